@@ -76,15 +76,15 @@ export interface Choice {
   readonly quick: boolean;
   /** Names of subjects; null for all. */
   readonly only: readonly string[] | null;
-  /** Another build of our proxy to be measured beside it. */
-  readonly against: Subject | null;
+  /** Other builds of our proxy, measured beside it. */
+  readonly builds: readonly Subject[];
   /** Whether this machine can limit a subject's CPU. */
   readonly limits: boolean;
 }
 
-export function planOf({ quick, only, against, limits }: Choice): Cell[] {
+export function planOf({ quick, only, builds, limits }: Choice): Cell[] {
   const limited = limits ? [FRESH_LIMITED] : [];
-  const beside = against === null ? [OURS, ...PEERS_OF_OURS] : [OURS, against, ...PEERS_OF_OURS];
+  const beside = [OURS, ...builds, ...PEERS_OF_OURS];
   const delivering = quick
     ? cells([OURS, ONCE_IN_MEMORY], [NEW_EVENTS])
     : [...cells([OURS, ...ONCE], [NEW_EVENTS]), ...cells(ONCE, [DUPLICATES])];

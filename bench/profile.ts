@@ -41,7 +41,7 @@ try {
   const flags = ['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', directory];
   const subject = withFlags(values.floor ? FLOOR : ours({ main: values.main }), flags);
   const at = load(Number(values.size), 32, { signed: !values.unsigned });
-  const pace = { warmSeconds: 1, seconds: Number(values.seconds), repetitions: 1 };
+  const pace = { warmSeconds: 1, seconds: Number(values.seconds), turns: 1, freshRuns: 1 };
   await bench.measure([{ subject, load: at }], pace, (line) => console.error(line));
   for (const file of readdirSync(directory)) print(JSON.parse(readFileSync(join(directory, file), 'utf8')) as Profile);
 } finally {

@@ -44,7 +44,8 @@ export interface Report {
   readonly results: Results;
   /** CPU microseconds of one bare HMAC, by bytes. */
   readonly hmac: ReadonlyMap<number, Spread>;
-  readonly against: Subject | null;
+  /** Other builds of ours. */
+  readonly builds: readonly Subject[];
 }
 
 export function reportOf(report: Report): string {
@@ -81,8 +82,8 @@ function goals(rows: readonly Goal[]): string {
   );
 }
 
-function sideBySide({ results, against }: Report, at: Load): string {
-  const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS];
+function sideBySide({ results, builds }: Report, at: Load): string {
+  const beside = [OURS, ...builds, UNBUILT, ...PEERS_OF_OURS];
   const shown = at.size === USUAL.size && at.connections === USUAL.connections ? [...beside, BARE_SERVER] : beside;
   const base = { ours: results.of(OURS, at), floor: results.of(FLOOR, at) };
   return section(
@@ -123,8 +124,8 @@ function cpuColumns(samples: readonly Sample[], base: { ours: readonly Sample[];
   return [digits(cpu.median), range(cpu), to(base.ours), to(base.floor)];
 }
 
-function fresh({ results, against }: Report): string {
-  const beside = against === null ? [OURS, FLOOR] : [OURS, against, FLOOR];
+function fresh({ results, builds }: Report): string {
+  const beside = [OURS, ...builds, FLOOR];
   const cpu = (subject: Subject, at: Load) => median(results.of(subject, at), 'cpuMicros');
   return section(
     'A fresh process: its first 2,000 requests at 100 a second, 1 KiB; CPU µs a request',
@@ -150,8 +151,8 @@ function fresh({ results, against }: Report): string {
   );
 }
 
-function limited({ results, against }: Report): string {
-  const beside = against === null ? [OURS, FLOOR] : [OURS, against, FLOOR];
+function limited({ results, builds }: Report): string {
+  const beside = [OURS, ...builds, FLOOR];
   return section(
     'The same with a CPU limit of 100m, on kept connections',
     ['', 'start ms', 'CPU µs a request', 'range', '× ours', 'p50 ms', 'p99 ms'],
@@ -166,8 +167,8 @@ function limited({ results, against }: Report): string {
   );
 }
 
-function balanced({ results, against }: Report): string {
-  const beside = [OURS, ...(against === null ? [] : [against]), ...PEERS_OF_OURS];
+function balanced({ results, builds }: Report): string {
+  const beside = [OURS, ...builds, ...PEERS_OF_OURS];
   return section(
     'With the lines of a balancer: eleven, 1 KiB, 32 connections',
     ['', 'requests/s', 'CPU µs a request', 'range', '× with four lines'],

@@ -17,10 +17,11 @@ const HELP = `Usage: npm run bench -- [OPTIONS]
 
   --quick              10 minutes: what the goals need, and nothing else
   --only NAME,NAME     these subjects alone (names as in the tables)
-  --against FILE       another build of ours (a main.js) beside this one, as "before"
+  --against FILE       another build of ours (a main.js) beside this one, as "before", and this one again, as "again"
   --no-build           takes dist/main.js as it is
-  --seconds N          of each measurement (3; quick 2); whole seconds
-  --repetitions N      of each (3; quick 2)
+  --seconds N          of each burst (1); whole seconds
+  --turns N            bursts of each subject under each load (6; quick 5)
+  --fresh N            fresh processes of each subject (3; quick 2)
   --write              puts the tables into bench/results.md
 `;
 
@@ -36,7 +37,8 @@ const { values } = parseArgs({
     against: { type: 'string' },
     'no-build': { type: 'boolean', default: false },
     seconds: { type: 'string' },
-    repetitions: { type: 'string' },
+    turns: { type: 'string' },
+    fresh: { type: 'string' },
     write: { type: 'boolean', default: false },
   },
 });
@@ -48,32 +50,34 @@ async function run(): Promise<void> {
   const absent = missing();
   if (absent.length > 0) throw new Error(`for a run there is still needed:\n  ${absent.join('\n  ')}`);
   if (!values['no-build']) execFileSync(process.execPath, [`${ROOT}scripts/build.ts`], { stdio: 'inherit' });
-  const against = values.against === undefined ? null : ours({ name: 'before', main: values.against });
+  const before = values.against;
+  const builds = before === undefined ? [] : [ours({ name: 'again' }), ours({ name: 'before', main: before })];
   const limits = canLimitCpu();
-  const choice: Choice = { quick: values.quick, only: values.only?.split(',') ?? null, against, limits };
+  const choice: Choice = { quick: values.quick, only: values.only?.split(',') ?? null, builds, limits };
   const pace: Pace = {
     warmSeconds: values.quick ? 1 : 2,
-    seconds: Number(values.seconds ?? (values.quick ? 2 : 3)),
-    repetitions: Number(values.repetitions ?? (values.quick ? 2 : 3)),
+    seconds: Number(values.seconds ?? 1),
+    turns: Number(values.turns ?? (values.quick ? 5 : 6)),
+    freshRuns: Number(values.fresh ?? (values.quick ? 2 : 3)),
   };
   const cells = planOf(choice);
   if (cells.length === 0) throw new Error('nothing to measure: is a name wrong?');
   const head = machineLines(new Date());
   moveToLoadCore();
-  const hmac = bareHmac(pace.repetitions);
+  const hmac = bareHmac(pace.turns);
   const bench = await Bench.open();
   try {
     const results = await bench.measure(cells, pace, (line) => console.error(line));
     const speed = digits(hmac.get(1024)?.median ?? Number.NaN);
     const unit = `- one HMAC of 1 KiB takes ${speed} µs here; on yours \`node bench/peers/hmac.js 1024\` tells: divide to compare`;
-    const how = `- medians of ${pace.repetitions} repetitions of ${pace.seconds} s, each on a fresh process warmed for ${pace.warmSeconds} s`;
+    const how = `- medians of ${pace.turns} bursts of ${pace.seconds} s, in turn; of ${pace.freshRuns} fresh processes`;
     const text = [
       ...head,
       unit,
       how,
       ...(limits ? [] : ['- without a CPU limit: this user may make no cgroup']),
       '',
-      reportOf({ results, hmac, against }),
+      reportOf({ results, hmac, builds }),
     ].join('\n');
     console.log(text);
     if (values.write) writeResults(text);
@@ -83,13 +87,13 @@ async function run(): Promise<void> {
 }
 
 /** CPU microseconds of one HMAC, by bytes, measured in a separate process on the proxy's core. */
-function bareHmac(repetitions: number): Map<number, Spread> {
+function bareHmac(times: number): Map<number, Spread> {
   const program = fileURLToPath(new URL('peers/hmac.js', import.meta.url));
   const once = (size: number) => {
     const args = ['-c', String(PROXY_CORE), process.execPath, program, String(size)];
     return (JSON.parse(execFileSync('taskset', args, { encoding: 'utf8' })) as { micros: number }).micros;
   };
-  return new Map(SIZES_OF_OURS.map((size) => [size, spread(Array.from({ length: repetitions }, () => once(size)))]));
+  return new Map(SIZES_OF_OURS.map((size) => [size, spread(Array.from({ length: times }, () => once(size)))]));
 }
 
 function writeResults(text: string): void {

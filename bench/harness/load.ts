@@ -83,11 +83,6 @@ export class Traffic {
     );
   }
 
-  /** Restarts the numbered bodies: a fresh process has seen none of them. */
-  rewind(): void {
-    this.#next = 0;
-  }
-
   /** A hand-made request with the next numbered body. */
   next(size: number, secret: string): Post {
     const body = numbered(this.body(size), this.#next++);
@@ -121,9 +116,10 @@ export class Traffic {
   async wrk(load: Load, to: { port: number; secret: string; seconds: number }): Promise<Outcome> {
     const file = join(this.#directory, `body-${load.size}`);
     writeFileSync(file, this.body(load.size));
-    const from = this.#next;
     const signature = load.signed ? this.signature(load.size, to.secret) : '-';
     const { bodies = 1 } = load;
+    // The numbers of bodies that are not repeated only grow: no subject has seen the next one.
+    const from = bodies === Number.POSITIVE_INFINITY ? this.#next : 0;
     const until = Math.min(bodies, from + to.seconds * MOST_A_SECOND);
     const numbers = [String(from), String(until)];
     const numbered = bodies === 1 ? [] : [this.#signatures(load.size, to.secret, until), ...numbers];

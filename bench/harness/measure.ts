@@ -1,5 +1,5 @@
-// Measures cells: each repetition of a cell is a fresh process, warmed up, loaded and stopped. Repetitions go round all
-// cells in turn, every second time backwards, so disturbances of the machine affect all cells alike.
+// Measures cells. Subjects of one load live side by side and take bursts of it in turn, so that a machine whose speed
+// drifts slows them all alike; where a fresh process is measured, each run is one.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
@@ -21,7 +21,7 @@ export interface Cell {
   readonly load: Load;
 }
 
-/** The samples of every cell, in the order of the repetitions. */
+/** The samples of every cell, in the order of the turns. */
 export class Results {
   readonly #samples = new Map<string, Sample[]>();
 
@@ -39,6 +39,10 @@ export class Results {
 }
 
 export function keyOf(subject: Subject, load: Load): string {
+  return `${subject.name} ${loadKey(load)}`;
+}
+
+function loadKey(load: Load): string {
   const {
     size,
     connections,
@@ -51,14 +55,18 @@ export function keyOf(subject: Subject, load: Load): string {
     others = 0,
     millicores = 1000,
   } = load;
-  return [subject.name, size, connections, signed, rate, bodies, fresh, path, lines, others, millicores].join(' ');
+  return [size, connections, signed, rate, bodies, fresh, path, lines, others, millicores].join(' ');
 }
 
 export interface Pace {
   /** The minimum; see `#warm`. */
   readonly warmSeconds: number;
+  /** Of one burst. */
   readonly seconds: number;
-  readonly repetitions: number;
+  /** Bursts of each subject under each load. */
+  readonly turns: number;
+  /** Fresh processes of each subject, where one is measured from its first request on. */
+  readonly freshRuns: number;
 }
 
 const SETTLE_MS = 500;
@@ -67,6 +75,18 @@ const WARM_REQUESTS = 30_000;
 const WARM_TURNS = 3;
 /** 2,000 requests at 100 a second. */
 const FRESH_SECONDS = 20;
+
+/** A subject that runs. */
+interface Alive {
+  readonly cell: Cell;
+  readonly port: number;
+  readonly secret: string;
+  readonly rssIdle: number;
+  readonly startMillis: number;
+  /** CPU microseconds so far, and resident memory in MiB; zeros for the upstream itself. */
+  used(): { readonly own: number; readonly store: number | null; readonly rss: number };
+  stop(): Promise<void>;
+}
 
 export class Bench {
   readonly #directory: string;
@@ -99,40 +119,58 @@ export class Bench {
 
   async measure(cells: readonly Cell[], pace: Pace, tell: (line: string) => void): Promise<Results> {
     const results = new Results();
-    for (let turn = 0; turn < pace.repetitions; turn++) {
-      for (const cell of turn % 2 === 0 ? cells : cells.toReversed()) {
-        const sample = await this.#sample(cell, pace);
-        results.add(cell, sample);
-        tell(line(cell, sample, `${turn + 1}/${pace.repetitions}`));
-      }
+    const keep = (cell: Cell, sample: Sample) => {
+      results.add(cell, sample);
+      tell(line(cell, sample));
+    };
+    for (const group of Map.groupBy(cells, ({ load }) => loadKey(load)).values()) {
+      await (group[0]?.load.fresh === undefined ? this.#inTurn(group, pace, keep) : this.#fresh(group, pace, keep));
     }
     return results;
   }
 
-  async #sample(cell: Cell, pace: Pace): Promise<Sample> {
-    const others = cell.load.others === undefined ? null : await openOtherSockets(cell.load.others);
-    return this.#sampleAlone(cell, pace).finally(() => others?.close());
+  /** All subjects of one load live at once, and take their bursts in turn, every second time backwards. */
+  async #inTurn(group: readonly Cell[], pace: Pace, keep: (cell: Cell, sample: Sample) => void): Promise<void> {
+    const alive: Alive[] = [];
+    try {
+      for (const cell of group) {
+        const subject = await this.#start(cell);
+        alive.push(subject);
+        await this.#warm(subject, pace.warmSeconds);
+      }
+      for (let turn = 0; turn < pace.turns; turn++) {
+        for (const subject of turn % 2 === 0 ? alive : alive.toReversed()) {
+          keep(subject.cell, await this.#burst(subject, secondsOf(subject.cell.load, pace.seconds)));
+        }
+      }
+    } finally {
+      await Promise.all(alive.map((subject) => subject.stop()));
+    }
   }
 
-  async #sampleAlone(cell: Cell, pace: Pace): Promise<Sample> {
+  async #fresh(group: readonly Cell[], { freshRuns }: Pace, keep: (cell: Cell, sample: Sample) => void): Promise<void> {
+    for (let run = 0; run < freshRuns; run++) {
+      for (const cell of run % 2 === 0 ? group : group.toReversed()) {
+        const others = cell.load.others === undefined ? null : await openOtherSockets(cell.load.others);
+        const subject = await this.#start(cell);
+        try {
+          keep(cell, await this.#burst(subject, FRESH_SECONDS));
+        } finally {
+          await subject.stop();
+          await others?.close();
+        }
+      }
+    }
+  }
+
+  async #start(cell: Cell): Promise<Alive> {
+    const { subject, load } = cell;
     const directory = join(this.#directory, String(++this.#serial));
     mkdirSync(directory);
-    if (cell.subject.once !== 'redis') return this.#sampleWith(cell, pace, { directory, store: cell.subject.once });
-    const redis = await startRedis({ directory, port: await freePort() });
-    const used = () => cpuMicros(redis.pid);
-    return this.#sampleWith(cell, pace, { directory, store: redis.url, used }).finally(() => redis.stop());
-  }
-
-  async #sampleWith(
-    { subject, load }: Cell,
-    { warmSeconds, seconds }: Pace,
-    // `used`: CPU microseconds of the store's own process so far.
-    { directory, store, used: usedByStore }: { directory: string; store: string | undefined; used?: () => number },
-  ): Promise<Sample> {
-    this.#traffic.rewind();
+    const redis = subject.once === 'redis' ? await startRedis({ directory, port: await freePort() }) : null;
     const secrets = this.#traffic.secrets.slice(0, subject.secrets);
-    const secret = secrets.at(-1) ?? '';
-    const { size, connections } = load;
+    const { size, connections, millicores } = load;
+    const store = redis?.url ?? subject.once;
     const site: Site = {
       directory,
       port: await freePort(),
@@ -144,49 +182,63 @@ export class Bench {
     };
     const program = subject.program(site);
     const port = program === null ? this.#upstreamPort : site.port;
-    const first = this.#traffic.post(1024, secret, 'signed');
-    const limit = load.millicores === undefined ? null : limitCpu(load.millicores);
-    const running = program === null ? null : await launch(program, { directory, port, first, limit });
-    try {
-      // A process that is measured fresh must have seen only the request that waited for its start.
-      if (subject.verifies && load.fresh === undefined) await this.#prove({ subject, load }, port, secret);
-      await sleep(SETTLE_MS);
-      const rssIdle = running === null ? 0 : residentMib(running.pid);
-      if (load.fresh === undefined) await this.#warm(load, { port, secret, seconds: warmSeconds });
-      const before = running === null ? 0 : cpuMicros(running.pid);
-      const storeBefore = usedByStore?.() ?? 0;
-      const outcome = await this.#traffic.wrk(load, { port, secret, seconds: secondsOf(load, seconds) });
-      const used = running === null ? 0 : cpuMicros(running.pid) - before;
-      const usedThere = usedByStore === undefined ? null : usedByStore() - storeBefore;
-      const expected = isRefused({ subject, load }) ? outcome.requests : 0;
-      if (outcome.notOk !== expected || outcome.requests === 0) {
-        throw new Error(`${subject.name}: ${outcome.notOk} of ${outcome.requests} refused, not ${expected}`);
-      }
-      return {
-        requestsPerSecond: (outcome.requests / outcome.micros) * 1e6,
-        p50Millis: outcome.p50 / 1000,
-        p99Millis: outcome.p99 / 1000,
-        cpuMicros: used / outcome.requests,
-        rssIdle,
-        rssAfter: running === null ? 0 : residentMib(running.pid),
-        startMillis: running?.startMillis ?? 0,
-        broken: outcome.broken,
-        ...(usedThere === null ? {} : { storeMicros: usedThere / outcome.requests }),
-      };
-    } finally {
+    const secret = secrets.at(-1) ?? '';
+    const limit = millicores === undefined ? null : limitCpu(millicores);
+    let running: Running | null = null;
+    const stop = async () => {
       await running?.stop();
       limit?.remove();
+      await redis?.stop();
+    };
+    try {
+      const first = this.#traffic.post(1024, secret, 'signed');
+      if (program !== null) running = await launch(program, { directory, port, first, limit });
+      const { pid, startMillis } = running ?? { pid: null, startMillis: 0 };
+      // A process that is measured fresh must have seen only the request that waited for its start.
+      if (subject.verifies && load.fresh === undefined) await this.#prove(cell, port, secret);
+      await sleep(SETTLE_MS);
+      const used = () => ({
+        own: pid === null ? 0 : cpuMicros(pid),
+        store: redis === null ? null : cpuMicros(redis.pid),
+        rss: pid === null ? 0 : residentMib(pid),
+      });
+      return { cell, port, secret, rssIdle: used().rss, startMillis, used, stop };
+    } catch (error) {
+      await stop();
+      throw error;
     }
+  }
+
+  async #burst(alive: Alive, seconds: number): Promise<Sample> {
+    const { cell, rssIdle, startMillis } = alive;
+    const before = alive.used();
+    const outcome = await this.#traffic.wrk(cell.load, { port: alive.port, secret: alive.secret, seconds });
+    const after = alive.used();
+    const expected = isRefused(cell) ? outcome.requests : 0;
+    if (outcome.notOk !== expected || outcome.requests === 0) {
+      throw new Error(`${cell.subject.name}: ${outcome.notOk} of ${outcome.requests} refused, not ${expected}`);
+    }
+    return {
+      requestsPerSecond: (outcome.requests / outcome.micros) * 1e6,
+      p50Millis: outcome.p50 / 1000,
+      p99Millis: outcome.p99 / 1000,
+      cpuMicros: (after.own - before.own) / outcome.requests,
+      rssIdle,
+      rssAfter: after.rss,
+      startMillis,
+      broken: outcome.broken,
+      ...(after.store === null ? {} : { storeMicros: (after.store - (before.store ?? 0)) / outcome.requests }),
+    };
   }
 
   /**
    * Runs at full speed until the process has had enough requests to be compiled: on a busy machine seconds alone say
    * little.
    */
-  async #warm(load: Load, to: { port: number; secret: string; seconds: number }): Promise<void> {
+  async #warm({ cell, port, secret }: Alive, seconds: number): Promise<void> {
     let requests = 0;
     for (let turn = 0; turn < WARM_TURNS && requests < WARM_REQUESTS; turn++) {
-      requests += (await this.#traffic.wrk({ ...load, rate: null }, to)).requests;
+      requests += (await this.#traffic.wrk({ ...cell.load, rate: null }, { port, secret, seconds })).requests;
     }
   }
 
@@ -214,15 +266,19 @@ function isRefused({ subject, load }: Cell): boolean {
 }
 
 /** Large bodies are few: unfinished ones at the end would weigh too much in a short run. */
-function secondsOf({ fresh, size }: Load, seconds: number): number {
-  if (fresh !== undefined) return FRESH_SECONDS;
+function secondsOf({ size }: Load, seconds: number): number {
   return size >= 2 ** 20 ? 2 * seconds : seconds;
 }
 
-function line({ subject, load }: Cell, sample: Sample, turn: string): string {
-  const what = `${load.size} B, ${load.connections} connections${load.signed ? '' : ', unsigned'}${load.path === undefined ? '' : ', forwarded'}${load.fresh === undefined ? '' : `, fresh, ${load.fresh} connections`}${load.others === undefined ? '' : `, ${load.others} other sockets`}${load.millicores === undefined ? '' : `, ${load.millicores}m`}${load.bodies === undefined ? '' : `, ${load.bodies} bodies`}`;
+function line({ subject, load }: Cell, sample: Sample): string {
+  const more = Object.entries(load).filter(([name]) => name !== 'size' && name !== 'connections');
+  const what = [
+    `${load.size} B`,
+    `${load.connections} connections`,
+    ...more.map(([name, value]) => `${name} ${value}`),
+  ];
   const broken = sample.broken === 0 ? '' : ` (${sample.broken} broken)`;
-  return `${turn} ${subject.name}, ${what}: ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.requestsPerSecond)}/s${broken}`;
+  return `${subject.name}, ${what.join(', ')}: ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.requestsPerSecond)}/s${broken}`;
 }
 
 /** A port that is free now. If another process takes it first, the subject's start fails, and the run with it. */

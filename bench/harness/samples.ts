@@ -1,7 +1,7 @@
 // One measurement, and the summary of several. Medians with their range, since a mean would hide the machine's bad
 // moments.
 
-/** The result of one run of one load on one fresh process. Times as named; memory in MiB. */
+/** The result of one burst of one load. Times as named; memory in MiB. */
 export interface Sample {
   readonly requestsPerSecond: number;
   readonly p50Millis: number;
@@ -38,7 +38,7 @@ export function figure(samples: readonly Sample[], name: Figure): Spread {
   return spread(samples.map((sample) => sample[name]));
 }
 
-/** The ratio of two figures, by repetition: a disturbance that slows both at once cancels out. */
+/** The ratio of two figures, by turn: a disturbance that slows both at once cancels out. */
 export function ratio(ours: readonly Sample[], theirs: readonly Sample[], name: Figure): Spread {
   return spread(ours.map((sample, index) => sample[name] / (theirs[index]?.[name] ?? Number.NaN)));
 }

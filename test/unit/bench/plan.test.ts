@@ -21,14 +21,12 @@ const HMAC = new Map(SIZES_OF_OURS.map((size) => [size, spread([2])]));
 
 function resultsOf(quick: boolean): Results {
   const results = new Results();
-  for (const cell of planOf({ quick, only: null, against: null, limits: true })) results.add(cell, SAMPLE);
+  for (const cell of planOf({ quick, only: null, builds: [], limits: true })) results.add(cell, SAMPLE);
   return results;
 }
 
 it.each([true, false])('measures no cell twice (quick: %s)', (quick) => {
-  const keys = planOf({ quick, only: null, against: null, limits: true }).map(({ subject, load }) =>
-    keyOf(subject, load),
-  );
+  const keys = planOf({ quick, only: null, builds: [], limits: true }).map(({ subject, load }) => keyOf(subject, load));
   expect(new Set(keys).size).toBe(keys.length);
 });
 
@@ -38,7 +36,7 @@ it.each([true, false])('judges every goal (quick: %s)', (quick) => {
 });
 
 it('takes only the named subjects', () => {
-  const names = planOf({ quick: false, only: ['floor', 'haproxy'], against: null, limits: true }).map(
+  const names = planOf({ quick: false, only: ['floor', 'haproxy'], builds: [], limits: true }).map(
     ({ subject }) => subject.name,
   );
   expect(new Set(names)).toEqual(new Set(['floor', 'haproxy']));
@@ -46,7 +44,7 @@ it('takes only the named subjects', () => {
 
 it('shows a table for each size and number of connections, and leaves out unmeasured cells', () => {
   expect(
-    reportOf({ results: resultsOf(false), hmac: HMAC, against: null }).match(/^### .*connections?$/gm)?.length,
+    reportOf({ results: resultsOf(false), hmac: HMAC, builds: [] }).match(/^### .*connections?$/gm)?.length,
   ).toBeGreaterThan(9);
-  expect(reportOf({ results: new Results(), hmac: HMAC, against: null })).not.toContain('| ours |');
+  expect(reportOf({ results: new Results(), hmac: HMAC, builds: [] })).not.toContain('| ours |');
 });

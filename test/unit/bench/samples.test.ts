@@ -22,7 +22,7 @@ describe('spread', () => {
 });
 
 describe('ratio', () => {
-  it('pairs by repetition, so a slow moment of the machine cancels out', () => {
+  it('pairs by turn, so a slow moment of the machine cancels out', () => {
     expect(ratio(samples(20, 60, 22), samples(10, 30, 10), 'cpuMicros')).toEqual({ median: 2, min: 2, max: 2.2 });
   });
 
