@@ -191,12 +191,10 @@ export class Pipeline {
   ): Promise<void> {
     const { exchange, head, policy, edge } = pending;
     const { permit } = permitted;
-    const departure = new AbortController();
     decide(exchange, permitted);
-    if (edge === null) exchange.onDeparture(() => departure.abort());
     const { responseTimeout, idleTimeout } = policy.settings;
     const patience = patienceOf(policy, edge) + responseTimeout + idleTimeout;
-    const departed = (edge === null ? departure : this.#waits).signal;
+    const departed = () => (edge === null ? departureOf(exchange) : this.#waits.signal);
     const claimed = await this.#parts.claims().claim({ ...event, path: head.path, patience, departed });
     exchange.onDeparture(null);
     switch (claimed.kind) {
@@ -321,4 +319,12 @@ function failed(exchange: Exchange, failure: ForwardFailure): void {
     exchange.hint ??= failure.hint ?? null;
     exchange.refuse(failure.reason);
   } else exchange.reply.refuse(ANSWERS[failure.answer]);
+}
+
+/** Aborted once the client has departed, or already. */
+function departureOf(exchange: Exchange): AbortSignal {
+  if (exchange.departed) return AbortSignal.abort();
+  const departure = new AbortController();
+  exchange.onDeparture(() => departure.abort());
+  return departure.signal;
 }

@@ -31,8 +31,8 @@ interface ClaimRequest {
   readonly window: number;
   /** The longest wait for a twin, in milliseconds. */
   readonly patience: number;
-  /** Aborted when the client has departed. */
-  readonly departed: AbortSignal;
+  /** Aborted when the client has departed. Only who must wait asks for it: most events have no twin. */
+  readonly departed: () => AbortSignal;
 }
 
 /** Called when it is known what happened to an event, or with null if the waiting twin must try again. */
@@ -40,7 +40,8 @@ type Wake = (claimed: Claimed | null) => void;
 
 /** An event that this process is delivering, or claiming in the store. */
 interface UnderWay {
-  readonly twins: Set<Wake>;
+  /** Null until one waits. */
+  twins: Set<Wake> | null;
   /** True once it is being delivered, here or elsewhere. Before, twins wait for the store: about a second at most. */
   delivers: boolean;
 }
@@ -79,14 +80,15 @@ export class Claims {
     const key = eventKey(request.path, request.body);
     const until = performance.now() + request.patience;
     for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
+      first.twins ??= new Set();
       if (first.delivers && first.twins.size >= MAX_TWINS) return REFUSE;
-      const claimed = await woken(first.twins, until, request.departed);
+      const claimed = await woken(first.twins, until, request.departed());
       if (claimed !== null) return claimed;
     }
     // No `await` since the lookup, so exactly one twin proceeds.
-    const own: UnderWay = { twins: new Set(), delivers: false };
+    const own: UnderWay = { twins: null, delivers: false };
     this.#underWay.set(key, own);
-    const claimed = await this.#claim(key, own, { ...request, until });
+    const claimed = await this.#claim(key, own, request, until);
     if (claimed.kind !== 'deliver') this.#end(key, claimed.kind === 'duplicate' ? claimed : null);
     return claimed;
   }
@@ -110,15 +112,15 @@ export class Claims {
     );
   }
 
-  async #claim(key: string, own: UnderWay, request: ClaimRequest & { until: number }): Promise<Claimed> {
-    const { window, departed, until } = request;
+  async #claim(key: string, own: UnderWay, request: ClaimRequest, until: number): Promise<Claimed> {
     try {
       const store = await this.#store;
       for (let claim = await store.claim(key); claim !== 'first'; claim = await store.claim(key)) {
         if (claim === 'delivered') return DUPLICATE;
         delivers(own);
-        await sleep(CHECK_EVERY_MS, undefined, { signal: departed }).catch(() => {});
-        if (departed.aborted) return DEPARTED;
+        const signal = request.departed();
+        await sleep(CHECK_EVERY_MS, undefined, { signal }).catch(() => {});
+        if (signal.aborted) return DEPARTED;
         if (performance.now() >= until) return REFUSE;
       }
     } catch (error) {
@@ -127,7 +129,7 @@ export class Claims {
       if (this.#options.onStoreFailure === 'refuse') return STORE_FAILED;
     }
     delivers(own);
-    return { kind: 'deliver', lease: this.#lease(key, window) };
+    return { kind: 'deliver', lease: this.#lease(key, request.window) };
   }
 
   #lease(key: string, window: number): DeliveryLease {
@@ -160,9 +162,9 @@ export class Claims {
 
   /** `fate`: the claim of its twins; null if one of them may deliver next. */
   #end(key: string, fate: Claimed | null): void {
-    const twins = [...(this.#underWay.get(key)?.twins ?? [])];
+    const twins = this.#underWay.get(key)?.twins;
     this.#underWay.delete(key);
-    for (const wake of twins) wake(fate);
+    if (twins) for (const wake of [...twins]) wake(fate);
     if (this.#underWay.size === 0) this.#onSettled?.();
   }
 }
@@ -170,7 +172,7 @@ export class Claims {
 /** Marks the event as being delivered. The upstream may take long, so from now on only a few twins may wait. */
 function delivers(event: UnderWay): void {
   event.delivers = true;
-  for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
+  if (event.twins !== null) for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
 }
 
 /** Waits to be woken, and returns what is given then; `refuse` on timeout, `departed` if the client has departed. */

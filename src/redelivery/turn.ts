@@ -14,7 +14,6 @@ const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds: longer than any window. Where none ends, something is looked at now and then. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
-const NEVER = new AbortController().signal;
 
 export interface Outcome {
   /** Null: it is removed. */
@@ -55,7 +54,13 @@ async function attempt(delivery: Verified, isLast: boolean, { needs, pace, stopp
   const { route, head, body } = delivery;
   let lease: DeliveryLease | null = null;
   if (route.once !== null) {
-    const event = { path: head.path, body, window: route.once, patience: 0, departed: NEVER };
+    const event = {
+      path: head.path,
+      body,
+      window: route.once,
+      patience: 0,
+      departed: () => new AbortController().signal,
+    };
     const claim = await needs.claims().claim(event);
     if (claim.kind !== 'deliver') return { went: claim.kind === 'duplicate' ? claim.kind : 'not sent', failure: '' };
     lease = claim.lease;

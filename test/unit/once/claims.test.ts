@@ -28,7 +28,7 @@ function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {
   });
   const admit = (options: { patience?: number; client?: AbortSignal } = {}) => {
     const { patience = 5_000, client = new AbortController().signal } = options;
-    return all.claim({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, departed: client });
+    return all.claim({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, departed: () => client });
   };
   return { all, failure, failures, calls, admit };
 }
