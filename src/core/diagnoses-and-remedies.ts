@@ -2,320 +2,252 @@
 // is wrong, names one of them: status page, /api/status, `check`, log, alerts, and docs/alerts.md and
 // docs/troubleshooting.md, which are generated. No text of it stands anywhere else. A remedy must never weaken verification.
 
-type Row = readonly [
-  remedy: string,
-  /** The alert's name, or a page if there is no alert. */
-  place: string,
-  more?: {
-    /** Its sentence about one request. */
-    readonly means?: string;
-    /** The diagnoses, or subjects, from which it follows: where one of them is found, it is told within that one. */
-    readonly follows?: readonly string[];
-  },
-];
+/** Remedies by diagnosis, and these by their alert, or by their page in docs/ if they have no alert. */
+type Places = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 const FIND = 'Then find the events again.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
 
-/** Subjects of an app that takes no deliveries. */
-const APP = ['upstream', 'answers', 'slots-full'];
-const FULL = ['proxy-full', 'bodies-full', 'stopped', 'twins-wait', 'once-store', 'store-slow', 'store-fails'];
-
 const ROWS = {
   ready: {
-    draining: [
-      'Nothing, if it is about to stop. The drain ends after 10 minutes without a SIGTERM.',
-      'admin.md#who-may-use-the-actions',
-    ],
-    'not-ready': [
-      'Mend what it names: until then load balancers send no requests here.',
-      'troubleshooting.md#it-does-not-start',
-      { follows: ['no-live-secret', 'secrets-outside-dates', 'upstream'] },
-    ],
+    'admin.md#who-may-use-the-actions': {
+      draining: 'Nothing, if it is about to stop. The drain ends after 10 minutes without a SIGTERM.',
+    },
+    'troubleshooting.md#it-does-not-start': {
+      'not-ready': 'Mend what it names: until then load balancers send no requests here.',
+    },
   },
   secrets: {
-    'no-live-secret': [
-      `Put a value where the secret is read from; ${NO_RESTART} for a file. What got 503 meanwhile may be lost.`,
-      'NoLiveSecret',
-      { means: 'a route has nothing to verify with', follows: ['secret-problem'] },
-    ],
-    'secrets-outside-dates': [
-      'Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. What got 503 meanwhile may be lost.',
-      'NoLiveSecret',
-      { means: 'all secrets of a route have ended, or have not begun' },
-    ],
-    'secret-problem': [
-      `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
-      'troubleshooting.md#it-does-not-start',
-    ],
-    'secret-value': [
-      'Nothing, while deliveries match it. To have a better one, rotate: set the new one at Entrupy, too.',
-      'rotation.md',
-    ],
-    'secret-ends': [
-      'Add its successor beside it, and set that at Entrupy; or move notAfter, if the end was a mistake.',
-      'SecretExpiresSoon',
-    ],
-    'old-secret-used': [
-      'Switch them to the new one, or move the end. With log.requests: all each line has secret and client.',
-      'SecretExpiresSoon',
-    ],
-    'secret-expired': ['Remove it once its successor verifies.', 'rotation.md'],
-    'secret-unproven': [
-      'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, put the former value beside it.',
-      'rotation.md',
-    ],
+    NoLiveSecret: {
+      'no-live-secret': `Put a value where the secret is read from; ${NO_RESTART} for a file. What got 503 meanwhile may be lost.`,
+      'secrets-outside-dates':
+        'Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. What got 503 meanwhile may be lost.',
+    },
+    'troubleshooting.md#it-does-not-start': {
+      'secret-problem': `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
+    },
+    'rotation.md': {
+      'secret-value':
+        'Nothing, while deliveries match it. To have a better one, rotate: set the new one at Entrupy, too.',
+      'secret-expired': 'Remove it once its successor verifies.',
+      'secret-unproven':
+        'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, put the former value beside it.',
+    },
+    SecretExpiresSoon: {
+      'secret-ends':
+        'Add its successor beside it, and set that at Entrupy; or move notAfter, if the end was a mistake.',
+      'old-secret-used':
+        'Switch them to the new one, or move the end. With log.requests: all each line has secret and client.',
+    },
   },
   signatures: {
-    'another-secret': [
-      'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies. Send a probe through it: entrupy-signature-proxy probe --url https://YOUR-HOST/PATH --secret-file FILE. The status page has it as the last probe only if its body arrived unchanged.',
-      'EverythingRejected',
-      {
-        means:
-          'it is signed with another secret than the ones here, or its body was changed in front of the proxy, or a forger sent it',
-      },
-    ],
-    'body-changed': [
-      'Something in front of the proxy changes bodies: turn that off (ingress.md).',
-      'EverythingRejected',
-    ],
-    'body-compressed': [
-      'Something in front of the proxy compresses or decompresses bodies: turn that off (ingress.md).',
-      'EverythingRejected',
-    ],
-    'trailing-newline': ['Enter the secret without the line break, here and at Entrupy.', 'EverythingRejected'],
-    'secret-form': ['Enter the secret in the same form here and at Entrupy.', 'EverythingRejected'],
-    'other-route-secret': ['Give the route that secret too, or correct the address at Entrupy.', 'EverythingRejected'],
-    'sender-signs': [
-      'Mend how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
-      'EverythingRejected',
-    ],
-    'signature-form': [
-      `${YOURS}mend how their sender writes the header, or what stands in front of the proxy.`,
-      'RejectionRatioHigh',
-      { means: 'the header is not SHA256: and the base64 text of 32 bytes, or there are several' },
-    ],
-    'no-signature': [
-      "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
-      'RejectionRatioHigh',
-      { means: 'there is no signature header' },
-    ],
-    'expired-secret': [
-      'If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. If the clock is wrong, set it.',
-      'ExpiredSecretUsed',
-      { means: 'a client signs with a secret that has ended' },
-    ],
-    'early-secret': [
-      "Set the clock, if it is wrong; if it is right, correct the secret's notBefore.",
-      'ExpiredSecretUsed',
-    ],
+    EverythingRejected: {
+      'another-secret':
+        'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies. Send a probe through it: entrupy-signature-proxy probe --url https://YOUR-HOST/PATH --secret-file FILE. The status page has it as the last probe only if its body arrived unchanged.',
+      'body-changed': 'Something in front of the proxy changes bodies: turn that off (ingress.md).',
+      'body-compressed':
+        'Something in front of the proxy compresses or decompresses bodies: turn that off (ingress.md).',
+      'trailing-newline': 'Enter the secret without the line break, here and at Entrupy.',
+      'secret-form': 'Enter the secret in the same form here and at Entrupy.',
+      'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',
+      'sender-signs': 'Mend how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
+    },
+    RejectionRatioHigh: {
+      'signature-form': `${YOURS}mend how their sender writes the header, or what stands in front of the proxy.`,
+      'no-signature':
+        "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
+    },
+    ExpiredSecretUsed: {
+      'expired-secret':
+        'If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. If the clock is wrong, set it.',
+      'early-secret': "Set the clock, if it is wrong; if it is right, correct the secret's notBefore.",
+    },
   },
   refusals: {
-    'gate-rule': [
-      `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
-      'RejectionRatioHigh',
-      { means: 'the request breaks a rule that keeps servers from reading it differently' },
-    ],
-    'large-head': [
-      `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
-      'RejectionRatioHigh',
-      { means: 'the head is larger than limits.maxHeader, or has too many lines' },
-    ],
-    'other-address': [
-      'Is the address at Entrupy the one of your route? explain METHOD TARGET tells which route takes it.',
-      'RejectionRatioHigh',
-      { means: 'the path is rejected, or the route does not allow the method' },
-    ],
-    'large-body': [
-      `${YOURS}raise maxBody.`,
-      'RejectionRatioHigh',
-      { means: "the body is larger than the route's maxBody" },
-    ],
-    'slow-request': [
-      `${YOURS}something in front is slow: raise limits.headersTimeout or limits.bodyTimeout. Scanners send nothing.`,
-      'RejectionRatioHigh',
-      { means: 'the head or the body did not come in time' },
-    ],
-    'front-leaves': [
-      'Does something in front give up? Compare its timeouts (ingress.md).',
-      'RejectionRatioHigh',
-      { means: 'the client left before its request was whole' },
-    ],
-    'signed-unverified': [
-      'Compare the path of the route with the address at Entrupy. Until they agree, forged deliveries reach the app there, too.',
-      'SignedUnverified',
-    ],
+    RejectionRatioHigh: {
+      'gate-rule': `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
+      'large-head': `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
+      'other-address':
+        'Is the address at Entrupy the one of your route? explain METHOD TARGET tells which route takes it.',
+      'large-body': `${YOURS}raise maxBody.`,
+      'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout or limits.bodyTimeout. Scanners send nothing.`,
+      'front-leaves': 'Does something in front give up? Compare its timeouts (ingress.md).',
+    },
+    SignedUnverified: {
+      'signed-unverified':
+        'Compare the path of the route with the address at Entrupy. Until they agree, forged deliveries reach the app there, too.',
+    },
   },
   answers: {
-    'app-fails': [`Look at the log of the app: verification is not the cause. ${FIND}`, 'UpstreamFailing'],
-    'app-busy': [`Raise the limit in the app, or in what sits in front of it. ${FIND}`, 'DeliveryFailed'],
-    'app-hangs': [`Look at the log of the app, and let it answer first and work then. ${FIND}`, 'UpstreamFailing'],
-    'app-breaks-off': [
-      `Did the app crash? Look at its log. If it speaks TLS, write https:// in upstream.url. ${FIND}`,
-      'UpstreamFailing',
-    ],
-    'app-not-http': [
-      `Is upstream.url the right port, and http:// or https:// right? curl --http1.1 -v shows the answer. ${FIND}`,
-      'UpstreamFailing',
-    ],
-    'slow-app': ['Let the app answer first and work then.', 'DeliveryFailed'],
+    UpstreamFailing: {
+      'app-fails': `Look at the log of the app: verification is not the cause. ${FIND}`,
+      'app-hangs': `Look at the log of the app, and let it answer first and work then. ${FIND}`,
+      'app-breaks-off': `Did the app crash? Look at its log. If it speaks TLS, write https:// in upstream.url. ${FIND}`,
+      'app-not-http': `Is upstream.url the right port, and http:// or https:// right? curl --http1.1 -v shows the answer. ${FIND}`,
+    },
+    DeliveryFailed: {
+      'app-busy': `Raise the limit in the app, or in what sits in front of it. ${FIND}`,
+      'slow-app': 'Let the app answer first and work then.',
+    },
   },
   deliveries: {
-    'deliveries-lost': [
-      'Mend the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
-      'DeliveryFailed',
-      { follows: [...APP, ...FULL, 'sender-leaves'] },
-    ],
-    'app-refuses': [
-      'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
-      'DeliveryFailed',
-    ],
-    'sender-leaves': [
-      'Let the app answer first and work then. It may have processed what it got: check there.',
-      'DeliveryFailed',
-      { follows: ['slow-app'] },
-    ],
+    DeliveryFailed: {
+      'deliveries-lost':
+        'Mend the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
+      'app-refuses':
+        'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
+      'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
+    },
   },
   upstream: {
-    'app-down': [
-      `Start it, or correct upstream.url. If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
-      'UpstreamFailing',
-    ],
-    'app-certificate-name': [
-      'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
-      'UpstreamFailing',
-    ],
-    'app-certificate-dates': ["Renew it, and check this machine's clock.", 'UpstreamFailing'],
-    'app-certificate-unknown': [
-      'Name that authority’s certificate, or the self-signed one itself, in upstream.tls.caFile.',
-      'UpstreamFailing',
-    ],
-    'app-tls': [
-      'Does it speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a certificate of ours: upstream.tls.certFile.',
-      'UpstreamFailing',
-    ],
+    UpstreamFailing: {
+      'app-down': `Start it, or correct upstream.url. If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
+      'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
+      'app-certificate-dates': "Renew it, and check this machine's clock.",
+      'app-certificate-unknown':
+        'Name that authority’s certificate, or the self-signed one itself, in upstream.tls.caFile.',
+      'app-tls':
+        'Does it speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a certificate of ours: upstream.tls.certFile.',
+    },
   },
   room: {
-    'proxy-full': [`Is the app slow, or do bodies trickle in? ${FIND}`, 'Overloaded', { means: 'the proxy was full' }],
-    'bodies-full': [
-      'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
-      'Overloaded',
-      { means: 'limits.bufferedBytes is used up' },
-    ],
-    'slots-full': [
-      `Is the app slow? Look at its log. If not, raise upstream.connections. ${FIND}`,
-      'Overloaded',
-      { means: 'no place in upstream.connections became free' },
-    ],
-    'tunnels-full': [
-      'Raise limits.connections, or close idle WebSockets.',
-      'Overloaded',
-      { means: 'there are too many WebSockets for limits.connections' },
-    ],
-    stopped: [`Give it more time to stop: shutdown.grace. ${FIND}`, 'Overloaded', { means: 'the proxy stopped' }],
-    'twins-wait': [
-      `Is the app slow? Look at its log. ${FIND}`,
-      'Overloaded',
-      { means: 'another request for the same event took too long, or too many waited for it' },
-    ],
-    'connections-full': [
-      'Limit connections by address in front of the proxy, or raise limits.connections.',
-      'security.md#when-it-is-full',
-    ],
+    Overloaded: {
+      'proxy-full': `Is the app slow, or do bodies trickle in? ${FIND}`,
+      'bodies-full':
+        'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
+      'slots-full': `Is the app slow? Look at its log. If not, raise upstream.connections. ${FIND}`,
+      'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
+      stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
+      'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
+    },
+    'security.md#when-it-is-full': {
+      'connections-full': 'Limit connections by address in front of the proxy, or raise limits.connections.',
+    },
   },
   exposed: {
-    exposed: [
-      'Bind the upstream to 127.0.0.1, or close its port with a network policy.',
-      'troubleshooting.md#diagnoses',
-    ],
+    'troubleshooting.md#diagnoses': {
+      exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.',
+    },
   },
   once: {
-    'once-store': [
-      `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}.`,
-      'StoreFailing',
-      { means: 'the store of delivered events fails' },
-    ],
+    StoreFailing: {
+      'once-store': `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}.`,
+    },
   },
   redelivery: {
-    'store-full': [
-      'Make the app take deliveries, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
-      'StoreFailing',
-      { follows: APP },
-    ],
-    'store-slow': ['The disk or the Redis is too slow: give it a better one.', 'StoreFailing'],
-    'store-fails': [
-      `Mend it by the problem that it names: its room, its owner (uid 65532), redelivery.passwordFile; ${NO_RESTART}.`,
-      'StoreFailing',
-    ],
-    'deferred-lost': [
-      'Find the events again by the log lines that name them. Make redeliver longer than your outages.',
-      'DeliveryFailed',
-    ],
-    'deferred-ending': [
-      'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
-      'DeliveryDeferred',
-    ],
-    poison: [
-      'Look at the log of the app for it. entrupy-signature-proxy deferred show ID prints it; if the app can never take it, deferred drop ID.',
-      'DeliveryDeferred',
-    ],
-    'deferred-long': [
-      'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
-      'DeliveryDeferred',
-      { follows: APP },
-    ],
-    'deferred-stopped': [
-      'Correct the app, then entrupy-signature-proxy deferred deliver; or drop them.',
-      'DeliveryDeferred',
-    ],
-    'deferred-unverified': [
-      'Put back what it names: the secret, the route, the limit or the name. What was altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
-      'DeliveryDeferred',
-    ],
-    'deferred-unsent': ['Give a route redeliver, or drop them: entrupy-signature-proxy deferred.', 'redelivery.md'],
-    'deferred-waits': ['Nothing, if the app is coming back.', 'redelivery.md', { follows: APP }],
+    StoreFailing: {
+      'store-full':
+        'Make the app take deliveries, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
+      'store-slow': 'The disk or the Redis is too slow: give it a better one.',
+      'store-fails': `Mend it by the problem that it names: its room, its owner (uid 65532), redelivery.passwordFile; ${NO_RESTART}.`,
+    },
+    DeliveryFailed: {
+      'deferred-lost':
+        'Find the events again by the log lines that name them. Make redeliver longer than your outages.',
+    },
+    DeliveryDeferred: {
+      'deferred-ending':
+        'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
+      poison:
+        'Look at the log of the app for it. entrupy-signature-proxy deferred show ID prints it; if the app can never take it, deferred drop ID.',
+      'deferred-long':
+        'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
+      'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver; or drop them.',
+      'deferred-unverified':
+        'Put back what it names: the secret, the route, the limit or the name. What was altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
+    },
+    'redelivery.md': {
+      'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
+      'deferred-waits': 'Nothing, if the app is coming back.',
+    },
   },
   certificates: {
-    'certificate-ends': [
-      `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
-      'CertificateExpiresSoon',
-    ],
-    'certificate-early': [
-      'Is the clock of this machine right? If it is, wait, or use another certificate.',
-      'CertificateExpiresSoon',
-    ],
+    CertificateExpiresSoon: {
+      'certificate-ends': `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
+      'certificate-early': 'Is the clock of this machine right? If it is, wait, or use another certificate.',
+    },
   },
   reload: {
-    'reload-failed': [
-      'Correct it, and the proxy reloads by itself. check-config lists every problem at once. A restart would fail.',
-      'ReloadFailed',
-    ],
-    'awaiting-restart': ['Restart the proxy.', 'configuration.md#keys'],
+    ReloadFailed: {
+      'reload-failed':
+        'Correct it, and the proxy reloads by itself. check-config lists every problem at once. A restart would fail.',
+    },
+    'configuration.md#keys': { 'awaiting-restart': 'Restart the proxy.' },
   },
   'report-mode': {
-    'report-mode': [
-      'Set mode: enforce once no request of yours is reported any more. reportUntil guarantees an end.',
-      'ReportModeTooLong',
-    ],
+    ReportModeTooLong: {
+      'report-mode': 'Set mode: enforce once no request of yours is reported any more. reportUntil guarantees an end.',
+    },
   },
   configuration: {
-    chosen: ['Nothing, if you meant it; check-config names the place.', 'configuration.md#keys'],
+    'configuration.md#keys': { chosen: 'Nothing, if you meant it; check-config names the place.' },
   },
   log: {
-    'log-gaps': [
-      'Make room where the log goes, or restart its reader. Metrics and status page count every request.',
-      'troubleshooting.md#the-log-has-gaps',
-    ],
+    'troubleshooting.md#the-log-has-gaps': {
+      'log-gaps': 'Make room where the log goes, or restart its reader. Metrics and status page count every request.',
+    },
   },
   all: {
-    'all-is-well': ['Nothing to do.', 'admin.md#the-status-page'],
-    'nothing-proven': [
-      'To try it: entrupy-signature-proxy probe PATH. Through the front (--url) it proves DNS, certificate and load balancer, too.',
-      'NoDeliveries',
-    ],
+    'admin.md#the-status-page': { 'all-is-well': 'Nothing to do.' },
+    NoDeliveries: {
+      'nothing-proven':
+        'To try it: entrupy-signature-proxy probe PATH. Through the front (--url) it proves DNS, certificate and load balancer, too.',
+    },
   },
-} as const satisfies Record<string, Record<string, Row>>;
+} as const satisfies Readonly<Record<string, Places>>;
+
+export type Subject = keyof typeof ROWS;
+type ValuesOf<T> = T extends T ? T[keyof T] : never;
+type KeysOf<T> = T extends T ? keyof T : never;
+export type Diagnosis = KeysOf<ValuesOf<ValuesOf<typeof ROWS>>>;
+
+/** The sentences about one request; those of other diagnoses have others. */
+const MEANS: Readonly<Partial<Record<Diagnosis, string>>> = {
+  'no-live-secret': 'a route has nothing to verify with',
+  'secrets-outside-dates': 'all secrets of a route have ended, or have not begun',
+  'another-secret':
+    'it is signed with another secret than the ones here, or its body was changed in front of the proxy, or a forger sent it',
+  'signature-form': 'the header is not SHA256: and the base64 text of 32 bytes, or there are several',
+  'no-signature': 'there is no signature header',
+  'expired-secret': 'a client signs with a secret that has ended',
+  'gate-rule': 'the request breaks a rule that keeps servers from reading it differently',
+  'large-head': 'the head is larger than limits.maxHeader, or has too many lines',
+  'other-address': 'the path is rejected, or the route does not allow the method',
+  'large-body': "the body is larger than the route's maxBody",
+  'slow-request': 'the head or the body did not come in time',
+  'front-leaves': 'the client left before its request was whole',
+  'proxy-full': 'the proxy was full',
+  'bodies-full': 'limits.bufferedBytes is used up',
+  'slots-full': 'no place in upstream.connections became free',
+  'tunnels-full': 'there are too many WebSockets for limits.connections',
+  stopped: 'the proxy stopped',
+  'twins-wait': 'another request for the same event took too long, or too many waited for it',
+  'once-store': 'the store of delivered events fails',
+};
+
+type Cause = Diagnosis | Subject;
+/** Subjects of an app that takes no deliveries. */
+const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
+const FULL: readonly Cause[] = [
+  'proxy-full',
+  'bodies-full',
+  'stopped',
+  'twins-wait',
+  'once-store',
+  'store-slow',
+  'store-fails',
+];
+
+const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
+  'not-ready': ['no-live-secret', 'secrets-outside-dates', 'upstream'],
+  'no-live-secret': ['secret-problem'],
+  'deliveries-lost': [...APP, ...FULL, 'sender-leaves'],
+  'sender-leaves': ['slow-app'],
+  'store-full': APP,
+  'deferred-long': APP,
+  'deferred-waits': APP,
+};
 
 interface Diagnosed {
   /** Several diagnoses share one. */
@@ -327,20 +259,18 @@ interface Diagnosed {
   readonly page: string;
   /** The alert that fires for it, without its prefix; null if there is none. */
   readonly alert: string | null;
-  /** The diagnoses, or subjects, from which it follows. */
+  /** The diagnoses, or subjects, from which it follows: where one of them is found, it is told within that one. */
   readonly follows: readonly string[];
 }
 
-export type Subject = keyof typeof ROWS;
-type Ids<S> = S extends Subject ? keyof (typeof ROWS)[S] : never;
-export type Diagnosis = Ids<Subject>;
-
 export const DIAGNOSES = Object.fromEntries(
-  Object.entries(ROWS).flatMap(([subject, rows]) =>
-    Object.entries<Row>(rows).map(([id, [remedy, place, { means = '', follows = [] } = {}]]) => {
+  Object.entries<Places>(ROWS).flatMap(([subject, places]) =>
+    Object.entries(places).flatMap(([place, remedies]) => {
       const alert = place.includes('.md') ? null : place;
       const page = alert === null ? place : `alerts.md#entrupyproxy${alert.toLowerCase()}`;
-      return [id, { subject: subject as Subject, means, remedy, page, alert, follows }];
+      return (Object.entries(remedies) as [Diagnosis, string][]).map(([id, remedy]) => {
+        return [id, { subject, means: MEANS[id] ?? '', remedy, page, alert, follows: FOLLOWS[id] ?? [] }];
+      });
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
