@@ -1,6 +1,11 @@
 // The one table of metrics: exposition, docs/metrics.md and the tests follow from it. Labels come from the config and
 // from closed sets alone (core/reasons.ts, core/request-record.ts): text from a client must never become a label.
 
+import { possibleFates } from '../core/fate.ts';
+import { possibleDecisions } from '../core/reasons.ts';
+import { REDELIVERY_RESULTS, UPSTREAM_FAILURES } from '../core/request-record.ts';
+import { type Route, UNMATCHED } from '../core/routes.ts';
+
 export const PREFIX = 'entrupy_proxy_';
 
 export interface MetricRow {
@@ -11,48 +16,66 @@ export interface MetricRow {
   readonly buckets?: readonly number[];
   /** Which routes or secrets have a series; all by default. HELP and TYPE are always exposed. */
   readonly when?: string;
+  /**
+   * Of a metric that requests add to: the series of a route and its secrets, each by the values of the labels after
+   * `route`, with a space between two. The others are read at each scrape.
+   */
+  readonly series?: (route: Route, secrets: readonly string[]) => readonly string[];
 }
 
 const SECONDS = [0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
 const HMAC_SECONDS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.005, 0.025, 0.1];
 const BYTES = [256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216];
 
+/** The closed set of `code` in `upstream_responses_total`. */
+export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;
+
 const VERIFY = 'routes that verify';
+const forwarding = (values: readonly string[] = ['']) => ({
+  when: 'routes that verify or forward',
+  series: ({ action }: Route) => (action === 'reject' ? [] : values),
+});
+const ONCE = { when: 'where a route has once' };
 /** The page says what it means. */
 const REDELIVERING = 'with redelivery';
-const FORWARDING = 'routes that verify or forward';
+const DEFERRED = { labels: ['state'], when: REDELIVERING };
 
 export const METRICS = {
   requests_total: {
     labels: ['route', 'decision', 'reason'],
     help: 'Requests that have ended, by decision and reason.',
+    series: (route) => possibleDecisions(route).map((both) => both.join(' ')),
   },
   deliveries_total: {
     labels: ['route', 'fate'],
     help: 'Verified requests, without probes, by what became of them; counted when that is known.',
     when: 'routes that verify; fate duplicate with once, fate deferred with redeliver',
+    series: possibleFates,
   },
   unverified_signatures_total: {
     labels: ['route'],
     help: 'Requests with a signature header that were forwarded without a verdict.',
     when: 'routes that forward',
+    series: ({ action }) => (action === 'forward' ? [''] : []),
   },
   request_duration_seconds: {
     labels: ['route', 'decision'],
     help: 'Time from the head of the request to its end.',
     buckets: SECONDS,
+    series: (route) => possibleDecisions(route).map(([decision]) => decision),
   },
   verification_duration_seconds: {
     labels: ['route'],
     help: 'Time of the HMAC and the comparison alone.',
     buckets: HMAC_SECONDS,
     when: VERIFY,
+    series: ({ action }) => (action === 'verify' ? [''] : []),
   },
   request_body_bytes: {
     labels: ['route'],
     help: 'Bytes of the request body; requests that are refused before their body is read are not counted.',
     buckets: BYTES,
-    when: FORWARDING,
+    ...forwarding(),
   },
   requests_in_flight: { help: 'Requests in progress.' },
   connections: { help: 'Open connections from clients.' },
@@ -61,20 +84,25 @@ export const METRICS = {
   upstream_responses_total: {
     labels: ['route', 'code'],
     help: 'Responses of the upstream, by status class; an interim response counts as 1xx.',
-    when: FORWARDING,
+    ...forwarding(STATUS_CLASSES),
   },
   upstream_failures_total: {
     labels: ['route', 'cause'],
     help: 'Requests to which the upstream gave no complete response.',
-    when: FORWARDING,
+    ...forwarding(UPSTREAM_FAILURES),
   },
   upstream_duration_seconds: {
     labels: ['route'],
     help: 'Time from the decision to forward to the head of the upstream response, waits for a connection included.',
     buckets: SECONDS,
-    when: FORWARDING,
+    ...forwarding(),
   },
-  secret_matches_total: { labels: ['route', 'secret'], help: 'Signatures that this secret verified.', when: VERIFY },
+  secret_matches_total: {
+    labels: ['route', 'secret'],
+    help: 'Signatures that this secret verified.',
+    when: VERIFY,
+    series: (_, secrets) => secrets,
+  },
   secret_last_match_timestamp_seconds: {
     labels: ['secret'],
     help: 'When this secret last verified a signature in this process; 0 if it has not.',
@@ -106,28 +134,21 @@ export const METRICS = {
   },
   once_entries: {
     help: 'Delivered events in the memory store; with Redis, the leases that this process holds now.',
-    when: 'where a route has once',
+    ...ONCE,
   },
-  once_store_failures_total: { help: 'Failures of the store of delivered events.', when: 'where a route has once' },
-  deferred_deliveries: {
-    labels: ['state'],
-    help: 'Deliveries in the store of redelivery, as this process sees it.',
-    when: REDELIVERING,
-  },
-  deferred_bytes: {
-    labels: ['state'],
-    help: 'Bytes of these deliveries; each counts 4 KiB at least.',
-    when: REDELIVERING,
-  },
+  once_store_failures_total: { help: 'Failures of the store of delivered events.', ...ONCE },
+  deferred_deliveries: { help: 'Deliveries in the store of redelivery, as this process sees it.', ...DEFERRED },
+  deferred_bytes: { help: 'Bytes of these deliveries; each counts 4 KiB at least.', ...DEFERRED },
   deferred_oldest_timestamp_seconds: {
-    labels: ['state'],
     help: 'When the oldest of these deliveries came; 0 if there is none.',
-    when: REDELIVERING,
+    ...DEFERRED,
   },
   redelivered_total: {
     labels: ['route', 'result'],
     help: 'Deferred deliveries that ended, or that are no longer sent by themselves.',
-    when: `routes that verify, and unmatched, ${REDELIVERING}`,
+    when: `${VERIFY}, and unmatched, ${REDELIVERING}`,
+    // A stored delivery may outlast its route, and then counts as unmatched.
+    series: ({ action, path }) => (action === 'verify' || path === UNMATCHED ? REDELIVERY_RESULTS : []),
   },
   deferred_store_failures_total: {
     help: 'Failures of the store of redelivery, a full one and one that is too slow included.',
@@ -149,6 +170,3 @@ export function typeOf(name: MetricName): 'counter' | 'gauge' | 'histogram' {
   if (name.endsWith('_total')) return 'counter';
   return 'buckets' in METRICS[name] ? 'histogram' : 'gauge';
 }
-
-/** The closed set of `code` in `upstream_responses_total`. */
-export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;

@@ -23,19 +23,12 @@ export interface SeriesPlan {
   readonly secrets: readonly PlannedSecret[];
 }
 
-type Own =
-  | 'secret_last_match_timestamp_seconds'
-  | 'secret_live'
-  | 'secret_not_after_timestamp_seconds'
-  | 'secret_changed_timestamp_seconds'
-  | 'route_report_mode'
-  | 'reloads_total'
-  | 'last_reload_successful'
-  | 'last_reload_success_timestamp_seconds'
-  | 'build_info';
+/** The metrics that are read at each scrape. */
+type ReadMetric = Exclude<MetricName, RouteMetric>;
+type Own = Extract<ReadMetric, `secret_${string}` | `${string}reload${string}` | 'route_report_mode' | 'build_info'>;
 
-/** Numbers that other parts hold, read at each scrape. A metric without a reading does not compile. */
-export type OtherReadings = Readonly<Record<Exclude<MetricName, RouteMetric | Own>, () => Reading>>;
+/** Numbers that other parts hold. A metric without a reading does not compile. */
+export type OtherReadings = Readonly<Record<Exclude<ReadMetric, Own>, () => Reading>>;
 
 export class Metrics {
   readonly #now: () => number;
@@ -104,7 +97,7 @@ export class Metrics {
   replan(plan: SeriesPlan): void {
     this.#lastMatches = new Map(plan.secrets.map((secret) => [secret.id, this.#lastMatchOf(secret)]));
     this.#plan = plan;
-    this.#routes = new Map(plan.routes.map(({ path }) => [path, this.#routes.get(path) ?? new RouteSeries(path)]));
+    this.#routes = new Map(plan.routes.map(({ path }) => [path, this.#routes.get(path) ?? new RouteSeries()]));
     for (const route of plan.routes) {
       const usable = plan.secrets.filter(({ id, key }) => key !== null && isListed(id, route.secrets));
       this.#routes.get(route.path)?.adapt(route, route.action === 'verify' ? usable.map(({ id }) => id) : []);
@@ -141,31 +134,33 @@ export class Metrics {
 
   /** How each metric is read. */
   #reader(): (name: MetricName) => Reading {
-    const verifying = () => this.#plan.routes.filter(({ action }) => action === 'verify');
+    /** One sample for each secret; null for none. */
+    const bySecret = (read: (secret: PlannedSecret) => number | null) => () =>
+      this.#plan.secrets.flatMap((secret) => {
+        const value = read(secret);
+        return value === null ? [] : sample({ secret: secret.id }, value);
+      });
     const isLive = (secret: PlannedSecret) => secret.key !== null && stateOf(secret, this.#now()) === 'live';
-    const own: OtherReadings & Record<Own, () => Reading> = {
+    const readings: Readonly<Record<ReadMetric, () => Reading>> = {
       ...this.#others,
-      secret_last_match_timestamp_seconds: () =>
-        [...this.#lastMatches].map(([secret, matched]) => sample({ secret }, matched)),
-      secret_changed_timestamp_seconds: () =>
-        this.#plan.secrets
-          .filter(({ id }) => !isPrevious(id))
-          .map(({ id: secret, adoptedAt }) => sample({ secret }, (adoptedAt ?? 0) / 1000)),
-      secret_live: () => this.#plan.secrets.map((secret) => sample({ secret: secret.id }, Number(isLive(secret)))),
-      secret_not_after_timestamp_seconds: () =>
-        this.#plan.secrets.flatMap(({ id: secret, notAfter }) =>
-          notAfter === null ? [] : [sample({ secret }, notAfter / 1000)],
-        ),
+      secret_last_match_timestamp_seconds: bySecret(({ id }) => this.lastMatch(id)),
+      secret_changed_timestamp_seconds: bySecret(({ id, adoptedAt }) =>
+        isPrevious(id) ? null : (adoptedAt ?? 0) / 1000,
+      ),
+      secret_live: bySecret((secret) => Number(isLive(secret))),
+      secret_not_after_timestamp_seconds: bySecret(({ notAfter }) => notAfter && notAfter / 1000),
       route_report_mode: () =>
-        verifying().map((route) => sample({ route: route.path }, Number(reports(route, this.#now())))),
+        this.#plan.routes
+          .filter(({ action }) => action === 'verify')
+          .map((route) => sample({ route: route.path }, Number(reports(route, this.#now())))),
       reloads_total: () => [this.#reloads.success, this.#reloads.failure],
       last_reload_successful: () => Number(this.#lastReloadOk),
       last_reload_success_timestamp_seconds: () => this.#lastReloadSuccess,
       build_info: () => [sample({ version: VERSION, node_version: process.version }, 1)],
     };
     return (name) => {
-      if (!isRouteMetric(name)) return own[name]();
-      if (name === 'redelivered_total' && own.deferred_deliveries() === null) return null;
+      if (!isRouteMetric(name)) return readings[name]();
+      if (name === 'redelivered_total' && readings.deferred_deliveries() === null) return null;
       return [...this.#routes.values()].flatMap((route) => route.samples(name));
     };
   }

@@ -1,11 +1,8 @@
 // The numbers behind the metrics: plain fields that a request adds to, read at each scrape. The route and its secrets fix
 // the set of series: recording never adds one.
 
-import { possibleFates } from '../core/fate.ts';
-import { possibleDecisions } from '../core/reasons.ts';
-import { REDELIVERY_RESULTS, UPSTREAM_FAILURES } from '../core/request-record.ts';
-import { type Route, UNMATCHED } from '../core/routes.ts';
-import { METRICS, type MetricName, type MetricRow, PREFIX, STATUS_CLASSES } from './metric-table.ts';
+import type { Route } from '../core/routes.ts';
+import { METRIC_NAMES, METRICS, type MetricName, type MetricRow, PREFIX } from './metric-table.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -91,26 +88,17 @@ class Histogram implements Series {
   }
 }
 
-type LabelledByRoute = {
-  [Name in MetricName]: (typeof METRICS)[Name] extends { labels: readonly ['route', ...string[]] } ? Name : never;
-}[MetricName];
-
 /** The metrics that requests add to, by route. */
-export type RouteMetric = Exclude<LabelledByRoute, 'route_report_mode'>;
-export function isRouteMetric(name: MetricName): name is RouteMetric {
-  const { labels = [] }: MetricRow = METRICS[name];
-  return labels[0] === 'route' && name !== 'route_report_mode';
-}
+export type RouteMetric = {
+  [Name in MetricName]: (typeof METRICS)[Name] extends Pick<Required<MetricRow>, 'series'> ? Name : never;
+}[MetricName];
+export const isRouteMetric = (name: MetricName): name is RouteMetric => 'series' in METRICS[name];
+const ROUTE_METRICS = METRIC_NAMES.filter(isRouteMetric);
 
 /** The series of one route, looked up once per request. */
 export class RouteSeries {
-  readonly #route: string;
   /** By the values of the labels other than `route`, with a space between two. */
   readonly #families = new Map<RouteMetric, Map<string, Series>>();
-
-  constructor(route: string) {
-    this.#route = route;
-  }
 
   /** Returns false if there is no such series: losing a count is better than adding a series. */
   add(name: RouteMetric, value: number, labels = ''): boolean {
@@ -127,36 +115,19 @@ export class RouteSeries {
    * Adds the series that the route and its secrets need, and removes those of removed secrets. Those of the old route
    * stay: requests that began under it still end, and a counter that disappears loses its last increments.
    */
-  adapt(adapted: Route, secrets: readonly string[]): void {
-    const { action, path } = adapted;
-    for (const [decision, reason] of possibleDecisions(adapted)) {
-      this.#need('requests_total', `${decision} ${reason}`);
-      this.#need('request_duration_seconds', decision);
+  adapt(route: Route, secrets: readonly string[]): void {
+    for (const name of ROUTE_METRICS) {
+      const { labels = [], buckets, series }: MetricRow = METRICS[name];
+      const family = this.#families.get(name) ?? new Map<string, Series>();
+      this.#families.set(name, family);
+      for (const key of series?.(route, secrets) ?? []) {
+        if (family.has(key)) continue;
+        const values = [route.path, ...key.split(' ')];
+        const named = Object.fromEntries(labels.map((label, nth) => [label, values[nth] ?? '']));
+        family.set(key, buckets === undefined ? new Counter(named) : new Histogram(PREFIX + name, named, buckets));
+      }
     }
-    this.#need('deliveries_total', ...possibleFates(adapted));
-    if (action === 'forward') this.#need('unverified_signatures_total', '');
-    // A stored delivery may outlast its route, and then counts as unmatched.
-    if (action === 'verify' || path === UNMATCHED) this.#need('redelivered_total', ...REDELIVERY_RESULTS);
-    if (action === 'verify') this.#need('verification_duration_seconds', '');
-    if (action !== 'reject') {
-      this.#need('request_body_bytes', '');
-      this.#need('upstream_duration_seconds', '');
-      this.#need('upstream_responses_total', ...STATUS_CLASSES);
-      this.#need('upstream_failures_total', ...UPSTREAM_FAILURES);
-    }
-    this.#need('secret_matches_total', ...secrets);
     const matches = this.#families.get('secret_matches_total');
     for (const secret of matches?.keys() ?? []) if (!secrets.includes(secret)) matches?.delete(secret);
-  }
-
-  #need(name: RouteMetric, ...keys: readonly string[]): void {
-    const family = this.#families.get(name) ?? new Map<string, Series>();
-    this.#families.set(name, family);
-    const { labels = [], buckets }: MetricRow = METRICS[name];
-    for (const key of keys.filter((key) => !family.has(key))) {
-      const values = [this.#route, ...key.split(' ')];
-      const named = Object.fromEntries(labels.map((label, nth) => [label, values[nth] ?? '']));
-      family.set(key, buckets === undefined ? new Counter(named) : new Histogram(PREFIX + name, named, buckets));
-    }
   }
 }
