@@ -6,7 +6,7 @@ import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { apiStatus } from './advice/advice.ts';
-import { PAGE_CSP, renderStatusPage } from './page/page.ts';
+import { PAGE_CSP, REFRESH_SECONDS, renderStatusPage } from './page/page.ts';
 import type { Probed, ReloadOutcome, StatusSnapshot } from './snapshot.ts';
 
 /** The data and actions behind the admin port; runtime supplies them. */
@@ -66,12 +66,9 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     probed = await sources.probe();
   };
   // A status costs milliseconds, and so do its page and the metrics: a client that asks often must not delay probes.
-  const current = onePerTurn(() => sources.status(probed));
-  const statusText = onePerTurn(async () => JSON.stringify(apiStatus(await current())));
-  const pages = {
-    on: onePerTurn(async () => renderStatusPage(await current(), { refresh: 'on' })),
-    off: onePerTurn(async () => renderStatusPage(await current(), { refresh: 'off' })),
-  };
+  const current = onePerTurn(() => apiStatus(sources.status(probed)));
+  const statusText = onePerTurn(async () => JSON.stringify(await current()));
+  const page = onePerTurn(async () => renderStatusPage(await current()));
   return {
     '/livez': on(VIEW, () => OK),
     '/health': on(VIEW, () => OK),
@@ -90,11 +87,11 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return { status: 200, body: await statusText() };
     }),
     '/': on(VIEW, async ({ head, path }) => {
-      const query = new URLSearchParams(head.target.slice(path.length));
+      const isPaused = new URLSearchParams(head.target.slice(path.length)).get('refresh') === 'off';
       await probe();
-      const body = await pages[query.get('refresh') === 'off' ? 'off' : 'on']();
       const headers = { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PAGE_CSP };
-      return { status: 200, body, headers };
+      const refresh = isPaused ? {} : { Refresh: String(REFRESH_SECONDS) };
+      return { status: 200, body: await page(), headers: { ...headers, ...refresh } };
     }),
     // GET too: a preStop httpGet can send nothing else.
     '/-/drain': on(['GET', 'POST'], ({ client }) => {

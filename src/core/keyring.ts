@@ -136,6 +136,6 @@ export function outsideByClock(secret: Validity, now: number): string | null {
   return text === null ? null : `${text}; ${clockText(now)}`;
 }
 
-export const clockText = (now: number) => `this machine's clock says ${isoDate(now - (now % 1000))}`;
+export const clockText = (now: number, date = isoDate) => `this machine's clock says ${date(now - (now % 1000))}`;
 
 const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('.000Z', 'Z');

@@ -1,30 +1,27 @@
 // Advice on secrets: none live, expiring, in rotation, not proven yet; and for each, whether it can be removed.
 
-import { currentOf, isPrevious, whyOutside } from '../../core/keyring.ts';
+import { clockText, currentOf, isPrevious, whyOutside } from '../../core/keyring.ts';
 import { reports } from '../../core/routes.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, count, DAY, dateText, type Finds, type Found, found, HOUR, named, spanText } from './words.ts';
 
 /** Routes that lack the same secrets share an item. */
 export function withoutLiveSecret(s: StatusSnapshot): Finds {
-  const without = s.routes.filter(isWithout);
   const alike = (route: RouteStatus) => `${reports(route, s.now)} ${route.secretIds}`;
-  return Object.values(Object.groupBy(without, alike)).map((routes = []) => noneLive(routes, s));
+  return [...Map.groupBy(s.routes.filter(isWithout), alike).values()].map((routes) => noneLive(routes, s));
 }
 
 const isWithout = ({ action, liveSecrets }: RouteStatus) => action === 'verify' && liveSecrets === 0;
 
-function noneLive(routes: readonly RouteStatus[], s: StatusSnapshot): Found | null {
-  const [route] = routes;
-  if (route === undefined) return null;
-  const ours = s.secrets.filter(({ id }) => route.secretIds.includes(id));
-  const outside = ours.flatMap((secret) => whyNotLive(secret) ?? []);
+function noneLive(routes: readonly RouteStatus[], { secrets, now }: StatusSnapshot): Found {
+  const [ids = []] = routes.map(({ secretIds }) => secretIds);
+  const outside = secrets.filter(({ id }) => ids.includes(id)).flatMap((secret) => whyNotLive(secret) ?? []);
   // A route that takes all secrets lists those alone that can be used.
-  const unusable = s.secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
-  const listed = route.secretIds.length === 0 ? unusable : route.secretIds;
-  const missing = listed.length === 0 ? 'it lists none' : `${listed.join(', ')} cannot be used`;
-  const why = outside.length > 0 ? `${outside.join(', ')}; ${clockText(s.now)}` : missing;
-  const only = reports(route, s.now);
+  const unusable = secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
+  const listed = (ids.length === 0 ? unusable : ids).join(', ');
+  const missing = listed === '' ? 'it lists none' : `${listed} cannot be used`;
+  const why = outside.length > 0 ? `${outside.join(', ')}; ${clockText(now, dateText)}` : missing;
+  const only = routes.some((route) => reports(route, now));
   const effect = only ? 'so nothing there is verified' : 'so senders get 503';
   const message = `No secret is live on ${routes.map(named).join(', ')}, ${effect}: ${why}.`;
   return found(only ? 'warning' : 'failed', outside.length > 0 ? 'secrets-outside-dates' : 'no-live-secret', message);
@@ -36,11 +33,11 @@ function whyNotLive(secret: SecretStatus): string | null {
   return `secret ${id} ${state === 'not_yet' ? 'is ' : ''}${whyOutside(state, secret, dateText)}`;
 }
 
-/** Dates are compared with this machine's clock, which may be the one that is wrong. */
-export const clockText = (now: number) => `the clock of this machine says ${dateText(now)}`;
-
 export function secretAdvice(s: StatusSnapshot): Finds {
-  return s.secrets.flatMap((secret) => [ofSecret(secret, s), noteOn(secret)]);
+  return s.secrets.flatMap((secret) => {
+    const { id, source, note } = secret;
+    return [ofSecret(secret, s), note !== null && found('note', 'secret-value', `Secret ${id} (${source}): ${note}.`)];
+  });
 }
 
 function ofSecret(secret: SecretStatus, s: StatusSnapshot): Found | null {
@@ -51,43 +48,36 @@ function ofSecret(secret: SecretStatus, s: StatusSnapshot): Found | null {
   }
   if (isPrevious(id)) return state === 'live' ? rotation(secret, s) : null;
   if (state === 'expired') return expired(secret, s);
-  if (notAfter !== null && state === 'live' && notAfter - s.now <= 7 * DAY) return expiresSoon(secret, s);
-  return unproven(secret, s);
-}
-
-function noteOn({ id, source, note: text }: SecretStatus): Found | null {
-  return text === null ? null : found('note', 'secret-value', `Secret ${id} (${source}): ${text}.`);
+  if (notAfter === null || state !== 'live' || notAfter - s.now > 7 * DAY) return unproven(secret, s);
+  const alone = onlySecretOf(secret, s);
+  const then = alone === '' ? '' : ` From then on senders to ${alone} get 503.`;
+  const message = `Secret ${id} expires in ${spanText(notAfter - s.now)}, at ${dateText(notAfter)}.${then}`;
+  return found('warning', 'secret-ends', message);
 }
 
 function expired(secret: SecretStatus, s: StatusSnapshot): Found | null {
   const { id } = secret;
+  const proven = s.secrets.filter(({ state, lastMatch }) => state === 'live' && lastMatch > 0);
   const routes = s.routes.filter(({ secretIds }) => secretIds.includes(id));
-  const verifies = (route: RouteStatus) =>
-    s.secrets.some((other) => other.state === 'live' && other.lastMatch > 0 && route.secretIds.includes(other.id));
+  const verifies = ({ secretIds }: RouteStatus) => proven.some((other) => secretIds.includes(other.id));
   // If somebody still signs with it, the advice on signatures says so.
   if (routes.every(verifies) || routes.some(isWithout) || isUsedOutside(secret, s)) return null;
   return found('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
 
-function expiresSoon(secret: SecretStatus, s: StatusSnapshot): Found {
-  const { id, notAfter } = secret;
-  const alone = onlySecretOf(secret, s);
-  const then = alone === '' ? '' : ` From then on senders to ${alone} get 503.`;
-  const message = `Secret ${id} expires in ${spanText((notAfter ?? s.now) - s.now)}, at ${dateText(notAfter)}.${then}`;
-  return found('warning', 'secret-ends', message);
-}
-
 /** A new value that nothing has matched yet, while the one that verified deliveries before has ended. */
 function unproven({ id, state, lastMatch, changedAt }: SecretStatus, s: StatusSnapshot): Found | null {
   if (state !== 'live' || changedAt === null || lastMatch > 0) return null;
-  const routes = s.routes.filter(({ secretIds, traffic }) => secretIds.includes(id) && traffic.lastAccepted !== null);
   const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');
-  const isProven = (route: RouteStatus) => others.some((other) => route.secretIds.includes(other.id));
-  const only = routes.filter((route) => !isProven(route)).map(({ path }) => path);
+  const only = s.routes.filter(({ secretIds, traffic: { lastAccepted } }) => {
+    return secretIds.includes(id) && lastAccepted !== null && !others.some((other) => secretIds.includes(other.id));
+  });
   if (only.length === 0) return null;
-  const message = `The value of ${id} that was loaded ${ago(changedAt, s.now)} has verified nothing yet, and no other secret is live on ${only.join(', ')}.`;
+  const message = `The value of ${id} that was loaded ${ago(changedAt, s.now)} has verified nothing yet, and no other secret is live on ${pathsOf(only)}.`;
   return found('warning', 'secret-unproven', message);
 }
+
+const pathsOf = (routes: readonly RouteStatus[]) => routes.map(({ path }) => path).join(', ');
 
 /** A previous value expires by design; only senders that still use it need attention. */
 function rotation({ id, lastMatch, notAfter }: SecretStatus, s: StatusSnapshot): Found | null {
@@ -97,11 +87,9 @@ function rotation({ id, lastMatch, notAfter }: SecretStatus, s: StatusSnapshot):
     const message = `Rotation: senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it ends in ${spanText(end)}.`;
     return found('warning', 'old-secret-used', message);
   }
-  if (s.secrets.some((other) => other.id === current && other.lastMatch === 0)) {
-    const message = `Rotation: the new value of ${current} has verified nothing yet, and the old one ends in ${spanText(end)}.`;
-    return found(end < 6 * HOUR ? 'warning' : 'ok', 'secret-unproven', message);
-  }
-  return null;
+  if (!s.secrets.some((other) => other.id === current && other.lastMatch === 0)) return null;
+  const message = `Rotation: the new value of ${current} has verified nothing yet, and the old one ends in ${spanText(end)}.`;
+  return found(end < 6 * HOUR ? 'warning' : 'ok', 'secret-unproven', message);
 }
 
 /** True if a refused request of late was signed with this secret, which is outside its dates. */
@@ -111,9 +99,7 @@ function isUsedOutside({ id }: SecretStatus, s: StatusSnapshot): boolean {
 
 /** The paths of the routes on which no other secret is live; empty if there are none. */
 function onlySecretOf({ id }: SecretStatus, { routes }: StatusSnapshot): string {
-  const alone = routes.filter(({ action, liveSecrets }) => action === 'verify' && liveSecrets === 1);
-  const its = alone.filter(({ secretIds }) => secretIds.includes(id));
-  return its.map(({ path }) => path).join(', ');
+  return pathsOf(routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id)));
 }
 
 /** Says whether a secret can be removed: only if it verified nothing while another one did. */

@@ -2,14 +2,14 @@
 // deliveries, and any stranger can send some.
 
 import { DIAGNOSES, type Diagnosis } from '../../core/diagnoses-and-remedies.ts';
-import { whyOutside } from '../../core/keyring.ts';
+import { clockText, whyOutside } from '../../core/keyring.ts';
 import type { Reason } from '../../core/reasons.ts';
 import { BY_REASON } from '../../core/request-diagnosis.ts';
 import { reports, UNMATCHED } from '../../core/routes.ts';
-import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from '../snapshot.ts';
-import { clockText } from './secrets.ts';
+import type { RefusalGroup, RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import {
   ago,
+  changesIn,
   count,
   DAY,
   dateText,
@@ -61,9 +61,8 @@ function refusedInARow(route: RouteStatus, outside: readonly Found[], s: StatusS
 }
 
 /** Then the change was at the sender, or on the way. A sentence, or nothing. */
-function unchanged(lastAccepted: number | null, { secrets, lastReload }: StatusSnapshot): string {
-  const changes = [lastReload?.at, ...secrets.map(({ changedAt }) => changedAt)].map((at) => at ?? 0);
-  if (lastAccepted === null || Math.max(...changes) >= lastAccepted) return '';
+function unchanged(lastAccepted: number | null, s: StatusSnapshot): string {
+  if (lastAccepted === null || changesIn(s).some(({ at }) => at >= lastAccepted)) return '';
   return ' Nothing was changed here since the last one that was accepted.';
 }
 
@@ -101,25 +100,25 @@ export const isVerified = ({ traffic }: RouteStatus, { now }: StatusSnapshot) =>
 
 /** Requests with a signature were refused for one reason, perhaps beside others that were accepted. */
 function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot): Found | null {
-  const amount = s.recent.signedReasons[reason] ?? 0;
+  // One that a request with a signature never has would be told to be ignored.
+  if (reason === 'expired_secret' || reason === 'missing_signature') return null;
   const groups = s.refusals.filter((group) => group.reason === reason);
   const [last] = groups;
-  // One that a request with a signature never has would be told to be ignored.
-  if (amount === 0 || reason === 'expired_secret' || reason === 'missing_signature') return null;
   if (SIGNATURE_REASONS.has(reason) && told.includes(last?.route ?? '')) return null;
   const { id, why } = evidence(groups, reason);
-  const at = last?.at ?? s.now;
-  const none = s.routes.every(({ traffic }) => s.now - (traffic.lastAccepted ?? 0) >= HOUR);
+  const amount = s.recent.signedReasons[reason] ?? 0;
+  const { at, path } = last ?? { at: s.now, path: null };
   const route = s.routes.find(({ path }) => path === last?.route);
   const { lastAccepted = null, refusedSignatures = 0 } = route?.traffic ?? {};
-  const accepted = `; one was accepted there ${ago(lastAccepted ?? 0, s.now)}, `;
+  const none = s.routes.every(({ traffic }) => s.now - (traffic.lastAccepted ?? 0) >= HOUR);
   const since = refusedSignatures === 0 ? 'after them' : `and none of the ${refusedSignatures} since`;
-  const beside = lastAccepted === null ? '' : `${accepted}${since}`;
-  const message = `${count(amount, 'signed request')} ${refusedText(amount, last?.decision ?? '')} in the last hour, the last one${last === undefined ? '' : ` to ${last.path}`} ${ago(at, s.now)}${none ? ', and none was accepted' : beside}: ${why}.${route === undefined ? '' : quiet(at, route, s.now)}`;
+  const some = lastAccepted === null ? '' : `; one was accepted there ${ago(lastAccepted, s.now)}, ${since}`;
+  const were = refusedText(amount, last?.decision ?? '');
+  const message = `${count(amount, 'signed request')} ${were} in the last hour, the last one${path === null ? '' : ` to ${path}`} ${ago(at, s.now)}${none ? ', and none was accepted' : some}: ${why}.${route === undefined ? '' : quiet(at, route, s.now)}`;
   const isFull = reason === 'overloaded' && (none || s.now - at < 15 * MINUTE);
   // As it was at the last one: large bodies become no failure because nothing comes after them.
   const isTotal = route !== undefined && isTotalRefusal(route, { ...s, now: at });
-  return { id, state: isFull || isTotal ? 'failed' : 'warning', message };
+  return found(isFull || isTotal ? 'failed' : 'warning', id, message);
 }
 
 /** The diagnosis of refusals for a reason, the newest first: by the last that has a hint, if one has. */
@@ -138,22 +137,19 @@ export function evidence(
 }
 
 /** Secrets outside their dates with which somebody signs. Newer forged signatures must not hide a leak. */
-function outsideAdvice(s: StatusSnapshot): readonly Found[] {
-  const groups = s.refusals.filter(({ reason }) => reason === 'expired_secret');
-  const of = (id: string) => groups.filter(({ secret }) => secret === id);
-  const named = s.secrets.map((secret) => (secret.state === 'live' ? null : outside(of(secret.id), secret, s.now)));
-  const unnamed = groups.filter(({ at, secret }) => s.now - at < HOUR && !s.secrets.some(({ id }) => id === secret));
-  return [...named, outside(unnamed, null, s.now)].filter((one) => one !== null);
-}
-
-/** `groups`: the newest first. `secret`: null if its entry is gone. */
-function outside(groups: readonly RefusalGroup[], secret: SecretStatus | null, now: number): Found | null {
-  const [last] = groups;
-  if (last === undefined) return null;
-  const state = secret?.state === 'not_yet' ? 'not_yet' : 'expired';
-  const which =
-    secret === null ? 'a secret outside its dates' : `secret ${secret.id}, ${whyOutside(state, secret, dateText)}`;
-  const clients = `${last.client}${new Set(groups.map(({ client }) => client)).size > 1 ? ' and others' : ''}`;
-  const message = `${clients} signed with ${which}, the last time ${ago(last.at, now)}; ${clockText(now)}.`;
-  return found('warning', state === 'not_yet' ? 'early-secret' : 'expired-secret', message);
+function outsideAdvice({ refusals, secrets, now }: StatusSnapshot): readonly Found[] {
+  const refused = refusals.filter(({ reason }) => reason === 'expired_secret');
+  const bySecret = Map.groupBy(refused, (group) => secrets.find(({ id }) => id === group.secret) ?? null);
+  return [...bySecret].flatMap(([secret, all]) => {
+    // Null: its entry is gone.
+    const groups = all.filter(({ at }) => (secret === null ? now - at < HOUR : secret.state !== 'live'));
+    const [last] = groups;
+    if (last === undefined) return [];
+    const state = secret?.state === 'not_yet' ? 'not_yet' : 'expired';
+    const which =
+      secret === null ? 'a secret outside its dates' : `secret ${secret.id}, ${whyOutside(state, secret, dateText)}`;
+    const clients = `${last.client}${groups.some(({ client }) => client !== last.client) ? ' and others' : ''}`;
+    const message = `${clients} signed with ${which}, the last time ${ago(last.at, now)}; ${clockText(now, dateText)}.`;
+    return found('warning', state === 'not_yet' ? 'early-secret' : 'expired-secret', message);
+  });
 }

@@ -1,36 +1,37 @@
 // Advice on the state of the proxy: readiness, upstream, configuration, certificates and log.
 
+import { clockText } from '../../core/keyring.ts';
 import { diagnosisOfFailure } from '../../core/request-diagnosis.ts';
 import { reports } from '../../core/routes.ts';
 import type { CertificateStatus, StatusSnapshot } from '../snapshot.ts';
 import { secretAdvice, withoutLiveSecret } from './secrets.ts';
-import { ago, DAY, dateText, type Finds, type Found, found, HOUR, type State, spanText } from './words.ts';
+import { ago, DAY, dateText, type Finds, type Found, found, HOUR, spanText } from './words.ts';
 
 /** Problems that stop deliveries, or soon will. */
 export function stateAdvice(s: StatusSnapshot): Finds {
-  const { upstream, once } = s;
+  const { draining, ready, causes, connections, once } = s;
+  const why = causes.length > 0 ? `: ${causes.join('; ')}` : '';
   return [
-    s.draining && found('warning', 'draining', DRAINING),
+    draining && found('warning', 'draining', DRAINING),
     ...withoutLiveSecret(s),
-    !upstream.reachable && unreachable(upstream),
+    !s.upstream.reachable && unreachable(s.upstream),
     ...s.certificates.map((certificate) => certificateAdvice(certificate, s.now)),
-    upstream.exposed && found('warning', 'exposed', 'Clients can bypass the proxy and reach the upstream unverified.'),
+    s.upstream.exposed &&
+      found('warning', 'exposed', 'Clients can bypass the proxy and reach the upstream unverified.'),
     once !== null && once.problem !== null && onceFails(once),
     reloadFailed(s),
-    !s.ready &&
-      !s.draining &&
-      found('warning', 'not-ready', `Not ready${s.causes.length > 0 ? `: ${s.causes.join('; ')}` : ''}.`),
-    s.connections.open >= s.connections.limit && found('warning', 'connections-full', full(s.connections.limit)),
+    !ready && !draining && found('warning', 'not-ready', `Not ready${why}.`),
+    connections.open >= connections.limit && found('warning', 'connections-full', full(connections.limit)),
   ];
 }
 
 /** Advice that may stand for weeks, and must not hide what happens meanwhile. */
 export function standingAdvice(s: StatusSnapshot): Finds {
   const { awaitingRestart: keys, warnings } = s.config;
-  const reporting = s.routes.filter((route) => reports(route, s.now)).map(({ path }) => path);
+  const reporting = s.routes.filter((route) => reports(route, s.now));
   return [
     ...secretAdvice(s),
-    ...reporting.map((path) => found('warning', 'report-mode', `${path} only reports: ${REPORTS}`)),
+    ...reporting.map(({ path }) => found('warning', 'report-mode', `${path} only reports: ${REPORTS}`)),
     keys.length > 0 &&
       found('warning', 'awaiting-restart', `Changed, but not in use before a restart: ${keys.join(', ')}.`),
     logGaps(s),
@@ -69,28 +70,17 @@ function onceFails({ store, problem, onStoreFailure }: NonNullable<StatusSnapsho
   return found(refuses ? 'failed' : 'warning', 'once-store', message);
 }
 
-/** As the alerts: before its end there are 14 days to act, and the last three are urgent. */
-function certificateState({ notBefore, notAfter }: CertificateStatus, now: number): State {
-  if (now < notBefore || notAfter - now < 3 * DAY) return 'failed';
-  return notAfter - now < 14 * DAY ? 'warning' : 'ok';
-}
-
-/** Null for a certificate with more than 14 days to its end. */
+/** As the alerts: before its end there are 14 days to act, and the last three are urgent. Null before. */
 export function certificateAdvice(status: CertificateStatus, now: number): Found | null {
   const { certificate, file, notBefore, notAfter } = status;
-  const state = certificateState(status, now);
-  if (state === 'ok') return null;
-  const who = certificate === 'listen' ? 'clients that check it refuse' : 'the upstream refuses';
-  const refuse = `${who} to connect`;
-  const name = `The TLS certificate in ${file}`;
-  if (now < notBefore) {
-    const message = `${name} is not valid before ${dateText(notBefore)}: ${refuse}. The clock of this machine says ${dateText(now)}.`;
-    return { id: 'certificate-early', state, message };
-  }
+  const remaining = notAfter - now;
   const end = dateText(notAfter);
-  const message =
-    now >= notAfter
-      ? `${name} expired at ${end}: ${refuse}.`
-      : `${name} expires in ${spanText(notAfter - now)}, at ${end}. From then on ${refuse}.`;
-  return { id: 'certificate-ends', state, message };
+  const name = `The TLS certificate in ${file}`;
+  const refuse = `${certificate === 'listen' ? 'clients that check it refuse' : 'the upstream refuses'} to connect.`;
+  const early = `${name} is not valid before ${dateText(notBefore)}; ${clockText(now, dateText)}: ${refuse}`;
+  if (now < notBefore) return found('failed', 'certificate-early', early);
+  if (remaining >= 14 * DAY) return null;
+  const when = `expires in ${spanText(remaining)}, at ${end}. From then on`;
+  const message = `${name} ${remaining > 0 ? when : `expired at ${end}:`} ${refuse}`;
+  return found(remaining < 3 * DAY ? 'failed' : 'warning', 'certificate-ends', message);
 }

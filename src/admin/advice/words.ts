@@ -66,19 +66,17 @@ export function count(amount: number, noun: string, plural = `${noun}s`): string
   return `${amount} ${amount === 1 ? noun : plural}`;
 }
 
+/** What was changed here, and when. */
+export const changesIn = ({ startedAt, lastReload, secrets }: StatusSnapshot) => [
+  { at: startedAt, what: 'the start' },
+  ...(lastReload === null ? [] : [{ at: lastReload.at, what: 'a reload' }]),
+  ...secrets.flatMap(({ id, changedAt: at }) => (at === null ? [] : { at, what: `secret ${id} changed` })),
+];
+
 /** When something began that `last` happened again, and what had changed in the hour before. A sentence, or nothing. */
 export function whatChanged(began: number, last: number, s: StatusSnapshot): string {
-  const { lastReload, secrets, startedAt, now } = s;
-  const changes: (readonly [at: number, what: string])[] = [
-    [startedAt, 'the start'],
-    ...(lastReload === null ? [] : [[lastReload.at, 'a reload'] as const]),
-    ...secrets.flatMap(({ id, changedAt }) =>
-      changedAt === null ? [] : [[changedAt, `secret ${id} changed`] as const],
-    ),
-  ];
-  const before = changes.filter(([at]) => at <= began && began - at <= HOUR).toSorted(([a], [b]) => b - a);
-  const [change] = before;
-  if (change !== undefined)
-    return ` It began at ${clock(began, now)}, ${spanText(began - change[0])} after ${change[1]}.`;
-  return began === last ? '' : ` It began ${ago(began, now)}.`;
+  const before = changesIn(s).filter(({ at }) => at <= began && began - at <= HOUR);
+  const [change] = before.toSorted((one, other) => other.at - one.at);
+  if (change === undefined) return began === last ? '' : ` It began ${ago(began, s.now)}.`;
+  return ` It began at ${clock(began, s.now)}, ${spanText(began - change.at)} after ${change.what}.`;
 }

@@ -3,30 +3,25 @@
 
 import { hash } from 'node:crypto';
 import { FATE_MEANINGS, FATES } from '../../core/fate.ts';
-import { type Advice, type ApiStatus, apiStatus } from '../advice/advice.ts';
+import type { ApiStatus } from '../advice/advice.ts';
 import type { State } from '../advice/words.ts';
-import type { StatusSnapshot } from '../snapshot.ts';
 import { Html, html } from './html.ts';
 import { pill, tables, when } from './tables.ts';
 
-const REFRESH_SECONDS = 5;
+export const REFRESH_SECONDS = 5;
 
-/** `refresh: 'off'` gives a page that does not reload itself. */
-export function renderStatusPage(s: StatusSnapshot, { refresh }: { refresh: 'on' | 'off' }): string {
-  const reload = refresh === 'on' ? html`<meta http-equiv="refresh" content="${REFRESH_SECONDS}">` : null;
+export function renderStatusPage(s: ApiStatus): string {
   const [state, readiness] = readinessOf(s);
-  const status = apiStatus(s);
-  const { advice } = status;
   // A ready proxy may still have problems, so the browser's tab shows the state of the headline.
-  const headline = advice[0]?.state ?? 'ok';
+  const headline = s.advice[0]?.state ?? 'ok';
   const title = headline === 'ok' ? readiness : `${STATE_WORDS[headline]} · ${readiness}`;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">${reload}
+<meta name="robots" content="noindex">
 <title>${title} · entrupy-signature-proxy</title><style>${new Html([STYLE], [])}</style></head>
 <body><header><h1>entrupy-signature-proxy</h1>${pill(state, readiness)}<p class="soft">${s.version}, started ${when(s.startedAt, s.now)}</p></header>
-<main>${adviceList(advice, s)}${figures(s)}${tables(s)}${about(status)}</main>
-<footer class="soft"><p>${refreshNote(refresh)}
+<main>${adviceList(s)}${figures(s)}${tables(s)}${about(s)}</main>
+<footer class="soft"><p><a href="/?refresh=off">Pause</a>, or <a href="/">reload every ${REFRESH_SECONDS} s</a>.
 Also <a href="/api/status">the same as JSON</a>, <a href="/metrics">metrics</a>, <a href="/readyz">readiness</a>.</p>
 <p>Documentation: ${docsLink(s, 'troubleshooting.md')}.</p></footer>
 </body></html>
@@ -34,7 +29,7 @@ Also <a href="/api/status">the same as JSON</a>, <a href="/metrics">metrics</a>,
   return page.text;
 }
 
-function readinessOf(s: StatusSnapshot): readonly [State, string] {
+function readinessOf(s: ApiStatus): readonly [State, string] {
   if (s.draining) return ['warning', 'Draining'];
   return s.ready ? ['ok', 'Ready'] : ['failed', 'Not ready'];
 }
@@ -46,8 +41,8 @@ const STATE_WORDS: Readonly<Record<State, string>> = {
   failed: '✕ Act now',
 };
 
-function adviceList(advice: readonly Advice[], s: StatusSnapshot): Html {
-  const items = advice.map(
+function adviceList(s: ApiStatus): Html {
+  const items = s.advice.map(
     ({ id, state, message, remedy, page, follows }) =>
       html`<li class="${state}"><strong>${STATE_WORDS[state]}.</strong> <span>${message} <b>${remedy}</b></span> ${state === 'ok' ? null : html`<small><span class="id">${id}:</span> ${docsLink(s, page)}</small>`}${follows.map((one) => html`<p class="note"><span>So <span class="id">${one.id}</span>: ${one.message}</span></p>`)}</li>`,
   );
@@ -55,7 +50,7 @@ function adviceList(advice: readonly Advice[], s: StatusSnapshot): Html {
 }
 
 /** The fates of the deliveries since the start. */
-function figures({ routes, startedAt, now }: StatusSnapshot): Html {
+function figures({ routes, startedAt, now }: ApiStatus): Html {
   const boxes = FATES.map((fate) => {
     const amount = routes.reduce((sum, { traffic }) => sum + traffic.fates[fate], 0);
     const isLost = fate === 'failed' || fate === 'abandoned';
@@ -73,21 +68,15 @@ ${facts}<dt>configuration</dt><dd>${file === null ? 'the environment alone' : ht
 ${lastProbe === null ? null : probe(lastProbe, now)}</dl></section>`;
 }
 
-function probe({ at, path, upstreamStatus, client }: NonNullable<StatusSnapshot['lastProbe']>, now: number): Html {
+function probe({ at, path, upstreamStatus, client }: NonNullable<ApiStatus['lastProbe']>, now: number): Html {
   const answer = upstreamStatus === 0 ? 'the app gave no answer' : `the app answered ${upstreamStatus}`;
   return html`<dt>last probe</dt><dd>${when(at, now)} to <code>${path}</code> from <code>${client}</code>: ${answer}</dd>
 `;
 }
 
 /** A link if the address of docs/ is known, else the file's name. */
-function docsLink({ docs }: StatusSnapshot, file: string): Html {
+function docsLink({ docs }: ApiStatus, file: string): Html {
   return docs === null ? html`<code>docs/${file}</code>` : html`<a href="${docs}/${file}" rel="noreferrer">${file}</a>`;
-}
-
-function refreshNote(refresh: 'on' | 'off'): Html {
-  return refresh === 'on'
-    ? html`Reloads every ${REFRESH_SECONDS} s (<a href="/?refresh=off">pause</a>).`
-    : html`This page does not reload by itself (<a href="/">resume</a>).`;
 }
 
 const STYLE = `

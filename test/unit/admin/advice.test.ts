@@ -30,7 +30,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
       routes: [{ ...NOTIFY, liveSecrets: 0 }],
       secrets: [{ ...CURRENT, state: 'not_yet', notBefore: Date.parse('2026-12-01T00:00:00Z') }],
     },
-    /^failed: .*: secret current is not valid before 2026-12-01 00:00 UTC; the clock of this machine says 2026-11-24 12:00 UTC\./,
+    /^failed: .*: secret current is not valid before 2026-12-01 00:00 UTC; this machine's clock says 2026-11-24 12:00 UTC\./,
   ],
   [
     'one of two has expired, and the other one verifies',

@@ -182,7 +182,7 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'not-ready': /^Not ready: no live secret\.$/,
   'no-live-secret': /^No secret is live on \/notify, so senders get 503: current cannot be used\.$/,
   'secrets-outside-dates':
-    /current expired at 2026-11-23 12:00 UTC; the clock of this machine says 2026-11-24 12:00 UTC\.$/,
+    /current expired at 2026-11-23 12:00 UTC; this machine's clock says 2026-11-24 12:00 UTC\.$/,
   'secret-problem': /^Secret current cannot be used .*it is empty/,
   'secret-ends': /expires in 24 h, at 2026-11-25 12:00 UTC\. From then on senders to \/notify get 503/,
   'secret-unproven':
@@ -213,7 +213,7 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'deferred-waits': /^1 deferred delivery waits to be sent again, the oldest since 11:59 UTC, for 60 s\.$/,
   'certificate-ends':
     /in \/tls\/tls\.crt expires in 24 h, at 2026-11-25 12:00 UTC\. From then on clients that check it refuse/,
-  'certificate-early': /is not valid before 2026-11-25 12:00 UTC: clients .* The clock of this machine says/,
+  'certificate-early': /is not valid before 2026-11-25 12:00 UTC; this machine's clock says .*: clients/,
   'reload-failed': /last reload failed 0 s ago .* still in use: line 3$/,
   'awaiting-restart': /before a restart: listen\.port\.$/,
   'report-mode': /^\/notify only reports/,
@@ -257,9 +257,7 @@ describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
   test('is on the status page, with its remedy', () => {
     const { s, all, found } = advised();
     expect(found).toMatchObject({ state: one.state, remedy, page });
-    const text = renderStatusPage(s, { refresh: 'off' }).replaceAll(/&#(\d+);/g, (_, code) =>
-      String.fromCharCode(code),
-    );
+    const text = renderStatusPage(apiStatus(s)).replaceAll(/&#(\d+);/g, (_, code) => String.fromCharCode(code));
     expect(text).toContain(found.message);
     expect(text).toContain(remedy);
     // A note is never the headline, and whatever is wrong comes before what is not.

@@ -1,6 +1,6 @@
 // The list of deferred deliveries on the status page, and the verdict on the secrets that sign them.
 import { expect, test, vi } from 'vitest';
-import { adviceFor } from '../../../src/admin/advice/advice.ts';
+import { adviceFor, apiStatus } from '../../../src/admin/advice/advice.ts';
 import { secretVerdict } from '../../../src/admin/advice/secrets.ts';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import type { DeferredStatus, SecretStatus } from '../../../src/admin/snapshot.ts';
@@ -11,7 +11,7 @@ vi.useFakeTimers({ now: NOW });
 const HOUR = 3_600_000;
 test('without redelivery nothing is said of it', () => {
   expect(adviceFor(snapshot()).map(({ id }) => id)).toEqual(['nothing-proven']);
-  expect(renderStatusPage(snapshot(), { refresh: 'off' })).not.toContain('Deferred deliveries');
+  expect(renderStatusPage(apiStatus(snapshot()))).not.toContain('Deferred deliveries');
 });
 
 test('a store that works again is not said to fail', () => {
@@ -31,7 +31,7 @@ test('the page lists when each came, its route, attempts, last failure and next 
   const late = { ...first, id: 'late', nextTry: NOW - 1 };
   const unverified = { ...late, id: 'unverified', route: null, state: 'unverified', nextTry: null } as const;
   const deferred = { ...DEFERRED, deliveries: [first, stopped, late, unverified] };
-  const text = renderStatusPage(snapshot({ deferred }), { refresh: 'off' });
+  const text = renderStatusPage(apiStatus(snapshot({ deferred })));
   const [, rows = ''] = text.split('<h2 id="deferred">Deferred deliveries</h2>');
   const cells = [...rows.slice(0, rows.indexOf('</table>')).matchAll(/<td data-label="([^"]+)">(.*?)<\/td>/g)].map(
     ([, head, value = '']) =>
@@ -55,11 +55,11 @@ test('the page lists when each came, its route, attempts, last failure and next 
     'Next try: –',
   ]);
   expect(cells).toContain('Event: unverified no known route');
-  const idle = renderStatusPage(snapshot({ deferred: { ...deferred, sends: false } }), { refresh: 'off' });
+  const idle = renderStatusPage(apiStatus(snapshot({ deferred: { ...deferred, sends: false } })));
   expect(idle).not.toContain('in 8 s');
   expect(text).toContain('maxBody 1MiB');
   const route = { ...NOTIFY, redeliver: 72 * HOUR };
-  expect(renderStatusPage(snapshot({ routes: [route] }), { refresh: 'off' })).toContain('redeliver 72h');
+  expect(renderStatusPage(apiStatus(snapshot({ routes: [route] })))).toContain('redeliver 72h');
 });
 
 test('what the store lost is told for a day', () => {

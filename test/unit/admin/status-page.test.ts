@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { apiStatus } from '../../../src/admin/advice/advice.ts';
 import { PAGE_CSP, renderStatusPage } from '../../../src/admin/page/page.ts';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { StatusSnapshot } from '../../../src/admin/snapshot.ts';
@@ -9,7 +10,7 @@ import { accepted, CURRENT, hint, NOTIFY, NOW, refused, settle, snapshot } from 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
 function page(changes: Partial<StatusSnapshot> = {}): string {
-  return renderStatusPage(snapshot(changes), { refresh: 'on' });
+  return renderStatusPage(apiStatus(snapshot(changes)));
 }
 
 const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
@@ -96,13 +97,6 @@ test('the CSP allows the page’s only style, and the page needs nothing else', 
   expect(PAGE_CSP).toContain(`style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`);
   expect(PAGE_CSP).toContain("default-src 'none'");
   expect(text).not.toMatch(/<script|<link|<img|<form|<iframe|\sstyle=|\son\w+=|https?:\/\/(?!127\.0\.0\.1:3000)/);
-});
-
-test('it refreshes itself, and can be paused', () => {
-  expect(page()).toContain('<meta http-equiv="refresh" content="5">');
-  const paused = renderStatusPage(snapshot(), { refresh: 'off' });
-  expect(paused).not.toContain('http-equiv');
-  expect(paused).toContain('<a href="/">resume</a>');
 });
 
 test('each state is a word, and the title shows it', () => {
