@@ -42,24 +42,23 @@ export class RecentRequests {
   #lastProbe: StatusSnapshot['lastProbe'] = null;
 
   /** `slowMs`: milliseconds from which an answer of the app is slow. */
-  constructor(slowMs: (route: string) => number = () => 5000) {
+  constructor(slowMs: () => number = () => 5000) {
     this.traffic = new TrafficByRoute(slowMs);
   }
 
   record(record: RequestRecord): void {
     const at = Date.now();
-    this.#minutes.add(record.decision);
-    if (record.decision === 'probe') {
+    const { decision, reason, fate, signed } = record;
+    this.#minutes.add(decision);
+    if (decision === 'probe') {
       this.#lastProbe = shownOf(record, at);
       return;
     }
-    const refused = record.decision === 'rejected' || record.decision === 'reported';
+    const refused = decision === 'rejected' || decision === 'reported';
     if (refused && isNoise(record)) this.#minutes.add('noise');
-    else if (refused && record.reason !== 'none' && record.fate === 'none') {
-      this.#minutes.add(record.signed ? `signed ${record.reason}` : record.reason);
-    }
+    else if (refused && reason !== 'none' && fate === 'none') this.#minutes.add(signed ? `signed ${reason}` : reason);
     this.traffic.record(record, at);
-    if (refused || (record.fate === 'none' && record.upstreamFailure !== null)) this.#keep(shownOf(record, at));
+    if (refused || (fate === 'none' && record.upstreamFailure !== null)) this.#keep(shownOf(record, at));
   }
 
   /** The fate of a delivery is known, perhaps long after its client has departed. */
@@ -104,23 +103,19 @@ export class RecentRequests {
   /** The parts of a status snapshot that come from requests. */
   view(): Pick<StatusSnapshot, 'recent' | 'refusals' | 'lost' | 'undelivered' | 'lastProbe'> {
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
+    const lately = (name: Counted) => this.#minutes.sum(name, LATELY);
     return {
-      recent: this.#counts(),
+      recent: {
+        windowSeconds: (LATELY * MINUTE_MS) / 1000,
+        ...byName(DECISIONS, lately),
+        noise: lately('noise'),
+        reasons: byReason(lately),
+        signedReasons: byReason((name) => this.#minutes.sum(`signed ${name}`, 60)),
+      },
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
       lost: byName(LOST, (name) => this.#lost.sum(name, 24)),
       undelivered: this.#undelivered,
       lastProbe: this.#lastProbe,
-    };
-  }
-
-  #counts(): RecentCounts {
-    const lately = (name: Counted) => this.#minutes.sum(name, LATELY);
-    return {
-      windowSeconds: (LATELY * MINUTE_MS) / 1000,
-      ...byName(DECISIONS, lately),
-      noise: lately('noise'),
-      reasons: byReason(lately),
-      signedReasons: byReason((name) => this.#minutes.sum(`signed ${name}`, 60)),
     };
   }
 }

@@ -6,12 +6,9 @@ import { UNMATCHED } from '../core/routes.ts';
 import { shortened, shownPath } from '../log/log.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 
-/** Fates with which the app has not taken a delivery, and it is not sent again. */
-type NotTaken = 'failed' | 'refused' | 'abandoned';
-
-/** A delivery that the app did not take. */
+/** A delivery that the app did not take, and that is not sent again. */
 export interface Untaken extends ShownRequest {
-  readonly fate: NotTaken;
+  readonly fate: 'failed' | 'refused' | 'abandoned';
 }
 
 /** Of one route, since the start. Times are epoch milliseconds, null for never. */
@@ -38,18 +35,16 @@ export class RouteTraffic {
   firstRefusedSignature: number | null = null;
   lastRefusedSignature: number | null = null;
   /** Answers of the app that took long, and senders that left before one. */
-  slow: Slow = { times: [], answerMs: null, departedMs: null };
+  slow = {
+    /** When the last ones ended, the newest last. */
+    times: [] as readonly number[],
+    /** Milliseconds until the app's last slow answer; null if there is none. */
+    answerMs: null as number | null,
+    /** Milliseconds after which a sender last left; null if none did. */
+    departedMs: null as number | null,
+  };
   /** Requests with a signature that were forwarded without a look at it; null if there are none. */
   unverified: Unverified | null = null;
-}
-
-interface Slow {
-  /** When the last ones ended, the newest last. */
-  readonly times: readonly number[];
-  /** Milliseconds until the app's last slow answer; null if there is none. */
-  readonly answerMs: number | null;
-  /** Milliseconds after which a sender last left; null if none did. */
-  readonly departedMs: number | null;
 }
 
 interface Unverified {
@@ -67,39 +62,45 @@ export const SLOW_SPAN_MS = 15 * 60_000;
 export class TrafficByRoute {
   readonly #routes = new Map<string, RouteTraffic>();
   /** Milliseconds from which an answer is slow. */
-  readonly #slowMs: (route: string) => number;
+  readonly #slowMs: () => number;
 
-  constructor(slowMs: (route: string) => number) {
+  constructor(slowMs: () => number) {
     this.#slowMs = slowMs;
   }
 
   record(record: RequestRecord, at: number): void {
     const { route, decision, fate, signed } = record;
     const traffic = this.#of(route);
+    const client = shortened(record.client, 64);
     if (decision === 'accepted' || decision === 'duplicate' || decision === 'deferred') {
       const none = { refusedSignatures: 0, refusedOfSender: 0, firstRefusedSignature: null };
-      Object.assign(traffic, { lastAccepted: at, sender: shortened(record.client, 64), ...none });
+      Object.assign(traffic, { lastAccepted: at, sender: client, ...none });
     }
-    if (signed && route === UNMATCHED) traffic.lastPath = shownPath(record.path);
-    if (signed && fate === 'none' && (decision === 'rejected' || decision === 'reported')) {
+    if (!signed) return;
+    if (route === UNMATCHED) traffic.lastPath = shownPath(record.path);
+    if (fate === 'none' && (decision === 'rejected' || decision === 'reported')) {
       traffic.refusedSignatures++;
-      if (record.client === traffic.sender) traffic.refusedOfSender++;
+      if (client === traffic.sender) traffic.refusedOfSender++;
       traffic.firstRefusedSignature ??= at;
       traffic.lastRefusedSignature = at;
     }
-    if (decision === 'forwarded' && signed) {
+    if (decision === 'forwarded') {
       const isDelivery = record.method === 'POST' && record.wellFormed;
       const { count, wellFormed } = traffic.unverified ?? { count: 0, wellFormed: 0 };
-      const counts = { count: count + 1, wellFormed: wellFormed + (isDelivery ? 1 : 0) };
+      const counts = { count: count + 1, wellFormed: wellFormed + Number(isDelivery) };
       traffic.unverified = { ...counts, at, path: shownPath(record.path) };
     }
   }
 
   deliver(record: DeliveryRecord, at: number): void {
-    const { route, fate } = record;
-    const traffic = this.#of(route);
+    const { fate, upstreamMs, departedMs } = record;
+    const traffic = this.#of(record.route);
     traffic.fates[fate]++;
-    this.#noteSlow(traffic, record, at);
+    const { slow } = traffic;
+    const isSlow = upstreamMs > this.#slowMs();
+    if (isSlow) slow.answerMs = upstreamMs;
+    if (departedMs >= 0) slow.departedMs = departedMs;
+    if (isSlow || departedMs >= 0) slow.times = [...slow.times.slice(1 - SLOW_ANSWERS), at];
     if (fate === 'taken' || fate === 'duplicate') taken(traffic, at);
     else if (fate !== 'deferred') {
       const untaken = { ...shownOf(record, at), fate };
@@ -113,17 +114,6 @@ export class TrafficByRoute {
   /** The app has taken a delivery that was deferred. */
   redelivered(route: string, at: number): void {
     taken(this.#of(route), at);
-  }
-
-  #noteSlow(traffic: RouteTraffic, { route, upstreamMs, departedMs }: DeliveryRecord, at: number): void {
-    const isSlow = upstreamMs > this.#slowMs(route);
-    if (!isSlow && departedMs < 0) return;
-    const { times, answerMs, departedMs: before } = traffic.slow;
-    traffic.slow = {
-      times: [...times.slice(1 - SLOW_ANSWERS), at],
-      answerMs: isSlow ? upstreamMs : answerMs,
-      departedMs: departedMs < 0 ? before : departedMs,
-    };
   }
 
   #of(route: string): RouteTraffic {

@@ -2,13 +2,12 @@
 // `check` and the log tell it. A pure function of the snapshot. Texts are in core/diagnoses-and-remedies.ts; here are the facts.
 // It must never say that all is well while deliveries are lost.
 
-import { DIAGNOSES } from '../../core/diagnoses-and-remedies.ts';
+import { DIAGNOSES, type Subject } from '../../core/diagnoses-and-remedies.ts';
 import type { StatusSnapshot } from '../snapshot.ts';
 import { redeliveryAdvice } from './redelivery.ts';
-import { type Right, rightOf } from './right.ts';
 import { standingAdvice, stateAdvice } from './state.ts';
 import { trafficAdvice } from './traffic.ts';
-import { ago, count, type Found, found, type State, spanText } from './words.ts';
+import { ago, count, dateText, type Found, found, type State, spanText } from './words.ts';
 
 export interface Advice extends Found {
   readonly remedy: string;
@@ -16,6 +15,12 @@ export interface Advice extends Found {
   readonly page: string;
   /** Findings that follow from it, and so are no items. */
   readonly follows: readonly Found[];
+}
+
+/** A sentence on what is right: one for each subject that is configured and of which the advice says nothing wrong. */
+interface Right {
+  readonly id: Subject;
+  readonly message: string;
 }
 
 /** The answer of /api/status. */
@@ -26,52 +31,40 @@ export interface ApiStatus extends StatusSnapshot {
 
 export function apiStatus(s: StatusSnapshot): ApiStatus {
   const advice = adviceFor(s);
-  const wrong = advice
-    .flatMap((one) => [one, ...one.follows])
-    .filter(({ state }) => state === 'failed' || state === 'warning');
-  return { ...s, advice, right: rightOf(s, wrong) };
+  return { ...s, advice, right: rightBeside(advice, s) };
 }
+
+/** The worst first. */
+const STATES: readonly State[] = ['failed', 'warning', 'ok', 'note'];
+const byState = (one: Found, other: Found) => STATES.indexOf(one.state) - STATES.indexOf(other.state);
+const isWrong = ({ state }: Found) => state === 'failed' || state === 'warning';
+const worst = (all: readonly Found[]) => all.reduce((one, other) => (byState(one, other) > 0 ? other : one));
 
 /** The advice on a snapshot: at least one item; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   const all = [...stateAdvice(s), ...trafficAdvice(s), ...redeliveryAdvice(s), ...standingAdvice(s)];
-  const found = causes(all.filter((one) => one !== null && one !== false));
-  const of = (wanted: State) => found.filter(({ state }) => state === wanted);
-  const worse = [...of('failed'), ...of('warning')];
-  return [...(worse.length > 0 ? worse : [told(allIsWell(s), [])]), ...of('ok'), ...of('note')];
+  const items = causes(all.filter((one) => one !== null && one !== false));
+  return (items.some(isWrong) ? items : [told(allIsWell(s)), ...items]).toSorted(byState);
 }
 
 /** One item for each cause, with what follows from it, as bad as the worst of them. Each note is an item of its own. */
 function causes(found: readonly Found[]): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : one.id));
-  const items = [...alike.values()].map((same) => ({
-    ...worst(same),
-    message: same.map((one) => one.message).join(' '),
-  }));
+  const items = [...alike.values()].map((same) => {
+    return { ...worst(same), message: same.map(({ message }) => message).join(' ') };
+  });
   const causeOf = (one: Found): Found => {
     const { follows } = DIAGNOSES[one.id];
-    const cause = items.find(
-      ({ id }) => id !== one.id && (follows.includes(id) || follows.includes(DIAGNOSES[id].subject)),
-    );
+    const cause = items.find(({ id }) => follows.includes(id) || follows.includes(DIAGNOSES[id].subject));
     return cause === undefined ? one : causeOf(cause);
   };
   return [...Map.groupBy(items, causeOf)].map(([cause, all]) => {
-    const { state } = worst(all);
-    return told(
-      { ...cause, state },
-      all.filter((one) => one !== cause),
-    );
+    const follows = all.filter((one) => one !== cause);
+    return told({ ...cause, state: worst(all).state }, follows);
   });
 }
 
-const STATES: readonly State[] = ['note', 'ok', 'warning', 'failed'];
-
-function worst([first, ...others]: readonly Found[]): Found {
-  if (first === undefined) throw new Error('nothing was found');
-  return others.reduce((a, b) => (STATES.indexOf(b.state) > STATES.indexOf(a.state) ? b : a), first);
-}
-
-function told(one: Found, follows: readonly Found[]): Advice {
+function told(one: Found, follows: readonly Found[] = []): Advice {
   const { remedy, page } = DIAGNOSES[one.id];
   return { ...one, remedy, page, follows };
 }
@@ -79,13 +72,11 @@ function told(one: Found, follows: readonly Found[]): Advice {
 function allIsWell(s: StatusSnapshot): Found {
   const { accepted, forwarded, duplicate, deferred, noise, windowSeconds } = s.recent;
   const served = accepted + forwarded + duplicate + deferred;
-  const other = served > 0 ? ['other was', 'others were'] : ['request was', 'requests were'];
-  const scanned = noise > 0 ? ` ${count(noise, other[0] ?? '', other[1])} refused, as on any public port.` : '';
+  const others = served > 0 ? count(noise, 'other was', 'others were') : count(noise, 'request was', 'requests were');
+  const scanned = noise > 0 ? ` ${others} refused, as on any public port.` : '';
   if (served > 0) {
-    const refused = noise > 0 ? 'no delivery' : 'none';
-    const lately = `in the last ${windowSeconds / 60} minutes`;
-    const message = `All is well: ${count(served, 'request')} served and ${refused} refused ${lately}.${scanned}`;
-    return found('ok', 'all-is-well', message);
+    const refused = `${noise > 0 ? 'no delivery' : 'none'} refused in the last ${windowSeconds / 60} minutes`;
+    return found('ok', 'all-is-well', `All is well: ${count(served, 'request')} served and ${refused}.${scanned}`);
   }
   const last = Math.max(...s.routes.map(({ traffic }) => traffic.lastTaken ?? 0));
   if (last > 0) {
@@ -94,4 +85,35 @@ function allIsWell(s: StatusSnapshot): Found {
   }
   const message = `Nothing is wrong, and nothing is proven yet: no delivery has reached the app since the start, ${spanText(s.now - s.startedAt)} ago.${scanned}`;
   return found('ok', 'nothing-proven', message);
+}
+
+/** True beside a warning on the same subject, such as a secret that ends soon: these look for themselves. */
+const BESIDE_WARNINGS: ReadonlySet<string> = new Set<Subject>(['secrets', 'upstream']);
+
+/** One must never be an all-clear beside a failure of the same subject. */
+function rightBeside(advice: readonly Advice[], s: StatusSnapshot): readonly Right[] {
+  const wrong = advice.flatMap((one) => [one, ...one.follows]).filter(isWrong);
+  const subjects = new Set<string>(wrong.map(({ id }) => DIAGNOSES[id].subject));
+  const isRight = (id: string) => BESIDE_WARNINGS.has(id) || !subjects.has(id);
+  const all = Object.entries(sentences(s)) as [Subject, string | false][];
+  return all.flatMap(([id, message]) => (message !== false && isRight(id) ? { id, message } : []));
+}
+
+/** False if nothing of the kind is configured, or it is not so. */
+function sentences(s: StatusSnapshot): Partial<Record<Subject, string | false>> {
+  const { upstream, certificates, lastReload, once, deferred } = s;
+  const verify = s.routes.filter(({ action }) => action === 'verify');
+  const live = verify.map(({ path, liveSecrets }) => `${liveSecrets} on ${path}`).join(', ');
+  const dates = certificates.map(({ file, notAfter }) => `${file} until ${dateText(notAfter).slice(0, 10)}`);
+  const reloaded = lastReload !== null && `The last reload worked, at ${new Date(lastReload.at).toISOString()}.`;
+  return {
+    ready: s.ready && !s.draining && `The proxy is ready (version ${s.version}).`,
+    secrets: verify.length > 0 && verify.every(({ liveSecrets }) => liveSecrets > 0) && `Live secrets: ${live}.`,
+    upstream: upstream.reachable && `The upstream ${upstream.url} accepts connections.`,
+    exposed: upstream.exposure === 'hidden' && 'Clients cannot bypass the proxy.',
+    certificates: dates.length > 0 && `TLS certificates: ${dates.join(', ')}.`,
+    reload: reloaded || 'No reload since the start.',
+    once: once !== null && `The store of delivered events (${once.store}) answers.`,
+    redelivery: deferred !== null && `The store of deferred deliveries (${deferred.store}) works.`,
+  };
 }
