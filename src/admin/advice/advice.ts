@@ -6,8 +6,9 @@ import { DIAGNOSES, type Subject } from '../../core/diagnoses-and-remedies.ts';
 import type { StatusSnapshot } from '../snapshot.ts';
 import { redeliveryAdvice } from './redelivery.ts';
 import { standingAdvice, stateAdvice } from './state.ts';
+import { ago, dateText, spanText } from './times.ts';
 import { trafficAdvice } from './traffic.ts';
-import { ago, count, dateText, type Found, found, type State, spanText } from './words.ts';
+import { count, type Found, found, type State } from './words.ts';
 
 export interface Advice extends Found {
   readonly remedy: string;

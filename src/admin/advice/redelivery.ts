@@ -1,20 +1,8 @@
 // Advice on deferred deliveries: a store that fails, what is lost or soon will be, what is not sent again by itself, and
 // what waits for long.
 import type { DeferredStatus, StatusSnapshot } from '../snapshot.ts';
-import {
-  ago,
-  clock,
-  count,
-  DAY,
-  type Finds,
-  type Found,
-  found,
-  HOUR,
-  MINUTE,
-  named,
-  spanText,
-  whatChanged,
-} from './words.ts';
+import { ago, clock, DAY, HOUR, MINUTE, spanText } from './times.ts';
+import { count, type Finds, type Found, found, named, whatChanged } from './words.ts';
 
 /** As the alert. */
 const LONG_MS = 15 * MINUTE;

@@ -3,7 +3,8 @@
 import { clockText, currentOf, isPrevious, whyOutside } from '../../core/keyring.ts';
 import { reports } from '../../core/routes.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../snapshot.ts';
-import { ago, count, DAY, dateText, type Finds, type Found, found, HOUR, named, spanText } from './words.ts';
+import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
+import { count, type Finds, type Found, found, named } from './words.ts';
 
 /** Routes that lack the same secrets share an item. */
 export function withoutLiveSecret(s: StatusSnapshot): Finds {

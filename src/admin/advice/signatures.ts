@@ -7,22 +7,8 @@ import type { Reason } from '../../core/reasons.ts';
 import { BY_REASON } from '../../core/request-diagnosis.ts';
 import { reports, UNMATCHED } from '../../core/routes.ts';
 import type { RefusalGroup, RouteStatus, StatusSnapshot } from '../snapshot.ts';
-import {
-  ago,
-  changesIn,
-  count,
-  DAY,
-  dateText,
-  type Finds,
-  type Found,
-  found,
-  HOUR,
-  MINUTE,
-  named,
-  quiet,
-  spanText,
-  whatChanged,
-} from './words.ts';
+import { ago, DAY, dateText, HOUR, MINUTE, spanText } from './times.ts';
+import { changesIn, count, type Finds, type Found, found, named, quiet, whatChanged } from './words.ts';
 
 /** Why a signature is refused; one of an expired secret is told of apart. */
 const SIGNATURE_REASONS: ReadonlySet<string> = new Set<Reason>([

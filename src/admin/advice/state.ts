@@ -5,7 +5,8 @@ import { diagnosisOfFailure } from '../../core/request-diagnosis.ts';
 import { reports } from '../../core/routes.ts';
 import type { CertificateStatus, StatusSnapshot } from '../snapshot.ts';
 import { secretAdvice, withoutLiveSecret } from './secrets.ts';
-import { ago, DAY, dateText, type Finds, type Found, found, HOUR, spanText } from './words.ts';
+import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
+import { type Finds, type Found, found } from './words.ts';
 
 /** Problems that stop deliveries, or soon will. */
 export function stateAdvice(s: StatusSnapshot): Finds {

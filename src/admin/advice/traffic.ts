@@ -6,7 +6,8 @@ import { reports, UNMATCHED } from '../../core/routes.ts';
 import { SLOW_ANSWERS, SLOW_SPAN_MS, type Untaken } from '../route-traffic.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import { evidence, isVerified, refusedText, signatureAdvice } from './signatures.ts';
-import { ago, count, DAY, type Finds, type Found, found, HOUR, named, quiet, spanText, whatChanged } from './words.ts';
+import { ago, DAY, HOUR, spanText } from './times.ts';
+import { count, type Finds, type Found, found, named, quiet, whatChanged } from './words.ts';
 
 export function trafficAdvice(s: StatusSnapshot): Finds {
   return [

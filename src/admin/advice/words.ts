@@ -1,8 +1,8 @@
-// The parts of which advice is made: what a subject's file finds, and times, spans and amounts in its sentences and on the
-// page.
+// The parts of which advice is made: what a subject's file finds, and words that several sentences have.
 import type { Diagnosis } from '../../core/diagnoses-and-remedies.ts';
 import { UNMATCHED } from '../../core/routes.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
+import { ago, clock, HOUR, MINUTE, spanText } from './times.ts';
 
 /**
  * `failed`: deliveries are lost, or will be soon. `warning`: look at it. `ok`: nothing to do. `note`: what was chosen, and
@@ -22,34 +22,6 @@ export interface Found {
 export type Finds = readonly (Found | null | false)[];
 
 export const found = (state: State, id: Diagnosis, message: string): Found => ({ id, state, message });
-
-/** Milliseconds. */
-export const MINUTE = 60_000;
-export const HOUR = 60 * MINUTE;
-export const DAY = 24 * HOUR;
-
-/** Epoch milliseconds as `2026-11-24 12:00 UTC`. */
-export function dateText(ms: number | null): string {
-  return `${new Date(ms ?? 0).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-}
-
-/** Epoch milliseconds as `12:00 UTC`, with the date if it is more than half a day away. */
-export function clock(at: number, now: number): string {
-  return Math.abs(now - at) < 12 * HOUR ? dateText(at).slice(11) : dateText(at);
-}
-
-/** `9 min ago (11:51 UTC)`. */
-export function ago(at: number, now: number): string {
-  return `${spanText(Math.max(0, now - at))} ago (${clock(at, now)})`;
-}
-
-const UNITS = { days: DAY, h: HOUR, min: MINUTE };
-
-/** Milliseconds in the largest unit that gives at least two (`30 h`, not `1 d`). */
-export function spanText(ms: number): string {
-  const [unit, size] = Object.entries(UNITS).find(([, size]) => ms >= 2 * size) ?? ['s', 1000];
-  return `${unit === 's' ? Math.round(ms / size) : Math.floor(ms / size)} ${unit}`;
-}
 
 /** A route for people: `unmatched` alone would not say which path it is, and is a setting, not what is wrong. */
 export function named({ path, action, traffic: { lastPath } }: RouteStatus): string {

@@ -4,7 +4,8 @@ import { labelled } from '../../config/units.ts';
 import { reports } from '../../core/routes.ts';
 import { secretVerdict } from '../advice/secrets.ts';
 import { evidence } from '../advice/signatures.ts';
-import { clock, type State, spanText } from '../advice/words.ts';
+import { clock, spanText } from '../advice/times.ts';
+import type { State } from '../advice/words.ts';
 import type {
   DeferredDelivery,
   RefusalGroup,

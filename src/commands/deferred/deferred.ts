@@ -2,7 +2,7 @@
 // takes nothing; only `deliver` needs the proxy. What the store says is shown unchecked, so a text from it must not
 // reach a terminal's control sequences.
 
-import { dateText, spanText } from '../../admin/advice/words.ts';
+import { dateText, spanText } from '../../admin/advice/times.ts';
 import { localUrl } from '../../base/default-places.ts';
 import { ignore } from '../../base/errors.ts';
 import { printable } from '../../base/printable.ts';
