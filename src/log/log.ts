@@ -8,33 +8,27 @@ type Fields = Readonly<Record<string, unknown>>;
 type Write = (msg: string, fields?: Fields) => void;
 
 export interface Log extends Readonly<Record<LogLevel, Write>> {
+  /** The lowest of the lines that are written. */
+  level: LogLevel;
   enabled(level: LogLevel): boolean;
-  setLevel(level: LogLevel): void;
 }
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 const MAX_TEXT = 4096;
 
-/** A log that writes lines of level `lowest` and above. `write` receives one line, including its `\n`. */
+/** `write` receives one line, including its `\n`. */
 export function createLog(lowest: LogLevel, write: (line: string) => void): Log {
-  let threshold = RANK[lowest];
-  const enabled = (level: LogLevel) => RANK[level] >= threshold;
   const at =
-    (level: LogLevel): Write =>
-    (msg, fields = {}) => {
-      if (!enabled(level)) return;
-      write(`${printable(toJson({ time: new Date().toISOString(), level, msg }, fields))}\n`);
+    (level: LogLevel) =>
+    (msg: string, fields: Fields = {}) => {
+      if (log.enabled(level)) write(`${printable(toJson({ time: new Date().toISOString(), level, msg }, fields))}\n`);
     };
-  return {
-    debug: at('debug'),
-    info: at('info'),
-    warn: at('warn'),
-    error: at('error'),
-    enabled,
-    setLevel: (level: LogLevel) => {
-      threshold = RANK[level];
-    },
+  const log: Log = {
+    level: lowest,
+    enabled: (level) => RANK[level] >= RANK[log.level],
+    ...{ debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
   };
+  return log;
 }
 
 /** `own` comes first and wins: a second `msg` in one object would hide the first from most readers. */

@@ -126,7 +126,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     recent.traffic.keepOnly(routesOf(config).map(({ path }) => path));
     budget.limit = budgetOf(config);
     output.format = config.log.format;
-    log.setLevel(config.log.level);
+    log.level = config.log.level;
     requests.mode = config.log.requests;
     listener.adopt(listenerLimits(next));
     upstream.limiter.queueLimit = config.limits.connections;

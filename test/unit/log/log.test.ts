@@ -26,9 +26,9 @@ test('lines below the level are left out, and the level can change', () => {
   log.info('b');
   log.warn('c');
   log.error('d');
-  log.setLevel('error');
+  log.level = 'error';
   log.warn('e');
-  log.setLevel('debug');
+  log.level = 'debug';
   log.debug('f');
   expect(parsed().map((line) => line.msg)).toEqual(['c', 'd', 'f']);
 });
