@@ -21,7 +21,6 @@ const KEPT_UNDELIVERED = 20;
 type Counted = Decision | Reason | `signed ${Reason}` | 'noise';
 
 const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
-type Lost = (typeof LOST)[number];
 
 /** A deferred delivery that has ended, or has come to a stop. */
 interface Redelivered {
@@ -34,7 +33,7 @@ interface Redelivered {
 
 export class RecentRequests {
   readonly #minutes = new Counts<Counted>(MINUTE_MS, 60);
-  readonly #lost = new Counts<Lost>(HOUR_MS, 24);
+  readonly #lost = new Counts<(typeof LOST)[number]>(HOUR_MS, 24);
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
   readonly traffic: TrafficByRoute;
@@ -65,7 +64,7 @@ export class RecentRequests {
   deliver(record: DeliveryRecord): void {
     const at = Date.now();
     if (record.fate === 'failed' || record.fate === 'abandoned') {
-      this.#lose(record.fate, { ...shownOf(record, at), cause: causeOf(record), fate: record.fate });
+      this.#lose({ ...shownOf(record, at), cause: causeOf(record), fate: record.fate });
     }
     this.traffic.deliver(record, at);
     if (record.upstreamFailure !== null) this.#keep(shownOf(record, at));
@@ -74,17 +73,17 @@ export class RecentRequests {
   redelivered({ route, result, id, failure }: Redelivered): void {
     const at = Date.now();
     if (result === 'delivered') this.traffic.redelivered(route, at);
-    if (result === 'dropped') this.#lose('dropped', null);
+    if (result === 'dropped') this.#lost.add('dropped');
     if (result !== 'expired') return;
     const shown = { at, route, path: '', status: 202, upstreamError: null, client: '' };
     const bodySha256 = id === null ? null : bodyTag(id);
     const cause = { cause: failure, hint: null, diagnosis: 'deferred-lost', bodySha256 } as const;
-    this.#lose('expired', { ...shown, ...cause, fate: 'expired' });
+    this.#lose({ ...shown, ...cause, fate: 'expired' });
   }
 
-  #lose(how: Lost, shown: Undelivered | null): void {
-    this.#lost.add(how);
-    if (shown !== null) this.#undelivered = [shown, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
+  #lose(shown: Undelivered): void {
+    this.#lost.add(shown.fate);
+    this.#undelivered = [shown, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
   }
 
   #keep(refusal: ShownRequest): void {

@@ -23,14 +23,8 @@ export function sample(sharedLabels: Labels, value: number): Sample {
   return { sharedLabels, value };
 }
 
-/** A series that requests add to. */
-interface Series {
-  add(value: number): void;
-  samples(): readonly Sample[];
-}
-
 /** It is its own sample. */
-export class Counter implements Series {
+export class Counter {
   readonly sharedLabels: Labels;
   value = 0;
 
@@ -47,7 +41,7 @@ export class Counter implements Series {
   }
 }
 
-class Histogram implements Series {
+class Histogram {
   readonly #name: string;
   readonly #bounds: readonly number[];
   readonly #counts: number[];
@@ -87,6 +81,8 @@ class Histogram implements Series {
     ];
   }
 }
+
+type Series = Counter | Histogram;
 
 /** The metrics that requests add to, by route. */
 export type RouteMetric = {

@@ -44,7 +44,7 @@ const worst = (all: readonly Found[]) => all.reduce((one, other) => (byState(one
 /** The advice on a snapshot: at least one item; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   const all = [...stateAdvice(s), ...trafficAdvice(s), ...redeliveryAdvice(s), ...standingAdvice(s)];
-  const items = causes(all.filter((one) => one !== null && one !== false));
+  const items = causes(all.filter((one) => one !== null));
   return (items.some(isWrong) ? items : [told(allIsWell(s)), ...items]).toSorted(byState);
 }
 

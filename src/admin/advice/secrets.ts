@@ -4,29 +4,28 @@ import { clockText, currentOf, isPrevious, whyOutside } from '../../core/keyring
 import { reports } from '../../core/routes.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
-import { count, type Finds, type Found, found, named } from './words.ts';
+import { count, type Finds, type Found, found, named, pathsOf } from './words.ts';
 
 /** Routes that lack the same secrets share an item. */
-export function withoutLiveSecret(s: StatusSnapshot): Finds {
-  const alike = (route: RouteStatus) => `${reports(route, s.now)} ${route.secretIds}`;
-  return [...Map.groupBy(s.routes.filter(isWithout), alike).values()].map((routes) => noneLive(routes, s));
+export function* withoutLiveSecret({ routes, secrets, now }: StatusSnapshot): Finds {
+  const alike = (route: RouteStatus) => `${reports(route, now)} ${route.secretIds}`;
+  // A route that takes all secrets lists those alone that can be used.
+  const unusable = secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
+  for (const lacking of Map.groupBy(routes.filter(isWithout), alike).values()) {
+    const [ids = []] = lacking.map(({ secretIds }) => secretIds);
+    const outside = secrets.filter(({ id }) => ids.includes(id)).flatMap((secret) => whyNotLive(secret) ?? []);
+    const listed = (ids.length === 0 ? unusable : ids).join(', ');
+    const missing = listed === '' ? 'it lists none' : `${listed} cannot be used`;
+    const why = outside.length > 0 ? `${outside.join(', ')}; ${clockText(now, dateText)}` : missing;
+    const only = lacking.some((route) => reports(route, now));
+    const effect = only ? 'so nothing there is verified' : 'so senders get 503';
+    const message = `No secret is live on ${lacking.map(named).join(', ')}, ${effect}: ${why}.`;
+    const id = outside.length > 0 ? 'secrets-outside-dates' : 'no-live-secret';
+    yield found(only ? 'warning' : 'failed', id, message);
+  }
 }
 
 const isWithout = ({ action, liveSecrets }: RouteStatus) => action === 'verify' && liveSecrets === 0;
-
-function noneLive(routes: readonly RouteStatus[], { secrets, now }: StatusSnapshot): Found {
-  const [ids = []] = routes.map(({ secretIds }) => secretIds);
-  const outside = secrets.filter(({ id }) => ids.includes(id)).flatMap((secret) => whyNotLive(secret) ?? []);
-  // A route that takes all secrets lists those alone that can be used.
-  const unusable = secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
-  const listed = (ids.length === 0 ? unusable : ids).join(', ');
-  const missing = listed === '' ? 'it lists none' : `${listed} cannot be used`;
-  const why = outside.length > 0 ? `${outside.join(', ')}; ${clockText(now, dateText)}` : missing;
-  const only = routes.some((route) => reports(route, now));
-  const effect = only ? 'so nothing there is verified' : 'so senders get 503';
-  const message = `No secret is live on ${routes.map(named).join(', ')}, ${effect}: ${why}.`;
-  return found(only ? 'warning' : 'failed', outside.length > 0 ? 'secrets-outside-dates' : 'no-live-secret', message);
-}
 
 function whyNotLive(secret: SecretStatus): string | null {
   const { id, state } = secret;
@@ -34,11 +33,12 @@ function whyNotLive(secret: SecretStatus): string | null {
   return `secret ${id} ${state === 'not_yet' ? 'is ' : ''}${whyOutside(state, secret, dateText)}`;
 }
 
-export function secretAdvice(s: StatusSnapshot): Finds {
-  return s.secrets.flatMap((secret) => {
+export function* secretAdvice(s: StatusSnapshot): Finds {
+  for (const secret of s.secrets) {
     const { id, source, note } = secret;
-    return [ofSecret(secret, s), note !== null && found('note', 'secret-value', `Secret ${id} (${source}): ${note}.`)];
-  });
+    yield ofSecret(secret, s);
+    if (note !== null) yield found('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
+  }
 }
 
 function ofSecret(secret: SecretStatus, s: StatusSnapshot): Found | null {
@@ -77,8 +77,6 @@ function unproven({ id, state, lastMatch, changedAt }: SecretStatus, s: StatusSn
   const message = `The value of ${id} that was loaded ${ago(changedAt, s.now)} has verified nothing yet, and no other secret is live on ${pathsOf(only)}.`;
   return found('warning', 'secret-unproven', message);
 }
-
-const pathsOf = (routes: readonly RouteStatus[]) => routes.map(({ path }) => path).join(', ');
 
 /** A previous value expires by design; only senders that still use it need attention. */
 function rotation({ id, lastMatch, notAfter }: SecretStatus, s: StatusSnapshot): Found | null {

@@ -9,54 +9,50 @@ import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
 import { type Finds, type Found, found } from './words.ts';
 
 /** Problems that stop deliveries, or soon will. */
-export function stateAdvice(s: StatusSnapshot): Finds {
-  const { draining, ready, causes, connections, once } = s;
-  const why = causes.length > 0 ? `: ${causes.join('; ')}` : '';
-  return [
-    draining && found('warning', 'draining', DRAINING),
-    ...withoutLiveSecret(s),
-    !s.upstream.reachable && unreachable(s.upstream),
-    ...s.certificates.map((certificate) => certificateAdvice(certificate, s.now)),
-    s.upstream.exposed &&
-      found('warning', 'exposed', 'Clients can bypass the proxy and reach the upstream unverified.'),
-    once !== null && once.problem !== null && onceFails(once),
-    reloadFailed(s),
-    !ready && !draining && found('warning', 'not-ready', `Not ready${why}.`),
-    connections.open >= connections.limit && found('warning', 'connections-full', full(connections.limit)),
-  ];
+export function* stateAdvice(s: StatusSnapshot): Finds {
+  const { draining, upstream, once, lastReload, connections, now } = s;
+  if (draining) yield found('warning', 'draining', DRAINING);
+  yield* withoutLiveSecret(s);
+  if (!upstream.reachable) yield unreachable(upstream);
+  yield* s.certificates.map((certificate) => certificateAdvice(certificate, now));
+  if (upstream.exposed) yield found('warning', 'exposed', EXPOSED);
+  if (once !== null && once.problem !== null) {
+    const refuses = once.onStoreFailure === 'refuse';
+    const effect = refuses ? 'routes with once answer 503' : 'events may be delivered twice';
+    const message = `The store of delivered events (${once.store}) fails: ${once.problem}. Until it works again, ${effect}.`;
+    yield found(refuses ? 'failed' : 'warning', 'once-store', message);
+  }
+  if (lastReload !== null && lastReload.error !== null) {
+    const message = `The last reload failed ${ago(lastReload.at, now)}, so the previous configuration (of ${dateText(s.config.since)}) and secrets are still in use: ${lastReload.error}`;
+    yield found('warning', 'reload-failed', message);
+  }
+  const causes = s.causes.length > 0 ? `: ${s.causes.join('; ')}` : '';
+  if (!s.ready && !draining) yield found('warning', 'not-ready', `Not ready${causes}.`);
+  if (connections.open >= connections.limit) {
+    const message = `All ${connections.limit} connections are in use: a new client ends the one of a client that is idle or slow, or is turned away.`;
+    yield found('warning', 'connections-full', message);
+  }
 }
 
 /** Advice that may stand for weeks, and must not hide what happens meanwhile. */
-export function standingAdvice(s: StatusSnapshot): Finds {
-  const { awaitingRestart: keys, warnings } = s.config;
-  const reporting = s.routes.filter((route) => reports(route, s.now));
-  return [
-    ...secretAdvice(s),
-    ...reporting.map(({ path }) => found('warning', 'report-mode', `${path} only reports: ${REPORTS}`)),
-    keys.length > 0 &&
-      found('warning', 'awaiting-restart', `Changed, but not in use before a restart: ${keys.join(', ')}.`),
-    logGaps(s),
-    ...warnings.map((text) => found('note', 'chosen', `Configuration: ${text}`)),
-  ];
+export function* standingAdvice(s: StatusSnapshot): Finds {
+  const { log, config, now } = s;
+  const keys = config.awaitingRestart.join(', ');
+  yield* secretAdvice(s);
+  for (const route of s.routes) {
+    if (reports(route, now)) yield found('warning', 'report-mode', `${route.path} only reports: ${REPORTS}`);
+  }
+  if (keys !== '') yield found('warning', 'awaiting-restart', `Changed, but not in use before a restart: ${keys}.`);
+  if (log.lastDropped !== null && now - log.lastDropped <= HOUR) {
+    const message = `The log has gaps: standard output did not take ${log.dropped} lines since the start, the last one ${ago(log.lastDropped, now)}.`;
+    yield found('warning', 'log-gaps', message);
+  }
+  for (const text of config.warnings) yield found('note', 'chosen', `Configuration: ${text}`);
 }
 
 const DRAINING = 'Draining: the proxy still serves but is not ready, so load balancers send requests elsewhere.';
+const EXPOSED = 'Clients can bypass the proxy and reach the upstream unverified.';
 const REPORTS = 'it forwards requests that it would otherwise refuse.';
-
-const full = (limit: number) =>
-  `All ${limit} connections are in use: a new client ends the one of a client that is idle or slow, or is turned away.`;
-
-function reloadFailed({ lastReload, config, now }: StatusSnapshot): Found | null {
-  if (lastReload === null || lastReload.error === null) return null;
-  const message = `The last reload failed ${ago(lastReload.at, now)}, so the previous configuration (of ${dateText(config.since)}) and secrets are still in use: ${lastReload.error}`;
-  return found('warning', 'reload-failed', message);
-}
-
-function logGaps({ log: { dropped, lastDropped }, now }: StatusSnapshot): Found | null {
-  if (lastDropped === null || now - lastDropped > HOUR) return null;
-  const message = `The log has gaps: standard output did not take ${dropped} lines since the start, the last one ${ago(lastDropped, now)}.`;
-  return found('warning', 'log-gaps', message);
-}
 
 function unreachable({ url, error }: StatusSnapshot['upstream']): Found {
   const id = diagnosisOfFailure('connect', error);
@@ -64,24 +60,16 @@ function unreachable({ url, error }: StatusSnapshot['upstream']): Found {
   return found('failed', id, `${what}${error === null ? '' : ` (${error})`}.`);
 }
 
-function onceFails({ store, problem, onStoreFailure }: NonNullable<StatusSnapshot['once']>): Found {
-  const refuses = onStoreFailure === 'refuse';
-  const effect = refuses ? 'routes with once answer 503' : 'events may be delivered twice';
-  const message = `The store of delivered events (${store}) fails: ${problem}. Until it works again, ${effect}.`;
-  return found(refuses ? 'failed' : 'warning', 'once-store', message);
-}
-
 /** As the alerts: before its end there are 14 days to act, and the last three are urgent. Null before. */
 export function certificateAdvice(status: CertificateStatus, now: number): Found | null {
   const { certificate, file, notBefore, notAfter } = status;
   const remaining = notAfter - now;
-  const end = dateText(notAfter);
   const name = `The TLS certificate in ${file}`;
   const refuse = `${certificate === 'listen' ? 'clients that check it refuse' : 'the upstream refuses'} to connect.`;
   const early = `${name} is not valid before ${dateText(notBefore)}; ${clockText(now, dateText)}: ${refuse}`;
   if (now < notBefore) return found('failed', 'certificate-early', early);
   if (remaining >= 14 * DAY) return null;
-  const when = `expires in ${spanText(remaining)}, at ${end}. From then on`;
-  const message = `${name} ${remaining > 0 ? when : `expired at ${end}:`} ${refuse}`;
-  return found(remaining < 3 * DAY ? 'failed' : 'warning', 'certificate-ends', message);
+  const end = dateText(notAfter);
+  const ends = remaining > 0 ? `expires in ${spanText(remaining)}, at ${end}. From then on` : `expired at ${end}:`;
+  return found(remaining < 3 * DAY ? 'failed' : 'warning', 'certificate-ends', `${name} ${ends} ${refuse}`);
 }

@@ -7,7 +7,7 @@ import { SLOW_ANSWERS, SLOW_SPAN_MS, type Untaken } from '../route-traffic.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import { evidence, isVerified, refusedText, signatureAdvice } from './signatures.ts';
 import { ago, DAY, HOUR, spanText } from './times.ts';
-import { count, type Finds, type Found, found, named, quiet, whatChanged } from './words.ts';
+import { count, type Finds, type Found, found, named, pathsOf, quiet, whatChanged } from './words.ts';
 
 export function trafficAdvice(s: StatusSnapshot): Finds {
   return [
@@ -16,7 +16,7 @@ export function trafficAdvice(s: StatusSnapshot): Finds {
     ...signatureAdvice(s),
     lost(s),
     ...s.routes.map((route) => slowApp(route, s)),
-    ...UNSIGNED.map((reason) => unsigned(reason, s)),
+    ...TOLD.map((reason) => unsigned(reason, s)),
   ];
 }
 
@@ -29,14 +29,11 @@ function notTaken(route: RouteStatus, s: StatusSnapshot): Found | null {
   const which = `the last ${total === 1 ? 'delivery' : `${total} deliveries`} to ${named(route)}`;
   const never = lastTaken === null ? ' The app has taken none since the start.' : '';
   const when = `${total === 1 ? '' : 'the last time '}${ago(last.at, s.now)}`;
-  const message = `${said(last, traffic)} ${which}${detailOf(last)}, ${when}.${never}${whatChanged(since, last.at, s)}${quiet(last.at, route, s.now)}`;
+  const message = `${said(last, traffic.slow.departedMs)} ${which}${detailOf(last)}, ${when}.${never}${whatChanged(since, last.at, s)}${quiet(last.at, route, s.now)}`;
   return { id: last.diagnosis ?? 'proxy-full', state: total > 1 || lastTaken === null ? 'failed' : 'warning', message };
 }
 
-function said(
-  { fate, upstreamStatus, upstreamFailure }: Untaken,
-  { slow: { departedMs } }: RouteStatus['traffic'],
-): string {
+function said({ fate, upstreamStatus, upstreamFailure }: Untaken, departedMs: number | null): string {
   const after = departedMs === null ? '' : `, after ${spanText(departedMs)},`;
   if (fate === 'abandoned') return `The sender left${after} before the app answered`;
   if (upstreamFailure !== null) return 'The app gave no whole answer to';
@@ -50,19 +47,16 @@ function detailOf({ upstreamFailure, upstreamError, hint }: Untaken): string {
 
 /** The app refuses some deliveries of a route, and takes others. Those that failed are listed. */
 function refusedSome(route: RouteStatus, s: StatusSnapshot): Found | null {
-  const { lastRefused: last } = route.traffic;
+  const { lastRefused: last, slow } = route.traffic;
   if (last === null || s.now - last.at >= HOUR) return null;
-  const message = `${said(last, route.traffic)} a delivery to ${named(route)} ${ago(last.at, s.now)}, and took others since.`;
+  const message = `${said(last, slow.departedMs)} a delivery to ${named(route)} ${ago(last.at, s.now)}, and took others since.`;
   return found('warning', last.diagnosis ?? 'proxy-full', message);
 }
 
 /** Any stranger can send a signature, so it is no failure where deliveries are verified. */
 function unverified({ path, traffic: { unverified: found } }: RouteStatus, s: StatusSnapshot): Found | null {
   if (found === null || s.now - found.at >= DAY) return null;
-  const verified = s.routes
-    .flatMap((route) => (route.action === 'verify' ? route.path : []))
-    .slice(0, 3)
-    .join(', ');
+  const verified = pathsOf(s.routes.filter(({ action }) => action === 'verify').slice(0, 3));
   const message = `${count(found.count, 'request')} with a signature ${found.count === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${found.path} ${ago(found.at, s.now)}; verified is ${verified || 'none'}: is your route's path right?`;
   const onUnmatched = s.routes.some((route) => isVerified(route, s)) ? 'warning' : 'failed';
   const state = path !== UNMATCHED || found.wellFormed === 0 ? 'note' : onUnmatched;
@@ -91,7 +85,7 @@ function slowApp(route: RouteStatus, s: StatusSnapshot): Found | null {
 
 /** So few, such as an unsigned probe, need no attention. */
 const FEW = 2;
-const UNSIGNED: readonly Reason[] = [
+const TOLD: readonly Reason[] = [
   'missing_signature',
   'bad_request',
   'header_too_large',

@@ -18,8 +18,8 @@ export interface Found {
   readonly message: string;
 }
 
-/** The findings of a file; `null` and `false`: it is not so. */
-export type Finds = readonly (Found | null | false)[];
+/** The findings of a file; null: it is not so. */
+export type Finds = Iterable<Found | null>;
 
 export const found = (state: State, id: Diagnosis, message: string): Found => ({ id, state, message });
 
@@ -27,6 +27,8 @@ export const found = (state: State, id: Diagnosis, message: string): Found => ({
 export function named({ path, action, traffic: { lastPath } }: RouteStatus): string {
   return path === UNMATCHED && lastPath !== null ? `${lastPath} (${path}: ${action})` : path;
 }
+
+export const pathsOf = (routes: readonly RouteStatus[]) => routes.map(({ path }) => path).join(', ');
 
 /** For how long nothing with a signature has come to a route, so that an old failure is not read as one that goes on. */
 export function quiet(at: number, { traffic: { lastAccepted, lastRefusedSignature } }: RouteStatus, now: number) {

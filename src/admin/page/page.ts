@@ -5,6 +5,7 @@ import { hash } from 'node:crypto';
 import { FATE_MEANINGS, FATES } from '../../core/fate.ts';
 import type { ApiStatus } from '../advice/advice.ts';
 import type { State } from '../advice/words.ts';
+import type { ShownRequest } from '../shown-request.ts';
 import { Html, html } from './html.ts';
 import { pill, tables, when } from './tables.ts';
 
@@ -63,15 +64,15 @@ function figures({ routes, startedAt, now }: ApiStatus): Html {
 /** The sentences on what is right, each with its subject, and facts that stand nowhere else. */
 function about({ right, config: { file, sha256 }, lastProbe, now }: ApiStatus): Html {
   const facts = right.map(({ id, message }) => html`<dt>${id}</dt><dd>${message}</dd>\n`);
+  const from = html`<code>${file}</code> <span class="soft">sha256 ${sha256.slice(0, 12)}</span>`;
   return html`<section aria-labelledby="about"><h2 id="about">This proxy</h2><dl class="facts">
-${facts}<dt>configuration</dt><dd>${file === null ? 'the environment alone' : html`<code>${file}</code> <span class="soft">sha256 ${sha256.slice(0, 12)}</span>`}</dd>
+${facts}<dt>configuration</dt><dd>${file === null ? 'the environment alone' : from}</dd>
 ${lastProbe === null ? null : probe(lastProbe, now)}</dl></section>`;
 }
 
-function probe({ at, path, upstreamStatus, client }: NonNullable<ApiStatus['lastProbe']>, now: number): Html {
+function probe({ at, path, upstreamStatus, client }: ShownRequest, now: number): Html {
   const answer = upstreamStatus === 0 ? 'the app gave no answer' : `the app answered ${upstreamStatus}`;
-  return html`<dt>last probe</dt><dd>${when(at, now)} to <code>${path}</code> from <code>${client}</code>: ${answer}</dd>
-`;
+  return html`<dt>last probe</dt><dd>${when(at, now)} to <code>${path}</code> from <code>${client}</code>: ${answer}</dd>\n`;
 }
 
 /** A link if the address of docs/ is known, else the file's name. */

@@ -2,18 +2,12 @@
 
 import { labelled } from '../../config/units.ts';
 import { reports } from '../../core/routes.ts';
+import type { ApiStatus } from '../advice/advice.ts';
 import { secretVerdict } from '../advice/secrets.ts';
 import { evidence } from '../advice/signatures.ts';
 import { clock, spanText } from '../advice/times.ts';
 import type { State } from '../advice/words.ts';
-import type {
-  DeferredDelivery,
-  RefusalGroup,
-  RouteStatus,
-  SecretStatus,
-  StatusSnapshot,
-  Undelivered,
-} from '../snapshot.ts';
+import type { DeferredDelivery, RefusalGroup, RouteStatus, SecretStatus, Undelivered } from '../snapshot.ts';
 import { type Html, html } from './html.ts';
 
 interface Table<Row> {
@@ -26,10 +20,10 @@ interface Table<Row> {
   readonly name?: string;
   /** The number of rows that are shown at once; more are shown on demand. */
   readonly folded?: number;
-  readonly columns: Readonly<Record<string, (row: Row, s: StatusSnapshot) => Html | string | number>>;
+  readonly columns: Readonly<Record<string, (row: Row, s: ApiStatus) => Html | string | number>>;
 }
 
-export function tables(s: StatusSnapshot): Html {
+export function tables(s: ApiStatus): Html {
   return html`${section(lostTable(s), s.undelivered, s)}
 ${section(DEFERRED, s.deferred?.deliveries ?? [], s)}
 ${section(ROUTES, s.routes, s)}
@@ -37,7 +31,7 @@ ${section(SECRETS, s.secrets, s)}
 ${section(REFUSALS, s.refusals, s)}`;
 }
 
-function section<Row>(table: Table<Row>, rows: readonly Row[], s: StatusSnapshot): Html | null {
+function section<Row>(table: Table<Row>, rows: readonly Row[], s: ApiStatus): Html | null {
   const { id, title, caption, none, name, folded = rows.length } = table;
   if (rows.length === 0 && none === undefined) return null;
   const columns = Object.entries(table.columns);
@@ -76,26 +70,28 @@ const ROUTES: Table<RouteStatus> = {
   columns: {
     Path: ({ path }) => path,
     Action: ({ action }) => action,
-    Mode: (route, { now }) => (route.action === 'verify' ? modeOf(route, now) : '–'),
+    Mode: modeOf,
     Settings: settingsOf,
-    Secrets: (route) => (route.action === 'verify' ? secretsOf(route) : '–'),
+    Secrets: secretsOf,
     'Last taken': ({ traffic: { lastTaken } }, { now }) => (lastTaken === null ? '–' : when(lastTaken, now)),
   },
 };
 
-const modeOf = (route: RouteStatus, now: number) =>
-  reports(route, now) ? pill('warning', 'reports') : pill('ok', 'enforces');
-
 /** As check-config prints them. */
 function settingsOf({ action, methods, maxBody, query, reportUntil, once, redeliver }: RouteStatus): string {
   const settings = action === 'verify' ? { methods, maxBody, query, reportUntil, once, redeliver } : { methods };
-  const words = labelled(settings).map((setting) => setting.join(' '));
-  return words.join('; ');
+  return Array.from(labelled(settings), (setting) => setting.join(' ')).join('; ');
 }
 
-function secretsOf(route: RouteStatus): Html {
-  if (route.liveSecrets === 0) return pill('failed', 'none live');
-  return html`${route.liveSecrets} live <span class="soft">of ${route.secretIds.join(', ')}</span>`;
+function modeOf(route: RouteStatus, { now }: ApiStatus): Html | string {
+  if (route.action !== 'verify') return '–';
+  return reports(route, now) ? pill('warning', 'reports') : pill('ok', 'enforces');
+}
+
+function secretsOf({ action, liveSecrets, secretIds }: RouteStatus): Html | string {
+  if (action !== 'verify') return '–';
+  if (liveSecrets === 0) return pill('failed', 'none live');
+  return html`${liveSecrets} live <span class="soft">of ${secretIds.join(', ')}</span>`;
 }
 
 const SECRETS: Table<SecretStatus> = {
@@ -116,14 +112,14 @@ const SECRETS: Table<SecretStatus> = {
 
 const SECRET_STATES = { live: 'ok', not_yet: 'warning', expired: 'warning', unusable: 'failed' } as const;
 
-function validity({ notBefore, notAfter }: SecretStatus, { now }: StatusSnapshot): Html | string {
+function validity({ notBefore, notAfter }: SecretStatus, { now }: ApiStatus): Html | string {
   const from = notBefore !== null && notBefore > now ? html`begins ${when(notBefore, now)} ` : null;
   const until = notAfter === null ? null : html`${notAfter > now ? 'ends' : 'ended'} ${when(notAfter, now)}`;
   return from === null && until === null ? 'no end' : html`${from}${until}`;
 }
 
 /** Omitted when empty: an empty table of losses would worry people. */
-function lostTable({ lost: { failed, abandoned, expired } }: StatusSnapshot): Table<Undelivered> {
+function lostTable({ lost: { failed, abandoned, expired } }: ApiStatus): Table<Undelivered> {
   const total = failed + abandoned + expired;
   return {
     id: 'undelivered',
@@ -152,7 +148,8 @@ const DEFERRED: Table<DeferredDelivery> = {
     'The app did not take them; they are stored and sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
   columns: {
     Came: ({ at }, { now }) => when(at, now),
-    Event: (event) => html`<code>${event.id}</code><p class="soft">${routeOf(event)}</p>`,
+    Event: ({ id, route }) =>
+      html`<code>${id}</code><p class="soft">${route === null ? 'no known route' : `route ${route}`}</p>`,
     State: ({ state }) => pill(DEFERRED_STATES[state], state),
     'Sent again': ({ attempts }) => attempts,
     'Last failure': ({ lastFailure }) => lastFailure,
@@ -162,8 +159,6 @@ const DEFERRED: Table<DeferredDelivery> = {
     },
   },
 };
-
-const routeOf = ({ route }: DeferredDelivery) => (route === null ? 'no known route' : `route ${route}`);
 
 const DEFERRED_STATES = { waiting: 'ok', stopped: 'warning', unverified: 'failed' } as const;
 
