@@ -2,205 +2,172 @@
 // is wrong, names one of them: status page, /api/status, `check`, log, alerts, and docs/alerts.md and
 // docs/troubleshooting.md, which are generated. No text of it stands anywhere else. A remedy must never weaken verification.
 
-/** Remedies by diagnosis, and these by their alert, or by their page in docs/ if they have no alert. */
-type Places = Readonly<Record<string, Readonly<Record<string, string>>>>;
-
 const FIND = 'Then find the events again.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
 
-const ROWS = {
-  ready: {
-    'admin.md#who-may-use-the-actions': {
-      draining: 'Nothing, if it is about to stop. The drain ends after 10 minutes without a SIGTERM.',
-    },
-    'troubleshooting.md#it-does-not-start': {
-      'not-ready': 'Mend what it names: until then load balancers send no requests here.',
-    },
-  },
-  secrets: {
-    NoLiveSecret: {
-      'no-live-secret': `Put a value where the secret is read from; ${NO_RESTART} for a file. What got 503 meanwhile may be lost.`,
-      'secrets-outside-dates':
-        'Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. What got 503 meanwhile may be lost.',
-    },
-    'troubleshooting.md#it-does-not-start': {
-      'secret-problem': `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
-    },
-    'rotation.md': {
-      'secret-value':
-        'Nothing, while deliveries match it. To have a better one, rotate: set the new one at Entrupy, too.',
-      'secret-expired': 'Remove it once its successor verifies.',
-      'secret-unproven':
-        'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, put the former value beside it.',
-    },
-    SecretExpiresSoon: {
-      'secret-ends':
-        'Add its successor beside it, and set that at Entrupy; or move notAfter, if the end was a mistake.',
-      'old-secret-used':
-        'Switch them to the new one, or move the end. With log.requests: all each line has secret and client.',
-    },
-  },
-  signatures: {
-    EverythingRejected: {
-      'another-secret':
-        'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies. Send a probe through it: entrupy-signature-proxy probe --url https://YOUR-HOST/PATH --secret-file FILE. The status page has it as the last probe only if its body arrived unchanged.',
-      'body-changed': 'Something in front of the proxy changes bodies: turn that off (ingress.md).',
-      'body-compressed':
-        'Something in front of the proxy compresses or decompresses bodies: turn that off (ingress.md).',
-      'trailing-newline': 'Enter the secret without the line break, here and at Entrupy.',
-      'secret-form': 'Enter the secret in the same form here and at Entrupy.',
-      'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',
-      'sender-signs': 'Mend how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
-    },
-    RejectionRatioHigh: {
-      'signature-form': `${YOURS}mend how their sender writes the header, or what stands in front of the proxy.`,
-      'no-signature':
-        "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
-    },
-    ExpiredSecretUsed: {
-      'expired-secret':
-        'If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. If the clock is wrong, set it.',
-      'early-secret': "Set the clock, if it is wrong; if it is right, correct the secret's notBefore.",
-    },
-  },
-  refusals: {
-    RejectionRatioHigh: {
-      'gate-rule': `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
-      'large-head': `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
-      'other-address':
-        'Is the address at Entrupy the one of your route? explain METHOD TARGET tells which route takes it.',
-      'large-body': `${YOURS}raise maxBody.`,
-      'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout or limits.bodyTimeout. Scanners send nothing.`,
-      'front-leaves': 'Does something in front give up? Compare its timeouts (ingress.md).',
-    },
-    SignedUnverified: {
-      'signed-unverified':
-        'Compare the path of the route with the address at Entrupy. Until they agree, forged deliveries reach the app there, too.',
-    },
-  },
-  answers: {
-    UpstreamFailing: {
-      'app-fails': `Look at the log of the app: verification is not the cause. ${FIND}`,
-      'app-hangs': `Look at the log of the app, and let it answer first and work then. ${FIND}`,
-      'app-breaks-off': `Did the app crash? Look at its log. If it speaks TLS, write https:// in upstream.url. ${FIND}`,
-      'app-not-http': `Is upstream.url the right port, and http:// or https:// right? curl --http1.1 -v shows the answer. ${FIND}`,
-    },
-    DeliveryFailed: {
-      'app-busy': `Raise the limit in the app, or in what sits in front of it. ${FIND}`,
-      'slow-app': 'Let the app answer first and work then.',
-    },
-  },
-  deliveries: {
-    DeliveryFailed: {
-      'deliveries-lost':
-        'Mend the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
-      'app-refuses':
-        'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
-      'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
-    },
-  },
-  upstream: {
-    UpstreamFailing: {
-      'app-down': `Start it, or correct upstream.url. If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
-      'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
-      'app-certificate-dates': "Renew it, and check this machine's clock.",
-      'app-certificate-unknown':
-        'Name that authority’s certificate, or the self-signed one itself, in upstream.tls.caFile.',
-      'app-tls':
-        'Does it speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a certificate of ours: upstream.tls.certFile.',
-    },
-  },
-  room: {
-    Overloaded: {
-      'proxy-full': `Is the app slow, or do bodies trickle in? ${FIND}`,
-      'bodies-full':
-        'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
-      'slots-full': `Is the app slow? Look at its log. If not, raise upstream.connections. ${FIND}`,
-      'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
-      stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
-      'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
-    },
-    'security.md#when-it-is-full': {
-      'connections-full': 'Limit connections by address in front of the proxy, or raise limits.connections.',
-    },
-  },
-  exposed: {
-    'troubleshooting.md#diagnoses': {
-      exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.',
-    },
-  },
-  once: {
-    StoreFailing: {
-      'once-store': `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}.`,
-    },
-  },
-  redelivery: {
-    StoreFailing: {
-      'store-full':
-        'Make the app take deliveries, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
-      'store-slow': 'The disk or the Redis is too slow: give it a better one.',
-      'store-fails': `Mend it by the problem that it names: its room, its owner (uid 65532), redelivery.passwordFile; ${NO_RESTART}.`,
-    },
-    DeliveryFailed: {
-      'deferred-lost':
-        'Find the events again by the log lines that name them. Make redeliver longer than your outages.',
-    },
-    DeliveryDeferred: {
-      'deferred-ending':
-        'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
-      poison:
-        'Look at the log of the app for it. entrupy-signature-proxy deferred show ID prints it; if the app can never take it, deferred drop ID.',
-      'deferred-long':
-        'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
-      'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver; or drop them.',
-      'deferred-unverified':
-        'Put back what it names: the secret, the route, the limit or the name. What was altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
-    },
-    'redelivery.md': {
-      'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
-      'deferred-waits': 'Nothing, if the app is coming back.',
-    },
-  },
-  certificates: {
-    CertificateExpiresSoon: {
-      'certificate-ends': `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
-      'certificate-early': 'Is the clock of this machine right? If it is, wait, or use another certificate.',
-    },
-  },
-  reload: {
-    ReloadFailed: {
-      'reload-failed':
-        'Correct it, and the proxy reloads by itself. check-config lists every problem at once. A restart would fail.',
-    },
-    'configuration.md#keys': { 'awaiting-restart': 'Restart the proxy.' },
-  },
-  'report-mode': {
-    ReportModeTooLong: {
-      'report-mode': 'Set mode: enforce once no request of yours is reported any more. reportUntil guarantees an end.',
-    },
-  },
-  configuration: {
-    'configuration.md#keys': { chosen: 'Nothing, if you meant it; check-config names the place.' },
-  },
-  log: {
-    'troubleshooting.md#the-log-has-gaps': {
-      'log-gaps': 'Make room where the log goes, or restart its reader. Metrics and status page count every request.',
-    },
-  },
-  all: {
-    'admin.md#the-status-page': { 'all-is-well': 'Nothing to do.' },
-    NoDeliveries: {
-      'nothing-proven':
-        'To try it: entrupy-signature-proxy probe PATH. Through the front (--url) it proves DNS, certificate and load balancer, too.',
-    },
-  },
-} as const satisfies Readonly<Record<string, Places>>;
+/** Diagnoses of a subject that share an alert, or a page in docs/ if they have no alert; and the remedy of each. */
+const group = <const S, const R extends Readonly<Record<string, string>>>(subject: S, place: string, remedies: R) => {
+  const alert = place.includes('.md') ? null : place;
+  const page = alert === null ? place : `alerts.md#entrupyproxy${alert.toLowerCase()}`;
+  return { subject, alert, page, remedies };
+};
 
-export type Subject = keyof typeof ROWS;
-type ValuesOf<T> = T extends T ? T[keyof T] : never;
+const GROUPS = [
+  group('ready', 'admin.md#who-may-use-the-actions', {
+    draining: 'Nothing, if it is about to stop. The drain ends after 10 minutes without a SIGTERM.',
+  }),
+  group('ready', 'troubleshooting.md#it-does-not-start', {
+    'not-ready': 'Mend what it names: until then load balancers send no requests here.',
+  }),
+  group('secrets', 'NoLiveSecret', {
+    'no-live-secret': `Put a value where the secret is read from; ${NO_RESTART} for a file. What got 503 meanwhile may be lost.`,
+    'secrets-outside-dates':
+      'Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. What got 503 meanwhile may be lost.',
+  }),
+  group('secrets', 'troubleshooting.md#it-does-not-start', {
+    'secret-problem': `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
+  }),
+  group('secrets', 'rotation.md', {
+    'secret-value':
+      'Nothing, while deliveries match it. To have a better one, rotate: set the new one at Entrupy, too.',
+    'secret-expired': 'Remove it once its successor verifies.',
+    'secret-unproven':
+      'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, put the former value beside it.',
+  }),
+  group('secrets', 'SecretExpiresSoon', {
+    'secret-ends': 'Add its successor beside it, and set that at Entrupy; or move notAfter, if the end was a mistake.',
+    'old-secret-used':
+      'Switch them to the new one, or move the end. With log.requests: all each line has secret and client.',
+  }),
+  group('signatures', 'EverythingRejected', {
+    'another-secret':
+      'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies. Send a probe through it: entrupy-signature-proxy probe --url https://YOUR-HOST/PATH --secret-file FILE. The status page has it as the last probe only if its body arrived unchanged.',
+    'body-changed': 'Something in front of the proxy changes bodies: turn that off (ingress.md).',
+    'body-compressed': 'Something in front of the proxy compresses or decompresses bodies: turn that off (ingress.md).',
+    'trailing-newline': 'Enter the secret without the line break, here and at Entrupy.',
+    'secret-form': 'Enter the secret in the same form here and at Entrupy.',
+    'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',
+    'sender-signs': 'Mend how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
+  }),
+  group('signatures', 'RejectionRatioHigh', {
+    'signature-form': `${YOURS}mend how their sender writes the header, or what stands in front of the proxy.`,
+    'no-signature':
+      "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
+  }),
+  group('signatures', 'ExpiredSecretUsed', {
+    'expired-secret':
+      'If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. If the clock is wrong, set it.',
+    'early-secret': "Set the clock, if it is wrong; if it is right, correct the secret's notBefore.",
+  }),
+  group('refusals', 'RejectionRatioHigh', {
+    'gate-rule': `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
+    'large-head': `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
+    'other-address':
+      'Is the address at Entrupy the one of your route? explain METHOD TARGET tells which route takes it.',
+    'large-body': `${YOURS}raise maxBody.`,
+    'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout or limits.bodyTimeout. Scanners send nothing.`,
+    'front-leaves': 'Does something in front give up? Compare its timeouts (ingress.md).',
+  }),
+  group('refusals', 'SignedUnverified', {
+    'signed-unverified':
+      'Compare the path of the route with the address at Entrupy. Until they agree, forged deliveries reach the app there, too.',
+  }),
+  group('answers', 'UpstreamFailing', {
+    'app-fails': `Look at the log of the app: verification is not the cause. ${FIND}`,
+    'app-hangs': `Look at the log of the app, and let it answer first and work then. ${FIND}`,
+    'app-breaks-off': `Did the app crash? Look at its log. If it speaks TLS, write https:// in upstream.url. ${FIND}`,
+    'app-not-http': `Is upstream.url the right port, and http:// or https:// right? curl --http1.1 -v shows the answer. ${FIND}`,
+  }),
+  group('answers', 'DeliveryFailed', {
+    'app-busy': `Raise the limit in the app, or in what sits in front of it. ${FIND}`,
+    'slow-app': 'Let the app answer first and work then.',
+  }),
+  group('deliveries', 'DeliveryFailed', {
+    'deliveries-lost':
+      'Mend the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
+    'app-refuses':
+      'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
+    'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
+  }),
+  group('upstream', 'UpstreamFailing', {
+    'app-down': `Start it, or correct upstream.url. If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
+    'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
+    'app-certificate-dates': "Renew it, and check this machine's clock.",
+    'app-certificate-unknown':
+      'Name that authority’s certificate, or the self-signed one itself, in upstream.tls.caFile.',
+    'app-tls':
+      'Does it speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a certificate of ours: upstream.tls.certFile.',
+  }),
+  group('room', 'Overloaded', {
+    'proxy-full': `Is the app slow, or do bodies trickle in? ${FIND}`,
+    'bodies-full': 'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
+    'slots-full': `Is the app slow? Look at its log. If not, raise upstream.connections. ${FIND}`,
+    'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
+    stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
+    'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
+  }),
+  group('room', 'security.md#when-it-is-full', {
+    'connections-full': 'Limit connections by address in front of the proxy, or raise limits.connections.',
+  }),
+  group('exposed', 'troubleshooting.md#diagnoses', {
+    exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.',
+  }),
+  group('once', 'StoreFailing', {
+    'once-store': `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}.`,
+  }),
+  group('redelivery', 'StoreFailing', {
+    'store-full':
+      'Make the app take deliveries, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
+    'store-slow': 'The disk or the Redis is too slow: give it a better one.',
+    'store-fails': `Mend it by the problem that it names: its room, its owner (uid 65532), redelivery.passwordFile; ${NO_RESTART}.`,
+  }),
+  group('redelivery', 'DeliveryFailed', {
+    'deferred-lost': 'Find the events again by the log lines that name them. Make redeliver longer than your outages.',
+  }),
+  group('redelivery', 'DeliveryDeferred', {
+    'deferred-ending':
+      'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
+    poison:
+      'Look at the log of the app for it. entrupy-signature-proxy deferred show ID prints it; if the app can never take it, deferred drop ID.',
+    'deferred-long':
+      'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
+    'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver; or drop them.',
+    'deferred-unverified':
+      'Put back what it names: the secret, the route, the limit or the name. What was altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
+  }),
+  group('redelivery', 'redelivery.md', {
+    'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
+    'deferred-waits': 'Nothing, if the app is coming back.',
+  }),
+  group('certificates', 'CertificateExpiresSoon', {
+    'certificate-ends': `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
+    'certificate-early': 'Is the clock of this machine right? If it is, wait, or use another certificate.',
+  }),
+  group('reload', 'ReloadFailed', {
+    'reload-failed':
+      'Correct it, and the proxy reloads by itself. check-config lists every problem at once. A restart would fail.',
+  }),
+  group('reload', 'configuration.md#keys', { 'awaiting-restart': 'Restart the proxy.' }),
+  group('report-mode', 'ReportModeTooLong', {
+    'report-mode': 'Set mode: enforce once no request of yours is reported any more. reportUntil guarantees an end.',
+  }),
+  group('configuration', 'configuration.md#keys', {
+    chosen: 'Nothing, if you meant it; check-config names the place.',
+  }),
+  group('log', 'troubleshooting.md#the-log-has-gaps', {
+    'log-gaps': 'Make room where the log goes, or restart its reader. Metrics and status page count every request.',
+  }),
+  group('all', 'admin.md#the-status-page', { 'all-is-well': 'Nothing to do.' }),
+  group('all', 'NoDeliveries', {
+    'nothing-proven':
+      'To try it: entrupy-signature-proxy probe PATH. Through the front (--url) it proves DNS, certificate and load balancer, too.',
+  }),
+];
+
 type KeysOf<T> = T extends T ? keyof T : never;
-export type Diagnosis = KeysOf<ValuesOf<ValuesOf<typeof ROWS>>>;
+export type Subject = (typeof GROUPS)[number]['subject'];
+export type Diagnosis = KeysOf<(typeof GROUPS)[number]['remedies']>;
 
 /** The sentences about one request; those of other diagnoses have others. */
 const MEANS: Readonly<Partial<Record<Diagnosis, string>>> = {
@@ -264,13 +231,9 @@ interface Diagnosed {
 }
 
 export const DIAGNOSES = Object.fromEntries(
-  Object.entries<Places>(ROWS).flatMap(([subject, places]) =>
-    Object.entries(places).flatMap(([place, remedies]) => {
-      const alert = place.includes('.md') ? null : place;
-      const page = alert === null ? place : `alerts.md#entrupyproxy${alert.toLowerCase()}`;
-      return (Object.entries(remedies) as [Diagnosis, string][]).map(([id, remedy]) => {
-        return [id, { subject, means: MEANS[id] ?? '', remedy, page, alert, follows: FOLLOWS[id] ?? [] }];
-      });
+  GROUPS.flatMap(({ remedies, ...shared }) =>
+    (Object.entries(remedies) as [Diagnosis, string][]).map(([id, remedy]) => {
+      return [id, { ...shared, means: MEANS[id] ?? '', remedy, follows: FOLLOWS[id] ?? [] }];
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;

@@ -35,12 +35,7 @@ function readinessOf(s: ApiStatus): readonly [State, string] {
   return s.ready ? ['ok', 'Ready'] : ['failed', 'Not ready'];
 }
 
-const STATE_WORDS: Readonly<Record<State, string>> = {
-  ok: '● OK',
-  note: 'Note',
-  warning: '▲ Look at this',
-  failed: '✕ Act now',
-};
+const STATE_WORDS = { ok: '● OK', note: 'Note', warning: '▲ Look at this', failed: '✕ Act now' } as const;
 
 function adviceList(s: ApiStatus): Html {
   const items = s.advice.map(
