@@ -181,8 +181,7 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   draining: /^Draining/,
   'not-ready': /^Not ready: no live secret\.$/,
   'no-live-secret': /^No secret is live on \/notify, so senders get 503: current cannot be used\.$/,
-  'secrets-outside-dates':
-    /current expired at 2026-11-23 12:00 UTC; this machine's clock says 2026-11-24 12:00 UTC\.$/,
+  'secrets-outside-dates': /current expired at 2026-11-23 12:00 UTC; this machine's clock says 2026-11-24 12:00 UTC\.$/,
   'secret-problem': /^Secret current cannot be used .*it is empty/,
   'secret-ends': /expires in 24 h, at 2026-11-25 12:00 UTC\. From then on senders to \/notify get 503/,
   'secret-unproven':
