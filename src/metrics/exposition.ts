@@ -1,27 +1,29 @@
-// The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own.
+// The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own. It imports
+// nothing of core: each of the build's two bundles would get a prom-client of its own.
 import { collectDefaultMetrics, type Metric, Registry, type RegistryContentType } from 'prom-client';
 import { onePerTurn } from '../base/deadline.ts';
-import { METRIC_NAMES, METRICS, type MetricName, PREFIX, typeOf } from './metric-table.ts';
-import type { Reading } from './series.ts';
+import type { Sample } from './series.ts';
 
 // Sampling every 10 ms, prom-client's default, costs an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
 // 250 ms 0.2. A shorter stall may fall between two samples.
 const LAG_RESOLUTION_MS = 250;
 
+type Family = Readonly<{ name: string; help: string; type: string; values: readonly Sample[] }>;
+
 /**
  * Starts to watch the event loop and the garbage collector; neither keeps the process alive. Returns a function that
  * renders our metrics, `process_*` and `nodejs_*` in the format that an Accept header prefers.
  */
-export function createExposition(reader: (name: MetricName) => Reading) {
+export function createExposition(own: () => readonly Family[]) {
   const ofProcess = new Registry();
   collectDefaultMetrics({ register: ofProcess, eventLoopMonitoringPrecision: LAG_RESOLUTION_MS });
   const render = async (format: 'text' | 'OpenMetrics') => {
-    const openMetrics = format === 'OpenMetrics';
+    const isOpen = format === 'OpenMetrics';
     const registry = new Registry<RegistryContentType>();
-    if (openMetrics) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
-    for (const family of [...ownFamilies(reader), ...(await processFamilies(ofProcess))]) {
+    if (isOpen) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+    for (const family of [...own(), ...(await processFamilies(ofProcess))]) {
       // OpenMetrics names a counter without `_total` and its samples with it, which the registry adds.
-      const named = openMetrics && String(family.type) === 'counter';
+      const named = isOpen && String(family.type) === 'counter';
       const name = named ? family.name.replace(/_total$/, '') : family.name;
       registry.registerMetric({ name, get: async () => ({ ...family, name }) } as unknown as Metric);
     }
@@ -30,14 +32,6 @@ export function createExposition(reader: (name: MetricName) => Reading) {
   // Rendering costs milliseconds: whoever asks often must not keep others waiting.
   const [text, open] = [onePerTurn(() => render('text')), onePerTurn(() => render('OpenMetrics'))];
   return (accept: string | undefined) => (prefersOpenMetrics(accept) ? open() : text());
-}
-
-function ownFamilies(reader: (name: MetricName) => Reading) {
-  return METRIC_NAMES.map((name) => {
-    const read = reader(name) ?? [];
-    const values = typeof read === 'number' ? [{ value: read }] : read;
-    return { name: PREFIX + name, help: METRICS[name].help, type: typeOf(name), values };
-  });
 }
 
 /** Of prom-client's set, but without its gauges named `_total`, which promtool rejects. */

@@ -6,7 +6,7 @@ import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/k
 import type { DeliveryRecord, RedeliveryResult, RequestRecord } from '../core/request-record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import type { createExposition } from './exposition.ts';
-import { type MetricName, STATUS_CLASSES } from './metric-table.ts';
+import { METRIC_NAMES, METRICS, type MetricName, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';
 import { Counter, isRouteMetric, type Reading, type RouteMetric, RouteSeries, sample } from './series.ts';
 
 type PlannedSecret = Omit<Secret, 'key'> & {
@@ -124,7 +124,9 @@ export class Metrics {
 
   /** Loads prom-client and starts to watch the event loop and the garbage collector; `expose` calls it if needed. */
   prepare() {
-    this.#exposition ??= import('./exposition.ts').then(({ createExposition }) => createExposition(this.#reader()));
+    this.#exposition ??= import('./exposition.ts').then(({ createExposition }) =>
+      createExposition(() => this.#families()),
+    );
     return this.#exposition;
   }
 
@@ -132,8 +134,22 @@ export class Metrics {
     return (await this.prepare())(accept);
   }
 
-  /** How each metric is read. */
-  #reader(): (name: MetricName) => Reading {
+  #families() {
+    const readings = this.#readings();
+    return METRIC_NAMES.map((name) => {
+      const read = isRouteMetric(name) ? this.#samples(name) : readings[name]();
+      const values = typeof read === 'number' ? [{ value: read }] : (read ?? []);
+      return { name: PREFIX + name, help: METRICS[name].help, type: typeOf(name), values };
+    });
+  }
+
+  #samples(name: RouteMetric): Reading {
+    if (name === 'redelivered_total' && this.#others.deferred_deliveries() === null) return null;
+    return [...this.#routes.values()].flatMap((route) => route.samples(name));
+  }
+
+  /** How the other metrics are read. */
+  #readings(): Readonly<Record<ReadMetric, () => Reading>> {
     /** One sample for each secret; null for none. */
     const bySecret = (read: (secret: PlannedSecret) => number | null) => () =>
       this.#plan.secrets.flatMap((secret) => {
@@ -141,7 +157,7 @@ export class Metrics {
         return value === null ? [] : sample({ secret: secret.id }, value);
       });
     const isLive = (secret: PlannedSecret) => secret.key !== null && stateOf(secret, this.#now()) === 'live';
-    const readings: Readonly<Record<ReadMetric, () => Reading>> = {
+    return {
       ...this.#others,
       secret_last_match_timestamp_seconds: bySecret(({ id }) => this.lastMatch(id)),
       secret_changed_timestamp_seconds: bySecret(({ id, adoptedAt }) =>
@@ -157,11 +173,6 @@ export class Metrics {
       last_reload_successful: () => Number(this.#lastReloadOk),
       last_reload_success_timestamp_seconds: () => this.#lastReloadSuccess,
       build_info: () => [sample({ version: VERSION, node_version: process.version }, 1)],
-    };
-    return (name) => {
-      if (!isRouteMetric(name)) return readings[name]();
-      if (name === 'redelivered_total' && readings.deferred_deliveries() === null) return null;
-      return [...this.#routes.values()].flatMap((route) => route.samples(name));
     };
   }
 }
