@@ -3,7 +3,7 @@
 // it runs.
 import { killSelf, threads } from './base/blocked-threads.ts';
 import { COMMANDS, usage } from './commands/all.ts';
-import { processIo } from './commands/command-line.ts';
+import { processIo } from './commands/command.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
   const [first = ''] = argv;

@@ -1,7 +1,7 @@
 // docs/commands.md, from the definitions that the commands themselves run on.
 import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { COMMANDS } from '../../src/commands/all.ts';
-import { CONFIG_OPTION, type Definition, JSON_OPTION, optionRows } from '../../src/commands/definition.ts';
+import { CONFIG_OPTION, type Definition, JSON_OPTION, optionRows } from '../../src/commands/command.ts';
 import { SECRET_OPTIONS } from '../../src/commands/sign.ts';
 
 const INTRODUCTION = `# Commands

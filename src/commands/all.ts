@@ -1,6 +1,5 @@
 // Every command by its name. A command is loaded only when it runs: some share the container's memory with the proxy.
-import type { Run } from './command-line.ts';
-import type { Definition } from './definition.ts';
+import type { Definition, Run } from './command.ts';
 
 interface Entry {
   /** One line, for the list of commands. */
@@ -11,7 +10,7 @@ interface Entry {
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   serve: { does: 'run the proxy (the default)', load: () => import('./serve.ts') },
   'check-config': { does: 'check a configuration and its secrets', load: () => import('./check-config.ts') },
-  check: { does: 'ask the running proxy how things stand', load: () => import('./check/check.ts') },
+  check: { does: 'ask the running proxy how things stand', load: () => import('./check.ts') },
   sign: { does: 'sign a body as Entrupy does', load: () => import('./sign.ts') },
   verify: { does: 'verify a signature, or find out why it is invalid', load: () => import('./verify.ts') },
   explain: { does: 'explain what happens to a request, and why', load: () => import('./explain.ts') },

@@ -15,8 +15,7 @@ import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } 
 import { buildTls, certificatesOf, readTlsFiles } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';
-import { command, type Io } from './command-line.ts';
-import { CONFIG_OPTION, JSON_OPTION, table } from './definition.ts';
+import { CONFIG_OPTION, command, type Io, JSON_OPTION, table } from './command.ts';
 
 export const definition = {
   name: 'check-config',

@@ -11,8 +11,8 @@ import type { Decision, Reason } from '../core/reasons.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { bind } from '../downstream/listener.ts';
 import { type App, startApp } from '../runtime/app.ts';
-import { askWhole } from './ask.ts';
-import { command, type Io, usageError } from './command-line.ts';
+import { command, type Io, usageError } from './command.ts';
+import { askWhole } from './running-proxy.ts';
 import { signatureOf } from './sign.ts';
 
 export const definition = {

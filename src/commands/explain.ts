@@ -15,8 +15,7 @@ import { looksLikeSignature, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/
 import { createDiagnosis } from '../hints/diagnose.ts';
 import { policyWith } from '../runtime/ruleset.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { command, usageError } from './command-line.ts';
-import { CONFIG_OPTION, JSON_OPTION, table } from './definition.ts';
+import { CONFIG_OPTION, command, JSON_OPTION, table, usageError } from './command.ts';
 
 export const definition = {
   name: 'explain',

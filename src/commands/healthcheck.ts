@@ -2,9 +2,8 @@
 // container's memory with the proxy, so it must never load a part of it: only node:http, and the YAML reader if a
 // configuration file mentions `admin`.
 import { ADMIN_PORT, namedConfig } from '../base/default-places.ts';
-import { adminPort, ask } from './ask.ts';
-import { command } from './command-line.ts';
-import { CONFIG_OPTION } from './definition.ts';
+import { CONFIG_OPTION, command } from './command.ts';
+import { adminPort, ask } from './running-proxy.ts';
 
 export const definition = {
   name: 'healthcheck',

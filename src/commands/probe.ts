@@ -8,9 +8,8 @@ import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets } from '../secrets/rotation.ts';
-import { ask } from './ask.ts';
-import { command, type Io, UsageError, usageError, type ValuesOf } from './command-line.ts';
-import { CONFIG_OPTION } from './definition.ts';
+import { CONFIG_OPTION, command, type Io, UsageError, usageError, type ValuesOf } from './command.ts';
+import { ask } from './running-proxy.ts';
 import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
 
 export const definition = {

@@ -2,8 +2,7 @@
 import { blockedThreads, killSelf } from '../base/blocked-threads.ts';
 import { ignore } from '../base/errors.ts';
 import type { App } from '../runtime/app.ts';
-import { command, type Io } from './command-line.ts';
-import { CONFIG_OPTION } from './definition.ts';
+import { CONFIG_OPTION, command, type Io } from './command.ts';
 
 export const definition = {
   name: 'serve',

@@ -4,15 +4,16 @@
 import type { KeyObject } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import type { SecretSource } from '../config/config.ts';
 import { VariableName } from '../config/environment.ts';
 import type { Secret } from '../core/keyring.ts';
 import { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
-import { keyFromFileContent } from '../secrets/secret-value.ts';
+import { keyFromFileContent, MAX_SECRET_BYTES } from '../secrets/secret-value.ts';
 import { sourceName } from '../secrets/sources.ts';
-import { collect, command, type Io, readBody, usageError } from './command-line.ts';
+import { command, type Io, readBody, usageError } from './command.ts';
 
 export const SECRET_OPTIONS = {
   'secret-file': { type: 'string', value: 'FILE', does: 'the secret: FILE without one trailing line break' },
@@ -36,11 +37,11 @@ WEBHOOK_ENDPOINT_SECRET_KEY.
   ],
 } as const;
 
-export const run = command(definition, async (given, io) => {
-  const { key } = await readSecret(chosenSource(given.values), io);
-  const body = await readBody(given.positionals[0], io);
+export const run = command(definition, async ({ values, positionals: [file] }, io) => {
+  const { key } = await readSecret(chosenSource(values), io);
+  const body = await readBody(file, io);
   if (body.length === 0) io.stderr('warning: the body is empty\n');
-  io.stdout(`${given.values.header ? `${SIGNATURE_HEADER}: ` : ''}${signatureOf(key, body)}\n`);
+  io.stdout(`${values.header ? `${SIGNATURE_HEADER}: ` : ''}${signatureOf(key, body)}\n`);
   return 0;
 });
 
@@ -68,7 +69,7 @@ export async function readSecret(chosen: ChosenSource | null, io: Io): Promise<S
   const source = chosen ?? DEFAULT_SOURCE;
   const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
   const name = sourceName(source, io.env);
-  if (!read?.key) throw usageError(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
+  if (!read?.key) throw usageError(`the secret from ${name} cannot be used: ${read?.problem}`);
   for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };
 }
@@ -87,7 +88,7 @@ export async function readSecretOrDirectory(source: ChosenSource, io: Io): Promi
 /** `--secret-file <(pass show hook)` is a pipe. The proxy refuses pipes; here they are the best way to pass one. */
 async function readPipe(source: ChosenSource) {
   if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isFIFO()) return undefined;
-  const content = await collect(createReadStream(source.file), `file ${source.file}`);
+  const content = await buffer(createReadStream(source.file, { end: MAX_SECRET_BYTES + 2 }));
   const reading = keyFromFileContent(content, source);
   content.fill(0);
   return reading;
@@ -96,7 +97,10 @@ async function readPipe(source: ChosenSource) {
 /** The value of the signature header. */
 export const signatureOf = (key: KeyObject, body: Buffer) => `${SIGNATURE_PREFIX}${signBody(key, body)}`;
 
-/** The head of a POST. Without a value the signature has the right form: which one does not matter before the body. */
-export function signedHead(target: string, signature = `${SIGNATURE_PREFIX}${'A'.repeat(43)}=`): Head {
+/** The value of a signature of the right form: which one does not matter before the body. */
+export const ANY_SIGNATURE = `${SIGNATURE_PREFIX}${'A'.repeat(43)}=`;
+
+/** The head of a POST. */
+export function signedHead(target: string, signature = ANY_SIGNATURE): Head {
   return new Head({ method: 'POST', target, version: '1.1' }, ['Host', 'localhost', SIGNATURE_HEADER, signature]);
 }

@@ -3,16 +3,14 @@
 import type { Paint } from '../base/colour.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';
 import { admit, admitBody } from '../core/admission.ts';
-import { DIAGNOSES, type Hint } from '../core/diagnoses-and-remedies.ts';
+import { DIAGNOSES } from '../core/diagnoses-and-remedies.ts';
 import { type Secret, stateOf } from '../core/keyring.ts';
-import type { Reason } from '../core/reasons.ts';
 import { BY_REASON } from '../core/request-diagnosis.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
 import { policyWith } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
-import { command, type Io, readBody, UsageError, usageError } from './command-line.ts';
-import { JSON_OPTION } from './definition.ts';
+import { command, type Io, JSON_OPTION, readBody, UsageError, usageError } from './command.ts';
 import { chosenSource, readSecret, SECRET_OPTIONS, signedHead } from './sign.ts';
 
 export const definition = {
@@ -92,19 +90,16 @@ function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]) {
   const arrival = { head: signedHead('/', given), policy: policyWith(DEFAULTS, secrets), at };
   const admission = admit(arrival);
   const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body) : admission;
-  if (verdict.kind === 'forward')
+  if (verdict.kind === 'forward') {
     return { valid: true, reason: null, secret: verdict.permit.secret, diagnosis: null, hint: null };
+  }
   if (verdict.kind !== 'refuse') throw new Error(`a verdict that is to ${verdict.kind}`);
   const { reason, secret } = verdict;
+  const unexplained = { diagnosis: BY_REASON[reason], text: DIAGNOSES[BY_REASON[reason]].means };
   const keys = secrets.map(({ id, key, ...validity }): DiagnosisKey => {
     const state = stateOf(validity, at);
     return { id, key, use: state === 'live' ? 'route' : state };
   });
-  const { diagnosis, text } = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? unexplained(reason);
+  const { diagnosis, text } = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? unexplained;
   return { valid: false, reason, secret, diagnosis, hint: text };
-}
-
-function unexplained(reason: Reason): Hint {
-  const diagnosis = BY_REASON[reason];
-  return { diagnosis, text: DIAGNOSES[diagnosis].means };
 }

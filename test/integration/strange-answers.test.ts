@@ -3,8 +3,8 @@
 import { createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { ApiStatus } from '../../src/admin/advice/advice.ts';
-import { readStatus } from '../../src/commands/check/read-status.ts';
-import { statusLines } from '../../src/commands/check/status-lines.ts';
+import { statusLines } from '../../src/commands/check.ts';
+import { readStatus } from '../../src/commands/running-proxy.ts';
 import { listening } from '../support/machine/listening.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { test as withProxy } from '../support/proxy/proxied.ts';

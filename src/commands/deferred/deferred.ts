@@ -9,8 +9,7 @@ import { printable } from '../../base/printable.ts';
 import { loadConfig } from '../../config/load.ts';
 import { type Entry, ID } from '../../redelivery/stores/store.ts';
 import { redelivers } from '../../runtime/ruleset.ts';
-import { command, usageError } from '../command-line.ts';
-import { CONFIG_OPTION, JSON_OPTION, table } from '../definition.ts';
+import { CONFIG_OPTION, command, JSON_OPTION, table, usageError } from '../command.ts';
 import { deliver } from './deliver.ts';
 import { type Action, type Deferred, everything, noSuchId, openVisitor } from './visitor.ts';
 

@@ -1,8 +1,7 @@
 // `deferred deliver`: has the running proxy try what is deferred now, and watches the store until each delivery is gone
 // or was tried. The proxy alone sends, at its own pace.
 import { setTimeout as delay } from 'node:timers/promises';
-import { ask } from '../ask.ts';
-import { askStatus } from '../check/read-status.ts';
+import { ask, askStatus } from '../running-proxy.ts';
 import { type Action, type Deferred, everything, noSuchId } from './visitor.ts';
 
 const TIMEOUT = 10_000;

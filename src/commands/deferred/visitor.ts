@@ -5,7 +5,7 @@ import { openStore } from '../../redelivery/stores/open-store.ts';
 import type { DeferredStore, Entry } from '../../redelivery/stores/store.ts';
 import { mostBody } from '../../runtime/ruleset.ts';
 import { readPasswordFile } from '../../secrets/sources.ts';
-import type { Io } from '../command-line.ts';
+import type { Io } from '../command.ts';
 
 export interface Deferred {
   readonly store: DeferredStore;

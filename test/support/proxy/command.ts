@@ -45,7 +45,7 @@ export function runCommand(args: readonly string[], options: CommandOptions = {}
 
 const IN_PROCESS = {
   'check-config': () => import('../../../src/commands/check-config.ts'),
-  check: () => import('../../../src/commands/check/check.ts'),
+  check: () => import('../../../src/commands/check.ts'),
   sign: () => import('../../../src/commands/sign.ts'),
   verify: () => import('../../../src/commands/verify.ts'),
   explain: () => import('../../../src/commands/explain.ts'),

@@ -1,6 +1,7 @@
 // An Io without a process: it records a command's output and supplies its input.
+import { Readable } from 'node:stream';
 import { plainText } from '../../../src/base/colour.ts';
-import type { Io, Run } from '../../../src/commands/command-line.ts';
+import type { Io, Run } from '../../../src/commands/command.ts';
 
 export interface FakeIo extends Io {
   /** Bytes on stdout are one character each. */
@@ -25,7 +26,7 @@ export function fakeIo({ env = {}, stdin = '' }: Input = {}): FakeIo {
     printed,
     env,
     paint: plainText,
-    stdin: async () => Buffer.from(stdin),
+    stdin: () => Readable.from([Buffer.from(stdin)]),
     stdout: (data) => {
       printed.stdout += typeof data === 'string' ? data : Buffer.from(data).toString('latin1');
     },

@@ -8,7 +8,7 @@ import type { State } from '../../../src/admin/advice/words.ts';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { DeferredStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
-import { statusLines } from '../../../src/commands/check/status-lines.ts';
+import { statusLines } from '../../../src/commands/check.ts';
 import { DIAGNOSES, type Diagnosis, OVERLOAD_HINTS } from '../../../src/core/diagnoses-and-remedies.ts';
 import { REASONS, type Reason } from '../../../src/core/reasons.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';

@@ -5,8 +5,8 @@ import { type AddressInfo, createServer as createTcpServer, type Server } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ask } from '../../../src/commands/ask.ts';
 import { run } from '../../../src/commands/probe.ts';
+import { ask } from '../../../src/commands/running-proxy.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 

@@ -1,11 +1,51 @@
-// Shared by every command: parsing of the command line, the exit code for usage errors, I/O, and tables of text. Tests run a command with
-// their own Io, without a process. A usage error must never print a stack trace.
+// Shared by every command: its definition, from which help, docs/commands.md and the parser of the command line follow;
+// its input and output; the exit code for usage errors. Tests run a command with their own Io, without a process. A usage
+// error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Paint, painter } from '../base/colour.ts';
+import { CONFIG_FILE } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { Env } from '../config/environment.ts';
-import { type Definition, helpOf, type Options } from './definition.ts';
+
+interface Option {
+  readonly type: 'string' | 'boolean';
+  readonly multiple?: boolean;
+  /** The name of its value in the help: `FILE`. Only with type string. */
+  readonly value?: string;
+  readonly does: string;
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+/** A name and its meaning, for each exit code or key. */
+type Meanings = readonly (readonly [name: string, meaning: string])[];
+
+export interface Definition<O extends Options = Options> {
+  readonly name: string;
+  /** The arguments after the name, as the first line of the help shows them. */
+  readonly usage: string;
+  /** Paragraphs of plain text; an indented line is an example. */
+  readonly about: string;
+  readonly options: O;
+  /** The names of the positional arguments, for messages. The command itself asks for those that it needs. */
+  readonly positionals?: readonly string[];
+  readonly exits: Meanings;
+  /** The keys of the one object that --json prints, and their meanings. */
+  readonly json?: Meanings;
+}
+
+export const CONFIG_OPTION = {
+  config: {
+    type: 'string',
+    value: 'FILE',
+    does: `the configuration; default: $ENTRUPY_PROXY_CONFIG, else ${CONFIG_FILE} if it exists, else the environment alone`,
+  },
+} as const;
+
+export const JSON_OPTION = {
+  json: { type: 'boolean', does: 'prints one JSON object in place of the text; docs/commands.md lists its keys' },
+} as const;
 
 export interface Io {
   /** Bytes go out as they are. */
@@ -14,8 +54,7 @@ export interface Io {
   readonly paint: Paint;
   readonly stderr: (text: string) => void;
   readonly env: Env;
-  /** Reads standard input to its end; throws UsageError past MAX_BODY_BYTES. */
-  readonly stdin: () => Promise<Buffer>;
+  readonly stdin: () => AsyncIterable<Buffer>;
 }
 
 /** The command cannot do what the user asked: one line on stderr, exit code 2. */
@@ -81,6 +120,8 @@ function parse<O extends Options>({ options, positionals: names = [] }: Definiti
   }
 }
 
+// --- input and output of a process
+
 /** The longest body that a command reads: far longer than any delivery, far below a container's memory. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
@@ -94,7 +135,7 @@ export function processIo(process: NodeJS.Process): Io {
     paint: painter(process.stdout, process.env),
     stdin: () => {
       if (process.stdin.isTTY) process.stderr.write('reading the body from the terminal; end it with Ctrl-D\n');
-      return collect(process.stdin, 'the body from standard input');
+      return process.stdin;
     },
   };
 }
@@ -106,25 +147,68 @@ function exitIfLost(error: NodeJS.ErrnoException | null | undefined): void {
   process.exit(1);
 }
 
-/** Reads a whole body: a file, or standard input for `-` and for no argument. Throws UsageError. */
-export async function readBody(file: string | undefined, io: Io): Promise<Buffer> {
-  if (file === undefined || file === '-') return io.stdin();
-  try {
-    return await collect(createReadStream(file), `the body from ${file}`);
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(`cannot read the body from ${file}: ${fileProblem(error)}`);
-  }
-}
-
-/** Reads a stream to its end; throws UsageError past MAX_BODY_BYTES. */
-export async function collect(stream: AsyncIterable<Buffer>, name: string): Promise<Buffer> {
+/** Reads a whole body: a file, or standard input for `-`. Throws UsageError. */
+export async function readBody(file = '-', io: Io): Promise<Buffer> {
+  const source = `the body from ${file === '-' ? 'standard input' : file}`;
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of stream) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw new UsageError(`${name} is larger than 64 MiB`);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of file === '-' ? io.stdin() : createReadStream(file)) {
+      bytes += chunk.length;
+      if (bytes > MAX_BODY_BYTES) throw new UsageError(`${source} is larger than 64 MiB`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof UsageError ? error : new UsageError(`cannot read ${source}: ${fileProblem(error)}`);
   }
   return Buffer.concat(chunks, bytes);
+}
+
+// --- help, and other text
+
+const HELP: Option = { type: 'boolean', does: 'prints this' };
+
+/** Each option as it is written, and what it does. */
+export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
+  return Object.entries<Option>({ ...options, help: HELP }).map(([name, { value, does }]) => [
+    `--${name}${value === undefined ? '' : ` ${value}`}`,
+    does,
+  ]);
+}
+
+export function helpOf(definition: Definition): string {
+  const { name, usage, about, exits } = definition;
+  return `Usage: entrupy-signature-proxy ${name} ${usage}
+
+${about.trim()}
+
+${meanings(optionRows(definition))}
+
+Exit code:
+${meanings(exits)}
+`;
+}
+
+/** The longest line of a help text. */
+const WIDTH = 100;
+
+/** Two columns, indented, the second one wrapped. */
+function meanings(rows: Meanings): string {
+  const width = WIDTH - 4 - Math.max(...rows.map(([name]) => name.length));
+  const line = new RegExp(`.{1,${width}}(?: |$)|\\S+(?: |$)`, 'g');
+  const wrapped = rows.flatMap(([name, meaning]) =>
+    (meaning.match(line) ?? []).map((part, at) => [at > 0 ? '' : name, part]),
+  );
+  return table(wrapped)
+    .map((row) => `  ${row}`)
+    .join('\n');
+}
+
+/** Lines whose columns are as wide as their widest cell, two spaces apart. */
+export function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    rows.reduce((most, row) => Math.max(most, (row[column] ?? '').length), 0),
+  );
+  const pad = (cell: string, column: number) => cell.padEnd(widths[column] ?? 0);
+  return rows.map((row) => row.map(pad).join('  ').trimEnd());
 }

@@ -1,9 +1,10 @@
-// One HTTP request and the beginning of its answer, and the running proxy's admin port, for commands that look at a server
-// from outside. No redirect is followed, no connection reused, and nothing waits past the deadline. These commands share
-// the container's memory with the proxy, so this must never load a part of it: only the YAML reader, if a configuration
+// The running proxy as commands see it from outside: its admin port, one HTTP request to it or to another server, and its
+// status. No redirect is followed, no connection reused, and nothing waits past the deadline. These commands share the
+// container's memory with the proxy, so this must never load a part of it: only the YAML reader, if a configuration
 // file mentions `admin`.
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
+import type { ApiStatus } from '../admin/advice/advice.ts';
 import { ADMIN_PORT, CONFIG_FILE, localUrl } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { Env } from '../config/environment.ts';
@@ -30,14 +31,10 @@ export async function adminPort(named: string | null, env: Env): Promise<{ url: 
   } catch (error) {
     problem = named === null ? null : `cannot use ${named}: ${fileProblem(error)}`;
   }
-  const number = portNumber(env.ADMIN_PORT) ?? portNumber(port) ?? ADMIN_PORT;
-  return { url: localUrl(env.ADMIN_HOST || host, number), problem };
-}
-
-/** Null if it is not a port, such as Kubernetes' service link `tcp://…`. */
-function portNumber(value: unknown): number | null {
-  const text = String(value);
-  return /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536 ? Number(text) : null;
+  // Kubernetes' service link `tcp://…` is no port.
+  const isPort = (text: string) => /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536;
+  const number = [env.ADMIN_PORT, port].map(String).find(isPort) ?? ADMIN_PORT;
+  return { url: localUrl(env.ADMIN_HOST || host, Number(number)), problem };
 }
 
 interface Question {
@@ -106,5 +103,49 @@ export async function askWhole(question: Question, mostBytes = MOST_BYTES): Prom
     const { code = '', message } = error as NodeJS.ErrnoException;
     const isHttp = !code.startsWith('HPE_');
     return { status: null, text: isHttp ? (PROBLEMS[code] ?? (code || message)) : 'the answer is not HTTP' };
+  }
+}
+
+// --- the answer of /api/status, as far as commands read it
+
+/** A type, `?` for one that may be null; a list of a shape; or keys with their shapes. */
+type Shape = 'string' | 'string?' | 'boolean' | readonly [Shape] | { readonly [key: string]: Shape };
+
+const FOUND = { id: 'string', state: 'string', message: 'string' } as const;
+
+const STATUS: Shape = {
+  config: { file: 'string?', sha256: 'string', awaitingRestart: ['string'] },
+  upstream: { reachable: 'boolean', error: 'string?', exposure: 'string' },
+  right: [{ id: 'string', message: 'string' }],
+  advice: [{ ...FOUND, remedy: 'string', page: 'string', follows: [FOUND] }],
+};
+
+function has(shape: Shape, value: unknown): boolean {
+  if (typeof shape === 'string') return shape.startsWith(typeof value) || (shape === 'string?' && value === null);
+  if (0 in shape) return Array.isArray(value) && value.every((one) => has(shape[0], one));
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(shape).every(([key, part]) => has(part, value[key as keyof typeof value]));
+}
+
+/** /api/status connects to the upstream twice if it must, a second each. */
+const TIMEOUT = 5_000;
+
+/** Why there is no status, if the answer is a text. */
+export async function askStatus(admin: URL): Promise<ApiStatus | string> {
+  const { status: code, text } = await askWhole({ url: new URL('/api/status', admin), timeout: TIMEOUT });
+  if (code === null) return text;
+  return (code === 200 ? readStatus(text) : null) ?? `it answers ${code}, but not as this version of the proxy does`;
+}
+
+/**
+ * Null if it has not the shape of a status. Another program may listen on the port, or another version of the proxy: that
+ * must neither end a command with an error nor pass for a proxy that is well.
+ */
+export function readStatus(text: string): ApiStatus | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return has(STATUS, value) ? (value as ApiStatus) : null;
+  } catch {
+    return null;
   }
 }

@@ -1,0 +1,196 @@
+// `check`: asks the running proxy how things stand, and says it line by line. It shares the container's memory with the
+// proxy, so it must load no part of it that it does not need. It must never read a secret.
+import { hash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ApiStatus } from '../admin/advice/advice.ts';
+import { namedConfig } from '../base/default-places.ts';
+import { fileProblem } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
+import { DURATION } from '../config/units.ts';
+import { DIAGNOSES, type Diagnosis } from '../core/diagnoses-and-remedies.ts';
+import { CONFIG_OPTION, command, type Io, JSON_OPTION, usageError } from './command.ts';
+import { adminPort, askStatus } from './running-proxy.ts';
+
+export const definition = {
+  name: 'check',
+  usage: '[--config FILE] [--wait DURATION] [--json]',
+  about: `
+Asks the running proxy, through its admin port, how things stand: whether it is ready, uses the
+configuration in the file, has a live secret for each enforcing route, reaches its upstream, and more.
+Each line is ok, warning, failed or unknown; one that is not ok says what to do, and where to read more.
+What is not configured has no line. No secret is read; probe sends a signed request.
+
+  entrupy-signature-proxy check --wait 30s`,
+  options: {
+    ...CONFIG_OPTION,
+    wait: { type: 'string', value: 'DURATION', does: 'until nothing is failed or unknown, at most this long' },
+    ...JSON_OPTION,
+  },
+  exits: [
+    ['0', 'nothing failed'],
+    ['1', 'something failed, or the proxy cannot be reached'],
+    ['2', 'the command line cannot be used'],
+  ],
+  json: [
+    ['ok', '`true` if nothing failed'],
+    ['checks[].id', 'its subject, such as `upstream`, or its diagnosis; several lines may share one'],
+    ['checks[].state', '`ok`, `warning`, `failed`, `unknown`'],
+    ['checks[].message', 'what was found, then a line for each thing that follows from it'],
+    ['checks[].remedy', 'what to do; `null` for a line that is ok'],
+    ['checks[].page', 'the page and section of these docs; `null` for a line that is ok'],
+  ],
+} as const;
+
+interface Line {
+  readonly id: string;
+  readonly state: 'ok' | 'warning' | 'failed' | 'unknown';
+  readonly message: string;
+  /** The remedy, and the page in docs/ that explains it; null for a line that is ok. */
+  readonly remedy: string | null;
+  readonly page: string | null;
+}
+
+const AGAIN_AFTER_MS = 1000;
+
+export const run = command(definition, async ({ values }, io) => {
+  const wait = values.wait === undefined ? 0 : DURATION.parse(values.wait);
+  if (wait === null) throw usageError(`--wait takes ${DURATION.name} such as ${DURATION.examples}`);
+  const lines = await lookUntil(performance.now() + wait, namedConfig(values.config, io.env), io);
+  const isOk = lines.every(({ state }) => state !== 'failed');
+  io.stdout(values.json ? `${JSON.stringify({ ok: isOk, checks: lines })}\n` : textOf(lines, io));
+  return isOk ? 0 : 1;
+});
+
+/** Looks again until nothing is failed or unknown; the last time at `until`, on the monotonic clock. */
+async function lookUntil(until: number, named: string | null, io: Io): Promise<readonly Line[]> {
+  for (;;) {
+    const isLast = performance.now() >= until;
+    const lines = await look(named, io);
+    if (isLast || lines.every(({ state }) => state === 'ok' || state === 'warning')) return lines;
+    await sleep(Math.max(0, Math.min(AGAIN_AFTER_MS, until - performance.now())));
+  }
+}
+
+const ORDER = ['failed', 'unknown', 'warning', 'ok'];
+
+/** The worst first; else as they come. */
+async function look(named: string | null, io: Io): Promise<readonly Line[]> {
+  const { url } = await adminPort(named, io.env);
+  const status = await askStatus(url);
+  const lines = await (typeof status === 'string' ? withoutProxy(url, status, named, io) : withProxy(named, status));
+  return lines.toSorted((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
+}
+
+const withProxy = async (named: string | null, status: ApiStatus) => [
+  ...(await configurationLine(named, status)),
+  ...statusLines(status),
+];
+
+// --- where no proxy answers
+
+async function withoutProxy(url: URL, failure: string, file: string | null, io: Io): Promise<readonly Line[]> {
+  const { page } = DIAGNOSES['not-ready'];
+  const message = `No proxy answers at ${url.href}: ${failure}.`;
+  const remedy =
+    'Start it, or run check on its host or in its container. --config, $ADMIN_HOST and $ADMIN_PORT tell its admin port.';
+  const configuration: Omit<Line, 'id'> = (await isRefused(file, io))
+    ? { state: 'failed', message: REFUSED, remedy: CORRECT, page: DIAGNOSES.chosen.page }
+    : { state: 'unknown', message: 'Not known, since no proxy answers.', remedy: 'Start the proxy.', page };
+  return [
+    { id: 'ready', state: 'failed', message, remedy, page },
+    { id: 'configuration', ...configuration },
+  ];
+}
+
+const REFUSED =
+  'serve refuses this configuration. A proxy that started before may still run, with the former one and its admin port.';
+const CORRECT = 'Correct it: check-config lists every problem at once, with its place.';
+
+/** True if `serve` would refuse the configuration; why, check-config says. `file`: null for the usual places. */
+async function isRefused(file: string | null, { env }: Io): Promise<boolean> {
+  // Loaded only here: the parser and its libraries take as much memory as the rest of this command.
+  const { loadConfig } = await import('../config/load.ts');
+  const { buildTls, readTlsFiles } = await import('../runtime/tls-files.ts');
+  try {
+    const { config } = await loadConfig({ file, env });
+    return buildTls(config, await readTlsFiles(config), null).failures.length > 0;
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'ConfigError') throw error;
+    return true;
+  }
+}
+
+// --- where one does
+
+/**
+ * Whether the configuration in use is the one in the file, which is only hashed. `named`: the file that the user named. No
+ * line if the proxy runs without a file, for its environment never changes, and where the advice says what is wrong with
+ * the file: a reload that failed, or keys that await a restart.
+ */
+async function configurationLine(named: string | null, status: ApiStatus): Promise<readonly Line[]> {
+  const { config, lastReload } = status;
+  const file = named ?? config.file;
+  if (file === null) return [];
+  const id = 'configuration';
+  const content = await readFile(file).catch((error: unknown) => fileProblem(error));
+  if (typeof content === 'string') {
+    const message = `${file} cannot be compared with the configuration in use: ${content}.`;
+    const remedy = 'Run check where the file is, or name it with --config.';
+    return [{ id, state: named === null ? 'unknown' : 'failed', message, remedy, page: DIAGNOSES.chosen.page }];
+  }
+  if (hash('sha256', content, 'hex') === config.sha256) {
+    return config.awaitingRestart.length > 0 ? [] : [ok(id, `${file} is the configuration in use.`)];
+  }
+  if (file === config.file && lastReload?.ok === false) return [];
+  const changed = file === config.file ? ': it has changed' : `, which is ${config.file ?? 'the environment alone'}`;
+  const message = `${file} is not the configuration in use${changed}.`;
+  const remedy = 'The proxy reads a changed file within seconds. Ask it now with POST /-/reload, or restart it.';
+  return [{ id, state: 'failed', message, remedy, page: DIAGNOSES['reload-failed'].page }];
+}
+
+/** The advice of the running proxy, and what is right. */
+export function statusLines({ upstream, right, advice }: ApiStatus): readonly Line[] {
+  const notYet = upstream.exposure === 'unknown' ? [NOT_LOOKED] : [];
+  return [...notYet, ...right.map(({ id, message }) => ok(id, message)), ...advice.map(lineOf)];
+}
+
+const NOT_LOOKED: Line = {
+  ...{ id: 'exposed', state: 'unknown', page: DIAGNOSES.exposed.page },
+  message: 'Whether clients can bypass the proxy is not known: it has not looked, or has no address to look at.',
+  remedy: 'Set $POD_IP to the address of the pod, as the chart does; the first look comes with the start.',
+};
+
+const ok = (id: string, message: string): Line => ({ id, state: 'ok', message, remedy: null, page: null });
+
+/** Warnings of the status page that fail a check: no delivery is lost yet, but this is not how it was meant to run. */
+const FAILS = new Set<Diagnosis>(['draining', 'not-ready', 'exposed', 'reload-failed', 'awaiting-restart']);
+
+function lineOf(advice: ApiStatus['advice'][number]): Line {
+  const { id, remedy, page, follows } = advice;
+  const message = [advice.message, ...follows.map((one) => `So ${one.id}: ${one.message}`)].join('\n');
+  if (advice.state === 'ok' || advice.state === 'note') return ok(id, message);
+  const fails = advice.state !== 'warning' || [advice, ...follows].some((one) => FAILS.has(one.id));
+  return { id, state: fails ? 'failed' : 'warning', message, remedy, page };
+}
+
+// --- for people
+
+const COLOURS = { ok: 'green', warning: 'yellow', failed: 'red', unknown: 'yellow' } as const;
+const INDENT = ' '.repeat(9);
+
+function textOf(lines: readonly Line[], { paint }: Io): string {
+  const texts = lines.map(({ id, state, message, remedy, page }) => {
+    const text = message
+      .replace(/^Configuration: /, '')
+      .split('\n')
+      .map(printable)
+      .join(`\n${INDENT}`);
+    const next = state === 'ok' ? '' : `${INDENT}${printable(remedy ?? '')} ${paint('dim', `See docs/${page}`)}\n`;
+    return `${paint(COLOURS[state], state.padEnd(8))} ${id}: ${text}\n${next}`;
+  });
+  const count = (wanted: Line['state']) => lines.filter(({ state }) => state === wanted).length;
+  const warnings = `${count('warning')} ${count('warning') === 1 ? 'warning' : 'warnings'}`;
+  const counts = `${count('failed')} failed, ${count('unknown')} unknown, ${warnings}.`;
+  return `${texts.join('')}\n${lines.every(({ state }) => state === 'ok') ? 'Nothing is wrong.' : counts}\n`;
+}
