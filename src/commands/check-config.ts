@@ -112,13 +112,12 @@ function print({ loaded, secrets, warnings, errors }: Report, reading: Reading, 
     return;
   }
   const { config, file, sha256 } = loaded;
-  const { limits, upstream, shutdown, once, redelivery } = config;
-  const stores = { ...(deliversOnce(config) && { once }), ...(redelivers(config) && { redelivery }) };
+  const { limits, upstream, shutdown } = config;
   const sections = [
     ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
     ['Routes', table(routesOf(config).map(routeCells))],
     ['Secrets', secrets.length === 0 ? ['none'] : table(secrets.map(secretCells))],
-    ['Settings', table(labelled({ limits, upstream, shutdown, ...stores }))],
+    ['Settings', table(labelled({ limits, upstream, shutdown, ...storesOf(config) }))],
     ['Warnings', warnings.map(sentence)],
   ] as const;
   for (const [title, lines] of sections) {
@@ -139,12 +138,8 @@ function routeCells(route: Route): readonly string[] {
 }
 
 function secretCells({ id, source, state, problem, ...validity }: SecretRow): readonly string[] {
-  if (state === 'not_read') return [id, source, 'not read'];
-  return [
-    id,
-    source,
-    problem === null ? (outsideByClock(validity, Date.now()) ?? 'live') : `cannot be used: ${problem}`,
-  ];
+  if (problem !== null) return [id, source, `cannot be used: ${problem}`];
+  return [id, source, state === 'not_read' ? 'not read' : (outsideByClock(validity, Date.now()) ?? 'live')];
 }
 
 /**
@@ -183,14 +178,17 @@ async function notesOn(config: Config, secrets: readonly SecretMaterial[]): Prom
     const unknown = ids?.filter((id) => !secrets.some((secret) => secret.id === id)) ?? [];
     notes.push(...unknown.map((id) => `route ${path}: no secret has the id ${id} now`));
   }
-  for (const [section, isUsed] of [
-    ['once', deliversOnce(config)] as const,
-    ['redelivery', redelivers(config)] as const,
-  ]) {
-    const { passwordFile } = config[section];
-    if (!isUsed || passwordFile === null) continue;
+  const stores = storesOf(config);
+  for (const section of ['once', 'redelivery'] as const) {
+    const file = stores[section]?.passwordFile ?? null;
     // Not an error: serve starts without the password, and does without the store.
-    await readPasswordFile(section, passwordFile).catch(({ message }: Error) => notes.push(message));
+    if (file !== null) await readPasswordFile(section, file).catch(({ message }: Error) => notes.push(message));
   }
   return notes;
+}
+
+/** The sections of the stores that a route uses. */
+function storesOf(config: Config): Partial<Pick<Config, 'once' | 'redelivery'>> {
+  const { once, redelivery } = config;
+  return { ...(deliversOnce(config) && { once }), ...(redelivers(config) && { redelivery }) };
 }

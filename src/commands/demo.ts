@@ -1,5 +1,5 @@
 // `demo`: an upstream that checks nothing, the real proxy in front of it, and a running commentary. All on loopback.
-import { createSecretKey, randomBytes } from 'node:crypto';
+import { createHash, createSecretKey, hash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
@@ -41,10 +41,9 @@ export const run = command(definition, async ({ values }, io) => {
     throw usageError('--port and --host need --upstream-only');
   }
   if (values.once) throw usageError('give --once or --upstream-only, not both');
-  const at = { host: values.host ?? '::', port: portOf(values.port) };
-  await using upstream = await startUpstream(at, ({ method, url }, body) =>
-    io.stdout(`${method} ${JSON.stringify(url)} ${body.length} bytes\n`),
-  );
+  const tell: OnRequest = ({ method, url }, { bytes }) =>
+    io.stdout(`${method} ${JSON.stringify(url)} ${bytes} bytes\n`);
+  await using upstream = await startUpstream(values.host ?? '::', portOf(values.port), tell);
   io.stdout(`demo upstream on port ${upstream.port}\n`);
   await stopSignal();
   return 0;
@@ -55,28 +54,24 @@ function portOf(text = '3000'): number {
   return Number(text);
 }
 
-const KEPT_BYTES = 1024 * 1024;
+type OnRequest = (request: IncomingMessage, body: { bytes: number; sha256: string }) => void;
 
-/** Starts an app that answers every request, checks no signature, and reports each with its body's first MiB. */
-async function startUpstream(
-  { host, port }: { host: string; port: number },
-  onRequest: (request: IncomingMessage, body: Buffer) => void,
-) {
+/** Starts an app that answers every request, checks no signature, and reports each. */
+async function startUpstream(host: string, port: number, onRequest: OnRequest) {
   const server = process.getBuiltinModule('node:http').createServer((request, response) => {
-    const chunks: Buffer[] = [];
+    const digest = createHash('sha256');
     let bytes = 0;
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= KEPT_BYTES) chunks.push(chunk);
+      digest.update(chunk);
     });
     request.on('end', () => {
       const { method, url: target } = request;
-      onRequest(request, Buffer.concat(chunks));
+      onRequest(request, { bytes, sha256: digest.digest('hex') });
       response.writeHead(200, { 'Content-Type': 'application/json' });
       response.end(`${JSON.stringify({ status: 'ok', app: 'demo', method, target, bytes })}\n`);
     });
   });
-  server.keepAliveTimeout = 5000;
   return { port: await bind(server, host, port), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
@@ -149,8 +144,8 @@ const STORY: readonly Step[] = [
 
 async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   const arrived: string[] = [];
-  await using upstream = await startUpstream({ host: '127.0.0.1', port: 0 }, ({ headers }, body) => {
-    if (arrived.length < 10) arrived.push(`${headers[LOWER_CASE_SIGNATURE_HEADER]} ${body}`);
+  await using upstream = await startUpstream('127.0.0.1', 0, ({ headers }, { sha256 }) => {
+    if (arrived.length < 10) arrived.push(`${headers[LOWER_CASE_SIGNATURE_HEADER]} ${sha256}`);
   });
   const upstreamUrl = `http://127.0.0.1:${upstream.port}`;
   await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-demo-'));
@@ -164,7 +159,7 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
     let isRight = true;
     for (const [index, step] of STORY.entries()) {
       io.stdout(`\n${index + 1}. ${step.tells}\n`);
-      isRight = (await play(step, { app, arrived, io })) && isRight;
+      isRight = (await play(step, app, { arrived, io })) && isRight;
     }
     if (!isRight) return 1;
     io.stdout('\nEvery step went as expected.\n');
@@ -179,29 +174,24 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
 
 const TIMEOUT = 10_000;
 
-/** Sends one delivery; true if all went as expected. `arrived`: signatures and bodies that reached the upstream. */
-async function play(step: Step, { app, arrived, io }: { app: App; arrived: string[]; io: Io }): Promise<boolean> {
+/** Sends one delivery; true if all went as expected. `arrived`: signatures and hashes of bodies at the upstream. */
+async function play(step: Step, app: App, { arrived, io }: { arrived: string[]; io: Io }): Promise<boolean> {
   const { path = '/notify', body = DELIVERY, signature, expected: [decision, reason] = ['accepted', 'none'] } = step;
   const series = `entrupy_proxy_requests_total{route="${path}",decision="${decision}",reason="${reason}"}`;
   const before = await metric(app, series);
-  const headers = {
-    'Content-Type': 'application/json',
-    ...(signature !== undefined && { [SIGNATURE_HEADER]: signature }),
-  };
+  const signed = signature === undefined ? {} : { [SIGNATURE_HEADER]: signature };
+  const headers = { 'Content-Type': 'application/json', ...signed };
   const url = new URL(`http://127.0.0.1:${app.port}${path}`);
   const { status, text } = await askWhole({ url, headers, body: Buffer.from(body), timeout: TIMEOUT });
   const after = await metric(app, series);
   const found = { status, arrived: arrived.splice(0), counted: after - before };
   const isForwarded = decision !== 'rejected';
-  const expected = {
-    status: isForwarded ? 200 : 401,
-    arrived: isForwarded ? [`${signature} ${body}`] : [],
-    counted: 1,
-  };
+  const unchanged = `${signature} ${hash('sha256', body, 'hex')}`;
+  const expected = { status: isForwarded ? 200 : 401, arrived: isForwarded ? [unchanged] : [], counted: 1 };
   const isRight = isDeepStrictEqual(found, expected);
+  const got = found.arrived.length > 0 ? `got ${Buffer.byteLength(body)} bytes` : 'got nothing';
   io.stdout(`   client   ${status} ${text.trim()}\n`);
-  io.stdout(`   upstream ${found.arrived.length > 0 ? `got ${Buffer.byteLength(body)} bytes` : 'got nothing'}`);
-  io.stdout(`${isRight && isForwarded ? ', unchanged' : ''}\n`);
+  io.stdout(`   upstream ${got}${isRight && isForwarded ? ', unchanged' : ''}\n`);
   io.stdout(`   metrics  ${series} ${after}\n`);
   if (!isRight) io.stderr(`   UNEXPECTED: ${JSON.stringify(found)} is not ${JSON.stringify(expected)}\n`);
   return isRight;

@@ -11,11 +11,12 @@ import type { Policy } from '../core/policy.ts';
 import { REASONS } from '../core/reasons.ts';
 import { Head, pathOf } from '../core/request-head.ts';
 import { type Examination, UNMATCHED } from '../core/routes.ts';
-import { looksLikeSignature, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
+import { looksLikeSignature, SIGNATURE_HEADER } from '../core/signature.ts';
 import { createDiagnosis } from '../hints/diagnose.ts';
 import { policyWith } from '../runtime/ruleset.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { CONFIG_OPTION, command, JSON_OPTION, table, usageError } from './command.ts';
+import { ANY_SIGNATURE } from './sign.ts';
 
 export const definition = {
   name: 'explain',
@@ -52,8 +53,7 @@ live, and a request without a signature as one of the right form. TARGET is the 
   ],
 } as const;
 
-export const run = command(definition, async (given, io) => {
-  const [method, target] = given.positionals;
+export const run = command(definition, async ({ values, positionals: [method, target] }, io) => {
   if (method === undefined || target === undefined) throw usageError('METHOD and TARGET are both required');
   if (!/^[A-Z-]+$/.test(method)) {
     throw usageError(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
@@ -63,16 +63,16 @@ export const run = command(definition, async (given, io) => {
     const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*\/?/i, '');
     throw usageError(`give the path: explain ${method} ${printable(`/${path}`)}`);
   }
-  const headers = (given.values.header ?? []).map(readHeader);
-  const { config } = await loadConfig({ file: given.values.config ?? null, env: io.env });
+  const headers = (values.header ?? []).map(readHeader);
+  const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
   const at = Date.now();
   const policy = policyOf(config);
   const read = readHead(`${method} ${target}`, headers, config.limits.maxHeader);
-  const admission = 'rule' in read ? read : admit({ head: read, policy, at });
-  const found = asData(admission, policy.routes.examine(pathOf(latin1(target)), at));
-  const hint = found.hint ?? ('rule' in read || found.reason === null ? null : formHint(read, found.reason));
-  const data = { method, target, ...found, hint };
-  io.stdout(`${given.values.json ? JSON.stringify(data) : textOf(data, io.paint)}\n`);
+  const admission = read instanceof Head ? admit({ head: read, policy, at }) : read;
+  const found = asData(admission, policy.routes.examine(pathOf(Buffer.from(target).toString('latin1')), at));
+  const form = read instanceof Head && found.reason !== null ? createDiagnosis().form(read, found.reason) : null;
+  const data = { method, target, ...found, hint: found.hint ?? form?.text ?? null };
+  io.stdout(`${values.json ? JSON.stringify(data) : textOf(data, io.paint)}\n`);
   return 0;
 });
 
@@ -87,7 +87,7 @@ function readHeader(text: string): readonly [name: string, value: string] {
 function readHead(request: string, headers: ReturnType<typeof readHeader>[], mostHead: number): Head | Refused {
   const names = headers.map(([name]) => name.toLowerCase());
   const host = names.includes('host') ? [] : [['Host', 'example.test']];
-  const signature = names.some(looksLikeSignature) ? [] : [SIGNED];
+  const signature = names.some(looksLikeSignature) ? [] : [[SIGNATURE_HEADER, ANY_SIGNATURE]];
   const lines = [...host, ...signature, ...headers].map(([name, value]) => `${name}: ${value}\r\n`);
   const parser = new MessageParser('request', { head: mostHead });
   try {
@@ -105,11 +105,6 @@ function refusedByParser(failure: MessageParser['failure']): Refused {
   return { kind: 'refuse', label: UNMATCHED, reason, rule, header: null, hint: null, allow: null, secret: null };
 }
 
-const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
-
-/** A signature of the right form, for a request that was given none: the verdict itself needs a body. */
-const SIGNED = [SIGNATURE_HEADER, `${SIGNATURE_PREFIX}${'A'.repeat(43)}=`];
-
 /** A policy in which every secret that the configuration names is live: none is read. */
 function policyOf(config: Config): Policy {
   const named = config.routes.flatMap(({ secrets }) => secrets ?? []);
@@ -118,9 +113,6 @@ function policyOf(config: Config): Policy {
   const secrets = [...new Set([...named, ...sources])].map((id) => ({ id, ...live }));
   return policyWith(config, secrets);
 }
-
-/** The problem of a signature that has not the form of one, as the log has it. */
-const formHint = (head: Head, reason: string) => createDiagnosis().form(head, reason)?.text ?? null;
 
 const OUTCOMES = { refuse: 'refused', report: 'reported', forward: 'forwarded', read: 'verified' } as const;
 
