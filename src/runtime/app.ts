@@ -6,12 +6,11 @@ import type { ReloadOutcome } from '../admin/snapshot.ts';
 import { blockedThreads } from '../base/blocked-threads.ts';
 import { localUrl } from '../base/default-places.ts';
 import { VERSION } from '../base/version.ts';
-import { DiagnosisLog } from './diagnosis-log.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import type { Effects } from './services.ts';
-import { probe, statusNow } from './status.ts';
+import { DiagnosisLog, probe, statusNow } from './status.ts';
 import { Reloader } from './watch-inputs.ts';
 
 export interface App {
@@ -48,7 +47,8 @@ export async function startApp(effects: Effects): Promise<App> {
     redeliver: async (id) => live.services.redelivery.current?.deliverNow(id) ?? null,
     retirePrevious: async () => {
       await live.services.redelivery.current?.standing.known();
-      return live.retirePrevious(await reloader.readBeforeRetiring());
+      await reloader.force();
+      return live.retirePrevious();
     },
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
     metrics,
@@ -85,12 +85,12 @@ export async function startApp(effects: Effects): Promise<App> {
     adminPort,
     reload: () => reloader.force(),
     async stop(options) {
-      const cut = await lifecycle.stop(options);
+      const { cut, late } = await lifecycle.stop(options);
       reloader.stop();
       clearInterval(looks);
       exposure.stop();
       const { redelivery, claims } = live.services;
-      await lifecycle.inTime([redelivery.current?.close(), claims()?.close()]);
+      await Promise.race([Promise.all([redelivery.current?.close(), claims()?.close()]), late]);
       admin.cutAll();
       requests.flush();
       const blocked = await blockedThreads();

@@ -18,6 +18,8 @@ export interface Inputs {
   readonly broken: readonly string[];
   readonly secrets: readonly SecretMaterial[];
   readonly tlsFiles: readonly TlsFile[];
+  /** The parts that keep changing while they are read: they are as they were before. */
+  readonly changing: readonly string[];
   /** Sources that can't change while the process runs, a sentence each. */
   readonly fixed: readonly string[];
   /** The config came from a pipe (`--config <(…)`), which can be read only once. */
@@ -30,27 +32,27 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
   const { config } = part.loaded;
   const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
   const piped = before?.piped ?? !(await canBeRead(fileOf(part.loaded)));
-  const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [], piped };
+  const inputs = { ...part, secrets, tlsFiles, changing: [], fixed: before?.fixed ?? [], piped };
   if (before?.loaded === part.loaded) return inputs;
   return { ...inputs, fixed: [...fixedVariables(config.secrets), ...(await fixedFiles(namedFiles(inputs)))] };
 }
 
 async function readConfig(named: string | null, env: Env, before: Inputs | null) {
+  const parsed = (file: ConfigFile) => ({ file, loaded: fitOpenFiles(parseConfig(file, env)), broken: [] });
+  if (before === null) return parsed(await readConfigFile({ file: named, env }));
+  if (before.piped) return before;
+  const { loaded } = before;
   let file: Inputs['file'] = null;
+  const kept = (why: string) => ({ file, loaded, broken: [why] });
   try {
-    if (before?.piped) return before;
-    if (before !== null && !(await canBeRead(fileOf(before.loaded)))) {
-      return { file, loaded: before.loaded, broken: [`${fileOf(before.loaded)}: it is not a regular file`] };
-    }
+    if (!(await canBeRead(fileOf(loaded)))) return kept(`${fileOf(loaded)}: it is not a regular file`);
     file = await readConfigFile({ file: named, env });
-    if (before !== null && isDeepStrictEqual(file, before.file)) return before;
-    if (before !== null && before.loaded.file !== null && isBlank(file.bytes)) {
-      return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is empty or missing`] };
-    }
-    return { file, loaded: fitOpenFiles(parseConfig(file, env)), broken: [] };
+    if (isDeepStrictEqual(file, before.file)) return before;
+    if (loaded.file !== null && isBlank(file.bytes)) return kept(`${loaded.file}: it is empty or missing`);
+    return parsed(file);
   } catch (error) {
-    if (!(error instanceof ConfigError) || before === null) throw error;
-    return { file, loaded: before.loaded, broken: [error.message] };
+    if (!(error instanceof ConfigError)) throw error;
+    return kept(error.message);
   }
 }
 
@@ -69,31 +71,25 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
   return isDeepStrictEqual(contents(a), contents(b));
 }
 
-/** Names the TLS files in `Settled.changing`: no secret comes from them. */
+/** Names the TLS files in `changing`: no secret comes from them. */
 export const TLS_FILES = 'TLS files';
 
-interface Settled {
-  readonly inputs: Inputs;
-  /** The parts that were not taken. */
-  readonly changing: readonly string[];
-}
-
-/** The parts that two readings found alike; the others as they were `before`. */
-export function settled(before: Inputs, first: Inputs, second: Inputs): Settled {
+/** The parts that two readings found alike; the others, which are `changing`, as they were `before`. */
+export function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
   const isSteady = (of: (inputs: Inputs) => unknown) => isDeepStrictEqual(of(first), of(second));
   const changing: string[] = [];
   if (!isSteady(({ file }) => file)) changing.push(fileOf(before.loaded));
   if (!isSteady(({ tlsFiles }) => tlsFiles)) changing.push(TLS_FILES);
   const base = changing.length === 0 ? second : before;
   // They were read as a configuration says that does not count.
-  if (base.loaded !== second.loaded) return { inputs: before, changing: [...changing, ...sourcesIn(before)] };
+  if (base.loaded !== second.loaded) return { ...before, changing: [...changing, ...sourcesIn(before)] };
   const secrets = sourcesIn(second).flatMap((name) => {
     const from = ({ secrets }: Inputs) => secrets.filter(({ source }) => source === name);
     if (isSteady(from)) return from(second);
     changing.push(name);
     return from(before);
   });
-  return { inputs: { ...base, secrets }, changing };
+  return { ...base, secrets, changing };
 }
 
 const sourcesIn = ({ secrets }: Inputs) => [...new Set(secrets.map(({ source }) => source))];

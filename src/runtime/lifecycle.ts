@@ -13,6 +13,9 @@ const CLOSE_MS = 1250;
 /** A drain by `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MINUTES = 10;
 
+/** The listeners keep the process alive. */
+const sleep = (milliseconds: number) => new Promise<void>((resolve) => void setTimeout(resolve, milliseconds).unref());
+
 export class Lifecycle {
   readonly #live: Pick<LiveRuleset, 'ruleset' | 'services'>;
   /** True once the proxy listens. */
@@ -22,7 +25,6 @@ export class Lifecycle {
   /** Milliseconds on the monotonic clock; null unless `drain` was called. */
   #drainingSince: number | null = null;
   #drainEnd: NodeJS.Timeout | undefined;
-  readonly #late = Promise.withResolvers<void>();
 
   constructor(live: Pick<LiveRuleset, 'ruleset' | 'services'>) {
     this.#live = live;
@@ -32,7 +34,7 @@ export class Lifecycle {
   async checkUpstream(): Promise<void> {
     const { upstream, log } = this.#live.services;
     if ((await upstream.reachability.tryConnect(PROBE_TIMEOUT_MS)) === null) return;
-    await new Promise((resolve) => setTimeout(resolve, 1000).unref());
+    await sleep(1000);
     const failure = await upstream.reachability.tryConnect(PROBE_TIMEOUT_MS);
     if (this.#stopping || failure === null) return;
     log.warn('the upstream accepts no connections', { upstream: upstream.options.url, upstream_error: failure });
@@ -79,8 +81,11 @@ export class Lifecycle {
     services.log.info('draining');
   }
 
-  /** Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut. */
-  async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
+  /**
+   * Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut, and what
+   * resolves when nothing more may wait.
+   */
+  async stop({ delay }: { readonly delay: 'keep' | 'skip' }) {
     const { listener, upstream, log, claims, redelivery, pipeline } = this.#live.services;
     const { shutdown } = this.#live.ruleset.loaded.config;
     const wait = delay === 'keep' ? shutdown.delay : 0;
@@ -89,14 +94,14 @@ export class Lifecycle {
     clearTimeout(this.#drainEnd);
     listener.startDraining(wait);
     log.info('stopping', { in_flight: listener.inFlight });
-    if (wait > drained) await new Promise((resolve) => setTimeout(resolve, wait - drained));
-    setTimeout(this.#late.resolve, shutdown.grace + CLOSE_MS).unref();
+    if (wait > drained) await sleep(wait - drained);
+    const late = sleep(shutdown.grace + CLOSE_MS);
     redelivery.current?.stopSending();
     // A delivery whose client has departed may still be in flight: the upstream's 2xx still counts.
     const idle = listener
       .stopAccepting()
       .then(() => Promise.all([claims()?.settled(), redelivery.current?.settled(), pipeline.settled()]));
-    await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, shutdown.grace).unref())]);
+    await Promise.race([idle, sleep(shutdown.grace)]);
     const cut = listener.inFlight;
     upstream.close();
     pipeline.endWaits();
@@ -105,12 +110,7 @@ export class Lifecycle {
     listener.cutAll();
     await nextTurn(); // in which they are recorded
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
-    return cut;
-  }
-
-  /** Waits for what ends with the proxy, unless a stop has taken its time. */
-  async inTime(ends: readonly (Promise<void> | undefined)[]): Promise<void> {
-    await Promise.race([Promise.all(ends), this.#late.promise]);
+    return { cut, late };
   }
 }
 

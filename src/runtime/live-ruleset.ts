@@ -11,12 +11,6 @@ import { createServices, type Effects, type Services } from './services.ts';
 /** Milliseconds: the longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
 
-/**
- * The sources that could not be read whole, each with its problem: once one can, the value of it that is in use becomes a
- * previous one.
- */
-export type Unread = ReadonlyMap<string, string>;
-
 const idOf = ({ id }: { readonly id: string }) => id;
 
 /** The ruleset in force and the services that follow it. A part of a reload that fails keeps its old version. */
@@ -44,16 +38,23 @@ export class LiveRuleset {
     }
   }
 
-  /** Applies changed inputs. An unusable part keeps its old version: then, or for a `failure`, the reload has failed. */
-  apply(inputs: Inputs, failures: readonly string[]): ReloadOutcome {
+  /** Applies changed inputs. An unusable part keeps its old version: then the reload has failed. */
+  apply(inputs: Inputs): ReloadOutcome {
     this.#adopt(buildRuleset(inputs, this.ruleset));
     const keys = this.awaitingRestart;
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
-    return this.endReload([...this.ruleset.failures, ...failures]);
+    return this.#endReload(this.ruleset.failures);
+  }
+
+  /** Reports a reload that broke: nothing that it read is in use. */
+  fail(problem: string): ReloadOutcome {
+    const unread = new Map(this.ruleset.materials.map(({ source }) => [source, problem]));
+    this.ruleset = Object.freeze({ ...this.ruleset, unread });
+    return this.#endReload([problem]);
   }
 
   /** Reports that a reload has worked, or why a part of the inputs is not in use. */
-  endReload(failures: readonly string[]): ReloadOutcome {
+  #endReload(failures: readonly string[]): ReloadOutcome {
     const { log, metrics } = this.services;
     const { loaded, policy } = this.ruleset;
     const problems = failures.flatMap((failure) => failure.split('\n'));
@@ -66,9 +67,10 @@ export class LiveRuleset {
     return failed ? { kind: 'failed', problems } : { kind: 'applied' };
   }
 
-  /** Ends every overlap. */
-  retirePrevious(unread: Unread): Retired {
+  /** Ends every overlap, after all sources were read. */
+  retirePrevious(): Retired {
     const now = Date.now();
+    const { unread } = this.ruleset;
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
     const { current } = this.services.redelivery;
     const stranded = ended.reduce((sum, { key }) => sum + (current?.standing.signedBy(key) ?? 0), 0);

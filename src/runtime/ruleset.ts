@@ -9,7 +9,7 @@ import { type Route, RouteTable, reports } from '../core/routes.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import { failuresOf, rotate, usable } from '../secrets/rotation.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
-import type { Inputs } from './inputs.ts';
+import { type Inputs, TLS_FILES } from './inputs.ts';
 import { type BuiltTls, buildTls } from './tls-files.ts';
 
 export interface Ruleset extends BuiltTls {
@@ -20,7 +20,14 @@ export interface Ruleset extends BuiltTls {
   readonly warnings: readonly string[];
   /** Why a part of the inputs is not in use, and its old version still is. */
   readonly failures: readonly string[];
+  /**
+   * The sources of secrets that could not be read whole, each with its problem: once one can, the value of it that is in
+   * use becomes a previous one.
+   */
+  readonly unread: ReadonlyMap<string, string>;
 }
+
+const CHANGES = 'it keeps changing while it is being read';
 
 /** The inputs can't become a ruleset; the message says why. */
 export class RulesetError extends Error {
@@ -32,7 +39,7 @@ export class RulesetError extends Error {
  * use, while secrets keep rotating. Throws RulesetError only at start, when there is no old part.
  */
 export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
-  const { loaded, broken, secrets, tlsFiles, fixed } = inputs;
+  const { loaded, broken, secrets, tlsFiles, changing, fixed } = inputs;
   const materials = rotate(running?.materials ?? null, secrets, Date.now());
   const tls = buildTls(loaded.config, tlsFiles, running);
   if (running === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
@@ -42,7 +49,15 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
     materials,
     policy: buildPolicy(loaded.config, materials),
     warnings: [...fixed, ...tls.warnings],
-    failures: [...broken, ...failuresOf(materials), ...tls.failures],
+    failures: [
+      ...[...broken, ...failuresOf(materials), ...tls.failures],
+      ...changing.map((name) => `${name}: ${CHANGES}`),
+    ],
+    unread: new Map([
+      ...broken.map((problem) => ['the configuration', problem] as const),
+      ...usable(materials).flatMap(({ source, problem }) => (problem === null ? [] : [[source, problem] as const])),
+      ...changing.filter((name) => name !== TLS_FILES).map((name) => [name, CHANGES] as const),
+    ]),
   });
 }
 

@@ -36,23 +36,19 @@ export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]>
 }
 
 async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<TlsFile> {
-  const unread = (why: string) => {
-    const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
-    return { ...file, bytes: NO_BYTES, problem };
-  };
-  if (!(await canBeRead(file.path))) return unread('it is not a regular file');
-  return readFile(file.path).then(
-    (bytes) => ({ ...file, bytes, problem: null }),
-    (error: unknown) => unread(fileProblem(error)),
-  );
+  let why = 'it is not a regular file';
+  try {
+    if (await canBeRead(file.path)) return { ...file, bytes: await readFile(file.path), problem: null };
+  } catch (error) {
+    why = fileProblem(error);
+  }
+  const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
+  return { ...file, bytes: NO_BYTES, problem };
 }
 
 /** False for something that exists and is not a regular file: reading it could block forever. */
 export async function canBeRead(path: string): Promise<boolean> {
-  return stat(path).then(
-    (stats) => stats.isFile(),
-    () => true,
-  );
+  return (await stat(path).catch(() => null))?.isFile() ?? true;
 }
 
 export interface BuiltTls {
@@ -121,10 +117,8 @@ function lostAuthorities({ name, role, bytes }: TlsFile): string[] {
   if (role !== 'ca') return [];
   const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
   const broken = blocks.findIndex((block) => readCertificate(Buffer.from(block, 'latin1')) === null);
-  if (blocks.length > 0 && broken < 0) return [];
-  return [
-    `${name}: ${blocks.length === 0 ? 'it holds no certificate' : `certificate ${broken + 1} of ${blocks.length} cannot be read`}`,
-  ];
+  if (blocks.length === 0) return [`${name}: it holds no certificate`];
+  return broken < 0 ? [] : [`${name}: certificate ${broken + 1} of ${blocks.length} cannot be read`];
 }
 
 /** The first certificate of a PEM file, which the other side sees; null if there is none. */

@@ -1,11 +1,12 @@
 // Watches the inputs and decides when they become a ruleset. All files are read if one changes, and every ten seconds.
 // A change must read the same twice before it counts, so a half-written file never does. Checks never run in parallel.
 import { unwatchFile, watchFile } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReloadOutcome } from '../admin/snapshot.ts';
 import { onePerTurn } from '../base/deadline.ts';
-import { type Inputs, placesOf, readInputs, sameInputs, settled, TLS_FILES } from './inputs.ts';
+import { type Inputs, placesOf, readInputs, sameInputs, settled } from './inputs.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { LiveRuleset, Unread } from './live-ruleset.ts';
+import type { LiveRuleset } from './live-ruleset.ts';
 import type { Effects } from './services.ts';
 
 /** Milliseconds between two checks of times and sizes. To read two files each second triples an idle proxy's CPU. */
@@ -15,7 +16,6 @@ const READ_MS = 10_000;
 const SETTLE_MS = 250;
 /** The most readings of files that keep changing: then the others count, and these wait for the next check. */
 const MAX_TRIES = 8;
-const CHANGES = 'it keeps changing while it is being read';
 
 interface ReloaderParts extends Pick<Effects, 'configFile' | 'env'> {
   readonly live: LiveRuleset;
@@ -30,8 +30,6 @@ export class Reloader {
   #timer: NodeJS.Timeout | undefined;
   #polled: readonly string[] = [];
   #stopped = false;
-  /** The sources that the last check could not read whole. */
-  #unread: Unread = new Map();
 
   /** `first`: the inputs of the ruleset that runs now. */
   constructor(first: Inputs, parts: ReloaderParts) {
@@ -57,12 +55,6 @@ export class Reloader {
     return this.#check();
   }
 
-  /** Reads all files now, before every overlap is ended. */
-  async readBeforeRetiring(): Promise<Unread> {
-    await this.force();
-    return this.#unread;
-  }
-
   readonly #onChange = (): void => void this.#check();
 
   /** Calls before a check begins share it. */
@@ -85,40 +77,25 @@ export class Reloader {
     try {
       let first: Inputs;
       let second = await readInputs(configFile, env, this.#seen);
-      if (sameInputs(second, this.#seen)) return when === 'always' ? this.#apply(second, []) : { kind: 'applied' };
+      if (sameInputs(second, this.#seen)) return when === 'always' ? this.#apply(second) : { kind: 'applied' };
       let tries = 0;
       do {
         first = second;
-        await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+        await sleep(SETTLE_MS);
         second = await readInputs(configFile, env, first);
       } while (!sameInputs(first, second) && ++tries < MAX_TRIES);
-      const { inputs, changing } = settled(this.#seen, first, second);
-      return this.#apply(inputs, changing);
+      return this.#apply(settled(this.#seen, first, second));
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
-      this.#unread = new Map(this.#seen.secrets.map(({ source }) => [source, problem]));
-      return live.endReload([problem]);
+      return live.fail(error instanceof Error ? error.message : String(error));
     }
   }
 
-  #apply(inputs: Inputs, changing: readonly string[]): ReloadOutcome {
+  #apply(inputs: Inputs): ReloadOutcome {
     this.#seen = inputs;
-    const { live } = this.#parts;
-    const outcome = live.apply(
-      inputs,
-      changing.map((name) => `${name}: ${CHANGES}`),
-    );
-    const kept = live.ruleset.materials.flatMap(({ key, source, problem }) =>
-      key === null || problem === null ? [] : [[source, problem] as const],
-    );
-    const parts = changing.filter((name) => name !== TLS_FILES).map((name) => [name, CHANGES] as const);
-    this.#unread = new Map([
-      ...inputs.broken.map((problem) => ['the configuration', problem] as const),
-      ...kept,
-      ...parts,
-    ]);
+    const { live, lifecycle } = this.#parts;
+    const outcome = live.apply(inputs);
     // Recorded even if no probe asks now: a proxy that was ready once stays ready.
-    void this.#parts.lifecycle.readiness();
+    void lifecycle.readiness();
     this.#poll();
     return outcome;
   }

@@ -14,7 +14,7 @@ import { REASONS, type Reason } from '../../../src/core/reasons.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
-import { DiagnosisLog } from '../../../src/runtime/diagnosis-log.ts';
+import { DiagnosisLog } from '../../../src/runtime/status.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
 import { accepted, CURRENT, DEFERRED, hint, NOTIFY, NOW, refused, settle, snapshot } from '../metrics/fixtures.ts';
 

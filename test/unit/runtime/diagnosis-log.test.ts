@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Advice } from '../../../src/admin/advice/advice.ts';
 import type { Diagnosis } from '../../../src/core/diagnoses-and-remedies.ts';
 import { createLog } from '../../../src/log/log.ts';
-import { DiagnosisLog } from '../../../src/runtime/diagnosis-log.ts';
+import { DiagnosisLog } from '../../../src/runtime/status.ts';
 
 const advice = (id: Diagnosis, state: Advice['state']): Advice => ({
   id,
