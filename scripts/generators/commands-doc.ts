@@ -36,20 +36,18 @@ function section(definition: Definition): string {
     `\n## ${name}\n`,
     `\`\`\`text\nentrupy-signature-proxy ${name} ${usage}\n\`\`\`\n`,
     `${paragraphs(about)}\n`,
-    meanings(['option', 'meaning'], optionRows(definition).filter(isOwn)),
-    `Exit codes:\n\n${exits
-      .filter(isOwn)
+    meanings(['option', 'meaning'], Object.entries(optionRows(definition)).filter(isOwn)),
+    `Exit codes:\n\n${Object.entries(exits)
       .map(([code, meaning]) => `- \`${code}\`: ${meaning}\n`)
       .join('')}`,
-    ...(json === undefined ? [] : [meanings(['key of `--json`', 'meaning'], json)]),
+    ...(json === undefined ? [] : [meanings(['key of `--json`', 'meaning'], Object.entries(json))]),
   ];
   return parts.filter((part) => part !== '').join('\n');
 }
 
-const SHARED = new Set<string>([
-  ...Object.values({ ...CONFIG_OPTION, ...JSON_OPTION, ...SECRET_OPTIONS }).map(({ does }) => does),
-  'the command line cannot be used',
-]);
+const SHARED = new Set<string>(
+  Object.values({ ...CONFIG_OPTION, ...JSON_OPTION, ...SECRET_OPTIONS }).map(({ does }) => does),
+);
 
 /** False for what the introduction says of all commands. */
 const isOwn = ([name, meaning]: readonly [string, string]) => name !== '--help' && !SHARED.has(meaning);

@@ -4,7 +4,7 @@
 import { certificateAdvice } from '../admin/advice/state.ts';
 import type { SecretStatus } from '../admin/snapshot.ts';
 import type { Config, Salvaged } from '../config/config.ts';
-import { ConfigError, type LoadedConfig, loadConfig } from '../config/load.ts';
+import { ConfigError, loadConfig } from '../config/load.ts';
 import { formatProblem, type Problem } from '../config/problems.ts';
 import { labelled } from '../config/units.ts';
 import { DIAGNOSES } from '../core/diagnoses-and-remedies.ts';
@@ -30,88 +30,77 @@ checked even if the configuration has other problems.`,
     'no-secrets': { type: 'boolean', does: 'does not read or check secrets and TLS files' },
     ...JSON_OPTION,
   },
-  exits: [
-    ['0', 'serve could start and be ready, and its certificates are valid now'],
-    ['2', 'it could not, or the command line cannot be used'],
-  ],
-  json: [
-    ['ok', '`true` if the exit code is 0'],
-    ['file, sha256', 'the file, and the SHA-256 of its bytes; `null` if there is none, or it has errors'],
-    ['errors[], warnings[]', '`message`, and its place or `null`: `file`, `line`, `column`, `key`'],
-    ['routes[]', 'with every default; durations in ms, sizes in bytes; the last one is `unmatched`'],
-    ['secrets[]', '`id`, `source`, `problem`, `notBefore`, `notAfter` (epoch ms), and'],
-    ['secrets[].state', '`live`, `not_yet`, `expired`, `unusable`, `not_read`'],
-    ['limits', 'as in the configuration, in ms and bytes'],
-  ],
+  exits: {
+    0: 'serve could start and be ready, and its certificates are valid now',
+    2: 'it could not, or the command line cannot be used',
+  },
+  json: {
+    ok: '`true` if the exit code is 0',
+    'file, sha256': 'the file, and the SHA-256 of its bytes; `null` if there is none, or it has errors',
+    'errors[], warnings[]': '`message`, and its place or `null`: `file`, `line`, `column`, `key`',
+    'routes[]': 'with every default; durations in ms, sizes in bytes; the last one is `unmatched`',
+    'secrets[]': '`id`, `source`, `problem`, `notBefore`, `notAfter` (epoch ms), and',
+    'secrets[].state': '`live`, `not_yet`, `expired`, `unusable`, `not_read`',
+    limits: 'as in the configuration, in ms and bytes',
+  },
 } as const;
 
 export const run = command(definition, async ({ values }, io) => {
   const reading = values['no-secrets'] ? 'no secrets' : 'secrets too';
-  const report = await inspect(values.config ?? null, reading, io);
-  if (values.json) io.stdout(`${JSON.stringify(asData(report))}\n`);
-  else print(report, reading, io);
-  return report.errors.length === 0 ? 0 : 2;
+  const { config, ...report } = await inspect(values.config ?? null, reading, io);
+  const ok = report.errors.length === 0;
+  const routes = config === null ? [] : routesOf(config);
+  if (values.json) io.stdout(`${JSON.stringify({ ok, ...report, routes, limits: config?.limits ?? null })}\n`);
+  else print(config, report, reading, io);
+  return ok ? 0 : 2;
 });
 
 type Reading = 'secrets too' | 'no secrets';
 
-/** A problem or warning, with its place or without. */
-type Remark = Problem | string;
+/** A problem or warning; without a place it is about what the configuration names. */
+type Remark = Problem | ({ readonly [K in Exclude<keyof Problem, 'message'>]: null } & Pick<Problem, 'message'>);
 
-interface Report {
-  /** Null if it has errors of its own. */
-  readonly loaded: LoadedConfig | null;
-  readonly secrets: readonly SecretRow[];
-  readonly warnings: readonly Remark[];
-  /** Why serve could not start or be ready. */
-  readonly errors: readonly Remark[];
-}
+const remark = (message: string): Remark => ({ file: null, line: null, column: null, key: null, message });
+const sentence = (remark: Remark) => (remark.file === null ? remark.message : formatProblem(remark));
 
 interface SecretRow extends Pick<SecretStatus, 'id' | 'source' | 'problem' | 'notBefore' | 'notAfter'> {
   readonly state: SecretStatus['state'] | 'not_read';
 }
 
-async function inspect(file: string | null, reading: Reading, io: Io): Promise<Report> {
+interface Report {
+  readonly file: string | null;
+  readonly sha256: string | null;
+  /** Why serve could not start or be ready. */
+  readonly errors: readonly Remark[];
+  readonly warnings: readonly Remark[];
+  readonly secrets: readonly SecretRow[];
+}
+
+/** `config` is null if it has errors of its own. */
+async function inspect(file: string | null, reading: Reading, io: Io): Promise<Report & { config: Config | null }> {
   try {
-    const loaded = fitOpenFiles(await loadConfig({ file, env: io.env }));
-    const { config, warnings } = loaded;
-    if (reading === 'no secrets') return { loaded, secrets: unread(config, io), warnings, errors: [] };
+    const { config, warnings, ...loaded } = fitOpenFiles(await loadConfig({ file, env: io.env }));
+    const found = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
+    if (reading === 'no secrets') return { ...found, errors: [], warnings, secrets: unread(config, io) };
     const { secrets, problems, ending } = await readFiles(config, io);
     const without = routesWithoutSecret(config, buildPolicy(config, secrets), Date.now());
     const dead = without.map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`);
-    const notes = [...warnings, ...ending, ...(await notesOn(config, secrets))];
-    return { loaded, secrets: secrets.map(rowOf), warnings: notes, errors: [...problems, ...dead] };
+    const notes = [...ending, ...(await notesOn(config, secrets))].map(remark);
+    const errors = [...problems, ...dead].map(remark);
+    return { ...found, errors, warnings: [...warnings, ...notes], secrets: secrets.map(rowOf) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, salvaged } = error;
     const others = salvaged === null || reading === 'no secrets' ? [] : (await readFiles(salvaged, io)).problems;
-    return { loaded: null, secrets: [], warnings: [], errors: [...problems, ...others] };
+    const errors = [...problems, ...others.map(remark)];
+    return { config: null, file: null, sha256: null, errors, warnings: [], secrets: [] };
   }
 }
 
-function asData({ loaded, secrets, warnings, errors }: Report) {
-  const nowhere = { file: null, line: null, column: null, key: null };
-  const place = (remark: Remark) => (typeof remark === 'string' ? { ...nowhere, message: remark } : remark);
-  return {
-    ok: errors.length === 0,
-    file: loaded?.file ?? null,
-    sha256: loaded === null || loaded.file === null ? null : loaded.sha256,
-    errors: errors.map(place),
-    warnings: warnings.map(place),
-    routes: loaded === null ? [] : routesOf(loaded.config),
-    secrets,
-    limits: loaded?.config.limits ?? null,
-  };
-}
-
-function print({ loaded, secrets, warnings, errors }: Report, reading: Reading, io: Io): void {
-  const sentence = (remark: Remark) => (typeof remark === 'string' ? remark : formatProblem(remark));
-  const lines = errors.map(sentence);
-  if (loaded === null) {
-    io.stderr(`${lines.join('\n')}\n${lines.length} ${lines.length === 1 ? 'error' : 'errors'}\n`);
-    return;
-  }
-  const { config, file, sha256 } = loaded;
+function print(config: Config | null, report: Report, reading: Reading, io: Io): void {
+  const { file, sha256, errors, warnings, secrets } = report;
+  const lines = errors.map((one) => `${sentence(one)}\n`).join('');
+  if (config === null) return io.stderr(`${lines}${errors.length} ${errors.length === 1 ? 'error' : 'errors'}\n`);
   const { limits, upstream, shutdown } = config;
   const sections = [
     ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
@@ -120,11 +109,11 @@ function print({ loaded, secrets, warnings, errors }: Report, reading: Reading, 
     ['Settings', table(labelled({ limits, upstream, shutdown, ...storesOf(config) }))],
     ['Warnings', warnings.map(sentence)],
   ] as const;
-  for (const [title, lines] of sections) {
+  for (const [title, rows] of sections) {
     const heading = io.paint(title === 'Warnings' ? 'yellow' : 'bold', title);
-    if (lines.length > 0) io.stdout(`${heading}\n${lines.map((line) => `  ${line}\n`).join('')}\n`);
+    if (rows.length > 0) io.stdout(`${heading}\n${rows.map((row) => `  ${row}\n`).join('')}\n`);
   }
-  if (lines.length > 0) return io.stderr(`${lines.join('\n')}\n`);
+  if (errors.length > 0) return io.stderr(lines);
   const unread = reading === 'no secrets' ? '; secrets and TLS files were not read' : '';
   io.stdout(`${io.paint('green', 'The configuration is valid')}${unread}.\n`);
 }

@@ -27,19 +27,15 @@ What is not configured has no line. No secret is read; probe sends a signed requ
     wait: { type: 'string', value: 'DURATION', does: 'until nothing is failed or unknown, at most this long' },
     ...JSON_OPTION,
   },
-  exits: [
-    ['0', 'nothing failed'],
-    ['1', 'something failed, or the proxy cannot be reached'],
-    ['2', 'the command line cannot be used'],
-  ],
-  json: [
-    ['ok', '`true` if nothing failed'],
-    ['checks[].id', 'its subject, such as `upstream`, or its diagnosis; several lines may share one'],
-    ['checks[].state', '`ok`, `warning`, `failed`, `unknown`'],
-    ['checks[].message', 'what was found, then a line for each thing that follows from it'],
-    ['checks[].remedy', 'what to do; `null` for a line that is ok'],
-    ['checks[].page', 'the page and section of these docs; `null` for a line that is ok'],
-  ],
+  exits: { 0: 'nothing failed', 1: 'something failed, or the proxy cannot be reached' },
+  json: {
+    ok: '`true` if nothing failed',
+    'checks[].id': 'its subject, such as `upstream`, or its diagnosis; several lines may share one',
+    'checks[].state': '`ok`, `warning`, `failed`, `unknown`',
+    'checks[].message': 'what was found, then a line for each thing that follows from it',
+    'checks[].remedy': 'what to do; `null` for a line that is ok',
+    'checks[].page': 'the page and section of these docs; `null` for a line that is ok',
+  },
 } as const;
 
 interface Line {

@@ -18,8 +18,8 @@ interface Option {
 
 export type Options = Readonly<Record<string, Option>>;
 
-/** A name and its meaning, for each exit code or key. */
-type Meanings = readonly (readonly [name: string, meaning: string])[];
+/** The meaning of each name. */
+type Meanings = Readonly<Record<string, string>>;
 
 export interface Definition<O extends Options = Options> {
   readonly name: string;
@@ -30,6 +30,7 @@ export interface Definition<O extends Options = Options> {
   readonly options: O;
   /** The names of the positional arguments, for messages. The command itself asks for those that it needs. */
   readonly positionals?: readonly string[];
+  /** By code. Always also 2, if only for a command line that cannot be used. */
   readonly exits: Meanings;
   /** The keys of the one object that --json prints, and their meanings. */
   readonly json?: Meanings;
@@ -170,10 +171,10 @@ const HELP: Option = { type: 'boolean', does: 'prints this' };
 
 /** Each option as it is written, and what it does. */
 export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
-  return Object.entries<Option>({ ...options, help: HELP }).map(([name, { value, does }]) => [
-    `--${name}${value === undefined ? '' : ` ${value}`}`,
-    does,
-  ]);
+  const rows = Object.entries<Option>({ ...options, help: HELP }).map(([name, { value, does }]) => {
+    return [value === undefined ? `--${name}` : `--${name} ${value}`, does] as const;
+  });
+  return Object.fromEntries(rows);
 }
 
 export function helpOf(definition: Definition): string {
@@ -182,10 +183,10 @@ export function helpOf(definition: Definition): string {
 
 ${about.trim()}
 
-${meanings(optionRows(definition))}
+${columns(optionRows(definition))}
 
 Exit code:
-${meanings(exits)}
+${columns({ 2: 'the command line cannot be used', ...exits })}
 `;
 }
 
@@ -193,10 +194,10 @@ ${meanings(exits)}
 const WIDTH = 100;
 
 /** Two columns, indented, the second one wrapped. */
-function meanings(rows: Meanings): string {
-  const width = WIDTH - 4 - Math.max(...rows.map(([name]) => name.length));
+function columns(meanings: Meanings): string {
+  const width = WIDTH - 4 - Math.max(...Object.keys(meanings).map((name) => name.length));
   const line = new RegExp(`.{1,${width}}(?: |$)|\\S+(?: |$)`, 'g');
-  const wrapped = rows.flatMap(([name, meaning]) =>
+  const wrapped = Object.entries(meanings).flatMap(([name, meaning]) =>
     (meaning.match(line) ?? []).map((part, at) => [at > 0 ? '' : name, part]),
   );
   return table(wrapped)

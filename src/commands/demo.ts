@@ -28,11 +28,7 @@ and prints curl commands to try.`,
     port: { type: 'string', value: 'N', does: 'its port (3000)' },
     host: { type: 'string', value: 'H', does: 'its address (every interface)' },
   },
-  exits: [
-    ['0', 'stopped, or with --once every step went as expected'],
-    ['1', 'a step did not go as expected'],
-    ['2', 'the command line cannot be used'],
-  ],
+  exits: { 0: 'stopped, or with --once every step went as expected', 1: 'a step did not go as expected' },
 } as const;
 
 export const run = command(definition, async ({ values }, io) => {

@@ -33,24 +33,21 @@ live, and a request without a signature as one of the right form. TARGET is the 
     ...JSON_OPTION,
   },
   positionals: ['METHOD', 'TARGET'],
-  exits: [
-    ['0', 'explained, whatever would happen to the request'],
-    ['2', 'the command line or the configuration cannot be used'],
-  ],
-  json: [
-    ['method, target', 'the request'],
-    ['path, folded[], marks[]', 'the path as sent, what servers could make of it, and what makes it ambiguous'],
-    [
-      'candidates[]',
-      'routes that a server could match: `path`, `action`, `mode`; `how`: `plain`, `prefix`, `in order`',
-    ],
-    ['route', 'the strictest of them, whose treatment the request gets; `null` if every route refuses it'],
-    ['outcome', '`verified` (its signature decides), `forwarded`, `reported` (forwarded, and counted) or `refused`'],
-    ['status, reason', 'of a refusal, and the reason of a report; else `null`'],
-    ['rule, header', 'that refuse it ([logs.md](logs.md#rules)); else `null`'],
-    ['hint', "what to do, or what is wrong with the signature's form; else `null`"],
-    ['methods, secrets, maxBody', 'what the route allows, of a route that verifies: `null` is any live secret'],
-  ],
+  exits: {
+    0: 'explained, whatever would happen to the request',
+    2: 'the command line or the configuration cannot be used',
+  },
+  json: {
+    'method, target': 'the request',
+    'path, folded[], marks[]': 'the path as sent, what servers could make of it, and what makes it ambiguous',
+    'candidates[]': 'routes that a server could match: `path`, `action`, `mode`; `how`: `plain`, `prefix`, `in order`',
+    route: 'the strictest of them, whose treatment the request gets; `null` if every route refuses it',
+    outcome: '`verified` (its signature decides), `forwarded`, `reported` (forwarded, and counted) or `refused`',
+    'status, reason': 'of a refusal, and the reason of a report; else `null`',
+    'rule, header': 'that refuse it ([logs.md](logs.md#rules)); else `null`',
+    hint: "what to do, or what is wrong with the signature's form; else `null`",
+    'methods, secrets, maxBody': 'what the route allows, of a route that verifies: `null` is any live secret',
+  },
 } as const;
 
 export const run = command(definition, async ({ values, positionals: [method, target] }, io) => {

@@ -12,11 +12,7 @@ export const definition = {
 Asks the proxy on this host or in this container, through its admin port, whether it is ready. Waits at
 most 2 s. The address is that of $ADMIN_HOST and $ADMIN_PORT, else of the configuration, else port ${ADMIN_PORT}.`,
   options: CONFIG_OPTION,
-  exits: [
-    ['0', 'ready'],
-    ['1', 'not ready, or no answer'],
-    ['2', 'the command line cannot be used'],
-  ],
+  exits: { 0: 'ready', 1: 'not ready, or no answer' },
 } as const;
 
 const TIMEOUT = 2_000;

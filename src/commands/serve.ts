@@ -13,13 +13,14 @@ Runs the proxy; the default command.
 Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops without
 the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 does nothing.`,
   options: CONFIG_OPTION,
-  exits: [
-    ['0', 'stopped by a signal'],
-    ['1', 'it failed, or a port is in use'],
-    ['2', 'the configuration cannot be used'],
-    ['130, 143', 'ended by a second signal: SIGINT, SIGTERM'],
-    ['137', 'stopped, but a thread hangs, such as on a disk: killed by itself'],
-  ],
+  exits: {
+    0: 'stopped by a signal',
+    1: 'it failed, or a port is in use',
+    2: 'the configuration cannot be used',
+    130: 'ended by a second signal, SIGINT',
+    143: 'ended by a second signal, SIGTERM',
+    137: 'stopped, but a thread hangs, such as on a disk: killed by itself',
+  },
 } as const;
 
 /** From the stop to a forced exit: a pipe that nobody reads would keep the process alive. */

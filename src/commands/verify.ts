@@ -27,18 +27,14 @@ Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
     ...JSON_OPTION,
   },
   positionals: ['BODY'],
-  exits: [
-    ['0', 'valid'],
-    ['1', 'invalid'],
-    ['2', 'the command line, the secret or the body cannot be used'],
-  ],
-  json: [
-    ['valid', '`true` or `false`'],
-    ['reason', 'why it is invalid, as in [metrics.md](metrics.md#reasons); `null` if it is valid'],
-    ['secret', 'the id of the secret that made the signature; `null` if none did'],
-    ['diagnosis', 'its id ([troubleshooting.md](troubleshooting.md)); `null` if it is valid'],
-    ['hint', 'the likely cause; `null` if it is valid'],
-  ],
+  exits: { 0: 'valid', 1: 'invalid', 2: 'the command line, the secret or the body cannot be used' },
+  json: {
+    valid: '`true` or `false`',
+    reason: 'why it is invalid, as in [metrics.md](metrics.md#reasons); `null` if it is valid',
+    secret: 'the id of the secret that made the signature; `null` if none did',
+    diagnosis: 'its id ([troubleshooting.md](troubleshooting.md)); `null` if it is valid',
+    hint: 'the likely cause; `null` if it is valid',
+  },
 } as const;
 
 /** Bytes; a longer body is tried only as it is. Higher than in the proxy, since no other request waits here. */

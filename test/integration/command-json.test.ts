@@ -11,7 +11,7 @@ async function json(args: readonly [string, ...string[]], env: Record<string, st
   const { code, stdout, stderr } = await callCommand([...args, '--json'], { env, stdin });
   const object = JSON.parse(stdout) as Record<string, unknown>;
   const { definition } = (await COMMANDS[args[0]]?.load()) ?? {};
-  const documented = definition?.json?.flatMap(([names]) =>
+  const documented = Object.keys(definition?.json ?? {}).flatMap((names) =>
     names.split(', ').map((name) => name.replace(/[[.].*/, '')),
   );
   expect(Object.keys(object).sort()).toEqual([...new Set(documented)].sort());

@@ -27,26 +27,20 @@ deliver [ID] has the running proxy try one now, or all, and waits until each is 
 ends at once while the app accepts no connection, and after a minute in which nothing changes; the proxy goes on.`,
   options: { ...CONFIG_OPTION, ...JSON_OPTION },
   positionals: ['ACTION', 'ID'],
-  exits: [
-    ['0', 'done'],
-    ['1', 'no such ID, one that is being sent, a store that cannot be read, no proxy, or not delivered'],
-    ['2', 'the command line or the configuration cannot be used'],
-  ],
-  json: [
-    [
-      'deliveries',
+  exits: {
+    0: 'done',
+    1: 'no such ID, one that is being sent, a store that cannot be read, no proxy, or not delivered',
+    2: 'the command line or the configuration cannot be used',
+  },
+  json: {
+    deliveries:
       'list: each with id, state (waiting, stopped, unverified or unreadable), at, bytes, method, path (without the query), secret, attempts, lastTry, lastFailure (a status, or the word for why it is not sent), nextTry; times are epoch milliseconds',
-    ],
-    [
-      'id, state, at, bytes, method, path, secret, attempts, lastTry, lastFailure, nextTry, body',
+    'id, state, at, bytes, method, path, secret, attempts, lastTry, lastFailure, nextTry, body':
       'show: the body is base64',
-    ],
-    [
-      'asked, gone, waiting',
+    'asked, gone, waiting':
       'deliver: how many were to be tried, how many are gone from the store, and the IDs of the others',
-    ],
-    ['id, dropped', 'drop'],
-  ],
+    'id, dropped': 'drop',
+  },
 } as const;
 
 const ACTIONS: Readonly<Record<string, Action>> = { list, show, deliver, drop };

@@ -75,7 +75,7 @@ async function expectRefusal(name: keyof typeof COMMANDS, args: string, message:
 test('a value that starts with - can be given with =', async () => {
   const shape = {
     name: 'x',
-    ...{ usage: '', about: '', exits: [] },
+    ...{ usage: '', about: '', exits: {} },
     options: { file: { type: 'string', does: '' }, flag: { type: 'boolean', does: '' } },
     positionals: ['A'],
   } as const;
