@@ -74,14 +74,12 @@ const ORDER = ['failed', 'unknown', 'warning', 'ok'];
 async function look(named: string | null, io: Io): Promise<readonly Line[]> {
   const { url } = await adminPort(named, io.env);
   const status = await askStatus(url);
-  const lines = await (typeof status === 'string' ? withoutProxy(url, status, named, io) : withProxy(named, status));
+  const lines =
+    typeof status === 'string'
+      ? await withoutProxy(url, status, named, io)
+      : [...(await configurationLine(named, status)), ...statusLines(status)];
   return lines.toSorted((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
 }
-
-const withProxy = async (named: string | null, status: ApiStatus) => [
-  ...(await configurationLine(named, status)),
-  ...statusLines(status),
-];
 
 // --- where no proxy answers
 

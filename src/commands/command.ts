@@ -3,9 +3,9 @@
 // error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type Paint, painter } from '../base/colour.ts';
 import { CONFIG_FILE } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
+import { type Paint, painter } from '../base/printable.ts';
 import type { Env } from '../config/environment.ts';
 
 interface Option {

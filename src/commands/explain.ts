@@ -1,7 +1,6 @@
 // `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it.
 import { createSecretKey, randomBytes } from 'node:crypto';
-import type { Paint } from '../base/colour.ts';
-import { printable } from '../base/printable.ts';
+import { type Paint, printable } from '../base/printable.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { labelled } from '../config/units.ts';

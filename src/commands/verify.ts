@@ -1,6 +1,6 @@
 // `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
 // the right signature.
-import type { Paint } from '../base/colour.ts';
+import type { Paint } from '../base/printable.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';
 import { admit, admitBody } from '../core/admission.ts';
 import { DIAGNOSES } from '../core/diagnoses-and-remedies.ts';

@@ -96,7 +96,7 @@ function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[]
   return short.sort();
 }
 
-const SHARED = ['base/colour.ts', 'base/default-places.ts', 'base/errors.ts'];
+const SHARED = ['base/default-places.ts', 'base/errors.ts', 'base/printable.ts'];
 const ASKING = ['commands/command.ts', 'commands/running-proxy.ts'];
 const NODE = ['node:fs', 'node:fs/promises', 'node:net', 'node:util'];
 
@@ -107,7 +107,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
 });
 
 test('check loads no more at its start, but tables of texts: no secret, no parser, no part of the proxy', () => {
-  const more = ['base/printable.ts', 'config/units.ts', 'core/diagnoses-and-remedies.ts'];
+  const more = ['config/units.ts', 'core/diagnoses-and-remedies.ts'];
   const node = [...NODE, 'node:crypto', 'node:timers/promises'];
   expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...more, ...node].sort());
 });

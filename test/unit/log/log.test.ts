@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { plainText } from '../../../src/base/colour.ts';
+import { plainText } from '../../../src/base/printable.ts';
 import { createLog, type LogLevel } from '../../../src/log/log.ts';
 import { textLine } from '../../../src/log/output.ts';
 import { NOW } from '../metrics/fixtures.ts';
