@@ -3,7 +3,6 @@
 import { localUrl } from '../base/default-places.ts';
 import { loadConfig } from '../config/load.ts';
 import { admit } from '../core/admission.ts';
-import type { Secret } from '../core/keyring.ts';
 import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
@@ -45,22 +44,21 @@ const TIMEOUT = 10_000;
 export const run = command(definition, async ({ values, positionals: [target] }, io) => {
   const expected = readExpectation(values);
   const { url, secrets, tls } = await addressee(values, target, io);
-  const attempt = async (secret: Secret | null) => {
+  for (const [index, secret] of secrets.entries()) {
     const signature = secret === null ? {} : { [SIGNATURE_HEADER]: signatureOf(secret.key, PROBE_BODY) };
     const headers = { 'Content-Type': 'application/json', ...signature };
     const { status, text } = await ask({ url, headers, body: PROBE_BODY, timeout: TIMEOUT, ...tls });
     const met = status !== null && expected.meets(status);
-    const got = status === null ? `no answer: ${text}` : `${status} ${text}`.trim();
     // Another secret may succeed where this one was refused; without an answer none would.
-    return { met, got, secret, isLast: met || status === null };
-  };
-  let result = await attempt(secrets[0] ?? null);
-  for (const secret of secrets.slice(1)) if (!result.isLast) result = await attempt(secret);
-  const { met, got, secret } = result;
-  const how = secret === null ? 'unsigned' : 'signed';
-  const which = secrets.length === 1 ? '' : met ? `, with ${secret?.id}` : `, with each of ${secrets.length} secrets`;
-  io.stdout(`${met ? 'ok' : 'failed'}: ${expected.meaning}, got ${got} (${how} POST ${url.href}${which})\n`);
-  return met ? 0 : 1;
+    if (!met && status !== null && index + 1 < secrets.length) continue;
+    const got = status === null ? `no answer: ${text}` : `${status} ${text}`.trim();
+    const how = secret === null ? 'unsigned' : 'signed';
+    const tried = met ? `, with ${secret?.id}` : `, with each of ${secrets.length} secrets`;
+    const which = secrets.length === 1 ? '' : tried;
+    io.stdout(`${met ? 'ok' : 'failed'}: ${expected.meaning}, got ${got} (${how} POST ${url.href}${which})\n`);
+    return met ? 0 : 1;
+  }
+  throw new Error('nothing to send');
 });
 
 type Values = ValuesOf<typeof definition>;
@@ -72,11 +70,10 @@ async function addressee(values: Values, target: string | undefined, io: Io) {
   if ((url === undefined) === (target === undefined)) throw usageError('give --url or a TARGET');
   if (url !== undefined && config !== undefined) throw usageError('give --url or --config, not both');
   if (unsigned && source !== null) throw usageError('give --unsigned or a secret, not both');
-  const named = source === null ? null : await readSecretOrDirectory(source, io);
+  const named = unsigned ? [null] : source && (await readSecretOrDirectory(source, io));
   if (target === undefined) return { url: readUrl(url ?? ''), secrets: named ?? [null], tls: {} };
   const running = await runningProxy(target, config ?? null, io);
-  const secrets = unsigned ? [null] : (named ?? running.secrets);
-  return { url: running.url, secrets, tls: { certificate: 'any' } as const };
+  return { url: running.url, secrets: named ?? running.secrets, tls: { certificate: 'any' } as const };
 }
 
 /** The running proxy's listener, and the live secrets of the target's route. */

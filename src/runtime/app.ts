@@ -10,7 +10,7 @@ import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import type { Effects } from './services.ts';
-import { DiagnosisLog, probe, statusNow } from './status.ts';
+import { DiagnosisLog, statusNow } from './status.ts';
 import { Reloader } from './watch-inputs.ts';
 
 export interface App {
@@ -32,21 +32,22 @@ export async function startApp(effects: Effects): Promise<App> {
   const { configFile, env } = effects;
   const inputs = await readInputs(configFile, env, null);
   const live = new LiveRuleset(inputs, effects);
-  const { log, metrics, listener, exposure, requests } = live.services;
+  const { log, metrics, listener, exposure, requests, redelivery, claims } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   const reloader = new Reloader(inputs, { live, lifecycle, configFile, env });
+  const known = async () => redelivery.current?.standing.known();
   const admin = createAdminServer({
-    probe: () => probe(live, lifecycle),
+    probe: async () => (await Promise.all([lifecycle.readiness('always'), known()]))[0],
     status: (probed) => statusNow(startedAt, live, probed),
     started: () => lifecycle.started,
     readiness: () => lifecycle.readiness(),
     drain: () => lifecycle.drain(),
     reload: () => reloader.force(),
-    known: async () => live.services.redelivery.current?.standing.known(),
-    redeliver: async (id) => live.services.redelivery.current?.deliverNow(id) ?? null,
+    known,
+    redeliver: async (id) => redelivery.current?.deliverNow(id) ?? null,
     retirePrevious: async () => {
-      await live.services.redelivery.current?.standing.known();
+      await known();
       await reloader.force();
       return live.retirePrevious();
     },
@@ -89,7 +90,6 @@ export async function startApp(effects: Effects): Promise<App> {
       reloader.stop();
       clearInterval(looks);
       exposure.stop();
-      const { redelivery, claims } = live.services;
       await Promise.race([Promise.all([redelivery.current?.close(), claims()?.close()]), late]);
       admin.cutAll();
       requests.flush();

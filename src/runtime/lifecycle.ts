@@ -1,13 +1,13 @@
 // From the start to the end: the first look at the upstream, when the proxy is ready, drains, and the order of shutdown.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { StatusSnapshot } from '../admin/snapshot.ts';
+import type { Probed } from '../admin/snapshot.ts';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
 /** The longest wait of a probe for the upstream, in milliseconds: a kubelet gives a probe a second. */
-export const PROBE_TIMEOUT_MS = 900;
+const PROBE_TIMEOUT_MS = 900;
 /** Milliseconds from the end of `grace` to the end of the stop: deliveries that were cut are stored within a second. */
 const CLOSE_MS = 1250;
 /** A drain by `/-/drain` ends after this long without a SIGTERM. */
@@ -43,16 +43,17 @@ export class Lifecycle {
   /**
    * Ready when it listens and every enforcing route has a live secret. Once it was ready, an expired secret no longer
    * counts here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
+   * `asks`: whether the upstream is asked even if that does not count.
    */
-  async readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>> {
+  async readiness(asks: 'if it counts' | 'always' = 'if it counts'): Promise<Probed> {
     const { ruleset, services } = this.#live;
     const causes = this.causes();
-    const failure = ruleset.loaded.config.admin.readyNeedsUpstream
-      ? await services.upstream.reachability.failure(PROBE_TIMEOUT_MS)
-      : null;
-    if (failure !== null) causes.push(`the upstream accepts no connections (${failure})`);
+    const counts = ruleset.loaded.config.admin.readyNeedsUpstream;
+    const { reachability } = services.upstream;
+    const error = counts || asks === 'always' ? await reachability.failure(PROBE_TIMEOUT_MS) : null;
+    if (counts && error !== null) causes.push(`the upstream accepts no connections (${error})`);
     if (causes.length === 0) this.#wasReady = true;
-    return { ready: causes.length === 0, causes };
+    return { ready: causes.length === 0, causes, error };
   }
 
   /** Why it is not ready, as far as that is known without a question to the upstream. */

@@ -24,8 +24,6 @@ export class LiveRuleset {
   #nextCheck: NodeJS.Timeout | undefined;
   /** The last reload. Written only here. */
   lastReload: StatusSnapshot['lastReload'] = null;
-  /** When the configuration in use came. */
-  configSince = Date.now();
 
   /** Throws RulesetError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {
@@ -88,7 +86,6 @@ export class LiveRuleset {
   #adopt(next: Ruleset): void {
     const before = this.ruleset;
     this.ruleset = next;
-    if (next.loaded.sha256 !== before.loaded.sha256) this.configSince = Date.now();
     this.services.adopt(next, before);
     this.#logWarnings();
   }

@@ -14,6 +14,8 @@ import { type BuiltTls, buildTls } from './tls-files.ts';
 
 export interface Ruleset extends BuiltTls {
   readonly loaded: LoadedConfig;
+  /** When this configuration came into use, in epoch milliseconds. */
+  readonly since: number;
   readonly materials: readonly SecretMaterial[];
   readonly policy: Policy;
   /** Warnings other than those of the config and of the secrets. */
@@ -40,13 +42,13 @@ export class RulesetError extends Error {
  */
 export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
   const { loaded, broken, secrets, tlsFiles, changing, fixed } = inputs;
-  const materials = rotate(running?.materials ?? null, secrets, Date.now());
+  const now = Date.now();
+  const materials = rotate(running?.materials ?? null, secrets, now);
   const tls = buildTls(loaded.config, tlsFiles, running);
   if (running === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
   return Object.freeze({
     ...tls,
-    loaded,
-    materials,
+    ...{ loaded, since: running?.loaded.sha256 === loaded.sha256 ? running.since : now, materials },
     policy: buildPolicy(loaded.config, materials),
     warnings: [...fixed, ...tls.warnings],
     failures: [

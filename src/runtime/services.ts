@@ -101,15 +101,13 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       requests.record(delivery);
     },
   });
-  const handler: Handler = {
-    onRequest: (exchange) => pipeline.begin(exchange),
-    onEnd: (record) => {
-      metrics.record(record);
-      requests.record(record);
-      recent.record(record);
-    },
+  const onEnd: Handler['onEnd'] = (record) => {
+    metrics.record(record);
+    requests.record(record);
+    recent.record(record);
   };
-  const listener = new Listener(listenerLimits(first), handler, budget);
+  const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
+  const listener = new Listener(listenerLimits(first), { onRequest, onEnd }, budget);
   const bypass = bypassAddress(env.POD_IP, upstream.pool.address, config.listen.port);
   const exposure = new Exposure(bypass, (now) => {
     const where = typeof bypass === 'string' ? {} : { ...bypass };

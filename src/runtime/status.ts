@@ -9,36 +9,20 @@ import type { Route } from '../core/routes.ts';
 import type { Log } from '../log/log.ts';
 import type { Claims } from '../once/claims.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
-import { type Lifecycle, PROBE_TIMEOUT_MS } from './lifecycle.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
 import { certificatesOf } from './tls-files.ts';
-
-export async function probe(live: LiveRuleset, lifecycle: Lifecycle): Promise<Probed> {
-  const [{ ready, causes }, error] = await Promise.all([
-    lifecycle.readiness(),
-    live.services.upstream.reachability.failure(PROBE_TIMEOUT_MS),
-    live.services.redelivery.current?.standing.known(),
-  ]);
-  return { ready, causes, error };
-}
 
 /** `startedAt` is epoch milliseconds, as is `at` below. */
 export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed): StatusSnapshot {
   const { listener, upstream, exposure, metrics, output, claims, redelivery } = live.services;
   const { ready, causes, error } = probed;
-  const { draining } = listener;
   const { loaded, policy, materials } = live.ruleset;
   const requests = live.services.recent.view();
   const at = Date.now();
   return {
-    version: VERSION,
-    nodeVersion: process.version,
-    startedAt,
-    now: at,
-    ready,
-    causes,
-    draining,
+    ...{ version: VERSION, nodeVersion: process.version, startedAt, now: at },
+    ...{ ready, causes, draining: listener.draining },
     upstream: {
       ...{ url: upstream.options.url, reachable: error === null, error },
       ...{ exposed: exposure.state === 'exposed', exposure: exposure.state },
@@ -54,7 +38,7 @@ export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed):
     config: {
       file: loaded.file,
       sha256: loaded.sha256,
-      since: live.configSince,
+      since: live.ruleset.since,
       warnings: [...loaded.warnings.map(({ message }) => message), ...live.ruleset.warnings],
       awaitingRestart: live.awaitingRestart,
     },

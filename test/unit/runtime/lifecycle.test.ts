@@ -53,11 +53,11 @@ afterEach(() => {
 test('a drain ends by itself after 10 minutes: ready again, connections persist again', async () => {
   const { life, listener, said } = alive();
   life.drain();
-  expect(await life.readiness()).toEqual({ ready: false, causes: ['draining'] });
+  expect(await life.readiness()).toEqual({ ready: false, causes: ['draining'], error: null });
   vi.advanceTimersByTime(10 * MINUTE - 1);
   expect(listener.draining).toBe(true);
   vi.advanceTimersByTime(1);
-  expect(await life.readiness()).toEqual({ ready: true, causes: [] });
+  expect(await life.readiness()).toEqual({ ready: true, causes: [], error: null });
   expect(said).toEqual(['closing', 'persisting']);
 });
 
