@@ -9,6 +9,8 @@ export interface Policy {
   /** Times in milliseconds. */
   readonly settings: {
     readonly bodyTimeout: number;
+    /** Bytes. */
+    readonly maxHeader: number;
     /** The most connections; half of them may be tunnels. */
     readonly connections: number;
     /** Null if unset. */

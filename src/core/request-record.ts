@@ -70,20 +70,6 @@ export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-interface DeferredTotal {
-  deliveries: number;
-  bytes: number;
-  /** When the oldest came, epoch milliseconds; 0 if there is none. */
-  oldest: number;
-}
-
-export type DeferredTotals = Record<DeferredState, DeferredTotal>;
-
-export function noneDeferred(): DeferredTotals {
-  const none = () => ({ deliveries: 0, bytes: 0, oldest: 0 });
-  return { waiting: none(), stopped: none(), unverified: none() };
-}
-
 /** How a deferred delivery ended, or came to a stop. */
 export const REDELIVERY_RESULTS = ['delivered', 'client_error', 'expired', 'dropped', 'unverified'] as const;
 export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];

@@ -66,6 +66,8 @@ const CACHED_PATH_LENGTH = 256;
 
 /** The routes of one policy. Immutable except for a bounded cache; `now` is epoch milliseconds. */
 export class RouteTable {
+  /** As configured, `unmatched` last. */
+  readonly all: readonly Route[];
   readonly #longestFirst: readonly Entry[];
   readonly #protecting: readonly Entry[];
   readonly #words: Words;
@@ -79,6 +81,7 @@ export class RouteTable {
     this.#protecting = entries.filter(({ route }) => route.action !== 'forward');
     this.#words = new Words(this.#protecting.flatMap(({ pattern: { folded } }) => [...folded.text, ...folded.bytes]));
     this.#unmatched = unmatched;
+    this.all = [...routes, unmatched];
   }
 
   /** The route with this path as configured. */

@@ -7,7 +7,6 @@ import type { Upstream } from '../upstream/upstream.ts';
 import type { Note } from './note.ts';
 import type { StoreOptions } from './stores/store.ts';
 
-export type Level = 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, string | number>>;
 
 /** A delivery that ended, or that is no longer sent by itself; only its route where nothing else is known. */
@@ -21,15 +20,6 @@ export interface Needs {
   /** Called only for routes with `once`. */
   readonly claims: () => Claims;
   readonly store: Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'>;
-  /** Bytes, of the configuration in force. */
-  readonly maxHeader: () => number;
-  /** Bytes of the largest body of any route. */
-  readonly mostBody: () => number;
-  /**
-   * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null: no route has
-   * it, so nothing is sent, and nothing ends.
-   */
-  readonly windowOf: (route: string | null) => number | null;
-  readonly tell: (level: Level, message: string, fields: Fields) => void;
+  readonly log: Readonly<Record<'info' | 'warn' | 'error', (message: string, fields: Fields) => void>>;
   readonly onResult: (result: RedeliveryResult, id: string, about: About) => void;
 }

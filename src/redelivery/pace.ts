@@ -15,8 +15,11 @@ export function pauseAfter(attempts: number, random: number): number {
   return Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts, 20)) * (1 - random / 4);
 }
 
-/** How a sending went: `taken`; `refused` (a 4xx, which says that the app works); `failed`; `no connection`. */
-export type Went = 'taken' | 'refused' | 'failed' | 'no connection';
+/**
+ * How a sending went. `refused`: a 4xx, which says that the app works. `duplicate`: by `once` it was delivered before.
+ * `not sent`: there was no slot, a twin of `once` is on its way, or the process stops.
+ */
+export type Went = 'taken' | 'refused' | 'failed' | 'no connection' | 'duplicate' | 'not sent';
 
 /** How many may be at work. After a failure one at a time; each of them another event, since the failed one waits. */
 export class SendingPace {
@@ -39,6 +42,7 @@ export class SendingPace {
   note(went: Went, now: number): void {
     if (went === 'taken') this.#careful = false;
     if (went === 'taken' || went === 'refused') return this.now();
+    if (went !== 'failed' && went !== 'no connection') return;
     this.#careful = true;
     if (went === 'failed') this.#failures++;
     const pause = Math.min(MAX_FAILING_PAUSE_MS, FAILING_PAUSE_MS * 2 ** Math.min(this.#failures, 10));

@@ -5,27 +5,28 @@
 //   defer -> stored -> due: taken -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
 //                                              |                          |-> refused: stopped
 //                                              `-> unverified: stays      `-> failed: waits
+import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { deadline } from '../base/deadline.ts';
+import { deadline, onePerTurn } from '../base/deadline.ts';
+import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
 import type { Deferrable, Fresh } from './failure-edge.ts';
-import type { Needs } from './needs.ts';
+import type { Fields, Needs } from './needs.ts';
 import { pauseAfter, SendingPace } from './pace.ts';
 import { describedAs, eventId, mostBytes, openRecord, sealRecord } from './record.ts';
-import { Report } from './report.ts';
 import { Standing } from './standing.ts';
 import { openStore } from './stores/open-store.ts';
 import {
   bytesOf,
   type DeferredStore,
   type Entry,
+  fileIn,
   LEAST_BYTES,
   MAX_OF_ONE_BODY,
-  type StoreOptions,
   type Taken,
   TIME_LIMIT_MS,
 } from './stores/store.ts';
-import { turnOf } from './turn.ts';
+import { turnOf, windowOf } from './turn.ts';
 
 /** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;
@@ -41,9 +42,11 @@ const LATE = 'a delivery was stored late: its client has been told of a failure'
 
 export class Queue implements Fresh {
   readonly #needs: Needs;
-  readonly #store: Promise<DeferredStore>;
+  readonly #openStore: typeof openStore;
   readonly #pace: SendingPace;
   readonly #stopped = new AbortController();
+  /** Null until a route asks for it, or something waits: most proxies never need it. */
+  #opened: Promise<DeferredStore> | null = null;
   /** Bytes in the hands of the store. */
   #storing = 0;
   /** Functions that begin to store a delivery each, and the bytes that it needs. */
@@ -53,25 +56,20 @@ export class Queue implements Fresh {
   #sending = 0;
   /** Taken, and not yet set or removed, each with the end of that. */
   readonly #atWork = new Map<Taken, Promise<void>>();
-  /** Resolves when something may have become due. */
-  #bell = Promise.withResolvers<void>();
-  readonly #renewals: NodeJS.Timeout;
-  readonly report: Report;
+  #nextTake: NodeJS.Timeout | undefined;
+  #looks: NodeJS.Timeout | undefined;
   readonly standing: Standing;
+  /** A directory, or a URL. */
+  readonly place: string;
 
   /** `open` is given by tests. */
   constructor(needs: Needs, open = openStore) {
-    const report = new Report(needs);
-    const onRemark: StoreOptions['onRemark'] = (message, fields) => report.tell('warn', message, fields);
-    const rules = { as: 'owner', mostBytes: () => mostBytes(needs), onRemark, onLoss: report.lost } as const;
     this.#needs = needs;
-    this.#store = open({ ...needs.store, ...rules }, report.set);
+    this.place = needs.store.store;
+    this.#openStore = open;
     const quarter = Math.floor(needs.upstream.options.connections / 4);
     this.#pace = new SendingPace(Math.max(1, Math.min(MOST_AT_WORK, quarter)));
-    this.report = report;
-    this.standing = new Standing(this.#store, report);
-    this.#renewals = setInterval(() => void this.#renew(), LOOK_EVERY_MS).unref();
-    void this.#takeAll();
+    this.standing = new Standing(needs, () => this.#open());
   }
 
   // --- fresh deliveries
@@ -86,20 +84,20 @@ export class Queue implements Fresh {
       this.#waiting.delete(begin);
       this.#storing += bytes;
       const told = await this.#keep(delivery, failure).catch((error: unknown) => {
-        if (!isLate) this.report.passes('failing', error);
+        if (!isLate) this.standing.passes('failing', error);
         return 'passes' as const;
       });
       cancel();
       this.#storing -= bytes;
       if (isLate) budget.release(bytes);
-      if (isLate && told === 'stored') this.report.tell('info', LATE, { route: delivery.route.path });
+      if (isLate && told === 'stored') this.standing.tell('info', LATE, { route: delivery.route.path });
       resolve(told);
       this.#beginNext();
     };
     const cancel = deadline(TIME_LIMIT_MS, () => {
       isLate = !this.#waiting.delete(begin);
       if (isLate) budget.hold(bytes); // whoever gave the body lets it go now, and the store still has it
-      this.report.passes('slow', `the store did not answer within ${TIME_LIMIT_MS} ms`);
+      this.standing.passes('slow', `the store did not answer within ${TIME_LIMIT_MS} ms`);
       resolve('passes');
     });
     this.#waiting.set(begin, bytes);
@@ -118,27 +116,27 @@ export class Queue implements Fresh {
   /** May store it after `defer` has given up: then it is sent although its client was told of a failure. */
   async #keep(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
     const { permit, policy, at, route, head, body } = delivery;
-    const { report } = this;
-    const key = policy.keyring.secrets.find((secret) => secret.id === permit.secret)?.key;
-    if (key === undefined || permit.secret === null) return 'passes';
-    const record = sealRecord(delivery, { at, secret: permit.secret, name: this.#needs.store.name, failure }, key);
+    const { standing } = this;
+    const secret = policy.keyring.secrets.find(({ id }) => id === permit.secret);
+    if (secret === undefined) return 'passes';
+    const { name } = this.#needs.store;
+    const record = sealRecord(delivery, { at, secret: secret.id, name, failure }, secret.key);
     const id = eventId(head, body);
     // A promise to send what could not be sent would be worse than none.
-    if (bytesOf(record) > mostBytes(this.#needs)) throw new Error('limits.bufferedBytes is too small to send it');
+    if (bytesOf(record) > this.#mostBytes) throw new Error('limits.bufferedBytes is too small to send it');
     const opened = openRecord(id, record, this.#needs);
     if (opened.kind === 'unverified') {
-      report.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.why });
+      standing.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.why });
       return 'passes';
     }
     const note = { ...describedAs(opened), attempts: 0, tried: 0, failure };
-    const added = await (await this.#store).add({ id, record, note }, pauseAfter(0, 0));
-    if (added === 'full') report.passes('full', 'it is full');
-    if (added === 'crowded') report.tell('warn', CROWDED, { route: route.path, id });
+    const added = await (await this.#open()).add({ id, record, note }, pauseAfter(0, 0));
+    if (added === 'full') standing.passes('full', 'it is full');
+    if (added === 'crowded') standing.tell('warn', CROWDED, { route: route.path, id });
     if (added === 'full' || added === 'crowded') return 'passes';
-    if (added === 'replaced') report.tell('info', 'a deferred delivery was replaced by an equal one', { id });
-    report.stored();
-    this.standing.isStale = true;
-    this.#bell.resolve();
+    if (added === 'replaced') standing.tell('info', 'a deferred delivery was replaced by an equal one', { id });
+    standing.stored();
+    void this.#takeDue();
     return 'stored';
   }
 
@@ -147,13 +145,14 @@ export class Queue implements Fresh {
     if (this.standing.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);
     this.#telling++;
-    void this.#store
+    void this.#open()
       .then((store) => store.end(id, Math.max(0, Date.now() - at)))
       .then((isEnded) => {
-        this.standing.isStale ||= isEnded;
-        if (isEnded) this.report.result('delivered', id, { route: route.path });
+        if (!isEnded) return;
+        this.standing.changed();
+        this.standing.result('delivered', id, { route: route.path });
       })
-      .catch(this.report.failed)
+      .catch(this.standing.failed)
       .finally(() => this.#telling--);
   }
 
@@ -161,23 +160,41 @@ export class Queue implements Fresh {
 
   /**
    * Makes what is deferred due now, also what the app refused; `id`: this one alone. Returns how many there are. Their pace
-   * stays: one at a time until the app takes one. `not sent`: no route has `redeliver`.
+   * stays: one at a time until the app takes one. `not sent`: no route has `redeliver`. Null: nothing was ever stored.
    */
-  async deliverNow(id: string | null): Promise<number | 'not sent'> {
-    if (this.#needs.windowOf(null) === null) return 'not sent';
-    const count = id === null ? await this.#wake(() => true) : await (await this.#store).wake([id]);
+  async deliverNow(id: string | null): Promise<number | 'not sent' | null> {
+    if (!this.isOpen) return null;
+    if (!this.sends) return 'not sent';
+    const count = id === null ? await this.#wake(() => true) : await (await this.#open()).wake([id]);
     this.#pace.now();
-    this.standing.isStale = true;
-    this.#bell.resolve();
+    this.standing.changed();
+    void this.#takeDue();
     return count;
+  }
+
+  get isOpen(): boolean {
+    return this.#opened !== null;
+  }
+
+  /** True if a route has `redeliver` now. */
+  get sends(): boolean {
+    return windowOf(this.#needs.policy(), null) !== null;
+  }
+
+  /** False where redelivery is not configured, and nothing is stored. */
+  get isShown(): boolean {
+    return this.isOpen || this.sends || this.place !== STATE_DIRECTORY;
   }
 
   // --- life
 
-  /** Secrets and routes have changed: what nothing verified may be sendable now. */
+  /** Secrets and routes have changed: something may have to be sent, or what nothing verified may be sendable now. */
   async adopt(): Promise<void> {
-    if (!this.standing.isEmpty) await this.#wake(({ state }) => state === 'unverified').catch(this.report.failed);
-    this.#bell.resolve();
+    const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // and ours to read
+    if (!this.isOpen && !this.sends && isDirectory(this.place) && !(await isStored())) return;
+    void this.#open();
+    if (!this.standing.isEmpty) await this.#wake(({ state }) => state === 'unverified').catch(this.standing.failed);
+    void this.#takeDue();
   }
 
   /** Takes nothing from now on; what is at work goes on. Deliveries are still stored. */
@@ -193,16 +210,38 @@ export class Queue implements Fresh {
   /** Gives back the events that are still at work. */
   async close(): Promise<void> {
     this.stopSending();
-    clearInterval(this.#renewals);
-    this.standing.stop();
-    this.report.flush();
-    const store = await this.#store.catch(() => null); // it was never opened
+    clearInterval(this.#looks);
+    this.standing.close();
+    const store = await this.#opened?.catch(() => null); // it was never opened
     await Promise.allSettled(this.#held.map((taken) => store?.set(taken, { ...taken, pause: 0, note: null })));
-    await store?.close().catch(this.report.failed);
+    await store?.close().catch(this.standing.failed);
+  }
+
+  #open(): Promise<DeferredStore> {
+    if (this.#opened !== null) return this.#opened;
+    const { standing } = this;
+    const onRemark = (message: string, fields: Fields) => standing.tell('warn', message, fields);
+    const rules = { as: 'owner', mostBytes: () => this.#mostBytes, onRemark, onLoss: standing.lost } as const;
+    this.#opened = this.#openStore({ ...this.#needs.store, ...rules }, standing.set);
+    standing.changed();
+    const look = () => {
+      void standing.look();
+      void this.#renew();
+    };
+    this.#looks = setInterval(look, LOOK_EVERY_MS).unref();
+    look();
+    void this.#takeDue();
+    return this.#opened;
+  }
+
+  /** The most bytes of a delivery that can be sent: a larger one than the budget would wait for room without end. */
+  get #mostBytes(): number {
+    const { routes, settings } = this.#needs.policy();
+    return Math.min(mostBytes(settings.maxHeader, routes.all), this.#needs.budget.most);
   }
 
   async #wake(asked: (entry: Entry) => boolean): Promise<number> {
-    const store = await this.#store;
+    const store = await this.#open();
     let count = 0;
     for await (const page of store.list()) {
       const ids = page.filter(asked).map(({ id }) => id);
@@ -213,30 +252,27 @@ export class Queue implements Fresh {
 
   // --- taking
 
-  async #takeAll(): Promise<void> {
-    while (!this.#stopped.signal.aborted) {
-      this.#bell = Promise.withResolvers(); // changes from now on are seen by the next look
-      const wait = await this.#take().catch((error: unknown) => {
-        if (!this.#stopped.signal.aborted) this.report.failed(error);
-        return PAUSE_MS;
-      });
-      if (wait <= 0) continue;
-      const timer = setTimeout(this.#bell.resolve, Math.min(wait, LOOK_EVERY_MS)).unref();
-      await this.#bell.promise;
-      clearTimeout(timer);
-    }
-  }
+  /** Takes what is due, and looks again once there is more. Called when something may have become due. */
+  readonly #takeDue = onePerTurn(async () => {
+    if (this.#stopped.signal.aborted) return;
+    const wait = await this.#take().catch((error: unknown) => {
+      if (!this.#stopped.signal.aborted) this.standing.failed(error);
+      return PAUSE_MS;
+    });
+    clearTimeout(this.#nextTake);
+    this.#nextTake = setTimeout(this.#takeDue, Math.min(wait, LOOK_EVERY_MS)).unref();
+  });
 
   /** Returns the milliseconds until there is more to take; infinite if something else will ask then. */
   async #take(): Promise<number> {
     const { budget } = this.#needs;
     // A sending that was answered needs no slot while the store is told: that and the next take are one change of it.
     const free = Math.min(this.#pace.most - this.#sending, 2 * this.#pace.most - this.#atWork.size);
-    if (free <= 0 || this.#needs.windowOf(null) === null || this.standing.isEmpty) return Number.POSITIVE_INFINITY;
+    if (free <= 0 || !this.sends || this.standing.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
     const quarter = budget.limit / 4;
-    const most = mostBytes(this.#needs);
+    const most = this.#mostBytes;
     // One alone may be larger; else it would never be sent.
     const isAlone = this.#atWork.size === 0 && most > quarter;
     const used = this.#held.reduce((sum, taken) => sum + memoryOf(taken), 0);
@@ -244,7 +280,7 @@ export class Queue implements Fresh {
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.hold(room); // nothing is read before
     const asked = { limit: isAlone ? 1 : free, room, held: this.#held };
-    const taking = this.#store.then((store) => store.take(asked));
+    const taking = this.#open().then((store) => store.take(asked));
     const { taken, wait } = await taking.finally(() => budget.release(room));
     for (const each of taken) this.#begin(each);
     if (taken.length > 0 || wait > 0) return wait;
@@ -255,11 +291,11 @@ export class Queue implements Fresh {
     const bytes = memoryOf(taken);
     this.#needs.budget.hold(bytes);
     this.#sending++;
-    const work = this.#work(taken).catch(this.report.failed);
+    const work = this.#work(taken).catch(this.standing.failed);
     const end = work.then(() => {
       this.#atWork.delete(taken);
       this.#needs.budget.release(bytes);
-      this.#bell.resolve();
+      void this.#takeDue();
     });
     this.#atWork.set(taken, end);
   }
@@ -269,18 +305,18 @@ export class Queue implements Fresh {
     const stopped = this.#stopped.signal;
     const { setting, note, results } = await turnOf(taken, { needs: this.#needs, pace: this.#pace, stopped });
     this.#sending--;
-    this.#bell.resolve();
+    void this.#takeDue();
     for (let tries = 1; ; tries++) {
       try {
-        const store = await this.#store;
+        const store = await this.#open();
         const isChanged = await (setting === null ? store.remove(taken) : store.set(taken, setting));
-        this.standing.isStale = true;
+        this.standing.changed();
         // Else an equal one has replaced it, or somebody else has it. A change whose answer was lost may have taken effect.
-        if (isChanged || tries > 1) for (const result of results) this.report.result(result, taken.id, note);
+        if (isChanged || tries > 1) for (const result of results) this.standing.result(result, taken.id, note);
         return;
       } catch (error) {
         if (stopped.aborted) throw error;
-        this.report.failed(error);
+        this.standing.failed(error);
       }
       await sleep(PAUSE_MS, undefined, { signal: stopped }).catch(ignore);
     }
@@ -292,8 +328,8 @@ export class Queue implements Fresh {
 
   async #renew(): Promise<void> {
     if (this.#atWork.size === 0) return;
-    const renewing = this.#store.then((store) => store.take({ limit: 0, room: 0, held: this.#held }));
-    await renewing.catch(this.report.failed);
+    const renewing = this.#open().then((store) => store.take({ limit: 0, room: 0, held: this.#held }));
+    await renewing.catch(this.standing.failed);
   }
 }
 

@@ -66,7 +66,7 @@ export interface Verified extends Outgoing {
   readonly permit: Permit;
 }
 
-export type Rules = Pick<Needs, 'policy' | 'maxHeader' | 'store'>;
+export type Rules = Pick<Needs, 'policy' | 'store'>;
 
 /** The event's id: equal for equal method, target and body. */
 export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, body: Uint8Array): string {
@@ -75,13 +75,11 @@ export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, bod
 }
 
 /** Most bytes of a head: `forwardedHeaders` may have added to it, `Host` once more. */
-export function mostHead(maxHeader: number): number {
-  return 2 * maxHeader + MAX_FACTS;
-}
+const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FACTS;
 
-/** The most bytes of a delivery that can be sent: a larger one than the budget would wait for room without end. */
-export function mostBytes({ maxHeader, mostBody, budget }: Needs): number {
-  return Math.min(mostHead(maxHeader()) + mostBody(), budget.most);
+/** The most bytes of a record. */
+export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
+  return mostHead(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
 }
 
 /** A secret's value, as a short tag that tells nothing about it (RFC 5869). */
@@ -116,12 +114,14 @@ export function openRecord(id: string, record: Taken['record'], rules: Rules): V
   if (framed === null) return no('unreadable');
   const { facts, mac, told, request } = framed;
   const { body } = record;
-  if (request.length > mostHead(rules.maxHeader())) return no('limits', null, facts);
-  const parsed = parsedOf(request, body, rules.maxHeader());
+  const inForce = rules.policy();
+  const { maxHeader } = inForce.settings;
+  if (request.length > mostHead(maxHeader)) return no('limits', null, facts);
+  const parsed = parsedOf(request, body, maxHeader);
   if (parsed === null) return no('unreadable', null, facts);
   const { head, lines } = parsed;
   const now = Date.now();
-  const policy = policyAt(rules.policy(), facts.at, now);
+  const policy = policyAt(inForce, facts.at, now);
   const arrival = { head, policy, at: now };
   const target = policy.routes.routeFor(head.path, now);
   const label = target.path;

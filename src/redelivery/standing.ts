@@ -1,52 +1,77 @@
-// How the store stands, as this process knows it. Looked at every ten seconds, and when somebody asks after a change of
-// ours.
+// How the store of deferred deliveries stands, as this process knows it: what waits there, the problem that it has, and
+// what the log tells of both. Tens of thousands of deliveries may have the same to tell, so of equal messages the first is
+// written, and the others are counted.
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn } from '../base/deadline.ts';
-import { type DeferredTotals, noneDeferred } from '../core/request-record.ts';
+import type { DeferredState, RedeliveryResult } from '../core/request-record.ts';
+import type { About, Fields, Needs } from './needs.ts';
 import { keyTag } from './record.ts';
-import type { Report } from './report.ts';
 import type { DeferredStore, Summary } from './stores/store.ts';
 
-const LOOK_EVERY_MS = 10_000;
 /** Milliseconds. Whoever asks waits no longer. */
 const PATIENCE_MS = 1000;
 
+const FAILS = 'the store of deferred deliveries fails';
+const WORKS = 'the store of deferred deliveries works';
+const LOST = 'the store of deferred deliveries has lost what waited in it';
+
+type Level = keyof Needs['log'];
+
+const RESULTS = {
+  delivered: ['info', 'a deferred delivery was taken', 'attempts'],
+  expired: ['error', 'a deferred delivery is lost: its window is over', 'attempts'],
+  dropped: ['warn', 'a deferred delivery was dropped from the store', 'attempts'],
+  client_error: ['warn', 'the app refused a deferred delivery', 'status'],
+  unverified: ['error', 'a deferred delivery cannot be verified, and is not sent', 'why'],
+} as const satisfies Readonly<Record<RedeliveryResult, readonly [Level, string, string]>>;
+
+/** `failed`: it works again. */
+type Kind = 'full' | 'slow' | 'failing' | 'failed';
+
 export class Standing {
-  readonly #store: Promise<DeferredStore>;
-  readonly #report: Report;
+  readonly #needs: Pick<Needs, 'log' | 'onResult'>;
+  readonly #store: () => Promise<DeferredStore>;
   /** As last told by the store. */
   summary: Summary = { groups: [], soonest: [], dropped: [] };
   /** When the summary was made, epoch milliseconds: the `wait` of its entries counts from there. */
   at = 0;
-  /** This process has changed something since the last look began, or there was none. */
-  isStale = true;
-  #isLooking = false;
-  #isStopped = false;
-  readonly #looks: NodeJS.Timeout;
-  readonly #look = onePerTurn(() => this.#lookOnce());
+  /** Of what is stored, by this process; and those that the last look has seen. */
+  #changes = 0;
+  #seen = 0;
+  /** How often the store failed, was full, was too slow, or lost everything. */
+  failures = 0;
+  /** The store's own account of its problem; null while it works. */
+  #failing: string | null = null;
+  /** The last delivery that was not stored because of the store; null once another one was. */
+  turnedAway: { readonly why: string; readonly kind: Kind; readonly at: number } | null = null;
+  /** The last time that the store lost what it held. */
+  loss: { readonly at: number; readonly problem: string } | null = null;
+  /** By message: how many were left out, and the last of them. */
+  readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
+  #isClosed = false;
 
-  constructor(store: Promise<DeferredStore>, report: Report) {
+  constructor(needs: Pick<Needs, 'log' | 'onResult'>, store: () => Promise<DeferredStore>) {
+    this.#needs = needs;
     this.#store = store;
-    this.#report = report;
-    this.#looks = setInterval(this.#look, LOOK_EVERY_MS).unref();
-    void this.#look();
   }
+
+  // --- what waits
 
   /** True if nothing is stored, as far as this process knows. */
   get isEmpty(): boolean {
-    return !this.isStale && !this.#isLooking && this.summary.soonest.length === 0;
+    return this.#seen === this.#changes && this.summary.soonest.length === 0;
   }
 
-  totals(): DeferredTotals {
-    const totals = noneDeferred();
-    for (const { state, deliveries, bytes, oldest } of this.summary.groups) {
-      const total = totals[state];
+  /** `oldest`: when it came, epoch milliseconds; 0 if there is none. */
+  total(state: DeferredState): { readonly deliveries: number; readonly bytes: number; readonly oldest: number } {
+    const total = { deliveries: 0, bytes: 0, oldest: 0 };
+    for (const { deliveries, bytes, oldest } of this.summary.groups.filter((group) => group.state === state)) {
       total.deliveries += deliveries;
       total.bytes += bytes;
       total.oldest = Math.min(total.oldest || oldest, oldest || total.oldest);
     }
-    return totals;
+    return total;
   }
 
   /** How many deliveries the secret's value has signed, but for those that nothing verifies now. */
@@ -56,29 +81,105 @@ export class Standing {
     return signed.reduce((sum, { deliveries }) => sum + deliveries, 0);
   }
 
+  /** This process has changed something, or the store may hold something that it has not seen. */
+  changed(): void {
+    this.#changes++;
+  }
+
   /** Resolves once the last change is known, a second later at most. */
   async known(): Promise<void> {
-    if (!this.isStale && !this.#isLooking) return;
-    await Promise.race([this.#look(), sleep(PATIENCE_MS, undefined, { ref: false })]);
+    if (this.#seen === this.#changes) return;
+    await Promise.race([this.look(), sleep(PATIENCE_MS, undefined, { ref: false })]);
   }
 
-  stop(): void {
-    this.#isStopped = true;
-    clearInterval(this.#looks);
-  }
-
-  async #lookOnce(): Promise<void> {
-    this.#isLooking = true;
+  readonly look = onePerTurn(async () => {
+    const changes = this.#changes;
     try {
-      const store = await this.#store;
-      this.isStale = false;
-      this.summary = await store.summary();
+      this.summary = await (await this.#store()).summary();
       this.at = Date.now();
-      for (const { id, note } of this.summary.dropped) this.#report.result('dropped', id, note ?? { route: null });
+      for (const { id, note } of this.summary.dropped) this.result('dropped', id, note ?? { route: null });
     } catch (error) {
-      if (!this.#isStopped) this.#report.failed(error);
+      if (!this.#isClosed) this.failed(error);
     }
-    this.#isLooking = false;
-    this.#report.flush();
+    this.#seen = changes;
+    this.#flush();
+  });
+
+  close(): void {
+    this.#isClosed = true;
+    this.#flush();
+  }
+
+  // --- how the store works
+
+  /** The present problem of the store; null if none is known. */
+  get problem(): { readonly why: string; readonly kind: Kind } | null {
+    return this.#failing === null ? this.turnedAway : { why: this.#failing, kind: 'failing' };
+  }
+
+  /** A call to the store has failed. */
+  readonly failed = (error: unknown): void => {
+    this.failures++;
+    if (this.#failing === null) this.tell('error', FAILS, { problem: textOf(error) }); // else the store has told
+  };
+
+  /** A delivery was not stored, because of the store. */
+  passes(kind: Kind, error: unknown): void {
+    this.failed(error);
+    this.turnedAway = { why: textOf(error), kind, at: Date.now() };
+  }
+
+  /** A delivery was stored. */
+  stored(): void {
+    const { kind = 'failed' } = this.turnedAway ?? {};
+    this.turnedAway = null;
+    this.changed();
+    if (kind !== 'failed' && this.#failing === null) this.tell('info', WORKS, {});
+  }
+
+  /** The store itself tells of a change; null: it works. */
+  readonly set = (problem: string | null): void => {
+    const changed = (problem === null) !== (this.#failing === null);
+    this.#failing = problem;
+    if (!changed) return;
+    if (problem !== null) return this.tell('error', FAILS, { problem });
+    if (this.turnedAway?.kind === 'failing') this.turnedAway = { ...this.turnedAway, kind: 'failed' };
+    this.tell('info', WORKS, {});
+  };
+
+  /** Events that were stored are gone or were set aside, all or the last of them. */
+  readonly lost = (problem: string): void => {
+    this.failures++;
+    this.loss = { problem, at: Date.now() };
+    this.tell('error', LOST, { problem });
+  };
+
+  // --- the log
+
+  result(result: RedeliveryResult, id: string, about: About): void {
+    const [level, message, field] = RESULTS[result];
+    const { attempts = 0, failure = '' } = about;
+    this.tell(level, message, { id, [field]: field === 'attempts' ? attempts : failure });
+    this.#needs.onResult(result, id, about);
+  }
+
+  tell(level: Level, message: string, fields: Fields): void {
+    const before = this.#leftOut.get(message);
+    if (before === undefined) this.#needs.log[level](message, fields);
+    this.#leftOut.delete(message); // the order is that of the last ones
+    this.#leftOut.set(message, { level, fields, count: before === undefined ? 0 : before.count + 1 });
+  }
+
+  /** Tells of what was left out since the last time. That the store fails must not be the last word if it works. */
+  #flush(): void {
+    let isTold = false;
+    for (const [message, { level, fields, count }] of this.#leftOut) {
+      if (count > 0) this.#needs.log[level](message, { ...fields, count });
+      else if (isTold && message === WORKS) this.#needs.log[level](message, fields);
+      isTold ||= count > 0;
+    }
+    this.#leftOut.clear();
   }
 }
+
+const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

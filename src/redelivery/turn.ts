@@ -1,12 +1,17 @@
 // One turn of a deferred delivery that was taken from the store: checked by every rule, sent, and what follows from that.
-// It comes to one change of the store, which does nothing if somebody else has the delivery by then.
-import type { DeliveryLease } from '../core/fate.ts';
+// It comes to one change of the store, which does nothing if somebody else has the delivery by then. A sending is a request
+// without a client, by the one way upstream that there is, with a permit that the rules have just minted. It touches no
+// series of requests and none of the upstream.
+import { ignore } from '../base/errors.ts';
+import { type DeliveryLease, isNotTaken } from '../core/fate.ts';
+import type { Policy } from '../core/policy.ts';
 import type { RedeliveryResult } from '../core/request-record.ts';
+import { type ForwardFailure, failedUpstream, type Requester, type ResponseSink } from '../upstream/requester.ts';
+import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
-import { pauseAfter, type SendingPace } from './pace.ts';
+import { pauseAfter, type SendingPace, type Went } from './pace.ts';
 import { describedAs, openRecord, type Unverified, type Verified } from './record.ts';
-import { type Sent, send } from './sending.ts';
 import type { Setting, Taken } from './stores/store.ts';
 
 /** Milliseconds until a twin of `once`, or a slot, is asked for again. */
@@ -14,6 +19,11 @@ const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds: longer than any window. Where none ends, something is looked at now and then. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
+/** Milliseconds for which it waits for a slot, with its body in memory. */
+const SLOT_WAIT_MS = 10_000;
+/** The limits of a response that nobody reads: a longer one, in bytes or milliseconds, is not read to its end. */
+const MAX_RESPONSE = 64 * 1024;
+const MAX_RESPONSE_MS = 30_000;
 
 export interface Outcome {
   /** Null: it is removed. */
@@ -30,69 +40,54 @@ interface Parts {
   readonly stopped: AbortSignal;
 }
 
+interface Sent {
+  readonly went: Went;
+  /** The status, or a word such as `reset`. */
+  readonly failure: string;
+}
+
+/**
+ * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null: no route has
+ * it, so nothing is sent, and nothing ends.
+ */
+export function windowOf({ routes }: Policy, route: string | null): number | null {
+  const windows = routes.all.flatMap(({ redeliver }) => redeliver ?? []);
+  if (windows.length === 0) return null;
+  return routes.all.find(({ path }) => path === route)?.redeliver ?? Math.max(...windows);
+}
+
 /** Never rejects. */
 export async function turnOf(taken: Taken, parts: Parts): Promise<Outcome> {
-  const opened = openRecord(taken.id, taken.record, parts.needs);
-  const note = noteOf(taken, opened);
-  const end = note.at + (parts.needs.windowOf(note.route) ?? Number.POSITIVE_INFINITY);
+  const { needs } = parts;
+  const opened = openRecord(taken.id, taken.record, needs);
+  const known = noteOf(taken, opened);
+  const end = known.at + (windowOf(needs.policy(), known.route) ?? Number.POSITIVE_INFINITY);
   const isOver = Date.now() >= end;
-  if (opened.kind === 'verified' && taken.state !== 'stopped') {
-    return outcomeOf(note, await attempt(opened, isOver, parts), isOver ? null : end);
-  }
-  if (isOver) return { setting: null, results: ['expired'], note };
-  const pause = untilEnd(end);
-  // Its time has come by the store's clock, but not by this one.
-  if (opened.kind === 'verified') return { setting: { pause, state: 'stopped', note: null }, results: [], note };
-  const isNews = taken.state !== 'unverified';
-  const isKnown = !isNews && taken.note?.failure === note.failure;
-  const looked = { pause: Math.min(pause, UNVERIFIED_PAUSE_MS), state: 'unverified' } as const;
-  return { setting: { ...looked, note: isKnown ? null : note }, results: isNews ? ['unverified'] : [], note };
-}
-
-/** `isLast`: after the end of its window. */
-async function attempt(delivery: Verified, isLast: boolean, { needs, pace, stopped }: Parts): Promise<Sent> {
-  const { route, head, body } = delivery;
-  let lease: DeliveryLease | null = null;
-  if (route.once !== null) {
-    const event = {
-      path: head.path,
-      body,
-      window: route.once,
-      patience: 0,
-      departed: () => new AbortController().signal,
-    };
-    const claim = await needs.claims().claim(event);
-    if (claim.kind !== 'deliver') return { went: claim.kind === 'duplicate' ? claim.kind : 'not sent', failure: '' };
-    lease = claim.lease;
-  }
-  const sent = await send(delivery, lease, needs);
-  const { went } = sent;
-  if (went === 'not sent' || went === 'duplicate') return sent;
-  // A sending that the end of the process cuts is no attempt, least of all the last one.
-  if (stopped.aborted && went !== 'taken' && went !== 'refused') return { ...sent, went: 'not sent' };
-  // Many may be over at once, and each gets its sending: a refused connection costs nothing.
-  if (!isLast || went !== 'no connection') pace.note(went, performance.now());
-  return sent;
-}
-
-/** `end`: of its window; null if it is over, so that this was the last sending. */
-function outcomeOf(note: Note, { went, failure }: Sent, end: number | null): Outcome {
-  const removed = (last: Note, ...results: RedeliveryResult[]): Outcome => ({ setting: null, results, note: last });
-  const waits = (pause: number, known: Note | null): Outcome => {
-    return { setting: { pause, state: 'waiting', note: known }, results: [], note };
+  const untilEnd = () => Math.max(0, Math.min(end - Date.now(), LONGEST_PAUSE_MS));
+  const removed = (note: Note, ...results: RedeliveryResult[]): Outcome => ({ setting: null, results, note });
+  const stays = (setting: Setting, ...results: RedeliveryResult[]): Outcome => {
+    return { setting, results, note: setting.note ?? known };
   };
-  if (went === 'duplicate') return removed(note, 'delivered');
-  if (went === 'not sent') return waits(BUSY_PAUSE_MS, null);
-  if (went === 'no connection' && end !== null) return waits(0, failure === note.failure ? null : { ...note, failure });
-  const after = { ...note, attempts: note.attempts + 1, tried: Date.now(), failure };
-  if (went === 'taken') return removed(after, 'delivered');
-  if (went !== 'refused') {
-    if (end === null) return removed(after, 'expired');
-    return waits(Math.min(untilEnd(end), pauseAfter(after.attempts, Math.random())), after);
+  if (isOver && (opened.kind === 'unverified' || taken.state === 'stopped')) return removed(known, 'expired');
+  if (opened.kind === 'unverified') {
+    const pause = Math.min(untilEnd(), UNVERIFIED_PAUSE_MS);
+    if (taken.state !== 'unverified') return stays({ pause, state: 'unverified', note: known }, 'unverified');
+    const isNews = taken.note?.failure !== known.failure;
+    return stays({ pause, state: 'unverified', note: isNews ? known : null });
   }
-  if (end === null) return removed(after, 'client_error', 'expired');
-  const setting = { pause: untilEnd(end), state: 'stopped', note: after } as const;
-  return { setting, results: ['client_error'], note: after };
+  // Its time has come by the store's clock, but not by this one.
+  if (taken.state === 'stopped') return stays({ pause: untilEnd(), state: 'stopped', note: null });
+
+  const { went, failure } = await attempt(opened, isOver ? 'last' : 'one of many', parts);
+  const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
+  if (went === 'duplicate') return removed(known, 'delivered');
+  if (went === 'taken') return removed(note, 'delivered');
+  if (went === 'not sent') return stays({ pause: BUSY_PAUSE_MS, state: 'waiting', note: null });
+  if (isOver) return went === 'refused' ? removed(note, 'client_error', 'expired') : removed(note, 'expired');
+  if (went === 'refused') return stays({ pause: untilEnd(), state: 'stopped', note }, 'client_error');
+  if (went === 'no connection') return stays({ pause: 0, state: 'waiting', note: { ...known, failure } });
+  const pause = Math.min(untilEnd(), pauseAfter(note.attempts, Math.random()));
+  return stays({ pause, state: 'waiting', note });
 }
 
 function noteOf({ note }: Taken, opened: Verified | Unverified): Note {
@@ -107,4 +102,87 @@ function noteOf({ note }: Taken, opened: Verified | Unverified): Note {
   return { ...known, at: Math.min(known.at, now), route: route ?? note?.route ?? null, failure: why };
 }
 
-const untilEnd = (end: number) => Math.max(0, Math.min(end - Date.now(), LONGEST_PAUSE_MS));
+/** `last`: after the end of its window. */
+async function attempt(
+  delivery: Verified,
+  nth: 'last' | 'one of many',
+  { needs, pace, stopped }: Parts,
+): Promise<Sent> {
+  const { route, head, body } = delivery;
+  let lease: DeliveryLease | null = null;
+  if (route.once !== null) {
+    const departed = () => new AbortController().signal;
+    const event = { path: head.path, body, window: route.once, patience: 0, departed };
+    const claim = await needs.claims().claim(event);
+    if (claim.kind !== 'deliver') return { went: claim.kind === 'duplicate' ? claim.kind : 'not sent', failure: '' };
+    lease = claim.lease;
+  }
+  const sent = await send(delivery, lease, needs);
+  // A sending that the end of the process cuts is no attempt, least of all the last one.
+  if (stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused') return { went: 'not sent', failure: '' };
+  // Many may be over at once, and each gets its sending: a refused connection costs nothing.
+  if (nth !== 'last' || sent.went !== 'no connection') pace.note(sent.went, performance.now());
+  return sent;
+}
+
+/** The reply of a request that has no client. */
+const TO_NOBODY: Omit<ResponseSink, 'begin' | 'data'> = {
+  ...{ phase: 'begun', unsent: 0, onDrain: null, flush: () => true, onSent: (listener) => listener() },
+  ...{ continue: ignore, inform: ignore, cut: ignore, end: ignore },
+};
+
+/** Sends it, and resolves when the exchange is over; never rejects. `lease`: null without `once`. */
+function send({ head, lines, permit }: Verified, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
+  const { responseTimeout, idleTimeout } = needs.policy().settings;
+  const { promise, resolve } = Promise.withResolvers<Sent>();
+  let failure: ForwardFailure | null = null;
+  let bytes = 0;
+  let timer: NodeJS.Timeout | undefined;
+  /** True once the response is so long that the rest does not matter. */
+  let isEnough = false;
+  const enough = () => {
+    isEnough = true;
+    exchange.giveUp(failedUpstream('timeout'));
+  };
+  const reply: ResponseSink = {
+    ...TO_NOBODY,
+    begin: () => {
+      timer = setTimeout(enough, MAX_RESPONSE_MS).unref();
+    },
+    data: (piece) => {
+      bytes += piece.length;
+      if (bytes > MAX_RESPONSE) setImmediate(enough);
+      return true;
+    },
+  };
+  const requester: Requester = {
+    ...{ head, reply, receiver: null, stallTimeout: 0, interims: 0 },
+    ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
+    ...{ pauseBody: ignore, resumeBody: ignore, onDeparture: ignore },
+  };
+  const exchange = new UpstreamExchange(permit, requester, needs.upstream, {
+    ...{ lines, patience: SLOT_WAIT_MS, responseTimeout, idleTimeout, lease, budget: needs.budget },
+    ...{ deferred: true, atHead: null },
+    onFailure: (found) => {
+      failure = found;
+      // With `once`, the response counts as what its status says.
+      if (isEnough && requester.upstreamStatus < 300) lease?.delivered();
+    },
+    onEnd: () => {
+      clearTimeout(timer);
+      resolve(sentBy(requester.upstreamStatus, isEnough ? null : failure));
+    },
+  });
+  exchange.start();
+  return promise;
+}
+
+/** An answer that breaks off is none; one that is too long for us to read is the app's. */
+function sentBy(status: number, failure: ForwardFailure | null): Sent {
+  if (failure === null) {
+    if (isNotTaken(status)) return { went: 'failed', failure: `${status}` };
+    return { went: status >= 400 ? 'refused' : 'taken', failure: `${status}` };
+  }
+  if (failure.side !== 'upstream') return { went: 'not sent', failure: failure.reason };
+  return { went: failure.cause === 'connect' ? 'no connection' : 'failed', failure: failure.cause };
+}

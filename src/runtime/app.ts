@@ -36,7 +36,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   const reloader = new Reloader(inputs, { live, lifecycle, configFile, env });
-  const known = async () => redelivery.current?.standing.known();
+  const known = () => redelivery.standing.known();
   const admin = createAdminServer({
     probe: async () => (await Promise.all([lifecycle.readiness('always'), known()]))[0],
     status: (probed) => statusNow(startedAt, live, probed),
@@ -45,7 +45,7 @@ export async function startApp(effects: Effects): Promise<App> {
     drain: () => lifecycle.drain(),
     reload: () => reloader.force(),
     known,
-    redeliver: async (id) => redelivery.current?.deliverNow(id) ?? null,
+    redeliver: (id) => redelivery.deliverNow(id),
     retirePrevious: async () => {
       await known();
       await reloader.force();
@@ -90,7 +90,7 @@ export async function startApp(effects: Effects): Promise<App> {
       reloader.stop();
       clearInterval(looks);
       exposure.stop();
-      await Promise.race([Promise.all([redelivery.current?.close(), claims()?.close()]), late]);
+      await Promise.race([Promise.all([redelivery.close(), claims()?.close()]), late]);
       admin.cutAll();
       requests.flush();
       const blocked = await blockedThreads();

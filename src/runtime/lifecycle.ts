@@ -97,11 +97,11 @@ export class Lifecycle {
     log.info('stopping', { in_flight: listener.inFlight });
     if (wait > drained) await sleep(wait - drained);
     const late = sleep(shutdown.grace + CLOSE_MS);
-    redelivery.current?.stopSending();
+    redelivery.stopSending();
     // A delivery whose client has departed may still be in flight: the upstream's 2xx still counts.
     const idle = listener
       .stopAccepting()
-      .then(() => Promise.all([claims()?.settled(), redelivery.current?.settled(), pipeline.settled()]));
+      .then(() => Promise.all([claims()?.settled(), redelivery.settled(), pipeline.settled()]));
     await Promise.race([idle, sleep(shutdown.grace)]);
     const cut = listener.inFlight;
     upstream.close();

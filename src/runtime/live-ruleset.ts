@@ -70,8 +70,8 @@ export class LiveRuleset {
     const now = Date.now();
     const { unread } = this.ruleset;
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
-    const { current } = this.services.redelivery;
-    const stranded = ended.reduce((sum, { key }) => sum + (current?.standing.signedBy(key) ?? 0), 0);
+    const { isOpen, standing } = this.services.redelivery;
+    const stranded = ended.reduce((sum, { key }) => sum + standing.signedBy(key), 0);
     const materials = retirePrevious(this.ruleset.materials, now);
     const policy = buildPolicy(this.ruleset.loaded.config, materials);
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
@@ -80,7 +80,7 @@ export class LiveRuleset {
       unread: [...unread].map(([source, problem]) => `${source}: ${problem}`),
     };
     this.services.log.warn('replaced values were retired', { secrets: ended.map(idOf), ...told });
-    return { retired: ended.length, ...(current !== null && { stranded }), ...told };
+    return { retired: ended.length, ...(isOpen && { stranded }), ...told };
   }
 
   #adopt(next: Ruleset): void {

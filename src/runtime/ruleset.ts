@@ -72,9 +72,9 @@ export function policyWith(
   secrets: readonly Secret[],
 ): Policy {
   const { retryConnectFor, responseTimeout, idleTimeout, forwardedHeaders } = upstream;
-  const { bodyTimeout, connections } = limits;
+  const { bodyTimeout, connections, maxHeader } = limits;
   return Object.freeze({
-    settings: { bodyTimeout, connections, retryConnectFor, responseTimeout, idleTimeout, forwardedHeaders },
+    settings: { bodyTimeout, maxHeader, connections, retryConnectFor, responseTimeout, idleTimeout, forwardedHeaders },
     routes: new RouteTable(routes, unmatched),
     keyring: new Keyring(secrets),
     trusts: inRanges(listen.trustedProxies),
@@ -84,11 +84,6 @@ export function policyWith(
 /** Every route of a config, `unmatched` last. */
 export function routesOf(config: Config): readonly Route[] {
   return [...config.routes, config.unmatched];
-}
-
-/** The largest body that any route takes, in bytes. */
-export function mostBody(config: Config): number {
-  return Math.max(...routesOf(config).map(({ maxBody }) => maxBody));
 }
 
 export function deliversOnce({ routes }: Config): boolean {

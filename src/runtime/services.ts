@@ -5,7 +5,7 @@ import { RecentRequests } from '../admin/recent-requests.ts';
 import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import { DEFERRED_STATES, type DeferredState, type DeferredTotals } from '../core/request-record.ts';
+import { DEFERRED_STATES } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
@@ -18,10 +18,11 @@ import { sample } from '../metrics/series.ts';
 import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/store.ts';
 import { Pipeline } from '../pipeline.ts';
+import { Queue } from '../redelivery/queue.ts';
+import type { Standing } from '../redelivery/standing.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/reachability.ts';
 import { Upstream } from '../upstream/upstream.ts';
-import { RedeliveryHolder } from './redelivery-holder.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 import { certificatesOf } from './tls-files.ts';
 
@@ -45,10 +46,10 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const requests = new RequestLog(log, config.log.requests);
   const recent = new RecentRequests(() => slowMs(current()));
   const hasOnce = () => deliversOnce(current().loaded.config);
-  const deferred = (read: (total: DeferredTotals[DeferredState]) => number) => {
-    const totals = redelivery.totals();
-    return totals && DEFERRED_STATES.map((state) => sample({ state }, read(totals[state])));
-  };
+  const deferred = (read: (total: ReturnType<Standing['total']>) => number) =>
+    redelivery.isShown
+      ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.standing.total(state))))
+      : null;
   const metrics = new Metrics(seriesPlan(first), {
     requests_in_flight: () => listener.inFlight,
     connections: () => listener.connections,
@@ -61,8 +62,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     deferred_deliveries: () => deferred(({ deliveries }) => deliveries),
     deferred_bytes: () => deferred(({ bytes }) => bytes),
     deferred_oldest_timestamp_seconds: () => deferred(({ oldest }) => oldest / 1000),
-    deferred_store_failures_total: () =>
-      redelivery.totals() === null ? null : (redelivery.current?.report.failures ?? 0),
+    deferred_store_failures_total: () => (redelivery.isShown ? redelivery.standing.failures : null),
     log_lines_dropped_total: () => output.dropped,
     tls_certificate_not_after_timestamp_seconds: () =>
       certificatesOf(current().loaded.config, current()).map(({ certificate, notAfter }) =>
@@ -79,8 +79,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   };
   // The store connects early, so that problems are logged before the first event.
   if (deliversOnce(config)) openedClaims();
-  const redelivery = new RedeliveryHolder({
-    config: () => current().loaded.config,
+  const redelivery = new Queue({
     store: { ...config.redelivery, readPassword: (file) => readPasswordFile('redelivery', file) },
     policy,
     upstream,

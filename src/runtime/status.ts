@@ -1,6 +1,7 @@
 // How the proxy stands: the facts of the status page and /api/status, from its parts, and the log of what is wrong.
 import type { Advice } from '../admin/advice/advice.ts';
-import type { Probed, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/snapshot.ts';
+import type { DeferredStatus, Probed, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/snapshot.ts';
+import { isDirectory } from '../base/default-places.ts';
 import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
 import { stateOf } from '../core/keyring.ts';
@@ -8,6 +9,8 @@ import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import type { Log } from '../log/log.ts';
 import type { Claims } from '../once/claims.ts';
+import type { Queue } from '../redelivery/queue.ts';
+import { windowOf } from '../redelivery/turn.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
@@ -33,7 +36,7 @@ export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed):
     })),
     secrets: materials.map((material) => ({
       ...secretStatus(material, at, metrics.lastMatch(material.id)),
-      deferred: redelivery.current?.standing.signedBy(material.key) ?? 0,
+      deferred: redelivery.standing.signedBy(material.key),
     })),
     config: {
       file: loaded.file,
@@ -47,7 +50,7 @@ export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed):
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: live.lastReload,
     once: onceStatus(claims(), loaded.config.once),
-    deferred: redelivery.status(),
+    deferred: redelivery.isOpen ? deferredStatus(redelivery, policy) : null,
     ...requests,
     docs: DOCS,
   };
@@ -75,6 +78,39 @@ function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['on
   if (claims === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;
   return { store: host, entries: claims.entries(), problem: claims.failure, onStoreFailure };
+}
+
+/** Cheap also with tens of thousands of deliveries. */
+export function deferredStatus({ place, sends, standing }: Queue, policy: Policy): DeferredStatus {
+  const { problem, turnedAway, loss, at: known } = standing;
+  const { groups, soonest } = standing.summary;
+  const waiting = standing.total('waiting');
+  const stopped = standing.total('stopped');
+  const unverified = standing.total('unverified');
+  const losses = groups.flatMap(({ state, route, oldest: came }) => {
+    const window = windowOf(policy, route);
+    return state === 'waiting' && window !== null && came > 0 ? [{ at: came + window, came }] : [];
+  });
+  return {
+    store: isDirectory(place) ? place : new URL(place).host,
+    problem: problem?.why ?? null,
+    problemKind: problem?.kind ?? 'failing',
+    turnedAwayAt: turnedAway?.at ?? null,
+    storeLost: loss,
+    firstLoss: losses.toSorted((one, other) => one.at - other.at)[0] ?? null,
+    sends,
+    ...{ waiting: waiting.deliveries, stopped: stopped.deliveries, unverified: unverified.deliveries },
+    whys: groups
+      .filter(({ state }) => state === 'unverified')
+      .map(({ failure: why, secret, deliveries }) => ({ why, secret, deliveries })),
+    bytes: waiting.bytes + stopped.bytes + unverified.bytes,
+    oldest: waiting.oldest || null,
+    deliveries: soonest.map(({ id, state, wait, note }) => {
+      const { at = 0, route = null, attempts = 0, failure: lastFailure = 'unreadable' } = note ?? {};
+      const nextTry = state === 'waiting' ? Math.round(known + wait) : null;
+      return { id, state, at, route, attempts, lastFailure, nextTry };
+    }),
+  };
 }
 
 // --- the log

@@ -22,6 +22,10 @@ export interface StoredBytes {
 }
 
 export interface Event {
+  /**
+   * Which body (16 hex digits, the log's `body_sha256`), `-`, which event (32 hex digits). Equal events have equal ids,
+   * and ids that are equal up to the `-` have one body.
+   */
   readonly id: string;
   readonly record: StoredBytes;
   readonly note: Note;
@@ -190,12 +194,6 @@ export const MOST_GROUPS = 1000;
 export const SOONEST = 50;
 /** Queries are not signed, so anyone with one captured delivery can make many events of it. */
 export const MAX_OF_ONE_BODY = 16;
-
-/**
- * An id: which body (16 hex digits, the log's `body_sha256`), `-`, which event (32 hex digits). Equal events have equal
- * ids, and ids that are equal up to the `-` have one body.
- */
-export const ID = /^[0-9a-f]{16}-[0-9a-f]{32}$/;
 
 /** Bytes of head and body as they count against `maxBytes`. */
 export const countedBytes = (bytes: number) => Math.max(LEAST_BYTES, bytes);

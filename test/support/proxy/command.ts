@@ -49,7 +49,7 @@ const IN_PROCESS = {
   sign: () => import('../../../src/commands/sign.ts'),
   verify: () => import('../../../src/commands/verify.ts'),
   explain: () => import('../../../src/commands/explain.ts'),
-  deferred: () => import('../../../src/commands/deferred/deferred.ts'),
+  deferred: () => import('../../../src/commands/deferred.ts'),
   probe: () => import('../../../src/commands/probe.ts'),
 };
 

@@ -1,7 +1,7 @@
 // Command lines: each mistake is one readable line and exit code 2, in every command that takes options this way.
 import { describe, expect, test } from 'vitest';
 import { command, type Run } from '../../../src/commands/command.ts';
-import * as deferred from '../../../src/commands/deferred/deferred.ts';
+import * as deferred from '../../../src/commands/deferred.ts';
 import * as healthcheck from '../../../src/commands/healthcheck.ts';
 import * as probe from '../../../src/commands/probe.ts';
 import * as sign from '../../../src/commands/sign.ts';

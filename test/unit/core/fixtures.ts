@@ -55,7 +55,7 @@ export const policyOf = (
 ): Policy => ({
   settings: {
     ...{ bodyTimeout: 1, connections: 1, retryConnectFor: null, responseTimeout: 1, idleTimeout: 1 },
-    forwardedHeaders: 'none',
+    ...{ maxHeader: 16_384, forwardedHeaders: 'none' as const },
     ...settings,
   },
   routes: table(routes, 'reject'),

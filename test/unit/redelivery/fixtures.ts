@@ -43,6 +43,7 @@ interface Fixtures {
 /** Stores it; again if need be, since a busy machine may take longer than the second that its client waits. */
 export const stored = (queue: Queue, delivery: Deferrable) => eventually(() => queue.defer(delivery, '500'), 'stored');
 
+const SILENT = { info: () => {}, warn: () => {}, error: () => {} };
 const TIMES = { connections: 8, responseTimeout: 0, idleTimeout: 0 };
 
 export const policyOf = (...secrets: readonly (readonly [string, string])[]): Policy =>
@@ -82,11 +83,10 @@ export const test = base.extend<Fixtures>({
         {
           policy: () => rules.policy,
           ...{ upstream, budget, store: { ...place, maxBytes: 16 * 1_048_576 } },
-          ...{ maxHeader: () => 16_384, mostBody: () => budget.most, windowOf: () => ROUTE.redeliver },
           claims: () => {
             throw new Error('no route has once');
           },
-          tell: () => {},
+          log: SILENT,
           onResult: (result) => results.push(result),
         },
         async (options, onChange) => {
@@ -99,6 +99,7 @@ export const test = base.extend<Fixtures>({
         },
       );
       started.push(queue);
+      await queue.adopt();
       await ready.promise;
       return queue;
     });

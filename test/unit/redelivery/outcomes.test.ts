@@ -17,7 +17,7 @@ function holding(app: App): readonly ServerResponse[] {
 
 async function waiting(queue: Queue): Promise<number> {
   await queue.standing.known();
-  return queue.standing.totals().waiting.deliveries;
+  return queue.standing.total('waiting').deliveries;
 }
 
 const failingRemovals = (times: number) => (store: DeferredStore) => {
@@ -36,7 +36,7 @@ test.concurrent('is not sent again while its removal fails', async ({ app, budge
   await eventually(() => waiting(queue), 0);
   expect(app.requests).toHaveLength(1);
   expect(results).toEqual(['delivered']);
-  expect(queue.report.failures).toBe(2);
+  expect(queue.standing.failures).toBe(2);
   await eventually(() => budget.used, 0);
 });
 
@@ -53,7 +53,7 @@ test.concurrent('taken, it counts once, also if its removal fails late', async (
   await eventually(() => results, ['delivered']);
   expect(await waiting(queue)).toBe(0);
   expect(app.requests).toHaveLength(1);
-  expect(queue.report.failures).toBe(1);
+  expect(queue.standing.failures).toBe(1);
 });
 
 test.concurrent('refused, it stays so while the store cannot write', async ({ app, results, start, delivery }) => {

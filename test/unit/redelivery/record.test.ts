@@ -64,9 +64,15 @@ interface Changes {
   readonly maxHeader?: number;
 }
 
-function open(stored: { id: string; record: StoredBytes }, { policy = POLICY, name = '', maxHeader }: Changes = {}) {
+function open(
+  stored: { id: string; record: StoredBytes },
+  { policy = POLICY, name = '', maxHeader = 16_384 }: Changes = {},
+) {
   const store = { name } as Rules['store'];
-  return openRecord(stored.id, stored.record, { policy: () => policy, store, maxHeader: () => maxHeader ?? 16_384 });
+  return openRecord(stored.id, stored.record, {
+    policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }),
+    store,
+  });
 }
 
 function verified(stored: { id: string; record: StoredBytes }): Verified {

@@ -8,7 +8,7 @@ import { stored, test } from './fixtures.ts';
 
 async function waiting(queue: Queue): Promise<number> {
   await queue.standing.known();
-  return queue.standing.totals().waiting.deliveries;
+  return queue.standing.total('waiting').deliveries;
 }
 
 test('a client waits a second for a store; what it stores late is sent', async ({ app, start, delivery }) => {
@@ -20,11 +20,11 @@ test('a client waits a second for a store; what it stores late is sent', async (
     },
   }));
   expect(await queue.defer(delivery('event'), '500')).toBe('passes');
-  expect(queue.report.failures).toBe(1);
-  expect(queue.report.problem?.why).toMatch(/did not answer within 1000 ms/);
+  expect(queue.standing.failures).toBe(1);
+  expect(queue.standing.problem?.why).toMatch(/did not answer within 1000 ms/);
   hung.resolve();
   await eventually(() => app.bodies(), ['event']);
-  expect(queue.report.problem).toBeNull();
+  expect(queue.standing.problem).toBeNull();
 });
 
 test('a store that hangs holds a quarter of the budget at most, counted', async ({ app, budget, start, delivery }) => {
@@ -40,9 +40,9 @@ test('a store that hangs holds a quarter of the budget at most, counted', async 
   const large = ['a', 'b', 'c', 'd'].map((each) => each.repeat(budget.limit / 8));
   const told = await Promise.all(large.map((each) => queue.defer(delivery(each), '500')));
   expect(told).toEqual(Array(4).fill('passes'));
-  expect([calls, queue.report.failures, budget.used]).toEqual([2, 4, budget.limit / 4]);
+  expect([calls, queue.standing.failures, budget.used]).toEqual([2, 4, budget.limit / 4]);
   expect(await queue.defer(delivery('small'), '500')).toBe('passes');
-  expect([calls, queue.report.failures, budget.used]).toEqual([2, 5, budget.limit / 4]);
+  expect([calls, queue.standing.failures, budget.used]).toEqual([2, 5, budget.limit / 4]);
   hung.resolve();
   await eventually(() => app.bodies().sort(), large.slice(0, 2));
   await stored(queue, delivery('small'));
@@ -110,13 +110,13 @@ test('one over the limits is told, and holds up nothing', async ({ app, budget, 
   await eventually(() => app.bodies(), ['event']);
   await eventually(() => [...results].sort(), ['delivered', 'unverified']);
   await queue.standing.known();
-  expect(queue.standing.totals().unverified.deliveries).toBe(1);
+  expect(queue.standing.total('unverified').deliveries).toBe(1);
 });
 
 test('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
   const queue = await start(() => ({}));
   expect(await queue.defer(delivery('x'.repeat(budget.most)), '500')).toBe('passes');
-  expect(queue.report.failures).toBe(1);
+  expect(queue.standing.failures).toBe(1);
   expect(await waiting(queue)).toBe(0);
 });
 
@@ -162,5 +162,5 @@ test('nothing more is taken once it is closed', async ({ start }) => {
   const before = takes;
   await queue.adopt();
   await queue.settled();
-  expect([takes, queue.report.failures]).toEqual([before, 0]);
+  expect([takes, queue.standing.failures]).toEqual([before, 0]);
 });

@@ -1,20 +1,11 @@
 // What the snapshot tells of deferred deliveries: as the store last told, with the time of each next try.
 import { expect, test } from 'vitest';
-import type { Config } from '../../../src/config/config.ts';
-import { parseConfig } from '../../../src/config/load.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
-import { Report } from '../../../src/redelivery/report.ts';
 import { Standing } from '../../../src/redelivery/standing.ts';
 import type { DeferredStore, Entry, Group } from '../../../src/redelivery/stores/store.ts';
-import { RedeliveryHolder } from '../../../src/runtime/redelivery-holder.ts';
+import { deferredStatus } from '../../../src/runtime/status.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
-
-const { config: UNROUTED } = parseConfig({ file: null, bytes: null }, { WEBHOOK_ENDPOINT_SECRET_KEY: 'x'.repeat(32) });
-
-type Process = ConstructorParameters<typeof RedeliveryHolder>[0];
-
-const holderOf = (config: Config) =>
-  new RedeliveryHolder({ config: () => config, store: config.redelivery } as unknown as Process);
+import { policyOf, verify } from '../core/fixtures.ts';
 
 const entry = (id: string, changes: Partial<Entry> = {}): Entry => {
   return { id, bytes: 300, state: 'waiting', wait: 0, note: noteOf(), ...changes };
@@ -25,16 +16,13 @@ const group = (changes: Partial<Group> = {}): Group => {
   return { state: 'waiting', ...words, deliveries: 1, bytes: 4096, oldest: 7, ...changes };
 };
 
-async function statusOf(groups: readonly Group[], soonest: readonly Entry[], config: Config = UNROUTED) {
+async function statusOf(groups: readonly Group[], soonest: readonly Entry[], policy = policyOf([], [])) {
   // Nothing else of a store is asked.
   const store = { summary: async () => ({ groups, soonest, dropped: [] }) } as unknown as DeferredStore;
-  const report = new Report({ tell: () => {}, onResult: () => {} });
-  const standing = new Standing(Promise.resolve(store), report);
-  await standing.known();
-  standing.stop();
-  const holder = holderOf(config);
-  holder.current = { report, standing } as unknown as Queue;
-  return holder.status();
+  const log = { info: () => {}, warn: () => {}, error: () => {} };
+  const standing = new Standing({ log, onResult: () => {} }, async () => store);
+  await standing.look();
+  return deferredStatus({ place: '/store', sends: false, standing } as Queue, policy);
 }
 
 test('sums are by state, and why nothing verifies some is told with their secrets', async () => {
@@ -46,7 +34,7 @@ test('sums are by state, and why nothing verifies some is told with their secret
   ];
   const status = await statusOf(groups, []);
   expect(status).toMatchObject({ waiting: 3, stopped: 1, unverified: 1, bytes: 5 * 4096, oldest: 5, sends: false });
-  expect(status?.whys).toEqual([{ why: 'secret_gone', secret: 'old', deliveries: 1 }]);
+  expect(status.whys).toEqual([{ why: 'secret_gone', secret: 'old', deliveries: 1 }]);
 });
 
 test('what waits has the time of its next try, and what has no readable note is shown', async () => {
@@ -55,25 +43,21 @@ test('what waits has the time of its next try, and what has no readable note is 
     [],
     [entry('soon', { wait: 60_000 }), entry('odd', { wait: 90_000, note: null }), entry('rests', { state: 'stopped' })],
   );
-  const [soon, odd, rests] = status?.deliveries ?? [];
+  const [soon, odd, rests] = status.deliveries ?? [];
   expect(soon?.nextTry).toBeGreaterThanOrEqual(before + 59_000);
   expect(rests).toMatchObject({ state: 'stopped', nextTry: null, lastFailure: '503' });
   expect(odd).toMatchObject({ id: 'odd', lastFailure: 'unreadable', route: null });
-  expect(holderOf(UNROUTED).status()).toBeNull();
 });
 
 test('the first loss is by the window of the route, else by the longest of all', async () => {
-  const routes = [
-    { ...UNROUTED.unmatched, path: '/short', redeliver: 1000 },
-    { ...UNROUTED.unmatched, path: '/long', redeliver: 9000 },
-  ];
+  const policy = policyOf([verify('/short', { redeliver: 1000 }), verify('/long', { redeliver: 9000 })], []);
   const groups = [
     group({ route: '/long', oldest: 100 }),
     group({ route: '/gone', oldest: 200 }),
     group({ route: '/short', oldest: 8500 }),
     group({ route: '/short', state: 'stopped', oldest: 1 }),
   ];
-  expect((await statusOf(groups, [], { ...UNROUTED, routes }))?.firstLoss).toEqual({ at: 9100, came: 100 });
-  expect((await statusOf(groups.slice(1), [], { ...UNROUTED, routes }))?.firstLoss).toEqual({ at: 9200, came: 200 });
-  expect((await statusOf(groups, []))?.firstLoss).toBeNull();
+  expect((await statusOf(groups, [], policy)).firstLoss).toEqual({ at: 9100, came: 100 });
+  expect((await statusOf(groups.slice(1), [], policy)).firstLoss).toEqual({ at: 9200, came: 200 });
+  expect((await statusOf(groups, [])).firstLoss).toBeNull();
 });

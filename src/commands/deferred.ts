@@ -1,0 +1,218 @@
+// `deferred`: the deliveries that the app did not take, for the operator. It reads the store beside the running proxy and
+// takes nothing; only `deliver` needs the proxy. What the store says is shown unchecked, so a text from it must not
+// reach a terminal's control sequences.
+import { setTimeout as delay } from 'node:timers/promises';
+import { dateText, spanText } from '../admin/advice/times.ts';
+import { localUrl } from '../base/default-places.ts';
+import { ignore } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
+import { loadConfig } from '../config/load.ts';
+import { mostBytes } from '../redelivery/record.ts';
+import { openStore } from '../redelivery/stores/open-store.ts';
+import type { DeferredStore, Entry } from '../redelivery/stores/store.ts';
+import { redelivers, routesOf } from '../runtime/ruleset.ts';
+import { readPasswordFile } from '../secrets/sources.ts';
+import { CONFIG_OPTION, command, type Io, JSON_OPTION, table, usageError } from './command.ts';
+import { ask, askStatus } from './running-proxy.ts';
+
+export const definition = {
+  name: 'deferred',
+  usage: '[list | show ID | deliver [ID] | drop ID] [OPTIONS]',
+  about: `
+Deliveries that the app did not take and that are stored, to be sent again.
+
+list, the default, lists them, the oldest first. show ID prints the body's bytes. drop ID removes one, unless it is
+being sent just now: it is never sent again. These three read the store, and do not check what is in it: the proxy
+checks each record before it sends it.
+
+deliver [ID] has the running proxy try one now, or all, and waits until each is gone from the store or was tried. It
+ends at once while the app accepts no connection, and after a minute in which nothing changes; the proxy goes on.`,
+  options: { ...CONFIG_OPTION, ...JSON_OPTION },
+  positionals: ['ACTION', 'ID'],
+  exits: {
+    0: 'done',
+    1: 'no such ID, one that is being sent, a store that cannot be read, no proxy, or not delivered',
+    2: 'the command line or the configuration cannot be used',
+  },
+  json: {
+    deliveries:
+      'list: each with id, state (waiting, stopped, unverified or unreadable), at, bytes, method, path (without the query), secret, attempts, lastTry, lastFailure (a status, or the word for why it is not sent), nextTry; times are epoch milliseconds',
+    'id, state, at, bytes, method, path, secret, attempts, lastTry, lastFailure, nextTry, body':
+      'show: the body is base64',
+    'asked, gone, waiting':
+      'deliver: how many were to be tried, how many are gone from the store, and the IDs of the others',
+    'id, dropped': 'drop',
+  },
+} as const;
+
+/** Of a question to the proxy, in milliseconds. */
+const TIMEOUT = 10_000;
+const LOOK_MS = 500;
+/** Without a change for this long `deliver` ends, though the proxy goes on. */
+const STILL_MS = 60_000;
+
+interface Deferred {
+  readonly store: DeferredStore;
+  /** The running proxy's admin port. */
+  readonly admin: URL;
+  readonly json: boolean;
+  readonly io: Io;
+  /** Prints the object with `--json`, else the text. */
+  readonly tell: (value: object, text: string) => void;
+}
+
+/** Returns the exit code, or why it is 1. Rejects with the store's problem. */
+type Action = (deferred: Deferred, id: string | null) => Promise<number | string>;
+
+const ACTIONS: Readonly<Record<string, Action>> = { list, show, deliver, drop };
+
+export const run = command(definition, async ({ values, positionals: [name = 'list', id = null] }, io) => {
+  const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
+  if (action === undefined) throw usageError('the action must be list, show, deliver or drop');
+  if (id === null && (action === show || action === drop)) throw usageError(`${name} needs an ID`);
+  if (id !== null && action === list) throw usageError(`${name} takes no ID`);
+  if (id !== null && !/^[a-z0-9-]+$/.test(id)) throw usageError('an ID has only a-z, 0-9 and "-"');
+  const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
+  const { admin: at, redelivery, limits } = config;
+  const remark = (message: string) => io.stderr(`warning: ${message}\n`);
+  const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
+  const readPassword = (file: string) => readPasswordFile('redelivery', file);
+  const store = await openStore({ ...redelivery, ...rules, readPassword, onRemark: remark, onLoss: remark }, ignore);
+  const { json = false } = values;
+  const tell = (value: object, text: string) => io.stdout(json ? `${JSON.stringify(value)}\n` : text);
+  const deferred = { store, admin: localUrl(at.host, at.port), json, io, tell };
+  const told = await action(deferred, id).catch((error: unknown) => {
+    if (!(error instanceof Error)) throw error;
+    return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
+  });
+  await store.close().catch(ignore); // it hangs, which has been told
+  if (typeof told === 'number') return told;
+  io.stderr(`entrupy-signature-proxy deferred: ${told}\n`);
+  return 1;
+});
+
+const NOTHING_DEFERRED = 'Nothing is deferred.\n';
+const noSuchId = (id: string | null) => `nothing is deferred under the ID ${id}`;
+
+/** Everything that is stored, each once: a page may repeat what another one had. */
+async function everything(store: DeferredStore): Promise<ReadonlyMap<string, Entry>> {
+  const found = new Map<string, Entry>();
+  for await (const page of store.list()) for (const entry of page) found.set(entry.id, entry);
+  return found;
+}
+
+/** A delivery as its note tells it, unchecked. */
+function shownOf({ id, state, bytes, wait, note }: Entry) {
+  const { at, method, path, secret, attempts, tried, failure } = note ?? NOTHING;
+  return {
+    id: printable(id),
+    state: note === null ? ('unreadable' as const) : state,
+    ...{ at, bytes, method: method && printable(method), path: path && printable(path) },
+    ...{ secret: secret && printable(secret), attempts, lastTry: tried || null, lastFailure: failure },
+    nextTry: state === 'waiting' ? Math.round(Date.now() + Math.max(0, wait)) : null,
+  };
+}
+
+const NOTHING = { at: null, method: null, path: null, secret: null, attempts: 0, tried: 0, failure: null };
+
+async function list({ store, tell }: Deferred): Promise<number> {
+  const shown = [...(await everything(store)).values()].map(shownOf);
+  shown.sort((one, other) => (one.at ?? 0) - (other.at ?? 0));
+  const rows = shown.map((one) => {
+    const { id, at, state, attempts, lastFailure, bytes, method, path } = one;
+    const came = at === null ? '-' : dateText(at);
+    const request = method === null ? '-' : `${method} ${path}`;
+    return [id, came, state, lastFailure ?? '-', String(attempts), nextText(one), String(bytes), request];
+  });
+  const lines = table([['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes', 'request'], ...rows]);
+  tell({ deliveries: shown }, shown.length === 0 ? NOTHING_DEFERRED : `${lines.join('\n')}\n`);
+  return 0;
+}
+
+function nextText({ nextTry, lastFailure }: ReturnType<typeof shownOf>): string {
+  if (nextTry === null) return '-';
+  const wait = nextTry - Date.now();
+  if (wait > 0) return `in ${spanText(wait)}`;
+  return lastFailure === 'connect' ? 'when the app answers' : 'in its turn';
+}
+
+async function show({ store, json, io, tell }: Deferred, id: string | null): ReturnType<Action> {
+  const record = await store.read(id ?? '');
+  // The list is long: it is read only if need be.
+  const entry = record !== null && !json ? null : (await everything(store)).get(id ?? '');
+  if (entry === undefined) return noSuchId(id);
+  if (record === null) return `${id} cannot be read: it is larger than maxBody and maxHeader allow, or not whole`;
+  if (entry === null) io.stdout(record.body);
+  else tell({ ...shownOf(entry), body: record.body.toString('base64') }, '');
+  return 0;
+}
+
+async function drop({ store, tell }: Deferred, id: string | null): ReturnType<Action> {
+  const dropped = await store.drop(id ?? '');
+  if (dropped === 'absent') return noSuchId(id);
+  if (dropped === 'taken') return `${id} is being sent, and the app may take it: try again after that`;
+  tell({ id, dropped: true }, `dropped ${id}: it is never sent again\n`);
+  return 0;
+}
+
+/** Has the running proxy, which alone sends, try what is deferred now, at its own pace. */
+async function deliver({ store, admin, io, tell }: Deferred, id: string | null): ReturnType<Action> {
+  const asked = [...(await everything(store)).values()].filter((entry) => id === null || entry.id === id);
+  if (id !== null && asked.length === 0) return noSuchId(id);
+  if (asked.length === 0) {
+    tell({ asked: 0, gone: 0, waiting: [] }, NOTHING_DEFERRED);
+    return 0;
+  }
+  const refused = await askProxy(admin, id);
+  if (refused !== null) return refused;
+  const { waiting, end } = await watch({ store, admin, io }, asked);
+  const gone = asked.length - waiting.length;
+  const rest =
+    waiting.length === 0 ? ': taken by the app, dropped or expired.' : `; ${end}. What waits is tried again.`;
+  const text = `${gone} of ${asked.length} ${gone === 1 ? 'is' : 'are'} gone from the store${rest}\n`;
+  tell({ asked: asked.length, gone, waiting }, text);
+  return waiting.length === 0 ? 0 : 1;
+}
+
+/** Why it refuses; null if it does not. */
+async function askProxy(admin: URL, id: string | null): Promise<string | null> {
+  const url = new URL(id === null ? '/-/redeliver' : `/-/redeliver?id=${id}`, admin);
+  const { status, text } = await ask({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
+  if (status === 200) return null;
+  if (status === null) return `no answer from the proxy at ${admin.href}: ${text}`;
+  if (status === 409) return 'nothing is sent while no route has redeliver';
+  return `the proxy at ${admin.href} answered ${status} ${text}`;
+}
+
+/** Resolves once each is gone or was tried again, or nothing changes any more: with those that are not gone, and why. */
+async function watch({ store, admin, io }: Pick<Deferred, 'store' | 'admin' | 'io'>, asked: readonly Entry[]) {
+  let told = '';
+  let changed = 0;
+  for (;;) {
+    const began = Date.now();
+    const now = await everything(store);
+    const left = asked.filter(({ id }) => now.has(id));
+    const tried = left.filter(({ id, note }) => (now.get(id)?.note?.attempts ?? 0) !== (note?.attempts ?? 0));
+    const text = `${asked.length - left.length} of ${asked.length} gone, ${tried.length} tried and not taken\n`;
+    if (text !== told) {
+      io.stderr(text);
+      told = text;
+      changed = Date.now();
+    }
+    const end = tried.length === left.length ? 'each of the others was tried' : await standstill(admin, changed);
+    if (end !== null) {
+      const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
+      return { waiting: left.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
+    }
+    // A long list costs the proxy's disk or Redis: it is read a tenth of the time at most.
+    await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));
+  }
+}
+
+/** Why nothing more is to be expected; null while something is. */
+async function standstill(admin: URL, changed: number): Promise<string | null> {
+  const status = await askStatus(admin);
+  const app = typeof status === 'string' ? null : status.upstream; // it does not say
+  if (app?.reachable === false) return `the app accepts no connection (${app.error})`;
+  return Date.now() - changed < STILL_MS ? null : `nothing changed for ${STILL_MS / 1000} s`;
+}
