@@ -28,7 +28,7 @@ import {
 } from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/diagnoses-and-remedies.ts';
-import { type DeliveryLease, type Fate, fateOf } from './core/fate.ts';
+import { type DeliveryLease, type Fate, fateOf, isNotTaken } from './core/fate.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
 import { hasBody } from './core/request-head.ts';
@@ -38,7 +38,7 @@ import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Claims } from './once/claims.ts';
-import { FailureEdge, type Fresh } from './redelivery/failure-edge.ts';
+import type { Deferrable, Queue } from './redelivery/queue.ts';
 import { withForwarded } from './upstream/outgoing-head.ts';
 import { type ForwardFailure, type ForwardOptions, STOPPED } from './upstream/requester.ts';
 import type { Upstream } from './upstream/upstream.ts';
@@ -53,7 +53,7 @@ interface PipelineParts {
   /** Called only on routes with `once`. */
   readonly claims: () => Claims;
   /** Told only of deliveries on routes with `redeliver`. */
-  readonly fresh: Fresh;
+  readonly redelivery: Pick<Queue, 'defer' | 'taken'>;
   /** The fate of a delivery is known. */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
@@ -63,8 +63,10 @@ interface Pending extends Arrival {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;
-  /** Null for a request that is never stored. */
-  edge: FailureEdge | null;
+  /** What is stored if the app does not take it; null for a request that is never stored. */
+  deferrable: Deferrable | null;
+  /** The store's answer; null until it was asked, which happens once. A slow one may read the body even after it. */
+  asked: ReturnType<Queue['defer']> | null;
   /** The failure that ended its way to the app early; null if none did. */
   failure: ForwardFailure | null;
 }
@@ -89,7 +91,8 @@ export class Pipeline {
     const policy = this.#parts.policy();
     if (head.forwardedFor !== null)
       exchange.client = clientAddressOf(exchange.client, head.forwardedFor, policy.trusts);
-    const pending: Pending = { exchange, head, policy, at: Date.now(), body: null, edge: null, failure: null };
+    const unknown = { body: null, deferrable: null, asked: null, failure: null };
+    const pending: Pending = { exchange, head, policy, at: Date.now(), ...unknown };
     this.#carryOut(pending, admit(pending));
   }
 
@@ -167,20 +170,16 @@ export class Pipeline {
   #deliver(pending: Pending, permitted: Permitted, body: Buffer): void {
     if (permitted.permit.decision === 'probe') return this.#forward(pending, permitted);
     pending.exchange.fate = 'pending';
-    const { once, redeliver } = permitted.route;
-    if (redeliver !== null) pending.edge = this.#edge(pending, permitted, body);
+    const { route, permit } = permitted;
+    const { head, at, policy } = pending;
+    const { once, redeliver } = route;
+    // Takes only verified ones: nothing else may ever be sent by itself.
+    if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
+      this.#storable++;
+      pending.deferrable = { head, lines: linesOf(pending, route), body, route, permit, at, policy };
+    }
     if (once === null) this.#forward(pending, permitted);
     else void this.#deliverOnce(pending, permitted, { body, window: once });
-  }
-
-  /** Null for a request that is never stored. Takes only verified ones: nothing else may ever be sent by itself. */
-  #edge(pending: Pending, { route, permit }: Permitted, body: Buffer): FailureEdge | null {
-    const { exchange, head, at, policy } = pending;
-    if (head.method === 'GET' || head.method === 'HEAD') return null;
-    this.#storable++;
-    const lines = linesOf(pending, route);
-    const delivery = { head, lines, body, route, permit, at, policy };
-    return new FailureEdge(this.#parts.fresh, delivery, () => deferred(exchange));
   }
 
   /** Accepts only verified requests: otherwise anyone could mark an event as delivered. */
@@ -189,17 +188,17 @@ export class Pipeline {
     permitted: Permitted,
     event: { readonly body: Buffer; readonly window: number },
   ): Promise<void> {
-    const { exchange, head, policy, edge } = pending;
+    const { exchange, head, policy, deferrable } = pending;
     const { permit } = permitted;
     decide(exchange, permitted);
     const { responseTimeout, idleTimeout } = policy.settings;
-    const patience = patienceOf(policy, edge) + responseTimeout + idleTimeout;
-    const departed = () => (edge === null ? departureOf(exchange) : this.#waits.signal);
+    const patience = patienceOf(pending) + responseTimeout + idleTimeout;
+    const departed = () => (deferrable === null ? departureOf(exchange) : this.#waits.signal);
     const claimed = await this.#parts.claims().claim({ ...event, path: head.path, patience, departed });
     exchange.onDeparture(null);
     switch (claimed.kind) {
       case 'deliver':
-        if (!exchange.departed || edge !== null) return this.#forward(pending, permitted, claimed.lease);
+        if (!exchange.departed || deferrable !== null) return this.#forward(pending, permitted, claimed.lease);
         claimed.lease.failed();
         break;
       case 'refuse':
@@ -211,9 +210,7 @@ export class Pipeline {
         exchange.reply.refuse(ANSWERS.duplicate);
         break;
       case 'departed':
-        if (edge === null) break;
-        pending.failure = STOPPED;
-        edge.failed(STOPPED, () => failed(exchange, STOPPED));
+        if (deferrable !== null) this.#fail(pending, STOPPED);
         break;
       default:
         claimed satisfies never;
@@ -223,7 +220,7 @@ export class Pipeline {
 
   /** `lease`: null without `once`. */
   #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
-    const { exchange, policy, edge } = pending;
+    const { exchange, policy, deferrable } = pending;
     const { permit, route } = permitted;
     const { settings } = policy;
     exchange.route = route.path;
@@ -233,19 +230,15 @@ export class Pipeline {
     }
     decide(exchange, permitted);
     const options: ForwardOptions = {
-      lines: edge?.delivery.lines ?? linesOf(pending, route),
-      patience: patienceOf(policy, edge),
+      lines: deferrable?.lines ?? linesOf(pending, route),
+      patience: patienceOf(pending),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
       deferred: false,
-      atHead: edge?.atHead ?? null,
+      atHead: deferrable && ((status) => (isNotTaken(status) ? this.#defer(pending, deferrable, `${status}`) : null)),
       budget: this.#parts.budget,
-      onFailure: (failure) => {
-        pending.failure = failure;
-        if (edge === null || exchange.reply.committed) failed(exchange, failure);
-        else edge.failed(failure, () => failed(exchange, failure));
-      },
+      onFailure: (failure) => this.#fail(pending, failure),
       onEnd: (sending) => {
         if (permit.tunnel) this.#tunnels--;
         this.#over(pending, permit, { fate: null, sending });
@@ -257,9 +250,34 @@ export class Pipeline {
     else new UpstreamExchange(permit, exchange, upstream, options).start();
   }
 
+  /** The failure edge: a delivery is stored if that can be; else the client gets our answer, or a cut. */
+  #fail(pending: Pending, failure: ForwardFailure): void {
+    const { exchange, deferrable, asked } = pending;
+    pending.failure = failure;
+    // The client's own failures end in a refusal; a slot that never came is the app's.
+    const isOurs = failure.side === 'upstream' || failure.reason === 'overloaded';
+    if (deferrable === null || exchange.reply.committed || !isOurs || asked !== null) return failed(exchange, failure);
+    const why = failure.side === 'upstream' ? failure.cause : failure.reason;
+    void this.#defer(pending, deferrable, why).then((told) => {
+      if (told === 'passes') failed(exchange, failure);
+    });
+  }
+
+  /** The app did not take the delivery: its client gets 202 once it is stored. */
+  #defer(pending: Pending, deferrable: Deferrable, failure: string): ReturnType<Queue['defer']> {
+    const { exchange } = pending;
+    pending.asked = this.#parts.redelivery.defer(deferrable, failure).then((told) => {
+      if (told === 'passes') return told;
+      exchange.decide('deferred', 'none');
+      exchange.reply.refuse(ANSWERS.deferred);
+      return told;
+    });
+    return pending.asked;
+  }
+
   /** The upstream's part is over: the fate of a delivery is known once the store has answered, if it was asked. */
-  #over({ exchange, edge, failure, body: memory }: Pending, { body }: Permit, { fate, sending }: Ending): void {
-    const asked = edge?.asked ?? null;
+  #over(pending: Pending, { body }: Permit, { fate, sending }: Ending): void {
+    const { exchange, deferrable, asked, failure, body: memory } = pending;
     const over = (stored: boolean) => {
       if (exchange.fate === 'pending') {
         const { upstreamStatus: status } = exchange;
@@ -267,12 +285,12 @@ export class Pipeline {
         exchange.fate = known;
         if (UNTAKEN.has(known)) exchange.bodySha256 = bodyTag(hash('sha256', body ?? NO_BYTES, 'hex'));
         this.#parts.onFate(exchange as Exchange & { fate: Fate });
-        if (known === 'taken' && edge !== null) this.#parts.fresh.taken(edge.delivery);
+        if (known === 'taken' && deferrable !== null) this.#parts.redelivery.taken(deferrable);
       }
       // A socket, or a store that is slow, may still be reading from the body's memory.
       if (sending === 'sent' && asked === null) memory?.discard();
       else memory?.forget();
-      if (edge !== null && --this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
+      if (deferrable !== null && --this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
     };
     if (asked === null) over(false);
     else void asked.then((told) => over(told === 'stored'));
@@ -292,8 +310,8 @@ interface Ending {
 /** Milliseconds that a request waits for the upstream where `retryConnectFor` is not set; less if it can be stored. */
 const PATIENCE_MS = { plain: 5000, storable: 1000 };
 
-const patienceOf = ({ settings }: Policy, edge: FailureEdge | null): number =>
-  settings.retryConnectFor ?? (edge === null ? PATIENCE_MS.plain : PATIENCE_MS.storable);
+const patienceOf = ({ policy, deferrable }: Pending): number =>
+  policy.settings.retryConnectFor ?? (deferrable === null ? PATIENCE_MS.plain : PATIENCE_MS.storable);
 
 /** The lines as they go out. */
 function linesOf({ exchange, policy }: Pending, route: Route): readonly string[] {
@@ -306,13 +324,7 @@ function decide(exchange: Exchange, { permit: { decision, reason, secret } }: Pe
   exchange.secret = secret;
 }
 
-/** The app did not take the delivery, and it is stored. */
-function deferred(exchange: Exchange): void {
-  exchange.decide('deferred', 'none');
-  exchange.reply.refuse(ANSWERS.deferred);
-}
-
-/** The failure edge: an answer before the response has begun, a cut later. */
+/** An answer before the response has begun, a cut later. */
 function failed(exchange: Exchange, failure: ForwardFailure): void {
   if (exchange.reply.committed) exchange.reply.cut();
   else if (failure.side === 'client') {

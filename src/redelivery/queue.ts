@@ -10,10 +10,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { deadline, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
-import type { Deferrable, Fresh } from './failure-edge.ts';
+import type { Permit } from '../core/permit.ts';
+import type { Policy } from '../core/policy.ts';
+import type { Route } from '../core/routes.ts';
 import type { Fields, Needs } from './needs.ts';
 import { pauseAfter, SendingPace } from './pace.ts';
-import { describedAs, eventId, mostBytes, openRecord, sealRecord } from './record.ts';
+import { describedAs, eventId, mostBytes, type Outgoing, openRecord, sealRecord } from './record.ts';
 import { Standing } from './standing.ts';
 import { openStore } from './stores/open-store.ts';
 import {
@@ -40,7 +42,16 @@ const MOST_TOLD = 1000;
 const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
 const LATE = 'a delivery was stored late: its client has been told of a failure';
 
-export class Queue implements Fresh {
+/** A verified request that could be stored. */
+export interface Deferrable extends Outgoing {
+  readonly route: Route;
+  readonly permit: Permit;
+  /** When it came, epoch milliseconds. */
+  readonly at: number;
+  readonly policy: Policy;
+}
+
+export class Queue {
   readonly #needs: Needs;
   readonly #openStore: typeof openStore;
   readonly #pace: SendingPace;
@@ -74,7 +85,10 @@ export class Queue implements Fresh {
 
   // --- fresh deliveries
 
-  /** In order of arrival: small ones that overtake a large one could keep it waiting until its time is over. */
+  /**
+   * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects. In order
+   * of arrival: small ones that overtake a large one could keep it waiting until its time is over.
+   */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
     const { budget } = this.#needs;
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
@@ -140,6 +154,7 @@ export class Queue implements Fresh {
     return 'stored';
   }
 
+  /** The app has taken it: an equal one that waits need not be sent. Never throws. */
   taken({ head, body, at, route }: Deferrable): void {
     // Where it is not told, an equal one is sent again.
     if (this.standing.isEmpty || this.#telling >= MOST_TOLD) return;

@@ -83,11 +83,11 @@ export interface ForwardOptions {
   /** True for a deferred delivery: it is sent behind all others, since no client waits. */
   readonly deferred: boolean;
   /**
-   * Called at the response's head. With a promise the head waits until it is settled: `passes` goes on, `diverted` ends
+   * Called at the response's head. With a promise the head waits until it is settled: `passes` goes on, `stored` ends
    * the upstream connection, since the client has got another answer. Null: it passes at once, and a departing client
    * aborts the request, whose delivery can't be stored.
    */
-  readonly atHead: ((status: number) => Promise<'passes' | 'diverted'> | null) | null;
+  readonly atHead: ((status: number) => Promise<'passes' | 'stored'> | null) | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
   /** The upstream gave no response, or broke it off. Called at most once, before `onEnd`. */

@@ -198,13 +198,13 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   }
 
   /** The head waits; nothing that happens to the upstream connection meanwhile counts before the decision. */
-  #waitAtHead(connection: UpstreamConnection, decided: Promise<'passes' | 'diverted'>): void {
+  #waitAtHead(connection: UpstreamConnection, decided: Promise<'passes' | 'stored'>): void {
     const waiting: { end: End | null; failure: ForwardFailure | null } = { end: null, failure: null };
     this.#waiting = waiting;
     connection.socket.pause();
     void decided.then((decision) => {
       this.#waiting = null;
-      if (decision === 'diverted') return this.#abort();
+      if (decision === 'stored') return this.#abort();
       this.#begun = true;
       this.#progress.movedAt = performance.now();
       connection.socket.resume();

@@ -6,7 +6,7 @@ import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { Claims } from '../../../src/once/claims.ts';
 import { Pipeline } from '../../../src/pipeline.ts';
-import type { Deferrable } from '../../../src/redelivery/failure-edge.ts';
+import type { Deferrable } from '../../../src/redelivery/queue.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { policyOf, secret, verify } from '../core/fixtures.ts';
@@ -36,7 +36,7 @@ test('a store that is too slow still finds the body whole, though its client has
   const slow = Promise.withResolvers<'passes'>();
   const pipeline = new Pipeline({
     ...{ policy: () => POLICY, upstream, budget, claims: () => claims, onFate: () => {} },
-    fresh: {
+    redelivery: {
       defer: (delivery) => {
         asked.resolve(delivery);
         return slow.promise;

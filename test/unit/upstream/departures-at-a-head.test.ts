@@ -38,7 +38,7 @@ test('what an app writes behind a head that waits is not read when the client le
   const { requester, depart, bytes } = departing();
   const permit = permitForward(forward('/live'));
   if (permit === null) throw new Error('no permit');
-  const decided = Promise.withResolvers<'passes' | 'diverted'>();
+  const decided = Promise.withResolvers<'passes' | 'stored'>();
   const ended = Promise.withResolvers<string>();
   const waits = new Promise<void>((resolve) => {
     const options = forwardOptions({
@@ -57,6 +57,6 @@ test('what an app writes behind a head that waits is not read when the client le
   depart();
   for (let turns = 0; turns < 200; turns++) await nextTurn();
   expect(bytes()).toBe(before);
-  decided.resolve('diverted');
+  decided.resolve('stored');
   expect(await ended.promise).toBe('sent');
 });
