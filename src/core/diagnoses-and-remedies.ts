@@ -123,7 +123,8 @@ const GROUPS = [
     'store-fails': `Mend it by the problem that it names: its room, its owner (uid 65532), redelivery.passwordFile; ${NO_RESTART}.`,
   }),
   group('redelivery', 'DeliveryFailed', {
-    'deferred-lost': 'Find the events again by the log lines that name them. Make redeliver longer than your outages.',
+    'deferred-lost':
+      'Find the events again by the log lines that name them, or by sqlite3 FILE .recover where a file was set aside. Make redeliver longer than your outages.',
   }),
   group('redelivery', 'DeliveryDeferred', {
     'deferred-ending':

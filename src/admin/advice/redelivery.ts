@@ -2,61 +2,61 @@
 // what waits for long.
 import type { DeferredStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, clock, DAY, HOUR, MINUTE, spanText } from './times.ts';
-import { count, type Finds, type Found, found, named, whatChanged } from './words.ts';
+import { count, type Found, found, named, whatChanged } from './words.ts';
 
 /** As the alert. */
 const LONG_MS = 15 * MINUTE;
 /** So often the app has answered an event, and taken others. */
 const POISON_ATTEMPTS = 3;
+const MOST_POISON = 3;
 
-export function redeliveryAdvice(s: StatusSnapshot): Finds {
-  const { deferred, now } = s;
-  if (deferred === null) return [ended(s)];
-  const poisoned = poison(deferred, s);
-  const still = [unverified(deferred), stopped(deferred), ...poisoned, waiting(deferred, poisoned.length, s)];
-  return [ended(s), storeLost(deferred, now), ending(deferred, now), storeFails(deferred, now), ...still];
+export function* redeliveryAdvice(s: StatusSnapshot): Generator<Found> {
+  const { deferred, lost, now } = s;
+  const last = s.undelivered.find(({ fate }) => fate === 'expired');
+  const when = last === undefined ? '' : `, the last one ${ago(last.at, now)}`;
+  const kinds = [
+    lost.expired > 0 ? `${lost.expired} not taken in time${when}` : [],
+    lost.dropped > 0 ? `${lost.dropped} dropped` : [],
+  ].flat();
+  const untaken = `${many(lost.expired + lost.dropped)} of the last day ended untaken: ${kinds.join(', ')}.`;
+  if (kinds.length > 0) yield found('warning', 'deferred-lost', untaken);
+  if (deferred === null) return;
+  yield* ofStore(deferred, now);
+  yield* ofUnsent(deferred);
+  yield* ofWaiting(deferred, s);
 }
 
 const many = (amount: number) => count(amount, 'deferred delivery', 'deferred deliveries');
-
-function ended({ lost: { expired, dropped }, undelivered, now }: StatusSnapshot): Found | null {
-  if (expired + dropped === 0) return null;
-  const last = undelivered.find(({ fate }) => fate === 'expired');
-  const when = last === undefined ? '' : `, the last one ${ago(last.at, now)}`;
-  const kinds = [expired > 0 ? `${expired} not taken in time${when}` : [], dropped > 0 ? `${dropped} dropped` : []];
-  const message = `${many(expired + dropped)} of the last day ended untaken: ${kinds.flat().join(', ')}.`;
-  return found('warning', 'deferred-lost', message);
-}
-
-function storeLost({ store, storeLost }: DeferredStatus, now: number): Found | null {
-  if (storeLost === null || now - storeLost.at >= DAY) return null;
-  const message = `The store of deferred deliveries (${store}) lost what waited in it ${ago(storeLost.at, now)}: ${storeLost.problem}.`;
-  return found('warning', 'deferred-lost', message);
-}
-
-/** Red from an hour before, or from a quarter of the time that an event has. */
-function ending({ firstLoss, waiting }: DeferredStatus, now: number): Found | null {
-  if (firstLoss === null || waiting === 0) return null;
-  const { at, came } = firstLoss;
-  if (at - now > Math.min(HOUR, (at - came) / 4)) return null;
-  const when = at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
-  const message = `${count(waiting, 'deferred delivery waits', 'deferred deliveries wait')}, and the time of the first ${when}: then it is lost.`;
-  return found('failed', 'deferred-ending', message);
-}
+const manyWait = (amount: number) => count(amount, 'deferred delivery waits', 'deferred deliveries wait');
 
 const STORE = { full: 'store-full', slow: 'store-slow', failing: 'store-fails', failed: 'store-fails' } as const;
 
-function storeFails({ store, problem, problemKind, turnedAwayAt }: DeferredStatus, now: number): Found | null {
-  if (problem === null) return null;
+function* ofStore(deferred: DeferredStatus, now: number): Generator<Found> {
+  const { store, storeLost, firstLoss, waiting, problem, problemKind, turnedAwayAt } = deferred;
+  const name = `The store of deferred deliveries (${store})`;
+  if (storeLost !== null && now - storeLost.at < DAY) {
+    const message = `${name} lost what waited in it ${ago(storeLost.at, now)}: ${storeLost.problem}.`;
+    yield found('warning', 'deferred-lost', message);
+  }
+  // Red from an hour before, or from a quarter of the time that an event has.
+  if (firstLoss !== null && waiting > 0 && firstLoss.at - now <= Math.min(HOUR, (firstLoss.at - firstLoss.came) / 4)) {
+    const { at } = firstLoss;
+    const when = at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
+    yield found(
+      'failed',
+      'deferred-ending',
+      `${manyWait(waiting)}, and the time of the first ${when}: then it is lost.`,
+    );
+  }
+  if (problem === null) return;
   const away = turnedAwayAt === null ? '' : `; a delivery was last turned away ${ago(turnedAwayAt, now)}`;
-  const fails = problemKind === 'full' ? 'is full' : `${problemKind === 'failed' ? 'failed' : 'fails'}: ${problem}`;
-  const until =
-    problemKind === 'failed'
-      ? 'It works again; no delivery has needed it since.'
-      : 'Until it works again, what the app does not take may be lost.';
-  const message = `The store of deferred deliveries (${store}) ${fails}${away}. ${until}`;
+  const worksAgain = problemKind === 'failed';
+  const fails = problemKind === 'full' ? 'is full' : `${worksAgain ? 'failed' : 'fails'}: ${problem}`;
+  const until = worksAgain
+    ? 'It works again; no delivery has needed it since.'
+    : 'Until it works again, what the app does not take may be lost.';
   const isLate = turnedAwayAt === null || now - turnedAwayAt >= LONG_MS;
-  return found(isLate ? 'warning' : 'failed', STORE[problemKind], message);
+  yield found(isLate ? 'warning' : 'failed', STORE[problemKind], `${name} ${fails}${away}. ${until}`);
 }
 
 /** By the word that the list and the log have, too. */
@@ -69,46 +69,39 @@ const WHYS: Readonly<Record<string, string>> = {
 };
 const MOST_WHYS = 3;
 
-function unverified({ unverified, whys }: DeferredStatus): Found | null {
-  if (unverified === 0) return null;
-  const causes = whys.map(({ why, secret, deliveries }) => {
+function* ofUnsent({ unverified, whys, stopped }: DeferredStatus): Generator<Found> {
+  const causes = new Map<string, number>();
+  for (const { why, secret, deliveries } of whys) {
     const gone = `whose secret ${secret} is gone or has another value`;
-    return `${deliveries} ${why === 'secret_gone' ? gone : (WHYS[why] ?? `refused now (${why})`)}`;
-  });
-  const others = causes.length > MOST_WHYS ? ', and others' : '';
-  const message = `${many(unverified)} cannot be verified, so not sent: ${causes.slice(0, MOST_WHYS).join(', ')}${others}.`;
-  return found('warning', 'deferred-unverified', message);
+    const text = why === 'secret_gone' ? gone : (WHYS[why] ?? `refused now (${why})`);
+    causes.set(text, deliveries + (causes.get(text) ?? 0));
+  }
+  const texts = [...causes].slice(0, MOST_WHYS).map(([text, deliveries]) => `${deliveries} ${text}`);
+  const others = causes.size > MOST_WHYS ? ', and others' : '';
+  const odd = `${many(unverified)} cannot be verified, so not sent: ${texts.join(', ')}${others}.`;
+  if (unverified > 0) yield found('warning', 'deferred-unverified', odd);
+  const they = stopped === 1 ? 'it is' : 'they are';
+  const refused = `The app refused ${many(stopped)} (4xx), so ${they} sent again only when you ask.`;
+  if (stopped > 0) yield found('warning', 'deferred-stopped', refused);
 }
 
-function stopped({ stopped }: DeferredStatus): Found | null {
-  if (stopped === 0) return null;
-  const message = `The app refused ${many(stopped)} (4xx), so ${stopped === 1 ? 'it is' : 'they are'} sent again only when you ask.`;
-  return found('warning', 'deferred-stopped', message);
-}
-
-/** Events that the app has answered again and again, while it took others. */
-function poison({ deliveries }: DeferredStatus, { routes, now }: StatusSnapshot): readonly Found[] {
-  const answered = deliveries.filter(({ state, lastFailure }) => state === 'waiting' && lastFailure !== 'connect');
-  const never = answered.flatMap((one) => {
-    const route = routes.find(({ path }) => path === one.route);
-    const isPoison = one.attempts >= POISON_ATTEMPTS && (route?.traffic.lastTaken ?? 0) > one.at;
-    return route !== undefined && isPoison ? { ...one, where: named(route) } : [];
+function* ofWaiting({ deliveries, waiting, oldest, sends, firstLoss }: DeferredStatus, s: StatusSnapshot) {
+  const { routes, now } = s;
+  // Events that the app has answered again and again, while it took others.
+  const poison = deliveries.flatMap(({ id, state, route: path, at, attempts, lastFailure }) => {
+    const route = routes.find((each) => each.path === path);
+    const isAnswered = state === 'waiting' && lastFailure !== 'connect' && attempts >= POISON_ATTEMPTS;
+    if (!isAnswered || route === undefined || (route.traffic.lastTaken ?? 0) <= at) return [];
+    return `The app takes other deliveries to ${named(route)}, and not the event ${id}, which came ${ago(at, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
   });
-  return never.slice(0, 3).map(({ id, where, at, attempts, lastFailure }) => {
-    const message = `The app takes other deliveries to ${where}, and not the event ${id}, which came ${ago(at, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
-    return found('warning', 'poison', message);
-  });
-}
-
-function waiting(deferred: DeferredStatus, poisoned: number, s: StatusSnapshot): Found | null {
-  const { waiting, oldest, sends, firstLoss } = deferred;
-  if (waiting === 0 || (sends && poisoned >= waiting)) return null;
-  const wait = count(waiting, 'deferred delivery waits', 'deferred deliveries wait');
-  if (!sends) return found('warning', 'deferred-unsent', `${wait}, and nothing is sent, since no route has redeliver.`);
-  const came = oldest ?? s.now;
-  const end =
-    firstLoss === null ? '' : ` The first is lost at ${clock(firstLoss.at, s.now)}, if it is not taken before.`;
-  const message = `${wait} to be sent again, the oldest since ${clock(came, s.now)}, for ${spanText(s.now - came)}.${end}`;
-  if (s.now - came < LONG_MS) return found('ok', 'deferred-waits', message);
-  return found('warning', 'deferred-long', `${message}${whatChanged(came, came, s)}`);
+  for (const message of poison.slice(0, MOST_POISON)) yield found('warning', 'poison', message);
+  if (waiting === 0 || (sends && Math.min(poison.length, MOST_POISON) >= waiting)) return;
+  const wait = manyWait(waiting);
+  if (!sends)
+    return yield found('warning', 'deferred-unsent', `${wait}, and nothing is sent, since no route has redeliver.`);
+  const came = oldest ?? now;
+  const end = firstLoss === null ? '' : ` The first is lost at ${clock(firstLoss.at, now)}, if it is not taken before.`;
+  const message = `${wait} to be sent again, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}`;
+  if (now - came < LONG_MS) yield found('ok', 'deferred-waits', message);
+  else yield found('warning', 'deferred-long', `${message}${whatChanged(came, came, s)}`);
 }

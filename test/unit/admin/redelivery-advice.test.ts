@@ -62,6 +62,12 @@ test('the page lists when each came, its route, attempts, last failure and next 
   expect(renderStatusPage(apiStatus(snapshot({ routes: [route] })))).toContain('redeliver 72h');
 });
 
+test('why nothing verifies some is told once, whatever their routes and secrets', () => {
+  const whys = ['a', 'b', 'b'].map((secret) => ({ why: 'altered', secret, deliveries: 2 }));
+  const [found] = adviceFor(snapshot({ deferred: { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys } }));
+  expect(found?.message).toMatch(/ so not sent: 6 altered in the store\.$/);
+});
+
 test('what the store lost is told for a day', () => {
   const lost = (ago: number) =>
     adviceFor(
