@@ -160,15 +160,13 @@ export class Queue {
     if (this.standing.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);
     this.#telling++;
-    void this.#open()
-      .then((store) => store.end(id, Math.max(0, Date.now() - at)))
-      .then((isEnded) => {
-        if (!isEnded) return;
-        this.standing.changed();
-        this.standing.result('delivered', id, { route: route.path });
-      })
-      .catch(this.standing.failed)
-      .finally(() => this.#telling--);
+    const ending = this.standing.ask((store) => store.end(id, Math.max(0, Date.now() - at)));
+    void ending.then((isEnded) => {
+      this.#telling--;
+      if (isEnded !== true) return;
+      this.standing.changed();
+      this.standing.result('delivered', id, { route: route.path });
+    });
   }
 
   // --- for people
@@ -198,7 +196,7 @@ export class Queue {
 
   /** False where redelivery is not configured, and nothing is stored. */
   get isShown(): boolean {
-    return this.isOpen || this.sends || this.place !== STATE_DIRECTORY;
+    return this.isOpen || this.place !== STATE_DIRECTORY;
   }
 
   // --- life
@@ -229,7 +227,7 @@ export class Queue {
     this.standing.close();
     const store = await this.#opened?.catch(() => null); // it was never opened
     await Promise.allSettled(this.#held.map((taken) => store?.set(taken, { ...taken, pause: 0, note: null })));
-    await store?.close().catch(this.standing.failed);
+    await store?.close().catch(ignore); // it hangs, as its thread will tell
   }
 
   #open(): Promise<DeferredStore> {
@@ -241,7 +239,8 @@ export class Queue {
     standing.changed();
     const look = () => {
       void standing.look();
-      void this.#renew();
+      const held = this.#held;
+      if (held.length > 0) void standing.ask((store) => store.take({ limit: 0, room: 0, held }));
     };
     this.#looks = setInterval(look, LOOK_EVERY_MS).unref();
     look();
@@ -270,10 +269,7 @@ export class Queue {
   /** Takes what is due, and looks again once there is more. Called when something may have become due. */
   readonly #takeDue = onePerTurn(async () => {
     if (this.#stopped.signal.aborted) return;
-    const wait = await this.#take().catch((error: unknown) => {
-      if (!this.#stopped.signal.aborted) this.standing.failed(error);
-      return PAUSE_MS;
-    });
+    const wait = await this.#take();
     clearTimeout(this.#nextTake);
     this.#nextTake = setTimeout(this.#takeDue, Math.min(wait, LOOK_EVERY_MS)).unref();
   });
@@ -295,8 +291,10 @@ export class Queue {
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.hold(room); // nothing is read before
     const asked = { limit: isAlone ? 1 : free, room, held: this.#held };
-    const taking = this.#open().then((store) => store.take(asked));
-    const { taken, wait } = await taking.finally(() => budget.release(room));
+    const found = await this.standing.ask((store) => store.take(asked));
+    budget.release(room);
+    if (found === null) return PAUSE_MS;
+    const { taken, wait } = found;
     for (const each of taken) this.#begin(each);
     if (taken.length > 0 || wait > 0) return wait;
     return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
@@ -306,8 +304,7 @@ export class Queue {
     const bytes = memoryOf(taken);
     this.#needs.budget.hold(bytes);
     this.#sending++;
-    const work = this.#work(taken).catch(this.standing.failed);
-    const end = work.then(() => {
+    const end = this.#work(taken).then(() => {
       this.#atWork.delete(taken);
       this.#needs.budget.release(bytes);
       void this.#takeDue();
@@ -317,34 +314,26 @@ export class Queue {
 
   /** Until the store is told, the delivery stays at work, so that it is not sent again without need. */
   async #work(taken: Taken): Promise<void> {
+    const { standing } = this;
     const stopped = this.#stopped.signal;
     const { setting, note, results } = await turnOf(taken, { needs: this.#needs, pace: this.#pace, stopped });
     this.#sending--;
     void this.#takeDue();
-    for (let tries = 1; ; tries++) {
-      try {
-        const store = await this.#open();
-        const isChanged = await (setting === null ? store.remove(taken) : store.set(taken, setting));
-        this.standing.changed();
-        // Else an equal one has replaced it, or somebody else has it. A change whose answer was lost may have taken effect.
-        if (isChanged || tries > 1) for (const result of results) this.standing.result(result, taken.id, note);
-        return;
-      } catch (error) {
-        if (stopped.aborted) throw error;
-        this.standing.failed(error);
-      }
+    const change = (store: DeferredStore) => (setting === null ? store.remove(taken) : store.set(taken, setting));
+    let isChanged = await standing.ask(change);
+    let tries = 1;
+    for (; isChanged === null && !stopped.aborted; tries++) {
       await sleep(PAUSE_MS, undefined, { signal: stopped }).catch(ignore);
+      isChanged = await standing.ask(change);
     }
+    if (isChanged === null) return;
+    standing.changed();
+    // Else an equal one has replaced it, or somebody else has it. A change whose answer was lost may have taken effect.
+    if (isChanged || tries > 1) for (const result of results) standing.result(result, taken.id, note);
   }
 
   get #held(): readonly Taken[] {
     return [...this.#atWork.keys()];
-  }
-
-  async #renew(): Promise<void> {
-    if (this.#atWork.size === 0) return;
-    const renewing = this.#open().then((store) => store.take({ limit: 0, room: 0, held: this.#held }));
-    await renewing.catch(this.standing.failed);
   }
 }
 

@@ -94,13 +94,9 @@ export class Standing {
 
   readonly look = onePerTurn(async () => {
     const changes = this.#changes;
-    try {
-      this.summary = await (await this.#store()).summary();
-      this.at = Date.now();
-      for (const { id, note } of this.summary.dropped) this.result('dropped', id, note ?? { route: null });
-    } catch (error) {
-      if (!this.#isClosed) this.failed(error);
-    }
+    const summary = await this.ask((store) => store.summary());
+    if (summary !== null) [this.summary, this.at] = [summary, Date.now()];
+    for (const { id, note } of summary?.dropped ?? []) this.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
     this.#flush();
   });
@@ -117,8 +113,19 @@ export class Standing {
     return this.#failing === null ? this.turnedAway : { why: this.#failing, kind: 'failing' };
   }
 
+  /** The store's answer; null if it has none, which is told. */
+  async ask<T>(call: (store: DeferredStore) => Promise<T>): Promise<T | null> {
+    try {
+      return await call(await this.#store());
+    } catch (error) {
+      this.failed(error);
+      return null;
+    }
+  }
+
   /** A call to the store has failed. */
   readonly failed = (error: unknown): void => {
+    if (this.#isClosed) return;
     this.failures++;
     if (this.#failing === null) this.tell('error', FAILS, { problem: textOf(error) }); // else the store has told
   };

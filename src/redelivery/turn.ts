@@ -21,8 +21,7 @@ const UNVERIFIED_PAUSE_MS = 60_000;
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
 /** Milliseconds for which it waits for a slot, with its body in memory. */
 const SLOT_WAIT_MS = 10_000;
-/** The limits of a response that nobody reads: a longer one, in bytes or milliseconds, is not read to its end. */
-const MAX_RESPONSE = 64 * 1024;
+/** Milliseconds from the response's head for which the rest is awaited, although nobody reads it. */
 const MAX_RESPONSE_MS = 30_000;
 
 export interface Outcome {
@@ -126,8 +125,15 @@ async function attempt(
 }
 
 /** The reply of a request that has no client. */
-const TO_NOBODY: Omit<ResponseSink, 'begin' | 'data'> = {
-  ...{ phase: 'begun', unsent: 0, onDrain: null, flush: () => true, onSent: (listener) => listener() },
+const TO_NOBODY: Omit<ResponseSink, 'begin'> = {
+  ...{
+    phase: 'begun',
+    unsent: 0,
+    onDrain: null,
+    data: () => true,
+    flush: () => true,
+    onSent: (listener) => listener(),
+  },
   ...{ continue: ignore, inform: ignore, cut: ignore, end: ignore },
 };
 
@@ -136,27 +142,12 @@ function send({ head, lines, permit }: Verified, lease: DeliveryLease | null, ne
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const { promise, resolve } = Promise.withResolvers<Sent>();
   let failure: ForwardFailure | null = null;
-  let bytes = 0;
   let timer: NodeJS.Timeout | undefined;
-  /** True once the response is so long that the rest does not matter. */
-  let isEnough = false;
-  const enough = () => {
-    isEnough = true;
-    exchange.giveUp(failedUpstream('timeout'));
-  };
-  const reply: ResponseSink = {
-    ...TO_NOBODY,
-    begin: () => {
-      timer = setTimeout(enough, MAX_RESPONSE_MS).unref();
-    },
-    data: (piece) => {
-      bytes += piece.length;
-      if (bytes > MAX_RESPONSE) setImmediate(enough);
-      return true;
-    },
+  const begin = () => {
+    timer = setTimeout(enough, MAX_RESPONSE_MS).unref();
   };
   const requester: Requester = {
-    ...{ head, reply, receiver: null, stallTimeout: 0, interims: 0 },
+    ...{ head, reply: { ...TO_NOBODY, begin }, receiver: null, stallTimeout: 0, interims: 0 },
     ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
     ...{ pauseBody: ignore, resumeBody: ignore, onDeparture: ignore },
   };
@@ -165,19 +156,23 @@ function send({ head, lines, permit }: Verified, lease: DeliveryLease | null, ne
     ...{ deferred: true, atHead: null },
     onFailure: (found) => {
       failure = found;
-      // With `once`, the response counts as what its status says.
-      if (isEnough && requester.upstreamStatus < 300) lease?.delivered();
     },
     onEnd: () => {
       clearTimeout(timer);
-      resolve(sentBy(requester.upstreamStatus, isEnough ? null : failure));
+      resolve(sentBy(requester.upstreamStatus, failure));
     },
   });
+  /** The response counts as what its status says, with `once` too. */
+  const enough = () => {
+    if (requester.upstreamStatus < 300) lease?.delivered();
+    resolve(sentBy(requester.upstreamStatus, null));
+    exchange.giveUp(failedUpstream('timeout'));
+  };
   exchange.start();
   return promise;
 }
 
-/** An answer that breaks off is none; one that is too long for us to read is the app's. */
+/** An answer that breaks off is none; one that takes too long for us to read is the app's. */
 function sentBy(status: number, failure: ForwardFailure | null): Sent {
   if (failure === null) {
     if (isNotTaken(status)) return { went: 'failed', failure: `${status}` };
