@@ -36,7 +36,8 @@ function alive() {
   const log = { info: () => {}, warn: () => {} };
   const upstream = { accepts: async () => true, close: () => {} };
   const pipeline = { settled: async () => {}, endWaits: () => {} };
-  const services = { listener, log, upstream, pipeline, redelivery: { current: null }, claims: () => null };
+  const redelivery = { stopSending: () => {}, settled: async () => {} };
+  const services = { listener, log, upstream, pipeline, redelivery, claims: () => null };
   const live = { ruleset: RULESET, services } as unknown as LiveRuleset;
   const life = new Lifecycle(live);
   life.started = true;
