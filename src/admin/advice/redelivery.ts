@@ -14,10 +14,8 @@ export function* redeliveryAdvice(s: StatusSnapshot): Generator<Found> {
   const { deferred, lost, now } = s;
   const last = s.undelivered.find(({ fate }) => fate === 'expired');
   const when = last === undefined ? '' : `, the last one ${ago(last.at, now)}`;
-  const kinds = [
-    lost.expired > 0 ? `${lost.expired} not taken in time${when}` : [],
-    lost.dropped > 0 ? `${lost.dropped} dropped` : [],
-  ].flat();
+  const kinds = lost.expired > 0 ? [`${lost.expired} not taken in time${when}`] : [];
+  if (lost.dropped > 0) kinds.push(`${lost.dropped} dropped`);
   const untaken = `${many(lost.expired + lost.dropped)} of the last day ended untaken: ${kinds.join(', ')}.`;
   if (kinds.length > 0) yield found('warning', 'deferred-lost', untaken);
   if (deferred === null) return;
@@ -42,11 +40,8 @@ function* ofStore(deferred: DeferredStatus, now: number): Generator<Found> {
   if (firstLoss !== null && waiting > 0 && firstLoss.at - now <= Math.min(HOUR, (firstLoss.at - firstLoss.came) / 4)) {
     const { at } = firstLoss;
     const when = at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
-    yield found(
-      'failed',
-      'deferred-ending',
-      `${manyWait(waiting)}, and the time of the first ${when}: then it is lost.`,
-    );
+    const message = `${manyWait(waiting)}, and the time of the first ${when}: then it is lost.`;
+    yield found('failed', 'deferred-ending', message);
   }
   if (problem === null) return;
   const away = turnedAwayAt === null ? '' : `; a delivery was last turned away ${ago(turnedAwayAt, now)}`;
@@ -85,7 +80,8 @@ function* ofUnsent({ unverified, whys, stopped }: DeferredStatus): Generator<Fou
   if (stopped > 0) yield found('warning', 'deferred-stopped', refused);
 }
 
-function* ofWaiting({ deliveries, waiting, oldest, sends, firstLoss }: DeferredStatus, s: StatusSnapshot) {
+function* ofWaiting(deferred: DeferredStatus, s: StatusSnapshot): Generator<Found> {
+  const { deliveries, waiting, oldest, sends, firstLoss } = deferred;
   const { routes, now } = s;
   // Events that the app has answered again and again, while it took others.
   const poison = deliveries.flatMap(({ id, state, route: path, at, attempts, lastFailure }) => {
