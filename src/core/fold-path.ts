@@ -3,7 +3,6 @@
 import { Buffer } from 'node:buffer';
 
 const PERCENT = 0x25;
-const DOT = 0x2e;
 
 function hexValue(byte: number | undefined): number {
   if (byte === undefined) return -1;
@@ -111,30 +110,26 @@ function foldSegments(text: string): string[] {
   return segments;
 }
 
-// Not a regular expression: /[…]+$/ takes quadratic time in the length of a run, which the attacker chooses.
-function trimmed(segment: string): string {
-  let [start, end] = [0, segment.length];
-  while (end > 0 && (isBlank(segment, end - 1) || segment.charCodeAt(end - 1) === DOT)) end--;
-  while (start < end && isBlank(segment, start)) start++;
-  return segment.slice(start, end);
+// Without the lookbehind it takes quadratic time in the length of a run, which the attacker chooses.
+const ENDS = /(?<![\x00-\x20.\x7f])[\x00-\x20.\x7f]+$/;
+const trimmed = (segment: string) => segment.replace(ENDS, '').replace(/^[\x00-\x20\x7f]+/, '');
+
+/** A path as text and as bytes, which are the same object if there is only ASCII. Servers compare either way. */
+interface Reading<Path> {
+  readonly text: Path;
+  readonly bytes: Path;
 }
 
-function isBlank(text: string, at: number): boolean {
-  const code = text.charCodeAt(at);
-  return code <= 0x20 || code === 0x7f;
-}
+/** The path's segments, as each server that could read it may have them. */
+type Segments = Reading<readonly string[]>;
 
-/** A reading of a path, as text and as bytes. Servers compare either way, so either match counts. */
-export interface Reading {
-  /** The same array as `bytes` if there is only ASCII. */
-  readonly text: readonly string[];
-  readonly bytes: readonly string[];
-}
+/** The views of a reading, each once. */
+export const viewsOf = <Path>({ text, bytes }: Reading<Path>) => (text === bytes ? [text] : [text, bytes]);
 
 /** A folded path: the reading of a strict server, and those of others. */
-export interface Folded extends Reading {
+export interface Folded extends Segments {
   /** The readings of lenient servers, where they differ. */
-  readonly lenient: readonly Reading[];
+  readonly lenient: readonly Segments[];
   /** The fewest segments that remain if a server drops sessions, and cuts the whole path at `;`, `?` or `#`. */
   readonly kept: number;
   /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
@@ -159,11 +154,8 @@ function keptByCut(text: string): number {
   return foldSegments(cut < 0 ? sent : sent.slice(0, cut)).length;
 }
 
-/** A path, decoded and with its letters folded, but not yet split. */
-interface Decoded {
-  readonly text: string;
-  readonly bytes: string;
-}
+/** Not yet split. */
+type Decoded = Reading<string>;
 
 function decodedAs(path: Buffer, leniency: Leniency): Decoded {
   const decoded = decodeFully(path, leniency);
@@ -173,7 +165,7 @@ function decodedAs(path: Buffer, leniency: Leniency): Decoded {
 
 const differ = (a: Decoded, b: Decoded) => a.text !== b.text || a.bytes !== b.bytes;
 
-function readingOf({ text, bytes }: Decoded): Reading {
+function split({ text, bytes }: Decoded): Segments {
   const segments = foldSegments(bytes);
   return { text: text === bytes ? segments : foldSegments(text), bytes: segments };
 }
@@ -187,7 +179,7 @@ export function foldPath(path: string): Folded {
     ? [decodedAs(sent, OVERLONG), decodedAs(sent, DROPPING), decodedAs(sent, LAX)]
     : [strict, strict, strict];
   const lenient = [overlong, dropping, lax].filter((decoded) => differ(decoded, strict));
-  const views = [strict, ...lenient].flatMap(({ text, bytes }) => (text === bytes ? [bytes] : [text, bytes]));
+  const views = [strict, ...lenient].flatMap(viewsOf);
   const marks = {
     'an overlong form of an ASCII character': differ(overlong, strict) || differ(lax, dropping),
     'an invisible character': differ(dropping, strict) || differ(lax, overlong),
@@ -198,8 +190,8 @@ export function foldPath(path: string): Folded {
     ),
   };
   return {
-    ...readingOf(strict),
-    lenient: lenient.map(readingOf),
+    ...split(strict),
+    lenient: lenient.map(split),
     kept: Math.min(...views.map(keptByCut)),
     climbs: views.some((view) => CLIMB.test(view)),
     marks: Object.entries(marks).flatMap(([name, bears]) => (bears ? [name] : [])),

@@ -59,7 +59,7 @@ export const REASONS = Object.fromEntries(
     name,
     { status, meaning, reportable: flag !== undefined },
   ]),
-) as Readonly<Record<Reason, { status: Row[0] /** For people. */; meaning: string; reportable: boolean }>>;
+) as Readonly<Record<Reason, { status: Row[0]; meaning: string; reportable: boolean }>>;
 export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 
 /** The answer to a request that is not forwarded, or to which the client gets no response of the upstream. */

@@ -8,7 +8,6 @@ import {
   parsePattern,
   type ReadingKind,
   type Target,
-  viewsOf,
   Words,
 } from './targets.ts';
 
@@ -79,7 +78,7 @@ export class RouteTable {
     const entries = routes.map((route) => ({ route, pattern: parsePattern(route.path) }));
     this.#longestFirst = entries.toSorted(byLength);
     this.#protecting = entries.filter(({ route }) => route.action !== 'forward');
-    this.#words = new Words(this.#protecting.flatMap(({ pattern: { folded } }) => [...folded.text, ...folded.bytes]));
+    this.#words = new Words(this.#protecting.flatMap(({ pattern }) => pattern.views.flat()));
     this.#unmatched = unmatched;
     this.all = [...routes, unmatched];
   }
@@ -110,19 +109,17 @@ export class RouteTable {
   /** The full examination of a path: its readings, the candidate routes, and the treatment. */
   examine(path: string, now: number): Examination {
     const target = examinePath(path);
-    const views = viewsOf(target, this.#words);
-    const read: { entry: Entry; how: ReadingKind }[] = [];
+    const found = this.#words.findIn(target);
+    const read: (Entry & { how: ReadingKind })[] = [];
     for (const entry of this.#protecting) {
-      const how = couldBeRead(target, entry.pattern, views);
-      if (how !== null) read.push({ entry, how });
+      const how = couldBeRead(target, entry.pattern, found);
+      if (how !== null) read.push({ ...entry, how });
     }
     const plain = this.#longestFirst.find((entry) => this.#matches(entry, target, read));
-    const candidates: { route: Route; how: 'plain' | ReadingKind }[] = [
-      { route: plain?.route ?? this.#unmatched, how: 'plain' },
+    const candidates = [
+      { route: plain?.route ?? this.#unmatched, how: 'plain' as const },
+      ...read.filter((entry) => entry.route !== plain?.route && !isOutranked(entry, plain, target)),
     ];
-    for (const { entry, how } of read) {
-      if (entry !== plain && !isOutranked(entry, plain, target)) candidates.push({ route: entry.route, how });
-    }
     const routes = candidates.map(({ route }) => route);
     return { target, candidates, treatment: strictest(routes, now) };
   }
@@ -133,7 +130,7 @@ export class RouteTable {
     if (route.action !== 'forward' || !pattern.wildcard) return true;
     // If unmatched forwards and no protected route could be meant, `..` or the stem itself reaches only open paths.
     if (this.#unmatched.action === 'forward' && read.length === 0) return true;
-    return !target.folded.climbs && target.folded.kept > pattern.folded.text.length;
+    return !target.folded.climbs && target.folded.kept > (pattern.views[0]?.length ?? 0);
   }
 
   #nextModeChange(now: number): number {

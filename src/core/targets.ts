@@ -1,6 +1,6 @@
 // The paths that a server could read a target as. Premise: servers decode, fold, cut and drop path segments, but never
 // invent them. Theorem: if any such reading of a target matches a verify or reject route, `couldBeRead` finds it.
-import { type Folded, foldPath, type Reading } from './fold-path.ts';
+import { type Folded, foldPath, viewsOf } from './fold-path.ts';
 
 const DOT_SEGMENT = 'a dot segment';
 
@@ -33,47 +33,34 @@ export interface PathPattern {
   readonly wildcard: boolean;
   /** The path without `/*`. */
   readonly stem: string;
-  readonly folded: Folded;
+  /** The segments of the stem, as text and as bytes. */
+  readonly views: readonly (readonly string[])[];
 }
 
 export function parsePattern(path: string): PathPattern {
   const wildcard = path.endsWith('/*');
   const stem = wildcard ? path.slice(0, -2) : path;
-  return { path, wildcard, stem, folded: foldPath(stem) };
-}
-
-/** A reading as text and as bytes; the same object if there is only ASCII. */
-type Views = readonly [text: Occurrences, bytes: Occurrences];
-
-/** The views of each reading of the target, the strict one first. */
-export function viewsOf({ folded }: Target, words: Words): readonly Views[] {
-  return [folded, ...folded.lenient].map(({ text, bytes }) => {
-    const asText = words.findIn(text);
-    return [asText, text === bytes ? asText : words.findIn(bytes)];
-  });
+  return { path, wildcard, stem, views: viewsOf(foldPath(stem)) };
 }
 
 export type ReadingKind = 'prefix' | 'in order';
 
 /**
- * How a server could read a target as the path of a verify or reject route; null if none could. The views are the
- * target's, for a set of words that includes the route's.
+ * How a server could read a target as the path of a verify or reject route; null if none could. `found`: where the
+ * words of all such routes are in the target, in each view of each of its readings.
  */
-export function couldBeRead(target: Target, pattern: PathPattern, views: readonly Views[]): ReadingKind | null {
-  const { folded } = target;
-  if (!pattern.wildcard && pattern.folded.bytes.length === 0) {
+export function couldBeRead(target: Target, pattern: PathPattern, found: readonly Occurrences[]): ReadingKind | null {
+  const { kept, climbs } = target.folded;
+  if (!pattern.wildcard && pattern.views.some(({ length }) => length === 0)) {
     // `/` has no segments. A target can be read as `/` if it folds or is cut to nothing (`/;x/y`) or climbs (`/x/..`).
-    if ([folded, ...folded.lenient].some(isNothing)) return 'prefix';
-    return folded.kept === 0 || folded.climbs ? 'in order' : null;
+    if (found.some(({ segments }) => segments.length === 0)) return 'prefix';
+    return kept === 0 || climbs ? 'in order' : null;
   }
-  const wanted = pattern.folded;
   const isFound = (matches: (words: readonly string[], view: Occurrences) => boolean) =>
-    views.some(([text, bytes]) => matches(wanted.text, text) || (bytes !== text && matches(wanted.bytes, bytes)));
+    found.some((view) => pattern.views.some((words) => matches(words, view)));
   if (isFound(beginsWith)) return 'prefix';
   return target.marks.length > 0 && isFound(occursInOrder) ? 'in order' : null;
 }
-
-const isNothing = ({ text, bytes }: Reading) => text.length === 0 || bytes.length === 0;
 
 /** True if the pattern matches the path as sent. `owns`: `stem` for verify and reject routes, which match it too. */
 export function matchesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 'below'): boolean {
@@ -108,8 +95,8 @@ export function pathProblem(path: string): string | null {
  * wildcard matches only what is below its stem. Text is enough: paths that are equal as bytes are equal as text.
  */
 export function foldedPath(path: string): string {
-  const { wildcard, folded } = parsePattern(path);
-  return [wildcard ? '*' : '', ...folded.text].join('/');
+  const { wildcard, views } = parsePattern(path);
+  return [wildcard ? '*' : '', ...(views[0] ?? [])].join('/');
 }
 
 // --- the places in a target where the words of the routes occur. One search serves all routes: for 16 KiB of dotted
@@ -141,7 +128,12 @@ export class Words {
     this.#lengths = [...new Set([...this.#words].map(({ length }) => length))].sort((a, b) => a - b);
   }
 
-  findIn(segments: readonly string[]): Occurrences {
+  /** In each view of each reading of the target. */
+  findIn({ folded }: Target): readonly Occurrences[] {
+    return [folded, ...folded.lenient].flatMap(viewsOf).map((segments) => this.findAmong(segments));
+  }
+
+  findAmong(segments: readonly string[]): Occurrences {
     const places = new Map<string, number[]>();
     for (const [place, segment] of segments.entries()) {
       for (const length of this.#lengths) {

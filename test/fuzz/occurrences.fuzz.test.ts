@@ -30,7 +30,7 @@ function inOrder(segments: readonly string[], wanted: readonly string[]): boolea
 test('words are found exactly where the rule for one route finds them', { timeout: TEST_TIMEOUT }, () => {
   fc.assert(
     fc.property(segments, routes, (segments, routes) => {
-      const found = new Words(routes.flat()).findIn(segments);
+      const found = new Words(routes.flat()).findAmong(segments);
       for (const route of routes) {
         expect(beginsWith(route, found)).toBe(beginsSomewhere(segments, route));
         expect(occursInOrder(route, found)).toBe(inOrder(segments, route));

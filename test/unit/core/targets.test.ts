@@ -1,14 +1,6 @@
 // Marks, matching and the checks on configured paths. Their effect on routes is tested in routes.test.ts.
 import { describe, expect, test } from 'vitest';
-import {
-  couldBeRead,
-  examinePath,
-  foldedPath,
-  parsePattern,
-  pathProblem,
-  viewsOf,
-  Words,
-} from '../../../src/core/targets.ts';
+import { couldBeRead, examinePath, foldedPath, parsePattern, pathProblem, Words } from '../../../src/core/targets.ts';
 import { SPELLINGS } from '../../testdata/spellings.ts';
 
 describe('marks', () => {
@@ -87,7 +79,7 @@ describe('a name', () => {
   const notify = parsePattern('/notify');
   const reads = (path: string) => {
     const target = examinePath(path);
-    return couldBeRead(target, notify, viewsOf(target, new Words([...notify.folded.text, ...notify.folded.bytes])));
+    return couldBeRead(target, notify, new Words(notify.views.flat()).findIn(target));
   };
 
   test('continues with letters, digits, - and _, and ends at everything else', () => {
