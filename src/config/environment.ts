@@ -6,23 +6,18 @@ import { isMapping, type Mapping } from './yaml.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** Variables that override one key each. */
-const OVERRIDES = [
-  ['UPSTREAM_URL', 'upstream', 'url'],
-  ['LISTEN_HOST', 'listen', 'host'],
-  ['LISTEN_PORT', 'listen', 'port'],
-  ['ADMIN_HOST', 'admin', 'host'],
-  ['ADMIN_PORT', 'admin', 'port'],
-  ['LOG_LEVEL', 'log', 'level'],
-  ['LOG_FORMAT', 'log', 'format'],
-] as const;
+/** Keys that a variable overrides: `UPSTREAM_URL` for `upstream.url`. */
+const KEYS = { upstream: ['url'], listen: ['host', 'port'], admin: ['host', 'port'], log: ['level', 'format'] };
+const OVERRIDES = Object.entries(KEYS).flatMap(([section, keys]) =>
+  keys.map((key) => ({ section, key, variable: `${section}_${key}`.toUpperCase() })),
+);
 
 const SECRET = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 
 /** Each variable that the configuration reads, for the docs. */
 export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
   ['ENTRUPY_PROXY_CONFIG', 'The configuration file, if `--config` is not given.'],
-  ...OVERRIDES.map(([name, section, key]) => [name, `Overrides \`${section}.${key}\`.`] as const),
+  ...OVERRIDES.map(({ variable, section, key }) => [variable, `Overrides \`${section}.${key}\`.`] as const),
   [SECRET, 'Holds a secret with the id `env`. If it is set but empty, the secret cannot be used.'],
   [`${SECRET}_PREVIOUS`, 'Holds a secret with the id `env-previous`.'],
   [`${SECRET}_FILE`, 'Names a file that holds a secret with the id `file`.'],
@@ -89,7 +84,7 @@ export function variableProblem(variable: string, message: string): Problem {
 const quoted = (value: string) => JSON.stringify(value.slice(0, 60));
 
 function override({ data, ignore, origins }: Overlay, env: Env, target: (typeof OVERRIDES)[number]): void {
-  const [variable, section, key] = target;
+  const { variable, section, key } = target;
   const value = env[variable] ?? '';
   const before = data[section] ?? {};
   if (value === '' || !isMapping(before)) return;
@@ -110,15 +105,14 @@ const isWritten = (value: unknown) => value !== undefined && value !== null;
 function addRoutes({ data, refuse, origins }: Overlay, env: Env): void {
   const isVerify = Boolean(env.VERIFY_PATHS);
   const variable = isVerify ? 'VERIFY_PATHS' : 'FORWARD_PATHS';
-  const value = env[variable] ?? '';
-  if (value === '') return;
+  if (!env[variable]) return;
   if (isVerify && env.FORWARD_PATHS) {
     return refuse(variable, 'set together with FORWARD_PATHS; allowed is one of them');
   }
   if (isWritten(data.routes) || isWritten(data.unmatched)) {
     return refuse(variable, 'set although the file has routes or unmatched; allowed is one or the other');
   }
-  const paths = value.split(',').map((path) => path.trim());
+  const paths = env[variable].split(',').map((path) => path.trim());
   // Otherwise "VERIFY_PATHS=," would verify nothing.
   if (paths.includes('')) return refuse(variable, 'names an empty path; allowed is a list such as /notify,/webhooks/*');
   data.routes = paths.map((path) => ({ path, action: isVerify ? 'verify' : 'forward' }));

@@ -69,24 +69,18 @@ export function nearest(found: string, allowed: readonly string[], mostEdits = 3
   if (found.length > 64) return null;
   const most = Math.min(mostEdits, Math.floor(found.length / 2));
   const near = allowed
-    .filter((word) => Math.abs(word.length - found.length) <= most)
-    .map((word) => ({ word, distance: edits(found.toLowerCase(), word.toLowerCase()) }))
+    .map((word) => ({ word, distance: edits(found.toLowerCase(), word.toLowerCase(), most) }))
     .filter(({ distance }) => distance <= most)
     .sort((a, b) => a.distance - b.distance);
   return near[0]?.word ?? null;
 }
 
-/** Insertions, deletions and substitutions that turn `a` into `b`. */
-function edits(a: string, b: string): number {
-  const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)];
-  const cost = (row: number, column: number) => rows[row]?.[column] ?? 0;
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    rows.push(current);
-    for (let column = 1; column <= b.length; column++) {
-      const kept = cost(row - 1, column - 1) + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(cost(row - 1, column) + 1, cost(row, column - 1) + 1, kept));
-    }
-  }
-  return cost(a.length, b.length);
+/** Insertions, deletions and substitutions that turn `a` into `b`; infinite if they are more than `most`. */
+function edits(a: string, b: string, most: number): number {
+  if (Math.abs(a.length - b.length) > most) return Number.POSITIVE_INFINITY;
+  if (a === b) return 0;
+  const [restOfA, restOfB] = [a.slice(1), b.slice(1)];
+  if (a[0] === b[0]) return edits(restOfA, restOfB, most);
+  if (most === 0) return Number.POSITIVE_INFINITY;
+  return 1 + Math.min(edits(restOfA, restOfB, most - 1), edits(restOfA, b, most - 1), edits(a, restOfB, most - 1));
 }

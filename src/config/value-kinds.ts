@@ -9,6 +9,11 @@ import { HOST_NAME, isCidr, isDeferredStore, isHost, isRedisUrl, readUpstreamUrl
 /** For each schema, a phrase that says what is allowed. */
 export const ALLOWED = z.registry<{ readonly allowed: string }>();
 
+function allows<S extends z.ZodMiniType>(allowed: string, schema: S): S {
+  ALLOWED.add(schema, { allowed });
+  return schema;
+}
+
 /** A schema with its meaning, one or two sentences for editors and docs. */
 export function key<S extends z.ZodMiniType>(description: string, schema: S): S {
   z.globalRegistry.add(schema, { description });
@@ -20,6 +25,9 @@ export function optional<S extends z.ZodMiniType>(description: string, schema: S
   const orNull = z.transform((value: z.output<S> | undefined) => value ?? null);
   return key(description, z.pipe(z.optional(schema), orNull));
 }
+
+/** A key that may be left out, with its default as a user would write it. */
+export const or = z.prefault;
 
 /** Converts a value; the JSON Schema shows `input`. `read` returns null for a value that is not allowed. */
 function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T | null) {
@@ -33,19 +41,15 @@ function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T
 }
 
 export const integer = (min: number, max: number) =>
-  z
-    .int()
-    .check(z.gte(min), z.lte(max))
-    .register(ALLOWED, { allowed: `a whole number from ${min} to ${max}` });
+  allows(`a whole number from ${min} to ${max}`, z.int().check(z.gte(min), z.lte(max)));
 
-export const flag = () => z.boolean().register(ALLOWED, { allowed: 'true or false' });
+export const flag = () => allows('true or false', z.boolean());
 
 export const oneOf = <const W extends readonly string[]>(words: W, allowed = listOf(words, 'or')) =>
-  z.enum(words).register(ALLOWED, { allowed });
+  allows(allowed, z.enum(words));
 
 /** Text that matches a pattern, which `allowed` describes. */
-export const matching = (allowed: string, pattern: RegExp) =>
-  z.string().check(z.regex(pattern)).register(ALLOWED, { allowed });
+export const matching = (allowed: string, pattern: RegExp) => allows(allowed, z.string().check(z.regex(pattern)));
 
 /** A file or directory, as the process sees it; a relative path starts at its working directory. */
 export const filePath = (allowed = "a file's path") => matching(allowed, /^[^\x00]{1,4096}$/);
@@ -54,12 +58,11 @@ export function list<S extends z.ZodMiniType>(item: S, allowed: string, min: 0 |
   const least = z.minLength(min);
   // Else zod compares the key `length` of a mapping that stands in place of the list, and throws.
   least._zod.def.when = ({ value }) => Array.isArray(value);
-  return z.array(item).check(least).register(ALLOWED, { allowed });
+  return allows(allowed, z.array(item).check(least));
 }
 
 /** A mapping of known keys; each other key is an error. */
-export const section = <S extends z.core.$ZodShape>(shape: S) =>
-  z.strictObject(shape).register(ALLOWED, { allowed: 'a mapping' });
+export const section = <S extends z.core.$ZodShape>(shape: S) => allows('a mapping', z.strictObject(shape));
 
 type Bounds<A> = readonly [min: string, max: string, also?: A];
 
@@ -68,7 +71,6 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
   const least = kind.parse(min) ?? Number(min);
   const most = kind.parse(max) ?? Number(max);
   const extra = also === undefined ? '' : `${JSON.stringify(also)} or `;
-  const allowed = `${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`;
   const read = (found: string | number): number | A | null => {
     const value = kind.parse(found);
     if (found === also || value === also) return also ?? null;
@@ -76,7 +78,7 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
   };
   const words = also === 'auto' ? [z.literal('auto')] : [];
   const input = z.union([...words, bare, z.string().check(z.regex(kind.pattern))]);
-  return converted(input, read).register(ALLOWED, { allowed });
+  return allows(`${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`, converted(input, read));
 }
 
 /** Milliseconds. `also` allows 0, whatever the minimum. */
@@ -87,17 +89,13 @@ export const size = <A extends 'auto' = never>(...bounds: Bounds<A>) => quantity
 
 /** Epoch milliseconds. */
 export const date = () =>
-  z
-    .pipe(
-      z.iso.datetime({ offset: true }),
-      z.transform((text) => Date.parse(text)),
-    )
-    .register(ALLOWED, {
-      allowed: 'a date and time with its zone, such as 2026-11-01T00:00:00Z',
-    });
+  allows(
+    'a date and time with its zone, such as 2026-11-01T00:00:00Z',
+    converted(z.iso.datetime({ offset: true }), Date.parse),
+  );
 
 const text = (allowed: string, isAllowed: (found: string) => boolean) =>
-  z.string().check(z.refine(isAllowed)).register(ALLOWED, { allowed });
+  allows(allowed, z.string().check(z.refine(isAllowed)));
 
 export const host = () => text('an IP address without brackets, or a host name', isHost);
 
@@ -109,10 +107,9 @@ export const hostName = () =>
 
 export const cidr = () => text('a network such as 10.0.0.0/8 or fd00::/8', isCidr);
 
-export const upstreamUrl = () =>
-  converted(z.string(), readUpstreamUrl).register(ALLOWED, {
-    allowed: 'http://host:port, https://host:port or unix:///path, without path, query or user',
-  });
+const URL_FORMS = 'http://host:port, https://host:port or unix:///path, without path, query or user';
+
+export const upstreamUrl = () => allows(URL_FORMS, converted(z.string(), readUpstreamUrl));
 
 const REDIS = 'redis://host:6379/0 (rediss:// for TLS), with its password in passwordFile alone';
 
