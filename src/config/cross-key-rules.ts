@@ -28,8 +28,8 @@ export function* crossErrors(written: Written): Problems {
 }
 
 function* addressErrors({ values: { listen, admin, upstream }, isSound }: Written): Problems {
-  const listeners = { listen, admin };
-  const known = (['listen', 'admin'] as const).filter((name) => isSound([name, 'port']) && isSound([name, 'host']));
+  const listeners = Object.entries({ listen, admin });
+  const known = listeners.filter(([name]) => isSound([name, 'port']) && isSound([name, 'host']));
   const hosts = new Set([listen.host, admin.host]);
   // All interfaces include every other host.
   const collide = hosts.size === 1 || hosts.has('::') || hosts.has('0.0.0.0');
@@ -38,9 +38,9 @@ function* addressErrors({ values: { listen, admin, upstream }, isSound }: Writte
   }
   const { hostname = '', port = '' } = isSound(['upstream', 'url']) ? (URL.parse(upstream.url) ?? {}) : {};
   const isLoopback = /^(?:localhost|127\.[0-9.]+|\[::1\])$/.test(hostname);
-  for (const name of isLoopback ? known : []) {
-    const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(listeners[name].host);
-    if (String(listeners[name].port) !== port || !isReached) continue;
+  for (const [name, own] of isLoopback ? known : []) {
+    const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(own.host);
+    if (String(own.port) !== port || !isReached) continue;
     const message = `the proxy itself listens on this address (${name}.port); allowed is the address of the app`;
     yield atValue(['upstream', 'url'], message);
   }
@@ -177,25 +177,21 @@ export function* crossWarnings(values: Values): Problems {
     yield atValue(['unmatched'], message);
   }
   for (const [index, route] of routes.entries()) yield* routeWarnings(['routes', index], route);
+  const redelivers = routes.some(({ redeliver }) => redeliver !== null);
+  for (const [index, { overlap }] of secrets.entries()) {
+    if (!redelivers || overlap === null) continue;
+    const message =
+      'found beside a route with redeliver: the old value lives in memory alone, so after a restart what it signed is not sent again; rotate with two secrets';
+    yield atKey(['secrets', index, 'overlap'], message);
+  }
   if (once.store !== 'memory' && once.name === '' && routes.some((route) => route.once !== null)) {
     const message = 'found without once.name: an app that shares this database loses each event that this one has had';
     yield atKey(['once', 'store'], message);
   }
-  yield* redeliveryWarnings(values);
   for (const [index, network] of listen.trustedProxies.entries()) {
     if (!network.endsWith('/0')) continue;
     const message = 'every address: any client can choose the logged client address by sending X-Forwarded-For';
     yield atValue(['listen', 'trustedProxies', index], message);
-  }
-}
-
-function* redeliveryWarnings({ routes, secrets }: Values): Problems {
-  if (routes.every((route) => route.redeliver === null)) return;
-  for (const [index, secret] of secrets.entries()) {
-    if (secret.overlap === null) continue;
-    const message =
-      'found beside a route with redeliver: the old value lives in memory alone, so after a restart what it signed is not sent again; rotate with two secrets';
-    yield atKey(['secrets', index, 'overlap'], message);
   }
 }
 

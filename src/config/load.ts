@@ -1,8 +1,9 @@
 // Loads the configuration: reads the file, applies the environment, checks, resolves. All problems are reported at
 // once. No other file is opened, and no secret is read.
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
@@ -55,18 +56,12 @@ export async function readConfigFile({ file, env }: { file: string | null; env: 
   const named = namedConfig(file, env);
   const path = named ?? CONFIG_FILE;
   try {
-    return { file: path, bytes: await readStart(path) };
+    // At most one byte more than a configuration may have: a device, or the wrong file, may have no end.
+    return { file: path, bytes: await buffer(createReadStream(path, { end: MAX_FILE_BYTES })) };
   } catch (error) {
     if (codeOf(error) === 'ENOENT' && named === null) return { file: null, bytes: null };
     throw fileError(path, `cannot be read: ${fileProblem(error)}`);
   }
-}
-
-/** At most one byte more than a configuration may have: a device, or the wrong file, may have no end. */
-async function readStart(path: string): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of createReadStream(path, { end: MAX_FILE_BYTES })) pieces.push(piece);
-  return Buffer.concat(pieces);
 }
 
 function fileError(file: string | null, message: string): ConfigError {

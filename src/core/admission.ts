@@ -96,7 +96,7 @@ export function admitBody(
 }
 
 function forwarded(head: Head, route: Route): Admission {
-  if (!allows(route, head.method)) return refused(route, 'method_not_allowed', { allow: route.methods });
+  if (!allows(route, head.method)) return refused(route, 'method_not_allowed');
   const permit = (asksForWebSocket(head) ? permitUpgrade(route) : null) ?? permitForward(route);
   if (permit === null) throw new Error('no permit on a forward route');
   return { kind: 'forward', route, permit, hint: null };
@@ -136,19 +136,18 @@ interface Grounds {
 function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused | Permitted {
   const { reason, body, hint = null, secret = null } = grounds;
   const permit = permitReported(route, at, { reason, body });
-  if (permit !== null) return { kind: 'report', route, permit, hint };
-  const allow = reason === 'method_not_allowed' ? route.methods : null;
-  return refused(route, reason, { hint, allow, secret });
+  return permit === null ? refused(route, reason, { hint, secret }) : { kind: 'report', route, permit, hint };
 }
 
 function hintOf(diagnosis: Diagnosis, text: string | null): Hint | null {
   return text === null ? null : { diagnosis, text };
 }
 
-type Details = Partial<Omit<Refused, 'kind' | 'label' | 'reason'>>;
+type Details = Partial<Pick<Refused, 'hint' | 'secret'>>;
 
-function refused({ path }: Pick<Route, 'path'>, reason: Reason, details: Details = {}): Refused {
-  return { ...NO_DETAILS, ...details, label: path, reason };
+function refused({ path, methods }: Route, reason: Reason, details: Details = {}): Refused {
+  const allow = reason === 'method_not_allowed' ? methods : null;
+  return { ...NO_DETAILS, ...details, allow, label: path, reason };
 }
 
 function byRule(refusal: GateRefusal, label: string): Refused {

@@ -145,12 +145,11 @@ export function refusedByGate(head: Head): GateRefusal | null {
 export function refusedForHeaders(head: Head, route: Route): GateRefusal | null {
   if (head.rerouting === null) return null;
   const unlisted = head.rerouting.filter((name) => !route.allowHeaders.includes(name));
-  const [header] = unlisted;
+  const header = unlisted.find((name) => whyNeverAllowed(name) !== null) ?? unlisted[0];
   if (header === undefined) return null;
-  const never = unlisted.find((name) => whyNeverAllowed(name) !== null);
-  if (never === undefined) return { rule: 'route-headers', header, hint: allowHint([...new Set(unlisted)], route) };
-  const hint = `allowHeaders cannot allow ${shown(never)}: ${whyNeverAllowed(never)}; remove it in the proxy in front`;
-  return { rule: 'route-headers', header: never, hint };
+  const never = whyNeverAllowed(header);
+  const why = `allowHeaders cannot allow ${shown(header)}: ${never}; remove it in the proxy in front`;
+  return { rule: 'route-headers', header, hint: never === null ? allowHint([...new Set(unlisted)], route) : why };
 }
 
 const SHOWN_NAMES = 8;

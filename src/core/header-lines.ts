@@ -11,14 +11,7 @@ export const MAX_LINES = 100;
 export const MAX_ADDED_LINES = 6;
 
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'expect',
+  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
 ]);
 
 /** The lower-case names that one `Connection` value lists. */
@@ -73,24 +66,10 @@ export function endToEnd(lines: readonly string[], but: ReadonlySet<string> = ne
  * Traefik's `X-Replaced-Path` are not included: they only report a rewrite, and honest ingresses add them.
  */
 const REROUTING: ReadonlySet<string> = new Set([
-  'x-original-url',
-  'x-original-uri',
-  'x-original-path',
-  'x-original-method',
-  'x-rewrite-url',
-  'x-rewrite-uri',
-  'x-rewrite-path',
-  'x-invoke-path',
-  'x-matched-path',
-  'x-override-url',
-  'x-forwarded-prefix',
-  'x-forwarded-uri',
-  'x-forwarded-path',
-  'x-forwarded-method',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-  'x-script-name',
+  ...['x-original-url', 'x-original-uri', 'x-original-path', 'x-original-method', 'x-override-url'],
+  ...['x-rewrite-url', 'x-rewrite-uri', 'x-rewrite-path', 'x-invoke-path', 'x-matched-path', 'x-script-name'],
+  ...['x-forwarded-prefix', 'x-forwarded-uri', 'x-forwarded-path', 'x-forwarded-method'],
+  ...['x-http-method', 'x-http-method-override', 'x-method-override'],
 ]);
 
 /** CGI's names for the path, for their spellings with dots: any name with `_` is re-routing anyway. */
@@ -182,10 +161,7 @@ const AS_SENT = [
 ];
 const COMMON = [...new Set([...AS_SENT, ...AS_SENT.map((name) => name.toLowerCase())])];
 const LOWER_CASE = new Map(COMMON.map((name) => [name, name.toLowerCase()]));
-const BY_LENGTH = COMMON.reduce<string[][]>((found, name) => {
-  found[name.length] = [...(found[name.length] ?? []), name];
-  return found;
-}, []);
+const BY_LENGTH = Array.from({ length: 32 }, (_, length) => COMMON.filter((name) => name.length === length));
 const NONE: readonly string[] = [];
 
 /** The part of `text` from `from` up to `to`: one of the common names, or a string of its own. */

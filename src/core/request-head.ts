@@ -76,20 +76,16 @@ function readLine(head: Head, name: string, value: string): void {
     case 'x-forwarded-for':
       head.forwardedFor = head.forwardedFor === null ? value : `${head.forwardedFor}, ${value}`;
       return;
+    case LOWER_CASE_SIGNATURE_HEADER:
+      head.signatures++;
+      head.signature = value;
+      return;
     default:
-      if (looksLikeSignature(name)) readSignatureLine(head, name, value);
+      if (looksLikeSignature(name)) head.lookAlikes++;
       if (isRerouting(name)) {
         head.rerouting ??= [];
         head.rerouting.push(name);
       }
-  }
-}
-
-function readSignatureLine(head: Head, name: string, value: string): void {
-  if (name !== LOWER_CASE_SIGNATURE_HEADER) head.lookAlikes++;
-  else {
-    head.signatures++;
-    head.signature = value;
   }
 }
 
