@@ -27,7 +27,6 @@ export class Head {
   upgrade: string | null = null;
   /** True if a line `TE: trailers` may be relayed. */
   asksForTrailers = false;
-  traceparent: string | null = null;
   forwardedFor: string | null = null;
   /** Lower-case names that servers read as another header or another target; null if there are none. */
   rerouting: string[] | null = null;
@@ -69,9 +68,6 @@ function readLine(head: Head, name: string, value: string): void {
       return;
     case 'te':
       if (value.toLowerCase() === 'trailers') head.asksForTrailers = true;
-      return;
-    case 'traceparent':
-      head.traceparent = value;
       return;
     case 'x-forwarded-for':
       head.forwardedFor = head.forwardedFor === null ? value : `${head.forwardedFor}, ${value}`;

@@ -6,6 +6,7 @@ import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
 import type { Hint } from '../core/diagnoses-and-remedies.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate.ts';
+import { valuesOf } from '../core/header-lines.ts';
 import { ANSWERS, type Decision, type Reason } from '../core/reasons.ts';
 import type { Head } from '../core/request-head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/request-record.ts';
@@ -94,7 +95,7 @@ export class Exchange implements RequestRecord {
   }
 
   get traceId(): string | null {
-    return TRACEPARENT.exec(this.head.traceparent ?? '')?.[1] ?? null;
+    return TRACEPARENT.exec(valuesOf(this.lines, 'traceparent').at(-1) ?? '')?.[1] ?? null;
   }
 
   get signed(): boolean {
