@@ -105,6 +105,7 @@ export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'dupl
 export type Decision = (typeof DECISIONS)[number];
 
 type DecisionAndReason = readonly [Decision, Reason | 'none'];
+type Outcomes = readonly [isPossible: boolean, decision: Decision, reasons: readonly (Reason | 'none')[]];
 
 /**
  * Every decision that a request on a route can get: the metric series that exist from the start with 0. One that
@@ -113,25 +114,23 @@ type DecisionAndReason = readonly [Decision, Reason | 'none'];
 export function possibleDecisions(
   route: Pick<Route, 'path' | 'action' | 'mode' | 'once' | 'redeliver'>,
 ): readonly DecisionAndReason[] {
-  const possible = new Map<string, DecisionAndReason>();
-  const add = (decision: Decision, ...reasons: (Reason | 'none')[]) => {
-    for (const reason of reasons) possible.set(`${decision}/${reason}`, [decision, reason]);
-  };
-  if (route.path === UNMATCHED) add('rejected', 'bad_request', 'header_too_large', 'header_timeout', 'client_closed');
-  if (route.action === 'reject') add('rejected', 'route_rejected');
-  if (route.action === 'forward') {
-    add('forwarded', 'none', 'client_closed');
-    add('rejected', 'bad_request', 'method_not_allowed', 'overloaded', 'body_timeout');
-  }
-  if (route.action === 'verify') {
-    const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected'];
-    add('accepted', 'none', 'client_closed');
-    add('probe', 'none', 'client_closed');
-    add('rejected', ...REASON_NAMES.filter((reason) => !before.includes(reason)));
-    if (route.mode === 'report')
-      add('reported', 'client_closed', ...REASON_NAMES.filter((reason) => REASONS[reason].reportable));
-    if (route.once !== null) add('duplicate', 'none');
-    if (route.redeliver !== null) add('deferred', 'none');
-  }
-  return [...possible.values()];
+  const [forwards, verifies] = [route.action === 'forward', route.action === 'verify'];
+  const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected'];
+  const reportable = REASON_NAMES.filter((reason) => REASONS[reason].reportable);
+  const rows: readonly Outcomes[] = [
+    [route.path === UNMATCHED, 'rejected', ['bad_request', 'header_too_large', 'header_timeout', 'client_closed']],
+    [route.action === 'reject', 'rejected', ['route_rejected']],
+    [forwards, 'forwarded', ['none', 'client_closed']],
+    [forwards, 'rejected', ['bad_request', 'method_not_allowed', 'overloaded', 'body_timeout']],
+    [verifies, 'accepted', ['none', 'client_closed']],
+    [verifies, 'probe', ['none', 'client_closed']],
+    [verifies, 'rejected', REASON_NAMES.filter((reason) => !before.includes(reason))],
+    [verifies && route.mode === 'report', 'reported', ['client_closed', ...reportable]],
+    [verifies && route.once !== null, 'duplicate', ['none']],
+    [verifies && route.redeliver !== null, 'deferred', ['none']],
+  ];
+  const possible = rows.flatMap(([isPossible, decision, reasons]) =>
+    isPossible ? reasons.map((reason) => [decision, reason] as const) : [],
+  );
+  return [...new Map(possible.map((pair) => [pair.join('/'), pair])).values()];
 }

@@ -44,10 +44,12 @@ export async function readSources(sources: readonly SecretSource[], env: Env): P
 }
 
 async function readSource(source: SecretSource, env: Env): Promise<readonly SecretMaterial[]> {
-  if (source.kind === 'directory') return readKeyDirectory(source);
+  const { notBefore, notAfter, overlap } = source;
+  const facts = { source: sourceName(source, env), notBefore, notAfter, overlap, adoptedAt: null };
+  if (source.kind === 'directory') return (await readKeyDirectory(source)).map((entry) => ({ ...entry, ...facts }));
   const reading =
     source.kind === 'env' ? readVariable(source.env.valueIn(env), source) : await readKeyFile(source.file, source);
-  return [{ ...material(source, { kind: 'secret', id: source.id }, reading), source: sourceName(source, env) }];
+  return [{ kind: 'secret', id: source.id, ...reading, ...facts }];
 }
 
 /** The name of a source in messages. Without `env`, no variable's name is shown. */
@@ -56,12 +58,8 @@ export function sourceName(source: SecretSource, env: Env = {}): string {
   return source.kind === 'file' ? `file ${source.file}` : `directory ${source.directory}`;
 }
 
-type Entry = Pick<SecretMaterial, 'kind' | 'id'>;
-
-function material(source: SecretSource, entry: Entry, reading: KeyReading): SecretMaterial {
-  const { notBefore, notAfter, overlap } = source;
-  return { ...entry, ...reading, source: sourceName(source), notBefore, notAfter, overlap, adoptedAt: null };
-}
+/** What is read from a directory. */
+type Entries = readonly (Pick<SecretMaterial, 'kind' | 'id'> & KeyReading)[];
 
 function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
   if (value === undefined) return refused('the variable is not set');
@@ -105,16 +103,16 @@ async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>
  * Reads every regular file of a directory and follows links. Names that begin with `.` belong to kubelet and editors.
  * All files come from one `..data` generation: if kubelet swaps it meanwhile, the reading starts again.
  */
-async function readKeyDirectory(source: DirectorySource): Promise<readonly SecretMaterial[]> {
+async function readKeyDirectory(source: DirectorySource): Promise<Entries> {
   for (let attempt = 0; attempt < SWAP_ATTEMPTS; attempt += 1) {
     const before = await generation(source.directory);
-    const secrets = await readOnce(source);
-    if ((await generation(source.directory)) === before) return secrets;
+    const entries = await readOnce(source);
+    if ((await generation(source.directory)) === before) return entries;
   }
   return unusable(source, 'it keeps changing while it is being read');
 }
 
-async function readOnce(source: DirectorySource): Promise<readonly SecretMaterial[]> {
+async function readOnce(source: DirectorySource): Promise<Entries> {
   const { directory } = source;
   let names: string[];
   try {
@@ -125,21 +123,21 @@ async function readOnce(source: DirectorySource): Promise<readonly SecretMateria
   if (names.length > MAX_DIRECTORY_FILES) {
     return unusable(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
   }
-  const secrets: SecretMaterial[] = [];
+  const entries: Entries[number][] = [];
   for (const name of names) {
     const file = join(directory, name);
     const stats = await stat(file).catch(() => null);
     // readKeyFile reports a dangling link. Anything else that is not a regular file is not meant as a secret.
     if (stats !== null && !stats.isFile()) continue;
-    if (ID.test(name)) secrets.push(material(source, { kind: 'secret', id: name }, await readKeyFile(file, source)));
-    else secrets.push(material(source, { kind: 'misnamed', id: `file ${JSON.stringify(name)}` }, refused(BAD_NAME)));
+    if (ID.test(name)) entries.push({ kind: 'secret', id: name, ...(await readKeyFile(file, source)) });
+    else entries.push({ kind: 'misnamed', id: `file ${JSON.stringify(name)}`, ...refused(BAD_NAME) });
   }
-  return secrets.length > 0 ? secrets : unusable(source, 'it holds no secrets: there is no regular file in it');
+  return entries.length > 0 ? entries : unusable(source, 'it holds no secrets: there is no regular file in it');
 }
 
 /** The one entry of a directory that cannot be used. */
-function unusable(source: DirectorySource, problem: string): readonly SecretMaterial[] {
-  return [material(source, { kind: 'directory', id: sourceName(source) }, refused(problem))];
+function unusable(source: DirectorySource, problem: string): Entries {
+  return [{ kind: 'directory', id: sourceName(source), ...refused(problem) }];
 }
 
 /** The target of `..data`, the link that kubelet replaces to change all files at once; null if there is none. */
