@@ -120,7 +120,7 @@ function asData(admission: Admission, { target, candidates, treatment }: Examina
   const reported = admission.kind === 'report' ? admission.permit.reason : null;
   const { rule = null, header = null } = refused ?? {};
   const { methods, secrets, maxBody, action } = treatment;
-  const folded = [target.folded, ...target.folded.lenient].map(({ text }) => `/${text.join('/')}`);
+  const folded = [target, ...target.lenient].map(({ text }) => `/${text.join('/')}`);
   return {
     ...{ path: target.path, folded: [...new Set(folded)], marks: target.marks },
     candidates: candidates.map(({ route: { path, action, mode }, how }) => ({ path, action, mode, how })),

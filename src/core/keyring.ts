@@ -1,8 +1,7 @@
-// The secrets of a policy: which a route lists, which are live, in which order they are tried, and what it means if none
-// matches. permit.ts mints the permit. A secret's value exists only in a KeyObject and is never printed.
-import { Buffer } from 'node:buffer';
+// The secrets of a policy: which a route lists, which are live, and in which order they are tried. permit.ts gives the
+// verdict. A secret's value exists only in a KeyObject and is never printed.
+import type { Buffer } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
-import type { Route } from './routes.ts';
 import { signs } from './signature.ts';
 
 export interface Secret {
@@ -65,38 +64,11 @@ export class Keyring {
   }
 }
 
-export interface SignedBody {
-  readonly route: Pick<Route, 'secrets'>;
-  readonly keyring: Keyring;
-  /** The live secrets of the route at the time of the request's head. */
-  readonly live: readonly Secret[];
-  /** The base64 of the signature. */
-  readonly digest: string;
-  readonly body: Buffer;
-}
-
-export interface Mismatch {
-  readonly refused: 'signature_mismatch' | 'expired_secret';
-  /** The id of the secret outside its validity that signs so. */
-  readonly secret: string | null;
-}
-
 /**
- * The id of the secret that signs the body. It tries every live secret of the route, without an early exit. Only when
- * none matches does it try those outside their validity, to tell the operator; the answer is a 401 all the same.
+ * The id of the first secret that signs the body; null if none does. It tries all of them, without an early exit.
+ * `digest`: the base64 of the signature.
  */
-export function findSigner(input: SignedBody): { readonly signer: string } | Mismatch {
-  const { route, keyring, live, body } = input;
-  const digest = Buffer.from(input.digest, 'latin1');
-  const signer = firstMatch(live, body, digest);
-  if (signer !== null) return { signer };
-  const listed = keyring.listed(route.secrets);
-  const outside = listed === live ? [] : listed.filter((secret) => !live.includes(secret));
-  const secret = firstMatch(outside, body, digest);
-  return { refused: secret === null ? 'signature_mismatch' : 'expired_secret', secret };
-}
-
-function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
+export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
   let match: string | null = null;
   for (const secret of secrets) {
     if (signs(secret.key, body, digest) && match === null) match = secret.id;

@@ -2,7 +2,7 @@
 // as a type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` checks it at run
 // time too.
 import { Buffer } from 'node:buffer';
-import { findSigner, type Mismatch, type SignedBody } from './keyring.ts';
+import { firstMatch, type Keyring, type Secret } from './keyring.ts';
 import { type Decision, REASONS, type Reason } from './reasons.ts';
 import { type Route, reports } from './routes.ts';
 
@@ -34,19 +34,39 @@ class Permit {
 export type { Permit };
 export const isPermit = Permit.is;
 
-export type Verdict = { readonly permit: Permit } | Mismatch;
+interface SignedBody {
+  readonly route: Route;
+  readonly keyring: Keyring;
+  /** The live secrets of the route at the time of the request's head. */
+  readonly live: readonly Secret[];
+  /** The base64 of the signature. */
+  readonly digest: string;
+  readonly body: Buffer;
+}
+
+export type Verdict =
+  | { readonly permit: Permit }
+  /** `secret`: the id of the one outside its validity that signs so. */
+  | { readonly refused: 'signature_mismatch' | 'expired_secret'; readonly secret: string | null };
 
 /** The body that `probe` signs. A verified one reaches the app, and counts nowhere as a delivery. */
 export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
 
-/** The verdict on a body that was read whole, with its permit. */
-export function judge(input: SignedBody & { readonly route: Route }): Verdict {
-  const { route, body } = input;
+/**
+ * The verdict on a body that was read whole, with its permit. Only when no live secret matches does it try those outside
+ * their validity, to tell the operator; the answer is a 401 all the same.
+ */
+export function judge({ route, keyring, live, digest: given, body }: SignedBody): Verdict {
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
-  const found = findSigner(input);
-  if ('refused' in found) return found;
-  const decision = body.equals(PROBE_BODY) ? 'probe' : 'accepted';
-  return { permit: new Permit({ decision, reason: 'none', secret: found.signer, body, tunnel: false }) };
+  const digest = Buffer.from(given, 'latin1');
+  const signer = firstMatch(live, body, digest);
+  if (signer !== null) {
+    const decision = body.equals(PROBE_BODY) ? 'probe' : 'accepted';
+    return { permit: new Permit({ decision, reason: 'none', secret: signer, body, tunnel: false }) };
+  }
+  const outside = keyring.listed(route.secrets).filter((secret) => !live.includes(secret));
+  const secret = firstMatch(outside, body, digest);
+  return { refused: secret === null ? 'signature_mismatch' : 'expired_secret', secret };
 }
 
 /** Report mode forwards and counts what enforce mode would refuse. `at`, in epoch milliseconds, decides the mode. */

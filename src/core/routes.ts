@@ -130,7 +130,7 @@ export class RouteTable {
     if (route.action !== 'forward' || !pattern.wildcard) return true;
     // If unmatched forwards and no protected route could be meant, `..` or the stem itself reaches only open paths.
     if (this.#unmatched.action === 'forward' && read.length === 0) return true;
-    return !target.folded.climbs && target.folded.kept > (pattern.views[0]?.length ?? 0);
+    return !target.climbs && target.kept > (pattern.views[0]?.length ?? 0);
   }
 
   #nextModeChange(now: number): number {

@@ -12,11 +12,9 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/;|%3b/i, 'a path parameter'],
 ];
 
-export interface Target {
+/** `marks`: the causes of its ambiguity; empty for a plain target. */
+export interface Target extends Folded {
   readonly path: string;
-  readonly folded: Folded;
-  /** The causes of its ambiguity; empty for a plain target. */
-  readonly marks: readonly string[];
 }
 
 export function examinePath(path: string): Target {
@@ -24,7 +22,7 @@ export function examinePath(path: string): Target {
   const marks = MARKS.filter(([pattern]) => pattern.test(path)).map(([, name]) => name);
   // A server that trims reads `..%20` as `..`: without this mark the segments after it would not be checked.
   if (folded.climbs && !marks.includes(DOT_SEGMENT)) marks.push(DOT_SEGMENT);
-  return { path, folded, marks: [...marks, ...folded.marks] };
+  return { ...folded, path, marks: [...marks, ...folded.marks] };
 }
 
 /** A configured path: exact, or with everything below it if it ends in `/*`. */
@@ -50,11 +48,10 @@ export type ReadingKind = 'prefix' | 'in order';
  * words of all such routes are in the target, in each view of each of its readings.
  */
 export function couldBeRead(target: Target, pattern: PathPattern, found: readonly Occurrences[]): ReadingKind | null {
-  const { kept, climbs } = target.folded;
   if (!pattern.wildcard && pattern.views.some(({ length }) => length === 0)) {
     // `/` has no segments. A target can be read as `/` if it folds or is cut to nothing (`/;x/y`) or climbs (`/x/..`).
     if (found.some(({ segments }) => segments.length === 0)) return 'prefix';
-    return kept === 0 || climbs ? 'in order' : null;
+    return target.kept === 0 || target.climbs ? 'in order' : null;
   }
   const isFound = (matches: (words: readonly string[], view: Occurrences) => boolean) =>
     found.some((view) => pattern.views.some((words) => matches(words, view)));
@@ -129,8 +126,8 @@ export class Words {
   }
 
   /** In each view of each reading of the target. */
-  findIn({ folded }: Target): readonly Occurrences[] {
-    return [folded, ...folded.lenient].flatMap(viewsOf).map((segments) => this.findAmong(segments));
+  findIn(target: Target): readonly Occurrences[] {
+    return [target, ...target.lenient].flatMap(viewsOf).map((segments) => this.findAmong(segments));
   }
 
   findAmong(segments: readonly string[]): Occurrences {
