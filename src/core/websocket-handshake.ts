@@ -22,9 +22,13 @@ export function asksForWebSocket(head: Head): boolean {
 
 /** A handshake's headers in node's form: the end-to-end lines by name, and the two hop-by-hop lines of the upgrade. */
 export function webSocketHeaders(all: readonly string[], upgrade: string): Record<string, string | string[]> {
-  const byName = Map.groupBy(linesOf(endToEnd(all)), ([name]) => name.toLowerCase());
-  const lines = [...byName.values()].map((same) => [same[0]?.[0], same.map(([, value]) => value)]);
-  return Object.fromEntries([...lines, ['connection', 'Upgrade'], ['upgrade', upgrade]]);
+  const byName = new Map<string, [spelling: string, value: string | string[]]>();
+  for (const [name, value] of linesOf(endToEnd(all))) {
+    const known = byName.get(name.toLowerCase());
+    if (known === undefined) byName.set(name.toLowerCase(), [name, value]);
+    else known[1] = [known[1], value].flat();
+  }
+  return Object.fromEntries([...byName.values(), ['connection', 'Upgrade'], ['upgrade', upgrade]]);
 }
 
 /** The text that every server appends to a handshake's key (RFC 6455 1.3). */
