@@ -6,9 +6,7 @@ export const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$/;
 
 /** True for an address or name to listen on, without brackets. */
-export function isHost(text: string): boolean {
-  return isIP(text) !== 0 || HOST_NAME.test(text);
-}
+export const isHost = (text: string): boolean => isIP(text) !== 0 || HOST_NAME.test(text);
 
 /** True for a network such as `10.0.0.0/8` or `fd00::/8`. */
 export function isCidr(text: string): boolean {

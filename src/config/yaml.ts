@@ -124,9 +124,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
 export const NO_SPACE = 'a space is missing after the ":" of this key';
 
 /** True for `mode:report`, which YAML reads as one word. */
-export function lacksSpace(text: string): boolean {
-  return /^[A-Za-z]\w*:(?!\/\/)[^\s:]/.test(text);
-}
+export const lacksSpace = (text: string): boolean => /^[A-Za-z]\w*:(?!\/\/)[^\s:]/.test(text);
 
 /** The errors as problems, one for each place. */
 function yamlProblems(errors: readonly YAMLError[], text: string): ProblemAt[] {
@@ -140,6 +138,4 @@ function problemOf({ code, pos: [at] }: YAMLError, text: string): ProblemAt {
   return atOffset(at + indent.length, isJoined ? NO_SPACE : (SENTENCES[code] ?? 'this is not valid YAML'));
 }
 
-function atOffset(at: number, message: string): ProblemAt {
-  return { path: [], at, message };
-}
+const atOffset = (at: number, message: string): ProblemAt => ({ path: [], at, message });

@@ -122,9 +122,7 @@ function verified({ head, policy, at }: Arrival, route: Route): Admission {
   return { kind: 'read', route, live, digest: form.digest, declared };
 }
 
-function allows(route: Route, method: string): boolean {
-  return route.methods === null || route.methods.includes(method);
-}
+const allows = (route: Route, method: string): boolean => route.methods === null || route.methods.includes(method);
 
 interface Grounds {
   readonly reason: Reason;
@@ -139,9 +137,7 @@ function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused 
   return permit === null ? refused(route, reason, { hint, secret }) : { kind: 'report', route, permit, hint };
 }
 
-function hintOf(diagnosis: Diagnosis, text: string | null): Hint | null {
-  return text === null ? null : { diagnosis, text };
-}
+const hintOf = (diagnosis: Diagnosis, text: string | null): Hint | null => (text === null ? null : { diagnosis, text });
 
 type Details = Partial<Pick<Refused, 'hint' | 'secret'>>;
 

@@ -144,9 +144,7 @@ const CLIMB = /(?:^|[/\\])[\x00-\x20\x7f]*\.[\x00-\x20\x7f]*\.(?![A-Za-z0-9_-])/
 // `(S(x))`, `(A(x)F(y))`: a session or a login in the path. ASP.NET drops the segment before it routes.
 const SESSION = /(^|[/\\])[\x00-\x20\x7f]*\((?:[a-z]\([^/\\)]*\))+\)(?=[\x00-\x20.\x7f]*(?:[/\\;?#]|$))/g;
 
-function specials(text: string): string {
-  return text.replace(/[^/\\;?#%.]+/g, '');
-}
+const specials = (text: string): string => text.replace(/[^/\\;?#%.]+/g, '');
 
 function keptByCut(text: string): number {
   const sent = text.replace(SESSION, '$1');

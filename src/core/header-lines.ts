@@ -170,6 +170,4 @@ export function nameIn(text: string, from: number, to: number): string {
   return text.slice(from, to);
 }
 
-export function lowerCaseName(name: string): string {
-  return LOWER_CASE.get(name) ?? name.toLowerCase();
-}
+export const lowerCaseName = (name: string): string => LOWER_CASE.get(name) ?? name.toLowerCase();

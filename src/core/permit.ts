@@ -82,9 +82,7 @@ export function permitReported(
 const FORWARDED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null, tunnel: false });
 
 /** Forward routes need no signature. Null for any other route. */
-export function permitForward(route: Route): Permit | null {
-  return route.action === 'forward' ? FORWARDED : null;
-}
+export const permitForward = (route: Route): Permit | null => (route.action === 'forward' ? FORWARDED : null);
 
 const UPGRADED = new Permit({ ...FORWARDED, tunnel: true });
 

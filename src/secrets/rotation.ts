@@ -12,9 +12,7 @@ const WHOLE_AFTER_MS = 60_000;
 /** Every secret, each previous value right after its successor. */
 type Materials = readonly SecretMaterial[];
 
-export function isPreviousValue({ id, key }: SecretMaterial): boolean {
-  return key !== null && isPrevious(id);
-}
+export const isPreviousValue = ({ id, key }: SecretMaterial): boolean => key !== null && isPrevious(id);
 
 /** Reads every source once, as at start. Never throws: a secret that cannot be used has a `problem`. */
 export async function readSecrets(sources: readonly SecretSource[], env: Env): Promise<Materials> {

@@ -23,9 +23,7 @@ const CR = 0x0d;
 const WHITE_SPACE = Array.from(' \t\n\v\f\r\u00a0\ufeff', (character) => Buffer.from(character));
 const REPLACEMENT_CHARACTER = Buffer.from('\ufffd');
 
-export function refused(problem: string): KeyReading {
-  return { key: null, problem, warnings: [] };
-}
+export const refused = (problem: string): KeyReading => ({ key: null, problem, warnings: [] });
 
 /** Makes a key from a file: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
 export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'allowShort'>): KeyReading {

@@ -167,10 +167,9 @@ async function systemProblem(path: string, error: unknown): Promise<string> {
 
 /** A warning for each variable: rotating it needs a restart. */
 export function fixedVariables(sources: readonly SecretSource[]): readonly string[] {
-  return sources.flatMap((source) =>
-    source.kind === 'env'
-      ? [`secret ${source.id}: a variable can't change while the proxy runs; a file or a directory can`]
-      : [],
+  const variables = sources.filter((source) => source.kind === 'env');
+  return variables.map(
+    ({ id }) => `secret ${id}: a variable can't change while the proxy runs; a file or a directory can`,
   );
 }
 
