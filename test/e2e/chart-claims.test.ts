@@ -1,12 +1,12 @@
 // A claim for what is deferred comes and goes with upgrades and rollbacks.
 // Installed, upgraded and rolled back by Helm, against an API server that has the rules of Kubernetes for a Deployment's
 // strategy, for the owners of fields, and for claims.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
 import { CHART, HELMS, set } from '../support/chart/helm.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, ROOT, run } from '../support/machine/tools.ts';
 
 const LAST = `${ROOT}test/testdata/helm/entrupy-signature-proxy-0.2.0.tgz`;
@@ -27,12 +27,8 @@ const STORES = {
 };
 
 describe.skipIf(!haveTools(...HELMS)).each(HELMS)('by %s', (helm) => {
-  let directory = '';
+  const directory = ownDirectory();
   let api: ApiServer;
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-claims-'));
-  });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
   beforeEach(async () => {
     api = await startApiServer();
     await writeFile(join(directory, 'kubeconfig'), api.kubeconfig);

@@ -1,14 +1,14 @@
 // The commands of mode inject start no pod without the proxy.
 // The blocks of docs/kubernetes.md and of the chart's notes, run as written against a minimal API server in which the
 // policies are not in force at once: first neither is, then only the guard. Kubernetes' own delay is not tested here.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { admissionOf } from '../support/chart/admission.ts';
 import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
 import { type Manifest, notesOf, podSpec, template } from '../support/chart/helm.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
 
 const ready = haveTools('helm', `${TOOLS}/bin/kubectl`, `${TOOLS}/node_modules/@marcbachmann/cel-js`);
@@ -16,16 +16,14 @@ const ready = haveTools('helm', `${TOOLS}/bin/kubectl`, `${TOOLS}/node_modules/@
 const WAIT = /^until .*--dry-run=server.*$/m;
 
 describe.skipIf(!ready)('with policies that take a while', () => {
-  let directory = '';
+  const directory = ownDirectory();
   let api: ApiServer;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-inject-'));
     for (const name of ['helm', 'examples']) await mustRun('cp', ['-r', `${ROOT}${name}`, join(directory, name)]);
     await writeFile(join(directory, 'current.key'), 'a secret of the injection, 32 bytes and more');
     await writeFile(join(directory, 'config.yaml'), 'secrets: [{directory: /etc/entrupy/secrets}]\n');
   });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
 
   /** Runs a block in a new cluster, where the first creations of pods meet policies that are not in force yet. */
   const runBlock = async (block: string) => {

@@ -1,10 +1,9 @@
 // The chart renders what Kubernetes accepts.
 // Every mode and switch of the chart, rendered by real Helm and checked against the types of Kubernetes, the proxy's
 // own check-config, promtool and the "restricted" Pod Security rules.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { withConfigSchema } from '../../scripts/generators/chart-schema.ts';
 import {
@@ -21,13 +20,14 @@ import {
 } from '../support/chart/helm.ts';
 import { typeProblems } from '../support/chart/kubernetes-types.ts';
 import { restrictedProblems } from '../support/chart/pod-security.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, TOOLS } from '../support/machine/tools.ts';
 import { runCommand } from '../support/proxy/command.ts';
 
 const ready = haveTools(...HELMS, 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
 const files = valuesFiles(`${CHART}/ci`);
 const rendered = new Map<string, Manifest[]>();
-let directory = '';
+const directory = ownDirectory();
 
 /** The demo's own secret is generated at each rendering; docs/kubernetes.md says what to set instead. */
 const withoutMadeUpSecrets = (manifests: readonly Manifest[]): readonly Manifest[] =>
@@ -39,10 +39,8 @@ const of = (name: string) => rendered.get(`${name}-values.yaml`) ?? [];
 
 describe.skipIf(!ready)('the chart', () => {
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-chart-'));
     for (const { name, options } of files) rendered.set(name, await template(options));
   });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
 
   test.each(files)(
     'helm lint --strict passes with $name, and both Helms render the same',

@@ -1,10 +1,9 @@
 // An upgrade from 0.1.0 or 0.2.0 keeps what runs.
 // The packaged chart is installed by Helm, upgraded to this one and rolled back, against a minimal API server
 // with just the parts that Helm needs. How a cluster acts on the objects is not tested here.
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
 import {
@@ -19,6 +18,7 @@ import {
   template,
   tryTemplate,
 } from '../support/chart/helm.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 
 const ready = haveTools(...HELMS);
@@ -57,12 +57,8 @@ const imagesOf = (manifests: readonly Manifest[]): string[] =>
     .flatMap((object) => allContainers(podSpec(object)).map(({ image }) => image));
 
 describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
-  let directory = '';
+  const directory = ownDirectory();
   let api: ApiServer;
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-upgrade-'));
-  });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
   beforeEach(async () => {
     api = await startApiServer();
     await writeFile(join(directory, 'kubeconfig'), api.kubeconfig);

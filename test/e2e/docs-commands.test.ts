@@ -1,7 +1,6 @@
 // Runs the commands that README.md, docs/docker.md and docs/kubernetes.md give their readers. `docker` is podman here.
 // There is no cluster, so `helm install` and `kubectl create` are dry runs and their output is checked.
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -12,6 +11,7 @@ import { restrictedProblems } from '../support/chart/pod-security.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { buildImage, buildOptions, IMAGE, until } from '../support/machine/containers.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'helm', 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
@@ -33,7 +33,7 @@ async function commandsOf(page: string): Promise<string[]> {
 }
 
 describe.skipIf(!ready)('the commands of the docs', () => {
-  let directory = '';
+  const directory = ownDirectory();
   const shell = (command: string, env: Readonly<Record<string, string>> = {}) =>
     run('bash', ['-c', command], {
       env: {
@@ -46,7 +46,6 @@ describe.skipIf(!ready)('the commands of the docs', () => {
 
   beforeAll(async () => {
     await buildImage();
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-docs-'));
     await mkdir(join(directory, 'bin'));
     await mkdir(join(directory, 'clone'));
     for (const name of ['helm', 'examples', 'compose.yaml'])
@@ -74,7 +73,6 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     await run('podman', ['rm', '--force', '--time', '0', 'proxy', 'legacy']);
     await run('podman', ['network', 'rm', '--force', 'hooks']);
     await run('podman', ['volume', 'rm', '--force', 'deferred']);
-    await rm(directory, { recursive: true, force: true });
   });
 
   test('the README: image, network, app and proxy, on a machine that has only a clone', async () => {

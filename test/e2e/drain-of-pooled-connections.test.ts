@@ -7,9 +7,10 @@ import { sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
 import { startPooledLoad } from '../support/load/pooled-load.ts';
 import { pause } from '../support/load/under-load.ts';
+import { testDirectory } from '../support/machine/files.ts';
 import { builtProgram } from '../support/proxy/program.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
-import { createLoopbackIdentity } from '../support/tls/loopback-identity.ts';
+import { loopbackIdentity } from '../support/tls/certificates.ts';
 import { startUpstream } from '../support/upstream/upstream.ts';
 
 const REQUEST = delivery('{"event":1}', SECRET);
@@ -25,8 +26,7 @@ test.for([
 ] as const)('$how loses no request by $by', async ({ how, pick, tls }) => {
   const upstream = await startUpstream();
   onTestFinished(() => upstream.close());
-  const identity = await createLoopbackIdentity();
-  onTestFinished(() => identity.remove());
+  const identity = loopbackIdentity(await testDirectory());
   const proxy = await startProxy({
     program: builtProgram(),
     config: {

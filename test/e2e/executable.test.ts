@@ -1,14 +1,14 @@
 // The executable runs without Node.
 // The archive of scripts/release/executable.ts for this machine's platform: what is in it, what it needs, and that it
 // works as the image does, under podman in an image that holds the libraries of docs/systemd.md and nothing else.
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { RESTRICTIONS, type RunningContainer, startContainer, until } from '../support/machine/containers.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
 import { startApp } from '../support/redelivery/redelivery.ts';
@@ -22,7 +22,7 @@ const COMMANDS = ['serve', 'check-config', 'check', 'sign', 'verify', 'explain',
 const GLIBC = /^(?:ld-linux-\S+|linux-vdso|lib(?:c|m|dl|pthread|rt))\.so/;
 
 describe.skipIf(!ready)('the executable', () => {
-  let directory = '';
+  const directory = ownDirectory();
   let archive = '';
   let folder = '';
   let program = '';
@@ -35,7 +35,6 @@ describe.skipIf(!ready)('the executable', () => {
   };
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-executable-'));
     const options = ['scripts/release/executable.ts', '--out', directory];
     archive = (await mustRun(process.execPath, options, { timeout: 600_000 })).trim();
     await mustRun('tar', ['--extract', '--gzip', `--file=${archive}`, `--directory=${directory}`]);
@@ -73,7 +72,6 @@ describe.skipIf(!ready)('the executable', () => {
   });
   afterAll(async () => {
     await run('podman', ['rmi', '--force', IMAGE]);
-    await rm(directory, { recursive: true, force: true });
   });
 
   test('comes with the licences and an SBOM that names Node too', async () => {

@@ -1,10 +1,9 @@
 // The image runs with every restriction.
 // The image from the Dockerfile, run by podman as the docs say: read-only, uid 65532, no capability, 128 MiB.
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { get, request } from '../support/http/requests.ts';
 import { type Flood, startFlood } from '../support/load/flood.ts';
@@ -18,6 +17,7 @@ import {
   startContainer,
   until,
 } from '../support/machine/containers.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { kubeletWrites } from '../support/machine/kubelet.ts';
 import { haveTools, mustRun, run } from '../support/machine/tools.ts';
 
@@ -57,7 +57,7 @@ const report = (text: string) => console.info(`      ${text}`);
 
 describe.skipIf(!ready)('the image', () => {
   const started: RunningContainer[] = [];
-  let directory = '';
+  const directory = ownDirectory();
 
   const start = async (options: Parameters<typeof startContainer>[0]) => {
     const container = await startContainer(options);
@@ -81,13 +81,11 @@ describe.skipIf(!ready)('the image', () => {
   beforeAll(async () => {
     const { seconds, bytes } = await buildImage();
     report(`built in ${seconds.toFixed(1)} s, ${mib(bytes)} uncompressed`);
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-image-'));
     await chmod(directory, 0o755);
   });
   afterEach(async () => {
     for (const container of started.splice(0).reverse()) await container.remove();
   });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
 
   test('has no shell, and has a numeric user, the labels, the licences and an SBOM', async () => {
     const [image] = JSON.parse(await mustRun('podman', ['image', 'inspect', IMAGE])) as readonly [ImageInspect];

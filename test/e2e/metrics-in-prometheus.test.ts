@@ -2,8 +2,7 @@
 // Two proxies under traffic, scraped by a real Prometheus. It evaluates each query of the dashboard and each rule. Which
 // alerts fire when is tested over weeks in test/rules.
 import { readFileSync } from 'node:fs';
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,6 +10,7 @@ import { parse } from 'yaml';
 import { DIFFERING } from '../../dashboard/queries.ts';
 import { METRIC_NAMES, PREFIX } from '../../src/metrics/metric-table.ts';
 import { ROUTES, startTraffic, type Traffic } from '../support/load/traffic.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/metrics/prometheus.ts';
 import { dashboardQueries, metricsIn } from '../support/metrics/seen.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
@@ -47,12 +47,11 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
   let prometheus: Prometheus;
   let traffic: Traffic;
   /** The shared config of both proxies. */
-  let secrets = '';
+  const secrets = ownDirectory();
   let startedAt = 0;
 
   beforeAll(async () => {
     upstream = await startUpstream();
-    secrets = await mkdtemp(join(tmpdir(), 'secrets-test-'));
     await writeSecret('current', FIRST);
     const options = {
       config: config(upstream.url, secrets),
@@ -86,7 +85,6 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await prometheus?.stop();
     await Promise.all([...proxies, tlsProxy].map((proxy) => proxy?.stop()));
     await upstream?.close();
-    await rm(secrets, { recursive: true, force: true });
   });
 
   /** The panel of the dashboard. */

@@ -2,13 +2,13 @@
 // `npm pack` of a clone without a build, installed from the tarball alone, run on the Node versions that it supports
 // and on those that it refuses. Nothing is downloaded here: scripts/ci-e2e-setup.sh has fetched the Nodes.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { sign } from '../support/deliveries/signer.ts';
 import { until } from '../support/machine/containers.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { haveTools, mustRun, ROOT, type RunOptions, run, TOOLS } from '../support/machine/tools.ts';
 
@@ -22,7 +22,7 @@ const BODY = '{"hello":"entrupy"}';
 const QUIET = ['--no-audit', '--no-fund', '--no-update-notifier', '--prefer-offline'];
 
 describe.skipIf(!ready)('the npm package', () => {
-  let directory = '';
+  const directory = ownDirectory();
   let tarball = '';
   let bin = '';
   const on =
@@ -35,7 +35,6 @@ describe.skipIf(!ready)('the npm package', () => {
       });
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-package-'));
     const clone = join(directory, 'clone');
     await mkdir(clone);
     const parts = [
@@ -53,7 +52,6 @@ describe.skipIf(!ready)('the npm package', () => {
     await mustRun('npm', ['install', '--global', '--prefix', join(directory, 'global'), ...QUIET, tarball]);
     bin = join(directory, 'global/bin', manifest.name);
   });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
 
   test('contains the program, its licences, the example and the schema, and no source', async () => {
     const files = (await mustRun('tar', ['-tzf', tarball]))

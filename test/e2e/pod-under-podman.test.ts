@@ -2,15 +2,15 @@
 // The pods that the chart renders, played by podman with the real image: the proxy beside its app, and the gateway.
 // podman supports neither native sidecars nor httpGet probes (it has no kubelet), so those are checked in the
 // manifests.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { type Container, type Manifest, only, podSpec, template } from '../support/chart/helm.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { buildImage, IMAGE, until } from '../support/machine/containers.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { haveTools, mustRun, run } from '../support/machine/tools.ts';
 
@@ -50,7 +50,7 @@ function playable(manifests: readonly Manifest[], ports: Readonly<Record<string,
 }
 
 describe.skipIf(!ready)('a rendered pod', () => {
-  let directory = '';
+  const directory = ownDirectory();
   const played: string[] = [];
 
   const play = async (name: string, options: readonly string[]) => {
@@ -69,12 +69,10 @@ describe.skipIf(!ready)('a rendered pod', () => {
 
   beforeAll(async () => {
     await buildImage();
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-pod-'));
   });
   afterEach(async () => {
     for (const file of played.splice(0)) await run('podman', ['kube', 'down', '--force', file]);
   });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
 
   test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and a warning about an app on every interface', async () => {
     const everywhere = ['--set', 'app.args={demo,--upstream-only}'];

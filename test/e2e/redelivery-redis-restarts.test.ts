@@ -1,10 +1,10 @@
 // A Redis that is killed, loses what it had, stands still, or holds as many deferred deliveries as it may.
-import { mkdtemp, rm, stat, truncate } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LEAST_BYTES, type StoredBytes } from '../../src/redelivery/stores/store.ts';
+import { testDirectory } from '../support/machine/files.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisProgram, startRedis, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { idsOf, opened, ready } from '../support/redelivery/redis-store.ts';
 import { eventOf, idOf, idsIn, listed, oneTaken, someRecord, takenFrom } from '../support/redelivery/store-contract.ts';
@@ -14,12 +14,9 @@ const MANY = 65_536;
 const SOME = 256;
 
 async function startServer(program: RedisProgram, settings: readonly string[] = []) {
-  const directory = await mkdtemp(join(tmpdir(), 'entrupy-test-'));
+  const directory = await testDirectory();
   const server = await startRedis(program, { directory, settings });
-  onTestFinished(async () => {
-    await server.kill();
-    await rm(directory, { recursive: true, force: true });
-  });
+  onTestFinished(() => server.kill());
   return { server, log: join(directory, 'appendonlydir', 'appendonly.aof.1.incr.aof') };
 }
 

@@ -4,8 +4,7 @@
 // provenance, publishing) are not tested here.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,6 +13,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { changesOf } from '../../scripts/release/changelog.ts';
 import { only, podSpec, proxyOf, set, template } from '../support/chart/helm.ts';
 import { until } from '../support/machine/containers.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
 
@@ -23,7 +23,7 @@ const { version } = manifest;
 const SOURCE = 'https://git.example.com/hooks/entrupy-signature-proxy';
 
 describe.skipIf(!ready)('a release', () => {
-  let directory = '';
+  const directory = ownDirectory();
   let registry = '';
   let server: ChildProcess | undefined;
   let image = '';
@@ -48,7 +48,6 @@ describe.skipIf(!ready)('a release', () => {
     mustRun('skopeo', ['inspect', '--raw', '--tls-verify=false', `docker://${reference}`]);
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-release-'));
     const port = await freePort();
     registry = `127.0.0.1:${port}`;
     const settings = {
@@ -89,7 +88,6 @@ describe.skipIf(!ready)('a release', () => {
       server.kill('SIGTERM');
       await ended;
     }
-    await rm(directory, { recursive: true, force: true });
   });
 
   test('every workflow passes the linter, which does find mistakes, and every script that it runs exists', async () => {

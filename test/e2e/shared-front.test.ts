@@ -52,7 +52,7 @@ test.skipIf(!existsSync('/usr/bin/python3'))(
     const server = await startSingleServer();
     onTestFinished(() => server.stop());
     const proxy = await startVerifying(server.port, 'TCP', { connections: 1, keepAlive: '60s' });
-    onTestFinished(() => proxy.stop());
+    onTestFinished(async () => void (await proxy.stop()));
     const [signer, stranger] = [await openClient(proxy), await openClient(proxy)];
     for (let nth = 0; nth < 20; nth++) {
       const lines = [`X-Case: ${nth}`];

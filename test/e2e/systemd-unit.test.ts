@@ -2,12 +2,12 @@
 // examples/systemd, as far as it can be tested on a machine that systemd has not booted: the unit with systemd-analyze,
 // its flags against the Dockerfile's, and its configuration behind a real nginx.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { until } from '../support/machine/containers.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 import { runCommand } from '../support/proxy/command.ts';
@@ -36,11 +36,7 @@ const settings = (unit: string, name: string): string[] =>
   [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
 
 describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
-  let directory = '';
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-unit-'));
-  });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
+  const directory = ownDirectory();
 
   const verified = async (text: string) => {
     const file = join(directory, 'entrupy-signature-proxy.service');
@@ -131,11 +127,7 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
 });
 
 describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md', () => {
-  let directory = '';
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-install-'));
-  });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
+  const directory = ownDirectory();
 
   test('install what the unit runs, with a secret that only its group may read', async () => {
     expect(await blockThat(/^tar /)).toMatch(/\ninstall .* \/usr\/local\/bin\/entrupy-signature-proxy\n$/);
@@ -192,7 +184,7 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
 describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
   const SECRET = 'a secret of the systemd suite, 32 bytes and more';
   const BODY = '{"hello":"entrupy"}';
-  let directory = '';
+  const directory = ownDirectory();
   let upstream: Upstream;
   let url = '';
   let tlsUrl = '';
@@ -200,7 +192,6 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
   const started: ChildProcess[] = [];
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-nginx-'));
     // When root starts nginx, its workers run as another user.
     await chmod(directory, 0o755);
     await mkdir(join(directory, 'secrets'));
@@ -250,7 +241,6 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
       await ended;
     }
     await upstream?.close();
-    await rm(directory, { recursive: true, force: true });
   });
 
   test('check-config accepts its configuration', async () => {

@@ -3,8 +3,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { createLoopbackIdentity, type LoopbackIdentity } from '../support/tls/loopback-identity.ts';
+import { loopbackIdentity } from '../support/tls/certificates.ts';
 import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { checkCounted, checkEnd, checkReached, idOf } from './pipeline-checks.ts';
 import { CONFIG, type Message, written } from './pipeline-messages.ts';
@@ -18,7 +19,7 @@ const PROBES = 3;
 const PROBE = { kind: 'no route', size: 0, filling: 'letters', chunk: 0, held: false } as const;
 
 let upstream: LenientUpstream;
-let identity: LoopbackIdentity;
+const identity = loopbackIdentity(ownDirectory());
 const proxies = new Map<Pipeline['over'], RunningProxy>();
 const counted = new Map<Pipeline['over'], Map<string, number>>();
 /** What an answer waits for, by the id of its message. */
@@ -26,7 +27,6 @@ const holds = new Map<string, Hold>();
 beforeAll(async () => {
   upstream = await startLenientUpstream();
   upstream.answer(echo);
-  identity = await createLoopbackIdentity();
   const listens = [
     ['TCP', {}],
     ['TLS', { tls: identity.pair }],
@@ -41,7 +41,6 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const proxy of proxies.values()) await proxy.stop();
   await upstream?.close();
-  await identity?.remove();
 });
 
 function echo(request: SeenRequest) {

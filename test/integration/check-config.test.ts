@@ -1,21 +1,17 @@
 // `check-config` tells every problem at once.
 // `check-config` as an operator runs it: a process with two output streams and an exit code.
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ownDirectory } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { createAuthority, type Pair } from '../support/tls/certificates.ts';
 
 const SECRET = 'check-config-0123456789-abcdefghij';
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 
-let folder = '';
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'entrupy-check-'));
-});
-afterEach(() => rm(folder, { recursive: true }));
+const folder = ownDirectory(beforeEach, afterEach);
 
 async function put(name: string, text: string): Promise<string> {
   const file = join(folder, name);

@@ -5,8 +5,9 @@ import { FRONT_KINDS, type FrontKind } from '../servers/fronts.ts';
 import { LATE_KINDS, startNodeServer } from '../servers/late-kinds.ts';
 import type { RealServer } from '../servers/real-server.ts';
 import { SECRET } from '../support/deliveries/signer.ts';
+import { testDirectory } from '../support/machine/files.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
-import { createLoopbackIdentity } from '../support/tls/loopback-identity.ts';
+import { loopbackIdentity } from '../support/tls/certificates.ts';
 import { type Outcome, shareFront } from './shared-front.ts';
 
 interface FrontsOptions {
@@ -94,21 +95,17 @@ async function runPair(
 
 /** A proxy that `shareFront` can use. */
 export async function startVerifying(upstream: number, over: FrontKind['over'], settings: object = {}) {
-  const identity = over === 'TLS' ? await createLoopbackIdentity() : null;
+  const listen = over === 'TLS' ? { tls: loopbackIdentity(await testDirectory()).pair } : {};
   const proxy = await startProxy({
     config: {
-      ...(identity !== null && { listen: { tls: identity.pair } }),
+      listen,
       upstream: { url: `http://127.0.0.1:${upstream}`, ...settings },
       routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
       log: { requests: 'none' },
     },
     secrets: { current: SECRET },
   });
-  const stop = async () => {
-    await proxy.stop();
-    await identity?.remove();
-  };
-  return { port: proxy.port, stop };
+  return { port: proxy.port, stop: proxy.stop };
 }
 
 /** Everything that must not happen in a row, by name. */

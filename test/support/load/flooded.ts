@@ -1,17 +1,15 @@
 // A proxy under a flood, as it ships: the build, with the image's flags and the byte budget and heap of a container of
 // 128 MiB. Honest clients and probes run throughout; a test checks how they and the memory fared.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { honestFor, percentile, successRate, type Tally } from '../../load/honest.ts';
 import { probeFor } from '../../load/probes.ts';
 import { sign } from '../deliveries/signer.ts';
+import { testDirectory } from '../machine/files.ts';
 import { type MemoryPeak, watchMemory } from '../machine/memory.ts';
 import { IMAGE_ENV, IMAGE_FLAGS } from '../proxy/image-env.ts';
 import { builtProgram } from '../proxy/program.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
-import { createAuthority, type Pair } from '../tls/certificates.ts';
+import { loopbackIdentity, type Pair } from '../tls/certificates.ts';
 import { startStreamingUpstream } from '../upstream/streams.ts';
 import { type Flood, type FloodReport, startFlood } from './flood.ts';
 
@@ -63,11 +61,7 @@ export async function startFloodedProxy(
 }
 
 /** A certificate for 127.0.0.1; its files are removed with the test. */
-export async function loopbackCertificate(): Promise<Pair> {
-  const directory = await mkdtemp(join(tmpdir(), 'entrupy-flood-test-'));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  return createAuthority(directory, 'authority').issue('loopback', { names: ['IP:127.0.0.1'] });
-}
+export const loopbackCertificate = async (): Promise<Pair> => loopbackIdentity(await testDirectory()).pair;
 
 /** Floods it for seven seconds and prints the results. `tls`: how the honest clients connect. */
 export async function flooded(

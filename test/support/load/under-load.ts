@@ -1,10 +1,9 @@
 // A proxy and an upstream in their own processes, under a steady load of signed deliveries.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import { sign } from '../deliveries/signer.ts';
 import type { LogLine } from '../machine/child-output.ts';
+import { testDirectory } from '../machine/files.ts';
 import { freePort } from '../machine/free-port.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { type RecordingApp, recordingApp } from '../upstream/recording-app.ts';
@@ -21,8 +20,7 @@ export async function startUnderLoad(
   config: (directory: string) => object,
   secrets?: Readonly<Record<string, string>>,
 ): Promise<UnderLoad> {
-  const directory = await mkdtemp(join(tmpdir(), 'entrupy-load-'));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const directory = await testDirectory();
   const upstream = recordingApp({ port: await freePort(), recordFile: join(directory, 'record') });
   await upstream.start();
   onTestFinished(() => upstream.stop());

@@ -1,14 +1,23 @@
 // Directories of tests, and ways in which people and programs change a file under a running proxy.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 
-/** Made for all tests of a file or of a `describe`, and removed after them. */
-export function ownDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'entrupy-test-'));
-  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+/** Made before all tests of a file or of a `describe`, or before each, and removed after them. */
+export function ownDirectory(before: typeof beforeAll = beforeAll, after: typeof afterAll = afterAll): string {
+  const directory = join(realpathSync(tmpdir()), `entrupy-test-${randomBytes(6).toString('hex')}`);
+  before(() => void mkdirSync(directory, { mode: 0o700, recursive: true }));
+  after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Removed with the test. */
+export async function testDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-test-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
   return directory;
 }
 

@@ -1,5 +1,5 @@
 // Certificates made when a test runs: the repository holds no private key and no certificate that expires.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeIdentity, validFor } from './x509.ts';
 
@@ -40,4 +40,10 @@ export function createAuthority(directory: string, name: string): Authority {
       return pair;
     },
   };
+}
+
+/** A certificate for 127.0.0.1, and that of its authority, PEM. */
+export function loopbackIdentity(directory: string): { readonly pair: Pair; readonly ca: string } {
+  const authority = createAuthority(directory, 'authority');
+  return { pair: authority.issue('loopback', { names: ['IP:127.0.0.1'] }), ca: readFileSync(authority.caFile, 'utf8') };
 }

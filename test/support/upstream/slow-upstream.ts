@@ -1,10 +1,9 @@
 // An upstream that reads a delivery of 16 MiB in steps with pauses between them, or not at all.
-import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SECRET, sign } from '../deliveries/signer.ts';
 import { sendTo } from '../http/raw-client.ts';
+import { testDirectory } from '../machine/files.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 
 const BODY = Buffer.alloc(16 * 1024 * 1024, 'slow and steady ');
@@ -32,8 +31,7 @@ export async function deliverTo({ over, pause }: Slow): Promise<{ status: number
     });
     socket.resume();
   });
-  const directory = await mkdtemp(join(tmpdir(), 'entrupy-slow-test-'));
-  const path = join(directory, 'app.sock');
+  const path = join(await testDirectory(), 'app.sock');
   const listening = new Promise<void>((resolve) => upstream.once('listening', resolve));
   upstream.listen(over === 'unix' ? { path } : { host: '127.0.0.1', port: 0 });
   await listening;
@@ -48,7 +46,6 @@ export async function deliverTo({ over, pause }: Slow): Promise<{ status: number
     await proxy.stop();
     for (const socket of sockets) socket.destroy();
     upstream.close();
-    await rm(directory, { recursive: true, force: true });
   }
 }
 

@@ -1,23 +1,20 @@
 // A process that a hanging thread would keep alive for ever ends all the same, also as PID 1 of a container.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
+import { ownDirectory } from '../../support/machine/files.ts';
 
 const MODULE = new URL('../../../src/base/blocked-threads.ts', import.meta.url).href;
 /** A process namespace of its own, in which the program is PID 1. */
 const NAMESPACE = ['unshare', '--pid', '--fork', '--kill-child', '--'] as const;
 const mayUnshare = spawnSync(NAMESPACE[0], [...NAMESPACE.slice(1), 'true']).status === 0;
 
-let directory = '';
+const directory = ownDirectory();
 let pipe = '';
 beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), 'entrupy-blocked-'));
   pipe = join(directory, 'pipe');
   execFileSync('mkfifo', [pipe]);
 });
-afterAll(() => rmSync(directory, { recursive: true }));
 
 /** Calls that wait for the other end of a pipe, which nobody opens. */
 const BLOCKED = {

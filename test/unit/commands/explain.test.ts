@@ -1,14 +1,13 @@
 // `explain`: the gate, the route and the query as the pipeline applies them, without a request.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { run } from '../../../src/commands/explain.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
-let folder = '';
+const folder = ownDirectory();
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'entrupy-explain-'));
   const routes = [
     '{ path: /notify, query: refuse }',
     '{ path: /prefixed, allowHeaders: [x-forwarded-prefix] }',
@@ -17,7 +16,6 @@ beforeAll(async () => {
   ];
   await writeFile(join(folder, 'c.yaml'), `secrets: [{ id: a, file: /a }]\nroutes: [${routes.join(', ')}]\n`);
 });
-afterAll(() => rm(folder, { recursive: true }));
 
 const explain = (...argv: string[]) => ran(run, [...argv, '--config', join(folder, 'c.yaml')]);
 

@@ -1,14 +1,14 @@
 // `healthcheck` against a real admin port on loopback.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/healthcheck.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
-const dir = mkdtempSync(join(tmpdir(), 'health-'));
+const dir = ownDirectory();
 let answer = { status: 200, body: '{"status":"ok"}' };
 const asked: string[] = [];
 const server = createServer((request, response) => {
@@ -22,7 +22,6 @@ beforeAll(async () => {
 });
 afterAll(() => {
   server.close();
-  rmSync(dir, { recursive: true, force: true });
 });
 
 const check = (args: string[], env: Record<string, string> = {}) => ran(run, args, { env });

@@ -1,13 +1,13 @@
 // `probe` against a real server on loopback: the request it sends, its output and its exit code.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/probe.ts';
 import { ask } from '../../../src/commands/running-proxy.ts';
 import { sign } from '../../support/deliveries/signer.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
 const SECRET = 'a-secret-of-thirty-two-bytes-ok!';
@@ -79,11 +79,7 @@ test('it sends one POST of JSON, signed if a secret is given, and does not print
 });
 
 describe('a directory of secrets', () => {
-  let directory = '';
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-probe-'));
-  });
-  afterEach(() => rm(directory, { recursive: true }));
+  const directory = ownDirectory(beforeEach, afterEach);
   const OTHER = 'another secret that nothing takes any more';
   const put = (files: Readonly<Record<string, string>>) =>
     Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(directory, name), text)));

@@ -1,19 +1,18 @@
 // The output of `verify`, for each kind of outcome.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/verify.ts';
 import { DIAGNOSES } from '../../../src/core/diagnoses-and-remedies.ts';
 import { sign } from '../../support/deliveries/signer.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
 const BODY = '{"event":"session.completed"}';
 const secret = (name: string) => `the-secret-called-${name}-0123456789`;
 const [CURRENT, OLD, FUTURE] = [secret('current'), secret('old'), secret('future')];
 
-const dir = mkdtempSync(join(tmpdir(), 'verify-'));
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const dir = ownDirectory();
 
 function verify(signature: string, { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } = {}) {
   const input = { env: { WEBHOOK_ENDPOINT_SECRET_KEY: CURRENT, ...env }, stdin: BODY };
@@ -53,9 +52,10 @@ describe('with a configuration', () => {
     writeFileSync(join(dir, name), text);
     return join(dir, name);
   };
+  const file = join(dir, 'config.yaml');
+  beforeAll(() => void put('config.yaml', `secrets: [{ id: current, env: CURRENT }, ${OLD_SECRET}, ${others}]\n`));
   const OLD_SECRET = '{ id: old, env: OLD, notAfter: 2020-01-01T00:00:00Z }';
   const others = '{ id: future, env: FUTURE, notBefore: 2999-01-01T00:00:00Z }, { id: absent, env: ABSENT }';
-  const file = put('config.yaml', `secrets: [{ id: current, env: CURRENT }, ${OLD_SECRET}, ${others}]\n`);
   const env = { CURRENT, OLD, FUTURE, WEBHOOK_ENDPOINT_SECRET_KEY: '' };
   const early = 'signed with secret "future", which is not valid yet';
   const stderr = 'warning: secret absent: the variable is not set\n';

@@ -1,11 +1,11 @@
 // The result of a valid file: defaults, units, names in one case, frozen. And where the file is found.
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../../../src/config/load.ts';
 import { formatProblem } from '../../../src/config/problems.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 import { parseText } from '../../support/proxy/config-text.ts';
 
 const load = (text: string) => parseText(text, 'c.yaml', {}).config;
@@ -87,11 +87,7 @@ test('it is deeply frozen', () => {
 });
 
 describe('the file', () => {
-  let folder = '';
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'entrupy-config-'));
-  });
-  afterAll(() => rm(folder, { recursive: true }));
+  const folder = ownDirectory();
 
   const put = async (name: string, content: string | Buffer) => {
     const file = join(folder, name);

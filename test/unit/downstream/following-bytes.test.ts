@@ -5,10 +5,11 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
-import { createLoopbackIdentity } from '../../support/tls/loopback-identity.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
+import { loopbackIdentity } from '../../support/tls/certificates.ts';
 import { LIMITS } from './fixtures.ts';
 
 const KIB = 1024;
@@ -24,13 +25,8 @@ const READ_AHEAD = 128 * KIB;
 /** What one connection may hold: less than `maxHeader`, a read, and what Node reads on. */
 const MOST = LIMITS.maxHeader + 64 * KIB + READ_AHEAD;
 
-let identity: { readonly cert: Buffer; readonly key: Buffer; readonly ca: string };
-beforeAll(async () => {
-  const { pair, ca, remove } = await createLoopbackIdentity();
-  identity = { cert: readFileSync(pair.certFile), key: readFileSync(pair.keyFile), ca };
-  await remove();
-});
-
+const { pair, ca } = loopbackIdentity(ownDirectory());
+const [cert, key] = [readFileSync(pair.certFile), readFileSync(pair.keyFile)];
 let listener: Listener;
 let budget: ByteBudget;
 const clients: Socket[] = [];
@@ -41,7 +37,6 @@ afterEach(() => {
 
 /** A listener with this byte budget, and a client that has asked for an answer, does not read it, and sends `more`. */
 async function start(over: 'TCP' | 'TLS', limit: number, more = NEXT): Promise<Socket> {
-  const { cert, key, ca } = identity;
   budget = new ByteBudget(limit);
   listener = new Listener(
     { ...LIMITS, tls: over === 'TLS' ? { cert, key } : null },

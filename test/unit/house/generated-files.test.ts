@@ -1,10 +1,10 @@
 // `npm run check` names every generated file that is not current, and `npm run generate` writes them.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { generate } from '../../../scripts/generate.ts';
+import { testDirectory } from '../../support/machine/files.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 
@@ -12,9 +12,8 @@ test('the generated files are current', () => {
   expect(generate(ROOT, null)).toEqual([]);
 });
 
-test('all files that are not current are named at once, and written only on request', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'generated-'));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
+test('all files that are not current are named at once, and written only on request', async () => {
+  const directory = await testDirectory();
   for (const part of ['helm', 'docs/metrics.md', 'docs/commands.md', 'docs/configuration.md', 'config.schema.json'])
     cpSync(new URL(part, ROOT), join(directory, part), { recursive: true });
   const root = pathToFileURL(`${directory}/`);

@@ -2,14 +2,14 @@
 // Licences and SBOM come from the bundler's own list of inputs. Every package that the program uses is a development
 // dependency, so a tool that reads `dependencies` finds none.
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../../package.json' with { type: 'json' };
 import { packagePath } from '../../../scripts/bundled-packages.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const USED = ['@redis/client', 'http-proxy-3', 'prom-client', 'undici', 'yaml', 'zod'];
@@ -25,13 +25,12 @@ interface Component {
 }
 
 describe('of a build', () => {
-  let clone = '';
+  const clone = ownDirectory();
   let licences = '';
   let sbom: { bomFormat: string; specVersion: string; metadata: { component: Component }; components: Component[] };
 
   // In a copy, since another test may be building dist.
   beforeAll(async () => {
-    clone = await mkdtemp(join(tmpdir(), 'entrupy-bundle-'));
     for (const part of ['package.json', 'package-lock.json', 'scripts', 'src'])
       await cp(join(ROOT, part), join(clone, part), { recursive: true });
     await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'));
@@ -42,7 +41,6 @@ describe('of a build', () => {
     licences = await readFile(join(clone, 'dist/THIRD-PARTY-LICENSES.txt'), 'utf8');
     sbom = JSON.parse(await readFile(join(clone, 'dist/sbom.cdx.json'), 'utf8'));
   });
-  afterAll(() => rm(clone, { recursive: true, force: true }));
 
   test.each(USED)('%s is in both, with its version and its licence', async (name) => {
     const installed = JSON.parse(await readFile(join(ROOT, 'node_modules', name, 'package.json'), 'utf8'));

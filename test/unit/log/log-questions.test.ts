@@ -1,19 +1,18 @@
 // The commands of docs/logs.md answer their questions: jq counts lines of the log, and prints no `null`.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 import { haveTools, mustRun } from '../../support/machine/tools.ts';
 import { accepted, hint, refused } from '../metrics/fixtures.ts';
 
 const PAGE = new URL('../../../docs/logs.md', import.meta.url);
 
 describe.skipIf(!haveTools('jq'))('the questions of docs/logs.md', () => {
-  let directory = '';
+  const directory = ownDirectory();
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-log-'));
     const lines: string[] = [];
     const log = createLog('info', (line) => lines.push(line));
     const requests = new RequestLog(log, 'all');
@@ -28,7 +27,6 @@ describe.skipIf(!haveTools('jq'))('the questions of docs/logs.md', () => {
     requests.record(refused({ status: 400, reason: 'bad_request', rule: 'route-headers', header: 'x_a' }));
     await writeFile(join(directory, 'log'), `\n${lines.map((line) => `${line.trim()}\n`).join('')}`);
   });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
 
   test.each([
     ['why are signatures wrong?', ['2 a trailing newline', '1 no hint']],

@@ -1,18 +1,17 @@
 // TLS files that cannot be used are named, with what OpenSSL says.
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { buildTls, readCertificate, readTlsFiles, timeProblem } from '../../../src/runtime/tls-files.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 import { parseText } from '../../support/proxy/config-text.ts';
 import { makeIdentity, validFor } from '../../support/tls/x509.ts';
 
-let folder = '';
+const folder = ownDirectory();
 const file = (name: string) => ({ name: `key ${name}`, bytes: readFileSync(join(folder, name)) });
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'entrupy-pem-'));
   const write = (name: string, content: string | Buffer) => writeFileSync(join(folder, name), content);
   const selfSigned = (name: string) => makeIdentity({ name, issuer: null, names: [], ...validFor(3) });
   const [a, b] = [selfSigned('a'), selfSigned('b')];
@@ -33,7 +32,6 @@ beforeAll(() => {
     write(`${name}.crt`, String(a.certificate).replaceAll(' CERTIFICATE', ` ${name} CERTIFICATE`));
   }
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Why the proxy does not start with these files, without their folder. */
 async function failures(files: Readonly<Record<string, string>>): Promise<readonly string[]> {

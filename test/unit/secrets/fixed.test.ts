@@ -1,10 +1,10 @@
 // The secret sources that can never change while the process runs.
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { VariableName } from '../../../src/config/environment.ts';
 import { fixedFiles, fixedVariables } from '../../../src/secrets/sources.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 
 const MOUNTINFO = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 618 610 0:103 / /etc/entrupy/secrets ro,relatime - tmpfs tmpfs rw,size=64Mi
@@ -12,13 +12,14 @@ const MOUNTINFO = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 620 610 8:1 /x /run/with\\040space\\134and\\011tab rw - ext4 /dev/sda1 rw
 `;
 
-const dir = realpathSync(mkdtempSync(join(tmpdir(), 'fixed-')));
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
-mkdirSync(join(dir, 'run'));
-writeFileSync(join(dir, 'run/key'), 'x');
-symlinkSync(join(dir, 'run'), join(dir, 'var-run'));
+const dir = ownDirectory();
 const mountInfo = join(dir, 'mountinfo');
-writeFileSync(mountInfo, `${MOUNTINFO}621 610 8:1 /x ${join(dir, 'run/key')} rw - ext4 /dev/sda1 rw\n`);
+beforeAll(() => {
+  mkdirSync(join(dir, 'run'));
+  writeFileSync(join(dir, 'run/key'), 'x');
+  symlinkSync(join(dir, 'run'), join(dir, 'var-run'));
+  writeFileSync(mountInfo, `${MOUNTINFO}621 610 8:1 /x ${join(dir, 'run/key')} rw - ext4 /dev/sda1 rw\n`);
+});
 
 test.each([
   ['a file that is its own mount', '/run/secrets/entrupy', 1],

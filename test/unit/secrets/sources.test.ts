@@ -1,24 +1,20 @@
 // Secrets from files, directories and the environment, on a real disk.
 import { execFileSync } from 'node:child_process';
 import { createSecretKey } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
 import { VariableName } from '../../../src/config/environment.ts';
 import { readSecrets } from '../../../src/secrets/rotation.ts';
 import { readSources, type SecretMaterial } from '../../../src/secrets/sources.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
 
 const VALIDITY = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
 const value = (name: string) => `value-of-${name}-0123456789-0123456789`;
 
-let dir: string;
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'secrets-'));
-});
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+const dir = ownDirectory(beforeEach, afterEach);
 
 function write(name: string, content: string | Buffer): string {
   const path = join(dir, name);
