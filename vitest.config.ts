@@ -1,6 +1,7 @@
 // `npm test` runs `unit` and `fast`, in two minutes on two cores; `e2e` has the tests that need longer or real components.
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type Plugin } from 'vitest/config';
+import { THREAD_SOURCE, threadAsText } from './scripts/bundle.ts';
 import { MISSING } from './test/support/machine/tools.ts';
 
 /** More than ten times what any test needs, so that a busy machine fails none. */
@@ -13,7 +14,20 @@ const PATIENCE = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { t
  */
 const RETRY = Number(process.env.TEST_RETRY ?? 0);
 
+/**
+ * Where the program is the build, the store's thread is that of the build, too: hundreds of tests start one, and from its
+ * sources a start takes three times as long.
+ */
+const builtThreads: Plugin = {
+  name: 'built-threads',
+  load: (id) => (process.env.PROGRAM !== undefined && THREAD_SOURCE.test(id) ? threadAsText(id) : undefined),
+  // Its own text never changes, but that of the thread does: a cache would keep an old one.
+  configureVitest: ({ defineCacheKeyGenerator }) =>
+    defineCacheKeyGenerator(({ id }) => (THREAD_SOURCE.test(id) ? false : undefined)),
+};
+
 export default defineConfig({
+  plugins: [builtThreads],
   test: {
     // More workers than cores: most tests wait for a socket or a process.
     maxWorkers: 5,

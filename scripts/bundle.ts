@@ -64,15 +64,19 @@ const FORM = {
   logLevel: 'warning',
 } as const satisfies BuildOptions;
 
-/** The text of a thread. One that is a file starts neither from a bundle nor from the executable. */
-const threadAsText: Plugin = {
+export const THREAD_SOURCE = /\/sqlite-thread-source\.ts$/;
+
+/** The module of that name with the text of the thread. One that is a file starts neither from a bundle nor from the executable. */
+export async function threadAsText(path: string): Promise<string> {
+  const entryPoints = [path.replace('-source', '')];
+  const { outputFiles } = await build({ ...FORM, entryPoints, format: 'cjs', write: false });
+  return `export const threadSource = ${JSON.stringify(outputFiles[0]?.text)};`;
+}
+
+const threads: Plugin = {
   name: 'thread-as-text',
   setup({ onLoad }) {
-    onLoad({ filter: /\/sqlite-thread-source\.ts$/ }, async ({ path }) => {
-      const entryPoints = [path.replace('-source', '')];
-      const { outputFiles } = await build({ ...FORM, entryPoints, format: 'cjs', write: false });
-      return { contents: `export const threadSource = ${JSON.stringify(outputFiles[0]?.text)};` };
-    });
+    onLoad({ filter: THREAD_SOURCE }, async ({ path }) => ({ contents: await threadAsText(path) }));
   },
 };
 
@@ -86,7 +90,7 @@ export async function bundle(entry: string, { plugins = [], oneFile }: Form): Pr
     format: 'esm',
     metafile: true,
     write: false,
-    plugins: [leftOut, llhttpAsBytes, threadAsText, ...plugins],
+    plugins: [leftOut, llhttpAsBytes, threads, ...plugins],
     // CommonJS parts of the bundle (prom-client, yaml) load node's own modules with require.
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",

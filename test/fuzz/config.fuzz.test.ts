@@ -3,12 +3,15 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import { VARIABLES } from '../../src/config/environment.ts';
 import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problems.ts';
+import { CONFIG_KEYS } from '../../src/config/schema-problems.ts';
 import { pathProblem } from '../../src/core/targets.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
-import { parseText } from '../support/proxy/config-text.ts';
+import { parseText, problemsOf } from '../support/proxy/config-text.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');
@@ -95,7 +98,7 @@ test('an accepted configuration can run, unchanged and every time', { timeout: T
       expect(Object.isFrozen(config.routes)).toBe(true);
       expect(load(given, variables)).toEqual(loaded);
     }),
-    { ...timeBox(3), examples: [['upstream: { url: http://127.0.0.1:1 }', {}]] },
+    { ...timeBox(6), examples: [['upstream: { url: http://127.0.0.1:1 }', {}]] },
   );
   expect(taken).toBeGreaterThan(0);
 });
@@ -117,7 +120,7 @@ test('a refused configuration is reported with a position, and its valid parts c
       for (const { kind, ...source } of error.salvaged?.secrets ?? [])
         expect(Object.hasOwn(source, kind) && Object.values(source).every((one) => one !== undefined)).toBe(true);
     }),
-    timeBox(3),
+    timeBox(6),
   );
 });
 
@@ -146,6 +149,42 @@ test('no value is repeated: neither from a variable nor from text pasted under s
       const reported = loaded instanceof ConfigError ? loaded.problems : loaded.warnings;
       for (const { key, message } of reported) expect(`${key} ${message}`).not.toContain(PASTED);
     }),
-    timeBox(3),
+    timeBox(6),
   );
+});
+
+/** Made of the words that the configuration knows, and of others. */
+const word = fc.oneof(
+  fc.constantFrom(
+    ...new Set(CONFIG_KEYS.flatMap(({ path }) => path.replaceAll('[]', '').split('.'))),
+    ...['__proto__', 'constructor', 'hasOwnProperty', '<<', ''],
+  ),
+  fc.string({ maxLength: 8 }),
+);
+const leaf = fc.oneof(
+  fc.constantFrom<unknown>('verify', 'forward', 'report', '5s', '1MiB', '/notify', '/a/*', 'http://a', '::'),
+  fc.constantFrom<unknown>(0, 80, true, null),
+  ...[fc.string(), fc.double(), fc.integer()],
+);
+const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+  tree: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    leaf,
+    fc.array(tie('tree'), { maxLength: 4 }),
+    fc.array(fc.tuple(word, tie('tree')), { maxLength: 6 }).map((pairs) => Object.fromEntries(pairs)),
+  ),
+}));
+const unit = fc.constantFrom(...' \n\t-:[]{}#&*!|>\'"%@`?,.', 'listen', 'secrets', 'a', '1', '\r', '\0', '\ufeff');
+
+// Any other error than a ConfigError fails it.
+test.each([
+  ['text', fc.string({ unit: 'binary', maxLength: 200 })],
+  ['text of YAML characters', fc.string({ unit, maxLength: 60 })],
+  [
+    'tree of known and unknown keys',
+    fc.array(fc.tuple(word, tree), { maxLength: 8 }).map((pairs) => stringify(Object.fromEntries(pairs))),
+  ],
+])('any %s is a configuration or a ConfigError', { timeout: TEST_TIMEOUT }, (_, texts) => {
+  const tried = fc.property(texts, (given) => void problemsOf(() => parseText(given, 'c.yaml', {})).map(formatProblem));
+  fc.assert(tried, timeBox(6));
 });

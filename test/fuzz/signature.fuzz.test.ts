@@ -1,11 +1,13 @@
 // The signature header against its grammar, and the verdict against an independent signer: nothing else is ever
 // accepted.
 import { Buffer } from 'node:buffer';
+import { createHmac, createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Keyring } from '../../src/core/keyring.ts';
 import { judge } from '../../src/core/permit.ts';
 import { readSignature } from '../../src/core/signature.ts';
+import { type DiagnosisKey, diagnose } from '../../src/hints/diagnose.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
@@ -48,7 +50,7 @@ test('a header is read exactly by its grammar', { timeout: TEST_TIMEOUT }, () =>
       const form = readSignature(value);
       expect(form.reason ?? form.digest).toBe(expected(value));
     }),
-    timeBox(2),
+    timeBox(3),
   );
 });
 
@@ -82,6 +84,38 @@ test('a body is accepted if and only if it is signed with a live secret', { time
       else if (signer >= count) expect(verdict).toEqual({ refused: 'expired_secret', secret: `s${signer}` });
       else expect('permit' in verdict && verdict.permit.secret).toBe(`s${signer}`);
     }),
-    timeBox(2),
+    timeBox(3),
+  );
+});
+
+// What was given may be the secret itself, pasted.
+test('no hint holds a secret, digest or input text, and nothing throws', { timeout: TEST_TIMEOUT }, () => {
+  const secrets = ['c3VwZXItc2VjcmV0LW9mLXRoZS13ZWJob29rLTAx', 'the-secret-of-another-route-0123456789'];
+  const keys = secrets.map(
+    (value, at): DiagnosisKey => ({
+      ...{ id: `s${at}`, key: createSecretKey(Buffer.from(value)), use: at === 0 ? 'route' : 'other_route' },
+    }),
+  );
+  const digits = fc.string({ unit: fc.constantFrom(...'0123abcdefXYZ+/=-_ ,:"%') });
+  const prefixed = fc.tuple(fc.constantFrom('SHA256:', 'sha256=', ''), digits).map((parts) => parts.join(''));
+  const signed = fc
+    .uint8Array({ minLength: 32, maxLength: 32 })
+    .map((each) => `SHA256:${Buffer.from(each).toString('base64')}`);
+  const broken = fc.constantFrom('{', '{"a"', '{"a":}', '{]', '[[1,,]', '"\\u12"', '{"__proto__":1}', '[01]');
+  const body = fc.oneof(fc.json(), fc.string({ unit: 'binary' }), broken);
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), prefixed, signed), body, (given, text) => {
+      const found = diagnose({ body: Buffer.from(text), given, keys, maxBytes: 64 * 1024 })?.text ?? '';
+      expect(found).toMatch(/^[\x20-\x7e]*$/);
+      const digests = ['hex', 'base64'] as const;
+      const hidden = digests.map((as) =>
+        createHmac('sha256', secrets[0] ?? '')
+          .update(text)
+          .digest(as),
+      );
+      for (const value of [...secrets, ...hidden]) expect(found).not.toContain(value);
+      if (given.length > 24) expect(found).not.toContain(given.slice(-20));
+    }),
+    timeBox(3),
   );
 });

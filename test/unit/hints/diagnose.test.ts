@@ -1,7 +1,6 @@
 // The usual mistakes, each really made and then found. A diagnosis must never throw, reveal a value or take long.
 import { createHash, createHmac, createSecretKey } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Head } from '../../../src/core/request-head.ts';
 import { SIGNATURE_HEADER, signatureForm } from '../../../src/core/signature.ts';
@@ -186,23 +185,6 @@ describe('any input', () => {
     expect(hint(`SHA256:${Buffer.alloc(32).toString('base64')}`, body)).toBeNull();
     // Microseconds of CPU time: some 15,000; the failure that this guards against takes millions.
     expect(process.cpuUsage(before).user).toBeLessThan(500_000);
-  });
-
-  test('no hint holds a secret, digest or input text, and nothing throws', () => {
-    const digits = fc.string({ unit: fc.constantFrom(...'0123abcdefXYZ+/=-_ ,:"%') });
-    const prefixed = fc.tuple(fc.constantFrom('SHA256:', 'sha256=', ''), digits).map((parts) => parts.join(''));
-    const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 });
-    const signed = bytes.map((each) => `SHA256:${Buffer.from(each).toString('base64')}`);
-    const broken = fc.constantFrom('{', '{"a"', '{"a":}', '{]', '[[1,,]', '"\\u12"', '{"__proto__":1}', '[01]');
-    const header = fc.oneof(fc.string(), prefixed, signed);
-    const body = fc.oneof(fc.json(), fc.string({ unit: 'binary' }), broken);
-    const check = fc.property(header, body, (given, text) => {
-      const found = hint(given, text) ?? '';
-      expect(found).toMatch(/^[\x20-\x7e]*$/);
-      for (const secret of [SECRET, OTHER, digest('base64'), digest('hex')]) expect(found).not.toContain(secret);
-      if (given.length > 24) expect(found).not.toContain(given.slice(-20));
-    });
-    fc.assert(check, { numRuns: 300 });
   });
 });
 
