@@ -11,7 +11,6 @@ import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import type { Effects } from './services.ts';
 import { DiagnosisLog, statusNow } from './status.ts';
-import { Reloader } from './watch-inputs.ts';
 
 export interface App {
   readonly port: number;
@@ -29,13 +28,12 @@ const LOOK_EACH_MS = 15_000;
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
 export async function startApp(effects: Effects): Promise<App> {
   const startedAt = Date.now();
-  const { configFile, env } = effects;
-  const inputs = await readInputs(configFile, env, null);
-  const live = new LiveRuleset(inputs, effects);
+  const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
   const { log, metrics, listener, exposure, requests, redelivery, claims } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
-  const reloader = new Reloader(inputs, { live, lifecycle, configFile, env });
+  // Recorded even if no probe asks after a reload: a proxy that was ready once stays ready.
+  live.onReload = () => void lifecycle.readiness();
   const known = () => redelivery.standing.known();
   const admin = createAdminServer({
     probe: async () => (await Promise.all([lifecycle.readiness('always'), known()]))[0],
@@ -43,12 +41,11 @@ export async function startApp(effects: Effects): Promise<App> {
     started: () => lifecycle.started,
     readiness: () => lifecycle.readiness(),
     drain: () => lifecycle.drain(),
-    reload: () => reloader.force(),
+    reload: () => live.reload(),
     known,
     redeliver: (id) => redelivery.deliverNow(id),
     retirePrevious: async () => {
       await known();
-      await reloader.force();
       return live.retirePrevious();
     },
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
@@ -69,7 +66,7 @@ export async function startApp(effects: Effects): Promise<App> {
   void lifecycle.checkUpstream();
   const { ready, causes } = await lifecycle.readiness();
   if (!ready) log.warn('not ready', { causes });
-  reloader.start();
+  live.watch();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
   const told = new DiagnosisLog(log);
   const look = () => {
@@ -84,10 +81,10 @@ export async function startApp(effects: Effects): Promise<App> {
   return {
     port,
     adminPort,
-    reload: () => reloader.force(),
+    reload: () => live.reload(),
     async stop(options) {
       const { cut, late } = await lifecycle.stop(options);
-      reloader.stop();
+      live.stop();
       clearInterval(looks);
       exposure.stop();
       await Promise.race([Promise.all([redelivery.close(), claims()?.close()]), late]);

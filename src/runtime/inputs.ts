@@ -2,6 +2,7 @@
 // Contents decide whether two readings differ, never file times or events.
 
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { CONFIG_FILE, isDirectory } from '../base/default-places.ts';
 import type { Env } from '../config/environment.ts';
@@ -71,11 +72,27 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
   return isDeepStrictEqual(contents(a), contents(b));
 }
 
+const SETTLE_MS = 250;
+/** The most readings of files that keep changing: then the others count, and these wait for the next check. */
+const MAX_TRIES = 8;
+
+/** Reads `changed` inputs again until two readings are the same, so a half-written file never counts. */
+export async function settle(before: Inputs, changed: Inputs, read: (last: Inputs) => Promise<Inputs>) {
+  let [first, second] = [changed, changed];
+  let tries = 0;
+  do {
+    first = second;
+    await sleep(SETTLE_MS);
+    second = await read(first);
+  } while (!sameInputs(first, second) && ++tries < MAX_TRIES);
+  return settled(before, first, second);
+}
+
 /** Names the TLS files in `changing`: no secret comes from them. */
 export const TLS_FILES = 'TLS files';
 
 /** The parts that two readings found alike; the others, which are `changing`, as they were `before`. */
-export function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
+function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
   const isSteady = (of: (inputs: Inputs) => unknown) => isDeepStrictEqual(of(first), of(second));
   const changing: string[] = [];
   if (!isSteady(({ file }) => file)) changing.push(fileOf(before.loaded));

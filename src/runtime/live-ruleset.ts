@@ -1,15 +1,22 @@
-// The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it.
+// The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it. All files are read
+// if one changes, and every ten seconds. A change must read the same twice before it counts.
+import { unwatchFile, watchFile } from 'node:fs';
 import type { Retired } from '../admin/handlers.ts';
 import type { ReloadOutcome, StatusSnapshot } from '../admin/snapshot.ts';
+import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import { outsideText, stateOf } from '../core/keyring.ts';
 import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
-import type { Inputs } from './inputs.ts';
+import { type Inputs, placesOf, readInputs, sameInputs, settle } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
 /** Milliseconds: the longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
+/** Milliseconds between two checks of times and sizes. To read two files each second triples an idle proxy's CPU. */
+const POLL_MS = 1000;
+/** Milliseconds between two checks of the contents: NFS may show old times for a minute. */
+const READ_MS = 10_000;
 
 const idOf = ({ id }: { readonly id: string }) => id;
 
@@ -18,15 +25,27 @@ export class LiveRuleset {
   /** The ruleset in force. Only this class replaces it. */
   ruleset: Ruleset;
   readonly services: Services;
+  /** Called after each reload. */
+  onReload = (): void => {};
+  readonly #effects: Effects;
   readonly #atStart: Config;
+  /** The inputs of the ruleset in force. */
+  #seen: Inputs;
+  /** True once a check was asked for that applies the inputs even if nothing changed. */
+  #forced = false;
+  #nextRead: NodeJS.Timeout | undefined;
+  #polled: readonly string[] = [];
+  #stopped = false;
   /** The warnings that hold now, as JSON: each is logged only once while it holds. */
   #logged: ReadonlySet<string> = new Set();
-  #nextCheck: NodeJS.Timeout | undefined;
+  #nextLog: NodeJS.Timeout | undefined;
   /** The last reload. Written only here. */
   lastReload: StatusSnapshot['lastReload'] = null;
 
   /** Throws RulesetError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {
+    this.#effects = effects;
+    this.#seen = inputs;
     this.ruleset = buildRuleset(inputs, null);
     this.#atStart = this.ruleset.loaded.config;
     this.services = createServices(this.ruleset, () => this.ruleset, effects);
@@ -36,19 +55,74 @@ export class LiveRuleset {
     }
   }
 
-  /** Applies changed inputs. An unusable part keeps its old version: then the reload has failed. */
-  apply(inputs: Inputs): ReloadOutcome {
+  /** Begins to watch the files. A poll does not see a change since the first reading, so they are read again soon. */
+  watch(): void {
+    this.#poll();
+    this.#readAfter(POLL_MS);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#nextRead);
+    this.#poll();
+  }
+
+  /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. */
+  reload(): Promise<ReloadOutcome> {
+    this.#forced = true;
+    return this.#check();
+  }
+
+  readonly #onChange = (): void => void this.#check();
+
+  /** Checks never run in parallel. Calls before one begins share it. */
+  readonly #check = onePerTurn(async (): Promise<ReloadOutcome> => {
+    const [before, forced] = [this.#seen, this.#forced];
+    this.#forced = false;
+    clearTimeout(this.#nextRead);
+    const outcome = await this.#readAndApply(forced ? 'always' : 'if changed');
+    this.#readAfter(this.#seen === before ? READ_MS : POLL_MS);
+    return outcome;
+  });
+
+  #readAfter(milliseconds: number): void {
+    if (!this.#stopped) this.#nextRead = setTimeout(this.#onChange, milliseconds).unref();
+  }
+
+  async #readAndApply(when: 'always' | 'if changed'): Promise<ReloadOutcome> {
+    const { configFile, env } = this.#effects;
+    const before = this.#seen;
+    const read = (last: Inputs) => readInputs(configFile, env, last);
+    try {
+      const found = await read(before);
+      const isSame = sameInputs(found, before);
+      if (isSame && when === 'if changed') return { kind: 'applied' };
+      return this.#apply(isSame ? found : await settle(before, found, read));
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      const unread = new Map(this.ruleset.materials.map(({ source }) => [source, problem]));
+      this.ruleset = Object.freeze({ ...this.ruleset, unread });
+      return this.#endReload([problem]);
+    }
+  }
+
+  /** An unusable part keeps its old version: then the reload has failed. */
+  #apply(inputs: Inputs): ReloadOutcome {
+    this.#seen = inputs;
     this.#adopt(buildRuleset(inputs, this.ruleset));
     const keys = this.awaitingRestart;
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
-    return this.#endReload(this.ruleset.failures);
+    const outcome = this.#endReload(this.ruleset.failures);
+    this.onReload();
+    this.#poll();
+    return outcome;
   }
 
-  /** Reports a reload that broke: nothing that it read is in use. */
-  fail(problem: string): ReloadOutcome {
-    const unread = new Map(this.ruleset.materials.map(({ source }) => [source, problem]));
-    this.ruleset = Object.freeze({ ...this.ruleset, unread });
-    return this.#endReload([problem]);
+  /** Polls the files of the inputs that were seen last, and no others; none once it has stopped. */
+  #poll(): void {
+    for (const path of this.#polled) unwatchFile(path, this.#onChange);
+    this.#polled = this.#stopped ? [] : placesOf(this.#seen);
+    for (const path of this.#polled) watchFile(path, { persistent: false, interval: POLL_MS }, this.#onChange);
   }
 
   /** Reports that a reload has worked, or why a part of the inputs is not in use. */
@@ -65,8 +139,9 @@ export class LiveRuleset {
     return failed ? { kind: 'failed', problems } : { kind: 'applied' };
   }
 
-  /** Ends every overlap, after all sources were read. */
-  retirePrevious(): Retired {
+  /** Reads all files, then ends every overlap. */
+  async retirePrevious(): Promise<Retired> {
+    await this.reload();
     const now = Date.now();
     const { unread } = this.ruleset;
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
@@ -103,8 +178,8 @@ export class LiveRuleset {
     for (const [text, { msg, ...fields }] of found) if (!this.#logged.has(text)) this.services.log.warn(msg, fields);
     this.#logged = new Set(found.keys());
     const ends = this.ruleset.materials.map(({ notAfter }) => (notAfter ?? 0) - now).filter((wait) => wait > 0);
-    clearTimeout(this.#nextCheck);
-    this.#nextCheck = setTimeout(() => this.#logWarnings(), Math.min(DAY_MS, ...ends)).unref();
+    clearTimeout(this.#nextLog);
+    this.#nextLog = setTimeout(() => this.#logWarnings(), Math.min(DAY_MS, ...ends)).unref();
   }
 }
 
