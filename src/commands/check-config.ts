@@ -13,7 +13,7 @@ import { type Route, reports } from '../core/routes.ts';
 import { fitOpenFiles } from '../runtime/inputs.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
 import { buildTls, certificatesOf, readTlsFiles } from '../runtime/tls-files.ts';
-import { failuresOf, readSecrets } from '../secrets/rotation.ts';
+import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { CONFIG_OPTION, command, type Io, JSON_OPTION, table } from './command.ts';
 
@@ -83,7 +83,7 @@ async function inspect(file: string | null, reading: Reading, io: Io): Promise<R
     const found = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
     if (reading === 'no secrets') return { ...found, errors: [], warnings, secrets: unread(config, io) };
     const { secrets, problems, ending } = await readFiles(config, io);
-    const without = routesWithoutSecret(config, buildPolicy(config, secrets), Date.now());
+    const without = routesWithoutSecret(config, buildPolicy(config, usable(secrets)), Date.now());
     const dead = without.map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`);
     const notes = [...ending, ...(await notesOn(config, secrets))].map(remark);
     const errors = [...problems, ...dead].map(remark);

@@ -12,7 +12,7 @@ import { Head, pathOf } from '../core/request-head.ts';
 import { type Examination, UNMATCHED } from '../core/routes.ts';
 import { looksLikeSignature, SIGNATURE_HEADER } from '../core/signature.ts';
 import { createDiagnosis } from '../hints/diagnose.ts';
-import { policyWith } from '../runtime/ruleset.ts';
+import { buildPolicy } from '../runtime/ruleset.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { CONFIG_OPTION, command, JSON_OPTION, table, usageError } from './command.ts';
 import { ANY_SIGNATURE } from './sign.ts';
@@ -107,7 +107,7 @@ function policyOf(config: Config): Policy {
   const sources = config.secrets.map((source) => (source.kind === 'directory' ? source.directory : source.id));
   const live = { key: createSecretKey(randomBytes(32)), notBefore: null, notAfter: null };
   const secrets = [...new Set([...named, ...sources])].map((id) => ({ id, ...live }));
-  return policyWith(config, secrets);
+  return buildPolicy(config, secrets);
 }
 
 const OUTCOMES = { refuse: 'refused', report: 'reported', forward: 'forwarded', read: 'verified' } as const;

@@ -6,7 +6,7 @@ import { admit } from '../core/admission.ts';
 import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
-import { readSecrets } from '../secrets/rotation.ts';
+import { readSecrets, usable } from '../secrets/rotation.ts';
 import { CONFIG_OPTION, command, type Io, UsageError, usageError, type ValuesOf } from './command.ts';
 import { ask } from './running-proxy.ts';
 import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
@@ -86,7 +86,7 @@ async function runningProxy(target: string, file: string | null, { env }: Io) {
   }
   // Never resolved against the address: `//other/notify` would then name another host.
   const url = new URL(`${tls === null ? 'http' : 'https'}://${localUrl(host, port).host}${target}`);
-  const policy = buildPolicy(config, await readSecrets(config.secrets, env));
+  const policy = buildPolicy(config, usable(await readSecrets(config.secrets, env)));
   const admission = admit({ head: signedHead(url.pathname + url.search), policy, at: Date.now() });
   if (admission.kind === 'read') return { url, secrets: admission.live };
   const why = admission.kind === 'refuse' ? `it is refused as ${admission.reason}` : 'no route verifies it';

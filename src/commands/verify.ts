@@ -8,7 +8,7 @@ import { type Secret, stateOf } from '../core/keyring.ts';
 import { BY_REASON } from '../core/request-diagnosis.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
-import { policyWith } from '../runtime/ruleset.ts';
+import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { command, type Io, JSON_OPTION, readBody, UsageError, usageError } from './command.ts';
 import { chosenSource, readSecret, SECRET_OPTIONS, signedHead } from './sign.ts';
@@ -83,7 +83,7 @@ const { config: DEFAULTS } = parseConfig({ file: null, bytes: null }, {});
 /** The proxy's own verdict. */
 function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]) {
   const at = Date.now();
-  const arrival = { head: signedHead('/', given), policy: policyWith(DEFAULTS, secrets), at };
+  const arrival = { head: signedHead('/', given), policy: buildPolicy(DEFAULTS, secrets), at };
   const admission = admit(arrival);
   const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body) : admission;
   if (verdict.kind === 'forward') {

@@ -6,7 +6,7 @@ import type { ReloadOutcome, StatusSnapshot } from '../admin/snapshot.ts';
 import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import { outsideText, stateOf } from '../core/keyring.ts';
-import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
+import { isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
 import { type Inputs, placesOf, readInputs, sameInputs, settle } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
@@ -148,7 +148,7 @@ export class LiveRuleset {
     const { isOpen, standing } = this.services.redelivery;
     const stranded = ended.reduce((sum, { key }) => sum + standing.signedBy(key), 0);
     const materials = retirePrevious(this.ruleset.materials, now);
-    const policy = buildPolicy(this.ruleset.loaded.config, materials);
+    const policy = buildPolicy(this.ruleset.loaded.config, usable(materials));
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
     const told = {
       read: materials.filter((one) => one.key !== null && !isPreviousValue(one) && !unread.has(one.source)).map(idOf),

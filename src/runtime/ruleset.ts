@@ -49,7 +49,7 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
   return Object.freeze({
     ...tls,
     ...{ loaded, since: running?.loaded.sha256 === loaded.sha256 ? running.since : now, materials },
-    policy: buildPolicy(loaded.config, materials),
+    policy: buildPolicy(loaded.config, usable(materials)),
     warnings: [...fixed, ...tls.warnings],
     failures: [
       ...[...broken, ...failuresOf(materials), ...tls.failures],
@@ -63,11 +63,7 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
   });
 }
 
-export function buildPolicy(config: Config, materials: readonly SecretMaterial[]): Policy {
-  return policyWith(config, usable(materials));
-}
-
-export function policyWith(
+export function buildPolicy(
   { upstream, limits, routes, unmatched, listen }: Config,
   secrets: readonly Secret[],
 ): Policy {
