@@ -152,12 +152,10 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   try {
     io.stdout(`demo upstream  ${upstreamUrl}   (an app that checks nothing)\n`);
     io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);
-    let isRight = true;
     for (const [index, step] of STORY.entries()) {
       io.stdout(`\n${index + 1}. ${step.tells}\n`);
-      isRight = (await play(step, app, { arrived, io })) && isRight;
+      if (!(await play(step, app, { arrived, io }))) return 1;
     }
-    if (!isRight) return 1;
     io.stdout('\nEvery step went as expected.\n');
     if (mode === 'once') return 0;
     io.stdout(tryIt(app));

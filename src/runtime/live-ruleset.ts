@@ -100,7 +100,7 @@ export class LiveRuleset {
       return this.#apply(isSame ? found : await settle(before, found, read));
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
-      const unread = new Map(this.ruleset.materials.map(({ source }) => [source, problem]));
+      const unread = new Map(before.secrets.map(({ source }) => [source, problem]));
       this.ruleset = Object.freeze({ ...this.ruleset, unread });
       return this.#endReload([problem]);
     }
