@@ -72,7 +72,7 @@ export class RecentRequests {
 
   redelivered({ route, result, id, failure }: Redelivered): void {
     const at = Date.now();
-    if (result === 'delivered') this.traffic.redelivered(route, at);
+    if (result === 'delivered') this.traffic.taken(route, at);
     if (result === 'dropped') this.#lost.add('dropped');
     if (result !== 'expired') return;
     const shown = { at, route, path: '', status: 202, upstreamError: null, client: '' };

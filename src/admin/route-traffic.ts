@@ -101,7 +101,7 @@ export class TrafficByRoute {
     if (isSlow) slow.answerMs = upstreamMs;
     if (departedMs >= 0) slow.departedMs = departedMs;
     if (isSlow || departedMs >= 0) slow.times = [...slow.times.slice(1 - SLOW_ANSWERS), at];
-    if (fate === 'taken' || fate === 'duplicate') taken(traffic, at);
+    if (fate === 'taken' || fate === 'duplicate') this.taken(record.route, at);
     else if (fate !== 'deferred') {
       const untaken = { ...shownOf(record, at), fate };
       traffic.notTaken++;
@@ -111,9 +111,9 @@ export class TrafficByRoute {
     }
   }
 
-  /** The app has taken a delivery that was deferred. */
-  redelivered(route: string, at: number): void {
-    taken(this.#of(route), at);
+  /** The app has taken a delivery, perhaps one that was deferred. */
+  taken(route: string, at: number): void {
+    Object.assign(this.#of(route), { lastTaken: at, notTaken: 0, notTakenSince: null });
   }
 
   #of(route: string): RouteTraffic {
@@ -130,8 +130,4 @@ export class TrafficByRoute {
   keepOnly(routes: readonly string[]): void {
     for (const route of this.#routes.keys()) if (!routes.includes(route)) this.#routes.delete(route);
   }
-}
-
-function taken(traffic: RouteTraffic, at: number): void {
-  Object.assign(traffic, { lastTaken: at, notTaken: 0, notTakenSince: null });
 }

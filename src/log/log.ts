@@ -4,7 +4,7 @@ import { printable } from '../base/printable.ts';
 import { pathOf } from '../core/request-head.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 type Write = (msg: string, fields?: Fields) => void;
 
 export interface Log extends Readonly<Record<LogLevel, Write>> {

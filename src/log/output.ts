@@ -2,7 +2,7 @@
 // fill its memory, since any client can cause lines. A line that finds no room is dropped and counted.
 import type { Writable } from 'node:stream';
 import { type Paint, painter, printable } from '../base/printable.ts';
-import { createLog, type LogLevel } from './log.ts';
+import { createLog, type Fields, type LogLevel } from './log.ts';
 
 /** `auto`: text where the stream is a terminal, else json. */
 type LogFormat = 'auto' | 'json' | 'text';
@@ -70,8 +70,6 @@ export class LogOutput {
     createLog('warn', (line) => this.#send(line, restore)).warn('log lines were dropped', { dropped });
   }
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 const TONES = { debug: 'dim', info: 'green', warn: 'yellow', error: 'red' } as const;
 

@@ -2,7 +2,7 @@
 // body, a signature, a secret or another header's value, and a flood of requests must never become a flood of lines.
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { RequestRecord } from '../core/request-record.ts';
-import { type Log, type LogLevel, shortened, shownPath } from './log.ts';
+import { type Fields, type Log, type LogLevel, shortened, shownPath } from './log.ts';
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 
@@ -56,7 +56,7 @@ const FATE_LEVELS: Readonly<Record<Exclude<RequestRecord['fate'], 'none'>, LogLe
   ...{ abandoned: 'warn', deferred: 'warn', failed: 'error' },
 };
 
-function fieldsOf(r: RequestRecord): Readonly<Record<string, unknown>> {
+function fieldsOf(r: RequestRecord): Fields {
   const { route, status, decision, reason, secret, rule, client } = r;
   const cut = (text: string | null | undefined, limit: number) => (text ? shortened(text, limit) : null);
   const fields = {
@@ -64,13 +64,8 @@ function fieldsOf(r: RequestRecord): Readonly<Record<string, unknown>> {
     ...{ fate: r.fate === 'none' ? null : r.fate, hint: cut(r.hint?.text, 512), diagnosis: diagnosisOf(r), secret },
     ...{ body_bytes: r.bodyBytes, duration_ms: milliseconds(r.durationMs) },
     ...{ upstream_ms: r.upstreamMs < 0 ? null : milliseconds(r.upstreamMs), upstream_status: r.upstreamStatus || null },
-    ...{
-      upstream_failure: r.upstreamFailure,
-      upstream_error: cut(r.upstreamError, 64),
-      rule,
-      header: cut(r.header, 128),
-    },
-    ...{ client, trace_id: r.traceId, body_sha256: r.bodySha256 },
+    ...{ upstream_failure: r.upstreamFailure, upstream_error: cut(r.upstreamError, 64), rule },
+    ...{ header: cut(r.header, 128), client, trace_id: r.traceId, body_sha256: r.bodySha256 },
   };
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }

@@ -92,9 +92,7 @@ function rotation({ id, lastMatch, notAfter }: SecretStatus, s: StatusSnapshot):
 }
 
 /** True if a refused request of late was signed with this secret, which is outside its dates. */
-function isUsedOutside({ id }: SecretStatus, s: StatusSnapshot): boolean {
-  return s.refusals.some(({ secret }) => secret === id);
-}
+const isUsedOutside = ({ id }: SecretStatus, s: StatusSnapshot) => s.refusals.some(({ secret }) => secret === id);
 
 /** The paths of the routes on which no other secret is live; empty if there are none. */
 function onlySecretOf({ id }: SecretStatus, { routes }: StatusSnapshot): string {

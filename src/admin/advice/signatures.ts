@@ -71,12 +71,8 @@ function isTotalRefusal(route: RouteStatus, s: StatusSnapshot): boolean {
   const { refusedSignatures, refusedOfSender } = route.traffic;
   const isLong = silenceOf(route, s) > SILENCE;
   const isTotal = isLong ? refusedSignatures >= 3 : refusedOfSender >= Math.max(5, s.recent.accepted);
-  return isTotal && mayBeDeliveries(route, s);
-}
-
-/** False for `unmatched` while deliveries come to another route: then it has the requests of strangers. */
-function mayBeDeliveries(route: RouteStatus, s: StatusSnapshot): boolean {
-  if (route.action !== 'verify' || reports(route, s.now)) return false;
+  if (!isTotal || route.action !== 'verify' || reports(route, s.now)) return false;
+  // While deliveries come to another route, `unmatched` has the requests of strangers.
   return route.path !== UNMATCHED || !s.routes.some((other) => other !== route && isVerified(other, s));
 }
 
