@@ -5,12 +5,11 @@
 import { dropOldest } from '../base/indexed-set.ts';
 import { DECISIONS, type Decision, REASON_NAMES, type Reason } from '../core/reasons.ts';
 import { bodyTag, type DeliveryRecord, type RedeliveryResult, type RequestRecord } from '../core/request-record.ts';
+import { HOUR, MINUTE } from './advice/times.ts';
 import { TrafficByRoute } from './route-traffic.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 import type { RecentCounts, RefusalGroup, StatusSnapshot, Undelivered } from './snapshot.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 /** Minutes of the counts that are not of an hour. */
 const LATELY = 5;
 const GROUPS_PER_REASON = 10;
@@ -32,8 +31,8 @@ interface Redelivered {
 }
 
 export class RecentRequests {
-  readonly #minutes = new Counts<Counted>(MINUTE_MS, 60);
-  readonly #lost = new Counts<(typeof LOST)[number]>(HOUR_MS, 24);
+  readonly #minutes = new Counts<Counted>(MINUTE, 60);
+  readonly #lost = new Counts<(typeof LOST)[number]>(HOUR, 24);
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
   readonly traffic: TrafficByRoute;
@@ -105,7 +104,7 @@ export class RecentRequests {
     const lately = (name: Counted) => this.#minutes.sum(name, LATELY);
     return {
       recent: {
-        windowSeconds: (LATELY * MINUTE_MS) / 1000,
+        windowSeconds: (LATELY * MINUTE) / 1000,
         ...byName(DECISIONS, lately),
         noise: lately('noise'),
         reasons: byReason(lately),

@@ -4,6 +4,7 @@ import { FATES, type Fate } from '../core/fate.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { shortened, shownPath } from '../log/log.ts';
+import { MINUTE } from './advice/times.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 
 /** A delivery that the app did not take, and that is not sent again. */
@@ -44,20 +45,18 @@ export class RouteTraffic {
     departedMs: null as number | null,
   };
   /** Requests with a signature that were forwarded without a look at it; null if there are none. */
-  unverified: Unverified | null = null;
-}
-
-interface Unverified {
-  readonly count: number;
-  /** POSTs with a signature of the right form, as Entrupy sends them. */
-  readonly wellFormed: number;
-  readonly at: number;
-  readonly path: string;
+  unverified: null | {
+    readonly count: number;
+    /** POSTs with a signature of the right form, as Entrupy sends them. */
+    readonly wellFormed: number;
+    readonly at: number;
+    readonly path: string;
+  } = null;
 }
 
 /** So many slow answers within a quarter of an hour make a slow app. */
 export const SLOW_ANSWERS = 5;
-export const SLOW_SPAN_MS = 15 * 60_000;
+export const SLOW_SPAN_MS = 15 * MINUTE;
 
 export class TrafficByRoute {
   readonly #routes = new Map<string, RouteTraffic>();

@@ -18,16 +18,11 @@ export interface Advice extends Found {
   readonly follows: readonly Found[];
 }
 
-/** A sentence on what is right: one for each subject that is configured and of which the advice says nothing wrong. */
-interface Right {
-  readonly id: Subject;
-  readonly message: string;
-}
-
 /** The answer of /api/status. */
 export interface ApiStatus extends StatusSnapshot {
   readonly advice: readonly Advice[];
-  readonly right: readonly Right[];
+  /** A sentence for each subject that is configured and of which the advice says nothing wrong. */
+  readonly right: readonly { readonly id: Subject; readonly message: string }[];
 }
 
 export function apiStatus(s: StatusSnapshot): ApiStatus {
@@ -92,7 +87,7 @@ function allIsWell(s: StatusSnapshot): Found {
 const BESIDE_WARNINGS: ReadonlySet<string> = new Set<Subject>(['secrets', 'upstream']);
 
 /** One must never be an all-clear beside a failure of the same subject. */
-function rightBeside(advice: readonly Advice[], s: StatusSnapshot): readonly Right[] {
+function rightBeside(advice: readonly Advice[], s: StatusSnapshot): ApiStatus['right'] {
   const wrong = advice.flatMap((one) => [one, ...one.follows]).filter(isWrong);
   const subjects = new Set<string>(wrong.map(({ id }) => DIAGNOSES[id].subject));
   const isRight = (id: string) => BESIDE_WARNINGS.has(id) || !subjects.has(id);
