@@ -7,7 +7,7 @@ import type { DeliveryRecord, RedeliveryResult, RequestRecord } from '../core/re
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import type { createExposition } from './exposition.ts';
 import { METRIC_NAMES, METRICS, type MetricName, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';
-import { Counter, isRouteMetric, type Reading, type RouteMetric, RouteSeries, sample } from './series.ts';
+import { isRouteMetric, type Reading, type RouteMetric, RouteSeries, sample } from './series.ts';
 
 type PlannedSecret = Omit<Secret, 'key'> & {
   readonly key: Secret['key'] | null;
@@ -38,7 +38,7 @@ export class Metrics {
   #routes = new Map<string, RouteSeries>();
   /** When each secret last matched, by id; in epoch seconds, 0 if it has not. */
   #lastMatches = new Map<string, number>();
-  readonly #reloads = { success: new Counter({ result: 'success' }), failure: new Counter({ result: 'failure' }) };
+  readonly #reloads = { success: sample({ result: 'success' }, 0), failure: sample({ result: 'failure' }, 0) };
   #lastReloadOk = true;
   /** Epoch seconds. */
   #lastReloadSuccess: number;
@@ -112,7 +112,7 @@ export class Metrics {
   }
 
   reloaded(result: 'success' | 'failure'): void {
-    this.#reloads[result].add(1);
+    this.#reloads[result].value++;
     this.#lastReloadOk = result === 'success';
     if (this.#lastReloadOk) this.#lastReloadSuccess = this.#now() / 1000;
   }

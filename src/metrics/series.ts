@@ -13,7 +13,7 @@ export interface Sample {
   readonly labels?: Readonly<Record<string, string | number>>;
   /** prom-client renders such an object once and caches the text: keep one object per series. */
   readonly sharedLabels?: Labels;
-  readonly value: number;
+  value: number;
 }
 
 /** A metric's samples, or its value if it has no labels; null for none. */
@@ -21,24 +21,6 @@ export type Reading = number | readonly Sample[] | null;
 
 export function sample(sharedLabels: Labels, value: number): Sample {
   return { sharedLabels, value };
-}
-
-/** It is its own sample. */
-export class Counter {
-  readonly sharedLabels: Labels;
-  value = 0;
-
-  constructor(labels: Labels) {
-    this.sharedLabels = labels;
-  }
-
-  add(value: number): void {
-    this.value += value;
-  }
-
-  samples(): readonly Sample[] {
-    return [this];
-  }
 }
 
 class Histogram {
@@ -82,7 +64,8 @@ class Histogram {
   }
 }
 
-type Series = Counter | Histogram;
+/** A counter is its own sample. */
+type Series = Sample | Histogram;
 
 /** The metrics that requests add to, by route. */
 export type RouteMetric = {
@@ -99,12 +82,14 @@ export class RouteSeries {
   /** Returns false if there is no such series: losing a count is better than adding a series. */
   add(name: RouteMetric, value: number, labels = ''): boolean {
     const series = this.#families.get(name)?.get(labels);
-    series?.add(value);
+    if (series instanceof Histogram) series.add(value);
+    else if (series !== undefined) series.value += value;
     return series !== undefined;
   }
 
   samples(name: RouteMetric): readonly Sample[] {
-    return [...(this.#families.get(name)?.values() ?? [])].flatMap((series) => series.samples());
+    const all = [...(this.#families.get(name)?.values() ?? [])];
+    return all.flatMap((series) => (series instanceof Histogram ? series.samples() : series));
   }
 
   /**
@@ -120,7 +105,7 @@ export class RouteSeries {
         if (family.has(key)) continue;
         const values = [route.path, ...key.split(' ')];
         const named = Object.fromEntries(labels.map((label, nth) => [label, values[nth] ?? '']));
-        family.set(key, buckets === undefined ? new Counter(named) : new Histogram(PREFIX + name, named, buckets));
+        family.set(key, buckets === undefined ? sample(named, 0) : new Histogram(PREFIX + name, named, buckets));
       }
     }
     const matches = this.#families.get('secret_matches_total');
