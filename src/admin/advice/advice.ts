@@ -70,17 +70,15 @@ function allIsWell(s: StatusSnapshot): Found {
   const served = accepted + forwarded + duplicate + deferred;
   const others = served > 0 ? count(noise, 'other was', 'others were') : count(noise, 'request was', 'requests were');
   const scanned = noise > 0 ? ` ${others} refused, as on any public port.` : '';
-  if (served > 0) {
-    const refused = `${noise > 0 ? 'no delivery' : 'none'} refused in the last ${windowSeconds / 60} minutes`;
-    return found('ok', 'all-is-well', `All is well: ${count(served, 'request')} served and ${refused}.${scanned}`);
+  const last = Math.max(0, ...s.routes.map(({ traffic }) => traffic.lastTaken ?? 0));
+  if (served === 0 && last === 0) {
+    const message = `Nothing is wrong, and nothing is proven yet: no delivery has reached the app since the start, ${spanText(s.now - s.startedAt)} ago.${scanned}`;
+    return found('ok', 'nothing-proven', message);
   }
-  const last = Math.max(...s.routes.map(({ traffic }) => traffic.lastTaken ?? 0));
-  if (last > 0) {
-    const message = `All is well: the app took the last delivery ${ago(last, s.now)}, none has come since, and nothing is known to be lost.${scanned}`;
-    return found('ok', 'all-is-well', message);
-  }
-  const message = `Nothing is wrong, and nothing is proven yet: no delivery has reached the app since the start, ${spanText(s.now - s.startedAt)} ago.${scanned}`;
-  return found('ok', 'nothing-proven', message);
+  const refused = `${noise > 0 ? 'no delivery' : 'none'} refused in the last ${windowSeconds / 60} minutes`;
+  const before = `the app took the last delivery ${ago(last, s.now)}, none has come since, and nothing is known to be lost`;
+  const facts = served > 0 ? `${count(served, 'request')} served and ${refused}` : before;
+  return found('ok', 'all-is-well', `All is well: ${facts}.${scanned}`);
 }
 
 /** True beside a warning on the same subject, such as a secret that ends soon: these look for themselves. */

@@ -1,7 +1,7 @@
 // Advice on requests that were refused, and had a signature: since when, and what the last of them tells. They may be
 // deliveries, and any stranger can send some.
 
-import { DIAGNOSES, type Diagnosis } from '../../core/diagnoses-and-remedies.ts';
+import { DIAGNOSES, type Hint } from '../../core/diagnoses-and-remedies.ts';
 import { clockText, whyOutside } from '../../core/keyring.ts';
 import type { Reason } from '../../core/reasons.ts';
 import { BY_REASON } from '../../core/request-diagnosis.ts';
@@ -42,7 +42,7 @@ function refusedInARow(route: RouteStatus, outside: readonly Found[], s: StatusS
   const own = groups.filter(({ reason }) => SIGNATURE_REASONS.has(reason));
   // One that is of a secret outside its dates alone is one item with what tells of that secret.
   if (own.length === 0) return outside[0] === undefined ? null : { id: outside[0].id, state, message };
-  const { id, why } = evidence(own, 'signature_mismatch');
+  const { diagnosis: id, text: why } = evidence(own, 'signature_mismatch');
   return { id, state, message: `${message} Likely cause: ${why}.` };
 }
 
@@ -87,7 +87,7 @@ function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot)
   const groups = s.refusals.filter((group) => group.reason === reason);
   const [last] = groups;
   if (SIGNATURE_REASONS.has(reason) && told.includes(last?.route ?? '')) return null;
-  const { id, why } = evidence(groups, reason);
+  const { diagnosis: id, text: why } = evidence(groups, reason);
   const amount = s.recent.signedReasons[reason] ?? 0;
   const { at, path } = last ?? { at: s.now, path: null };
   const route = s.routes.find(({ path }) => path === last?.route);
@@ -103,19 +103,16 @@ function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot)
   return found(isFull || isTotal ? 'failed' : 'warning', id, message);
 }
 
-/** The diagnosis of refusals for a reason, the newest first: by the last that has a hint, if one has. */
-export function evidence(
-  groups: readonly RefusalGroup[],
-  of: Reason,
-): { readonly id: Diagnosis; readonly why: string } {
+/** The likely cause of refusals for a reason, the newest first: by the last that has a hint, if one has. */
+export function evidence(groups: readonly RefusalGroup[], of: Reason): Hint {
   const telling = groups.find((one) => one.hint !== null) ?? groups[0];
-  const { rule = null, header = null, hint = null, diagnosis = null, reason = of } = telling ?? {};
-  const id = diagnosis ?? BY_REASON[of];
-  const means = DIAGNOSES[id].means;
+  const { rule = null, header = null, hint = null, reason = of } = telling ?? {};
+  const diagnosis = telling?.diagnosis ?? BY_REASON[of];
+  const { means } = DIAGNOSES[diagnosis];
   const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${header}`})`;
-  if (hint === null || hint === means) return { id, why: `${means}${broken}` };
-  if (rule !== null) return { id, why: `${means}${broken}. To let them pass: ${hint}` };
-  return { id, why: SIGNATURE_REASONS.has(reason) ? hint : `${means} (${hint})` };
+  if (hint === null || hint === means) return { diagnosis, text: `${means}${broken}` };
+  if (rule !== null) return { diagnosis, text: `${means}${broken}. To let them pass: ${hint}` };
+  return { diagnosis, text: SIGNATURE_REASONS.has(reason) ? hint : `${means} (${hint})` };
 }
 
 /** Secrets outside their dates with which somebody signs. Newer forged signatures must not hide a leak. */

@@ -98,7 +98,7 @@ function unsigned(reason: Reason, s: StatusSnapshot): Found | null {
   if (amount <= FEW) return null;
   const { accepted, duplicate, rejected, windowSeconds } = s.recent;
   const groups = s.refusals.filter((group) => group.reason === reason);
-  const { id, why } = evidence(groups, reason);
+  const { diagnosis: id, text: why } = evidence(groups, reason);
   const isReported = rejected === 0 && s.routes.some((route) => reports(route, s.now));
   const were = refusedText(amount, isReported ? 'reported' : 'rejected');
   const through = count(accepted + duplicate, 'delivery', 'deliveries');

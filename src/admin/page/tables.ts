@@ -185,7 +185,7 @@ function outcomeOf({ decision, upstreamFailure }: RefusalGroup): Html {
 
 function whyOf(group: RefusalGroup): Html {
   const { reason, diagnosis, upstreamFailure, upstreamError } = group;
-  const why = reason === 'none' ? null : html`<code>${reason}</code><p>${evidence([group], reason).why}.</p>`;
+  const why = reason === 'none' ? null : html`<code>${reason}</code><p>${evidence([group], reason).text}.</p>`;
   const code = upstreamError === null ? '' : ` (${upstreamError})`;
   const upstream =
     upstreamFailure === null ? null : html`<p>The upstream gave no complete response: ${upstreamFailure}${code}.</p>`;
