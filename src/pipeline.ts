@@ -157,7 +157,7 @@ export class Pipeline {
     const started = performance.now();
     const admission = admitBody(toRead, pending, body);
     exchange.verifyMs = performance.now() - started;
-    if (admission.kind === 'forward') return this.#deliver(pending, admission, body);
+    if (admission.kind === 'forward') return this.#deliver(pending, admission);
     if (admission.kind === 'refuse') this.#refuse(pending, admission);
     else this.#forward(pending, admission);
     // After the answer, because its duration depends on the secrets and must not be observable.
@@ -167,34 +167,32 @@ export class Pipeline {
     if (admission.kind === 'refuse') pending.body?.discard();
   }
 
-  #deliver(pending: Pending, permitted: Permitted, body: Buffer): void {
-    if (permitted.permit.decision === 'probe') return this.#forward(pending, permitted);
-    pending.exchange.fate = 'pending';
+  #deliver(pending: Pending, permitted: Permitted): void {
     const { route, permit } = permitted;
+    if (permit.decision === 'probe') return this.#forward(pending, permitted);
+    pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
     // Takes only verified ones: nothing else may ever be sent by itself.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       this.#storable++;
+      const body = permit.body ?? NO_BYTES;
       pending.deferrable = { head, lines: linesOf(pending, route), body, route, permit, at, policy };
     }
     if (once === null) this.#forward(pending, permitted);
-    else void this.#deliverOnce(pending, permitted, { body, window: once });
+    else void this.#deliverOnce(pending, permitted, once);
   }
 
   /** Accepts only verified requests: otherwise anyone could mark an event as delivered. */
-  async #deliverOnce(
-    pending: Pending,
-    permitted: Permitted,
-    event: { readonly body: Buffer; readonly window: number },
-  ): Promise<void> {
+  async #deliverOnce(pending: Pending, permitted: Permitted, window: number): Promise<void> {
     const { exchange, head, policy, deferrable } = pending;
     const { permit } = permitted;
     decide(exchange, permitted);
     const { responseTimeout, idleTimeout } = policy.settings;
     const patience = patienceOf(pending) + responseTimeout + idleTimeout;
     const departed = () => (deferrable === null ? departureOf(exchange) : this.#waits.signal);
-    const claimed = await this.#parts.claims().claim({ ...event, path: head.path, patience, departed });
+    const event = { path: head.path, body: permit.body ?? NO_BYTES, window };
+    const claimed = await this.#parts.claims().claim({ ...event, patience, departed });
     exchange.onDeparture(null);
     switch (claimed.kind) {
       case 'deliver':
@@ -215,7 +213,7 @@ export class Pipeline {
       default:
         claimed satisfies never;
     }
-    this.#over(pending, permit, { fate: claimed.kind === 'duplicate' ? claimed.kind : null, sending: 'sent' });
+    this.#over(pending, permit, 'sent');
   }
 
   /** `lease`: null without `once`. */
@@ -241,7 +239,7 @@ export class Pipeline {
       onFailure: (failure) => this.#fail(pending, failure),
       onEnd: (sending) => {
         if (permit.tunnel) this.#tunnels--;
-        this.#over(pending, permit, { fate: null, sending });
+        this.#over(pending, permit, sending);
       },
     };
     if (permit.tunnel) this.#tunnels++;
@@ -276,12 +274,11 @@ export class Pipeline {
   }
 
   /** The upstream's part is over: the fate of a delivery is known once the store has answered, if it was asked. */
-  #over(pending: Pending, { body }: Permit, { fate, sending }: Ending): void {
-    const { exchange, deferrable, asked, failure, body: memory } = pending;
+  #over(pending: Pending, { body }: Permit, sending: 'sent' | 'unsent'): void {
+    const { exchange, deferrable, asked, body: memory } = pending;
     const over = (stored: boolean) => {
       if (exchange.fate === 'pending') {
-        const { upstreamStatus: status } = exchange;
-        const known = fate ?? fateOf({ stored, failed: failure?.side ?? null, status });
+        const known = fateIn(pending, stored);
         exchange.fate = known;
         if (UNTAKEN.has(known)) exchange.bodySha256 = bodyTag(hash('sha256', body ?? NO_BYTES, 'hex'));
         this.#parts.onFate(exchange as Exchange & { fate: Fate });
@@ -297,15 +294,12 @@ export class Pipeline {
   }
 }
 
+function fateIn({ exchange: { decision, upstreamStatus: status }, failure }: Pending, stored: boolean): Fate {
+  return decision === 'duplicate' ? decision : fateOf({ stored, failed: failure?.side ?? null, status });
+}
+
 /** Fates after which the sender may never try again: the hash lets people find the event. */
 const UNTAKEN: ReadonlySet<Fate> = new Set(['failed', 'abandoned', 'deferred']);
-
-/** How the upstream's part of a request ended. */
-interface Ending {
-  /** Null where it follows from the rest. */
-  readonly fate: 'duplicate' | null;
-  readonly sending: 'sent' | 'unsent';
-}
 
 /** Milliseconds that a request waits for the upstream where `retryConnectFor` is not set; less if it can be stored. */
 const PATIENCE_MS = { plain: 5000, storable: 1000 };
