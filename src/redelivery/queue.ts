@@ -204,10 +204,12 @@ export class Queue {
   /** Secrets and routes have changed: something may have to be sent, or what nothing verified may be sendable now. */
   async adopt(): Promise<void> {
     const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // and ours to read
-    if (!this.isOpen && !this.sends && isDirectory(this.place) && !(await isStored())) return;
-    void this.#open();
-    if (!this.standing.isEmpty) await this.#wake(({ state }) => state === 'unverified').catch(this.standing.failed);
-    void this.#takeDue();
+    if (!this.isOpen) {
+      if (this.sends || !isDirectory(this.place) || (await isStored())) await this.#open().catch(this.standing.failed);
+    } else if (!this.standing.isEmpty) {
+      await this.#wake(({ state }) => state === 'unverified').catch(this.standing.failed);
+      void this.#takeDue();
+    }
   }
 
   /** Takes nothing from now on; what is at work goes on. Deliveries are still stored. */
