@@ -26,6 +26,8 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
   ['FORWARD_PATHS', 'Paths with commas between: forwarded; everything else is verified.'],
 ];
 
+const NAMES = VARIABLES.map(([name]) => name);
+
 /**
  * The name of the variable that holds a secret. A value may have been pasted in its place, so it can be read only while
  * a variable has this name, or if it is a name of ours.
@@ -44,8 +46,7 @@ export class VariableName {
 
   /** The name; null if it must not be shown. */
   shownIn(env: Env): string | null {
-    const isOurs = VARIABLES.some(([name]) => name === this.#name);
-    return isOurs || this.valueIn(env) !== undefined ? this.#name : null;
+    return NAMES.includes(this.#name) || this.valueIn(env) !== undefined ? this.#name : null;
   }
 }
 
@@ -71,8 +72,11 @@ export function applyEnvironment(written: Mapping, env: Env) {
   for (const target of OVERRIDES) override(overlay, env, target);
   addRoutes(overlay, env);
   addSecrets(overlay, env, named);
-  for (const [variable, near] of nearNames(env, named)) {
-    ignore(variable, `no variable has this name; did you mean ${near}?`);
+  for (const variable of Object.keys(env)) {
+    if (NAMES.includes(variable) || named.has(variable) || !env[variable]) continue;
+    // `VERIFY_PATH` would silently verify nothing.
+    const near = meantBy(variable);
+    if (near !== '' && !env[near]) ignore(variable, `no variable has this name; did you mean ${near}?`);
   }
   return { data, errors, warnings, origins };
 }
@@ -153,12 +157,6 @@ const TRIED: readonly (readonly [name: RegExp, ours: string])[] = [
   [/^webhook_endpoint_secret|^(?:entrupy_(?:webhook_)?|webhook_)secret(?:_key)?$/i, SECRET],
 ];
 
-/** Variables that were probably meant to be ours, unless ours is set too: `VERIFY_PATH` would silently verify nothing. */
-function nearNames(env: Env, named: ReadonlySet<unknown>): readonly (readonly [variable: string, near: string])[] {
-  const names = VARIABLES.map(([name]) => name);
-  return Object.keys(env).flatMap((variable) => {
-    if (names.includes(variable) || named.has(variable) || !env[variable]) return [];
-    const near = nearest(variable, names, MAX_EDITS) ?? TRIED.find(([name]) => name.test(variable))?.[1] ?? null;
-    return near === null || env[near] ? [] : [[variable, near] as const];
-  });
-}
+/** The name of ours that was probably meant. */
+const meantBy = (variable: string) =>
+  nearest(variable, NAMES, MAX_EDITS) ?? TRIED.find(([name]) => name.test(variable))?.[1] ?? '';

@@ -101,10 +101,7 @@ const limits = section({
   ),
   maxHeader: key('The largest request head.', or(size('1KiB', '256KiB'), '16KiB')),
   headersTimeout: key('How long the whole head of a request may take.', or(duration('10ms', '5m'), '10s')),
-  bodyTimeout: key(
-    'How long a whole verified body may take. On forward routes idleTimeout counts.',
-    or(duration('10ms', '1h'), '30s'),
-  ),
+  bodyTimeout: key('How long a verified body may take. Others have idleTimeout.', or(duration('10ms', '1h'), '30s')),
   connections: key('The most client connections, and waiting requests.', or(integer(1, 100_000), 1024)),
   connectionAge: key('How long a client connection lasts. It ends between requests.', or(duration('1s', '168h'), '1h')),
 });
@@ -203,10 +200,7 @@ export const routeSchema = section({
   ),
   reportUntil: optional('From this time on the route enforces. With mode report only.', date()),
   maxBody: optional('The largest body. The default is limits.maxBody. verify only.', bodySize()),
-  query: key(
-    'The signature does not cover the query: refuse answers one with 400. verify only.',
-    or(oneOf(['forward', 'refuse']), 'forward'),
-  ),
+  query: key('The query is not signed: refuse answers 400. verify only.', or(oneOf(['forward', 'refuse']), 'forward')),
   once: optional(
     'An event that was delivered within this time is answered, not forwarded again. Two events with equal bodies count as one. verify only.',
     window(),
