@@ -26,8 +26,7 @@ export function rotate(before: Materials | null, readings: readonly SecretMateri
   return withoutConflicts(fresh).flatMap((secret) => {
     const old = current.find(({ id }) => id === secret.id);
     const adopted = { ...secret, adoptedAt: sameValue(old, secret) ? (old?.adoptedAt ?? null) : before && now };
-    const previous = previousFor(adopted, current, now);
-    return previous === null ? [adopted] : [adopted, previous];
+    return [adopted, ...previousFor(adopted, current, now)];
   });
 }
 
@@ -67,34 +66,29 @@ function keepGood(fresh: SecretMaterial, current: Materials): Materials {
 function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
   const kept: SecretMaterial[] = [];
   for (const secret of secrets) {
-    const refuse = (problem: string) => kept.push({ ...secret, key: null, problem, warnings: [] });
     const namesake = kept.find(({ id }) => id === secret.id);
-    const equal = kept.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
-    if (secret.kind === 'secret' && isPrevious(secret.id)) {
-      refuse('ids that end in .previous are reserved for replaced values');
-    } else if (namesake !== undefined && secret.key !== null) {
-      refuse(`its id is already taken by the secret from ${namesake.source}`);
-    } else if (equal !== undefined) {
-      const warning = `it has the same value as ${equal.id}, under which its matches are counted`;
-      kept.push({ ...secret, warnings: [...secret.warnings, warning] });
-    } else {
-      kept.push(secret);
-    }
+    const taken = namesake && secret.key && `its id is already taken by the secret from ${namesake.source}`;
+    const isReserved = secret.kind === 'secret' && isPrevious(secret.id);
+    const problem = isReserved ? 'ids that end in .previous are reserved for replaced values' : taken;
+    const equal = kept.find((other) => sameValue(other, secret));
+    const warnings = equal ? [`it has the same value as ${equal.id}, under which its matches are counted`] : [];
+    if (problem) kept.push({ ...secret, key: null, problem, warnings: [] });
+    else kept.push({ ...secret, warnings: [...secret.warnings, ...warnings] });
   }
   return kept;
 }
 
-/** The previous value, of this change or an earlier one. It is kept after it expires, to tell that from a forgery. */
-function previousFor(secret: SecretMaterial, current: Materials, now: number): SecretMaterial | null {
-  if (secret.key === null || secret.overlap === null) return null;
+/** The previous value, if any, of this change or an earlier one. After it expires it tells a late sender from a forger. */
+function previousFor(secret: SecretMaterial, current: Materials, now: number): Materials {
+  if (secret.key === null || secret.overlap === null) return [];
   const id = previousOf(secret.id);
   const old = current.find((other) => other.id === secret.id);
   if (old === undefined || old.key === null || sameValue(old, secret) || isHalf(old, now)) {
-    return current.find((other) => other.id === id && isPreviousValue(other)) ?? null;
+    return current.filter((other) => other.id === id && isPreviousValue(other));
   }
   const source = `replaced value of ${secret.id}`;
   const notAfter = Math.min(now + secret.overlap, secret.notAfter ?? Number.POSITIVE_INFINITY);
-  return { ...secret, id, source, key: old.key, problem: null, warnings: [], notAfter, overlap: null };
+  return [{ ...secret, id, source, key: old.key, problem: null, warnings: [], notAfter, overlap: null }];
 }
 
 /** True if the value may be the first half of its successor. It never becomes `previous`. */
