@@ -89,7 +89,7 @@ function hintOf(problems: readonly string[], cause: Cause): Hint | null {
   if (problems.length === 0 && first === undefined) return null;
   const rest = cause?.length === 0 ? ['otherwise it is correct'] : (cause?.map(({ text }) => text) ?? []);
   const secret = cause?.find((part) => part.secret !== undefined)?.secret;
-  const { diagnosis } = first ?? { diagnosis: 'signature-form' as const };
+  const diagnosis = first?.diagnosis ?? 'signature-form';
   return { diagnosis, text: [...problems, ...rest].join('; '), ...(secret === undefined ? {} : { secret }) };
 }
 
