@@ -1,5 +1,4 @@
-// Durations and sizes as people write them, and JSON in such words. Every spelling but the documented one is
-// refused.
+// Durations and sizes as people write them, and JSON in such words. Only the documented spelling is accepted.
 
 type Units = Readonly<Record<string, number>>;
 

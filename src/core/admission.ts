@@ -9,8 +9,7 @@
 import type { Buffer } from 'node:buffer';
 import { type Diagnosis, type Hint, largeBodyHint } from './diagnoses-and-remedies.ts';
 import { type GateRefusal, type RuleName, refusedByGate, refusedForHeaders, refusedForQuery } from './gate.ts';
-import type { Secret } from './keyring.ts';
-import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
+import { type Claim, judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
 import type { Policy } from './policy.ts';
 import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
@@ -51,13 +50,8 @@ export interface Permitted {
 }
 
 /** The verdict needs the body, which may be empty. */
-export interface ToRead {
+export interface ToRead extends Claim {
   readonly kind: 'read';
-  readonly route: Route;
-  /** The live secrets of the route. */
-  readonly live: readonly Secret[];
-  /** The base64 of the signature. */
-  readonly digest: string;
   /** Bytes; null for a chunked body. */
   readonly declared: number | null;
 }

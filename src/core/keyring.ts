@@ -64,10 +64,7 @@ export class Keyring {
   }
 }
 
-/**
- * The id of the first secret that signs the body; null if none does. It tries all of them, without an early exit.
- * `digest`: the base64 of the signature.
- */
+/** The id of the first secret that signs the body as `digest` (base64); null if none does. All are tried: no early exit. */
 export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
   let match: string | null = null;
   for (const secret of secrets) {

@@ -1,6 +1,5 @@
 // Permits: nothing reaches the upstream without one, and only the rules in this file mint them. The class is exported
-// as a type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` checks it at run
-// time too.
+// as a type alone, so code that would forward without a verdict does not compile; `isPermit` checks it at run time too.
 import { Buffer } from 'node:buffer';
 import { firstMatch, type Keyring, type Secret } from './keyring.ts';
 import { type Decision, REASONS, type Reason } from './reasons.ts';
@@ -34,14 +33,13 @@ class Permit {
 export type { Permit };
 export const isPermit = Permit.is;
 
-interface SignedBody {
+/** A signature of the right form, and what it is to be verified with. */
+export interface Claim {
   readonly route: Route;
-  readonly keyring: Keyring;
   /** The live secrets of the route at the time of the request's head. */
   readonly live: readonly Secret[];
   /** The base64 of the signature. */
   readonly digest: string;
-  readonly body: Buffer;
 }
 
 export type Verdict =
@@ -56,9 +54,10 @@ export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
  * The verdict on a body that was read whole, with its permit. Only when no live secret matches does it try those outside
  * their validity, to tell the operator; the answer is a 401 all the same.
  */
-export function judge({ route, keyring, live, digest: given, body }: SignedBody): Verdict {
+export function judge(claim: Claim & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
+  const { route, keyring, live, body } = claim;
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
-  const digest = Buffer.from(given, 'latin1');
+  const digest = Buffer.from(claim.digest, 'latin1');
   const signer = firstMatch(live, body, digest);
   if (signer !== null) {
     const decision = body.equals(PROBE_BODY) ? 'probe' : 'accepted';

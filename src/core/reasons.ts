@@ -67,10 +67,7 @@ export interface OwnAnswer {
   readonly status: OwnStatus;
   /** Constant JSON. */
   readonly body: string;
-  /**
-   * True if the answer closes the connection: the start of the next request is unknown, or a balancer's retry should
-   * reach another pod.
-   */
+  /** True if it ends the connection: the next request's start is unknown, or a retry should reach another pod. */
   readonly closes: boolean;
   /** Seconds after which the sender should try again; null if the answer has no `Retry-After`. */
   readonly retryAfter: number | null;

@@ -1,6 +1,5 @@
 // Finds the likely cause of a refused signature among the usual mistakes of senders and operators.
-// Hints are only for the operator. None holds a value, a digest or a part of a signature, and none turns a refusal into
-// a pass.
+// Hints are only for the operator. None holds a value, a digest or a part of a signature, and none lets anything pass.
 import type { Buffer } from 'node:buffer';
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Hint } from '../core/diagnoses-and-remedies.ts';

@@ -1,6 +1,5 @@
-// Reads secrets from files, directories and environment variables, as kubelet, Docker and people create them. A missing
-// or bad source is reported as a problem, never thrown. No read blocks on a pipe or device, and no copy of a value is
-// kept besides the KeyObject.
+// Reads secrets from files, directories and environment variables, as kubelet, Docker and people create them. A bad
+// source is a problem, never thrown. No read blocks on a pipe or device. No copy of a value is kept but the KeyObject.
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
