@@ -37,6 +37,7 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
 }
 
 export interface RecentCounts extends Readonly<Record<Decision, number>> {
+  /** How far back the counts reach. */
   readonly windowSeconds: number;
   /** Rejected and reported requests that need no attention. */
   readonly noise: number;
@@ -67,6 +68,7 @@ export interface Undelivered extends Pick<ShownRequest, LostFields> {
 /** A TLS certificate in use: the one that clients see, or the one that we present to the upstream. */
 export interface CertificateStatus {
   readonly certificate: 'listen' | 'upstream_client';
+  /** The path of its file. */
   readonly file: string;
   readonly notBefore: number;
   readonly notAfter: number;

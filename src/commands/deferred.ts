@@ -1,5 +1,5 @@
 // `deferred`: the deliveries that the app did not take, for the operator. It reads the store beside the running proxy and
-// takes nothing; only `deliver` needs the proxy. What the store says is shown unchecked, so a text from it must not
+// leases nothing; only `deliver` needs the proxy. What the store says is shown unchecked, so a text from it must not
 // reach a terminal's control sequences.
 import { setTimeout as delay } from 'node:timers/promises';
 import { dateText, spanText } from '../admin/advice/times.ts';
@@ -7,9 +7,9 @@ import { localUrl } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
-import { mostBytes } from '../redelivery/record.ts';
+import { mostBytes, splitRecord } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';
-import type { DeferredStore, Entry } from '../redelivery/stores/store.ts';
+import { type DeferredStore, type Entry, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
 import { readPasswordFile } from '../secrets/sources.ts';
 import { CONFIG_OPTION, command, type Io, JSON_OPTION, table, usageError } from './command.ts';
@@ -77,7 +77,14 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
   const remark = (message: string) => io.stderr(`warning: ${message}\n`);
   const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
-  const store = await openStore({ ...redelivery, ...rules, readPassword, onRemark: remark, onLoss: remark }, ignore);
+  const store = await openStore({
+    ...redelivery,
+    ...rules,
+    readPassword,
+    onRemark: remark,
+    onLoss: remark,
+    onChange: ignore,
+  });
   const { json = false } = values;
   const tell = (value: object, text: string) => io.stdout(json ? `${JSON.stringify(value)}\n` : text);
   const deferred = { store, admin: localUrl(at.host, at.port), json, io, tell };
@@ -97,7 +104,7 @@ const noSuchId = (id: string | null) => `nothing is deferred under the ID ${id}`
 /** Everything that is stored, each once: a page may repeat what another one had. */
 async function everything(store: DeferredStore): Promise<ReadonlyMap<string, Entry>> {
   const found = new Map<string, Entry>();
-  for await (const page of store.list()) for (const entry of page) found.set(entry.id, entry);
+  for await (const page of pagesOf(store)) for (const entry of page) found.set(entry.id, entry);
   return found;
 }
 
@@ -137,20 +144,21 @@ function nextText({ nextTry, lastFailure }: ReturnType<typeof shownOf>): string 
 }
 
 async function show({ store, json, io, tell }: Deferred, id: string | null): ReturnType<Action> {
-  const record = await store.read(id ?? '');
+  const bytes = await store.read(id ?? '');
+  const record = bytes && splitRecord(bytes);
   // The list is long: it is read only if need be.
   const entry = record !== null && !json ? null : (await everything(store)).get(id ?? '');
   if (entry === undefined) return noSuchId(id);
   if (record === null) return `${id} cannot be read: it is larger than maxBody and maxHeader allow, or not whole`;
-  if (entry === null) io.stdout(record.body);
-  else tell({ ...shownOf(entry), body: record.body.toString('base64') }, '');
+  if (entry === null) io.stdout(record[1]);
+  else tell({ ...shownOf(entry), body: record[1].toString('base64') }, '');
   return 0;
 }
 
 async function drop({ store, tell }: Deferred, id: string | null): ReturnType<Action> {
   const dropped = await store.drop(id ?? '');
   if (dropped === 'absent') return noSuchId(id);
-  if (dropped === 'taken') return `${id} is being sent, and the app may take it: try again after that`;
+  if (dropped === 'leased') return `${id} is being sent, and the app may take it: try again after that`;
   tell({ id, dropped: true }, `dropped ${id}: it is never sent again\n`);
   return 0;
 }

@@ -21,26 +21,16 @@ export interface Note {
   readonly failure: string;
 }
 
-/** The words by which a summary tells events apart. */
-export type Words = Pick<Note, 'failure' | 'secret' | 'key'> & { readonly route: string };
-
 /** Bytes. What is longer is no note. */
 export const MAX_NOTE = 4096;
 const MAX_TEXT = 1024;
 
 /** At most `MAX_NOTE` bytes, in ASCII. */
 export function noteText(note: Note): string {
-  const text = asciiJson(note);
+  const text = JSON.stringify(note).replace(/[\u007f-\uffff]/g, escaped);
   return text.length <= MAX_NOTE ? text : noteText({ ...note, route: null, path: '', secret: '' });
 }
 
-/** At most `MAX_NOTE` bytes, in ASCII. */
-export function wordsText({ failure, secret, key, route }: Note): string {
-  const text = asciiJson([failure, secret, key, route ?? '']);
-  return text.length <= MAX_NOTE ? text : '';
-}
-
-const asciiJson = (value: unknown) => JSON.stringify(value).replace(/[\u007f-\uffff]/g, escaped);
 const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 /** Null if the text is none. */
@@ -51,13 +41,6 @@ export function readNote(text: string): Note | null {
   if (!isText(method) || !isText(path) || !isText(secret) || !isText(key)) return null;
   if (route !== null && !isText(route)) return null;
   return { at, route, method, path, secret, key, attempts, tried, failure };
-}
-
-/** Empty ones if the text has none. */
-export function readWords(text: string): Words {
-  const { 0: failure, 1: secret, 2: key, 3: route } = parsedJson(text);
-  const areWords = isText(failure) && isText(secret) && isText(key) && isText(route);
-  return areWords ? { failure, secret, key, route } : { failure: '', secret: '', key: '', route: '' };
 }
 
 /** An empty object if the text is no JSON of one. */

@@ -1,8 +1,8 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is over.
-// The store is the schedule. This file stores what comes, and takes what is due, as much at once as the pace allows, and
+// The store is the schedule. This file stores what comes, and leases what is due, as much at once as the pace allows, and
 // within a quarter of the budget; turn.ts says what happens to each, standing.ts how the store stands.
 //
-//   defer -> stored -> due: taken -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
+//   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
 //                                              |                          |-> refused: stopped
 //                                              `-> unverified: stays      `-> failed: waits
 import { stat } from 'node:fs/promises';
@@ -19,13 +19,13 @@ import { describedAs, eventId, mostBytes, type Outgoing, openRecord, sealRecord 
 import { Standing } from './standing.ts';
 import { openStore } from './stores/open-store.ts';
 import {
-  bytesOf,
   type DeferredStore,
   type Entry,
   fileIn,
   LEAST_BYTES,
+  type Leased,
   MAX_OF_ONE_BODY,
-  type Taken,
+  pagesOf,
   TIME_LIMIT_MS,
 } from './stores/store.ts';
 import { turnOf, windowOf } from './turn.ts';
@@ -63,11 +63,11 @@ export class Queue {
   /** Functions that begin to store a delivery each, and the bytes that it needs. */
   readonly #waiting = new Map<() => void, number>();
   #telling = 0;
-  /** Taken, and not yet answered. */
+  /** Leased, and not yet answered. */
   #sending = 0;
-  /** Taken, and not yet set or removed, each with the end of that. */
-  readonly #atWork = new Map<Taken, Promise<void>>();
-  #nextTake: NodeJS.Timeout | undefined;
+  /** Leased, and not yet set or removed, each with the end of that. */
+  readonly #atWork = new Map<Leased, Promise<void>>();
+  #nextLease: NodeJS.Timeout | undefined;
   #looks: NodeJS.Timeout | undefined;
   readonly standing: Standing;
   /** A directory, or a URL. */
@@ -137,7 +137,8 @@ export class Queue {
     const record = sealRecord(delivery, { at, secret: secret.id, name, failure }, secret.key);
     const id = eventId(head, body);
     // A promise to send what could not be sent would be worse than none.
-    if (bytesOf(record) > this.#mostBytes) throw new Error('limits.bufferedBytes is too small to send it');
+    if (record[0].length + record[1].length > this.#mostBytes)
+      throw new Error('limits.bufferedBytes is too small to send it');
     const opened = openRecord(id, record, this.#needs);
     if (opened.kind === 'unverified') {
       standing.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.why });
@@ -150,7 +151,7 @@ export class Queue {
     if (added === 'full' || added === 'crowded') return 'passes';
     if (added === 'replaced') standing.tell('info', 'a deferred delivery was replaced by an equal one', { id });
     standing.stored();
-    void this.#takeDue();
+    void this.#leaseDue();
     return 'stored';
   }
 
@@ -181,7 +182,7 @@ export class Queue {
     const count = id === null ? await this.#wake(() => true) : await (await this.#open()).wake([id]);
     this.#pace.now();
     this.standing.changed();
-    void this.#takeDue();
+    void this.#leaseDue();
     return count;
   }
 
@@ -208,7 +209,7 @@ export class Queue {
       if (this.sends || !isDirectory(this.place) || (await isStored())) await this.#open().catch(this.standing.failed);
     } else if (!this.standing.isEmpty) {
       await this.#wake(({ state }) => state === 'unverified').catch(this.standing.failed);
-      void this.#takeDue();
+      void this.#leaseDue();
     }
   }
 
@@ -228,7 +229,9 @@ export class Queue {
     clearInterval(this.#looks);
     this.standing.close();
     const store = await this.#opened?.catch(() => null); // it was never opened
-    await Promise.allSettled(this.#held.map((taken) => store?.set(taken, { ...taken, pause: 0, note: null })));
+    await Promise.allSettled(
+      [...this.#atWork.keys()].map(({ lease, state }) => store?.set(lease, { state, pause: 0, note: null })),
+    );
     await store?.close().catch(ignore); // it hangs, as its thread will tell
   }
 
@@ -236,17 +239,17 @@ export class Queue {
     if (this.#opened !== null) return this.#opened;
     const { standing } = this;
     const onRemark = (message: string, fields: Fields) => standing.tell('warn', message, fields);
-    const rules = { as: 'owner', mostBytes: () => this.#mostBytes, onRemark, onLoss: standing.lost } as const;
-    this.#opened = this.#openStore({ ...this.#needs.store, ...rules }, standing.set);
+    const rules = { as: 'owner', mostBytes: () => this.#mostBytes, onRemark } as const;
+    this.#opened = this.#openStore({ ...this.#needs.store, ...rules, onLoss: standing.lost, onChange: standing.set });
     standing.changed();
     const look = () => {
       void standing.look();
       const held = this.#held;
-      if (held.length > 0) void standing.ask((store) => store.take({ limit: 0, room: 0, held }));
+      if (held.length > 0) void standing.ask((store) => store.lease({ limit: 0, room: 0, held }));
     };
     this.#looks = setInterval(look, LOOK_EVERY_MS).unref();
     look();
-    void this.#takeDue();
+    void this.#leaseDue();
     return this.#opened;
   }
 
@@ -259,27 +262,27 @@ export class Queue {
   async #wake(asked: (entry: Entry) => boolean): Promise<number> {
     const store = await this.#open();
     let count = 0;
-    for await (const page of store.list()) {
+    for await (const page of pagesOf(store)) {
       const ids = page.filter(asked).map(({ id }) => id);
       if (ids.length > 0) count += await store.wake(ids);
     }
     return count;
   }
 
-  // --- taking
+  // --- leasing
 
   /** Takes what is due, and looks again once there is more. Called when something may have become due. */
-  readonly #takeDue = onePerTurn(async () => {
+  readonly #leaseDue = onePerTurn(async () => {
     if (this.#stopped.signal.aborted) return;
-    const wait = await this.#take();
-    clearTimeout(this.#nextTake);
-    this.#nextTake = setTimeout(this.#takeDue, Math.min(wait, LOOK_EVERY_MS)).unref();
+    const wait = await this.#leaseNow();
+    clearTimeout(this.#nextLease);
+    this.#nextLease = setTimeout(this.#leaseDue, Math.min(wait, LOOK_EVERY_MS)).unref();
   });
 
-  /** Returns the milliseconds until there is more to take; infinite if something else will ask then. */
-  async #take(): Promise<number> {
+  /** Returns the milliseconds until there is more to lease; infinite if something else will ask then. */
+  async #leaseNow(): Promise<number> {
     const { budget } = this.#needs;
-    // A sending that was answered needs no slot while the store is told: that and the next take are one change of it.
+    // A sending that was answered needs no slot while the store is told: that and the next lease are one change of it.
     const free = Math.min(this.#pace.most - this.#sending, 2 * this.#pace.most - this.#atWork.size);
     if (free <= 0 || !this.sends || this.standing.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
@@ -288,40 +291,40 @@ export class Queue {
     const most = this.#mostBytes;
     // One alone may be larger; else it would never be sent.
     const isAlone = this.#atWork.size === 0 && most > quarter;
-    const used = this.#held.reduce((sum, taken) => sum + memoryOf(taken), 0);
+    const used = [...this.#atWork.keys()].reduce((sum, each) => sum + memoryOf(each), 0);
     const room = Math.floor(Math.min(isAlone ? most : quarter - used, budget.most - budget.used));
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.hold(room); // nothing is read before
     const asked = { limit: isAlone ? 1 : free, room, held: this.#held };
-    const found = await this.standing.ask((store) => store.take(asked));
+    const found = await this.standing.ask((store) => store.lease(asked));
     budget.release(room);
     if (found === null) return PAUSE_MS;
-    const { taken, wait } = found;
-    for (const each of taken) this.#begin(each);
-    if (taken.length > 0 || wait > 0) return wait;
+    const { leased, wait } = found;
+    for (const each of leased) this.#begin(each);
+    if (leased.length > 0 || wait > 0) return wait;
     return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
   }
 
-  #begin(taken: Taken): void {
-    const bytes = memoryOf(taken);
+  #begin(leased: Leased): void {
+    const bytes = memoryOf(leased);
     this.#needs.budget.hold(bytes);
     this.#sending++;
-    const end = this.#work(taken).then(() => {
-      this.#atWork.delete(taken);
+    const end = this.#work(leased).then(() => {
+      this.#atWork.delete(leased);
       this.#needs.budget.release(bytes);
-      void this.#takeDue();
+      void this.#leaseDue();
     });
-    this.#atWork.set(taken, end);
+    this.#atWork.set(leased, end);
   }
 
   /** Until the store is told, the delivery stays at work, so that it is not sent again without need. */
-  async #work(taken: Taken): Promise<void> {
+  async #work(leased: Leased): Promise<void> {
     const { standing } = this;
     const stopped = this.#stopped.signal;
-    const { setting, note, results } = await turnOf(taken, { needs: this.#needs, pace: this.#pace, stopped });
+    const { setting, note, results } = await turnOf(leased, { needs: this.#needs, pace: this.#pace, stopped });
     this.#sending--;
-    void this.#takeDue();
-    const change = (store: DeferredStore) => (setting === null ? store.remove(taken) : store.set(taken, setting));
+    void this.#leaseDue();
+    const change = (store: DeferredStore) => store.set(leased.lease, setting);
     let isChanged = await standing.ask(change);
     let tries = 1;
     for (; isChanged === null && !stopped.aborted; tries++) {
@@ -331,12 +334,12 @@ export class Queue {
     if (isChanged === null) return;
     standing.changed();
     // Else an equal one has replaced it, or somebody else has it. A change whose answer was lost may have taken effect.
-    if (isChanged || tries > 1) for (const result of results) standing.result(result, taken.id, note);
+    if (isChanged || tries > 1) for (const result of results) standing.result(result, leased.id, note);
   }
 
-  get #held(): readonly Taken[] {
-    return [...this.#atWork.keys()];
+  get #held(): readonly string[] {
+    return [...this.#atWork.keys()].map(({ lease }) => lease);
   }
 }
 
-const memoryOf = ({ record, bytes }: Taken) => (typeof record === 'string' ? 0 : bytes);
+const memoryOf = ({ record }: Leased) => record?.length ?? 0;

@@ -20,7 +20,7 @@ import { outgoingHead } from '../upstream/outgoing-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import type { Needs } from './needs.ts';
 import { isCount, isText, isWord, type Note, parsedJson } from './note.ts';
-import type { StoredBytes, Taken } from './stores/store.ts';
+import type { Event, Leased } from './stores/store.ts';
 
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
@@ -88,13 +88,13 @@ export function keyTag(key: KeyObject): string {
 }
 
 /** The record of a delivery that `key` has verified. */
-export function sealRecord(outgoing: Outgoing, given: Omit<Facts, 'key'>, key: KeyObject): StoredBytes {
+export function sealRecord(outgoing: Outgoing, given: Omit<Facts, 'key'>, key: KeyObject): Event['record'] {
   const { at, secret, name, failure } = given;
   const { body } = outgoing;
   const facts: Facts = { at, secret, key: keyTag(key), name, failure };
   const told = Buffer.from(`${JSON.stringify(facts)}\n${requestText(outgoing)}`, 'latin1');
-  const mac = macOf(derived(key, 'record', name), [told, body]);
-  return { head: Buffer.concat([Buffer.from(`${FORMAT}\n${mac}\n`, 'latin1'), told]), body };
+  const mac = macOf(derived(key, 'record', name), told, body);
+  return [Buffer.concat([Buffer.from(`${FORMAT}\n${mac}\n`, 'latin1'), told]), body];
 }
 
 /** The note on a record that passed every check. */
@@ -104,58 +104,59 @@ export function describedAs({ head, facts, route }: Verified): Omit<Note, 'attem
   return { at, route: route.path, method: head.method, path, secret, key };
 }
 
-/** Reads a record as the request that it was: parser, whole admission, MAC. Never throws. */
-export function openRecord(id: string, record: Taken['record'], rules: Rules): Verified | Unverified {
-  const no = (why: Why, route: string | null = null, facts: Facts | null = null): Unverified => {
-    return { kind: 'unverified', why, route, facts };
-  };
-  if (typeof record === 'string') return no(record);
-  const framed = framedOf(record.head);
+/** The two pieces of what a store gives back. Null if it holds no head. */
+export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Event['record'] | null {
+  const bytes = Buffer.from(buffer, byteOffset, length);
+  const end = bytes.indexOf('\r\n\r\n') + 4;
+  return end < 4 ? null : [bytes.subarray(0, end), bytes.subarray(end)];
+}
+
+/** Reads a record as the request that it was: parser, whole admission, MAC. Null: it is over the limits. Never throws. */
+export function openRecord(id: string, given: Leased['record'] | Event['record'], rules: Rules): Verified | Unverified {
+  let [route, facts]: [string | null, Facts | null] = [null, null];
+  const no = (why: Why): Unverified => ({ kind: 'unverified', why, route, facts });
+  if (given === null) return no('limits');
+  const record = given instanceof Uint8Array ? splitRecord(given) : given;
+  const framed = record && framedOf(record);
   if (framed === null) return no('unreadable');
-  const { facts, mac, told, request } = framed;
-  const { body } = record;
+  const { mac, told, request, body } = framed;
+  facts = framed.facts;
   const inForce = rules.policy();
   const { maxHeader } = inForce.settings;
-  if (request.length > mostHead(maxHeader)) return no('limits', null, facts);
+  if (request.length > mostHead(maxHeader)) return no('limits');
   const parsed = parsedOf(request, body, maxHeader);
-  if (parsed === null) return no('unreadable', null, facts);
+  if (parsed === null) return no('unreadable');
   const { head, lines } = parsed;
   const now = Date.now();
   const policy = policyAt(inForce, facts.at, now);
   const arrival = { head, policy, at: now };
   const target = policy.routes.routeFor(head.path, now);
-  const label = target.path;
-  if (eventId(head, body) !== id) return no('altered', label, facts);
+  route = target.path;
+  if (eventId(head, body) !== id) return no('altered');
   const early = admit(arrival);
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
   // A route that only reports would forward some of what it refuses: nothing stored may use that.
   const isAccepted = admission.kind === 'forward' && admission.permit.decision === 'accepted';
   const signer = isAccepted ? policy.keyring.secrets.find((each) => each.id === admission.permit.secret) : undefined;
   if (!isAccepted || signer === undefined) {
-    return no(whyRefused(admission, policy.keyring.listed(target.secrets), facts), label, facts);
+    return no(whyRefused(admission, policy.keyring.listed(target.secrets), facts));
   }
-  if (isSame(mac, macOf(derived(signer.key, 'record', rules.store.name), [told, body]))) {
-    return { kind: 'verified', head, lines, body, facts, route: admission.route, permit: admission.permit };
-  }
-  return no(facts.name === rules.store.name ? 'altered' : 'name', label, facts);
+  const expected = macOf(derived(signer.key, 'record', rules.store.name), told, body);
+  const isSame = timingSafeEqual(Buffer.from(mac), Buffer.from(expected));
+  if (!isSame) return no(facts.name === rules.store.name ? 'altered' : 'name');
+  return { kind: 'verified', head, lines, body, facts, route: admission.route, permit: admission.permit };
 }
+
+/** Where it is not the reason of the refusal itself. */
+const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: Why } = {
+  ...{ none: 'route_gone', route_rejected: 'route_gone', method_not_allowed: 'route_gone', body_too_large: 'limits' },
+  ...{ no_live_secret: 'secret_gone', signature_mismatch: 'secret_gone', expired_secret: 'secret_gone' },
+};
 
 function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Facts): Why {
   const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
-  switch (reason) {
-    case 'none':
-    case 'route_rejected':
-    case 'method_not_allowed':
-      return 'route_gone';
-    case 'body_too_large':
-      return 'limits';
-    case 'no_live_secret':
-    case 'signature_mismatch':
-    case 'expired_secret':
-      return listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : 'secret_gone';
-    default:
-      return reason;
-  }
+  const why = WHYS[reason] ?? (reason as Reason);
+  return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
 }
 
 /** A key for one use, which tells nothing about the secret (RFC 5869). Its label binds the app's name. */
@@ -164,13 +165,9 @@ function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
 }
 
 /** Lengths go in, so that no byte can move from one part to the other. */
-function macOf(key: Buffer, [first, second]: readonly [Buffer, Buffer]): string {
-  const mac = createHmac('sha256', key).update(`${first.length} ${second.length}\n`);
-  return mac.update(first).update(second).digest('base64url');
-}
-
-function isSame(given: string, expected: string): boolean {
-  return timingSafeEqual(Buffer.from(given, 'latin1'), Buffer.from(expected, 'latin1'));
+function macOf(key: Buffer, told: Buffer, body: Buffer): string {
+  const lengths = `${told.length} ${body.length}\n`;
+  return createHmac('sha256', key).update(lengths).update(told).update(body).digest('base64url');
 }
 
 /** The head as it goes out, but in the version that the client spoke: admission judges by it. */
@@ -179,13 +176,14 @@ function requestText({ head, lines, body }: Outgoing): string {
   return head.version === '1.0' ? text.replace(' HTTP/1.1\r\n', ' HTTP/1.0\r\n') : text;
 }
 
-function framedOf(head: Buffer) {
+function framedOf([head, body]: Event['record']) {
   const [frame, mac, told] = FRAME.exec(head.toString('latin1', 0, MAX_FACTS)) ?? [];
   if (frame === undefined || mac === undefined || told === undefined) return null;
   const { at, secret, key, name, failure } = parsedJson(told);
   if (!isCount(at) || !isText(secret) || !isText(key) || !isText(name) || !isWord(failure)) return null;
   const facts: Facts = { at, secret, key, name, failure };
-  return { mac, facts, told: head.subarray(frame.length - told.length - 1), request: head.subarray(frame.length) };
+  const [from, request] = [frame.length - told.length - 1, head.subarray(frame.length)];
+  return { mac, facts, told: head.subarray(from), request, body };
 }
 
 /** The head, if the bytes are exactly one head and `body` is exactly its body. */

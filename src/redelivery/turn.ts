@@ -1,4 +1,4 @@
-// One turn of a deferred delivery that was taken from the store: checked by every rule, sent, and what follows from that.
+// One turn of a deferred delivery that was leased from the store: checked by every rule, sent, and what follows from that.
 // It comes to one change of the store, which does nothing if somebody else has the delivery by then. A sending is a request
 // without a client, by the one way upstream that there is, with a permit that the rules have just minted. It touches no
 // series of requests and none of the upstream.
@@ -12,7 +12,7 @@ import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace, type Went } from './pace.ts';
 import { describedAs, openRecord, type Unverified, type Verified } from './record.ts';
-import type { Setting, Taken } from './stores/store.ts';
+import type { Leased, Setting } from './stores/store.ts';
 
 /** Milliseconds until a twin of `once`, or a slot, is asked for again. */
 const BUSY_PAUSE_MS = 5000;
@@ -56,10 +56,10 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
 }
 
 /** Never rejects. */
-export async function turnOf(taken: Taken, parts: Parts): Promise<Outcome> {
+export async function turnOf(leased: Leased, parts: Parts): Promise<Outcome> {
   const { needs } = parts;
-  const opened = openRecord(taken.id, taken.record, needs);
-  const known = noteOf(taken, opened);
+  const opened = openRecord(leased.id, leased.record, needs);
+  const known = noteOf(leased, opened);
   const end = known.at + (windowOf(needs.policy(), known.route) ?? Number.POSITIVE_INFINITY);
   const isOver = Date.now() >= end;
   const untilEnd = () => Math.max(0, Math.min(end - Date.now(), LONGEST_PAUSE_MS));
@@ -67,15 +67,15 @@ export async function turnOf(taken: Taken, parts: Parts): Promise<Outcome> {
   const stays = (setting: Setting, ...results: RedeliveryResult[]): Outcome => {
     return { setting, results, note: setting.note ?? known };
   };
-  if (isOver && (opened.kind === 'unverified' || taken.state === 'stopped')) return removed(known, 'expired');
+  if (isOver && (opened.kind === 'unverified' || leased.state === 'stopped')) return removed(known, 'expired');
   if (opened.kind === 'unverified') {
     const pause = Math.min(untilEnd(), UNVERIFIED_PAUSE_MS);
-    if (taken.state !== 'unverified') return stays({ pause, state: 'unverified', note: known }, 'unverified');
-    const isNews = taken.note?.failure !== known.failure;
+    if (leased.state !== 'unverified') return stays({ pause, state: 'unverified', note: known }, 'unverified');
+    const isNews = leased.note?.failure !== known.failure;
     return stays({ pause, state: 'unverified', note: isNews ? known : null });
   }
   // Its time has come by the store's clock, but not by this one.
-  if (taken.state === 'stopped') return stays({ pause: untilEnd(), state: 'stopped', note: null });
+  if (leased.state === 'stopped') return stays({ pause: untilEnd(), state: 'stopped', note: null });
 
   const { went, failure } = await attempt(opened, isOver ? 'last' : 'one of many', parts);
   const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
@@ -89,7 +89,7 @@ export async function turnOf(taken: Taken, parts: Parts): Promise<Outcome> {
   return stays({ pause, state: 'waiting', note });
 }
 
-function noteOf({ note }: Taken, opened: Verified | Unverified): Note {
+function noteOf({ note }: Leased, opened: Verified | Unverified): Note {
   if (opened.kind === 'verified') {
     return { attempts: 0, tried: 0, failure: opened.facts.failure, ...note, ...describedAs(opened) };
   }

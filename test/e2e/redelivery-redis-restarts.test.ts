@@ -3,11 +3,20 @@ import { stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LEAST_BYTES, type StoredBytes } from '../../src/redelivery/stores/store.ts';
+import { type Event, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
 import { testDirectory } from '../support/machine/files.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisProgram, startRedis, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { idsOf, opened, ready } from '../support/redelivery/redis-store.ts';
-import { eventOf, idOf, idsIn, listed, oneTaken, someRecord, takenFrom } from '../support/redelivery/store-contract.ts';
+import {
+  bytesOf,
+  eventOf,
+  idOf,
+  idsIn,
+  leasedFrom,
+  listed,
+  oneLeased,
+  someRecord,
+} from '../support/redelivery/store-contract.ts';
 
 const MANY = 65_536;
 /** At once. */
@@ -34,7 +43,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     async (program) => {
       const { server } = await startServer(program, ['--appendonly', 'yes', '--appendfsync', 'always']);
       const { store, failures } = await openOn(server.url);
-      const answered = new Map<string, StoredBytes>();
+      const answered = new Map<string, Event['record']>();
       const tried = new Set<string>();
       for (let kill = 1; kill <= 5; kill++) {
         const storing = idsOf(200, `kill ${kill}`).map(async (id, at) => {
@@ -52,11 +61,11 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
       const ids = await idsIn(store);
       for (const id of ids) expect(tried).toContain(id);
       expect(ids).toEqual(expect.arrayContaining([...answered.keys()]));
-      for (let taken = await takenFrom(store); taken.length > 0; taken = await takenFrom(store)) {
+      for (let taken = await leasedFrom(store); taken.length > 0; taken = await leasedFrom(store)) {
         for (const each of taken) {
-          const { head, body } = answered.get(each.id) ?? {};
-          if (head !== undefined) expect(each.record).toEqual({ head, body });
-          expect(await store.remove(each)).toBe(true);
+          const record = answered.get(each.id);
+          if (record !== undefined) expect(each.record).toEqual(bytesOf({ record }));
+          expect(await store.set(each.lease, null)).toBe(true);
         }
       }
       expect(await listed(store)).toEqual([]);
@@ -72,13 +81,13 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     await store.add(eventOf(early), 0);
     const { size } = await stat(log);
     await other.add(eventOf(lost), 0);
-    const [, ofLost] = await takenFrom(other);
+    const [, ofLost] = await leasedFrom(other);
     await server.kill();
     await truncate(log, size);
     await server.start();
     for (const each of [store, other]) await ready(each);
     expect(await store.add(eventOf(fresh), 0)).toBe('stored');
-    expect(ofLost !== undefined && (await other.remove(ofLost))).toBe(false);
+    expect(ofLost !== undefined && (await other.set(ofLost.lease, null))).toBe(false);
     for (const each of [store, other]) expect(await idsIn(each)).toEqual([early, fresh].sort());
     expect(losses).toEqual([]);
   });
@@ -88,7 +97,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     const opened = [await openOn(server.url), await openOn(server.url)] as const;
     const [{ store }, { store: other }] = opened;
     for (const id of idsOf(100, 'gone')) await store.add(eventOf(id), 0);
-    const [taken] = await takenFrom(other, { limit: 1 });
+    const [taken] = await leasedFrom(other, { limit: 1 });
     // Each process looks every five seconds.
     await sleep(6000);
     await server.kill();
@@ -99,7 +108,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
       await expect.poll(() => losses.length, { timeout: 30_000 }).toBe(1);
     }
     expect(await store.add(eventOf(idOf('fresh')), 0)).toBe('stored');
-    expect(taken !== undefined && (await other.remove(taken))).toBe(false);
+    expect(taken !== undefined && (await other.set(taken.lease, null))).toBe(false);
     expect(await listed(other)).toHaveLength(1);
   });
 
@@ -108,14 +117,14 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     const { store, failures } = await openOn(server.url);
     const [id = '', fresh = ''] = idsOf(2, 'stuck');
     await store.add(eventOf(id), 0);
-    const taken = await oneTaken(store);
+    const taken = await oneLeased(store);
     server.pause();
     const ask = () => [
       store.add(eventOf(fresh), 0),
       store.summary(),
       listed(store),
-      takenFrom(store),
-      store.remove(taken),
+      leasedFrom(store),
+      store.set(taken.lease, null),
       store.read(id),
       store.drop(fresh),
     ];
@@ -130,7 +139,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     await expect.poll(() => failures.at(-1), { timeout: 60_000 }).toBeNull();
     // What had reached the server before it stood still was done when it woke.
     for (const each of await idsIn(store)) expect([id, fresh]).toContain(each);
-    await store.remove(taken);
+    await store.set(taken.lease, null);
     expect(await idsIn(store)).not.toContain(id);
   });
 

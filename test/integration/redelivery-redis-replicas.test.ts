@@ -6,7 +6,15 @@ import { HAS_SERVERS, type RedisServer } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { test } from '../support/redelivery/redis-owners.ts';
 import { eventKey, idsOf, prefixOf } from '../support/redelivery/redis-store.ts';
-import { eventOf, idOf, idsIn, listed, oneTaken, someRecord, takenFrom } from '../support/redelivery/store-contract.ts';
+import {
+  eventOf,
+  idOf,
+  idsIn,
+  leasedFrom,
+  listed,
+  oneLeased,
+  someRecord,
+} from '../support/redelivery/store-contract.ts';
 
 const keysIn = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];
 
@@ -16,7 +24,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     const id = idOf();
     await store.add(eventOf(id), 0);
     expect(await other.add(eventOf(id), 0)).toBe('stored');
-    expect(await other.remove(await oneTaken(other))).toBe(true);
+    expect(await other.set((await oneLeased(other)).lease, null)).toBe(true);
     expect(await idsIn(store)).toEqual([id]);
     const keys = await keysIn(server);
     expect(keys.filter((key) => key.startsWith(prefixOf()) || key.startsWith(prefixOf('shop')))).toEqual(keys);
@@ -48,7 +56,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     const ids = idsOf(100, 'shared');
     for (const id of ids) await stores[0].add(eventOf(id), 0);
     const taken = await Promise.all(
-      Array.from({ length: 30 }, (_, at) => takenFrom(stores[at % 3] ?? stores[0], { limit: 4 })),
+      Array.from({ length: 30 }, (_, at) => leasedFrom(stores[at % 3] ?? stores[0], { limit: 4 })),
     );
     expect(
       taken
@@ -84,11 +92,11 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     await eventually(async () => (await server.ask('HGET', `${prefixOf()}totals`, 'bytes')) === '4096', true);
     const looked = async (opened: typeof one) => (await opened.store.summary()).groups.length;
     for (const each of [one, two]) await eventually(() => looked(each), 1);
-    const [taken] = await takenFrom(one.store);
+    const [taken] = await leasedFrom(one.store);
     await new Promise((resolve) => setTimeout(resolve, 6000));
     await (how === 'FLUSHALL' ? server.ask(how) : server.ask('DEL', ...(await keysIn(server))));
     for (const { losses } of [one, two]) await eventually(() => losses.length, 1);
-    expect(taken !== undefined && (await one.store.remove(taken))).toBe(false);
+    expect(taken !== undefined && (await one.store.set(taken.lease, null))).toBe(false);
     expect(await two.store.add(eventOf(), 0)).toBe('stored');
     expect(await listed(one.store)).toHaveLength(1);
     expect([one.losses.length, two.losses.length]).toEqual([1, 1]);
@@ -98,7 +106,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     const { store } = await open();
     const { id, ...event } = eventOf();
     await store.add({ id, ...event }, 0);
-    const taken = await oneTaken(store);
+    const taken = await oneLeased(store);
     const left = async () => {
       const [seconds = '0', micros = '0'] = (await server.ask('TIME')) as string[];
       const due = Number(await server.ask('ZSCORE', `${prefixOf()}due`, id));
@@ -107,7 +115,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     expect(await left()).toBeGreaterThan(LEASE_MS / 2);
     expect(await left()).toBeLessThanOrEqual(LEASE_MS);
     await server.ask('ZADD', `${prefixOf()}due`, '1', id);
-    await takenFrom(store, { limit: 0, held: [taken] });
+    await leasedFrom(store, { limit: 0, held: [taken.lease] });
     expect(await left()).toBeGreaterThan(LEASE_MS / 2);
   });
 

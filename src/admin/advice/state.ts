@@ -13,12 +13,7 @@ export function* stateAdvice(s: StatusSnapshot): Finds {
   const { draining, upstream, once, lastReload, connections, now } = s;
   if (draining) yield found('warning', 'draining', DRAINING);
   yield* withoutLiveSecret(s);
-  if (!upstream.reachable) {
-    const { url, error } = upstream;
-    const id = diagnosisOfFailure('connect', error);
-    const what = id === 'app-down' ? `The upstream ${url} accepts no connections` : `TLS to the upstream ${url} fails`;
-    yield found('failed', id, `${what}${error === null ? '' : ` (${error})`}.`);
-  }
+  if (!upstream.reachable) yield unreachable(upstream);
   yield* s.certificates.map((certificate) => certificateAdvice(certificate, now));
   if (upstream.exposed) yield found('warning', 'exposed', EXPOSED);
   if (once !== null && once.problem !== null) {
@@ -58,6 +53,12 @@ export function* standingAdvice(s: StatusSnapshot): Finds {
 const DRAINING = 'Draining: the proxy still serves but is not ready, so load balancers send requests elsewhere.';
 const EXPOSED = 'Clients can bypass the proxy and reach the upstream unverified.';
 const REPORTS = 'it forwards requests that it would otherwise refuse.';
+
+function unreachable({ url, error }: StatusSnapshot['upstream']): Found {
+  const id = diagnosisOfFailure('connect', error);
+  const what = id === 'app-down' ? `The upstream ${url} accepts no connections` : `TLS to the upstream ${url} fails`;
+  return found('failed', id, `${what}${error === null ? '' : ` (${error})`}.`);
+}
 
 /** As the alerts: before its end there are 14 days to act, and the last three are urgent. Null before. */
 export function certificateAdvice(status: CertificateStatus, now: number): Found | null {

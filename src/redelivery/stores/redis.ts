@@ -1,9 +1,11 @@
 // The queue of deferred deliveries in Redis or Valkey, shared by all replicas with one name. Everything that changes it is
-// one script on the server (redis-scripts.ts), whose clock is the only one.
+// one script on the server (redis-script.ts), whose clock is the only one.
+import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
-import { RedisConnection, type Script } from '../../redis/connection.ts';
-import { noteText, wordsText } from '../note.ts';
-import * as scripts from './redis-scripts.ts';
+import { DEFERRED_STATES } from '../../core/request-record.ts';
+import { noSense, RedisConnection } from '../../redis/connection.ts';
+import { isText, noteText, parsedJson, readNote } from '../note.ts';
+import { KEYS, SCRIPT } from './redis-script.ts';
 import * as contract from './store.ts';
 
 /** Bodies cross a network. */
@@ -13,116 +15,112 @@ const EVICTS = 'the store may drop deferred deliveries: its maxmemory-policy evi
 const LOST = 'the server holds nothing any more';
 
 /** Resolves once it is known whether the server is available, so that the first delivery is stored too. */
-export async function createRedisStore(
-  options: contract.StoreOptions,
-  onChange: contract.OnStoreChange,
-): Promise<contract.DeferredStore> {
-  const store = new RedisStore(options, onChange);
-  await store.known;
-  return store;
-}
-
-class RedisStore implements contract.DeferredStore {
-  readonly #options: contract.StoreOptions;
-  readonly #onChange: contract.OnStoreChange;
-  readonly #connection: RedisConnection;
-  readonly known: Promise<void>;
-  #problem: string | null = null;
-  #policy = '';
-  /** Of the next summary. */
-  #cursor = '0';
+export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
+  const { name, maxBytes, mostBytes, onChange, onLoss, onRemark } = options;
+  let lastProblem: string | null = null;
+  let lastPolicy = '';
   /** Of what this process knows to be stored; empty if that is nothing. */
-  #life = '';
+  let lastLife = '';
 
-  constructor(options: contract.StoreOptions, onChange: contract.OnStoreChange) {
-    this.#options = options;
-    this.#onChange = onChange;
-    const prefix = `entrupy-deferred:{${options.name}}:`;
-    const look: Script<void> = { ...scripts.LOOK, read: (given) => this.#look(scripts.LOOK.read(given)) };
-    const settings = { ...options, prefix, timeLimit: LIMIT_MS, probe: [look, scripts.KEYS] } as const;
-    this.#connection = new RedisConnection(settings, (problem) => {
-      if (problem !== null) this.#report(problem); // else the look has
-    });
-    this.known = this.#connection.known;
+  function report(problem: string | null): void {
+    if (problem !== lastProblem) onChange(problem);
+    lastProblem = problem;
   }
 
-  async add({ id, record, note }: contract.Event, pause: number): Promise<contract.Added> {
-    const sums = { words: wordsText(note), came: `${note.at}`.padStart(16, '0') };
-    const event = { ...sums, bytes: contract.bytesOf(record), state: 'waiting', note: noteText(note) };
-    const { maxBytes } = this.#options;
-    const added = await this.#run(scripts.ADD, id, record.head, record.body, maxBytes, pause, JSON.stringify(event));
-    if (typeof added === 'string') return added;
-    this.#report(added.problem);
-    throw new Error(added.problem);
+  function looked(given: unknown): void {
+    const [problem, policy, life, bytes] = listOf(given, 4);
+    report(textOf(problem) || null);
+    if (lastLife !== '' && textOf(life) !== lastLife) onLoss(LOST);
+    lastLife = numberOf(bytes) === 0 ? '' : textOf(life);
+    const isNew = textOf(policy) !== lastPolicy;
+    lastPolicy = textOf(policy);
+    if (isNew && lastPolicy.startsWith('allkeys')) onRemark(EVICTS, { policy: lastPolicy });
   }
 
-  take({ limit, room, held }: contract.Asked) {
-    const turns = held.flatMap(({ id, turn }) => [id, turn]);
-    return this.#run(scripts.TAKE, limit, room, this.#options.mostBytes(), `${randomUUID()}.`, ...turns);
-  }
-
-  async set({ id, turn }: contract.Turn, { pause, state, note }: contract.Setting): Promise<boolean> {
-    const texts = note === null ? [] : [noteText(note), wordsText(note)];
-    return (await this.#run(scripts.SET, id, turn, pause, state, ...texts)) === 1;
-  }
-
-  async remove({ id, turn }: contract.Turn): Promise<boolean> {
-    return (await this.#run(scripts.LEAVE, 'turn', id, turn)) === 'dropped';
-  }
-
-  async end(id: string, age: number): Promise<boolean> {
-    return (await this.#run(scripts.LEAVE, 'fresh', id, age)) === 'dropped';
-  }
-
-  async *list(): AsyncGenerator<readonly contract.Entry[]> {
-    let cursor = '';
-    while (cursor !== '0') {
-      const [next, page] = await this.#run(scripts.LIST, cursor || '0');
-      yield page;
-      cursor = next;
-    }
-  }
-
-  wake(ids: readonly string[]): Promise<number> {
-    return this.#run(scripts.WAKE, ...ids);
-  }
-
-  async read(id: string): Promise<contract.StoredBytes | null> {
-    const record = await this.#run(scripts.READ, id, this.#options.mostBytes());
-    return typeof record === 'string' ? null : record;
-  }
-
-  drop(id: string): Promise<contract.Dropped> {
-    return this.#run(scripts.LEAVE, 'person', id, '');
-  }
-
-  async summary(): Promise<contract.Summary> {
-    const [cursor, summary] = await this.#run(scripts.SUMMARY, this.#cursor);
-    this.#cursor = cursor;
-    return summary;
-  }
-
-  async close(): Promise<void> {
-    this.#connection.close();
-  }
-
-  #run<Answer>(script: Script<Answer>, ...args: readonly (string | number | Buffer)[]): Promise<Answer> {
+  const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;
+  const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: LIMIT_MS, probe };
+  const connection = new RedisConnection(settings, (problem) => {
+    if (problem !== null) report(problem); // else the look has
+  });
+  type Args = readonly (string | number | Buffer)[];
+  const run = <Answer>(read: (given: unknown) => Answer, call: keyof contract.DeferredStore, ...args: Args) => {
     const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));
-    return this.#connection.run([script, scripts.KEYS, ...texts]);
-  }
+    return connection.run([{ text: SCRIPT, read }, KEYS, call, ...texts]);
+  };
 
-  #look([problem = '', policy = '', life = '', bytes]: readonly string[]): void {
-    this.#report(problem || null);
-    if (this.#life !== '' && life !== this.#life) this.#options.onLoss(LOST);
-    this.#life = bytes === '0' ? '' : life;
-    const isNew = policy !== this.#policy;
-    this.#policy = policy;
-    if (isNew && policy.startsWith('allkeys')) this.#options.onRemark(EVICTS, { policy });
-  }
-
-  #report(problem: string | null): void {
-    if (problem === this.#problem) return;
-    this.#problem = problem;
-    this.#onChange(problem);
-  }
+  await connection.known;
+  return {
+    async add({ id, record, note }, pause) {
+      const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
+      const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
+      if (known !== undefined) return known;
+      report(added);
+      throw new Error(added);
+    },
+    lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), `${randomUUID()}.`, ...held),
+    async set(lease, setting) {
+      const note = setting?.note ? [noteText(setting.note)] : [];
+      const given = setting === null ? [] : [setting.pause, setting.state, ...note];
+      return (await run(numberOf, 'set', lease, ...given)) === 1;
+    },
+    end: async (id, age) => (await run(droppedOf, 'end', id, age)) === 'dropped',
+    page: (place) => run(pageOf, 'page', place),
+    wake: (ids) => run(numberOf, 'wake', ...ids),
+    read: (id) => run((given) => (bytesOf(given).length > 0 ? bytesOf(given) : null), 'read', id, mostBytes()),
+    drop: (id) => run(droppedOf, 'drop', id),
+    summary: () => run(summaryOf, 'summary'),
+    close: async () => connection.close(),
+  };
 }
+
+// --- answers
+
+function allLeasedOf(given: unknown) {
+  const [all, wait] = listOf(given, 2);
+  const leased = listOf(all).map((each): contract.Leased => {
+    const [entry, lease, record] = listOf(each, 3);
+    return { ...entryOf(entry), lease: textOf(lease), record: record === null ? null : bytesOf(record) };
+  });
+  return { leased, wait: numberOf(wait) < 0 ? Number.POSITIVE_INFINITY : numberOf(wait) };
+}
+
+function pageOf(given: unknown): readonly [next: string, entries: readonly contract.Entry[]] {
+  const [next, entries] = listOf(given, 2);
+  return [textOf(next), listOf(entries).map(entryOf)];
+}
+
+function summaryOf(given: unknown): contract.Summary {
+  const [groups = [], soonest = [], dropped = []] = listOf(given, 3).map((part) => listOf(part));
+  const isWaiting = ({ state }: contract.Entry) => Number(state === 'waiting');
+  return {
+    groups: groups.map(groupOf),
+    soonest: soonest.map(entryOf).sort((one, other) => isWaiting(other) - isWaiting(one)),
+    dropped: dropped.map(textOf).map((each) => {
+      return { id: contract.leasedId(each), note: readNote(each.slice(contract.ID_LENGTH + 1)) };
+    }),
+  };
+}
+
+function groupOf(given: unknown): contract.Group {
+  const [group, deliveries, bytes, oldest] = listOf(given, 4);
+  const [state, words = ''] = textOf(group).split('\n');
+  const known = parsedJson(words);
+  const word = (at: number) => (isText(known[at]) ? known[at] : '');
+  const sums = { deliveries: numberOf(deliveries), bytes: numberOf(bytes), oldest: numberOf(oldest) };
+  return { state: stateOf(state), failure: word(0), secret: word(1), key: word(2), route: word(3), ...sums };
+}
+
+function entryOf(given: unknown): contract.Entry {
+  const [id, bytes, state, note, wait] = listOf(given, 5);
+  const known = { state: stateOf(textOf(state)), note: readNote(textOf(note)) };
+  return { ...known, id: textOf(id), bytes: numberOf(bytes), wait: numberOf(wait) };
+}
+
+const stateOf = (state: unknown) => DEFERRED_STATES.find((each) => each === state) ?? 'waiting';
+const droppedOf = (given: unknown) =>
+  (['dropped', 'absent', 'leased'] as const).find((word) => word === textOf(given)) ?? noSense();
+const bytesOf = (given: unknown) => (given instanceof Buffer ? (given as Buffer<ArrayBuffer>) : noSense());
+const textOf = (given: unknown) => bytesOf(given).toString();
+const numberOf = (given: unknown) => (typeof given === 'number' ? given : noSense());
+const listOf = (given: unknown, length?: number): readonly unknown[] =>
+  Array.isArray(given) && given.length === (length ?? given.length) ? given : noSense();

@@ -1,23 +1,14 @@
-// The file of the embedded store: opened, looked at before each use, set aside once it is damaged, kept small. Every call
-// here may hang with its disk.
-import { readdirSync, renameSync, rmSync, statfsSync } from 'node:fs';
+// The file of the embedded store: opened, looked at before each use, set aside once it is damaged, kept small. Its
+// directory is its user's alone, on a local file system, and in the hands of one process. Every call here may hang with
+// its disk.
+import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import {
-  BUSY,
-  checkFile,
-  identityOf,
-  lockDirectory,
-  makeDirectory,
-  makeFile,
-  sizeOf,
-  sqliteCode,
-  syncDirectory,
-} from './sqlite-directory.ts';
-import { type Events, eventsIn, SCHEMA } from './sqlite-events.ts';
+import { codeOf } from '../../base/errors.ts';
+import { type Events, eventsIn, INHERITANCE, SCHEMA } from './sqlite-events.ts';
 
-/** SQLite's codes (https://www.sqlite.org/rescode.html). */
-const [CORRUPT, FULL, NO_DATABASE] = [11, 13, 26];
+/** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: of a lock of somebody else. */
+const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
 /** A call that meets a lock is answered within a second. */
 const BUSY_MS = 500;
 /** Bytes. A removal needs room too, in the log and in the file that takes it over. */
@@ -28,24 +19,27 @@ const MOST_LOG = 64 * 1024 * 1024;
 const [MOST_FREE, PIECE] = [1024, 256];
 const MOST_ASIDE = 4;
 
+/** Linux' numbers of file systems that other machines use too: there SQLite's locks and shared memory prove nothing. */
+const NETWORKS: Readonly<Record<number, string>> = {
+  ...{ 26985: 'NFS', 4283649346: 'CIFS', 4266872130: 'SMB', 20859: 'SMB', 16914839: '9p', 12805120: 'CephFS' },
+  ...{ 198183888: 'Lustre', 1196443219: 'GPFS', 1397113167: 'AFS', 1952539503: 'OCFS2', 18225520: 'GFS2' },
+};
+
 /**
  * `page_size` and `auto_vacuum` come first: they are of a new file alone. Nothing is mapped, so a truncated file is an
  * error and no SIGBUS; the root may be read-only; what was delivered is overwritten.
  */
-const SETTINGS = `PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA mmap_size=0;
-PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
+const SETTINGS = `PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
 PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=4194304`;
-
-/** `NORMAL`: a loss of power may undo what is written. `none`: nothing is written. */
-export type Sync = 'none' | 'NORMAL' | 'FULL';
 
 interface Opened {
   readonly database: DatabaseSync;
   readonly events: Events;
   /** The database and, of an owner, the lock. */
   readonly parts: DisposableStack;
-  /** By path, of what must stay the same while it is open. */
-  readonly identities: ReadonlyMap<string, string>;
+  /** Paths, and the identities that must stay the same while it is open. */
+  readonly watched: readonly (readonly [string, string])[];
 }
 
 /** Damage that SQLite itself does not call an error. */
@@ -56,7 +50,6 @@ export const isFull = (error: unknown) => sqliteCode(error) === FULL;
 export class StoreFile {
   readonly #path: string;
   readonly #directory: string;
-  readonly #logs: readonly string[];
   readonly #isOwner: boolean;
   #opened: Opened | null = null;
   /** The file that comes next holds nothing yet, and nothing is known to be lost with it. */
@@ -66,37 +59,39 @@ export class StoreFile {
   /** Not fetched yet: the buffers of what was read. */
   readonly moved: ArrayBuffer[] = [];
 
-  constructor(path: string, as: 'owner' | 'visitor') {
+  constructor({ path, as }: { readonly path: string; readonly as: 'owner' | 'visitor' }) {
     this.#path = path;
     this.#directory = dirname(path);
-    this.#logs = [`${path}-wal`, `${path}-shm`];
     this.#isOwner = as === 'owner';
   }
 
-  /** Runs a job in one transaction, with one sync. Throws if it has not taken effect, as far as anybody can know. */
-  transaction<T>(sync: Sync, job: (events: Events) => T): T {
-    try {
-      return this.#use(({ database, events }) => {
-        database.exec(sync === 'none' ? 'BEGIN' : `PRAGMA synchronous=${sync}; BEGIN IMMEDIATE`);
-        try {
-          const result = job(events);
-          database.exec('COMMIT');
-          return result;
-        } catch (error) {
-          if (database.isTransaction) database.exec('ROLLBACK');
-          throw error;
-        }
-      });
-    } catch (error) {
-      if (sqliteCode(error) === BUSY) throw new Error('another program keeps its file locked');
-      if (!isFull(error)) this.close();
-      throw error;
+  /**
+   * Runs a job in one transaction, with one sync; once more with a new file if this one is damaged. Throws if it has not
+   * taken effect, as far as anybody can know.
+   */
+  transaction<T>(isRead: boolean, job: (events: Events) => T): T {
+    for (let isAgain = false; ; isAgain = true) {
+      try {
+        const { database, events } = this.#usable();
+        database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
+        const result = job(events);
+        database.exec('COMMIT');
+        return result;
+      } catch (error) {
+        if (this.#opened?.database.isTransaction) this.#opened.database.exec('ROLLBACK');
+        if (sqliteCode(error) === BUSY) throw new Error('another program keeps its file locked');
+        if (isFull(error)) throw error;
+        this.close();
+        const isDamage = error instanceof DamageError || [CORRUPT, NO_DATABASE].includes(sqliteCode(error));
+        if (isAgain || !isDamage || !this.#isOwner) throw error;
+        this.#setAside((error as Error).message);
+      }
     }
   }
 
   /** Why nothing can be added now; null: it can. */
   roomProblem(): string | null {
-    const { bavail, bsize } = statfsSync(this.#directory);
+    const { bavail, bsize } = fs.statfsSync(this.#directory);
     if (bavail * bsize < LEAST_FREE) return 'less than 8 MiB are free on its file system';
     return this.#isLogLong() ? 'another program reads its file on and on, so its log grows' : null;
   }
@@ -107,13 +102,16 @@ export class StoreFile {
 
   /** Gives back what is free: all, and the log, once nothing is stored; else a piece of what is much. Waits for nobody. */
   tidy(): void {
-    this.#use(({ database, events }) => {
-      const isEmpty = events.isEmpty();
+    try {
+      const { database } = this.#usable();
+      const isEmpty = database.prepare('SELECT 1 FROM event LIMIT 1').get() === undefined;
       const free = Number(database.prepare('PRAGMA freelist_count').get()?.freelist_count);
       if (isEmpty || free > MOST_FREE) database.exec(`PRAGMA incremental_vacuum(${isEmpty ? free : PIECE})`);
       if (!isEmpty && !this.#isLogLong()) return;
       database.exec(`PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=${BUSY_MS}`);
-    });
+    } catch {
+      this.close(); // the next call meets the same, and tells
+    }
   }
 
   close(): void {
@@ -122,48 +120,34 @@ export class StoreFile {
     opened?.parts.dispose();
   }
 
-  /** Runs a job with the file; once more with a new one if this one is damaged. */
-  #use<T>(job: (opened: Opened) => T): T {
-    try {
-      return job(this.#usable());
-    } catch (error) {
-      const isDamage = error instanceof DamageError || [CORRUPT, NO_DATABASE].includes(sqliteCode(error));
-      if (!isDamage || !this.#isOwner) throw error;
-      this.#setAside(error);
-      return job(this.#usable());
-    }
-  }
-
   /** SQLite would go on with a file that nobody finds any more, so what it promised then would be lost. */
   #usable(): Opened {
-    const identities = [...(this.#opened?.identities ?? [])];
-    const changed = identities.filter(([path, identity]) => identityOf(path) !== identity).map(([path]) => path);
+    const watched = this.#opened?.watched ?? [];
+    const changed = watched.filter(([path, identity]) => identityOf(path) !== identity).map(([path]) => path);
     if (changed.length > 0) this.close(); // this empties the log into the file, if that is still there
     if (changed.includes(this.#path)) {
       // Those that are as they were belong to the file that is gone.
-      for (const own of this.#logs) if (!changed.includes(own)) rmSync(own, { force: true });
+      const logs = [`${this.#path}-wal`, `${this.#path}-shm`];
+      for (const own of logs) if (!changed.includes(own)) fs.rmSync(own, { force: true });
       this.#lose(`${this.#path} was removed or replaced`);
     }
     this.#opened ??= this.#open();
     return this.#opened;
   }
 
-  #setAside(damage: unknown): void {
-    this.close();
+  #setAside(damage: string): void {
     const prefix = `aside-${basename(this.#path)}-`;
-    const there = readdirSync(this.#directory).filter((name) => name.startsWith(prefix) && name.endsWith('Z'));
+    const there = fs.readdirSync(this.#directory).filter((name) => name.startsWith(prefix) && name.endsWith('Z'));
     if (there.length >= MOST_ASIDE) {
       throw new Error(`it is damaged, as ${MOST_ASIDE} were before: look at the disk, and move them away`);
     }
     const aside = `${prefix}${new Date().toISOString().replaceAll(':', '')}`;
     for (const ending of ['-wal', '']) {
       const file = `${this.#path}${ending}`;
-      if (checkFile(file) === 'present') renameSync(file, join(this.#directory, `${aside}${ending}`));
+      if (checkFile(file) === 'present') fs.renameSync(file, join(this.#directory, `${aside}${ending}`));
     }
-    rmSync(`${this.#path}-shm`, { force: true });
-    syncDirectory(this.#directory);
-    const problem = damage instanceof Error ? damage.message : String(damage);
-    this.#lose(`${this.#path}: ${problem}; what is left of it is ${aside} there`);
+    fs.rmSync(`${this.#path}-shm`, { force: true });
+    this.#lose(`${this.#path}: ${damage}; what is left of it is ${aside} there`);
   }
 
   #lose(problem: string): void {
@@ -174,7 +158,7 @@ export class StoreFile {
   #open(): Opened {
     const [path, directory] = [this.#path, this.#directory];
     using parts = new DisposableStack();
-    const watched = this.#isOwner ? [directory, join(directory, 'lock'), path, ...this.#logs] : [];
+    const watched = this.#isOwner ? [directory, join(directory, 'lock'), path, `${path}-wal`, `${path}-shm`] : [];
     if (this.#isOwner) this.#claim(watched, parts);
     // People's commands make nothing: to them a file that is not there is an empty one.
     const place = this.#isOwner || sizeOf(path) > 0 ? path : ':memory:';
@@ -189,12 +173,11 @@ export class StoreFile {
     if (this.#isOwner) {
       const [found] = database.prepare("PRAGMA integrity_check('event')").all();
       if (found?.integrity_check !== 'ok') throw new DamageError(String(found?.integrity_check));
-      events.inherit();
-      syncDirectory(directory);
+      database.exec(INHERITANCE);
     }
     this.#isNew = false;
-    const identities = new Map(watched.map((file) => [file, identityOf(file)]));
-    return { database, events, parts: parts.move(), identities };
+    const identified = watched.map((file) => [file, identityOf(file)] as const);
+    return { database, events, parts: parts.move(), watched: identified };
   }
 
   /** Makes what an owner needs, locks it, and tells what is gone since the last owner. */
@@ -211,5 +194,83 @@ export class StoreFile {
     if (log === 'absent' && index === 'present')
       this.#lose(`${this.#path}-wal was removed, and what came last with it`);
     makeFile(this.#path);
+  }
+}
+
+// --- places
+
+/** The primary code of SQLite's error; 0 if it is none. */
+function sqliteCode(error: unknown): number {
+  return codeOf(error) === 'ERR_SQLITE_ERROR' ? Number((error as { readonly errcode?: number }).errcode) & 0xff : 0;
+}
+
+/** Makes it unless it is there; throws if others may use it, or other machines. */
+function makeDirectory(path: string): void {
+  makeDurably(path);
+  const stats = fs.lstatSync(path);
+  if (!stats.isDirectory()) throw new Error('it is a link or a file, not a directory');
+  checkOwner(stats, 'it');
+  if ((stats.mode & 0o077) !== 0) throw new Error('others may use it; allowed is mode 0700');
+  const network = process.platform === 'linux' ? NETWORKS[fs.statfsSync(path).type] : undefined;
+  if (network !== undefined) throw new Error(`it is on a network file system (${network}); use a local one, or Redis`);
+}
+
+/** Node's recursive mkdir never ends where nothing can be made in a directory that is there, such as a bind mount of nothing. */
+function makeDurably(path: string): void {
+  if (fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  makeDurably(dirname(path));
+  fs.mkdirSync(path, { mode: 0o700 });
+  const parent = fs.openSync(dirname(path), 'r');
+  fs.fsyncSync(parent);
+  fs.closeSync(parent);
+}
+
+/** Throws if it is not a file of this user's alone. */
+function checkFile(path: string): 'absent' | 'present' {
+  const stats = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return 'absent';
+  if (!stats.isFile()) throw new Error(`${path} is a link or no regular file`);
+  checkOwner(stats, path);
+  if ((stats.mode & 0o022) !== 0) throw new Error(`others may write to ${path}`);
+  return 'present';
+}
+
+function checkOwner({ uid }: fs.Stats, name: string): void {
+  if (uid !== process.geteuid?.()) throw new Error(`${name} belongs to another user`);
+}
+
+/** No handle of it may be open in this process: closing the one that makes it gives up the process's locks on it. */
+function makeFile(path: string): void {
+  if (checkFile(path) === 'absent') fs.closeSync(fs.openSync(path, 'wx', 0o600));
+}
+
+/** Bytes; 0 where there is no file. */
+function sizeOf(path: string): number {
+  return fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Tells a file at a path from every other one there, earlier or later. */
+function identityOf(path: string): string {
+  const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? 'absent' : `${stats.dev}:${stats.ino}`;
+}
+
+/**
+ * Locks the directory until the returned database is closed. The lock must die with its process, also by SIGKILL, and a pid
+ * proves nothing, since a container's is always 1. Node has no `flock`; but SQLite locks its file by `fcntl`, which the
+ * kernel releases. That holds between containers on one machine, not between machines. It is no lock on the store's own
+ * file, which people's commands open beside.
+ */
+function lockDirectory(directory: string): DatabaseSync {
+  const path = join(directory, 'lock');
+  makeFile(path);
+  const lock = new DatabaseSync(path, { timeout: 0 });
+  try {
+    // In this mode a lock that was taken is kept; nothing is ever written.
+    lock.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw sqliteCode(error) === BUSY ? new Error('another process uses it') : error;
   }
 }

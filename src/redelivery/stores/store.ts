@@ -1,25 +1,14 @@
-// The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever takes an event
-// moves that time on by a lease, so that the one number is claim, lease and schedule; open-store.ts chooses a store. A
-// store holds opaque bytes under ids, and no rule: record.ts makes and checks the bytes, so whoever can write to a store
-// can delete, delay and repeat, never alter or make. A store never sends anything.
+// The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever leases an event
+// moves that time on, so that the one number is claim, lease and schedule. A store holds opaque bytes under ids, and no
+// rule: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat, never alter or
+// make. A store never sends anything.
 //
 // `due` goes by the store's clock, and all times here are spans from now. Notes and arrivals go by the proxy's.
 import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { DeferredState } from '../../core/request-record.ts';
-import type { Note, Words } from '../note.ts';
+import type { Note } from '../note.ts';
 import { MAX_PAUSE_MS } from '../pace.ts';
-
-/**
- * The bytes of one deferred delivery. They never change once stored, and no store looks into them. Two buffers, since
- * a joined copy of a large body would be memory that no budget counts.
- */
-export interface StoredBytes {
-  /** As record.ts writes it before the body. Binary. */
-  readonly head: Buffer;
-  /** May be empty. Binary. */
-  readonly body: Buffer;
-}
 
 export interface Event {
   /**
@@ -27,13 +16,17 @@ export interface Event {
    * and ids that are equal up to the `-` have one body.
    */
   readonly id: string;
-  readonly record: StoredBytes;
+  /**
+   * Opaque bytes, which never change once stored. In two pieces, which the store joins: of a large one a joined copy would
+   * be memory that no budget counts.
+   */
+  readonly record: readonly [head: Buffer, body: Buffer];
   readonly note: Note;
 }
 
 /**
  * `stored`: durable as far as the store's own settings make it. `replaced`: the same, and an equal event that was stored
- * before, whatever its state, is this one now: who had taken that one has lost it. `full`: it would exceed `maxBytes`.
+ * before, whatever its state, is this one now: who had leased that one has lost it. `full`: it would exceed `maxBytes`.
  * `crowded`: `MAX_OF_ONE_BODY` others with this body are stored. In the last two cases nothing has changed.
  */
 export type Added = 'stored' | 'replaced' | 'full' | 'crowded';
@@ -41,7 +34,7 @@ export type Added = 'stored' | 'replaced' | 'full' | 'crowded';
 /** An event as a list shows it. Nothing vouches for it. */
 export interface Entry {
   readonly id: string;
-  /** Of head and body. */
+  /** Of its record. */
   readonly bytes: number;
   readonly state: DeferredState;
   /** Milliseconds until it is due; 0 or less: now. */
@@ -50,37 +43,32 @@ export interface Entry {
   readonly note: Note | null;
 }
 
-export type Dropped = 'dropped' | 'absent' | 'taken';
+export type Dropped = 'dropped' | 'absent' | 'leased';
 
-/** The right to one event until it is set or removed, or the lease has ended and somebody else has taken it. */
-export interface Turn {
-  readonly id: string;
-  /** Of this take alone; no other take of any process or store, earlier or later, has an equal one. */
-  readonly turn: string;
-}
-
-export interface Taken extends Turn, Omit<Entry, 'wait'> {
-  /** `limits`: larger than `mostBytes`. `unreadable`: without head or body. Nothing of it was read. */
-  readonly record: StoredBytes | 'limits' | 'unreadable';
+export interface Leased extends Omit<Entry, 'wait'> {
+  /**
+   * The right to the event until it is set or removed, or the time has ended and somebody else has leased it: a text that
+   * no other lease of any process or store has, earlier or later. It begins with the event's id.
+   */
+  readonly lease: string;
+  /** Empty if there is none. Null: larger than `mostBytes`, so it was not read. */
+  readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
 export interface Asked {
-  /** Takes at most as many events. */
+  /** The most events. */
   readonly limit: number;
-  /** Bytes of head and body that fit into memory. One that is not read needs none. */
+  /** Bytes of records that fit into memory. One that is not read needs none. */
   readonly room: number;
-  /**
-   * Events that the caller still has at work: moved on by `LEASE_MS` from now, each under its turn, unless that was lost;
-   * and never taken, whatever became of its lease.
-   */
-  readonly held: readonly Turn[];
+  /** Leases of what the caller has at work: moved on, unless they were lost; and these events are not leased again. */
+  readonly held: readonly string[];
 }
 
 /** A part of what is stored: equal in state and words, which are empty where the note cannot be read. */
-export interface Group extends Words {
+export interface Group extends Readonly<Record<'failure' | 'secret' | 'key' | 'route', string>> {
   readonly state: DeferredState;
   readonly deliveries: number;
-  /** As they count against `maxBytes`: `countedBytes`. */
+  /** As they count against `maxBytes`, `LEAST_BYTES` each at least. */
   readonly bytes: number;
   /** When the first one came, by the notes; epoch milliseconds. */
   readonly oldest: number;
@@ -114,44 +102,48 @@ export interface DeferredStore {
   add(event: Event, pause: number): Promise<Added>;
 
   /**
-   * Takes events that are due, the first due first, and moves each on by `LEASE_MS`. It ends before the first one that
+   * Leases events that are due, the first due first, and moves each on by `LEASE_MS`. It ends before the first one that
    * `room` is too small for. `wait`: milliseconds until the next one is due; 0 if there is one now, which `limit` or
-   * `room` kept back; infinite if there is none. Need not be durable: a process that dies leaves what it took due.
+   * `room` kept back; infinite if there is none. Need not be durable: a process that dies leaves what it leased due.
    */
-  take(asked: Asked): Promise<{ readonly taken: readonly Taken[]; readonly wait: number }>;
+  lease(asked: Asked): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
-  /** Ends a turn, and says when it is due next. False if the turn was lost: nothing has changed. */
-  set(turn: Turn, setting: Setting): Promise<boolean>;
-
-  /** Ends a turn, and removes its event. False if the turn was lost: nothing was removed. */
-  remove(turn: Turn): Promise<boolean>;
+  /** Ends a lease, and says when its event is due next; null removes it. False if the lease was lost: nothing has changed. */
+  set(lease: string, setting: Setting | null): Promise<boolean>;
 
   /**
-   * Removes what a fresh delivery of an equal event has ended, whoever has taken it. False if there was none, or if it was
+   * Removes what a fresh delivery of an equal event has ended, whoever has leased it. False if there was none, or if it was
    * stored less than `age` milliseconds ago: what came after that delivery stays.
    */
   end(id: string, age: number): Promise<boolean>;
 
-  /** Everything that is stored, in pages, in any order; what changes meanwhile may be missed. No page holds up a writer. */
-  list(): AsyncIterable<readonly Entry[]>;
+  /** A part of what is stored, in any order, and the place of the next part; the first and the last place are `0`. */
+  page(place: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
 
-  /**
-   * Makes events due now, unless somebody has taken them; what is stopped waits again. Returns how many of the ids are
-   * stored, those that somebody has taken included.
-   */
+  /** Makes events due now, unless somebody has leased them; what is stopped waits again. Returns how many are stored. */
   wake(ids: readonly string[]): Promise<number>;
 
-  /** For people. Null if there is nothing to read. */
-  read(id: string): Promise<StoredBytes | null>;
+  /** For people: a record. Null if there is none, or none that may be read. */
+  read(id: string): Promise<Uint8Array<ArrayBuffer> | null>;
 
-  /** For people: removes an event. One that somebody has taken stays: the app may be taking it just now. */
+  /** For people: removes an event. One that somebody has leased stays: the app may be taking it just now. */
   drop(id: string): Promise<Dropped>;
 
-  /** For an owner. Makes due what waits longer than anything may (`LONGEST_WAIT_MS`). Reads no body, and lists nothing. */
+  /** For an owner. Makes due what waits longer than anything may (`LONGEST_WAIT_MS`). Reads no record, and lists nothing. */
   summary(): Promise<Summary>;
 
-  /** Nothing may be called after it. What is still taken stays so until its lease ends, or the store has a new owner. */
+  /** Nothing may be called after it. What is still leased stays so until its time ends, or the store has a new owner. */
   close(): Promise<void>;
+}
+
+/** Everything that is stored; what changes meanwhile may be missed, or come twice. No page holds up a writer. */
+export async function* pagesOf(store: Pick<DeferredStore, 'page'>): AsyncGenerator<readonly Entry[]> {
+  let place = '0';
+  do {
+    const [next, entries] = await store.page(place);
+    yield entries;
+    place = next;
+  } while (place !== '0');
 }
 
 export interface StoreOptions {
@@ -163,7 +155,7 @@ export interface StoreOptions {
   /** Called at each connect, so that the password may change. Rejects with the file's problem. */
   readonly readPassword: (file: string) => Promise<string>;
   readonly maxBytes: number;
-  /** The most bytes of one delivery, which a reload may change. What is larger is never read. */
+  /** The most bytes of one record, which a reload may change. What is larger is never read. */
   readonly mostBytes: () => number;
   /**
    * `owner`: the proxy. `visitor`: a command beside it, which only lists, reads and drops, changes and creates nothing
@@ -174,10 +166,9 @@ export interface StoreOptions {
   readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
   /** Told once for each time that events which were stored are gone or were set aside, all or the last of them. */
   readonly onLoss: (problem: string) => void;
+  /** Told of a problem with the store (never a password), and null once it works again; at any time. */
+  readonly onChange: (problem: string | null) => void;
 }
-
-/** Reports a problem with the store (never a password), and null once it works again. */
-export type OnStoreChange = (problem: string | null) => void;
 
 /** Milliseconds. The longest that a client waits for the store. */
 export const TIME_LIMIT_MS = 1000;
@@ -195,10 +186,8 @@ export const SOONEST = 50;
 /** Queries are not signed, so anyone with one captured delivery can make many events of it. */
 export const MAX_OF_ONE_BODY = 16;
 
-/** Bytes of head and body as they count against `maxBytes`. */
-export const countedBytes = (bytes: number) => Math.max(LEAST_BYTES, bytes);
-
-export const bytesOf = ({ head, body }: StoredBytes) => head.length + body.length;
+export const ID_LENGTH = 49;
+export const leasedId = (lease: string) => lease.slice(0, ID_LENGTH);
 
 /** The file of a store that is a directory. Where it is absent, nothing is stored. */
 export const fileIn = (directory: string) => join(directory, 'deferred', 'queue.sqlite');

@@ -7,8 +7,10 @@ export interface AnsweringStore {
   close(): Promise<void>;
 }
 
-/** `answer`: the bytes sent for a script of `once`, such as `+OK\r\n`. All other commands get `+OK`. */
-export async function startAnsweringStore(answer: (script: string) => string): Promise<AnsweringStore> {
+/** `answer`: the bytes sent for a script and its arguments, such as `+OK\r\n`. All other commands get `+OK`. */
+export async function startAnsweringStore(
+  answer: (script: string, args: readonly string[]) => string,
+): Promise<AnsweringStore> {
   const server = createServer((socket) => {
     let text = '';
     socket.on('error', () => {});
@@ -16,8 +18,8 @@ export async function startAnsweringStore(answer: (script: string) => string): P
       text += piece.toString('latin1');
       for (let command = readCommand(text); command !== null; command = readCommand(text)) {
         text = text.slice(command.length);
-        const [name = '', script = ''] = command.words;
-        socket.write(name.toUpperCase() === 'EVAL' ? answer(script) : '+OK\r\n');
+        const [name = '', script = '', ...args] = command.words;
+        socket.write(name.toUpperCase() === 'EVAL' ? answer(script, args) : '+OK\r\n');
       }
     });
   });

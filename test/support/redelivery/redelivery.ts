@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { vi } from 'vitest';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
-import { type DeferredStore, fileIn, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
+import { type DeferredStore, fileIn, pagesOf, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { sign } from '../deliveries/signer.ts';
 import { sendTo } from '../http/raw-client.ts';
 import { test as base, eventually, value } from '../proxy/proxied.ts';
@@ -132,7 +132,7 @@ export const untilOpen = (directory: string) => eventually(() => existsSync(file
 export async function recordsIn(directory: string): Promise<string[]> {
   return await visited(directory, async (store) => {
     const ids: string[] = [];
-    for await (const page of store.list()) ids.push(...page.map(({ id }) => id));
+    for await (const page of pagesOf(store)) ids.push(...page.map(({ id }) => id));
     return ids.sort();
   });
 }
@@ -140,7 +140,7 @@ export async function recordsIn(directory: string): Promise<string[]> {
 /** As a person does: what is being sent, once that has ended. */
 export async function drop(directory: string, id: string): Promise<void> {
   await visited(directory, async (store) => {
-    if ((await store.drop(id)) === 'taken') throw new Error('it is being sent');
+    if ((await store.drop(id)) === 'leased') throw new Error('it is being sent');
   });
 }
 
@@ -155,8 +155,8 @@ export function altered(directory: string, sql: string, ...values: readonly (str
 async function visited<T>(store: string, ask: (store: DeferredStore) => Promise<T>): Promise<T> {
   const options: StoreOptions = {
     ...{ store, name: '', passwordFile: null, readPassword: async () => '', maxBytes: 1, mostBytes: () => 1 },
-    ...{ as: 'visitor', onRemark: () => {}, onLoss: () => {} },
+    ...{ as: 'visitor', onRemark: () => {}, onLoss: () => {}, onChange: () => {} },
   };
-  const visitor = await openStore(options, () => {});
+  const visitor = await openStore(options);
   return await vi.waitFor(() => ask(visitor), 20_000).finally(() => visitor.close());
 }

@@ -21,21 +21,19 @@ export async function opened(url: string, options: Partial<StoreOptions> = {}): 
   const failures: (string | null)[] = [];
   const remarks: string[] = [];
   const losses: string[] = [];
-  const store = await openStore(
-    {
-      store: url,
-      name: NAME,
-      passwordFile: null,
-      readPassword: () => Promise.reject(new Error('there is no password')),
-      maxBytes: MANY_BYTES,
-      mostBytes: () => 210_000,
-      as: 'owner',
-      onRemark: (message) => void remarks.push(message),
-      onLoss: (message) => void losses.push(message),
-      ...options,
-    },
-    (failure) => void failures.push(failure),
-  );
+  const store = await openStore({
+    store: url,
+    name: NAME,
+    passwordFile: null,
+    readPassword: () => Promise.reject(new Error('there is no password')),
+    maxBytes: MANY_BYTES,
+    mostBytes: () => 210_000,
+    as: 'owner',
+    onRemark: (message) => void remarks.push(message),
+    onLoss: (message) => void losses.push(message),
+    onChange: (failure) => void failures.push(failure),
+    ...options,
+  });
   return { store, failures, remarks, losses };
 }
 
@@ -56,24 +54,22 @@ export async function askAll(server: RedisServer, ...commands: readonly (readonl
 }
 
 export const prefixOf = (name = NAME) => `entrupy-deferred:{${name}}:`;
-export const eventKey = (id: string, name = NAME) => `${prefixOf(name)}record:${id}`;
+export const eventKey = (id: string, name = NAME) => `${prefixOf(name)}event:${id}`;
 
 /** A place of its own on a server that is there already. */
 export function placeOn(server: RedisServer): StorePlace {
   const name = randomUUID();
-  const known = async (id: string) =>
-    JSON.parse(String(await server.ask('HGET', `${prefixOf(name)}events`, id))) as { readonly turn?: string };
   return {
     open: (options = {}) => openReady(server.url, { name, ...options }),
     shared: true,
     async endLeases() {
-      for (const id of (await server.ask('HKEYS', `${prefixOf(name)}events`)) as string[]) {
-        const { turn } = await known(id);
-        if (turn !== undefined) await server.ask('ZADD', `${prefixOf(name)}due`, '1', id);
+      for (const id of (await server.ask('ZRANGE', `${prefixOf(name)}due`, '0', '-1')) as string[]) {
+        const lease = await server.ask('HGET', eventKey(id, name), 'lease');
+        if (lease !== '') await server.ask('ZADD', `${prefixOf(name)}due`, '1', id);
       }
     },
     async writeNote(id, text) {
-      await server.ask('HSET', `${prefixOf(name)}events`, id, JSON.stringify({ ...(await known(id)), note: text }));
+      await server.ask('HSET', eventKey(id, name), 'note', text);
     },
     async clean() {
       await server.ask('FLUSHALL');

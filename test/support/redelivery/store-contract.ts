@@ -7,21 +7,22 @@ import {
   type Asked,
   type DeferredStore,
   type Entry,
+  type Event,
   LEASE_MS,
   LEAST_BYTES,
+  type Leased,
   LONGEST_WAIT_MS,
   MAX_OF_ONE_BODY,
+  pagesOf,
   type Setting,
-  type StoredBytes,
   type StoreOptions,
-  type Taken,
 } from '../../../src/redelivery/stores/store.ts';
 
 /** One place for deliveries, which outlives the stores that are opened on it. */
 export interface StorePlace {
   /** Opens a store, which is ready once it is returned. */
   open(options?: Partial<StoreOptions>): Promise<DeferredStore>;
-  /** Lets every lease end, as if those who took the events stood still. */
+  /** Lets every lease end, as if those who have them stood still. */
   endLeases(): Promise<void>;
   /** Replaces the text of an event's note, as whoever can write to the store may. */
   writeNote(id: string, text: string): Promise<void>;
@@ -41,7 +42,10 @@ export function idOf(event: string = `event ${serial++}`, body: string = event):
 }
 
 /** Bytes that no text survives. */
-export const someRecord = (length = 100): StoredBytes => ({ head: randomBytes(200), body: randomBytes(length) });
+export const someRecord = (length = 100): Event['record'] => [randomBytes(200), randomBytes(length)];
+
+/** What a store gives back of an event. */
+export const bytesOf = ({ record }: Pick<Event, 'record'>) => Buffer.concat(record);
 
 export const noteOf = (given: Partial<Note> = {}): Note => ({
   ...{ at: Date.now(), route: '/notify', method: 'POST', path: '/notify', secret: 'current', key: 'a1b2' },
@@ -52,19 +56,27 @@ export const noteOf = (given: Partial<Note> = {}): Note => ({
 export const eventOf = (id = idOf(), record = someRecord(), note = noteOf()) => ({ id, record, note });
 
 /** All that is due, unless `given` says otherwise. */
-export const takenFrom = async (store: DeferredStore, given: Partial<Asked> = {}) =>
-  (await store.take({ limit: 100, room: MANY_BYTES, held: [], ...given })).taken;
+export const leasedFrom = async (store: DeferredStore, given: Partial<Asked> = {}) =>
+  (await store.lease({ limit: 100, room: MANY_BYTES, held: [], ...given })).leased.map(withBuffer);
+
+/** Stores have their own kinds of arrays. */
+const withBuffer = ({ record, ...leased }: Leased) => ({ ...leased, record: record && Buffer.from(record) });
+
+export async function readIn(store: DeferredStore, id: string): Promise<Buffer | null> {
+  const record = await store.read(id);
+  return record && Buffer.from(record);
+}
 
 /** The one event that is due. */
-export async function oneTaken(store: DeferredStore): Promise<Taken> {
-  const [first, ...others] = await takenFrom(store);
+export async function oneLeased(store: DeferredStore) {
+  const [first, ...others] = await leasedFrom(store);
   if (first === undefined || others.length > 0) throw new Error(`${others.length} events are due, or none`);
   return first;
 }
 
 export async function listed(store: DeferredStore): Promise<Entry[]> {
   const pages: Entry[] = [];
-  for await (const page of store.list()) pages.push(...page);
+  for await (const page of pagesOf(store)) pages.push(...page);
   return pages.sort((one, other) => (one.id < other.id ? -1 : 1));
 }
 
@@ -101,10 +113,10 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       for (const length of [0, 1, 100, 70_000]) {
         const { id, record, note } = eventOf(idOf(), someRecord(length));
         expect(await store.add({ id, record, note }, 0)).toBe('stored');
-        expect(await store.read(id)).toEqual(record);
-        const taken = await oneTaken(store);
-        expect(taken).toMatchObject({ id, record, note, state: 'waiting', bytes: 200 + length });
-        expect(await store.remove(taken)).toBe(true);
+        expect(await readIn(store, id)).toEqual(bytesOf({ record }));
+        const leased = await oneLeased(store);
+        expect(leased).toMatchObject({ id, record: bytesOf({ record }), note, state: 'waiting', bytes: 200 + length });
+        expect(await store.set(leased.lease, null)).toBe(true);
       }
     });
 
@@ -113,7 +125,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(first, 0);
       await store.add(second, 60_000);
       const note = noteOf({ attempts: 3, tried: 5, failure: 'reset' });
-      await store.set(await oneTaken(store), { pause: 0, state: 'stopped', note });
+      await store.set((await oneLeased(store)).lease, { pause: 0, state: 'stopped', note });
       await reopened();
       const entries = await listed(store);
       expect(idsOf(entries)).toEqual([first.id, second.id].sort());
@@ -121,21 +133,26 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(entry(first.id)).toMatchObject({ bytes: 300, state: 'stopped', note });
       expect(entry(second.id)).toMatchObject({ bytes: 10_200, state: 'waiting', note: second.note });
       expect(entry(second.id)?.wait).toBeGreaterThan(0);
-      expect((await oneTaken(store)).record).toEqual(first.record);
+      expect((await oneLeased(store)).record).toEqual(bytesOf(first));
     });
 
-    test('an equal event replaces the one that is stored, whatever its state, and who had taken that has lost it', async () => {
+    test('an equal event replaces the one that is stored, whatever its state, and who had leased that has lost it', async () => {
       const id = idOf();
       for (const state of ['waiting', 'stopped', 'unverified'] as const) {
         const [old, fresh] = [eventOf(id), eventOf(id, someRecord(5000), noteOf({ failure: '502' }))];
         const had = (await idsIn(store)).length > 0;
         expect(await store.add(old, 0)).toBe(had ? 'replaced' : 'stored');
-        await store.set(await oneTaken(store), { pause: 0, state, note: noteOf({ attempts: 9 }) });
-        const former = await oneTaken(store);
+        await store.set((await oneLeased(store)).lease, { pause: 0, state, note: noteOf({ attempts: 9 }) });
+        const former = await oneLeased(store);
         expect(await store.add(fresh, 0)).toBe('replaced');
-        expect(await store.set(former, { pause: 0, state: 'stopped', note: noteOf() })).toBe(false);
-        expect(await store.remove(former)).toBe(false);
-        expect(await oneTaken(store)).toMatchObject({ ...fresh, state: 'waiting', bytes: 5200 });
+        expect(await store.set(former.lease, { pause: 0, state: 'stopped', note: noteOf() })).toBe(false);
+        expect(await store.set(former.lease, null)).toBe(false);
+        expect(await oneLeased(store)).toMatchObject({
+          ...fresh,
+          record: bytesOf(fresh),
+          state: 'waiting',
+          bytes: 5200,
+        });
       }
     });
 
@@ -144,29 +161,29 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       const events = Array.from({ length: 20 }, () => eventOf(id));
       const added = await Promise.all(events.map((event) => store.add(event, 0)));
       expect(added).toEqual(['stored', ...added.slice(1).fill('replaced')]);
-      expect((await oneTaken(store)).record).toEqual(events.at(-1)?.record);
+      expect((await oneLeased(store)).record).toEqual(bytesOf(events.at(-1) ?? eventOf()));
     });
 
     test('what replaces an event outlives the removal of the old one, whichever comes first', async () => {
       const id = idOf();
       for (let times = 0; times < 20; times++) {
         await store.add(eventOf(id), 0);
-        const taken = await oneTaken(store);
+        const leased = await oneLeased(store);
         const fresh = eventOf(id);
-        const remove = () => store.remove(taken);
+        const remove = () => store.set(leased.lease, null);
         const add = () => store.add(fresh, 0);
         await Promise.all(times % 2 === 0 ? [remove(), add()] : [add(), remove()]);
-        expect(await store.read(id)).toEqual(fresh.record);
+        expect(await readIn(store, id)).toEqual(bytesOf(fresh));
       }
     });
 
     test('what was removed is gone for good, and was not dropped', async () => {
       const [gone, stays] = [eventOf(), eventOf()];
       await store.add(gone, 0);
-      const taken = await oneTaken(store);
+      const leased = await oneLeased(store);
       await store.add(stays, 0);
-      expect(await store.remove(taken)).toBe(true);
-      expect(await store.remove(taken)).toBe(false);
+      expect(await store.set(leased.lease, null)).toBe(true);
+      expect(await store.set(leased.lease, null)).toBe(false);
       await reopened();
       expect(await idsIn(store)).toEqual([stays.id]);
       expect((await store.summary()).dropped).toEqual([]);
@@ -179,7 +196,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       const last = eventOf(idOf(), someRecord(1));
       expect(await store.add(last, 0)).toBe('stored');
       expect(await store.add(eventOf(), 0)).toBe('full');
-      expect(await store.remove(await oneTaken(store))).toBe(true);
+      expect(await store.set((await oneLeased(store)).lease, null)).toBe(true);
       expect(await store.add(last, 0)).toBe('stored');
       await reopened({ maxBytes: 4 * LEAST_BYTES });
       expect(await store.add(eventOf(), 0)).toBe('full');
@@ -192,7 +209,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       for (let times = 0; times < 5; times++) expect(await store.add(event, 0)).toBe('replaced');
       expect(await store.add(eventOf(), 60_000)).toBe('stored');
       expect(await store.add(eventOf(event.id, someRecord(2 * LEAST_BYTES)), 0)).toBe('full');
-      expect(await store.read(event.id)).toEqual(event.record);
+      expect(await readIn(store, event.id)).toEqual(bytesOf(event));
     });
 
     test('at most 16 of one body are stored, also after a restart', async () => {
@@ -204,8 +221,8 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.add(eventOf(idOf('one more', 'other')), 60_000)).toBe('stored');
       await reopened();
       expect(await store.add(more, 0)).toBe('crowded');
-      const [first] = await takenFrom(store, { limit: 1 });
-      expect(first !== undefined && (await store.remove(first))).toBe(true);
+      const [first] = await leasedFrom(store, { limit: 1 });
+      expect(first !== undefined && (await store.set(first.lease, null))).toBe(true);
       expect(await store.add(more, 0)).toBe('stored');
     });
 
@@ -219,19 +236,19 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         expect(await listed(store)).toMatchObject([{ id: event.id, note: null }]);
         expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], soonest: [{ note: null }] });
       }
-      expect(await oneTaken(store)).toMatchObject({ id: event.id, record: event.record, note: null });
+      expect(await oneLeased(store)).toMatchObject({ id: event.id, record: bytesOf(event), note: null });
     });
 
-    // --- turns
+    // --- leases
 
     test('gives what is due, the first due first, and says when the next one is', async () => {
       const [late, early, later] = [eventOf(), eventOf(), eventOf()];
       await store.add(early, 0);
-      await store.set(await oneTaken(store), NOW);
+      await store.set((await oneLeased(store)).lease, NOW);
       await store.add(late, 0);
       await store.add(later, 60_000);
-      const { taken, wait } = await store.take({ limit: 9, room: MANY_BYTES, held: [] });
-      expect(taken.map(({ id }) => id).sort()).toEqual([early.id, late.id].sort());
+      const { leased, wait } = await store.lease({ limit: 9, room: MANY_BYTES, held: [] });
+      expect(leased.map(({ id }) => id).sort()).toEqual([early.id, late.id].sort());
       expect(wait).toBeGreaterThan(LEASE_MS / 2);
       expect(wait).toBeLessThanOrEqual(LEASE_MS);
     });
@@ -244,11 +261,11 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         await store.add(event, pause);
       }
       await expect.poll(async () => (await listed(store)).every(({ wait }) => wait <= 0)).toBe(true);
-      expect(idsOf(await takenFrom(store))).toEqual(ids);
+      expect(idsOf(await leasedFrom(store))).toEqual(ids);
     });
 
     test('of nothing it gives nothing, and says that there is no next one', async () => {
-      expect(await store.take({ limit: 9, room: MANY_BYTES, held: [] })).toEqual({ taken: [], wait: Infinity });
+      expect(await store.lease({ limit: 9, room: MANY_BYTES, held: [] })).toEqual({ leased: [], wait: Infinity });
     });
 
     test('gives no more than the limit and the room allow, and says that more is due', async () => {
@@ -258,80 +275,80 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         ids.push(event.id);
         await store.add(event, 0);
       }
-      const first = await store.take({ limit: 1, room: MANY_BYTES, held: [] });
-      expect([idsOf(first.taken), first.wait]).toEqual([ids.slice(0, 1), 0]);
-      const second = await store.take({ limit: 9, room: 3000, held: [] });
-      expect([idsOf(second.taken), second.wait]).toEqual([ids.slice(1, 2), 0]);
-      expect(await store.take({ limit: 9, room: 0, held: [] })).toEqual({ taken: [], wait: 0 });
-      expect(idsOf(await takenFrom(store))).toEqual(ids.slice(2));
+      const first = await store.lease({ limit: 1, room: MANY_BYTES, held: [] });
+      expect([idsOf(first.leased), first.wait]).toEqual([ids.slice(0, 1), 0]);
+      const second = await store.lease({ limit: 9, room: 3000, held: [] });
+      expect([idsOf(second.leased), second.wait]).toEqual([ids.slice(1, 2), 0]);
+      expect(await store.lease({ limit: 9, room: 0, held: [] })).toEqual({ leased: [], wait: 0 });
+      expect(idsOf(await leasedFrom(store))).toEqual(ids.slice(2));
     });
 
     test('what the caller has at work is moved on and not given, even once its lease has ended', async () => {
       const [mine, other] = [eventOf(), eventOf()];
       await store.add(mine, 0);
-      const held = [await oneTaken(store), { id: idOf(), turn: 'none' }];
+      const held = [(await oneLeased(store)).lease, `${idOf()} none`];
       await place.endLeases();
-      const { taken, wait } = await store.take({ limit: 9, room: MANY_BYTES, held });
-      expect(taken).toEqual([]);
+      const { leased, wait } = await store.lease({ limit: 9, room: MANY_BYTES, held });
+      expect(leased).toEqual([]);
       expect(wait).toBeGreaterThan(LEASE_MS / 2);
       await place.endLeases();
       await store.add(other, 0);
-      expect(idsOf(await takenFrom(store, { held }))).toEqual([other.id]);
+      expect(idsOf(await leasedFrom(store, { held }))).toEqual([other.id]);
     });
 
-    test('what is taken is not given again until its lease ends, and then under another turn', async () => {
+    test('what is leased is not given again until that ends, and then under another lease', async () => {
       const event = eventOf();
       await store.add(event, 0);
-      const first = await oneTaken(store);
-      expect(await takenFrom(store)).toEqual([]);
+      const first = await oneLeased(store);
+      expect(await leasedFrom(store)).toEqual([]);
       expect((await listed(store))[0]?.wait).toBeGreaterThan(LEASE_MS / 2);
       await place.endLeases();
-      const second = await oneTaken(store);
-      expect(second.turn).not.toBe(first.turn);
+      const second = await oneLeased(store);
+      expect(second.lease).not.toBe(first.lease);
     });
 
-    test('who has lost a turn changes nothing: by set, by remove, or by holding it', async () => {
+    test('who has lost a lease changes nothing: neither by an end, nor by holding it', async () => {
       await store.add(eventOf(), 0);
-      const lost = await oneTaken(store);
+      const lost = await oneLeased(store);
       await place.endLeases();
-      const held = await oneTaken(store);
-      expect(await store.set(lost, { pause: 0, state: 'stopped', note: noteOf({ attempts: 99 }) })).toBe(false);
-      expect(await store.remove(lost)).toBe(false);
+      const held = await oneLeased(store);
+      expect(await store.set(lost.lease, { pause: 0, state: 'stopped', note: noteOf({ attempts: 99 }) })).toBe(false);
+      expect(await store.set(lost.lease, null)).toBe(false);
       await place.endLeases();
-      expect(await takenFrom(store, { limit: 0, held: [lost] })).toEqual([]);
-      expect(await oneTaken(store)).toMatchObject({ id: held.id, state: 'waiting', note: { attempts: 0 } });
+      expect(await leasedFrom(store, { limit: 0, held: [lost.lease] })).toEqual([]);
+      expect(await oneLeased(store)).toMatchObject({ id: held.id, state: 'waiting', note: { attempts: 0 } });
     });
 
     test('who stood still loses nothing that nobody took', async () => {
       const event = eventOf();
       await store.add(event, 0);
-      const taken = await oneTaken(store);
+      const leased = await oneLeased(store);
       await place.endLeases();
-      await takenFrom(store, { limit: 0, held: [taken] });
-      expect(await takenFrom(store)).toEqual([]);
-      expect(await store.remove(taken)).toBe(true);
+      await leasedFrom(store, { limit: 0, held: [leased.lease] });
+      expect(await leasedFrom(store)).toEqual([]);
+      expect(await store.set(leased.lease, null)).toBe(true);
     });
 
-    test('a turn of an event that was removed is none of an equal one that came later', async () => {
+    test('a lease of an event that was removed is none of an equal one that came later', async () => {
       const id = idOf();
       await store.add(eventOf(id), 0);
-      const old = await oneTaken(store);
+      const old = await oneLeased(store);
       await place.endLeases();
-      await store.remove(await oneTaken(store));
+      await store.set((await oneLeased(store)).lease, null);
       await store.add(eventOf(id), 0);
-      await oneTaken(store);
-      expect(await store.remove(old)).toBe(false);
-      expect(await store.set(old, NOW)).toBe(false);
+      await oneLeased(store);
+      expect(await store.set(old.lease, null)).toBe(false);
+      expect(await store.set(old.lease, NOW)).toBe(false);
       expect(await idsIn(store)).toEqual([id]);
     });
 
-    test('a turn ends once', async () => {
+    test('a lease ends once', async () => {
       await store.add(eventOf(), 0);
-      const taken = await oneTaken(store);
-      expect(await store.set(taken, { ...NOW, pause: 60_000 })).toBe(true);
-      expect(await store.set(taken, NOW)).toBe(false);
-      expect(await store.remove(taken)).toBe(false);
-      await takenFrom(store, { limit: 0, held: [taken] });
+      const leased = await oneLeased(store);
+      expect(await store.set(leased.lease, { ...NOW, pause: 60_000 })).toBe(true);
+      expect(await store.set(leased.lease, NOW)).toBe(false);
+      expect(await store.set(leased.lease, null)).toBe(false);
+      await leasedFrom(store, { limit: 0, held: [leased.lease] });
       const [entry] = await listed(store);
       expect(entry?.wait).toBeGreaterThan(LEASE_MS);
       expect(entry?.wait).toBeLessThanOrEqual(60_000);
@@ -340,83 +357,83 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     test('set keeps the note unless there is a new one', async () => {
       const event = eventOf(idOf(), someRecord(), noteOf({ failure: '500' }));
       await store.add(event, 0);
-      await store.set(await oneTaken(store), { pause: 0.4, state: 'unverified', note: null });
+      await store.set((await oneLeased(store)).lease, { pause: 0.4, state: 'unverified', note: null });
       await expect.poll(async () => (await listed(store))[0]?.wait).toBeLessThanOrEqual(0);
-      const second = await oneTaken(store);
+      const second = await oneLeased(store);
       expect(second).toMatchObject({ state: 'unverified', note: event.note });
       const note = noteOf({ failure: 'signature', attempts: 1 });
-      await store.set(second, { pause: 0, state: 'stopped', note });
-      expect(await oneTaken(store)).toMatchObject({ state: 'stopped', note });
+      await store.set(second.lease, { pause: 0, state: 'stopped', note });
+      expect(await oneLeased(store)).toMatchObject({ state: 'stopped', note });
     });
 
-    test('takes of many at once each get their own events and bytes', async () => {
+    test('leases of many at once each get their own events and bytes', async () => {
       const stored = new Map(Array.from({ length: 50 }, () => [idOf(), someRecord(2000)] as const));
       await Promise.all([...stored].map(([id, record]) => store.add(eventOf(id, record), 0)));
-      const takes = await Promise.all(Array.from({ length: 10 }, () => takenFrom(store, { limit: 7 })));
+      const takes = await Promise.all(Array.from({ length: 10 }, () => leasedFrom(store, { limit: 7 })));
       const all = takes.flat();
       expect(idsOf(all).sort()).toEqual([...stored.keys()].sort());
-      for (const { id, record } of all) expect(record).toEqual(stored.get(id));
-      expect(await Promise.all(all.map((taken) => store.remove(taken)))).not.toContain(false);
+      for (const { id, record } of all) expect(record).toEqual(bytesOf({ record: stored.get(id) ?? someRecord() }));
+      expect(await Promise.all(all.map((leased) => store.set(leased.lease, null)))).not.toContain(false);
       expect(await listed(store)).toEqual([]);
     });
 
-    test('what is larger than the limits is taken unread, needs no room, stays, and is removed as anything else', async () => {
+    test('what is larger than the limits is leased unread, needs no room, stays, and is removed as anything else', async () => {
       const [large, small] = [eventOf(idOf(), someRecord(5000)), eventOf(idOf(), someRecord(10))];
       await store.add(large, 0);
       await store.add(small, 0);
       await reopened({ mostBytes: () => 5199 });
-      const taken = await takenFrom(store, { room: 210 });
-      expect(taken).toMatchObject([
-        { id: large.id, record: 'limits', bytes: 5200 },
-        { id: small.id, record: small.record },
+      const leased = await leasedFrom(store, { room: 210 });
+      expect(leased).toMatchObject([
+        { id: large.id, record: null, bytes: 5200 },
+        { id: small.id, record: bytesOf(small) },
       ]);
       expect(await store.read(large.id)).toBeNull();
       expect(await idsIn(store)).toEqual([large.id, small.id].sort());
-      for (const each of taken) expect(await store.remove(each)).toBe(true);
+      for (const each of leased) expect(await store.set(each.lease, null)).toBe(true);
       expect(await idsIn(store)).toEqual([]);
     });
 
     test('what waits longer than anything may, as after a clock that was set back, is due once it was summed up', async () => {
       const [waits, stopped] = [eventOf(), eventOf()];
       await store.add(stopped, 0);
-      await store.set(await oneTaken(store), { pause: FAR, state: 'stopped', note: null });
+      await store.set((await oneLeased(store)).lease, { pause: FAR, state: 'stopped', note: null });
       await store.add(waits, FAR);
       await store.summary();
-      expect(idsOf(await takenFrom(store))).toEqual([waits.id]);
+      expect(idsOf(await leasedFrom(store))).toEqual([waits.id]);
     });
 
     // --- fresh copies, and people
 
-    test('end removes what was stored before a delivery, whoever has taken it, and leaves what came after', async () => {
-      const [taken, waits, after] = [eventOf(), eventOf(), eventOf()];
-      await store.add(taken, 0);
-      const turn = await oneTaken(store);
+    test('end removes what was stored before a delivery, whoever has leased it, and leaves what came after', async () => {
+      const [leased, waits, after] = [eventOf(), eventOf(), eventOf()];
+      await store.add(leased, 0);
+      const lease = await oneLeased(store);
       await store.add(waits, 60_000);
       await store.add(after, 60_000);
       await new Promise((resolve) => setTimeout(resolve, 20));
-      for (const { id } of [taken, waits]) expect(await store.end(id, 5)).toBe(true);
+      for (const { id } of [leased, waits]) expect(await store.end(id, 5)).toBe(true);
       expect(await store.end(after.id, 600_000)).toBe(false);
       expect(await store.end(idOf(), 0)).toBe(false);
-      expect(await store.remove(turn)).toBe(false);
+      expect(await store.set(lease.lease, null)).toBe(false);
       expect(await idsIn(store)).toEqual([after.id]);
       expect((await store.summary()).dropped).toEqual([]);
     });
 
     test('wake makes due what nobody has, lets what is stopped wait again, and leaves the rest', async () => {
-      const [waits, stopped, unverified, taken] = [eventOf(), eventOf(), eventOf(), eventOf()];
+      const [waits, stopped, unverified, leased] = [eventOf(), eventOf(), eventOf(), eventOf()];
       for (const [event, state] of [
         [stopped, 'stopped'],
         [unverified, 'unverified'],
       ] as const) {
         await store.add(event, 0);
-        await store.set(await oneTaken(store), { pause: 60_000, state, note: null });
+        await store.set((await oneLeased(store)).lease, { pause: 60_000, state, note: null });
       }
-      await store.add(taken, 0);
-      const turn = await oneTaken(store);
+      await store.add(leased, 0);
+      const lease = await oneLeased(store);
       await store.add(waits, 60_000);
-      const all = [waits, stopped, unverified, taken].map(({ id }) => id);
+      const all = [waits, stopped, unverified, leased].map(({ id }) => id);
       expect(await store.wake([...all, idOf()])).toBe(4);
-      const now = await takenFrom(store);
+      const now = await leasedFrom(store);
       expect(now.map(({ id, state }) => [id, state]).sort()).toEqual(
         [
           [waits.id, 'waiting'],
@@ -424,7 +441,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
           [unverified.id, 'unverified'],
         ].sort(),
       );
-      expect(await store.remove(turn)).toBe(true);
+      expect(await store.set(lease.lease, null)).toBe(true);
     });
 
     test('wakes thousands', async () => {
@@ -432,7 +449,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       const ids = Array.from({ length: 1200 }, () => idOf());
       await Promise.all(ids.map((id) => store.add(eventOf(id), 60_000)));
       expect(await store.wake(ids)).toBe(1200);
-      expect((await store.take({ limit: 1, room: MANY_BYTES, held: [] })).wait).toBe(0);
+      expect((await store.lease({ limit: 1, room: MANY_BYTES, held: [] })).wait).toBe(0);
       expect(await idsIn(store)).toEqual([...ids].sort());
     });
 
@@ -441,41 +458,41 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.drop(idOf())).toBe('absent');
       expect(await store.wake([idOf()])).toBe(0);
       expect(await store.end(idOf(), -1000)).toBe(false);
-      expect(await store.remove({ id: idOf(), turn: 'none' })).toBe(false);
-      expect(await store.set({ id: idOf(), turn: '' }, NOW)).toBe(false);
+      expect(await store.set(`${idOf()} none`, null)).toBe(false);
+      expect(await store.set(idOf(), NOW)).toBe(false);
       expect(await listed(store)).toEqual([]);
     });
 
-    test('an event that nobody has taken has no turn that anybody could guess', async () => {
+    test('an event that nobody has leased has no lease that anybody could guess', async () => {
       const event = eventOf();
       await store.add(event, 0);
-      for (const turn of ['', '0', 'null']) {
-        expect(await store.remove({ id: event.id, turn })).toBe(false);
-        expect(await store.set({ id: event.id, turn }, { ...NOW, state: 'stopped' })).toBe(false);
+      for (const lease of ['', event.id, `${event.id} `, `${event.id} null`]) {
+        expect(await store.set(lease, null)).toBe(false);
+        expect(await store.set(lease, { ...NOW, state: 'stopped' })).toBe(false);
       }
-      expect(await oneTaken(store)).toMatchObject({ id: event.id, state: 'waiting' });
+      expect(await oneLeased(store)).toMatchObject({ id: event.id, state: 'waiting' });
     });
 
-    test('what a person drops is gone, unless somebody has taken it, and told once to an owner', async () => {
-      const [first, second, stays, taken] = [eventOf(), eventOf(), eventOf(), eventOf()];
-      await store.add(taken, 0);
-      const turn = await oneTaken(store);
+    test('what a person drops is gone, unless somebody has leased it, and told once to an owner', async () => {
+      const [first, second, stays, leased] = [eventOf(), eventOf(), eventOf(), eventOf()];
+      await store.add(leased, 0);
+      const lease = await oneLeased(store);
       for (const event of [first, second]) await store.add(event, 0);
       await store.add(stays, 0);
       const visitor = await place.open({ as: 'visitor' });
-      expect(await idsIn(visitor)).toEqual([first.id, second.id, stays.id, taken.id].sort());
-      expect(await visitor.read(first.id)).toEqual(first.record);
-      expect(await visitor.drop(taken.id)).toBe('taken');
+      expect(await idsIn(visitor)).toEqual([first.id, second.id, stays.id, leased.id].sort());
+      expect(await readIn(visitor, first.id)).toEqual(bytesOf(first));
+      expect(await visitor.drop(leased.id)).toBe('leased');
       expect(await visitor.drop(first.id)).toBe('dropped');
       expect(await visitor.drop(first.id)).toBe('absent');
       expect(await visitor.drop(second.id)).toBe('dropped');
       await visitor.close();
-      expect(await store.remove(turn)).toBe(true);
+      expect(await store.set(lease.lease, null)).toBe(true);
       const { dropped } = await store.summary();
       expect(dropped).toHaveLength(2);
       expect(dropped).toEqual(expect.arrayContaining([first, second].map(({ id, note }) => ({ id, note }))));
       expect((await store.summary()).dropped).toEqual([]);
-      expect(idsOf(await takenFrom(store))).toEqual([stays.id]);
+      expect(idsOf(await leasedFrom(store))).toEqual([stays.id]);
       await place.endLeases();
       expect(await store.drop(stays.id)).toBe('dropped');
     });
@@ -494,7 +511,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       }
       const small = eventOf(idOf(), someRecord(), { ...note, failure: '404', at: 1 });
       await store.add(small, 0);
-      await store.set(await oneTaken(store), { pause: 1, state: 'stopped', note: null });
+      await store.set((await oneLeased(store)).lease, { pause: 1, state: 'stopped', note: null });
       const { groups, soonest } = await store.summary();
       const words = { secret: 'current', key: 'a1b2', route: '/notify' };
       expect(groups).toHaveLength(3);
@@ -524,7 +541,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
 
     test('is empty once all is gone', async () => {
       await store.add(eventOf(), 0);
-      await store.remove(await oneTaken(store));
+      await store.set((await oneLeased(store)).lease, null);
       expect(await store.summary()).toEqual({ groups: [], soonest: [], dropped: [] });
     });
 
@@ -533,27 +550,27 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       const stay = Array.from({ length: 1100 }, () => idOf());
       await Promise.all(stay.map((id) => store.add(eventOf(id), 60_000)));
       const found: string[] = [];
-      for await (const page of store.list()) {
+      for await (const page of pagesOf(store)) {
         found.push(...idsOf(page));
         await store.add(eventOf(), 0);
-        for (const taken of await takenFrom(store)) await store.remove(taken);
+        for (const leased of await leasedFrom(store)) await store.set(leased.lease, null);
       }
       const kept = new Set(stay);
       expect(found.filter((id) => kept.has(id)).sort()).toEqual([...stay].sort());
     });
 
-    test('of several owners one takes, and what it takes the other has not', async (context) => {
+    test('of several owners one leases, and what it has the other has not', async (context) => {
       if (!place.shared) return context.skip();
       const other = await place.open();
       const events = [eventOf(), eventOf()];
       for (const event of events) await store.add(event, 0);
-      const [mine, theirs] = [await takenFrom(store, { limit: 1 }), await takenFrom(other)];
+      const [mine, theirs] = [await leasedFrom(store, { limit: 1 }), await leasedFrom(other)];
       expect(idsOf([...mine, ...theirs]).sort()).toEqual(idsOf(events).sort());
       const [first] = mine;
-      if (first === undefined) throw new Error('nothing was taken');
-      expect(await other.set({ ...first, turn: theirs[0]?.turn ?? '' }, NOW)).toBe(false);
-      expect(await other.remove(first)).toBe(true); // the turn is the right, whoever shows it
-      expect(await store.remove(first)).toBe(false);
+      if (first === undefined) throw new Error('nothing was leased');
+      expect(await other.set(`${first.id}${theirs[0]?.lease.slice(first.id.length)}`, NOW)).toBe(false);
+      expect(await other.set(first.lease, null)).toBe(true); // the lease is the right, whoever shows it
+      expect(await store.set(first.lease, null)).toBe(false);
       await other.close();
     });
   });

@@ -88,11 +88,11 @@ export const test = base.extend<Fixtures>({
           log: SILENT,
           onResult: (result) => results.push(result),
         },
-        async (options, onChange) => {
-          const opened = await openStore(options, onChange);
+        async (options) => {
+          const opened = await openStore(options);
           ready.resolve();
-          const methods = ['add', 'take', 'set', 'remove', 'end', 'summary'] as const;
-          const others = ['list', 'wake', 'read', 'drop', 'close'] as const;
+          const methods = ['add', 'lease', 'set', 'end', 'summary'] as const;
+          const others = ['page', 'wake', 'read', 'drop', 'close'] as const;
           const bound = Object.fromEntries([...methods, ...others].map((name) => [name, opened[name].bind(opened)]));
           return { ...bound, ...between(opened) } as DeferredStore;
         },

@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import { expect } from 'vitest';
 import type { Queue } from '../../../src/redelivery/queue.ts';
-import type { DeferredStore, Turn } from '../../../src/redelivery/stores/store.ts';
+import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import type { App } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
@@ -23,9 +23,9 @@ async function waiting(queue: Queue): Promise<number> {
 const failingRemovals = (times: number) => (store: DeferredStore) => {
   let left = times;
   return {
-    remove: async (turn: Turn) => {
+    set: async (...given: Parameters<DeferredStore['set']>) => {
       if (left-- > 0) throw new Error('not now');
-      return store.remove(turn);
+      return store.set(...given);
     },
   };
 };
@@ -43,8 +43,8 @@ test.concurrent('is not sent again while its removal fails', async ({ app, budge
 test.concurrent('taken, it counts once, also if its removal fails late', async ({ app, results, start, delivery }) => {
   let removals = 0;
   const queue = await start((store) => ({
-    remove: async (turn) => {
-      const removed = await store.remove(turn);
+    set: async (lease, setting) => {
+      const removed = await store.set(lease, setting);
       if (removals++ === 0) throw new Error('too late');
       return removed;
     },
@@ -59,9 +59,9 @@ test.concurrent('taken, it counts once, also if its removal fails late', async (
 test.concurrent('refused, it stays so while the store cannot write', async ({ app, results, start, delivery }) => {
   let failures = 0;
   const queue = await start((store) => ({
-    set: async (turn, setting) => {
-      if (setting.state === 'stopped' && failures++ < 2) throw new Error('the disk is full');
-      return store.set(turn, setting);
+    set: async (lease, setting) => {
+      if (setting?.state === 'stopped' && failures++ < 2) throw new Error('the disk is full');
+      return store.set(lease, setting);
     },
   }));
   app.answer = () => 404;
@@ -84,7 +84,7 @@ test.concurrent('none is dropped while it is sent: the app may take it', async (
   await eventually(() => held.length, 1);
   await queue.standing.known();
   const [{ id } = { id: '' }] = queue.standing.summary.soonest;
-  expect(await store.drop(id)).toBe('taken');
+  expect(await store.drop(id)).toBe('leased');
   held[0]?.writeHead(200).end();
   await eventually(() => results, ['delivered']);
   expect(await store.drop(id)).toBe('absent');
@@ -151,9 +151,9 @@ test.concurrent('one the app refused is removed at its end, not sent', async ({ 
 test.concurrent('unverified, one is looked at each minute', async ({ app, results, rules, start, delivery }) => {
   const pauses: number[] = [];
   const queue = await start((store) => ({
-    set: (turn, setting) => {
-      pauses.push(setting.pause);
-      return store.set(turn, { ...setting, pause: 0 }); // the minute is over at once
+    set: (lease, setting) => {
+      if (setting !== null) pauses.push(setting.pause);
+      return store.set(lease, setting && { ...setting, pause: 0 }); // the minute is over at once
     },
   }));
   const event = delivery('event');
@@ -169,9 +169,9 @@ test.concurrent('unverified, one is looked at each minute', async ({ app, result
 test.concurrent('a sending cut by the end of the process is no last one', async ({ app, results, start, delivery }) => {
   const settings: string[] = [];
   const queue = await start((store) => ({
-    set: (turn, setting) => {
-      settings.push(setting.state);
-      return store.set(turn, setting);
+    set: (lease, setting) => {
+      settings.push(setting?.state ?? 'removed');
+      return store.set(lease, setting);
     },
   }));
   const held = holding(app);

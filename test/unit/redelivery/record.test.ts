@@ -14,7 +14,6 @@ import {
   sealRecord,
   type Verified,
 } from '../../../src/redelivery/record.ts';
-import type { StoredBytes } from '../../../src/redelivery/stores/store.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import {
   forward,
@@ -65,7 +64,7 @@ interface Changes {
 }
 
 function open(
-  stored: { id: string; record: StoredBytes },
+  stored: { id: string; record: Parameters<typeof openRecord>[1] },
   { policy = POLICY, name = '', maxHeader = 16_384 }: Changes = {},
 ) {
   const store = { name } as Rules['store'];
@@ -75,7 +74,7 @@ function open(
   });
 }
 
-function verified(stored: { id: string; record: StoredBytes }): Verified {
+function verified(stored: { id: string; record: Parameters<typeof openRecord>[1] }): Verified {
   const opened = open(stored);
   if (opened.kind !== 'verified') throw new Error(opened.why);
   return opened;
@@ -128,38 +127,45 @@ describe('a record that was changed is not sent', () => {
   const stored = made();
 
   test('in any of its bits', () => {
-    for (const part of ['head', 'body'] as const) {
-      for (let at = 0; at < stored.record[part].length; at++) {
+    for (const part of stored.record) {
+      for (let at = 0; at < part.length; at++) {
         for (const bit of [0x01, 0x20, 0x80]) {
-          const changed = Buffer.from(stored.record[part]);
+          const [head, body] = stored.record.map((each) => Buffer.from(each)) as [Buffer, Buffer];
+          const changed = part === stored.record[0] ? head : body;
           changed[at] = (changed[at] ?? 0) ^ bit;
-          expect(told({ ...stored, record: { ...stored.record, [part]: changed } }), `${part} ${at}`).not.toBe(
-            'verified',
-          );
+          expect(told({ ...stored, record: [head, body] }), `${at} of ${part.length}`).not.toBe('verified');
         }
       }
     }
   });
 
+  test('none, in one piece, as stores give it back', () => {
+    const [head, body] = stored.record;
+    const whole = new Uint8Array(Buffer.concat([head, body]));
+    expect(told({ ...stored, record: whole })).toBe('verified');
+    expect(told({ ...stored, record: whole.subarray(0, head.length - 1) })).toBe('unreadable');
+    expect(told({ ...stored, record: null })).toBe('limits');
+  });
+
   test('cut or longer at any place', () => {
-    const { head, body } = stored.record;
+    const [head, body] = stored.record;
     for (let at = 0; at < head.length; at++) {
-      expect(told({ ...stored, record: { head: head.subarray(0, at), body } })).not.toBe('verified');
+      expect(told({ ...stored, record: [head.subarray(0, at), body] })).not.toBe('verified');
       const longer = Buffer.concat([head.subarray(0, at), Buffer.from('x'), head.subarray(at)]);
-      expect(told({ ...stored, record: { head: longer, body } })).not.toBe('verified');
+      expect(told({ ...stored, record: [longer, body] })).not.toBe('verified');
     }
     const longer = Buffer.concat([body, Buffer.from('x')]);
     for (const other of [longer, body.subarray(1), Buffer.alloc(0)]) {
-      expect(told({ ...stored, record: { head, body: other } })).toBe('unreadable');
+      expect(told({ ...stored, record: [head, other] })).toBe('unreadable');
     }
-    const moved = { head: Buffer.concat([head, body.subarray(0, 1)]), body: body.subarray(1) };
+    const moved = [Buffer.concat([head, body.subarray(0, 1)]), body.subarray(1)] as const;
     expect(told({ ...stored, record: moved })).not.toBe('verified');
   });
 
   /** A record whose text was changed by somebody who can write, and knows the format. */
   function rewritten(change: (text: string) => string) {
-    const head = Buffer.from(change(stored.record.head.toString('latin1')), 'latin1');
-    return told({ ...stored, record: { ...stored.record, head } });
+    const head = Buffer.from(change(stored.record[0].toString('latin1')), 'latin1');
+    return told({ ...stored, record: [head, stored.record[1]] });
   }
 
   test.each([
@@ -193,8 +199,8 @@ describe('a record that was changed is not sent', () => {
     expect(told({ id: stored.id, record: other.record })).toBe('altered');
     const body = Buffer.from('{"event":2}');
     const next = made({ body });
-    expect(told({ id: stored.id, record: { head: stored.record.head, body } })).not.toBe('verified');
-    expect(told({ id: next.id, record: { head: stored.record.head, body } })).not.toBe('verified');
+    expect(told({ id: stored.id, record: [stored.record[0], body] })).not.toBe('verified');
+    expect(told({ id: next.id, record: [stored.record[0], body] })).not.toBe('verified');
   });
 
   test('of an app with another name, or by whoever knows only the format', () => {

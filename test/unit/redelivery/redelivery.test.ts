@@ -56,7 +56,7 @@ test('a large one keeps its place, and one that is larger than all goes alone', 
   const stored: string[] = [];
   const queue = await start((store) => ({
     add: async (event, pause) => {
-      begun.push(event.record.body.length);
+      begun.push(event.record[1].length);
       await new Promise<void>((resolve) => ends.push(resolve));
       const outcome = await store.add(event, pause);
       stored.push(outcome);
@@ -93,7 +93,7 @@ test('bodies at work stay within a quarter of the budget', async ({ app, budget,
   budget.release(fresh);
   await eventually(() => waiting(queue), 0);
   expect(new Set(app.bodies())).toEqual(new Set(texts));
-  // What is taken next is reserved as a whole, before it is read.
+  // What is leased next is reserved as a whole, before it is read.
   expect(Math.max(...used)).toBeLessThanOrEqual(budget.limit / 4);
   await eventually(() => budget.used, 0);
 });
@@ -101,7 +101,7 @@ test('bodies at work stay within a quarter of the budget', async ({ app, budget,
 test('one over the limits is told, and holds up nothing', async ({ app, budget, results, start, delivery }) => {
   const queue = await start((store) => ({
     add: async (event, pause) => {
-      const large = { head: Buffer.alloc(10), body: Buffer.alloc(2 * budget.limit) };
+      const large = [Buffer.alloc(10), Buffer.alloc(2 * budget.limit)] as const;
       await store.add({ id: idOf(), record: large, note: noteOf() }, 0);
       return store.add(event, pause);
     },
@@ -129,7 +129,7 @@ test('what can not be read goes unsent at the end of its window', async ({ app, 
   const store = await opened.promise;
   // Not within the second that the store has for the event.
   for (const age of [7_200_000, 0]) {
-    const odd = { head: Buffer.from('nothing'), body: Buffer.from('x') };
+    const odd = [Buffer.from('nothing'), Buffer.from('x')] as const;
     await store.add({ id: idOf(), record: odd, note: noteOf({ at: Date.now() - age }) }, 0);
   }
   await stored(queue, delivery('event'));
@@ -149,18 +149,18 @@ test('a large one waits until there is memory, then is sent', async ({ app, budg
   await eventually(() => budget.used, 0);
 });
 
-test('nothing more is taken once it is closed', async ({ start }) => {
-  let takes = 0;
+test('nothing more is leased once it is closed', async ({ start }) => {
+  let asks = 0;
   const queue = await start((store) => ({
-    take: (asked) => {
-      takes++;
-      return store.take(asked);
+    lease: (asked) => {
+      asks++;
+      return store.lease(asked);
     },
   }));
-  await eventually(() => takes > 0, true);
+  await eventually(() => asks > 0, true);
   await queue.close();
-  const before = takes;
+  const before = asks;
   await queue.adopt();
   await queue.settled();
-  expect([takes, queue.standing.failures]).toEqual([before, 0]);
+  expect([asks, queue.standing.failures]).toEqual([before, 0]);
 });

@@ -20,6 +20,7 @@ export const optionsIn = (directory: string): StoreOptions => ({
   as: 'owner',
   onRemark: () => {},
   onLoss: () => {},
+  onChange: () => {},
 });
 
 /** Runs SQL on the file beside whoever has it open. */
@@ -32,8 +33,8 @@ export function runSql(directory: string, sql: string, ...values: readonly (stri
 export async function makePlace(): Promise<StorePlace> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-deferred-'));
   return {
-    open: (options = {}): Promise<DeferredStore> => openStore({ ...optionsIn(directory), ...options }, () => {}),
-    endLeases: async () => runSql(directory, 'UPDATE event SET due = 1 WHERE turn IS NOT NULL'),
+    open: (options = {}): Promise<DeferredStore> => openStore({ ...optionsIn(directory), ...options }),
+    endLeases: async () => runSql(directory, 'UPDATE event SET due = 1 WHERE lease IS NOT NULL'),
     writeNote: async (id, text) => runSql(directory, 'UPDATE event SET note = ? WHERE id = ?', text, id),
     shared: false,
     clean: () => rm(directory, { recursive: true }),
@@ -72,9 +73,10 @@ export const test = base.extend<Fixtures>({
       const given: StoreOptions = {
         ...optionsIn(directory),
         onLoss: (message) => void watched.losses.push(message),
+        onChange: (problem) => void watched.problems.push(problem),
         ...options,
       };
-      const store = await openStore(given, (problem) => void watched.problems.push(problem));
+      const store = await openStore(given);
       opened.push(store);
       return { store, ...watched };
     });

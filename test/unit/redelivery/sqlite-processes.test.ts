@@ -15,23 +15,23 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
 import { fileIn } from '../../../src/redelivery/stores/store.ts';
 import { haveTools, mustRun } from '../../support/machine/tools.ts';
-import { eventOf, idsIn, listed, oneTaken, takenFrom } from '../../support/redelivery/store-contract.ts';
+import { bytesOf, eventOf, idsIn, leasedFrom, listed, oneLeased } from '../../support/redelivery/store-contract.ts';
 import { storedAgain, test } from './sqlite-fixtures.ts';
 
 test('a second owner stores nothing, tells, and takes over all leases in time', async ({ open }) => {
   const first = await open();
   const event = eventOf();
   await first.store.add(event, 0);
-  const taken = await oneTaken(first.store);
+  const { lease } = await oneLeased(first.store);
   const second = await open();
   await expect(second.store.add(eventOf(), 0)).rejects.toThrow('another process uses it');
   expect(second.problems).toEqual([expect.stringContaining('another process uses it')]);
   await first.store.close();
   await expect
-    .poll(() => takenFrom(second.store).catch(() => []))
-    .toMatchObject([{ id: event.id, record: event.record }]);
+    .poll(() => leasedFrom(second.store).catch(() => []))
+    .toMatchObject([{ id: event.id, record: bytesOf(event) }]);
   expect(second.problems.at(-1)).toBeNull();
-  expect(await second.store.remove(taken)).toBe(false);
+  expect(await second.store.set(lease, null)).toBe(false);
 });
 
 test('an owner whose lock another process has replaced gives the store up', async ({ folder, open }) => {
@@ -42,13 +42,13 @@ test('an owner whose lock another process has replaced gives the store up', asyn
   chmodSync(join(folder, 'other'), 0o600);
   renameSync(join(folder, 'other'), join(folder, 'lock'));
   await expect(store.add(eventOf(), 0)).rejects.toThrow('another process uses it');
-  await expect(store.take({ limit: 1, room: 1e6, held: [] })).rejects.toThrow('another process uses it');
+  await expect(store.lease({ limit: 1, room: 1e6, held: [] })).rejects.toThrow('another process uses it');
   other.close();
   await storedAgain(store);
   expect(await idsIn(store)).toHaveLength(2);
 });
 
-test('an owner whose lock was removed, and taken by nobody, goes on', async ({ folder, open }) => {
+test('an owner whose lock was removed, and is held by nobody, goes on', async ({ folder, open }) => {
   const { store, losses } = await open();
   await store.add(eventOf(), 60_000);
   rmSync(join(folder, 'lock'));
@@ -116,8 +116,8 @@ test.runIf(haveTools('sqlite3'))(
     expect(await idsIn(store)).toEqual(events.map(({ id }) => id).sort());
     expect(losses).toEqual([]);
     await store.wake(events.map(({ id }) => id));
-    for (const { id, record } of await takenFrom(store)) {
-      expect(record).toEqual(events.find((event) => event.id === id)?.record);
+    for (const { id, record } of await leasedFrom(store)) {
+      expect(record).toEqual(bytesOf(events.find((event) => event.id === id) ?? eventOf()));
     }
   },
 );
