@@ -43,7 +43,6 @@ import { withForwarded } from './upstream/outgoing-head.ts';
 import { type ForwardFailure, type ForwardOptions, STOPPED } from './upstream/requester.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
-import { mayOpenTunnel, WebSocketExchange } from './upstream/websocket-tunnel.ts';
 
 interface PipelineParts {
   /** The current policy; called once for each request. */
@@ -222,7 +221,7 @@ export class Pipeline {
     const { permit, route } = permitted;
     const { settings } = policy;
     exchange.route = route.path;
-    if (permit.tunnel && !mayOpenTunnel(this.#tunnels, settings.connections)) {
+    if (permit.tunnel && this.#tunnels >= settings.connections / 2) {
       exchange.hint = OVERLOAD_HINTS.tunnels;
       return exchange.refuse('overloaded');
     }
@@ -233,7 +232,6 @@ export class Pipeline {
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
-      deferred: false,
       atHead: deferrable && ((status) => (isNotTaken(status) ? this.#defer(pending, deferrable, `${status}`) : null)),
       budget: this.#parts.budget,
       onFailure: (failure) => this.#fail(pending, failure),
@@ -243,9 +241,8 @@ export class Pipeline {
       },
     };
     if (permit.tunnel) this.#tunnels++;
-    const { upstream } = this.#parts;
-    if (permit.tunnel) new WebSocketExchange(permit, exchange, upstream, options).start();
-    else new UpstreamExchange(permit, exchange, upstream, options).start();
+    exchange.stallTimeout = options.idleTimeout;
+    new UpstreamExchange(permit, exchange, this.#parts.upstream, options).start();
   }
 
   /** The failure edge: a delivery is stored if that can be; else the client gets our answer, or a cut. */

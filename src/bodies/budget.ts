@@ -37,11 +37,6 @@ export class ByteBudget {
     return Math.max(Math.min(this.limit, SMALL_BODY), this.limit - this.limit / 8);
   }
 
-  /** True if half of the budget stays free beside a buffer of `bytes`: then no body need save memory. */
-  isAmple(bytes: number): boolean {
-    return this.used + bytes <= this.limit / 2;
-  }
-
   /** Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. */
   reserve(bytes: number, body: UnfinishedBody): boolean {
     while (!this.#fits(bytes)) {

@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { free, NO_BYTES } from '../base/bytes.ts';
 import type { Reason } from '../core/reasons.ts';
+import type { MessageParser } from '../wire/parser.ts';
 import { ArrivalRate, type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
 
 /** Why a body is not whole, or was not accepted. */
@@ -17,16 +18,16 @@ export type BodyFailure = Extract<
  */
 export type Owner = 'caller' | 'receiver';
 
+/** What one read brought of a body, and the trailers so far. `ended`: the body is whole. */
+export type BodyPart = Pick<MessageParser, 'piece' | 'pieces' | 'state' | 'trailers'>;
+
 export interface BodyReceiver {
   /** Milliseconds on the monotonic clock; `fail('body_timeout')` follows it. */
   readonly deadline: number;
   /** Bytes per millisecond over the last second or so; Infinity while the client is paused. */
   rate(now: number): number;
-  /** `pieces`: chunks, or parts of them, so far. */
-  piece(piece: Buffer, pieces: number): Owner;
-  /** The body is whole. `last`: the piece that came with its end, if any. `trailers`: a flat list of lines. */
-  end(last: Buffer | null, trailers: readonly string[], pieces: number): Owner;
-  /** The body will never be whole. Called at most once, and not after `end`. */
+  receive(part: BodyPart): Owner;
+  /** The body will never be whole. Called at most once, and not after its end. */
   fail(failure: 'bad_request' | 'body_timeout'): void;
 }
 
@@ -80,23 +81,18 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     return this.#arrivals.rate(now);
   }
 
-  piece(piece: Buffer, pieces: number): Owner {
-    if (this.#accepts(piece, pieces)) this.#append(piece);
-    return 'caller';
-  }
-
-  end(last: Buffer | null, _trailers: readonly string[], pieces: number): Owner {
-    if (this.#ended) return 'caller';
-    if (last === null) return this.#finish('caller');
-    if (!this.#accepts(last, pieces)) return 'caller';
+  receive({ piece, pieces, state }: BodyPart): Owner {
+    if (this.#ended || (piece !== null && !this.#accepts(piece, pieces))) return 'caller';
     // A typical webhook arrives in the same read as its head; none of its bytes are copied.
-    if (this.received === 0 && last.buffer.byteLength - last.length <= MAX_EXTRA) {
-      if (!this.#reserve(last.buffer.byteLength)) return 'caller';
-      this.#buffer = last;
-      this.received = last.length;
+    const isAlone = piece !== null && state === 'ended' && this.received === 0;
+    if (isAlone && piece.buffer.byteLength - piece.length <= MAX_EXTRA) {
+      if (!this.#reserve(piece.buffer.byteLength)) return 'caller';
+      this.#buffer = piece;
+      this.received = piece.length;
       return this.#finish('receiver');
     }
-    return this.#append(last) ? this.#finish('caller') : 'caller';
+    if (piece !== null && !this.#append(piece)) return 'caller';
+    return state === 'ended' ? this.#finish('caller') : 'caller';
   }
 
   fail(failure: BodyFailure): void {
@@ -138,8 +134,9 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   #grow(total: number): boolean {
     const { budget, declared, maxBody } = this.#options;
-    // Each growth costs a copy, and new memory a page fault for each 4 KiB. A client that has sent little gets little.
-    const atOnce = declared !== null && total > SMALL_BODY && budget.isAmple(declared);
+    // Each growth costs a copy, and new memory a page fault for each 4 KiB. A client that has sent little gets little, and
+    // memory is saved where less than half of the budget would stay free.
+    const atOnce = declared !== null && total > SMALL_BODY && budget.used + declared <= budget.limit / 2;
     const capacity = atOnce ? declared : Math.max(total, Math.min(declared ?? maxBody, total * 2));
     const before = this.buffered;
     if (!this.#reserve(capacity)) return false; // both buffers count while both exist

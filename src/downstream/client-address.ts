@@ -1,11 +1,6 @@
 // The client's address: for the log, for the upstream if the operator asked for it, and where connections make room. No
 // decision may ever depend on X-Forwarded-For: the client writes it.
-import { BlockList, isIP, isIPv4, type Socket } from 'node:net';
-
-/** The address of a connection: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
-export function connectedAddress({ remoteAddress = '' }: Socket): string {
-  return remoteAddress.replace(/^::ffff:/, '');
-}
+import { BlockList, isIP, isIPv4 } from 'node:net';
 
 /** The right-most address of X-Forwarded-For that is no trusted proxy; the connection's own if that is not trusted. */
 export function clientAddressOf(connected: string, forwardedFor: string, trusts: (address: string) => boolean): string {
@@ -23,15 +18,9 @@ export function clientAddressOf(connected: string, forwardedFor: string, trusts:
 /** The network that counts as one client: an IPv4 address, or the /64 network of an IPv6 address. */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address;
-  const [head = '', tail] = address.split('::');
-  const groups = head.split(':');
-  // `::` stands for zeros; beyond the fourth group it does not matter how many.
-  const rest = tail === undefined || tail === '' ? [] : tail.split(':');
-  while (tail !== undefined && groups.length + rest.length < 8) groups.push('0');
-  return [...groups, ...rest]
-    .slice(0, 4)
-    .map((group) => group || '0')
-    .join(':');
+  const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter((group) => group !== ''));
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0');
+  return [...head, ...zeros, ...tail].slice(0, 4).join(':');
 }
 
 /** Returns a test: true for an address in one of the ranges (CIDRs or single addresses), false for any other text. */

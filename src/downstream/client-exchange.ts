@@ -1,6 +1,5 @@
 // One request and its answer, from the head to the end. Only this file writes the decision and the reason, only the
 // reply the status and whether the connection persists.
-import type { Buffer } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
@@ -12,7 +11,7 @@ import type { Head } from '../core/request-head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { signatureForm } from '../core/signature.ts';
-import { Reply, type ReplyConnection } from './reply.ts';
+import { type ClientConnection, Reply } from './reply.ts';
 import { STALL_MS } from './unread-answers.ts';
 
 export interface Handler {
@@ -20,17 +19,6 @@ export interface Handler {
   onRequest(exchange: Exchange): void;
   /** A request has ended, in whatever way. Requests are recorded only here. */
   onEnd(exchange: Exchange): void;
-}
-
-/** The connection of a request, as the request knows it. */
-export interface ClientConnection extends ReplyConnection {
-  readonly address: string;
-  /** Milliseconds on the monotonic clock: when the request's head was complete. */
-  readonly since: number;
-  /** True if too many bytes followed the request, so that some were dropped. */
-  readonly hasDroppedBytes: boolean;
-  /** Hands the stream to a tunnel. Returns the bytes that came after its request. */
-  handOver(): Buffer;
 }
 
 /** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
@@ -55,6 +43,7 @@ export class Exchange implements RequestRecord {
   readonly startedAt: number;
   /** Receives the body as it comes. Null: the body is dropped. */
   receiver: BodyReceiver | null = null;
+  /** Milliseconds for which the client may leave the response unread; 0 is off. */
   stallTimeout = STALL_MS;
 
   decision: Decision = 'rejected';
@@ -77,8 +66,6 @@ export class Exchange implements RequestRecord {
   bodySha256: string | null = null;
   /** The client's address for the log: the connection's, or one that a trusted proxy names. */
   client: string;
-  /** True once a tunnel is open: the client may then leave without that being a failure. */
-  tunnelled = false;
   /** True once the client has departed before its answer was sent. */
   departed = false;
   #onDeparture: (() => void) | null = null;
@@ -153,14 +140,6 @@ export class Exchange implements RequestRecord {
     return body;
   }
 
-  pauseBody(): void {
-    this.clientConnection.stream.pause();
-  }
-
-  resumeBody(): void {
-    this.clientConnection.stream.resume();
-  }
-
   /** The client has departed before its answer was sent. Only the connection calls it, once. */
   clientDeparted(): void {
     this.reply.abandon();
@@ -168,7 +147,8 @@ export class Exchange implements RequestRecord {
     this.departedMs = performance.now() - this.startedAt;
     // An earlier decision stays: a refusal, or a failure of the upstream.
     const decided = this.upstreamFailure !== null || (this.decision === 'rejected' && this.reason !== 'none');
-    if (!decided && !this.tunnelled) this.reason = 'client_closed';
+    // A tunnel's client may leave without that being a failure.
+    if (!decided && this.reply.status !== 101) this.reason = 'client_closed';
     const listener = this.#onDeparture;
     this.#onDeparture = null;
     listener?.();

@@ -17,9 +17,10 @@ import type { Reason } from '../core/reasons.ts';
 import { declaredLength, Head } from '../core/request-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { queueKey } from '../wire/socket-progress.ts';
-import { connectedAddress, networkOf } from './client-address.ts';
-import { type ClientConnection, Exchange, type Handler } from './client-exchange.ts';
+import { networkOf } from './client-address.ts';
+import { Exchange, type Handler } from './client-exchange.ts';
 import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
+import type { ClientConnection } from './reply.ts';
 import { AnswerProgress } from './unread-answers.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
@@ -69,16 +70,12 @@ export class Connection implements ClientConnection {
     this.stream = this.#socket = socket;
     this.#listener = listener;
     this.#following = new FollowingBytes(this, listener);
-    this.address = connectedAddress(socket);
+    this.address = (socket.remoteAddress ?? '').replace(/^::ffff:/, ''); // how a dual-stack socket names IPv4
     this.network = networkOf(this.address);
     this.key = queueKey(socket);
     this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);
-  }
-
-  get hadRequest(): boolean {
-    return !Number.isNaN(this.requestedAt);
   }
 
   /** Called when the TLS handshake begins. */
@@ -136,13 +133,10 @@ export class Connection implements ClientConnection {
     return this.state === 'rest' || this.exchange?.reply.allowsNext === true;
   }
 
-  get hasDroppedBytes(): boolean {
-    return this.#following.state === 'dropped';
-  }
-
-  handOver(): Buffer {
+  handOver(): Buffer | 'dropped' {
     const early = this.#following.drain();
-    if (early === 'dropped') throw new Error('a tunnel must not lack its first bytes');
+    if (early === 'dropped') return early;
+    this.exchange?.reply.becomeTunnel();
     this.#enter('tunnel', Number.POSITIVE_INFINITY);
     this.stream.off('data', this.#onData);
     this.stream.off('end', this.#onEnd);
@@ -213,8 +207,11 @@ export class Connection implements ClientConnection {
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else if (this.state === 'idle' || this.state === 'rest') this.close();
-    else if (this.state === 'request') this.#following.expire();
-    else if (this.state === 'closing' && this.progress.maySwell)
+    else if (this.state === 'request') {
+      // The client sends, and yet does not read its answer: what it sends is dropped, and the connection ends.
+      this.deadline = Number.POSITIVE_INFINITY;
+      this.#following.drop();
+    } else if (this.state === 'closing' && this.progress.maySwell)
       this.deadline = performance.now() + SILENCE_MS; // the client still reads, or does not: only the kernel knows
     else this.destroy();
   }
@@ -305,11 +302,9 @@ export class Connection implements ClientConnection {
     const { exchange } = this;
     if (exchange === null || exchange.receiver === null) return 'caller';
     const { receiver } = exchange;
-    const { piece, state, pieces } = parser;
-    exchange.bodyBytes += piece?.length ?? 0;
-    if (state === 'ended') return receiver.end(piece, parser.trailers, pieces);
-    const owner = piece === null ? 'caller' : receiver.piece(piece, pieces);
-    if (state === 'failed') receiver.fail('bad_request');
+    exchange.bodyBytes += parser.piece?.length ?? 0;
+    const owner = receiver.receive(parser);
+    if (parser.state === 'failed') receiver.fail('bad_request');
     return owner;
   }
 

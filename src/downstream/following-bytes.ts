@@ -73,12 +73,6 @@ export class FollowingBytes implements UnfinishedBody {
     return this.#kept.length / (now - this.#keptAt);
   }
 
-  /** The client does not read its answer, and yet sends: from now on that is dropped, and the connection ends. */
-  expire(): void {
-    this.#connection.deadline = Number.POSITIVE_INFINITY;
-    this.drop();
-  }
-
   /** The budget needs its room. */
   fail(): void {
     this.drop();

@@ -64,14 +64,10 @@ function rankOf({ state, progress, awaiting }: Connection, now: number): number 
  * network that holds most of them come first. Connections that have had a request keep their places.
  */
 function byNetwork(ranked: readonly Candidate[]): readonly Candidate[] {
-  const newcomers = ranked.filter(({ connection }) => !connection.hadRequest);
-  const counts = new Map<string, number>();
-  for (const newcomer of newcomers.toReversed()) {
-    const name = `${newcomer.rank} ${newcomer.connection.network}`;
-    newcomer.share = (counts.get(name) ?? 0) + 1;
-    counts.set(name, newcomer.share);
-  }
+  const newcomers = ranked.filter(({ connection }) => Number.isNaN(connection.requestedAt));
+  for (const same of Map.groupBy(newcomers, ({ rank, connection }) => `${rank} ${connection.network}`).values())
+    for (const [older, newcomer] of same.entries()) newcomer.share = same.length - older;
   newcomers.sort((a, b) => a.rank - b.rank || b.share - a.share);
   let next = 0;
-  return ranked.map((candidate) => (candidate.connection.hadRequest ? candidate : (newcomers[next++] ?? candidate)));
+  return ranked.map((candidate) => (candidate.share === 0 ? candidate : (newcomers[next++] ?? candidate)));
 }

@@ -8,16 +8,21 @@ import { type Head, hasBody } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
 
-/** The connection of a request, as its reply knows it. */
-export interface ReplyConnection {
+/** The connection of a request, as the request and its reply know it. */
+export interface ClientConnection {
   readonly stream: Socket;
   readonly encrypted: boolean;
+  readonly address: string;
+  /** Milliseconds on the monotonic clock: when the request's head was complete. */
+  readonly since: number;
   /** True if the answer must say `close`, whatever else it says. */
   mustClose(): boolean;
   /** How much of the request's body is missing. `short`: the rest is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long';
   /** The kernel has the whole answer, or the connection is gone. `close`: no request follows. */
   replied(said: 'close' | 'persist'): void;
+  /** Hands the stream to a tunnel. Returns the bytes that came after its request, unless some were dropped. */
+  handOver(): Buffer | 'dropped';
   /** Ends it at once, with a reset or in whatever way. */
   reset(): void;
   destroy(): void;
@@ -26,7 +31,7 @@ export interface ReplyConnection {
 export class Reply {
   /** 0 until the answer has begun. */
   status = 0;
-  readonly #connection: ReplyConnection;
+  readonly #connection: ClientConnection;
   readonly #request: Head;
   readonly #writer: MessageWriter;
   /** `ended`: complete, though perhaps not sent. `gone`: nothing more can reach the client. Written only here. */
@@ -38,7 +43,7 @@ export class Reply {
   #last = false;
   #awaitsContinue: boolean;
 
-  constructor(connection: ReplyConnection, request: Head) {
+  constructor(connection: ClientConnection, request: Head) {
     this.#connection = connection;
     this.#request = request;
     this.#writer = new MessageWriter(connection.stream);
@@ -125,7 +130,7 @@ export class Reply {
     this.#end(NO_TRAILERS, () => process.nextTick(this.#replied));
   }
 
-  /** The connection becomes a tunnel; http-proxy-3 writes the 101. */
+  /** The connection becomes a tunnel; http-proxy-3 writes the 101. Only the connection calls it. */
   becomeTunnel(): void {
     this.status = 101;
     this.#last = true;

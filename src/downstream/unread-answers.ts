@@ -3,13 +3,7 @@
 
 import type { Socket } from 'node:net';
 import { containerMemory } from '../base/bytes.ts';
-import {
-  greatestSendBuffer,
-  lookAtQueues,
-  SocketProgress,
-  type SocketTable,
-  tableOf,
-} from '../wire/socket-progress.ts';
+import { greatestSendBuffer, lookAtQueues, SocketProgress } from '../wire/socket-progress.ts';
 import { SILENCE_MS } from './following-bytes.ts';
 
 /** Milliseconds without progress after which an answer counts as unread, where connections make room. */
@@ -32,12 +26,8 @@ export function mostUnreadAnswers(): number {
   return Math.max(1, Math.floor(containerMemory() / 2 / greatestSendBuffer()));
 }
 
-/** The present load, each as a share of its limit: answers that may be unread, their bytes, and connections. */
-interface Crowd {
-  readonly number: number;
-  readonly bytes: number;
-  readonly connections: number;
-}
+/** The present load, as shares of its limits: answers that may be unread, their bytes, and connections. */
+type Crowd = { readonly [what in 'number' | 'bytes' | 'connections']: number };
 
 /** Milliseconds until the next look, which costs as much as some hundred requests: the kernel walks all its sockets. */
 export function pauseOf({ number, bytes, connections }: Crowd): number {
@@ -83,7 +73,7 @@ export class UnreadAnswers {
     // A closing connection stays until a look has shown whether its answer was read.
     const isStaying = unread.some(({ state, since }) => state === 'closing' && now - since >= SILENCE_MS);
     const pause = Math.min(this.#pauseFor(unread), isStaying ? CROWDED_PAUSE_MS : CALM_PAUSE_MS);
-    if (now - this.#lookedAt >= Math.max(pause, this.#rest)) void this.#look(unread, tableOf(first.stream));
+    if (now - this.#lookedAt >= Math.max(pause, this.#rest)) void this.#look(unread, first);
   }
 
   #pauseFor(unread: readonly Answering[]): number {
@@ -92,12 +82,12 @@ export class UnreadAnswers {
     return pauseOf({ number, bytes: bytes / this.#mostOfOne / this.#most, connections: this.#port.crowding });
   }
 
-  async #look(unread: readonly Answering[], table: SocketTable): Promise<void> {
+  async #look(unread: readonly Answering[], { stream }: Answering): Promise<void> {
     const started = performance.now();
     this.#lookedAt = Number.POSITIVE_INFINITY;
     // Answers that are written during the look may not show in it.
     const written = unread.map(({ stream }) => stream.bytesWritten);
-    const queues = await lookAtQueues(table);
+    const queues = await lookAtQueues(stream);
     const now = performance.now();
     for (const [nth, { key, progress }] of unread.entries()) {
       progress.seen(written[nth] ?? 0, queues.get(key) ?? 0, now);

@@ -147,13 +147,13 @@ function send({ head, lines, permit }: Verified, lease: DeliveryLease | null, ne
     timer = setTimeout(enough, MAX_RESPONSE_MS).unref();
   };
   const requester: Requester = {
-    ...{ head, reply: { ...TO_NOBODY, begin }, receiver: null, stallTimeout: 0, interims: 0 },
+    ...{ head, reply: { ...TO_NOBODY, begin }, receiver: null, interims: 0 },
     ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
-    ...{ pauseBody: ignore, resumeBody: ignore, onDeparture: ignore },
+    ...{ clientConnection: null, onDeparture: ignore },
   };
   const exchange = new UpstreamExchange(permit, requester, needs.upstream, {
     ...{ lines, patience: SLOT_WAIT_MS, responseTimeout, idleTimeout, lease, budget: needs.budget },
-    ...{ deferred: true, atHead: null },
+    atHead: null,
     onFailure: (found) => {
       failure = found;
     },

@@ -33,9 +33,9 @@ export class Lifecycle {
   /** Connects to the upstream, once more after a second, and logs it if both fail: a wrong address shows at once. */
   async checkUpstream(): Promise<void> {
     const { upstream, log } = this.#live.services;
-    if ((await upstream.reachability.tryConnect(PROBE_TIMEOUT_MS)) === null) return;
+    if ((await upstream.tryConnect(PROBE_TIMEOUT_MS)) === null) return;
     await sleep(1000);
-    const failure = await upstream.reachability.tryConnect(PROBE_TIMEOUT_MS);
+    const failure = await upstream.tryConnect(PROBE_TIMEOUT_MS);
     if (this.#stopping || failure === null) return;
     log.warn('the upstream accepts no connections', { upstream: upstream.options.url, upstream_error: failure });
   }
@@ -49,8 +49,7 @@ export class Lifecycle {
     const { ruleset, services } = this.#live;
     const causes = this.causes();
     const counts = ruleset.loaded.config.admin.readyNeedsUpstream;
-    const { reachability } = services.upstream;
-    const error = counts || asks === 'always' ? await reachability.failure(PROBE_TIMEOUT_MS) : null;
+    const error = counts || asks === 'always' ? await services.upstream.failure(PROBE_TIMEOUT_MS) : null;
     if (counts && error !== null) causes.push(`the upstream accepts no connections (${error})`);
     if (causes.length === 0) this.#wasReady = true;
     return { ready: causes.length === 0, causes, error };

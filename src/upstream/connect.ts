@@ -1,7 +1,6 @@
 // Opens sockets to the upstream: TCP, a Unix socket or TLS.
 import type { Buffer } from 'node:buffer';
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
 import { ALPN, type TlsContents } from '../wire/connections.ts';
 
 /** Milliseconds after which TCP probes a silent connection. */
@@ -23,21 +22,12 @@ export function connectTo({ serverName, ...address }: Address, { tls, session, o
   const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
   const options = { ...address, ...keeping, ...(onread && { onread }) };
   if (serverName === null) return connect(options);
+  // The URL's host or the configured name, never a name that a client chose. TLS has no name for an address (RFC 6066 3):
+  // the certificate must then name the address itself.
+  const name = tls?.servername ?? serverName;
+  const named = { ...tls, ...(isIP(name) === 0 && { servername: name }), ALPNProtocols: ALPN };
   // Loaded only if it is needed: TLS costs 2 MB of idle memory.
-  return process.getBuiltinModule('node:tls').connect({ ...options, ...tlsOptions(tls, serverName, session) });
-}
-
-/** `host`: of the upstream's URL. `session`: to resume. */
-function tlsOptions(tls: TlsContents | null, host: string, session: Buffer | undefined): ConnectionOptions {
-  // The URL's host or the configured name, never a name that a client chose.
-  const name = tls?.servername ?? host;
-  return {
-    ...tls,
-    // TLS has no server name for an address (RFC 6066 3): the certificate must then name the address itself.
-    ...(isIP(name) === 0 && { servername: name }),
-    ...(session !== undefined && { session }),
-    ALPNProtocols: ALPN,
-  };
+  return process.getBuiltinModule('node:tls').connect({ ...options, ...named, ...(session && { session }) });
 }
 
 /** The address to connect to. `serverName`: the URL's host if the upstream speaks TLS; else null. */

@@ -72,18 +72,22 @@ export class ConnectionPool {
     return null;
   }
 
-  /** Opens a connection. Returns the socket at once, so that the caller can give up. */
-  open(traffic: Traffic, done: (opened: UpstreamConnection | Error) => void): Socket {
+  /** Begins to open a connection, which tells its user. Only one for a tunnel has 'data'. */
+  open(traffic: Traffic, use: 'requests' | 'tunnel'): UpstreamConnection {
     this.#makeRoom(traffic);
     const callback = (length: number) => {
       connection.read(READ_BUFFER.subarray(0, length)); // the next read of any socket overwrites it
       return true;
     };
-    const socket = this.openSocket((error) => done(error ?? connection), { buffer: READ_BUFFER, callback });
+    const onread = use === 'requests' ? { buffer: READ_BUFFER, callback } : undefined;
+    const socket = this.openSocket((error) => {
+      if (error === null) connection.user?.onOpen();
+    }, onread);
     const of = { traffic, tls: this.#tls };
     const connection = new UpstreamConnection(socket, of, (closed) => this.#closed(closed));
     this.#all.add(connection);
-    return socket;
+    if (use === 'tunnel') socket.on('data', connection.read);
+    return connection;
   }
 
   /**
@@ -147,6 +151,12 @@ export class ConnectionPool {
     if (first === 'proxy') socket.end();
     this.#retiring.add(socket);
     dropOldest(this.#retiring, MAX_RETIRING)?.destroy();
+  }
+
+  /** Detaches the connection of a tunnel, which reads the socket itself and counts as no connection. */
+  detach(connection: UpstreamConnection): void {
+    this.#all.delete(connection);
+    connection.socket.off('data', connection.read).pause();
   }
 
   /** New connections use these TLS files; requests in flight end on the old ones. */

@@ -2,6 +2,7 @@
 // Unverified requests get at most three quarters of the slots, so a flood of them never blocks a verified delivery.
 import { deadline } from '../base/deadline.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
+import type { ForwardFailure } from './requester.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
 export interface Waiter extends Member {
@@ -16,8 +17,9 @@ export interface Waiter extends Member {
   acquired(): void;
   /** For how many milliseconds it has kept its slot only because its client makes no progress; else 0. */
   stalledFor(now: number): number;
-  /** Ends the request and releases its slot: another one needs it. */
+  /** Ends the request and releases its slot: another one needs it, or its patience is over. */
   evict(): void;
+  giveUp(failure: ForwardFailure): void;
 }
 
 /** How long a slot holder may wait for its client while others wait for a slot. The more wait, the shorter. */
@@ -68,14 +70,14 @@ export class UpstreamLimiter {
     return true;
   }
 
-  /** Waits for a slot until its patience is over; then `expired` is called. False: the queue is full. */
-  wait(waiter: Waiter, expired: () => void): boolean {
+  /** Waits for a slot until its patience is over. False: the queue is full. */
+  wait(waiter: Waiter): boolean {
     const queue = this.#queueOf(waiter);
     if (queue.size >= this.queueLimit) return false;
     const until = waiter.startedAt + waiter.patience;
     const cancel = deadline(Math.max(0, until - performance.now()), () => {
       queue.delete(waiter);
-      expired();
+      waiter.evict();
     });
     queue.set(waiter, cancel);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();

@@ -9,27 +9,24 @@ interface Outgoing {
   readonly lines: readonly string[];
   /** The bytes of a body that is sent whole; null for one that streams, or none. */
   readonly bodyLength: number | null;
-  /** `close`: no request may follow on the socket. */
-  readonly connection: 'close' | 'persist';
+  /** `close`: no request may follow on the socket. `upgrade`: the request is a WebSocket's handshake. */
+  readonly connection: keyof typeof CONNECTION;
 }
+
+const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+const CONNECTION = { persist: '', close: 'Connection: close\r\n', upgrade: UPGRADE };
 
 export function outgoingHead(head: Head, { lines, bodyLength, connection }: Outgoing): string {
-  const closes = connection === 'close';
-  const framing = bodyLength === null ? framingOf(head) : isFramed(head) ? `Content-Length: ${bodyLength}` : null;
-  const te = head.version === '1.1' && head.asksForTrailers ? 'trailers' : null;
-  let own = closes ? 'Connection: close\r\n' : '';
-  if (te !== null) own = closes ? 'Connection: TE, close\r\n' : 'Connection: TE\r\n';
-  return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(lines, framing, te)}${own}\r\n`;
+  const te = connection !== 'upgrade' && head.version === '1.1' && head.asksForTrailers ? 'trailers' : null;
+  let own = CONNECTION[connection];
+  if (te !== null) own = connection === 'close' ? 'Connection: TE, close\r\n' : 'Connection: TE\r\n';
+  return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(lines, framingOf(head, bodyLength), te)}${own}\r\n`;
 }
 
-function isFramed(head: Head): boolean {
-  return head.contentLengths > 0 || head.transferEncodings > 0;
-}
-
-function framingOf(head: Head): string | null {
-  if (!isFramed(head)) return null;
-  const declared = declaredLength(head);
-  return declared === null ? CHUNKED : `Content-Length: ${declared}`;
+function framingOf(head: Head, bodyLength: number | null): string | null {
+  if (head.contentLengths === 0 && head.transferEncodings === 0) return null;
+  const length = bodyLength ?? declaredLength(head);
+  return length === null ? CHUNKED : `Content-Length: ${length}`;
 }
 
 /** A request as it came, with the connection that it came by. */

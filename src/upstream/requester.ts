@@ -40,11 +40,8 @@ export interface Requester {
   readonly reply: ResponseSink;
   /** Receives the body as it comes. Null: the body is dropped. */
   receiver: BodyReceiver | null;
-  /** Holds back the rest of the body, or lets it come. */
-  pauseBody(): void;
-  resumeBody(): void;
-  /** Milliseconds for which the client may leave the response unread; 0 is off. */
-  stallTimeout: number;
+  /** Null for a deferred delivery, which is sent behind all others, since no client waits. */
+  readonly clientConnection: ClientEnd | null;
   /** Sets the one listener for a client that departs before its answer. */
   onDeparture(listener: (() => void) | null): void;
   // Facts for the record, written only here.
@@ -55,19 +52,11 @@ export interface Requester {
   interims: number;
 }
 
-/** A requester whose connection can become a tunnel. */
-export interface TunnelRequester extends Requester {
-  readonly lines: readonly string[];
-  readonly reply: ResponseSink & { becomeTunnel(): void };
-  readonly clientConnection: {
-    readonly stream: Socket;
-    /** True if bytes behind the WebSocket handshake were dropped. */
-    readonly hasDroppedBytes: boolean;
-    /** Hands the stream to the tunnel. Returns the bytes that came after the WebSocket handshake. */
-    handOver(): Buffer;
-  };
-  /** True once a tunnel is open. */
-  tunnelled: boolean;
+/** A client's connection. Pausing its stream holds back the rest of the body. */
+interface ClientEnd {
+  readonly stream: Socket;
+  /** Hands the stream to the tunnel. Returns the bytes that came after the WebSocket handshake. */
+  handOver(): Buffer | 'dropped';
 }
 
 export interface ForwardOptions {
@@ -80,8 +69,6 @@ export interface ForwardOptions {
   readonly idleTimeout: number;
   /** The right to deliver: with it the upstream's 2xx counts even if the client departs once the request is sent. */
   readonly lease: DeliveryLease | null;
-  /** True for a deferred delivery: it is sent behind all others, since no client waits. */
-  readonly deferred: boolean;
   /**
    * Called at the response's head. With a promise the head waits until it is settled: `passes` goes on, `stored` ends
    * the upstream connection, since the client has got another answer. Null: it passes at once, and a departing client
@@ -112,13 +99,6 @@ export function failedUpstream(cause: UpstreamFailure, error: Error | null = nul
   const code = codeOf(error);
   const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
   return { side: 'upstream', cause, answer: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
-}
-
-/** Notes a failure of the upstream for the record. */
-export function note(requester: Requester, failure: ForwardFailure): void {
-  if (failure.side !== 'upstream') return;
-  requester.upstreamFailure = failure.cause;
-  requester.upstreamError = failure.code;
 }
 
 const overloaded = (hint: Hint): ForwardFailure => ({ side: 'client', reason: 'overloaded', hint });

@@ -1,20 +1,18 @@
 // The body of a request that goes to the upstream while it comes: unverified, in order, held back at both ends, and
 // nowhere whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
+import { appended, NO_BYTES } from '../base/bytes.ts';
 import { ArrivalRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
-import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
+import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { type ForwardFailure, NO_BYTES_LEFT, type Requester } from './requester.ts';
+import type { Waiter } from './limiter.ts';
+import { type ForwardOptions, NO_BYTES_LEFT, type Requester } from './requester.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** The exchange of a body, as the body knows it. */
-export interface BodyOwner {
-  readonly startedAt: number;
+export interface BodyOwner extends Waiter {
   /** The body is far enough to ask for a slot. */
   askForSlot(): void;
-  giveUp(failure: ForwardFailure): void;
-  /** Ends the request: others need its memory. */
-  evict(): void;
   /** The kernel has the whole request. */
   readonly onSent: () => void;
 }
@@ -27,7 +25,7 @@ export class StreamedBody implements BodyReceiver {
   readonly #owner: BodyOwner;
   /** Milliseconds between two pieces; 0 is off. */
   readonly #idleTimeout: number;
-  readonly #buffered: BufferedPieces;
+  readonly #buffered: WaitingBytes;
   readonly #arrivals: ArrivalRate;
   /** True once the last piece has come. */
   whole = false;
@@ -39,11 +37,15 @@ export class StreamedBody implements BodyReceiver {
   /** Null until it has a slot and a connection, and after its end. */
   #connection: UpstreamConnection | null = null;
 
-  constructor(requester: Requester, owner: BodyOwner, options: { budget: ByteBudget; idleTimeout: number }) {
+  constructor(
+    requester: Requester,
+    owner: BodyOwner,
+    { budget, idleTimeout }: Pick<ForwardOptions, 'budget' | 'idleTimeout'>,
+  ) {
     this.#requester = requester;
     this.#owner = owner;
-    this.#idleTimeout = options.idleTimeout;
-    this.#buffered = new BufferedPieces(options.budget, () => owner.evict());
+    this.#idleTimeout = idleTimeout;
+    this.#buffered = new WaitingBytes(budget, () => owner.giveUp(NO_BYTES_LEFT));
     this.#arrivals = new ArrivalRate(owner.startedAt);
     this.#lastPieceAt = owner.startedAt;
     requester.receiver = this;
@@ -59,7 +61,7 @@ export class StreamedBody implements BodyReceiver {
   sendOn(connection: UpstreamConnection): void {
     this.#connection = connection;
     this.#lastPieceAt = performance.now();
-    for (const piece of this.#buffered.drain()) connection.writer.data(piece);
+    connection.writer.data(this.#buffered.drain());
     if (this.whole) return connection.writer.end(this.#trailers, this.#owner.onSent);
     connection.writer.flush();
     this.resume();
@@ -70,7 +72,7 @@ export class StreamedBody implements BodyReceiver {
     if (!this.#paused || this.#connection?.socket.writableNeedDrain === true) return;
     this.#paused = false;
     this.#lastPieceAt = performance.now();
-    this.#requester.resumeBody();
+    this.#requester.clientConnection?.stream.resume();
   }
 
   /** True if the slot waits for a client that sends too slowly. */
@@ -99,20 +101,15 @@ export class StreamedBody implements BodyReceiver {
     return this.#paused ? Number.POSITIVE_INFINITY : this.#arrivals.rate(now);
   }
 
-  piece(piece: Buffer): Owner {
-    this.#add(piece);
-    this.#connection?.writer.flush();
-    if (this.#connection?.socket.writableNeedDrain) this.#pause();
-    return 'caller';
-  }
-
-  end(last: Buffer | null, trailers: readonly string[]): Owner {
-    this.whole = true;
+  receive({ piece, state, trailers }: BodyPart): Owner {
+    this.whole = state === 'ended';
     this.#trailers = trailers;
+    if (piece !== null) this.#add(piece);
     const connection = this.#connection;
-    if (last !== null) this.#add(last);
-    if (connection !== null) connection.writer.end(trailers, this.#owner.onSent);
-    else if (this.#slotTimer !== undefined) this.#ask();
+    if (this.whole && connection !== null) connection.writer.end(trailers, this.#owner.onSent);
+    else if (this.whole && this.#slotTimer !== undefined) this.#ask();
+    else connection?.writer.flush();
+    if (connection?.socket.writableNeedDrain) this.#pause();
     return 'caller';
   }
 
@@ -141,17 +138,17 @@ export class StreamedBody implements BodyReceiver {
   #pause(): void {
     if (this.whole || this.#paused) return;
     this.#paused = true;
-    this.#requester.pauseBody();
+    this.#requester.clientConnection?.stream.pause();
   }
 }
 
-/** The pieces that wait for the upstream: copies, since a slice would keep its whole read alive. */
-class BufferedPieces implements UnfinishedBody {
+/** The bytes that wait for the upstream: a copy, since a slice would keep its whole read alive. */
+class WaitingBytes implements UnfinishedBody {
   place = -1;
   buffered = 0;
   readonly #budget: ByteBudget;
   readonly #onEvicted: () => void;
-  #pieces: Buffer[] = [];
+  #bytes = NO_BYTES;
 
   constructor(budget: ByteBudget, onEvicted: () => void) {
     this.#budget = budget;
@@ -171,21 +168,21 @@ class BufferedPieces implements UnfinishedBody {
 
   /** False: the budget has no room for the piece. */
   add(piece: Buffer): boolean {
-    if (!this.#budget.reserve(piece.length, this)) return false;
-    const copy = Buffer.allocUnsafeSlow(piece.length);
-    piece.copy(copy);
-    this.#pieces.push(copy);
-    this.buffered += piece.length;
+    const total = this.buffered + piece.length;
+    if (!this.#budget.reserve(total, this)) return false; // the old copy counts until there is a new one
+    this.#budget.release(this.buffered);
+    this.buffered = total;
+    this.#bytes = appended(this.#bytes, piece);
     return true;
   }
 
-  /** Returns all pieces in order and releases their memory from the budget. */
-  drain(): Buffer[] {
-    const pieces = this.#pieces;
+  /** Returns all bytes and releases their memory from the budget. */
+  drain(): Buffer {
+    const bytes = this.#bytes;
     this.#budget.unfinished.delete(this);
-    for (const { length } of pieces) this.#budget.release(length);
-    this.#pieces = [];
+    this.#budget.release(this.buffered);
+    this.#bytes = NO_BYTES;
     this.buffered = 0;
-    return pieces;
+    return bytes;
   }
 }

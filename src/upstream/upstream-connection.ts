@@ -11,10 +11,12 @@ export type Traffic = 'verified' | 'unverified';
 
 /** The request that a connection carries. */
 export interface ConnectionUser {
+  /** A new connection can be written to. */
+  onOpen(): void;
   onData(bytes: Buffer): void;
   /** The upstream has half-closed. */
   onEnd(): void;
-  /** The socket is closed; the connection has no user any more. */
+  /** The socket is closed, or could not be opened; the connection has no user any more. */
   onClose(error: Error | null): void;
   /** The upstream has caught up with reading. */
   onDrain(): void;
@@ -64,10 +66,10 @@ export class UpstreamConnection {
     });
   }
 
-  read(bytes: Buffer): void {
+  readonly read = (bytes: Buffer): void => {
     if (this.user !== null) this.user.onData(bytes);
     else if (!this.retiring) this.socket.destroy();
-  }
+  };
 
   tick(now: number): void {
     this.user?.tick(now);

@@ -4,16 +4,17 @@
 // The file is long because its states are read together; what has a subject of its own is elsewhere: streamed-body.ts,
 // outgoing-head.ts, socket-progress.ts.
 import { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
+import { acceptsWebSocket } from '../core/websocket-handshake.ts';
 import { SocketProgress } from '../wire/socket-progress.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import { outgoingHead } from './outgoing-head.ts';
-import { type ForwardFailure, type ForwardOptions, failedUpstream, note, type Requester } from './requester.ts';
+import { type ForwardFailure, type ForwardOptions, failedUpstream, type Requester } from './requester.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
-import type { Upstream, UpstreamRequest } from './upstream.ts';
+import type { Upstream } from './upstream.ts';
 import { type ConnectionUser, MAX_INTERIMS, type Traffic, type UpstreamConnection } from './upstream-connection.ts';
+import { openTunnel } from './websocket-tunnel.ts';
 
 /** The event that followed the last byte of a response. */
 type End = 'nothing' | 'bytes' | 'close';
@@ -22,7 +23,7 @@ type End = 'nothing' | 'bytes' | 'close';
 const MAX_UNSENT = 16 * 1024;
 
 // Methods rather than closures, so that forwarding a request costs one object.
-export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOwner {
+export class UpstreamExchange implements ConnectionUser, BodyOwner {
   place = -1;
   readonly verified: boolean;
   readonly deferred: boolean;
@@ -34,7 +35,6 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   readonly startedAt = performance.now();
   #state: 'waiting' | 'connecting' | 'sending' | 'reading' | 'done' = 'waiting';
   #connection: UpstreamConnection | null = null;
-  #connecting: Socket | null = null;
   #acquiredAt = 0;
   /** The request's body, if it streams. */
   #body: StreamedBody | null = null;
@@ -55,17 +55,15 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#upstream = upstream;
     this.#options = options;
     this.verified = permit.secret !== null;
-    this.deferred = options.deferred;
+    this.deferred = requester.clientConnection === null;
     this.patience = options.patience;
   }
 
   start(): void {
     const requester = this.#requester;
-    const { idleTimeout } = this.#options;
     requester.onDeparture(this.#onDeparture);
-    requester.stallTimeout = idleTimeout;
     if (this.#permit.body !== null || !hasBody(requester.head)) return this.askForSlot();
-    this.#body = new StreamedBody(requester, this, { budget: this.#options.budget, idleTimeout });
+    this.#body = new StreamedBody(requester, this, this.#options);
     if (this.#upstream.limiter.scarce) this.#body.askWithin(this.patience / 2);
     else this.askForSlot();
   }
@@ -84,14 +82,11 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   #connect(traffic: Traffic): void {
     if (this.#state !== 'connecting') return; // it has ended meanwhile
     const { pool } = this.#upstream;
-    const idle = pool.acquire(traffic, this.#acquiredAt);
-    if (idle !== null) return this.#send(idle);
-    this.#connecting = pool.open(traffic, (opened) => {
-      this.#connecting = null;
-      if (this.#state !== 'connecting') return; // the request has ended, and destroyed the socket
-      if (opened instanceof Error) this.#upstream.connectFailed(this, opened);
-      else this.#send(opened);
-    });
+    const { tunnel } = this.#permit;
+    const idle = tunnel ? null : pool.acquire(traffic, this.#acquiredAt);
+    this.#connection = idle ?? pool.open(traffic, tunnel ? 'tunnel' : 'requests');
+    this.#connection.user = this;
+    if (idle !== null) this.onOpen();
   }
 
   stalledFor(now: number): number {
@@ -112,10 +107,10 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   // --- the request
 
-  #send(connection: UpstreamConnection): void {
+  onOpen(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
     this.#state = 'sending';
-    this.#connection = connection;
-    connection.user = this;
     const { head } = this.#requester;
     connection.parser.requestMethod = head.method;
     this.#progress.movedAt = performance.now();
@@ -124,7 +119,8 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     const isChunked = this.#body !== null && declaredLength(head) === null;
     const bodyLength = this.#permit.body?.length ?? null;
     const { lines } = this.#options;
-    const text = outgoingHead(head, { lines, bodyLength, connection: this.#isLast ? 'close' : 'persist' });
+    const persistence = this.#isLast ? 'close' : 'persist';
+    const text = outgoingHead(head, { lines, bodyLength, connection: this.#permit.tunnel ? 'upgrade' : persistence });
     writer.head(text, isChunked ? 'chunked' : 'plain');
     if (this.#body !== null) this.#body.sendOn(connection);
     else if (this.#permit.body !== null) writer.endWith(this.#permit.body, this.onSent);
@@ -140,11 +136,12 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   }
 
   /**
-   * True if the upstream may write a body although the response has none. Some servers do, late, and the next request
-   * on the socket would get it as its answer.
+   * True if the upstream may write more than its response: a body that it has none of, as some servers do, late, or
+   * bytes of a tunnel. The next request on the socket would get it as its answer.
    */
-  #mayGetLateBody(status: number): boolean {
-    return !this.verified && (this.#requester.head.method === 'HEAD' || status === 204 || status === 304);
+  #mayGetLateBytes(status: number): boolean {
+    const { method } = this.#requester.head;
+    return !this.verified && (method === 'HEAD' || status === 204 || status === 304 || this.#permit.tunnel);
   }
 
   readonly onSent = (): void => {
@@ -167,7 +164,9 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     let at = 0;
     while (at < bytes.length && this.#state !== 'done') {
       at = parser.read(bytes, at);
-      if (!this.#begun && this.#waiting === null && parser.hasHead && this.#onHead(connection) === 'none') continue;
+      const next = this.#onHead(connection);
+      if (next === 'tunnel') return this.#becomeTunnel(connection, bytes.subarray(at));
+      if (next === 'head') continue;
       // A copy, since the next read overwrites the bytes.
       if (parser.piece !== null && !this.#requester.reply.data(Buffer.from(parser.piece)))
         this.#pauseUpstream(connection);
@@ -216,41 +215,72 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   onEnd(): void {
     const connection = this.#connection;
-    if (connection === null) return;
+    if (connection === null || this.#state === 'connecting') return; // TLS failed; onClose follows
     if ((this.#begun || this.#waiting !== null) && connection.parser.finish()) this.#complete(connection, 'close');
     else this.giveUp(failedUpstream('reset'));
   }
 
   onClose(error: Error | null): void {
     this.#connection = null;
-    this.giveUp(failedUpstream('reset', error));
+    if (this.#state === 'connecting') this.#upstream.connectFailed(this, error);
+    else this.giveUp(failedUpstream('reset', error));
   }
 
-  /** `none`: an interim response, or a head that ends the exchange as a protocol failure. */
-  #onHead(connection: UpstreamConnection): 'begun' | 'none' {
+  /** Says what comes next. `head`: it was an interim response, or ended the exchange as a protocol failure. */
+  #onHead(connection: UpstreamConnection): 'body' | 'head' | 'tunnel' {
     const { parser } = connection;
+    if (this.#begun || this.#waiting !== null || !parser.hasHead) return 'body';
     const { status, reason, lines, version, coded } = parser;
     const { reply } = this.#requester;
-    if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || coded) {
+    const { tunnel } = this.#permit;
+    const opens = status === 101 && tunnel && acceptsWebSocket(this.#options.lines, lines);
+    const isInterim = status < 200 && !opens;
+    const isHttp = (version === '1.1' || version === '1.0') && status >= 100 && status <= 599 && !coded;
+    const tooMany = isInterim && (status === 101 || this.#requester.interims === MAX_INTERIMS);
+    if (!isHttp || tooMany) {
       this.giveUp(failedUpstream('protocol'));
-      return 'none';
+      return 'head';
     }
-    if (status < 200) {
-      if (this.#requester.interims === MAX_INTERIMS) this.giveUp(failedUpstream('protocol'));
-      else {
-        this.#requester.interims++;
-        reply.inform(status, reason, lines);
-        parser.next();
-      }
-      return 'none';
+    if (isInterim) {
+      this.#requester.interims++;
+      reply.inform(status, reason, lines);
+      parser.next();
+      return 'head';
     }
     this.#requester.upstreamMs = this.#progress.movedAt - this.startedAt;
     this.#requester.upstreamStatus = status;
+    if (opens) return 'tunnel';
     const decided = this.#options.atHead?.(status) ?? null;
-    reply.begin(parser);
+    // Bytes behind a WebSocket handshake may be meant for the tunnel, so none may be read as a request.
+    reply.begin(parser, tunnel ? 'close' : 'persist');
     if (decided === null) this.#begun = true;
     else this.#waitAtHead(connection, decided);
-    return 'begun';
+    return 'body';
+  }
+
+  /** The rest is the tunnel's. It may be silent for days, so it holds no slot; tunnels have a limit of their own. */
+  #becomeTunnel(connection: UpstreamConnection, early: Buffer): void {
+    connection.socket.pause();
+    this.#pausedAt = null; // the client may read on, but nothing resumes the socket before the tunnel
+    // Loaded with the first tunnel, which most proxies never see.
+    import('./websocket-library.ts').then(
+      (library) => {
+        const { clientConnection } = this.#requester;
+        if (this.#state === 'done' || clientConnection === null) return;
+        const { stream: client } = clientConnection;
+        const sent = clientConnection.handOver();
+        // A tunnel that lacks the client's first bytes would be worse than none.
+        if (sent === 'dropped') return this.giveUp({ side: 'client', reason: 'bad_request' });
+        if (sent.length > 0) client.unshift(sent);
+        this.#state = 'done';
+        this.#connection = null;
+        this.#upstream.release(this, null);
+        this.#upstream.pool.detach(connection);
+        const options = this.#options;
+        connection.user = openTunnel(this.#requester, connection, { library, client, early, options });
+      },
+      () => this.giveUp(failedUpstream('reset')),
+    );
   }
 
   #pauseUpstream({ socket }: UpstreamConnection): void {
@@ -281,7 +311,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     const { writer, socket } = connection;
     const sent = this.#state === 'reading' || (!unread && !writer.writing && socket.writableLength === 0);
     const ended = followed === 'nothing' && sent && !unread;
-    const reusable = parser.keepAlive && ended && !this.#isLast && !this.#mayGetLateBody(status);
+    const reusable = parser.keepAlive && ended && !this.#isLast && !this.#mayGetLateBytes(status);
     if (status < 300) this.#options.lease?.delivered();
     else this.#options.lease?.failed();
     this.#finish(sent ? 'sent' : 'unsent');
@@ -323,7 +353,10 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
       this.#waiting.failure ??= failure;
       return;
     }
-    note(this.#requester, failure);
+    if (failure.side === 'upstream') {
+      this.#requester.upstreamFailure = failure.cause;
+      this.#requester.upstreamError = failure.code;
+    }
     this.#options.onFailure(failure);
     this.#abort();
   }
@@ -338,7 +371,6 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   #abort(): void {
     const connection = this.#connection;
-    this.#connecting?.destroy();
     this.#finish(this.#state === 'reading' ? 'sent' : 'unsent');
     this.#options.lease?.failed();
     if (connection !== null) {
@@ -351,7 +383,6 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   #finish(body: 'sent' | 'unsent'): void {
     this.#state = 'done';
     this.#connection = null;
-    this.#connecting = null;
     this.#body?.stop();
     this.#requester.onDeparture(null);
     this.#requester.reply.onDrain = null;

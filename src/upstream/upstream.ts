@@ -1,22 +1,23 @@
 // The upstream as a whole: its slots, its sockets, and what happens while it accepts no connections. Requests then wait,
 // for as long as each of them says, and one probe serves them all.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { deadline } from '../base/deadline.ts';
 import { codeOf } from '../base/errors.ts';
+import { CONNECT_TIMEOUT, connectTimeout } from './connect.ts';
 import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
-import { acceptsConnection, Reachability } from './reachability.ts';
+import { acceptsConnection } from './reachability.ts';
 import { type ForwardFailure, failedUpstream, NO_SLOT, STOPPED } from './requester.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
-
-/** A request that wants a slot and a socket. */
-export interface UpstreamRequest extends Waiter {
-  giveUp(failure: ForwardFailure): void;
-}
 
 /** Milliseconds between two probes of an upstream that accepts no connections. */
 const PROBE_EVERY_MS = 100;
 
+/** Milliseconds from one connect of `failure` to the next. */
+const SECOND_LOOK_MS = 250;
+
 /** False for TLS errors, such as an untrusted certificate: a retry would not help. */
-function isWorthRetrying(error: Error): boolean {
+function isWorthRetrying(error: Error | null): boolean {
   return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
 }
 
@@ -24,10 +25,10 @@ export class Upstream {
   readonly options: UpstreamOptions;
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
-  readonly reachability: Reachability;
   /** Of the last failed connect: why the upstream is down. */
   #lastError: Error | null = null;
   #closed = false;
+  #asking: Promise<string | null> | null = null;
   #released: (readonly [Waiter, UpstreamConnection])[] = [];
 
   constructor(options: UpstreamOptions & { readonly queue: number }) {
@@ -35,7 +36,6 @@ export class Upstream {
     const { connections: slots, queue } = options;
     this.limiter = new UpstreamLimiter({ slots, queue });
     this.pool = new ConnectionPool(options);
-    this.reachability = new Reachability(this.pool);
   }
 
   /**
@@ -50,19 +50,20 @@ export class Upstream {
   }
 
   /** Acquires a slot at once, or waits for one until the request's patience is over. */
-  acquireSlot(request: UpstreamRequest): void {
+  acquireSlot(request: Waiter): void {
     if (this.#closed) request.giveUp(STOPPED);
     else if (this.limiter.tryAcquire(request)) request.acquired();
     else this.#wait(request);
   }
 
-  /** Why a request has to give up its slot. */
+  /** Why a request has to give up its slot, or to wait for one. */
   get full(): ForwardFailure {
-    return this.#closed ? STOPPED : NO_SLOT;
+    if (this.#closed) return STOPPED;
+    return this.limiter.down ? failedUpstream('connect', this.#lastError) : NO_SLOT;
   }
 
   /** Lets the request wait again if that may help: no byte was sent, so a retry is safe for every method. */
-  connectFailed(request: UpstreamRequest, error: Error): void {
+  connectFailed(request: Waiter, error: Error | null): void {
     // Nobody waits for a deferred one, and its failure says nothing to those for which somebody does.
     if (request.deferred || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     this.#lastError = error;
@@ -70,6 +71,42 @@ export class Upstream {
     this.limiter.down = true;
     this.limiter.release(request);
     this.#wait(request);
+  }
+
+  /**
+   * The system's code for why the upstream accepts no connections, the TLS handshake included; null if it does. A
+   * connect that has failed, or has no answer yet, gets a second one beside it: a busy machine fails one now and then,
+   * and a SYN that is lost is sent again only after a second. Both have until `milliseconds`, since a handshake with a
+   * far upstream takes several round trips. Callers at one time share them.
+   */
+  failure(milliseconds: number): Promise<string | null> {
+    this.#asking ??= this.#connectTwice(milliseconds).finally(() => {
+      this.#asking = null;
+    });
+    return this.#asking;
+  }
+
+  async #connectTwice(milliseconds: number): Promise<string | null> {
+    const first = this.tryConnect(milliseconds);
+    const works = first.then((failure) => failure === null || sleep(SECOND_LOOK_MS, false));
+    if (await Promise.race([works, sleep(SECOND_LOOK_MS, false)])) return null;
+    const second = this.tryConnect(milliseconds - SECOND_LOOK_MS);
+    const working = [first, second].map(async (failure) => ((await failure) === null ? null : Promise.reject()));
+    return Promise.any(working).catch(() => first);
+  }
+
+  /** The code of one failed connect; null if it works. */
+  tryConnect(milliseconds: number): Promise<string | null> {
+    return new Promise((resolve) => {
+      const socket = this.pool.openSocket((error) => {
+        cancel();
+        resolve(error === null ? null : codeOf(error) || error.name);
+        socket.destroy();
+      });
+      const cancel = deadline(milliseconds, () => socket.destroy(connectTimeout()));
+      // Without an error where the proxy stops.
+      socket.once('close', () => resolve(CONNECT_TIMEOUT));
+    });
   }
 
   /** Ends every request, now and from now on, and every socket. */
@@ -80,9 +117,8 @@ export class Upstream {
   }
 
   /** While it is down, only some requests connect themselves: the others tell what these found. */
-  #wait(request: UpstreamRequest): void {
-    const expired = () => request.giveUp(this.limiter.down ? failedUpstream('connect', this.#lastError) : NO_SLOT);
-    if (!this.limiter.wait(request, expired)) request.giveUp(NO_SLOT);
+  #wait(request: Waiter): void {
+    if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
   }
 
   #probeSoon(): void {

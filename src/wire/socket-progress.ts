@@ -11,9 +11,6 @@ const DEFAULT_WMEM = 4 * 1024 * 1024;
 /** Bytes. Linux gives no more of a table at once, whatever is asked for. */
 const PIECE = 4096;
 
-/** The kernel's table of a socket: that of IPv6 also holds the IPv4 clients of a dual-stack listener. */
-export type SocketTable = 'tcp' | 'tcp6';
-
 type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
 
 /** Bytes that the other side has not acknowledged, by `queueKey`; sockets without any are left out. */
@@ -33,23 +30,22 @@ export function queueKey({ localPort = 0, remoteAddress = '', remotePort = 0 }: 
   return `${localPort} ${remoteAddress.replace(/^::ffff:|%.*$/g, '')} ${remotePort}`;
 }
 
-export function tableOf({ remoteAddress = '' }: Ends): SocketTable {
-  return remoteAddress.includes(':') ? 'tcp6' : 'tcp';
-}
-
 const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => queuesIn('tcp6')) };
 
 /**
- * Looks at the queues of all sockets in one table; empty where nothing is known. The kernel walks all sockets of the
- * machine for that, which takes 8 ms even if there are none: look seldom. One look serves all who ask in one turn.
+ * Looks at the queues of all sockets in the socket's table; empty where nothing is known. The table of IPv6 also holds
+ * the IPv4 clients of a dual-stack listener. The kernel walks all sockets of the machine for that, which takes 8 ms even
+ * if there are none: look seldom. One look serves all who ask in one turn.
  */
-export const lookAtQueues = (table: SocketTable): Promise<SendQueues> => LOOKS[table]();
+export function lookAtQueues({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>): Promise<SendQueues> {
+  return LOOKS[remoteAddress.includes(':') ? 'tcp6' : 'tcp']();
+}
 
 // `0: LOCAL:PORT REMOTE:PORT STATE SEND:RECEIVE …`, in hexadecimal; most rows have nothing to send.
 const ROW = /:([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):/g;
 
 /** Reads whole rows, some at a time: with 20,000 sockets a table has 3 MB. */
-async function queuesIn(table: SocketTable): Promise<SendQueues> {
+async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
   const queues = new Map<string, number>();
   const pieces = createReadStream(`/proc/net/${table}`, { encoding: 'latin1', highWaterMark: PIECE });
   let rest = '';
@@ -110,7 +106,7 @@ export class SocketProgress {
    * up to 4 MiB, is free. Without this a slow and steady upstream would be cut.
    */
   async look(socket: Socket): Promise<void> {
-    const queued = (await lookAtQueues(tableOf(socket))).get(queueKey(socket)) ?? 0;
+    const queued = (await lookAtQueues(socket)).get(queueKey(socket)) ?? 0;
     const seen = this.#flushed - queued;
     if (this.#seen !== null && this.#seen !== seen) this.movedAt = performance.now();
     this.#seen = seen;

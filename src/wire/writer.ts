@@ -79,10 +79,7 @@ export class MessageWriter {
   /** Writes the parts of this turn; call it at its end. Frees large pieces once sent: as garbage they reached 64 MiB. */
   flush(): void {
     const large = this.#parts.filter(isLarge);
-    const freeAll = () => {
-      for (const piece of large) free(piece);
-    };
-    if (this.#parts.length > 0) this.#write(large.length > 0 ? freeAll : undefined);
+    if (this.#parts.length > 0) this.#write(large.length > 0 ? () => large.forEach(free) : undefined);
   }
 
   /** Discards the parts of this turn. */

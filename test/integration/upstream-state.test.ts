@@ -51,10 +51,10 @@ describe.concurrent('the state of the upstream', () => {
       else app.emit('connection', socket);
     });
     const upstream = upstreamAt(`https://127.0.0.1:${await portOf(front, onTestFinished)}`, onTestFinished);
-    expect(await upstream.reachability.failure(10_000)).toBe(null);
+    expect(await upstream.failure(10_000)).toBe(null);
     failures = 2;
-    expect(await upstream.reachability.failure(10_000)).toBe('ECONNRESET');
-    expect(await upstream.reachability.failure(10_000)).toBe(null);
+    expect(await upstream.failure(10_000)).toBe('ECONNRESET');
+    expect(await upstream.failure(10_000)).toBe(null);
   });
 
   test('callers at one time share their connects', async ({ onTestFinished }) => {
@@ -64,7 +64,7 @@ describe.concurrent('the state of the upstream', () => {
       socket.on('error', () => {}).resume();
     });
     const upstream = upstreamAt(`http://127.0.0.1:${await portOf(app, onTestFinished)}`, onTestFinished);
-    const answers = await Promise.all([upstream.reachability.failure(10_000), upstream.reachability.failure(10_000)]);
+    const answers = await Promise.all([upstream.failure(10_000), upstream.failure(10_000)]);
     expect([answers, connects]).toEqual([[null, null], 1]);
   });
 

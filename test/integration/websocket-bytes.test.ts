@@ -39,7 +39,7 @@ describe('as raw bytes', () => {
     const hopByHop = ['TE: trailers', 'Keep-Alive: 5', 'Proxy-Connection: x', 'X-Named: 1', 'Connection: X-Named'];
     await client.send(handshake('/live', { lines: [...sent.slice(1), ...hopByHop] }));
     await client.bytes(AGREED.length);
-    const own = ['Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${KEY}`, 'connection: Upgrade', 'upgrade: websocket'];
+    const own = ['Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${KEY}`, 'Connection: Upgrade', 'Upgrade: websocket'];
     expect([...(on.upstream.seen[0]?.lines ?? [])].sort()).toEqual([...sent, ...own].sort());
     client.destroy();
   });

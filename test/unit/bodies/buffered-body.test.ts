@@ -21,9 +21,11 @@ function read(options: { maxBody: number; declared?: number; limit?: number }) {
     budget,
     results,
     give: (...given: Uint8Array[]) => {
-      for (const piece of given) body.piece(Buffer.from(piece), ++pieces);
+      for (const piece of given)
+        body.receive({ piece: Buffer.from(piece), pieces: ++pieces, state: 'body', trailers: [] });
     },
-    end: (last?: Uint8Array) => body.end(last === undefined ? null : Buffer.from(last), [], pieces),
+    end: (last?: Uint8Array) =>
+      body.receive({ piece: last === undefined ? null : Buffer.from(last), pieces, state: 'ended', trailers: [] }),
   };
 }
 
@@ -96,7 +98,7 @@ describe('a body that arrives complete with its head', () => {
   test('is not copied, and counts the memory that it keeps alive', () => {
     const own = Buffer.from(new ArrayBuffer(508), 500);
     const body = read({ maxBody: KIB });
-    expect(body.body.end(own, [], 1)).toBe('receiver');
+    expect(body.body.receive({ piece: own, pieces: 1, state: 'ended', trailers: [] })).toBe('receiver');
     expect(body.results).toEqual([{ body: own }]);
     expect(body.budget.used).toBe(own.buffer.byteLength);
   });
@@ -104,7 +106,7 @@ describe('a body that arrives complete with its head', () => {
   test('is copied if it would keep much more memory alive than its own', () => {
     const slice = Buffer.from(new ArrayBuffer(64 * KIB), 0, 8);
     const body = read({ maxBody: KIB });
-    expect(body.body.end(slice, [], 1)).toBe('caller');
+    expect(body.body.receive({ piece: slice, pieces: 1, state: 'ended', trailers: [] })).toBe('caller');
     expect(body.budget.used).toBeLessThan(KIB);
   });
 });

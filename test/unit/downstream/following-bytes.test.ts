@@ -107,7 +107,7 @@ describe.each(['TCP', 'TLS'] as const)('over %s', (over) => {
   test('a client that does not read its answer within a second is read again, and gets that answer alone', async () => {
     const client = await start(over, MIB);
     await expect.poll(() => budget.used).toBeGreaterThan(0);
-    await expect.poll(() => onlyConnection().hasDroppedBytes).toBe(true);
+    await expect.poll(() => onlyConnection().mustClose()).toBe(true);
     expect(budget.used).toBe(0);
     expect(onlyConnection().stream.isPaused()).toBe(false);
     expect(await readAll(client)).toEqual({ large: 1, small: 0 });
@@ -115,7 +115,7 @@ describe.each(['TCP', 'TLS'] as const)('over %s', (over) => {
 
   test('without room in the budget nothing is held, and the connection ends in order behind the answer', async () => {
     const client = await start(over, MOST - READ_AHEAD);
-    while (!onlyConnection().hasDroppedBytes) {
+    while (!onlyConnection().mustClose()) {
       expect(budget.used).toBe(0);
       await nextTurn();
     }
@@ -128,7 +128,7 @@ describe.each(['TCP', 'TLS'] as const)('over %s', (over) => {
     const body = { buffered: 0, rate: () => Number.POSITIVE_INFINITY, fail() {} };
     expect(budget.reserve(budget.most, body)).toBe(true);
     expect(budget.used).toBe(budget.most);
-    expect(onlyConnection().hasDroppedBytes).toBe(true);
+    expect(onlyConnection().mustClose()).toBe(true);
   });
 
   test('a client that leaves meanwhile leaves nothing behind', async () => {

@@ -18,7 +18,14 @@ const NOW = 100_000;
 /** The order in which they make room, as positions in the list. */
 function order(list: readonly Standing[]): number[] {
   const all = list.map(({ network, since, state = 'silent', openedAt = 0, hadRequest = false }) => {
-    return { network, since, openedAt, hadRequest, place: 0, state } as unknown as Connection;
+    return {
+      network,
+      since,
+      openedAt,
+      requestedAt: hadRequest ? 0 : Number.NaN,
+      place: 0,
+      state,
+    } as unknown as Connection;
   });
   const room = new Room();
   const ended: number[] = [];

@@ -1,4 +1,5 @@
 // An upstream of a test's own, and requesters without a client connection: the test says when their clients read.
+import { Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import type { Head } from '../../../src/core/request-head.ts';
@@ -18,11 +19,13 @@ export async function startApp(): Promise<{ app: RawUpstream; upstream: Upstream
   return { app, upstream };
 }
 
+const CLIENT = { stream: new Socket(), handOver: () => Buffer.alloc(0) };
+
 export function requesterOf(head: Head, reply: ResponseSink = sink()): Requester {
   return {
-    ...{ head, reply, receiver: null, stallTimeout: 0, interims: 0 },
+    ...{ head, reply, receiver: null, interims: 0 },
     ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
-    ...{ pauseBody() {}, resumeBody() {}, onDeparture() {} },
+    ...{ clientConnection: CLIENT, onDeparture() {} },
   };
 }
 
@@ -37,7 +40,7 @@ export function sink(changes: Partial<ResponseSink> = {}): ResponseSink {
 
 export function forwardOptions(changes: Partial<ForwardOptions> = {}): ForwardOptions {
   return {
-    ...{ budget: new ByteBudget(0), onFailure() {}, onEnd() {}, lease: null, deferred: false },
+    ...{ budget: new ByteBudget(0), onFailure() {}, onEnd() {}, lease: null },
     ...{ atHead: null, lines: ['Host', 'h'], patience: 0, responseTimeout: 0, idleTimeout: 0 },
     ...changes,
   };

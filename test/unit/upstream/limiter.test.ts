@@ -27,16 +27,14 @@ class Fake implements Waiter {
     this.#since = performance.now();
   }
 
-  expired(): void {
-    this.events.push(this.#slots.down ? 'expired, down' : 'expired');
-  }
-
   stalledFor(now: number): number {
     return this.moves ? 0 : now - this.#since;
   }
 
+  giveUp(): void {}
+
   evict(): void {
-    this.events.push('evicted');
+    this.events.push(this.#slots.down ? 'evicted, down' : 'evicted');
     this.#slots.release(this);
   }
 }
@@ -73,7 +71,7 @@ function make(
 /** Claims a slot as a forward does: at once, or in the queue. */
 function claim(slots: UpstreamLimiter, one: Fake): boolean {
   one.startedAt = performance.now();
-  if (!slots.tryAcquire(one)) return slots.wait(one, () => one.expired());
+  if (!slots.tryAcquire(one)) return slots.wait(one);
   one.acquired();
   return true;
 }
@@ -145,7 +143,7 @@ describe('the queue', () => {
     slots.release(at(2));
     await pass(600);
     expect(at(2).events).toEqual([]);
-    expect(at(3).events).toEqual(['expired']);
+    expect(at(3).events).toEqual(['evicted']);
     expect(slots.waiting).toBe(0);
     slots.release(at(0));
     slots.release(at(0)); // the second call has no effect
@@ -159,11 +157,11 @@ describe('the queue', () => {
     claim(slots, at(0));
     await pass(600);
     slots.release(at(0));
-    slots.wait(at(0), () => at(0).expired());
+    slots.wait(at(0));
     await pass(399);
     expect(at(0).events).toEqual([]);
     await pass(1);
-    expect(at(0).events).toEqual(['expired, down']);
+    expect(at(0).events).toEqual(['evicted, down']);
   });
 
   test('lets each request wait for its own patience', async () => {
@@ -173,7 +171,7 @@ describe('the queue', () => {
     await pass(499);
     expect(hasty.events).toEqual([]);
     await pass(1);
-    expect([hasty.events, at(1).events]).toEqual([['expired'], []]);
+    expect([hasty.events, at(1).events]).toEqual([['evicted'], []]);
   });
 
   test('stands still while the upstream is down', async () => {
@@ -183,7 +181,7 @@ describe('the queue', () => {
     await pass(499);
     expect(waiters.map(({ events }) => events)).toEqual([[], [], []]);
     await pass(1);
-    expect(at(0).events).toEqual(['expired, down']);
+    expect(at(0).events).toEqual(['evicted, down']);
   });
 });
 
@@ -228,7 +226,7 @@ describe('a request whose client is stuck', () => {
     claim(slots, at(0));
     claim(slots, at(1));
     await pass(20_000);
-    expect([at(0).events, at(1).events]).toEqual([['granted'], ['expired']]);
+    expect([at(0).events, at(1).events]).toEqual([['granted'], ['evicted']]);
   });
 });
 

@@ -31,7 +31,7 @@ function overTls(tls: TlsContents | null = null): Upstream {
 
 test('a connect without an answer gets another beside it, and both end in time', async () => {
   upstream = overTls();
-  expect(await upstream.reachability.failure(2000)).toMatch(/TIMEOUT|TIMEDOUT/);
+  expect(await upstream.failure(2000)).toMatch(/TIMEOUT|TIMEDOUT/);
   await expect.poll(() => accepted.length).toBe(2);
 });
 
@@ -47,13 +47,13 @@ test.each([
     if (accepted.length === 2) secure.emit('connection', accepted[answered]);
   });
   upstream = overTls({ ca: Buffer.from(issuer.certificate) });
-  expect(await upstream.reachability.failure(10_000)).toBe(null);
+  expect(await upstream.failure(10_000)).toBe(null);
   expect(accepted.length).toBe(2);
 });
 
 test('a connect that fails at once is tried once more', async () => {
   upstream = overTls();
   server.on('connection', (socket: Socket) => socket.resetAndDestroy());
-  expect(await upstream.reachability.failure(60_000)).toBe('ECONNRESET');
+  expect(await upstream.failure(60_000)).toBe('ECONNRESET');
   expect(accepted.length).toBe(2);
 });

@@ -4,11 +4,10 @@ import { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { permitForward, permitUpgrade } from '../../../src/core/permit.ts';
-import type { ForwardOptions, ResponseSink, TunnelRequester } from '../../../src/upstream/requester.ts';
+import type { ForwardOptions, ResponseSink } from '../../../src/upstream/requester.ts';
 import { failedUpstream } from '../../../src/upstream/requester.ts';
 import type { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
-import { WebSocketExchange } from '../../../src/upstream/websocket-tunnel.ts';
 import { handshake } from '../../support/websocket/client.ts';
 import { forward, head } from '../core/fixtures.ts';
 import { forwardOptions, requesterOf, sink, startApp } from './fixtures.ts';
@@ -39,12 +38,11 @@ function webSocket({ reply, upstream, options }: Asked): void {
   const [, ...sent] = handshake('/live').trimEnd().split('\r\n');
   const lines = sent.flatMap((line) => line.split(': '));
   const stream = new Socket(); // nothing is written to it
-  const requester: TunnelRequester = {
+  const requester = {
     ...requesterOf(head({ method: 'GET', target: '/live', lines }), reply),
-    ...{ lines, tunnelled: false, upstreamFailure: null, reply: Object.assign(reply, { becomeTunnel() {} }) },
-    clientConnection: { stream, hasDroppedBytes: false, handOver: () => Buffer.alloc(0) },
+    clientConnection: { stream, handOver: () => Buffer.alloc(0) },
   };
-  new WebSocketExchange(permit, requester, upstream, { ...options, lines }).start();
+  new UpstreamExchange(permit, requester, upstream, { ...options, lines }).start();
 }
 
 /** The reply to a client whose socket takes nothing until it `reads`. */

@@ -1,13 +1,16 @@
 // No permit, no upstream: enforced at run time too, for values cast past the compiler.
-import { expect, onTestFinished, test } from 'vitest';
-import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
+
+import { Socket } from 'node:net';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
+import type { Waiter } from '../../../src/upstream/limiter.ts';
 import type { ForwardFailure } from '../../../src/upstream/requester.ts';
-import { Upstream, type UpstreamRequest } from '../../../src/upstream/upstream.ts';
+import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
-import { WebSocketExchange } from '../../../src/upstream/websocket-tunnel.ts';
-import { forward } from '../core/fixtures.ts';
-import { forwardOptions, startApp } from './fixtures.ts';
+import { AGREED, KEY } from '../../support/websocket/client.ts';
+import { forward, head } from '../core/fixtures.ts';
+import { forwardOptions, requesterOf, startApp } from './fixtures.ts';
 
 const LIVE = forward('/live', { upgrade: ['websocket'] });
 
@@ -18,27 +21,32 @@ test.each([
   const { app, upstream } = await startApp();
   const send = () => new UpstreamExchange(permit as Permit, {} as Exchange, upstream, forwardOptions());
   expect(send).toThrow('no permit');
-  expect(await upstream.reachability.tryConnect(1000)).toBe(null);
+  expect(await upstream.tryConnect(1000)).toBe(null);
   expect(app.heads).toEqual([]);
 });
 
-test.each([
-  ['none', null],
-  ['an object shaped like a permit', { ...permitUpgrade(LIVE), tunnel: true }],
-  ['a permit to forward a request', permitForward(LIVE)],
-])('no tunnel is opened with %s', async (_what, permit) => {
+test('a permit to forward a request opens no tunnel, also where the upstream accepts a handshake', async () => {
   const { app, upstream } = await startApp();
-  const open = () => new WebSocketExchange(permit as Permit, {} as Exchange, upstream, forwardOptions());
-  expect(open).toThrow('no permit');
-  expect(await upstream.reachability.tryConnect(1000)).toBe(null);
-  expect(app.heads).toEqual([]);
+  app.script((socket) => socket.write(AGREED));
+  const lines = ['Host', 'h', 'Upgrade', 'websocket', 'Connection', 'Upgrade', 'Sec-WebSocket-Key', KEY];
+  const handOver = vi.fn(() => 'dropped' as const);
+  const requester = {
+    ...requesterOf(head({ method: 'GET', lines })),
+    clientConnection: { stream: new Socket(), handOver },
+  };
+  const failure = await new Promise((onFailure) => {
+    const options = forwardOptions({ lines, onFailure });
+    new UpstreamExchange(permitForward(LIVE) as Permit, requester, upstream, options).start();
+  });
+  expect(failure).toMatchObject({ cause: 'protocol' });
+  expect(handOver).not.toHaveBeenCalled();
 });
 
 test('a request that waited out an outage has the code that another one found', async () => {
   const times = { connectTimeout: 1000, keepAlive: 1000 };
   const upstream = new Upstream({ url: 'http://127.0.0.1:1', connections: 1, queue: 2, ...times, tls: null });
   onTestFinished(() => upstream.close());
-  const asks = (then: (failure: ForwardFailure) => void): UpstreamRequest => ({
+  const asks = (then: (failure: ForwardFailure) => void): Waiter => ({
     place: -1,
     verified: true,
     deferred: false,
@@ -46,7 +54,7 @@ test('a request that waited out an outage has the code that another one found', 
     patience: 0,
     acquired() {},
     stalledFor: () => 0,
-    evict() {},
+    evict: () => then(upstream.full),
     giveUp: then,
   });
   const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
