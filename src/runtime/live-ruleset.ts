@@ -97,7 +97,9 @@ export class LiveRuleset {
       const found = await read(before);
       const isSame = sameInputs(found, before);
       if (isSame && when === 'if changed') return { kind: 'applied' };
-      return this.#apply(isSame ? found : await settle(before, found, read));
+      const inputs = isSame ? found : await settle(before, found, read);
+      // The services have ended: nothing may open them again.
+      return this.#stopped ? { kind: 'applied' } : this.#apply(inputs);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       const unread = new Map(before.secrets.map(({ source }) => [source, problem]));
