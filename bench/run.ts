@@ -15,7 +15,7 @@ import { ours } from './subjects.ts';
 
 const HELP = `Usage: npm run bench -- [OPTIONS]
 
-  --quick              10 minutes: what the goals need, and nothing else
+  --quick              12 minutes: what the goals need, and nothing else
   --only NAME,NAME     these subjects alone (names as in the tables)
   --against FILE       another build of ours (a main.js) beside this one, as "before", and this one again, as "again"
   --no-build           takes dist/main.js as it is
