@@ -241,7 +241,7 @@ const RIGHTS =
     '|',
   );
 
-const SOUND = '*4\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n:0\r\n';
+const SOUND = '*4\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n$1\r\n0\r\n';
 
 describe.concurrent.for(['+OK\r\n', '$-1\r\n', '*1\r\n:1\r\n'])('a server that answers scripts with %j', (answer) => {
   test.for(Object.keys(METHODS) as (keyof typeof METHODS)[])('makes %s reject', async (name, { onTestFinished }) => {

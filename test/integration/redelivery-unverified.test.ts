@@ -43,19 +43,19 @@ describe('what nothing verifies now', () => {
     await defer(proxy, 'two');
     await proxy.stop();
     const [first = '', second = ''] = await recordsIn(directory);
-    const ofFirst = '(SELECT key FROM event WHERE id = ?)';
-    const changed = `CAST(replace(CAST(head AS TEXT), 'hooks.example', 'hooks.exampld') AS BLOB)`;
-    altered(directory, `UPDATE record SET head = ${changed} WHERE key = ${ofFirst}`, first);
+    const ofFirst = '(SELECT place FROM event WHERE id = ?)';
+    const changed = `CAST(replace(CAST(content AS TEXT), 'hooks.example', 'hooks.exampld') AS BLOB)`;
+    altered(directory, `UPDATE record SET content = ${changed} WHERE place = ${ofFirst}`, first);
     const copy = `${second.slice(0, -1)}${second.endsWith('0') ? 1 : 0}`;
-    const columns = 'due, stored, came, state, bytes, note, words';
+    const columns = 'due, stored, state, bytes, note';
     altered(
       directory,
-      `INSERT INTO event(key, id, ${columns}) SELECT 1000, ?, ${columns} FROM event WHERE id = ?`,
+      `INSERT INTO event(place, id, ${columns}) SELECT 1000, ?, ${columns} FROM event WHERE id = ?`,
       copy,
       second,
     );
-    const source = 'SELECT 1000, head, body FROM record WHERE key = (SELECT key FROM event WHERE id = ?)';
-    altered(directory, `INSERT INTO record(key, head, body) ${source}`, second);
+    const source = 'SELECT 1000, content FROM record WHERE place = (SELECT place FROM event WHERE id = ?)';
+    altered(directory, `INSERT INTO record(place, content) ${source}`, second);
     app.answer = () => 200;
     const before = app.requests.length;
     const next = await redeliverer();

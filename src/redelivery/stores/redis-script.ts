@@ -94,7 +94,7 @@ function calls.look()
   end
   local info = redis.pcall('INFO', 'memory')
   local policy = type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''
-  return {set.err or '', policy, redis.call('HGET', totals, 'life') or '', number(totals, 'bytes')}
+  return {set.err or '', policy, redis.call('HGET', totals, 'life') or '', tostring(number(totals, 'bytes'))}
 end
 -- Its first write is the one that a full server refuses.
 function calls.add(id, most, pause, note, head, body)

@@ -28,13 +28,12 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
   }
 
   function looked(given: unknown): void {
-    const [problem, policy, life, bytes] = listOf(given, 4);
-    report(textOf(problem) || null);
-    if (lastLife !== '' && textOf(life) !== lastLife) onLoss(LOST);
-    lastLife = numberOf(bytes) === 0 ? '' : textOf(life);
-    const isNew = textOf(policy) !== lastPolicy;
-    lastPolicy = textOf(policy);
-    if (isNew && lastPolicy.startsWith('allkeys')) onRemark(EVICTS, { policy: lastPolicy });
+    const [problem = '', policy = '', life = '', bytes] = listOf(given, 4).map(textOf);
+    report(problem || null);
+    if (lastLife !== '' && life !== lastLife) onLoss(LOST);
+    lastLife = bytes === '0' ? '' : life;
+    if (policy !== lastPolicy && policy.startsWith('allkeys')) onRemark(EVICTS, { policy });
+    lastPolicy = policy;
   }
 
   const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;

@@ -7,6 +7,7 @@
 import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { DeferredState } from '../../core/request-record.ts';
+import type { ConnectionOptions } from '../../redis/connection.ts';
 import type { Note } from '../note.ts';
 import { MAX_PAUSE_MS } from '../pace.ts';
 
@@ -146,14 +147,10 @@ export async function* pagesOf(store: Pick<DeferredStore, 'page'>): AsyncGenerat
   } while (place !== '0');
 }
 
-export interface StoreOptions {
-  /** A directory, or redis:// or rediss:// with a user and a database number at most. */
-  readonly store: string;
+/** `store` may be a directory, too. */
+export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwordFile' | 'readPassword'> {
   /** With Redis: which proxies share what is stored, and part of every key. Empty for a directory that has no name. */
   readonly name: string;
-  readonly passwordFile: string | null;
-  /** Called at each connect, so that the password may change. Rejects with the file's problem. */
-  readonly readPassword: (file: string) => Promise<string>;
   readonly maxBytes: number;
   /** The most bytes of one record, which a reload may change. What is larger is never read. */
   readonly mostBytes: () => number;

@@ -144,7 +144,7 @@ export async function drop(directory: string, id: string): Promise<void> {
   });
 }
 
-/** Changes the stored bytes, as whoever can write to the file may. `tables`: event, by id, and record, by key. */
+/** Changes the stored bytes, as whoever can write to the file may. Tables: event, by id, and record, by place. */
 export function altered(directory: string, sql: string, ...values: readonly (string | Uint8Array)[]): void {
   const database = new DatabaseSync(fileIn(directory));
   database.prepare(sql).run(...values);
