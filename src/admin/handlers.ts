@@ -1,6 +1,7 @@
 // The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
 // receive traffic.
 import { onePerTurn } from '../base/deadline.ts';
+import { valuesOf } from '../core/header-lines.ts';
 import type { OwnStatus } from '../core/reasons.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
@@ -47,15 +48,9 @@ export interface AdminReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-interface AdminHandler {
-  /** A handler with POST changes something: clients outside `actionsFrom` and requests from other sites get 403. */
-  readonly methods: readonly string[];
-  readonly run: (exchange: Exchange, accept: string) => AdminReply | Promise<AdminReply>;
-}
+/** By path. Those under `/-/` change something, so server.ts asks who may. */
+export type AdminHandlers = Readonly<Record<string, (exchange: Exchange) => AdminReply | Promise<AdminReply>>>;
 
-export type AdminHandlers = Readonly<Record<string, AdminHandler>>;
-
-const VIEW = ['GET', 'HEAD'];
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 export function adminHandlers(sources: AdminSources): AdminHandlers {
@@ -70,42 +65,41 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
   const statusText = onePerTurn(async () => JSON.stringify(await current()));
   const page = onePerTurn(async () => renderStatusPage(await current()));
   return {
-    '/livez': on(VIEW, () => OK),
-    '/health': on(VIEW, () => OK),
-    '/startz': on(VIEW, () => (sources.started() ? OK : json(503, { status: 'starting' }))),
-    '/readyz': on(VIEW, async () => {
+    '/livez': () => OK,
+    '/health': () => OK,
+    '/startz': () => (sources.started() ? OK : json(503, { status: 'starting' })),
+    '/readyz': async () => {
       const { ready, causes } = await sources.readiness();
       return ready ? OK : json(503, { status: 'not_ready', causes });
-    }),
-    '/metrics': on(VIEW, async (_, accept) => {
+    },
+    '/metrics': async ({ lines }) => {
       await sources.known();
-      const { body, contentType } = await metrics.expose(accept);
+      const { body, contentType } = await metrics.expose(valuesOf(lines, 'accept').join());
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
-    }),
-    '/api/status': on(VIEW, async () => {
+    },
+    '/api/status': async () => {
       await probe();
       return { status: 200, body: await statusText() };
-    }),
-    '/': on(VIEW, async ({ head, path }) => {
+    },
+    '/': async ({ head, path }) => {
       const isPaused = new URLSearchParams(head.target.slice(path.length)).get('refresh') === 'off';
       await probe();
       const headers = { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PAGE_CSP };
       const refresh = isPaused ? {} : { Refresh: String(REFRESH_SECONDS) };
       return { status: 200, body: await page(), headers: { ...headers, ...refresh } };
-    }),
-    // GET too: a preStop httpGet can send nothing else.
-    '/-/drain': on(['GET', 'POST'], ({ client }) => {
+    },
+    '/-/drain': ({ client }) => {
       log.info('drain requested on the admin port', { client });
       sources.drain();
       return json(200, { status: 'draining' });
-    }),
-    '/-/reload': on(['POST'], async ({ client }) => {
+    },
+    '/-/reload': async ({ client }) => {
       log.info('reload requested on the admin port', { client });
       const outcome = await sources.reload();
       if (outcome.kind === 'applied') return OK;
       return json(500, { status: 'failed', error: outcome.problems.join('\n') });
-    }),
-    '/-/redeliver': on(['POST'], async ({ client, head, path }) => {
+    },
+    '/-/redeliver': async ({ client, head, path }) => {
       const id = new URLSearchParams(head.target.slice(path.length)).get('id');
       if (id !== null && !/^[a-z0-9-]{1,64}$/.test(id)) return json(400, { error: 'bad_request' });
       const deliveries = await sources.redeliver(id).catch((error: Error) => error.message);
@@ -114,18 +108,14 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       if (deliveries === null || (id !== null && deliveries === 0)) return json(404, { error: 'not_found' });
       log.info('redelivery requested on the admin port', { client, deliveries });
       return json(200, { status: 'ok', deliveries });
-    }),
-    '/-/retire-previous': on(['POST'], async ({ client }) => {
+    },
+    '/-/retire-previous': async ({ client }) => {
       const { unread, ...told } = await sources.retirePrevious();
       log.info('previous secrets retired on the admin port', { client, ...told });
       if (unread.length === 0) return json(200, { status: 'ok', ...told });
       return json(503, { status: 'failed', ...told, error: unread.join('\n') });
-    }),
+    },
   };
-}
-
-function on(methods: readonly string[], run: AdminHandler['run']): AdminHandler {
-  return { methods, run };
 }
 
 export function json(status: OwnStatus, value: unknown): AdminReply {

@@ -33,6 +33,9 @@ const LIMITS: ListenerLimits = {
   tls: null,
 };
 
+/** A preStop httpGet can send nothing else. */
+const ACTION_METHODS: Readonly<Record<string, readonly string[]>> = { '/-/drain': ['GET', 'POST'] };
+
 export function createAdminServer(sources: AdminSources): Listener {
   const handlers = adminHandlers(sources);
   return new Listener(LIMITS, {
@@ -52,10 +55,10 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
   const declared = declaredLength(head);
   if (declared === null || declared > MAX_BODY) return reply(exchange, json(413, { error: 'body_too_large' }), 'close');
   // Own properties only: `/constructor` is not a page.
-  const handler = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
-  if (handler === undefined) return reply(exchange, json(404, { error: 'not_found' }));
-  const { methods, run } = handler;
-  const acts = methods.includes('POST');
+  const run = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
+  if (run === undefined) return reply(exchange, json(404, { error: 'not_found' }));
+  const acts = path.startsWith('/-/');
+  const methods = acts ? (ACTION_METHODS[path] ?? ['POST']) : ['GET', 'HEAD'];
   if (!methods.includes(head.method)) {
     return reply(exchange, { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: methods.join(', ') } });
   }
@@ -67,7 +70,7 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
     });
     return reply(exchange, json(403, { error: 'forbidden' }));
   }
-  reply(exchange, await run(exchange, valuesOf(exchange.lines, 'accept').join()));
+  reply(exchange, await run(exchange));
 }
 
 function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close' = 'persist'): void {

@@ -18,7 +18,7 @@ test('the status page and its JSON: one status for all', async () => {
   const view = async (target: string) => {
     const path = target.replace(/\?.*/, '');
     const exchange = { head: { target }, path } as unknown as Exchange;
-    return (await handlers[path]?.run(exchange, ''))?.body.length;
+    return (await handlers[path]?.(exchange))?.body.length;
   };
   const lengths = await Promise.all([...PAGES, ...PAGES, ...PAGES].map(view));
   expect(lengths.every((length = 0) => length > 1000)).toBe(true);
@@ -38,7 +38,7 @@ test('nobody waits for a probe of the upstream that another one has begun', asyn
   const views: unknown[] = [];
   for (let at = 0; at < 6; at++) {
     const path = at % 2 === 0 ? '/' : '/api/status';
-    views.push(handlers[path]?.run({ head: { target: path }, path } as unknown as Exchange, ''));
+    views.push(handlers[path]?.({ head: { target: path }, path } as unknown as Exchange));
     await nextTurn();
   }
   expect(probes).toBe(6);
