@@ -95,9 +95,8 @@ function rotation({ id, lastMatch, notAfter }: SecretStatus, s: StatusSnapshot):
 const isUsedOutside = ({ id }: SecretStatus, s: StatusSnapshot) => s.refusals.some(({ secret }) => secret === id);
 
 /** The paths of the routes on which no other secret is live; empty if there are none. */
-function onlySecretOf({ id }: SecretStatus, { routes }: StatusSnapshot): string {
-  return pathsOf(routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id)));
-}
+const onlySecretOf = ({ id }: SecretStatus, { routes }: StatusSnapshot) =>
+  pathsOf(routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id)));
 
 /** Says whether a secret can be removed: only if it verified nothing while another one did. */
 export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {

@@ -85,13 +85,7 @@ function slowApp(route: RouteStatus, s: StatusSnapshot): Found | null {
 
 /** So few, such as an unsigned probe, need no attention. */
 const FEW = 2;
-const TOLD: readonly Reason[] = [
-  'missing_signature',
-  'bad_request',
-  'header_too_large',
-  'header_timeout',
-  'overloaded',
-];
+const TOLD = ['missing_signature', 'bad_request', 'header_too_large', 'header_timeout', 'overloaded'] as const;
 
 function unsigned(reason: Reason, s: StatusSnapshot): Found | null {
   const amount = s.recent.reasons[reason] ?? 0;

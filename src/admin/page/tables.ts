@@ -119,27 +119,24 @@ function validity({ notBefore, notAfter }: SecretStatus, { now }: ApiStatus): Ht
 }
 
 /** Omitted when empty: an empty table of losses would worry people. */
-function lostTable({ lost: { failed, abandoned, expired } }: ApiStatus): Table<Undelivered> {
-  const total = failed + abandoned + expired;
-  return {
-    id: 'undelivered',
-    title: 'Deliveries that may be lost',
-    caption: `${total} of the last day: ${failed} failed, ${abandoned} abandoned by their sender, ${expired} expired after they were deferred. The newest come first, 20 at most. Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).`,
-    folded: 5,
-    columns: {
-      When: ({ at }, { now }) => when(at, now),
-      Request: ({ path, route }) => html`<code>${path}</code><p class="soft">route ${route}</p>`,
-      Fate: ({ fate }) => fate,
-      Answer: ({ status }) => status,
-      Cause: ({ cause, upstreamError, hint }) => {
-        const detail = upstreamError ?? hint;
-        return detail === null ? cause : `${cause} (${detail})`;
-      },
-      Body: ({ bodySha256 }) => (bodySha256 === null ? 'unknown' : html`<code>${bodySha256}</code>`),
-      Client: ({ client }) => html`<code>${client}</code>`,
+const lostTable = ({ lost: { failed, abandoned, expired } }: ApiStatus): Table<Undelivered> => ({
+  id: 'undelivered',
+  title: 'Deliveries that may be lost',
+  caption: `${failed + abandoned + expired} of the last day: ${failed} failed, ${abandoned} abandoned by their sender, ${expired} expired after they were deferred. The newest come first, 20 at most. Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).`,
+  folded: 5,
+  columns: {
+    When: ({ at }, { now }) => when(at, now),
+    Request: ({ path, route }) => html`<code>${path}</code><p class="soft">route ${route}</p>`,
+    Fate: ({ fate }) => fate,
+    Answer: ({ status }) => status,
+    Cause: ({ cause, upstreamError, hint }) => {
+      const detail = upstreamError ?? hint;
+      return detail === null ? cause : `${cause} (${detail})`;
     },
-  };
-}
+    Body: ({ bodySha256 }) => (bodySha256 === null ? 'unknown' : html`<code>${bodySha256}</code>`),
+    Client: ({ client }) => html`<code>${client}</code>`,
+  },
+});
 
 const DEFERRED: Table<DeferredDelivery> = {
   id: 'deferred',
