@@ -8,7 +8,7 @@ import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { apiStatus } from './advice/advice.ts';
 import { PAGE_CSP, REFRESH_SECONDS, renderStatusPage } from './page/page.ts';
-import type { Probed, ReloadOutcome, StatusSnapshot } from './snapshot.ts';
+import type { Probed, StatusSnapshot } from './snapshot.ts';
 
 /** The data and actions behind the admin port; runtime supplies them. */
 export interface AdminSources {
@@ -18,7 +18,8 @@ export interface AdminSources {
   started(): boolean;
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
-  reload(): Promise<ReloadOutcome>;
+  /** Returns the problems: none if all is in use. */
+  reload(): Promise<readonly string[]>;
   /** Reads every source, then ends every overlap. */
   retirePrevious(): Promise<Retired>;
   /** Resolves once the deferred deliveries are known, after a second at most. */
@@ -95,9 +96,8 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     },
     '/-/reload': async ({ client }) => {
       log.info('reload requested on the admin port', { client });
-      const outcome = await sources.reload();
-      if (outcome.kind === 'applied') return OK;
-      return json(500, { status: 'failed', error: outcome.problems.join('\n') });
+      const problems = await sources.reload();
+      return problems.length === 0 ? OK : json(500, { status: 'failed', error: problems.join('\n') });
     },
     '/-/redeliver': async ({ client, head, path }) => {
       const id = new URLSearchParams(head.target.slice(path.length)).get('id');

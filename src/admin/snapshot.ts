@@ -74,11 +74,6 @@ export interface CertificateStatus {
   readonly notAfter: number;
 }
 
-/** `applied`: all that was read is in force. `failed`: a part keeps its old version; one line for each problem. */
-export type ReloadOutcome =
-  | { readonly kind: 'applied' }
-  | { readonly kind: 'failed'; readonly problems: readonly string[] };
-
 export interface DeferredDelivery {
   readonly id: string;
   readonly state: DeferredState;

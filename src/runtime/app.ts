@@ -2,7 +2,6 @@
 
 import { adviceFor } from '../admin/advice/advice.ts';
 import { createAdminServer } from '../admin/server.ts';
-import type { ReloadOutcome } from '../admin/snapshot.ts';
 import { blockedThreads } from '../base/blocked-threads.ts';
 import { localUrl } from '../base/default-places.ts';
 import { VERSION } from '../base/version.ts';
@@ -15,8 +14,8 @@ import { DiagnosisLog, statusNow } from './status.ts';
 export interface App {
   readonly port: number;
   readonly adminPort: number;
-  /** Reads config, secrets and TLS files now, as SIGHUP does. */
-  reload(): Promise<ReloadOutcome>;
+  /** Reads config, secrets and TLS files now, as SIGHUP does. Returns the problems. */
+  reload(): Promise<readonly string[]>;
   stop(options: { readonly delay: 'keep' | 'skip' }): Promise<void>;
 }
 

@@ -2,7 +2,7 @@
 // if one changes, and every ten seconds. A change must read the same twice before it counts.
 import { unwatchFile, watchFile } from 'node:fs';
 import type { Retired } from '../admin/handlers.ts';
-import type { ReloadOutcome, StatusSnapshot } from '../admin/snapshot.ts';
+import type { StatusSnapshot } from '../admin/snapshot.ts';
 import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import { outsideText, stateOf } from '../core/keyring.ts';
@@ -67,8 +67,8 @@ export class LiveRuleset {
     this.#poll();
   }
 
-  /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. */
-  reload(): Promise<ReloadOutcome> {
+  /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. Returns the problems. */
+  reload(): Promise<readonly string[]> {
     this.#forced = true;
     return this.#check();
   }
@@ -76,7 +76,7 @@ export class LiveRuleset {
   readonly #onChange = (): void => void this.#check();
 
   /** Checks never run in parallel. Calls before one begins share it. */
-  readonly #check = onePerTurn(async (): Promise<ReloadOutcome> => {
+  readonly #check = onePerTurn(async (): Promise<readonly string[]> => {
     const [before, forced] = [this.#seen, this.#forced];
     this.#forced = false;
     clearTimeout(this.#nextRead);
@@ -89,17 +89,17 @@ export class LiveRuleset {
     if (!this.#stopped) this.#nextRead = setTimeout(this.#onChange, milliseconds).unref();
   }
 
-  async #readAndApply(when: 'always' | 'if changed'): Promise<ReloadOutcome> {
+  async #readAndApply(when: 'always' | 'if changed'): Promise<readonly string[]> {
     const { configFile, env } = this.#effects;
     const before = this.#seen;
     const read = (last: Inputs) => readInputs(configFile, env, last);
     try {
       const found = await read(before);
       const isSame = sameInputs(found, before);
-      if (isSame && when === 'if changed') return { kind: 'applied' };
+      if (isSame && when === 'if changed') return [];
       const inputs = isSame ? found : await settle(before, found, read);
       // The services have ended: nothing may open them again.
-      return this.#stopped ? { kind: 'applied' } : this.#apply(inputs);
+      return this.#stopped ? [] : this.#apply(inputs);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       const unread = new Map(before.secrets.map(({ source }) => [source, problem]));
@@ -109,7 +109,7 @@ export class LiveRuleset {
   }
 
   /** An unusable part keeps its old version: then the reload has failed. */
-  #apply(inputs: Inputs): ReloadOutcome {
+  #apply(inputs: Inputs): readonly string[] {
     this.#seen = inputs;
     this.#adopt(buildRuleset(inputs, this.ruleset));
     const keys = this.awaitingRestart;
@@ -128,7 +128,7 @@ export class LiveRuleset {
   }
 
   /** Reports that a reload has worked, or why a part of the inputs is not in use. */
-  #endReload(failures: readonly string[]): ReloadOutcome {
+  #endReload(failures: readonly string[]): readonly string[] {
     const { log, metrics } = this.services;
     const { loaded, policy } = this.ruleset;
     const problems = failures.flatMap((failure) => failure.split('\n'));
@@ -138,7 +138,7 @@ export class LiveRuleset {
     const secrets = policy.keyring.secrets.map(({ id }) => id);
     if (failed) log.error('reload failed: the previous state stays in use', { problems });
     else log.info('reloaded', { config_sha256: loaded.sha256, secrets });
-    return failed ? { kind: 'failed', problems } : { kind: 'applied' };
+    return problems;
   }
 
   /** Reads all files, then ends every overlap. */

@@ -6,7 +6,6 @@ import { afterEach, expect, test } from 'vitest';
 import type { AdminSources } from '../../src/admin/handlers.ts';
 import { RecentRequests } from '../../src/admin/recent-requests.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
-import type { ReloadOutcome } from '../../src/admin/snapshot.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -20,7 +19,7 @@ afterEach(() => {
 async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ownPort = 0) {
   const acts: string[] = [];
   const lines: string[] = [];
-  const state = { ready: true, started: true, unread: [] as string[], reload: { kind: 'applied' } as ReloadOutcome };
+  const state = { ready: true, started: true, unread: [] as string[], reload: [] as string[] };
   const server = createAdminServer({
     probe: async () => ({ ready: true, causes: [], error: null }),
     status: () => snapshot(),
@@ -116,7 +115,7 @@ test('drain by GET or POST, reload and retire-previous by POST', async () => {
     status: 503,
     text: '{"status":"failed","retired":5,"stranded":2,"read":["a"],"error":"file /b: it keeps changing"}',
   });
-  state.reload = { kind: 'failed', problems: ['config.yaml:3: unknown key'] };
+  state.reload = ['config.yaml:3: unknown key'];
   expect(await ask('/-/reload', { method: 'POST' })).toMatchObject({
     status: 500,
     text: '{"status":"failed","error":"config.yaml:3: unknown key"}',
