@@ -300,27 +300,18 @@ export class Queue {
     budget.release(room);
     if (found === null) return PAUSE_MS;
     const { leased, wait } = found;
-    for (const each of leased) this.#begin(each);
+    for (const each of leased) this.#atWork.set(each, this.#work(each));
     if (leased.length > 0 || wait > 0) return wait;
     return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
-  }
-
-  #begin(leased: Leased): void {
-    const bytes = memoryOf(leased);
-    this.#needs.budget.hold(bytes);
-    this.#sending++;
-    const end = this.#work(leased).then(() => {
-      this.#atWork.delete(leased);
-      this.#needs.budget.release(bytes);
-      void this.#leaseDue();
-    });
-    this.#atWork.set(leased, end);
   }
 
   /** Until the store is told, the delivery stays at work, so that it is not sent again without need. */
   async #work(leased: Leased): Promise<void> {
     const { standing } = this;
+    const { budget } = this.#needs;
     const stopped = this.#stopped.signal;
+    budget.hold(memoryOf(leased));
+    this.#sending++;
     const { setting, note, results } = await turnOf(leased, { needs: this.#needs, pace: this.#pace, stopped });
     this.#sending--;
     void this.#leaseDue();
@@ -331,10 +322,13 @@ export class Queue {
       await sleep(PAUSE_MS, undefined, { signal: stopped }).catch(ignore);
       isChanged = await standing.ask(change);
     }
-    if (isChanged === null) return;
     standing.changed();
     // Else an equal one has replaced it, or somebody else has it. A change whose answer was lost may have taken effect.
-    if (isChanged || tries > 1) for (const result of results) standing.result(result, leased.id, note);
+    const isOurs = isChanged || (isChanged === false && tries > 1);
+    if (isOurs) for (const result of results) standing.result(result, leased.id, note);
+    this.#atWork.delete(leased);
+    budget.release(memoryOf(leased));
+    void this.#leaseDue();
   }
 
   get #held(): readonly string[] {
