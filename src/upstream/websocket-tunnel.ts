@@ -51,15 +51,11 @@ export function openTunnel(
   const proxy = library.createProxyServer({ target: TARGET, agent: NO_AGENT });
   proxy.on('error', ignore); // the client's socket; its 'close' ends the exchange
   proxy.once('proxyReqWs', (request) => requests.push(request));
-  proxy.ws(ASKED, client, NO_BYTES, ignore); // onClose notes a failure
+  proxy.ws(ASKED, client, NO_BYTES, () => {
+    if (!client.closed && !upstream.readableEnded) requester.upstreamFailure = 'reset';
+  });
   requests[0]?.emit('upgrade', { headers: tunnelHeaders(parser.lines) } as IncomingMessage, upstream, early);
   for (const socket of [client, upstream]) socket.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent forever
   client.once('end', endSoon);
-  return {
-    ...{ onOpen: ignore, onData: ignore, onDrain: ignore, tick: ignore, onEnd: endSoon },
-    onClose: (error) => {
-      if (error !== null && !client.closed && !upstream.readableEnded) requester.upstreamFailure = 'reset';
-      endSoon();
-    },
-  };
+  return { onOpen: ignore, onData: ignore, onDrain: ignore, tick: ignore, onEnd: endSoon, onClose: endSoon };
 }
