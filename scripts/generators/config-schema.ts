@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { CONFIG_KEYS, MAY_BE_EMPTY } from '../../src/config/schema-problems.ts';
+import { mayBeEmpty, SCHEMAS, unwrap } from '../../src/config/schema-problems.ts';
 import { ALLOWED } from '../../src/config/value-kinds.ts';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
 
@@ -53,13 +53,27 @@ The environment is enough for \`docker run\` without a file. An empty variable c
   [headers with an underscore](docker.md#headers-with-an-underscore).
 `;
 
+/** Every key in the order of the schema, each section before its own keys. */
+export const CONFIG_KEYS = [...SCHEMAS].flatMap(([path, child]) => {
+  if (path === '' || path.endsWith(']')) return [];
+  const inner = unwrap(child);
+  return {
+    path,
+    meaning: z.globalRegistry.get(child)?.description ?? '',
+    allowed: ALLOWED.get(inner)?.allowed ?? '',
+    /** The default as a user would write it; null if there is none. */
+    fallback: child instanceof z.ZodMiniPrefault ? child._zod.def.defaultValue : null,
+    needed: child === inner,
+  };
+});
+
 function cell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('<', '\\<');
 }
 
 export function renderConfigurationPage(): string {
   const rows = CONFIG_KEYS.map(({ path, allowed, fallback, needed, meaning }) => {
-    const section = allowed === 'a mapping' || (Array.isArray(fallback) && MAY_BE_EMPTY.has(path));
+    const section = allowed === 'a mapping' || (Array.isArray(fallback) && mayBeEmpty(path));
     const standard = section || fallback === null ? (needed ? 'required' : '') : `\`${plainText(fallback)}\``;
     const range =
       allowed === 'a mapping' ? '' : allowed.replace(/, such as.*$|a (?:duration|size|whole number) from /g, '');
@@ -85,7 +99,7 @@ export function renderConfigSchema(): string {
       const branches = allowed === undefined ? [] : (jsonSchema.anyOf ?? []);
       for (const branch of branches) Object.assign(branch, { errorMessage: `allowed is ${allowed}` });
       const where = path.filter((step) => step !== 'properties').join('.');
-      if (!MAY_BE_EMPTY.has(where) || typeof jsonSchema.type !== 'string') return;
+      if (where === '' || !mayBeEmpty(where) || typeof jsonSchema.type !== 'string') return;
       Object.assign(jsonSchema, { type: [jsonSchema.type, 'null'] });
     },
   });

@@ -10,7 +10,7 @@ import { isMapping, lacksSpace, type Mapping, NO_SPACE } from './yaml.ts';
 type Schema = z.core.$ZodType;
 
 /** The schema of each key and list item by path: `listen.port`, `routes[]`, `routes[].path`; '' for the whole file. */
-const SCHEMAS = new Map<string, Schema>();
+export const SCHEMAS = new Map<string, Schema>();
 
 collect(configSchema, '');
 
@@ -23,25 +23,11 @@ function collect(child: Schema, path: string): void {
 }
 
 /** Strips default and optional from a key's schema. */
-function unwrap(schema: Schema): Schema {
+export function unwrap(schema: Schema): Schema {
   if (schema instanceof z.ZodMiniPrefault) return schema._zod.def.innerType;
   const source = schema instanceof z.ZodMiniPipe ? schema._zod.def.in : null;
   return source instanceof z.ZodMiniOptional ? source._zod.def.innerType : schema;
 }
-
-/** Every key in the order of the schema, each section before its own keys. */
-export const CONFIG_KEYS = [...SCHEMAS].flatMap(([path, child]) => {
-  if (path === '' || path.endsWith(']')) return [];
-  const inner = unwrap(child);
-  return {
-    path,
-    meaning: z.globalRegistry.get(child)?.description ?? '',
-    allowed: ALLOWED.get(inner)?.allowed ?? '',
-    /** The default as a user would write it; null if there is none. */
-    fallback: child instanceof z.ZodMiniPrefault ? child._zod.def.defaultValue : null,
-    needed: child === inner,
-  };
-});
 
 /** The allowed values at `path`, in words, and the keys if it is a mapping. Null if nothing is allowed. */
 export function allowedAt(path: KeyPath) {
@@ -52,12 +38,12 @@ export function allowedAt(path: KeyPath) {
   return { allowed: '', ...ALLOWED.get(schema), keys };
 }
 
-/** Sections and top-level lists: they may be left empty (`listen:` and nothing below it). A scalar may not. */
-export const MAY_BE_EMPTY: ReadonlySet<string> = new Set(
-  CONFIG_KEYS.filter(
-    ({ path, allowed, fallback }) => allowed === 'a mapping' || (Array.isArray(fallback) && !/[.[]/.test(path)),
-  ).map(({ path }) => path),
-);
+/** True for sections and top-level lists: they may be left empty (`listen:` and nothing below it). A scalar may not. */
+export function mayBeEmpty(path: string): boolean {
+  const child = SCHEMAS.get(path);
+  const schema = child && unwrap(child);
+  return schema instanceof z.ZodMiniObject || (schema instanceof z.ZodMiniArray && !/[.[]/.test(path));
+}
 
 export type Written = ReturnType<typeof readWritten>;
 
@@ -90,7 +76,7 @@ export function soundness(problems: readonly Pick<ProblemAt, 'path'>[]): (path: 
 
 /** Drops empty sections: `listen:` with everything below it commented out. */
 function withoutEmpty(data: Mapping, prefix = ''): Mapping {
-  const kept = Object.entries(data).filter(([name, value]) => value !== null || !MAY_BE_EMPTY.has(prefix + name));
+  const kept = Object.entries(data).filter(([name, value]) => value !== null || !mayBeEmpty(prefix + name));
   return Object.fromEntries(
     kept.map(([name, value]) => [name, isMapping(value) && prefix === '' ? withoutEmpty(value, `${name}.`) : value]),
   );
@@ -130,7 +116,7 @@ function problemsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
 function unknownKey(above: KeyPath, name: string, known: readonly string[]): ProblemAt {
   const near = nearest(name, known);
   const isHidden = near === null && above[0] === 'secrets';
-  const elsewhere = CONFIG_KEYS.filter(({ path }) => path.endsWith(`.${name}`)).map(({ path }) => `"${path}"`);
+  const elsewhere = [...SCHEMAS.keys()].filter((path) => path.endsWith(`.${name}`)).map((path) => `"${path}"`);
   const places = near === null ? elsewhere : [`"${near}"`];
   const meant = places.length > 0 && places.length <= 3 ? `; did you mean ${listOf(places, 'or')}?` : '';
   const advice = isHidden ? "; the configuration never holds a secret's value, only its file, env or directory" : meant;

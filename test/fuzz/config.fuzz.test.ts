@@ -8,7 +8,7 @@ import { VARIABLES } from '../../src/config/environment.ts';
 import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
-import { CONFIG_KEYS } from '../../src/config/schema-problems.ts';
+import { SCHEMAS } from '../../src/config/schema-problems.ts';
 import { pathProblem } from '../../src/core/targets.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
 import { parseText, problemsOf } from '../support/proxy/config-text.ts';
@@ -156,7 +156,7 @@ test('no value is repeated: neither from a variable nor from text pasted under s
 /** Made of the words that the configuration knows, and of others. */
 const word = fc.oneof(
   fc.constantFrom(
-    ...new Set(CONFIG_KEYS.flatMap(({ path }) => path.replaceAll('[]', '').split('.'))),
+    ...new Set([...SCHEMAS.keys()].flatMap((path) => path.replaceAll('[]', '').split('.'))),
     ...['__proto__', 'constructor', 'hasOwnProperty', '<<', ''],
   ),
   fc.string({ maxLength: 8 }),

@@ -3,8 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
-import { renderConfigSchema } from '../../../scripts/generators/config-schema.ts';
-import { CONFIG_KEYS } from '../../../src/config/schema-problems.ts';
+import { CONFIG_KEYS, renderConfigSchema } from '../../../scripts/generators/config-schema.ts';
 import { parseText } from '../../support/proxy/config-text.ts';
 
 const root = new URL('../../../', import.meta.url);
