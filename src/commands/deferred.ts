@@ -57,8 +57,8 @@ interface Deferred {
   readonly admin: URL;
   readonly json: boolean;
   readonly io: Io;
-  /** Prints the object with `--json`, else the text. */
-  readonly tell: (value: object, text: string) => void;
+  /** Prints the object with `--json`, else the text. Returns the exit code 0. */
+  readonly tell: (value: object, text: string) => 0;
 }
 
 /** Returns the exit code, or why it is 1. Rejects with the store's problem. */
@@ -78,15 +78,14 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
   const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
   const store = await openStore({
-    ...redelivery,
-    ...rules,
-    readPassword,
-    onRemark: remark,
-    onLoss: remark,
-    onChange: ignore,
+    ...{ ...redelivery, ...rules, readPassword },
+    ...{ onRemark: remark, onLoss: remark, onChange: ignore },
   });
   const { json = false } = values;
-  const tell = (value: object, text: string) => io.stdout(json ? `${JSON.stringify(value)}\n` : text);
+  const tell = (value: object, text: string) => {
+    io.stdout(json ? `${JSON.stringify(value)}\n` : text);
+    return 0 as const;
+  };
   const deferred = { store, admin: localUrl(at.host, at.port), json, io, tell };
   const told = await action(deferred, id).catch((error: unknown) => {
     if (!(error instanceof Error)) throw error;
@@ -132,8 +131,7 @@ async function list({ store, tell }: Deferred): Promise<number> {
     return [id, came, state, lastFailure ?? '-', String(attempts), nextText(one), String(bytes), request];
   });
   const lines = table([['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes', 'request'], ...rows]);
-  tell({ deliveries: shown }, shown.length === 0 ? NOTHING_DEFERRED : `${lines.join('\n')}\n`);
-  return 0;
+  return tell({ deliveries: shown }, shown.length === 0 ? NOTHING_DEFERRED : `${lines.join('\n')}\n`);
 }
 
 function nextText({ nextTry, lastFailure }: ReturnType<typeof shownOf>): string {
@@ -150,8 +148,8 @@ async function show({ store, json, io, tell }: Deferred, id: string | null): Ret
   const entry = record !== null && !json ? null : (await everything(store)).get(id ?? '');
   if (entry === undefined) return noSuchId(id);
   if (record === null) return `${id} cannot be read: it is larger than maxBody and maxHeader allow, or not whole`;
-  if (entry === null) io.stdout(record[1]);
-  else tell({ ...shownOf(entry), body: record[1].toString('base64') }, '');
+  if (entry !== null) return tell({ ...shownOf(entry), body: record[1].toString('base64') }, '');
+  io.stdout(record[1]);
   return 0;
 }
 
@@ -159,21 +157,18 @@ async function drop({ store, tell }: Deferred, id: string | null): ReturnType<Ac
   const dropped = await store.drop(id ?? '');
   if (dropped === 'absent') return noSuchId(id);
   if (dropped === 'leased') return `${id} is being sent, and the app may take it: try again after that`;
-  tell({ id, dropped: true }, `dropped ${id}: it is never sent again\n`);
-  return 0;
+  return tell({ id, dropped: true }, `dropped ${id}: it is never sent again\n`);
 }
 
 /** Has the running proxy, which alone sends, try what is deferred now, at its own pace. */
-async function deliver({ store, admin, io, tell }: Deferred, id: string | null): ReturnType<Action> {
+async function deliver(deferred: Deferred, id: string | null): ReturnType<Action> {
+  const { store, admin, tell } = deferred;
   const asked = [...(await everything(store)).values()].filter((entry) => id === null || entry.id === id);
   if (id !== null && asked.length === 0) return noSuchId(id);
-  if (asked.length === 0) {
-    tell({ asked: 0, gone: 0, waiting: [] }, NOTHING_DEFERRED);
-    return 0;
-  }
+  if (asked.length === 0) return tell({ asked: 0, gone: 0, waiting: [] }, NOTHING_DEFERRED);
   const refused = await askProxy(admin, id);
   if (refused !== null) return refused;
-  const { waiting, end } = await watch({ store, admin, io }, asked);
+  const { waiting, end } = await watch(deferred, asked);
   const gone = asked.length - waiting.length;
   const rest =
     waiting.length === 0 ? ': taken by the app, dropped or expired.' : `; ${end}. What waits is tried again.`;
@@ -193,7 +188,7 @@ async function askProxy(admin: URL, id: string | null): Promise<string | null> {
 }
 
 /** Resolves once each is gone or was tried again, or nothing changes any more: with those that are not gone, and why. */
-async function watch({ store, admin, io }: Pick<Deferred, 'store' | 'admin' | 'io'>, asked: readonly Entry[]) {
+async function watch({ store, admin, io }: Deferred, asked: readonly Entry[]) {
   let told = '';
   let changed = 0;
   for (;;) {
