@@ -26,11 +26,11 @@ import {
   type Refused,
   type ToRead,
 } from './core/admission.ts';
+import { ANSWERS } from './core/answers.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/diagnoses-and-remedies.ts';
 import { type DeliveryLease, type Fate, fateOf, isNotTaken } from './core/fate.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
-import { ANSWERS } from './core/reasons.ts';
 import { hasBody } from './core/request-head.ts';
 import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';

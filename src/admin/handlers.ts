@@ -1,8 +1,8 @@
 // The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
 // receive traffic.
 import { onePerTurn } from '../base/deadline.ts';
+import type { OwnStatus } from '../core/answers.ts';
 import { valuesOf } from '../core/header-lines.ts';
-import type { OwnStatus } from '../core/reasons.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';

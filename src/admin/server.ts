@@ -1,9 +1,9 @@
 // The admin port: metrics, probes, status and a few actions, never on the traffic port. It reads no body, has no login and
 // shows no secret. Its probes must answer even if everything else fails.
 import { Buffer } from 'node:buffer';
+import { ANSWERS } from '../core/answers.ts';
 import { refusedByGate } from '../core/gate.ts';
 import { valuesOf } from '../core/header-lines.ts';
-import { ANSWERS } from '../core/reasons.ts';
 import { declaredLength } from '../core/request-head.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';

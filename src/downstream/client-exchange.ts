@@ -3,10 +3,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
+import { ANSWERS } from '../core/answers.ts';
 import type { Hint } from '../core/diagnoses-and-remedies.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate.ts';
 import { valuesOf } from '../core/header-lines.ts';
-import { ANSWERS, type Decision, type Reason } from '../core/reasons.ts';
+import type { Decision, Reason } from '../core/reasons.ts';
 import type { Head } from '../core/request-head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';

@@ -1,6 +1,7 @@
 // The table of reasons against a second copy. The copy is on purpose: dashboards depend on these names and statuses.
 import { describe, expect, test } from 'vitest';
-import { ANSWERS, DECISIONS, possibleDecisions, REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
+import { ANSWERS } from '../../../src/core/answers.ts';
+import { DECISIONS, possibleDecisions, REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
 import { verify } from './fixtures.ts';
 
