@@ -3,6 +3,7 @@
 // tenth of them. One proxy is killed at the very moment in which the upstream acknowledges an event to it. Senders
 // retry whatever got no 2xx. No event may be lost. Only an event that the dead proxy could not record in Redis may be
 // acknowledged twice.
+import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -12,7 +13,7 @@ import { freePort } from '../support/machine/free-port.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, startRedis } from '../support/once/redis.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { seeded, shuffled } from '../support/runner/seeded.ts';
-import { type Outcome, startFailingUpstream } from '../support/upstream/failing-upstream.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
 
 const EVENTS = 2000;
 const COPIES = 3;
@@ -26,28 +27,54 @@ const FAILING = 0.1;
 const SLOTS = 64;
 const SECRETS = { old: 'value-of-old-0123456789-0123456789', new: 'value-of-new-0123456789-0123456789' };
 
+/** Ports of the upstream: so the test sees which proxy an attempt came through. */
 const [FIRST, SECOND, FIRST_AGAIN] = [0, 1, 2];
+
+/** `cut late`: after the head of a 200 and part of its body, which is not an acknowledgement. */
+type Outcome = 'acknowledged' | '500' | 'cut' | 'cut late';
+
+/** How the upstream ends each attempt, whether or not a client is left to hear of it. */
+const ENDS: Readonly<Record<Outcome, (response: ServerResponse) => unknown>> = {
+  acknowledged: (response) => response.end('{"status":"taken"}'),
+  '500': (response) => response.writeHead(500).end('{"error":"failed"}'),
+  cut: (response) => response.destroy(),
+  'cut late': (response) =>
+    response.writeHead(200, { 'content-length': '100' }).write('{"status":', () => response.destroy()),
+};
 
 test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () => {
   const redis = await startRedis(REDIS_OR_VALKEY);
   onTestFinished(() => redis.kill());
   const death = Promise.withResolvers<void>();
   let acknowledgedByFirst = 0;
-  const upstream = await startFailingUpstream({
-    doors: 3,
-    outcome: outcomeOf,
-    delay: (id, nth) => chance(id, nth)() * 20,
-    onEnd({ door, outcome }) {
-      if (door !== FIRST || outcome !== 'acknowledged' || ++acknowledgedByFirst !== KILLED_AT) return;
-      first.signal('SIGKILL');
-      death.resolve();
-    },
-  });
+  const attempts: { readonly id: string; readonly door: number; readonly outcome: Outcome }[] = [];
+  const tries = new Map<string, number>();
+  const open = async (door: number): Promise<string> => {
+    const { url, close } = await startUpstream({
+      handle({ body }, response) {
+        const { id } = JSON.parse(body.toString()) as { id: string };
+        const nth = tries.get(id) ?? 0;
+        tries.set(id, nth + 1);
+        const outcome = outcomeOf(id, nth);
+        const end = () => {
+          ENDS[outcome](response);
+          attempts.push({ id, door, outcome });
+          if (door !== FIRST || outcome !== 'acknowledged' || ++acknowledgedByFirst !== KILLED_AT) return;
+          first.signal('SIGKILL');
+          death.resolve();
+        };
+        setTimeout(end, chance(id, nth)() * 20);
+      },
+    });
+    onTestFinished(close);
+    return url;
+  };
+  const urls = await Promise.all([FIRST, SECOND, FIRST_AGAIN].map(open));
   const start = async (door: number, port: number): Promise<RunningProxy> => {
     const proxy = await startProxy({
       config: {
         listen: { port },
-        upstream: { url: upstream.urls[door], connections: SLOTS },
+        upstream: { url: urls[door], connections: SLOTS },
         routes: [{ path: '/notify', once: '1h' }],
         once: { store: redis.url },
         log: { requests: 'none' },
@@ -68,14 +95,14 @@ test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () =>
   await start(FIRST_AGAIN, ports[0]);
   const sent = await sending;
 
-  const acknowledged = upstream.attempts.filter(({ outcome }) => outcome === 'acknowledged');
+  const acknowledged = attempts.filter(({ outcome }) => outcome === 'acknowledged');
   const times = countBy(acknowledged.map(({ id }) => id));
   const twice = [...times].filter(([, count]) => count > 1).map(([id]) => id);
   const unrecorded = new Set(
     acknowledged.filter(({ id, door }) => door === FIRST && !known.has(id)).map(({ id }) => id),
   );
   console.log('attempts of senders', countBy(sent.flatMap(({ ends }) => ends)));
-  console.log('at the upstream', countBy(upstream.attempts.map(({ outcome }) => outcome)));
+  console.log('at the upstream', countBy(attempts.map(({ outcome }) => outcome)));
   console.log(`events acknowledged to the killed proxy and unknown to Redis: ${[...unrecorded].join(', ') || 'none'}`);
   console.log(`events acknowledged more than once: ${twice.join(', ') || 'none'}`);
 
@@ -86,9 +113,9 @@ test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () =>
   expect(unrecorded.size).toBeLessThanOrEqual(2 * SLOTS);
   expect(Math.max(...times.values())).toBeLessThanOrEqual(2);
   // Each kind of failure occurred.
-  expect(upstream.attempts.filter(({ door }) => door === FIRST_AGAIN).length).toBeGreaterThan(0);
+  expect(attempts.filter(({ door }) => door === FIRST_AGAIN).length).toBeGreaterThan(0);
   for (const outcome of ['500', 'cut', 'cut late']) {
-    expect(upstream.attempts.filter((attempt) => attempt.outcome === outcome).length).toBeGreaterThan(10);
+    expect(attempts.filter((attempt) => attempt.outcome === outcome).length).toBeGreaterThan(10);
   }
   expect((await second.metrics()).get('entrupy_proxy_once_store_failures_total')).toBe(0);
 });
