@@ -6,9 +6,9 @@ import { expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { untilMetrics } from '../support/proxy/at-rest.ts';
 import { heapOf, IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
-import { expectServed, GET, many, test } from '../support/proxy/limited.ts';
+import { expectServed, GET, many } from '../support/proxy/limited.ts';
 import { builtProgram } from '../support/proxy/program.ts';
-import { eventually } from '../support/proxy/proxied.ts';
+import { eventually, test } from '../support/proxy/proxied.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
 const CLIENTS = 90;

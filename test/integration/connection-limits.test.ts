@@ -6,7 +6,8 @@ import { describe, expect } from 'vitest';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { expectServed, GET, many, signed, test } from '../support/proxy/limited.ts';
+import { expectServed, GET, many, signed } from '../support/proxy/limited.ts';
+import { test } from '../support/proxy/proxied.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
 describe('connections', () => {

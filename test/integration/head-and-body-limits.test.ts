@@ -4,7 +4,8 @@
 import { describe, expect } from 'vitest';
 import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { expectServed, many, signed, test } from '../support/proxy/limited.ts';
+import { expectServed, many, signed } from '../support/proxy/limited.ts';
+import { test } from '../support/proxy/proxied.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -1,15 +1,15 @@
 // A request that may have been processed is never sent again, whatever the upstream does. A client that leaves ends its
 // request upstream and frees everything that it held.
 import { describe, expect } from 'vitest';
-import { delivery, idsOf, numbers, test, waiting } from '../support/deliveries/numbered.ts';
+import { delivery, idsOf, numbers, patient, waiting } from '../support/deliveries/numbered.ts';
 import { sendTo } from '../support/http/raw-client.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { test } from '../support/proxy/proxied.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
 describe('a request that may have been processed is not resent', () => {
-  test('a keep-alive connection closes under the next request: 502, sent once', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
-    const proxy = await proxyTo(upstream.url, { connections: 1 });
+  test('a keep-alive connection closes under the next request: 502, sent once', async ({ raw: upstream, proxyTo }) => {
+    const proxy = await proxyTo(upstream, patient({ connections: 1 }));
     const client = await sendTo(proxy, delivery(1));
     expect((await client.response()).status).toBe(200);
     upstream.script((socket) => socket.destroy());
@@ -19,20 +19,21 @@ describe('a request that may have been processed is not resent', () => {
     client.destroy();
   });
 
-  test('GET too: the proxy does not know what a GET does', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
-    const proxy = await proxyTo(upstream.url, { connections: 1 });
+  test('GET too: the proxy does not know what a GET does', async ({ raw: upstream, proxyTo }) => {
+    const proxy = await proxyTo(upstream, patient({ connections: 1 }));
     upstream.script((socket) => socket.resetAndDestroy());
-    const client = await sendTo(proxy, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
+    const client = await sendTo(proxy, 'GET /open/0 HTTP/1.1\r\nHost: h\r\n\r\n');
     expect((await client.response()).status).toBe(502);
     expect(upstream.heads).toHaveLength(1);
     client.destroy();
   });
 
-  test('a restart: 502 for those in flight, 200 for those that wait, none twice', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
+  test('a restart: 502 for those in flight, 200 for those that wait, none twice', async ({
+    raw: upstream,
+    proxyTo,
+  }) => {
     upstream.script(() => {});
-    const proxy = await proxyTo(upstream.url, { connections: 2 });
+    const proxy = await proxyTo(upstream, patient({ connections: 2 }));
     const inFlight = await Promise.all(numbers(2).map((id) => sendTo(proxy, delivery(id))));
     await expect.poll(() => upstream.heads.length).toBe(2);
     const later = await Promise.all([2, 3, 4].map((id) => sendTo(proxy, delivery(id))));
@@ -46,13 +47,12 @@ describe('a request that may have been processed is not resent', () => {
     await untilAtRest(proxy);
   });
 
-  test('an upstream that closes idle sockets loses nothing over keepAlive', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
+  test('an upstream that closes idle sockets loses nothing over keepAlive', async ({ raw: upstream, proxyTo }) => {
     upstream.script((socket) => {
       socket.write(OK);
       socket.setTimeout(300, () => socket.destroy());
     });
-    const proxy = await proxyTo(upstream.url, { keepAlive: '30ms' });
+    const proxy = await proxyTo(upstream, patient({ keepAlive: '30ms' }));
     const client = await sendTo(proxy, delivery(0));
     expect((await client.response()).status).toBe(200);
     for (const id of numbers(20)) {
@@ -72,10 +72,9 @@ describe('a client that leaves', () => {
       'within the body',
       (socket: { write(text: string): void }) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart'),
     ],
-  ] as const)('%s frees its slot and ends the upstream request', async ([, script], { upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
+  ] as const)('%s frees its slot and ends the upstream request', async ([, script], { raw: upstream, proxyTo }) => {
     upstream.script(script);
-    const proxy = await proxyTo(upstream.url, { connections: 1 });
+    const proxy = await proxyTo(upstream, patient({ connections: 1 }));
     const client = await sendTo(proxy, delivery(1));
     await expect.poll(() => upstream.heads.length).toBe(1);
     const [socket] = upstream.sockets;

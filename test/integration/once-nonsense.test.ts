@@ -4,13 +4,10 @@ import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { DELIVERED, deliver } from '../support/once/events.ts';
 import { REFUSED } from '../support/once/failing-store.ts';
 import { test as base } from '../support/once/once.ts';
-import { endAll, eventually } from '../support/proxy/proxied.ts';
+import { eventually, starting } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 
-const test = base.extend<{ readonly answering: typeof startAnsweringStore }>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  answering: ({}, use) => endAll(use, startAnsweringStore, (store) => store.close()),
-});
+const test = base.extend('storeThat', starting(startAnsweringStore));
 
 const isClaim = (script: string) => script.includes(`'busy'`);
 const isCommit = (script: string) => script.includes(`'PX', ARGV[1])`);
@@ -30,8 +27,8 @@ async function logsNoSense(proxy: RunningProxy): Promise<void> {
 
 test.concurrent.for(['+OK\r\n', '$-1\r\n'])(
   'a claim answered with %j: onStoreFailure decides',
-  async (answer, { answering, deliverer }) => {
-    const { url: store } = await answering((script) => (isClaim(script) ? answer : ':1\r\n'));
+  async (answer, { storeThat, deliverer }) => {
+    const { url: store } = await storeThat((script) => (isClaim(script) ? answer : ':1\r\n'));
     const [going, refusing] = await Promise.all([
       deliverer({ once: { store }, upstream }),
       deliverer({ once: { store, onStoreFailure: 'refuse' }, upstream }),
@@ -43,8 +40,8 @@ test.concurrent.for(['+OK\r\n', '$-1\r\n'])(
   },
 );
 
-test.concurrent('a server that answers everything alike is never available', async ({ answering, deliverer }) => {
-  const { url: store } = await answering(() => '+OK\r\n');
+test.concurrent('a server that answers everything alike is never available', async ({ storeThat, deliverer }) => {
+  const { url: store } = await storeThat(() => '+OK\r\n');
   const refusing = await deliverer({ once: { store, onStoreFailure: 'refuse' }, upstream });
   expect(await deliver(refusing, 'e')).toEqual(REFUSED);
   // On a busy machine the store may not be connected yet.
@@ -53,10 +50,10 @@ test.concurrent('a server that answers everything alike is never available', asy
 });
 
 test.concurrent('a commit answered with nonsense is a failure of the store, so a copy may be delivered again', async ({
-  answering,
+  storeThat,
   deliverer,
 }) => {
-  const { url: store } = await answering((script) => {
+  const { url: store } = await storeThat((script) => {
     if (isClaim(script)) return '+first\r\n';
     return isCommit(script) ? '+OK\r\n' : ':1\r\n';
   });

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
-import { type FaultyDisk, faultyDisk } from '../support/machine/faulty-disk.ts';
+import { faultyDisk } from '../support/machine/faulty-disk.ts';
 import { haveTools } from '../support/machine/tools.ts';
 import { runCommand } from '../support/proxy/command.ts';
 import { eventually } from '../support/proxy/proxied.ts';
@@ -19,9 +19,7 @@ import {
   redeliver,
 } from '../support/redelivery/redelivery.ts';
 
-const test = base.extend<{ disk: FaultyDisk }>({
-  disk: async ({ directory }, use) => use(await faultyDisk(directory)),
-});
+const test = base.extend('disk', ({ directory }) => faultyDisk(directory));
 
 /** One sync after another, they would take longer than the store's second. */
 const AT_ONCE = 50;

@@ -1,9 +1,10 @@
 // How long a delivery waits for an app that is down, where it can be stored.
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { delivery, test, waiting } from '../support/deliveries/numbered.ts';
+import { delivery, waiting } from '../support/deliveries/numbered.ts';
 import { sendTo } from '../support/http/raw-client.ts';
 import { untilMetrics } from '../support/proxy/at-rest.ts';
+import { test } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { edit, reload } from '../support/proxy/reloads.ts';
 
@@ -12,8 +13,7 @@ describe('while the app is down, a delivery that can be stored', () => {
   const storable = (id: number) => delivery(id).replace('/notify', '/stored');
   const inFlight = (proxy: RunningProxy) => untilMetrics(proxy, ['requests_in_flight'], waiting(1));
 
-  test('is stored long before others give up, but for retryConnectFor', async ({ upstreamHere, start, directory }) => {
-    const upstream = await upstreamHere();
+  test('is stored long before others give up, but for retryConnectFor', async ({ raw: upstream, start, directory }) => {
     await upstream.stop();
     const { url } = upstream;
     const store = (name: string) => ({ redelivery: { store: join(directory, name) } });
@@ -33,8 +33,7 @@ describe('while the app is down, a delivery that can be stored', () => {
     expect((await patient.response()).status).toBe(200);
   });
 
-  test('waits as long as the configuration says since the last reload', async ({ upstreamHere, start, directory }) => {
-    const upstream = await upstreamHere();
+  test('waits as long as the configuration says since the last reload', async ({ raw: upstream, start, directory }) => {
     await upstream.stop();
     const { url } = upstream;
     const redelivery = { store: join(directory, 'store') };

@@ -5,7 +5,8 @@
 import { describe, expect } from 'vitest';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { expectServed, GET, many, test } from '../support/proxy/limited.ts';
+import { expectServed, GET, many } from '../support/proxy/limited.ts';
+import { test } from '../support/proxy/proxied.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
 const MIB = 1024 * 1024;

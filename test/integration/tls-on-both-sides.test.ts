@@ -14,7 +14,7 @@ import { sign } from '../support/deliveries/signer.ts';
 import { ownDirectory, replaceFile } from '../support/machine/files.ts';
 import { listening } from '../support/machine/listening.ts';
 import { runCommand } from '../support/proxy/command.ts';
-import { test as base, endAll, eventually, value } from '../support/proxy/proxied.ts';
+import { test as base, eventually, starting, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { createAuthority, type Pair } from '../support/tls/certificates.ts';
 
@@ -228,10 +228,7 @@ describe.concurrent('to the upstream', () => {
     return { seen, server, ...(await listening(server)) };
   }
 
-  const test = base.extend<{ readonly tlsUpstream: typeof startTlsUpstream }>({
-    // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-    tlsUpstream: ({}, use) => endAll(use, startTlsUpstream, (upstream) => upstream.close()),
-  });
+  const test = base.extend('tlsUpstream', starting(startTlsUpstream));
 
   const failures = async (proxy: RunningProxy, cause: string) =>
     (await proxy.metrics()).get(`entrupy_proxy_upstream_failures_total{route="unmatched",cause="${cause}"}`);

@@ -3,17 +3,17 @@
 // arrives once or never.
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { delivery, idsOf, numbers, test, waiting } from '../support/deliveries/numbered.ts';
+import { delivery, idsOf, numbers, patient, waiting } from '../support/deliveries/numbered.ts';
 import { sendTo } from '../support/http/raw-client.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { OK } from '../support/upstream/raw-upstream.ts';
+import { test } from '../support/proxy/proxied.ts';
+import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const FAILED = 'upstream_failures_total{route="/notify",cause="connect"}';
 
 describe.concurrent('an upstream that accepts no connections', () => {
-  test('a port that refuses, then listens again: each request arrives once', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
-    const proxy = await proxyTo(upstream.url, { connections: 4 });
+  test('a port that refuses, then listens again: each request arrives once', async ({ raw: upstream, proxyTo }) => {
+    const proxy = await proxyTo(upstream, patient({ connections: 4 }));
     await upstream.stop();
     const clients = await Promise.all(numbers(30).map((id) => sendTo(proxy, delivery(id))));
     await untilMetrics(proxy, ['requests_in_flight'], waiting(30));
@@ -25,12 +25,13 @@ describe.concurrent('an upstream that accepts no connections', () => {
     expect((await proxy.metrics()).get(`entrupy_proxy_${FAILED}`)).toBe(0);
   });
 
-  test('a unix socket that appears later', async ({ directory, upstreamHere, proxyTo }) => {
+  test('a unix socket that appears later', async ({ directory, onTestFinished, proxyTo }) => {
     const path = join(directory, 'app.sock');
-    const proxy = await proxyTo(`unix://${path}`);
+    const proxy = await proxyTo({ url: `unix://${path}` }, patient());
     const client = await sendTo(proxy, delivery(1));
     await untilMetrics(proxy, ['requests_in_flight'], waiting(1));
-    const upstream = await upstreamHere(path);
+    const upstream = await startRawUpstream(path);
+    onTestFinished(upstream.close);
     expect((await client.response()).status).toBe(200);
     expect(idsOf(upstream)).toEqual([1]);
   });
@@ -40,7 +41,7 @@ describe.concurrent('an upstream that accepts no connections', () => {
     ['has no address', 'http://upstream.invalid:80'],
     ['has no socket', 'unix:///nonexistent/app.sock'],
   ] as const)('one that %s for longer than retryConnectFor: 502, and counted', async ([, url], { proxyTo }) => {
-    const proxy = await proxyTo(url, { retryConnectFor: '300ms' });
+    const proxy = await proxyTo({ url }, patient({ retryConnectFor: '300ms' }));
     const client = await sendTo(proxy, delivery(1));
     const { status, body, lines } = await client.response();
     expect([status, body.toString(), lines.includes('Connection: close')]).toEqual([
@@ -52,28 +53,13 @@ describe.concurrent('an upstream that accepts no connections', () => {
     expect((await proxy.metrics()).get(`entrupy_proxy_${FAILED}`)).toBe(1);
   });
 
-  test('a streamed body waits with its request, and arrives complete', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
-    const proxy = await proxyTo(upstream.url);
+  test('a streamed body waits with its request, and arrives complete', async ({ raw: upstream, proxyTo }) => {
+    const proxy = await proxyTo(upstream, patient());
     await upstream.stop();
-    const received = new Promise<string>((resolve) => {
-      upstream.script((socket, { body }) => {
-        let text = body.toString();
-        const look = () => {
-          if (text.endsWith('\r\n0\r\n\r\n')) resolve(text);
-          else return;
-          socket.write(OK);
-        };
-        socket.on('data', (piece) => {
-          text += piece;
-          look();
-        });
-        look();
-      });
-    });
+    const received = upstream.nextChunked();
     const client = await sendTo(
       proxy,
-      'POST /open HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n',
+      'POST /open/0 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n',
     );
     await untilMetrics(proxy, ['requests_in_flight'], waiting(1));
     await upstream.listen();
@@ -82,9 +68,8 @@ describe.concurrent('an upstream that accepts no connections', () => {
     expect((await received).replace(/\r\n[0-9a-f]+\r\n|^[0-9a-f]+\r\n|\r\n/g, '')).toBe('firstsecond');
   });
 
-  test('what a client leaves during the wait is not sent later, holds nothing', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
-    const proxy = await proxyTo(upstream.url, { connections: 2 });
+  test('what a client leaves during the wait is not sent later, holds nothing', async ({ raw: upstream, proxyTo }) => {
+    const proxy = await proxyTo(upstream, patient({ connections: 2 }));
     await upstream.stop();
     const clients = await Promise.all(numbers(10).map((id) => sendTo(proxy, delivery(id))));
     await untilMetrics(proxy, ['requests_in_flight'], waiting(10));
@@ -97,7 +82,7 @@ describe.concurrent('an upstream that accepts no connections', () => {
   });
 
   test('requests behind a waiting one are not started: its 502 ends the connection', async ({ proxyTo }) => {
-    const proxy = await proxyTo('http://127.0.0.1:1', { connections: 1, retryConnectFor: '1s' });
+    const proxy = await proxyTo({ url: 'http://127.0.0.1:1' }, patient({ connections: 1, retryConnectFor: '1s' }));
     const client = await sendTo(proxy, delivery(1) + numbers(9).map(delivery).join(''));
     const { status, lines } = await client.response();
     expect([status, lines.includes('Connection: close')]).toEqual([502, true]);
@@ -108,8 +93,7 @@ describe.concurrent('an upstream that accepts no connections', () => {
 });
 
 describe.concurrent('an upstream that is busy', () => {
-  test('gets upstream.connections requests at once at most; the others queue', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
+  test('gets upstream.connections requests at once at most; the others queue', async ({ raw: upstream, proxyTo }) => {
     let [now, most] = [0, 0];
     upstream.script((socket) => {
       most = Math.max(most, ++now);
@@ -118,7 +102,7 @@ describe.concurrent('an upstream that is busy', () => {
         socket.write(OK);
       }, 5);
     });
-    const proxy = await proxyTo(upstream.url, { connections: 3 });
+    const proxy = await proxyTo(upstream, patient({ connections: 3 }));
     const clients = await Promise.all(numbers(40).map((id) => sendTo(proxy, delivery(id))));
     const responses = await Promise.all(clients.map((client) => client.response()));
     expect(responses.map(({ status }) => status)).toEqual(Array(40).fill(200));
@@ -126,10 +110,9 @@ describe.concurrent('an upstream that is busy', () => {
     expect(idsOf(upstream)).toEqual(numbers(40));
   });
 
-  test('leaves no slot within retryConnectFor: 503, and nothing reaches it', async ({ upstreamHere, proxyTo }) => {
-    const upstream = await upstreamHere();
+  test('leaves no slot within retryConnectFor: 503, and nothing reaches it', async ({ raw: upstream, proxyTo }) => {
     upstream.script(() => {});
-    const proxy = await proxyTo(upstream.url, { connections: 1, retryConnectFor: '200ms', responseTimeout: '5s' });
+    const proxy = await proxyTo(upstream, patient({ connections: 1, retryConnectFor: '200ms', responseTimeout: '5s' }));
     const first = await sendTo(proxy, delivery(1));
     await untilMetrics(proxy, ['requests_in_flight'], waiting(1));
     const second = await sendTo(proxy, delivery(2));

@@ -16,7 +16,7 @@ describe('to other upstreams', () => {
   test('over a unix socket', async ({ startEchoing, proxyTo }) => {
     const path = join(tmpdir(), `entrupy-ws-${process.pid}-${randomBytes(4).toString('hex')}.sock`);
     const echo = await startEchoing(createServer(), { url: `unix://${path}`, path });
-    const proxy = await proxyTo(echo.url);
+    const proxy = await proxyTo(echo);
     const webSocket = await openWebSocket(liveOf(proxy));
     expect((await echoed(webSocket, 'unix')).toString()).toBe('unix');
     webSocket.terminate();
@@ -30,7 +30,7 @@ describe('to other upstreams', () => {
     server.on('secureConnection', (socket) => asked.push(socket.servername));
     const echo = await startEchoing(server, { url: 'https://127.0.0.1' });
     const tls = { caFile: authority.caFile, serverName: 'app.internal' };
-    const proxy = await proxyTo(echo.url, { upstream: { url: echo.url, tls }, listen: { tls: { certFile, keyFile } } });
+    const proxy = await proxyTo(echo, { upstream: { url: echo.url, tls }, listen: { tls: { certFile, keyFile } } });
     const client = {
       ca: readFileSync(authority.caFile),
       servername: 'app.internal',
@@ -48,7 +48,7 @@ describe('to other upstreams', () => {
     const server = createTlsServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
     const echo = await startEchoing(server, { url: 'https://127.0.0.1' });
     const tls = { caFile: authority.caFile, serverName: 'app.internal' };
-    const proxy = await proxyTo(echo.url, { upstream: { url: echo.url, tls } });
+    const proxy = await proxyTo(echo, { upstream: { url: echo.url, tls } });
     const client = await sendTo(proxy, handshake('/live').replace('Host: h', 'Host: evil.example'));
     expect((await client.response()).status).toBe(502);
     client.destroy();

@@ -12,7 +12,7 @@ const LONG = '2m';
 const within = (grace: string) => ({ shutdown: { delay: '0s', grace } });
 
 test('one that stays open is cut at the end of grace and counted; the exit code is 0', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo.url, within('3s'));
+  const proxy = await proxyTo(echo, within('3s'));
   const webSocket = await openWebSocket(liveOf(proxy));
   const closed = once(webSocket, 'close');
   proxy.signal('SIGTERM');
@@ -25,7 +25,7 @@ test('one that stays open is cut at the end of grace and counted; the exit code 
 });
 
 test('one that ends within grace ends the wait', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo.url, within(LONG));
+  const proxy = await proxyTo(echo, within(LONG));
   const webSocket = await openWebSocket(liveOf(proxy));
   proxy.signal('SIGTERM');
   await proxy.waitForLog(({ msg }) => msg === 'stopping');
@@ -35,7 +35,7 @@ test('one that ends within grace ends the wait', async ({ echo, proxyTo }) => {
 });
 
 test('a client that reads nothing does not delay the stop', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo.url, within('1s'));
+  const proxy = await proxyTo(echo, within('1s'));
   const deaf = await sendTo(proxy, handshake('/live'));
   await deaf.bytes(AGREED.length);
   deaf.socket.pause();
@@ -50,7 +50,7 @@ test('an upstream that reads nothing and never closes does not delay the stop', 
     socket.write(AGREED);
     socket.pause();
   });
-  const proxy = await proxyTo(raw.url, within('1s'));
+  const proxy = await proxyTo(raw, within('1s'));
   const client = await sendTo(proxy, handshake('/live'));
   await client.bytes(AGREED.length);
   client.socket.write(Buffer.alloc(32 * 1024 * 1024));
@@ -60,7 +60,7 @@ test('an upstream that reads nothing and never closes does not delay the stop', 
 });
 
 test('during a drain they continue, and new ones are accepted', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo.url);
+  const proxy = await proxyTo(echo);
   const webSocket = await openWebSocket(liveOf(proxy));
   await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
   const other = await openWebSocket(liveOf(proxy));

@@ -15,7 +15,7 @@ const REQUESTS = 'entrupy_proxy_requests_total{route="/live",decision="forwarded
 
 describe('with the ws package', () => {
   test('text and binary, both ways, until either side closes with its own code', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo.url);
+    const proxy = await proxyTo(echo);
     const webSocket = await openWebSocket(liveOf(proxy));
     expect((await echoed(webSocket, 'grüße')).toString()).toBe('grüße');
     expect(await echoed(webSocket, Buffer.from([0, 255, 13, 10]))).toEqual(Buffer.from([0, 255, 13, 10]));
@@ -30,7 +30,7 @@ describe('with the ws package', () => {
   });
 
   test('many frames of 1 MiB at once arrive whole and in order', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo.url);
+    const proxy = await proxyTo(echo);
     const webSocket = await openWebSocket(liveOf(proxy));
     const frames = Array.from({ length: 10 }, () => randomBytes(1024 * 1024));
     const back: Buffer[] = [];
@@ -46,7 +46,7 @@ describe('with the ws package', () => {
   });
 
   test('200 at once, more than there are upstream slots, leave slots for deliveries', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo.url);
+    const proxy = await proxyTo(echo);
     const webSockets = await Promise.all(Array.from({ length: 200 }, () => openWebSocket(liveOf(proxy))));
     const answers = await Promise.all(webSockets.map((webSocket, index) => echoed(webSocket, `number ${index}`)));
     expect(answers.map(String)).toEqual(webSockets.map((_, index) => `number ${index}`));
@@ -60,7 +60,7 @@ describe('with the ws package', () => {
   });
 
   test('the subprotocol and the extensions are what client and upstream agree on', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo.url);
+    const proxy = await proxyTo(echo);
     const webSocket = await openWebSocket(liveOf(proxy), ['first', 'second']);
     expect(webSocket.protocol).toBe('second');
     expect(webSocket.extensions).toContain('permessage-deflate');
@@ -69,7 +69,7 @@ describe('with the ws package', () => {
   });
 
   test('it is one request, recorded when the tunnel ends', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo.url);
+    const proxy = await proxyTo(echo);
     const webSocket = await openWebSocket(liveOf(proxy));
     expect((await proxy.metrics()).get(REQUESTS)).toBe(0);
     webSocket.close();
@@ -84,7 +84,7 @@ describe('with the ws package', () => {
 });
 
 test('a reload can allow and forbid them; open ones stay', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo.url, { routes: [{ path: '/live', action: 'forward' }] });
+  const proxy = await proxyTo(echo, { routes: [{ path: '/live', action: 'forward' }] });
   await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
   const text = readFileSync(proxy.configFile, 'utf8');
   await writeFile(proxy.configFile, text.replace('action: forward', 'action: forward\n    upgrade: [websocket]'));
@@ -98,14 +98,14 @@ test('a reload can allow and forbid them; open ones stay', async ({ echo, proxyT
 });
 
 test('FORCE_FETCH_PATH, another code path of http-proxy-3, changes nothing', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo.url, {}, { env: { FORCE_FETCH_PATH: 'true' } });
+  const proxy = await proxyTo(echo, {}, { env: { FORCE_FETCH_PATH: 'true' } });
   const webSocket = await openWebSocket(liveOf(proxy));
   expect((await echoed(webSocket, 'x')).toString()).toBe('x');
   webSocket.terminate();
 });
 
 test('a tunnel outlives limits.connectionAge, listen.keepAlive and the idle timeouts', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo.url, {
+  const proxy = await proxyTo(echo, {
     upstream: { url: echo.url, idleTimeout: '1s', responseTimeout: '1s', keepAlive: '1s' },
     limits: { connectionAge: '2s' },
     listen: { keepAlive: '2s' },

@@ -1,27 +1,11 @@
-// A `test` with numbered deliveries to upstreams on raw sockets, which can tell them apart. All ends with the test.
-
+// Numbered deliveries to upstreams on raw sockets, which can tell them apart.
 import { delivery as signed } from '../http/requests.ts';
-import { test as base, endAll, value } from '../proxy/proxied.ts';
-import type { RunningProxy } from '../proxy/proxy.ts';
-import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
+import { value } from '../proxy/proxied.ts';
+import type { RawUpstream } from '../upstream/raw-upstream.ts';
 
-interface Fixtures {
-  /** Starts one on a free loopback port, or on the path of a unix socket. */
-  readonly upstreamHere: (path?: string) => Promise<RawUpstream>;
-  /** `settings` are those of `upstream`. `/notify` is verified, `/open` is forwarded. */
-  readonly proxyTo: (url: string, settings?: object) => Promise<RunningProxy>;
-}
-
-export const test = base.extend<Fixtures>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  upstreamHere: ({}, use) => endAll(use, startRawUpstream, (upstream) => upstream.close()),
-  proxyTo: async ({ start }, use) =>
-    use((url, settings = {}) =>
-      start({
-        upstream: { url, keepAlive: '30s', retryConnectFor: '30s', ...settings },
-        routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
-      }),
-    ),
+/** For `proxyTo`: settings of `upstream`, by default such that nothing ends before the test does. */
+export const patient = (settings: object = {}) => ({
+  upstream: { keepAlive: '30s', retryConnectFor: '30s', ...settings },
 });
 
 /** A delivery with its own number. */

@@ -4,7 +4,7 @@ import { mkdirSync, realpathSync, rmSync } from 'node:fs';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, onTestFinished, type TestContext } from 'vitest';
 
 /** Made before all tests of a file or of a `describe`, or before each, and removed after them. */
 export function ownDirectory(before: typeof beforeAll = beforeAll, after: typeof afterAll = afterAll): string {
@@ -15,9 +15,9 @@ export function ownDirectory(before: typeof beforeAll = beforeAll, after: typeof
 }
 
 /** Removed with the test. */
-export async function testDirectory(): Promise<string> {
+export async function testDirectory(finished: TestContext['onTestFinished'] = onTestFinished): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-test-'));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  finished(() => rm(directory, { recursive: true, force: true }));
   return directory;
 }
 

@@ -1,25 +1,9 @@
-// A `test` with proxies that have limits, which end with it.
+// Requests for tests of limits, and what an honest client gets meanwhile.
 import { expect } from 'vitest';
 import { exchange, openClient, type RawClient } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';
-import { test as base, value } from './proxied.ts';
+import { value } from './proxied.ts';
 import type { RunningProxy } from './proxy.ts';
-
-interface Fixtures {
-  /** `/notify` is verified, `/open/*` is forwarded. */
-  readonly proxyTo: (upstream: { url: string }, config?: Record<string, object>) => Promise<RunningProxy>;
-}
-
-export const test = base.extend<Fixtures>({
-  proxyTo: async ({ start }, use) =>
-    use(({ url }, config = {}) =>
-      start({
-        routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
-        ...config,
-        upstream: { url, ...config.upstream },
-      }),
-    ),
-});
 
 export const GET = 'GET /open/0 HTTP/1.1\r\nHost: h\r\n\r\n';
 

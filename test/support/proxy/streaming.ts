@@ -1,12 +1,11 @@
 // A `test` with one proxy for its file, in front of an upstream that streams. After each test, nothing is in flight, no
 // byte is held and every slot is free.
 import { test as base } from 'vitest';
-import { type RawClient, sendTo } from '../http/raw-client.ts';
+import { sendTo } from '../http/raw-client.ts';
 import type { LogLine } from '../machine/child-output.ts';
 import { type StreamingUpstream, startStreamingUpstream } from '../upstream/streams.ts';
 import { expectSlotsFree, untilAtRest } from './at-rest.ts';
 import { IMAGE_ENV, IMAGE_FLAGS } from './image-env.ts';
-import { ending } from './proxied.ts';
 import { type RunningProxy, startProxy } from './proxy.ts';
 
 export const MIB = 1024 * 1024;
@@ -17,37 +16,31 @@ export const IDLE = 700;
 export const STEADY = 2000;
 const SLOTS = 4;
 
-interface FileFixtures {
-  readonly upstream: StreamingUpstream;
-  readonly proxy: RunningProxy;
-}
-
-interface TestFixtures {
-  readonly released: undefined;
-  /** Sends these bytes on a new connection. */
-  readonly begin: (bytes: string) => Promise<RawClient>;
-}
-
-export const test = base.extend<{ $file: FileFixtures; $test: TestFixtures }>({
-  upstream: [ending(startStreamingUpstream), { scope: 'file' }],
-  proxy: [
-    async ({ upstream }, use) => {
-      const proxy = await startFor(upstream);
-      await use(proxy);
-      await proxy.stop();
-    },
-    { scope: 'file' },
-  ],
-  released: [
-    async ({ proxy }, use) => {
-      await use(undefined);
+export const test = base
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+  .extend('upstream', { scope: 'file' }, async ({}, { onCleanup }) => {
+    const upstream = await startStreamingUpstream();
+    onCleanup(upstream.close);
+    return upstream;
+  })
+  .extend('proxy', { scope: 'file' }, async ({ upstream }, { onCleanup }) => {
+    const proxy = await startFor(upstream);
+    onCleanup(async () => void (await proxy.stop()));
+    return proxy;
+  })
+  .extend('released', { auto: true }, ({ proxy }, { onCleanup }) =>
+    onCleanup(async () => {
       await untilAtRest(proxy);
       await expectSlotsFree(proxy, { slots: SLOTS, target: '/patient/0' });
-    },
-    { auto: true },
-  ],
-  begin: ({ proxy }, use) => use((bytes) => sendTo(proxy, bytes)),
-});
+    }),
+  )
+  /** Sends these bytes on a new connection. */
+  .extend(
+    'begin',
+    ({ proxy }) =>
+      (bytes: string) =>
+        sendTo(proxy, bytes),
+  );
 
 function startFor(upstream: StreamingUpstream): Promise<RunningProxy> {
   return startProxy({

@@ -15,6 +15,8 @@ export interface RawUpstream {
   readonly sockets: ReadonlySet<Socket>;
   /** Sets what to do with the next requests. */
   script(next: Script): void;
+  /** The next body in chunks, framing and all, once it is whole; it gets 200. */
+  nextChunked(): Promise<string>;
   /** Stops listening and drops every connection, as a restart does. The port stays its own for `listen`. */
   stop(): Promise<void>;
   listen(): Promise<void>;
@@ -66,15 +68,33 @@ export async function startRawUpstream(path?: string): Promise<RawUpstream> {
       server.close(() => resolve());
       for (const socket of all) socket.destroy();
     });
+  const script = (next: Script) => {
+    run = next;
+  };
+  const nextChunked = () =>
+    new Promise<string>((resolve) => {
+      script((socket, { body }) => {
+        let text = body.toString('latin1');
+        const look = () => {
+          if (!text.endsWith('\r\n0\r\n\r\n')) return;
+          resolve(text);
+          socket.write(OK);
+        };
+        socket.on('data', (piece: Buffer) => {
+          text += piece.toString('latin1');
+          look();
+        });
+        look();
+      });
+    });
   await listen();
   return {
     port,
     url: path === undefined ? `http://127.0.0.1:${port}` : `unix://${path}`,
     heads,
     sockets,
-    script: (next) => {
-      run = next;
-    },
+    script,
+    nextChunked,
     stop,
     listen,
     close: stop,

@@ -5,7 +5,6 @@ import { test as base, expect } from 'vitest';
 import { openClient, type RawClient } from '../http/raw-client.ts';
 import type { LogLine } from '../machine/child-output.ts';
 import { untilAtRest } from '../proxy/at-rest.ts';
-import { ending } from '../proxy/proxied.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
 import { AGREED } from './client.ts';
@@ -20,64 +19,62 @@ export interface Attempt {
   inFlight(): Promise<number | undefined>;
 }
 
-interface FileFixtures {
-  readonly upstream: RawUpstream;
-  readonly shared: RunningProxy;
-}
-
 type Settings = Readonly<Record<string, unknown>> & {
   /** Of the handshake; `/live` unless given. */
   readonly route?: string;
 };
 
-interface TestFixtures {
+export const test = base
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+  .extend('upstream', { scope: 'file' }, async ({}, { onCleanup }) => {
+    const upstream = await startRawUpstream();
+    onCleanup(upstream.close);
+    return upstream;
+  })
+  .extend('shared', { scope: 'file' }, async ({ upstream }, { onCleanup }) => {
+    const shared = await startFor(upstream);
+    onCleanup(async () => void (await shared.stop()));
+    return shared;
+  })
   /** Opens a client to the shared proxy, or with settings of `upstream` to a proxy of its own. */
-  readonly start: (settings?: Settings) => Promise<Attempt>;
-  /** Makes the upstream act on the handshake; resolves with its socket once the handshake has arrived. */
-  readonly onHandshake: (act: (socket: Socket) => void) => Promise<Socket>;
-  /** Resolves when the upstream has no sockets left. */
-  readonly noneLeft: () => Promise<void>;
-}
-
-export const test = base.extend<{ $file: FileFixtures; $test: TestFixtures }>({
-  upstream: [ending(() => startRawUpstream()), { scope: 'file' }],
-  shared: [
-    async ({ upstream }, use) => {
-      const shared = await startFor(upstream);
-      await use(shared);
-      await shared.stop();
-    },
-    { scope: 'file' },
-  ],
-  start: async ({ upstream, shared }, use) => {
+  .extend('start', ({ upstream, shared }, { onCleanup }) => {
     const clients: RawClient[] = [];
     const own: RunningProxy[] = [];
-    await use(async ({ route = '/live', ...settings } = {}) => {
+    onCleanup(async () => {
+      for (const client of clients) client.destroy();
+      for (const proxy of own) await proxy.stop();
+      await upstream.stop();
+      await upstream.listen();
+      upstream.heads.length = 0;
+      await untilAtRest(shared);
+    });
+    return async ({ route = '/live', ...settings }: Settings = {}) => {
       const proxy = Object.keys(settings).length === 0 ? shared : await startFor(upstream, settings);
       if (proxy !== shared) own.push(proxy);
       const attempt = await attemptAt(proxy, route);
       clients.push(attempt.client);
       return attempt;
-    });
-    for (const client of clients) client.destroy();
-    for (const proxy of own) await proxy.stop();
-    await upstream.stop();
-    await upstream.listen();
-    upstream.heads.length = 0;
-    await untilAtRest(shared);
-  },
-  onHandshake: ({ upstream }, use) =>
-    use(
-      (act) =>
+    };
+  })
+  /** Makes the upstream act on the handshake; resolves with its socket once the handshake has arrived. */
+  .extend(
+    'onHandshake',
+    ({ upstream }) =>
+      (act: (socket: Socket) => void): Promise<Socket> =>
         new Promise((resolve) => {
           upstream.script((socket) => {
             act(socket);
             resolve(socket);
           });
         }),
-    ),
-  noneLeft: ({ upstream }, use) => use(() => expect.poll(() => upstream.sockets.size).toBe(0)),
-});
+  )
+  /** Resolves when the upstream has no sockets left. */
+  .extend(
+    'noneLeft',
+    ({ upstream }) =>
+      () =>
+        expect.poll(() => upstream.sockets.size).toBe(0),
+  );
 
 /** Routes with one short timeout each, since a busy machine exceeds it, too. */
 export const SOON_IDLE = '/soon-idle';

@@ -1,0 +1,119 @@
+// What an answer says of its connection, and where its bytes stand, is true of all that comes behind it. Each bug was found by
+// the wire fuzzer.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { forged, signed } from '../conformance/wire-case.ts';
+import { type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { get } from '../support/http/requests.ts';
+import { values } from '../support/http/response-parser.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
+
+const on = shared(startLenientUpstream, { routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] });
+beforeEach(() => {
+  on.upstream.seen.length = 0;
+  on.upstream.answer(() => OK);
+});
+
+// Bug: it sent `Expect: 100-continue` with a body right behind it, and another request behind that. node closes a connection
+// whose expectation got a final response instead of 100, but the response did not say so. The request behind it was
+// started, counted and never answered. A delivery would have been delivered twice.
+describe('a connection that closes says so', () => {
+  const EXPECT = ['Expect: 100-continue'];
+
+  /** Reads responses until one closes the connection, or until both requests have theirs. */
+  async function answers(client: RawClient): Promise<number[]> {
+    const statuses: number[] = [];
+    while (statuses.length < 2) {
+      const response = await client.responseOrClose();
+      if (response === null) expect.fail(`closed without a word after ${statuses}`);
+      statuses.push(response.status);
+      if (values(response.lines, 'connection').includes('close')) break;
+    }
+    return statuses;
+  }
+
+  async function requests(): Promise<number> {
+    const counted = [...(await on.proxy.metrics())].filter(([name]) =>
+      name.startsWith('entrupy_proxy_requests_total{'),
+    );
+    return counted.reduce((sum, [, count]) => sum + count, 0);
+  }
+
+  test.for([
+    ['a refused expectation', forged('abc', { lines: EXPECT }), 401],
+    ['a refused expectation on another method', `${get('/notify', ['Content-Length: 3', ...EXPECT])}abc`, 405],
+    ['an empty delivery with an expectation', signed('', { lines: EXPECT }), 200],
+    ['a forwarded request without a body, with an expectation', get('/open/0', EXPECT), 200],
+    ['a delivery with Connection: close', signed('', { lines: ['Connection: close'] }), 200],
+    ['a delivery over HTTP/1.0', signed('').replace('HTTP/1.1', 'HTTP/1.0'), 200],
+  ] as const)('%s is answered, as is what follows, or says close', async ([, request, status]) => {
+    const before = await requests();
+    const client = await sendTo(on.proxy, request + signed('behind it'));
+    const statuses = await answers(client);
+    expect(statuses[0]).toBe(status);
+    client.destroy();
+    await expect.poll(async () => (await on.proxy.metrics()).get('entrupy_proxy_connections')).toBe(0);
+    expect((await requests()) - before).toBe(statuses.length);
+    const deliveries = on.upstream.list().filter((line) => line.endsWith('behind it'));
+    expect(deliveries).toHaveLength(statuses.length - 1);
+  });
+});
+
+// Bug: it sent a refused request that closes (HTTP/1.0, or `Connection: close`) with more bytes behind it, and got nothing.
+// The socket was closed with unread bytes, and the reset overtook the response (RFC 9112 9.6).
+describe('an answer before a close survives the bytes behind it', () => {
+  const CLOSE = ['Connection: close'];
+
+  test.each([
+    ['a refusal to HTTP/1.0', forged('x').replace('HTTP/1.1', 'HTTP/1.0'), 401],
+    ['a refusal with Connection: close', forged('x', { lines: CLOSE }), 401],
+    ['an accepted delivery with Connection: close', signed('x', { lines: CLOSE }), 200],
+    ['a forwarded request with Connection: close', get('/open/0', CLOSE), 200],
+    ['a refusal by the gate', get('/open/0#x'), 400],
+  ])('%s arrives before the close', async (_name, request, status) => {
+    // A client that keeps writing after the other side has closed, like one that reads only after it has written all.
+    const socket = connect({ port: on.proxy.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    let received = '';
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      received += text;
+    });
+    const errors: string[] = [];
+    socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error.code ?? error.message));
+    socket.write(`${request}\x01 no request`, 'latin1');
+    await once(socket, 'end');
+    // Bytes that arrive at a closed socket cause a reset; the next write or the end would fail.
+    for (let count = 0; count < 20; count++) {
+      await new Promise((resolve) => socket.write('more of it', () => setImmediate(resolve)));
+    }
+    socket.end();
+    if (!socket.closed) await once(socket, 'close');
+    expect(errors).toEqual([]);
+    expect(received).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(received.match(/HTTP\/1\.1/g)).toHaveLength(1);
+    expect(received).toMatch(/^connection: close\r$/im);
+    expect(on.upstream.seen).toHaveLength(status === 200 ? 1 : 0);
+  });
+});
+
+// Bug: it pipelined two deliveries, the second with `Expect: 100-continue`, and once in 3,600 times read `HTTP/1.1 200 OK …
+// HTTP/1.1 100 Continue … ok`. The body of the second response began with the interim response. node keeps what is written
+// on a queued response, and puts the head before it when the first piece of body is a Buffer. Requests are now answered one
+// at a time, so no response is queued. This test shows that none is ever mixed up.
+const HINTS = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n';
+test.each([
+  ['an interim response of the upstream', HINTS + OK, get('/open/second'), 103],
+  ['our own 100 Continue', OK, signed('abc', { lines: ['Expect: 100-continue'] }), 100],
+])('%s never comes after its head, on the second of two pipelined requests', async (_, answer, second, interim) => {
+  let held: Socket | undefined;
+  on.upstream.answer(({ target }) => (target === '/open/first' ? (socket) => (held = socket) : answer));
+  const client = await sendTo(on.proxy, get('/open/first') + second);
+  await expect.poll(() => on.upstream.list()).toHaveLength(1);
+  held?.write(OK);
+  expect((await client.response()).body.toString()).toBe('ok');
+  const { informational, body } = await client.response();
+  expect([informational.map(({ status }) => status), body.toString()]).toEqual([[interim], 'ok']);
+  client.destroy();
+});
