@@ -10,7 +10,7 @@ import { NOBODY } from '../support/machine/free-port.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';
-import { untilOpen } from '../support/redelivery/redelivery.ts';
+import { nothingDeferred, untilOpen } from '../support/redelivery/redelivery.ts';
 import { OK, type RawUpstream, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const answer = (status: number) => `HTTP/1.1 ${status} x\r\nContent-Length: 2\r\n\r\nok`;
@@ -276,7 +276,7 @@ test('what grace cuts is failed, and deferred where a route has redeliver', asyn
     redelivery: { store: directory },
     shutdown: { delay: '0s', grace: '300ms' },
   });
-  await untilOpen(directory);
+  await nothingDeferred(proxy); // the store has answered: until then a delivery waits for it, at most a second
   const clients = await Promise.all(
     ['/plain', '/kept'].map(async (target) => {
       const client = await sendTo(proxy, delivery('event', value('a'), { target }));

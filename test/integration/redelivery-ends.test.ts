@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect } from 'vitest';
 import { sendTo } from '../support/http/raw-client.ts';
+import { remembering } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { DEFERRED, deliver, deliveryBytes, nothingDeferred, results, test } from '../support/redelivery/redelivery.ts';
@@ -20,9 +21,12 @@ describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
       redeliverer({ ...options, upstream: { responseTimeout: '5m' } }),
       redeliverer({ ...options, upstream: { responseTimeout: '10s', idleTimeout: '1s' } }),
     ]);
+    // Both stores have answered: at the start a busy machine may exceed the second that one is given.
+    for (const proxy of [one, two]) await nothingDeferred(await remembering(proxy, '/notify'));
+    const before = app.requests.length;
     app.answer = () => 'hang';
     const first = deliver(one, 'event');
-    await eventually(() => app.requests.length, 1);
+    await eventually(() => app.requests.length, before + 1);
     const twin = deliver(two, 'event');
     await eventually(async () => (await two.metrics()).get('entrupy_proxy_requests_in_flight'), 1);
     two.signal('SIGTERM');
@@ -30,7 +34,7 @@ describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
     expect((await two.exited).code).toBe(0);
     await one.stop();
     expect(await first).toEqual(DEFERRED);
-    expect(app.requests).toHaveLength(1);
+    expect(app.requests).toHaveLength(before + 1);
   });
 });
 

@@ -20,6 +20,7 @@ beforeAll(async () => {
     config: {
       listen: { host: '127.0.0.1', port: 0, tls: authority.issue('proxy', { names: ['DNS:localhost'] }) },
       routes: [{ path: '/notify' }],
+      limits: { headersTimeout: '1m' }, // no handshake ends by itself, however busy the machine is
       shutdown: { delay: '0s', grace: '1s' },
     },
     secrets: { current: 'handshakes-secret-0123456789abcdef' },

@@ -125,7 +125,9 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     metrics: async () => {
       const answer = await fetch(`${adminUrl}/metrics`);
       const text = await answer.text();
-      if (!answer.ok) throw new Error(`the metrics answered ${answer.status}: ${text}`);
+      // Whatever answers without them is not this proxy.
+      if (!text.includes('\nentrupy_proxy_build_info{'))
+        throw new Error(`the metrics answered ${answer.status}: ${text}`);
       return readMetrics(text);
     },
     status: async () => (await (await fetch(`${adminUrl}/api/status`)).json()) as ApiStatus,
