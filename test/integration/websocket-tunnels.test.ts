@@ -5,17 +5,38 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { describe, expect } from 'vitest';
+import { createServer } from 'node:http';
+import { describe, expect, test as plainTest } from 'vitest';
 import type { WebSocket } from 'ws';
 import { sendTo } from '../support/http/raw-client.ts';
-import { echoed, openWebSocket } from '../support/websocket/client.ts';
-import { liveOf, test } from '../support/websocket/tunnels.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { echoed, openWebSocket, startEcho } from '../support/websocket/client.ts';
+import { liveOf, ROUTES, test } from '../support/websocket/tunnels.ts';
 
 const REQUESTS = 'entrupy_proxy_requests_total{route="/live",decision="forwarded",reason="none"}';
 
 describe('with the ws package', () => {
-  test('text and binary, both ways, until either side closes with its own code', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo);
+  const on = shared(() => startEcho(createServer(), { url: 'http://127.0.0.1' }), {
+    routes: ROUTES,
+    log: { requests: 'all' },
+  });
+
+  plainTest('it is one request, recorded when the tunnel ends', async () => {
+    const webSocket = await openWebSocket(liveOf(on.proxy));
+    expect((await on.proxy.metrics()).get(REQUESTS)).toBe(0);
+    webSocket.close();
+    await once(webSocket, 'close');
+    const line = await on.proxy.waitForLog(({ path }) => path === '/live');
+    expect(line).toMatchObject({ method: 'GET', status: 101, decision: 'forwarded', reason: 'none' });
+    const metrics = await on.proxy.metrics();
+    expect(metrics.get(REQUESTS)).toBe(1);
+    expect(metrics.get('entrupy_proxy_requests_in_flight')).toBe(0);
+    expect(metrics.get('entrupy_proxy_upstream_responses_total{route="/live",code="1xx"}')).toBe(1);
+  });
+
+  plainTest('text and binary, both ways, until either side closes with its own code', async () => {
+    const { proxy, upstream: echo } = on;
     const webSocket = await openWebSocket(liveOf(proxy));
     expect((await echoed(webSocket, 'grüße')).toString()).toBe('grüße');
     expect(await echoed(webSocket, Buffer.from([0, 255, 13, 10]))).toEqual(Buffer.from([0, 255, 13, 10]));
@@ -29,9 +50,8 @@ describe('with the ws package', () => {
     expect((await closed)[0]).toBe(4000);
   });
 
-  test('many frames of 1 MiB at once arrive whole and in order', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo);
-    const webSocket = await openWebSocket(liveOf(proxy));
+  plainTest('many frames of 1 MiB at once arrive whole and in order', async () => {
+    const webSocket = await openWebSocket(liveOf(on.proxy));
     const frames = Array.from({ length: 10 }, () => randomBytes(1024 * 1024));
     const back: Buffer[] = [];
     const all = new Promise<void>((resolve) => {
@@ -45,8 +65,9 @@ describe('with the ws package', () => {
     webSocket.terminate();
   });
 
-  test('200 at once, more than there are upstream slots, leave slots for deliveries', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo);
+  plainTest('200 at once, more than there are upstream slots, leave slots for deliveries', async () => {
+    const { proxy, upstream: echo } = on;
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 0);
     const webSockets = await Promise.all(Array.from({ length: 200 }, () => openWebSocket(liveOf(proxy))));
     const answers = await Promise.all(webSockets.map((webSocket, index) => echoed(webSocket, `number ${index}`)));
     expect(answers.map(String)).toEqual(webSockets.map((_, index) => `number ${index}`));
@@ -59,27 +80,12 @@ describe('with the ws package', () => {
     await expect.poll(() => echo.sockets.size).toBeLessThanOrEqual(1); // the kept-alive connection of the GET
   });
 
-  test('the subprotocol and the extensions are what client and upstream agree on', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo);
-    const webSocket = await openWebSocket(liveOf(proxy), ['first', 'second']);
+  plainTest('the subprotocol and the extensions are what client and upstream agree on', async () => {
+    const webSocket = await openWebSocket(liveOf(on.proxy), ['first', 'second']);
     expect(webSocket.protocol).toBe('second');
     expect(webSocket.extensions).toContain('permessage-deflate');
     expect((await echoed(webSocket, 'x'.repeat(50_000))).length).toBe(50_000);
     webSocket.terminate();
-  });
-
-  test('it is one request, recorded when the tunnel ends', async ({ echo, proxyTo }) => {
-    const proxy = await proxyTo(echo);
-    const webSocket = await openWebSocket(liveOf(proxy));
-    expect((await proxy.metrics()).get(REQUESTS)).toBe(0);
-    webSocket.close();
-    await once(webSocket, 'close');
-    const line = await proxy.waitForLog(({ path }) => path === '/live');
-    expect(line).toMatchObject({ method: 'GET', status: 101, decision: 'forwarded', reason: 'none' });
-    const metrics = await proxy.metrics();
-    expect(metrics.get(REQUESTS)).toBe(1);
-    expect(metrics.get('entrupy_proxy_requests_in_flight')).toBe(0);
-    expect(metrics.get('entrupy_proxy_upstream_responses_total{route="/live",code="1xx"}')).toBe(1);
   });
 });
 
