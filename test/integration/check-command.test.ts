@@ -6,7 +6,7 @@ import { describe, expect } from 'vitest';
 import { freePort, NOBODY } from '../support/machine/free-port.ts';
 import { listening } from '../support/machine/listening.ts';
 import { type CommandOptions, callCommand, runCommand } from '../support/proxy/command.ts';
-import { eventually, test, value } from '../support/proxy/proxied.ts';
+import { test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { edit, nextReload, secretFile } from '../support/proxy/reloads.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
@@ -161,29 +161,6 @@ describe.concurrent('check', () => {
     expect(await with_(authority.issue('old', { names: ['DNS:a.example'], expired: true }))).toContain(
       'certificate-ends failed',
     );
-  });
-});
-
-// All of 127.0.0.0/8 is this machine on Linux: 127.0.0.2 stands for the pod's own address.
-describe.skipIf(process.platform !== 'linux').concurrent('check of checkExposure', () => {
-  const exposed = async (proxy: RunningProxy) =>
-    (await check(proxy)).states.filter((state) => state.startsWith('exposed'));
-
-  test('an app that clients can reach past the proxy fails', async ({ start, onTestFinished }) => {
-    const app = createServer((socket) => void socket.on('error', () => {}));
-    await new Promise<void>((resolve) => app.listen(0, '0.0.0.0', resolve));
-    onTestFinished(() => void app.close());
-    const { port } = app.address() as { port: number };
-    const config = { upstream: { url: `http://127.0.0.1:${port}`, checkExposure: true } };
-    const proxy = await start(config, { env: { POD_IP: '127.0.0.2' } });
-    await eventually(() => exposed(proxy), ['exposed failed']);
-  });
-
-  test('an app on loopback alone is right; without $POD_IP nobody knows', async ({ start, upstream }) => {
-    const config = { upstream: { url: upstream.url, checkExposure: true } };
-    const proxy = await start(config, { env: { POD_IP: '127.0.0.2' } });
-    await eventually(() => exposed(proxy), ['exposed ok']);
-    expect(await exposed(await start(config))).toEqual(['exposed unknown']);
   });
 });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { exchange } from '../support/http/raw-client.ts';
+import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { edit, reload } from '../support/proxy/reloads.ts';
@@ -160,8 +161,16 @@ describe.concurrent('an upstream on a Unix socket', () => {
 describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => {
   const exposed = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_upstream_exposed');
   const env = { POD_IP: '127.0.0.2' };
+  const checked = async ({ adminPort, configFile }: RunningProxy): Promise<string> => {
+    const words = ['check', '--config', configFile, '--json'];
+    const { stdout } = await callCommand(words, { env: { ADMIN_PORT: String(adminPort) } });
+    return JSON.parse(stdout).checks.find(({ id }: { id: string }) => id === 'exposed')?.state;
+  };
 
-  test('an upstream on the pod’s address, too, is told by log, gauge and page', async ({ start, onTestFinished }) => {
+  test('an upstream on the pod’s address, too, is told by log, gauge, page and check', async ({
+    start,
+    onTestFinished,
+  }) => {
     const server = createServer((request, response) => request.resume().on('end', () => response.end()));
     await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
     onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
@@ -172,14 +181,20 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
     expect([line.level, line.host, line.port]).toEqual(['warn', '127.0.0.2', port]);
     expect(await exposed(proxy)).toBe(1);
     expect(await proxy.status()).toMatchObject({ upstream: { exposed: true } });
+    expect(await checked(proxy)).toBe('failed');
   });
 
   test('an upstream on loopback alone is not exposed, nor any without $POD_IP', async ({ start, upstream }) => {
     const config = { upstream: { url: upstream.url, checkExposure: true } };
     const proxy = await start(config, { env });
-    expect(await exposed(proxy)).toBe(0);
     const unaware = await start(config);
-    expect(await exposed(unaware)).toBe(0);
+    for (const [one, state] of [
+      [proxy, 'ok'],
+      [unaware, 'unknown'],
+    ] as const) {
+      expect(await exposed(one)).toBe(0);
+      await eventually(() => checked(one), state);
+    }
     await proxy.waitForLog(({ msg }) => msg === 'listening');
     expect(proxy.logs().some(({ msg }) => msg === 'clients can bypass the proxy and reach the upstream')).toBe(false);
   });
