@@ -1,21 +1,27 @@
 // Several requests written at once on one connection: each is either answered or never processed. A delivery that
 // reached the upstream without a response would be sent again, and processed twice.
 import type { Socket } from 'node:net';
-import { describe, expect } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
-import { eventually, test } from '../support/proxy/proxied.ts';
-import type { LenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { eventually, test as ownTest } from '../support/proxy/proxied.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
 const signed = (body: string, ...lines: readonly string[]) => delivery(body, SECRET, { lines });
-const configOf = ({ url }: LenientUpstream) => ({ upstream: { url }, routes: [{ path: '/notify' }] });
-const bodiesOf = ({ seen }: LenientUpstream) => seen.map(({ body }) => body.toString());
+const CONFIG = { routes: [{ path: '/notify' }] };
+const on = shared(startLenientUpstream, CONFIG);
+const bodies = () => on.upstream.seen.map(({ body }) => body.toString());
+beforeEach(() => {
+  on.upstream.seen.length = 0;
+  on.upstream.answer(() => OK);
+});
 
 /** Makes the upstream hold each response; returns the next socket that waits for one. */
-function holdAnswers(upstream: LenientUpstream): () => Promise<Socket> {
+function holdAnswers(upstream: LenientUpstream = on.upstream): () => Promise<Socket> {
   const held: Socket[] = [];
   const wanting: ((socket: Socket) => void)[] = [];
   upstream.answer(() => (socket) => {
@@ -43,17 +49,16 @@ async function answers(client: RawClient, most = Number.POSITIVE_INFINITY): Prom
   return statuses;
 }
 
-describe.concurrent('pipelined requests', () => {
-  test('one at a time: a request does not start before the previous response is out', async ({ start, lenient }) => {
-    const nextHeld = holdAnswers(lenient);
-    const proxy = await start(configOf(lenient));
-    const client = await sendTo(proxy, signed('first') + signed('second'));
+describe('pipelined requests', () => {
+  test('one at a time: a request does not start before the previous response is out', async () => {
+    const nextHeld = holdAnswers();
+    const client = await sendTo(on.proxy, signed('first') + signed('second'));
     const first = await nextHeld();
     // Another connection gets its response meanwhile, so there was time to start the second request here too.
-    const other = await sendTo(proxy, signed('other'));
+    const other = await sendTo(on.proxy, signed('other'));
     (await nextHeld()).write(OK.replace('ok', 'c3'));
     expect((await other.response()).body.toString()).toBe('c3');
-    expect(bodiesOf(lenient)).toEqual(['first', 'other']);
+    expect(bodies()).toEqual(['first', 'other']);
     first.write(OK.replace('ok', 'a1'));
     expect((await client.response()).body.toString()).toBe('a1');
     (await nextHeld()).write(OK.replace('ok', 'b2'));
@@ -61,28 +66,28 @@ describe.concurrent('pipelined requests', () => {
     for (const one of [client, other]) one.destroy();
   });
 
-  test('more than maxHeader behind a request ends the connection after it', async ({ start, lenient }) => {
-    const nextHeld = holdAnswers(lenient);
-    const client = await sendTo(await start(configOf(lenient)), signed('first') + signed('x'.repeat(1000)).repeat(20));
+  test('more than maxHeader behind a request ends the connection after it', async () => {
+    const nextHeld = holdAnswers();
+    const client = await sendTo(on.proxy, signed('first') + signed('x'.repeat(1000)).repeat(20));
     (await nextHeld()).write(OK);
     expect(await answers(client)).toEqual([200]);
-    expect(bodiesOf(lenient)).toEqual(['first']);
+    expect(bodies()).toEqual(['first']);
     client.destroy();
   });
 
-  test('those that wait are served, however much comes behind them', async ({ start, lenient }) => {
-    const client = await sendTo(await start(configOf(lenient)), signed('1') + signed('2'));
+  test('those that wait are served, however much comes behind them', async () => {
+    const client = await sendTo(on.proxy, signed('1') + signed('2'));
     await client.send(signed('l'.repeat(30_000)));
     const statuses = await answers(client, 3);
     // Bytes beyond maxHeader behind an unanswered request may be dropped, but then its answer says that nothing follows.
-    expect(statuses).toEqual(lenient.seen.map(() => 200));
+    expect(statuses).toEqual(on.upstream.seen.map(() => 200));
     expect(statuses.length).toBeGreaterThanOrEqual(1);
     client.destroy();
   });
 
-  test('bytes dropped after the answer went out end the connection in an orderly way', async ({ start, lenient }) => {
-    const nextHeld = holdAnswers(lenient);
-    const client = await sendTo(await start(configOf(lenient)), signed('first'));
+  test('bytes dropped after the answer went out end the connection in an orderly way', async () => {
+    const nextHeld = holdAnswers();
+    const client = await sendTo(on.proxy, signed('first'));
     const socket = await nextHeld();
     // The answer's head goes out without `close`, then too much comes, then the answer ends.
     socket.write(OK.slice(0, -1));
@@ -92,14 +97,14 @@ describe.concurrent('pipelined requests', () => {
     socket.write('k');
     expect((await client.response()).body.toString()).toBe('ok');
     expect((await client.rest()).length).toBe(0);
-    expect(bodiesOf(lenient)).toEqual(['first']);
+    expect(bodies()).toEqual(['first']);
   });
 
-  test.for(['drain', 'stop'])(
+  ownTest.for(['drain', 'stop'])(
     'a %s answers the one in flight, and starts no other',
     async (how, { start, lenient }) => {
       const nextHeld = holdAnswers(lenient);
-      const proxy = await start({ ...configOf(lenient), shutdown: { grace: '3s' } });
+      const proxy = await start({ ...CONFIG, upstream: { url: lenient.url }, shutdown: { grace: '3s' } });
       const client = await sendTo(proxy, signed('1') + signed('2') + signed('3'));
       const socket = await nextHeld();
       if (how === 'drain') await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
@@ -112,13 +117,13 @@ describe.concurrent('pipelined requests', () => {
     },
   );
 
-  test.for([
+  ownTest.for([
     ['a drain', []],
     ['a request that says close', ['Connection: close']],
   ] as const)(
     'none is processed after the response that ends the connection: %s',
     async ([, lines], { start, lenient }) => {
-      const proxy = await start(configOf(lenient));
+      const proxy = await start({ ...CONFIG, upstream: { url: lenient.url } });
       if (lines.length === 0) await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
       const client = await sendTo(proxy, signed('1', ...lines) + signed('2') + signed('3'));
       const statuses = await answers(client);
@@ -128,38 +133,37 @@ describe.concurrent('pipelined requests', () => {
     },
   );
 
-  test('when a client leaves, all of its requests end', async ({ start, lenient }) => {
-    const nextHeld = holdAnswers(lenient);
-    const proxy = await start(configOf(lenient));
-    const client = await sendTo(proxy, signed('1') + signed('2'));
+  test('when a client leaves, all of its requests end', async () => {
+    const nextHeld = holdAnswers();
+    const client = await sendTo(on.proxy, signed('1') + signed('2'));
     const socket = await nextHeld();
     const closed = new Promise((resolve) => socket.once('close', resolve));
     client.destroy();
     await closed;
-    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
-    expect(lenient.list()).toHaveLength(1);
+    await eventually(async () => (await on.proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
+    expect(on.upstream.list()).toHaveLength(1);
   });
 });
 
 // Some clients make it with each request; it costs them nothing.
-describe.concurrent('an offer of h2c', () => {
+describe('an offer of h2c', () => {
   const OFFER = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA'];
 
-  test('on every delivery leaves the connection open', async ({ start, upstream }) => {
-    const client = await openClient(await start());
+  test('on every delivery leaves the connection open', async () => {
+    const client = await openClient(on.proxy);
     for (const nth of [1, 2, 3]) {
       await client.send(signed('event', ...OFFER));
       const { status, lines } = await client.response();
       expect([nth, status, values(lines, 'connection')]).toEqual([nth, 200, []]);
     }
-    expect(upstream.requests.flatMap(({ rawHeaders }) => rawHeaders).join()).not.toMatch(/h2c|http2-settings/i);
+    expect(on.upstream.seen.flatMap(({ lines }) => lines).join()).not.toMatch(/h2c|http2-settings/i);
     client.destroy();
   });
 
-  test('with another delivery pipelined behind it loses neither', async ({ start, upstream }) => {
-    const client = await sendTo(await start(), signed('event', ...OFFER) + signed('event'));
+  test('with another delivery pipelined behind it loses neither', async () => {
+    const client = await sendTo(on.proxy, signed('event', ...OFFER) + signed('event'));
     expect(await answers(client, 2)).toEqual([200, 200]);
-    expect(upstream.requests.length).toBe(2);
+    expect(on.upstream.seen).toHaveLength(2);
     client.destroy();
   });
 });
