@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { exchange } from '../support/http/raw-client.ts';
+import { listening } from '../support/machine/listening.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -129,11 +130,7 @@ describe.concurrent('an upstream on a Unix socket', () => {
         hosts.push(request.headers.host);
         request.resume().on('end', () => response.end('ok'));
       });
-      await new Promise<void>((resolve) => server.listen(path, resolve));
-      return async () => {
-        server.closeAllConnections();
-        await new Promise((resolve) => server.close(resolve));
-      };
+      return (await listening(server, path)).close;
     };
     const proxy = await start({
       ...OPEN,

@@ -1,9 +1,10 @@
 // An upstream that reads a delivery of 16 MiB in steps with pauses between them, or not at all.
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { SECRET, sign } from '../deliveries/signer.ts';
 import { sendTo } from '../http/raw-client.ts';
 import { testDirectory } from '../machine/files.ts';
+import { listening } from '../machine/listening.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 
 const BODY = Buffer.alloc(16 * 1024 * 1024, 'slow and steady ');
@@ -17,10 +18,8 @@ export interface Slow {
 
 /** The status that the delivery gets, and whether the upstream has got all of it. `idleTimeout` is one second. */
 export async function deliverTo({ over, pause }: Slow): Promise<{ status: number; whole: boolean }> {
-  const sockets = new Set<Socket>();
   let received = 0;
   const upstream = createServer({ pauseOnConnect: true }, (socket) => {
-    sockets.add(socket);
     socket.on('error', () => {});
     if (pause === null) return;
     socket.on('data', (bytes) => {
@@ -32,10 +31,8 @@ export async function deliverTo({ over, pause }: Slow): Promise<{ status: number
     socket.resume();
   });
   const path = join(await testDirectory(), 'app.sock');
-  const listening = new Promise<void>((resolve) => upstream.once('listening', resolve));
-  upstream.listen(over === 'unix' ? { path } : { host: '127.0.0.1', port: 0 });
-  await listening;
-  const url = over === 'unix' ? `unix://${path}` : `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
+  const { port, close } = await listening(upstream, over === 'unix' ? path : 0);
+  const url = over === 'unix' ? `unix://${path}` : `http://127.0.0.1:${port}`;
   const proxy = await startProxy({
     config: { upstream: { url, idleTimeout: '1s' }, routes: [{ path: '/notify', maxBody: '16MiB' }] },
     secrets: { current: SECRET },
@@ -44,8 +41,7 @@ export async function deliverTo({ over, pause }: Slow): Promise<{ status: number
     return { status: await deliver(proxy), whole: received >= BODY.length };
   } finally {
     await proxy.stop();
-    for (const socket of sockets) socket.destroy();
-    upstream.close();
+    await close();
   }
 }
 

@@ -41,7 +41,6 @@ export function bytesOf(bytes: number): Readable {
 export async function startStreamingUpstream(): Promise<StreamingUpstream> {
   const counts = { swallowed: 0, given: 0 };
   const ends: ('whole' | 'broken')[] = [];
-  const sockets = new Set<Socket>();
   const swallow = (incoming: IncomingMessage, response: ServerResponse) => {
     let length = 0;
     incoming.on('data', (piece: Buffer) => {
@@ -72,11 +71,7 @@ export async function startStreamingUpstream(): Promise<StreamingUpstream> {
     });
     pipeline(body.pause(), response).catch(() => {});
   });
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
-  const { port, close } = await listening(server);
+  const { port, sockets, close } = await listening(server);
   return {
     port,
     url: `http://127.0.0.1:${port}`,

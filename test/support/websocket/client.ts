@@ -1,8 +1,9 @@
 // WebSockets for tests: an upstream that echoes, a client with the `ws` package, and the handshake as bytes.
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type ClientOptions, type RawData, WebSocket, WebSocketServer } from 'ws';
+import { listening } from '../machine/listening.ts';
 
 /** A handshake's key and the matching accept value (RFC 6455 1.3). */
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
@@ -42,28 +43,19 @@ export async function startEcho(server: Server, where: { url: string; path?: str
     perMessageDeflate: true,
     handleProtocols: (offered) => last(offered),
   });
-  const sockets = new Set<Socket>();
   server.on('request', (_request, response) => response.writeHead(426).end());
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
   webSockets.on('connection', (webSocket) => {
     webSocket.on('error', () => {});
     webSocket.on('message', (message: RawData, binary) => webSocket.send(message as Buffer, { binary }));
   });
-  server.listen(where.path === undefined ? { port: 0, host: '127.0.0.1' } : { path: where.path });
-  await once(server, 'listening');
-  const address = server.address() as AddressInfo | string;
+  const { port, sockets, close } = await listening(server, where.path);
   return {
-    url: typeof address === 'string' ? where.url : `${where.url}:${address.port}`,
+    url: where.path === undefined ? `${where.url}:${port}` : where.url,
     sockets,
     webSockets,
     close: async () => {
       for (const webSocket of webSockets.clients) webSocket.terminate();
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
+      await close();
     },
   };
 }
