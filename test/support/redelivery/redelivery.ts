@@ -7,7 +7,7 @@ import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import { type DeferredStore, fileIn, pagesOf, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { sign } from '../deliveries/signer.ts';
 import { sendTo } from '../http/raw-client.ts';
-import { test as base, eventually, value } from '../proxy/proxied.ts';
+import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
 import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
 
@@ -28,35 +28,24 @@ export interface RedelivererOptions extends Partial<Omit<ProxyOptions, 'config'>
   readonly upstream?: object;
 }
 
-interface Fixtures {
-  readonly app: App;
+export const test = base
+  .extend('app', started(startApp))
   /** Its one route is `/notify`, with `redeliver: 1h` unless `route` says otherwise; it stores in `directory`. */
-  readonly redeliverer: (options?: RedelivererOptions) => Promise<RunningProxy>;
-}
-
-export const test = base.extend<Fixtures>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  app: async ({}, use) => {
-    const app = await startApp();
-    await use(app);
-    await app.close();
-  },
   // In this order: proxies stop before their directory goes.
-  redeliverer: async ({ directory, app, start }, use) =>
-    use(async ({ route = {}, config = {}, redelivery = {}, upstream = {}, ...options } = {}) => {
-      const whole = {
-        upstream: { url: app.url, retryConnectFor: '500ms', ...upstream },
-        routes: [{ path: '/notify', redeliver: '1h', ...route }],
-        redelivery: { store: directory, ...redelivery },
-        log: { requests: 'all' },
-        ...config,
-      };
-      const proxy = await start(whole, options);
-      // The folder is opened beside the start. A delivery waits a second for it at most, which a busy machine exceeds.
-      if (whole.redelivery.store === directory && 'redeliver' in (whole.routes[0] ?? {})) await untilOpen(directory);
-      return proxy;
-    }),
-});
+  .extend('redeliverer', ({ directory, app, start }) => async (options: RedelivererOptions = {}) => {
+    const { route = {}, config = {}, redelivery = {}, upstream = {}, ...others } = options;
+    const whole = {
+      upstream: { url: app.url, retryConnectFor: '500ms', ...upstream },
+      routes: [{ path: '/notify', redeliver: '1h', ...route }],
+      redelivery: { store: directory, ...redelivery },
+      log: { requests: 'all' },
+      ...config,
+    };
+    const proxy = await start(whole, others);
+    // The folder is opened beside the start. A delivery waits a second for it at most, which a busy machine exceeds.
+    if (whole.redelivery.store === directory && 'redeliver' in (whole.routes[0] ?? {})) await untilOpen(directory);
+    return proxy;
+  });
 
 export async function startApp(): Promise<App> {
   const upstream = await startUpstream({

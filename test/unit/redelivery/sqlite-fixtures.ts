@@ -7,6 +7,7 @@ import { test as base } from 'vitest';
 import { ignore } from '../../../src/base/errors.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import { type DeferredStore, fileIn, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
+import { testDirectory } from '../../support/machine/files.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import { eventOf, MANY_BYTES, type StorePlace } from '../../support/redelivery/store-contract.ts';
 
@@ -47,42 +48,25 @@ export interface Watched {
   readonly problems: (string | null)[];
 }
 
-interface Fixtures {
+export const test = base
   /** Has no store yet. */
-  readonly directory: string;
+  .extend('directory', ({ onTestFinished }) => testDirectory(onTestFinished))
   /** The folder and the file of its store. */
-  readonly folder: string;
-  readonly file: string;
+  .extend('folder', ({ directory }) => dirname(fileIn(directory)))
+  .extend('file', ({ directory }) => fileIn(directory))
   /** Opens the store, which the end of the test closes. */
-  readonly open: (options?: Partial<StoreOptions>) => Promise<Watched>;
-}
-
-export const test = base.extend<Fixtures>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  directory: async ({}, use) => {
-    const directory = await mkdtemp(join(tmpdir(), 'entrupy-sqlite-'));
-    await use(directory);
-    await rm(directory, { recursive: true });
-  },
-  folder: ({ directory }, use) => use(dirname(fileIn(directory))),
-  file: ({ directory }, use) => use(fileIn(directory)),
-  open: async ({ directory }, use) => {
-    const opened: DeferredStore[] = [];
-    await use(async (options = {}) => {
-      const watched = { losses: [] as string[], problems: [] as (string | null)[] };
-      const given: StoreOptions = {
-        ...optionsIn(directory),
-        onLoss: (message) => void watched.losses.push(message),
-        onChange: (problem) => void watched.problems.push(problem),
-        ...options,
-      };
-      const store = await openStore(given);
-      opened.push(store);
-      return { store, ...watched };
-    });
-    for (const store of opened) await store.close().catch(ignore);
-  },
-});
+  .extend('open', ({ directory, onTestFinished }) => async (options: Partial<StoreOptions> = {}): Promise<Watched> => {
+    const watched = { losses: [] as string[], problems: [] as (string | null)[] };
+    const given: StoreOptions = {
+      ...optionsIn(directory),
+      onLoss: (message) => void watched.losses.push(message),
+      onChange: (problem) => void watched.problems.push(problem),
+      ...options,
+    };
+    const store = await openStore(given);
+    onTestFinished(() => store.close().catch(ignore));
+    return { store, ...watched };
+  });
 
 /** Stores until it works again: a thread that ended starts again after a second. */
 export const storedAgain = (store: DeferredStore, event = eventOf()) =>
