@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools } from '../support/machine/tools.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
@@ -13,18 +13,16 @@ import { PROGRAM } from '../support/proxy/program.ts';
 const SECRET = 'gëheim-🔑-0123456789abcdef0123456789';
 const dir = ownDirectory();
 
-function write(name: string, content: string | Buffer): string {
-  const path = join(dir, name);
-  writeFileSync(path, content);
-  return path;
-}
-
-const secretFile = write('secret', `${SECRET}\r\n`);
+const secretFile = join(dir, 'secret');
 const bodies = {
   event: Buffer.from('{"event":"session.completed","text":"ルイ・ヴィトン"}\r\n'),
   empty: Buffer.alloc(0),
   binary: randomBytes(100_000),
 };
+beforeAll(() => {
+  writeFileSync(secretFile, `${SECRET}\r\n`);
+  for (const [name, content] of Object.entries(bodies)) writeFileSync(join(dir, name), content);
+});
 
 /** What `openssl` printed for the event; the tests need it where openssl is missing too. */
 const EVENT_BY_OPENSSL = 'SHA256:nP6V6di55RbyH29Vb/6lRbW9sXKAWuVeoFKYj3FI8yc=';
@@ -36,7 +34,7 @@ function openssl(body: string): string {
 }
 
 describe.each(Object.entries(bodies))('a body: %s', (name, content) => {
-  const body = write(name, content);
+  const body = join(dir, name);
 
   test.skipIf(!haveTools('openssl'))(
     'sign prints what openssl computes, from a file and from standard input',
