@@ -9,8 +9,8 @@ import { type Events, eventsIn, INHERITANCE, SCHEMA } from './sqlite-events.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: of a lock of somebody else. */
 const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
-/** A call that meets a lock is answered within a second. */
-const BUSY_MS = 500;
+/** A call that meets a lock, after another one that did, is answered within a second. */
+const BUSY_MS = 300;
 /** Bytes. A removal needs room too, in the log and in the file that takes it over. */
 const LEAST_FREE = 8 * 1024 * 1024;
 /** The log is emptied at 4 MiB, unless another program reads on and on. */
@@ -188,7 +188,7 @@ export class StoreFile {
     const isEmpty = sizeOf(this.#path) === 0;
     const problem = this.#isNew && isEmpty ? this.roomProblem() : null;
     if (problem !== null) throw new Error(problem); // with a lock, the next start would take this for a loss
-    parts.use(lockDirectory(directory));
+    lockDirectory(directory, parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index first.
     if (log === 'absent' && index === 'present')
@@ -256,21 +256,19 @@ function identityOf(path: string): string {
 }
 
 /**
- * Locks the directory until the returned database is closed. The lock must die with its process, also by SIGKILL, and a pid
+ * Locks the directory until `parts` are disposed of. The lock must die with its process, also by SIGKILL, and a pid
  * proves nothing, since a container's is always 1. Node has no `flock`; but SQLite locks its file by `fcntl`, which the
  * kernel releases. That holds between containers on one machine, not between machines. It is no lock on the store's own
  * file, which people's commands open beside.
  */
-function lockDirectory(directory: string): DatabaseSync {
+function lockDirectory(directory: string, parts: DisposableStack): void {
   const path = join(directory, 'lock');
   makeFile(path);
-  const lock = new DatabaseSync(path, { timeout: 0 });
+  const lock = parts.use(new DatabaseSync(path, { timeout: 0 }));
   try {
     // In this mode a lock that was taken is kept; nothing is ever written.
     lock.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
-    return lock;
   } catch (error) {
-    lock.close();
     throw sqliteCode(error) === BUSY ? new Error('another process uses it') : error;
   }
 }

@@ -5,7 +5,7 @@ import type { Events } from './sqlite-events.ts';
 import { isFull, StoreFile } from './sqlite-file.ts';
 
 /** Calls that change nothing, and need no lock. */
-const READS: readonly string[] = ['page', 'read'] satisfies Method[];
+const isRead = ({ method }: Call) => method === 'page' || method === 'read';
 
 export type Method = keyof Events;
 export type Args<M extends Method> = Parameters<Events[M]>;
@@ -21,36 +21,42 @@ export interface Reply {
 
 const file = new StoreFile(workerData);
 const port = parentPort as MessagePort;
+let isLast = false;
 
 /** Null is the last message. */
-port.on('message', (first: Call | null) => {
+port.on('message', (call: Call | null) => {
   const calls: Call[] = [];
-  let next: { readonly message: Call | null } | undefined = { message: first };
-  for (; next?.message; next = receiveMessageOnPort(port)) calls.push(next.message);
+  receive(calls, call);
   if (calls.length > 0) answer(calls);
-  if (next === undefined) return;
+  if (!isLast) return;
   file.close();
   port.close();
 });
 
-function answer(calls: readonly Call[]): void {
-  const isRead = calls.every(({ method }) => READS.includes(method));
-  const done = doneAll(calls, isRead, null);
+/** Adds the call, and all that wait in the port. */
+function receive(calls: Call[], call: Call | null | undefined): void {
+  let next = call;
+  for (; next && !isLast; next = receiveMessageOnPort(port)?.message) calls.push(next);
+  isLast ||= next === null;
+}
+
+function answer(calls: Call[]): void {
+  const done = doneAll(calls);
   // A buffer that was written must not hold its memory until the next collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
   const reply: Reply = { ...done, losses: file.losses.splice(0) };
   port.postMessage(reply, file.moved.splice(0));
-  if (!isRead && reply.problem === null) file.tidy();
+  if (!calls.every(isRead) && reply.problem === null) file.tidy();
 }
 
-/** `refusal`: why nothing is added; null: that is found out. */
-function doneAll(calls: readonly Call[], isRead: boolean, refusal: string | null): Omit<Reply, 'losses'> {
-  const adds = calls.some(({ method }) => method === 'add');
+/** `refusal`: why nothing is added; null: it is; undefined: that is found out. */
+function doneAll(calls: Call[], refusal?: string | null): Omit<Reply, 'losses'> {
   try {
-    const results = file.transaction(isRead, (events) => {
-      const refused = refusal ?? (adds ? file.roomProblem() : null);
-      return calls.map(({ method, args }) => {
-        if (method === 'add' && refused !== null) return { failure: refused };
+    const results = file.transaction(calls.every(isRead), (events) => {
+      let refused = refusal;
+      return Array.from(growing(calls), ({ method, args }) => {
+        if (method === 'add') refused = refused === undefined ? file.roomProblem() : refused;
+        if (method === 'add' && refused) return { failure: refused };
         return { value: (events[method] as (...given: readonly unknown[]) => unknown)(...args) };
       });
     });
@@ -59,7 +65,16 @@ function doneAll(calls: readonly Call[], isRead: boolean, refusal: string | null
     // The system's message repeats the path, which the caller adds.
     const problem = /^E[A-Z]+$/.test(codeOf(error)) ? codeOf(error) : (error as Error).message;
     // A removal may find the room that an addition did not.
-    if (isFull(error) && adds && refusal === null) return doneAll(calls, isRead, problem);
+    if (isFull(error) && !refusal && calls.some(({ method }) => method === 'add')) return doneAll(calls, problem);
     return { results: calls.map(() => ({ failure: problem })), problem };
+  }
+}
+
+/** The calls, and whatever comes in until the last one is done. */
+function* growing(calls: Call[]): Generator<Call> {
+  const isFixed = calls.every(isRead);
+  for (const call of calls) {
+    yield call;
+    if (!isFixed && !isLast) receive(calls, receiveMessageOnPort(port)?.message);
   }
 }

@@ -17,18 +17,14 @@ export interface Event {
    * and ids that are equal up to the `-` have one body.
    */
   readonly id: string;
-  /**
-   * Opaque bytes, which never change once stored. In two pieces, which the store joins: of a large one a joined copy would
-   * be memory that no budget counts.
-   */
+  /** Opaque bytes, which the store joins: a joined copy of large ones would be memory that no budget counts. */
   readonly record: readonly [head: Buffer, body: Buffer];
   readonly note: Note;
 }
 
 /**
- * `stored`: durable as far as the store's own settings make it. `replaced`: the same, and an equal event that was stored
- * before, whatever its state, is this one now: who had leased that one has lost it. `full`: it would exceed `maxBytes`.
- * `crowded`: `MAX_OF_ONE_BODY` others with this body are stored. In the last two cases nothing has changed.
+ * `stored`: as durable as the store's own settings make it. `replaced`: so is an equal event, whatever its state; who had
+ * leased that one has lost it. `full`, by `maxBytes`, or `crowded`, by `MAX_OF_ONE_BODY`: nothing has changed.
  */
 export type Added = 'stored' | 'replaced' | 'full' | 'crowded';
 
@@ -88,7 +84,7 @@ export interface Setting {
   /** Milliseconds from now until it is due. */
   readonly pause: number;
   readonly state: DeferredState;
-  /** Null keeps the last one. Then the change need not be durable: lost, it is due by its lease. */
+  /** Null keeps the last one. */
   readonly note: Note | null;
 }
 
@@ -104,8 +100,7 @@ export interface DeferredStore {
 
   /**
    * Leases events that are due, the first due first, and moves each on by `LEASE_MS`. It ends before the first one that
-   * `room` is too small for. `wait`: milliseconds until the next one is due; 0 if there is one now, which `limit` or
-   * `room` kept back; infinite if there is none. Need not be durable: a process that dies leaves what it leased due.
+   * `room` is too small for. `wait`: milliseconds until the next one is due; 0 if one is now; infinite if there is none.
    */
   lease(asked: Asked): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
@@ -154,10 +149,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly maxBytes: number;
   /** The most bytes of one record, which a reload may change. What is larger is never read. */
   readonly mostBytes: () => number;
-  /**
-   * `owner`: the proxy. `visitor`: a command beside it, which only lists, reads and drops, changes and creates nothing
-   * else, and needs no right to the store as a whole. To a visitor a store that does not exist is an empty one.
-   */
+  /** `visitor`: a command beside the proxy, which only lists, reads and drops. To it a store that does not exist is empty. */
   readonly as: 'owner' | 'visitor';
   /** A remark that is no failure: once for each. */
   readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
@@ -171,10 +163,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
 export const TIME_LIMIT_MS = 1000;
 /** Milliseconds. Whoever is at work renews it three times before it ends. */
 export const LEASE_MS = 30_000;
-/**
- * Milliseconds. No pause of what waits is longer, and a lease: what waits and is due later than that (the clock was set
- * back) is due now, at the latest after the next summary.
- */
+/** Milliseconds. What waits and is due later than that, as after a clock that was set back, is due now. */
 export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
 /** An event counts as many bytes at least: a store of tiny ones must not list without end. */
 export const LEAST_BYTES = 4096;
