@@ -3,7 +3,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from './errors.ts';
 
-const LOOKS = 5;
+const LOOKS = 10;
 const LOOK_EACH_MS = 50;
 
 /** Node's names of requests to its pool of threads, by what these do. */
@@ -16,7 +16,7 @@ const POOL: readonly (readonly [RegExp, string])[] = [
 export const threads = new Map<string, () => Promise<unknown>>();
 
 /**
- * The jobs of the threads that hang; resolves within a quarter of a second of the process's own time. Only what is busy at
+ * The jobs of the threads that hang; resolves within half a second of the process's own time. Only what is busy at
  * each look hangs: a reading has several steps.
  */
 export async function blockedThreads(): Promise<string[]> {
