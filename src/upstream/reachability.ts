@@ -25,15 +25,11 @@ const CONNECT_TIMEOUT_MS = 1000;
 /** `off`: not checked, since nobody asked. `unknown`: not yet checked, or it can't be. */
 type ExposureState = 'off' | 'unknown' | 'exposed' | 'hidden';
 
-/**
- * The address at which clients could bypass the proxy. `hidden`: there is none. `podIp`: `$POD_IP`. `listenPort`: the
- * port of the proxy.
- */
-export function bypassAddress(
-  podIp: string | undefined,
-  upstream: Address,
-  listenPort: number,
-): TcpNetConnectOpts | 'unknown' | 'hidden' {
+/** The address at which clients could bypass the proxy. `hidden`: there is none. */
+type Bypass = TcpNetConnectOpts | 'unknown' | 'hidden';
+
+/** `podIp`: `$POD_IP`. `listenPort`: the port of the proxy. */
+export function bypassAddress(podIp: string | undefined, upstream: Address, listenPort: number): Bypass {
   if (podIp === undefined || podIp === '') return 'unknown';
   // A socket file has no address, and on the port of the proxy itself only the proxy answers.
   if (!('port' in upstream) || upstream.port === listenPort) return 'hidden';
@@ -41,13 +37,13 @@ export function bypassAddress(
 }
 
 export class Exposure {
-  readonly #address: TcpNetConnectOpts | 'unknown' | 'hidden';
+  readonly #address: Bypass;
   readonly #onChange: (now: ExposureState) => void;
   #timer: NodeJS.Timeout | undefined;
   state: ExposureState = 'off';
 
   /** `address`: as `bypassAddress` gives it. `onChange`: it is exposed now, or no more. */
-  constructor(address: TcpNetConnectOpts | 'unknown' | 'hidden', onChange: (now: ExposureState) => void) {
+  constructor(address: Bypass, onChange: (now: ExposureState) => void) {
     this.#address = address;
     this.#onChange = onChange;
   }

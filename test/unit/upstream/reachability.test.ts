@@ -3,9 +3,13 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
+import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import type { TlsContents } from '../../../src/wire/connections.ts';
 import { makeIdentity, validFor } from '../../support/tls/x509.ts';
+import { forward, head } from '../core/fixtures.ts';
+import { forwardOptions, requesterOf } from './fixtures.ts';
 
 let server: Server;
 let upstream: Upstream;
@@ -49,6 +53,17 @@ test.each([
   upstream = overTls({ ca: Buffer.from(issuer.certificate) });
   expect(await upstream.failure(10_000)).toBe(null);
   expect(accepted.length).toBe(2);
+});
+
+test('a TLS handshake that the upstream ends is a connect that failed: no byte of the request was sent', async () => {
+  upstream = overTls();
+  server.on('connection', (socket: Socket) => socket.end());
+  const failure = await new Promise((onFailure) => {
+    const requester = requesterOf(head({ method: 'GET', lines: [] }));
+    const permit = permitForward(forward('/live')) as Permit;
+    new UpstreamExchange(permit, requester, upstream, forwardOptions({ onFailure })).start();
+  });
+  expect(failure).toMatchObject({ cause: 'connect', code: 'ECONNRESET' });
 });
 
 test('a connect that fails at once is tried once more', async () => {

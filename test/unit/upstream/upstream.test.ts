@@ -2,7 +2,7 @@
 
 import { Socket } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type Permit, permitForward } from '../../../src/core/permit.ts';
+import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
 import type { Waiter } from '../../../src/upstream/limiter.ts';
 import type { ForwardFailure } from '../../../src/upstream/requester.ts';
@@ -40,6 +40,19 @@ test('a permit to forward a request opens no tunnel, also where the upstream acc
   });
   expect(failure).toMatchObject({ cause: 'protocol' });
   expect(handOver).not.toHaveBeenCalled();
+});
+
+test('a socket whose WebSocket handshake was refused is not used again: bytes of a tunnel may follow', async () => {
+  const { app, upstream } = await startApp();
+  const used = new Set<Socket>();
+  app.script((socket) => used.add(socket) && socket.write('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n'));
+  const ask = (permit: Permit | null, onEnd: () => void) => {
+    const requester = requesterOf(head({ method: 'GET', lines: [] }));
+    new UpstreamExchange(permit as Permit, requester, upstream, forwardOptions({ onEnd })).start();
+  };
+  await new Promise<void>((onEnd) => ask(permitUpgrade(LIVE), onEnd));
+  await new Promise<void>((onEnd) => ask(permitForward(LIVE), onEnd));
+  expect(used.size).toBe(2);
 });
 
 test('a request that waited out an outage has the code that another one found', async () => {
