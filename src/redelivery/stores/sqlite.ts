@@ -112,10 +112,9 @@ class StoreThread {
       const results = this.#sent.map(() => ({ failure: why }));
       if (results.length > 0) this.#settle({ results, problem: why, losses: [] });
       this.#refusal = why;
-      const restart = () => {
+      setTimeout(() => {
         this.#refusal = null;
-      };
-      setTimeout(restart, RESTART_MS).unref();
+      }, RESTART_MS).unref();
     });
     threads.set(THREAD, () => (this.#isClosed ? once(thread, 'exit') : this.call('read', ['', 0])));
     return thread;
