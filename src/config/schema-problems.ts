@@ -2,8 +2,8 @@
 // default replaces a bad value, so that other problems are found too; rules first ask whether a value is sound.
 import * as z from 'zod/mini';
 import type { Values } from './config.ts';
+import { configSchema } from './keys-and-defaults.ts';
 import { atKey, atValue, formatPath, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
-import { configSchema } from './schema.ts';
 import { ALLOWED } from './value-kinds.ts';
 import { isMapping, lacksSpace, type Mapping, NO_SPACE } from './yaml.ts';
 

@@ -1,4 +1,4 @@
-// The secrets of a policy: which a route lists, which are live, and in which order they are tried. permit.ts gives the
+// The secrets of a policy: which a route lists, which are live, and which one signed. permit.ts gives the
 // verdict. A secret's value exists only in a KeyObject and is never printed.
 import type { Buffer } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';

@@ -1,4 +1,4 @@
-// The schema of the configuration file: the one source of parsing, errors, types, config.schema.json and
+// The keys of the configuration file and their defaults: the one source of parsing, errors, types, config.schema.json and
 // docs/configuration.md. Rules about several keys are in cross-key-rules.ts. No key takes a secret's value.
 
 import { ADMIN_PORT, STATE_DIRECTORY } from '../base/default-places.ts';
