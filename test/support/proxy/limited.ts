@@ -1,13 +1,11 @@
 // Requests for tests of limits, and what an honest client gets meanwhile.
 import { expect } from 'vitest';
-import { exchange, openClient, type RawClient } from '../http/raw-client.ts';
+import { exchange } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';
 import { value } from './proxied.ts';
 import type { RunningProxy } from './proxy.ts';
 
 export const GET = 'GET /open/0 HTTP/1.1\r\nHost: h\r\n\r\n';
-
-export const clientOf = (proxy: RunningProxy): Promise<RawClient> => openClient(proxy);
 
 export const many = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => make(index)));

@@ -43,9 +43,6 @@ export async function ready(store: DeferredStore): Promise<DeferredStore> {
   return store;
 }
 
-export const openReady = async (url: string, options: Partial<StoreOptions> = {}) =>
-  ready((await opened(url, options)).store);
-
 /** Sends commands to the server, and gives the last answer. */
 export async function askAll(server: RedisServer, ...commands: readonly (readonly string[])[]): Promise<unknown> {
   let answer: unknown;
@@ -60,7 +57,7 @@ export const eventKey = (id: string, name = NAME) => `${prefixOf(name)}event:${i
 export function placeOn(server: RedisServer): StorePlace {
   const name = randomUUID();
   return {
-    open: (options = {}) => openReady(server.url, { name, ...options }),
+    open: async (options = {}) => ready((await opened(server.url, { name, ...options })).store),
     shared: true,
     async endLeases() {
       for (const id of (await server.ask('ZRANGE', `${prefixOf(name)}due`, '0', '-1')) as string[]) {
