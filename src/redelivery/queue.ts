@@ -1,21 +1,19 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is over.
-// The store is the schedule. This file stores what comes, and leases what is due, as much at once as the pace allows, and
-// within a quarter of the budget; turn.ts says what happens to each, standing.ts how the store stands.
+// The store is the schedule. This file leases what is due, as much at once as the pace allows, and within a quarter of the
+// budget; arrivals.ts has what is to be stored, turn.ts says what happens to each, standing.ts how the store stands.
 //
 //   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
 //                                              |                          |-> refused: stopped
 //                                              `-> unverified: stays      `-> failed: waits
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { deadline, onePerTurn } from '../base/deadline.ts';
+import { onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
-import type { Permit } from '../core/permit.ts';
-import type { Policy } from '../core/policy.ts';
-import type { Route } from '../core/routes.ts';
+import { Arrivals, type Deferrable } from './arrivals.ts';
 import type { Fields, Needs } from './needs.ts';
 import { pauseAfter, SendingPace } from './pace.ts';
-import { describedAs, eventId, mostBytes, type Outgoing, openRecord, sealRecord } from './record.ts';
+import { describedAs, eventId, mostBytes, openRecord, sealRecord } from './record.ts';
 import { Standing } from './standing.ts';
 import { openStore } from './stores/open-store.ts';
 import {
@@ -26,7 +24,6 @@ import {
   type Leased,
   MAX_OF_ONE_BODY,
   pagesOf,
-  TIME_LIMIT_MS,
 } from './stores/store.ts';
 import { turnOf, windowOf } from './turn.ts';
 
@@ -40,16 +37,6 @@ const PAUSE_MS = 1000;
 const MOST_TOLD = 1000;
 
 const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
-const LATE = 'a delivery was stored late: its client has been told of a failure';
-
-/** A verified request that could be stored. */
-export interface Deferrable extends Outgoing {
-  readonly route: Route;
-  readonly permit: Permit;
-  /** When it came, epoch milliseconds. */
-  readonly at: number;
-  readonly policy: Policy;
-}
 
 export class Queue {
   readonly #needs: Needs;
@@ -58,10 +45,7 @@ export class Queue {
   readonly #stopped = new AbortController();
   /** Null until a route asks for it, or something waits: most proxies never need it. */
   #opened: Promise<DeferredStore> | null = null;
-  /** Bytes in the hands of the store. */
-  #storing = 0;
-  /** Functions that begin to store a delivery each, and the bytes that it needs. */
-  readonly #waiting = new Map<() => void, number>();
+  readonly #arrivals: Arrivals;
   #telling = 0;
   /** Leased, and not yet answered. */
   #sending = 0;
@@ -81,50 +65,15 @@ export class Queue {
     const quarter = Math.floor(needs.upstream.options.connections / 4);
     this.#pace = new SendingPace(Math.max(1, Math.min(MOST_AT_WORK, quarter)));
     this.standing = new Standing(needs, () => this.#open());
+    const keep = (delivery: Deferrable, failure: string) => this.#keep(delivery, failure);
+    this.#arrivals = new Arrivals(needs.budget, this.standing, keep);
   }
 
   // --- fresh deliveries
 
-  /**
-   * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects. In order
-   * of arrival: small ones that overtake a large one could keep it waiting until its time is over.
-   */
+  /** Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects. */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
-    const { budget } = this.#needs;
-    const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
-    const { promise, resolve } = Promise.withResolvers<'stored' | 'passes'>();
-    let isLate = false;
-    const begin = async () => {
-      this.#waiting.delete(begin);
-      this.#storing += bytes;
-      const told = await this.#keep(delivery, failure).catch((error: unknown) => {
-        if (!isLate) this.standing.passes('failing', error);
-        return 'passes' as const;
-      });
-      cancel();
-      this.#storing -= bytes;
-      if (isLate) budget.release(bytes);
-      if (isLate && told === 'stored') this.standing.tell('info', LATE, { route: delivery.route.path });
-      resolve(told);
-      this.#beginNext();
-    };
-    const cancel = deadline(TIME_LIMIT_MS, () => {
-      isLate = !this.#waiting.delete(begin);
-      if (isLate) budget.hold(bytes); // whoever gave the body lets it go now, and the store still has it
-      this.standing.passes('slow', `the store did not answer within ${TIME_LIMIT_MS} ms`);
-      resolve('passes');
-    });
-    this.#waiting.set(begin, bytes);
-    this.#beginNext();
-    return promise;
-  }
-
-  /** A store that hangs must not get any number of bodies. One alone may be larger. */
-  #beginNext(): void {
-    for (const [begin, bytes] of this.#waiting) {
-      if (this.#storing > 0 && this.#storing + bytes > this.#needs.budget.limit / 4) return;
-      begin();
-    }
+    return this.#arrivals.defer(delivery, failure);
   }
 
   /** May store it after `defer` has given up: then it is sent although its client was told of a failure. */

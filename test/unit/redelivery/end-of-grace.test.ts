@@ -6,7 +6,7 @@ import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { Claims } from '../../../src/once/claims.ts';
 import { Pipeline } from '../../../src/pipeline.ts';
-import type { Deferrable } from '../../../src/redelivery/queue.ts';
+import type { Deferrable } from '../../../src/redelivery/arrivals.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { policyOf, secret, verify } from '../core/fixtures.ts';
