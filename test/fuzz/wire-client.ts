@@ -1,7 +1,6 @@
-// Plays one script of the wire fuzzer on a raw socket and returns every response. It waits for events, and for silence only
-// when more bytes may or may not come.
-import type { Socket } from 'node:net';
-import { openClient } from '../support/http/raw-client.ts';
+// Plays one script of the wire fuzzer on a raw socket and returns every byte received. It waits for events, and for
+// silence only when more bytes may or may not come. It must never hang.
+import { connect } from 'node:net';
 import { parseResponse, type RawResponse, values } from '../support/http/response-parser.ts';
 
 /**
@@ -20,61 +19,86 @@ export interface Play {
   readonly silence: number;
 }
 
-const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
-
-/** Rejects if the proxy does not close, by itself or after a half-close, and on bytes that belong to no response. */
-export async function play(port: number, { pieces, ending, atLeast, silence }: Play): Promise<RawResponse[]> {
-  const client = await openClient({ port });
-  try {
-    for (const piece of pieces) {
-      await client.send(piece);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    if (ending === 'hang up') {
-      client.socket.resetAndDestroy();
-      return [];
-    }
-    const answers: RawResponse[] = [];
-    if (ending === 'half-close') {
-      while (answers.length < atLeast && !closes(answers)) {
-        const answer = await client.responseOrClose();
-        if (answer === null) break;
-        answers.push(answer);
-      }
-      await silent(client.socket, silence);
-      client.end();
-    }
-    return readAnswers(await client.rest(), answers);
-  } finally {
-    client.destroy();
-  }
+export interface Outcome {
+  readonly received: Buffer;
+  /** True if the proxy closed by itself, or after a half-close; false if it had to be cut after the deadline. */
+  readonly closed: boolean;
 }
 
-const closes = (answers: readonly RawResponse[]) => values(answers.at(-1)?.lines ?? [], 'connection').includes('close');
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+const DEADLINE_MS = 8_000;
 
-/** Resolves once no byte has come for so long, or the peer has closed. */
-function silent(socket: Socket, milliseconds: number): Promise<void> {
+export function play(port: number, { pieces, ending, atLeast, silence }: Play): Promise<Outcome> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    socket.on('data', () => timer.refresh()).once('close', resolve);
-    if (socket.destroyed) resolve();
+    const received: Buffer[] = [];
+    let closed = true;
+    let timer: NodeJS.Timeout | undefined;
+    let written = false;
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    const deadline = setTimeout(() => {
+      closed = false;
+      socket.destroy();
+    }, DEADLINE_MS);
+    const awaitSilence = () => {
+      clearTimeout(timer);
+      if (!written || ending !== 'half-close' || socket.writableEnded) return;
+      if (countAnswers(Buffer.concat(received)) < atLeast) return;
+      timer = setTimeout(() => socket.end(), silence);
+    };
+    socket.on('data', (piece: Buffer) => {
+      received.push(piece);
+      awaitSilence();
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      clearTimeout(deadline);
+      clearTimeout(timer);
+      resolve({ received: Buffer.concat(received), closed });
+    });
+    socket.on('connect', async () => {
+      for (const piece of pieces) {
+        if (socket.destroyed) return;
+        await new Promise<void>((done) => socket.write(piece, () => setImmediate(done)));
+      }
+      written = true;
+      if (ending === 'hang up') socket.resetAndDestroy();
+      else awaitSilence();
+    });
   });
 }
 
+/** The number of complete responses; `readAnswers` reports anything else. */
+function countAnswers(bytes: Buffer): number {
+  try {
+    return takeAnswers(bytes).answers.length;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
 /**
- * These answers and the others. Throws on a byte that belongs to none, and on bytes after a closing response. A client
- * that half-closes before its response has left, and may have received a 100 Continue before.
+ * Every response, read by the strict parser. Throws on a byte that belongs to none, and on bytes after a closing
+ * response. A client that half-closes before its response has left, and may have received a 100 Continue before.
  */
-function readAnswers(bytes: Buffer, before: readonly RawResponse[]): RawResponse[] {
-  const answers = [...before];
-  for (let rest = bytes; rest.length > 0; ) {
-    const text = JSON.stringify(rest.toString('latin1', 0, 200));
-    if (closes(answers)) throw new Error(`after an answer that closes: ${text}`);
+export function readAnswers(bytes: Buffer): RawResponse[] {
+  const { answers, rest } = takeAnswers(bytes);
+  if (rest.length > 0 && rest.toString('latin1') !== CONTINUE)
+    throw new Error(`half an answer: ${JSON.stringify(rest.toString('latin1', 0, 200))}`);
+  return answers;
+}
+
+function takeAnswers(bytes: Buffer): { answers: RawResponse[]; rest: Buffer } {
+  const answers: RawResponse[] = [];
+  let rest = bytes;
+  while (rest.length > 0) {
+    const last = answers.at(-1);
+    if (last !== undefined && values(last.lines, 'connection').includes('close')) {
+      throw new Error(`after an answer that closes: ${JSON.stringify(rest.toString('latin1', 0, 200))}`);
+    }
     const parsed = parseResponse(rest);
-    if (parsed === null && rest.toString('latin1') === CONTINUE) break;
-    if (parsed === null) throw new Error(`half an answer: ${text}`);
+    if (parsed === null) break;
     answers.push(parsed.response);
     rest = rest.subarray(parsed.length);
   }
-  return answers;
+  return { answers, rest };
 }

@@ -8,7 +8,7 @@ import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { fuzz, SEED, TEST_TIMEOUT } from './time-box.ts';
 import { checkAnswer, checkSeen, countedByStatus, settled, unanswered } from './wire-checks.ts';
-import { type Ending, play } from './wire-client.ts';
+import { type Ending, type Outcome, play, readAnswers } from './wire-client.ts';
 import { type Mutation, mutate, mutation } from './wire-mutations.ts';
 import { BASES, CONFIGURATIONS, type Configuration, MAX_HEADER, optionsOf } from './wire-requests.ts';
 
@@ -87,36 +87,34 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     return spoil.reduce(mutate, whole.join(''));
   }
 
-  function run(script: Script, silence: number): Promise<RawResponse[]> {
+  function run(script: Script, silence: number): Promise<Outcome> {
     const bytes = Buffer.from(bytesOf(script), 'latin1');
     const cuts = [...new Set(script.splits.map((at) => at % (bytes.length + 1)))].sort((a, b) => a - b);
     const pieces = [0, ...cuts].map((from, index) => bytes.subarray(from, cuts[index] ?? bytes.length));
     return play(on.proxy.port, { pieces, ending: script.ending, atLeast: knownStatuses(script).length, silence });
   }
 
-  function checkAnswers(script: Script, answers: readonly RawResponse[]): void {
-    if (script.ending === 'hang up') return;
+  function answersOf(script: Script, { received, closed }: Outcome): RawResponse[] {
+    if (script.ending === 'hang up') return [];
+    expect(closed, 'the proxy ended the connection').toBe(true);
+    const answers = readAnswers(received);
     answers.forEach(checkAnswer);
     // More than maxHeader bytes behind a request are dropped: its response is the last, and says so unless it had started.
     const first = BASES[configuration].find(({ name }) => name === script.requests[0]?.base)?.send ?? '';
     const tooMuch = bytesOf(script).length - first.length > MAX_HEADER;
     const known = knownStatuses(script).slice(0, tooMuch ? Math.max(1, answers.length) : undefined);
     expect(answers.slice(0, known.length).map(({ status }) => status)).toEqual(known);
+    return answers;
   }
 
   async function check(scripts: readonly Script[], silence = SILENCE_MS): Promise<void> {
-    // All of them, so that what one that failed left behind is not counted as the next run's.
-    const played = await Promise.allSettled(scripts.map((script) => run(script, silence)));
+    const outcomes = await Promise.all(scripts.map((script) => run(script, silence)));
     const metrics = await settled(on.proxy);
     const seen = on.upstream.seen.splice(0);
     const delta = countedByStatus(counted, metrics);
     counted = metrics;
     for (const request of seen) checkSeen(configuration, request);
-    const answers = played.flatMap((outcome, index) => {
-      if (outcome.status === 'rejected') throw outcome.reason;
-      checkAnswers(scripts[index] as Script, outcome.value);
-      return outcome.value;
-    });
+    const answers = scripts.flatMap((script, index) => answersOf(script, outcomes[index] as Outcome));
     expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(seen.length);
     // Totals since the start: a request whose client hung up is counted at once, and may arrive during the next script.
     arrived += seen.length;
