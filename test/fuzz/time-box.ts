@@ -3,7 +3,7 @@
 // `npm run fuzz` does. A failure prints its seed and path, which fc.assert accepts as `{ seed, path }`.
 import fc, { type Arbitrary, type Parameters } from 'fast-check';
 
-const SECONDS = Number(process.env.FUZZ_SECONDS ?? 1);
+const SECONDS = Number(process.env.FUZZ_SECONDS ?? 2);
 const { FUZZ_SEED = '1' } = process.env;
 export const SEED = FUZZ_SEED === 'random' ? Date.now() % 2 ** 31 : Number(FUZZ_SEED);
 

@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, onTestFinished, type TestContext } from 'vitest';
 
-/** Made before all tests of a file or of a `describe`, or before each, and removed after them. */
+/** Made at once, and again before all tests of a file or of a `describe`, or before each; removed after them. */
 export function ownDirectory(before: typeof beforeAll = beforeAll, after: typeof afterAll = afterAll): string {
   const directory = join(realpathSync(tmpdir()), `entrupy-test-${randomBytes(6).toString('hex')}`);
-  before(() => void mkdirSync(directory, { mode: 0o700, recursive: true }));
+  const make = () => void mkdirSync(directory, { mode: 0o700, recursive: true });
+  make();
+  before(make);
   after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
