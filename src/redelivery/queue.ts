@@ -25,7 +25,7 @@ import {
   MAX_OF_ONE_BODY,
   pagesOf,
 } from './stores/store.ts';
-import { turnOf, windowOf } from './turn.ts';
+import { type Outcome, turnOf, windowOf } from './turn.ts';
 
 /** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;
@@ -254,16 +254,26 @@ export class Queue {
     return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
   }
 
-  /** Until the store is told, the delivery stays at work, so that it is not sent again without need. */
+  /** Never rejects. An event whose turn failed is due again once its lease has ended. */
   async #work(leased: Leased): Promise<void> {
-    const { standing } = this;
     const { budget } = this.#needs;
-    const stopped = this.#stopped.signal;
     budget.hold(memoryOf(leased));
     this.#sending++;
-    const { setting, note, results } = await turnOf(leased, { needs: this.#needs, pace: this.#pace, stopped });
-    this.#sending--;
+    const turn = turnOf(leased, { needs: this.#needs, pace: this.#pace, stopped: this.#stopped.signal });
+    const sent = turn.finally(() => {
+      this.#sending--;
+      void this.#leaseDue();
+    });
+    await sent.then((outcome) => this.#settle(leased, outcome)).catch(this.standing.failed);
+    this.#atWork.delete(leased);
+    budget.release(memoryOf(leased));
     void this.#leaseDue();
+  }
+
+  /** Until the store is told, the delivery stays at work, so that it is not sent again without need. */
+  async #settle(leased: Leased, { setting, note, results }: Outcome): Promise<void> {
+    const { standing } = this;
+    const stopped = this.#stopped.signal;
     const change = (store: DeferredStore) => store.set(leased.lease, setting);
     let isChanged = await standing.ask(change);
     let tries = 1;
@@ -275,9 +285,6 @@ export class Queue {
     // Else an equal one has replaced it, or somebody else has it. A change whose answer was lost may have taken effect.
     const isOurs = isChanged || (isChanged === false && tries > 1);
     if (isOurs) for (const result of results) standing.result(result, leased.id, note);
-    this.#atWork.delete(leased);
-    budget.release(memoryOf(leased));
-    void this.#leaseDue();
   }
 
   get #held(): readonly string[] {

@@ -55,7 +55,6 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
   return routes.all.find(({ path }) => path === route)?.redeliver ?? Math.max(...windows);
 }
 
-/** Never rejects. */
 export async function turnOf(leased: Leased, parts: Parts): Promise<Outcome> {
   const { needs } = parts;
   const opened = openRecord(leased.id, leased.record, needs);

@@ -6,6 +6,7 @@ import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import type { App } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
+import { policyOf as policyWith, verify } from '../core/fixtures.ts';
 import { policyOf, stored, test } from './fixtures.ts';
 
 /** Lets the app answer nothing by itself; returns the responses that it holds. */
@@ -181,6 +182,27 @@ test.concurrent('a sending cut by the end of the process is no last one', async 
   held[0]?.socket?.destroy();
   await queue.settled();
   expect([settings, results]).toEqual([['waiting'], []]);
+});
+
+test.concurrent('a turn that fails is told, and ends with its lease', async ({ budget, rules, start, delivery }) => {
+  const held: number[] = [];
+  const queue = await start((store) => ({
+    lease: (asked) => {
+      held.push(asked.held.length);
+      return store.lease(asked);
+    },
+  }));
+  // Its `once` cannot be opened.
+  const { routes } = policyWith([verify('/notify', { redeliver: 60_000, once: 60_000 })], []);
+  rules.policy = { ...rules.policy, routes };
+  await stored(queue, delivery('event'));
+  await eventually(() => queue.standing.failures, 1);
+  await queue.settled();
+  expect(budget.used).toBe(0);
+  const before = held.length;
+  await queue.deliverNow(null);
+  await eventually(() => held.length > before, true);
+  expect(held.at(-1)).toBe(0);
 });
 
 test.concurrent('a fresh copy that is taken ends the one that waits', async ({ app, results, start, delivery }) => {
