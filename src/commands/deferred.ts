@@ -197,12 +197,14 @@ async function watch({ store, admin, io }: Deferred, asked: readonly Entry[]) {
     const left = asked.filter(({ id }) => now.has(id));
     const tried = left.filter(({ id, note }) => (now.get(id)?.note?.attempts ?? 0) !== (note?.attempts ?? 0));
     const text = `${asked.length - left.length} of ${asked.length} gone, ${tried.length} tried and not taken\n`;
-    if (text !== told) {
+    const isNews = text !== told;
+    if (isNews) {
       io.stderr(text);
       told = text;
-      changed = Date.now();
+      changed = began;
     }
-    const end = tried.length === left.length ? 'each of the others was tried' : await standstill(admin, changed);
+    let end = tried.length === left.length ? 'each of the others was tried' : null;
+    if (end === null && !isNews) end = await standstill(admin, changed);
     if (end !== null) {
       const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
       return { waiting: left.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
