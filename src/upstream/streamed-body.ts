@@ -1,7 +1,7 @@
 // The body of a request that goes to the upstream while it comes: unverified, in order, held back at both ends, and
 // nowhere whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
-import { appended, NO_BYTES } from '../base/bytes.ts';
+import { appended, free, NO_BYTES } from '../base/bytes.ts';
 import { ArrivalRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
@@ -104,8 +104,8 @@ export class StreamedBody implements BodyReceiver {
   receive({ piece, state, trailers }: BodyPart): Owner {
     this.whole = state === 'ended';
     this.#trailers = trailers;
+    const connection = this.#connection; // one that comes in exchange for this piece gets it, and its end, by `sendOn`
     if (piece !== null) this.#add(piece);
-    const connection = this.#connection;
     if (this.whole && connection !== null) connection.writer.end(trailers, this.#owner.onSent);
     else if (this.whole && this.#slotTimer !== undefined) this.#ask();
     else connection?.writer.flush();
@@ -168,11 +168,13 @@ class WaitingBytes implements UnfinishedBody {
 
   /** False: the budget has no room for the piece. */
   add(piece: Buffer): boolean {
-    const total = this.buffered + piece.length;
-    if (!this.#budget.reserve(total, this)) return false; // the old copy counts until there is a new one
-    this.#budget.release(this.buffered);
-    this.buffered = total;
-    this.#bytes = appended(this.#bytes, piece);
+    if (!this.#budget.reserve(piece.length, this)) return false;
+    const before = this.#bytes;
+    this.#bytes = appended(before, piece);
+    free(before); // at once, so that only the piece needs room; from here on both are one buffer
+    for (const bytes of [this.buffered, piece.length]) this.#budget.release(bytes);
+    this.buffered = this.#bytes.length;
+    this.#budget.hold(this.buffered);
     return true;
   }
 

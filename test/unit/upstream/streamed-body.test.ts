@@ -1,0 +1,95 @@
+// A body that streams: it ends once, and the byte budget counts what it holds while it waits for a slot.
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { ByteBudget } from '../../../src/bodies/budget.ts';
+import { type BodyOwner, StreamedBody } from '../../../src/upstream/streamed-body.ts';
+import type { ConnectionUser, UpstreamConnection } from '../../../src/upstream/upstream-connection.ts';
+import { head } from '../core/fixtures.ts';
+import { forwardOptions, requesterOf, startApp } from './fixtures.ts';
+
+const KIB = 1024;
+const CHUNKED = 'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n';
+/** Bytes after which a body asks for a slot. */
+const ENOUGH = 16 * KIB;
+
+/** A body that asks `owner` for a slot. No test waits as long as it may. */
+function streamed(changes: Partial<BodyOwner>, budget = new ByteBudget(1024 * KIB)): StreamedBody {
+  const owner: BodyOwner = {
+    ...{ verified: false, deferred: false, startedAt: performance.now(), patience: 0, stalledFor: () => 0 },
+    ...{ acquired() {}, evict() {}, giveUp() {}, askForSlot() {}, onSent() {} },
+    ...changes,
+  };
+  const body = new StreamedBody(requesterOf(head({})), owner, forwardOptions({ budget }));
+  onTestFinished(() => body.stop());
+  body.askWithin(60_000);
+  return body;
+}
+
+function give(body: StreamedBody, bytes: number, state: 'body' | 'ended'): void {
+  body.receive({ piece: Buffer.alloc(bytes, 'x'), pieces: 1, state, trailers: [] });
+}
+
+/** An open connection, and all that the app gets by it. */
+async function connect(): Promise<{ connection: UpstreamConnection; arrived: Promise<string> }> {
+  const { app, upstream } = await startApp();
+  const all = Promise.withResolvers<string>();
+  app.script((socket, { body }) => {
+    const pieces = [body];
+    socket.on('data', (piece: Buffer) => pieces.push(piece));
+    socket.once('end', () => all.resolve(Buffer.concat(pieces).toString('latin1')));
+  });
+  const connection = upstream.pool.open('unverified', 'requests');
+  await new Promise<void>((onOpen) => {
+    const nothing = () => {};
+    const user: ConnectionUser = {
+      onOpen,
+      onData: nothing,
+      onEnd: nothing,
+      onClose: nothing,
+      onDrain: nothing,
+      tick() {},
+    };
+    connection.user = user;
+  });
+  return { connection, arrived: all.promise };
+}
+
+test('a body that gets its slot as its last piece comes ends once', async () => {
+  const { connection, arrived } = await connect();
+  const onSent = vi.fn();
+  const body = streamed({
+    onSent,
+    askForSlot: () => {
+      connection.writer.head(CHUNKED, 'chunked');
+      body.sendOn(connection);
+    },
+  });
+  give(body, ENOUGH, 'ended');
+  expect(onSent).toHaveBeenCalledOnce();
+  connection.socket.end();
+  expect(await arrived).toBe(`4000\r\n${'x'.repeat(ENOUGH)}\r\n0\r\n\r\n`);
+});
+
+test('a body that comes in steps needs no more room than its bytes', () => {
+  const budget = new ByteBudget(ENOUGH);
+  const giveUp = vi.fn();
+  const body = streamed({ giveUp }, budget);
+  for (let step = 0; step < 16; step++) give(body, KIB, 'body');
+  expect(giveUp).not.toHaveBeenCalled();
+  expect(budget.used).toBe(ENOUGH);
+  give(body, 1, 'body');
+  expect(giveUp).toHaveBeenCalled();
+  expect(budget.used).toBe(0);
+});
+
+test('a body of a large piece behind a small one gives all of its room back', () => {
+  const budget = new ByteBudget(1024 * KIB);
+  const body = streamed({}, budget);
+  give(body, KIB, 'body');
+  give(body, 64 * KIB, 'body');
+  expect(budget.used).toBe(65 * KIB);
+  body.stop();
+  expect(budget.used).toBe(0);
+  const large = { buffered: 0, rate: () => 0, fail() {} };
+  expect(budget.reserve(budget.most, large)).toBe(true);
+  expect(budget.reserve(65 * KIB, large)).toBe(false);
+});
