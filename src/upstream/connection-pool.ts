@@ -7,7 +7,7 @@ import { deadline } from '../base/deadline.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { TickedSet, type TlsContents } from '../wire/connections.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
-import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
+import { failedWriteEnds, type Traffic, UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
 const RETIRING_MS = 1000;
@@ -156,7 +156,7 @@ export class ConnectionPool {
   /** Detaches the connection of a tunnel, which reads the socket itself and counts as no connection. */
   detach(connection: UpstreamConnection): void {
     this.#all.delete(connection);
-    connection.socket.off('data', connection.read).pause();
+    failedWriteEnds(connection.socket.off('data', connection.read).pause());
   }
 
   /** New connections use these TLS files; requests in flight end on the old ones. */

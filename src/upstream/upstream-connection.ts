@@ -110,3 +110,8 @@ function readBeforeFailedWriteEnds(socket: Socket): void {
     return socket;
   };
 }
+
+/** For the socket of a tunnel: nobody would notice its end while it is paused, since its client does not read. */
+export function failedWriteEnds(socket: Socket): void {
+  Reflect.deleteProperty(socket, 'destroy');
+}

@@ -55,6 +55,22 @@ test('a socket whose WebSocket handshake was refused is not used again: bytes of
   expect(used.size).toBe(2);
 });
 
+test('the socket of a tunnel ends with a failed write, also while its client reads nothing', async () => {
+  const { app, upstream } = await startApp();
+  const mib = Buffer.alloc(1024 * 1024);
+  app.script((socket) => socket.write(mib));
+  const connection = upstream.pool.open('unverified', 'tunnel');
+  upstream.pool.detach(connection);
+  const { socket } = connection;
+  socket.write('GET / HTTP/1.1\r\n\r\n');
+  await expect.poll(() => socket.readableLength).toBeGreaterThanOrEqual(socket.readableHighWaterMark);
+  for (const other of app.sockets) other.resetAndDestroy(); // which nothing reads
+  await vi.waitFor(() => {
+    socket.write('x');
+    expect(socket.destroyed).toBe(true);
+  });
+});
+
 test('a request that waited out an outage has the code that another one found', async () => {
   const times = { connectTimeout: 1000, keepAlive: 1000 };
   const upstream = new Upstream({ url: 'http://127.0.0.1:1', connections: 1, queue: 2, ...times, tls: null });
