@@ -28,7 +28,8 @@ const MAX_TEXT = 1024;
 /** At most `MAX_NOTE` bytes, in ASCII. */
 export function noteText(note: Note): string {
   const text = JSON.stringify(note).replace(/[\u007f-\uffff]/g, escaped);
-  return text.length <= MAX_NOTE ? text : noteText({ ...note, route: null, path: '', secret: '' });
+  // What remains is short: a word, and numbers.
+  return text.length <= MAX_NOTE ? text : noteText({ ...note, route: null, method: '', path: '', secret: '', key: '' });
 }
 
 const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -1,0 +1,21 @@
+// A note fits its bound and can be read, whatever its words are.
+import { expect, test } from 'vitest';
+import { MAX_NOTE, noteText, readNote } from '../../../src/redelivery/note.ts';
+import { noteOf } from '../../support/redelivery/store-contract.ts';
+
+const LONG = '\u20ac'.repeat(1024); // six bytes each, in ASCII
+
+test.for(['route', 'method', 'path', 'secret', 'key'])('a long %s is left out, and what counts stays', (word) => {
+  const note = noteOf({ [word]: LONG, attempts: 7, failure: 'altered' });
+  const text = noteText(note);
+  expect(text.length).toBeLessThanOrEqual(MAX_NOTE);
+  const { at } = note;
+  expect(readNote(text)).toEqual(
+    noteOf({ at, route: null, method: '', path: '', secret: '', key: '', attempts: 7, failure: 'altered' }),
+  );
+});
+
+test('words that fit all stay', () => {
+  const note = noteOf({ path: LONG.slice(0, 300), secret: LONG.slice(0, 100), method: LONG.slice(0, 100) });
+  expect(readNote(noteText(note))).toEqual(note);
+});
