@@ -156,6 +156,15 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     await eventually(() => totalsOf(server), []);
   });
 
+  test('that evicted events gives what is due behind them', async ({ server, open }) => {
+    const { store } = await open();
+    const ids = idsOf(20, 'evicted');
+    for (const id of ids) await store.add(eventOf(id), 0);
+    for (const id of ids.slice(0, -1)) await server.ask('DEL', eventKey(id));
+    expect(await oneLeased(store, 1)).toMatchObject({ id: ids.at(-1) });
+    expect(await server.ask('ZCARD', DUE)).toBe(1);
+  });
+
   test('in which others wrote over what is known of an event: it is listed, leased and dropped', async ({
     server,
     open,

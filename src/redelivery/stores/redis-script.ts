@@ -119,10 +119,11 @@ function calls.lease(limit, room, most, token, ...)
     if event then moveTo(id, now + ${contract.LEASE_MS}) end
     held[id] = true
   end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit + #{...})) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ${PAGE})) do
+    if #found >= tonumber(limit) then break end
     local event = load(id)
-    if not event then redis.call('ZREM', due, id)
-    elseif not held[id] and #found < tonumber(limit) then
+    if not event then redis.call('ZREM', due, id) -- the server has lost it
+    elseif not held[id] then
       local bytes = redis.call('HSTRLEN', events .. id, 'record')
       local isRead = bytes <= tonumber(most)
       if isRead and bytes > tonumber(room) then break end

@@ -68,8 +68,8 @@ export async function readIn(store: DeferredStore, id: string): Promise<Buffer |
 }
 
 /** The one event that is due. */
-export async function oneLeased(store: DeferredStore) {
-  const [first, ...others] = await leasedFrom(store);
+export async function oneLeased(store: DeferredStore, limit = 100) {
+  const [first, ...others] = await leasedFrom(store, { limit });
   if (first === undefined || others.length > 0) throw new Error(`${others.length} events are due, or none`);
   return first;
 }
