@@ -114,6 +114,19 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     expect((await proxy.stop()).code).toBe(0);
   });
 
+  test('that stores one delivery late stores the next in time', async ({ app, disk, redeliverer }) => {
+    const proxy = await redeliverer({ env: disk.env });
+    app.answer = () => 503;
+    await defer(proxy, 'before');
+    disk.fault('hang');
+    expect((await deliver(proxy, 'late')).status).toBe(503);
+    const next = deliver(proxy, 'next');
+    await eventually(() => app.bodies().includes('next'), true);
+    disk.fault();
+    expect(await next).toEqual(DEFERRED);
+    await proxy.waitForLog(({ msg }) => String(msg).startsWith('a delivery was stored late'), 'that one was late');
+  });
+
   test.for([
     ['full', 'full'],
     ['broken', 'disk I/O error'],

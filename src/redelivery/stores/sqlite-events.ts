@@ -42,14 +42,18 @@ END`,
 END`,
 ];
 
-/** Takes over from an owner that is gone: ends its leases, and counts everything anew. */
-export const INHERITANCE = `UPDATE event SET due = min(due, unixepoch() * 1000), lease = NULL WHERE lease IS NOT NULL;
+/** Takes over a file: ends the leases of owners that are gone, and counts everything anew. */
+export const inheritance = (owner: string) => `UPDATE event SET due = min(due, unixepoch() * 1000), lease = NULL
+WHERE substr(lease, ${contract.ID_LENGTH + 2}, ${owner.length}) <> '${owner}';
 INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) FROM event`;
 
 export type Events = ReturnType<typeof eventsIn>;
 
-/** The calls of a store on an open file. `moved`: gets the buffers of what was read, which may go to another thread. */
-export function eventsIn(database: DatabaseSync, moved: ArrayBuffer[]) {
+/**
+ * The calls of a store on an open file. `owner`: begins the words of its leases. `moved`: gets the buffers of what was
+ * read, which may go to another thread.
+ */
+export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuffer[]) {
   const sql = statementsOf(database);
 
   /** A larger one is not read. */
@@ -101,7 +105,7 @@ export function eventsIn(database: DatabaseSync, moved: ArrayBuffer[]) {
         const isRead = size <= largest;
         if (isRead && size > left) break;
         if (isRead) left -= size;
-        const lease = `${event.id} ${randomUUID()}`;
+        const lease = `${event.id} ${owner}${randomUUID()}`;
         sql`UPDATE event SET lease = ${lease} WHERE id = ${event.id}`;
         moveOn(lease);
         leased.push({ ...event, lease, record: isRead ? (read(event.id, largest) ?? new Uint8Array()) : null });

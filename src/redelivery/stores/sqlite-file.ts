@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
-import { type Events, eventsIn, INHERITANCE, SCHEMA } from './sqlite-events.ts';
+import { type Events, eventsIn, inheritance, SCHEMA } from './sqlite-events.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: of a lock of somebody else. */
 const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
@@ -42,6 +42,13 @@ interface Opened {
   readonly watched: readonly (readonly [string, string])[];
 }
 
+export interface FileOptions {
+  readonly path: string;
+  readonly as: 'owner' | 'visitor';
+  /** Its process, in eight hex digits: whatever opens the file anew keeps the leases that begin with it. */
+  readonly owner: string;
+}
+
 /** Damage that SQLite itself does not call an error. */
 class DamageError extends Error {}
 
@@ -51,6 +58,7 @@ export class StoreFile {
   readonly #path: string;
   readonly #directory: string;
   readonly #isOwner: boolean;
+  readonly #owner: string;
   #opened: Opened | null = null;
   /** The file that comes next holds nothing yet, and nothing is known to be lost with it. */
   #isNew = false;
@@ -59,10 +67,11 @@ export class StoreFile {
   /** Not fetched yet: the buffers of what was read. */
   readonly moved: ArrayBuffer[] = [];
 
-  constructor({ path, as }: { readonly path: string; readonly as: 'owner' | 'visitor' }) {
+  constructor({ path, as, owner }: FileOptions) {
     this.#path = path;
     this.#directory = dirname(path);
     this.#isOwner = as === 'owner';
+    this.#owner = owner;
   }
 
   /**
@@ -109,8 +118,8 @@ export class StoreFile {
       if (isEmpty || free > MOST_FREE) database.exec(`PRAGMA incremental_vacuum(${isEmpty ? free : PIECE})`);
       if (!isEmpty && !this.#isLogLong()) return;
       database.exec(`PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=${BUSY_MS}`);
-    } catch {
-      this.close(); // the next call meets the same, and tells
+    } catch (error) {
+      if (![BUSY, FULL].includes(sqliteCode(error))) this.close(); // the next call meets the same, and tells
     }
   }
 
@@ -169,11 +178,11 @@ export class StoreFile {
     else if (schema.length !== SCHEMA.length || !schema.every(({ sql }) => SCHEMA.includes(String(sql)))) {
       throw new DamageError('it holds no events of this version');
     }
-    const events = eventsIn(database, this.moved);
+    const events = eventsIn(database, this.#owner, this.moved);
     if (this.#isOwner) {
       const [found] = database.prepare("PRAGMA integrity_check('event')").all();
       if (found?.integrity_check !== 'ok') throw new DamageError(String(found?.integrity_check));
-      database.exec(INHERITANCE);
+      database.exec(inheritance(this.#owner));
     }
     this.#isNew = false;
     const identified = watched.map((file) => [file, identityOf(file)] as const);

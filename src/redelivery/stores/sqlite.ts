@@ -1,4 +1,5 @@
 // The embedded store: SQLite in a thread of its own. A disk that hangs stops the thread, and nothing else.
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -6,6 +7,7 @@ import { threads } from '../../base/blocked-threads.ts';
 import { deadline } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
 import type { Events } from './sqlite-events.ts';
+import type { FileOptions } from './sqlite-file.ts';
 import type { Args, Method, Reply, Result } from './sqlite-thread.ts';
 import { threadSource } from './sqlite-thread-source.ts';
 import * as contract from './store.ts';
@@ -41,7 +43,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
 
 class StoreThread {
   readonly #options: contract.StoreOptions;
-  readonly #path: string;
+  readonly #file: FileOptions;
   #thread: Worker | null = null;
   /** The calls that it has not answered yet, in their order. */
   #sent: ((result: Result) => void)[] = [];
@@ -53,7 +55,8 @@ class StoreThread {
 
   constructor(options: contract.StoreOptions) {
     this.#options = options;
-    this.#path = contract.fileIn(options.store);
+    const path = contract.fileIn(options.store);
+    this.#file = { path, as: options.as, owner: randomUUID().slice(0, 8) };
   }
 
   /** `moved`: buffers that leave this thread. The call may still take effect after it has been rejected. */
@@ -61,13 +64,11 @@ class StoreThread {
     const refusal = this.#isClosed ? 'it is closed' : this.#refusal;
     if (refusal !== null) throw this.#error(refusal);
     const { promise, resolve } = Promise.withResolvers<Result>();
-    // A client waits for an `add`, a person for a visitor.
-    const isAdd = method === 'add';
-    const limit = contract.TIME_LIMIT_MS * (isAdd ? 1 : this.#options.as === 'visitor' ? 5 : 10);
+    const limit = contract.TIME_LIMIT_MS * (this.#options.as === 'visitor' ? 5 : 10); // a person waits for a visitor
     const cancel = deadline(limit, () => {
       const failure = `it did not answer within ${limit} ms`;
       this.#refusal = failure;
-      if (this.#problem !== undefined || !isAdd) this.#tell(failure); // it may still be opened
+      this.#tell(failure);
       resolve({ failure });
     });
     try {
@@ -95,7 +96,7 @@ class StoreThread {
 
   #start(): Worker {
     const thread = new Worker(threadSource, {
-      ...{ workerData: { path: this.#path, as: this.#options.as }, eval: typeof threadSource === 'string' },
+      ...{ workerData: this.#file, eval: typeof threadSource === 'string' },
       ...{ name: 'deferred', resourceLimits: LIMITS },
       // The environment holds secrets, and nothing but the log's lines may be on the standard streams.
       ...{ env: {}, execArgv: ['--disable-warning=ExperimentalWarning'] },
@@ -134,6 +135,6 @@ class StoreThread {
   }
 
   #error(problem: string): Error {
-    return new Error(`${dirname(this.#path)}: ${problem}`);
+    return new Error(`${dirname(this.#file.path)}: ${problem}`);
   }
 }

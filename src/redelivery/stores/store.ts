@@ -89,8 +89,8 @@ export interface Setting {
 }
 
 /**
- * Every method rejects with an Error if the store can't do its work, and never hangs: `add` of a directory, for which a
- * client waits, within `TIME_LIMIT_MS`, all others within ten times that. The message is for the operator: it names
+ * Every method rejects with an Error if the store can't do its work, and never hangs, but may take ten times
+ * `TIME_LIMIT_MS`. The message is for the operator: it names
  * places and the system's words, never bytes that were stored, and never a password. A method that has rejected may
  * still take effect later. The calls of one process take effect in their order.
  */

@@ -507,7 +507,9 @@ describe.concurrent('while it runs', () => {
 
   test('a thread whose memory is used up fails its calls, and another one takes its place', async ({ open }) => {
     const { store, problems, losses } = await open();
-    const event = eventOf();
+    const [event, leased] = [eventOf(), eventOf()];
+    await store.add(leased, 0);
+    const { lease } = await oneLeased(store);
     await store.add(event, 60_000);
     const much = Array.from({ length: 60_000 }, (_, at) => `${at}`.padEnd(1000));
     await expect(store.wake(much)).rejects.toThrow();
@@ -518,6 +520,8 @@ describe.concurrent('while it runs', () => {
     await eventually(async () => (await again()).includes('its thread has ended'), true);
     await storedAgain(store);
     expect(await readIn(store, event.id)).toEqual(bytesOf(event));
+    expect(await leasedFrom(store)).toEqual([]);
+    expect(await store.set(lease, null)).toBe(true);
     expect(problems.at(-1)).toBeNull();
     expect(losses).toEqual([]);
   });

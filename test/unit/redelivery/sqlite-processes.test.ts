@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
+import { StoreFile } from '../../../src/redelivery/stores/sqlite-file.ts';
 import { fileIn } from '../../../src/redelivery/stores/store.ts';
 import { haveTools, mustRun } from '../../support/machine/tools.ts';
 import { bytesOf, eventOf, idsIn, leasedFrom, listed, oneLeased } from '../../support/redelivery/store-contract.ts';
@@ -50,11 +51,29 @@ test('an owner whose lock another process has replaced gives the store up', asyn
 
 test('an owner whose lock was removed, and is held by nobody, goes on', async ({ folder, open }) => {
   const { store, losses } = await open();
-  await store.add(eventOf(), 60_000);
+  await store.add(eventOf(), 0);
+  const { lease } = await oneLeased(store);
   rmSync(join(folder, 'lock'));
   expect(await store.add(eventOf(), 60_000)).toBe('stored');
   expect(await idsIn(store)).toHaveLength(2);
   expect(losses).toEqual([]);
+  expect(await leasedFrom(store)).toEqual([]);
+  expect(await store.set(lease, null)).toBe(true);
+});
+
+test('an owner gives its lock up for no lock of somebody else on the file', async ({ file, folder, open }) => {
+  const { store } = await open();
+  await store.close();
+  const own = new StoreFile({ path: file, as: 'owner', owner: '01234567' });
+  own.transaction(false, ({ summary }) => summary());
+  const other = new DatabaseSync(file);
+  other.exec('BEGIN IMMEDIATE');
+  own.tidy();
+  other.close();
+  const { problems } = await open();
+  expect(problems).toEqual([expect.stringContaining('another process uses it')]);
+  expect(readdirSync(folder)).toContain('lock');
+  own.close();
 });
 
 test('to a visitor a store that does not exist is empty, and stays away', async ({ directory, open }) => {
