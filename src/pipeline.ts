@@ -38,8 +38,8 @@ import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Claims } from './once/claims.ts';
-import type { Deferrable } from './redelivery/arrivals.ts';
-import type { Queue } from './redelivery/queue.ts';
+import type { Arrivals } from './redelivery/arrivals.ts';
+import type { Deferrable } from './redelivery/record.ts';
 import { withForwarded } from './upstream/outgoing-head.ts';
 import { type ForwardFailure, type ForwardOptions, STOPPED } from './upstream/requester.ts';
 import type { Upstream } from './upstream/upstream.ts';
@@ -53,7 +53,7 @@ interface PipelineParts {
   /** Called only on routes with `once`. */
   readonly claims: () => Claims;
   /** Told only of deliveries on routes with `redeliver`. */
-  readonly redelivery: Pick<Queue, 'defer' | 'taken'>;
+  readonly redelivery: Pick<Arrivals, 'defer' | 'taken'>;
   /** The fate of a delivery is known. */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
@@ -66,7 +66,7 @@ interface Pending extends Arrival {
   /** What is stored if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
   /** The store's answer; null until it was asked, which happens once. A slow one may read the body even after it. */
-  asked: ReturnType<Queue['defer']> | null;
+  asked: ReturnType<Arrivals['defer']> | null;
   /** The failure that ended its way to the app early; null if none did. */
   failure: ForwardFailure | null;
 }
@@ -260,7 +260,7 @@ export class Pipeline {
   }
 
   /** The app did not take the delivery: its client gets 202 once it is stored. */
-  #defer(pending: Pending, deferrable: Deferrable, failure: string): ReturnType<Queue['defer']> {
+  #defer(pending: Pending, deferrable: Deferrable, failure: string): ReturnType<Arrivals['defer']> {
     const { exchange } = pending;
     pending.asked = this.#parts.redelivery.defer(deferrable, failure).then((told) => {
       if (told === 'passes') return told;
@@ -280,7 +280,7 @@ export class Pipeline {
         exchange.fate = known;
         if (UNTAKEN.has(known)) exchange.bodySha256 = bodyTag(hash('sha256', body ?? NO_BYTES, 'hex'));
         this.#parts.onFate(exchange as Exchange & { fate: Fate });
-        if (known === 'taken' && deferrable !== null) this.#parts.redelivery.taken(deferrable);
+        if (known === 'taken' && deferrable !== null) void this.#parts.redelivery.taken(deferrable);
       }
       // A socket, or a store that is slow, may still be reading from the body's memory.
       if (sending === 'sent' && asked === null) memory?.discard();

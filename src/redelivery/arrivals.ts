@@ -1,70 +1,65 @@
-// Deliveries on their way into the store: in order of arrival, each within its time, and never more of them in the hands of
-// the store than a quarter of the budget.
-
+// Deliveries that the app did not take, on their way into the store: in order of arrival, each within its time, and never
+// more of them in the hands of the store than a quarter of the budget.
 import { deadline } from '../base/deadline.ts';
-import type { ByteBudget } from '../bodies/budget.ts';
-import type { Permit } from '../core/permit.ts';
-import type { Policy } from '../core/policy.ts';
-import type { Route } from '../core/routes.ts';
-import type { Outgoing } from './record.ts';
+import type { Needs } from './needs.ts';
+import { pauseAfter } from './pace.ts';
+import { type Deferrable, eventId, eventOf, mostSendable, openRecord, signerOf } from './record.ts';
 import type { Standing } from './standing.ts';
-import { LEAST_BYTES, TIME_LIMIT_MS } from './stores/store.ts';
+import { type DeferredStore, LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
+
+/** Fresh deliveries that the app took, and of which a store that is slow has not been told. */
+const MOST_TOLD = 1000;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';
+const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
 
-/** A verified request that could be stored. */
-export interface Deferrable extends Outgoing {
-  readonly route: Route;
-  readonly permit: Permit;
-  /** When it came, epoch milliseconds. */
-  readonly at: number;
-  readonly policy: Policy;
+interface Parts {
+  readonly needs: Needs;
+  readonly standing: Standing;
+  readonly store: () => Promise<DeferredStore>;
+  readonly onStored: () => void;
 }
 
-type Keep = (delivery: Deferrable, failure: string) => Promise<'stored' | 'passes'>;
-
 export class Arrivals {
-  readonly #budget: ByteBudget;
-  readonly #standing: Standing;
-  readonly #keep: Keep;
+  readonly #parts: Parts;
   /** Bytes in the hands of the store. */
   #storing = 0;
   /** Functions that begin to store a delivery each, and the bytes that it needs. */
   readonly #waiting = new Map<() => void, number>();
+  #telling = 0;
 
-  /** `keep` may still store a delivery after `defer` has given up. */
-  constructor(budget: ByteBudget, standing: Standing, keep: Keep) {
-    this.#budget = budget;
-    this.#standing = standing;
-    this.#keep = keep;
+  constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
   /**
-   * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects. In order
-   * of arrival: small ones that overtake a large one could keep it waiting until its time is over.
+   * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects; it may
+   * still be stored after that, and is then sent although its client was told of a failure. In order of arrival: small ones
+   * that overtake a large one could keep it waiting until its time is over.
    */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
+    const { needs, standing } = this.#parts;
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
     const { promise, resolve } = Promise.withResolvers<'stored' | 'passes'>();
     let isLate = false;
     const begin = async () => {
       this.#waiting.delete(begin);
       this.#storing += bytes;
-      const told = await this.#keep(delivery, failure).catch((error: unknown) => {
-        if (!isLate) this.#standing.passes('failing', error);
+      const told = await this.#add(delivery, failure).catch((error: unknown) => {
+        if (!isLate) standing.passes('failing', error);
         return 'passes' as const;
       });
       cancel();
       this.#storing -= bytes;
-      if (isLate) this.#budget.release(bytes);
-      if (isLate && told === 'stored') this.#standing.tell('info', LATE, { route: delivery.route.path });
+      if (isLate) needs.budget.release(bytes);
+      if (isLate && told === 'stored') standing.tell('info', LATE, { route: delivery.route.path });
       resolve(told);
       this.#beginNext();
     };
     const cancel = deadline(TIME_LIMIT_MS, () => {
       isLate = !this.#waiting.delete(begin);
-      if (isLate) this.#budget.hold(bytes); // whoever gave the body lets it go now, and the store still has it
-      this.#standing.passes('slow', `the store did not answer within ${TIME_LIMIT_MS} ms`);
+      if (isLate) needs.budget.hold(bytes); // whoever gave the body lets it go now, and the store still has it
+      standing.passes('slow', `the store did not answer within ${TIME_LIMIT_MS} ms`);
       resolve('passes');
     });
     this.#waiting.set(begin, bytes);
@@ -72,11 +67,49 @@ export class Arrivals {
     return promise;
   }
 
+  /** The app has taken it: an equal one that waits need not be sent. Never throws. */
+  async taken({ head, body, at, route }: Deferrable): Promise<void> {
+    const { standing } = this.#parts;
+    // Where the store is not told, an equal one is sent again.
+    if (standing.isEmpty || this.#telling >= MOST_TOLD) return;
+    const id = eventId(head, body);
+    this.#telling++;
+    const isEnded = await standing.ask((store) => store.end(id, Math.max(0, Date.now() - at)));
+    this.#telling--;
+    if (isEnded !== true) return;
+    standing.changed();
+    standing.result('delivered', id, { route: route.path });
+  }
+
   /** A store that hangs must not get any number of bodies. One alone may be larger. */
   #beginNext(): void {
     for (const [begin, bytes] of this.#waiting) {
-      if (this.#storing > 0 && this.#storing + bytes > this.#budget.limit / 4) return;
+      if (this.#storing > 0 && this.#storing + bytes > this.#parts.needs.budget.limit / 4) return;
       begin();
     }
+  }
+
+  async #add(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
+    const { needs, standing, store, onStored } = this.#parts;
+    const { policy, permit, route } = delivery;
+    const secret = signerOf(policy, permit);
+    if (secret === undefined) return 'passes';
+    const event = eventOf(delivery, failure, secret, needs.store.name);
+    const { id, record } = event;
+    // A promise to send what could not be sent would be worse than none.
+    const isSendable = record[0].length + record[1].length <= mostSendable(needs);
+    const opened = openRecord(id, isSendable ? record : null, needs);
+    if (opened.kind === 'unverified') {
+      standing.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.why });
+      return 'passes';
+    }
+    const added = await (await store()).add(event, pauseAfter(0, 0));
+    if (added === 'full') standing.passes('full', 'it is full');
+    if (added === 'crowded') standing.tell('warn', CROWDED, { route: route.path, id });
+    if (added === 'full' || added === 'crowded') return 'passes';
+    if (added === 'replaced') standing.tell('info', 'a deferred delivery was replaced by an equal one', { id });
+    standing.stored();
+    onStored();
+    return 'stored';
   }
 }

@@ -54,6 +54,6 @@ export function parsedJson(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
-export const isWord = (value: unknown): value is string => typeof value === 'string' && /^[a-z0-9_]{1,32}$/.test(value);
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+const isWord = (value: unknown): value is string => typeof value === 'string' && /^[a-z0-9_]{1,32}$/.test(value);
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= MAX_TEXT;

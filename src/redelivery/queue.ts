@@ -10,21 +10,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
-import { Arrivals, type Deferrable } from './arrivals.ts';
+import { Arrivals } from './arrivals.ts';
 import type { Fields, Needs } from './needs.ts';
-import { pauseAfter, SendingPace } from './pace.ts';
-import { describedAs, eventId, mostBytes, openRecord, sealRecord } from './record.ts';
+import { SendingPace } from './pace.ts';
+import { mostSendable } from './record.ts';
 import { Standing } from './standing.ts';
 import { openStore } from './stores/open-store.ts';
-import {
-  type DeferredStore,
-  type Entry,
-  fileIn,
-  LEAST_BYTES,
-  type Leased,
-  MAX_OF_ONE_BODY,
-  pagesOf,
-} from './stores/store.ts';
+import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { type Outcome, turnOf, windowOf } from './turn.ts';
 
 /** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
@@ -33,10 +25,6 @@ const MOST_AT_WORK = 8;
 const LOOK_EVERY_MS = 10_000;
 /** Milliseconds after a failure of the store, or where the budget has no room. */
 const PAUSE_MS = 1000;
-/** Fresh deliveries that the app took, and of which a store that is slow has not been told. */
-const MOST_TOLD = 1000;
-
-const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
 
 export class Queue {
   readonly #needs: Needs;
@@ -45,8 +33,6 @@ export class Queue {
   readonly #stopped = new AbortController();
   /** Null until a route asks for it, or something waits: most proxies never need it. */
   #opened: Promise<DeferredStore> | null = null;
-  readonly #arrivals: Arrivals;
-  #telling = 0;
   /** Leased, and not yet answered. */
   #sending = 0;
   /** Leased, and not yet set or removed, each with the end of that. */
@@ -54,6 +40,7 @@ export class Queue {
   #nextLease: NodeJS.Timeout | undefined;
   #looks: NodeJS.Timeout | undefined;
   readonly standing: Standing;
+  readonly arrivals: Arrivals;
   /** A directory, or a URL. */
   readonly place: string;
 
@@ -65,58 +52,8 @@ export class Queue {
     const quarter = Math.floor(needs.upstream.options.connections / 4);
     this.#pace = new SendingPace(Math.max(1, Math.min(MOST_AT_WORK, quarter)));
     this.standing = new Standing(needs, () => this.#open());
-    const keep = (delivery: Deferrable, failure: string) => this.#keep(delivery, failure);
-    this.#arrivals = new Arrivals(needs.budget, this.standing, keep);
-  }
-
-  // --- fresh deliveries
-
-  /** Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects. */
-  defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
-    return this.#arrivals.defer(delivery, failure);
-  }
-
-  /** May store it after `defer` has given up: then it is sent although its client was told of a failure. */
-  async #keep(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
-    const { permit, policy, at, route, head, body } = delivery;
-    const { standing } = this;
-    const secret = policy.keyring.secrets.find(({ id }) => id === permit.secret);
-    if (secret === undefined) return 'passes';
-    const { name } = this.#needs.store;
-    const record = sealRecord(delivery, { at, secret: secret.id, name, failure }, secret.key);
-    const id = eventId(head, body);
-    // A promise to send what could not be sent would be worse than none.
-    if (record[0].length + record[1].length > this.#mostBytes)
-      throw new Error('limits.bufferedBytes is too small to send it');
-    const opened = openRecord(id, record, this.#needs);
-    if (opened.kind === 'unverified') {
-      standing.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.why });
-      return 'passes';
-    }
-    const note = { ...describedAs(opened), attempts: 0, tried: 0, failure };
-    const added = await (await this.#open()).add({ id, record, note }, pauseAfter(0, 0));
-    if (added === 'full') standing.passes('full', 'it is full');
-    if (added === 'crowded') standing.tell('warn', CROWDED, { route: route.path, id });
-    if (added === 'full' || added === 'crowded') return 'passes';
-    if (added === 'replaced') standing.tell('info', 'a deferred delivery was replaced by an equal one', { id });
-    standing.stored();
-    void this.#leaseDue();
-    return 'stored';
-  }
-
-  /** The app has taken it: an equal one that waits need not be sent. Never throws. */
-  taken({ head, body, at, route }: Deferrable): void {
-    // Where it is not told, an equal one is sent again.
-    if (this.standing.isEmpty || this.#telling >= MOST_TOLD) return;
-    const id = eventId(head, body);
-    this.#telling++;
-    const ending = this.standing.ask((store) => store.end(id, Math.max(0, Date.now() - at)));
-    void ending.then((isEnded) => {
-      this.#telling--;
-      if (isEnded !== true) return;
-      this.standing.changed();
-      this.standing.result('delivered', id, { route: route.path });
-    });
+    const onStored = () => void this.#leaseDue();
+    this.arrivals = new Arrivals({ needs, standing: this.standing, store: () => this.#open(), onStored });
   }
 
   // --- for people
@@ -188,7 +125,7 @@ export class Queue {
     if (this.#opened !== null) return this.#opened;
     const { standing } = this;
     const onRemark = (message: string, fields: Fields) => standing.tell('warn', message, fields);
-    const rules = { as: 'owner', mostBytes: () => this.#mostBytes, onRemark } as const;
+    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onRemark } as const;
     this.#opened = this.#openStore({ ...this.#needs.store, ...rules, onLoss: standing.lost, onChange: standing.set });
     standing.changed();
     const look = () => {
@@ -200,12 +137,6 @@ export class Queue {
     look();
     void this.#leaseDue();
     return this.#opened;
-  }
-
-  /** The most bytes of a delivery that can be sent: a larger one than the budget would wait for room without end. */
-  get #mostBytes(): number {
-    const { routes, settings } = this.#needs.policy();
-    return Math.min(mostBytes(settings.maxHeader, routes.all), this.#needs.budget.most);
   }
 
   async #wake(asked: (entry: Entry) => boolean): Promise<number> {
@@ -237,7 +168,7 @@ export class Queue {
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
     const quarter = budget.limit / 4;
-    const most = this.#mostBytes;
+    const most = mostSendable(this.#needs);
     // One alone may be larger; else it would never be sent.
     const isAlone = this.#atWork.size === 0 && most > quarter;
     const used = [...this.#atWork.keys()].reduce((sum, each) => sum + memoryOf(each), 0);

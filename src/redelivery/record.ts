@@ -2,7 +2,7 @@
 // secret that verified it. Whoever can write to the store could else make deliveries, so nothing that is read here is
 // believed before parser, admission and MAC have passed it, in this order; what follows may be anything.
 //
-//   head:  entrupy-deferred 1 LF, MAC LF, {"at", "secret", "key", "name", "failure"} LF, request line and lines as on the wire
+//   head:  entrupy-deferred 1 NAME LF, MAC LF, the first note LF, request line and lines as on the wire
 //   body:  the body's bytes
 import { Buffer } from 'node:buffer';
 import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
@@ -19,26 +19,32 @@ import type { Route } from '../core/routes.ts';
 import { outgoingHead } from '../upstream/outgoing-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import type { Needs } from './needs.ts';
-import { isCount, isText, isWord, type Note, parsedJson } from './note.ts';
+import { MAX_NOTE, type Note, noteText, readNote } from './note.ts';
 import type { Event, Leased } from './stores/store.ts';
 
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
-/** Bytes of a head before the request: format, MAC and facts. */
-const MAX_FACTS = 2048;
+/** Bytes of a head before the request: format, `redelivery.name`, MAC and note. */
+const MAX_FRAME = MAX_NOTE + 512;
 /** Characters of a path that a note keeps. */
 const MAX_PATH = 256;
-const FRAME = new RegExp(`^${FORMAT}\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
-
-/** The facts that are stored besides the request. `name`: `redelivery.name` then. */
-export type Facts = Pick<Note, 'at' | 'secret' | 'key' | 'failure'> & { readonly name: string };
+const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
 /** A verified request, as it goes out. */
-export interface Outgoing {
+interface Outgoing {
   readonly head: Head;
   /** With `forwardedHeaders` applied. */
   readonly lines: readonly string[];
   readonly body: Buffer;
+  readonly route: Route;
+  readonly permit: Permit;
+}
+
+/** A request that could be stored. */
+export interface Deferrable extends Outgoing {
+  /** When it came, epoch milliseconds. */
+  readonly at: number;
+  readonly policy: Policy;
 }
 
 /**
@@ -53,17 +59,15 @@ export interface Unverified {
   readonly why: Why;
   /** The route, as configured, that its target leads to now; null where it can't be read. */
   readonly route: string | null;
-  /** The record's own words, for which nothing vouches; null if they can't be read. */
-  readonly facts: Facts | null;
+  /** The record's own note, for which nothing vouches; null if it can't be read. */
+  readonly note: Note | null;
 }
 
-/** A record that passed everything. */
+/** A record that passed everything. Its permit is minted now, by the rules in force. */
 export interface Verified extends Outgoing {
   readonly kind: 'verified';
-  readonly facts: Facts;
-  readonly route: Route;
-  /** Minted now, by the rules in force. */
-  readonly permit: Permit;
+  /** As it was when the delivery was stored. */
+  readonly note: Note;
 }
 
 export type Rules = Pick<Needs, 'policy' | 'store'>;
@@ -75,11 +79,17 @@ export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, bod
 }
 
 /** Most bytes of a head: `forwardedHeaders` may have added to it, `Host` once more. */
-const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FACTS;
+const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
 
 /** The most bytes of a record. */
 export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
   return mostHead(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
+}
+
+/** The most bytes of a record that can be sent: a larger one than the budget would wait for room without end. */
+export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'>): number {
+  const { routes, settings } = policy();
+  return Math.min(mostBytes(settings.maxHeader, routes.all), budget.most);
 }
 
 /** A secret's value, as a short tag that tells nothing about it (RFC 5869). */
@@ -87,21 +97,19 @@ export function keyTag(key: KeyObject): string {
   return derived(key, 'tag', '').toString('hex', 0, 6);
 }
 
-/** The record of a delivery that `key` has verified. */
-export function sealRecord(outgoing: Outgoing, given: Omit<Facts, 'key'>, key: KeyObject): Event['record'] {
-  const { at, secret, name, failure } = given;
-  const { body } = outgoing;
-  const facts: Facts = { at, secret, key: keyTag(key), name, failure };
-  const told = Buffer.from(`${JSON.stringify(facts)}\n${requestText(outgoing)}`, 'latin1');
-  const mac = macOf(derived(key, 'record', name), told, body);
-  return [Buffer.concat([Buffer.from(`${FORMAT}\n${mac}\n`, 'latin1'), told]), body];
-}
+/** The secret that verified a request. */
+export const signerOf = ({ keyring }: Policy, { secret }: Permit) => keyring.secrets.find(({ id }) => id === secret);
 
-/** The note on a record that passed every check. */
-export function describedAs({ head, facts, route }: Verified): Omit<Note, 'attempts' | 'tried' | 'failure'> {
-  const { at, secret, key } = facts;
+/** What is stored of a delivery that `secret` has verified. `failure`: why the app did not take it. */
+export function eventOf(delivery: Deferrable, failure: string, secret: Secret, name: string): Event {
+  const { at, route, head, body } = delivery;
   const path = printable(head.path.slice(0, MAX_PATH));
-  return { at, route: route.path, method: head.method, path, secret, key };
+  const origin = { at, route: route.path, method: head.method, path, secret: secret.id, key: keyTag(secret.key) };
+  const note: Note = { ...origin, attempts: 0, tried: 0, failure };
+  const told = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
+  const mac = macOf(derived(secret.key, 'record', name), told, body);
+  const frame = Buffer.from(`${FORMAT} ${name}\n${mac}\n`, 'latin1');
+  return { id: eventId(head, body), note, record: [Buffer.concat([frame, told]), body] };
 }
 
 /** The two pieces of what a store gives back. Null if it holds no head. */
@@ -113,14 +121,14 @@ export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuff
 
 /** Reads a record as the request that it was: parser, whole admission, MAC. Null: it is over the limits. Never throws. */
 export function openRecord(id: string, given: Leased['record'] | Event['record'], rules: Rules): Verified | Unverified {
-  let [route, facts]: [string | null, Facts | null] = [null, null];
-  const no = (why: Why): Unverified => ({ kind: 'unverified', why, route, facts });
+  let [route, note]: [string | null, Note | null] = [null, null];
+  const no = (why: Why): Unverified => ({ kind: 'unverified', why, route, note });
   if (given === null) return no('limits');
   const record = given instanceof Uint8Array ? splitRecord(given) : given;
   const framed = record && framedOf(record);
   if (framed === null) return no('unreadable');
-  const { mac, told, request, body } = framed;
-  facts = framed.facts;
+  const { name, mac, told, request, body } = framed;
+  note = framed.note;
   const inForce = rules.policy();
   const { maxHeader } = inForce.settings;
   if (request.length > mostHead(maxHeader)) return no('limits');
@@ -128,7 +136,7 @@ export function openRecord(id: string, given: Leased['record'] | Event['record']
   if (parsed === null) return no('unreadable');
   const { head, lines } = parsed;
   const now = Date.now();
-  const policy = policyAt(inForce, facts.at, now);
+  const policy = policyAt(inForce, note.at, now);
   const arrival = { head, policy, at: now };
   const target = policy.routes.routeFor(head.path, now);
   route = target.path;
@@ -137,14 +145,14 @@ export function openRecord(id: string, given: Leased['record'] | Event['record']
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
   // A route that only reports would forward some of what it refuses: nothing stored may use that.
   const isAccepted = admission.kind === 'forward' && admission.permit.decision === 'accepted';
-  const signer = isAccepted ? policy.keyring.secrets.find((each) => each.id === admission.permit.secret) : undefined;
+  const signer = isAccepted ? signerOf(policy, admission.permit) : undefined;
   if (!isAccepted || signer === undefined) {
-    return no(whyRefused(admission, policy.keyring.listed(target.secrets), facts));
+    return no(whyRefused(admission, policy.keyring.listed(target.secrets), note));
   }
-  const expected = macOf(derived(signer.key, 'record', rules.store.name), told, body);
-  const isSame = timingSafeEqual(Buffer.from(mac), Buffer.from(expected));
-  if (!isSame) return no(facts.name === rules.store.name ? 'altered' : 'name');
-  return { kind: 'verified', head, lines, body, facts, route: admission.route, permit: admission.permit };
+  if (name !== rules.store.name) return no('name');
+  const expected = macOf(derived(signer.key, 'record', name), told, body);
+  if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return no('altered');
+  return { kind: 'verified', head, lines, body, note, route: admission.route, permit: admission.permit };
 }
 
 /** Where it is not the reason of the refusal itself. */
@@ -153,7 +161,7 @@ const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: W
   ...{ no_live_secret: 'secret_gone', signature_mismatch: 'secret_gone', expired_secret: 'secret_gone' },
 };
 
-function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Facts): Why {
+function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Note): Why {
   const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
   const why = WHYS[reason] ?? (reason as Reason);
   return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
@@ -171,19 +179,17 @@ function macOf(key: Buffer, told: Buffer, body: Buffer): string {
 }
 
 /** The head as it goes out, but in the version that the client spoke: admission judges by it. */
-function requestText({ head, lines, body }: Outgoing): string {
+function requestText({ head, lines, body }: Deferrable): string {
   const text = outgoingHead(head, { lines, bodyLength: body.length, connection: 'persist' });
   return head.version === '1.0' ? text.replace(' HTTP/1.1\r\n', ' HTTP/1.0\r\n') : text;
 }
 
 function framedOf([head, body]: Event['record']) {
-  const [frame, mac, told] = FRAME.exec(head.toString('latin1', 0, MAX_FACTS)) ?? [];
-  if (frame === undefined || mac === undefined || told === undefined) return null;
-  const { at, secret, key, name, failure } = parsedJson(told);
-  if (!isCount(at) || !isText(secret) || !isText(key) || !isText(name) || !isWord(failure)) return null;
-  const facts: Facts = { at, secret, key, name, failure };
-  const [from, request] = [frame.length - told.length - 1, head.subarray(frame.length)];
-  return { mac, facts, told: head.subarray(from), request, body };
+  const [frame, name, mac, text] = FRAME.exec(head.toString('latin1', 0, MAX_FRAME)) ?? [];
+  if (frame === undefined || name === undefined || mac === undefined || text === undefined) return null;
+  const note = readNote(text);
+  const told = head.subarray(frame.length - text.length - 1);
+  return note && { name, mac, note, told, request: head.subarray(frame.length), body };
 }
 
 /** The head, if the bytes are exactly one head and `body` is exactly its body. */

@@ -11,7 +11,7 @@ import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace, type Went } from './pace.ts';
-import { describedAs, openRecord, type Unverified, type Verified } from './record.ts';
+import { openRecord, type Unverified, type Verified } from './record.ts';
 import type { Leased, Setting } from './stores/store.ts';
 
 /** Milliseconds until a twin of `once`, or a slot, is asked for again. */
@@ -27,9 +27,9 @@ const MAX_RESPONSE_MS = 30_000;
 export interface Outcome {
   /** Null: it is removed. */
   readonly setting: Setting | null;
-  /** Counted once the store is changed, with what is known of it then. */
-  readonly results: readonly RedeliveryResult[];
   readonly note: Note;
+  /** Counted once the store is changed. */
+  readonly results: readonly RedeliveryResult[];
 }
 
 interface Parts {
@@ -55,57 +55,52 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
   return routes.all.find(({ path }) => path === route)?.redeliver ?? Math.max(...windows);
 }
 
-export async function turnOf(leased: Leased, parts: Parts): Promise<Outcome> {
-  const { needs } = parts;
+export async function turnOf(leased: Leased, { needs, pace, stopped }: Parts): Promise<Outcome> {
   const opened = openRecord(leased.id, leased.record, needs);
   const known = noteOf(leased, opened);
   const end = known.at + (windowOf(needs.policy(), known.route) ?? Number.POSITIVE_INFINITY);
   const isOver = Date.now() >= end;
-  const untilEnd = () => Math.max(0, Math.min(end - Date.now(), LONGEST_PAUSE_MS));
-  const removed = (note: Note, ...results: RedeliveryResult[]): Outcome => ({ setting: null, results, note });
-  const stays = (setting: Setting, ...results: RedeliveryResult[]): Outcome => {
-    return { setting, results, note: setting.note ?? known };
+  const ends = (note: Note, ...results: RedeliveryResult[]): Outcome => ({ setting: null, note, results });
+  const stays = (given: Setting & { readonly note: Note }, ...results: RedeliveryResult[]): Outcome => {
+    const untilEnd = isOver ? given.pause : Math.max(0, end - Date.now());
+    const pause = Math.min(given.pause, untilEnd, LONGEST_PAUSE_MS);
+    return { setting: { ...given, pause }, note: given.note, results };
   };
-  if (isOver && (opened.kind === 'unverified' || leased.state === 'stopped')) return removed(known, 'expired');
+  if (isOver && (opened.kind === 'unverified' || leased.state === 'stopped')) return ends(known, 'expired');
   if (opened.kind === 'unverified') {
-    const pause = Math.min(untilEnd(), UNVERIFIED_PAUSE_MS);
-    if (leased.state !== 'unverified') return stays({ pause, state: 'unverified', note: known }, 'unverified');
-    const isNews = leased.note?.failure !== known.failure;
-    return stays({ pause, state: 'unverified', note: isNews ? known : null });
+    const setting = { note: known, state: 'unverified', pause: UNVERIFIED_PAUSE_MS } as const;
+    return leased.state === 'unverified' ? stays(setting) : stays(setting, 'unverified');
   }
   // Its time has come by the store's clock, but not by this one.
-  if (leased.state === 'stopped') return stays({ pause: untilEnd(), state: 'stopped', note: null });
+  if (leased.state === 'stopped') return stays({ note: known, state: 'stopped', pause: LONGEST_PAUSE_MS });
 
-  const { went, failure } = await attempt(opened, isOver ? 'last' : 'one of many', parts);
+  const { went, failure } = await attempt(opened, needs, stopped);
+  // Many may be over at once, and each gets its sending: a refused connection costs nothing.
+  if (!isOver || went !== 'no connection') pace.note(went, performance.now());
   const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
-  if (went === 'duplicate') return removed(known, 'delivered');
-  if (went === 'taken') return removed(note, 'delivered');
-  if (went === 'not sent') return stays({ pause: BUSY_PAUSE_MS, state: 'waiting', note: null });
-  if (isOver) return went === 'refused' ? removed(note, 'client_error', 'expired') : removed(note, 'expired');
-  if (went === 'refused') return stays({ pause: untilEnd(), state: 'stopped', note }, 'client_error');
-  if (went === 'no connection') return stays({ pause: 0, state: 'waiting', note: { ...known, failure } });
-  const pause = Math.min(untilEnd(), pauseAfter(note.attempts, Math.random()));
-  return stays({ pause, state: 'waiting', note });
+  if (went === 'duplicate') return ends(known, 'delivered');
+  if (went === 'taken') return ends(note, 'delivered');
+  if (went === 'not sent') return stays({ note: known, state: 'waiting', pause: BUSY_PAUSE_MS });
+  if (isOver) return went === 'refused' ? ends(note, 'client_error', 'expired') : ends(note, 'expired');
+  if (went === 'refused') return stays({ note, state: 'stopped', pause: LONGEST_PAUSE_MS }, 'client_error');
+  if (went === 'no connection') return stays({ note: { ...known, failure }, state: 'waiting', pause: 0 });
+  return stays({ note, state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
 }
+
+const NOTHING_KNOWN = { route: null, method: '', path: '', secret: '', key: '', attempts: 0, tried: 0 };
 
 function noteOf({ note }: Leased, opened: Verified | Unverified): Note {
   if (opened.kind === 'verified') {
-    return { attempts: 0, tried: 0, failure: opened.facts.failure, ...note, ...describedAs(opened) };
+    const { attempts, tried, failure } = note ?? opened.note;
+    return { ...opened.note, route: opened.route.path, attempts, tried, failure };
   }
-  const { why, route, facts } = opened;
   const now = Date.now();
-  const { at, secret, key } = facts ?? { at: now, secret: '', key: '' };
-  const known = note ?? { method: '', path: '', secret, key, at, attempts: 0, tried: 0 };
+  const known = note ?? opened.note ?? { ...NOTHING_KNOWN, at: now };
   // A time that is still to come would keep it for ever.
-  return { ...known, at: Math.min(known.at, now), route: route ?? note?.route ?? null, failure: why };
+  return { ...known, at: Math.min(known.at, now), route: opened.route ?? known.route, failure: opened.why };
 }
 
-/** `last`: after the end of its window. */
-async function attempt(
-  delivery: Verified,
-  nth: 'last' | 'one of many',
-  { needs, pace, stopped }: Parts,
-): Promise<Sent> {
+async function attempt(delivery: Verified, needs: Needs, stopped: AbortSignal): Promise<Sent> {
   const { route, head, body } = delivery;
   let lease: DeliveryLease | null = null;
   if (route.once !== null) {
@@ -117,10 +112,8 @@ async function attempt(
   }
   const sent = await send(delivery, lease, needs);
   // A sending that the end of the process cuts is no attempt, least of all the last one.
-  if (stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused') return { went: 'not sent', failure: '' };
-  // Many may be over at once, and each gets its sending: a refused connection costs nothing.
-  if (nth !== 'last' || sent.went !== 'no connection') pace.note(sent.went, performance.now());
-  return sent;
+  const isCut = stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused';
+  return isCut ? { went: 'not sent', failure: '' } : sent;
 }
 
 /** The reply of a request that has no client. */

@@ -93,7 +93,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     },
   });
   const pipeline = new Pipeline({
-    ...{ policy, upstream, budget, claims: openedClaims, redelivery },
+    ...{ policy, upstream, budget, claims: openedClaims, redelivery: redelivery.arrivals },
     onFate: (delivery) => {
       metrics.deliver(delivery);
       recent.deliver(delivery);

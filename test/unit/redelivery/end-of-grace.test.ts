@@ -6,7 +6,7 @@ import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { Claims } from '../../../src/once/claims.ts';
 import { Pipeline } from '../../../src/pipeline.ts';
-import type { Deferrable } from '../../../src/redelivery/arrivals.ts';
+import type { Deferrable } from '../../../src/redelivery/record.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { policyOf, secret, verify } from '../core/fixtures.ts';
@@ -41,7 +41,7 @@ test('a store that is too slow still finds the body whole, though its client has
         asked.resolve(delivery);
         return slow.promise;
       },
-      taken: () => {},
+      taken: async () => {},
     },
   });
   const listener = new Listener(LIMITS, { onRequest: (each) => pipeline.begin(each), onEnd: () => {} }, budget);

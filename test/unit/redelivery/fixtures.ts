@@ -4,8 +4,8 @@ import { test as base } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { admit, admitBody } from '../../../src/core/admission.ts';
 import type { Policy } from '../../../src/core/policy.ts';
-import type { Deferrable } from '../../../src/redelivery/arrivals.ts';
 import { Queue } from '../../../src/redelivery/queue.ts';
+import type { Deferrable } from '../../../src/redelivery/record.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
@@ -19,7 +19,8 @@ export const VALUE = 'redelivery-secret-0123456789abcdef';
 const ROUTE = verify('/notify', { redeliver: 3_600_000 });
 
 /** Stores it; again if need be, since a busy machine may take longer than the second that its client waits. */
-export const stored = (queue: Queue, delivery: Deferrable) => eventually(() => queue.defer(delivery, '500'), 'stored');
+export const stored = (queue: Queue, delivery: Deferrable) =>
+  eventually(() => queue.arrivals.defer(delivery, '500'), 'stored');
 
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} };
 const TIMES = { connections: 8, responseTimeout: 0, idleTimeout: 0 };

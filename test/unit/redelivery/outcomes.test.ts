@@ -211,10 +211,10 @@ test.concurrent('a fresh copy that is taken ends the one that waits', async ({ a
   const event = delivery('event');
   await stored(queue, event);
   await eventually(() => results, ['client_error']);
-  queue.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
-  queue.taken(delivery('another'));
+  await queue.arrivals.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
+  await queue.arrivals.taken(delivery('another'));
   await queue.standing.known();
-  queue.taken({ ...event, at: Date.now() });
+  await queue.arrivals.taken({ ...event, at: Date.now() });
   await eventually(() => results, ['client_error', 'delivered']);
   await queue.standing.known();
   expect(queue.standing.isEmpty).toBe(true);

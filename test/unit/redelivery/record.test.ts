@@ -6,12 +6,12 @@ import type { Secret } from '../../../src/core/keyring.ts';
 import type { Policy } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import {
+  type Deferrable,
   eventId,
-  type Facts,
+  eventOf,
   keyTag,
   openRecord,
   type Rules,
-  sealRecord,
   type Verified,
 } from '../../../src/redelivery/record.ts';
 import { sign } from '../../support/deliveries/signer.ts';
@@ -42,19 +42,18 @@ interface Made {
   readonly version?: string;
   readonly lines?: readonly string[];
   readonly body?: Buffer;
-  readonly facts?: Partial<Facts>;
   readonly name?: string;
   readonly by?: Secret;
   readonly value?: string;
 }
 
 function made({ target = '/notify?a=1', version = '1.1', lines = [], body = BODY, ...rest }: Made = {}) {
-  const { facts = {}, name = '', by = CURRENT, value = VALUE } = rest;
+  const { name = '', by = CURRENT, value = VALUE } = rest;
   const framing = ['Content-Length', `${body.length}`];
   const all = ['Host', 'h', ...lines, 'Entrupy-Signature', sign(value, body), ...framing];
   const head = headOf({ target, version, lines: all });
-  const told = { at: NOW - HOUR, secret: by.id, name, failure: '500', ...facts };
-  return { id: eventId(head, body), record: sealRecord({ head, lines: all, body }, told, by.key) };
+  const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify('/notify') };
+  return eventOf(delivery as unknown as Deferrable, '500', by, name);
 }
 
 interface Changes {
@@ -108,8 +107,9 @@ describe('what was stored', () => {
     expect(opened.body).toBe(opened.permit.body);
     expect(opened.body.equals(BODY)).toBe(true);
     expect(opened.permit).toMatchObject({ decision: 'accepted', secret: 'current' });
-    expect(opened.facts).toEqual({
-      ...{ at: NOW - HOUR, secret: 'current', key: keyTag(CURRENT.key), name: '', failure: '500' },
+    expect(opened.note).toEqual({
+      ...{ at: NOW - HOUR, secret: 'current', key: keyTag(CURRENT.key), failure: '500', attempts: 0, tried: 0 },
+      ...{ route: '/notify', method: 'POST', path: '/notify' },
     });
     expect(opened.route.path).toBe('/notify');
   });
@@ -216,7 +216,7 @@ describe('a record that was changed is not sent', () => {
   });
 
   test('larger than maxHeader allows', () => {
-    const large = made({ lines: ['X-Large', 'x'.repeat(5000)] });
+    const large = made({ lines: ['X-Large', 'x'.repeat(8000)] });
     expect(told(large)).toBe('verified');
     expect(told(large, { maxHeader: 1024 })).toBe('limits');
     const body = Buffer.alloc(2000);
