@@ -55,23 +55,28 @@ interface Deferred {
   readonly store: DeferredStore;
   /** The running proxy's admin port. */
   readonly admin: URL;
-  readonly json: boolean;
-  readonly io: Io;
-  /** Prints the object with `--json`, else the text. Returns the exit code 0. */
-  readonly tell: (value: object, text: string) => 0;
+  /** Receives a line for each change while it waits. */
+  readonly progress: Io['stderr'];
 }
 
-/** Returns the exit code, or why it is 1. Rejects with the store's problem. */
-type Action = (deferred: Deferred, id: string | null) => Promise<number | string>;
+/** What was done, for programs and for people. */
+interface Done {
+  readonly json: object;
+  readonly text: string | Uint8Array;
+  readonly code?: 1;
+}
+
+/** `id`: empty for all. Returns a text if it could not be done: why. Rejects with the store's problem. */
+type Action = (deferred: Deferred, id: string) => Promise<Done | string>;
 
 const ACTIONS: Readonly<Record<string, Action>> = { list, show, deliver, drop };
 
-export const run = command(definition, async ({ values, positionals: [name = 'list', id = null] }, io) => {
+export const run = command(definition, async ({ values, positionals: [name = 'list', id = ''] }, io) => {
   const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
   if (action === undefined) throw usageError('the action must be list, show, deliver or drop');
-  if (id === null && (action === show || action === drop)) throw usageError(`${name} needs an ID`);
-  if (id !== null && action === list) throw usageError(`${name} takes no ID`);
-  if (id !== null && !/^[a-z0-9-]+$/.test(id)) throw usageError('an ID has only a-z, 0-9 and "-"');
+  if (id === '' && (action === show || action === drop)) throw usageError(`${name} needs an ID`);
+  if (id !== '' && action === list) throw usageError(`${name} takes no ID`);
+  if (!/^[a-z0-9-]*$/.test(id)) throw usageError('an ID has only a-z, 0-9 and "-"');
   const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
   const { admin: at, redelivery, limits } = config;
   const remark = (message: string) => io.stderr(`warning: ${message}\n`);
@@ -81,24 +86,22 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
     ...{ ...redelivery, ...rules, readPassword },
     ...{ onRemark: remark, onLoss: remark, onChange: ignore },
   });
-  const { json = false } = values;
-  const tell = (value: object, text: string) => {
-    io.stdout(json ? `${JSON.stringify(value)}\n` : text);
-    return 0 as const;
-  };
-  const deferred = { store, admin: localUrl(at.host, at.port), json, io, tell };
-  const told = await action(deferred, id).catch((error: unknown) => {
-    if (!(error instanceof Error)) throw error;
-    return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
-  });
+  const done = await action({ store, admin: localUrl(at.host, at.port), progress: io.stderr }, id).catch(
+    (error: Error) => {
+      return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
+    },
+  );
   await store.close().catch(ignore); // it hangs, which has been told
-  if (typeof told === 'number') return told;
-  io.stderr(`entrupy-signature-proxy deferred: ${told}\n`);
-  return 1;
+  if (typeof done === 'string') {
+    io.stderr(`entrupy-signature-proxy deferred: ${done}\n`);
+    return 1;
+  }
+  io.stdout(values.json === true ? `${JSON.stringify(done.json)}\n` : done.text);
+  return done.code ?? 0;
 });
 
 const NOTHING_DEFERRED = 'Nothing is deferred.\n';
-const noSuchId = (id: string | null) => `nothing is deferred under the ID ${id}`;
+const noSuchId = (id: string) => `nothing is deferred under the ID ${id}`;
 
 /** Everything that is stored, each once: a page may repeat what another one had. */
 async function everything(store: DeferredStore): Promise<ReadonlyMap<string, Entry>> {
@@ -121,17 +124,17 @@ function shownOf({ id, state, bytes, wait, note }: Entry) {
 
 const NOTHING = { at: null, method: null, path: null, secret: null, attempts: 0, tried: 0, failure: null };
 
-async function list({ store, tell }: Deferred): Promise<number> {
-  const shown = [...(await everything(store)).values()].map(shownOf);
-  shown.sort((one, other) => (one.at ?? 0) - (other.at ?? 0));
-  const rows = shown.map((one) => {
+async function list({ store }: Deferred): Promise<Done> {
+  const deliveries = Array.from((await everything(store)).values(), shownOf);
+  deliveries.sort((one, other) => (one.at ?? 0) - (other.at ?? 0));
+  const rows = deliveries.map((one) => {
     const { id, at, state, attempts, lastFailure, bytes, method, path } = one;
     const came = at === null ? '-' : dateText(at);
     const request = method === null ? '-' : `${method} ${path}`;
     return [id, came, state, lastFailure ?? '-', String(attempts), nextText(one), String(bytes), request];
   });
   const lines = table([['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes', 'request'], ...rows]);
-  return tell({ deliveries: shown }, shown.length === 0 ? NOTHING_DEFERRED : `${lines.join('\n')}\n`);
+  return { json: { deliveries }, text: rows.length === 0 ? NOTHING_DEFERRED : `${lines.join('\n')}\n` };
 }
 
 function nextText({ nextTry, lastFailure }: ReturnType<typeof shownOf>): string {
@@ -141,54 +144,43 @@ function nextText({ nextTry, lastFailure }: ReturnType<typeof shownOf>): string 
   return lastFailure === 'connect' ? 'when the app answers' : 'in its turn';
 }
 
-async function show({ store, json, io, tell }: Deferred, id: string | null): ReturnType<Action> {
-  const bytes = await store.read(id ?? '');
-  const record = bytes && splitRecord(bytes);
-  // The list is long: it is read only if need be.
-  const entry = record !== null && !json ? null : (await everything(store)).get(id ?? '');
+async function show({ store }: Deferred, id: string): ReturnType<Action> {
+  const bytes = await store.read(id);
+  const entry = (await everything(store)).get(id);
   if (entry === undefined) return noSuchId(id);
+  const record = bytes && splitRecord(bytes);
   if (record === null) return `${id} cannot be read: it is larger than maxBody and maxHeader allow, or not whole`;
-  if (entry !== null) return tell({ ...shownOf(entry), body: record[1].toString('base64') }, '');
-  io.stdout(record[1]);
-  return 0;
+  return { json: { ...shownOf(entry), body: record[1].toString('base64') }, text: record[1] };
 }
 
-async function drop({ store, tell }: Deferred, id: string | null): ReturnType<Action> {
-  const dropped = await store.drop(id ?? '');
+async function drop({ store }: Deferred, id: string): ReturnType<Action> {
+  const dropped = await store.drop(id);
   if (dropped === 'absent') return noSuchId(id);
   if (dropped === 'leased') return `${id} is being sent, and the app may take it: try again after that`;
-  return tell({ id, dropped: true }, `dropped ${id}: it is never sent again\n`);
+  return { json: { id, dropped: true }, text: `dropped ${id}: it is never sent again\n` };
 }
 
 /** Has the running proxy, which alone sends, try what is deferred now, at its own pace. */
-async function deliver(deferred: Deferred, id: string | null): ReturnType<Action> {
-  const { store, admin, tell } = deferred;
-  const asked = [...(await everything(store)).values()].filter((entry) => id === null || entry.id === id);
-  if (id !== null && asked.length === 0) return noSuchId(id);
-  if (asked.length === 0) return tell({ asked: 0, gone: 0, waiting: [] }, NOTHING_DEFERRED);
-  const refused = await askProxy(admin, id);
-  if (refused !== null) return refused;
-  const { waiting, end } = await watch(deferred, asked);
-  const gone = asked.length - waiting.length;
-  const rest =
-    waiting.length === 0 ? ': taken by the app, dropped or expired.' : `; ${end}. What waits is tried again.`;
-  const text = `${gone} of ${asked.length} ${gone === 1 ? 'is' : 'are'} gone from the store${rest}\n`;
-  tell({ asked: asked.length, gone, waiting }, text);
-  return waiting.length === 0 ? 0 : 1;
-}
-
-/** Why it refuses; null if it does not. */
-async function askProxy(admin: URL, id: string | null): Promise<string | null> {
-  const url = new URL(id === null ? '/-/redeliver' : `/-/redeliver?id=${id}`, admin);
+async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
+  const { store, admin } = deferred;
+  const asked = [...(await everything(store)).values()].filter((entry) => id === '' || entry.id === id);
+  if (id !== '' && asked.length === 0) return noSuchId(id);
+  if (asked.length === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: NOTHING_DEFERRED };
+  const url = new URL(id === '' ? '/-/redeliver' : `/-/redeliver?id=${id}`, admin);
   const { status, text } = await ask({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
-  if (status === 200) return null;
   if (status === null) return `no answer from the proxy at ${admin.href}: ${text}`;
   if (status === 409) return 'nothing is sent while no route has redeliver';
-  return `the proxy at ${admin.href} answered ${status} ${text}`;
+  if (status !== 200) return `the proxy at ${admin.href} answered ${status} ${text}`;
+  const { waiting, end } = await watch(deferred, asked);
+  const gone = asked.length - waiting.length;
+  const json = { asked: asked.length, gone, waiting };
+  const told = `${gone} of ${asked.length} ${gone === 1 ? 'is' : 'are'} gone from the store`;
+  if (waiting.length === 0) return { json, text: `${told}: taken by the app, dropped or expired.\n` };
+  return { json, text: `${told}; ${end}. What waits is tried again.\n`, code: 1 };
 }
 
 /** Resolves once each is gone or was tried again, or nothing changes any more: with those that are not gone, and why. */
-async function watch({ store, admin, io }: Deferred, asked: readonly Entry[]) {
+async function watch({ store, admin, progress }: Deferred, asked: readonly Entry[]) {
   let told = '';
   let changed = 0;
   for (;;) {
@@ -197,14 +189,12 @@ async function watch({ store, admin, io }: Deferred, asked: readonly Entry[]) {
     const left = asked.filter(({ id }) => now.has(id));
     const tried = left.filter(({ id, note }) => (now.get(id)?.note?.attempts ?? 0) !== (note?.attempts ?? 0));
     const text = `${asked.length - left.length} of ${asked.length} gone, ${tried.length} tried and not taken\n`;
-    const isNews = text !== told;
-    if (isNews) {
-      io.stderr(text);
+    let end = tried.length === left.length ? 'each of the others was tried' : null;
+    if (text !== told) {
+      progress(text);
       told = text;
       changed = began;
-    }
-    let end = tried.length === left.length ? 'each of the others was tried' : null;
-    if (end === null && !isNews) end = await standstill(admin, changed);
+    } else end ??= await standstill(admin, changed);
     if (end !== null) {
       const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
       return { waiting: left.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
