@@ -98,9 +98,9 @@ export class Arrivals {
     const { id, record } = event;
     // A promise to send what could not be sent would be worse than none.
     const isSendable = record[0].length + record[1].length <= mostSendable(needs);
-    const opened = openRecord(id, isSendable ? record : null, needs);
-    if (opened.kind === 'unverified') {
-      standing.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.why });
+    const opened = openRecord({ ...event, record: isSendable ? record : null }, needs);
+    if (opened.request === null) {
+      standing.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.note.failure });
       return 'passes';
     }
     const added = await (await store()).add(event, pauseAfter(0, 0));

@@ -31,7 +31,7 @@ const MAX_PATH = 256;
 const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
 /** A verified request, as it goes out. */
-interface Outgoing {
+export interface Outgoing {
   readonly head: Head;
   /** With `forwardedHeaders` applied. */
   readonly lines: readonly string[];
@@ -54,23 +54,20 @@ export interface Deferrable extends Outgoing {
  */
 export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone' | 'altered' | Reason;
 
-export interface Unverified {
-  readonly kind: 'unverified';
-  readonly why: Why;
-  /** The route, as configured, that its target leads to now; null where it can't be read. */
-  readonly route: string | null;
-  /** The record's own note, for which nothing vouches; null if it can't be read. */
-  readonly note: Note | null;
-}
-
-/** A record that passed everything. Its permit is minted now, by the rules in force. */
-export interface Verified extends Outgoing {
-  readonly kind: 'verified';
-  /** As it was when the delivery was stored. */
+/** A stored delivery, as the rules in force have it. */
+export interface Opened {
+  /** Its history, with the route that takes it now. */
   readonly note: Note;
+  /** With a permit that is minted now. Null: it is not sent, and the note's `failure` is a `Why`. */
+  readonly request: Outgoing | null;
 }
 
 export type Rules = Pick<Needs, 'policy' | 'store'>;
+
+/** As leased, or as it is about to be stored. */
+type Stored = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | Event['record'] };
+
+const NOTHING_KNOWN = { route: null, method: '', path: '', secret: '', key: '', attempts: 0, tried: 0 };
 
 /** The event's id: equal for equal method, target and body. */
 export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, body: Uint8Array): string {
@@ -119,24 +116,32 @@ export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuff
   return end < 4 ? null : [bytes.subarray(0, end), bytes.subarray(end)];
 }
 
-/** Reads a record as the request that it was: parser, whole admission, MAC. Null: it is over the limits. Never throws. */
-export function openRecord(id: string, given: Leased['record'] | Event['record'], rules: Rules): Verified | Unverified {
-  let [route, note]: [string | null, Note | null] = [null, null];
-  const no = (why: Why): Unverified => ({ kind: 'unverified', why, route, note });
+/**
+ * Reads a record as the request that it was: parser, whole admission, MAC. Its own note stands in for one that is missing.
+ * A record that is null is over the limits. Never throws.
+ */
+export function openRecord({ id, record: given, note: beside }: Stored, rules: Rules): Opened {
+  const now = Date.now();
+  let [route, first]: [string | null, Note | null] = [null, null];
+  const no = (why: Why): Opened => {
+    const known = beside ?? first ?? { ...NOTHING_KNOWN, at: now };
+    // A time that is still to come would keep it for ever.
+    const at = Math.min(known.at, now);
+    return { note: { ...known, at, route: route ?? known.route, failure: why }, request: null };
+  };
   if (given === null) return no('limits');
   const record = given instanceof Uint8Array ? splitRecord(given) : given;
   const framed = record && framedOf(record);
   if (framed === null) return no('unreadable');
   const { name, mac, told, request, body } = framed;
-  note = framed.note;
+  first = framed.note;
   const inForce = rules.policy();
   const { maxHeader } = inForce.settings;
   if (request.length > mostHead(maxHeader)) return no('limits');
   const parsed = parsedOf(request, body, maxHeader);
   if (parsed === null) return no('unreadable');
   const { head, lines } = parsed;
-  const now = Date.now();
-  const policy = policyAt(inForce, note.at, now);
+  const policy = policyAt(inForce, first.at, now);
   const arrival = { head, policy, at: now };
   const target = policy.routes.routeFor(head.path, now);
   route = target.path;
@@ -147,12 +152,14 @@ export function openRecord(id: string, given: Leased['record'] | Event['record']
   const isAccepted = admission.kind === 'forward' && admission.permit.decision === 'accepted';
   const signer = isAccepted ? signerOf(policy, admission.permit) : undefined;
   if (!isAccepted || signer === undefined) {
-    return no(whyRefused(admission, policy.keyring.listed(target.secrets), note));
+    return no(whyRefused(admission, policy.keyring.listed(target.secrets), first));
   }
   if (name !== rules.store.name) return no('name');
   const expected = macOf(derived(signer.key, 'record', name), told, body);
   if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return no('altered');
-  return { kind: 'verified', head, lines, body, note, route: admission.route, permit: admission.permit };
+  const { attempts, tried, failure } = beside ?? first;
+  const note = { ...first, route: target.path, attempts, tried, failure };
+  return { note, request: { head, lines, body, route: admission.route, permit: admission.permit } };
 }
 
 /** Where it is not the reason of the refusal itself. */

@@ -11,7 +11,7 @@ import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace, type Went } from './pace.ts';
-import { openRecord, type Unverified, type Verified } from './record.ts';
+import { type Outgoing, openRecord } from './record.ts';
 import type { Leased, Setting } from './stores/store.ts';
 
 /** Milliseconds until a twin of `once`, or a slot, is asked for again. */
@@ -56,8 +56,7 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
 }
 
 export async function turnOf(leased: Leased, { needs, pace, stopped }: Parts): Promise<Outcome> {
-  const opened = openRecord(leased.id, leased.record, needs);
-  const known = noteOf(leased, opened);
+  const { note: known, request } = openRecord(leased, needs);
   const end = known.at + (windowOf(needs.policy(), known.route) ?? Number.POSITIVE_INFINITY);
   const isOver = Date.now() >= end;
   const ends = (note: Note, ...results: RedeliveryResult[]): Outcome => ({ setting: null, note, results });
@@ -66,15 +65,15 @@ export async function turnOf(leased: Leased, { needs, pace, stopped }: Parts): P
     const pause = Math.min(given.pause, untilEnd, LONGEST_PAUSE_MS);
     return { setting: { ...given, pause }, note: given.note, results };
   };
-  if (isOver && (opened.kind === 'unverified' || leased.state === 'stopped')) return ends(known, 'expired');
-  if (opened.kind === 'unverified') {
+  if (isOver && (request === null || leased.state === 'stopped')) return ends(known, 'expired');
+  if (request === null) {
     const setting = { note: known, state: 'unverified', pause: UNVERIFIED_PAUSE_MS } as const;
     return leased.state === 'unverified' ? stays(setting) : stays(setting, 'unverified');
   }
   // Its time has come by the store's clock, but not by this one.
   if (leased.state === 'stopped') return stays({ note: known, state: 'stopped', pause: LONGEST_PAUSE_MS });
 
-  const { went, failure } = await attempt(opened, needs, stopped);
+  const { went, failure } = await attempt(request, needs, stopped);
   // Many may be over at once, and each gets its sending: a refused connection costs nothing.
   if (!isOver || went !== 'no connection') pace.note(went, performance.now());
   const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
@@ -87,21 +86,8 @@ export async function turnOf(leased: Leased, { needs, pace, stopped }: Parts): P
   return stays({ note, state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
 }
 
-const NOTHING_KNOWN = { route: null, method: '', path: '', secret: '', key: '', attempts: 0, tried: 0 };
-
-function noteOf({ note }: Leased, opened: Verified | Unverified): Note {
-  if (opened.kind === 'verified') {
-    const { attempts, tried, failure } = note ?? opened.note;
-    return { ...opened.note, route: opened.route.path, attempts, tried, failure };
-  }
-  const now = Date.now();
-  const known = note ?? opened.note ?? { ...NOTHING_KNOWN, at: now };
-  // A time that is still to come would keep it for ever.
-  return { ...known, at: Math.min(known.at, now), route: opened.route ?? known.route, failure: opened.why };
-}
-
-async function attempt(delivery: Verified, needs: Needs, stopped: AbortSignal): Promise<Sent> {
-  const { route, head, body } = delivery;
+async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): Promise<Sent> {
+  const { route, head, body } = request;
   let lease: DeliveryLease | null = null;
   if (route.once !== null) {
     const departed = () => new AbortController().signal;
@@ -110,7 +96,7 @@ async function attempt(delivery: Verified, needs: Needs, stopped: AbortSignal): 
     if (claim.kind !== 'deliver') return { went: claim.kind === 'duplicate' ? claim.kind : 'not sent', failure: '' };
     lease = claim.lease;
   }
-  const sent = await send(delivery, lease, needs);
+  const sent = await send(request, lease, needs);
   // A sending that the end of the process cuts is no attempt, least of all the last one.
   const isCut = stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused';
   return isCut ? { went: 'not sent', failure: '' } : sent;
@@ -130,7 +116,7 @@ const TO_NOBODY: Omit<ResponseSink, 'begin'> = {
 };
 
 /** Sends it, and resolves when the exchange is over; never rejects. `lease`: null without `once`. */
-function send({ head, lines, permit }: Verified, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
+function send({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const { promise, resolve } = Promise.withResolvers<Sent>();
   let failure: ForwardFailure | null = null;

@@ -10,9 +10,9 @@ import {
   eventId,
   eventOf,
   keyTag,
+  type Outgoing,
   openRecord,
   type Rules,
-  type Verified,
 } from '../../../src/redelivery/record.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import {
@@ -62,26 +62,25 @@ interface Changes {
   readonly maxHeader?: number;
 }
 
-function open(
-  stored: { id: string; record: Parameters<typeof openRecord>[1] },
-  { policy = POLICY, name = '', maxHeader = 16_384 }: Changes = {},
-) {
+type Stored = Pick<Parameters<typeof openRecord>[0], 'id' | 'record'>;
+
+function open(stored: Stored, { policy = POLICY, name = '', maxHeader = 16_384 }: Changes = {}) {
   const store = { name } as Rules['store'];
-  return openRecord(stored.id, stored.record, {
-    policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }),
-    store,
-  });
+  return openRecord(
+    { ...stored, note: null },
+    { policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }), store },
+  );
 }
 
-function verified(stored: { id: string; record: Parameters<typeof openRecord>[1] }): Verified {
-  const opened = open(stored);
-  if (opened.kind !== 'verified') throw new Error(opened.why);
-  return opened;
+function verified(stored: Stored): Outgoing {
+  const { note, request } = open(stored);
+  if (request === null) throw new Error(note.failure);
+  return request;
 }
 
 const told = (...given: Parameters<typeof open>) => {
-  const opened = open(...given);
-  return opened.kind === 'verified' ? 'verified' : opened.why;
+  const { note, request } = open(...given);
+  return request === null ? note.failure : 'verified';
 };
 
 describe('what was stored', () => {
@@ -98,7 +97,8 @@ describe('what was stored', () => {
       'X-Hop',
       '1',
     ];
-    const opened = verified(made({ lines }));
+    const stored = made({ lines });
+    const opened = verified(stored);
     expect(opened.head.target).toBe('/notify?a=1');
     expect(opened.lines.filter((_, at) => at % 2 === 0)).toEqual([
       ...['Host', 'X-Odd', 'x-odd', 'TE', 'Entrupy-Signature', 'Content-Length', 'Connection'],
@@ -107,7 +107,7 @@ describe('what was stored', () => {
     expect(opened.body).toBe(opened.permit.body);
     expect(opened.body.equals(BODY)).toBe(true);
     expect(opened.permit).toMatchObject({ decision: 'accepted', secret: 'current' });
-    expect(opened.note).toEqual({
+    expect(open(stored).note).toEqual({
       ...{ at: NOW - HOUR, secret: 'current', key: keyTag(CURRENT.key), failure: '500', attempts: 0, tried: 0 },
       ...{ route: '/notify', method: 'POST', path: '/notify' },
     });
