@@ -133,7 +133,8 @@ function reasonRows(): string[][] {
   ];
   return Object.entries(REASONS).map(([reason, { status, meaning }]) => {
     const decisions = new Set(outcomes.filter(([, other]) => other === reason).map(([decision]) => decision));
-    return [code([reason]), String(status), code([...decisions]), meaning];
+    const sentence = `${meaning.charAt(0).toUpperCase()}${meaning.slice(1)}.`;
+    return [code([reason]), String(status), code([...decisions]), sentence];
   });
 }
 

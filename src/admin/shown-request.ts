@@ -1,8 +1,7 @@
 // A request as the status page and /api/status show it: texts that a client chose are cut, and neither its query, nor a
 // header's value, nor its body is kept.
 import type { Diagnosis } from '../core/diagnoses-and-remedies.ts';
-import { diagnosisOf } from '../core/request-diagnosis.ts';
-import type { RequestRecord } from '../core/request-record.ts';
+import { diagnosisOf, type RequestRecord } from '../core/request-record.ts';
 import { shortened, shownPath } from '../log/log.ts';
 
 type Whole = 'route' | 'status' | 'decision' | 'reason' | 'rule' | 'bodySha256';

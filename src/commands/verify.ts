@@ -3,9 +3,8 @@
 import type { Paint } from '../base/printable.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';
 import { admit, admitBody } from '../core/admission.ts';
-import { DIAGNOSES } from '../core/diagnoses-and-remedies.ts';
 import { type Secret, stateOf } from '../core/keyring.ts';
-import { BY_REASON } from '../core/request-diagnosis.ts';
+import { REASONS } from '../core/reasons.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
@@ -91,7 +90,7 @@ function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]) {
   }
   if (verdict.kind !== 'refuse') throw new Error(`a verdict that is to ${verdict.kind}`);
   const { reason, secret } = verdict;
-  const unexplained = { diagnosis: BY_REASON[reason], text: DIAGNOSES[BY_REASON[reason]].means };
+  const unexplained = { diagnosis: REASONS[reason].diagnosis, text: REASONS[reason].meaning };
   const keys = secrets.map(({ id, key, ...validity }): DiagnosisKey => {
     const state = stateOf(validity, at);
     return { id, key, use: state === 'live' ? 'route' : state };

@@ -1,5 +1,6 @@
-// Every answer of our own, on both ports: the one table. downstream/reply.ts frames and sends them; reasons.ts says when a
-// request is refused.
+// Every answer of our own, on both ports; the statuses of refusals are in reasons.ts. downstream/reply.ts frames and sends
+// them.
+import { REASONS } from './reasons.ts';
 
 /** The statuses of our own answers, and their phrases (RFC 9110 15). Node's own table would cost 35 ms and 15 MiB at start. */
 export const PHRASES = {
@@ -21,30 +22,16 @@ export const PHRASES = {
 } as const;
 export type OwnStatus = keyof typeof PHRASES;
 
-const STATUSES = {
-  bad_request: 400,
-  header_too_large: 431,
-  header_timeout: 408,
-  route_rejected: 404,
-  method_not_allowed: 405,
-  no_live_secret: 503,
-  missing_signature: 401,
-  multiple_signatures: 401,
-  malformed_signature: 401,
-  unsupported_algorithm: 401,
-  body_too_large: 413,
-  overloaded: 503,
-  body_timeout: 408,
-  signature_mismatch: 401,
-  expired_secret: 401,
+/** The answers to requests that are not refused for a reason. */
+const OTHERS = {
   // The upstream fails before its response begins.
-  bad_gateway: 502,
-  gateway_timeout: 504,
+  bad_gateway: { status: 502 },
+  gateway_timeout: { status: 504 },
   /** An event that was delivered already. */
-  duplicate: 200,
+  duplicate: { status: 200 },
   /** A delivery that the app did not take, once it is stored. */
-  deferred: 202,
-} as const satisfies Record<string, OwnStatus>;
+  deferred: { status: 202 },
+} as const;
 
 /** The answer to a request that is not forwarded, or to which the client gets no response of the upstream. */
 export interface OwnAnswer {
@@ -66,6 +53,8 @@ function answerOf(name: string, status: OwnStatus): OwnAnswer {
   return { status, body, closes: CLOSING.has(status), retryAfter: status === 503 ? 1 : null };
 }
 
+const { client_closed: _, ...refusals } = REASONS;
+
 export const ANSWERS = Object.fromEntries(
-  Object.entries(STATUSES).map(([name, status]) => [name, answerOf(name, status)]),
-) as Readonly<Record<keyof typeof STATUSES, OwnAnswer>>;
+  Object.entries({ ...refusals, ...OTHERS }).map(([name, { status }]) => [name, answerOf(name, status)]),
+) as Readonly<Record<keyof typeof refusals | keyof typeof OTHERS, OwnAnswer>>;

@@ -170,42 +170,10 @@ type KeysOf<T> = T extends T ? keyof T : never;
 export type Subject = (typeof GROUPS)[number]['subject'];
 export type Diagnosis = KeysOf<(typeof GROUPS)[number]['remedies']>;
 
-/** The sentences about one request; those of other diagnoses have others. */
-const MEANS: Readonly<Partial<Record<Diagnosis, string>>> = {
-  'no-live-secret': 'a route has nothing to verify with',
-  'secrets-outside-dates': 'all secrets of a route have ended, or have not begun',
-  'another-secret':
-    'it is signed with another secret than the ones here, or its body was changed in front of the proxy, or a forger sent it',
-  'signature-form': 'the header is not SHA256: and the base64 text of 32 bytes, or there are several',
-  'no-signature': 'there is no signature header',
-  'expired-secret': 'a client signs with a secret that has ended',
-  'gate-rule': 'the request breaks a rule that keeps servers from reading it differently',
-  'large-head': 'the head is larger than limits.maxHeader, or has too many lines',
-  'other-address': 'the path is rejected, or the route does not allow the method',
-  'large-body': "the body is larger than the route's maxBody",
-  'slow-request': 'the head or the body did not come in time',
-  'front-leaves': 'the client left before its request was whole',
-  'proxy-full': 'the proxy was full',
-  'bodies-full': 'limits.bufferedBytes is used up',
-  'slots-full': 'no place in upstream.connections became free',
-  'tunnels-full': 'there are too many WebSockets for limits.connections',
-  stopped: 'the proxy stopped',
-  'twins-wait': 'another request for the same event took too long, or too many waited for it',
-  'once-store': 'the store of delivered events fails',
-};
-
 type Cause = Diagnosis | Subject;
 /** Subjects of an app that takes no deliveries. */
 const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
-const FULL: readonly Cause[] = [
-  'proxy-full',
-  'bodies-full',
-  'stopped',
-  'twins-wait',
-  'once-store',
-  'store-slow',
-  'store-fails',
-];
+const FULL = ['proxy-full', 'bodies-full', 'stopped', 'twins-wait', 'once', 'store-slow', 'store-fails'] as const;
 
 const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'not-ready': ['no-live-secret', 'secrets-outside-dates', 'upstream'],
@@ -220,8 +188,6 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
 interface Diagnosed {
   /** Several diagnoses share one. */
   readonly subject: Subject;
-  /** Its sentence about one request; '' if requests have others. */
-  readonly means: string;
   readonly remedy: string;
   /** The page in docs/ that explains it: `rotation.md#after-a-leak`. */
   readonly page: string;
@@ -234,7 +200,7 @@ interface Diagnosed {
 export const DIAGNOSES = Object.fromEntries(
   GROUPS.flatMap(({ remedies, ...shared }) =>
     (Object.entries(remedies) as [Diagnosis, string][]).map(([id, remedy]) => {
-      return [id, { ...shared, means: MEANS[id] ?? '', remedy, follows: FOLLOWS[id] ?? [] }];
+      return [id, { ...shared, remedy, follows: FOLLOWS[id] ?? [] }];
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
@@ -249,17 +215,16 @@ export interface Hint {
 
 /** Of a 503, by what was used up. */
 export const OVERLOAD_HINTS = {
-  bytes: hintOf('bodies-full'),
-  slots: hintOf('slots-full'),
-  tunnels: hintOf('tunnels-full'),
-  stopped: hintOf('stopped'),
-  store: hintOf('once-store'),
-  twins: hintOf('twins-wait'),
-} as const;
-
-function hintOf(diagnosis: Diagnosis): Hint {
-  return { diagnosis, text: DIAGNOSES[diagnosis].means };
-}
+  bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes is used up' },
+  slots: { diagnosis: 'slots-full', text: 'no place in upstream.connections became free' },
+  tunnels: { diagnosis: 'tunnels-full', text: 'there are too many WebSockets for limits.connections' },
+  stopped: { diagnosis: 'stopped', text: 'the proxy stopped' },
+  store: { diagnosis: 'once-store', text: 'the store of delivered events fails' },
+  twins: {
+    diagnosis: 'twins-wait',
+    text: 'another request for the same event took too long, or too many waited for it',
+  },
+} as const satisfies Record<string, Hint>;
 
 /** Of a 413. `declared`: the length that the head declares; null if the body was counted. */
 export function largeBodyHint(maxBody: number, declared: number | null): Hint {

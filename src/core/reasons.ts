@@ -1,44 +1,54 @@
-// Decisions and reasons. Metric label and log field follow from this table, the status from answers.ts; tests fail until
-// docs and dashboard name a new row. `possibleDecisions` says which routes have it, request-diagnosis.ts what is wrong then.
-import { ANSWERS, type OwnStatus } from './answers.ts';
+// Decisions and reasons. Metric label, log field, answer and diagnosis follow from this table; tests fail until docs and
+// dashboard name a new row. `possibleDecisions` says which routes have it.
+import type { Diagnosis } from './diagnoses-and-remedies.ts';
 import { MAX_LINES } from './header-lines.ts';
 import { type Route, UNMATCHED } from './routes.ts';
-import { SIGNATURE_HEADER } from './signature.ts';
 
-/** `reportable`: `mode: report` forwards instead of refusing. */
-type Row = readonly [meaning: string, reportable?: 'reportable'];
+/** `meaning`: what is said of one such request. 499 is only logged. */
+type Row = readonly [status: number, diagnosis: Diagnosis, meaning: string];
 
 /** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */
 const ROWS = {
-  bad_request: ['Servers disagree on how to read the request: framing, target, Host or another header.'],
-  header_too_large: [`The request head is larger than limits.maxHeader, or has more than ${MAX_LINES} lines.`],
-  header_timeout: ['The request head exceeded limits.headersTimeout, or it made room for a connection.'],
-  route_rejected: ['The action of the route, or unmatched, is reject.'],
-  method_not_allowed: ['The route does not allow this method.', 'reportable'],
-  no_live_secret: ['The route has no live secret to verify with: the operator must add one.', 'reportable'],
-  missing_signature: [`There is no ${SIGNATURE_HEADER} header.`, 'reportable'],
-  multiple_signatures: ['There is more than one signature header, or a look-alike of it.', 'reportable'],
-  malformed_signature: ['The signature header is not SHA256:<base64 of 32 bytes>.', 'reportable'],
-  unsupported_algorithm: ['The signature names an algorithm other than SHA256.', 'reportable'],
-  body_too_large: ['The body is larger than maxBody.'],
-  overloaded: ['Byte budget, upstream connections or queue are full, the proxy stops, or once has no store or waits.'],
-  body_timeout: ['The body exceeded limits.bodyTimeout or, in a pause, idleTimeout; or it made room.'],
-  signature_mismatch: ['No live secret of the route produces this signature.', 'reportable'],
-  expired_secret: ['Only a secret that has expired or is not valid yet produces this signature.', 'reportable'],
-  client_closed: ['The client left before the answer.'],
+  bad_request: [400, 'gate-rule', 'the request breaks a rule that keeps servers from reading it differently'],
+  header_too_large: [431, 'large-head', `the head is larger than limits.maxHeader, or has over ${MAX_LINES} lines`],
+  header_timeout: [408, 'slow-request', 'the head did not come in limits.headersTimeout, or it made room for others'],
+  route_rejected: [404, 'other-address', 'the path is rejected: the action of the route, or unmatched, is reject'],
+  method_not_allowed: [405, 'other-address', 'the route does not allow the method'],
+  no_live_secret: [503, 'no-live-secret', 'a route has nothing to verify with: none of its secrets is live'],
+  missing_signature: [401, 'no-signature', 'there is no signature header'],
+  multiple_signatures: [401, 'signature-form', 'there is more than one signature header, or a look-alike of it'],
+  malformed_signature: [401, 'signature-form', 'the header is not SHA256: and the base64 text of 32 bytes'],
+  unsupported_algorithm: [401, 'signature-form', 'the header names an algorithm other than SHA256'],
+  body_too_large: [413, 'large-body', "the body is larger than the route's maxBody"],
+  overloaded: [503, 'proxy-full', 'the proxy was full (bytes, connections, queue), stopped, or waited for once'],
+  body_timeout: [408, 'slow-request', 'the body did not come in limits.bodyTimeout, paused too long, or made room'],
+  signature_mismatch: [
+    401,
+    'another-secret',
+    'it is signed with another secret than the ones here, or its body was changed in front of the proxy, or a forger sent it',
+  ],
+  expired_secret: [401, 'expired-secret', 'it is signed with a secret that has ended, or has not begun'],
+  client_closed: [499, 'front-leaves', 'the client left before the answer'],
 } as const satisfies Record<string, Row>;
 
 export type Reason = keyof typeof ROWS;
 
-/** 499 is only logged. */
-const STATUSES: Readonly<Record<Reason, { status: OwnStatus | 499 }>> = { ...ANSWERS, client_closed: { status: 499 } };
+/** Report mode forwards these, and every 401, instead of refusing them. */
+const REPORTABLE: ReadonlySet<string> = new Set<Reason>(['method_not_allowed', 'no_live_secret']);
+
+interface Explained<Status> {
+  readonly status: Status;
+  readonly diagnosis: Diagnosis;
+  readonly meaning: string;
+  readonly reportable: boolean;
+}
 
 export const REASONS = Object.fromEntries(
-  Object.entries<Row>(ROWS).map(([name, [meaning, flag]]) => [
+  Object.entries<Row>(ROWS).map(([name, [status, diagnosis, meaning]]) => [
     name,
-    { status: STATUSES[name as Reason].status, meaning, reportable: flag !== undefined },
+    { status, diagnosis, meaning, reportable: status === 401 || REPORTABLE.has(name) },
   ]),
-) as Readonly<Record<Reason, { status: OwnStatus | 499; meaning: string; reportable: boolean }>>;
+) as { readonly [R in Reason]: Explained<(typeof ROWS)[R][0]> };
 export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 
 export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'deferred', 'probe'] as const;

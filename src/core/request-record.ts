@@ -1,9 +1,9 @@
 // The facts about a request that has ended, recorded once and read by metrics, log and status page.
 
-import type { Hint } from './diagnoses-and-remedies.ts';
-import type { Fate } from './fate.ts';
+import type { Diagnosis, Hint } from './diagnoses-and-remedies.ts';
+import { type Fate, isNotTaken } from './fate.ts';
 import type { RuleName } from './gate.ts';
-import type { Decision, Reason } from './reasons.ts';
+import { type Decision, REASONS, type Reason } from './reasons.ts';
 
 export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */
@@ -73,3 +73,39 @@ export type DeferredState = (typeof DEFERRED_STATES)[number];
 /** How a deferred delivery ended, or came to a stop. */
 export const REDELIVERY_RESULTS = ['delivered', 'client_error', 'expired', 'dropped', 'unverified'] as const;
 export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
+
+// --- what is wrong with one request: the log and the status page ask it here, so that they say the same
+
+const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
+  connect: 'app-down',
+  timeout: 'app-hangs',
+  reset: 'app-breaks-off',
+  protocol: 'app-not-http',
+};
+
+type Told = Pick<RequestRecord, 'hint' | 'fate' | 'reason' | 'upstreamFailure' | 'upstreamError' | 'upstreamStatus'>;
+
+/** The diagnosis of a request that was refused, reported, or not taken by the app; null for any other. */
+export function diagnosisOf({ hint, fate, reason, ...upstream }: Told): Diagnosis | null {
+  if (hint !== null) return hint.diagnosis;
+  if (fate === 'taken' || fate === 'duplicate') return null;
+  const { upstreamFailure, upstreamError, upstreamStatus: status } = upstream;
+  if (upstreamFailure !== null) return diagnosisOfFailure(upstreamFailure, upstreamError);
+  if (fate !== 'none' && status >= 400) return diagnosisOfStatus(status);
+  if (fate === 'abandoned') return 'sender-leaves';
+  return reason === 'none' ? null : REASONS[reason].diagnosis;
+}
+
+function diagnosisOfStatus(status: number): Diagnosis {
+  if (status >= 500) return 'app-fails';
+  return isNotTaken(status) ? 'app-busy' : 'app-refuses';
+}
+
+/** `code`: the system's, which tells TLS's problems from others. */
+export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Diagnosis {
+  if (failure !== 'connect' || code === null) return BY_FAILURE[failure];
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'app-certificate-name';
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') return 'app-certificate-dates';
+  if (/^(?:DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|CERT_)/.test(code)) return 'app-certificate-unknown';
+  return /^(?:ERR_SSL|EPROTO|ERR_TLS)/.test(code) ? 'app-tls' : BY_FAILURE[failure];
+}

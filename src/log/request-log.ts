@@ -1,7 +1,6 @@
 // The request log: one line per request, that of a delivery once its fate is known, too. It must never hold a query, a
 // body, a signature, a secret or another header's value, and a flood of requests must never become a flood of lines.
-import { diagnosisOf } from '../core/request-diagnosis.ts';
-import type { RequestRecord } from '../core/request-record.ts';
+import { diagnosisOf, type RequestRecord } from '../core/request-record.ts';
 import { type Fields, type Log, type LogLevel, shortened, shownPath } from './log.ts';
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';

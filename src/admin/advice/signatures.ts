@@ -1,10 +1,9 @@
 // Advice on requests that were refused, and had a signature: since when, and what the last of them tells. They may be
 // deliveries, and any stranger can send some.
 
-import { DIAGNOSES, type Hint } from '../../core/diagnoses-and-remedies.ts';
+import type { Hint } from '../../core/diagnoses-and-remedies.ts';
 import { clockText, whyOutside } from '../../core/keyring.ts';
-import type { Reason } from '../../core/reasons.ts';
-import { BY_REASON } from '../../core/request-diagnosis.ts';
+import { REASONS, type Reason } from '../../core/reasons.ts';
 import { reports, UNMATCHED } from '../../core/routes.ts';
 import type { RefusalGroup, RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, DAY, dateText, HOUR, MINUTE, spanText } from './times.ts';
@@ -106,13 +105,15 @@ function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot)
 /** The likely cause of refusals for a reason, the newest first: by the last that has a hint, if one has. */
 export function evidence(groups: readonly RefusalGroup[], of: Reason): Hint {
   const telling = groups.find((one) => one.hint !== null) ?? groups[0];
-  const { rule = null, header = null, hint = null, reason = of } = telling ?? {};
-  const diagnosis = telling?.diagnosis ?? BY_REASON[of];
-  const { means } = DIAGNOSES[diagnosis];
+  const { rule = null, header = null, hint = null } = telling ?? {};
+  const reason = telling === undefined || telling.reason === 'none' ? of : telling.reason;
+  const { meaning } = REASONS[reason];
+  const diagnosis = telling?.diagnosis ?? REASONS[reason].diagnosis;
   const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${header}`})`;
-  if (hint === null || hint === means) return { diagnosis, text: `${means}${broken}` };
-  if (rule !== null) return { diagnosis, text: `${means}${broken}. To let them pass: ${hint}` };
-  return { diagnosis, text: SIGNATURE_REASONS.has(reason) ? hint : `${means} (${hint})` };
+  if (hint === null) return { diagnosis, text: `${meaning}${broken}` };
+  if (rule !== null) return { diagnosis, text: `${meaning}${broken}. To let them pass: ${hint}` };
+  const saysAll = reason === 'overloaded' || SIGNATURE_REASONS.has(reason);
+  return { diagnosis, text: saysAll ? hint : `${meaning} (${hint})` };
 }
 
 /** Secrets outside their dates with which somebody signs. Newer forged signatures must not hide a leak. */

@@ -189,7 +189,7 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'body-changed': /Likely cause: re-serialised\.$/,
   'body-compressed': /Likely cause: decompressed\.$/,
   'trailing-newline': /^No signature was .* Likely cause: a newline\.$/,
-  'slow-request': /: the head or the body did not/,
+  'slow-request': /: the body did not come/,
   'other-address': /^3 signed requests .* none was accepted: the path is rejected/,
   'large-body': /^3 signed requests .*, and none was accepted: the body is larger/,
   'front-leaves': /: the client left before/,

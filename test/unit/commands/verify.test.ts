@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/verify.ts';
-import { DIAGNOSES } from '../../../src/core/diagnoses-and-remedies.ts';
+import { REASONS } from '../../../src/core/reasons.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
@@ -31,7 +31,7 @@ describe('with one secret', () => {
   });
 
   test.each([
-    [sign(OLD, BODY), `invalid: signature_mismatch\nhint: ${DIAGNOSES['another-secret'].means}\n`],
+    [sign(OLD, BODY), `invalid: signature_mismatch\nhint: ${REASONS.signature_mismatch.meaning}\n`],
     [sign(`${CURRENT}\n`, BODY), 'invalid: signature_mismatch\nhint: the secret was used with a trailing newline\n'],
     [
       good.slice(7),
@@ -63,7 +63,7 @@ describe('with a configuration', () => {
     ['current', CURRENT, 0, 'valid\nsecret: current\n'],
     ['old', OLD, 1, 'invalid: expired_secret\nsecret: old\nhint: signed with secret "old", which has expired\n'],
     ['future', FUTURE, 1, `invalid: expired_secret\nsecret: future\nhint: ${early}\n`],
-    ['unknown', 'x', 1, `invalid: signature_mismatch\nhint: ${DIAGNOSES['another-secret'].means}\n`],
+    ['unknown', 'x', 1, `invalid: signature_mismatch\nhint: ${REASONS.signature_mismatch.meaning}\n`],
   ])('signed with the %s secret', async (_, secret, code, stdout) => {
     expect(await verify(sign(secret, BODY), { args: ['--config', file], env })).toEqual({ code, stdout, stderr });
   });

@@ -52,8 +52,8 @@ test('a 401 never says why', () => {
   }
 });
 
-test('each reason is explained in one sentence', () => {
-  for (const reason of REASON_NAMES) expect(REASONS[reason].meaning).toMatch(/^[A-Z][^.]*(\.\w[^.]*)*\.$/);
+test('each reason is explained in one sentence, which others may go on with', () => {
+  for (const reason of REASON_NAMES) expect(REASONS[reason].meaning).toMatch(/^[a-z][^.]*(\.\w[^.]*)*[^.]$/);
 });
 
 describe('the possible outcomes of a route', () => {
