@@ -30,7 +30,7 @@ export default defineConfig({
   plugins: [builtThreads],
   test: {
     // More workers than cores: most tests wait for a socket or a process.
-    maxWorkers: 5,
+    maxWorkers: 8,
     reporters: ['default', './test/support/runner/missing-reporter.ts', './test/support/runner/passed-reporter.ts'],
     onConsoleLog: (text) => !text.startsWith(MISSING),
     projects: [
