@@ -3,8 +3,14 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from './errors.ts';
 
-const LOOKS = 10;
 const LOOK_EACH_MS = 50;
+
+/**
+ * Milliseconds from the end of `grace` to the end of the process, whatever hangs: deliveries that were cut are stored
+ * within a second and their clients answered, stores close, a look at threads, the last lines are read, another look:
+ * 1100 + 250 + 350 + 250 = 1950 of the 2000 that are promised.
+ */
+export const END_MS = { close: 1100, look: 250, exit: 350 } as const;
 
 /** Node's names of requests to its pool of threads, by what these do. */
 const POOL: readonly (readonly [RegExp, string])[] = [
@@ -16,14 +22,14 @@ const POOL: readonly (readonly [RegExp, string])[] = [
 export const threads = new Map<string, () => Promise<unknown>>();
 
 /**
- * The jobs of the threads that hang; resolves within half a second of the process's own time. Only what is busy at
+ * The jobs of the threads that hang; resolves within `milliseconds` of the process's own time. Only what is busy at
  * each look hangs: a reading has several steps.
  */
-export async function blockedThreads(): Promise<string[]> {
+export async function blockedThreads(milliseconds: number = END_MS.look): Promise<string[]> {
   const unanswered = new Set(threads.keys());
   for (const [does, call] of threads) call().then(() => unanswered.delete(does), ignore);
   let busy = busyPool();
-  for (let look = 0; look < LOOKS && unanswered.size + busy.length > 0; look++) {
+  for (let look = 0; look < milliseconds / LOOK_EACH_MS && unanswered.size + busy.length > 0; look++) {
     await sleep(LOOK_EACH_MS);
     await nextTurn(); // timers run before it is read what the threads have done
     const still = busyPool();

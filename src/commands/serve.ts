@@ -1,5 +1,5 @@
 // `serve`: the proxy as a process, with its signals and exit codes.
-import { blockedThreads, killSelf } from '../base/blocked-threads.ts';
+import { blockedThreads, END_MS, killSelf } from '../base/blocked-threads.ts';
 import { ignore } from '../base/errors.ts';
 import type { App } from '../runtime/app.ts';
 import { CONFIG_OPTION, command, type Io } from './command.ts';
@@ -23,8 +23,8 @@ the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 doe
   },
 } as const;
 
-/** From the stop to a forced exit: a pipe that nobody reads would keep the process alive. */
-const EXIT_AFTER_MS = 500;
+/** A second signal comes while all is at work: on a starved machine a reading that does not hang may take so long. */
+const SECOND_LOOK_MS = 1500;
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EADDRINUSE:
@@ -34,8 +34,8 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
     'no interface of this machine has that address; correct listen.host (LISTEN_HOST) or admin.host (ADMIN_HOST)',
 };
 
-async function exit(code: number): Promise<void> {
-  if ((await blockedThreads()).length > 0) killSelf();
+async function exit(code: number, lookMs?: number): Promise<void> {
+  if ((await blockedThreads(lookMs)).length > 0) killSelf();
   process.exit(code);
 }
 
@@ -61,7 +61,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
-    if (count++ > 0) return void exit(signal === 'SIGINT' ? 130 : 143);
+    if (count++ > 0) return void exit(signal === 'SIGINT' ? 130 : 143, SECOND_LOOK_MS);
     // No balancer sends requests to a proxy that is still starting, so no delay is needed.
     stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
@@ -73,7 +73,8 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, stdout: process.stdout });
     await app.stop({ delay: await stopped });
-    setTimeout(() => void exit(0), EXIT_AFTER_MS).unref();
+    // A pipe that nobody reads would keep the process alive.
+    setTimeout(() => void exit(0), END_MS.exit).unref();
     return 0;
   } finally {
     process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);

@@ -1,6 +1,7 @@
 // From the start to the end: the first look at the upstream, when the proxy is ready, drains, and the order of shutdown.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Probed } from '../admin/snapshot.ts';
+import { END_MS } from '../base/blocked-threads.ts';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
@@ -8,8 +9,6 @@ import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
 /** The longest wait of a probe for the upstream, in milliseconds: a kubelet gives a probe a second. */
 const PROBE_TIMEOUT_MS = 900;
-/** Milliseconds from the end of `grace` to the end of the stop: deliveries that were cut are stored within a second. */
-const CLOSE_MS = 1250;
 /** A drain by `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MINUTES = 10;
 
@@ -95,7 +94,7 @@ export class Lifecycle {
     listener.startDraining(wait);
     log.info('stopping', { in_flight: listener.inFlight });
     if (wait > drained) await sleep(wait - drained);
-    const late = sleep(shutdown.grace + CLOSE_MS);
+    const late = sleep(shutdown.grace + END_MS.close);
     redelivery.stopSending();
     // A delivery whose client has departed may still be in flight: the upstream's 2xx still counts.
     const idle = listener
@@ -105,8 +104,8 @@ export class Lifecycle {
     const cut = listener.inFlight;
     upstream.close();
     pipeline.endWaits();
-    await pipeline.settled(); // what could not end is stored, which takes a second at most
-    await listener.refuseRest();
+    const answered = pipeline.settled().then(() => listener.refuseRest()); // what could not end is stored first
+    await Promise.race([answered, late]);
     listener.cutAll();
     await nextTurn(); // in which they are recorded
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });

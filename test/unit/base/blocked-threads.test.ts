@@ -2,6 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { END_MS } from '../../../src/base/blocked-threads.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 
 const MODULE = new URL('../../../src/base/blocked-threads.ts', import.meta.url).href;
@@ -28,6 +29,11 @@ const BLOCKED = {
     (await import('node:fs')).stat(pipe, () => {});
     process.nextTick(() => { for (const end = performance.now() + 600; performance.now() < end;); });`,
 } as const;
+
+test('what a stop waits for after `grace` is less than the two seconds that are promised, whatever hangs', () => {
+  const { close, look, exit } = END_MS;
+  expect(close + look + exit + look).toBeLessThan(2000);
+});
 
 function ended(blocked: keyof typeof BLOCKED, before: readonly string[] = []) {
   const program = `

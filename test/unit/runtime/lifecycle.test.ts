@@ -1,5 +1,6 @@
 // Drains that end by themselves, with a fake clock.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { END_MS } from '../../../src/base/blocked-threads.ts';
 import { Lifecycle } from '../../../src/runtime/lifecycle.ts';
 import type { LiveRuleset } from '../../../src/runtime/live-ruleset.ts';
 
@@ -41,7 +42,7 @@ function alive() {
   const live = { ruleset: RULESET, services } as unknown as LiveRuleset;
   const life = new Lifecycle(live);
   life.started = true;
-  return { life, listener, said };
+  return { life, listener, pipeline, said };
 }
 
 beforeEach(() => {
@@ -88,4 +89,12 @@ test('after a stop, a drain no longer ends by itself', async () => {
   vi.advanceTimersByTime(20 * MINUTE);
   expect(listener.draining).toBe(true);
   expect(said).not.toContain('persisting');
+});
+
+test('a stop ends soon after `grace`, also where a delivery never ends', async () => {
+  const { life, pipeline } = alive();
+  pipeline.settled = () => new Promise(() => {});
+  const stopped = life.stop({ delay: 'skip' });
+  await vi.advanceTimersByTimeAsync(RULESET.loaded.config.shutdown.grace + END_MS.close);
+  expect(await stopped).toMatchObject({ cut: 0 });
 });
