@@ -54,7 +54,7 @@ export const run = command(definition, async ({ values }, io) => {
   if (wait === null) throw usageError(`--wait takes ${DURATION.name} such as ${DURATION.examples}`);
   const lines = await lookUntil(performance.now() + wait, namedConfig(values.config, io.env), io);
   const isOk = lines.every(({ state }) => state !== 'failed');
-  io.stdout(values.json ? `${JSON.stringify({ ok: isOk, checks: lines })}\n` : textOf(lines, io));
+  io.stdout(values.json ? `${printable(JSON.stringify({ ok: isOk, checks: lines }))}\n` : textOf(lines, io));
   return isOk ? 0 : 1;
 });
 
@@ -180,8 +180,9 @@ function textOf(lines: readonly Line[], { paint }: Io): string {
       .split('\n')
       .map(printable)
       .join(`\n${INDENT}`);
-    const next = state === 'ok' ? '' : `${INDENT}${printable(remedy ?? '')} ${paint('dim', `See docs/${page}`)}\n`;
-    return `${paint(COLOURS[state], state.padEnd(8))} ${id}: ${text}\n${next}`;
+    const more = paint('dim', `See docs/${printable(page ?? '')}`);
+    const next = state === 'ok' ? '' : `${INDENT}${printable(remedy ?? '')} ${more}\n`;
+    return `${paint(COLOURS[state], state.padEnd(8))} ${printable(id)}: ${text}\n${next}`;
   });
   const count = (wanted: Line['state']) => lines.filter(({ state }) => state === wanted).length;
   const warnings = `${count('warning')} ${count('warning') === 1 ? 'warning' : 'warnings'}`;

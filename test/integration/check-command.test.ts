@@ -81,15 +81,18 @@ describe.concurrent('check', () => {
   test('no text of an answer controls the terminal', async ({ start, answering, directory }) => {
     const proxy = await start();
     const status = await proxy.status();
-    const found = { id: 'log-gaps', state: 'warning', message: 'a\u001b[2J\u202e' };
-    const evil = { ...found, remedy: '\u009b', page: 'x', follows: [found] };
-    const body = JSON.stringify({ ...status, advice: [evil] });
+    const found = { id: 'log-gaps\u009b', state: 'warning', message: 'a\u001b[2J\u202e' };
+    const evil = { ...found, remedy: '\u009b', page: 'x\u001b[2J', follows: [found] };
+    const body = JSON.stringify({ ...status, right: [{ id: '\u001b', message: '' }], advice: [evil] });
     const { port } = await answering((_, response) => response.end(body));
     const env = { ADMIN_PORT: String(port) };
-    const { stdout } = await callCommand(['check', '--config', join(directory, 'none.yaml')], { env });
-    expect(stdout).toContain(
-      'log-gaps: a\\u001b[2J\\u202e\n         So log-gaps: a\\u001b[2J\\u202e\n         \\u009b See docs/x\n',
-    );
+    const words = ['check', '--config', join(directory, 'none.yaml')];
+    const { stdout } = await callCommand(words, { env });
+    const message = 'log-gaps\\u009b: a\\u001b[2J\\u202e\n';
+    expect(stdout).toContain(`${message}         So ${message}         \\u009b See docs/x\\u001b[2J\n`);
+    const json = await callCommand([...words, '--json'], { env });
+    for (const text of [stdout, json.stdout]) expect(text).not.toMatch(/[\u001b\u009b\u202e]/);
+    expect(JSON.parse(json.stdout).checks).toContainEqual(expect.objectContaining({ id: found.id, page: evil.page }));
   });
 
   test('a file that is not the one in use', async ({ start, directory }) => {
