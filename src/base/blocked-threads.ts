@@ -4,11 +4,13 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { ignore } from './errors.ts';
 
 const LOOK_EACH_MS = 50;
+/** On a starved machine a reading that does not hang may take so long. */
+const LONGEST_LOOK_MS = 1500;
 
 /**
  * Milliseconds from the end of `grace` to the end of the process, whatever hangs: deliveries that were cut are stored
  * within a second and their clients answered, stores close, a look at threads, the last lines are read, another look:
- * 1100 + 250 + 350 + 250 = 1950 of the 2000 that are promised.
+ * 1100 + 250 + 350 + 250 = 1950 of the 2000 that are promised. What the close leaves of its time is for the first look.
  */
 export const END_MS = { close: 1100, look: 250, exit: 350 } as const;
 
@@ -22,14 +24,15 @@ const POOL: readonly (readonly [RegExp, string])[] = [
 export const threads = new Map<string, () => Promise<unknown>>();
 
 /**
- * The jobs of the threads that hang; resolves within `milliseconds` of the process's own time. Only what is busy at
- * each look hangs: a reading has several steps.
+ * The jobs of the threads that hang; resolves within `most` milliseconds of the process's own time, at once if none is
+ * busy. Only what is busy at each look hangs: a reading has several steps.
  */
-export async function blockedThreads(milliseconds: number = END_MS.look): Promise<string[]> {
+export async function blockedThreads(most = LONGEST_LOOK_MS): Promise<string[]> {
+  const looks = Math.min(most, LONGEST_LOOK_MS) / LOOK_EACH_MS;
   const unanswered = new Set(threads.keys());
   for (const [does, call] of threads) call().then(() => unanswered.delete(does), ignore);
   let busy = busyPool();
-  for (let look = 0; look < milliseconds / LOOK_EACH_MS && unanswered.size + busy.length > 0; look++) {
+  for (let look = 0; look < looks && unanswered.size + busy.length > 0; look++) {
     await sleep(LOOK_EACH_MS);
     await nextTurn(); // timers run before it is read what the threads have done
     const still = busyPool();

@@ -23,9 +23,6 @@ the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 doe
   },
 } as const;
 
-/** A second signal comes while all is at work: on a starved machine a reading that does not hang may take so long. */
-const SECOND_LOOK_MS = 1500;
-
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EADDRINUSE:
     'the port is in use by another program or another instance of this one; set listen.port (LISTEN_PORT) for clients or admin.port (ADMIN_PORT) for the admin port to another',
@@ -61,7 +58,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
-    if (count++ > 0) return void exit(signal === 'SIGINT' ? 130 : 143, SECOND_LOOK_MS);
+    if (count++ > 0) return void exit(signal === 'SIGINT' ? 130 : 143);
     // No balancer sends requests to a proxy that is still starting, so no delay is needed.
     stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
@@ -74,7 +71,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     app = await startApp({ configFile, env: io.env, stdout: process.stdout });
     await app.stop({ delay: await stopped });
     // A pipe that nobody reads would keep the process alive.
-    setTimeout(() => void exit(0), END_MS.exit).unref();
+    setTimeout(() => void exit(0, END_MS.look), END_MS.exit).unref();
     return 0;
   } finally {
     process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);

@@ -2,7 +2,7 @@
 
 import { adviceFor } from '../admin/advice/advice.ts';
 import { createAdminServer } from '../admin/server.ts';
-import { blockedThreads } from '../base/blocked-threads.ts';
+import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
 import { localUrl } from '../base/default-places.ts';
 import { VERSION } from '../base/version.ts';
 import { readInputs } from './inputs.ts';
@@ -82,14 +82,14 @@ export async function startApp(effects: Effects): Promise<App> {
     adminPort,
     reload: () => live.reload(),
     async stop(options) {
-      const { cut, late } = await lifecycle.stop(options);
+      const { cut, late, until } = await lifecycle.stop(options);
       live.stop();
       clearInterval(looks);
       exposure.stop();
       await Promise.race([Promise.all([redelivery.close(), claims()?.close()]), late]);
       admin.cutAll();
       requests.flush();
-      const blocked = await blockedThreads();
+      const blocked = await blockedThreads(END_MS.look + Math.max(0, until - performance.now()));
       if (blocked.length > 0)
         log.error('a thread hangs, so the process has to be killed', { thread: blocked.join(', ') });
       log.info('stopped', { cut });

@@ -81,8 +81,8 @@ export class Lifecycle {
   }
 
   /**
-   * Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut, and what
-   * resolves when nothing more may wait.
+   * Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut, what
+   * resolves when nothing more may wait, and when that is, on the monotonic clock.
    */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }) {
     const { listener, upstream, log, claims, redelivery, pipeline } = this.#live.services;
@@ -94,7 +94,9 @@ export class Lifecycle {
     listener.startDraining(wait);
     log.info('stopping', { in_flight: listener.inFlight });
     if (wait > drained) await sleep(wait - drained);
-    const late = sleep(shutdown.grace + END_MS.close);
+    const closeMs = shutdown.grace + END_MS.close;
+    const until = performance.now() + closeMs;
+    const late = sleep(closeMs);
     redelivery.stopSending();
     // A delivery whose client has departed may still be in flight: the upstream's 2xx still counts.
     const idle = listener
@@ -109,7 +111,7 @@ export class Lifecycle {
     listener.cutAll();
     await nextTurn(); // in which they are recorded
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
-    return { cut, late };
+    return { cut, late, until };
   }
 }
 
