@@ -17,19 +17,13 @@ const LOST = 'the server holds nothing any more';
 /** Resolves once it is known whether the server is available, so that the first delivery is stored too. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
   const { name, maxBytes, mostBytes, onChange, onLoss, onRemark } = options;
-  let lastProblem: string | null = null;
   let lastPolicy = '';
   /** Of what this process knows to be stored; empty if that is nothing. */
   let lastLife = '';
 
-  function report(problem: string | null): void {
-    if (problem !== lastProblem) onChange(problem);
-    lastProblem = problem;
-  }
-
   function looked(given: unknown): void {
     const [problem = '', policy = '', life = '', bytes] = listOf(given, 4).map(textOf);
-    report(problem || null);
+    onChange(problem || null);
     if (lastLife !== '' && life !== lastLife) onLoss(LOST);
     lastLife = bytes === '0' ? '' : life;
     if (policy !== lastPolicy && policy.startsWith('allkeys')) onRemark(EVICTS, { policy });
@@ -39,7 +33,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
   const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;
   const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: LIMIT_MS, probe };
   const connection = new RedisConnection(settings, (problem) => {
-    if (problem !== null) report(problem); // else the look has
+    if (problem !== null) onChange(problem); // else the look has
   });
   type Args = readonly (string | number | Buffer)[];
   const run = <Answer>(read: (given: unknown) => Answer, call: keyof contract.DeferredStore, ...args: Args) => {
@@ -53,7 +47,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
       const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
       if (known !== undefined) return known;
-      report(added);
+      onChange(added);
       throw new Error(added);
     },
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), `${randomUUID()}.`, ...held),

@@ -13,10 +13,6 @@ const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
 const BUSY_MS = 300;
 /** Bytes. A removal needs room too, in the log and in the file that takes it over. */
 const LEAST_FREE = 8 * 1024 * 1024;
-/** The log is emptied at 4 MiB, unless another program reads on and on. */
-const MOST_LOG = 64 * 1024 * 1024;
-/** Pages that are free before some are given back to the file system, and how many at a time. */
-const [MOST_FREE, PIECE] = [1024, 256];
 const MOST_ASIDE = 4;
 
 /** Linux' numbers of file systems that other machines use too: there SQLite's locks and shared memory prove nothing. */
@@ -27,9 +23,9 @@ const NETWORKS: Readonly<Record<number, string>> = {
 
 /**
  * `page_size` and `auto_vacuum` come first: they are of a new file alone. Nothing is mapped, so a truncated file is an
- * error and no SIGBUS; the root may be read-only; what was delivered is overwritten.
+ * error and no SIGBUS; the root may be read-only; what was delivered is overwritten, and its room given back.
  */
-const SETTINGS = `PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+const SETTINGS = `PRAGMA page_size=4096; PRAGMA auto_vacuum=FULL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
 PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=4194304`;
 
@@ -38,15 +34,14 @@ interface Opened {
   readonly events: Events;
   /** The database and, of an owner, the lock. */
   readonly parts: DisposableStack;
-  /** Paths, and the identities that must stay the same while it is open. */
-  readonly watched: readonly (readonly [string, string])[];
+  /** Of what is watched. */
+  readonly identities: readonly string[];
 }
 
 export interface FileOptions {
   readonly path: string;
-  readonly as: 'owner' | 'visitor';
-  /** Its process, in eight hex digits: whatever opens the file anew keeps the leases that begin with it. */
-  readonly owner: string;
+  /** In eight hex digits: its process, which keeps the leases that it has when it opens the file anew. Null: a visitor. */
+  readonly owner: string | null;
 }
 
 /** Damage that SQLite itself does not call an error. */
@@ -57,8 +52,9 @@ export const isFull = (error: unknown) => sqliteCode(error) === FULL;
 export class StoreFile {
   readonly #path: string;
   readonly #directory: string;
-  readonly #isOwner: boolean;
-  readonly #owner: string;
+  readonly #owner: string | null;
+  /** What must stay the same while it is open: the directory, the lock, the file, its log and the log's index. */
+  readonly #watched: readonly string[];
   #opened: Opened | null = null;
   /** The file that comes next holds nothing yet, and nothing is known to be lost with it. */
   #isNew = false;
@@ -67,11 +63,12 @@ export class StoreFile {
   /** Not fetched yet: the buffers of what was read. */
   readonly moved: ArrayBuffer[] = [];
 
-  constructor({ path, as, owner }: FileOptions) {
+  constructor({ path, owner }: FileOptions) {
     this.#path = path;
     this.#directory = dirname(path);
-    this.#isOwner = as === 'owner';
     this.#owner = owner;
+    const files = [join(this.#directory, 'lock'), path, `${path}-wal`, `${path}-shm`];
+    this.#watched = owner === null ? [] : [this.#directory, ...files];
   }
 
   /**
@@ -92,7 +89,7 @@ export class StoreFile {
         if (isFull(error)) throw error;
         this.close();
         const isDamage = error instanceof DamageError || [CORRUPT, NO_DATABASE].includes(sqliteCode(error));
-        if (isAgain || !isDamage || !this.#isOwner) throw error;
+        if (isAgain || !isDamage || this.#owner === null) throw error;
         this.#setAside((error as Error).message);
       }
     }
@@ -101,22 +98,14 @@ export class StoreFile {
   /** Why nothing can be added now; null: it can. */
   roomProblem(): string | null {
     const { bavail, bsize } = fs.statfsSync(this.#directory);
-    if (bavail * bsize < LEAST_FREE) return 'less than 8 MiB are free on its file system';
-    return this.#isLogLong() ? 'another program reads its file on and on, so its log grows' : null;
+    return bavail * bsize < LEAST_FREE ? 'less than 8 MiB are free on its file system' : null;
   }
 
-  #isLogLong(): boolean {
-    return sizeOf(`${this.#path}-wal`) > MOST_LOG;
-  }
-
-  /** Gives back what is free: all, and the log, once nothing is stored; else a piece of what is much. Waits for nobody. */
+  /** Empties the log, which holds bodies too, once nothing is stored. Waits for nobody. */
   tidy(): void {
     try {
       const { database } = this.#usable();
-      const isEmpty = database.prepare('SELECT 1 FROM event LIMIT 1').get() === undefined;
-      const free = Number(database.prepare('PRAGMA freelist_count').get()?.freelist_count);
-      if (isEmpty || free > MOST_FREE) database.exec(`PRAGMA incremental_vacuum(${isEmpty ? free : PIECE})`);
-      if (!isEmpty && !this.#isLogLong()) return;
+      if (database.prepare('SELECT 1 FROM event LIMIT 1').get() !== undefined) return;
       database.exec(`PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=${BUSY_MS}`);
     } catch (error) {
       if (![BUSY, FULL].includes(sqliteCode(error))) this.close(); // the next call meets the same, and tells
@@ -131,8 +120,8 @@ export class StoreFile {
 
   /** SQLite would go on with a file that nobody finds any more, so what it promised then would be lost. */
   #usable(): Opened {
-    const watched = this.#opened?.watched ?? [];
-    const changed = watched.filter(([path, identity]) => identityOf(path) !== identity).map(([path]) => path);
+    const identities = this.#opened?.identities ?? [];
+    const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
     if (changed.length > 0) this.close(); // this empties the log into the file, if that is still there
     if (changed.includes(this.#path)) {
       // Those that are as they were belong to the file that is gone.
@@ -165,12 +154,10 @@ export class StoreFile {
   }
 
   #open(): Opened {
-    const [path, directory] = [this.#path, this.#directory];
     using parts = new DisposableStack();
-    const watched = this.#isOwner ? [directory, join(directory, 'lock'), path, `${path}-wal`, `${path}-shm`] : [];
-    if (this.#isOwner) this.#claim(watched, parts);
+    if (this.#owner !== null) this.#claim(parts);
     // People's commands make nothing: to them a file that is not there is an empty one.
-    const place = this.#isOwner || sizeOf(path) > 0 ? path : ':memory:';
+    const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
     const database = parts.use(new DatabaseSync(place, { timeout: BUSY_MS }));
     database.exec(SETTINGS);
     const schema = database.prepare('SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL').all();
@@ -178,26 +165,25 @@ export class StoreFile {
     else if (schema.length !== SCHEMA.length || !schema.every(({ sql }) => SCHEMA.includes(String(sql)))) {
       throw new DamageError('it holds no events of this version');
     }
-    const events = eventsIn(database, this.#owner, this.moved);
-    if (this.#isOwner) {
+    const events = eventsIn(database, this.#owner ?? '', this.moved);
+    if (this.#owner !== null) {
       const [found] = database.prepare("PRAGMA integrity_check('event')").all();
       if (found?.integrity_check !== 'ok') throw new DamageError(String(found?.integrity_check));
       database.exec(inheritance(this.#owner));
     }
     this.#isNew = false;
-    const identified = watched.map((file) => [file, identityOf(file)] as const);
-    return { database, events, parts: parts.move(), watched: identified };
+    return { database, events, parts: parts.move(), identities: this.#watched.map(identityOf) };
   }
 
   /** Makes what an owner needs, locks it, and tells what is gone since the last owner. */
-  #claim([directory = '', ...files]: readonly string[], parts: DisposableStack): void {
-    makeDirectory(directory);
-    const [lock, , log, index] = files.map(checkFile);
+  #claim(parts: DisposableStack): void {
+    makeDirectory(this.#directory);
+    const [lock, , log, index] = this.#watched.slice(1).map(checkFile);
     this.#isNew ||= lock === 'absent';
     const isEmpty = sizeOf(this.#path) === 0;
     const problem = this.#isNew && isEmpty ? this.roomProblem() : null;
     if (problem !== null) throw new Error(problem); // with a lock, the next start would take this for a loss
-    lockDirectory(directory, parts);
+    lockDirectory(this.#directory, parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index first.
     if (log === 'absent' && index === 'present')

@@ -4,9 +4,6 @@ import { codeOf } from '../../base/errors.ts';
 import type { Events } from './sqlite-events.ts';
 import { isFull, StoreFile } from './sqlite-file.ts';
 
-/** Calls that change nothing, and need no lock. */
-const isRead = ({ method }: Call) => method === 'page' || method === 'read';
-
 export type Method = keyof Events;
 export type Args<M extends Method> = Parameters<Events[M]>;
 type Call = { [M in Method]: { readonly method: M; readonly args: Args<M> } }[Method];
@@ -21,42 +18,37 @@ export interface Reply {
 
 const file = new StoreFile(workerData);
 const port = parentPort as MessagePort;
-let isLast = false;
 
 /** Null is the last message. */
-port.on('message', (call: Call | null) => {
+port.on('message', (first: Call | null) => {
   const calls: Call[] = [];
-  receive(calls, call);
+  let next: Call | null | undefined = first;
+  for (; next; next = receiveMessageOnPort(port)?.message) calls.push(next);
   if (calls.length > 0) answer(calls);
-  if (!isLast) return;
+  if (next === undefined) return;
   file.close();
   port.close();
 });
 
-/** Adds the call, and all that wait in the port. */
-function receive(calls: Call[], call: Call | null | undefined): void {
-  let next = call;
-  for (; next && !isLast; next = receiveMessageOnPort(port)?.message) calls.push(next);
-  isLast ||= next === null;
-}
-
-function answer(calls: Call[]): void {
-  const done = doneAll(calls);
+function answer(calls: readonly Call[]): void {
+  const done = doneAll(calls, null);
   // A buffer that was written must not hold its memory until the next collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
   const reply: Reply = { ...done, losses: file.losses.splice(0) };
   port.postMessage(reply, file.moved.splice(0));
-  if (!calls.every(isRead) && reply.problem === null) file.tidy();
+  if (reply.problem === null) file.tidy();
 }
 
-/** `refusal`: why nothing is added; null: it is; undefined: that is found out. */
-function doneAll(calls: Call[], refusal?: string | null): Omit<Reply, 'losses'> {
+/** `known`: why nothing can be added, if that is known. */
+function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'losses'> {
+  const isAdding = calls.some(({ method }) => method === 'add');
+  // What changes nothing needs no lock.
+  const isRead = calls.every(({ method }) => method === 'page' || method === 'read');
   try {
-    const results = file.transaction(calls.every(isRead), (events) => {
-      let refused = refusal;
-      return Array.from(growing(calls), ({ method, args }) => {
-        if (method === 'add') refused = refused === undefined ? file.roomProblem() : refused;
-        if (method === 'add' && refused) return { failure: refused };
+    const results = file.transaction(isRead, (events) => {
+      const refusal = known ?? (isAdding ? file.roomProblem() : null);
+      return calls.map(({ method, args }) => {
+        if (method === 'add' && refusal !== null) return { failure: refusal };
         return { value: (events[method] as (...given: readonly unknown[]) => unknown)(...args) };
       });
     });
@@ -65,16 +57,7 @@ function doneAll(calls: Call[], refusal?: string | null): Omit<Reply, 'losses'> 
     // The system's message repeats the path, which the caller adds.
     const problem = /^E[A-Z]+$/.test(codeOf(error)) ? codeOf(error) : (error as Error).message;
     // A removal may find the room that an addition did not.
-    if (isFull(error) && !refusal && calls.some(({ method }) => method === 'add')) return doneAll(calls, problem);
+    if (isFull(error) && isAdding && known === null) return doneAll(calls, problem);
     return { results: calls.map(() => ({ failure: problem })), problem };
-  }
-}
-
-/** The calls, and whatever comes in until the last one is done. */
-function* growing(calls: Call[]): Generator<Call> {
-  const isFixed = calls.every(isRead);
-  for (const call of calls) {
-    yield call;
-    if (!isFixed && !isLast) receive(calls, receiveMessageOnPort(port)?.message);
   }
 }

@@ -50,48 +50,40 @@ class StoreThread {
   #isClosed = false;
   /** Why no call is sent, until the thread answers or a new one may start. Null: they are. */
   #refusal: string | null = null;
-  /** Null: it works. Undefined: nothing is known yet. */
-  #problem: string | null | undefined;
 
   constructor(options: contract.StoreOptions) {
     this.#options = options;
     const path = contract.fileIn(options.store);
-    this.#file = { path, as: options.as, owner: randomUUID().slice(0, 8) };
+    this.#file = { path, owner: options.as === 'visitor' ? null : randomUUID().slice(0, 8) };
   }
 
   /** `moved`: buffers that leave this thread. The call may still take effect after it has been rejected. */
   async call<M extends Method>(method: M, args: Args<M>, moved: ArrayBuffer[] = []): Promise<ReturnType<Events[M]>> {
     const refusal = this.#isClosed ? 'it is closed' : this.#refusal;
     if (refusal !== null) throw this.#error(refusal);
+    this.#thread ??= this.#start();
+    this.#thread.postMessage({ method, args }, moved);
     const { promise, resolve } = Promise.withResolvers<Result>();
+    this.#sent.push(resolve);
     const limit = contract.TIME_LIMIT_MS * (this.#options.as === 'visitor' ? 5 : 10); // a person waits for a visitor
     const cancel = deadline(limit, () => {
       const failure = `it did not answer within ${limit} ms`;
       this.#refusal = failure;
-      this.#tell(failure);
+      this.#options.onChange(this.#error(failure).message);
       resolve({ failure });
     });
-    try {
-      this.#thread ??= this.#start();
-      this.#thread.postMessage({ method, args }, moved);
-      this.#sent.push(resolve);
-    } catch (error) {
-      resolve({ failure: String(error) }); // no memory for the copies, or no further thread
-    }
     const result = await promise;
     cancel();
     if ('failure' in result) throw this.#error(result.failure);
     return result.value as ReturnType<Events[M]>;
   }
 
-  /** After all calls. Rejects if the thread does not end in time: then the process can't, either. */
+  /** After all calls. A thread that hangs does not end: then the process can't, either. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#thread === null) return;
     this.#thread.postMessage(null);
-    await once(this.#thread, 'exit', { signal: AbortSignal.timeout(contract.TIME_LIMIT_MS) }).catch(() => {
-      throw this.#error('its thread does not end');
-    });
+    await once(this.#thread, 'exit', { signal: AbortSignal.timeout(contract.TIME_LIMIT_MS) }).catch(ignore);
   }
 
   #start(): Worker {
@@ -101,21 +93,18 @@ class StoreThread {
       // The environment holds secrets, and nothing but the log's lines may be on the standard streams.
       ...{ env: {}, execArgv: ['--disable-warning=ExperimentalWarning'] },
     });
-    let error: unknown = '';
     thread.on('message', (reply: Reply) => this.#settle(reply));
-    thread.on('error', (thrown) => {
-      error = thrown;
-    });
-    thread.on('exit', () => {
-      threads.delete(THREAD);
-      this.#thread = null;
+    thread.on('error', (error) => {
       const why = `its thread has ended (${error})`;
-      const results = this.#sent.map(() => ({ failure: why }));
-      if (results.length > 0) this.#settle({ results, problem: why, losses: [] });
+      this.#settle({ results: this.#sent.map(() => ({ failure: why })), problem: why, losses: [] });
       this.#refusal = why;
       setTimeout(() => {
         this.#refusal = null;
       }, RESTART_MS).unref();
+    });
+    thread.on('exit', () => {
+      threads.delete(THREAD);
+      this.#thread = null;
     });
     threads.set(THREAD, () => (this.#isClosed ? once(thread, 'exit') : this.call('read', ['', 0])));
     return thread;
@@ -124,14 +113,8 @@ class StoreThread {
   #settle({ results, problem, losses }: Reply): void {
     this.#refusal = null;
     for (const loss of losses) this.#options.onLoss(loss);
-    this.#tell(problem);
+    this.#options.onChange(problem && this.#error(problem).message);
     for (const [at, settle] of this.#sent.splice(0, results.length).entries()) settle(results[at] ?? { failure: '' });
-  }
-
-  #tell(problem: string | null): void {
-    if (problem === this.#problem) return;
-    this.#problem = problem;
-    this.#options.onChange(problem === null ? null : this.#error(problem).message);
   }
 
   #error(problem: string): Error {

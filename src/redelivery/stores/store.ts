@@ -155,7 +155,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
   /** Told once for each time that events which were stored are gone or were set aside, all or the last of them. */
   readonly onLoss: (problem: string) => void;
-  /** Told of a problem with the store (never a password), and null once it works again; at any time. */
+  /** Told of a problem with the store (never a password), and null when it works; at any time, the same again and again. */
   readonly onChange: (problem: string | null) => void;
 }
 

@@ -31,7 +31,9 @@ export async function opened(url: string, options: Partial<StoreOptions> = {}): 
     as: 'owner',
     onRemark: (message) => void remarks.push(message),
     onLoss: (message) => void losses.push(message),
-    onChange: (failure) => void failures.push(failure),
+    onChange: (failure) => {
+      if (failure !== (failures.at(-1) ?? null)) failures.push(failure);
+    },
     ...options,
   });
   return { store, failures, remarks, losses };

@@ -64,7 +64,7 @@ test('an owner whose lock was removed, and is held by nobody, goes on', async ({
 test('an owner gives its lock up for no lock of somebody else on the file', async ({ file, folder, open }) => {
   const { store } = await open();
   await store.close();
-  const own = new StoreFile({ path: file, as: 'owner', owner: '01234567' });
+  const own = new StoreFile({ path: file, owner: '01234567' });
   own.transaction(false, ({ summary }) => summary());
   const other = new DatabaseSync(file);
   other.exec('BEGIN IMMEDIATE');
