@@ -95,7 +95,6 @@ export class Connection implements ClientConnection {
     }
     stream.on('data', this.#onData);
     stream.on('end', this.#onEnd);
-    stream.on('drain', this.#onDrain);
   }
 
   // --- for the exchange, its reply and the receiver of the body
@@ -140,7 +139,6 @@ export class Connection implements ClientConnection {
     this.#enter('tunnel', Number.POSITIVE_INFINITY);
     this.stream.off('data', this.#onData);
     this.stream.off('end', this.#onEnd);
-    this.stream.off('drain', this.#onDrain);
     return early;
   }
 
@@ -354,8 +352,6 @@ export class Connection implements ClientConnection {
     this.#parser = null;
     this.#listener.onClosed(this);
   };
-
-  readonly #onDrain = (): void => this.exchange?.reply.onDrain?.();
 }
 
 const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);

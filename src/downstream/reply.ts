@@ -38,8 +38,6 @@ export class Reply {
   phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
   committed = false;
-  /** The one listener, called when the client has caught up with reading. */
-  onDrain: (() => void) | null = null;
   #last = false;
   #awaitsContinue: boolean;
 
@@ -88,14 +86,12 @@ export class Reply {
     this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
-  /** False: the client reads too slowly; wait for `onDrain`. Nobody else may use `piece` from now on. */
-  data(piece: Buffer): boolean {
-    if (this.phase !== 'begun') return true;
-    this.#writer.data(piece);
-    return !this.#connection.stream.writableNeedDrain;
+  /** Nobody else may use `piece` from now on. */
+  data(piece: Buffer): void {
+    if (this.phase === 'begun') this.#writer.data(piece);
   }
 
-  /** Writes what was added in this turn of the event loop. False: as with `data`. */
+  /** Writes what was added in this turn of the event loop. False: the client reads too slowly; wait for `onSent`. */
   flush(): boolean {
     if (this.phase !== 'begun') return true;
     this.committed = true;
@@ -149,7 +145,6 @@ export class Reply {
   /** Only the connection calls it: nothing more can be sent. */
   abandon(): void {
     this.phase = 'gone';
-    this.onDrain = null;
   }
 
   /** Calls `listener` once the kernel has all that was written, or the client is gone. */

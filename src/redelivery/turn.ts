@@ -107,7 +107,6 @@ const TO_NOBODY: Omit<ResponseSink, 'begin'> = {
   ...{
     phase: 'begun',
     unsent: 0,
-    onDrain: null,
     data: () => true,
     flush: () => true,
     onSent: (listener) => listener(),

@@ -1,6 +1,6 @@
 // Opens sockets to the upstream: TCP, a Unix socket or TLS.
-import type { Buffer } from 'node:buffer';
-import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
+import { connect, isIP, type Socket, type SocketConstructorOpts } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import { ALPN, type TlsContents } from '../wire/connections.ts';
 
 /** Milliseconds after which TCP probes a silent connection. */
@@ -9,25 +9,20 @@ export const PROBE_AFTER_MS = 60_000;
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 export const connectTimeout = () => Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT });
 
-interface ConnectOptions {
-  readonly tls: TlsContents | null;
-  /** A TLS session to resume. */
-  readonly session: Buffer | undefined;
-  /** Replaces 'data' events. */
-  readonly onread: OnReadOpts | undefined;
-}
+/** For a TLS session to resume, and a reader in place of 'data' events. */
+type Wishes = Pick<ConnectionOptions, 'session'> & Pick<SocketConstructorOpts, 'onread'>;
 
 /** Begins to connect. The socket may still fail. */
-export function connectTo({ serverName, ...address }: Address, { tls, session, onread }: ConnectOptions): Socket {
+export function connectTo({ serverName, ...address }: Address, tls: TlsContents | null, wishes: Wishes): Socket {
   const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
-  const options = { ...address, ...keeping, ...(onread && { onread }) };
+  const options = { ...address, ...keeping, ...wishes };
   if (serverName === null) return connect(options);
   // The URL's host or the configured name, never a name that a client chose. TLS has no name for an address (RFC 6066 3):
   // the certificate must then name the address itself.
   const name = tls?.servername ?? serverName;
   const named = { ...tls, ...(isIP(name) === 0 && { servername: name }), ALPNProtocols: ALPN };
   // Loaded only if it is needed: TLS costs 2 MB of idle memory.
-  return process.getBuiltinModule('node:tls').connect({ ...options, ...named, ...(session && { session }) });
+  return process.getBuiltinModule('node:tls').connect({ ...options, ...named });
 }
 
 /** The address to connect to. `serverName`: the URL's host if the upstream speaks TLS; else null. */

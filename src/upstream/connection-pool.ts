@@ -80,9 +80,10 @@ export class ConnectionPool {
       return true;
     };
     const onread = use === 'requests' ? { buffer: READ_BUFFER, callback } : undefined;
-    const socket = this.openSocket((error) => {
+    const onOpen = (error: Error | null) => {
       if (error === null) connection.user?.onOpen();
-    }, onread);
+    };
+    const socket = this.openSocket(onOpen, this.#options.connectTimeout, onread);
     const of = { traffic, tls: this.#tls };
     const connection = new UpstreamConnection(socket, of, (closed) => this.#closed(closed));
     this.#all.add(connection);
@@ -102,18 +103,18 @@ export class ConnectionPool {
   }
 
   /**
-   * Opens a socket within `connectTimeout`, TLS included. `done` is called once: with null when connected, or with the
+   * Opens a socket within `milliseconds`, TLS included. `done` is called once: with null when connected, or with the
    * error. `onread` replaces 'data' events.
    */
-  openSocket(done: (error: Error | null) => void, onread?: OnReadOpts): Socket {
+  openSocket(done: (error: Error | null) => void, milliseconds: number, onread?: OnReadOpts): Socket {
     const tls = this.#tls;
-    const socket = connectTo(this.address, { tls, session: this.#session, onread });
+    const socket = connectTo(this.address, tls, { session: this.#session, onread });
     this.#sockets.add(socket);
     socket.on('session', (session: Buffer) => {
       // A session that began with other TLS files would skip the check of the certificate.
       if (tls === this.#tls) this.#session = session;
     });
-    const cancel = deadline(this.#options.connectTimeout, () => socket.destroy(connectTimeout()));
+    const cancel = deadline(milliseconds, () => socket.destroy(connectTimeout()));
     socket.once('close', () => {
       cancel();
       this.#sockets.delete(socket);

@@ -17,16 +17,14 @@ export interface ResponseSink {
   readonly phase: 'waiting' | 'begun' | 'ended' | 'gone';
   /** Bytes that the kernel has not accepted yet. */
   readonly unsent: number;
-  /** The one listener, called when the client has caught up with reading. */
-  onDrain: (() => void) | null;
   /** Sends 100 to a client that waits for it. */
   continue(): void;
   /** Sends an interim response. */
   inform(status: number, reason: string, lines: readonly string[]): void;
   begin(head: ResponseHead, wish?: 'close' | 'persist'): void;
-  /** False: the client reads too slowly; wait for `onDrain`. Nobody else may use `piece` from now on. */
-  data(piece: Buffer): boolean;
-  /** Writes what was added in this turn of the event loop. False: as with `data`. */
+  /** Nobody else may use `piece` from now on. */
+  data(piece: Buffer): void;
+  /** Writes what was added in this turn of the event loop. False: the client reads too slowly; wait for `onSent`. */
   flush(): boolean;
   end(trailers?: readonly string[]): void;
   /** Ends the connection in a way that tells the client that the answer is incomplete. */

@@ -64,11 +64,12 @@ export class StreamedBody implements BodyReceiver {
     connection.writer.data(this.#buffered.drain());
     if (this.whole) return connection.writer.end(this.#trailers, this.#owner.onSent);
     connection.writer.flush();
-    this.resume();
+    connection.socket.on('drain', () => this.#resume()); // no other request follows on the socket
+    this.#resume();
   }
 
   /** Lets the client send again, once the upstream has caught up. */
-  resume(): void {
+  #resume(): void {
     if (!this.#paused || this.#connection?.socket.writableNeedDrain === true) return;
     this.#paused = false;
     this.#lastPieceAt = performance.now();
@@ -87,7 +88,7 @@ export class StreamedBody implements BodyReceiver {
     this.#connection = null;
     this.#buffered.drain();
     if (this.#requester.receiver === this) this.#requester.receiver = null;
-    this.resume();
+    this.#resume();
   }
 
   // --- for the connection that it comes from

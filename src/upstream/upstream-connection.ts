@@ -18,8 +18,6 @@ export interface ConnectionUser {
   onEnd(): void;
   /** The socket is closed, or could not be opened; the connection has no user any more. */
   onClose(error: Error | null): void;
-  /** The upstream has caught up with reading. */
-  onDrain(): void;
   tick(now: number): void;
 }
 
@@ -53,7 +51,6 @@ export class UpstreamConnection {
       if (this.user === null) socket.destroy();
       else this.user.onEnd();
     });
-    socket.on('drain', () => this.user?.onDrain());
     socket.on('error', (error) => {
       this.#error = error;
     });

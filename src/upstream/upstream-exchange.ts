@@ -42,8 +42,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   readonly #progress = new SocketProgress(this.startedAt);
   // The response.
   #begun = false;
-  /** Null unless a head waits for `atHead`: what ended the response meanwhile. The reply keeps what one read gave. */
-  #waiting: { end: End | null; failure: ForwardFailure | null } | null = null;
+  /** Null unless a head waits for `atHead`: what then ends the response. The reply keeps what one read gave. */
+  #waiting: { end: (() => void) | null } | null = null;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
 
@@ -150,10 +150,6 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#sentAt = this.#progress.movedAt = performance.now();
   };
 
-  onDrain(): void {
-    this.#body?.resume();
-  }
-
   // --- the response
 
   onData(bytes: Buffer): void {
@@ -168,8 +164,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
       if (next === 'tunnel') return this.#becomeTunnel(connection, bytes.subarray(at));
       if (next === 'head') continue;
       // A copy, since the next read overwrites the bytes.
-      if (parser.piece !== null && !this.#requester.reply.data(Buffer.from(parser.piece)))
-        this.#pauseUpstream(connection);
+      if (parser.piece !== null) this.#requester.reply.data(Buffer.from(parser.piece));
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length ? 'nothing' : 'bytes');
     }
@@ -179,26 +174,17 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   #flush(connection: UpstreamConnection): void {
     if (this.#state === 'done' || this.#waiting !== null) return;
     const { reply } = this.#requester;
-    if (!this.#begun) return this.#awaitInterims(connection);
     // The app has answered, so nothing is stored any more, and an endless answer would keep its slot.
-    if (reply.phase === 'gone' && this.#options.lease === null) this.#abort();
-    else if (!reply.flush()) this.#pauseUpstream(connection);
-  }
-
-  /**
-   * Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the client's socket has those of
-   * this read: a hundred heads for each client that reads nothing would exceed the container's memory.
-   */
-  #awaitInterims(connection: UpstreamConnection): void {
-    const { reply } = this.#requester;
-    if (reply.unsent === 0) return;
-    this.#pauseUpstream(connection);
-    reply.onSent(this.#onClientReads);
+    if (this.#begun && reply.phase === 'gone' && this.#options.lease === null) return this.#abort();
+    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the client's socket has those of
+    // this read: a hundred heads for each client that reads nothing would exceed the container's memory.
+    const takesAll = this.#begun ? reply.flush() : reply.unsent === 0;
+    if (!takesAll) this.#pauseUpstream(connection);
   }
 
   /** The head waits; nothing that happens to the upstream connection meanwhile counts before the decision. */
   #waitAtHead(connection: UpstreamConnection, decided: Promise<'passes' | 'stored'>): void {
-    const waiting: { end: End | null; failure: ForwardFailure | null } = { end: null, failure: null };
+    const waiting: { end: (() => void) | null } = { end: null };
     this.#waiting = waiting;
     connection.socket.pause();
     void decided.then((decision) => {
@@ -207,9 +193,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
       this.#begun = true;
       this.#progress.movedAt = performance.now();
       connection.socket.resume();
-      if (waiting.end !== null) this.#complete(connection, this.#connection === null ? 'close' : waiting.end);
-      else if (waiting.failure !== null) this.giveUp(waiting.failure);
-      else this.#flush(connection);
+      if (waiting.end === null) this.#flush(connection);
+      else waiting.end();
     });
   }
 
@@ -287,11 +272,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     if (this.#pausedAt !== null || this.#requester.reply.phase === 'gone') return;
     this.#pausedAt = performance.now();
     socket.pause();
-    this.#requester.reply.onDrain = this.#onClientReads;
+    this.#requester.reply.onSent(this.#onClientReads);
   }
 
   readonly #onClientReads = (): void => {
-    if (this.#pausedAt === null) return;
+    if (this.#pausedAt === null || this.#state === 'done') return;
     this.#progress.movedAt = performance.now();
     this.#sentAt += this.#progress.movedAt - this.#pausedAt; // the upstream had to wait
     this.#pausedAt = null;
@@ -302,7 +287,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   /** The response is complete. `followed`: by what, so far. */
   #complete(connection: UpstreamConnection, followed: End): void {
     if (this.#waiting !== null) {
-      this.#waiting.end ??= followed;
+      this.#waiting.end ??= () => this.#complete(connection, this.#connection === null ? 'close' : followed);
       return;
     }
     const { parser } = connection;
@@ -350,7 +335,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   giveUp(failure: ForwardFailure): void {
     if (this.#state === 'done') return;
     if (this.#waiting !== null) {
-      this.#waiting.failure ??= failure;
+      this.#waiting.end ??= () => this.giveUp(failure);
       return;
     }
     if (failure.side === 'upstream') {
@@ -385,7 +370,6 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#connection = null;
     this.#body?.stop();
     this.#requester.onDeparture(null);
-    this.#requester.reply.onDrain = null;
     this.#options.onEnd(body);
   }
 }

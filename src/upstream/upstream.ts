@@ -1,9 +1,8 @@
 // The upstream as a whole: its slots, its sockets, and what happens while it accepts no connections. Requests then wait,
 // for as long as each of them says, and one probe serves them all.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { deadline } from '../base/deadline.ts';
 import { codeOf } from '../base/errors.ts';
-import { CONNECT_TIMEOUT, connectTimeout } from './connect.ts';
+import { CONNECT_TIMEOUT } from './connect.ts';
 import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { acceptsConnection } from './reachability.ts';
@@ -98,12 +97,11 @@ export class Upstream {
   /** The code of one failed connect; null if it works. */
   tryConnect(milliseconds: number): Promise<string | null> {
     return new Promise((resolve) => {
-      const socket = this.pool.openSocket((error) => {
-        cancel();
+      const done = (error: Error | null) => {
         resolve(error === null ? null : codeOf(error) || error.name);
         socket.destroy();
-      });
-      const cancel = deadline(milliseconds, () => socket.destroy(connectTimeout()));
+      };
+      const socket = this.pool.openSocket(done, Math.min(milliseconds, this.options.connectTimeout));
       // Without an error where the proxy stops.
       socket.once('close', () => resolve(CONNECT_TIMEOUT));
     });

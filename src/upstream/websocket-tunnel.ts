@@ -57,5 +57,5 @@ export function openTunnel(
   requests[0]?.emit('upgrade', { headers: tunnelHeaders(parser.lines) } as IncomingMessage, upstream, early);
   for (const socket of [client, upstream]) socket.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent forever
   client.once('end', endSoon);
-  return { onOpen: ignore, onData: ignore, onDrain: ignore, tick: ignore, onEnd: endSoon, onClose: endSoon };
+  return { onOpen: ignore, onData: ignore, tick: ignore, onEnd: endSoon, onClose: endSoon };
 }

@@ -16,8 +16,8 @@ function departing() {
   const reply = sink({
     data: (piece) => {
       bytes += piece.length;
-      return false;
     },
+    flush: () => false,
   });
   const requester: Requester = {
     ...requesterOf(head({ method: 'POST', lines: [] }), reply),

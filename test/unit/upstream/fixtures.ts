@@ -32,8 +32,8 @@ export function requesterOf(head: Head, reply: ResponseSink = sink()): Requester
 /** Takes everything at once. */
 export function sink(changes: Partial<ResponseSink> = {}): ResponseSink {
   return {
-    ...{ phase: 'waiting', unsent: 0, onDrain: null, continue() {}, inform() {}, begin() {}, end() {}, cut() {} },
-    ...{ data: () => true, flush: () => true, onSent: (listener) => listener() },
+    ...{ phase: 'waiting', unsent: 0, continue() {}, inform() {}, begin() {}, end() {}, cut() {} },
+    ...{ data() {}, flush: () => true, onSent: (listener) => listener() },
     ...changes,
   };
 }

@@ -45,7 +45,6 @@ async function connect(): Promise<{ connection: UpstreamConnection; arrived: Pro
       onData: nothing,
       onEnd: nothing,
       onClose: nothing,
-      onDrain: nothing,
       tick() {},
     };
     connection.user = user;
