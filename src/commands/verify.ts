@@ -3,10 +3,10 @@
 import type { Paint } from '../base/printable.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';
 import { admit, admitBody } from '../core/admission.ts';
-import { type Secret, stateOf } from '../core/keyring.ts';
+import type { Secret } from '../core/keyring.ts';
 import { REASONS } from '../core/reasons.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
-import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
+import { diagnose } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { command, type Io, JSON_OPTION, readBody, UsageError, usageError } from './command.ts';
@@ -91,10 +91,7 @@ function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]) {
   if (verdict.kind !== 'refuse') throw new Error(`a verdict that is to ${verdict.kind}`);
   const { reason, secret } = verdict;
   const unexplained = { diagnosis: REASONS[reason].diagnosis, text: REASONS[reason].meaning };
-  const keys = secrets.map(({ id, key, ...validity }): DiagnosisKey => {
-    const state = stateOf(validity, at);
-    return { id, key, use: state === 'live' ? 'route' : state };
-  });
-  const { diagnosis, text } = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? unexplained;
+  const tried = { secrets, listed: null, at, maxBytes: DIAGNOSED_BYTES };
+  const { diagnosis, text } = diagnose({ body, given, ...tried }) ?? unexplained;
   return { valid: false, reason, secret, diagnosis, hint: text };
 }

@@ -2,44 +2,35 @@
 
 type Units = Readonly<Record<string, number>>;
 
-const MILLISECONDS: Units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-const BYTES: Units = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-
-/** Milliseconds: `250ms`, `5s`, `2m`, `24h` or a bare `0`. */
-export const DURATION = {
-  name: 'a duration',
-  examples: '250ms, 5s, 2m or 24h',
-  pattern: /^(0|[1-9][0-9]{0,8})(ms|s|m|h)$/,
-  /** Null for every spelling but the documented one. */
-  parse(input: string | number): number | null {
-    return input === 0 || input === '0' ? 0 : product(DURATION.pattern.exec(String(input)), MILLISECONDS);
-  },
-  format: (ms: number) => inLargestUnit(ms, MILLISECONDS),
-};
-
-export type Quantity = typeof DURATION;
-
-/** Bytes: `512`, `64KiB`, `1MiB`, `2GiB`. */
-export const SIZE: Quantity = {
-  name: 'a size',
-  examples: '512, 64KiB or 1MiB',
-  pattern: /^([1-9][0-9]{0,11})(KiB|MiB|GiB)$/,
-  parse(input) {
-    if (typeof input === 'string') return product(SIZE.pattern.exec(input), BYTES);
-    return Number.isSafeInteger(input) && input >= 0 ? input : null;
-  },
-  format: (bytes) => inLargestUnit(bytes, BYTES),
-};
-
-function product(match: RegExpExecArray | null, units: Units): number | null {
-  return match === null ? null : Number(match[1]) * (units[match[2] ?? ''] ?? Number.NaN);
+/** A whole number with its unit. `bare`: the largest number that needs none. */
+function quantity(name: string, examples: string, { units, bare }: { units: Units; bare: number }) {
+  const pattern = new RegExp(`^(0|[1-9][0-9]{0,8})(${Object.keys(units).join('|')})$`);
+  return {
+    ...{ name, examples, pattern },
+    /** Null for every spelling but the documented one. */
+    parse(input: string | number): number | null {
+      const given = input === '0' ? 0 : input;
+      if (typeof given === 'number') return Number.isSafeInteger(given) && given >= 0 && given <= bare ? given : null;
+      const [, amount, unit = ''] = pattern.exec(given) ?? [];
+      return amount === undefined ? null : Number(amount) * (units[unit] ?? Number.NaN);
+    },
+    /** The shortest exact spelling: 90000 ms is `90s`, 7200000 ms is `2h`; 65536 bytes is `64KiB`, 1000 bytes `1000`. */
+    format(value: number): string {
+      const [unit, factor] = Object.entries(units).findLast((entry) => value > 0 && value % entry[1] === 0) ?? ['', 1];
+      return `${value / factor}${unit}`;
+    },
+  };
 }
 
-/** The shortest exact spelling: 90000 ms is `90s`, 7200000 ms is `2h`; 65536 bytes is `64KiB`, 1000 bytes `1000`. */
-function inLargestUnit(value: number, units: Units): string {
-  const [unit, factor] = Object.entries(units).findLast((entry) => value > 0 && value % entry[1] === 0) ?? ['', 1];
-  return `${value / factor}${unit}`;
-}
+export type Quantity = ReturnType<typeof quantity>;
+
+const MILLISECONDS = { units: { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }, bare: 0 };
+/** `250ms`, `5s`, `2m`, `24h` or a bare `0`. */
+export const DURATION = quantity('a duration', '250ms, 5s, 2m or 24h', MILLISECONDS);
+
+const BYTES = { units: { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }, bare: Number.MAX_SAFE_INTEGER };
+/** `512`, `64KiB`, `1MiB`, `2GiB`. */
+export const SIZE = quantity('a size', '512, 64KiB or 1MiB', BYTES);
 
 // --- JSON in words: a line for each key that has a value
 

@@ -1,10 +1,10 @@
 // The kinds of value that a key can have, as zod schemas. One phrase says what is allowed, in errors and docs alike.
 // No phrase repeats the value that was found: it may hold a password.
-import { isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 import * as z from 'zod/mini';
+import { isDirectory } from '../base/default-places.ts';
 import { listOf } from './problems.ts';
 import { DURATION, type Quantity, SIZE } from './units.ts';
-import { HOST_NAME, isCidr, isDeferredStore, isHost, isRedisUrl, readUpstreamUrl } from './url-values.ts';
 
 /** For each schema, a phrase that says what is allowed. */
 export const ALLOWED = z.registry<{ readonly allowed: string }>();
@@ -94,6 +94,51 @@ export const date = () =>
     converted(z.iso.datetime({ offset: true }), Date.parse),
   );
 
+// --- hosts, networks and URLs
+
+const HOST_NAME =
+  /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$/;
+
+/** True for an address or name to listen on, without brackets. */
+export const isHost = (text: string): boolean => isIP(text) !== 0 || HOST_NAME.test(text);
+
+/** True for a network such as `10.0.0.0/8` or `fd00::/8`. */
+export function isCidr(text: string): boolean {
+  const match = /^([^/]+)\/([0-9]{1,3})$/.exec(text);
+  const version = isIP(match?.[1] ?? '');
+  return version !== 0 && Number(match?.[2]) <= (version === 4 ? 32 : 128);
+}
+
+/** Characters that no address may hold. */
+const BAD = /[\s\x00-\x1f\x7f\\?#]/;
+/** The longest path of a Unix socket on Linux, in bytes: sockaddr_un has 108, one of them for the final NUL. */
+const MAX_SOCKET_PATH = 107;
+
+/** The normal form of `http://host:port`, `https://host:port` (without a default port) or `unix:///path`; else null. */
+export function readUpstreamUrl(text: string): string | null {
+  if (BAD.test(text)) return null;
+  const [, path] = /^unix:\/\/(\/.*[^/])$/.exec(text) ?? [];
+  if (path !== undefined) return Buffer.byteLength(path) <= MAX_SOCKET_PATH ? text : null;
+  const [, host = '', port = '80'] = /^https?:\/\/(\[[^\]]*\]|[^:[\]/]*)(?::([0-9]{1,5}))?\/?$/.exec(text) ?? [];
+  const isSound = host.startsWith('[') ? isIP(host.slice(1, -1)) === 6 : isHost(host);
+  return isSound && Number(port) > 0 ? (URL.parse(text)?.origin ?? null) : null;
+}
+
+/** True for `redis://host:6379/0` (rediss://), at most with a user: the password comes from a file. */
+export function isRedisUrl(text: string): boolean {
+  const isPlain = /^rediss?:\/\/(?:[^:@/]*@)?[^@/]+(?:\/[0-9]{0,4})?$/.test(text) && !BAD.test(text);
+  return isPlain && Boolean(URL.parse(text)?.hostname);
+}
+
+/** The longest path: Linux's PATH_MAX without the final NUL. */
+const MAX_PATH = 4095;
+
+/** True for an absolute path without `.`, `..` and a slash at its end, or for the URL of a Redis. */
+function isDeferredStore(text: string): boolean {
+  if (!isDirectory(text)) return isRedisUrl(text);
+  return !/[\x00-\x1f\x7f]|\/\.{0,2}(?=\/|$)/.test(text) && Buffer.byteLength(text) <= MAX_PATH;
+}
+
 const text = (allowed: string, isAllowed: (found: string) => boolean) =>
   allows(allowed, z.string().check(z.refine(isAllowed)));
 
@@ -102,7 +147,7 @@ export const host = () => text('an IP address without brackets, or a host name',
 export const hostName = () =>
   text(
     'a host name, not an IP address (TLS does not allow one as server name, RFC 6066 3)',
-    (found) => HOST_NAME.test(found) && !isIPv4(found),
+    (found) => HOST_NAME.test(found) && isIP(found) === 0,
   );
 
 export const cidr = () => text('a network such as 10.0.0.0/8 or fd00::/8', isCidr);

@@ -1,14 +1,13 @@
 // Finds the likely cause of a refused signature among the usual mistakes of senders and operators.
 // Hints are only for the operator. None holds a value, a digest or a part of a signature, and none lets anything pass.
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Hint } from '../core/diagnoses-and-remedies.ts';
 import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Head } from '../core/request-head.ts';
 import type { Route } from '../core/routes.ts';
-import { signatureForm } from '../core/signature.ts';
-import { readLoosely } from './loose-signature.ts';
+import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';
 import { bodyVariants, decompressed, keyVariants, NO_SECRETS } from './variants.ts';
 
 /** The most diagnoses a second: a flood of bad signatures would cost a hundred HMACs each. */
@@ -16,7 +15,7 @@ const DIAGNOSES_PER_SECOND = 3;
 /** Bytes of the largest body of which the proxy tries variants. */
 const MAX_BYTES = 16 * 1024;
 
-type Mismatch = Pick<DiagnosisInput, 'body' | 'given' | 'lines'> & { route: Route; policy: Policy; at: number };
+type Mismatch = Omit<DiagnosisInput, 'secrets' | 'listed' | 'maxBytes'> & { route: Route; policy: Policy };
 
 /** The proxy's diagnosis, rate-limited. */
 export function createDiagnosis() {
@@ -33,32 +32,22 @@ export function createDiagnosis() {
       if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
       return hintOf(readLoosely(head.signature).problems, null);
     },
-    /** `at` is epoch milliseconds. */
-    mismatch({ route, policy, at, ...signed }: Mismatch): Hint | null {
+    mismatch({ route, policy, ...signed }: Mismatch): Hint | null {
       if (!mayRun()) return null;
-      const keys = policy.keyring.secrets.map((secret): DiagnosisKey => {
-        const state = stateOf(secret, at);
-        const live = isListed(secret.id, route.secrets) ? 'route' : 'other_route';
-        const use = state === 'live' ? live : state;
-        return { id: secret.id, key: secret.key, use, outside: outsideByClock(secret, at) };
-      });
-      return diagnose({ ...signed, keys, maxBytes: MAX_BYTES });
+      return diagnose({ ...signed, secrets: policy.keyring.secrets, listed: route.secrets, maxBytes: MAX_BYTES });
     },
   };
-}
-
-export interface DiagnosisKey extends Pick<Secret, 'id' | 'key'> {
-  /** The secret's relation to the request's route. */
-  readonly use: 'route' | 'other_route' | 'expired' | 'not_yet';
-  /** `expired at 2026-12-01T00:00:00Z`; null for a live secret. */
-  readonly outside?: string | null;
 }
 
 interface DiagnosisInput {
   readonly body: Buffer;
   /** The header's value as it came. */
   readonly given: string;
-  readonly keys: readonly DiagnosisKey[];
+  readonly secrets: readonly Secret[];
+  /** The ids that the route lists; null for all. */
+  readonly listed: readonly string[] | null;
+  /** Epoch milliseconds. It decides which secrets are live. */
+  readonly at: number;
   /** The head's lines, flat: name, value, …; none where only the signature is known. */
   readonly lines?: readonly string[];
   /** Bytes. No variants of a longer body are tried. All hashing together stays below 64 times this. */
@@ -113,33 +102,72 @@ function causeOf(signed: Signed, digest: Buffer): Cause {
 type Attempt = readonly [cause: Cause, key: KeyObject | null, body: Buffer];
 
 /** The likely attempts first, with the route's own secrets, so that the budget runs out on unlikely ones. */
-function* attempts({ body, keys, maxBytes }: Signed): Generator<Attempt> {
-  const { own = [], foreign = [] } = Object.groupBy(keys, ({ use }) => (use === 'route' ? 'own' : 'foreign'));
+function* attempts({ body, secrets, maxBytes, ...route }: Signed): Generator<Attempt> {
+  const owners = secrets.map(({ key, ...secret }) => ({ key, whose: whose(secret, route) }));
+  const { own = [], foreign = [] } = Object.groupBy(owners, ({ whose }) => (whose.length === 0 ? 'own' : 'foreign'));
   const ordered = [...own, ...foreign];
-  for (const owner of ordered) yield [whose(owner), owner.key, body];
+  for (const { key, whose } of ordered) yield [whose, key, body];
   if (body.length > maxBytes) return;
-  for (const owner of ordered) {
-    for (const [hint, key] of keyVariants(owner.key)) yield [[hint, ...whose(owner)], key, body];
+  for (const { key, whose } of ordered) {
+    for (const [hint, variant] of keyVariants(key)) yield [[hint, ...whose], variant, body];
   }
   for (const [hint, key] of NO_SECRETS) yield [[hint], key, body];
   const variants = bodyVariants(body, maxBytes);
   for (const owners of [own, foreign]) {
     for (const [hint, variant] of variants) {
-      for (const owner of owners) yield [[hint, ...whose(owner)], owner.key, variant];
+      for (const { key, whose } of owners) yield [[hint, ...whose], key, variant];
     }
   }
 }
 
-const FOREIGN = {
-  other_route: ['other-route-secret', ' of another route'],
-  expired: ['expired-secret', ', which has expired'],
-  not_yet: ['early-secret', ', which is not valid yet'],
+const OUTSIDE = {
+  expired: ['expired-secret', 'has expired'],
+  not_yet: ['early-secret', 'is not valid yet'],
 } as const;
 
-function whose({ id, use, outside }: DiagnosisKey): readonly Hint[] {
-  if (use === 'route') return [];
-  const date = outside == null ? '' : ` (${outside})`;
-  const [diagnosis, which] = FOREIGN[use];
-  const text = `signed with secret "${id}"${which}${date}`;
-  return [use === 'other_route' ? { diagnosis, text } : { diagnosis, text, secret: id }];
+/** None for a live secret that the route lists. */
+function whose(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed' | 'at'>): readonly Hint[] {
+  const { id } = secret;
+  const state = stateOf(secret, at);
+  if (state === 'live') {
+    const text = `signed with secret "${id}" of another route`;
+    return isListed(id, listed) ? [] : [{ diagnosis: 'other-route-secret', text }];
+  }
+  const [diagnosis, which] = OUTSIDE[state];
+  const text = `signed with secret "${id}", which ${which} (${outsideByClock(secret, at)})`;
+  return [{ diagnosis, text, secret: id }];
+}
+
+// --- a signature header read leniently, to find the problems in its format; the verdict comes from readSignature
+
+/** The digest, with what people write around it, or in place of the prefix. */
+const LOOSE = new RegExp(
+  `^["']?(?:${SIGNATURE_HEADER}\\s*:\\s*)?(?:(?:hmac-?)?sha-?256\\s*[:=]\\s*)?([\\w+/=-]+)["']?$`,
+  'i',
+);
+const MAX_LENGTH = 1024;
+const HEX_DIGEST = /^[0-9a-f]{64}$/i;
+
+/**
+ * The signature that a badly written header probably means: the 32 bytes of the HMAC (null if they were not found), and
+ * the problems in its format. None repeats a part of the header. Never throws; reads at most 1024 characters.
+ */
+function readLoosely(given: string): { readonly digest: Buffer | null; readonly problems: readonly string[] } {
+  const [, text = ''] = LOOSE.exec(given.slice(0, MAX_LENGTH + 1).trim()) ?? [];
+  const problems = given === SIGNATURE_PREFIX + text ? [] : ['the header is not SHA256:<base64> and nothing else'];
+  return { digest: readDigest(text, problems), problems };
+}
+
+function readDigest(text: string, problems: string[]): Buffer | null {
+  if (/^[\w+/-]{43}=?$/.test(text)) {
+    if (/[-_]/.test(text)) problems.push('the signature is url-safe base64, not standard base64');
+    if (!text.endsWith('=')) problems.push('the signature lacks its base64 padding');
+    return Buffer.from(text, 'base64');
+  }
+  const inner = Buffer.from(text, 'base64').toString('latin1');
+  const hex = [text, inner].find((one) => HEX_DIGEST.test(one));
+  if (hex === text) problems.push('the signature is hex, not base64');
+  else if (hex === inner) problems.push('the signature is the base64 of the hex text, not of the 32 bytes');
+  else problems.push('the signature is not the base64 of 32 bytes');
+  return hex === undefined ? null : Buffer.from(hex, 'hex');
 }

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { Keyring } from '../../src/core/keyring.ts';
 import { judge } from '../../src/core/permit.ts';
 import { readSignature } from '../../src/core/signature.ts';
-import { type DiagnosisKey, diagnose } from '../../src/hints/diagnose.ts';
+import { diagnose } from '../../src/hints/diagnose.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
@@ -90,12 +90,11 @@ test('a body is accepted if and only if it is signed with a live secret', { time
 
 // What was given may be the secret itself, pasted.
 test('no hint holds a secret, digest or input text, and nothing throws', { timeout: TEST_TIMEOUT }, () => {
-  const secrets = ['c3VwZXItc2VjcmV0LW9mLXRoZS13ZWJob29rLTAx', 'the-secret-of-another-route-0123456789'];
-  const keys = secrets.map(
-    (value, at): DiagnosisKey => ({
-      ...{ id: `s${at}`, key: createSecretKey(Buffer.from(value)), use: at === 0 ? 'route' : 'other_route' },
-    }),
-  );
+  const values = ['c3VwZXItc2VjcmV0LW9mLXRoZS13ZWJob29rLTAx', 'the-secret-of-another-route-0123456789'];
+  const secrets = values.map((value, at) => ({
+    ...{ id: `s${at}`, key: createSecretKey(Buffer.from(value)), notBefore: null, notAfter: null },
+  }));
+  const route = { listed: ['s0'], at: 0, maxBytes: 64 * 1024 };
   const digits = fc.string({ unit: fc.constantFrom(...'0123abcdefXYZ+/=-_ ,:"%') });
   const prefixed = fc.tuple(fc.constantFrom('SHA256:', 'sha256=', ''), digits).map((parts) => parts.join(''));
   const signed = fc
@@ -105,15 +104,15 @@ test('no hint holds a secret, digest or input text, and nothing throws', { timeo
   const body = fc.oneof(fc.json(), fc.string({ unit: 'binary' }), broken);
   fc.assert(
     fc.property(fc.oneof(fc.string(), prefixed, signed), body, (given, text) => {
-      const found = diagnose({ body: Buffer.from(text), given, keys, maxBytes: 64 * 1024 })?.text ?? '';
+      const found = diagnose({ body: Buffer.from(text), given, secrets, ...route })?.text ?? '';
       expect(found).toMatch(/^[\x20-\x7e]*$/);
       const digests = ['hex', 'base64'] as const;
       const hidden = digests.map((as) =>
-        createHmac('sha256', secrets[0] ?? '')
+        createHmac('sha256', values[0] ?? '')
           .update(text)
           .digest(as),
       );
-      for (const value of [...secrets, ...hidden]) expect(found).not.toContain(value);
+      for (const value of [...values, ...hidden]) expect(found).not.toContain(value);
       if (given.length > 24) expect(found).not.toContain(given.slice(-20));
     }),
     timeBox(3),

@@ -57,22 +57,27 @@ describe('with a configuration', () => {
   const OLD_SECRET = '{ id: old, env: OLD, notAfter: 2020-01-01T00:00:00Z }';
   const others = '{ id: future, env: FUTURE, notBefore: 2999-01-01T00:00:00Z }, { id: absent, env: ABSENT }';
   const env = { CURRENT, OLD, FUTURE, WEBHOOK_ENDPOINT_SECRET_KEY: '' };
-  const early = 'signed with secret "future", which is not valid yet';
+  const clock = (text: string) => text.replace(/(?<=; this machine's clock says )20\S+Z/, 'NOW');
+  const old =
+    'signed with secret "old", which has expired (expired at 2020-01-01T00:00:00Z; this machine\'s clock says NOW)';
+  const early =
+    'signed with secret "future", which is not valid yet (not valid before 2999-01-01T00:00:00Z; this machine\'s clock says NOW)';
   const stderr = 'warning: secret absent: the variable is not set\n';
   test.each([
     ['current', CURRENT, 0, 'valid\nsecret: current\n'],
-    ['old', OLD, 1, 'invalid: expired_secret\nsecret: old\nhint: signed with secret "old", which has expired\n'],
+    ['old', OLD, 1, `invalid: expired_secret\nsecret: old\nhint: ${old}\n`],
     ['future', FUTURE, 1, `invalid: expired_secret\nsecret: future\nhint: ${early}\n`],
     ['unknown', 'x', 1, `invalid: signature_mismatch\nhint: ${REASONS.signature_mismatch.meaning}\n`],
   ])('signed with the %s secret', async (_, secret, code, stdout) => {
-    expect(await verify(sign(secret, BODY), { args: ['--config', file], env })).toEqual({ code, stdout, stderr });
+    const found = await verify(sign(secret, BODY), { args: ['--config', file], env });
+    expect({ ...found, stdout: clock(found.stdout) }).toEqual({ code, stdout, stderr });
   });
 
   test('with an expired secret alone, which the proxy answers with 503 before it looks at the signature', async () => {
     const expired = put('expired.yaml', `secrets: [${OLD_SECRET}]\n`);
-    const stdout = 'invalid: no_live_secret\nhint: signed with secret "old", which has expired\n';
     const found = await verify(sign(OLD, BODY), { args: ['--config', expired], env });
-    expect(found).toEqual({ code: 1, stdout, stderr: '' });
+    const stdout = `invalid: no_live_secret\nhint: ${old}\n`;
+    expect({ ...found, stdout: clock(found.stdout) }).toEqual({ code: 1, stdout, stderr: '' });
     const odd = await verify('MD5:x', { args: ['--config', expired], env });
     expect(odd.stdout).toMatch(/^invalid: no_live_secret\n/);
   });

@@ -1,6 +1,6 @@
 // Hosts, networks and URLs: which forms are accepted, and which are not.
 import { describe, expect, test } from 'vitest';
-import { isCidr, isHost, isRedisUrl, readUpstreamUrl } from '../../../src/config/url-values.ts';
+import { isCidr, isHost, isRedisUrl, readUpstreamUrl } from '../../../src/config/value-kinds.ts';
 
 test.each([
   ['http://127.0.0.1:3000', 'http://127.0.0.1:3000'],

@@ -2,9 +2,10 @@
 import { createHash, createHmac, createSecretKey } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import type { Secret } from '../../../src/core/keyring.ts';
 import { Head } from '../../../src/core/request-head.ts';
 import { SIGNATURE_HEADER, signatureForm } from '../../../src/core/signature.ts';
-import { createDiagnosis, type DiagnosisKey, diagnose } from '../../../src/hints/diagnose.ts';
+import { createDiagnosis, diagnose } from '../../../src/hints/diagnose.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 
 const SECRET = 'c3VwZXItc2VjcmV0LW9mLXRoZS13ZWJob29rLTAx';
@@ -17,15 +18,18 @@ const ITEM = {
 };
 const COMPACT = JSON.stringify(ITEM);
 
-const key = (id: string, secret: string, use: DiagnosisKey['use'] = 'route'): DiagnosisKey => ({
-  id,
-  key: createSecretKey(Buffer.from(secret)),
-  use,
+const AT = Date.UTC(2026, 10, 24);
+const OUTSIDE = { expired: { notAfter: AT - 1000 }, not_yet: { notBefore: AT + 1000 } };
+const key = (id: string, secret: string, state?: keyof typeof OUTSIDE): Secret => ({
+  ...{ id, key: createSecretKey(Buffer.from(secret)), notBefore: null, notAfter: null },
+  ...(state && OUTSIDE[state]),
 });
-const KEYS = [key('current', SECRET), key('partner', OTHER, 'other_route')];
+const KEYS = [key('current', SECRET), key('partner', OTHER)];
+/** The route lists one secret; that of the partner is another route's. */
+const ROUTE = { listed: ['current'], at: AT, maxBytes: 64 * 1024 };
 
-function hint(given: string, body: Buffer | string = COMPACT, keys = KEYS): string | null {
-  return diagnose({ body: Buffer.from(body), given, keys, maxBytes: 64 * 1024 })?.text ?? null;
+function hint(given: string, body: Buffer | string = COMPACT, secrets = KEYS): string | null {
+  return diagnose({ body: Buffer.from(body), given, secrets, ...ROUTE })?.text ?? null;
 }
 
 /** The proxy's hint from the header alone. */
@@ -90,6 +94,7 @@ describe('a signature of the wrong form is described, with a note if it is other
 });
 
 describe('the secret', () => {
+  const CLOCK = "this machine's clock says 2026-11-24T00:00:00Z";
   const bare = 'the secret was used without the white space or quotes around it';
   test.each<[ours: string, theirs: string | Buffer, expected: string]>([
     [SECRET, `${SECRET}\n`, 'the secret was used with a trailing newline'],
@@ -105,11 +110,11 @@ describe('the secret', () => {
   });
 
   test.each([
-    ['other_route', 'signed with secret "x" of another route'],
-    ['expired', 'signed with secret "x", which has expired'],
-    ['not_yet', 'signed with secret "x", which is not valid yet'],
-  ] as const)('%s', (use, expected) => {
-    const keys = [key('x', OTHER, use), key('current', SECRET)];
+    [undefined, 'signed with secret "x" of another route'],
+    ['expired', `signed with secret "x", which has expired (expired at 2026-11-23T23:59:59Z; ${CLOCK})`],
+    ['not_yet', `signed with secret "x", which is not valid yet (not valid before 2026-11-24T00:00:01Z; ${CLOCK})`],
+  ] as const)('of another route, or %s', (state, expected) => {
+    const keys = [key('x', OTHER, state), key('current', SECRET)];
     expect(hint(sign(OTHER, COMPACT), COMPACT, keys)).toBe(expected);
     const newline = `the secret was used with a trailing newline; ${expected}`;
     expect(hint(sign(`${OTHER}\n`, COMPACT), COMPACT, keys)).toBe(newline);
@@ -191,7 +196,7 @@ describe('any input', () => {
 describe('a body that was decompressed on the way, while its header stayed', () => {
   const compressed = sign(SECRET, gzipSync(COMPACT));
   const at = (body: string | Buffer, lines: readonly string[]) =>
-    diagnose({ body: Buffer.from(body), given: compressed, keys: KEYS, maxBytes: 64 * 1024, lines })?.text ?? null;
+    diagnose({ body: Buffer.from(body), given: compressed, secrets: KEYS, lines, ...ROUTE })?.text ?? null;
 
   test('is told, but not without the header, and not if it is still compressed', () => {
     expect(at(COMPACT, ['Host', 'h', 'content-Encoding', 'gzip'])).toMatch(/^the body was decompressed on the way/);
@@ -202,9 +207,9 @@ describe('a body that was decompressed on the way, while its header stayed', () 
 
 describe('each mistake has its diagnosis, which says where it is mended', () => {
   const [OLD, NEW] = ['the-secret-that-has-expired-0123456789', 'the-secret-of-next-month-0123456789'];
-  const keys = [...KEYS, key('old', OLD, 'expired'), key('new', NEW, 'not_yet')];
+  const secrets = [...KEYS, key('old', OLD, 'expired'), key('new', NEW, 'not_yet')];
   const found = (given: string, body: Buffer | string = COMPACT) =>
-    diagnose({ body: Buffer.from(body), given, keys, maxBytes: 64 * 1024 });
+    diagnose({ body: Buffer.from(body), given, secrets, ...ROUTE });
 
   test.each([
     ['trailing-newline', sign(`${SECRET}\n`, COMPACT), COMPACT],
