@@ -7,8 +7,7 @@ export const MAX_PAUSE_MS = 10 * 60_000;
 /** Between two probes of an app that accepts no connection. */
 const PROBE_EVERY_MS = 10_000;
 /** Between two sendings while each of them fails. */
-const FAILING_PAUSE_MS = 50;
-const MAX_FAILING_PAUSE_MS = 1000;
+const FAILING_PAUSE_MS = 200;
 
 /** The pause after so many attempts: it doubles up to ten minutes. `random`: 0 to 1; it takes up to a quarter off. */
 export function pauseAfter(attempts: number, random: number): number {
@@ -26,7 +25,6 @@ export class SendingPace {
   readonly #most: number;
   /** The app has just started, or failed: one at a time until it takes one. */
   #careful = true;
-  #failures = 0;
   /** No sending begins before. Milliseconds of the clock that `note` is given. */
   notBefore = 0;
 
@@ -44,14 +42,11 @@ export class SendingPace {
     if (went === 'taken' || went === 'refused') return this.now();
     if (went !== 'failed' && went !== 'no connection') return;
     this.#careful = true;
-    if (went === 'failed') this.#failures++;
-    const pause = Math.min(MAX_FAILING_PAUSE_MS, FAILING_PAUSE_MS * 2 ** Math.min(this.#failures, 10));
-    this.notBefore = now + (went === 'failed' ? pause : PROBE_EVERY_MS);
+    this.notBefore = now + (went === 'failed' ? FAILING_PAUSE_MS : PROBE_EVERY_MS);
   }
 
   /** Somebody asked, or the app works: it need not wait. */
   now(): void {
-    this.#failures = 0;
     this.notBefore = 0;
   }
 }

@@ -33,8 +33,6 @@ export class Queue {
   readonly #stopped = new AbortController();
   /** Null until a route asks for it, or something waits: most proxies never need it. */
   #opened: Promise<DeferredStore> | null = null;
-  /** Leased, and not yet answered. */
-  #sending = 0;
   /** Leased, and not yet set or removed, each with the end of that. */
   readonly #atWork = new Map<Leased, Promise<void>>();
   #nextLease: NodeJS.Timeout | undefined;
@@ -162,8 +160,7 @@ export class Queue {
   /** Returns the milliseconds until there is more to lease; infinite if something else will ask then. */
   async #leaseNow(): Promise<number> {
     const { budget } = this.#needs;
-    // A sending that was answered needs no slot while the store is told: that and the next lease are one change of it.
-    const free = Math.min(this.#pace.most - this.#sending, 2 * this.#pace.most - this.#atWork.size);
+    const free = this.#pace.most - this.#atWork.size;
     if (free <= 0 || !this.sends || this.standing.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
@@ -189,13 +186,8 @@ export class Queue {
   async #work(leased: Leased): Promise<void> {
     const { budget } = this.#needs;
     budget.hold(memoryOf(leased));
-    this.#sending++;
     const turn = turnOf(leased, { needs: this.#needs, pace: this.#pace, stopped: this.#stopped.signal });
-    const sent = turn.finally(() => {
-      this.#sending--;
-      void this.#leaseDue();
-    });
-    await sent.then((outcome) => this.#settle(leased, outcome)).catch(this.standing.failed);
+    await turn.then((outcome) => this.#settle(leased, outcome)).catch(this.standing.failed);
     this.#atWork.delete(leased);
     budget.release(memoryOf(leased));
     void this.#leaseDue();
