@@ -4,7 +4,7 @@
 
 import { dropOldest } from '../base/indexed-set.ts';
 import { DECISIONS, type Decision, REASON_NAMES, type Reason } from '../core/reasons.ts';
-import { bodyTag, type DeliveryRecord, type RedeliveryResult, type RequestRecord } from '../core/request-record.ts';
+import { bodyTag, type DeliveryRecord, type RedeliveryRecord, type RequestRecord } from '../core/request-record.ts';
 import { HOUR, MINUTE } from './advice/times.ts';
 import { TrafficByRoute } from './route-traffic.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
@@ -20,15 +20,6 @@ const KEPT_UNDELIVERED = 20;
 type Counted = Decision | Reason | `signed ${Reason}` | 'noise';
 
 const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
-
-/** A deferred delivery that has ended, or has come to a stop. */
-interface Redelivered {
-  readonly route: string;
-  readonly result: RedeliveryResult;
-  /** Null where the store no longer says. */
-  readonly id: string | null;
-  readonly failure: string;
-}
 
 export class RecentRequests {
   readonly #minutes = new Counts<Counted>(MINUTE, 60);
@@ -69,14 +60,13 @@ export class RecentRequests {
     if (record.upstreamFailure !== null) this.#keep(shownOf(record, at));
   }
 
-  redelivered({ route, result, id, failure }: Redelivered): void {
+  redelivered({ route, result, id, failure }: RedeliveryRecord): void {
     const at = Date.now();
     if (result === 'delivered') this.traffic.taken(route, at);
     if (result === 'dropped') this.#lost.add('dropped');
     if (result !== 'expired') return;
     const shown = { at, route, path: '', status: 202, upstreamError: null, client: '' };
-    const bodySha256 = id === null ? null : bodyTag(id);
-    const cause = { cause: failure, hint: null, diagnosis: 'deferred-lost', bodySha256 } as const;
+    const cause = { cause: failure, hint: null, diagnosis: 'deferred-lost', bodySha256: bodyTag(id) } as const;
     this.#lose({ ...shown, ...cause, fate: 'expired' });
   }
 

@@ -74,6 +74,15 @@ export type DeferredState = (typeof DEFERRED_STATES)[number];
 export const REDELIVERY_RESULTS = ['delivered', 'client_error', 'expired', 'dropped', 'unverified'] as const;
 export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
 
+export interface RedeliveryRecord {
+  readonly result: RedeliveryResult;
+  readonly id: string;
+  /** As configured when it was stored or tried last, or `unmatched`. */
+  readonly route: string;
+  /** A status or a word; empty if none is known. */
+  readonly failure: string;
+}
+
 // --- what is wrong with one request: the log and the status page ask it here, so that they say the same
 
 const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {

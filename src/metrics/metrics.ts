@@ -3,7 +3,7 @@
 
 import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
-import type { DeliveryRecord, RedeliveryResult, RequestRecord } from '../core/request-record.ts';
+import type { DeliveryRecord, RedeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import type { createExposition } from './exposition.ts';
 import { METRIC_NAMES, METRICS, type MetricName, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';
@@ -87,8 +87,8 @@ export class Metrics {
     if (r.upstreamFailure !== null) route.add('upstream_failures_total', 1, r.upstreamFailure);
   }
 
-  /** `route`: as configured; one that is not configured counts as `unmatched`. */
-  redelivered(route: string, result: RedeliveryResult): void {
+  /** A route that is not configured counts as `unmatched`. */
+  redelivered({ route, result }: RedeliveryRecord): void {
     const counted = this.#routes.get(route)?.add('redelivered_total', 1, result);
     if (!counted) this.#routes.get(UNMATCHED)?.add('redelivered_total', 1, result);
   }

@@ -3,7 +3,7 @@
 import { deadline } from '../base/deadline.ts';
 import type { Needs } from './needs.ts';
 import { pauseAfter } from './pace.ts';
-import { type Deferrable, eventId, eventOf, mostSendable, openRecord, signerOf } from './record.ts';
+import { type Deferrable, eventId, eventOf, mostSendable, openRecord } from './record.ts';
 import type { Standing } from './standing.ts';
 import { type DeferredStore, LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
@@ -91,10 +91,8 @@ export class Arrivals {
 
   async #add(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
     const { needs, standing, store, onStored } = this.#parts;
-    const { policy, permit, route } = delivery;
-    const secret = signerOf(policy, permit);
-    if (secret === undefined) return 'passes';
-    const event = eventOf(delivery, failure, secret, needs.store.name);
+    const { route } = delivery;
+    const event = eventOf(delivery, failure, needs.store.name);
     const { id, record } = event;
     // A promise to send what could not be sent would be worse than none.
     const isSendable = record[0].length + record[1].length <= mostSendable(needs);

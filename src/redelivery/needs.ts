@@ -1,7 +1,7 @@
 // The parts of the process that redelivery needs, in one type.
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { Policy } from '../core/policy.ts';
-import type { RedeliveryResult } from '../core/request-record.ts';
+import type { RedeliveryRecord } from '../core/request-record.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Note } from './note.ts';
@@ -21,5 +21,5 @@ export interface Needs {
   readonly claims: () => Claims;
   readonly store: Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'>;
   readonly log: Readonly<Record<'info' | 'warn' | 'error', (message: string, fields: Fields) => void>>;
-  readonly onResult: (result: RedeliveryResult, id: string, about: About) => void;
+  readonly onResult: (ended: RedeliveryRecord) => void;
 }

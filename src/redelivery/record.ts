@@ -95,16 +95,21 @@ export function keyTag(key: KeyObject): string {
 }
 
 /** The secret that verified a request. */
-export const signerOf = ({ keyring }: Policy, { secret }: Permit) => keyring.secrets.find(({ id }) => id === secret);
+function signerOf({ keyring }: Policy, { secret }: Permit): Secret {
+  const signer = keyring.secrets.find(({ id }) => id === secret);
+  if (signer === undefined) throw new Error('no secret has verified it');
+  return signer;
+}
 
-/** What is stored of a delivery that `secret` has verified. `failure`: why the app did not take it. */
-export function eventOf(delivery: Deferrable, failure: string, secret: Secret, name: string): Event {
-  const { at, route, head, body } = delivery;
+/** What is stored of a delivery. `failure`: why the app did not take it. `name`: `redelivery.name`. */
+export function eventOf(delivery: Deferrable, failure: string, name: string): Event {
+  const { at, route, head, body, policy, permit } = delivery;
+  const { id: secret, key } = signerOf(policy, permit);
   const path = printable(head.path.slice(0, MAX_PATH));
-  const origin = { at, route: route.path, method: head.method, path, secret: secret.id, key: keyTag(secret.key) };
+  const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
   const note: Note = { ...origin, attempts: 0, tried: 0, failure };
   const told = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
-  const mac = macOf(derived(secret.key, 'record', name), told, body);
+  const mac = macOf(derived(key, 'record', name), told, body);
   const frame = Buffer.from(`${FORMAT} ${name}\n${mac}\n`, 'latin1');
   return { id: eventId(head, body), note, record: [Buffer.concat([frame, told]), body] };
 }
@@ -149,13 +154,11 @@ export function openRecord({ id, record: given, note: beside }: Stored, rules: R
   const early = admit(arrival);
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
   // A route that only reports would forward some of what it refuses: nothing stored may use that.
-  const isAccepted = admission.kind === 'forward' && admission.permit.decision === 'accepted';
-  const signer = isAccepted ? signerOf(policy, admission.permit) : undefined;
-  if (!isAccepted || signer === undefined) {
+  if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
     return no(whyRefused(admission, policy.keyring.listed(target.secrets), first));
   }
   if (name !== rules.store.name) return no('name');
-  const expected = macOf(derived(signer.key, 'record', name), told, body);
+  const expected = macOf(derived(signerOf(policy, admission.permit).key, 'record', name), told, body);
   if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return no('altered');
   const { attempts, tried, failure } = beside ?? first;
   const note = { ...first, route: target.path, attempts, tried, failure };

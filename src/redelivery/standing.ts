@@ -5,6 +5,7 @@ import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn } from '../base/deadline.ts';
 import type { DeferredState, RedeliveryResult } from '../core/request-record.ts';
+import { UNMATCHED } from '../core/routes.ts';
 import type { About, Fields, Needs } from './needs.ts';
 import { keyTag } from './record.ts';
 import type { DeferredStore, Summary } from './stores/store.ts';
@@ -165,9 +166,9 @@ export class Standing {
 
   result(result: RedeliveryResult, id: string, about: About): void {
     const [level, message, field] = RESULTS[result];
-    const { attempts = 0, failure = '' } = about;
+    const { attempts = 0, failure = '', route } = about;
     this.tell(level, message, { id, [field]: field === 'attempts' ? attempts : failure });
-    this.#needs.onResult(result, id, about);
+    this.#needs.onResult({ result, id, route: route ?? UNMATCHED, failure });
   }
 
   tell(level: Level, message: string, fields: Fields): void {

@@ -6,7 +6,6 @@ import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import { DEFERRED_STATES } from '../core/request-record.ts';
-import { UNMATCHED } from '../core/routes.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
@@ -86,10 +85,9 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     budget,
     claims: openedClaims,
     log,
-    onResult: (result, id, { route, failure = '' }) => {
-      const label = route ?? UNMATCHED;
-      metrics.redelivered(label, result);
-      recent.redelivered({ route: label, result, id, failure });
+    onResult: (ended) => {
+      metrics.redelivered(ended);
+      recent.redelivered(ended);
     },
   });
   const pipeline = new Pipeline({

@@ -147,7 +147,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   },
   'deferred-lost': {
     state: 'warning',
-    before: (recent) => recent.redelivered({ route: '/notify', result: 'expired', id: null, failure: '503' }),
+    before: (recent) => recent.redelivered({ route: '/notify', result: 'expired', id: '', failure: '503' }),
   },
   'deferred-ending': {
     state: 'failed',

@@ -100,7 +100,7 @@ test('deliveries that may be lost are kept apart: verified, then our own 502, 50
   expect(refusals.view().undelivered).toHaveLength(20);
   expect(refusals.view().lost).toEqual({ failed: 103, abandoned: 0, expired: 0, dropped: 0 });
   refusals.redelivered({ route: '/notify', result: 'expired', id: 'ab12ab12ab12ab12-ffff', failure: '503' });
-  refusals.redelivered({ route: '/notify', result: 'dropped', id: null, failure: '503' });
+  refusals.redelivered({ route: '/notify', result: 'dropped', id: '', failure: '503' });
   expect(refusals.view().lost).toEqual({ failed: 103, abandoned: 0, expired: 1, dropped: 1 });
   expect(refusals.view().undelivered[0]).toMatchObject({
     fate: 'expired',

@@ -56,7 +56,7 @@ export const test = base
             throw new Error('no route has once');
           },
           log: SILENT,
-          onResult: (result) => results.push(result),
+          onResult: ({ result }) => results.push(result),
         },
         async (options) => {
           const opened = await openStore(options);

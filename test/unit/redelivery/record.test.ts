@@ -52,8 +52,10 @@ function made({ target = '/notify?a=1', version = '1.1', lines = [], body = BODY
   const framing = ['Content-Length', `${body.length}`];
   const all = ['Host', 'h', ...lines, 'Entrupy-Signature', sign(value, body), ...framing];
   const head = headOf({ target, version, lines: all });
-  const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify('/notify') };
-  return eventOf(delivery as unknown as Deferrable, '500', by, name);
+  const policy = policyOf([verify('/notify')], [by]);
+  const permit = { secret: by.id } as Deferrable['permit'];
+  const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify('/notify'), policy, permit };
+  return eventOf(delivery, '500', name);
 }
 
 interface Changes {
