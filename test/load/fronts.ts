@@ -8,7 +8,7 @@ import { SECRET } from '../support/deliveries/signer.ts';
 import { testDirectory } from '../support/machine/files.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
 import { loopbackIdentity } from '../support/tls/certificates.ts';
-import { type Outcome, shareFront } from './shared-front.ts';
+import { shareFront } from './shared-front.ts';
 
 interface FrontsOptions {
   /** Over all pairs of a front and a backend. */
@@ -17,17 +17,7 @@ interface FrontsOptions {
   readonly seconds: number;
 }
 
-interface Row {
-  readonly front: string;
-  readonly backend: string;
-  readonly outcome: Outcome;
-  /** Requests at the backend that no client sent. */
-  readonly smuggled: number;
-  /** Deliveries that the backend got more than once. */
-  readonly twice: number;
-  /** Deliveries that the backend got although their senders got no answer of theirs. */
-  readonly untold: number;
-}
+type Row = Awaited<ReturnType<typeof runPair>>;
 
 interface Backend {
   readonly name: string;
@@ -66,7 +56,7 @@ async function runPair(
   front: FrontKind,
   backend: Backend,
   { requests, milliseconds }: { requests: number; milliseconds: number },
-): Promise<Row> {
+) {
   const stops: (() => Promise<unknown>)[] = [];
   try {
     const server = await backend.start();
@@ -84,8 +74,11 @@ async function runPair(
       front: front.name,
       backend: backend.name,
       outcome,
+      /** Requests at the backend that no client sent. */
       smuggled: seen.filter((id) => !outcome.sent.has(id)).length,
+      /** Deliveries that the backend got more than once. */
       twice: arrived.filter((id) => (times.get(id) ?? 0) > 1).length,
+      /** Deliveries that the backend got although their senders got no answer of theirs. */
       untold: Math.max(0, arrived.length - outcome.own),
     };
   } finally {

@@ -10,21 +10,7 @@ import type { Manifest } from './helm.ts';
 import { PROTOBUF, secretOf } from './helm-records.ts';
 import { type Answer, type Located, NOT_FOUND, ObjectStore, statusOf } from './object-store.ts';
 
-export interface ApiServer {
-  /** The text of a KUBECONFIG file. */
-  readonly kubeconfig: string;
-  /** The current state of a Deployment. */
-  deployment(name: string): Manifest | undefined;
-  /** The current state of a PersistentVolumeClaim. */
-  claim(name: string): Manifest | undefined;
-  /** The current state of a Pod. */
-  pod(name: string): Manifest | undefined;
-  /** Scales, as `kubectl scale` would, or an autoscaler: `kube-controller-manager`. */
-  scale(name: string, replicas: number, manager?: string): void;
-  /** Every write, in order: `PATCH Deployment`. */
-  readonly writes: string[];
-  close(): Promise<void>;
-}
+export type ApiServer = Awaited<ReturnType<typeof startApiServer>>;
 
 export interface ApiServerOptions {
   /** What becomes of a new pod, also of a dry run. */
@@ -38,7 +24,7 @@ type Admit = (pod: Manifest) => { readonly pod: Manifest; readonly refusals: rea
 /** Creations until a controller gives up here. */
 const ATTEMPTS = 20;
 
-export async function startApiServer({ admit, runsDeployments }: ApiServerOptions = {}): Promise<ApiServer> {
+export async function startApiServer({ admit, runsDeployments }: ApiServerOptions = {}) {
   const store = new ObjectStore();
   const admitted = (at: Located, object: Tree): Tree | Answer => {
     if (at.kind !== 'Pod' || admit === undefined) return object;
@@ -99,6 +85,7 @@ export async function startApiServer({ admit, runsDeployments }: ApiServerOption
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
+    /** The text of a KUBECONFIG file. */
     kubeconfig: JSON.stringify({
       apiVersion: 'v1',
       kind: 'Config',
@@ -107,12 +94,18 @@ export async function startApiServer({ admit, runsDeployments }: ApiServerOption
       contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
       users: [{ name: 'test', user: {} }],
     }),
-    deployment: (name) => store.find(`/deployments/${name}`) as Manifest | undefined,
-    claim: (name) => store.find(`/persistentvolumeclaims/${name}`) as Manifest | undefined,
-    pod: (name) => store.find(`/pods/${name}`) as Manifest | undefined,
-    scale: (name, replicas, manager = 'kubectl') => store.scale(`/deployments/${name}`, replicas, manager),
+    /** The current state of a Deployment. */
+    deployment: (name: string) => store.find(`/deployments/${name}`) as Manifest | undefined,
+    /** The current state of a PersistentVolumeClaim. */
+    claim: (name: string) => store.find(`/persistentvolumeclaims/${name}`) as Manifest | undefined,
+    /** The current state of a Pod. */
+    pod: (name: string) => store.find(`/pods/${name}`) as Manifest | undefined,
+    /** Scales, as `kubectl scale` would, or an autoscaler: `kube-controller-manager`. */
+    scale: (name: string, replicas: number, manager = 'kubectl') =>
+      store.scale(`/deployments/${name}`, replicas, manager),
+    /** Every write, in order: `PATCH Deployment`. */
     writes: store.writes,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close: () => new Promise<void>((resolve) => server.close(() => resolve())),
   };
 }
 

@@ -38,16 +38,8 @@ interface Exports {
   llhttp_should_keep_alive(parser: number): number;
 }
 
-export interface RawLlhttp {
-  readonly exports: Exports;
-  /** The callbacks that were called, in order. */
-  readonly called: Callback[];
-  /** The result of `llhttp_execute` for the text, and how many bytes it consumed. */
-  execute(parser: number, text: string): [result: number, consumed: number];
-}
-
 /** A new instance, whose callbacks return 0 unless `returns` says otherwise. */
-export function rawLlhttp(returns: Partial<Record<Callback, (parser: number) => number>> = {}): RawLlhttp {
+export function rawLlhttp(returns: Partial<Record<Callback, (parser: number) => number>> = {}) {
   const called: Callback[] = [];
   const env = Object.fromEntries(
     Object.entries(IMPORTS).map(([name, callback]) => [
@@ -63,8 +55,10 @@ export function rawLlhttp(returns: Partial<Record<Callback, (parser: number) => 
   const scratch = exports.malloc(64 * 1024);
   return {
     exports,
+    /** The callbacks that were called, in order. */
     called,
-    execute(parser, text) {
+    /** The result of `llhttp_execute` for the text, and how many bytes it consumed. */
+    execute(parser: number, text: string): [result: number, consumed: number] {
       new Uint8Array(exports.memory.buffer).set(Buffer.from(text, 'latin1'), scratch);
       const result = exports.llhttp_execute(parser, scratch, text.length);
       return [result, result === 0 ? text.length : exports.llhttp_get_error_pos(parser) - scratch];

@@ -20,13 +20,6 @@ export interface Result {
   readonly trouble: string;
 }
 
-export interface PacedLoad {
-  /** How many have been answered so far. */
-  count(): number;
-  /** Stops sending; resolves when all are answered or lost. */
-  stop(): Promise<readonly Result[]>;
-}
-
 export interface LoadOptions {
   readonly url: string;
   /** Deliveries a second. A slow machine sends fewer: nothing queues up. */
@@ -38,7 +31,7 @@ export interface LoadOptions {
 
 const TICK_MS = 5;
 
-export function startPacedLoad({ url, rate, connections, next, onResult }: LoadOptions): PacedLoad {
+export function startPacedLoad({ url, rate, connections, next, onResult }: LoadOptions) {
   // A second less than any server, so no delivery is lost to a connection that was idle for too long.
   const pool = new Pool(url, {
     connections,
@@ -83,7 +76,9 @@ export function startPacedLoad({ url, rate, connections, next, onResult }: LoadO
     for (; due >= 1 && open < connections; due--) send(next(begun++));
   }, TICK_MS);
   return {
+    /** How many have been answered so far. */
     count: () => results.length,
+    /** Stops sending; resolves when all are answered or lost. */
     async stop() {
       clearInterval(timer);
       if (open > 0) await new Promise<void>((resolve) => (finished = resolve));

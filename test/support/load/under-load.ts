@@ -6,20 +6,14 @@ import type { LogLine } from '../machine/child-output.ts';
 import { testDirectory } from '../machine/files.ts';
 import { freePort } from '../machine/free-port.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
-import { type RecordingApp, recordingApp } from '../upstream/recording-app.ts';
+import { recordingApp } from '../upstream/recording-app.ts';
 import type { Delivery } from './paced-load.ts';
-
-export interface UnderLoad {
-  readonly proxy: RunningProxy;
-  readonly upstream: RecordingApp;
-  readonly directory: string;
-}
 
 /** `config` may name files in its directory. */
 export async function startUnderLoad(
   config: (directory: string) => object,
   secrets?: Readonly<Record<string, string>>,
-): Promise<UnderLoad> {
+) {
   const directory = await testDirectory();
   const upstream = recordingApp({ port: await freePort(), recordFile: join(directory, 'record') });
   await upstream.start();

@@ -19,27 +19,11 @@ export interface View {
   readonly scale?: number;
 }
 
-export interface Page {
-  /** Resolves when the page has loaded. */
-  open(url: string, view: View): Promise<void>;
-  /** The value of a JavaScript expression in the page. */
-  evaluate<T>(expression: string): Promise<T>;
-  /** Resolves when the page has reloaded by itself. */
-  nextLoad(): Promise<void>;
-  /** A PNG of the whole page, or of its first so many CSS pixels. */
-  screenshot(height?: number): Promise<Buffer>;
-  /** Each URL that the page requested. */
-  readonly requests: readonly string[];
-  /** Complaints of the browser: CSP violations, the console. */
-  readonly complaints: readonly string[];
-}
+export type Page = Awaited<ReturnType<typeof attach>>;
 
-export interface Browser {
-  readonly page: Page;
-  close(): Promise<void>;
-}
+export type Browser = Awaited<ReturnType<typeof openBrowser>>;
 
-export async function openBrowser(): Promise<Browser> {
+export async function openBrowser() {
   const directory = await mkdtemp(join(tmpdir(), 'chromium-test-'));
   const child = spawn(
     'chromium',
@@ -99,15 +83,8 @@ interface Message {
   readonly error?: { readonly message: string };
 }
 
-interface Wire {
-  command(method: string, params?: Parameters): Promise<Parameters>;
-  /** The next event of this name. */
-  next(method: string): Promise<Parameters>;
-  on(method: string, listen: (params: Parameters) => void): void;
-}
-
 /** One page: the browser's first. */
-async function attach(browserUrl: string): Promise<Page> {
+async function attach(browserUrl: string) {
   const { origin } = new URL(browserUrl.replace('ws:', 'http:'));
   const targets = (await (await fetch(`${origin}/json/list`)).json()) as {
     type: string;
@@ -122,9 +99,12 @@ async function attach(browserUrl: string): Promise<Page> {
   wire.on('Runtime.exceptionThrown', (params) => complaints.push(JSON.stringify(params)));
   for (const domain of ['Page', 'Network', 'Log', 'Runtime']) await wire.command(`${domain}.enable`);
   return {
+    /** Each URL that the page requested. */
     requests,
+    /** Complaints of the browser: CSP violations, the console. */
     complaints,
-    async open(url, { width, height, scheme, scale = 1 }) {
+    /** Resolves when the page has loaded. */
+    async open(url: string, { width, height, scheme, scale = 1 }: View) {
       viewWidth = width;
       const features = [{ name: 'prefers-color-scheme', value: scheme }];
       await wire.command('Emulation.setEmulatedMedia', { features });
@@ -138,13 +118,16 @@ async function attach(browserUrl: string): Promise<Page> {
       await wire.command('Page.navigate', { url });
       await loaded;
     },
+    /** The value of a JavaScript expression in the page. */
     async evaluate<T>(expression: string) {
       const { result, exceptionDetails } = await wire.command('Runtime.evaluate', { expression, returnByValue: true });
       if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
       return (result as { value: T }).value;
     },
+    /** Resolves when the page has reloaded by itself. */
     nextLoad: async () => void (await wire.next('Page.loadEventFired')),
-    async screenshot(height) {
+    /** A PNG of the whole page, or of its first so many CSS pixels. */
+    async screenshot(height?: number) {
       const clip = height !== undefined && { clip: { x: 0, y: 0, width: viewWidth, height, scale: 1 } };
       const { data } = await wire.command('Page.captureScreenshot', { captureBeyondViewport: true, ...clip });
       return Buffer.from(String(data), 'base64');
@@ -152,7 +135,7 @@ async function attach(browserUrl: string): Promise<Page> {
   };
 }
 
-async function openWire(url: string): Promise<Wire> {
+async function openWire(url: string) {
   const socket = new WebSocket(url);
   const answers = new Map<number, (message: Message) => void>();
   const listeners = new Map<string, ((params: Parameters) => void)[]>();
@@ -171,7 +154,7 @@ async function openWire(url: string): Promise<Wire> {
   let last = 0;
   return {
     on,
-    command(method, params = {}) {
+    command(method: string, params: Parameters = {}) {
       const id = ++last;
       return within(method, (resolve, reject) => {
         answers.set(id, ({ result, error }) => {
@@ -182,7 +165,8 @@ async function openWire(url: string): Promise<Wire> {
         socket.send(JSON.stringify({ id, method, params }));
       });
     },
-    next(method) {
+    /** The next event of this name. */
+    next(method: string) {
       return within(method, (resolve) => {
         const all = listeners.get(method) ?? [];
         const once = (params: Parameters) => {

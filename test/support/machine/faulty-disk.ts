@@ -6,15 +6,10 @@ import { mustRun, ROOT } from './tools.ts';
 
 type Fault = 'delay' | 'hang' | 'full' | 'broken' | 'nfs' | 'ahead';
 
-export interface FaultyDisk {
-  readonly env: Readonly<Record<string, string>>;
-  /** From now on; without one it works. */
-  fault(...faults: readonly Fault[]): void;
-}
-
-export async function faultyDisk(directory: string): Promise<FaultyDisk> {
+export async function faultyDisk(directory: string) {
   const [library, file] = [join(directory, 'faulty-disk.so'), join(directory, 'faults')];
   await mustRun('gcc', ['-shared', '-fPIC', '-o', library, `${ROOT}test/support/machine/faulty-disk.c`, '-ldl']);
+  /** From now on; without one it works. */
   const fault = (...faults: readonly Fault[]) => writeFileSync(file, faults.join(' '));
   fault();
   return { env: { LD_PRELOAD: library, FAULTS: file }, fault };

@@ -2,17 +2,10 @@
 import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
 
-export interface Listening {
-  /** 0 for a Unix socket. */
-  readonly port: number;
-  /** The currently open ones. */
-  readonly sockets: ReadonlySet<Socket>;
-  /** Ends its connections, too. */
-  close(): Promise<void>;
-}
+export type Listening = Awaited<ReturnType<typeof listening>>;
 
 /** Resolves once it listens, on a free port unless one is given, or the path of a Unix socket. */
-export async function listening(server: Server, where: number | string = 0): Promise<Listening> {
+export async function listening(server: Server, where: number | string = 0) {
   const sockets = new Set<Socket>();
   server.on('connection', (socket) => {
     sockets.add(socket);
@@ -24,11 +17,14 @@ export async function listening(server: Server, where: number | string = 0): Pro
   );
   const address = server.address() as AddressInfo | string;
   return {
+    /** 0 for a Unix socket. */
     port: typeof address === 'string' ? 0 : address.port,
-    sockets,
+    /** The currently open ones. */
+    sockets: sockets as ReadonlySet<Socket>,
+    /** Ends its connections, too. */
     close() {
       for (const socket of sockets) socket.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
+      return new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
 }

@@ -21,19 +21,8 @@ while True:
 sys.exit(child.wait())
 `;
 
-export interface OnTerminal {
-  /** All that it printed so far, with plain line breaks. */
-  text(): string;
-  signal(name: NodeJS.Signals): void;
-  /** Its exit code, once all that it printed was read. */
-  readonly exited: Promise<number | null>;
-}
-
 /** Starts it until the test ends. `env` is the whole environment apart from PATH. */
-export async function onTerminal(
-  words: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<OnTerminal> {
+export async function onTerminal(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const python = spawn('python3', ['-c', RELAY, ...words], {
     env: { ...PROGRAM_ENV, TERM: 'xterm', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -49,8 +38,10 @@ export async function onTerminal(
     if (python.exitCode === null) process.kill(pid, 'SIGKILL');
   });
   return {
+    /** All that it printed so far, with plain line breaks. */
     text: () => text.slice(text.indexOf('\n') + 1).replaceAll('\r\n', '\n'),
-    signal: (name) => process.kill(pid, name),
+    signal: (name: NodeJS.Signals) => process.kill(pid, name),
+    /** Its exit code, once all that it printed was read. */
     exited,
   };
 }

@@ -2,15 +2,8 @@
 import { createServer } from 'node:net';
 import { listening } from '../machine/listening.ts';
 
-export interface AnsweringStore {
-  readonly url: string;
-  close(): Promise<void>;
-}
-
 /** `answer`: the bytes sent for a script and its arguments, such as `+OK\r\n`. All other commands get `+OK`. */
-export async function startAnsweringStore(
-  answer: (script: string, args: readonly string[]) => string,
-): Promise<AnsweringStore> {
+export async function startAnsweringStore(answer: (script: string, args: readonly string[]) => string) {
   const server = createServer((socket) => {
     let text = '';
     socket.on('error', () => {});

@@ -10,18 +10,9 @@ export const DUPLICATE = { status: 200, text: '{"status":"duplicate"}' };
 
 export type Act = (response: ServerResponse) => void;
 
-export interface EventUpstream {
-  readonly url: string;
-  /** The behaviours for the next requests with this event, in turn; otherwise 200 `{"status":"ok"}`. */
-  script(event: string, ...acts: readonly Act[]): void;
-  /** How often a request with this event arrived. */
-  times(event: string): number;
-  /** Resolves when one has arrived. */
-  reached(event: string, times?: number): Promise<void>;
-  close(): Promise<void>;
-}
+export type EventUpstream = Awaited<ReturnType<typeof startEventUpstream>>;
 
-export async function startEventUpstream(): Promise<EventUpstream> {
+export async function startEventUpstream() {
   const scripts = new Map<string, Act[]>();
   const counts = new Map<string, number>();
   const { url, close } = await startUpstream({
@@ -35,9 +26,12 @@ export async function startEventUpstream(): Promise<EventUpstream> {
   const times = (event: string) => counts.get(event) ?? 0;
   return {
     url,
-    script: (event, ...acts) => void scripts.set(event, [...acts]),
+    /** The behaviours for the next requests with this event, in turn; otherwise 200 `{"status":"ok"}`. */
+    script: (event: string, ...acts: readonly Act[]) => void scripts.set(event, [...acts]),
+    /** How often a request with this event arrived. */
     times,
-    reached: (event, wanted = 1) => eventually(() => times(event), wanted),
+    /** Resolves when one has arrived. */
+    reached: (event: string, wanted = 1) => eventually(() => times(event), wanted),
     close,
   };
 }
@@ -75,18 +69,12 @@ export interface Given {
   readonly text: string;
 }
 
-export interface Sender {
-  /** Status 0 if no complete response came. */
-  readonly given: Promise<Given>;
-  leave(): void;
-}
-
 type Proxy = { readonly url: string };
 
 export const bodyOf = (event: string) => JSON.stringify({ event });
 
 /** Sends it on a new connection. */
-export function send(proxy: Proxy, event: string, delivery: Delivery = {}): Sender {
+export function send(proxy: Proxy, event: string, delivery: Delivery = {}) {
   const { path = `/events/${event}`, secret = 'a', body = bodyOf(event), read = true } = delivery;
   const headers = {
     'Content-Type': 'application/json',

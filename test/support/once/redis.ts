@@ -29,22 +29,9 @@ export interface RedisOptions {
   readonly directory?: string;
 }
 
-export interface RedisServer {
-  readonly port: number;
-  /** For `once.store`. */
-  readonly url: string;
-  /** Sends one command on a new connection. */
-  ask(...command: readonly string[]): Promise<unknown>;
-  /** From now on it accepts connections and never replies. */
-  pause(): void;
-  resume(): void;
-  /** Kills it; what is not on disk is lost. */
-  kill(): Promise<void>;
-  /** Starts it again on the same port. */
-  start(): Promise<void>;
-}
+export type RedisServer = Awaited<ReturnType<typeof startRedis>>;
 
-export async function startRedis(program: RedisProgram, options: RedisOptions = {}): Promise<RedisServer> {
+export async function startRedis(program: RedisProgram, options: RedisOptions = {}) {
   const { password, tls, settings = [], directory = tmpdir() } = options;
   const port = await freePort();
   const url = `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}`;
@@ -73,15 +60,20 @@ export async function startRedis(program: RedisProgram, options: RedisOptions = 
   await start();
   return {
     port,
+    /** For `once.store`. */
     url,
-    async ask(...command) {
+    /** Sends one command on a new connection. */
+    async ask(...command: readonly string[]): Promise<unknown> {
       const client = createClient({ url, RESP: 2, ...(password !== undefined && { password }) });
       await client.on('error', () => {}).connect();
       return client.sendCommand(command).finally(() => client.destroy());
     },
+    /** From now on it accepts connections and never replies. */
     pause: () => void child?.kill('SIGSTOP'),
     resume: () => void child?.kill('SIGCONT'),
+    /** Kills it; what is not on disk is lost. */
     kill,
+    /** Starts it again on the same port. */
     start,
   };
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sign } from '../deliveries/signer.ts';
-import { type ProxyOptions, type RunningProxy, startProxy } from './proxy.ts';
+import { type ProxyOptions, startProxy } from './proxy.ts';
 
 const CLOCK = fileURLToPath(new URL('given-clock.ts', import.meta.url));
 const MINUTE_MS = 60_000;
@@ -20,17 +20,10 @@ export interface Visit {
   readonly client?: string;
 }
 
-export interface Story {
-  readonly proxy: RunningProxy;
-  /** Sends one request; returns its status. */
-  visit(visit: Visit): Promise<number>;
-  /** Sets the proxy's clock to so many minutes before the story's end. */
-  at(minutesBeforeTheEnd: number): Promise<void>;
-  end(): Promise<void>;
-}
+export type Story = Awaited<ReturnType<typeof beginStory>>;
 
 /** Starts the proxy so many minutes before the end. */
-export async function beginStory(minutes: number, options: Omit<ProxyOptions, 'flags'>): Promise<Story> {
+export async function beginStory(minutes: number, options: Omit<ProxyOptions, 'flags'>) {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-story-'));
   const file = join(directory, 'clock');
   const at = async (before: number) => {
@@ -43,8 +36,10 @@ export async function beginStory(minutes: number, options: Omit<ProxyOptions, 'f
   const proxy = await startProxy({ ...options, env, flags: ['--import', CLOCK] });
   return {
     proxy,
+    /** Sets the proxy's clock to so many minutes before the story's end. */
     at,
-    async visit({ secret, method = 'POST', path = '/notify', client = '203.0.113.7' }) {
+    /** Sends one request; returns its status. */
+    async visit({ secret, method = 'POST', path = '/notify', client = '203.0.113.7' }: Visit) {
       const response = await fetch(proxy.url + path, {
         method,
         headers: {

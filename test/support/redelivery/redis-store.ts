@@ -8,16 +8,9 @@ import { idOf, MANY_BYTES, type StorePlace } from './store-contract.ts';
 
 export const NAME = 'orders';
 
-export interface Opened {
-  readonly store: DeferredStore;
-  /** What it has reported, in order. */
-  readonly failures: (string | null)[];
-  readonly remarks: string[];
-  readonly losses: string[];
-}
-
 /** Does not wait for the server. */
-export async function opened(url: string, options: Partial<StoreOptions> = {}): Promise<Opened> {
+export async function opened(url: string, options: Partial<StoreOptions> = {}) {
+  /** What it has reported, in order. */
   const failures: (string | null)[] = [];
   const remarks: string[] = [];
   const losses: string[] = [];

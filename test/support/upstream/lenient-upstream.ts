@@ -22,22 +22,11 @@ export interface SeenRequest {
 /** The reply: the response's bytes, `cut` to close without a response, or a function that writes by itself. */
 export type Answer = string | Buffer | 'cut' | ((socket: Socket) => void);
 
-export interface LenientUpstream {
-  readonly port: number;
-  readonly url: string;
-  readonly seen: SeenRequest[];
-  /** `METHOD target body` of each request, the body as latin1. */
-  list(): string[];
-  /** Sets the next responses; unless set, 200 `ok`. */
-  answer(give: (request: SeenRequest) => Answer): void;
-  /** Bytes that made no complete request, by connection, closed connections included. */
-  leftovers(): Buffer[];
-  close(): Promise<void>;
-}
+export type LenientUpstream = Awaited<ReturnType<typeof startLenientUpstream>>;
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-export async function startLenientUpstream(): Promise<LenientUpstream> {
+export async function startLenientUpstream() {
   const seen: SeenRequest[] = [];
   const pending = new Map<number, Buffer>();
   let give: (request: SeenRequest) => Answer = (request) =>
@@ -63,10 +52,13 @@ export async function startLenientUpstream(): Promise<LenientUpstream> {
     port,
     url: `http://127.0.0.1:${port}`,
     seen,
+    /** `METHOD target body` of each request, the body as latin1. */
     list: () => seen.map(({ method, target, body }) => `${method} ${target} ${body.toString('latin1')}`.trimEnd()),
-    answer: (next) => {
+    /** Sets the next responses; unless set, 200 `ok`. */
+    answer: (next: (request: SeenRequest) => Answer) => {
       give = next;
     },
+    /** Bytes that made no complete request, by connection, closed connections included. */
     leftovers: () => [...pending.values()].filter((bytes) => bytes.length > 0),
     close,
   };

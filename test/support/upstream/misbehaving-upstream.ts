@@ -7,13 +7,6 @@ import { seeded } from '../runner/seeded.ts';
 import type { Misbehaviour } from './misbehaviour.ts';
 import { HONEST, MISBEHAVIOURS, SILENT } from './misbehaviours.ts';
 
-export interface MisbehavingUpstream {
-  readonly url: string;
-  /** Requests whose body belongs to another request or is incomplete. */
-  readonly mixedUp: readonly string[];
-  close(): Promise<void>;
-}
-
 /** Half of the requests are answered by the RFC. */
 export function dealt(seed: number, id: number): Misbehaviour {
   const random = seeded(seed * 1_000_003 + id);
@@ -28,7 +21,8 @@ interface Waiting {
   played: number | null;
 }
 
-export async function startMisbehavingUpstream(seed: number): Promise<MisbehavingUpstream> {
+export async function startMisbehavingUpstream(seed: number) {
+  /** Requests whose body belongs to another request or is incomplete. */
   const mixedUp: string[] = [];
   const take = (socket: Socket, waiting: Waiting) => {
     for (;;) {

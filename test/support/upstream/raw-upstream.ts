@@ -6,27 +6,12 @@ import { freePort } from '../machine/free-port.ts';
 /** Called once a request's head has arrived. `body` holds the bytes that came with it. */
 export type Script = (socket: Socket, request: { readonly head: string; readonly body: Buffer }) => void;
 
-export interface RawUpstream {
-  readonly port: number;
-  readonly url: string;
-  /** The heads of all requests, in order. */
-  readonly heads: string[];
-  /** The currently open sockets that have sent a byte: the proxy also connects to see whether the upstream is there. */
-  readonly sockets: ReadonlySet<Socket>;
-  /** Sets what to do with the next requests. */
-  script(next: Script): void;
-  /** The next body in chunks, framing and all, once it is whole; it gets 200. */
-  nextChunked(): Promise<string>;
-  /** Stops listening and drops every connection, as a restart does. The port stays its own for `listen`. */
-  stop(): Promise<void>;
-  listen(): Promise<void>;
-  close(): Promise<void>;
-}
+export type RawUpstream = Awaited<ReturnType<typeof startRawUpstream>>;
 
 export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 /** `path`: a unix socket instead of a free loopback port. */
-export async function startRawUpstream(path?: string): Promise<RawUpstream> {
+export async function startRawUpstream(path?: string) {
   const heads: string[] = [];
   const all = new Set<Socket>();
   const sockets = new Set<Socket>();
@@ -91,10 +76,15 @@ export async function startRawUpstream(path?: string): Promise<RawUpstream> {
   return {
     port,
     url: path === undefined ? `http://127.0.0.1:${port}` : `unix://${path}`,
+    /** The heads of all requests, in order. */
     heads,
+    /** The currently open sockets that have sent a byte: the proxy also connects to see whether the upstream is there. */
     sockets,
+    /** Sets what to do with the next requests. */
     script,
+    /** The next body in chunks, framing and all, once it is whole; it gets 200. */
     nextChunked,
+    /** Stops listening and drops every connection, as a restart does. The port stays its own for `listen`. */
     stop,
     listen,
     close: stop,

@@ -18,16 +18,7 @@ interface Arrival {
   readonly digest: string;
 }
 
-export interface RecordingApp {
-  readonly url: string;
-  start(mood?: Mood): Promise<void>;
-  kill(): void;
-  /** Kills it for good. */
-  stop(): Promise<void>;
-  arrivals(): readonly Arrival[];
-  /** How often each delivery was processed, by id. */
-  deliveries(): Map<string, number>;
-}
+export type RecordingApp = ReturnType<typeof recordingApp>;
 
 export interface AppOptions {
   readonly port: number;
@@ -39,7 +30,7 @@ export interface AppOptions {
 const FLAP_MS = 150;
 const PROGRAM = fileURLToPath(import.meta.url);
 
-export function recordingApp({ port, recordFile, after }: AppOptions): RecordingApp {
+export function recordingApp({ port, recordFile, after }: AppOptions) {
   let child: ReturnType<typeof spawn> | null = null;
   let wanted: Mood | null = null;
   const run = async (mood: Mood) => {
@@ -60,11 +51,12 @@ export function recordingApp({ port, recordFile, after }: AppOptions): Recording
   };
   return {
     url: `http://127.0.0.1:${port}`,
-    async start(mood = 'steady') {
+    async start(mood: Mood = 'steady') {
       wanted = mood;
       await run(mood);
     },
     kill: () => void child?.kill('SIGKILL'),
+    /** Kills it for good. */
     async stop() {
       wanted = null;
       const last = child;
@@ -73,6 +65,7 @@ export function recordingApp({ port, recordFile, after }: AppOptions): Recording
       await once(last, 'exit');
     },
     arrivals,
+    /** How often each delivery was processed, by id. */
     deliveries() {
       const counts = new Map<string, number>();
       for (const { id } of arrivals()) counts.set(id, (counts.get(id) ?? 0) + 1);

@@ -1,22 +1,10 @@
 // An upstream that swallows and produces bodies of any size without holding them, and a client side that counts.
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { listening } from '../machine/listening.ts';
 
-export interface StreamingUpstream {
-  readonly port: number;
-  readonly url: string;
-  /** Bytes of request bodies that it has read. */
-  readonly swallowed: number;
-  /** Bytes of response bodies that it has handed to its sockets. */
-  readonly given: number;
-  /** How each request body ended: complete or not. */
-  readonly ends: readonly ('whole' | 'broken')[];
-  readonly sockets: ReadonlySet<Socket>;
-  close(): Promise<void>;
-}
+export type StreamingUpstream = Awaited<ReturnType<typeof startStreamingUpstream>>;
 
 const PIECE = Buffer.alloc(64 * 1024, 'entrupy-');
 
@@ -38,7 +26,7 @@ export function bytesOf(bytes: number): Readable {
  * length, or chunked if the target ends in `?chunked`. `…/deaf` never reads, `…/early` responds 413 before the body
  * arrives, `…/slow/<ms>` responds with an empty body after that many milliseconds.
  */
-export async function startStreamingUpstream(): Promise<StreamingUpstream> {
+export async function startStreamingUpstream() {
   const counts = { swallowed: 0, given: 0 };
   const ends: ('whole' | 'broken')[] = [];
   const swallow = (incoming: IncomingMessage, response: ServerResponse) => {
@@ -75,12 +63,15 @@ export async function startStreamingUpstream(): Promise<StreamingUpstream> {
   return {
     port,
     url: `http://127.0.0.1:${port}`,
+    /** Bytes of request bodies that it has read. */
     get swallowed() {
       return counts.swallowed;
     },
+    /** Bytes of response bodies that it has handed to its sockets. */
     get given() {
       return counts.given;
     },
+    /** How each request body ended: complete or not. */
     ends,
     sockets,
     close,

@@ -1,5 +1,5 @@
 // An ordinary node:http upstream that records what it received, for tests about meaning, not bytes.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { freePort } from '../machine/free-port.ts';
 import { listening } from '../machine/listening.ts';
 
@@ -12,13 +12,7 @@ export interface ReceivedRequest {
   readonly body: Buffer;
 }
 
-export interface Upstream {
-  readonly port: number;
-  readonly url: string;
-  readonly requests: ReceivedRequest[];
-  readonly server: Server;
-  close(): Promise<void>;
-}
+export type Upstream = Awaited<ReturnType<typeof startUpstream>>;
 
 export type Handler = (request: ReceivedRequest, response: ServerResponse) => void;
 
@@ -26,7 +20,7 @@ export type Handler = (request: ReceivedRequest, response: ServerResponse) => vo
  * Starts it on a port that stays its own once it is closed (or on `port`); `handle` responds, by default 200
  * `{"status":"ok"}`.
  */
-export async function startUpstream(options: { handle?: Handler; port?: number } = {}): Promise<Upstream> {
+export async function startUpstream(options: { handle?: Handler; port?: number } = {}) {
   const requests: ReceivedRequest[] = [];
   const handle = options.handle ?? ((_request, response) => response.end('{"status":"ok"}'));
   const server = createServer((incoming, response) => {

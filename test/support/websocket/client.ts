@@ -1,7 +1,6 @@
 // WebSockets for tests: an upstream that echoes, a client with the `ws` package, and the handshake as bytes.
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
 import { type ClientOptions, type RawData, WebSocket, WebSocketServer } from 'ws';
 import { listening } from '../machine/listening.ts';
 
@@ -28,16 +27,8 @@ export const AGREED = [
   '',
 ].join('\r\n');
 
-export interface EchoUpstream {
-  readonly url: string;
-  /** The currently open sockets. */
-  readonly sockets: ReadonlySet<Socket>;
-  readonly webSockets: WebSocketServer;
-  close(): Promise<void>;
-}
-
 /** Echoes each message, on a free loopback port or the path of a unix socket. `server` is a plain or a TLS server. */
-export async function startEcho(server: Server, where: { url: string; path?: string }): Promise<EchoUpstream> {
+export async function startEcho(server: Server, where: { url: string; path?: string }) {
   const webSockets = new WebSocketServer({
     server,
     perMessageDeflate: true,
@@ -51,6 +42,7 @@ export async function startEcho(server: Server, where: { url: string; path?: str
   const { port, sockets, close } = await listening(server, where.path);
   return {
     url: where.path === undefined ? `${where.url}:${port}` : where.url,
+    /** The currently open sockets. */
     sockets,
     webSockets,
     close: async () => {

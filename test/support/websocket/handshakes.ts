@@ -3,21 +3,10 @@
 import type { Socket } from 'node:net';
 import { test as base, expect } from 'vitest';
 import { openClient, type RawClient } from '../http/raw-client.ts';
-import type { LogLine } from '../machine/child-output.ts';
 import { untilAtRest } from '../proxy/at-rest.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
 import { AGREED } from './client.ts';
-
-export interface Attempt {
-  readonly proxy: RunningProxy;
-  readonly client: RawClient;
-  /** The log line of the request to its route, once that has ended. */
-  ended(): Promise<LogLine | undefined>;
-  /** The upstream failures by this cause, without those of earlier tests. */
-  failures(cause: string): Promise<number>;
-  inFlight(): Promise<number | undefined>;
-}
 
 type Settings = Readonly<Record<string, unknown>> & {
   /** Of the handshake; `/live` unless given. */
@@ -100,7 +89,7 @@ function startFor(upstream: RawUpstream, settings: object = {}): Promise<Running
   });
 }
 
-async function attemptAt(proxy: RunningProxy, route: string): Promise<Attempt> {
+async function attemptAt(proxy: RunningProxy, route: string) {
   const earlier = { lines: proxy.logs().length, metrics: await proxy.metrics() };
   const logged = () =>
     proxy
@@ -110,11 +99,13 @@ async function attemptAt(proxy: RunningProxy, route: string): Promise<Attempt> {
   return {
     proxy,
     client: await openClient(proxy),
+    /** The log line of the request to its route, once that has ended. */
     async ended() {
       await proxy.waitForLog(() => logged() !== undefined, 'the request log');
       return logged();
     },
-    async failures(cause) {
+    /** The upstream failures by this cause, without those of earlier tests. */
+    async failures(cause: string) {
       const series = `entrupy_proxy_upstream_failures_total{route="${route}",cause="${cause}"}`;
       return ((await proxy.metrics()).get(series) ?? Number.NaN) - (earlier.metrics.get(series) ?? 0);
     },
