@@ -1,11 +1,11 @@
 // HMAC-SHA256 against the vectors of RFC 4231 (4.2 to 4.8): the signer of the tests, the program's own, and the whole
 // proxy where the key is text that can be a secret.
 import { createSecretKey } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { signBody } from '../../src/core/signature.ts';
 import { sign } from '../support/deliveries/signer.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
 
 interface Vector {
   readonly name: string;
@@ -79,32 +79,17 @@ describe.each(VECTORS)('test case $name', ({ key, data, mac }) => {
 describe('the proxy, with the keys that are UTF-8 text', () => {
   const texts = VECTORS.filter(({ key }) => Buffer.from(key.toString('utf8'), 'utf8').equals(key));
   const whole = texts.filter(({ mac }) => mac.length === 64);
-  let upstream: Upstream;
-  let proxy: RunningProxy;
-  beforeAll(async () => {
-    upstream = await startUpstream();
-    proxy = await startWith(whole);
-  });
-  afterAll(async () => {
-    await proxy?.stop();
-    await upstream?.close();
-  });
-
-  function startWith(vectors: readonly Vector[]): Promise<RunningProxy> {
-    const ids = vectors.map((_vector, index) => `vector-${index}`);
-    return startProxy({
-      config: (files: string) => ({
-        upstream: { url: upstream.url },
-        secrets: ids.map((id) => ({ id, file: `${files}/${id}`, allowShort: true })),
-      }),
-      secrets: Object.fromEntries(vectors.map(({ key }, index) => [`vector-${index}`, key])),
-    });
-  }
+  const names = whole.map((_vector, index) => `VECTOR_${index}`);
+  const on = shared(
+    startUpstream,
+    { secrets: names.map((env) => ({ id: env, env, allowShort: true })) },
+    { env: Object.fromEntries(whole.map(({ key }, index) => [`VECTOR_${index}`, key.toString('utf8')])) },
+  );
 
   test.each(whole)('test case $name is accepted, and forwarded unchanged', async ({ data, mac }) => {
     const headers = { 'Entrupy-Signature': `SHA256:${Buffer.from(mac, 'hex').toString('base64')}` };
-    const answer = await fetch(`${proxy.url}/any`, { method: 'POST', headers, body: new Uint8Array(data) });
+    const answer = await fetch(`${on.proxy.url}/any`, { method: 'POST', headers, body: new Uint8Array(data) });
     expect(answer.status).toBe(200);
-    expect(upstream.requests.at(-1)?.body.equals(data)).toBe(true);
+    expect(on.upstream.requests.at(-1)?.body.equals(data)).toBe(true);
   });
 });

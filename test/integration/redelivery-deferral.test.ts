@@ -20,7 +20,7 @@ import {
 const requests = (decision: string, reason = 'none') =>
   `entrupy_proxy_requests_total{route="/notify",decision="${decision}",reason="${reason}"}`;
 
-describe('a delivery that the app does not take', () => {
+describe.concurrent('a delivery that the app does not take', () => {
   test('is answered with 202, stored, and sent again byte for byte', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     const lines = ['X-Odd:  two  spaces ', 'x-odd: caf\xe9', 'Cookie: a=b', 'Connection: X-Hop', 'X-Hop: gone'];

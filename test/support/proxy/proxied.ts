@@ -70,5 +70,5 @@ type ProxyConfig = Readonly<Record<string, unknown>> & { readonly upstream?: obj
 
 /** Polls until the value is as wanted; fails after 20 s with the last value. */
 export async function eventually<T>(look: () => T | Promise<T>, wanted: Awaited<T>): Promise<void> {
-  await vi.waitFor(async () => expect(await look()).toEqual(wanted), { timeout: 20_000, interval: 20 });
+  await vi.waitFor(async () => expect(await look()).toEqual(wanted), { timeout: 20_000, interval: 50 });
 }
