@@ -7,11 +7,6 @@ import { shortened, shownPath } from '../log/log.ts';
 import { MINUTE } from './advice/times.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 
-/** A delivery that the app did not take, and that is not sent again. */
-export interface Untaken extends ShownRequest {
-  readonly fate: 'failed' | 'refused' | 'abandoned';
-}
-
 /** Of one route, since the start. Times are epoch milliseconds, null for never. */
 export class RouteTraffic {
   fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
@@ -21,9 +16,9 @@ export class RouteTraffic {
   notTaken = 0;
   /** When the first of them ended. */
   notTakenSince: number | null = null;
-  lastNotTaken: Untaken | null = null;
+  lastNotTaken: ShownRequest | null = null;
   /** The last that the app refused, whatever it took since. */
-  lastRefused: Untaken | null = null;
+  lastRefused: ShownRequest | null = null;
   /** When a signature was last accepted, and from which client. */
   lastAccepted: number | null = null;
   sender: string | null = null;
@@ -102,7 +97,7 @@ export class TrafficByRoute {
     if (isSlow || departedMs >= 0) slow.times = [...slow.times.slice(1 - SLOW_ANSWERS), at];
     if (fate === 'taken' || fate === 'duplicate') this.taken(record.route, at);
     else if (fate !== 'deferred') {
-      const untaken = { ...shownOf(record, at), fate };
+      const untaken = shownOf(record, at);
       traffic.notTaken++;
       traffic.notTakenSince ??= at;
       traffic.lastNotTaken = untaken;

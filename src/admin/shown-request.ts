@@ -4,7 +4,7 @@ import type { Diagnosis } from '../core/diagnoses-and-remedies.ts';
 import { diagnosisOf, type RequestRecord } from '../core/request-record.ts';
 import { shortened, shownPath } from '../log/log.ts';
 
-type Whole = 'route' | 'status' | 'decision' | 'reason' | 'rule' | 'bodySha256';
+type Whole = 'route' | 'status' | 'decision' | 'reason' | 'rule' | 'fate' | 'bodySha256';
 type Upstream = 'upstreamStatus' | 'upstreamFailure' | 'upstreamError';
 
 export interface ShownRequest extends Pick<RequestRecord, Whole | Upstream | 'method' | 'path' | 'client' | 'header'> {
@@ -17,10 +17,11 @@ export interface ShownRequest extends Pick<RequestRecord, Whole | Upstream | 'me
 }
 
 export function shownOf(record: RequestRecord, at: number): ShownRequest {
-  const { route, status, decision, reason, rule, bodySha256, header, hint } = record;
+  const { route, status, decision, reason, rule, fate, bodySha256, header, hint } = record;
   const { upstreamStatus, upstreamFailure, upstreamError } = record;
   return {
-    ...{ at, route, status, decision, reason, rule, bodySha256, upstreamStatus, upstreamFailure, upstreamError },
+    ...{ at, route, status, decision, reason, rule, fate, bodySha256 },
+    ...{ upstreamStatus, upstreamFailure, upstreamError },
     method: shortened(record.method, 32),
     path: shownPath(record.path),
     client: shortened(record.client, 64),

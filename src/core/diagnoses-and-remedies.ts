@@ -185,7 +185,7 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'deferred-waits': APP,
 };
 
-interface Diagnosed {
+export interface Diagnosed {
   /** Several diagnoses share one. */
   readonly subject: Subject;
   readonly remedy: string;

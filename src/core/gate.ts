@@ -131,13 +131,11 @@ export interface GateRefusal {
   readonly hint: string | null;
 }
 
-const ROWS = Object.entries<GateRule>(GATE).map(([name, { header = null, refuses }]) => {
-  return { rule: name as RuleName, header, refuses };
-});
+const ROWS = Object.entries<GateRule>(GATE) as [RuleName, GateRule][];
 
 /** The first rule that the head breaks, or null. Checked before routing. */
 export function refusedByGate(head: Head): GateRefusal | null {
-  for (const { rule, header, refuses } of ROWS) if (refuses(head)) return { rule, header, hint: null };
+  for (const [rule, { header = null, refuses }] of ROWS) if (refuses(head)) return { rule, header, hint: null };
   return null;
 }
 

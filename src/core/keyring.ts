@@ -56,11 +56,9 @@ export class Keyring {
     return texts.length === 0 ? null : `${texts.join('; ')}; ${clockText(now)}`;
   }
 
-  /** The listed secrets that are live at `now` (epoch milliseconds): the array of `listed` itself if all are. */
+  /** The listed secrets that are live at `now` (epoch milliseconds). */
   live(ids: readonly string[] | null, now: number): readonly Secret[] {
-    const listed = this.listed(ids);
-    if (listed.every((secret) => stateOf(secret, now) === 'live')) return listed;
-    return listed.filter((secret) => stateOf(secret, now) === 'live');
+    return this.listed(ids).filter((secret) => stateOf(secret, now) === 'live');
   }
 }
 

@@ -61,10 +61,8 @@ function readLine(head: Head, name: string, value: string): void {
       head.connection = head.connection === '' ? value : `${head.connection},${value}`;
       return;
     case 'expect':
-      head.expect = head.expect === null ? value : `${head.expect}, ${value}`;
-      return;
     case 'upgrade':
-      head.upgrade = head.upgrade === null ? value : `${head.upgrade}, ${value}`;
+      head[name] = head[name] === null ? value : `${head[name]}, ${value}`;
       return;
     case 'te':
       if (value.toLowerCase() === 'trailers') head.asksForTrailers = true;

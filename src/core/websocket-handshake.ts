@@ -22,12 +22,9 @@ export function asksForWebSocket(head: Head): boolean {
 
 /** The lines of a 101 by name, as http-proxy-3 writes them: the end-to-end ones, and the two of the upgrade. */
 export function tunnelHeaders(lines: readonly string[]): Record<string, string | string[]> {
-  const headers: Record<string, string[]> = Object.create(null);
-  for (const [name, value] of linesOf(endToEnd(lines))) {
-    headers[name] ??= [];
-    headers[name].push(value);
-  }
-  return { ...headers, connection: 'Upgrade', upgrade: 'websocket' };
+  const byName = Map.groupBy(linesOf(endToEnd(lines)), ([name]) => name);
+  const headers = Array.from(byName, ([name, all]) => [name, all.map(([, value]) => value)] as const);
+  return { ...Object.fromEntries(headers), connection: 'Upgrade', upgrade: 'websocket' };
 }
 
 /** The text that every server appends to a handshake's key (RFC 6455 1.3). */

@@ -31,7 +31,6 @@ type Own = Extract<ReadMetric, `secret_${string}` | `${string}reload${string}` |
 export type OtherReadings = Readonly<Record<Exclude<ReadMetric, Own>, () => Reading>>;
 
 export class Metrics {
-  readonly #now: () => number;
   readonly #others: OtherReadings;
   #plan: SeriesPlan;
   #exposition: Promise<ReturnType<typeof createExposition>> | null = null;
@@ -41,14 +40,11 @@ export class Metrics {
   readonly #reloads = { success: sample({ result: 'success' }, 0), failure: sample({ result: 'failure' }, 0) };
   #lastReloadOk = true;
   /** Epoch seconds. */
-  #lastReloadSuccess: number;
+  #lastReloadSuccess = Date.now() / 1000;
 
-  /** `now` returns epoch milliseconds. */
-  constructor(plan: SeriesPlan, others: OtherReadings, now = Date.now) {
-    this.#now = now;
+  constructor(plan: SeriesPlan, others: OtherReadings) {
     this.#others = others;
     this.#plan = plan;
-    this.#lastReloadSuccess = now() / 1000;
     this.replan(plan);
   }
 
@@ -67,7 +63,7 @@ export class Metrics {
     if (r.fate === 'none') this.#answered(r, route);
     if (r.secret === null) return;
     route.add('secret_matches_total', 1, r.secret);
-    if (this.#lastMatches.has(r.secret)) this.#lastMatches.set(r.secret, this.#now() / 1000);
+    if (this.#lastMatches.has(r.secret)) this.#lastMatches.set(r.secret, Date.now() / 1000);
   }
 
   /** Called once for each delivery, when its fate is known. What the app answered counts then, whoever has departed. */
@@ -114,7 +110,7 @@ export class Metrics {
   reloaded(result: 'success' | 'failure'): void {
     this.#reloads[result].value++;
     this.#lastReloadOk = result === 'success';
-    if (this.#lastReloadOk) this.#lastReloadSuccess = this.#now() / 1000;
+    if (this.#lastReloadOk) this.#lastReloadSuccess = Date.now() / 1000;
   }
 
   /** When the secret last matched in this process, in epoch seconds; 0 if it has not. */
@@ -156,7 +152,7 @@ export class Metrics {
         const value = read(secret);
         return value === null ? [] : sample({ secret: secret.id }, value);
       });
-    const isLive = (secret: PlannedSecret) => secret.key !== null && stateOf(secret, this.#now()) === 'live';
+    const isLive = (secret: PlannedSecret) => secret.key !== null && stateOf(secret, Date.now()) === 'live';
     return {
       ...this.#others,
       secret_last_match_timestamp_seconds: bySecret(({ id }) => this.lastMatch(id)),
@@ -168,7 +164,7 @@ export class Metrics {
       route_report_mode: () =>
         this.#plan.routes
           .filter(({ action }) => action === 'verify')
-          .map((route) => sample({ route: route.path }, Number(reports(route, this.#now())))),
+          .map((route) => sample({ route: route.path }, Number(reports(route, Date.now())))),
       reloads_total: () => [this.#reloads.success, this.#reloads.failure],
       last_reload_successful: () => Number(this.#lastReloadOk),
       last_reload_success_timestamp_seconds: () => this.#lastReloadSuccess,

@@ -2,6 +2,7 @@
 // at any time: then onStoreFailure decides, and no request hangs.
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ignore } from '../base/errors.ts';
 import type { DeliveryLease } from '../core/fate.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 
@@ -67,12 +68,10 @@ export class Claims {
   constructor(options: ClaimsOptions) {
     this.#options = options;
     this.#store = options.open((failure) => this.#setFailure(failure));
-    this.#store.then(
-      ({ entries }) => {
-        this.entries = entries;
-      },
-      () => {}, // each claim reports the failure
-    );
+    // Each claim reports a failure.
+    this.#store.then(({ entries }) => {
+      this.entries = entries;
+    }, ignore);
   }
 
   /** Waits for twins of the request, as long as `patience`, and says what to do with it; never rejects. */
@@ -106,10 +105,7 @@ export class Claims {
     const timer = setTimeout(() => this.#onSettled?.(), CLOSE_MS);
     await this.settled();
     clearTimeout(timer);
-    await this.#store.then(
-      (store) => store.close(),
-      () => {},
-    );
+    await this.#store.then((store) => store.close(), ignore);
   }
 
   async #claim(key: string, own: UnderWay, request: ClaimRequest, until: number): Promise<Claimed> {

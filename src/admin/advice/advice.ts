@@ -2,7 +2,7 @@
 // `check` and the log tell it. A pure function of the snapshot. Texts are in core/diagnoses-and-remedies.ts; here are the facts.
 // It must never say that all is well while deliveries are lost.
 
-import { DIAGNOSES, type Subject } from '../../core/diagnoses-and-remedies.ts';
+import { DIAGNOSES, type Diagnosed, type Subject } from '../../core/diagnoses-and-remedies.ts';
 import type { StatusSnapshot } from '../snapshot.ts';
 import { redeliveryAdvice } from './redelivery.ts';
 import { standingAdvice, stateAdvice } from './state.ts';
@@ -10,10 +10,7 @@ import { ago, dateText, spanText } from './times.ts';
 import { trafficAdvice } from './traffic.ts';
 import { count, type Found, found, type State } from './words.ts';
 
-export interface Advice extends Found {
-  readonly remedy: string;
-  /** The page in docs/ that explains it: `rotation.md#after-a-leak`. */
-  readonly page: string;
+export interface Advice extends Found, Pick<Diagnosed, 'remedy' | 'page'> {
   /** Findings that follow from it, and so are no items. */
   readonly follows: readonly Found[];
 }

@@ -3,7 +3,8 @@
 
 import type { Reason } from '../../core/reasons.ts';
 import { reports, UNMATCHED } from '../../core/routes.ts';
-import { SLOW_ANSWERS, SLOW_SPAN_MS, type Untaken } from '../route-traffic.ts';
+import { SLOW_ANSWERS, SLOW_SPAN_MS } from '../route-traffic.ts';
+import type { ShownRequest } from '../shown-request.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import { evidence, isVerified, refusedText, signatureAdvice } from './signatures.ts';
 import { ago, DAY, HOUR, spanText } from './times.ts';
@@ -33,14 +34,14 @@ function notTaken(route: RouteStatus, s: StatusSnapshot): Found | null {
   return { id: last.diagnosis ?? 'proxy-full', state: total > 1 || lastTaken === null ? 'failed' : 'warning', message };
 }
 
-function said({ fate, upstreamStatus, upstreamFailure }: Untaken, departedMs: number | null): string {
+function said({ fate, upstreamStatus, upstreamFailure }: ShownRequest, departedMs: number | null): string {
   const after = departedMs === null ? '' : `, after ${spanText(departedMs)},`;
   if (fate === 'abandoned') return `The sender left${after} before the app answered`;
   if (upstreamFailure !== null) return 'The app gave no whole answer to';
   return upstreamStatus > 0 ? `The app answered ${upstreamStatus} to` : 'The proxy answered 503 to';
 }
 
-function detailOf({ upstreamFailure, upstreamError, hint }: Untaken): string {
+function detailOf({ upstreamFailure, upstreamError, hint }: ShownRequest): string {
   const known = [upstreamFailure ?? [], upstreamError ?? hint ?? []].flat();
   return known.length === 0 ? '' : ` (${known.join(', ')})`;
 }

@@ -90,8 +90,8 @@ export function secret(id: string, changes: Partial<PlannedSecret> = {}): Planne
   return { id, key: keyOf(id), notBefore: null, notAfter: null, adoptedAt: null, ...changes };
 }
 
-export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): Metrics {
-  return new Metrics(plan(changes), OTHERS, now);
+export function metricsOf(changes: Partial<SeriesPlan> = {}): Metrics {
+  return new Metrics(plan(changes), OTHERS);
 }
 
 export const OTHERS: OtherReadings = {

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { VERSION } from '../../../src/base/version.ts';
 import { FATES } from '../../../src/core/fate.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/reasons.ts';
 import { UPSTREAM_FAILURES } from '../../../src/core/request-record.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
 import { accepted, keyOf, metricsOf, NOW, plan, refused, route, secret, settle, UNMATCHED } from './fixtures.ts';
+
+beforeEach(() => void vi.useFakeTimers({ now: NOW, toFake: ['Date'] }));
 
 /** The program's own samples by series. */
 async function scrape(metrics: Metrics): Promise<Map<string, number>> {
@@ -98,8 +100,7 @@ test('a secret’s change has a timestamp, 0 before; replaced values have none',
 });
 
 test('a secret’s last match moves on with its value, and stays where the value stays', () => {
-  const clock = { now: NOW };
-  const metrics = metricsOf({}, () => clock.now);
+  const metrics = metricsOf();
   const values = (current: string, previous: string) =>
     plan({
       secrets: [secret('current', { key: keyOf(current) }), secret('current.previous', { key: keyOf(previous) })],
@@ -107,7 +108,7 @@ test('a secret’s last match moves on with its value, and stays where the value
   settle(metrics, accepted());
   metrics.replan(values('second', 'current'));
   expect([metrics.lastMatch('current'), metrics.lastMatch('current.previous')]).toEqual([0, NOW / 1000]);
-  clock.now += 1000;
+  vi.setSystemTime(NOW + 1000);
   settle(metrics, accepted());
   metrics.replan(values('third', 'current'));
   expect([metrics.lastMatch('current'), metrics.lastMatch('current.previous')]).toEqual([0, NOW / 1000]);
@@ -181,10 +182,9 @@ test('requests with a signature that are forwarded without a verdict are counted
 });
 
 test('a reported request, a duplicate, notAfter and report mode have their series when they are on', async () => {
-  const clock = { now: NOW };
   const reporter = route('/new', { mode: 'report', reportUntil: NOW + 500, once: 1000 });
   const secrets = [secret('old', { key: null, notAfter: NOW + 1000 })];
-  const metrics = metricsOf({ routes: [reporter, UNMATCHED], secrets }, () => clock.now);
+  const metrics = metricsOf({ routes: [reporter, UNMATCHED], secrets });
   settle(metrics, refused({ route: '/new', decision: 'reported' }));
   settle(metrics, accepted({ route: '/new', decision: 'duplicate', upstreamStatus: 0, upstreamMs: -1 }));
   expect(Object.fromEntries(await scrape(metrics))).toMatchObject({
@@ -194,13 +194,12 @@ test('a reported request, a duplicate, notAfter and report mode have their serie
     [requests('reported', 'signature_mismatch', '/new')]: 1,
     [requests('duplicate', 'none', '/new')]: 1,
   });
-  clock.now += 500;
+  vi.setSystemTime(NOW + 500);
   expect((await scrape(metrics)).get('route_report_mode{route="/new"}')).toBe(0);
 });
 
 test('a reload adds new series at 0, keeps existing ones, and removes those that are gone', async () => {
-  const clock = { now: NOW };
-  const metrics = metricsOf({ routes: [route('/notify'), route('/old'), UNMATCHED] }, () => clock.now);
+  const metrics = metricsOf({ routes: [route('/notify'), route('/old'), UNMATCHED] });
   settle(metrics, accepted());
   settle(metrics, accepted({ route: '/old' }));
   metrics.replan(
@@ -209,7 +208,7 @@ test('a reload adds new series at 0, keeps existing ones, and removes those that
       secrets: [secret('next')],
     }),
   );
-  clock.now += 5000;
+  vi.setSystemTime(NOW + 5000);
   metrics.reloaded('success');
   const samples = await scrape(metrics);
   expect(samples.get(requests('accepted', 'none'))).toBe(1);
@@ -220,7 +219,7 @@ test('a reload adds new series at 0, keeps existing ones, and removes those that
   expect(gone.filter((series) => !series.includes('route="unmatched"') && !series.includes('route="/new"'))).toEqual(
     [],
   );
-  clock.now += 4000;
+  vi.setSystemTime(NOW + 9000);
   metrics.reloaded('failure');
   const after = await scrape(metrics);
   expect(after.get('last_reload_successful')).toBe(0);
