@@ -24,8 +24,8 @@ export interface AdminSources {
   retirePrevious(): Promise<Retired>;
   /** Resolves once the deferred deliveries are known, after a second at most. */
   known(): Promise<void>;
-  /** Lets deferred deliveries be sent now: all, or the one with `id`. Returns how many; null if none ever is. */
-  redeliver(id: string | null): Promise<number | 'not sent' | null>;
+  /** Lets deferred deliveries be sent now: all, or the one with `id`. Returns how many; null if nothing is sent. */
+  redeliver(id: string | null): Promise<number | null>;
   actionsFrom(): readonly string[];
   readonly metrics: Pick<Metrics, 'expose'>;
   readonly log: Log;
@@ -103,9 +103,9 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       const id = new URLSearchParams(head.target.slice(path.length)).get('id');
       if (id !== null && !/^[a-z0-9-]{1,64}$/.test(id)) return json(400, { error: 'bad_request' });
       const deliveries = await sources.redeliver(id).catch((error: Error) => error.message);
-      if (deliveries === 'not sent') return json(409, { error: 'not_sent', message: 'no route has redeliver' });
+      if (deliveries === null) return json(409, { error: 'not_sent', message: 'no route has redeliver' });
       if (typeof deliveries === 'string') return json(503, { error: 'store_failed', message: deliveries });
-      if (deliveries === null || (id !== null && deliveries === 0)) return json(404, { error: 'not_found' });
+      if (id !== null && deliveries === 0) return json(404, { error: 'not_found' });
       log.info('redelivery requested on the admin port', { client, deliveries });
       return json(200, { status: 'ok', deliveries });
     },

@@ -6,7 +6,6 @@
 //                                              |                          |-> refused: stopped
 //                                              `-> unverified: stays      `-> failed: waits
 import { stat } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
@@ -17,7 +16,7 @@ import { mostSendable } from './record.ts';
 import { Standing } from './standing.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
-import { type Outcome, turnOf, windowOf } from './turn.ts';
+import { takeTurn, windowOf } from './turn.ts';
 
 /** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;
@@ -50,23 +49,21 @@ export class Queue {
     const quarter = Math.floor(needs.upstream.options.connections / 4);
     this.#pace = new SendingPace(Math.max(1, Math.min(MOST_AT_WORK, quarter)));
     this.standing = new Standing(needs, () => this.#open());
-    const onStored = () => void this.#leaseDue();
-    this.arrivals = new Arrivals({ needs, standing: this.standing, store: () => this.#open(), onStored });
+    this.standing.onChange = this.#leaseDue;
+    this.arrivals = new Arrivals(needs, this.standing);
   }
 
   // --- for people
 
   /**
    * Makes what is deferred due now, also what the app refused; `id`: this one alone. Returns how many there are. Their pace
-   * stays: one at a time until the app takes one. `not sent`: no route has `redeliver`. Null: nothing was ever stored.
+   * stays: one at a time until the app takes one. Null: nothing is sent, since no route has `redeliver`.
    */
-  async deliverNow(id: string | null): Promise<number | 'not sent' | null> {
-    if (!this.isOpen) return null;
-    if (!this.sends) return 'not sent';
+  async deliverNow(id: string | null): Promise<number | null> {
+    if (!this.sends) return null;
     const count = id === null ? await this.#wake(() => true) : await (await this.#open()).wake([id]);
     this.#pace.now();
     this.standing.changed();
-    void this.#leaseDue();
     return count;
   }
 
@@ -93,7 +90,7 @@ export class Queue {
       if (this.sends || !isDirectory(this.place) || (await isStored())) await this.#open().catch(this.standing.failed);
     } else if (!this.standing.isEmpty) {
       await this.#wake(({ state }) => state === 'unverified').catch(this.standing.failed);
-      void this.#leaseDue();
+      this.standing.changed();
     }
   }
 
@@ -133,7 +130,6 @@ export class Queue {
     };
     this.#looks = setInterval(look, LOOK_EVERY_MS).unref();
     look();
-    void this.#leaseDue();
     return this.#opened;
   }
 
@@ -182,32 +178,15 @@ export class Queue {
     return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
   }
 
-  /** Never rejects. An event whose turn failed is due again once its lease has ended. */
+  /** Never rejects. An event whose turn fails is due again once its lease has ended. */
   async #work(leased: Leased): Promise<void> {
     const { budget } = this.#needs;
     budget.hold(memoryOf(leased));
-    const turn = turnOf(leased, { needs: this.#needs, pace: this.#pace, stopped: this.#stopped.signal });
-    await turn.then((outcome) => this.#settle(leased, outcome)).catch(this.standing.failed);
+    const parts = { needs: this.#needs, standing: this.standing, pace: this.#pace, stopped: this.#stopped.signal };
+    await takeTurn(leased, parts).catch(this.standing.failed);
     this.#atWork.delete(leased);
     budget.release(memoryOf(leased));
     void this.#leaseDue();
-  }
-
-  /** Until the store is told, the delivery stays at work, so that it is not sent again without need. */
-  async #settle(leased: Leased, { setting, note, results }: Outcome): Promise<void> {
-    const { standing } = this;
-    const stopped = this.#stopped.signal;
-    const change = (store: DeferredStore) => store.set(leased.lease, setting);
-    let isChanged = await standing.ask(change);
-    let tries = 1;
-    for (; isChanged === null && !stopped.aborted; tries++) {
-      await sleep(PAUSE_MS, undefined, { signal: stopped }).catch(ignore);
-      isChanged = await standing.ask(change);
-    }
-    standing.changed();
-    // Else an equal one has replaced it, or somebody else has it. A change whose answer was lost may have taken effect.
-    const isOurs = isChanged || (isChanged === false && tries > 1);
-    if (isOurs) for (const result of results) standing.result(result, leased.id, note);
   }
 
   get #held(): readonly string[] {

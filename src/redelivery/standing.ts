@@ -4,6 +4,7 @@
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn } from '../base/deadline.ts';
+import { ignore } from '../base/errors.ts';
 import type { DeferredState, RedeliveryResult } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { About, Fields, Needs } from './needs.ts';
@@ -32,7 +33,10 @@ type Kind = 'full' | 'slow' | 'failing' | 'failed';
 
 export class Standing {
   readonly #needs: Pick<Needs, 'log' | 'onResult'>;
-  readonly #store: () => Promise<DeferredStore>;
+  /** Opens it if need be. */
+  readonly store: () => Promise<DeferredStore>;
+  /** Called once this process has changed what is stored. */
+  onChange: () => void = ignore;
   /** As last told by the store. */
   summary: Summary = { groups: [], soonest: [], dropped: [] };
   /** When the summary was made, epoch milliseconds: the `wait` of its entries counts from there. */
@@ -54,7 +58,7 @@ export class Standing {
 
   constructor(needs: Pick<Needs, 'log' | 'onResult'>, store: () => Promise<DeferredStore>) {
     this.#needs = needs;
-    this.#store = store;
+    this.store = store;
   }
 
   // --- what waits
@@ -85,6 +89,7 @@ export class Standing {
   /** This process has changed something, or the store may hold something that it has not seen. */
   changed(): void {
     this.#changes++;
+    this.onChange();
   }
 
   /** Resolves once the last change is known, a second later at most. */
@@ -117,7 +122,7 @@ export class Standing {
   /** The store's answer; null if it has none, which is told. */
   async ask<T>(call: (store: DeferredStore) => Promise<T>): Promise<T | null> {
     try {
-      return await call(await this.#store());
+      return await call(await this.store());
     } catch (error) {
       this.failed(error);
       return null;

@@ -2,6 +2,7 @@
 // It comes to one change of the store, which does nothing if somebody else has the delivery by then. A sending is a request
 // without a client, by the one way upstream that there is, with a permit that the rules have just minted. It touches no
 // series of requests and none of the upstream.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../base/errors.ts';
 import { type DeliveryLease, isNotTaken } from '../core/fate.ts';
 import type { Policy } from '../core/policy.ts';
@@ -12,11 +13,14 @@ import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace, type Went } from './pace.ts';
 import { type Outgoing, openRecord } from './record.ts';
-import type { Leased, Setting } from './stores/store.ts';
+import type { Standing } from './standing.ts';
+import type { DeferredStore, Leased, Setting } from './stores/store.ts';
 
 /** Milliseconds until a twin of `once`, or a slot, is asked for again. */
 const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
+/** Milliseconds after which a store that failed is told again. */
+const RETRY_MS = 1000;
 /** Milliseconds: longer than any window. Where none ends, something is looked at now and then. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
 /** Milliseconds for which it waits for a slot, with its body in memory. */
@@ -24,16 +28,9 @@ const SLOT_WAIT_MS = 10_000;
 /** Milliseconds from the response's head for which the rest is awaited, although nobody reads it. */
 const MAX_RESPONSE_MS = 30_000;
 
-export interface Outcome {
-  /** Null: it is removed. */
-  readonly setting: Setting | null;
-  readonly note: Note;
-  /** Counted once the store is changed. */
-  readonly results: readonly RedeliveryResult[];
-}
-
 interface Parts {
   readonly needs: Needs;
+  readonly standing: Standing;
   readonly pace: SendingPace;
   /** Aborted when the process stops. */
   readonly stopped: AbortSignal;
@@ -55,35 +52,55 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
   return routes.all.find(({ path }) => path === route)?.redeliver ?? Math.max(...windows);
 }
 
-export async function turnOf(leased: Leased, { needs, pace, stopped }: Parts): Promise<Outcome> {
+/** Resolves once the store knows what became of the delivery, or the process stops. */
+export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
+  const { needs, standing, pace, stopped } = parts;
   const { note: known, request } = openRecord(leased, needs);
   const end = known.at + (windowOf(needs.policy(), known.route) ?? Number.POSITIVE_INFINITY);
   const isOver = Date.now() >= end;
-  const ends = (note: Note, ...results: RedeliveryResult[]): Outcome => ({ setting: null, note, results });
-  const stays = (given: Setting & { readonly note: Note }, ...results: RedeliveryResult[]): Outcome => {
-    const untilEnd = isOver ? given.pause : Math.max(0, end - Date.now());
-    const pause = Math.min(given.pause, untilEnd, LONGEST_PAUSE_MS);
-    return { setting: { ...given, pause }, note: given.note, results };
+  const becomes = async (note: Note, next: Omit<Setting, 'note'> | null, ...results: RedeliveryResult[]) => {
+    const untilEnd = isOver ? LONGEST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, Math.max(0, end - Date.now()));
+    const setting = next && { note, state: next.state, pause: Math.min(next.pause, untilEnd) };
+    if (!(await isSet(leased, setting, parts))) return;
+    for (const result of results) standing.result(result, leased.id, note);
   };
-  if (isOver && (request === null || leased.state === 'stopped')) return ends(known, 'expired');
+  if (isOver && (request === null || leased.state === 'stopped')) return becomes(known, null, 'expired');
   if (request === null) {
-    const setting = { note: known, state: 'unverified', pause: UNVERIFIED_PAUSE_MS } as const;
-    return leased.state === 'unverified' ? stays(setting) : stays(setting, 'unverified');
+    const results = leased.state === 'unverified' ? [] : (['unverified'] as const);
+    return becomes(known, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
   }
   // Its time has come by the store's clock, but not by this one.
-  if (leased.state === 'stopped') return stays({ note: known, state: 'stopped', pause: LONGEST_PAUSE_MS });
+  if (leased.state === 'stopped') return becomes(known, { state: 'stopped', pause: LONGEST_PAUSE_MS });
 
   const { went, failure } = await attempt(request, needs, stopped);
   // Many may be over at once, and each gets its sending: a refused connection costs nothing.
   if (!isOver || went !== 'no connection') pace.note(went, performance.now());
   const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
-  if (went === 'duplicate') return ends(known, 'delivered');
-  if (went === 'taken') return ends(note, 'delivered');
-  if (went === 'not sent') return stays({ note: known, state: 'waiting', pause: BUSY_PAUSE_MS });
-  if (isOver) return went === 'refused' ? ends(note, 'client_error', 'expired') : ends(note, 'expired');
-  if (went === 'refused') return stays({ note, state: 'stopped', pause: LONGEST_PAUSE_MS }, 'client_error');
-  if (went === 'no connection') return stays({ note: { ...known, failure }, state: 'waiting', pause: 0 });
-  return stays({ note, state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
+  if (went === 'duplicate') return becomes(known, null, 'delivered');
+  if (went === 'taken') return becomes(note, null, 'delivered');
+  if (went === 'not sent') return becomes(known, { state: 'waiting', pause: BUSY_PAUSE_MS });
+  if (isOver && went === 'refused') return becomes(note, null, 'client_error', 'expired');
+  if (isOver) return becomes(note, null, 'expired');
+  if (went === 'refused') return becomes(note, { state: 'stopped', pause: LONGEST_PAUSE_MS }, 'client_error');
+  if (went === 'no connection') return becomes({ ...known, failure }, { state: 'waiting', pause: 0 });
+  return becomes(note, { state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
+}
+
+/**
+ * Tells the store until it answers: the delivery stays at work, so that it is not sent again without need. False if an
+ * equal one has replaced it, or somebody else has it.
+ */
+async function isSet({ lease }: Leased, setting: Setting | null, { standing, stopped }: Parts): Promise<boolean> {
+  const change = (store: DeferredStore) => store.set(lease, setting);
+  let isChanged = await standing.ask(change);
+  let tries = 1;
+  for (; isChanged === null && !stopped.aborted; tries++) {
+    await sleep(RETRY_MS, undefined, { signal: stopped }).catch(ignore);
+    isChanged = await standing.ask(change);
+  }
+  standing.changed();
+  // A change whose answer was lost may have taken effect.
+  return isChanged === true || (isChanged === false && tries > 1);
 }
 
 async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): Promise<Sent> {

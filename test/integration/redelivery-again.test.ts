@@ -99,6 +99,6 @@ test.concurrent('nothing is loaded, and no folder made, for no route', async ({ 
   const metrics = await proxy.metrics();
   // The store is configured, so the gauges are there.
   expect(metrics.get('entrupy_proxy_deferred_deliveries{state="waiting"}')).toBe(0);
-  expect((await redeliver(proxy)).status).toBe(404);
+  expect((await redeliver(proxy)).status).toBe(409);
   expect(existsSync(join(directory, 'deferred'))).toBe(false);
 });
