@@ -44,6 +44,13 @@ export function readNote(text: string): Note | null {
   return { at, route, method, path, secret, key, attempts, tried, failure };
 }
 
+/** What a store groups events by, of which it makes JSON. Empty words where there are none. */
+export function readWords(text: string) {
+  const known = parsedJson(text);
+  const word = (at: number) => (isText(known[at]) ? known[at] : '');
+  return { failure: word(0), secret: word(1), key: word(2), route: word(3) };
+}
+
 /** An empty object if the text is no JSON of one. */
 export function parsedJson(text: string): Readonly<Record<string, unknown>> {
   try {

@@ -139,15 +139,12 @@ function calls.lease(limit, room, most, token, ...)
 end
 function calls.set(lease, pause, state, note)
   local id, event = leased(lease)
-  if not event then return 0 end
-  if not pause then
-    leave(id, event)
-    return 1
-  end
+  if not event then return 'absent' end
+  if not pause then return leave(id, event) end
   event.lease = ''
   become(id, event, state, note or event.note)
   save(id, event, now + pause)
-  return 1
+  return 'set'
 end
 calls['end'] = function(id, age)
   local event = load(id)

@@ -3,8 +3,8 @@
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { DEFERRED_STATES } from '../../core/request-record.ts';
-import { noSense, RedisConnection } from '../../redis/connection.ts';
-import { isText, noteText, parsedJson, readNote } from '../note.ts';
+import { noSense, RedisConnection, script } from '../../redis/connection.ts';
+import { noteText, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT } from './redis-script.ts';
 import * as contract from './store.ts';
 
@@ -13,6 +13,9 @@ const LIMIT_MS = 10 * contract.TIME_LIMIT_MS;
 
 const EVICTS = 'the store may drop deferred deliveries: its maxmemory-policy evicts keys that have no time to live';
 const LOST = 'the server holds nothing any more';
+
+const SET = script(SCRIPT, ['set', 'dropped', 'absent']);
+const DROPPED = script(SCRIPT, ['dropped', 'absent', 'leased']);
 
 /** Resolves once it is known whether the server is available, so that the first delivery is stored too. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
@@ -54,13 +57,13 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     async set(lease, setting) {
       const note = setting?.note ? [noteText(setting.note)] : [];
       const given = setting === null ? [] : [setting.pause, setting.state, ...note];
-      return (await run(numberOf, 'set', lease, ...given)) === 1;
+      return (await run(SET.read, 'set', lease, ...given)) !== 'absent';
     },
-    end: async (id, age) => (await run(droppedOf, 'end', id, age)) === 'dropped',
+    end: async (id, age) => (await run(DROPPED.read, 'end', id, age)) === 'dropped',
     page: (place) => run(pageOf, 'page', place),
     wake: (ids) => run(numberOf, 'wake', ...ids),
     read: (id) => run((given) => (bytesOf(given).length > 0 ? bytesOf(given) : null), 'read', id, mostBytes()),
-    drop: (id) => run(droppedOf, 'drop', id),
+    drop: (id) => run(DROPPED.read, 'drop', id),
     summary: () => run(summaryOf, 'summary'),
     close: async () => connection.close(),
   };
@@ -84,10 +87,9 @@ function pageOf(given: unknown): readonly [next: string, entries: readonly contr
 
 function summaryOf(given: unknown): contract.Summary {
   const [groups = [], soonest = [], dropped = []] = listOf(given, 3).map((part) => listOf(part));
-  const isWaiting = ({ state }: contract.Entry) => Number(state === 'waiting');
   return {
     groups: groups.map(groupOf),
-    soonest: soonest.map(entryOf).sort((one, other) => isWaiting(other) - isWaiting(one)),
+    soonest: soonest.map(entryOf),
     dropped: dropped.map(textOf).map((each) => {
       return { id: contract.leasedId(each), note: readNote(each.slice(contract.ID_LENGTH + 1)) };
     }),
@@ -97,10 +99,8 @@ function summaryOf(given: unknown): contract.Summary {
 function groupOf(given: unknown): contract.Group {
   const [group, deliveries, bytes, oldest] = listOf(given, 4);
   const [state, words = ''] = textOf(group).split('\n');
-  const known = parsedJson(words);
-  const word = (at: number) => (isText(known[at]) ? known[at] : '');
   const sums = { deliveries: numberOf(deliveries), bytes: numberOf(bytes), oldest: numberOf(oldest) };
-  return { state: stateOf(state), failure: word(0), secret: word(1), key: word(2), route: word(3), ...sums };
+  return { state: stateOf(state), ...readWords(words), ...sums };
 }
 
 function entryOf(given: unknown): contract.Entry {
@@ -110,8 +110,6 @@ function entryOf(given: unknown): contract.Entry {
 }
 
 const stateOf = (state: unknown) => DEFERRED_STATES.find((each) => each === state) ?? 'waiting';
-const droppedOf = (given: unknown) =>
-  (['dropped', 'absent', 'leased'] as const).find((word) => word === textOf(given)) ?? noSense();
 const bytesOf = (given: unknown) => (given instanceof Buffer ? (given as Buffer<ArrayBuffer>) : noSense());
 const textOf = (given: unknown) => bytesOf(given).toString();
 const numberOf = (given: unknown) => (typeof given === 'number' ? given : noSense());

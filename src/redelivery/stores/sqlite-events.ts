@@ -3,15 +3,15 @@
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { bodyTag } from '../../core/request-record.ts';
-import { type Note, noteText, readNote } from '../note.ts';
+import { type Note, noteText, readNote, readWords } from '../note.ts';
 import * as contract from './store.ts';
 
 /** Notes are read in pages of at most so many: they must fit into the thread's heap, and hold up no writer. */
 const PAGE = 500;
 
 /** What the note, which may be any text, says of something. */
-const said = (name: string) => `coalesce(iif(json_valid(note), note, '{}') ->> '${name}', '')`;
-const WORDS = ['failure', 'secret', 'key', 'route'].map((word) => `${word} TEXT AS (${said(word)})`);
+const said = (name: string) => `iif(json_valid(note), note, '{}') ->> '${name}'`;
+const WORDS = ['failure', 'secret', 'key', 'route'].map(said).join(', ');
 
 /** The bounds hold for whoever else writes to the file, too. A summary reads `event_sums` alone. */
 export const SCHEMA: readonly string[] = [
@@ -25,11 +25,11 @@ export const SCHEMA: readonly string[] = [
   lease TEXT CHECK (octet_length(lease) <= 100),
   note TEXT NOT NULL CHECK (octet_length(note) <= 4096),
   counted INTEGER AS (max(bytes, ${contract.LEAST_BYTES})),
-  came INTEGER AS (max(0, min(CAST(${said('at')} AS INTEGER), 9000000000000000))),
-  ${WORDS.join(', ')}
+  came INTEGER AS (max(0, min(CAST(coalesce(${said('at')}, 0) AS INTEGER), 9000000000000000))),
+  words TEXT AS (json_array(${WORDS}))
 ) STRICT`,
   'CREATE INDEX event_due ON event(due, state)',
-  'CREATE INDEX event_sums ON event(state, failure, secret, key, route, came, counted)',
+  'CREATE INDEX event_sums ON event(state, words, came, counted)',
   'CREATE TABLE record(place INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT',
   'CREATE TABLE dropped(key INTEGER PRIMARY KEY, id TEXT NOT NULL, note TEXT NOT NULL) STRICT',
   'CREATE TABLE total(bytes INTEGER NOT NULL) STRICT',
@@ -91,14 +91,14 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
 
     /** `largest`: bytes of one record. */
     lease({ limit, room, held }: contract.Asked, largest: number) {
-      const moveOn = (lease: string) => sql`UPDATE event SET due = ${later(contract.LEASE_MS)}
-        WHERE id = ${contract.leasedId(lease)} AND lease = ${lease}`;
-      for (const lease of held) moveOn(lease);
+      const [leases, ids] = [JSON.stringify(held), JSON.stringify(held.map(contract.leasedId))];
+      sql`UPDATE event SET due = ${later(contract.LEASE_MS)} WHERE id IN (SELECT value FROM json_each(${ids}))
+        AND lease IN (SELECT value FROM json_each(${leases}))`;
       const due = sql<
         contract.Entry & { size: number }
       >`SELECT id, bytes, state, note, coalesce(octet_length(content), 0) AS size
         FROM event LEFT JOIN record USING (place) WHERE due <= ${Date.now()}
-        AND id NOT IN (SELECT value FROM json_each(${JSON.stringify(held.map(contract.leasedId))})) ORDER BY due LIMIT ${limit}`;
+        AND id NOT IN (SELECT value FROM json_each(${ids})) ORDER BY due LIMIT ${limit}`;
       const leased: contract.Leased[] = [];
       let left = room;
       for (const { size, ...event } of noted(due)) {
@@ -106,8 +106,7 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
         if (isRead && size > left) break;
         if (isRead) left -= size;
         const lease = `${event.id} ${owner}${randomUUID()}`;
-        sql`UPDATE event SET lease = ${lease} WHERE id = ${event.id}`;
-        moveOn(lease);
+        sql`UPDATE event SET lease = ${lease}, due = ${later(contract.LEASE_MS)} WHERE id = ${event.id}`;
         leased.push({ ...event, lease, record: isRead ? (read(event.id, largest) ?? new Uint8Array()) : null });
       }
       const [next] = sql<{ due: number }>`SELECT due FROM event ORDER BY due LIMIT 1`;
@@ -138,21 +137,18 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
     summary(): contract.Summary {
       const now = Date.now();
       sql`UPDATE event SET due = ${now} WHERE due > ${now + contract.LONGEST_WAIT_MS} AND +state = 'waiting'`;
-      let groups = sql<contract.Group>`SELECT state, failure, secret, key, route, count(*) AS deliveries,
-        sum(counted) AS bytes, min(came) AS oldest
-        FROM event GROUP BY state, failure, secret, key, route LIMIT ${contract.MOST_GROUPS + 1}`;
-      if (groups.length > contract.MOST_GROUPS) {
-        groups = sql`SELECT state, '' AS failure, '' AS secret, '' AS key, '' AS route, count(*) AS deliveries,
+      let sums = sql<contract.Group & { words: string }>`SELECT state, words, count(*) AS deliveries,
+        sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state, words LIMIT ${contract.MOST_GROUPS + 1}`;
+      if (sums.length > contract.MOST_GROUPS) {
+        sums = sql`SELECT state, '' AS words, count(*) AS deliveries,
           sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state`;
       }
-      const first = (isWaiting: number, most: number) =>
-        sql<contract.Entry>`SELECT id, bytes, state, due - ${now} AS wait, note FROM event
-        WHERE (state = 'waiting') = ${isWaiting} ORDER BY due LIMIT ${most}`;
-      const waiting = first(1, contract.SOONEST);
-      const soonest = noted([...waiting, ...first(0, contract.SOONEST - waiting.length)]);
+      const groups = sums.map(({ words, ...group }) => ({ ...group, ...readWords(words) }));
+      const soonest = sql<contract.Entry>`SELECT id, bytes, state, due - ${now} AS wait, note FROM event
+        ORDER BY due LIMIT ${contract.SOONEST}`;
       const dropped = sql<contract.Entry>`DELETE FROM dropped
         WHERE key IN (SELECT key FROM dropped LIMIT ${PAGE}) RETURNING id, note`;
-      return { groups, soonest, dropped: noted(dropped) };
+      return { groups, soonest: noted(soonest), dropped: noted(dropped) };
     },
 
     wake(ids: readonly string[]): number {

@@ -74,7 +74,7 @@ export interface Group extends Readonly<Record<'failure' | 'secret' | 'key' | 'r
 export interface Summary {
   /** At most `MOST_GROUPS`, since whoever writes to the store chooses the words: where there are more, without words. */
   readonly groups: readonly Group[];
-  /** At most `SOONEST`: the first due first, and what waits before the others. */
+  /** At most `SOONEST`, the first due first. */
   readonly soonest: readonly Entry[];
   /** Some of what `drop` removed. Each is told once, to one owner. */
   readonly dropped: readonly Pick<Entry, 'id' | 'note'>[];

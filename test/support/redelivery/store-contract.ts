@@ -497,7 +497,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.drop(stays.id)).toBe('dropped');
     });
 
-    test('is summed up by state and words, with those that wait first', async () => {
+    test('is summed up by state and words, with those that are due first', async () => {
       const note = noteOf({ at: 5000 });
       const ids = [];
       for (const [at, failure] of [
@@ -522,8 +522,8 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
           { ...words, state: 'stopped', failure: '404', deliveries: 1, bytes: LEAST_BYTES, oldest: 1 },
         ]),
       );
-      expect(idsOf(soonest)).toEqual([...ids, small.id]);
-      expect(soonest[0]).toMatchObject({ state: 'waiting', bytes: 5200, note: { failure: '503' } });
+      expect(idsOf(soonest)).toEqual([small.id, ...ids]);
+      expect(soonest[1]).toMatchObject({ state: 'waiting', bytes: 5200, note: { failure: '503' } });
     });
 
     test('of words without end a bounded number is summed up, and nothing is left out', async () => {
