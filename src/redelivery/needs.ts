@@ -4,13 +4,9 @@ import type { Policy } from '../core/policy.ts';
 import type { RedeliveryRecord } from '../core/request-record.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { Note } from './note.ts';
 import type { StoreOptions } from './stores/store.ts';
 
 export type Fields = Readonly<Record<string, string | number>>;
-
-/** A delivery that ended, or that is no longer sent by itself; only its route where nothing else is known. */
-export type About = Pick<Note, 'route'> & Partial<Note>;
 
 export interface Needs {
   /** The policy in force. */

@@ -7,7 +7,8 @@ import { onePerTurn } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
 import type { DeferredState, RedeliveryResult } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { About, Fields, Needs } from './needs.ts';
+import type { Fields, Needs } from './needs.ts';
+import type { Note } from './note.ts';
 import { keyTag } from './record.ts';
 import type { DeferredStore, Summary } from './stores/store.ts';
 
@@ -169,9 +170,10 @@ export class Standing {
 
   // --- the log
 
-  result(result: RedeliveryResult, id: string, about: About): void {
+  /** `note`: only its route where nothing else is known. */
+  result(result: RedeliveryResult, id: string, note: Pick<Note, 'route'> & Partial<Note>): void {
     const [level, message, field] = RESULTS[result];
-    const { attempts = 0, failure = '', route } = about;
+    const { attempts = 0, failure = '', route } = note;
     this.tell(level, message, { id, [field]: field === 'attempts' ? attempts : failure });
     this.#needs.onResult({ result, id, route: route ?? UNMATCHED, failure });
   }
