@@ -51,23 +51,22 @@ export class VariableName {
   }
 }
 
-interface Overlay {
-  readonly data: Record<string, unknown>;
-  /** The variable that set a section or key (`listen.port`). Those from the file or a default have no entry. */
-  readonly origins: Map<string, string>;
-  readonly refuse: (variable: string, message: string) => void;
-  readonly ignore: (variable: string, why: string) => void;
-}
+type Overlay = ReturnType<typeof overlayOn>;
 
-/** Applies the environment to the file's data. An empty variable counts as not set, except for the first secret. */
-export function applyEnvironment(written: Mapping, env: Env) {
+function overlayOn(written: Mapping) {
   const data: Record<string, unknown> = Object.assign(Object.create(null), written);
   const errors: Problem[] = [];
   const warnings: Problem[] = [];
+  /** The variable that set a section or key (`listen.port`). Those from the file or a default have no entry. */
   const origins = new Map<string, string>();
   const refuse = (variable: string, message: string) => void errors.push(variableProblem(variable, message));
   const ignore = (variable: string, why: string) => void warnings.push(variableProblem(variable, `ignored: ${why}`));
-  const overlay: Overlay = { data, origins, refuse, ignore };
+  return { data, errors, warnings, origins, refuse, ignore };
+}
+
+/** Applies the environment to the file's data. An empty variable counts as not set, except for the first secret. */
+export function applyEnvironment(written: Mapping, env: Env): Omit<Overlay, 'refuse' | 'ignore'> {
+  const overlay = overlayOn(written);
   const entries: readonly unknown[] = Array.isArray(written.secrets) ? written.secrets : [];
   const named = new Set(entries.map((entry) => (isMapping(entry) ? entry.env : undefined)));
   for (const target of OVERRIDES) override(overlay, env, target);
@@ -77,9 +76,9 @@ export function applyEnvironment(written: Mapping, env: Env) {
     if (NAMES.includes(variable) || named.has(variable) || !env[variable]) continue;
     // `VERIFY_PATH` would silently verify nothing.
     const near = meantBy(variable);
-    if (near !== '' && !env[near]) ignore(variable, `no variable has this name; did you mean ${near}?`);
+    if (near !== '' && !env[near]) overlay.ignore(variable, `no variable has this name; did you mean ${near}?`);
   }
-  return { data, errors, warnings, origins };
+  return overlay;
 }
 
 export function variableProblem(variable: string, message: string): Problem {

@@ -2,7 +2,7 @@
 // as a type alone, so code that would forward without a verdict does not compile; `isPermit` checks it at run time too.
 import { Buffer } from 'node:buffer';
 import { firstMatch, type Keyring, type Secret } from './keyring.ts';
-import { type Decision, REASONS, type Reason } from './reasons.ts';
+import { type Decision, isReportable, type Reason } from './reasons.ts';
 import { type Route, reports } from './routes.ts';
 
 class Permit {
@@ -74,7 +74,7 @@ export function permitReported(
   at: number,
   { reason, body }: { reason: Reason; body: Buffer | null },
 ): Permit | null {
-  if (route.action !== 'verify' || !reports(route, at) || !REASONS[reason].reportable) return null;
+  if (route.action !== 'verify' || !reports(route, at) || !isReportable(reason)) return null;
   return new Permit({ decision: 'reported', reason, secret: null, body, tunnel: false });
 }
 

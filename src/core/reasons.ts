@@ -4,51 +4,43 @@ import type { Diagnosis } from './diagnoses-and-remedies.ts';
 import { MAX_LINES } from './header-lines.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 
-/** `meaning`: what is said of one such request. 499 is only logged. */
-type Row = readonly [status: number, diagnosis: Diagnosis, meaning: string];
+/** `meaning`: what is said of one such request. */
+const row = <const S extends number>(status: S, diagnosis: Diagnosis, meaning: string) => {
+  return { status, diagnosis, meaning };
+};
 
 /** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */
-const ROWS = {
-  bad_request: [400, 'gate-rule', 'the request breaks a rule that keeps servers from reading it differently'],
-  header_too_large: [431, 'large-head', `the head is larger than limits.maxHeader, or has over ${MAX_LINES} lines`],
-  header_timeout: [408, 'slow-request', 'the head did not come in limits.headersTimeout, or it made room for others'],
-  route_rejected: [404, 'other-address', 'the path is rejected: the action of the route, or unmatched, is reject'],
-  method_not_allowed: [405, 'other-address', 'the route does not allow the method'],
-  no_live_secret: [503, 'no-live-secret', 'a route has nothing to verify with: none of its secrets is live'],
-  missing_signature: [401, 'no-signature', 'there is no signature header'],
-  multiple_signatures: [401, 'signature-form', 'there is more than one signature header, or a look-alike of it'],
-  malformed_signature: [401, 'signature-form', 'the header is not SHA256: and the base64 text of 32 bytes'],
-  unsupported_algorithm: [401, 'signature-form', 'the header names an algorithm other than SHA256'],
-  body_too_large: [413, 'large-body', "the body is larger than the route's maxBody"],
-  overloaded: [503, 'proxy-full', 'the proxy was full (bytes, connections, queue), stopped, or waited for once'],
-  body_timeout: [408, 'slow-request', 'the body did not come in limits.bodyTimeout, paused too long, or made room'],
-  signature_mismatch: [
+export const REASONS = {
+  bad_request: row(400, 'gate-rule', 'the request breaks a rule that keeps servers from reading it differently'),
+  header_too_large: row(431, 'large-head', `the head is larger than limits.maxHeader, or has over ${MAX_LINES} lines`),
+  header_timeout: row(408, 'slow-request', 'the head did not come in limits.headersTimeout, or made room'),
+  route_rejected: row(404, 'other-address', 'the path is rejected: the action of the route, or unmatched, is reject'),
+  method_not_allowed: row(405, 'other-address', 'the route does not allow the method'),
+  no_live_secret: row(503, 'no-live-secret', 'a route has nothing to verify with: none of its secrets is live'),
+  missing_signature: row(401, 'no-signature', 'there is no signature header'),
+  multiple_signatures: row(401, 'signature-form', 'there is more than one signature header, or a look-alike of it'),
+  malformed_signature: row(401, 'signature-form', 'the header is not SHA256: and the base64 text of 32 bytes'),
+  unsupported_algorithm: row(401, 'signature-form', 'the header names an algorithm other than SHA256'),
+  body_too_large: row(413, 'large-body', "the body is larger than the route's maxBody"),
+  overloaded: row(503, 'proxy-full', 'the proxy was full (bytes, connections, queue), stopped, or waited for once'),
+  body_timeout: row(408, 'slow-request', 'the body did not come in limits.bodyTimeout, paused too long, or made room'),
+  signature_mismatch: row(
     401,
     'another-secret',
     'it is signed with another secret than the ones here, or its body was changed in front of the proxy, or a forger sent it',
-  ],
-  expired_secret: [401, 'expired-secret', 'it is signed with a secret that has ended, or has not begun'],
-  client_closed: [499, 'front-leaves', 'the client left before the answer'],
-} as const satisfies Record<string, Row>;
+  ),
+  expired_secret: row(401, 'expired-secret', 'it is signed with a secret that has ended, or has not begun'),
+  /** Only logged. */
+  client_closed: row(499, 'front-leaves', 'the client left before the answer'),
+};
 
-export type Reason = keyof typeof ROWS;
+export type Reason = keyof typeof REASONS;
 
 /** Report mode forwards these, and every 401, instead of refusing them. */
 const REPORTABLE: ReadonlySet<string> = new Set<Reason>(['method_not_allowed', 'no_live_secret']);
 
-interface Explained<Status> {
-  readonly status: Status;
-  readonly diagnosis: Diagnosis;
-  readonly meaning: string;
-  readonly reportable: boolean;
-}
+export const isReportable = (reason: Reason) => REASONS[reason].status === 401 || REPORTABLE.has(reason);
 
-export const REASONS = Object.fromEntries(
-  Object.entries<Row>(ROWS).map(([name, [status, diagnosis, meaning]]) => [
-    name,
-    { status, diagnosis, meaning, reportable: status === 401 || REPORTABLE.has(name) },
-  ]),
-) as { readonly [R in Reason]: Explained<(typeof ROWS)[R][0]> };
 export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 
 export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'deferred', 'probe'] as const;
@@ -66,7 +58,6 @@ export function possibleDecisions(
 ): readonly DecisionAndReason[] {
   const [forwards, verifies] = [route.action === 'forward', route.action === 'verify'];
   const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected'];
-  const reportable = REASON_NAMES.filter((reason) => REASONS[reason].reportable);
   const rows: readonly Outcomes[] = [
     [route.path === UNMATCHED, 'rejected', ['bad_request', 'header_too_large', 'header_timeout', 'client_closed']],
     [route.action === 'reject', 'rejected', ['route_rejected']],
@@ -75,7 +66,7 @@ export function possibleDecisions(
     [verifies, 'accepted', ['none', 'client_closed']],
     [verifies, 'probe', ['none', 'client_closed']],
     [verifies, 'rejected', REASON_NAMES.filter((reason) => !before.includes(reason))],
-    [verifies && route.mode === 'report', 'reported', ['client_closed', ...reportable]],
+    [verifies && route.mode === 'report', 'reported', ['client_closed', ...REASON_NAMES.filter(isReportable)]],
     [verifies && route.once !== null, 'duplicate', ['none']],
     [verifies && route.redeliver !== null, 'deferred', ['none']],
   ];

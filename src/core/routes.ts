@@ -1,15 +1,6 @@
 // The route of a target: the strictest treatment that any reading of it could get.
 import { Buffer } from 'node:buffer';
-import {
-  couldBeRead,
-  examinePath,
-  matchesPlainly,
-  type PathPattern,
-  parsePattern,
-  type ReadingKind,
-  type Target,
-  Words,
-} from './targets.ts';
+import { couldBeRead, examinePath, parsePattern, type ReadingKind, type Target, Words } from './targets.ts';
 
 export interface Route {
   /** As configured: exact, or ending in `/*`; or `unmatched`. It is the metric label too. */
@@ -56,7 +47,7 @@ export interface Examination {
 
 interface Entry {
   readonly route: Route;
-  readonly pattern: PathPattern;
+  readonly pattern: ReturnType<typeof parsePattern>;
 }
 
 // Honest traffic has few paths; hostile traffic has many long ones and must not grow the cache.
@@ -119,12 +110,16 @@ export class RouteTable {
   }
 
   /** True if the route matches the target as sent. */
-  #matches({ route, pattern }: Entry, target: Target, read: readonly unknown[]): boolean {
-    if (!matchesPlainly(pattern, target.path, route.action === 'forward' ? 'below' : 'stem')) return false;
-    if (route.action !== 'forward' || !pattern.wildcard) return true;
+  #matches({ route, pattern }: Entry, { path, climbs, kept }: Target, read: readonly unknown[]): boolean {
+    const { stem, wildcard, views } = pattern;
+    if (!wildcard) return path === stem;
+    const isBelow = path.startsWith(stem) && path.charCodeAt(stem.length) === 0x2f;
+    if (route.action !== 'forward') return isBelow || path === stem;
+    // A forward route takes only what is below its stem.
+    if (!isBelow || path.length === stem.length + 1) return false;
     // If unmatched forwards and no protected route could be meant, `..` or the stem itself reaches only open paths.
     if (this.#unmatched.action === 'forward' && read.length === 0) return true;
-    return !target.climbs && target.kept > (pattern.views[0]?.length ?? 0);
+    return !climbs && kept > (views[0]?.length ?? 0);
   }
 
   #nextModeChange(now: number): number {

@@ -26,7 +26,7 @@ export function examinePath(path: string): Target {
 }
 
 /** A configured path: exact, or with everything below it if it ends in `/*`. */
-export interface PathPattern {
+interface PathPattern {
   readonly path: string;
   readonly wildcard: boolean;
   /** The path without `/*`. */
@@ -57,15 +57,6 @@ export function couldBeRead(target: Target, pattern: PathPattern, found: readonl
     found.some((view) => pattern.views.some((words) => matches(words, view)));
   if (isFound(beginsWith)) return 'prefix';
   return target.marks.length > 0 && isFound(occursInOrder) ? 'in order' : null;
-}
-
-/** True if the pattern matches the path as sent. `owns`: `stem` for verify and reject routes, which match it too. */
-export function matchesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 'below'): boolean {
-  if (!pattern.wildcard) return path === pattern.path;
-  const { stem } = pattern;
-  if (owns === 'stem' && path === (stem === '' ? '/' : stem)) return true;
-  if (!path.startsWith(stem) || path.charCodeAt(stem.length) !== 0x2f) return false;
-  return owns === 'stem' || path.length > stem.length + 1;
 }
 
 /** Characters of a configured path. */

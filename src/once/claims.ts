@@ -41,8 +41,7 @@ type Wake = (claimed: Claimed | null) => void;
 
 /** An event that this process is delivering, or claiming in the store. */
 interface UnderWay {
-  /** Null until one waits. */
-  twins: Set<Wake> | null;
+  readonly twins: Set<Wake>;
   /** True once it is being delivered, here or elsewhere. Before, twins wait for the store: about a second at most. */
   delivers: boolean;
 }
@@ -79,13 +78,12 @@ export class Claims {
     const key = eventKey(request.path, request.body);
     const until = performance.now() + request.patience;
     for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
-      first.twins ??= new Set();
       if (first.delivers && first.twins.size >= MAX_TWINS) return REFUSE;
       const claimed = await woken(first.twins, until, request.departed());
       if (claimed !== null) return claimed;
     }
     // No `await` since the lookup, so exactly one twin proceeds.
-    const own: UnderWay = { twins: null, delivers: false };
+    const own: UnderWay = { twins: new Set(), delivers: false };
     this.#underWay.set(key, own);
     const claimed = await this.#claim(key, own, request, until);
     if (claimed.kind !== 'deliver') this.#end(key, claimed.kind === 'duplicate' ? claimed : null);
@@ -158,9 +156,9 @@ export class Claims {
 
   /** `fate`: the claim of its twins; null if one of them may deliver next. */
   #end(key: string, fate: Claimed | null): void {
-    const twins = this.#underWay.get(key)?.twins;
+    const twins = this.#underWay.get(key)?.twins ?? [];
     this.#underWay.delete(key);
-    if (twins) for (const wake of [...twins]) wake(fate);
+    for (const wake of [...twins]) wake(fate);
     if (this.#underWay.size === 0) this.#onSettled?.();
   }
 }
@@ -168,7 +166,7 @@ export class Claims {
 /** Marks the event as being delivered. The upstream may take long, so from now on only a few twins may wait. */
 function delivers(event: UnderWay): void {
   event.delivers = true;
-  if (event.twins !== null) for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
+  for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
 }
 
 /** Waits to be woken, and returns what is given then; `refuse` on timeout, `departed` if the client has departed. */

@@ -1,7 +1,7 @@
 // The table of reasons against a second copy. The copy is on purpose: dashboards depend on these names and statuses.
 import { describe, expect, test } from 'vitest';
 import { ANSWERS } from '../../../src/core/answers.ts';
-import { DECISIONS, possibleDecisions, REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
+import { DECISIONS, isReportable, possibleDecisions, REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
 import { verify } from './fixtures.ts';
 
@@ -32,7 +32,7 @@ test('the reasons and their statuses are those that users depend on', () => {
 test('report mode lets through the six 401 reasons, no_live_secret and method_not_allowed', () => {
   const unauthorized = REASON_NAMES.filter((reason) => REASONS[reason].status === 401);
   expect(unauthorized).toHaveLength(6);
-  expect(REASON_NAMES.filter((reason) => REASONS[reason].reportable).sort()).toEqual(
+  expect(REASON_NAMES.filter(isReportable).sort()).toEqual(
     [...unauthorized, 'no_live_secret', 'method_not_allowed'].sort(),
   );
 });

@@ -62,6 +62,9 @@ describe('by its plain spelling', () => {
     for (const path of ['/open', '/open/', '/openx', '/open/%20', '/open//', '/open/;x', '/open/%3fx/y', '/open/..']) {
       expect(claimed([forward('/open/*')], path, 'verify')).toBe('verify unmatched');
     }
+    for (const path of ['/openly', '/openly/x', '/other', '/other/x/y', '/x/open/y']) {
+      expect(claimed([forward('/open/*')], path, 'verify')).toBe('verify unmatched');
+    }
     expect(claimed([forward('/open/*')], '/open/')).toBe('forward unmatched');
     for (const path of ['/open/x', '/open//x', '/open/a%2Fb', '/open/a;v=1', '/open/a%3Fb', '/open/..x']) {
       expect(claimed([forward('/open/*')], path, 'verify')).toBe('forward /open/*');
