@@ -50,14 +50,14 @@ export class TlsHandshakes {
   /** Waits for the whole ClientHello, then begins. Until then the connection counts as silent. */
   await(connection: Connection): void {
     const socket = connection.stream;
-    const hello = new ClientHello();
+    let hello = NO_BYTES;
     const onData = (bytes: Buffer) => {
       if (connection.state !== 'silent') return; // it is closing
-      const found = hello.add(bytes);
+      hello = appended(hello, bytes);
       free(bytes);
-      if (found === 'part') return;
+      if (clientHelloIn(hello) === 'part') return;
       socket.off('data', onData).off('end', onEnd).pause();
-      socket.unshift(hello.bytes);
+      socket.unshift(hello);
       if (this.#waiting.push(connection) === 1) setImmediate(this.#beginNext);
     };
     const onEnd = () => connection.destroy();
@@ -107,39 +107,25 @@ const MAX_RECORD = 16 * 1024;
 /** Bytes. A longer ClientHello begins before it is whole: honest ones have one or two KiB. */
 const MAX_BUFFERED = 16 * 1024;
 
-export class ClientHello {
-  /** All that came, in memory of its own. */
-  bytes = NO_BYTES;
-  /** The offset of the record that is not whole yet. */
-  #record = 0;
-  /** Bytes of the message in the records before, and its first four. */
-  #received = 0;
-  #header = NO_BYTES;
-
-  /** `other`: it is no ClientHello, or too long. OpenSSL then answers with its alert. */
-  add(piece: Buffer): 'part' | 'whole' | 'other' {
-    this.bytes = appended(this.bytes, piece);
-    let found = this.#readRecord();
-    while (found === 'next') found = this.#readRecord();
-    return found === 'part' && this.bytes.length >= MAX_BUFFERED ? 'other' : found;
-  }
-
-  #readRecord(): 'part' | 'whole' | 'other' | 'next' {
-    const record = this.bytes.subarray(this.#record);
-    // OpenSSL, too, waits for the whole header, whatever it begins with.
-    if (record.length < RECORD_HEADER) return 'part';
-    if (record[0] !== TLS_HANDSHAKE || record[1] !== MAJOR_VERSION) return 'other';
-    const length = record.readUInt16BE(3);
+/** `other`: it is no ClientHello, or too long. OpenSSL then answers with its alert. */
+export function clientHelloIn(bytes: Buffer): 'part' | 'whole' | 'other' {
+  /** The message's first bytes, and how many have come in all. */
+  let header = NO_BYTES;
+  let received = 0;
+  let at = 0;
+  // OpenSSL, too, waits for the whole header of a record, whatever it begins with.
+  while (bytes.length - at >= RECORD_HEADER) {
+    if (bytes[at] !== TLS_HANDSHAKE || bytes[at + 1] !== MAJOR_VERSION) return 'other';
+    const length = bytes.readUInt16BE(at + 3);
     if (length === 0 || length > MAX_RECORD) return 'other';
-    const fragment = record.subarray(RECORD_HEADER, RECORD_HEADER + length);
-    const header = Buffer.concat([this.#header, fragment.subarray(0, MESSAGE_HEADER - this.#header.length)]);
+    const from = at + RECORD_HEADER;
+    at = from + length;
+    received += Math.min(at, bytes.length) - from;
+    const to = Math.min(at, from + MESSAGE_HEADER - header.length);
+    if (to > from) header = Buffer.concat([header, bytes.subarray(from, to)]);
     if (header.length > 0 && header[0] !== CLIENT_HELLO) return 'other';
     const isKnown = header.length === MESSAGE_HEADER;
-    if (isKnown && this.#received + fragment.length >= MESSAGE_HEADER + header.readUIntBE(1, 3)) return 'whole';
-    if (fragment.length < length) return 'part';
-    this.#header = header;
-    this.#received += length;
-    this.#record += RECORD_HEADER + length;
-    return 'next';
+    if (isKnown && received >= MESSAGE_HEADER + header.readUIntBE(1, 3)) return 'whole';
   }
+  return bytes.length >= MAX_BUFFERED ? 'other' : 'part';
 }

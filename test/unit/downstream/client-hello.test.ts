@@ -1,9 +1,15 @@
 // How much of a ClientHello has come, however it is cut: TLS must not begin before it is whole, nor wait for more.
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { beforeAll, expect, test } from 'vitest';
-import { ClientHello } from '../../../src/downstream/tls-handshakes.ts';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { Listener } from '../../../src/downstream/listener.ts';
+import { clientHelloIn } from '../../../src/downstream/tls-handshakes.ts';
+import { ownDirectory } from '../../support/machine/files.ts';
+import { loopbackIdentity } from '../../support/tls/certificates.ts';
+import { LIMITS } from './fixtures.ts';
 
 let real: Buffer;
 beforeAll(async () => {
@@ -22,8 +28,12 @@ beforeAll(async () => {
 
 /** What is found after each piece. */
 function found(pieces: readonly (Buffer | number[])[]): string[] {
-  const hello = new ClientHello();
-  return pieces.map((piece) => hello.add(Buffer.from(piece)));
+  const bytes = Buffer.concat(pieces.map((piece) => Buffer.from(piece)));
+  let end = 0;
+  return pieces.map((piece) => {
+    end += piece.length;
+    return clientHelloIn(bytes.subarray(0, end));
+  });
 }
 
 const bytewise = (bytes: Buffer) => Array.from(bytes, (byte) => [byte]);
@@ -52,10 +62,18 @@ test.each([1, 2, 3, 5, 100])('One in records of %i bytes is whole at its last by
   expect(states).not.toContain('other');
 });
 
-test('Its bytes are kept as they came.', () => {
-  const hello = new ClientHello();
-  for (const piece of bytewise(real)) hello.add(Buffer.from(piece));
-  expect(hello.bytes.equals(real)).toBe(true);
+test('TLS gets its bytes as they came.', async () => {
+  const { pair } = loopbackIdentity(ownDirectory());
+  const [cert, key] = [readFileSync(pair.certFile), readFileSync(pair.keyFile)];
+  const listener = new Listener({ ...LIMITS, tls: { cert, key } }, { onRequest() {}, onEnd() {} });
+  onTestFinished(() => listener.cutAll());
+  const client = connectTcp(await listener.listen('127.0.0.1', 0), '127.0.0.1').setNoDelay(true);
+  for (const byte of bytewise(real)) {
+    client.write(Buffer.from(byte));
+    await nextTurn();
+  }
+  const [[type]] = await once(client, 'data');
+  expect(type).toBe(22); // no alert, which is 21
 });
 
 test.each([
