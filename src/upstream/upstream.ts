@@ -52,10 +52,10 @@ export class Upstream {
   acquireSlot(request: Waiter): void {
     if (this.#closed) request.giveUp(STOPPED);
     else if (this.limiter.tryAcquire(request)) request.acquired();
-    else this.#wait(request);
+    else if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
   }
 
-  /** Why a request has to give up its slot, or to wait for one. */
+  /** Why a request has to give up its slot, or to wait for one. While it is down, few connect: all tell what these found. */
   get full(): ForwardFailure {
     if (this.#closed) return STOPPED;
     return this.limiter.down ? failedUpstream('connect', this.#lastError) : NO_SLOT;
@@ -69,7 +69,7 @@ export class Upstream {
     if (!this.limiter.down) this.#probeSoon();
     this.limiter.down = true;
     this.limiter.release(request);
-    this.#wait(request);
+    if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
   }
 
   /**
@@ -112,11 +112,6 @@ export class Upstream {
     this.#closed = true;
     this.limiter.evictAll();
     this.pool.destroy();
-  }
-
-  /** While it is down, only some requests connect themselves: the others tell what these found. */
-  #wait(request: Waiter): void {
-    if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
   }
 
   #probeSoon(): void {
