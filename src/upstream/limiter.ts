@@ -6,9 +6,8 @@ import type { ForwardFailure } from './requester.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
 export interface Waiter extends Member {
-  readonly verified: boolean;
-  /** True for a verified request that is sent again: it waits behind all others. */
-  readonly deferred: boolean;
+  /** `deferred`: a verified request that is sent again. It waits behind all others. */
+  readonly kind: 'verified' | 'unverified' | 'deferred';
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
   /** Milliseconds from then for which it waits for a slot, or for an upstream that accepts connections. */
@@ -35,9 +34,12 @@ export class UpstreamLimiter {
   readonly #unverifiedSlots: number;
   /** The maximum length of each queue; a reload may change it. */
   queueLimit: number;
-  readonly #verified: Queue = new Map();
-  readonly #unverified: Queue = new Map();
-  readonly #deferred: Queue = new Map();
+  /** In the order in which they get slots. */
+  readonly #queues: Readonly<Record<Waiter['kind'], Queue>> = {
+    verified: new Map(),
+    unverified: new Map(),
+    deferred: new Map(),
+  };
   readonly #holders = new IndexedSet<Waiter>();
   #unverifiedHolders = 0;
   /** True while the upstream accepts no connections: every request waits. */
@@ -53,26 +55,26 @@ export class UpstreamLimiter {
 
   /** Requests whose clients wait. */
   get waiting(): number {
-    return this.#verified.size + this.#unverified.size;
+    return this.#queues.verified.size + this.#queues.unverified.size;
   }
 
   /** True once half of the unverified slots are in use: the rest is for requests that do not wait for their client. */
   get scarce(): boolean {
-    return this.#unverified.size > 0 || this.#unverifiedHolders >= this.#unverifiedSlots / 2 || this.#full();
+    return this.#queues.unverified.size > 0 || this.#unverifiedHolders >= this.#unverifiedSlots / 2 || this.#full();
   }
 
   /** Acquires a slot if the request need not wait. */
   tryAcquire(waiter: Waiter): boolean {
-    if (this.down || this.#verified.size > 0 || (!waiter.verified && this.#unverified.size > 0)) return false;
-    if (waiter.deferred && this.waiting + this.#deferred.size > 0) return false;
-    if (!this.#fits(waiter)) return false;
+    const { verified, unverified, deferred } = this.#queues;
+    if (verified.size > 0 || (waiter.kind !== 'verified' && unverified.size > 0)) return false;
+    if (this.down || (waiter.kind === 'deferred' && deferred.size > 0) || !this.#fits(waiter)) return false;
     this.#hold(waiter);
     return true;
   }
 
   /** Waits for a slot until its patience is over. False: the queue is full. */
   wait(waiter: Waiter): boolean {
-    const queue = this.#queueOf(waiter);
+    const queue = this.#queues[waiter.kind];
     if (queue.size >= this.queueLimit) return false;
     const until = waiter.startedAt + waiter.patience;
     const cancel = deadline(Math.max(0, until - performance.now()), () => {
@@ -86,19 +88,19 @@ export class UpstreamLimiter {
 
   /** Releases the slot, or leaves the queue; does nothing for a request that has neither. */
   release(waiter: Waiter): void {
-    const queue = this.#queueOf(waiter);
+    const queue = this.#queues[waiter.kind];
     if (queue.size > 0) {
       queue.get(waiter)?.();
       queue.delete(waiter);
     }
     if (!this.#holders.delete(waiter)) return;
-    if (!waiter.verified) this.#unverifiedHolders--;
-    if (this.waiting + this.#deferred.size > 0) this.#serveQueues();
+    if (waiter.kind === 'unverified') this.#unverifiedHolders--;
+    if (this.waiting + this.#queues.deferred.size > 0) this.#serveQueues();
   }
 
   /** Ends every request that waits or holds a slot. */
   evictAll(): void {
-    const waiters = this.#queues.flatMap((queue) => [...queue.keys()]);
+    const waiters = Object.values(this.#queues).flatMap((queue) => [...queue.keys()]);
     for (const waiter of [...waiters, ...this.#holders]) waiter.evict();
   }
 
@@ -108,31 +110,21 @@ export class UpstreamLimiter {
     this.#serveQueues();
   }
 
-  /** In the order in which they get slots. */
-  get #queues(): readonly Queue[] {
-    return [this.#verified, this.#unverified, this.#deferred];
-  }
-
-  #queueOf({ verified, deferred }: Waiter): Queue {
-    if (deferred) return this.#deferred;
-    return verified ? this.#verified : this.#unverified;
-  }
-
   #full(): boolean {
     return this.#holders.size >= this.#slots;
   }
 
-  #fits({ verified }: Waiter): boolean {
-    return !this.#full() && (verified || this.#unverifiedHolders < this.#unverifiedSlots);
+  #fits({ kind }: Waiter): boolean {
+    return !this.#full() && (kind !== 'unverified' || this.#unverifiedHolders < this.#unverifiedSlots);
   }
 
   #hold(waiter: Waiter): void {
     this.#holders.add(waiter);
-    if (!waiter.verified) this.#unverifiedHolders++;
+    if (waiter.kind === 'unverified') this.#unverifiedHolders++;
   }
 
   #serveQueues(): void {
-    for (const queue of this.#queues) {
+    for (const queue of Object.values(this.#queues)) {
       for (const [waiter, cancel] of queue) {
         if (this.down || !this.#fits(waiter)) break;
         cancel();
@@ -150,9 +142,9 @@ export class UpstreamLimiter {
       this.#sweeping = null;
     }
     if (this.down) return;
-    if (this.#full()) this.#evict(this.#verified.size, () => true);
+    if (this.#full()) this.#evict(this.#queues.verified.size, () => true);
     if (this.#full() || this.#unverifiedHolders >= this.#unverifiedSlots)
-      this.#evict(this.#unverified.size, ({ verified }) => !verified);
+      this.#evict(this.#queues.unverified.size, ({ kind }) => kind === 'unverified');
   }
 
   #evict(most: number, mayGo: (holder: Waiter) => boolean): void {

@@ -25,8 +25,7 @@ const MAX_UNSENT = 16 * 1024;
 // Methods rather than closures, so that forwarding a request costs one object.
 export class UpstreamExchange implements ConnectionUser, BodyOwner {
   place = -1;
-  readonly verified: boolean;
-  readonly deferred: boolean;
+  readonly kind: 'verified' | 'unverified' | 'deferred';
   readonly patience: number;
   readonly #permit: Permit;
   readonly #requester: Requester;
@@ -54,8 +53,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
-    this.verified = permit.secret !== null;
-    this.deferred = requester.clientConnection === null;
+    const verified = requester.clientConnection === null ? 'deferred' : 'verified';
+    this.kind = permit.secret === null ? 'unverified' : verified;
     this.patience = options.patience;
   }
 
@@ -73,7 +72,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   acquired(): void {
     this.#acquiredAt = performance.now();
     this.#state = 'connecting';
-    const traffic = this.verified ? 'verified' : 'unverified';
+    const traffic = this.kind === 'unverified' ? 'unverified' : 'verified';
     if (!this.#upstream.pool.mayHaveClosed(traffic, this.#acquiredAt)) return this.#connect(traffic);
     // The first immediate ends this turn of the event loop, so the second follows a look at every socket.
     setImmediate(() => setImmediate(() => this.#connect(traffic)));
@@ -132,7 +131,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
    * unverified body could smuggle one in.
    */
   get #isLast(): boolean {
-    return this.#upstream.options.keepAlive === 0 || (!this.verified && hasBody(this.#requester.head));
+    return this.#upstream.options.keepAlive === 0 || (this.kind === 'unverified' && hasBody(this.#requester.head));
   }
 
   /**
@@ -141,7 +140,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
    */
   #mayGetLateBytes(status: number): boolean {
     const { method } = this.#requester.head;
-    return !this.verified && (method === 'HEAD' || status === 204 || status === 304 || this.#permit.tunnel);
+    const mayHaveNone = method === 'HEAD' || status === 204 || status === 304 || this.#permit.tunnel;
+    return this.kind === 'unverified' && mayHaveNone;
   }
 
   readonly onSent = (): void => {

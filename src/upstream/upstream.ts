@@ -64,7 +64,7 @@ export class Upstream {
   /** Lets the request wait again if that may help: no byte was sent, so a retry is safe for every method. */
   connectFailed(request: Waiter, error: Error | null): void {
     // Nobody waits for a deferred one, and its failure says nothing to those for which somebody does.
-    if (request.deferred || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
+    if (request.kind === 'deferred' || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     this.#lastError = error;
     if (!this.limiter.down) this.#probeSoon();
     this.limiter.down = true;

@@ -7,19 +7,17 @@ import { UpstreamLimiter, type Waiter } from '../../../src/upstream/limiter.ts';
 class Fake implements Waiter {
   place = -1;
   readonly events: string[] = [];
-  readonly verified: boolean;
-  readonly deferred: boolean;
+  readonly kind: Waiter['kind'];
   startedAt = performance.now();
   readonly patience: number;
   readonly #slots: UpstreamLimiter;
   moves = true;
   #since = 0;
 
-  constructor(slots: UpstreamLimiter, verified = true, deferred = false, patience = 1000) {
+  constructor(slots: UpstreamLimiter, kind: Waiter['kind'] = 'verified', patience = 1000) {
     this.#slots = slots;
     this.patience = patience;
-    this.verified = verified;
-    this.deferred = deferred;
+    this.kind = kind;
   }
 
   acquired(): void {
@@ -59,7 +57,7 @@ function make(
   { patience, ...limits }: { slots: number; queue: number; patience?: number } = { slots: 2, queue: 3 },
 ): { slots: UpstreamLimiter; waiters: Fake[]; at: (index: number) => Fake } {
   const slots = new UpstreamLimiter(limits);
-  const waiters = Array.from({ length: count }, () => new Fake(slots, true, false, patience));
+  const waiters = Array.from({ length: count }, () => new Fake(slots, 'verified', patience));
   const at = (index: number): Fake => {
     const one = waiters[index];
     if (one === undefined) throw new Error(`there is no waiter ${index}`);
@@ -79,10 +77,10 @@ function claim(slots: UpstreamLimiter, one: Fake): boolean {
 describe('a deferred request', () => {
   test('waits behind all others, whenever they came, and gets what is free', () => {
     const { slots, at } = make(2, { slots: 1, queue: 5 });
-    const deferred = new Fake(slots, true, true);
+    const deferred = new Fake(slots, 'deferred');
     claim(slots, at(0));
     claim(slots, deferred);
-    const unverified = new Fake(slots, false);
+    const unverified = new Fake(slots, 'unverified');
     claim(slots, unverified);
     claim(slots, at(1));
     slots.release(at(0));
@@ -94,7 +92,7 @@ describe('a deferred request', () => {
 
   test('does not take a free slot before another that waits, and makes nobody else wait in a queue', () => {
     const { slots, at } = make(1, { slots: 4, queue: 5 });
-    const [first, second] = [new Fake(slots, true, true), new Fake(slots, true, true)];
+    const [first, second] = [new Fake(slots, 'deferred'), new Fake(slots, 'deferred')];
     slots.down = true;
     claim(slots, first);
     expect(slots.waiting).toBe(0);
@@ -105,7 +103,7 @@ describe('a deferred request', () => {
 
   test('is evicted with the rest at the end', () => {
     const { slots, at } = make(1, { slots: 1, queue: 5 });
-    const deferred = new Fake(slots, true, true);
+    const deferred = new Fake(slots, 'deferred');
     claim(slots, at(0));
     claim(slots, deferred);
     slots.evictAll();
@@ -166,7 +164,7 @@ describe('the queue', () => {
 
   test('lets each request wait for its own patience', async () => {
     const { slots, at } = make(2, { slots: 1, queue: 5, patience: 60_000 });
-    const hasty = new Fake(slots, true, false, 500);
+    const hasty = new Fake(slots, 'verified', 500);
     for (const one of [at(0), at(1), hasty]) claim(slots, one);
     await pass(499);
     expect(hasty.events).toEqual([]);
@@ -231,7 +229,8 @@ describe('a request whose client is stuck', () => {
 });
 
 describe('an unverified request', () => {
-  const open = (slots: UpstreamLimiter, count: number) => Array.from({ length: count }, () => new Fake(slots, false));
+  const open = (slots: UpstreamLimiter, count: number) =>
+    Array.from({ length: count }, () => new Fake(slots, 'unverified'));
 
   test('gets at most three quarters of the slots, however many are free', () => {
     const slots = new UpstreamLimiter({ slots: 8, queue: 10 });

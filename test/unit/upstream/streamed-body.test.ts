@@ -14,7 +14,7 @@ const ENOUGH = 16 * KIB;
 /** A body that asks `owner` for a slot. No test waits as long as it may. */
 function streamed(changes: Partial<BodyOwner>, budget = new ByteBudget(1024 * KIB)): StreamedBody {
   const owner: BodyOwner = {
-    ...{ verified: false, deferred: false, startedAt: performance.now(), patience: 0, stalledFor: () => 0 },
+    ...{ kind: 'unverified', startedAt: performance.now(), patience: 0, stalledFor: () => 0 },
     ...{ acquired() {}, evict() {}, giveUp() {}, askForSlot() {}, onSent() {} },
     ...changes,
   };

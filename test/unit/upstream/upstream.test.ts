@@ -77,8 +77,7 @@ test('a request that waited out an outage has the code that another one found', 
   onTestFinished(() => upstream.close());
   const asks = (then: (failure: ForwardFailure) => void): Waiter => ({
     place: -1,
-    verified: true,
-    deferred: false,
+    kind: 'verified',
     startedAt: performance.now(),
     patience: 0,
     acquired() {},
