@@ -17,15 +17,8 @@ import { hash } from 'node:crypto';
 import { NO_BYTES } from './base/bytes.ts';
 import type { ByteBudget } from './bodies/budget.ts';
 import type { BufferedBody } from './bodies/buffered-body.ts';
-import {
-  type Admission,
-  type Arrival,
-  admit,
-  admitBody,
-  type Permitted,
-  type Refused,
-  type ToRead,
-} from './core/admission.ts';
+import type { Admission, Arrival, Permitted, Refused, ToRead } from './core/admission.ts';
+import { admit, admitBody } from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/diagnoses-and-remedies.ts';
 import { type DeliveryLease, type Fate, fateOf, isNotTaken } from './core/fate.ts';

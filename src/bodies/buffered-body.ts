@@ -116,7 +116,6 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   }
 
   #accepts(piece: Buffer, pieces: number): boolean {
-    if (this.#ended) return false;
     const total = this.received + piece.length;
     this.#arrivals.count(piece.length, performance.now());
     if (total > this.#options.maxBody) this.fail('body_too_large');

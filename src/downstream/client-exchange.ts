@@ -113,7 +113,7 @@ export class Exchange implements RequestRecord {
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     if (this.decision !== 'probe') this.decide('rejected', reason);
     this.rule ??= PARSER_RULES[reason] ?? null;
-    if (reason !== 'client_closed') this.reply.refuse(ANSWERS[reason], reason === 'method_not_allowed' ? allow : null);
+    if (reason !== 'client_closed') this.reply.refuse(ANSWERS[reason], allow);
   }
 
   /** Sets the one listener for a departing client. A plain field would cost 30 MiB and 10 % of CPU under load. */

@@ -235,7 +235,6 @@ export class Connection implements ClientConnection {
   // --- bytes
 
   readonly #onData = (bytes: Buffer): void => {
-    if (this.state === 'silent' || this.state === 'idle') this.#enter('head', this.#listener.limits.headersTimeout);
     this.#readKept();
     let owner: Owner = 'caller';
     if (this.state === 'closing') this.#drop(bytes.length);
@@ -257,7 +256,7 @@ export class Connection implements ClientConnection {
     let owner: Owner = 'caller';
     let at = 0;
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
-      if (this.state === 'idle') this.#enter('head', headersTimeout);
+      if (this.state === 'silent' || this.state === 'idle') this.#enter('head', headersTimeout);
       at = parser.read(bytes, at);
       // Checked before the request is answered: the answer must say `close` if too many bytes follow.
       if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);

@@ -129,7 +129,7 @@ const MAX_UNSEEN = 16 * 1024;
 /** How much of the answers of one connection its client has read. */
 export class AnswerProgress {
   readonly #connection: { readonly stream: Socket };
-  readonly #sending = new SocketProgress(0);
+  readonly #sending = new SocketProgress();
   /** Bytes of all answers that are known to be read. */
   #read = 0;
   /** When the client was last seen to read, or had little to read. Milliseconds on the monotonic clock. */

@@ -38,7 +38,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   /** The request's body, if it streams. */
   #body: StreamedBody | null = null;
   #sentAt = 0;
-  readonly #progress = new SocketProgress(this.startedAt);
+  readonly #progress = new SocketProgress();
   // The response.
   #begun = false;
   /** Null unless a head waits for `atHead`: what then ends the response. The reply keeps what one read gave. */

@@ -80,16 +80,12 @@ function addressFromHex(hex: string): string {
 // --- progress
 
 export class SocketProgress {
-  /** When bytes last moved, in milliseconds on the monotonic clock. */
-  movedAt: number;
+  /** When bytes last moved, in milliseconds on the monotonic clock; its user sets it when they may begin to. */
+  movedAt = 0;
   /** Bytes that the kernel has accepted. */
   #flushed = 0;
   /** Bytes in the kernel's queue at the last look; null before the first one. */
   #seen: number | null = null;
-
-  constructor(startedAt: number) {
-    this.movedAt = startedAt;
-  }
 
   /** Milliseconds without a byte. */
   idleFor(socket: Socket, now: number): number {
