@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { haveTools } from '../support/machine/tools.ts';
+import { PROGRAM } from '../support/proxy/program.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -24,6 +25,9 @@ function block(start: string, page = 'README.md'): string {
   if (found === undefined) throw new Error(`${page} has no block that begins with ${start}`);
   return found;
 }
+
+/** What is installed as `entrupy-signature-proxy`. */
+const COMMAND = `"${process.execPath}" ${PROGRAM}`;
 
 const RUN_HERE = [
   'npm ci && npm run demo',
@@ -56,14 +60,10 @@ test('every command within a sentence is run by a test, too', () => {
   expect(commands.filter((command) => !known.includes(command))).toEqual([]);
 });
 
-interface Shell {
-  readonly output: () => string;
-  waitFor(text: RegExp): Promise<RegExpMatchArray>;
-  stop(): Promise<number | null>;
-}
+type Shell = ReturnType<typeof shell>;
 
 /** A shell in its own process group; `stop` sends SIGINT, as Ctrl-C would. */
-function shell(script: string, env: Readonly<Record<string, string>> = {}): Shell {
+function shell(script: string, env: Readonly<Record<string, string>> = {}) {
   const child = spawn('bash', ['-c', script], { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
   let text = '';
   const watchers = new Set<() => void>();
@@ -76,8 +76,9 @@ function shell(script: string, env: Readonly<Record<string, string>> = {}): Shel
   const exited = once(child, 'close').then(([code]) => code as number | null);
   return {
     output: () => text,
-    waitFor(pattern) {
-      return new Promise((resolve, reject) => {
+    exited,
+    waitFor(pattern: RegExp) {
+      return new Promise<RegExpMatchArray>((resolve, reject) => {
         const look = () => {
           const match = text.match(pattern);
           if (match === null) return;
@@ -96,24 +97,14 @@ function shell(script: string, env: Readonly<Record<string, string>> = {}): Shel
   };
 }
 
-async function output(
-  script: string,
-  env: Readonly<Record<string, string>>,
-): Promise<{ text: string; code: number | null }> {
-  const child = spawn('bash', ['-c', script], { cwd: ROOT, env: { ...process.env, ...env } });
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  const [code] = await once(child, 'close');
-  return { text, code: code as number | null };
+async function output(script: string, env: Readonly<Record<string, string>> = {}) {
+  const { exited, output: text } = shell(script, env);
+  const code = await exited;
+  return { text: text(), code };
 }
 
 test('npm run demo -- --once ends by itself', async () => {
-  const { text, code } = await output(ONCE, {});
+  const { text, code } = await output(ONCE);
   expect(text).toContain('Every step went as expected.');
   expect(text).not.toContain('The demo keeps running');
   expect(code).toBe(0);
@@ -142,7 +133,7 @@ describe('npm run demo', () => {
   });
 
   test.skipIf(!haveTools('curl', 'openssl'))('prints curl commands that work when pasted', async () => {
-    const { text } = await output(commands, {});
+    const { text } = await output(commands);
     const statuses = [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status);
     expect(statuses).toEqual(['200', '401', '200', '401']);
     expect(text).toContain('entrupy_proxy_requests_total{');
@@ -197,7 +188,7 @@ describe('in front of your own app', () => {
     const script = [
       assignment,
       `SIGNATURE=${signature.replace('SHA256:', '')}`,
-      commands.replaceAll('entrupy-signature-proxy', `"${process.execPath}" src/main.ts`),
+      commands.replaceAll('entrupy-signature-proxy', COMMAND),
     ].join('\n');
     const { text, code } = await output(script, env);
     expect(text).toMatch(/^valid$/m);
@@ -213,14 +204,14 @@ test('docs/entrupy.md: both probes are content with a proxy that is right', asyn
   const secret = 'the secret that Entrupy has, 32 bytes or more';
   await writeFile(join(directory.path, 'secret'), `${secret}\n`);
   const env = { UPSTREAM_URL: upstream.url, LISTEN_PORT: '0', ADMIN_PORT: '0', WEBHOOK_ENDPOINT_SECRET_KEY: secret };
-  const proxy = shell(`exec "${process.execPath}" src/main.ts`, env);
+  const proxy = shell(`exec ${COMMAND}`, env);
   onTestFinished(async () => void (await proxy.stop()));
   const [, port = ''] = await proxy.waitFor(/"msg":"listening".*?"port":(\d+)/);
   const commands = block('entrupy-signature-proxy probe', 'docs/entrupy.md')
     .replaceAll('https://hooks.example.com', `http://127.0.0.1:${port}`)
-    .replaceAll('entrupy-signature-proxy', `"${process.execPath}" src/main.ts`)
+    .replaceAll('entrupy-signature-proxy', COMMAND)
     .replaceAll('--secret-file secret', `--secret-file ${join(directory.path, 'secret')}`);
-  const { text, code } = await output(`set -e\n${commands}`, {});
+  const { text, code } = await output(`set -e\n${commands}`);
   expect({ text, code }).toMatchObject({ code: 0 });
   expect(upstream.requests).toHaveLength(1);
 });
@@ -231,7 +222,7 @@ test('check-config and explain accept the README’s configuration, and explain 
   const file = join(directory.path, 'config.yaml');
   await writeFile(file, yaml);
   const commands = block('node_modules/.bin/node src/main.ts check-config').replaceAll('config.yaml', file);
-  const { text, code } = await output(`set -e\n${commands}`, {});
+  const { text, code } = await output(`set -e\n${commands}`);
   expect(code, text).toBe(0);
   expect(text).toContain('The configuration is valid');
   expect(text).toMatch(/=> verified by \/notify/);

@@ -2,7 +2,7 @@
 // containers that it started.
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { mustRun, type Ran, run } from './tools.ts';
+import { mustRun, run } from './tools.ts';
 
 /** `E2E_IMAGE` names an existing image, such as a release; then nothing is built. */
 export const IMAGE = process.env.E2E_IMAGE ?? 'localhost/entrupy-signature-proxy:test';
@@ -46,25 +46,7 @@ export interface ContainerOptions {
   readonly ports?: readonly number[];
 }
 
-export interface RunningContainer {
-  readonly name: string;
-  /** The host address of a published port: 127.0.0.1:N. */
-  address(port: number): Promise<string>;
-  /** Runs a command inside it. */
-  exec(args: readonly string[], stdin?: string): Promise<Ran>;
-  logs(): Promise<string>;
-  /** SIGTERM and, after 30 s, SIGKILL; returns the exit code. */
-  stop(): Promise<number>;
-  /** `running`, `exited`, or `out of memory`. */
-  state(): Promise<string>;
-  memory(): Promise<Memory>;
-  /**
-   * Bytes that the kernel holds for the TCP sockets of its network namespace: received but not read, sent but not
-   * acknowledged.
-   */
-  socketBuffers(): Promise<number>;
-  remove(): Promise<void>;
-}
+export type RunningContainer = Awaited<ReturnType<typeof handle>>;
 
 /** Bytes as the cgroup counts them, page cache included. `anonymous` cannot be reclaimed. */
 export interface Memory {
@@ -74,7 +56,7 @@ export interface Memory {
   readonly oomKills: number;
 }
 
-export async function startContainer(given: ContainerOptions): Promise<RunningContainer> {
+export async function startContainer(given: ContainerOptions) {
   const { image = IMAGE, options = [], env = {}, args = [], ports = [] } = given;
   const name = `entrupy-e2e-${randomUUID().slice(0, 8)}`;
   const variables = Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]);
@@ -94,25 +76,33 @@ export async function startContainer(given: ContainerOptions): Promise<RunningCo
   return handle(name);
 }
 
-function handle(name: string): RunningContainer {
+function handle(name: string) {
   const inspect = async (format: string) => (await mustRun('podman', ['inspect', '--format', format, name])).trim();
   const exitCode = async () => Number(await inspect('{{.State.ExitCode}}'));
   return {
     name,
+    /** `running`, `exited`, or `out of memory`. */
     state: async () => {
       const [killed, status = ''] = (await inspect('{{.State.OOMKilled}} {{.State.Status}}')).split(' ');
       return killed === 'true' ? 'out of memory' : status;
     },
-    address: async (port) => (await mustRun('podman', ['port', name, String(port)])).trim(),
-    exec: (args, stdin = '') => run('podman', ['exec', '-i', name, ...args], { stdin }),
+    /** The host address of a published port: 127.0.0.1:N. */
+    address: async (port: number) => (await mustRun('podman', ['port', name, String(port)])).trim(),
+    /** Runs a command inside it. */
+    exec: (args: readonly string[], stdin = '') => run('podman', ['exec', '-i', name, ...args], { stdin }),
     logs: async () => {
       const { stdout, stderr } = await run('podman', ['logs', name]);
       return stdout + stderr;
     },
+    /** SIGTERM and, after 30 s, SIGKILL; returns the exit code. */
     async stop() {
       await mustRun('podman', ['stop', '--time', '30', name]);
       return exitCode();
     },
+    /**
+     * Bytes that the kernel holds for the TCP sockets of its network namespace: received but not read, sent but not
+     * acknowledged.
+     */
     async socketBuffers() {
       const sockets = await mustRun('nsenter', ['--net', '--target', await inspect('{{.State.Pid}}'), 'ss', '-tanmH']);
       // skmem:(r…,rb…,t…,tb…,f…,w…,o…,bl…,d…): allocated for receiving, queued for writing, and forward-allocated.

@@ -24,24 +24,11 @@ export interface Kills {
   readonly end?: (proxy: RunningProxy) => Promise<void>;
 }
 
-export interface Fates {
-  /** Deliveries that got an answer. */
-  readonly answered: number;
-  /** Those that got 202. */
-  readonly promised: number;
-  /** Of these, those that the app never took. */
-  readonly lost: readonly string[];
-  /** Those of which the app took more than one copy. */
-  readonly twice: number;
-  /** Arrivals whose target, lines or body differ from what was sent. */
-  readonly changed: number;
-}
-
 const SECRET = 'value-of-kills-0123456789-0123456789';
 const EACH_ROUND = 40;
 const ROUND_MS = 900;
 
-export async function killAtRandom({ rounds, seed, redelivery, program, end = kill }: Kills): Promise<Fates> {
+export async function killAtRandom({ rounds, seed, redelivery, program, end = kill }: Kills) {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-kills-'));
   const random = seeded(seed);
   const app = recordingApp({ port: await freePort(), recordFile: join(directory, 'arrivals'), after: 100 });
@@ -151,7 +138,7 @@ function fatesOf(
   digests: ReadonlyMap<string, string>,
   statuses: ReadonlyMap<string, number>,
   arrivals: ReturnType<RecordingApp['arrivals']>,
-): Fates {
+) {
   const taken = Map.groupBy(
     arrivals.filter(({ status }) => status === 200),
     ({ id }) => id,
@@ -159,10 +146,15 @@ function fatesOf(
   const answered = [...statuses].filter(([, status]) => status > 0);
   const promised = answered.filter(([, status]) => status === 202).map(([id]) => id);
   return {
+    /** Deliveries that got an answer. */
     answered: answered.length,
+    /** Those that got 202. */
     promised: promised.length,
+    /** Of these, those that the app never took. */
     lost: promised.filter((id) => !taken.has(id)),
+    /** Those of which the app took more than one copy. */
     twice: [...taken.values()].filter((copies) => copies.length > 1).length,
+    /** Arrivals whose target, lines or body differ from what was sent. */
     changed: arrivals.filter(({ id, digest }) => digests.get(id) !== digest).length,
   };
 }
