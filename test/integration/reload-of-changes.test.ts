@@ -14,12 +14,12 @@ import { edit, nextReload, reloads, secretFile } from '../support/proxy/reloads.
 
 // The longest first: the others run beside them.
 describe.concurrent('as the kubelet swaps `..data`', () => {
-  test.for([2, 10])('%i times, secrets: each swap is one reload and ends the old value', async (times, { start }) => {
+  test('five times, secrets: each swap is one reload and ends the old value', async ({ start }) => {
     const proxy = await start({ secrets: [{ id: 'none-yet', file: '/nowhere' }] }, { secrets: {} });
     const directory = join(proxy.directory, 'mounted');
     await kubeletWrites(directory, { current: value('k0'), steady: value('steady') });
     await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, secrets: [{ directory }] })));
-    for (let nth = 1; nth <= times; nth++) {
+    for (let nth = 1; nth <= 5; nth++) {
       await nextReload(proxy, () =>
         kubeletWrites(directory, {
           current: value(`k${nth}`),
@@ -33,7 +33,7 @@ describe.concurrent('as the kubelet swaps `..data`', () => {
       expect(await deliver(proxy, `o${nth}`)).toBe(200);
       expect(await deliver(proxy, `o${nth - 1}`)).toBe(401);
     }
-    expect(reloads(proxy)).toEqual(Array(times + 1).fill('reloaded'));
+    expect(reloads(proxy)).toEqual(Array(6).fill('reloaded'));
     const live = [...(await proxy.metrics())].filter(([name]) => name.startsWith('entrupy_proxy_secret_live'));
     expect(live.map(([, state]) => state)).toEqual([1, 1, 1]);
   });
@@ -70,7 +70,7 @@ describe.concurrent('a change is loaded', () => {
     expect(await deliver(proxy, 'a')).toBe(401);
   });
 
-  test('by POST /-/reload, which responds once the change is in force', async ({ start }) => {
+  test('by POST /-/reload, which responds once the change is in force, to ten at once, too', async ({ start }) => {
     const proxy = await start();
     for (const name of ['b', 'c', 'd']) {
       await replaceFile(secretFile(proxy, 'current'), value(name));
@@ -78,14 +78,10 @@ describe.concurrent('a change is loaded', () => {
       expect([response.status, await response.text()]).toEqual([200, '{"status":"ok"}']);
       expect(await deliver(proxy, name)).toBe(200);
     }
-  });
-
-  test('ten concurrent reload requests are answered, and the last content is in force', async ({ start }) => {
-    const proxy = await start();
-    await replaceFile(secretFile(proxy, 'current'), value('b'));
+    await replaceFile(secretFile(proxy, 'current'), value('e'));
     const asked = Array.from({ length: 10 }, () => fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' }));
     expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(Array(10).fill(200));
-    expect(await deliver(proxy, 'b')).toBe(200);
+    expect(await deliver(proxy, 'e')).toBe(200);
   });
 });
 
