@@ -55,7 +55,6 @@ export const VARIANTS = {
       GONE,
     ],
   },
-  upgrading: { routes: [NOTIFY, { path: '/ws', action: 'forward', upgrade: ['websocket'] }, GONE] },
   unready: {
     secrets: [{ id: 'absent', env: 'NOT_SET' }],
     routes: [{ ...NOTIFY, maxBody: 16 }, { path: '/reported', mode: 'report' }, ...OPEN, GONE],

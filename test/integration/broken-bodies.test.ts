@@ -31,21 +31,12 @@ async function expectNextIntact(): Promise<void> {
 }
 
 describe('malformed chunks', () => {
-  const BROKEN = [
+  test.each([
     ['a bad size', '3\r\nabc\r\nzz\r\n'],
     ['an overlong chunk', '3\r\nabcd\r\n0\r\n\r\n'],
     ['a length in the trailers', '3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n'],
     ['a bad trailer', '3\r\nabc\r\n0\r\nx\r\n\r\n'],
-  ] as const;
-
-  test.each(BROKEN)('%s, on the verified route', async (_name, body) => {
-    const response = await exchange(on.proxy.port, `${NOTIFY}${CHUNKED}${body}`);
-    expect([response.status, response.body.toString()]).toEqual([400, '{"error":"bad_request"}']);
-    expect(on.upstream.list()).toEqual([]);
-    await expectNextIntact();
-  });
-
-  test.each(BROKEN)('%s, on an open route', async (_name, body) => {
+  ])('%s, on an open route', async (_name, body) => {
     const response = await exchange(on.proxy.port, `${OPEN}${CHUNKED}${body}`);
     expect([response.status, response.body.toString()]).toEqual([400, '{"error":"bad_request"}']);
     expect(on.upstream.list()).toEqual([]);

@@ -1,5 +1,4 @@
-// Deliveries with a missing, repeated or look-alike signature, with Expect and with Upgrade, and the order of all
-// checks.
+// Deliveries with a missing, repeated or look-alike signature, with Expect, and the order of all checks.
 
 import { get, request } from '../../support/http/requests.ts';
 import { forged, gated, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
@@ -78,74 +77,6 @@ const EXPECT: readonly WireCase[] = [
   gated('two expectations', signed('abc', { lines: ['Expect: 100-continue, x'] })),
 ];
 
-const upgrade = (protocol: string) => ['Connection: Upgrade', `Upgrade: ${protocol}`];
-const handshake = ['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='];
-
-/** Each ends its connection: node drops bytes that it has read behind an upgrade request, so nothing may follow. */
-const UPGRADES: readonly WireCase[] = [
-  row('an upgrade on a signed request is an ordinary request', signed('abc', { lines: upgrade('websocket') }), {
-    status: [200],
-    upstream: ['POST /notify abc'],
-    lines: ['Host: a', RIGHT, 'Content-Length: 3'],
-  }),
-  row('an upgrade on an unsigned request', forged('abc', { lines: upgrade('websocket') }), {
-    status: [401],
-    upstream: [],
-  }),
-  row('an upgrade by GET on a verified route', get('/notify', [...upgrade('websocket'), ...handshake]), {
-    status: [405],
-    upstream: [],
-  }),
-  row(
-    'an upgrade by GET on a verified route beside a WebSocket one',
-    get('/notify', [...upgrade('websocket'), ...handshake]),
-    { on: 'upgrading', status: [405], upstream: [] },
-  ),
-  row('an upgrade on an open route that allows none', get('/open', [...upgrade('websocket'), 'X-A: 1']), {
-    status: [200],
-    upstream: ['GET /open'],
-    lines: ['Host: a', 'X-A: 1'],
-  }),
-  row(
-    'h2c on an open route',
-    get('/open', ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__']),
-    {
-      status: [200],
-      upstream: ['GET /open'],
-      lines: ['Host: a'],
-    },
-  ),
-  row('h2c where WebSocket is allowed', get('/ws', upgrade('h2c')), {
-    on: 'upgrading',
-    status: [200],
-    upstream: ['GET /ws'],
-    lines: ['Host: a'],
-  }),
-  row('a list of protocols', get('/ws', upgrade('websocket, h2c')), {
-    on: 'upgrading',
-    status: [200],
-    upstream: ['GET /ws'],
-    lines: ['Host: a'],
-  }),
-  row('an upgrade by POST where WebSocket is allowed', forged('abc', { target: '/ws', lines: upgrade('websocket') }), {
-    on: 'upgrading',
-    status: [200],
-    upstream: ['POST /ws abc'],
-  }),
-  row('an upgrade with a body', `${get('/ws', [...upgrade('websocket'), 'Content-Length: 3'])}abc`, {
-    on: 'upgrading',
-    status: [200],
-    upstream: ['GET /ws abc'],
-  }),
-  row('an upgrade on HTTP/1.0', get('/ws', upgrade('websocket')).replace('1.1', '1.0'), {
-    on: 'upgrading',
-    status: [200],
-    upstream: ['GET /ws'],
-    closes: true,
-  }),
-  gated('an upgrade of a bad target', get('/ws#x', [...upgrade('websocket'), ...handshake]), 'upgrading'),
-];
-
 /** The order of the checks: gate, route, method, live secret, signature, declared length. */
 const ORDER: readonly WireCase[] = [
   row('no live secret, signed', signed('abc'), { on: 'unready', status: [503], upstream: [] }),
@@ -173,4 +104,4 @@ const ORDER: readonly WireCase[] = [
   }),
 ];
 
-export const DELIVERIES: readonly WireCase[] = [...SIGNATURES, ...EXPECT, ...UPGRADES, ...ORDER];
+export const DELIVERIES: readonly WireCase[] = [...SIGNATURES, ...EXPECT, ...ORDER];
