@@ -65,29 +65,31 @@ type Shell = ReturnType<typeof shell>;
 /** A shell in its own process group; `stop` sends SIGINT, as Ctrl-C would. */
 function shell(script: string, env: Readonly<Record<string, string>> = {}) {
   const child = spawn('bash', ['-c', script], { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
-  let text = '';
+  // Apart, as a line of the one may come within a line of the other.
+  const said = { stdout: '', stderr: '' };
   const watchers = new Set<() => void>();
-  const hear = (chunk: Buffer) => {
-    text += chunk.toString();
-    for (const watcher of watchers) watcher();
-  };
-  child.stdout.on('data', hear);
-  child.stderr.on('data', hear);
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].on('data', (chunk: Buffer) => {
+      said[stream] += chunk.toString();
+      for (const watcher of watchers) watcher();
+    });
+  }
+  const text = () => said.stdout + said.stderr;
   const exited = once(child, 'close').then(([code]) => code as number | null);
   return {
-    output: () => text,
+    output: text,
     exited,
     waitFor(pattern: RegExp) {
       return new Promise<RegExpMatchArray>((resolve, reject) => {
         const look = () => {
-          const match = text.match(pattern);
+          const match = text().match(pattern);
           if (match === null) return;
           watchers.delete(look);
           resolve(match);
         };
         watchers.add(look);
         look();
-        exited.then(() => reject(new Error(`ended before ${pattern}:\n${text}`)));
+        exited.then(() => reject(new Error(`ended before ${pattern}:\n${text()}`)));
       });
     },
     stop() {
@@ -134,7 +136,7 @@ describe('npm run demo', () => {
 
   test.skipIf(!haveTools('curl', 'openssl'))('prints curl commands that work when pasted', async () => {
     const { text } = await output(commands);
-    const statuses = [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status);
+    const statuses = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
     expect(statuses).toEqual(['200', '401', '200', '401']);
     expect(text).toContain('entrupy_proxy_requests_total{');
     expect(text).toContain('"ready":true');
@@ -168,7 +170,7 @@ describe('in front of your own app', () => {
     const script = `${byHand}\necho; echo "by hand: SHA256:$HMAC"\n${forged}`.replaceAll(':8080', `:${port}`);
     const before = upstream.requests.length;
     const { text, code } = await output(script, env);
-    expect([...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(['200', '401']);
+    expect([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '401']);
     expect(text.split('\n')).toContain(`by hand: ${signature}`);
     expect(text).toContain('{"error":"unauthorized"}');
     expect(upstream.requests.length - before, 'the app saw the signed one alone').toBe(1);
