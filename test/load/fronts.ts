@@ -2,8 +2,8 @@
 // spoiled when a delivery was swallowed, cut, refused or got someone else's answer, when a stranger got the answer to a
 // delivery, or when a request that no client sent reached the backend.
 import { FRONT_KINDS, type FrontKind } from '../servers/fronts.ts';
+import type { Kind } from '../servers/lacking.ts';
 import { LATE_KINDS, startNodeServer } from '../servers/late-kinds.ts';
-import type { RealServer } from '../servers/real-server.ts';
 import { SECRET } from '../support/deliveries/signer.ts';
 import { testDirectory } from '../support/machine/files.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
@@ -19,19 +19,13 @@ interface FrontsOptions {
 
 type Row = Awaited<ReturnType<typeof runPair>>;
 
-interface Backend {
-  readonly name: string;
-  readonly missing: () => string | null;
-  readonly start: () => Promise<RealServer>;
-}
-
 /** The clients' own connections, in place of a front: behind it are all backends that write late. */
 const NO_FRONT: FrontKind = {
   ...{ name: 'none', over: 'TCP', missing: () => null },
   start: async (behind) => ({ port: behind, stop: async () => {} }),
 };
 const FRONTS = [NO_FRONT, ...FRONT_KINDS];
-const BACKENDS: readonly Backend[] = [
+const BACKENDS: readonly Kind[] = [
   ...LATE_KINDS.filter(({ name }) => !name.startsWith('WSGI') && name !== 'waitress'),
   { name: 'Node', missing: () => null, start: startNodeServer },
 ];
@@ -54,7 +48,7 @@ export async function runFronts(options: FrontsOptions): Promise<Row[]> {
 
 async function runPair(
   front: FrontKind,
-  backend: Backend,
+  backend: Kind,
   { requests, milliseconds }: { requests: number; milliseconds: number },
 ) {
   const stops: (() => Promise<unknown>)[] = [];

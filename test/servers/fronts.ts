@@ -1,8 +1,8 @@
 // Front proxies that pool their connections to the proxy, so that requests of strangers and of signers follow one another
 // on one connection. Each on a free loopback port.
-import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { PATH, type Started, startOnFreePort } from './on-free-port.ts';
+import { runs } from './lacking.ts';
+import { type Started, startOnFreePort } from './on-free-port.ts';
 
 export interface FrontKind {
   readonly name: string;
@@ -100,7 +100,7 @@ const NODE: Recipe = {
 const kind = (name: string, recipe: Recipe, lacking: string, over: FrontKind['over'] = 'TCP'): FrontKind => ({
   name: over === 'TLS' ? `${name}, TLS` : name,
   over,
-  missing: () => (spawnSync(recipe.program, ['-v'], { env: { PATH }, stdio: 'ignore' }).status === 0 ? null : lacking),
+  missing: () => (runs(recipe.program, '-v') ? null : lacking),
   start: (behind) =>
     startOnFreePort({ ...recipe, configuration: (place) => recipe.configuration({ ...place, behind, over }) }),
 });

@@ -1,36 +1,18 @@
 // The real servers that the proxy is tried in front of. Each lists spellings that it is known to read as `/notify`, so
 // a test that finds nothing cannot pass by accident.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Kind, lacksFlask, lacksModules, lacksNginx, lacksPackages, PYTHON, runs } from './lacking.ts';
 import { startNginx } from './nginx.ts';
 import { type RealServer, startServer } from './real-server.ts';
 
-export interface ServerKind {
-  readonly name: string;
+export interface ServerKind extends Kind {
   /** Spellings other than its own that it reads as `/notify` when requested directly. */
   readonly reads: readonly string[];
-  /** What it lacks on this machine; null if it can run. */
-  readonly missing: () => string | null;
-  readonly start: () => Promise<RealServer>;
 }
-
-const PYTHON = '/usr/bin/python3';
-
-const hasProgram = (program: string, ...args: string[]) =>
-  spawnSync(program, args, { env: { PATH: `${process.env.PATH}:/usr/sbin` }, stdio: 'ignore', timeout: 20_000 })
-    .status === 0;
-
-const nginx = () => (hasProgram('nginx', '-v') ? null : 'nginx is not installed');
-const installed = () =>
-  existsSync(fileURLToPath(new URL('node_modules/.installed', import.meta.url)))
-    ? null
-    : 'scripts/install-test-servers.sh has not run';
-const flask = () => (hasProgram(PYTHON, '-c', 'import flask, gunicorn') ? null : 'Flask or gunicorn is not installed');
-const go = () => (hasProgram('go', 'version') ? null : 'Go is not installed');
 
 const node = (...args: [string, ...string[]]) => startServer([process.execPath, ...args]);
 
@@ -38,55 +20,55 @@ export const SERVER_KINDS: readonly ServerKind[] = [
   {
     name: 'nginx, exact location',
     reads: ['//notify', '/x/../notify', '/x/..%2fnotify', '/%6eotify', '/%2fnotify', '/notify#x'],
-    missing: nginx,
+    missing: lacksNginx,
     start: () => startNginx('exact'),
   },
   {
     name: 'nginx, prefix location',
     reads: ['/notify/', '/notify;a=b', '/notify/x', '/notify.json', '/notify%20', '/notify~', '/x/%2e%2e/notify'],
-    missing: nginx,
+    missing: lacksNginx,
     start: () => startNginx('prefix'),
   },
   {
     name: 'Flask under gunicorn',
     reads: ['//notify', '/%6eotify', '/%2fnotify', '/notify#x', 'http://any/notify'],
-    missing: flask,
+    missing: lacksFlask,
     start: () => startServer([PYTHON, 'flask_app.py']),
   },
   {
     name: 'wsgiref',
     reads: ['//notify', '/%6eotify'],
-    missing: () => (hasProgram(PYTHON, '-c', 'import wsgiref') ? null : 'Python is not installed'),
+    missing: () => lacksModules('wsgiref'),
     start: () => startServer([PYTHON, 'wsgi_app.py']),
   },
   {
     name: 'Express 4',
     reads: ['/NOTIFY', '/notify/', '/nOtIfY/', '/notify#x', 'http://any/notify'],
-    missing: installed,
+    missing: lacksPackages,
     start: () => node('express.mjs', '4'),
   },
   {
     name: 'Express 5',
     reads: ['/NOTIFY', '/notify/', '/nOtIfY/', '/notify#x', 'http://any/notify'],
-    missing: installed,
+    missing: lacksPackages,
     start: () => node('express.mjs', '5'),
   },
   {
     name: 'Fastify',
     reads: ['/%6eotify', '/notify#x'],
-    missing: installed,
+    missing: lacksPackages,
     start: () => node('fastify.mjs'),
   },
   {
     name: 'Fastify, at its loosest',
     reads: ['//notify', '/NOTIFY', '/notify/', '/notify;a=b', '/%6eotify'],
-    missing: installed,
+    missing: lacksPackages,
     start: () => node('fastify.mjs', 'lax'),
   },
   {
     name: "Go's net/http",
     reads: ['/%6eotify', 'http://any/notify'],
-    missing: go,
+    missing: () => (runs('go', 'version') ? null : 'Go is not installed'),
     start: startGo,
   },
   {

@@ -1,35 +1,30 @@
 // nginx in front of an application: its `location` blocks decide what reaches the protected handlers, which run in the
 // test's own process.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listening } from '../support/machine/listening.ts';
 import { startOnFreePort } from './on-free-port.ts';
 import { createHitLog, type Handler, type HitLog, type RealServer } from './real-server.ts';
 
 /** `exact`: `location = /notify`. `prefix`: `location /notify`, which matches every path that starts with it. */
 export async function startNginx(kind: 'exact' | 'prefix'): Promise<RealServer> {
   const log = createHitLog();
-  const application = await startApplication(log);
-  const { port: applicationPort } = application.address() as AddressInfo;
-  const stopApplication = async () => {
-    application.closeAllConnections();
-    await new Promise((resolve) => application.close(resolve));
-  };
+  const application = await listening(applicationOf(log));
   try {
     const { port, stop } = await startOnFreePort({
       program: 'nginx',
       args: (file) => ['-c', file, '-e', 'stderr'],
-      configuration: (place) => configuration({ kind, applicationPort, ...place }),
+      configuration: (place) => configuration({ kind, applicationPort: application.port, ...place }),
     });
-    return { port, hits: () => log.settle(port), stop: () => stop().then(stopApplication) };
+    return { port, hits: () => log.settle(port), stop: () => stop().then(application.close) };
   } catch (error) {
-    await stopApplication();
+    await application.close();
     throw error;
   }
 }
 
-function startApplication(log: HitLog): Promise<Server> {
+function applicationOf(log: HitLog): Server {
   const header = (request: IncomingMessage, name: string) => request.headers[name]?.toString() ?? '';
-  const server = createServer((request, response) => {
+  return createServer((request, response) => {
     const pieces: Buffer[] = [];
     request.on('data', (piece: Buffer) => pieces.push(piece));
     request.on('end', () => {
@@ -44,7 +39,6 @@ function startApplication(log: HitLog): Promise<Server> {
       response.end(`protected ${body}`);
     });
   });
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
 interface Settings {
