@@ -68,11 +68,7 @@ export async function startApp(effects: Effects): Promise<App> {
   live.watch();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
   const told = new DiagnosisLog(log);
-  const look = () => {
-    const causes = lifecycle.causes();
-    const known = { ready: causes.length === 0, causes, error: null };
-    told.look(adviceFor(statusNow(startedAt, live, known)), Date.now());
-  };
+  const look = () => told.look(adviceFor(statusNow(startedAt, live, lifecycle.known())), Date.now());
   const looks = setInterval(look, LOOK_EACH_MS).unref();
   // A failure is not lost: each scrape reports it.
   setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();

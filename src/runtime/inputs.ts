@@ -19,8 +19,6 @@ export interface Inputs {
   readonly broken: readonly string[];
   readonly secrets: readonly SecretMaterial[];
   readonly tlsFiles: readonly TlsFile[];
-  /** The parts that keep changing while they are read: they are as they were before. */
-  readonly changing: readonly string[];
   /** Sources that can't change while the process runs, a sentence each. */
   readonly fixed: readonly string[];
   /** The config came from a pipe (`--config <(…)`), which can be read only once. */
@@ -33,7 +31,7 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
   const { config } = part.loaded;
   const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
   const piped = before?.piped ?? !(await canBeRead(fileOf(part.loaded)));
-  const inputs = { ...part, secrets, tlsFiles, changing: [], fixed: before?.fixed ?? [], piped };
+  const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [], piped };
   if (before?.loaded === part.loaded) return inputs;
   return { ...inputs, fixed: [...fixedVariables(config.secrets), ...(await fixedFiles(namedFiles(inputs)))] };
 }
@@ -78,35 +76,35 @@ const MAX_TRIES = 8;
 
 /** Reads `changed` inputs again until two readings are the same, so a half-written file never counts. */
 export async function settle(before: Inputs, changed: Inputs, read: (last: Inputs) => Promise<Inputs>) {
-  let [first, second] = [changed, changed];
-  let tries = 0;
-  do {
-    first = second;
+  let first = changed;
+  for (let tries = 1; ; tries++) {
     await sleep(SETTLE_MS);
-    second = await read(first);
-  } while (!sameInputs(first, second) && ++tries < MAX_TRIES);
-  return settled(before, first, second);
+    const second = await read(first);
+    if (sameInputs(first, second) || tries === MAX_TRIES) return settled(before, first, second);
+    first = second;
+  }
 }
 
-/** Names the TLS files in `changing`: no secret comes from them. */
-export const TLS_FILES = 'TLS files';
+const CHANGES = 'it keeps changing while it is being read';
 
-/** The parts that two readings found alike; the others, which are `changing`, as they were `before`. */
+/** What two readings found alike. Whatever keeps changing counts as one that cannot be read: its old version stays. */
 function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
   const isSteady = (of: (inputs: Inputs) => unknown) => isDeepStrictEqual(of(first), of(second));
-  const changing: string[] = [];
-  if (!isSteady(({ file }) => file)) changing.push(fileOf(before.loaded));
-  if (!isSteady(({ tlsFiles }) => tlsFiles)) changing.push(TLS_FILES);
-  const base = changing.length === 0 ? second : before;
-  // They were read as a configuration says that does not count.
-  if (base.loaded !== second.loaded) return { ...before, changing: [...changing, ...sourcesIn(before)] };
-  const secrets = sourcesIn(second).flatMap((name) => {
+  const unread = ([one]: readonly SecretMaterial[], id: string): readonly SecretMaterial[] =>
+    one === undefined ? [] : [{ ...one, kind: 'directory', id, key: null, problem: CHANGES, warnings: [] }];
+  const hasFile = isSteady(({ file }) => file);
+  const base = hasFile ? second : { ...before, broken: [`${fileOf(before.loaded)}: ${CHANGES}`] };
+  // Else the other files were read as a configuration says that does not count.
+  const counts = base.loaded === second.loaded;
+  const read = counts ? second : before;
+  const secrets = sourcesIn(read).flatMap((name) => {
     const from = ({ secrets }: Inputs) => secrets.filter(({ source }) => source === name);
-    if (isSteady(from)) return from(second);
-    changing.push(name);
-    return from(before);
+    return counts && isSteady(from) ? from(read) : unread(from(read), name);
   });
-  return { ...base, secrets, changing };
+  const hasTls = !counts || isSteady(({ tlsFiles }) => tlsFiles);
+  const changing = ({ name }: TlsFile) => `${name}: ${CHANGES}`;
+  const tlsFiles = hasTls ? read.tlsFiles : read.tlsFiles.map((file) => ({ ...file, problem: changing(file) }));
+  return { ...base, secrets, tlsFiles };
 }
 
 const sourcesIn = ({ secrets }: Inputs) => [...new Set(secrets.map(({ source }) => source))];

@@ -46,7 +46,7 @@ export class Lifecycle {
    */
   async readiness(asks: 'if it counts' | 'always' = 'if it counts'): Promise<Probed> {
     const { ruleset, services } = this.#live;
-    const causes = this.causes();
+    const { causes } = this.known();
     const counts = ruleset.loaded.config.admin.readyNeedsUpstream;
     const error = counts || asks === 'always' ? await services.upstream.failure(PROBE_TIMEOUT_MS) : null;
     if (counts && error !== null) causes.push(`the upstream accepts no connections (${error})`);
@@ -54,15 +54,15 @@ export class Lifecycle {
     return { ready: causes.length === 0, causes, error };
   }
 
-  /** Why it is not ready, as far as that is known without a question to the upstream. */
-  causes(): string[] {
+  /** The same as far as it is known without a question to the upstream. */
+  known(): Probed & { causes: string[] } {
     const { ruleset, services } = this.#live;
     const now = Date.now();
     const without = this.#wasReady ? [] : routesWithoutSecret(ruleset.loaded.config, ruleset.policy, now);
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
     if (services.listener.draining) causes.push('draining');
-    return causes;
+    return { ready: causes.length === 0, causes, error: null };
   }
 
   /** Drains: not ready, and every response closes its connection, but requests are still served. */

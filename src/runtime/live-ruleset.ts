@@ -5,14 +5,11 @@ import type { Retired } from '../admin/handlers.ts';
 import type { StatusSnapshot } from '../admin/snapshot.ts';
 import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
-import { outsideText, stateOf } from '../core/keyring.ts';
 import { isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
 import { type Inputs, placesOf, readInputs, sameInputs, settle } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
-/** Milliseconds: the longest wait of a timer here, since setTimeout allows only 24 days. */
-const DAY_MS = 86_400_000;
 /** Milliseconds between two checks of times and sizes. To read two files each second triples an idle proxy's CPU. */
 const POLL_MS = 1000;
 /** Milliseconds between two checks of the contents: NFS may show old times for a minute. */
@@ -38,7 +35,6 @@ export class LiveRuleset {
   #stopped = false;
   /** The warnings that hold now, as JSON: each is logged only once while it holds. */
   #logged: ReadonlySet<string> = new Set();
-  #nextLog: NodeJS.Timeout | undefined;
   /** The last reload. Written only here. */
   lastReload: StatusSnapshot['lastReload'] = null;
 
@@ -50,9 +46,6 @@ export class LiveRuleset {
     this.#atStart = this.ruleset.loaded.config;
     this.services = createServices(this.ruleset, () => this.ruleset, effects);
     this.#logWarnings();
-    for (const { id, source, problem } of this.ruleset.materials) {
-      if (problem !== null) this.services.log.error('a secret cannot be used', { secret: id, source, problem });
-    }
   }
 
   /** Begins to watch the files. A poll does not see a change since the first reading, so they are read again soon. */
@@ -173,30 +166,18 @@ export class LiveRuleset {
     return RESTART_ONLY.filter(([, read]) => read(this.#atStart) !== read(config)).map(([key]) => key);
   }
 
-  /** Logs the warnings that are new, now and when the next secret expires. */
+  /** Logs the warnings that are new. What time brings, such as the end of a secret, the log of diagnoses tells. */
   #logWarnings(): void {
-    const now = Date.now();
-    const found = new Map(warningsOf(this.ruleset, now).map((warning) => [JSON.stringify(warning), warning]));
-    for (const [text, { msg, ...fields }] of found) if (!this.#logged.has(text)) this.services.log.warn(msg, fields);
-    this.#logged = new Set(found.keys());
-    const ends = this.ruleset.materials.map(({ notAfter }) => (notAfter ?? 0) - now).filter((wait) => wait > 0);
-    clearTimeout(this.#nextLog);
-    this.#nextLog = setTimeout(() => this.#logWarnings(), Math.min(DAY_MS, ...ends)).unref();
+    const { loaded, warnings, materials } = this.ruleset;
+    const found = [
+      ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
+      ...warnings.map((problem) => ({ problem })),
+      ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
+    ];
+    const before = this.#logged;
+    this.#logged = new Set(found.map((fields) => JSON.stringify(fields)));
+    for (const fields of found) {
+      if (!before.has(JSON.stringify(fields))) this.services.log.warn('configuration warning', fields);
+    }
   }
-}
-
-/** The warnings that hold at `now` (epoch milliseconds): on the configuration, and on secrets outside their validity. */
-function warningsOf({ loaded, warnings, materials }: Ruleset, now: number) {
-  const problems = [
-    ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
-    ...warnings.map((problem) => ({ problem })),
-    ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
-  ];
-  const outside = materials
-    .filter((secret) => secret.key !== null && !isPreviousValue(secret) && stateOf(secret, now) !== 'live')
-    .map((secret) => ({ secret: secret.id, source: secret.source, problem: outsideText(secret, now) }));
-  return [
-    ...problems.map((fields) => ({ msg: 'configuration warning', ...fields })),
-    ...outside.map((fields) => ({ msg: 'a secret is outside its validity', ...fields })),
-  ];
 }

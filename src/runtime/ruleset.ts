@@ -9,7 +9,7 @@ import { type Route, RouteTable, reports } from '../core/routes.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import { failuresOf, rotate, usable } from '../secrets/rotation.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
-import { type Inputs, TLS_FILES } from './inputs.ts';
+import type { Inputs } from './inputs.ts';
 import { type BuiltTls, buildTls } from './tls-files.ts';
 
 export interface Ruleset extends BuiltTls {
@@ -29,8 +29,6 @@ export interface Ruleset extends BuiltTls {
   readonly unread: ReadonlyMap<string, string>;
 }
 
-const CHANGES = 'it keeps changing while it is being read';
-
 /** The inputs can't become a ruleset; the message says why. */
 export class RulesetError extends Error {
   override readonly name = 'RulesetError';
@@ -41,7 +39,7 @@ export class RulesetError extends Error {
  * use, while secrets keep rotating. Throws RulesetError only at start, when there is no old part.
  */
 export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
-  const { loaded, broken, secrets, tlsFiles, changing, fixed } = inputs;
+  const { loaded, broken, secrets, tlsFiles, fixed } = inputs;
   const now = Date.now();
   const materials = rotate(running?.materials ?? null, secrets, now);
   const tls = buildTls(loaded.config, tlsFiles, running);
@@ -51,14 +49,10 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
     ...{ loaded, since: running?.loaded.sha256 === loaded.sha256 ? running.since : now, materials },
     policy: buildPolicy(loaded.config, usable(materials)),
     warnings: [...fixed, ...tls.warnings],
-    failures: [
-      ...[...broken, ...failuresOf(materials), ...tls.failures],
-      ...changing.map((name) => `${name}: ${CHANGES}`),
-    ],
+    failures: [...broken, ...failuresOf(materials), ...tls.failures],
     unread: new Map([
       ...broken.map((problem) => ['the configuration', problem] as const),
       ...usable(materials).flatMap(({ source, problem }) => (problem === null ? [] : [[source, problem] as const])),
-      ...changing.filter((name) => name !== TLS_FILES).map((name) => [name, CHANGES] as const),
     ]),
   });
 }

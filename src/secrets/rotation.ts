@@ -55,7 +55,7 @@ function keepGood(fresh: SecretMaterial, current: Materials): Materials {
     ({ id, source, key }) => key !== null && (whole ? source === fresh.source : id === fresh.id),
   );
   if (good.length === 0) return [fresh];
-  const problem = `${whole ? 'the directory: ' : ''}${fresh.problem}; the last good value is still in use`;
+  const problem = `${fresh.problem}; the last good value is still in use`;
   return good.map(({ kind, id, key }) => ({ ...fresh, kind, id, key, problem }));
 }
 

@@ -143,8 +143,8 @@ describe('a directory', () => {
       expect(secrets.ids()).toEqual(['a', 'a.previous', 'b']);
       secrets.expectVerdicts(NOW, { a2: 'by a', a: 'by a.previous', b: 'by b' });
       expect(secrets.failures()).toEqual([
-        `secret a (directory /etc/secrets): the directory: ${problem}; the last good value is still in use`,
-        `secret b (directory /etc/secrets): the directory: ${problem}; the last good value is still in use`,
+        `secret a (directory /etc/secrets): ${problem}; the last good value is still in use`,
+        `secret b (directory /etc/secrets): ${problem}; the last good value is still in use`,
       ]);
       secrets.read(LATER - 1, [directory, { a: 'a2', b: 'b' }]);
       expect(secrets.failures()).toEqual([]);
