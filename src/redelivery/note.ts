@@ -25,9 +25,10 @@ export interface Note {
 export const MAX_NOTE = 4096;
 const MAX_TEXT = 1024;
 
-/** At most `MAX_NOTE` bytes, in ASCII. */
+/** At most `MAX_NOTE` bytes, in ASCII, with texts that `readNote` takes. */
 export function noteText(note: Note): string {
-  const text = JSON.stringify(note).replace(/[\u007f-\uffff]/g, escaped);
+  const cut = (_: string, value: unknown) => (typeof value === 'string' ? value.slice(0, MAX_TEXT) : value);
+  const text = JSON.stringify(note, cut).replace(/[\u007f-\uffff]/g, escaped);
   // What remains is short: a word, and numbers.
   return text.length <= MAX_NOTE ? text : noteText({ ...note, route: null, method: '', path: '', secret: '', key: '' });
 }

@@ -54,7 +54,7 @@ function made({ target = '/notify?a=1', version = '1.1', lines = [], body = BODY
   const head = headOf({ target, version, lines: all });
   const policy = policyOf([verify('/notify')], [by]);
   const permit = { secret: by.id } as Deferrable['permit'];
-  const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify('/notify'), policy, permit };
+  const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify(head.path), policy, permit };
   return eventOf(delivery, '500', name);
 }
 
@@ -118,6 +118,11 @@ describe('what was stored', () => {
 
   test('a delivery in HTTP/1.0 is one again', () => {
     expect(verified(made({ version: '1.0' })).head.version).toBe('1.0');
+  });
+
+  test.each([2000, 5000])('on a route whose path is longer than a note may be: %i', (length) => {
+    const target = `/${'x'.repeat(length)}`;
+    expect(told(made({ target }), { policy: policyOf([verify(target)]) })).toBe('verified');
   });
 
   test('with an empty body', () => {
