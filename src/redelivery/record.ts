@@ -55,7 +55,7 @@ export interface Deferrable extends Outgoing {
 export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone' | 'altered' | Reason;
 
 /** A stored delivery, as the rules in force have it. */
-export interface Opened {
+interface Opened {
   /** Its history, with the route that takes it now. */
   readonly note: Note;
   /** With a permit that is minted now. Null: it is not sent, and the note's `failure` is a `Why`. */
