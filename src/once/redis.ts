@@ -51,14 +51,16 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
   const unreleased = new Map<string, string>();
   // Without a name the keys are those of 0.2.0, so that an upgrade forgets no event.
   const prefix = options.name === '' ? PREFIX : `${PREFIX}${options.name}:`;
-  const connection = new RedisConnection({ ...options, prefix, timeLimit: TIMEOUT_MS, probe: PROBE }, (failure) => {
+  const changed = (failure: string | null) => {
     onChange(failure);
     if (failure !== null) return;
     renew();
     const late = [...unreleased];
     unreleased.clear();
     for (const [key, token] of late) release(key, token).catch(() => {});
-  });
+  };
+  const settings = { ...options, prefix, timeLimit: TIMEOUT_MS, probe: PROBE, onChange: changed };
+  const connection = new RedisConnection(settings);
   const renew = () => {
     for (const [key, token] of leases) connection.run([RENEW, [key], token]).catch(() => {});
   };

@@ -6,9 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
 import { deadline } from '../base/deadline.ts';
 
-/** Reports a problem with the server (never a password), and null once it works again. */
-type OnChange = (problem: string | null) => void;
-
 export interface ConnectionOptions {
   /** redis:// or rediss:// with a user and a database number at most. */
   readonly store: string;
@@ -24,6 +21,8 @@ export interface ConnectionOptions {
    * like the commands that follow it: a full or read-only server would still answer PING.
    */
   readonly probe: Command<unknown>;
+  /** Told of a problem with the server (never a password), and null each time the server becomes available. */
+  readonly onChange: (problem: string | null) => void;
 }
 
 /** A Lua script and how its answer is read. */
@@ -62,7 +61,6 @@ export const textOf = (given: unknown) => (given instanceof Buffer ? given.toStr
 export class RedisConnection {
   readonly #client;
   readonly #options: ConnectionOptions;
-  readonly #onChange: OnChange;
   #failure = 'not connected yet';
   /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
   #answers = false;
@@ -72,10 +70,8 @@ export class RedisConnection {
   /** Resolves once the server has answered or failed, or after a second: so the first event is stored, too. */
   readonly known = Promise.race([this.#known.promise, sleep(TIMEOUT_MS, undefined, { ref: false })]);
 
-  /** `onChange` gets null each time the server becomes available. */
-  constructor(options: ConnectionOptions, onChange: OnChange) {
+  constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#onChange = onChange;
     this.#client = createClient(clientOptions(options));
     this.#client.on('ready', () => this.#probe());
     this.#client.on('error', (error: Error) => this.#report(error));
@@ -127,7 +123,7 @@ export class RedisConnection {
   #report(error: Error): void {
     if (!this.#client.isOpen) return; // closed by us
     this.#failure = error.message || String((error as NodeJS.ErrnoException).code ?? error);
-    this.#onChange(this.#failure);
+    this.#options.onChange(this.#failure);
     this.#known.resolve();
   }
 
@@ -138,7 +134,7 @@ export class RedisConnection {
     this.#eval(this.#options.probe).then(
       () => {
         this.#answers = true;
-        this.#onChange(null);
+        this.#options.onChange(null);
         this.#known.resolve();
       },
       (error: Error) => {

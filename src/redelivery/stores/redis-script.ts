@@ -9,8 +9,6 @@ import * as contract from './store.ts';
 
 /** Events that one call looks at, so that it blocks the server for a few milliseconds. */
 const PAGE = 250;
-/** Drops that wait to be told: no proxy may run for long. */
-const MOST_DROPPED = 10_000;
 
 export const KEYS = ['due', 'event:', 'sums:', 'totals', 'bodies', 'dropped'] as const;
 
@@ -155,7 +153,6 @@ function calls.drop(id)
   if not event then return 'absent' end
   if not isFree(id, event) then return 'leased' end
   redis.call('RPUSH', dropped, id .. ' ' .. event.note)
-  redis.call('LTRIM', dropped, -${MOST_DROPPED}, -1)
   return leave(id, event)
 end
 function calls.wake(...)

@@ -35,9 +35,8 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
 
   const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;
   const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: LIMIT_MS, probe };
-  const connection = new RedisConnection(settings, (problem) => {
-    if (problem !== null) onChange(problem); // else the look has
-  });
+  // That it works is told by the look.
+  const connection = new RedisConnection({ ...settings, onChange: (problem) => problem && onChange(problem) });
   type Args = readonly (string | number | Buffer)[];
   const run = <Answer>(read: (given: unknown) => Answer, call: keyof contract.DeferredStore, ...args: Args) => {
     const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));

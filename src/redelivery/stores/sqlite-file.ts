@@ -29,6 +29,9 @@ const SETTINGS = `PRAGMA page_size=4096; PRAGMA auto_vacuum=FULL; PRAGMA journal
 PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
 PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=4194304`;
 
+/** It holds bodies too. Waits for nobody who reads. */
+const EMPTY_LOG = `PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=${BUSY_MS}`;
+
 interface Opened {
   readonly database: DatabaseSync;
   readonly events: Events;
@@ -48,6 +51,7 @@ export interface FileOptions {
 class DamageError extends Error {}
 
 export const isFull = (error: unknown) => sqliteCode(error) === FULL;
+const isDamage = (error: unknown) => error instanceof DamageError || [CORRUPT, NO_DATABASE].includes(sqliteCode(error));
 
 export class StoreFile {
   readonly #path: string;
@@ -82,14 +86,14 @@ export class StoreFile {
         database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
         const result = job(events);
         database.exec('COMMIT');
+        if (database.prepare('SELECT 1 FROM event LIMIT 1').get() === undefined) database.exec(EMPTY_LOG);
         return result;
       } catch (error) {
         if (this.#opened?.database.isTransaction) this.#opened.database.exec('ROLLBACK');
         if (sqliteCode(error) === BUSY) throw new Error('another program keeps its file locked');
         if (isFull(error)) throw error;
         this.close();
-        const isDamage = error instanceof DamageError || [CORRUPT, NO_DATABASE].includes(sqliteCode(error));
-        if (isAgain || !isDamage || this.#owner === null) throw error;
+        if (isAgain || !isDamage(error) || this.#owner === null) throw error;
         this.#setAside((error as Error).message);
       }
     }
@@ -99,17 +103,6 @@ export class StoreFile {
   roomProblem(): string | null {
     const { bavail, bsize } = fs.statfsSync(this.#directory);
     return bavail * bsize < LEAST_FREE ? 'less than 8 MiB are free on its file system' : null;
-  }
-
-  /** Empties the log, which holds bodies too, once nothing is stored. Waits for nobody. */
-  tidy(): void {
-    try {
-      const { database } = this.#usable();
-      if (database.prepare('SELECT 1 FROM event LIMIT 1').get() !== undefined) return;
-      database.exec(`PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=${BUSY_MS}`);
-    } catch (error) {
-      if (![BUSY, FULL].includes(sqliteCode(error))) this.close(); // the next call meets the same, and tells
-    }
   }
 
   close(): void {

@@ -31,12 +31,10 @@ port.on('message', (first: Call | null) => {
 });
 
 function answer(calls: readonly Call[]): void {
-  const done = doneAll(calls, null);
+  const reply: Reply = { ...doneAll(calls, null), losses: file.losses.splice(0) };
   // A buffer that was written must not hold its memory until the next collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
-  const reply: Reply = { ...done, losses: file.losses.splice(0) };
   port.postMessage(reply, file.moved.splice(0));
-  if (reply.problem === null) file.tidy();
 }
 
 /** `known`: why nothing can be added, if that is known. */
