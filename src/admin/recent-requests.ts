@@ -5,25 +5,26 @@
 import { dropOldest } from '../base/indexed-set.ts';
 import { DECISIONS, type Decision, REASON_NAMES, type Reason } from '../core/reasons.ts';
 import { bodyTag, type DeliveryRecord, type RedeliveryRecord, type RequestRecord } from '../core/request-record.ts';
-import { HOUR, MINUTE } from './advice/times.ts';
+import { MINUTE } from './advice/times.ts';
 import { TrafficByRoute } from './route-traffic.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 import type { RecentCounts, RefusalGroup, StatusSnapshot, Undelivered } from './snapshot.ts';
 
 /** Minutes of the counts that are not of an hour. */
 const LATELY = 5;
+const MINUTES_OF_A_DAY = 24 * 60;
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
 
-/** `noise`: rejected and reported requests that need no attention; the reasons count all others, with a signature or not. */
-type Counted = Decision | Reason | `signed ${Reason}` | 'noise';
-
 const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
 
+/** `noise`: rejected and reported requests that need no attention; the reasons count all others, with a signature or not. */
+type Counted = Decision | Reason | `signed ${Reason}` | 'noise' | (typeof LOST)[number];
+
 export class RecentRequests {
-  readonly #minutes = new Counts<Counted>(MINUTE, 60);
-  readonly #lost = new Counts<(typeof LOST)[number]>(HOUR, 24);
+  /** The counts of each minute in which there was something to count, of a day at most. */
+  readonly #minutes = new Map<number, Partial<Record<Counted, number>>>();
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
   readonly traffic: TrafficByRoute;
@@ -38,14 +39,14 @@ export class RecentRequests {
   record(record: RequestRecord): void {
     const at = Date.now();
     const { decision, reason, fate, signed } = record;
-    this.#minutes.add(decision);
+    this.#count(decision);
     if (decision === 'probe') {
       this.#lastProbe = shownOf(record, at);
       return;
     }
     const refused = decision === 'rejected' || decision === 'reported';
-    if (refused && isNoise(record)) this.#minutes.add('noise');
-    else if (refused && reason !== 'none' && fate === 'none') this.#minutes.add(signed ? `signed ${reason}` : reason);
+    if (refused && isNoise(record)) this.#count('noise');
+    else if (refused && reason !== 'none' && fate === 'none') this.#count(signed ? `signed ${reason}` : reason);
     this.traffic.record(record, at);
     if (refused || (fate === 'none' && record.upstreamFailure !== null)) this.#keep(shownOf(record, at));
   }
@@ -63,7 +64,7 @@ export class RecentRequests {
   redelivered({ route, result, id, failure }: RedeliveryRecord): void {
     const at = Date.now();
     if (result === 'delivered') this.traffic.taken(route, at);
-    if (result === 'dropped') this.#lost.add('dropped');
+    if (result === 'dropped') this.#count('dropped');
     if (result !== 'expired') return;
     const shown = { at, route, path: '', status: 202, upstreamError: null, client: '' };
     const cause = { cause: failure, hint: null, diagnosis: 'deferred-lost', bodySha256: bodyTag(id) } as const;
@@ -71,8 +72,24 @@ export class RecentRequests {
   }
 
   #lose(shown: Undelivered): void {
-    this.#lost.add(shown.fate);
+    this.#count(shown.fate);
     this.#undelivered = [shown, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
+  }
+
+  #count(name: Counted): void {
+    const now = Math.floor(Date.now() / MINUTE);
+    const counts = this.#minutes.get(now) ?? {};
+    counts[name] = (counts[name] ?? 0) + 1;
+    this.#minutes.set(now, counts);
+    dropOldest(this.#minutes, MINUTES_OF_A_DAY);
+  }
+
+  /** Over the last `minutes`. */
+  #sum(name: Counted, minutes: number): number {
+    const now = Math.floor(Date.now() / MINUTE);
+    let total = 0;
+    for (let minute = now; minute > now - minutes; minute--) total += this.#minutes.get(minute)?.[name] ?? 0;
+    return total;
   }
 
   #keep(refusal: ShownRequest): void {
@@ -91,48 +108,20 @@ export class RecentRequests {
   /** The parts of a status snapshot that come from requests. */
   view(): Pick<StatusSnapshot, 'recent' | 'refusals' | 'lost' | 'undelivered' | 'lastProbe'> {
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
-    const lately = (name: Counted) => this.#minutes.sum(name, LATELY);
+    const lately = (name: Counted) => this.#sum(name, LATELY);
     return {
       recent: {
         windowSeconds: (LATELY * MINUTE) / 1000,
         ...byName(DECISIONS, lately),
         noise: lately('noise'),
         reasons: byReason(lately),
-        signedReasons: byReason((name) => this.#minutes.sum(`signed ${name}`, 60)),
+        signedReasons: byReason((name) => this.#sum(`signed ${name}`, 60)),
       },
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
-      lost: byName(LOST, (name) => this.#lost.sum(name, 24)),
+      lost: byName(LOST, (name) => this.#sum(name, MINUTES_OF_A_DAY)),
       undelivered: this.#undelivered,
       lastProbe: this.#lastProbe,
     };
-  }
-}
-
-/** Counts by slots of time, of which the oldest go. */
-class Counts<N extends string> {
-  readonly #slots = new Map<number, Partial<Record<N, number>>>();
-  readonly #slotMs: number;
-  readonly #kept: number;
-
-  constructor(slotMs: number, kept: number) {
-    this.#slotMs = slotMs;
-    this.#kept = kept;
-  }
-
-  add(name: N): void {
-    const now = Math.floor(Date.now() / this.#slotMs);
-    const counts: Partial<Record<N, number>> = this.#slots.get(now) ?? {};
-    counts[name] = (counts[name] ?? 0) + 1;
-    this.#slots.set(now, counts);
-    dropOldest(this.#slots, this.#kept);
-  }
-
-  /** Over the last `slots` slots. */
-  sum(name: N, slots: number): number {
-    const now = Math.floor(Date.now() / this.#slotMs);
-    let total = 0;
-    for (let slot = now; slot > now - slots; slot--) total += this.#slots.get(slot)?.[name] ?? 0;
-    return total;
   }
 }
 

@@ -116,10 +116,7 @@ export interface DeferredStatus {
 }
 
 /** Answers that take time, and that a snapshot needs. */
-export interface Probed extends Pick<StatusSnapshot, 'ready' | 'causes'> {
-  /** The system's code for why the upstream accepts no connections; null if it does. */
-  readonly error: string | null;
-}
+export type Probed = Pick<StatusSnapshot, 'ready' | 'causes'> & Pick<StatusSnapshot['upstream'], 'error'>;
 
 export interface StatusSnapshot {
   readonly version: string;

@@ -8,11 +8,12 @@
 // Where a route only reports, some refusals become `report`: the request is forwarded, and counted.
 import type { Buffer } from 'node:buffer';
 import { type Diagnosis, type Hint, largeBodyHint } from './diagnoses-and-remedies.ts';
-import { type GateRefusal, type RuleName, refusedByGate, refusedForHeaders, refusedForQuery } from './gate.ts';
+import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate.ts';
 import { type Claim, judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
 import type { Policy } from './policy.ts';
 import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
+import type { RequestRecord } from './request-record.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { signatureForm } from './signature.ts';
 import { asksForWebSocket } from './websocket-handshake.ts';
@@ -25,20 +26,14 @@ export interface Arrival {
   readonly at: number;
 }
 
-export interface Refused {
+/** `secret`: the id of the one that has expired or is not valid yet; null for other reasons. */
+export interface Refused extends Pick<RequestRecord, 'rule' | 'header' | 'hint' | 'secret'> {
   readonly kind: 'refuse';
   /** The metric label: `unmatched` before a route is chosen. */
   readonly label: string;
   readonly reason: Reason;
-  readonly rule: RuleName | null;
-  /** The name of the header that broke the rule, in lower case; null if none did. */
-  readonly header: string | null;
-  /** For the operator alone: what would allow the request, or why nothing does. */
-  readonly hint: Hint | null;
   /** The methods that the route allows, for 405. */
   readonly allow: readonly string[] | null;
-  /** The id of the secret that has expired or is not valid yet; null for other reasons. */
-  readonly secret: string | null;
 }
 
 export interface Permitted {

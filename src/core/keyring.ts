@@ -31,8 +31,6 @@ export function isListed(id: string, listed: readonly string[] | null): boolean 
 
 export class Keyring {
   readonly secrets: readonly Secret[];
-  /** Keyed by identity: a route's list is one frozen array, so a request costs one lookup. */
-  readonly #chosen = new WeakMap<readonly string[], readonly Secret[]>();
 
   constructor(secrets: readonly Secret[]) {
     this.secrets = secrets;
@@ -40,13 +38,7 @@ export class Keyring {
 
   /** The secrets that a list of ids names, whatever their state; all of them for null. */
   listed(ids: readonly string[] | null): readonly Secret[] {
-    if (ids === null) return this.secrets;
-    let chosen = this.#chosen.get(ids);
-    if (chosen === undefined) {
-      chosen = this.secrets.filter((secret) => isListed(secret.id, ids));
-      this.#chosen.set(ids, chosen);
-    }
-    return chosen;
+    return this.secrets.filter(({ id }) => isListed(id, ids));
   }
 
   /** The listed secrets that are not live at `now`, and why, for people; null if there are none. */

@@ -130,7 +130,7 @@ export class RouteTable {
 
 /** Sorts the longest path first. `*` has no length: `/a/b` is longer than `/a/*`. In a tie, forward comes last. */
 function byLength(a: Entry, b: Entry): number {
-  const length = ({ pattern }: Entry) => (pattern.wildcard ? pattern.path.length - 1 : pattern.path.length);
+  const length = ({ pattern: { stem, wildcard } }: Entry) => stem.length + Number(wildcard);
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 

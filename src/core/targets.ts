@@ -27,7 +27,6 @@ export function examinePath(path: string): Target {
 
 /** A configured path: exact, or with everything below it if it ends in `/*`. */
 interface PathPattern {
-  readonly path: string;
   readonly wildcard: boolean;
   /** The path without `/*`. */
   readonly stem: string;
@@ -38,7 +37,7 @@ interface PathPattern {
 export function parsePattern(path: string): PathPattern {
   const wildcard = path.endsWith('/*');
   const stem = wildcard ? path.slice(0, -2) : path;
-  return { path, wildcard, stem, views: viewsOf(foldPath(stem)) };
+  return { wildcard, stem, views: viewsOf(foldPath(stem)) };
 }
 
 export type ReadingKind = 'prefix' | 'in order';
