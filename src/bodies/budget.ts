@@ -37,21 +37,17 @@ export class ByteBudget {
     return Math.max(Math.min(this.limit, SMALL_BODY), this.limit - this.limit / 8);
   }
 
-  /** Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. */
-  reserve(bytes: number, body: UnfinishedBody): boolean {
+  /**
+   * Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. Null: for a buffer
+   * that nobody waits for, so no body ends for it.
+   */
+  reserve(bytes: number, body: UnfinishedBody | null): boolean {
     while (!this.#fits(bytes)) {
-      const slowest = this.#slowestFor(bytes);
+      const slowest = body === null ? null : this.#slowestFor(bytes);
       if (slowest === null) return false;
       slowest.fail('overloaded');
       if (slowest === body) return false;
     }
-    this.hold(bytes);
-    return true;
-  }
-
-  /** Reserves `bytes` for a buffer that nobody waits for: only if there is room, and without ending another body. */
-  reserveSpare(bytes: number): boolean {
-    if (!this.#fits(bytes)) return false;
     this.hold(bytes);
     return true;
   }

@@ -14,7 +14,7 @@ import { ignore } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import type { Reason } from '../core/reasons.ts';
-import { declaredLength, Head } from '../core/request-head.ts';
+import { Head } from '../core/request-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { queueKey } from '../wire/socket-progress.ts';
 import { networkOf } from './client-address.ts';
@@ -113,8 +113,7 @@ export class Connection implements ClientConnection {
   unread(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
-    const declared = this.exchange === null ? null : declaredLength(this.exchange.head);
-    return parser.state === 'body' && declared !== null && declared <= DROPPED_BODY ? 'short' : 'long';
+    return parser.state === 'body' && parser.remaining <= DROPPED_BODY ? 'short' : 'long';
   }
 
   replied(said: 'close' | 'persist'): void {

@@ -80,7 +80,7 @@ export class FollowingBytes implements UnfinishedBody {
 
   #reserve(bytes: number): boolean {
     const needed = bytes + READ_AHEAD;
-    if (!this.#listener.budget.reserveSpare(needed)) return false; // the old copy counts until there is a new one
+    if (!this.#listener.budget.reserve(needed, null)) return false; // the old copy counts until there is a new one
     this.#release();
     this.buffered = needed;
     this.#keptAt = performance.now();

@@ -75,15 +75,19 @@ export class Reply {
   /** Begins the upstream's response. */
   begin(response: ResponseHead, wish: 'close' | 'persist' = 'persist'): void {
     if (this.phase !== 'waiting') return;
-    const { status, reason, framing } = response;
+    const { status, reason, lines, framing, length } = response;
     const modern = this.#request.version === '1.1';
     const streams = framing === 'chunked' || framing === 'close';
     const chunked = streams && modern;
     // Nothing can follow a body that only the close ends, nor a request that was not read whole.
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
-    const framed = framedLines(response, chunked ? 'chunked' : streams ? 'until close' : 'whole');
-    this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
+    // The length has no leading zeros, but stays text: 18446744073709551615 would become another number.
+    // A 204 has none (RFC 9110 8.6).
+    const counts = !streams && length !== '' && status !== 204;
+    const whole = counts ? `Content-Length: ${length.replace(/^0+(?=\d)/, '')}` : null;
+    const head = this.#begunHead(status, reason, headLines(lines, chunked ? CHUNKED : whole));
+    this.#writer.head(head, chunked ? 'chunked' : 'plain');
   }
 
   /** Nobody else may use `piece` from now on. */
@@ -105,9 +109,11 @@ export class Reply {
   }
 
   /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */
-  refuse(own: OwnAnswer, allow: readonly string[] | null = null): void {
-    const { status, body, closes } = own;
-    this.answer({ status, body, lines: ownLines(own, allow) }, closes ? 'close' : 'persist');
+  refuse({ status, body, closes, retryAfter }: OwnAnswer, allow: readonly string[] | null = null): void {
+    const lines = ['Content-Type', 'application/json'];
+    if (retryAfter !== null) lines.push('Retry-After', `${retryAfter}`);
+    if (allow !== null) lines.push('Allow', allow.join(', '));
+    this.answer({ status, body, lines }, closes ? 'close' : 'persist');
   }
 
   /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */
@@ -169,27 +175,8 @@ export class Reply {
   }
 }
 
-// --- heads: the upstream's lines in their bytes, framed by us, and the lines of our own answers
-
 /** The interim response to a client that waits before it sends its body. */
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
-
-/** The lines of the upstream's response, with our framing. */
-function framedLines({ status, lines, length }: ResponseHead, body: 'chunked' | 'until close' | 'whole'): string {
-  if (body === 'chunked') return headLines(lines, CHUNKED);
-  // The length has no leading zeros, but stays text: 18446744073709551615 would become another number.
-  // A 204 has none (RFC 9110 8.6).
-  const none = body === 'until close' || length === '' || status === 204;
-  return headLines(lines, none ? null : `Content-Length: ${length.replace(/^0+(?=\d)/, '')}`);
-}
-
-/** The lines of our own answer. `allow`: the methods that the route allows, for 405. */
-function ownLines({ retryAfter }: OwnAnswer, allow: readonly string[] | null): readonly string[] {
-  const lines = ['Content-Type', 'application/json'];
-  if (retryAfter !== null) lines.push('Retry-After', `${retryAfter}`);
-  if (allow !== null) lines.push('Allow', allow.join(', '));
-  return lines;
-}
 
 /** Forwards a reason phrase byte for byte. One with control characters could end the line, so it becomes empty. */
 function statusLine(status: number, reason: string): string {

@@ -84,8 +84,8 @@ export class ConnectionPool {
       if (error === null) connection.user?.onOpen();
     };
     const socket = this.openSocket(onOpen, this.#options.connectTimeout, onread);
-    const of = { traffic, tls: this.#tls };
-    const connection = new UpstreamConnection(socket, of, (closed) => this.#closed(closed));
+    socket.once('close', () => this.#closed(connection)); // before its user, which may open another
+    const connection = new UpstreamConnection(socket, { traffic, tls: this.#tls });
     this.#all.add(connection);
     if (use === 'tunnel') socket.on('data', connection.read);
     return connection;

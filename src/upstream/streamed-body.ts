@@ -37,11 +37,7 @@ export class StreamedBody implements BodyReceiver {
   /** Null until it has a slot and a connection, and after its end. */
   #connection: UpstreamConnection | null = null;
 
-  constructor(
-    requester: Requester,
-    owner: BodyOwner,
-    { budget, idleTimeout }: Pick<ForwardOptions, 'budget' | 'idleTimeout'>,
-  ) {
+  constructor(requester: Requester, owner: BodyOwner, { budget, idleTimeout }: ForwardOptions) {
     this.#requester = requester;
     this.#owner = owner;
     this.#idleTimeout = idleTimeout;

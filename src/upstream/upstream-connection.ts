@@ -37,11 +37,7 @@ export class UpstreamConnection {
   retiring = false;
   #error: Error | null = null;
 
-  constructor(
-    socket: Socket,
-    { traffic, tls }: Pick<UpstreamConnection, 'traffic' | 'tls'>,
-    onClosed: (connection: UpstreamConnection) => void,
-  ) {
+  constructor(socket: Socket, { traffic, tls }: Pick<UpstreamConnection, 'traffic' | 'tls'>) {
     this.socket = socket;
     this.traffic = traffic;
     this.tls = tls;
@@ -58,7 +54,6 @@ export class UpstreamConnection {
       const { user } = this;
       this.user = null;
       this.parser.free();
-      onClosed(this);
       user?.onClose(this.#error);
     });
   }

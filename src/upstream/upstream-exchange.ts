@@ -16,9 +16,6 @@ import type { Upstream } from './upstream.ts';
 import { type ConnectionUser, MAX_INTERIMS, type Traffic, type UpstreamConnection } from './upstream-connection.ts';
 import { openTunnel } from './websocket-tunnel.ts';
 
-/** The event that followed the last byte of a response. */
-type End = 'nothing' | 'bytes' | 'close';
-
 /** Bytes of an answer that may still be unsent when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
 
@@ -285,7 +282,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   };
 
   /** The response is complete. `followed`: by what, so far. */
-  #complete(connection: UpstreamConnection, followed: End): void {
+  #complete(connection: UpstreamConnection, followed: 'nothing' | 'bytes' | 'close'): void {
     if (this.#waiting !== null) {
       this.#waiting.end ??= () => this.#complete(connection, this.#connection === null ? 'close' : followed);
       return;
@@ -293,8 +290,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#body !== null && !this.#body.whole;
-    const { writer, socket } = connection;
-    const sent = this.#state === 'reading' || (!unread && !writer.writing && socket.writableLength === 0);
+    const { socket } = connection;
+    const sent = this.#state === 'reading' || (!unread && socket.writableLength === 0);
     const ended = followed === 'nothing' && sent && !unread;
     const reusable = parser.keepAlive && ended && !this.#isLast && !this.#mayGetLateBytes(status);
     if (status < 300) this.#options.lease?.delivered();

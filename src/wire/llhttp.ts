@@ -105,9 +105,6 @@ function allocated(pointer: number): number {
 
 const methodNames: string[] = [];
 
-/** Why a run ended: the message is complete, it needs more bytes, or the bytes are not HTTP/1.1. */
-type RunEnd = 'complete' | 'more' | 'malformed';
-
 /** One parser in the module's memory. It must be freed exactly once. */
 export class Llhttp {
   readonly #pointer: number;
@@ -117,8 +114,8 @@ export class Llhttp {
     this.#pointer = allocated(llhttp.llhttp_alloc(type === 'request' ? 1 : 2));
   }
 
-  /** Parses `bytes` from `from` up to `to`, at most SLICE bytes. */
-  run(bytes: Buffer, from: number, to: number, recorder: RunRecorder): RunEnd {
+  /** Parses `bytes` from `from` up to `to`, at most SLICE bytes. `malformed`: they are not HTTP/1.1. */
+  run(bytes: Buffer, from: number, to: number, recorder: RunRecorder): 'complete' | 'more' | 'malformed' {
     if (running !== null) throw new Error('llhttp is running already');
     memoryNow().set(bytes.subarray(from, to), scratch);
     const end = scratch + to - from;

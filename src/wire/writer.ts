@@ -19,8 +19,6 @@ export class MessageWriter {
   readonly #socket: Socket;
   #parts: (string | Buffer)[] = [];
   #coding: 'plain' | 'chunked' = 'plain';
-  /** True while the socket is still to get a part of a whole body. */
-  writing = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -67,10 +65,9 @@ export class MessageWriter {
     const next = (error?: Error | null) => {
       const piece = body.subarray(at, at + MAX_AHEAD);
       at += piece.length;
-      this.writing = at < body.length && !error;
       if (error) return sent();
       this.data(piece);
-      if (this.writing) this.#write(next);
+      if (at < body.length) this.#write(next);
       else this.end(NO_TRAILERS, sent);
     };
     next();

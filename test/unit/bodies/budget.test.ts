@@ -95,9 +95,9 @@ test('a small body is not ended for a large one while there is room for small on
 test('the largest buffer that it ever has room for fits when it is empty, and one byte more does not', () => {
   for (const limit of [1024, SMALL_BODY, SMALL_BODY + 1, 70_000, MIB, 64 * MIB]) {
     const budget = new ByteBudget(limit);
-    expect(budget.reserveSpare(budget.most), `${limit}`).toBe(true);
+    expect(budget.reserve(budget.most, null), `${limit}`).toBe(true);
     budget.release(budget.most);
-    expect(budget.reserveSpare(budget.most + 1), `${limit}`).toBe(false);
+    expect(budget.reserve(budget.most + 1, null), `${limit}`).toBe(false);
   }
 });
 
@@ -105,9 +105,9 @@ test('what is held counts even where there is no room', () => {
   const budget = new ByteBudget(1000);
   budget.hold(1500);
   expect(budget.used).toBe(1500);
-  expect(budget.reserveSpare(1)).toBe(false);
+  expect(budget.reserve(1, null)).toBe(false);
   budget.release(1500);
-  expect(budget.reserveSpare(1000)).toBe(true);
+  expect(budget.reserve(1000, null)).toBe(true);
 });
 
 /** The rate after `bytes` at each of `times`. */
