@@ -110,7 +110,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
     'a second "key:" on the line: a value that contains ": " needs quotes; or the next line is indented too far',
   BLOCK_IN_FLOW: 'inside [ ] or { } only the [ ] and { } style is allowed',
   MISSING_CHAR:
-    'something is missing here: a quote, a comma, a space, a "- ", or a ":" and a value; or this line is indented wrong',
+    'something is missing here: a quote, a comma, a space, or a ":" and a value; or this line is indented wrong',
   MULTILINE_IMPLICIT_KEY: 'a ":" is missing after this key; or the next line is indented too far',
   MULTIPLE_DOCS: 'a second document begins here; only one is allowed',
   NON_STRING_KEY: 'a key must be plain text',
@@ -132,10 +132,32 @@ function yamlProblems(errors: readonly YAMLError[], text: string): ProblemAt[] {
   return [...new Map(problems.map((one) => [one.at, one])).values()];
 }
 
-function problemOf({ code, pos: [at] }: YAMLError, text: string): ProblemAt {
+function problemOf({ code, message, pos: [at] }: YAMLError, text: string): ProblemAt {
   const [, indent = '', rest = ''] = /^( *)(.*)/.exec(text.slice(at)) ?? [];
-  const isJoined = ['MISSING_CHAR', 'MULTILINE_IMPLICIT_KEY'].includes(code) && lacksSpace(rest);
-  return atOffset(at + indent.length, isJoined ? NO_SPACE : (SENTENCES[code] ?? 'this is not valid YAML'));
+  const problem = (words: string) => atOffset(at + indent.length, words);
+  if (['MISSING_CHAR', 'MULTILINE_IMPLICIT_KEY'].includes(code) && lacksSpace(rest)) return problem(NO_SPACE);
+  const columns = FITS_NO_BLOCK.test(message) ? columnsOfKeys(text.slice(Math.max(0, at - MOST_ABOVE), at)) : [];
+  if (columns.length > 0 && KEY.test(rest)) {
+    return problem(`by the lines above, a key here begins at column ${columns.join(' or ')}`);
+  }
+  return problem(SENTENCES[code] ?? 'this is not valid YAML');
+}
+
+/** The library's words where a key is indented like no block above; its codes also mean other errors. */
+const FITS_NO_BLOCK = /^Sequence item without|^All mapping items/;
+const KEY = /^[A-Za-z]\w*:(?: |$)/;
+/** Characters: with an error in each line, to read all that is above it would take too long. */
+const MOST_ABOVE = 4096;
+
+/** Where the keys of the blocks that are open after these lines begin, the innermost first. */
+function columnsOfKeys(above: string): number[] {
+  const columns: number[] = [];
+  for (const line of above.split('\n').reverse()) {
+    const [dashes = ''] = /^[ -]*/.exec(line) ?? [];
+    const column = dashes.length + 1;
+    if (KEY.test(line.slice(dashes.length)) && column < (columns.at(-1) ?? Infinity)) columns.push(column);
+  }
+  return columns;
 }
 
 const atOffset = (at: number, message: string): ProblemAt => ({ path: [], at, message });

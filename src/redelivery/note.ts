@@ -39,7 +39,7 @@ const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart
 export function readNote(text: string): Note | null {
   if (text.length > MAX_NOTE) return null;
   const { at, route, method, path, secret, key, attempts, tried, failure } = parsedJson(text);
-  if (!isCount(at) || !isCount(attempts) || !isCount(tried) || !isWord(failure)) return null;
+  if (!isTime(at) || !isCount(attempts) || !isTime(tried) || !isWord(failure)) return null;
   if (!isText(method) || !isText(path) || !isText(secret) || !isText(key)) return null;
   if (route !== null && !isText(route)) return null;
   return { at, route, method, path, secret, key, attempts, tried, failure };
@@ -62,6 +62,10 @@ export function parsedJson(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
+/** Later ones are no dates (ECMA-262, 21.4.1.1). */
+const MAX_TIME = 8.64e15;
+
+const isTime = (value: unknown): value is number => isCount(value) && value <= MAX_TIME;
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 const isWord = (value: unknown): value is string => typeof value === 'string' && /^[a-z0-9_]{1,32}$/.test(value);
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= MAX_TEXT;

@@ -1,5 +1,5 @@
 // The composition root: inputs in, a running proxy out. It stops what it starts.
-
+import { setTimeout as sleep } from 'node:timers/promises';
 import { adviceFor } from '../admin/advice/advice.ts';
 import { createAdminServer } from '../admin/server.ts';
 import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
@@ -28,7 +28,7 @@ const LOOK_EACH_MS = 15_000;
 export async function startApp(effects: Effects): Promise<App> {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, metrics, listener, exposure, requests, redelivery, claims } = live.services;
+  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   // Recorded even if no probe asks after a reload: a proxy that was ready once stays ready.
@@ -52,11 +52,16 @@ export async function startApp(effects: Effects): Promise<App> {
     log,
   });
 
-  const adminPort = await admin.listen(adminAt.host, adminAt.port);
-  const port = await listener.listen(listen.host, listen.port).catch((error: unknown) => {
+  const closeStores = () => Promise.all([redelivery.close(), claims()?.close()]);
+  const fail = async (error: unknown): Promise<never> => {
     admin.cutAll();
+    upstream.close();
+    // What stays open keeps the process alive, and its lock shuts the next one out of the store.
+    await Promise.race([closeStores(), sleep(END_MS.close)]);
     throw error;
-  });
+  };
+  const adminPort = await admin.listen(adminAt.host, adminAt.port).catch(fail);
+  const port = await listener.listen(listen.host, listen.port).catch(fail);
   lifecycle.started = true;
   log.info('listening', {
     ...{ host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort },
@@ -82,7 +87,7 @@ export async function startApp(effects: Effects): Promise<App> {
       live.stop();
       clearInterval(looks);
       exposure.stop();
-      await Promise.race([Promise.all([redelivery.close(), claims()?.close()]), late]);
+      await Promise.race([closeStores(), late]);
       admin.cutAll();
       requests.flush();
       const blocked = await blockedThreads(END_MS.look + Math.max(0, until - performance.now()));

@@ -42,7 +42,7 @@ export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed):
       file: loaded.file,
       sha256: loaded.sha256,
       since: live.ruleset.since,
-      warnings: [...loaded.warnings.map(({ message }) => message), ...live.ruleset.warnings],
+      warnings: [...loaded.warnings.map(({ key, message }) => `${key}: ${message}`), ...live.ruleset.warnings],
       awaitingRestart: live.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections },

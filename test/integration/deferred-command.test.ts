@@ -193,18 +193,20 @@ describe.concurrent('deferred', () => {
   test('lists what stands in the store without its control characters', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     app.answer = () => 500;
-    for (const body of ['ours', 'broken', 'forged']) await defer(proxy, body);
+    for (const body of ['ours', 'broken', 'forged', 'late']) await defer(proxy, body);
     app.answer = () => 404; // from now on the proxy leaves them alone
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 3, unverified: 0 });
-    const [broken = '', forged = '', ours = ''] = await recordsIn(directory);
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 4, unverified: 0 });
+    const [broken = '', forged = '', late = '', ours = ''] = await recordsIn(directory);
     altered(directory, "UPDATE event SET note = 'nothing' WHERE id = ?", broken);
     const note = { at: 1, route: null, method: 'POST', path: '/\x1b]0;x\x07\x9b', secret: '\x1b[2J', key: '' };
     const text = JSON.stringify({ ...note, attempts: 0, tried: 0, failure: 'connect' });
     altered(directory, 'UPDATE event SET note = ? WHERE id = ?', text, forged);
+    const noDate = text.replace('"at":1', `"at":${Number.MAX_SAFE_INTEGER}`);
+    altered(directory, 'UPDATE event SET note = ? WHERE id = ?', noDate, late);
     const { code, stdout } = await command(proxy);
     expect(code).toBe(0);
     expect(stdout).toContain(ours);
-    expect(stdout).toMatch(new RegExp(`^${broken}  -  +unreadable `, 'm'));
+    for (const id of [broken, late]) expect(stdout).toMatch(new RegExp(`^${id}  -  +unreadable `, 'm'));
     expect(stdout).toContain(`${forged}  1970-01-01 00:00 UTC`);
     expect(stdout.replaceAll('\n', '')).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
   });

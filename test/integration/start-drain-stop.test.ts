@@ -1,7 +1,7 @@
 // The program starts, drains and stops as its platform expects.
 // The life of the process: signals in, exit codes out, nothing lost in between.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,12 +10,14 @@ import { deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
 import { post } from '../support/load/load.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { runCommand } from '../support/proxy/command.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 
+const stores = ownDirectory();
 const BODY = '{"event":1}';
 const SIGNATURE = sign(value('a'), BODY);
 /** Longer than a test may take, so a stop that waits for it fails the test. */
@@ -250,6 +252,19 @@ describe.concurrent('a start', () => {
     await writeFile(other, `${config.slice(0, adminAt)}port: ${proxy.adminPort}${config.slice(adminAt + 7)}`);
     const admin = await runCommand(['serve', '--config', other]);
     expect([admin.code, admin.stderr]).toEqual(says(proxy.adminPort));
+  });
+
+  test('on a port in use exits although its stores are open', async ({ start }) => {
+    const proxy = await start({
+      routes: [{ path: '/notify', once: '1h', redeliver: '1h' }],
+      once: { store: 'redis://127.0.0.1:1' },
+      redelivery: { store: join(stores, 'first') },
+    });
+    const config = await readFile(proxy.configFile, 'utf8');
+    const other = join(proxy.directory, 'other.yaml');
+    await writeFile(other, config.replace('port: 0', `port: ${proxy.port}`).replace('/first', '/other'));
+    expect((await runCommand(['serve', '--config', other])).code).toBe(1);
+    expect(await readdir(stores)).toContain('other');
   });
 
   test('after a kill -9 is clean on the same ports', async ({ start, upstream }) => {

@@ -57,7 +57,7 @@ local function count(id, event)
   local isOneMore = redis.call('HEXISTS', totals, group) == 0 and redis.call('HLEN', totals) >= ${contract.MOST_GROUPS}
   event.group = isOneMore and event.state .. '\\n{}' or group
   sum(id, event, 1)
-  redis.call('ZADD', sums .. event.group, isNote and came or 0, id)
+  redis.call('ZADD', sums .. event.group, isNote and math.max(0, math.min(came, 8.64e15)) or 0, id)
 end
 local function discount(id, event)
   sum(id, event, -1)

@@ -25,7 +25,7 @@ export const SCHEMA: readonly string[] = [
   lease TEXT CHECK (octet_length(lease) <= 100),
   note TEXT NOT NULL CHECK (octet_length(note) <= 4096),
   counted INTEGER AS (max(bytes, ${contract.LEAST_BYTES})),
-  came INTEGER AS (max(0, min(CAST(coalesce(${said('at')}, 0) AS INTEGER), 9000000000000000))),
+  came INTEGER AS (max(0, min(CAST(coalesce(${said('at')}, 0) AS INTEGER), 8640000000000000))),
   words TEXT AS (json_array(${WORDS}))
 ) STRICT`,
   'CREATE INDEX event_due ON event(due, state)',

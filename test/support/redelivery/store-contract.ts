@@ -505,7 +505,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         ids.push(event.id);
         await store.add(event, 10_000 * (ids.length + 1));
       }
-      const small = eventOf(idOf(), someRecord(), { ...note, failure: '404', at: 1 });
+      const small = eventOf(idOf(), someRecord(), { ...note, failure: '404', at: Number.MAX_SAFE_INTEGER });
       await store.add(small, 0);
       await store.set((await oneLeased(store)).lease, { pause: 1, state: 'stopped', note: null });
       const { groups, soonest } = await store.summary();
@@ -515,7 +515,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         expect.arrayContaining([
           { ...words, state: 'waiting', failure: '503', deliveries: 2, bytes: 10_400, oldest: 5000 },
           { ...words, state: 'waiting', failure: 'connect', deliveries: 1, bytes: 5200, oldest: 6000 },
-          { ...words, state: 'stopped', failure: '404', deliveries: 1, bytes: LEAST_BYTES, oldest: 1 },
+          { ...words, state: 'stopped', failure: '404', deliveries: 1, bytes: LEAST_BYTES, oldest: 8.64e15 }, // the last date
         ]),
       );
       expect(idsOf(soonest)).toEqual([small.id, ...ids]);
