@@ -3,8 +3,9 @@
 // were signed are the bytes that are verified and forwarded.
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { SECRET } from '../support/deliveries/signer.ts';
 import { exchange, openClient, sendTo } from '../support/http/raw-client.ts';
+import { delivery, request, signatureLine } from '../support/http/requests.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startUpstream } from '../support/upstream/upstream.ts';
 
@@ -41,16 +42,12 @@ const BODIES: readonly (readonly [string, Buffer])[] = [
   ['exactly maxBody', bytes(MAX_BODY)],
 ];
 
-function post(target: string, lines: readonly string[], body: Buffer): Buffer {
-  const head = [`POST ${target} HTTP/1.1`, 'Host: a', ...lines, '', ''].join('\r\n');
-  return Buffer.concat([Buffer.from(head, 'latin1'), body]);
-}
+const withLength = (body: Buffer, lines: readonly string[] = []) =>
+  Buffer.from(delivery(body.toString('latin1'), SECRET, { lines }), 'latin1');
 
-const signature = (body: Buffer) => `Entrupy-Signature: ${sign(SECRET, body)}`;
-
-function withLength(body: Buffer, lines: readonly string[] = []): Buffer {
-  return post('/notify', [signature(body), ...lines, `Content-Length: ${body.length}`], body);
-}
+/** The head of a delivery whose body is framed like this. */
+const headOf = (body: Buffer, ...framing: readonly string[]) =>
+  request(['POST /notify HTTP/1.1', 'Host: a', signatureLine(body, SECRET), ...framing]);
 
 /** In chunks of uneven sizes. */
 function inChunks(body: Buffer): Buffer {
@@ -59,8 +56,8 @@ function inChunks(body: Buffer): Buffer {
     const piece = body.subarray(at, at + size);
     pieces.push(Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n'));
   }
-  const wire = Buffer.concat([...pieces, Buffer.from('0\r\n\r\n')]);
-  return post('/notify', [signature(body), 'Transfer-Encoding: chunked'], wire);
+  const head = Buffer.from(headOf(body, 'Transfer-Encoding: chunked'));
+  return Buffer.concat([head, ...pieces, Buffer.from('0\r\n\r\n')]);
 }
 
 async function expectEcho(wire: Buffer, body: Buffer): Promise<void> {
@@ -97,8 +94,8 @@ describe.each(BODIES)('a body of %s', (_name, body) => {
 
 test('a client that waits for its 100 gets it, then the body is verified', async () => {
   const body = Buffer.from('expected');
-  const lines = [signature(body), 'Expect: 100-continue', `Content-Length: ${body.length}`];
-  const client = await sendTo(on.proxy, post('/notify', lines, Buffer.alloc(0)));
+  const head = headOf(body, 'Expect: 100-continue', `Content-Length: ${body.length}`);
+  const client = await sendTo(on.proxy, head);
   await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
   await client.send(body);
   const response = await client.response();

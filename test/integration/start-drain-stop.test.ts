@@ -9,6 +9,7 @@ import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
 import { post } from '../support/load/load.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -23,7 +24,7 @@ const SIGNATURE = sign(value('a'), BODY);
 /** Longer than a test may take, so a stop that waits for it fails the test. */
 const LONG = '2m';
 
-const REQUEST = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${SIGNATURE}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
+const REQUEST = delivery(BODY, value('a'));
 
 const ready = async (proxy: RunningProxy) => {
   const response = await fetch(`${proxy.adminUrl}/readyz`);

@@ -5,12 +5,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { request as written } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 import { AGREED, handshake } from '../support/websocket/client.ts';
-
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 const on = shared(startLenientUpstream, {
   unmatched: 'reject',
@@ -40,9 +40,8 @@ function expectNoUpgradeSeen(): void {
 
 const UPGRADE = ['Connection: Upgrade', 'Upgrade: websocket'];
 
-function request(start: string, lines: string[], body = ''): string {
-  return [start, 'Host: h', ...lines, '', body].join('\r\n');
-}
+/** As a client writes it. */
+const request = (start: string, lines: readonly string[], body = '') => written([start, 'Host: h', ...lines], body);
 
 const signed = (body: string) => [`Entrupy-Signature: ${sign(SECRET, body)}`, `Content-Length: ${body.length}`];
 

@@ -10,9 +10,9 @@ import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":1}';
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const CLOSING = 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok';
 /** Many more than there are slots. */
 const MANY = 40;

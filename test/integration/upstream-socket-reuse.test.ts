@@ -11,9 +11,9 @@ import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":1}';
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const POISON = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON';
 
 const ask = (target = '/open') => get(target);

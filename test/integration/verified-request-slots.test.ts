@@ -10,9 +10,9 @@ import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":1}';
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 const signed = delivery(BODY, SECRET);
 /** Kinds of unverified request; the upstream is slow with each. */

@@ -5,8 +5,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { vi } from 'vitest';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import { type DeferredStore, fileIn, pagesOf, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
-import { sign } from '../deliveries/signer.ts';
 import { sendTo } from '../http/raw-client.ts';
+import { request, signatureLine } from '../http/requests.ts';
 import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
 import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
@@ -69,12 +69,11 @@ export interface Delivered {
   readonly method?: string;
 }
 
-export function deliveryBytes(body: string | Buffer, delivered: Delivered = {}): Buffer {
+export function deliveryBytes(body: string | Buffer, delivered: Delivered = {}): string {
   const { target = '/notify', lines = [], secret = 'a', method = 'POST' } = delivered;
-  const bytes = Buffer.from(body);
-  const all = ['Host: hooks.example', ...lines, `Entrupy-Signature: ${sign(value(secret), bytes)}`];
-  const head = `${method} ${target} HTTP/1.1\r\n${all.join('\r\n')}\r\nContent-Length: ${bytes.length}\r\n\r\n`;
-  return Buffer.concat([Buffer.from(head, 'latin1'), bytes]);
+  const text = Buffer.from(body).toString('latin1');
+  const head = [`${method} ${target} HTTP/1.1`, 'Host: hooks.example', ...lines, signatureLine(text, value(secret))];
+  return request([...head, `Content-Length: ${text.length}`], text);
 }
 
 /** Sends a signed delivery on a new connection; returns the status and the body of the answer. */

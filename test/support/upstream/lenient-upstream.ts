@@ -3,6 +3,7 @@
 // stricter than necessary: no test can catch what it does not see.
 import { createServer, type Socket } from 'node:net';
 import { listening } from '../machine/listening.ts';
+import { OK } from './raw-upstream.ts';
 
 export interface SeenRequest {
   /** The whole request as it came. */
@@ -23,8 +24,6 @@ export interface SeenRequest {
 export type Answer = string | Buffer | 'cut' | ((socket: Socket) => void);
 
 export type LenientUpstream = Awaited<ReturnType<typeof startLenientUpstream>>;
-
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 export async function startLenientUpstream() {
   const seen: SeenRequest[] = [];

@@ -1,11 +1,12 @@
 // An upstream that reads a delivery of 16 MiB in steps with pauses between them, or not at all.
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { SECRET, sign } from '../deliveries/signer.ts';
+import { SECRET } from '../deliveries/signer.ts';
 import { sendTo } from '../http/raw-client.ts';
+import { delivery } from '../http/requests.ts';
 import { testDirectory } from '../machine/files.ts';
 import { listening } from '../machine/listening.ts';
-import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
+import { startProxy } from '../proxy/proxy.ts';
 
 const BODY = Buffer.alloc(16 * 1024 * 1024, 'slow and steady ');
 
@@ -38,18 +39,12 @@ export async function deliverTo({ over, pause }: Slow): Promise<{ status: number
     secrets: { current: SECRET },
   });
   try {
-    return { status: await deliver(proxy), whole: received >= BODY.length };
+    const client = await sendTo(proxy, delivery(BODY.toString('latin1'), SECRET));
+    const { status } = await client.response();
+    client.destroy();
+    return { status, whole: received >= BODY.length };
   } finally {
     await proxy.stop();
     await close();
   }
-}
-
-async function deliver(proxy: RunningProxy): Promise<number> {
-  const lines = [`Entrupy-Signature: ${sign(SECRET, BODY)}`, `Content-Length: ${BODY.length}`];
-  const head = `POST /notify HTTP/1.1\r\nHost: h\r\n${lines.join('\r\n')}\r\n\r\n`;
-  const client = await sendTo(proxy, Buffer.concat([Buffer.from(head), BODY]));
-  const { status } = await client.response();
-  client.destroy();
-  return status;
 }
