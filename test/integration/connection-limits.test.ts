@@ -1,9 +1,11 @@
 // Connections are limited, and silent or slow ones make room.
 // `limits.connections`, and how long a connection may live. When the limit is reached, silent, slow and idle
-// connections make room for honest ones.
-
+// connections make room for honest ones; so do they where few files may be open, and on the admin port.
+import { readFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
-import { openClient, sendTo } from '../support/http/raw-client.ts';
+import { deliver } from '../support/deliveries/deliver.ts';
+import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { get } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
 import { expectServed, GET, many, signed } from '../support/proxy/limited.ts';
@@ -96,4 +98,53 @@ describe('connections', () => {
     expect(answered).toEqual(['close']);
     await client.rest();
   });
+});
+
+const FILES = 128;
+
+test.skipIf(process.platform !== 'linux')(
+  'a process that may open fewer files than limits.connections needs takes fewer connections, and says so',
+  async ({ start }) => {
+    const proxy = await start({}, { openFiles: FILES });
+    expect(await readFile(`/proc/${proxy.pid}/limits`, 'utf8')).toMatch(new RegExp(`Max open files +${FILES} `));
+    await proxy.waitForLog(({ key, problem }) => key === 'limits.connections' && /ulimit/.test(String(problem)));
+    const silent = await many(2 * FILES, () => openClient(proxy));
+    await untilMetrics(proxy, ['connections'], ([open]) => open === FILES / 2);
+    expect(await deliver(proxy, 'a')).toBe(200);
+    expect((await fetch(`${proxy.adminUrl}/livez`)).status).toBe(200);
+    for (const client of silent) client.destroy();
+  },
+);
+
+const LIVEZ = get('/livez');
+/** More than half of the connections that the admin port takes. */
+const CROWD = 33;
+
+async function keptBy(client: RawClient): Promise<boolean> {
+  await client.send(LIVEZ);
+  const { status, lines } = await client.response();
+  expect(status).toBe(200);
+  return !lines.includes('Connection: close');
+}
+
+test('a crowded admin port ends each connection after its answer, to leave room for probes', async ({ start }) => {
+  const { adminPort: port } = await start();
+  const scraper = await openClient({ port });
+  expect(await keptBy(scraper)).toBe(true);
+  const crowd = await many(CROWD, async () => {
+    const client = await sendTo({ port }, 'GET /');
+    return client;
+  });
+  // They are accepted one by one; until then the scraper stays.
+  await expect.poll(() => keptBy(scraper)).toBe(false);
+  expect(await scraper.rest()).toEqual(Buffer.alloc(0));
+  for (const client of crowd) client.destroy();
+  await expect
+    .poll(async () => {
+      const client = await openClient({ port });
+      const kept = await keptBy(client);
+      client.destroy();
+      return kept;
+    })
+    .toBe(true);
 });
