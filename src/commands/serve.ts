@@ -62,19 +62,16 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     // No balancer sends requests to a proxy that is still starting, so no delay is needed.
     stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
-  const onReload = () => void app?.reload();
   // Without a handler node opens its debugger on loopback, where a pod's other containers could read the secrets.
   process.on('SIGUSR1', ignore);
-  process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
-  try {
-    const { startApp } = await import('../runtime/app.ts');
-    app = await startApp({ configFile, env: io.env, stdout: process.stdout });
-    await app.stop({ delay: await stopped });
-    // A pipe that nobody reads would keep the process alive.
-    setTimeout(() => void exit(0, END_MS.look), END_MS.exit).unref();
-    return 0;
-  } finally {
-    process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
-    process.off('SIGUSR1', ignore);
-  }
+  process
+    .on('SIGTERM', onStop)
+    .on('SIGINT', onStop)
+    .on('SIGHUP', () => void app?.reload());
+  const { startApp } = await import('../runtime/app.ts');
+  app = await startApp({ configFile, env: io.env, stdout: process.stdout });
+  await app.stop({ delay: await stopped });
+  // A pipe that nobody reads would keep the process alive.
+  setTimeout(() => void exit(0, END_MS.look), END_MS.exit).unref();
+  return 0;
 }

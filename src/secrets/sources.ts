@@ -14,9 +14,9 @@ export interface SecretMaterial
   extends KeyReading,
     Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'>,
     Pick<Secret, 'ended'> {
-  /** Only a `secret` has an id. The others have no key: a directory that cannot be used, and a file with a bad name. */
+  /** Only a `secret` has an id. The others have no key: a source that cannot be read whole, and a file with a bad name. */
   readonly kind: 'secret' | 'directory' | 'misnamed';
-  /** The id, or a label for people: `directory <path>`, `file "<name>"`. */
+  /** The id, or a label for people: the source, or `file "<name>"`. */
   readonly id: string;
   /** `file <path>`, `env <name>` or `env (name hidden)`, `directory <path>` or `replaced value of <id>`. */
   readonly source: string;
