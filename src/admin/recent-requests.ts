@@ -27,13 +27,14 @@ export class RecentRequests {
   readonly #minutes = new Map<number, Partial<Record<Counted, number>>>();
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
-  readonly traffic: TrafficByRoute;
+  readonly traffic = new TrafficByRoute();
+  readonly #slowMs: () => number;
   #undelivered: readonly Undelivered[] = [];
   #lastProbe: StatusSnapshot['lastProbe'] = null;
 
   /** `slowMs`: milliseconds from which an answer of the app is slow. */
   constructor(slowMs: () => number = () => 5000) {
-    this.traffic = new TrafficByRoute(slowMs);
+    this.#slowMs = slowMs;
   }
 
   record(record: RequestRecord): void {
@@ -57,7 +58,7 @@ export class RecentRequests {
     if (record.fate === 'failed' || record.fate === 'abandoned') {
       this.#lose({ ...shownOf(record, at), cause: causeOf(record), fate: record.fate });
     }
-    this.traffic.deliver(record, at);
+    this.traffic.deliver(record, at, this.#slowMs());
     if (record.upstreamFailure !== null) this.#keep(shownOf(record, at));
   }
 

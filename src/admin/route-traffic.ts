@@ -55,12 +55,6 @@ export const SLOW_SPAN_MS = 15 * MINUTE;
 
 export class TrafficByRoute {
   readonly #routes = new Map<string, RouteTraffic>();
-  /** Milliseconds from which an answer is slow. */
-  readonly #slowMs: () => number;
-
-  constructor(slowMs: () => number) {
-    this.#slowMs = slowMs;
-  }
 
   record(record: RequestRecord, at: number): void {
     const { route, decision, fate, signed } = record;
@@ -86,12 +80,13 @@ export class TrafficByRoute {
     }
   }
 
-  deliver(record: DeliveryRecord, at: number): void {
+  /** `slowMs`: milliseconds from which an answer is slow. */
+  deliver(record: DeliveryRecord, at: number, slowMs: number): void {
     const { fate, upstreamMs, departedMs } = record;
     const traffic = this.#of(record.route);
     traffic.fates[fate]++;
     const { slow } = traffic;
-    const isSlow = upstreamMs > this.#slowMs();
+    const isSlow = upstreamMs > slowMs;
     if (isSlow) slow.answerMs = upstreamMs;
     if (departedMs >= 0) slow.departedMs = departedMs;
     if (isSlow || departedMs >= 0) slow.times = [...slow.times.slice(1 - SLOW_ANSWERS), at];

@@ -92,22 +92,16 @@ const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
   protocol: 'app-not-http',
 };
 
-type Told = Pick<RequestRecord, 'hint' | 'fate' | 'reason' | 'upstreamFailure' | 'upstreamError' | 'upstreamStatus'>;
-
 /** The diagnosis of a request that was refused, reported, or not taken by the app; null for any other. */
-export function diagnosisOf({ hint, fate, reason, ...upstream }: Told): Diagnosis | null {
+export function diagnosisOf(record: RequestRecord): Diagnosis | null {
+  const { hint, fate, reason, upstreamFailure, upstreamError, upstreamStatus: status } = record;
   if (hint !== null) return hint.diagnosis;
   if (fate === 'taken' || fate === 'duplicate') return null;
-  const { upstreamFailure, upstreamError, upstreamStatus: status } = upstream;
   if (upstreamFailure !== null) return diagnosisOfFailure(upstreamFailure, upstreamError);
-  if (fate !== 'none' && status >= 400) return diagnosisOfStatus(status);
+  if (fate !== 'none' && status >= 500) return 'app-fails';
+  if (fate !== 'none' && status >= 400) return isNotTaken(status) ? 'app-busy' : 'app-refuses';
   if (fate === 'abandoned') return 'sender-leaves';
   return reason === 'none' ? null : REASONS[reason].diagnosis;
-}
-
-function diagnosisOfStatus(status: number): Diagnosis {
-  if (status >= 500) return 'app-fails';
-  return isNotTaken(status) ? 'app-busy' : 'app-refuses';
 }
 
 /** `code`: the system's, which tells TLS's problems from others. */

@@ -5,12 +5,12 @@ import { accepted, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 let traffic: TrafficByRoute;
 beforeEach(() => {
-  traffic = new TrafficByRoute(() => 5000);
+  traffic = new TrafficByRoute();
 });
 
 function record(seconds: number, request: RequestRecord): void {
   const at = NOW + seconds * 1000;
-  settle({ record: (each) => traffic.record(each, at), deliver: (each) => traffic.deliver(each, at) }, request);
+  settle({ record: (each) => traffic.record(each, at), deliver: (each) => traffic.deliver(each, at, 5000) }, request);
 }
 
 test('it counts the deliveries since the app last took one, by what happened to them', () => {
