@@ -31,7 +31,6 @@ export interface AdminSources {
   readonly log: Log;
 }
 
-/** The result of ending every overlap. */
 export interface Retired {
   readonly retired: number;
   /** How many deferred deliveries nothing verifies any more, as far as they have been read; absent if none ever is. */

@@ -37,7 +37,6 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
 }
 
 export interface RecentCounts extends Readonly<Record<Decision, number>> {
-  /** How far back the counts reach. */
   readonly windowSeconds: number;
   /** Rejected and reported requests that need no attention. */
   readonly noise: number;
@@ -68,7 +67,6 @@ export interface Undelivered extends Pick<ShownRequest, LostFields> {
 /** A TLS certificate in use: the one that clients see, or the one that we present to the upstream. */
 export interface CertificateStatus {
   readonly certificate: 'listen' | 'upstream_client';
-  /** The path of its file. */
   readonly file: string;
   readonly notBefore: number;
   readonly notAfter: number;
@@ -80,7 +78,6 @@ export interface DeferredDelivery {
   readonly at: number;
   /** Null if no route takes it. */
   readonly route: string | null;
-  /** How often it was sent again. */
   readonly attempts: number;
   /** A status, or a word such as `connect`; for an unverified one, why nothing verifies it. */
   readonly lastFailure: string;
@@ -89,7 +86,6 @@ export interface DeferredDelivery {
 }
 
 export interface DeferredStatus {
-  /** A directory, or a host. */
   readonly store: string;
   /** The last problem of the store, until it has taken a delivery; null if there is none. */
   readonly problem: string | null;
@@ -124,7 +120,6 @@ export interface StatusSnapshot {
   readonly startedAt: number;
   readonly now: number;
   readonly ready: boolean;
-  /** Why it is not ready, as in /readyz. */
   readonly causes: readonly string[];
   readonly draining: boolean;
   readonly upstream: {
@@ -143,15 +138,12 @@ export interface StatusSnapshot {
     /** Null if there is no file, only the environment. */
     readonly file: string | null;
     readonly sha256: string;
-    /** When it came into use. */
     readonly since: number;
     readonly warnings: readonly string[];
     /** Keys that were changed, and that only a restart puts in use. */
     readonly awaitingRestart: readonly string[];
   };
-  /** Those of clients, and how many there may be. */
   readonly connections: { readonly open: number; readonly limit: number };
-  /** Only those that are configured. */
   readonly certificates: readonly CertificateStatus[];
   /** Log lines that standard output did not take, since the start; `lastDropped` is null if there are none. */
   readonly log: { readonly dropped: number; readonly lastDropped: number | null };
@@ -159,7 +151,6 @@ export interface StatusSnapshot {
   readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
   /** Where delivered events are remembered; null if no route has `once`. */
   readonly once: {
-    /** `memory`, or a host. */
     readonly store: string;
     readonly entries: number;
     /** Why the store fails; null while it answers. */

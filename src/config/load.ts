@@ -1,6 +1,6 @@
 // Loads the configuration: reads the file, applies the environment, checks, resolves. All problems are reported at
 // once. No other file is opened, and no secret is read.
-import type { Buffer } from 'node:buffer';
+import { type Buffer, isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
@@ -69,12 +69,10 @@ function fileError(file: string | null, message: string): ConfigError {
 }
 
 function decode({ file, bytes }: ConfigFile): string {
-  if (bytes !== null && bytes.length > MAX_FILE_BYTES) throw fileError(file, 'the file is larger than 1 MiB');
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes ?? undefined);
-  } catch {
-    throw fileError(file, 'the file is not UTF-8 text');
-  }
+  if (bytes === null) return '';
+  if (bytes.length > MAX_FILE_BYTES) throw fileError(file, 'the file is larger than 1 MiB');
+  if (!isUtf8(bytes)) throw fileError(file, 'the file is not UTF-8 text');
+  return new TextDecoder().decode(bytes);
 }
 
 /** Parses and checks a file's bytes with the environment. Pure. Throws only ConfigError, with every problem. */

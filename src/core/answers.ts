@@ -36,7 +36,6 @@ const OTHERS = {
 /** The answer to a request that is not forwarded, or to which the client gets no response of the upstream. */
 export interface OwnAnswer {
   readonly status: OwnStatus;
-  /** Constant JSON. */
   readonly body: string;
   /** True if it ends the connection: the next request's start is unknown, or a retry should reach another pod. */
   readonly closes: boolean;

@@ -5,7 +5,6 @@ import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts'
 /** The facts of a request's head. Values are as sent: nothing may rely on them before the gate has passed the head. */
 export class Head {
   readonly method: string;
-  /** As sent. */
   readonly target: string;
   /** The target without its query. */
   readonly path: string;
