@@ -82,8 +82,7 @@ export class Pipeline {
   begin(exchange: Exchange): void {
     const { head } = exchange;
     const policy = this.#parts.policy();
-    if (head.forwardedFor !== null)
-      exchange.client = clientAddressOf(exchange.client, head.forwardedFor, policy.trusts);
+    exchange.client = clientAddressOf(exchange.client, exchange.lines, policy.trusts);
     const unknown = { body: null, deferrable: null, asked: null, failure: null };
     const pending: Pending = { exchange, head, policy, at: Date.now(), ...unknown };
     this.#carryOut(pending, admit(pending));

@@ -141,7 +141,6 @@ export function refusedByGate(head: Head): GateRefusal | null {
 
 /** Refuses names with `_` and re-routing headers, unless the route allows each of them by name. */
 export function refusedForHeaders(head: Head, route: Route): GateRefusal | null {
-  if (head.rerouting === null) return null;
   const unlisted = head.rerouting.filter((name) => !route.allowHeaders.includes(name));
   const header = unlisted.find((name) => whyNeverAllowed(name) !== null) ?? unlisted[0];
   if (header === undefined) return null;

@@ -26,9 +26,8 @@ export class Head {
   upgrade: string | null = null;
   /** True if a line `TE: trailers` may be relayed. */
   asksForTrailers = false;
-  forwardedFor: string | null = null;
-  /** Lower-case names that servers read as another header or another target; null if there are none. */
-  rerouting: string[] | null = null;
+  /** Lower-case names that servers read as another header or another target. */
+  readonly rerouting: string[] = [];
 
   /** `lines`: the parser's flat list (name, value, …). Values are latin1 text without outer white space. */
   constructor({ method, target, version }: Pick<Head, 'method' | 'target' | 'version'>, lines: readonly string[]) {
@@ -66,19 +65,13 @@ function readLine(head: Head, name: string, value: string): void {
     case 'te':
       if (value.toLowerCase() === 'trailers') head.asksForTrailers = true;
       return;
-    case 'x-forwarded-for':
-      head.forwardedFor = head.forwardedFor === null ? value : `${head.forwardedFor}, ${value}`;
-      return;
     case LOWER_CASE_SIGNATURE_HEADER:
       head.signatures++;
       head.signature = value;
       return;
     default:
       if (looksLikeSignature(name)) head.lookAlikes++;
-      if (isRerouting(name)) {
-        head.rerouting ??= [];
-        head.rerouting.push(name);
-      }
+      if (isRerouting(name)) head.rerouting.push(name);
   }
 }
 

@@ -1,12 +1,14 @@
 // The client's address: for the log, for the upstream if the operator asked for it, and where connections make room. No
 // decision may ever depend on X-Forwarded-For: the client writes it.
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import { valuesOf } from '../core/header-lines.ts';
+import type { Policy } from '../core/policy.ts';
 
 /** The right-most address of X-Forwarded-For that is no trusted proxy; the connection's own if that is not trusted. */
-export function clientAddressOf(connected: string, forwardedFor: string, trusts: (address: string) => boolean): string {
+export function clientAddressOf(connected: string, lines: readonly string[], trusts: Policy['trusts']): string {
   if (!trusts(connected)) return connected;
   let client = connected;
-  for (const hop of forwardedFor.split(',').reverse()) {
+  for (const hop of valuesOf(lines, 'x-forwarded-for').join().split(',').reverse()) {
     const address = hop.trim().replace(/^\[(.*)\](?::\d+)?$/, '$1');
     if (isIP(address) === 0) break;
     client = address;

@@ -30,7 +30,7 @@ describe('reading a head', () => {
     );
     expect(read).toMatchObject({ signatures: 1, signature: 'a', lookAlikes: 2, rerouting: ['entrupy_signature'] });
     expect(withLines('Entrupy-Signature', 'a', 'Entrupy-Signature', 'a').signatures).toBe(2);
-    expect(withLines()).toMatchObject({ signatures: 0, signature: '', lookAlikes: 0, rerouting: null });
+    expect(withLines()).toMatchObject({ signatures: 0, signature: '', lookAlikes: 0, rerouting: [] });
   });
 
   test('lines that may repeat are joined', () => {
@@ -49,7 +49,6 @@ describe('reading a head', () => {
       'd',
     );
     expect(read).toMatchObject({ connection: 'close,x', expect: 'a, b', upgrade: 'c, d' });
-    expect(withLines('X-Forwarded-For', '::1', 'x-forwarded-for', '::2').forwardedFor).toBe('::1, ::2');
   });
 
   test('a name that is also an Object property is an ordinary name', () => {
