@@ -113,12 +113,8 @@ function verified({ head, policy, at }: Arrival, route: Route): Admission {
 
 const allows = (route: Route, method: string): boolean => route.methods === null || route.methods.includes(method);
 
-interface Grounds {
-  readonly reason: Reason;
-  readonly body: Buffer | null;
-  readonly hint?: Hint | null;
-  readonly secret?: string | null;
-}
+type Details = Partial<Pick<Refused, 'hint' | 'secret'>>;
+type Grounds = Pick<Refused, 'reason'> & Details & { readonly body: Buffer | null };
 
 function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused | Permitted {
   const { reason, body, hint = null, secret = null } = grounds;
@@ -127,8 +123,6 @@ function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused 
 }
 
 const hintOf = (diagnosis: Diagnosis, text: string | null): Hint | null => (text === null ? null : { diagnosis, text });
-
-type Details = Partial<Pick<Refused, 'hint' | 'secret'>>;
 
 function refused({ path, methods }: Route, reason: Reason, details: Details = {}): Refused {
   const allow = reason === 'method_not_allowed' ? methods : null;

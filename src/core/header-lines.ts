@@ -162,11 +162,10 @@ const AS_SENT = [
 const COMMON = [...new Set([...AS_SENT, ...AS_SENT.map((name) => name.toLowerCase())])];
 const LOWER_CASE = new Map(COMMON.map((name) => [name, name.toLowerCase()]));
 const BY_LENGTH = Array.from({ length: 32 }, (_, length) => COMMON.filter((name) => name.length === length));
-const NONE: readonly string[] = [];
 
 /** The part of `text` from `from` up to `to`: one of the common names, or a string of its own. */
 export function nameIn(text: string, from: number, to: number): string {
-  for (const name of BY_LENGTH[to - from] ?? NONE) if (text.startsWith(name, from)) return name;
+  for (const name of BY_LENGTH[to - from] ?? []) if (text.startsWith(name, from)) return name;
   return text.slice(from, to);
 }
 

@@ -46,7 +46,6 @@ export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'deferred', 'probe'] as const;
 export type Decision = (typeof DECISIONS)[number];
 
-type DecisionAndReason = readonly [Decision, Reason | 'none'];
 type Outcomes = readonly [isPossible: boolean, decision: Decision, reasons: readonly (Reason | 'none')[]];
 
 /**
@@ -55,7 +54,7 @@ type Outcomes = readonly [isPossible: boolean, decision: Decision, reasons: read
  */
 export function possibleDecisions(
   route: Pick<Route, 'path' | 'action' | 'mode' | 'once' | 'redeliver'>,
-): readonly DecisionAndReason[] {
+): readonly (readonly [Decision, Reason | 'none'])[] {
   const [forwards, verifies] = [route.action === 'forward', route.action === 'verify'];
   const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected'];
   const rows: readonly Outcomes[] = [

@@ -95,11 +95,10 @@ export class RouteTable {
   examine(path: string, now: number): Examination {
     const target = examinePath(path);
     const found = this.#words.findIn(target);
-    const read: (Entry & { how: ReadingKind })[] = [];
-    for (const entry of this.#protecting) {
+    const read = this.#protecting.flatMap((entry) => {
       const how = couldBeRead(target, entry.pattern, found);
-      if (how !== null) read.push({ ...entry, how });
-    }
+      return how === null ? [] : { ...entry, how };
+    });
     const plain = this.#longestFirst.find((entry) => this.#matches(entry, target, read));
     const candidates = [
       { route: plain?.route ?? this.#unmatched, how: 'plain' as const },

@@ -18,10 +18,10 @@ export class LogOutput {
   readonly #paint: Paint;
   /** Lines dropped since the start. */
   dropped = 0;
+  /** Those of them that the log has reported. */
+  #reported = 0;
   /** When a line was last dropped, in epoch milliseconds; null for never. */
   lastDropped: number | null = null;
-  /** Dropped lines that the log has not reported yet. */
-  #unreported = 0;
   /** The last write failed, perhaps after half a line. */
   #failed = false;
 
@@ -46,7 +46,6 @@ export class LogOutput {
   #drop(): void {
     this.dropped++;
     this.lastDropped = Date.now();
-    this.#unreported++;
   }
 
   #send(json: string, onFailure: () => void): void {
@@ -56,16 +55,16 @@ export class LogOutput {
     this.#stream.write(bytes, (error) => {
       this.#failed = Boolean(error);
       if (error) onFailure();
-      else if (this.#stream.writableLength === 0 && this.#unreported > 0) this.#report();
+      else if (this.#stream.writableLength === 0 && this.#reported < this.dropped) this.#report();
     });
   }
 
   /** This line is never filtered, whatever the level: it is about the log itself. */
   #report(): void {
-    const dropped = this.#unreported;
-    this.#unreported = 0;
+    const dropped = this.dropped - this.#reported;
+    this.#reported = this.dropped;
     const restore = () => {
-      this.#unreported += dropped;
+      this.#reported -= dropped;
     };
     createLog('warn', (line) => this.#send(line, restore)).warn('log lines were dropped', { dropped });
   }

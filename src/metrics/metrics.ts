@@ -75,10 +75,9 @@ export class Metrics {
   }
 
   #answered(r: RequestRecord, route: RouteSeries): void {
-    const [interim] = STATUS_CLASSES;
     if (r.upstreamStatus > 0)
       route.add('upstream_responses_total', 1, STATUS_CLASSES[Math.floor(r.upstreamStatus / 100) - 1]);
-    if (r.interims > 0) route.add('upstream_responses_total', r.interims, interim);
+    if (r.interims > 0) route.add('upstream_responses_total', r.interims, '1xx');
     if (r.upstreamMs >= 0) route.add('upstream_duration_seconds', r.upstreamMs / 1000);
     if (r.upstreamFailure !== null) route.add('upstream_failures_total', 1, r.upstreamFailure);
   }

@@ -14,7 +14,6 @@ export type Claimed =
 
 const DUPLICATE: Claimed = { kind: 'duplicate' };
 const REFUSE: Claimed = { kind: 'refuse', full: 'twins' };
-const STORE_FAILED: Claimed = { kind: 'refuse', full: 'store' };
 const DEPARTED: Claimed = { kind: 'departed' };
 
 interface ClaimsOptions {
@@ -98,7 +97,6 @@ export class Claims {
     });
   }
 
-  /** Gives the store a moment to learn of the last ones. */
   async close(): Promise<void> {
     const timer = setTimeout(() => this.#onSettled?.(), CLOSE_MS);
     await this.settled();
@@ -120,7 +118,7 @@ export class Claims {
     } catch (error) {
       this.#failed(error);
       // Otherwise it is delivered without a claim, and still recorded if the store works again at the end.
-      if (this.#options.onStoreFailure === 'refuse') return STORE_FAILED;
+      if (this.#options.onStoreFailure === 'refuse') return { kind: 'refuse', full: 'store' };
     }
     delivers(own);
     return { kind: 'deliver', lease: this.#lease(key, request.window) };
