@@ -56,7 +56,7 @@ export function script<Answer extends string | number>(text: string, answers: re
 }
 
 /** A bulk string as text, and anything else as it is. */
-export const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
+const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
 
 export class RedisConnection {
   readonly #client;

@@ -8,9 +8,6 @@ import { noteText, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT } from './redis-script.ts';
 import * as contract from './store.ts';
 
-/** Bodies cross a network. */
-const LIMIT_MS = 10 * contract.TIME_LIMIT_MS;
-
 const EVICTS = 'the store may drop deferred deliveries: its maxmemory-policy evicts keys that have no time to live';
 const LOST = 'the server holds nothing any more';
 
@@ -34,7 +31,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
   }
 
   const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;
-  const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: LIMIT_MS, probe };
+  const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: contract.CALL_LIMIT_MS, probe };
   // That it works is told by the look.
   const connection = new RedisConnection({ ...settings, onChange: (problem) => problem && onChange(problem) });
   type Args = readonly (string | number | Buffer)[];

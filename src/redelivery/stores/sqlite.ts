@@ -65,7 +65,7 @@ class StoreThread {
     this.#thread.postMessage({ method, args }, moved);
     const { promise, resolve } = Promise.withResolvers<Result>();
     this.#sent.push(resolve);
-    const limit = contract.TIME_LIMIT_MS * (this.#options.as === 'visitor' ? 5 : 10); // a person waits for a visitor
+    const limit = contract.CALL_LIMIT_MS / (this.#options.as === 'visitor' ? 2 : 1); // a person waits for a visitor
     const cancel = deadline(limit, () => {
       const failure = `it did not answer within ${limit} ms`;
       this.#refusal = failure;

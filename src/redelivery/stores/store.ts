@@ -89,10 +89,9 @@ export interface Setting {
 }
 
 /**
- * Every method rejects with an Error if the store can't do its work, and never hangs, but may take ten times
- * `TIME_LIMIT_MS`. The message is for the operator: it names
- * places and the system's words, never bytes that were stored, and never a password. A method that has rejected may
- * still take effect later. The calls of one process take effect in their order.
+ * Every method rejects with an Error if the store can't do its work, and never hangs: it takes `CALL_LIMIT_MS` at most.
+ * The message is for the operator: it names places and the system's words, never bytes that were stored, and never a
+ * password. A method that has rejected may still take effect later. The calls of one process take effect in their order.
  */
 export interface DeferredStore {
   /** Stores an event, due after `pause` milliseconds: after a crash at any moment it is there whole, or not at all. */
@@ -161,6 +160,8 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
 
 /** Milliseconds. The longest that a client waits for the store. */
 export const TIME_LIMIT_MS = 1000;
+/** Milliseconds. Bodies cross a network, or wait for a disk. */
+export const CALL_LIMIT_MS = 10_000;
 /** Milliseconds. Whoever is at work renews it three times before it ends. */
 export const LEASE_MS = 30_000;
 /** Milliseconds. What waits and is due later than that, as after a clock that was set back, is due now. */
