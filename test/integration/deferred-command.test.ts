@@ -1,5 +1,5 @@
 // The command `deferred` beside a running proxy: it lists, shows, drops, and has the proxy deliver. Its store is a real
-// directory, and what is in it was deferred by the proxy, or put there by somebody.
+// directory, and what is in it was deferred by the proxy, or put there by somebody; or a Redis with a password.
 
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -7,6 +7,7 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -226,5 +227,43 @@ describe.concurrent('deferred', () => {
     const refused = await command(proxy, 'deliver');
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toContain('deferred: nothing is sent while no route has redeliver\n');
+  });
+});
+
+describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
+  test('lists, shows, drops, has delivered', async ({ app, redeliverer, directory, onTestFinished }) => {
+    const server = await startRedis(REDIS_OR_VALKEY, { password: 'MARKER' });
+    onTestFinished(() => server.kill());
+    const passwordFile = join(directory, 'password');
+    await writeFile(passwordFile, 'MARKER\n');
+    const redelivery = { store: server.url, name: 'orders', passwordFile };
+    const proxy = await redeliverer({ redelivery });
+    app.answer = () => 500;
+    for (const body of ['one', 'two']) await defer(proxy, body);
+    app.answer = () => 410;
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 2, unverified: 0 });
+    const { stdout } = await command(proxy, 'list', '--json');
+    const { deliveries } = JSON.parse(stdout) as { deliveries: { id: string; state: string; path: string }[] };
+    expect(deliveries).toMatchObject([
+      { state: 'stopped', path: '/notify' },
+      { state: 'stopped', path: '/notify' },
+    ]);
+    const [first, second] = deliveries.map(({ id }) => id);
+    expect(await command(proxy, 'show', first ?? '')).toEqual({ code: 0, stdout: 'one', stderr: '' });
+    expect((await command(proxy, 'drop', first ?? '')).code).toBe(0);
+    app.answer = () => 200;
+    expect(await command(proxy, 'deliver', second ?? '')).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/1 of 1 gone/),
+    });
+    expect(app.bodies().at(-1)).toBe('two');
+    expect(await command(proxy)).toEqual({ code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
+    await writeFile(passwordFile, 'another\n');
+    const refused = await command(proxy);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^entrupy-signature-proxy deferred: the store redis:\/\/127\.0\.0\.1:\d+\S*: .*WRONGPASS/,
+    );
+    expect(refused.stderr).not.toMatch(/MARKER|another/);
   });
 });
