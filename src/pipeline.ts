@@ -154,8 +154,8 @@ export class Pipeline {
     else this.#forward(pending, admission);
     // After the answer, because its duration depends on the secrets and must not be observable.
     const { policy, at, head } = pending;
-    const { lines } = exchange;
-    exchange.hint = this.#diagnose.mismatch({ route: toRead.route, policy, body, given: head.signature, at, lines });
+    const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
+    exchange.hint = this.#diagnose.mismatch({ ...tried, body, given: head.signature, lines: exchange.lines });
     if (admission.kind === 'refuse') pending.body?.discard();
   }
 

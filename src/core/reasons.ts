@@ -6,7 +6,7 @@ import { type Route, UNMATCHED } from './routes.ts';
 
 /** `meaning`: what is said of one such request. */
 const row = <const S extends number>(status: S, diagnosis: Diagnosis, meaning: string) => {
-  return { status, diagnosis, meaning };
+  return { status, diagnosis, meaning } as const;
 };
 
 /** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */
@@ -32,7 +32,7 @@ export const REASONS = {
   expired_secret: row(401, 'expired-secret', 'it is signed with a secret that has ended, or has not begun'),
   /** Only logged. */
   client_closed: row(499, 'front-leaves', 'the client left before the answer'),
-};
+} as const;
 
 export type Reason = keyof typeof REASONS;
 

@@ -4,9 +4,7 @@ import { Buffer } from 'node:buffer';
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Hint } from '../core/diagnoses-and-remedies.ts';
 import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
 import type { Head } from '../core/request-head.ts';
-import type { Route } from '../core/routes.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';
 import { bodyVariants, decompressed, keyVariants, NO_SECRETS } from './variants.ts';
 
@@ -14,8 +12,6 @@ import { bodyVariants, decompressed, keyVariants, NO_SECRETS } from './variants.
 const DIAGNOSES_PER_SECOND = 3;
 /** Bytes of the largest body of which the proxy tries variants. */
 const MAX_BYTES = 16 * 1024;
-
-type Mismatch = Omit<DiagnosisInput, 'secrets' | 'listed' | 'maxBytes'> & { route: Route; policy: Policy };
 
 /** The proxy's diagnosis, rate-limited. */
 export function createDiagnosis() {
@@ -32,9 +28,8 @@ export function createDiagnosis() {
       if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
       return hintOf(readLoosely(head.signature).problems, null);
     },
-    mismatch({ route, policy, ...signed }: Mismatch): Hint | null {
-      if (!mayRun()) return null;
-      return diagnose({ ...signed, secrets: policy.keyring.secrets, listed: route.secrets, maxBytes: MAX_BYTES });
+    mismatch(signed: Omit<DiagnosisInput, 'maxBytes'>): Hint | null {
+      return mayRun() ? diagnose({ ...signed, maxBytes: MAX_BYTES }) : null;
     },
   };
 }
