@@ -1,7 +1,6 @@
 // The running proxy as commands see it from outside: its admin port, one HTTP request to it or to another server, and its
 // status. No redirect is followed, no connection reused, and nothing waits past the deadline. These commands share the
-// container's memory with the proxy, so this must never load a part of it: only the YAML reader, if a configuration
-// file mentions `admin`.
+// container's memory with the proxy, so this must never load a part of it.
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import type { ApiStatus } from '../admin/advice/advice.ts';
@@ -9,32 +8,26 @@ import { ADMIN_PORT, CONFIG_FILE, localUrl } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { Env } from '../config/environment.ts';
 
+const COMMENT = /(?:^|[ \t])#.*/gm;
+/** The section `admin`: in braces, as in JSON, or up to the next line that is not indented. */
+const ADMIN = /(?:^|[{,])[ \t]*["']?admin["']?[ \t]*:[ \t]*(?:\{[^}]*|.*(?:\n(?!\S).*)*)/m;
+
 /**
  * $ADMIN_HOST and $ADMIN_PORT stand before the file. A running proxy keeps its address if its file breaks or goes, so
- * anything readable counts. `problem`: why a file that was named is not read.
+ * the words of the file count, whether it is YAML or not. `problem`: why a file that was named is not read.
  */
 export async function adminPort(named: string | null, env: Env): Promise<{ url: URL; problem: string | null }> {
-  let [host, port]: unknown[] = [];
   let problem: string | null = null;
-  try {
-    const text = await readFile(named ?? CONFIG_FILE, 'utf8');
-    if (text.includes('admin')) {
-      const { looseValue } = await import('../config/yaml.ts');
-      const [section = ''] = /^[ \t]*admin:.*(?:\n(?![A-Za-z]).*)*/m.exec(text) ?? [];
-      [host, port] = ['host', 'port'].map((key) => {
-        const value = looseValue(text, ['admin', key]);
-        // The parser gives up on some problems: then the text of the section tells.
-        if (value !== undefined && typeof value !== 'object') return value;
-        return new RegExp(`\\b${key}:[ \\t]*["']?([^\\s,}"']+)`).exec(section)?.[1];
-      });
-    }
-  } catch (error) {
+  const text = await readFile(named ?? CONFIG_FILE, 'utf8').catch((error: unknown) => {
     problem = named === null ? null : `cannot use ${named}: ${fileProblem(error)}`;
-  }
+    return '';
+  });
+  const [section = ''] = ADMIN.exec(text.replace(COMMENT, '')) ?? [];
+  const written = (key: string) => new RegExp(`\\b${key}["']?[ \\t]*:[ \\t]*["']?([^\\s,}"']+)`).exec(section)?.[1];
   // Kubernetes' service link `tcp://…` is no port.
   const isPort = (text: string) => /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536;
-  const number = [env.ADMIN_PORT, port].map(String).find(isPort) ?? ADMIN_PORT;
-  return { url: localUrl(env.ADMIN_HOST || host, Number(number)), problem };
+  const port = [env.ADMIN_PORT, written('port')].map(String).find(isPort) ?? ADMIN_PORT;
+  return { url: localUrl(env.ADMIN_HOST || written('host'), Number(port)), problem };
 }
 
 interface Question {

@@ -57,11 +57,6 @@ function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode |
   }
 }
 
-/** One value of a text that may be invalid elsewhere. Only for `healthcheck`, which decides nothing with it. */
-export function looseValue(text: string, path: KeyPath): unknown {
-  return parseDocument(text, { logLevel: 'silent' }).getIn(path);
-}
-
 export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
