@@ -7,7 +7,8 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { get, request } from '../support/http/requests.ts';
 import { type Flood, startFlood } from '../support/load/flood.ts';
-import { post, startLoad } from '../support/load/load.ts';
+import { post } from '../support/load/load.ts';
+import { startPacedLoad } from '../support/load/paced-load.ts';
 import {
   buildImage,
   IMAGE,
@@ -27,6 +28,13 @@ const BODY = '{"hello":"entrupy"}';
 const MIB = 1024 * 1024;
 const SIGNED = { 'Entrupy-Signature': sign(SECRET, BODY) };
 const FLOOD_MS = 15_000;
+
+/** The same delivery again and again, as often as so many connections allow. */
+function startLoad(url: string, body: string, connections: number) {
+  const headers = { 'content-type': 'application/json', 'entrupy-signature': sign(SECRET, body) };
+  const next = (nth: number) => ({ id: String(nth), path: '/notify', headers, body });
+  return startPacedLoad({ url, rate: 20_000, connections, next });
+}
 
 /** Every attack at once. */
 function attacks(port: number): readonly Flood[] {
@@ -224,7 +232,7 @@ describe.skipIf(!ready)('the image', () => {
   test('SIGTERM under load: exit 0 and no request lost', async () => {
     const { app, proxy, url, adminUrl, isReady } = await startPair();
     await until('ready', isReady);
-    const load = startLoad({ url: `${url}/notify`, body: BODY, headers: SIGNED, connections: 20 });
+    const load = startLoad(url, BODY, 20);
     await until('some load', async () => load.count() > 500);
     const notReady = until('not ready', async () => (await fetch(`${adminUrl}/readyz`)).status === 503);
     // The last byte of this body comes after SIGTERM.
@@ -294,9 +302,8 @@ describe.skipIf(!ready)('the image', () => {
     const { proxy, url, isReady } = await startPair();
     await until('ready', isReady);
     const body = randomBytes(8 * 1024).toString('base64');
-    const headers = { 'Entrupy-Signature': sign(SECRET, body) };
     const before = performance.now();
-    const load = startLoad({ url: `${url}/notify`, body, headers, connections: 50 });
+    const load = startLoad(url, body, 50);
     await until('load', async () => load.count() > 5000, 60_000);
     const sent = await load.stop();
     const rate = Math.round(sent.length / ((performance.now() - before) / 1000));

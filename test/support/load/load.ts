@@ -1,6 +1,5 @@
-// Sends requests over a number of connections and records the result of each, for tests that check whether one was
-// lost.
-import { Agent, type ClientRequest, request } from 'node:http';
+// Sends a request and records its result, for tests that check whether one was lost.
+import { type Agent, type ClientRequest, request } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 
 export interface Sent {
@@ -53,36 +52,4 @@ export function post({ url, body, headers = {}, agent = false, signal, holdUntil
     sending.write(bytes.subarray(0, -1));
     holdUntil.then(() => sending.end(bytes.subarray(-1)));
   });
-}
-
-export interface Load {
-  /** Stops sending; resolves with all results, in flight included. */
-  stop(): Promise<readonly Sent[]>;
-  /** How many have been answered so far. */
-  count(): number;
-}
-
-/** Sends the same request repeatedly over `connections` keep-alive connections. */
-export function startLoad({
-  url,
-  body,
-  headers = {},
-  connections,
-}: Omit<Post, 'agent'> & { connections: number }): Load {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  const results: Sent[] = [];
-  let running = true;
-  const worker = async () => {
-    while (running) results.push(await post({ url, body, headers, agent }));
-  };
-  const workers = Array.from({ length: connections }, worker);
-  return {
-    count: () => results.length,
-    async stop() {
-      running = false;
-      await Promise.all(workers);
-      agent.destroy();
-      return results;
-    },
-  };
 }

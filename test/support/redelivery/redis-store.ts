@@ -38,13 +38,6 @@ export async function ready(store: DeferredStore): Promise<DeferredStore> {
   return store;
 }
 
-/** Sends commands to the server, and gives the last answer. */
-export async function askAll(server: RedisServer, ...commands: readonly (readonly string[])[]): Promise<unknown> {
-  let answer: unknown;
-  for (const command of commands) answer = await server.ask(...command);
-  return answer;
-}
-
 export const prefixOf = (name = NAME) => `entrupy-deferred:{${name}}:`;
 export const eventKey = (id: string, name = NAME) => `${prefixOf(name)}event:${id}`;
 
