@@ -1,4 +1,5 @@
-// The embedded store between processes: one owner at a time, and people's commands beside it. Locks are those of two
+// The embedded store keeps what every store promises, also between processes: one owner at a time, and people's commands
+// beside it. Locks are those of two
 // processes, also where one process opens both stores.
 import {
   chmodSync,
@@ -15,8 +16,18 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
 import { fileIn } from '../../../src/redelivery/stores/store.ts';
 import { haveTools, mustRun } from '../../support/machine/tools.ts';
-import { bytesOf, eventOf, idsIn, leasedFrom, listed, oneLeased } from '../../support/redelivery/store-contract.ts';
-import { storedAgain, test } from './sqlite-fixtures.ts';
+import {
+  bytesOf,
+  eventOf,
+  idsIn,
+  leasedFrom,
+  listed,
+  oneLeased,
+  storeContract,
+} from '../../support/redelivery/store-contract.ts';
+import { makePlace, storedAgain, test } from './sqlite-fixtures.ts';
+
+storeContract('SQLite', makePlace);
 
 test('a second owner stores nothing, tells, and takes over all leases in time', async ({ open }) => {
   const first = await open();
