@@ -13,7 +13,6 @@ import type { RequestRecord, UpstreamFailure } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { signatureForm } from '../core/signature.ts';
 import { type ClientConnection, Reply } from './reply.ts';
-import { STALL_MS } from './unread-answers.ts';
 
 export interface Handler {
   /** A request's head is complete. Its body goes to the receiver that this call sets, or is dropped. */
@@ -21,6 +20,9 @@ export interface Handler {
   /** A request has ended, in whatever way. Requests are recorded only here. */
   onEnd(exchange: Exchange): void;
 }
+
+/** Milliseconds for which an answer may make no progress; a route's `idleTimeout` replaces it, except while closing. */
+export const STALL_MS = 30_000;
 
 /** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;

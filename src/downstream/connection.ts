@@ -16,12 +16,11 @@ import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { queueKey } from '../wire/socket-progress.ts';
+import { AnswerProgress, queueKey } from '../wire/socket-progress.ts';
 import { networkOf } from './client-address.ts';
 import { Exchange, type Handler } from './client-exchange.ts';
 import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
 import type { ClientConnection } from './reply.ts';
-import { AnswerProgress } from './unread-answers.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';

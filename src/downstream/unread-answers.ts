@@ -1,9 +1,10 @@
 // Answers that their clients do not read lie in the kernel, whose memory counts against a container's. So their number
 // is bounded, and the longest unread goes first.
 
-import type { Socket } from 'node:net';
 import { containerMemory } from '../base/bytes.ts';
-import { greatestSendBuffer, lookAtQueues, SocketProgress } from '../wire/socket-progress.ts';
+import { greatestSendBuffer, lookAtQueues } from '../wire/socket-progress.ts';
+import { STALL_MS } from './client-exchange.ts';
+import type { Connection } from './connection.ts';
 import { SILENCE_MS } from './following-bytes.ts';
 
 /** Milliseconds without progress after which an answer counts as unread, where connections make room. */
@@ -12,8 +13,6 @@ export const UNREAD_MS = 1000;
 const PATIENCE_MS = 1000;
 /** Shorter than this only while the kernel's memory runs out: a client far away acknowledges once a round trip. */
 const ROUND_TRIP_MS = 400;
-/** Milliseconds for which an answer may make no progress; a route's `idleTimeout` replaces it, except while closing. */
-export const STALL_MS = 30_000;
 /** Milliseconds between two looks at the kernel's queues: while its memory may run out, in a crowd, and otherwise. */
 const PAUSE_MS = 100;
 const CROWDED_PAUSE_MS = 1000;
@@ -35,18 +34,8 @@ export function pauseOf({ number, bytes, connections }: Crowd): number {
   return (number > 1 && bytes > 1 / 8) || connections > 3 / 4 ? CROWDED_PAUSE_MS : CALM_PAUSE_MS;
 }
 
-/** A client connection, as its unread answers know it. */
-interface Answering {
-  readonly key: string;
-  readonly state: string;
-  readonly since: number;
-  readonly stream: Socket;
-  readonly progress: AnswerProgress;
-  reset(): void;
-}
-
 interface Port {
-  list(): readonly Answering[];
+  list(): readonly Connection[];
   /** The share of the connections that may be. */
   readonly crowding: number;
 }
@@ -72,17 +61,14 @@ export class UnreadAnswers {
     if (first === undefined) return;
     // A closing connection stays until a look has shown whether its answer was read.
     const isStaying = unread.some(({ state, since }) => state === 'closing' && now - since >= SILENCE_MS);
-    const pause = Math.min(this.#pauseFor(unread), isStaying ? CROWDED_PAUSE_MS : CALM_PAUSE_MS);
+    const bytes = unread.reduce((sum, { progress }) => sum + Math.min(progress.unseen, this.#mostOfOne), 0);
+    const shares = { number: unread.length / this.#most, bytes: bytes / this.#mostOfOne / this.#most };
+    const pauseNow = pauseOf({ ...shares, connections: this.#port.crowding });
+    const pause = Math.min(pauseNow, isStaying ? CROWDED_PAUSE_MS : CALM_PAUSE_MS);
     if (now - this.#lookedAt >= Math.max(pause, this.#rest)) void this.#look(unread, first);
   }
 
-  #pauseFor(unread: readonly Answering[]): number {
-    const bytes = unread.reduce((sum, { progress }) => sum + Math.min(progress.unseen, this.#mostOfOne), 0);
-    const number = unread.length / this.#most;
-    return pauseOf({ number, bytes: bytes / this.#mostOfOne / this.#most, connections: this.#port.crowding });
-  }
-
-  async #look(unread: readonly Answering[], { stream }: Answering): Promise<void> {
+  async #look(unread: readonly Connection[], { stream }: Connection): Promise<void> {
     const started = performance.now();
     this.#lookedAt = Number.POSITIVE_INFINITY;
     // Answers that are written during the look may not show in it.
@@ -103,7 +89,7 @@ export class UnreadAnswers {
     setTimeout(() => this.watch(next), next - now).unref();
   }
 
-  #endLongest(unread: readonly Answering[], now: number): void {
+  #endLongest(unread: readonly Connection[], now: number): void {
     const excess = unread.length - this.#most;
     if (excess <= 0) return;
     let bytes = 0;
@@ -117,58 +103,8 @@ export class UnreadAnswers {
 }
 
 /** True if the kernel may keep much of its answers. Else its client reads, as far as is known. */
-function mayLieUnread({ state, progress }: Answering, now: number): boolean {
+function mayLieUnread({ state, progress }: Connection, now: number): boolean {
   if (state === 'tunnel' || state === 'closed') return false;
   if (!progress.maySwell) progress.readAt = now;
   return progress.maySwell;
-}
-
-/** Bytes of answers that the kernel may keep without being asked how much of them was read. */
-const MAX_UNSEEN = 16 * 1024;
-
-/** How much of the answers of one connection its client has read. */
-export class AnswerProgress {
-  readonly #connection: { readonly stream: Socket };
-  readonly #sending = new SocketProgress();
-  /** Bytes of all answers that are known to be read. */
-  #read = 0;
-  /** When the client was last seen to read, or had little to read. Milliseconds on the monotonic clock. */
-  readAt = performance.now();
-  /** Bytes that the kernel had at the last look. */
-  inKernel = 0;
-
-  constructor(connection: { readonly stream: Socket }) {
-    this.#connection = connection;
-  }
-
-  /** Bytes of answers that are not known to be read. */
-  get unseen(): number {
-    return this.#connection.stream.bytesWritten - this.#read;
-  }
-
-  /** True if the kernel may keep much that the client does not read. */
-  get maySwell(): boolean {
-    return this.unseen > MAX_UNSEEN;
-  }
-
-  /** A look is over: of the `written` bytes at its beginning the kernel had `inKernel`. */
-  seen(written: number, inKernel: number, now: number): void {
-    const read = written - inKernel - this.#connection.stream.writableLength;
-    this.inKernel = inKernel;
-    if (read <= this.#read) return;
-    this.#read = read;
-    this.readAt = now;
-  }
-
-  /** A request has begun. `now` here and below: milliseconds on the monotonic clock. */
-  begin(now: number): void {
-    this.#sending.movedAt = now;
-  }
-
-  /** Milliseconds for which the kernel has accepted nothing although something waits. */
-  unreadFor(now: number): number {
-    const { stream } = this.#connection;
-    if (stream.writableLength === 0) this.#sending.movedAt = now;
-    return this.#sending.idleFor(stream, now);
-  }
 }

@@ -77,10 +77,7 @@ export class UpstreamLimiter {
     const queue = this.#queues[waiter.kind];
     if (queue.size >= this.queueLimit) return false;
     const until = waiter.startedAt + waiter.patience;
-    const cancel = deadline(Math.max(0, until - performance.now()), () => {
-      queue.delete(waiter);
-      waiter.evict();
-    });
+    const cancel = deadline(Math.max(0, until - performance.now()), () => waiter.evict());
     queue.set(waiter, cancel);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     return true;

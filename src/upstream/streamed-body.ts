@@ -125,11 +125,10 @@ export class StreamedBody implements BodyReceiver {
     this.#arrivals.count(piece.length, this.#lastPieceAt);
     // A copy, since a slice would keep its whole read alive: six times its bytes where chunks have one byte.
     if (this.#connection !== null) this.#connection.writer.data(Buffer.from(piece));
-    else if (!this.#buffered.add(piece)) this.#owner.giveUp(NO_BYTES_LEFT);
-    else if (this.#buffered.buffered >= ENOUGH_FOR_SLOT) {
-      this.#pause();
-      if (this.#slotTimer !== undefined) this.#ask();
-    }
+    else this.#buffered.add(piece);
+    if (this.#buffered.buffered < ENOUGH_FOR_SLOT) return;
+    this.#pause();
+    if (this.#slotTimer !== undefined) this.#ask();
   }
 
   #pause(): void {
@@ -163,16 +162,14 @@ class WaitingBytes implements UnfinishedBody {
     this.#onEvicted();
   }
 
-  /** False: the budget has no room for the piece. */
-  add(piece: Buffer): boolean {
-    if (!this.#budget.reserve(piece.length, this)) return false;
+  add(piece: Buffer): void {
+    if (!this.#budget.reserve(piece.length, this)) return this.fail();
     const before = this.#bytes;
     this.#bytes = appended(before, piece);
     free(before); // at once, so that only the piece needs room; from here on both are one buffer
     for (const bytes of [this.buffered, piece.length]) this.#budget.release(bytes);
     this.buffered = this.#bytes.length;
     this.#budget.hold(this.buffered);
-    return true;
   }
 
   /** Returns all bytes and releases their memory from the budget. */

@@ -108,3 +108,53 @@ export class SocketProgress {
     this.#seen = seen;
   }
 }
+
+/** Bytes of answers that the kernel may keep without being asked how much of them was read. */
+const MAX_UNSEEN = 16 * 1024;
+
+/** How much of the answers of one connection its client has read. */
+export class AnswerProgress {
+  readonly #connection: { readonly stream: Socket };
+  readonly #sending = new SocketProgress();
+  /** Bytes of all answers that are known to be read. */
+  #read = 0;
+  /** When the client was last seen to read, or had little to read. Milliseconds on the monotonic clock. */
+  readAt = performance.now();
+  /** Bytes that the kernel had at the last look. */
+  inKernel = 0;
+
+  constructor(connection: { readonly stream: Socket }) {
+    this.#connection = connection;
+  }
+
+  /** Bytes of answers that are not known to be read. */
+  get unseen(): number {
+    return this.#connection.stream.bytesWritten - this.#read;
+  }
+
+  /** True if the kernel may keep much that the client does not read. */
+  get maySwell(): boolean {
+    return this.unseen > MAX_UNSEEN;
+  }
+
+  /** A look is over: of the `written` bytes at its beginning the kernel had `inKernel`. */
+  seen(written: number, inKernel: number, now: number): void {
+    const read = written - inKernel - this.#connection.stream.writableLength;
+    this.inKernel = inKernel;
+    if (read <= this.#read) return;
+    this.#read = read;
+    this.readAt = now;
+  }
+
+  /** A request has begun. `now` here and below: milliseconds on the monotonic clock. */
+  begin(now: number): void {
+    this.#sending.movedAt = now;
+  }
+
+  /** Milliseconds for which the kernel has accepted nothing although something waits. */
+  unreadFor(now: number): number {
+    const { stream } = this.#connection;
+    if (stream.writableLength === 0) this.#sending.movedAt = now;
+    return this.#sending.idleFor(stream, now);
+  }
+}
