@@ -179,7 +179,7 @@ export class Pipeline {
   async #deliverOnce(pending: Pending, permitted: Permitted, window: number): Promise<void> {
     const { exchange, head, policy, deferrable } = pending;
     const { permit } = permitted;
-    decide(exchange, permitted);
+    exchange.decide(permit.decision, permit.reason, permit.secret);
     const { responseTimeout, idleTimeout } = policy.settings;
     const patience = patienceOf(pending) + responseTimeout + idleTimeout;
     const departed = () => (deferrable === null ? departureOf(exchange) : this.#waits.signal);
@@ -218,7 +218,7 @@ export class Pipeline {
       exchange.hint = OVERLOAD_HINTS.tunnels;
       return exchange.refuse('overloaded');
     }
-    decide(exchange, permitted);
+    exchange.decide(permit.decision, permit.reason, permit.secret);
     const options: ForwardOptions = {
       lines: deferrable?.lines ?? linesOf(pending, route),
       patience: patienceOf(pending),
@@ -301,11 +301,6 @@ const patienceOf = ({ policy, deferrable }: Pending): number =>
 function linesOf({ exchange, policy }: Pending, route: Route): readonly string[] {
   const { forwardedHeaders } = policy.settings;
   return forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders);
-}
-
-function decide(exchange: Exchange, { permit: { decision, reason, secret } }: Permitted): void {
-  exchange.decide(decision, reason);
-  exchange.secret = secret;
 }
 
 /** An answer before the response has begun, a cut later. */

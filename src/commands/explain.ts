@@ -85,7 +85,7 @@ function readHead(request: string, headers: ReturnType<typeof readHeader>[], mos
   const host = names.includes('host') ? [] : [['Host', 'example.test']];
   const signature = names.some(looksLikeSignature) ? [] : [[SIGNATURE_HEADER, ANY_SIGNATURE]];
   const lines = [...host, ...signature, ...headers].map(([name, value]) => `${name}: ${value}\r\n`);
-  const parser = new MessageParser('request', { head: mostHead });
+  const parser = new MessageParser('request', mostHead);
   try {
     const bytes = Buffer.from(`${request} HTTP/1.1\r\n${lines.join('')}\r\n`);
     for (let at = 0; at < bytes.length && parser.state === 'head'; ) at = parser.read(bytes, at);

@@ -102,10 +102,11 @@ export class Exchange implements RequestRecord {
   }
 
   /** Not once it has ended: its fate may still be unknown, but the decision is what the client saw. */
-  decide(decision: Decision, reason: Reason | 'none'): void {
+  decide(decision: Decision, reason: Reason | 'none', secret = this.secret): void {
     if (this.durationMs >= 0) return;
     this.decision = decision;
     this.reason = reason;
+    this.secret = secret;
   }
 
   /**

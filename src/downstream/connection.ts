@@ -248,7 +248,7 @@ export class Connection implements ClientConnection {
   }
 
   #read(bytes: Buffer): Owner {
-    this.#parser ??= new MessageParser('request', { head: this.#listener.limits.maxHeader });
+    this.#parser ??= new MessageParser('request', this.#listener.limits.maxHeader);
     const parser = this.#parser;
     const { headersTimeout } = this.#listener.limits;
     let owner: Owner = 'caller';

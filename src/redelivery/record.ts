@@ -205,7 +205,7 @@ function framedOf([head, body]: Event['record']) {
 /** The head, if the bytes are exactly one head and `body` is exactly its body. */
 function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
   // Lines that the proxy added do not count as the sender's, so every request that passed live can be stored.
-  const parser = new MessageParser('request', { head: mostHead(maxHeader), lines: MAX_LINES + MAX_ADDED_LINES });
+  const parser = new MessageParser('request', mostHead(maxHeader), MAX_LINES + MAX_ADDED_LINES);
   try {
     const bytes = Buffer.from(request); // the parser may write to its bytes
     let at = 0;

@@ -7,7 +7,7 @@ import { deadline } from '../base/deadline.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { TickedSet, type TlsContents } from '../wire/connections.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
-import { failedWriteEnds, type Traffic, UpstreamConnection } from './upstream-connection.ts';
+import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
 const RETIRING_MS = 1000;
@@ -157,7 +157,9 @@ export class ConnectionPool {
   /** Detaches the connection of a tunnel, which reads the socket itself and counts as no connection. */
   detach(connection: UpstreamConnection): void {
     this.#all.delete(connection);
-    failedWriteEnds(connection.socket.off('data', connection.read).pause());
+    const { socket } = connection;
+    socket.off('data', connection.read).pause();
+    Reflect.deleteProperty(socket, 'destroy'); // a failed write ends it: a paused one would not learn of its end
   }
 
   /** New connections use these TLS files; requests in flight end on the old ones. */

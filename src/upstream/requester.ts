@@ -12,24 +12,18 @@ import type { UpstreamFailure } from '../core/request-record.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
 
+/** A reply (downstream/reply.ts) as the upstream's side knows it; what its members do is told there. */
 export interface ResponseSink {
   /** `gone`: nothing more can reach the client. */
   readonly phase: 'waiting' | 'begun' | 'ended' | 'gone';
-  /** Bytes that the kernel has not accepted yet. */
   readonly unsent: number;
-  /** Sends 100 to a client that waits for it. */
   continue(): void;
-  /** Sends an interim response. */
   inform(status: number, reason: string, lines: readonly string[]): void;
   begin(head: ResponseHead, wish?: 'close' | 'persist'): void;
-  /** Nobody else may use `piece` from now on. */
   data(piece: Buffer): void;
-  /** Writes what was added in this turn of the event loop. False: the client reads too slowly; wait for `onSent`. */
   flush(): boolean;
   end(trailers?: readonly string[]): void;
-  /** Ends the connection in a way that tells the client that the answer is incomplete. */
   cut(): void;
-  /** Calls `listener` once the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void;
 }
 

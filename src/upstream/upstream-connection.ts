@@ -29,7 +29,7 @@ export class UpstreamConnection {
   /** The TLS files that it was opened with. Once others are in force, the connection is not used again. */
   readonly tls: TlsContents | null;
   readonly writer: MessageWriter;
-  readonly parser = new MessageParser('response', { head: MAX_RESPONSE_HEAD });
+  readonly parser = new MessageParser('response', MAX_RESPONSE_HEAD);
   user: ConnectionUser | null = null;
   /** When it ends unless it is used again, in milliseconds on the monotonic clock; Infinity while it is in use. */
   unusedUntil = Number.POSITIVE_INFINITY;
@@ -85,7 +85,7 @@ const CHECK_MS = 1000;
  * An upstream may answer and close while a request is still being sent to it. A write then fails while the answer lies
  * unread in the kernel, and node destroys the socket with it. Overriding `destroy` is the only way to read it first (by
  * `onread`: a stream with a failed write emits no data). Without it 1, 87 and 99 of 100 early answers were lost at 100
- * KB, 1 MB and 8 MB. If node ever ends sockets in another way, test/e2e/early-answers.test.ts fails.
+ * KB, 1 MB and 8 MB. The pool undoes it for a tunnel. If node ever ends sockets in another way, test/e2e/early-answers.test.ts fails.
  */
 function readBeforeFailedWriteEnds(socket: Socket): void {
   const destroy = socket.destroy;
@@ -101,9 +101,4 @@ function readBeforeFailedWriteEnds(socket: Socket): void {
     socket.once('close', () => clearInterval(timer));
     return socket;
   };
-}
-
-/** For the socket of a tunnel: nobody would notice its end while it is paused, since its client does not read. */
-export function failedWriteEnds(socket: Socket): void {
-  Reflect.deleteProperty(socket, 'destroy');
 }

@@ -79,14 +79,11 @@ export class MessageParser implements RunRecorder {
   #pieceFrom = 0;
   #pieceTo = 0;
 
-  /** `head`: the maximum bytes of a head, with the empty lines before it; `lines`: its maximum of lines. */
-  constructor(
-    type: 'request' | 'response',
-    { head, lines = MAX_LINES }: { readonly head: number; readonly lines?: number },
-  ) {
+  /** `mostHead`: the maximum bytes of a head, with the empty lines before it; `mostLines`: its maximum of lines. */
+  constructor(type: 'request' | 'response', mostHead: number, mostLines = MAX_LINES) {
     this.#type = type;
-    this.#mostHead = head;
-    this.#mostLines = lines;
+    this.#mostHead = mostHead;
+    this.#mostLines = mostLines;
     this.#llhttp = new Llhttp(type);
   }
 

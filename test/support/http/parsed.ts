@@ -64,7 +64,7 @@ export function parse(
   pieces: readonly Buffer[],
   { head = 1024 * 1024, answers = ['GET'], closes = false }: ParseOptions = {},
 ): Parsed {
-  const feed = new Feed(new MessageParser(type, { head }), answers);
+  const feed = new Feed(new MessageParser(type, head), answers);
   for (const piece of pieces) feed.push(piece);
   if (closes) feed.close();
   return feed.end();

@@ -125,7 +125,7 @@ describe('its memory', () => {
   });
 
   test('a message continues while the memory grows', () => {
-    const parser = new MessageParser('request', { head: 1024 });
+    const parser = new MessageParser('request', 1024);
     const [first, second] = [Buffer.from('REPORT /a HTTP/1.1\r\nHo'), Buffer.from('st: b\r\n\r\n')];
     parser.read(first, 0);
     // Some 80 bytes each: more than the initial memory.

@@ -45,7 +45,7 @@ describe('a pause', () => {
   });
 
   test('a truncated body is not complete: `finish` never asks llhttp', () => {
-    const parser = new MessageParser('request', { head: 1024 });
+    const parser = new MessageParser('request', 1024);
     readOn(parser, Buffer.from(CUT));
     expect([parser.finish(), parser.state]).toEqual([false, 'body']);
     parser.free();

@@ -64,7 +64,7 @@ describe('its result', () => {
   });
 
   test('one piece for each read, however many chunks it holds', () => {
-    const parser = new MessageParser('request', { head: 1024 });
+    const parser = new MessageParser('request', 1024);
     const wire = bytes(chunked(`${'1\r\na\r\n'.repeat(500)}3\r\nbcd\r\n0\r\n\r\n`));
     const found: string[] = [];
     const at = readOn(parser, wire, (piece) => found.push(piece.toString()));
@@ -75,7 +75,7 @@ describe('its result', () => {
   });
 
   test('no byte after the end of a message is consumed or changed', () => {
-    const parser = new MessageParser('request', { head: 1024 });
+    const parser = new MessageParser('request', 1024);
     for (const first of REQUESTS.slice(0, 5)) {
       const next = 'GET /next HTTP/1.1\r\nHost: b\r\n\r\n';
       const wire = bytes(first + next);
@@ -97,7 +97,7 @@ describe('its states', () => {
       chunked('0\r\nTransfer-Encoding:\r\n\r\n'),
       `GET /${'a'.repeat(2000)}`,
     ]) {
-      const parser = new MessageParser('request', { head: 1024 });
+      const parser = new MessageParser('request', 1024);
       readOn(parser, bytes(last));
       parser.next();
       expect([parser.hasHead, parser.piece, parser.pieces]).toEqual([false, null, 0]);
@@ -117,7 +117,7 @@ describe('its states', () => {
   });
 
   test('`hasHead` is true from the last byte of the head on', () => {
-    const parser = new MessageParser('request', { head: 1024 });
+    const parser = new MessageParser('request', 1024);
     expect(parser.hasHead).toBe(false);
     for (const part of ['\r\n', 'POST / HTTP/1.1\r\nContent-Length: 2\r\n\r']) {
       readOn(parser, bytes(part));
@@ -157,7 +157,7 @@ describe('parsers in turn', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(120), { maxLength: 8 }), fc.array(fc.nat(120), { maxLength: 8 }), (one, other) => {
         const texts = [REQUESTS[0] ?? '', post('X-Other: 1\r\nContent-Length: 2\r\n', 'ab')];
-        const parsers = texts.map(() => new MessageParser('request', { head: 1024 }));
+        const parsers = texts.map(() => new MessageParser('request', 1024));
         const pieces = texts.map((text, at) => cut(bytes(text), at === 0 ? one : other));
         for (let at = 0; pieces.some((own) => at < own.length); at++)
           for (const [index, parser] of parsers.entries()) readOn(parser, pieces[index]?.[at] ?? Buffer.alloc(0));
@@ -171,12 +171,12 @@ describe('parsers in turn', () => {
   });
 
   test('parts of a run that threw do not become the next message', () => {
-    const broken = new MessageParser('request', { head: 1024 });
+    const broken = new MessageParser('request', 1024);
     broken.headComplete = () => {
       throw new Error('out of memory');
     };
     expect(() => broken.read(bytes(post('X-Theirs: 1\r\n')), 0)).toThrow('out of memory');
-    const next = new MessageParser('request', { head: 1024 });
+    const next = new MessageParser('request', 1024);
     readOn(next, bytes(post('X-Ours: 1\r\n')));
     expect([next.target, next.lines]).toEqual(['/notify?a=b', ['Host', 'a', 'X-Ours', '1']]);
     for (const parser of [broken, next]) parser.free();

@@ -113,7 +113,7 @@ describe('the end of the connection', () => {
     ['a coded body up to the close', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc', true],
     ['a response that had ended', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na', true],
   ])('after %s', (_, text, whole) => {
-    const parser = new MessageParser('response', { head: 1024 });
+    const parser = new MessageParser('response', 1024);
     readOn(parser, Buffer.from(text));
     expect(parser.finish()).toBe(whole);
     expect(parser.state === 'ended').toBe(whole);
