@@ -1,6 +1,5 @@
 // The embedded store keeps what every store promises, also between processes: one owner at a time, and people's commands
-// beside it. Locks are those of two
-// processes, also where one process opens both stores.
+// beside it. Locks are those of two processes, also where one process opens both stores.
 import {
   chmodSync,
   existsSync,
