@@ -1,7 +1,7 @@
 // docs/commands.md, from the definitions that the commands themselves run on.
 import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { COMMANDS } from '../../src/commands/all.ts';
-import { CONFIG_OPTION, type Definition, JSON_OPTION, optionRows } from '../../src/commands/command.ts';
+import { CONFIG_OPTION, type Definition, JSON_OPTION, optionRows, USAGE_EXIT } from '../../src/commands/command.ts';
 import { SECRET_OPTIONS } from '../../src/commands/sign.ts';
 
 const INTRODUCTION = `# Commands
@@ -37,7 +37,7 @@ function section(definition: Definition): string {
     `\`\`\`text\nentrupy-signature-proxy ${name} ${usage}\n\`\`\`\n`,
     `${paragraphs(about)}\n`,
     meanings(['option', 'meaning'], Object.entries(optionRows(definition)).filter(isOwn)),
-    `Exit codes:\n\n${Object.entries(exits)
+    `Exit codes:\n\n${Object.entries({ ...USAGE_EXIT, ...exits })
       .map(([code, meaning]) => `- \`${code}\`: ${meaning}\n`)
       .join('')}`,
     ...(json === undefined ? [] : [meanings(['key of `--json`', 'meaning'], Object.entries(json))]),

@@ -40,7 +40,7 @@ What is not configured has no line. No secret is read; probe sends a signed requ
 
 interface Line {
   readonly id: string;
-  readonly state: 'ok' | 'warning' | 'failed' | 'unknown';
+  readonly state: keyof typeof COLOURS;
   readonly message: string;
   /** The remedy, and the page in docs/ that explains it; null for a line that is ok. */
   readonly remedy: string | null;
@@ -68,8 +68,6 @@ async function lookUntil(until: number, named: string | null, io: Io): Promise<r
   }
 }
 
-const ORDER = ['failed', 'unknown', 'warning', 'ok'];
-
 /** The worst first; else as they come. */
 async function look(named: string | null, io: Io): Promise<readonly Line[]> {
   const { url } = await adminPort(named, io.env);
@@ -78,7 +76,8 @@ async function look(named: string | null, io: Io): Promise<readonly Line[]> {
     typeof status === 'string'
       ? await withoutProxy(url, status, named, io)
       : [...(await configurationLine(named, status)), ...statusLines(status)];
-  return lines.toSorted((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
+  const order = Object.keys(COLOURS);
+  return lines.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
 }
 
 // --- where no proxy answers
@@ -170,7 +169,8 @@ function lineOf(advice: ApiStatus['advice'][number]): Line {
 
 // --- for people
 
-const COLOURS = { ok: 'green', warning: 'yellow', failed: 'red', unknown: 'yellow' } as const;
+/** The worst first. */
+const COLOURS = { failed: 'red', unknown: 'yellow', warning: 'yellow', ok: 'green' } as const;
 const INDENT = ' '.repeat(9);
 
 function textOf(lines: readonly Line[], { paint }: Io): string {

@@ -30,7 +30,7 @@ export interface Definition<O extends Options = Options> {
   readonly options: O;
   /** The names of the positional arguments, for messages. The command itself asks for those that it needs. */
   readonly positionals?: readonly string[];
-  /** By code. Always also 2, if only for a command line that cannot be used. */
+  /** By code; also `USAGE_EXIT`. */
   readonly exits: Meanings;
   /** The keys of the one object that --json prints, and their meanings. */
   readonly json?: Meanings;
@@ -177,7 +177,10 @@ export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
   return Object.fromEntries(rows);
 }
 
-export function helpOf(definition: Definition): string {
+/** Of every command that has no other text for it. */
+export const USAGE_EXIT = { 2: 'the command line, or what it names, cannot be used' } as const;
+
+function helpOf(definition: Definition): string {
   const { name, usage, about, exits } = definition;
   return `Usage: entrupy-signature-proxy ${name} ${usage}
 
@@ -186,7 +189,7 @@ ${about.trim()}
 ${columns(optionRows(definition))}
 
 Exit code:
-${columns({ 2: 'the command line cannot be used', ...exits })}
+${columns({ ...USAGE_EXIT, ...exits })}
 `;
 }
 

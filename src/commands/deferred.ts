@@ -32,7 +32,6 @@ ends at once while the app accepts no connection, and after a minute in which no
   exits: {
     0: 'done',
     1: 'no such ID, one that is being sent, a store that cannot be read, no proxy, or not delivered',
-    2: 'the command line or the configuration cannot be used',
   },
   json: {
     deliveries:

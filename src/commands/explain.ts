@@ -32,10 +32,7 @@ live, and a request without a signature as one of the right form. TARGET is the 
     ...JSON_OPTION,
   },
   positionals: ['METHOD', 'TARGET'],
-  exits: {
-    0: 'explained, whatever would happen to the request',
-    2: 'the command line or the configuration cannot be used',
-  },
+  exits: { 0: 'explained, whatever would happen to the request' },
   json: {
     'method, target': 'the request',
     'path, folded[], marks[]': 'the path as sent, what servers could make of it, and what makes it ambiguous',

@@ -32,11 +32,7 @@ Your app gets a verified one. The proxy counts it as a probe, not as a delivery:
     expect: { type: 'string', value: 'CODE', does: 'succeeds only on this status' },
     'expect-not': { type: 'string', value: 'CODE', does: 'succeeds on every status but this' },
   },
-  exits: {
-    0: 'success',
-    1: 'another answer, or none',
-    2: 'the command line, the configuration or the secret cannot be used',
-  },
+  exits: { 0: 'success', 1: 'another answer, or none' },
 } as const;
 
 const TIMEOUT = 10_000;

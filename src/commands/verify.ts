@@ -26,7 +26,7 @@ Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
     ...JSON_OPTION,
   },
   positionals: ['BODY'],
-  exits: { 0: 'valid', 1: 'invalid', 2: 'the command line, the secret or the body cannot be used' },
+  exits: { 0: 'valid', 1: 'invalid' },
   json: {
     valid: '`true` or `false`',
     reason: 'why it is invalid, as in [metrics.md](metrics.md#reasons); `null` if it is valid',

@@ -86,9 +86,8 @@ export function redelivers({ routes }: Config): boolean {
 
 /** Enforcing routes without a live secret: they answer 503, and a starting proxy is not ready while there is one. */
 export function routesWithoutSecret(config: Config, policy: Policy, at: number): readonly Route[] {
-  return routesOf(config)
-    .filter((route) => route.action === 'verify' && !reports(route, at))
-    .filter((route) => policy.keyring.live(route.secrets, at).length === 0);
+  const verified = routesOf(config).filter((route) => route.action === 'verify' && !reports(route, at));
+  return verified.filter(({ secrets }) => policy.keyring.live(secrets, at).length === 0);
 }
 
 // --- the changes of the configuration that only a restart applies
