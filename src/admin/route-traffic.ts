@@ -26,13 +26,11 @@ export class RouteTraffic {
   lastPath: string | null = null;
   /** Since `lastAccepted`: requests with a signature that were refused, or would be but for report mode. */
   refusedSignatures = 0;
-  /** Those of them that came from `sender`. */
   refusedOfSender = 0;
   firstRefusedSignature: number | null = null;
   lastRefusedSignature: number | null = null;
   /** Answers of the app that took long, and senders that left before one. */
   slow = {
-    /** When the last ones ended, the newest last. */
     times: [] as readonly number[],
     /** Milliseconds until the app's last slow answer; null if there is none. */
     answerMs: null as number | null,

@@ -46,11 +46,7 @@ export interface RecentCounts extends Readonly<Record<Decision, number>> {
   readonly signedReasons: { readonly [R in Reason]?: number };
 }
 
-/**
- * A group of requests with one decision, reason, route and client that were refused, reported or failed by the
- * upstream. The fields are the last request's. `count` is the number of requests since the group began. The group that
- * was idle longest is removed first.
- */
+/** The last of the requests with one decision, reason, route and client that were refused, reported or failed. */
 export interface RefusalGroup extends ShownRequest {
   readonly count: number;
 }

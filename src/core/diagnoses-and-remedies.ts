@@ -186,7 +186,6 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
 };
 
 export interface Diagnosed {
-  /** Several diagnoses share one. */
   readonly subject: Subject;
   readonly remedy: string;
   /** The page in docs/ that explains it: `rotation.md#after-a-leak`. */

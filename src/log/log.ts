@@ -5,9 +5,8 @@ import { pathOf } from '../core/request-head.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, unknown>>;
-type Write = (msg: string, fields?: Fields) => void;
 
-export interface Log extends Readonly<Record<LogLevel, Write>> {
+export interface Log extends Readonly<Record<LogLevel, (msg: string, fields?: Fields) => void>> {
   /** The lowest of the lines that are written. */
   level: LogLevel;
   enabled(level: LogLevel): boolean;
