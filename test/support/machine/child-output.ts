@@ -4,18 +4,7 @@ import type { Readable } from 'node:stream';
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
-export interface ChildOutput {
-  /** All of stdout and stderr. */
-  text(): string;
-  /** Each line of stdout that is a JSON object. */
-  lines(): LogLine[];
-  /** Each whole line that is no log line of the program, such as a warning of Node's, and all of stderr. */
-  foreign(): string[];
-  /** The first line, past or future, that satisfies; rejects after `within` milliseconds. */
-  waitFor(satisfies: (line: LogLine) => boolean, wait: { what: string; within: number }): Promise<LogLine>;
-}
-
-export function followOutput(child: ChildProcessByStdio<null, Readable, Readable>): ChildOutput {
+export function followOutput(child: ChildProcessByStdio<null, Readable, Readable>) {
   let [stdout, stderr] = ['', ''];
   const watchers = new Set<() => void>();
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -25,8 +14,11 @@ export function followOutput(child: ChildProcessByStdio<null, Readable, Readable
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
+  /** All of stdout and stderr. */
   const text = () => stdout + stderr;
+  /** Each line of stdout that is a JSON object. */
   const lines = () => stdout.split('\n').slice(0, -1).flatMap(parseLine);
+  /** Each whole line that is no log line of the program, such as a warning of Node's, and all of stderr. */
   const foreign = () => {
     const others = stdout
       .split('\n')
@@ -34,8 +26,9 @@ export function followOutput(child: ChildProcessByStdio<null, Readable, Readable
       .filter((line) => !TEXT_LINE.test(line) && !parseLine(line).some(isOurs));
     return [...others, ...stderr.split('\n').filter((line) => line !== '')];
   };
-  const waitFor: ChildOutput['waitFor'] = (satisfies, { what, within }) =>
-    new Promise((resolve, reject) => {
+  /** The first line, past or future, that satisfies; rejects after `within` milliseconds. */
+  const waitFor = (satisfies: (line: LogLine) => boolean, { what, within }: { what: string; within: number }) =>
+    new Promise<LogLine>((resolve, reject) => {
       const watch = () => {
         const line = lines().find(satisfies);
         if (line === undefined) return;

@@ -33,22 +33,14 @@ export interface RuleState {
   readonly query: string;
 }
 
-export interface Prometheus {
-  readonly url: string;
-  query(expr: string): Promise<readonly Series[]>;
-  /** Over the last `seconds`, each second. */
-  queryRange(expr: string, seconds: number): Promise<readonly Series[]>;
-  rules(): Promise<readonly RuleState[]>;
-  metricNames(): Promise<readonly string[]>;
-  stop(): Promise<void>;
-}
+export type Prometheus = Awaited<ReturnType<typeof startPrometheus>>;
 
 export async function startPrometheus(options: {
   readonly job: string;
   readonly targets: readonly ScrapeTarget[];
   /** The text of a rules file. */
   readonly rules?: string;
-}): Promise<Prometheus> {
+}) {
   const directory = await mkdtemp(join(tmpdir(), 'prometheus-test-'));
   // It cannot report which port it took when it was given 0.
   const port = await freePort();
@@ -108,7 +100,7 @@ async function becomesReady(url: string): Promise<boolean> {
   return false;
 }
 
-function api(url: string): Omit<Prometheus, 'url' | 'stop'> {
+function api(url: string) {
   const get = async (path: string, parameters: Readonly<Record<string, string>> = {}) => {
     const answer = await fetch(`${url}/api/v1/${path}?${new URLSearchParams(parameters)}`);
     const { status, data, error } = (await answer.json()) as { status: string; data: never; error?: string };
@@ -116,8 +108,9 @@ function api(url: string): Omit<Prometheus, 'url' | 'stop'> {
     return data;
   };
   return {
-    query: async (query) => ((await get('query', { query })) as { result: Series[] }).result,
-    queryRange: async (query, seconds) => {
+    query: async (query: string) => ((await get('query', { query })) as { result: Series[] }).result,
+    /** Over the last `seconds`, each second. */
+    queryRange: async (query: string, seconds: number) => {
       const end = Date.now() / 1000;
       const range = { query, start: String(end - seconds), end: String(end), step: '1' };
       return ((await get('query_range', range)) as { result: Series[] }).result;
@@ -126,6 +119,6 @@ function api(url: string): Omit<Prometheus, 'url' | 'stop'> {
       const { groups } = (await get('rules')) as { groups: { rules: RuleState[] }[] };
       return groups.flatMap(({ rules }) => rules);
     },
-    metricNames: () => get('label/__name__/values'),
+    metricNames: (): Promise<readonly string[]> => get('label/__name__/values'),
   };
 }
