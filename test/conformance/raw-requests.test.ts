@@ -8,19 +8,7 @@ import { type RawResponse, values } from '../support/http/response-parser.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { CASES, readResponses } from './rows.ts';
-import { VARIANTS, type Variant, type WireCase } from './wire-case.ts';
-
-/** The whole body of each refusal, by status. */
-const REFUSALS: Readonly<Record<number, readonly string[]>> = {
-  400: ['{"error":"bad_request"}'],
-  401: ['{"error":"unauthorized"}'],
-  404: ['{"error":"route_rejected"}'],
-  405: ['{"error":"method_not_allowed"}'],
-  408: ['{"error":"header_timeout"}', '{"error":"body_timeout"}'],
-  413: ['{"error":"body_too_large"}'],
-  431: ['{"error":"header_too_large"}'],
-  503: ['{"error":"no_live_secret"}'],
-};
+import { REFUSALS, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
 
 describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (variant) => {
   const cases = CASES.filter(({ on }) => on === variant);

@@ -66,6 +66,18 @@ export const VARIANTS = {
 } as const;
 export type Variant = keyof typeof VARIANTS;
 
+/** The whole body of each refusal, by status. */
+export const REFUSALS: Readonly<Record<number, readonly string[]>> = {
+  400: ['{"error":"bad_request"}'],
+  401: ['{"error":"unauthorized"}'],
+  404: ['{"error":"route_rejected"}'],
+  405: ['{"error":"method_not_allowed"}'],
+  408: ['{"error":"header_timeout"}', '{"error":"body_timeout"}'],
+  413: ['{"error":"body_too_large"}'],
+  431: ['{"error":"header_too_large"}'],
+  503: ['{"error":"no_live_secret"}'],
+};
+
 /** `Entrupy-Signature` for a body given as latin1 text. */
 export const signatureLine = (body: string, secret = SECRET) => lineFor(body, secret);
 

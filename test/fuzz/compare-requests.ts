@@ -1,6 +1,6 @@
 // Compares parsers on one connection's bytes: do ours and node:http's server read the same requests?
 import { cut, type Parsed, parse } from '../support/http/parsed.ts';
-import { endsEarlier, handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
+import { differing, endsEarlier, handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
 import type { ReferenceServer, TakenRequest } from './reference-server.ts';
 
 const HEAD = ['method', 'target', 'version', 'lines'] as const;
@@ -42,10 +42,10 @@ function atTheEnd(bytes: Buffer, ours: Parsed, refused: string | null, more: rea
     case 'head':
       return next === undefined && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
     case 'body':
-      if (next !== undefined && handsOver(next) === 'tunnel') return differing(bytes, ours, next, HEAD);
+      if (next !== undefined && handsOver(next) === 'tunnel') return differing('request', bytes, ours, next, HEAD);
       if (more.length !== 1 || next === undefined || next.complete || refused !== null)
         return `ours waits for a body, node does not: ${refused}`;
-      return differing(bytes, ours, next, [...HEAD, 'body']);
+      return differing('request', bytes, ours, next, [...HEAD, 'body']);
     default:
       return atRefusal(bytes, ours, next, refused);
   }
@@ -54,18 +54,7 @@ function atTheEnd(bytes: Buffer, ours: Parsed, refused: string | null, more: rea
 function atRefusal(bytes: Buffer, ours: Parsed, next: TakenRequest | undefined, refused: string | null): string | null {
   if (next === undefined) return ours.partial === null ? null : 'ours has a head, node has none';
   if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
-  return ours.partial === null ? 'ours refuses a head that node takes' : differing(bytes, ours, next, HEAD);
-}
-
-function differing(
-  bytes: Buffer,
-  { partial }: Parsed,
-  theirs: TakenRequest,
-  fields: readonly (typeof WHOLE)[number][],
-): string | null {
-  if (partial === null) return 'node has a head, ours has none';
-  const unknown = unknownDifferences(bytes, partial, theirs, fields);
-  return unknown.length === 0 ? null : `the request under way: ${unknown.join('; ')}`;
+  return ours.partial === null ? 'ours refuses a head that node takes' : differing('request', bytes, ours, next, HEAD);
 }
 
 /**

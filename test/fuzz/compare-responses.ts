@@ -1,7 +1,7 @@
 // Compares parsers on the bytes of one upstream connection: do ours and node:http's client read the same responses?
 // Node's client reads one exchange for each connection, so each starts where ours says that the last one ended.
 import { cut, type Parsed, type ParsedMessage, parse } from '../support/http/parsed.ts';
-import { isKnownRefusal, unknownDifferences } from './known-differences.ts';
+import { differing, isKnownRefusal, unknownDifferences } from './known-differences.ts';
 import { receive, type Taken, type TakenAnswer } from './reference-client.ts';
 
 const HEAD = ['status', 'reason', 'version', 'lines'] as const;
@@ -82,11 +82,11 @@ function atTheEnd(ours: Parsed, { interim, refused }: TakenAnswer, next: Taken |
       return next === null && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
     case 'body':
       if (next === null || next.complete || refused !== null) return `ours waits for a body, node does not: ${refused}`;
-      return differing(bytes, ours, next, [...HEAD, 'body']);
+      return differing('response', bytes, ours, next, [...HEAD, 'body']);
     default:
       if (next === null) return ours.partial === null ? null : 'ours has a head, node has none';
       if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
-      return differing(bytes, ours, next, HEAD);
+      return differing('response', bytes, ours, next, HEAD);
   }
 }
 
@@ -96,17 +96,6 @@ function endsByItself(bytes: Buffer, { messages }: Parsed, interim: readonly Tak
   return (
     last !== undefined && their !== undefined && unknownDifferences(bytes, last, their, ['keepAlive']).length === 0
   );
-}
-
-function differing(
-  bytes: Buffer,
-  { partial }: Parsed,
-  theirs: Taken,
-  fields: readonly (typeof WHOLE)[number][],
-): string | null {
-  if (partial === null) return 'node has a head, ours has none';
-  const unknown = unknownDifferences(bytes, partial, theirs, fields);
-  return unknown.length === 0 ? null : `the response under way: ${unknown.join('; ')}`;
 }
 
 /**

@@ -124,6 +124,19 @@ export function unknownDifferences<Theirs extends Message>(
     .map((field) => `${field}: ours ${JSON.stringify(ours[field])}, node ${JSON.stringify(theirs[field])}`);
 }
 
+/** What differs in a message that is not complete; null if nothing does. */
+export function differing<Theirs extends Message>(
+  what: 'request' | 'response',
+  sent: Buffer,
+  { partial }: Parsed,
+  theirs: Theirs,
+  fields: readonly (keyof Theirs & keyof ParsedMessage & string)[],
+): string | null {
+  if (partial === null) return 'node has a head, ours has none';
+  const unknown = unknownDifferences(sent, partial, theirs, fields);
+  return unknown.length === 0 ? null : `the ${what} under way: ${unknown.join('; ')}`;
+}
+
 export function isKnownRefusal(ours: Parsed, theirs: Message | null | undefined, bytes: Buffer): boolean {
   return theirs != null && REFUSALS.some(({ applies }) => applies(ours, theirs, bytes));
 }

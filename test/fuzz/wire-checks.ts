@@ -1,6 +1,7 @@
 // Invariants for any input: each response is one of ours or the upstream's own, and each request that reached the
 // upstream is one that the routes permit. No check asks the proxy's code.
 import { expect } from 'vitest';
+import { REFUSALS } from '../conformance/wire-case.ts';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import type { RawResponse } from '../support/http/response-parser.ts';
 import { values } from '../support/http/response-parser.ts';
@@ -31,16 +32,7 @@ const STATUSES: Readonly<Record<string, number>> = {
 };
 
 /** The whole body of each possible response. */
-const BODIES: Readonly<Record<number, readonly string[]>> = {
-  200: ['ok'],
-  400: ['{"error":"bad_request"}'],
-  401: ['{"error":"unauthorized"}'],
-  404: ['{"error":"route_rejected"}'],
-  405: ['{"error":"method_not_allowed"}'],
-  408: ['{"error":"header_timeout"}', '{"error":"body_timeout"}'],
-  413: ['{"error":"body_too_large"}'],
-  431: ['{"error":"header_too_large"}'],
-};
+const BODIES: typeof REFUSALS = { ...REFUSALS, 200: ['ok'] };
 
 const LINES =
   /^(?:content-type: application\/json|content-length: \d+|connection: (?:close|keep-alive)|allow: POST|keep-alive: timeout=\d+)$/i;
