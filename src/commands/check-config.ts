@@ -12,7 +12,7 @@ import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
 import { fitOpenFiles } from '../runtime/inputs.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
-import { buildTls, certificatesOf, readTlsFiles } from '../runtime/tls-files.ts';
+import { buildTls, readTlsFiles } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { CONFIG_OPTION, command, type Io, JSON_OPTION, table } from './command.ts';
@@ -139,7 +139,7 @@ async function readFiles(config: Salvaged, { env }: Io) {
   const tls = buildTls(config, await readTlsFiles(config), null);
   const secrets = await readSecrets(config.secrets, env);
   const now = Date.now();
-  const ending = certificatesOf(config, tls).flatMap((certificate) => {
+  const ending = tls.certificates.flatMap((certificate) => {
     const advice = certificateAdvice(certificate, now);
     const isValid = now >= certificate.notBefore && now < certificate.notAfter; // else it is among the problems
     return advice !== null && isValid ? [`${advice.message} ${DIAGNOSES[advice.id].remedy}`] : [];

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { CONFIG_FILE, isDirectory } from '../base/default-places.ts';
 import type { Env } from '../config/environment.ts';
 import { ConfigError, type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
-import { fixedFiles, fixedVariables, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
+import { fixedFiles, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { canBeRead, readTlsFiles, type TlsFile } from './tls-files.ts';
 
 export interface Inputs {
@@ -19,7 +19,7 @@ export interface Inputs {
   readonly broken: readonly string[];
   readonly secrets: readonly SecretMaterial[];
   readonly tlsFiles: readonly TlsFile[];
-  /** Sources that can't change while the process runs, a sentence each. */
+  /** Files whose replacement the process cannot see, a sentence each. */
   readonly fixed: readonly string[];
   /** The config came from a pipe (`--config <(…)`), which can be read only once. */
   readonly piped: boolean;
@@ -33,7 +33,7 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
   const piped = before?.piped ?? !(await canBeRead(fileOf(part.loaded)));
   const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [], piped };
   if (before?.loaded === part.loaded) return inputs;
-  return { ...inputs, fixed: [...fixedVariables(config.secrets), ...(await fixedFiles(namedFiles(inputs)))] };
+  return { ...inputs, fixed: await fixedFiles(namedFiles(inputs)) };
 }
 
 async function readConfig(named: string | null, env: Env, before: Inputs | null) {

@@ -23,7 +23,6 @@ import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/reachability.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
-import { certificatesOf } from './tls-files.ts';
 
 /** The parts of the process that the app needs. */
 export interface Effects {
@@ -64,9 +63,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     deferred_store_failures_total: () => (redelivery.isShown ? redelivery.standing.failures : null),
     log_lines_dropped_total: () => output.dropped,
     tls_certificate_not_after_timestamp_seconds: () =>
-      certificatesOf(current().loaded.config, current()).map(({ certificate, notAfter }) =>
-        sample({ certificate }, notAfter / 1000),
-      ),
+      current().certificates.map(({ certificate, notAfter }) => sample({ certificate }, notAfter / 1000)),
     config_info: () => [sample({ sha256: current().loaded.sha256 }, 1)],
   });
   const budget = new ByteBudget(budgetOf(config));

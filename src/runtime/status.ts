@@ -14,7 +14,6 @@ import { windowOf } from '../redelivery/turn.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
-import { certificatesOf } from './tls-files.ts';
 
 /** `startedAt` is epoch milliseconds, as is `at` below. */
 export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed): StatusSnapshot {
@@ -46,7 +45,7 @@ export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed):
       awaitingRestart: live.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections },
-    certificates: certificatesOf(loaded.config, live.ruleset),
+    certificates: live.ruleset.certificates,
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: live.lastReload,
     once: onceStatus(claims(), loaded.config.once),

@@ -59,6 +59,8 @@ export interface BuiltTls {
   readonly failures: readonly string[];
   /** Certificates outside their validity, used because there is no better one. */
   readonly warnings: readonly string[];
+  /** The certificates in use: after a failed reload, older ones than those in the files. */
+  readonly certificates: readonly CertificateStatus[];
 }
 
 /** Builds the TLS contents of both sides from files. `running` is null at start. */
@@ -81,12 +83,13 @@ export function buildTls(
     failures.push(...problems);
     return problems.length > 0 ? old : tls;
   };
-  return {
-    listenTls: listen.tls && build('listen', running?.listenTls ?? null),
-    upstreamTls: upstream.tls && build('upstream', running?.upstreamTls ?? null, upstream.tls.serverName),
-    failures,
-    warnings,
-  };
+  const listenTls = listen.tls && build('listen', running?.listenTls ?? null);
+  const upstreamTls = upstream.tls && build('upstream', running?.upstreamTls ?? null, upstream.tls.serverName);
+  const certificates = [
+    ...shown('listen', listen.tls?.certFile, listenTls),
+    ...shown('upstream_client', upstream.tls?.certFile, upstreamTls),
+  ];
+  return { listenTls, upstreamTls, failures, warnings, certificates };
 }
 
 /** Why one side's contents can't be used at all. */
@@ -143,18 +146,13 @@ export function timeProblem({ name, bytes }: Pick<TlsFile, 'name' | 'bytes'>, no
   return `${name}: the certificate is not valid before ${validFromDate.toISOString()}; check this machine's clock`;
 }
 
-/** The certificates in use: after a failed reload, older ones than those in the files. */
-export function certificatesOf(
-  { listen, upstream }: TlsParts,
-  { listenTls, upstreamTls }: Pick<BuiltTls, 'listenTls' | 'upstreamTls'>,
+/** The certificate that a side shows; none if it has none. */
+function shown(
+  certificate: CertificateStatus['certificate'],
+  file: string | null | undefined,
+  tls: TlsContents | null,
 ): readonly CertificateStatus[] {
-  const found = [
-    { certificate: 'listen', file: listen.tls?.certFile, tls: listenTls },
-    { certificate: 'upstream_client', file: upstream.tls?.certFile, tls: upstreamTls },
-  ] as const;
-  return found.flatMap(({ certificate, file, tls }) => {
-    const read = tls?.cert === undefined ? null : readCertificate(tls.cert);
-    if (read === null || file == null) return [];
-    return [{ certificate, file, notBefore: read.validFromDate.getTime(), notAfter: read.validToDate.getTime() }];
-  });
+  const read = tls?.cert === undefined ? null : readCertificate(tls.cert);
+  if (read === null || file == null) return [];
+  return [{ certificate, file, notBefore: read.validFromDate.getTime(), notAfter: read.validToDate.getTime() }];
 }

@@ -164,14 +164,6 @@ async function systemProblem(path: string, error: unknown): Promise<string> {
   return `permission denied: it belongs to user ${stats.uid}, group ${stats.gid}, with mode ${mode}, and ${who}`;
 }
 
-/** A warning for each variable: rotating it needs a restart. */
-export function fixedVariables(sources: readonly SecretSource[]): readonly string[] {
-  const variables = sources.filter((source) => source.kind === 'env');
-  return variables.map(
-    ({ id }) => `secret ${id}: a variable can't change while the proxy runs; a file or a directory can`,
-  );
-}
-
 /** A warning for each file that is mounted by itself: the process never sees its replacement. */
 export async function fixedFiles(
   files: readonly string[],

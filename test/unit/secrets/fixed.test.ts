@@ -1,9 +1,8 @@
-// The secret sources that can never change while the process runs.
+// Files that are mounted by themselves, whose replacement the process cannot see.
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { VariableName } from '../../../src/config/environment.ts';
-import { fixedFiles, fixedVariables } from '../../../src/secrets/sources.ts';
+import { fixedFiles } from '../../../src/secrets/sources.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 
 const MOUNTINFO = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -37,13 +36,4 @@ test('a system without a list of mounts has none', async () => {
 
 test.runIf(process.platform === 'linux')('the mounts of this process include the root', async () => {
   expect(await fixedFiles(['/'])).toHaveLength(1);
-});
-
-test('each variable is named', () => {
-  const validity = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
-  const found = fixedVariables([
-    { kind: 'env', id: 'old', env: new VariableName('OLD_SECRET'), ...validity },
-    { kind: 'file', id: 'new', file: '/run/new', ...validity },
-  ]);
-  expect(found).toEqual([expect.stringContaining("secret old: a variable can't change")]);
 });
