@@ -14,7 +14,6 @@ export class RouteTraffic {
   lastTaken: number | null = null;
   /** Deliveries since `lastTaken`. */
   notTaken = 0;
-  /** When the first of them ended. */
   notTakenSince: number | null = null;
   lastNotTaken: ShownRequest | null = null;
   /** The last that the app refused, whatever it took since. */

@@ -75,8 +75,6 @@ export const GATE = {
     header: 'connection',
     refuses: ({ connection }) =>
       connection !== '' &&
-      connection !== 'keep-alive' &&
-      connection !== 'close' &&
       nominated(connection).some((name) => CONNECTION_MAY_NOT_NAME.test(name) || looksLikeSignature(name)),
   },
   expectation: {

@@ -5,9 +5,8 @@ import { MAX_LINES } from './header-lines.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 
 /** `meaning`: what is said of one such request. */
-const row = <const S extends number>(status: S, diagnosis: Diagnosis, meaning: string) => {
-  return { status, diagnosis, meaning } as const;
-};
+const row = <const S extends number>(status: S, diagnosis: Diagnosis, meaning: string) =>
+  ({ status, diagnosis, meaning }) as const;
 
 /** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */
 export const REASONS = {

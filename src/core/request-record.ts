@@ -40,7 +40,6 @@ export interface RequestRecord {
   readonly upstreamMs: number;
   /** The upstream's status; 0 if there was none. */
   readonly upstreamStatus: number;
-  /** Interim responses (1xx) of the upstream. */
   readonly interims: number;
   /** The cause if the upstream sent no complete response; else null. */
   readonly upstreamFailure: UpstreamFailure | null;

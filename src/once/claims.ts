@@ -57,7 +57,6 @@ export class Claims {
   readonly #store: Promise<OnceStore>;
   readonly #underWay = new Map<string, UnderWay>();
   #onSettled: (() => void) | null = null;
-  /** The store's own count. */
   entries = () => 0;
   failures = 0;
   /** The current problem with the store; null if none is known. */

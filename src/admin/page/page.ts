@@ -142,7 +142,5 @@ footer { padding-top: 1.1rem; padding-bottom: 2rem; font-size: .88rem; }
 }
 `;
 
-const STYLE_HASH = hash('sha256', STYLE, 'base64');
-
 /** Allows the style of the page only: no script, image, font, form or frame. */
-export const PAGE_CSP = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+export const PAGE_CSP = `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
