@@ -9,7 +9,6 @@ import { type CommandOptions, callCommand, runCommand } from '../support/proxy/c
 import { test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { edit, nextReload, secretFile } from '../support/proxy/reloads.ts';
-import { createAuthority } from '../support/tls/certificates.ts';
 
 interface Check {
   readonly id: string;
@@ -139,30 +138,6 @@ describe.concurrent('check', () => {
     expect(states.filter((state) => !state.endsWith('ok'))).toEqual(['secret-problem failed']);
     expect(messages).toMatch(
       /^Secret .*\nSo no-live-secret: No secret is live on unmatched.*\nSo not-ready: Not ready/,
-    );
-  });
-
-  test('an upstream that is down', async ({ start }) => {
-    const { states, messages } = await check(await start({ upstream: { url: NOBODY } }));
-    expect(states).toContain('app-down failed');
-    expect(messages).toContain(`The upstream ${NOBODY} accepts no connections (ECONNREFUSED).`);
-  });
-
-  test('a route that only reports is a warning, and fails nothing', async ({ start }) => {
-    const until = new Date(Date.now() + 86_400_000).toISOString();
-    const { code, states } = await check(await start({ routes: [{ path: '/a', mode: 'report', reportUntil: until }] }));
-    expect(states).toContain('report-mode warning');
-    expect(code).toBe(0);
-  });
-
-  test('a certificate that ends soon is a warning, one that has ended fails', async ({ start, directory }) => {
-    const authority = createAuthority(directory, 'authority');
-    const with_ = async (tls: object) => (await check(await start({ listen: { tls } }))).states;
-    expect(await with_(authority.issue('good', { names: ['DNS:a.example'] }))).toContain('certificates ok');
-    const soon = await with_(authority.issue('soon', { names: ['DNS:a.example'], days: 5 }));
-    expect(soon.filter((state) => state.startsWith('certificate'))).toEqual(['certificate-ends warning']);
-    expect(await with_(authority.issue('old', { names: ['DNS:a.example'], expired: true }))).toContain(
-      'certificate-ends failed',
     );
   });
 });

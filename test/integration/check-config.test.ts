@@ -2,7 +2,6 @@
 // `check-config` as an operator runs it: a process with two output streams and an exit code.
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ownDirectory } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';
@@ -246,9 +245,4 @@ test('with once on a route, the store is shown, and an unreadable password is a 
   await put('password', 'hunter2\n');
   const { stdout } = await check(['--config', redis], secret);
   expect(stdout).not.toMatch(/does not exist|hunter2/);
-});
-
-test('the shipped example is valid', async () => {
-  const example = fileURLToPath(new URL('../../config.example.yaml', import.meta.url));
-  expect((await check(['--config', example, '--no-secrets'])).code).toBe(0);
 });
