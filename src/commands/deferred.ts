@@ -207,6 +207,6 @@ async function watch({ store, admin, progress }: Deferred, asked: readonly Entry
 async function standstill(admin: URL, changed: number): Promise<string | null> {
   const status = await askStatus(admin);
   const app = typeof status === 'string' ? null : status.upstream; // it does not say
-  if (app?.reachable === false) return `the app accepts no connection (${app.error})`;
+  if (app?.reachable === false) return `the app accepts no connection (${printable(`${app.error}`)})`;
   return Date.now() - changed < STILL_MS ? null : `nothing changed for ${STILL_MS / 1000} s`;
 }

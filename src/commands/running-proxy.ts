@@ -23,7 +23,7 @@ export async function adminPort(named: string | null, env: Env): Promise<{ url: 
     return '';
   });
   const [section = ''] = ADMIN.exec(text.replace(COMMENT, '')) ?? [];
-  const written = (key: string) => new RegExp(`\\b${key}["']?[ \\t]*:[ \\t]*["']?([^\\s,}"']+)`).exec(section)?.[1];
+  const written = (key: string) => new RegExp(`\\b${key}["']?[ \\t]*:\\s*["']?([^\\s,}"']+)`).exec(section)?.[1];
   // Kubernetes' service link `tcp://…` is no port.
   const isPort = (text: string) => /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536;
   const port = [env.ADMIN_PORT, written('port')].map(String).find(isPort) ?? ADMIN_PORT;

@@ -51,6 +51,7 @@ describe('where it connects', () => {
       {},
     ],
     ['no other section', (p) => `listen:\n  port: 1\nadmin:\n  port: ${p}\nupstream:\n  url: http://a\n`, {}],
+    ['the line after the key', (p) => `admin:\n  port:\n    ${p}\n`, {}],
     ['its own host', (p) => `admin: { host: 127.0.0.1, port: ${p} }\n`, {}],
     ['all of IPv4', (p) => `admin: { host: 0.0.0.0, port: ${p} }\n`, {}],
     ["Kubernetes' service link is no port", (p) => `admin: { port: ${p} }\n`, { ADMIN_PORT: 'tcp://10.0.0.1:80' }],
