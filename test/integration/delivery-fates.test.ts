@@ -170,16 +170,11 @@ describe.concurrent('the fate of a delivery', () => {
       row?.app(socket);
     });
     proxy = await startProxy({
-      config: (secrets) => ({
-        listen: { host: '127.0.0.1', port: 0 },
-        admin: { host: '127.0.0.1', port: 0 },
+      config: {
         upstream: { url: app.url },
-        secrets: [{ directory: secrets }],
         routes: rows.map(({ route, options = {} }) => ({ path: route, ...options })),
         redelivery: { store: directory },
-        shutdown: { delay: '0s', grace: '1s' },
-        log: { format: 'json' },
-      }),
+      },
       secrets: { current: value('a') },
     });
     await untilOpen(directory);

@@ -4,30 +4,21 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { clientHello } from '../support/load/flood.ts';
 import { ownDirectory } from '../support/machine/files.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { shared } from '../support/proxy/shared.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
 
 const MANY = 200;
 
 const authority = createAuthority(ownDirectory(), 'authority');
-let proxy: RunningProxy;
 const sockets: Socket[] = [];
-beforeAll(async () => {
-  proxy = await startProxy({
-    config: {
-      listen: { host: '127.0.0.1', port: 0, tls: authority.issue('proxy', { names: ['DNS:localhost'] }) },
-      routes: [{ path: '/notify' }],
-      limits: { headersTimeout: '1m' }, // no handshake ends by itself, however busy the machine is
-      shutdown: { delay: '0s', grace: '1s' },
-    },
-    secrets: { current: 'handshakes-secret-0123456789abcdef' },
-  });
-});
-afterAll(async () => {
-  await proxy?.stop();
+const on = shared(startUpstream, {
+  listen: { tls: authority.issue('proxy', { names: ['DNS:localhost'] }) },
+  routes: [{ path: '/notify' }],
+  limits: { headersTimeout: '1m' }, // no handshake ends by itself, however busy the machine is
 });
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
@@ -35,7 +26,7 @@ afterEach(() => {
 
 function open(localAddress: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port: proxy.port, localAddress, noDelay: true });
+    const socket = connect({ host: '127.0.0.1', port: on.proxy.port, localAddress, noDelay: true });
     sockets.push(socket);
     socket.once('error', reject);
     socket.once('connect', () => {
@@ -81,7 +72,7 @@ async function flood(bytes: Buffer, localAddress: string): Promise<Socket[]> {
   const opened = await Promise.all(Array.from({ length: MANY }, () => open(localAddress)));
   await Promise.all(opened.map((socket) => new Promise((resolve) => socket.write(bytes, resolve))));
   await expect
-    .poll(async () => (await proxy.metrics()).get('entrupy_proxy_connections'))
+    .poll(async () => (await on.proxy.metrics()).get('entrupy_proxy_connections'))
     .toBeGreaterThanOrEqual(MANY / 2);
   return opened;
 }
