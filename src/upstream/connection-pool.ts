@@ -142,10 +142,6 @@ export class ConnectionPool {
   retire(connection: UpstreamConnection, first: 'upstream' | 'proxy'): void {
     connection.user = null;
     const { socket } = connection;
-    if (socket.readableEnded || socket.destroyed) {
-      socket.destroy();
-      return;
-    }
     connection.retiring = true;
     connection.unusedUntil = performance.now() + RETIRING_MS;
     if (socket.isPaused()) socket.resume();

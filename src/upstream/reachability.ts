@@ -52,8 +52,7 @@ export class Exposure {
   watch(checks: 'on' | 'off'): void {
     if ((checks === 'off') === (this.state === 'off')) return;
     this.stop();
-    if (checks === 'off') return this.#found('off');
-    const address = this.#address;
+    const address = checks === 'off' ? checks : this.#address;
     if (typeof address === 'string') return this.#found(address);
     this.#found('unknown');
     const check = async () => {

@@ -137,8 +137,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
    */
   #mayGetLateBytes(status: number): boolean {
     const { method } = this.#requester.head;
-    const mayHaveNone = method === 'HEAD' || status === 204 || status === 304 || this.#permit.tunnel;
-    return this.kind === 'unverified' && mayHaveNone;
+    return this.kind === 'unverified' && (method === 'HEAD' || status === 204 || status === 304 || this.#permit.tunnel);
   }
 
   readonly onSent = (): void => {
