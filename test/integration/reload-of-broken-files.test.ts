@@ -8,8 +8,7 @@ import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
-import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { edit, nextReload, reloads, secretFile } from '../support/proxy/reloads.ts';
+import { nextReload, reloads, secretFile } from '../support/proxy/reloads.ts';
 
 describe.concurrent('an incomplete file never becomes policy', () => {
   test('a config file that is gone or has no whole text: the old policy stays until the next good edit', async ({
@@ -123,28 +122,9 @@ describe.concurrent('a broken edit', () => {
     expect(await gauges()).toEqual([1, 1, 2]);
     expect(await successAt()).toBeGreaterThan(atStart);
   });
-});
-
-describe.concurrent('a source that can never change causes a warning', () => {
-  const warnings = (proxy: RunningProxy) =>
-    proxy.logs().flatMap(({ level, problem }) => (level === 'warn' && typeof problem === 'string' ? [problem] : []));
-
-  test('an environment variable; a new one after a reload, once', async ({ start }) => {
-    const env = { ONE: value('a'), TWO: value('two') };
-    const proxy = await start({ secrets: [{ id: 'one', env: 'ONE' }] }, { env });
-    expect(warnings(proxy)).toEqual([expect.stringContaining("secret one: a variable can't change")]);
-    const secrets = [
-      { id: 'one', env: 'ONE' },
-      { id: 'two', env: 'TWO' },
-    ];
-    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, secrets })));
-    expect(warnings(proxy).map((text) => text.slice(0, 10))).toEqual(['secret one', 'secret two']);
-    expect(await deliver(proxy, 'two')).toBe(200);
-  });
 
   test('a config that becomes a pipe or a directory is a failed reload that nothing waits for', async ({ start }) => {
     const proxy = await start();
-    expect(warnings(proxy)).toEqual([]);
     const good = await readFile(proxy.configFile, 'utf8');
     for (const become of ['mkdir', 'mkfifo']) {
       await rm(proxy.configFile, { recursive: true });
