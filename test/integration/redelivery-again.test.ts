@@ -1,6 +1,5 @@
 // What becomes of deferred deliveries: sent again at their pace, dropped, or expired. The numbers add up, whatever happens:
 // what was stored, less what replaced an equal event, was delivered, expired, was dropped, or waits.
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
@@ -98,15 +97,6 @@ test.concurrent('a second process stores nothing, tells, sends what the first le
   app.answer = () => 200;
   await eventually(() => results(second, 'delivered'), 1);
   expect(app.bodies().at(-1)).toBe('stored');
-});
-
-test.concurrent('nothing is loaded, and no folder made, for no route', async ({ redeliverer, directory }) => {
-  const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }] } });
-  const metrics = await proxy.metrics();
-  // The store is configured, so the gauges are there.
-  expect(metrics.get('entrupy_proxy_deferred_deliveries{state="waiting"}')).toBe(0);
-  expect((await redeliver(proxy)).status).toBe(409);
-  expect(existsSync(join(directory, 'deferred'))).toBe(false);
 });
 
 const ROUNDS = 6;

@@ -123,10 +123,13 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(line).toMatchObject({ level: 'error', problem: expect.stringContaining('removed or replaced') });
   });
 
-  test('that never deferred anything has no line in check', async ({ redeliverer, directory }) => {
+  test('for no route makes no folder, and has no line in check', async ({ redeliverer, directory }) => {
     const store = join(directory, 'none');
     const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }], redelivery: { store } } });
+    // The store is configured, so the gauges are there.
+    expect(await deferred(proxy)).toEqual({ waiting: 0, stopped: 0, unverified: 0 });
+    expect((await redeliver(proxy)).status).toBe(409);
     expect(await checked(proxy)).toEqual([]);
-    await expect(readdir(store)).rejects.toThrow('ENOENT'); // check makes nothing
+    await expect(readdir(store)).rejects.toThrow('ENOENT');
   });
 });
