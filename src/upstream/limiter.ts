@@ -76,9 +76,11 @@ export class UpstreamLimiter {
   wait(waiter: Waiter): boolean {
     const queue = this.#queues[waiter.kind];
     if (queue.size >= this.queueLimit) return false;
-    const until = waiter.startedAt + waiter.patience;
-    const cancel = deadline(Math.max(0, until - performance.now()), () => waiter.evict());
-    queue.set(waiter, cancel);
+    const remaining = Math.max(0, waiter.startedAt + waiter.patience - performance.now());
+    queue.set(
+      waiter,
+      deadline(remaining, () => waiter.evict()),
+    );
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     return true;
   }

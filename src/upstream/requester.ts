@@ -32,8 +32,11 @@ export interface Requester {
   readonly reply: ResponseSink;
   /** Receives the body as it comes. Null: the body is dropped. */
   receiver: BodyReceiver | null;
-  /** Null for a deferred delivery, which is sent behind all others, since no client waits. */
-  readonly clientConnection: ClientEnd | null;
+  /**
+   * Pausing its stream holds back the rest of the body; `handOver` hands it to the tunnel, and returns the bytes behind
+   * the WebSocket handshake. Null for a deferred delivery, which is sent behind all others, since no client waits.
+   */
+  readonly clientConnection: { readonly stream: Socket; handOver(): Buffer | 'dropped' } | null;
   /** Sets the one listener for a client that departs before its answer. */
   onDeparture(listener: (() => void) | null): void;
   // Facts for the record, written only here.
@@ -42,13 +45,6 @@ export interface Requester {
   upstreamFailure: UpstreamFailure | null;
   upstreamError: string | null;
   interims: number;
-}
-
-/** A client's connection. Pausing its stream holds back the rest of the body. */
-interface ClientEnd {
-  readonly stream: Socket;
-  /** Hands the stream to the tunnel. Returns the bytes that came after the WebSocket handshake. */
-  handOver(): Buffer | 'dropped';
 }
 
 export interface ForwardOptions {

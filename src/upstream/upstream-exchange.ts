@@ -257,8 +257,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
         this.#connection = null;
         this.#upstream.release(this, null);
         this.#upstream.pool.detach(connection);
-        const options = this.#options;
-        connection.user = openTunnel(this.#requester, connection, { library, client, early, options });
+        connection.user = openTunnel(this.#requester, connection, { library, client, early, options: this.#options });
       },
       () => this.giveUp(failedUpstream('reset')),
     );
