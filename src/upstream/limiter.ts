@@ -77,10 +77,8 @@ export class UpstreamLimiter {
     const queue = this.#queues[waiter.kind];
     if (queue.size >= this.queueLimit) return false;
     const remaining = Math.max(0, waiter.startedAt + waiter.patience - performance.now());
-    queue.set(
-      waiter,
-      deadline(remaining, () => waiter.evict()),
-    );
+    const cancel = deadline(remaining, () => waiter.evict());
+    queue.set(waiter, cancel);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     return true;
   }
