@@ -24,7 +24,7 @@ export interface AdminSources {
   retirePrevious(): Promise<Retired>;
   /** Resolves once the deferred deliveries are known, after a second at most. */
   known(): Promise<void>;
-  /** Lets deferred deliveries be sent now: all, or the one with `id`. Returns how many; null if nothing is sent. */
+  /** Makes deferred deliveries due now: all, or the one with `id`. Returns how many; null if no route redelivers. */
   redeliver(id: string | null): Promise<number | null>;
   actionsFrom(): readonly string[];
   readonly metrics: Pick<Metrics, 'expose'>;
@@ -33,11 +33,11 @@ export interface AdminSources {
 
 export interface Retired {
   readonly retired: number;
-  /** How many deferred deliveries nothing verifies any more, as far as they have been read; absent if none ever is. */
+  /** Deferred deliveries that nothing verifies any more, of those read so far; absent while no store is open. */
   readonly stranded?: number;
   /** The ids of the secrets that were read. */
   readonly read: readonly string[];
-  /** Sources that could not be read whole, a line each: the next value of such a source begins an overlap. */
+  /** Sources that could not be read whole, one line each: the next value of each begins an overlap. */
   readonly unread: readonly string[];
 }
 
@@ -48,14 +48,14 @@ export interface AdminReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** By path. Those under `/-/` change something, so server.ts asks who may. */
+/** By path. Those under `/-/` change something, so server.ts checks the client. */
 export type AdminHandlers = Readonly<Record<string, (exchange: Exchange) => AdminReply | Promise<AdminReply>>>;
 
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 export function adminHandlers(sources: AdminSources): AdminHandlers {
   const { metrics, log } = sources;
-  /** From the last probe that completed: nobody waits for the probe of another caller. */
+  /** From the last probe that completed, whichever caller started it. */
   let probed: Probed;
   const probe = async () => {
     probed = await sources.probe();

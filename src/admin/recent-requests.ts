@@ -1,6 +1,6 @@
-// Recent requests, for operators without Prometheus: counts of some minutes, grouped refusals, and deliveries that may be
-// lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of one reason never displaces
-// the entry of another that explains a broken rotation.
+// Recent requests, for operators without Prometheus: counts of the last minutes, grouped refusals, and deliveries that
+// may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of one reason never
+// displaces the entry of another that explains a broken rotation.
 
 import { dropOldest } from '../base/indexed-set.ts';
 import { DECISIONS, type Decision, REASON_NAMES, type Reason } from '../core/reasons.ts';
@@ -10,7 +10,7 @@ import { TrafficByRoute } from './route-traffic.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 import type { RecentCounts, RefusalGroup, StatusSnapshot, Undelivered } from './snapshot.ts';
 
-/** Minutes of the counts that are not of an hour. */
+/** Minutes that `recent` covers, except its `signedReasons`. */
 const LATELY = 5;
 const MINUTES_OF_A_DAY = 24 * 60;
 const GROUPS_PER_REASON = 10;
@@ -19,11 +19,11 @@ const KEPT_UNDELIVERED = 20;
 
 const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
 
-/** `noise`: rejected and reported requests that need no attention; the reasons count all others, with a signature or not. */
+/** `noise`: rejected and reported requests that need no attention. The reasons leave them out. */
 type Counted = Decision | Reason | `signed ${Reason}` | 'noise' | (typeof LOST)[number];
 
 export class RecentRequests {
-  /** The counts of each minute in which there was something to count, of a day at most. */
+  /** The counts of each minute that had any: the last MINUTES_OF_A_DAY of them at most. */
   readonly #minutes = new Map<number, Partial<Record<Counted, number>>>();
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
@@ -32,7 +32,7 @@ export class RecentRequests {
   #undelivered: readonly Undelivered[] = [];
   #lastProbe: StatusSnapshot['lastProbe'] = null;
 
-  /** `slowMs`: milliseconds from which an answer of the app is slow. */
+  /** `slowMs`: an answer of the app that takes more milliseconds is slow. */
   constructor(slowMs: () => number = () => 5000) {
     this.#slowMs = slowMs;
   }
@@ -52,7 +52,7 @@ export class RecentRequests {
     if (refused || (fate === 'none' && record.upstreamFailure !== null)) this.#keep(shownOf(record, at));
   }
 
-  /** The fate of a delivery is known, perhaps long after its client has departed. */
+  /** Called when a delivery's fate is known, perhaps long after its client left. */
   deliver(record: DeliveryRecord): void {
     const at = Date.now();
     if (record.fate === 'failed' || record.fate === 'abandoned') {
@@ -100,7 +100,7 @@ export class RecentRequests {
     const group = [refusal.decision, refusal.route, refusal.client, refusal.header].join(' ');
     const before = groups.get(group);
     groups.delete(group);
-    // Hints are rate-limited: the last request of a flood may have none, so an earlier one is kept.
+    // Hints are rate-limited: the last request of a flood may have none, so an earlier hint is kept.
     const { hint, diagnosis, secret } = refusal.hint === null && before !== undefined ? before : refusal;
     groups.set(group, { ...refusal, hint, diagnosis, secret, count: (before?.count ?? 0) + 1 });
     dropOldest(groups, GROUPS_PER_REASON);
@@ -134,8 +134,8 @@ const byReason = (count: (name: Reason) => number): RecentCounts['reasons'] =>
   Object.fromEntries(REASON_NAMES.map((name) => [name, count(name)] as const).filter(([, amount]) => amount > 0));
 
 /**
- * True for requests that every public port gets: other paths, other methods, GETs without a signature, also odd ones, and
- * clients that departed. One with a signature may be a delivery, so it is none of these.
+ * True for requests that every public port gets: other paths, other methods, GETs without a signature, even malformed
+ * ones, and clients that left. One with a signature may be a delivery: noise only if its client left in report mode.
  */
 function isNoise({ reason, method, signed, decision }: RequestRecord): boolean {
   if (signed) return reason === 'client_closed' && decision !== 'rejected';

@@ -1,5 +1,5 @@
-// The traffic of each route since the start: the fates of its deliveries, and its signatures. Counts of some minutes
-// would say nothing where four deliveries come in an hour.
+// The traffic of each route since the start: the fates of its deliveries, and its signatures. Counts of the last
+// minutes would say nothing where four deliveries come in an hour.
 import { FATES, type Fate } from '../core/fate.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
@@ -10,18 +10,18 @@ import { type ShownRequest, shownOf } from './shown-request.ts';
 /** Of one route, since the start. Times are epoch milliseconds, null for never. */
 export class RouteTraffic {
   fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
-  /** When the app last took a delivery, also one that was deferred, or an event was a duplicate of one. */
+  /** When the app last took a delivery, even a deferred one, or a duplicate of a delivered event came. */
   lastTaken: number | null = null;
-  /** Deliveries since `lastTaken`. */
+  /** Deliveries not taken since `lastTaken`, without deferred ones. */
   notTaken = 0;
   notTakenSince: number | null = null;
   lastNotTaken: ShownRequest | null = null;
-  /** The last that the app refused, whatever it took since. */
+  /** The last delivery that the app refused, whatever it took since. */
   lastRefused: ShownRequest | null = null;
   /** When a signature was last accepted, and from which client. */
   lastAccepted: number | null = null;
   sender: string | null = null;
-  /** The path of the last request with a signature; null for a route that has a path of its own, and before the first. */
+  /** The path of the last request with a signature; null before the first, and always for a route with its own path. */
   lastPath: string | null = null;
   /** Since `lastAccepted`: requests with a signature that were refused, or would be but for report mode. */
   refusedSignatures = 0;
@@ -36,7 +36,7 @@ export class RouteTraffic {
     /** Milliseconds after which a sender last left; null if none did. */
     departedMs: null as number | null,
   };
-  /** Requests with a signature that were forwarded without a look at it; null if there are none. */
+  /** Requests with a signature that were forwarded without verifying it; null if there are none. */
   unverified: null | {
     readonly count: number;
     /** POSTs with a signature of the right form, as Entrupy sends them. */
@@ -46,7 +46,7 @@ export class RouteTraffic {
   } = null;
 }
 
-/** So many slow answers within a quarter of an hour make a slow app. */
+/** This many slow answers or departed senders within SLOW_SPAN_MS make an app slow. */
 export const SLOW_ANSWERS = 5;
 export const SLOW_SPAN_MS = 15 * MINUTE;
 
@@ -77,7 +77,7 @@ export class TrafficByRoute {
     }
   }
 
-  /** `slowMs`: milliseconds from which an answer is slow. */
+  /** `slowMs`: an answer that takes more milliseconds is slow. */
   deliver(record: DeliveryRecord, at: number, slowMs: number): void {
     const { fate, upstreamMs, departedMs } = record;
     const traffic = this.#of(record.route);

@@ -1,5 +1,5 @@
-// The admin port: metrics, probes, status and a few actions, never on the traffic port. It reads no body, has no login and
-// shows no secret. Its probes must answer even if everything else fails.
+// The admin port: metrics, probes, status and a few actions, never on the traffic port. It uses no body, has no login
+// and shows no secret. Its probes must answer even if everything else fails.
 import { Buffer } from 'node:buffer';
 import { ANSWERS } from '../core/answers.ts';
 import { refusedByGate } from '../core/gate.ts';
@@ -33,7 +33,7 @@ const LIMITS: ListenerLimits = {
   tls: null,
 };
 
-/** A preStop httpGet can send nothing else. */
+/** A preStop httpGet can send only GET. */
 const ACTION_METHODS: Readonly<Record<string, readonly string[]>> = { '/-/drain': ['GET', 'POST'] };
 
 export function createAdminServer(sources: AdminSources): Listener {
@@ -89,8 +89,8 @@ export function isForeign(method: string, lines: readonly string[]): boolean {
   if (sites.some((site) => site !== 'same-origin' && site !== 'none')) return true;
   const [host] = valuesOf(lines, 'host');
   const sources = [...valuesOf(lines, 'origin'), ...valuesOf(lines, 'referer')];
-  // A GET by a page may carry no sign of it: Sec-Fetch headers go only to trustworthy addresses, and a Referer can be
-  // left out.
+  // A page's GET may carry no sign of the page: browsers send Sec-Fetch headers only to trustworthy addresses, and a
+  // Referer can be left out.
   if (method === 'GET' && sources.length === 0 && sites.length === 0) {
     return /^Mozilla\//.test(valuesOf(lines, 'user-agent').join()) || !isOwnAddress(`http://${host}`, host);
   }

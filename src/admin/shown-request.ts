@@ -9,7 +9,7 @@ type Upstream = 'upstreamStatus' | 'upstreamFailure' | 'upstreamError';
 
 export interface ShownRequest extends Pick<RequestRecord, Whole | Upstream | 'method' | 'path' | 'client' | 'header'> {
   readonly at: number;
-  /** The problem and its likely cause in words; null if neither is known. */
+  /** The problem, and its likely cause in words; each null if not known. */
   readonly diagnosis: Diagnosis | null;
   readonly hint: string | null;
   /** The secret outside its dates that signed it; null if that is not known. */

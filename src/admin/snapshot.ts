@@ -21,7 +21,7 @@ export interface RouteStatus
 
 /** `notAfter` of a `.previous` value is the end of its overlap. */
 export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfter'> {
-  /** For people: `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `env (name hidden)`, `replaced value of current`. */
+  /** `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `env (name hidden)` or `replaced value of current`. */
   readonly source: string;
   readonly state: SecretState | 'unusable';
   /** Why it cannot be read or used; null if it can. Never null if unusable. */
@@ -32,7 +32,7 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   readonly lastMatch: number;
   /** When a reload took this value; null for one that was there at the start. */
   readonly changedAt: number | null;
-  /** Deferred deliveries that it signs. */
+  /** How many deferred deliveries are signed with it. */
   readonly deferred: number;
 }
 
@@ -46,21 +46,21 @@ export interface RecentCounts extends Readonly<Record<Decision, number>> {
   readonly signedReasons: { readonly [R in Reason]?: number };
 }
 
-/** The last of the requests with one decision, reason, route and client that were refused, reported or failed. */
+/** Refused, reported or failed requests that share decision, cause, route, client and header: the last of them. */
 export interface RefusalGroup extends ShownRequest {
   readonly count: number;
 }
 
 type LostFields = 'at' | 'route' | 'path' | 'status' | 'upstreamError' | 'diagnosis' | 'hint' | 'bodySha256' | 'client';
 
-/** A delivery that may be lost: its fate is failed or abandoned, or it was deferred, and not taken in time. */
+/** A delivery that may be lost: it failed or was abandoned, or it was deferred and not taken in time. */
 export interface Undelivered extends Pick<ShownRequest, LostFields> {
   readonly fate: 'failed' | 'abandoned' | 'expired';
   /** A failure of the upstream, its status, `overloaded` or `abandoned`. */
   readonly cause: string;
 }
 
-/** A TLS certificate in use: the one that clients see, or the one that we present to the upstream. */
+/** A TLS certificate in use: the one that clients see, or the one that the upstream sees. */
 export interface CertificateStatus {
   readonly certificate: 'listen' | 'upstream_client';
   readonly file: string;
@@ -83,31 +83,31 @@ export interface DeferredDelivery {
 
 export interface DeferredStatus {
   readonly store: string;
-  /** The last problem of the store, until it has taken a delivery; null if there is none. */
+  /** The store's last problem, until it takes a delivery again; null if there is none. */
   readonly problem: string | null;
-  /** `failed`: the store works again. */
+  /** `failed`: the store has worked again since. */
   readonly problemKind: 'full' | 'slow' | 'failing' | 'failed';
-  /** When a delivery could last not be stored; null if each could. */
+  /** When a delivery last could not be stored; null once another was. */
   readonly turnedAwayAt: number | null;
-  /** The last time that the store lost what it held; null if it never did since the start. */
+  /** The last time that the store lost its content; null if it has not since the start. */
   readonly storeLost: { readonly at: number; readonly problem: string } | null;
-  /** When the first one that waits will be lost, and when it came; null if none waits or none is sent. */
+  /** When the first waiting delivery will be lost, and when it came; null if none waits or none is sent. */
   readonly firstLoss: { readonly at: number; readonly came: number } | null;
   /** False if no route has `redeliver` any more: then nothing is sent. */
   readonly sends: boolean;
   readonly waiting: number;
   readonly stopped: number;
   readonly unverified: number;
-  /** Why nothing verifies these, in one word; the id of the secret that verified them when they came. */
+  /** Why these cannot be verified, in one word; the id of the secret that verified them when they came. */
   readonly whys: readonly { readonly why: string; readonly secret: string; readonly deliveries: number }[];
   readonly bytes: number;
   /** When the oldest one that waits came; null if none does. */
   readonly oldest: number | null;
-  /** The first ones, those with the soonest turn first. */
+  /** Those with the soonest turn, in that order. */
   readonly deliveries: readonly DeferredDelivery[];
 }
 
-/** Answers that take time, and that a snapshot needs. */
+/** The parts of a snapshot that take time to find out. */
 export type Probed = Pick<StatusSnapshot, 'ready' | 'causes'> & Pick<StatusSnapshot['upstream'], 'error'>;
 
 export interface StatusSnapshot {
@@ -120,7 +120,7 @@ export interface StatusSnapshot {
   readonly draining: boolean;
   readonly upstream: {
     readonly url: string;
-    /** False if two connects failed or took too long, a TLS handshake included. */
+    /** False if two attempts to connect failed or timed out, TLS handshake included. */
     readonly reachable: boolean;
     /** The system's code for the first of the two failures, such as `ECONNREFUSED`; null while it is reachable. */
     readonly error: string | null;
@@ -136,7 +136,7 @@ export interface StatusSnapshot {
     readonly sha256: string;
     readonly since: number;
     readonly warnings: readonly string[];
-    /** Keys that were changed, and that only a restart puts in use. */
+    /** Changed keys that take effect only after a restart. */
     readonly awaitingRestart: readonly string[];
   };
   readonly connections: { readonly open: number; readonly limit: number };
@@ -153,16 +153,16 @@ export interface StatusSnapshot {
     readonly problem: string | null;
     readonly onStoreFailure: Config['once']['onStoreFailure'];
   } | null;
-  /** Null until a route had `redeliver`. */
+  /** Null while the store is not open. */
   readonly deferred: DeferredStatus | null;
   readonly recent: RecentCounts;
-  /** The newest first, as is `undelivered`. */
+  /** Newest first, and so is `undelivered`. */
   readonly refusals: readonly RefusalGroup[];
   readonly undelivered: readonly Undelivered[];
-  /** Deliveries of the last day that may be lost, by how; `undelivered` has the last ones. */
+  /** Deliveries of the last day that may be lost, by fate; `undelivered` has the latest. */
   readonly lost: Readonly<Record<'failed' | 'abandoned' | 'expired' | 'dropped', number>>;
   /** The last verified probe; null before the first. */
   readonly lastProbe: ShownRequest | null;
-  /** The address of docs/; null until it is filled in. */
+  /** The address of docs/; null if package.json names no repository. */
   readonly docs: string | null;
 }

@@ -57,7 +57,7 @@ export const run = command(definition, async ({ values }, io) => {
 
 type Reading = 'secrets too' | 'no secrets';
 
-/** A problem or warning; without a place it is about what the configuration names. */
+/** A problem or warning. Without a place, it is about a thing that the configuration names. */
 type Remark = Problem | ({ readonly [K in Exclude<keyof Problem, 'message'>]: null } & Pick<Problem, 'message'>);
 
 const remark = (message: string): Remark => ({ file: null, line: null, column: null, key: null, message });
@@ -118,7 +118,7 @@ function print(config: Config | null, report: Report, reading: Reading, io: Io):
   io.stdout(`${io.paint('green', 'The configuration is valid')}${unread}.\n`);
 }
 
-/** A route with each key that has a value and applies to its action; its mode as it is now. */
+/** A route's keys that have a value and apply to its action; `mode` is the one in force. */
 function routeCells(route: Route): readonly string[] {
   const { path, action, mode: _, query, maxBody, ...others } = route;
   const mode = reports(route, Date.now()) ? 'report' : 'enforce';
@@ -132,8 +132,8 @@ function secretCells({ id, source, state, problem, ...validity }: SecretRow): re
 }
 
 /**
- * Reads secret sources and TLS files. `problems` are failures, and certificates that some clients would refuse; `ending`
- * are certificates that will soon be such.
+ * Reads secret sources and TLS files. `problems`: failures, and certificates outside their dates. `ending`:
+ * certificates that expire soon.
  */
 async function readFiles(config: Salvaged, { env }: Io) {
   const tls = buildTls(config, await readTlsFiles(config), null);

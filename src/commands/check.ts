@@ -1,5 +1,5 @@
-// `check`: asks the running proxy how things stand, and says it line by line. It shares the container's memory with the
-// proxy, so it must load no part of it that it does not need. It must never read a secret.
+// `check`: asks the running proxy how things stand, and prints it line by line. It shares the container's memory
+// with the proxy, so it must load no part of the proxy that it does not need. It must never read a secret.
 import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -68,7 +68,7 @@ async function lookUntil(until: number, named: string | null, io: Io): Promise<r
   }
 }
 
-/** The worst first; else as they come. */
+/** The worst first, else in the order found. */
 async function look(named: string | null, io: Io): Promise<readonly Line[]> {
   const { url } = await adminPort(named, io.env);
   const status = await askStatus(url);
@@ -100,7 +100,7 @@ const REFUSED =
   'serve refuses this configuration. A proxy that started before may still run, with the former one and its admin port.';
 const CORRECT = 'Correct it: check-config lists every problem at once, with its place.';
 
-/** True if `serve` would refuse the configuration; why, check-config says. `file`: null for the usual places. */
+/** True if `serve` would refuse the configuration; check-config says why. `file`: null for the usual places. */
 async function isRefused(file: string | null, { env }: Io): Promise<boolean> {
   // Loaded only here: the parser and its libraries take as much memory as the rest of this command.
   const { loadConfig } = await import('../config/load.ts');
@@ -117,9 +117,9 @@ async function isRefused(file: string | null, { env }: Io): Promise<boolean> {
 // --- where one does
 
 /**
- * Whether the configuration in use is the one in the file, which is only hashed. `named`: the file that the user named. No
- * line if the proxy runs without a file, for its environment never changes, and where the advice says what is wrong with
- * the file: a reload that failed, or keys that await a restart.
+ * Says whether the file, which is only hashed, is the configuration in use. `named`: the file that the user named. No
+ * line if the proxy runs without a file, since its environment never changes, or if the advice already says what is
+ * wrong with the file: a reload that failed, or keys that await a restart.
  */
 async function configurationLine(named: string | null, status: ApiStatus): Promise<readonly Line[]> {
   const { config, lastReload } = status;
@@ -156,7 +156,7 @@ const NOT_LOOKED: Line = {
 
 const ok = (id: string, message: string): Line => ({ id, state: 'ok', message, remedy: null, page: null });
 
-/** Warnings of the status page that fail a check: no delivery is lost yet, but this is not how it was meant to run. */
+/** Warnings of the status page that fail a check: no delivery is lost yet, but the proxy was not meant to run so. */
 const FAILS = new Set<Diagnosis>(['draining', 'not-ready', 'exposed', 'reload-failed', 'awaiting-restart']);
 
 function lineOf(advice: ApiStatus['advice'][number]): Line {

@@ -1,5 +1,5 @@
-// Shared by every command: its definition, from which help, docs/commands.md and the parser of the command line follow;
-// its input and output; the exit code for usage errors. Tests run a command with their own Io, without a process. A usage
+// Shared by all commands: the form of a definition, from which help, docs/commands.md and the argument parser follow;
+// input and output; the exit code for usage errors. Tests run a command with their own Io, without a process. A usage
 // error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -28,9 +28,9 @@ export interface Definition<O extends Options = Options> {
   /** Paragraphs of plain text; an indented line is an example. */
   readonly about: string;
   readonly options: O;
-  /** The names of the positional arguments, for messages. The command itself asks for those that it needs. */
+  /** The names of the positional arguments, for messages. Each command checks for those that it requires. */
   readonly positionals?: readonly string[];
-  /** By code; also `USAGE_EXIT`. */
+  /** By exit code. `USAGE_EXIT` adds one. */
   readonly exits: Meanings;
   /** The keys of the one object that --json prints, and their meanings. */
   readonly json?: Meanings;
@@ -177,7 +177,7 @@ export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
   return Object.fromEntries(rows);
 }
 
-/** Of every command that has no other text for it. */
+/** For every command that has no text of its own for it. */
 export const USAGE_EXIT = { 2: 'the command line, or what it names, cannot be used' } as const;
 
 function helpOf(definition: Definition): string {

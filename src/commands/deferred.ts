@@ -1,6 +1,6 @@
-// `deferred`: the deliveries that the app did not take, for the operator. It reads the store beside the running proxy and
-// leases nothing; only `deliver` needs the proxy. What the store says is shown unchecked, so a text from it must not
-// reach a terminal's control sequences.
+// `deferred`: the deliveries that the app did not take, for the operator. It reads the store beside the running proxy
+// and leases nothing; only `deliver` needs the proxy. The store's content is shown unverified, so its text must never
+// control the terminal.
 import { setTimeout as delay } from 'node:timers/promises';
 import { dateText, spanText } from '../admin/advice/times.ts';
 import { localUrl } from '../base/default-places.ts';
@@ -44,28 +44,28 @@ ends at once while the app accepts no connection, and after a minute in which no
   },
 } as const;
 
-/** Of a question to the proxy, in milliseconds. */
+/** For a request to the proxy, in milliseconds. */
 const TIMEOUT = 10_000;
 const LOOK_MS = 500;
-/** Without a change for this long `deliver` ends, though the proxy goes on. */
+/** `deliver` ends after this long without a change; the proxy goes on. */
 const STILL_MS = 60_000;
 
 interface Deferred {
   readonly store: DeferredStore;
   /** The running proxy's admin port. */
   readonly admin: URL;
-  /** Receives a line for each change while it waits. */
+  /** Receives a line for each change that `deliver` sees. */
   readonly progress: Io['stderr'];
 }
 
-/** What was done, for programs and for people. */
+/** The result, for programs and for people. */
 interface Done {
   readonly json: object;
   readonly text: string | Uint8Array;
   readonly code?: 1;
 }
 
-/** `id`: empty for all. Returns a text if it could not be done: why. Rejects with the store's problem. */
+/** `id`: empty for all. Returns a text, the reason, if it could not be done. Rejects if the store fails. */
 type Action = (deferred: Deferred, id: string) => Promise<Done | string>;
 
 const ACTIONS: Readonly<Record<string, Action>> = { list, show, deliver, drop };
@@ -90,7 +90,7 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
       return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
     },
   );
-  await store.close().catch(ignore); // it hangs, which has been told
+  await store.close().catch(ignore); // rejects if it hangs, which has been told
   if (typeof done === 'string') {
     io.stderr(`entrupy-signature-proxy deferred: ${done}\n`);
     return 1;
@@ -159,7 +159,7 @@ async function drop({ store }: Deferred, id: string): ReturnType<Action> {
   return { json: { id, dropped: true }, text: `dropped ${id}: it is never sent again\n` };
 }
 
-/** Has the running proxy, which alone sends, try what is deferred now, at its own pace. */
+/** Has the running proxy, which alone sends, try deferred deliveries now, at its own pace. */
 async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   const { store, admin } = deferred;
   const asked = [...(await everything(store)).values()].filter((entry) => id === '' || entry.id === id);
@@ -178,7 +178,7 @@ async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   return { json, text: `${told}; ${end}. What waits is tried again.\n`, code: 1 };
 }
 
-/** Resolves once each is gone or was tried again, or nothing changes any more: with those that are not gone, and why. */
+/** Waits until each is gone or was tried again, or nothing changes. Returns those not gone, and why it ended. */
 async function watch({ store, admin, progress }: Deferred, asked: readonly Entry[]) {
   let told = '';
   let changed = 0;
@@ -198,12 +198,12 @@ async function watch({ store, admin, progress }: Deferred, asked: readonly Entry
       const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
       return { waiting: left.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
     }
-    // A long list costs the proxy's disk or Redis: it is read a tenth of the time at most.
+    // Reading a long list loads the proxy's disk or Redis: at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));
   }
 }
 
-/** Why nothing more is to be expected; null while something is. */
+/** Why no further change is to be expected; null if one is. */
 async function standstill(admin: URL, changed: number): Promise<string | null> {
   const status = await askStatus(admin);
   const app = typeof status === 'string' ? null : status.upstream; // it does not say

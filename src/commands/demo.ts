@@ -168,7 +168,7 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
 
 const TIMEOUT = 10_000;
 
-/** Sends one delivery; true if all went as expected. `arrived`: signatures and hashes of bodies at the upstream. */
+/** Sends one delivery; true if all went as expected. `arrived`: signatures and body hashes that the upstream got. */
 async function play(step: Step, app: App, { arrived, io }: { arrived: string[]; io: Io }): Promise<boolean> {
   const { path = '/notify', body = DELIVERY, signature, expected: [decision, reason] = ['accepted', 'none'] } = step;
   const series = `entrupy_proxy_requests_total{route="${path}",decision="${decision}",reason="${reason}"}`;

@@ -98,7 +98,7 @@ function refusedByParser(failure: MessageParser['failure']): Refused {
   return { kind: 'refuse', label: UNMATCHED, reason, rule, header: null, hint: null, allow: null, secret: null };
 }
 
-/** A policy in which every secret that the configuration names is live: none is read. */
+/** Reads no secret: each that the configuration names counts as live in the policy. */
 function policyOf(config: Config): Policy {
   const named = config.routes.flatMap(({ secrets }) => secrets ?? []);
   const sources = config.secrets.map((source) => (source.kind === 'directory' ? source.directory : source.id));
@@ -109,7 +109,7 @@ function policyOf(config: Config): Policy {
 
 const OUTCOMES = { refuse: 'refused', report: 'reported', forward: 'forwarded', read: 'verified' } as const;
 
-/** Rules that one route has. All others stand before all readings. */
+/** Rules that depend on the route. All others hold for every route. */
 const OF_A_ROUTE: ReadonlySet<string> = new Set(['query', 'route-headers']);
 
 function asData(admission: Admission, { target, candidates, treatment }: Examination) {

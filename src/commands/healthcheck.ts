@@ -1,5 +1,5 @@
 // `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
-// container's memory with the proxy, so it must never load a part of it: only node:http.
+// container's memory with the proxy, so it must load no part of the proxy: only node:http.
 import { ADMIN_PORT, namedConfig } from '../base/default-places.ts';
 import { CONFIG_OPTION, command } from './command.ts';
 import { adminPort, ask } from './running-proxy.ts';

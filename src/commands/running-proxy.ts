@@ -1,6 +1,6 @@
-// The running proxy as commands see it from outside: its admin port, one HTTP request to it or to another server, and its
-// status. No redirect is followed, no connection reused, and nothing waits past the deadline. These commands share the
-// container's memory with the proxy, so this must never load a part of it.
+// The running proxy as commands see it from outside: its admin port, one HTTP request to it or to another server, and
+// its status. No redirect is followed, no connection reused, and nothing waits past the deadline. These commands share
+// the container's memory with the proxy, so this file must load no part of the proxy.
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import type { ApiStatus } from '../admin/advice/advice.ts';
@@ -13,8 +13,8 @@ const COMMENT = /(?:^|[ \t])#.*/gm;
 const ADMIN = /(?:^|[{,])[ \t]*["']?admin["']?[ \t]*:[ \t]*(?:\{[^}]*|.*(?:\n(?!\S).*)*)/m;
 
 /**
- * $ADMIN_HOST and $ADMIN_PORT stand before the file. A running proxy keeps its address if its file breaks or goes, so
- * the words of the file count, whether it is YAML or not. `problem`: why a file that was named is not read.
+ * $ADMIN_HOST and $ADMIN_PORT override the file. A running proxy keeps its address if its file breaks or goes, so the
+ * file is searched as text, whether it is valid YAML or not. `problem`: why a file that was named cannot be read.
  */
 export async function adminPort(named: string | null, env: Env): Promise<{ url: URL; problem: string | null }> {
   let problem: string | null = null;
@@ -37,7 +37,7 @@ interface Question {
   readonly body?: Buffer;
   /** Milliseconds for everything, from the connection to the end of what is read. */
   readonly timeout: number;
-  /** `any`: whatever certificate it shows. Only for a listener of the proxy on this host, whose name is another one. */
+  /** `any`: any certificate will do. Only for the proxy's listener on this host: its certificate has another name. */
   readonly certificate?: 'any';
 }
 
@@ -77,12 +77,12 @@ export async function askWhole(question: Question, mostBytes = MOST_BYTES): Prom
     const rejectUnauthorized = question.certificate !== 'any';
     const request = send(url, { method, headers: { ...headers }, agent: false, signal, rejectUnauthorized });
     const answer = Promise.withResolvers<IncomingMessage>();
-    // Without a listener for 101 there would be neither a response nor an error.
+    // Without a listener for `upgrade`, a 101 would cause neither a response nor an error.
     request.on('response', answer.resolve).on('upgrade', (response: IncomingMessage, socket) => {
       socket.destroy();
       answer.resolve(response);
     });
-    request.on('error', answer.reject).end(body); // after the response its reader rejects
+    request.on('error', answer.reject).end(body); // after the response, reading it rejects
     const response = await answer.promise;
     if (response.statusCode === 101) return { status: 101, text: '' };
     let text = '';
@@ -120,10 +120,10 @@ function has(shape: Shape, value: unknown): boolean {
   return Object.entries(shape).every(([key, part]) => has(part, value[key as keyof typeof value]));
 }
 
-/** /api/status connects to the upstream twice if it must, a second each. */
+/** /api/status may try the upstream twice, for a second each. */
 const TIMEOUT = 5_000;
 
-/** Why there is no status, if the answer is a text. */
+/** The status, or a text that says why there is none. */
 export async function askStatus(admin: URL): Promise<ApiStatus | string> {
   const { status: code, text } = await askWhole({ url: new URL('/api/status', admin), timeout: TIMEOUT });
   if (code === null) return text;
@@ -131,8 +131,8 @@ export async function askStatus(admin: URL): Promise<ApiStatus | string> {
 }
 
 /**
- * Null if it has not the shape of a status. Another program may listen on the port, or another version of the proxy: that
- * must neither end a command with an error nor pass for a proxy that is well.
+ * Null if the text does not have the shape of a status. Another program, or another version of the proxy, may listen on
+ * the port: that must neither crash a command nor pass for a healthy proxy.
  */
 export function readStatus(text: string): ApiStatus | null {
   try {

@@ -52,8 +52,8 @@ type ListenError = NodeJS.ErrnoException & { readonly address?: string; readonly
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
   let app: App | null = null;
-  // Heard before the program is even loaded: a process that is PID 1 and has no handler ignores SIGTERM, and is killed at
-  // the end of the grace period.
+  // Handled before the program is loaded: without a handler, PID 1 ignores SIGTERM, and is killed at the end of the
+  // grace period.
   const { promise: stopped, resolve: stop } = Promise.withResolvers<'keep' | 'skip'>();
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {

@@ -1,6 +1,6 @@
-// `sign`: prints the signature of a body, as Entrupy would send it. It must never print the secret. And the one secret that
-// `sign`, `verify` and `probe` take from --secret-file or --secret-env. The rules are those of `serve`, except that a
-// short secret is only a warning: people try things out with these commands.
+// `sign`: prints the signature of a body, as Entrupy would send it. It must never print the secret. This file also
+// reads --secret-file and --secret-env for `sign`, `verify` and `probe`, by the rules of `serve`, except that a short
+// secret is only a warning: people try things out with these commands.
 import type { KeyObject } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -94,7 +94,7 @@ async function readPipe(source: ChosenSource) {
 /** The value of the signature header. */
 export const signatureOf = (key: KeyObject, body: Buffer) => `${SIGNATURE_PREFIX}${signBody(key, body)}`;
 
-/** The value of a signature of the right form: which one does not matter before the body. */
+/** A signature of the right form: its value does not matter until the body is verified. */
 export const ANY_SIGNATURE = `${SIGNATURE_PREFIX}${'A'.repeat(43)}=`;
 
 /** The head of a POST. */

@@ -1,4 +1,4 @@
-// `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
+// `verify`: the verdict on one captured delivery, and the likely cause of a mismatch. It must never print a secret, nor
 // the right signature.
 import type { Paint } from '../base/printable.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';

@@ -30,7 +30,7 @@ export interface Config extends Omit<Values, 'secrets' | 'routes' | 'unmatched'>
 /** The parts of a configuration that name TLS files. */
 export type TlsParts = Pick<Config, 'listen' | 'upstream'>;
 
-/** Secrets and TLS files whose own entries are sound. Only `check-config` reads them; nothing runs on them. */
+/** Secrets and TLS files whose own entries are sound. Only `check-config` uses them; the proxy never runs on them. */
 export type Salvaged = Pick<Config, 'secrets' | keyof TlsParts>;
 
 /** Fills in the defaults that depend on other keys. `values` must have passed every rule. */

@@ -96,7 +96,7 @@ function* secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: 
   }
 }
 
-/** The actions with which these options of a route are allowed; all others with verify alone. */
+/** The actions that allow each of these options of a route. Every other option needs verify. */
 const ACTIONS: Partial<Record<keyof RouteEntry['value'], readonly Action[]>> = {
   methods: ['verify', 'forward'],
   allowHeaders: ['verify', 'forward'],

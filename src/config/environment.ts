@@ -30,8 +30,8 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
 const NAMES = VARIABLES.map(([name]) => name);
 
 /**
- * The name of the variable that holds a secret. A value may have been pasted in its place, so it can be read only while
- * a variable has this name, or if it is a name of ours.
+ * The name of the variable that holds a secret. A value may have been pasted in its place, so it is shown only while a
+ * variable has this name, or if it is a name of ours.
  */
 export class VariableName {
   readonly #name: string;
@@ -64,7 +64,7 @@ function overlayOn(written: Mapping) {
   return { data, errors, warnings, origins, refuse, ignore };
 }
 
-/** Applies the environment to the file's data. An empty variable counts as not set, except for the first secret. */
+/** Applies the environment to the file's data. An empty variable counts as not set, except SECRET's. */
 export function applyEnvironment(written: Mapping, env: Env): Omit<Overlay, 'refuse' | 'ignore'> {
   const overlay = overlayOn(written);
   const entries: readonly unknown[] = Array.isArray(written.secrets) ? written.secrets : [];
@@ -74,7 +74,7 @@ export function applyEnvironment(written: Mapping, env: Env): Omit<Overlay, 'ref
   addSecrets(overlay, env, named);
   for (const variable of Object.keys(env)) {
     if (NAMES.includes(variable) || named.has(variable) || !env[variable]) continue;
-    // `VERIFY_PATH` would silently verify nothing.
+    // A misspelt variable must not be ignored silently.
     const near = meantBy(variable);
     if (near !== '' && !env[near]) overlay.ignore(variable, `no variable has this name; did you mean ${near}?`);
   }
@@ -96,7 +96,7 @@ function override({ data, ignore, origins }: Overlay, env: Env, target: (typeof 
   if (isPort && /^(?:tcp|udp|sctp):\/\//.test(value)) {
     return ignore(variable, `${quoted(value)} is Kubernetes' service link; enableServiceLinks: false removes it`);
   }
-  // Unlike the others it is often set for all programs of a machine.
+  // LOG_FORMAT is often set for all programs of a machine, so another value is no error.
   if (key === 'format' && !LOG_FORMATS.some((format) => format === value)) {
     return ignore(variable, `found ${quoted(value)}, allowed is ${listOf(LOG_FORMATS, 'or')}`);
   }
@@ -117,14 +117,14 @@ function addRoutes({ data, refuse, origins }: Overlay, env: Env): void {
     return refuse(variable, 'set although the file has routes or unmatched; allowed is one or the other');
   }
   const paths = env[variable].split(',').map((path) => path.trim());
-  // Otherwise "VERIFY_PATHS=," would verify nothing.
+  // If these were skipped, "VERIFY_PATHS=," would verify nothing.
   if (paths.includes('')) return refuse(variable, 'names an empty path; allowed is a list such as /notify,/webhooks/*');
   data.routes = paths.map((path) => ({ path, action: isVerify ? 'verify' : 'forward' }));
   data.unmatched = isVerify ? 'forward' : 'verify';
   origins.set('routes', variable).set('unmatched', variable);
 }
 
-/** Adds secrets from variables. `named` has the variables that `env:` entries of the file name. */
+/** Adds secrets from variables. `named`: the variables that the file's `env:` entries name. */
 function addSecrets({ data, refuse, ignore, origins }: Overlay, env: Env, named: ReadonlySet<unknown>): void {
   const isSet = (name: string) => env[name] !== undefined && (name === SECRET || env[name] !== '');
   const given = [SECRET, `${SECRET}_PREVIOUS`, `${SECRET}_FILE`].filter(isSet);
@@ -157,6 +157,6 @@ const TRIED: readonly (readonly [name: RegExp, ours: string])[] = [
   [/^webhook_endpoint_secret|^(?:entrupy_(?:webhook_)?|webhook_)secret(?:_key)?$/i, SECRET],
 ];
 
-/** The name of ours that was probably meant. */
+/** The name of ours that was probably meant; empty if none was. */
 const meantBy = (variable: string) =>
   nearest(variable, NAMES, MAX_EDITS) ?? TRIED.find(([name]) => name.test(variable))?.[1] ?? '';

@@ -1,5 +1,5 @@
-// The keys of the configuration file and their defaults: the one source of parsing, errors, types, config.schema.json and
-// docs/configuration.md. Rules about several keys are in cross-key-rules.ts. No key takes a secret's value.
+// The keys of the configuration file and their defaults: the one source for parsing, errors, types, config.schema.json
+// and docs/configuration.md. Rules about several keys are in cross-key-rules.ts. No key takes a secret's value.
 
 import { ADMIN_PORT, STATE_DIRECTORY } from '../base/default-places.ts';
 import {
@@ -178,7 +178,7 @@ const secret = section({
 
 const ACTIONS = ['verify', 'forward', 'reject'] as const;
 
-/** The parser's methods but CONNECT, in Node's order. To load its HTTP module for this list took 6 ms and 0.5 MB. */
+/** The parser's methods except CONNECT, in Node's order. Loading node:http for this list took 6 ms and 0.5 MB. */
 export const METHODS = [
   ...(['ACL', 'BIND', 'CHECKOUT', 'COPY', 'DELETE', 'GET', 'HEAD', 'LINK', 'LOCK', 'M-SEARCH'] as const),
   ...(['MERGE', 'MKACTIVITY', 'MKCALENDAR', 'MKCOL', 'MOVE', 'NOTIFY', 'OPTIONS', 'PATCH', 'POST'] as const),

@@ -13,7 +13,7 @@ import { atValue, formatPath, formatProblem, inOrder, type KeyPath, type Problem
 import { allowedAt, readWritten, soundness } from './schema-problems.ts';
 import { readYaml } from './yaml.ts';
 
-/** Longer files are not parsed. The longest sensible one has a fiftieth of this size. */
+/** Longer files are not parsed. The longest sensible file has a fiftieth of this size. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
 /** The configuration cannot be used. `problems` has all of them, in the order of the text. */
@@ -44,8 +44,8 @@ export interface LoadedConfig extends Pick<ConfigFile, 'file'> {
 }
 
 /**
- * Loads `file`, or if it is null $ENTRUPY_PROXY_CONFIG, else the file in /etc if there is one, else the environment
- * alone. Throws ConfigError with every problem.
+ * Loads `file`; if it is null, the file that $ENTRUPY_PROXY_CONFIG names, else the one in /etc if there is one, else
+ * the environment alone. Throws ConfigError with every problem.
  */
 export async function loadConfig(options: { file: string | null; env: Env }): Promise<LoadedConfig> {
   return parseConfig(await readConfigFile(options), options.env);

@@ -29,7 +29,7 @@ export function unwrap(schema: Schema): Schema {
   return source instanceof z.ZodMiniOptional ? source._zod.def.innerType : schema;
 }
 
-/** The allowed values at `path`, in words, and the keys if it is a mapping. Null if nothing is allowed. */
+/** The allowed values at `path`, in words, and the keys if it is a mapping. Null if the schema has no such path. */
 export function allowedAt(path: KeyPath) {
   const child = SCHEMAS.get(formatPath(path).replace(/\[[0-9]+\]/g, '[]'));
   if (child === undefined) return null;
@@ -47,7 +47,7 @@ export function mayBeEmpty(path: string): boolean {
 
 export type Written = ReturnType<typeof readWritten>;
 
-/** Checks the data by the schema. `problems` has those that the schema sees. */
+/** Checks the data against the schema. `problems` has only those that the schema sees. */
 export function readWritten(data: Mapping) {
   const input = withoutEmpty(data);
   const parsed = configSchema.safeParse(input, { reportInput: true });

@@ -1,8 +1,8 @@
-// Durations and sizes as people write them, and JSON in such words. Only the documented spelling is accepted.
+// Durations and sizes as people write them, and settings as such text. Only the documented spelling is accepted.
 
 type Units = Readonly<Record<string, number>>;
 
-/** A whole number with its unit. `bare`: the largest number that needs none. */
+/** A whole number with its unit. `bare`: the largest number that may have none. */
 function quantity(name: string, examples: string, { units, bare }: { units: Units; bare: number }) {
   const pattern = new RegExp(`^(0|[1-9][0-9]{0,8})(${Object.keys(units).join('|')})$`);
   return {
@@ -14,7 +14,7 @@ function quantity(name: string, examples: string, { units, bare }: { units: Unit
       const [, amount, unit = ''] = pattern.exec(given) ?? [];
       return amount === undefined ? null : Number(amount) * (units[unit] ?? Number.NaN);
     },
-    /** The shortest exact spelling: 90000 ms is `90s`, 7200000 ms is `2h`; 65536 bytes is `64KiB`, 1000 bytes `1000`. */
+    /** The shortest exact spelling: 90000 ms is `90s`, 7200000 ms `2h`; 65536 bytes is `64KiB`, 1000 bytes `1000`. */
     format(value: number): string {
       const [unit, factor] = Object.entries(units).findLast((entry) => value > 0 && value % entry[1] === 0) ?? ['', 1];
       return `${value / factor}${unit}`;
@@ -32,13 +32,13 @@ const BYTES = { units: { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }, bare: Numb
 /** `512`, `64KiB`, `1MiB`, `2GiB`. */
 export const SIZE = quantity('a size', '512, 64KiB or 1MiB', BYTES);
 
-// --- JSON in words: a line for each key that has a value
+// --- settings as text: a line for each key that has a value
 
 const SIZES = /^max(?:Body|Header|Bytes)$|^bufferedBytes$/;
 const COUNTS = /^(?:connections|maxEntries)$/;
 const DATES = /^(?:reportUntil|notBefore|notAfter)$/;
 
-/** Each key and its value. A key within a mapping has the name of the mapping before its own: `upstream.url`. */
+/** Each key and its value. The name of its mapping precedes a key's own: `upstream.url`. */
 export function labelled(data: object, prefix = ''): readonly (readonly [label: string, text: string])[] {
   return Object.entries(data).flatMap(([key, value]: [string, unknown]) => {
     if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return [];

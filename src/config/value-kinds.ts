@@ -56,7 +56,7 @@ export const filePath = (allowed = "a file's path") => matching(allowed, /^[^\x0
 
 export function list<S extends z.ZodMiniType>(item: S, allowed: string, min: 0 | 1 = 0) {
   const least = z.minLength(min);
-  // Else zod compares the key `length` of a mapping that stands in place of the list, and throws.
+  // Without this, zod compares the key `length` of a mapping in place of the list, and throws.
   least._zod.def.when = ({ value }) => Array.isArray(value);
   return allows(allowed, z.array(item).check(least));
 }
@@ -124,7 +124,7 @@ export function readUpstreamUrl(text: string): string | null {
   return isSound && Number(port) > 0 ? (URL.parse(text)?.origin ?? null) : null;
 }
 
-/** True for `redis://host:6379/0` (rediss://), at most with a user: the password comes from a file. */
+/** True for `redis://[user@]host:6379/0` or rediss://, with no password: it comes from a file. */
 export function isRedisUrl(text: string): boolean {
   const isPlain = /^rediss?:\/\/(?:[^:@/]*@)?[^@/]+(?:\/[0-9]{0,4})?$/.test(text) && !BAD.test(text);
   return isPlain && Boolean(URL.parse(text)?.hostname);
@@ -133,7 +133,7 @@ export function isRedisUrl(text: string): boolean {
 /** The longest path: Linux's PATH_MAX without the final NUL. */
 const MAX_PATH = 4095;
 
-/** True for an absolute path without `.`, `..` and a slash at its end, or for the URL of a Redis. */
+/** True for an absolute path without `.`, `..` or a slash at its end, or for a Redis URL. */
 function isDeferredStore(text: string): boolean {
   if (!isDirectory(text)) return isRedisUrl(text);
   return !/[\x00-\x1f\x7f]|\/\.{0,2}(?=\/|$)/.test(text) && Buffer.byteLength(text) <= MAX_PATH;

@@ -4,9 +4,9 @@ import { isAlias, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument, 
 import type { KeyPath, ProblemAt } from './problems.ts';
 
 const MAX_DEPTH = 16;
-/** Entries of one list or mapping. Without a bound, locating each of many problems would take minutes. */
+/** The most entries of one list or mapping. Without a limit, locating many problems would take minutes. */
 const MAX_WIDTH = 1000;
-/** Entries of all lists and mappings together. zod cannot collect the problems of several times as many. */
+/** The most entries of all lists and mappings together. With several times as many, zod fails to collect problems. */
 const MAX_ENTRIES = 50_000;
 
 export type Mapping = Readonly<Record<string, unknown>>;
@@ -97,7 +97,7 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
 
 // --- the library's errors in our words, at the place that the user must correct
 
-/** By the library's code, and so for all problems that have one code. */
+/** By the library's code: each must suit every error that has it. */
 const SENTENCES: Readonly<Record<string, string>> = {
   BAD_INDENT: 'this line is indented otherwise than those that it belongs to; or a "[" or "{" above is not closed',
   BAD_SCALAR_START: 'a value that begins with this character needs quotes',
@@ -141,10 +141,10 @@ function problemOf({ code, message, pos: [at] }: YAMLError, text: string): Probl
 /** The library's words where a key is indented like no block above; its codes also mean other errors. */
 const FITS_NO_BLOCK = /^Sequence item without|^All mapping items/;
 const KEY = /^[A-Za-z]\w*:(?: |$)/;
-/** Characters: with an error in each line, to read all that is above it would take too long. */
+/** Characters: with an error on every line, reading all that is above each would take too long. */
 const MOST_ABOVE = 4096;
 
-/** Where the keys of the blocks that are open after these lines begin, the innermost first. */
+/** The columns where keys of the blocks still open after these lines begin, innermost first. */
 function columnsOfKeys(above: string): number[] {
   const columns: number[] = [];
   for (const line of above.split('\n').reverse()) {

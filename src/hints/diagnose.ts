@@ -8,7 +8,7 @@ import type { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';
 import { bodyVariants, decompressed, keyVariants, NO_SECRETS } from './variants.ts';
 
-/** The most diagnoses a second: a flood of bad signatures would cost a hundred HMACs each. */
+/** The most diagnoses a second: each bad signature of a flood would cost a hundred HMACs. */
 const DIAGNOSES_PER_SECOND = 3;
 /** Bytes of the largest body of which the proxy tries variants. */
 const MAX_BYTES = 16 * 1024;
@@ -23,7 +23,7 @@ export function createDiagnosis() {
     return ++used <= DIAGNOSES_PER_SECOND;
   };
   return {
-    /** The problem of a signature's form; null if the head was refused for something else. */
+    /** The problem of a signature's form; null if that was not the reason, or past the limit. */
     form(head: Head, reason: string): Hint | null {
       if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
       return hintOf(readLoosely(head.signature).problems, null);
@@ -53,8 +53,8 @@ interface DiagnosisInput {
  * The likely cause of a mismatch, in one line, or null if none was found. Never throws.
  *
  * Runs on the event loop. Measured with two keys, no match and `maxBytes` 64 KiB: 0.5 ms for a delivery of 600 bytes,
- * 1.5 ms for 15 KiB, 9 ms for the worst 64 KiB found. Callers must limit its rate, and must call it after the answer was
- * sent: its duration depends on secrets.
+ * 1.5 ms for 15 KiB, 9 ms for the worst 64 KiB found. Callers must limit its rate, and call it only after the
+ * answer: its duration depends on secrets.
  */
 export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint | null {
   const { digest, problems } = readLoosely(given);
@@ -63,10 +63,10 @@ export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint
   return hintOf(problems, causeOf(signed, digest) ?? (unzipped && [unzipped]));
 }
 
-/** None: a secret of the route signs exactly this body, but the form is wrong. Null: nothing was found. */
+/** Empty: a secret of the route signed exactly this body, but the form is wrong. Null: nothing was found. */
 type Cause = readonly Hint[] | null;
 
-/** A cause besides the form of the signature is the diagnosis: whoever mends the form alone is refused again. */
+/** The diagnosis is a cause other than the form, if there is one: mending only the form would not help. */
 function hintOf(problems: readonly string[], cause: Cause): Hint | null {
   const [first] = cause ?? [];
   if (problems.length === 0 && first === undefined) return null;
@@ -120,7 +120,7 @@ const OUTSIDE = {
   not_yet: ['early-secret', 'is not valid yet'],
 } as const;
 
-/** None for a live secret that the route lists. */
+/** Empty for a live secret that the route lists. */
 function whose(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed' | 'at'>): readonly Hint[] {
   const { id } = secret;
   const state = stateOf(secret, at);

@@ -22,7 +22,7 @@ export const NO_SECRETS: readonly (readonly [hint: Hint, key: KeyObject | null])
   [PLACEHOLDER, createSecretKey(Buffer.from('yourkeyhere'))],
 ];
 
-/** Variants of a secret that careless copying produces, the most common first. The buffers are overwritten at the end. */
+/** Variants of a secret that careless copying produces, most common first. The buffers are overwritten at the end. */
 export function* keyVariants(key: KeyObject): Generator<readonly [Hint, KeyObject]> {
   const value = key.export();
   const text = value.toString('utf8');
@@ -136,8 +136,8 @@ function unzipped(body: Buffer, limit: number): Buffer {
 }
 
 /**
- * The hint for a body that a front has decompressed, and left the header that said how it was compressed. What was signed
- * is lost, so no variant can match. `lines`: the head's, flat.
+ * The hint for a body that something in front decompressed but left its Content-Encoding. The signed bytes are lost,
+ * so no variant can match. `lines`: the head's, flat.
  */
 export function decompressed(body: Buffer, lines: readonly string[]): Hint | null {
   const isEncoded = valuesOf(lines, 'content-encoding').length > 0;

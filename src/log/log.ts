@@ -7,7 +7,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, unknown>>;
 
 export interface Log extends Readonly<Record<LogLevel, (msg: string, fields?: Fields) => void>> {
-  /** The lowest of the lines that are written. */
+  /** The lowest level that is written. */
   level: LogLevel;
   enabled(level: LogLevel): boolean;
 }
@@ -39,7 +39,7 @@ function toJson(own: Fields, fields: Fields): string {
   }
 }
 
-/** The JSON.stringify replacer. `this` is the object that has the value, still as it was before any toJSON. */
+/** The JSON.stringify replacer. `this` holds the original value, from before any toJSON. */
 function plain(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Fields)[key];
   if (ArrayBuffer.isView(original) || original instanceof ArrayBuffer) return `[${original.byteLength} bytes]`;

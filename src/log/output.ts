@@ -1,5 +1,5 @@
-// The output of the log: a stream that may fail, and that nobody may read. It must never end the process, block it or
-// fill its memory, since any client can cause lines. A line that finds no room is dropped and counted.
+// The output of the log: a stream that may fail or have no reader. It must never end the process, block it or fill its
+// memory, since any client can cause lines. A line that finds no room is dropped and counted.
 import type { Writable } from 'node:stream';
 import { type Paint, painter, printable } from '../base/printable.ts';
 import { createLog, type Fields, type LogLevel } from './log.ts';
@@ -31,8 +31,8 @@ export class LogOutput {
     this.format = format;
     // Each write has its own callback. Without a listener here, Node would end the process.
     stream.on('error', () => {});
-    // Node's terminals block the process, and so every client, while nobody reads them, as after Ctrl-S. No public
-    // method prevents that.
+    // In Node, a write to a terminal that nobody reads, as after Ctrl-S, blocks the process, and so every client. No
+    // public method prevents that.
     const { _handle: handle } = stream as { _handle?: { setBlocking?: (blocking: boolean) => void } };
     handle?.setBlocking?.(false);
   }
@@ -73,8 +73,8 @@ export class LogOutput {
 const TONES = { debug: 'dim', info: 'green', warn: 'yellow', error: 'red' } as const;
 
 /**
- * A line for people from the same line as JSON. Text from a client must not control the terminal: every escape that the
- * JSON had is put back. One event: its time (UTC), level and message, then its short fields as `name=value`. A text with spaces, and each
+ * A JSON line as text for people. Text from a client must not control the terminal: every escape that the JSON had is
+ * put back. Time (UTC), level and message come first, then short fields as `name=value`. A text with spaces, and each
  * item of a list, has a line of its own below. `json` and the result end in a line break.
  */
 export function textLine(json: string, paint: Paint): string {

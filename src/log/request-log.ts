@@ -1,4 +1,4 @@
-// The request log: one line per request, that of a delivery once its fate is known, too. It must never hold a query, a
+// The request log: one line per request; a delivery's waits until its fate is known. It must never hold a query, a
 // body, a signature, a secret or another header's value, and a flood of requests must never become a flood of lines.
 import { diagnosisOf, type RequestRecord } from '../core/request-record.ts';
 import { type Fields, type Log, type LogLevel, shortened, shownPath } from './log.ts';
@@ -26,7 +26,7 @@ export class RequestLog {
     if (this.mode === 'none' || record.fate === 'pending' || record.durationMs < 0) return;
     const level = levelOf(record);
     if ((this.mode === 'rejected' && level === 'info') || !this.#log.enabled(level)) return;
-    // A timer, not the clock: no second ends late because the clock is set back, or because a flood ends.
+    // A timer, not the clock: the second ends in time even if the clock is set back or the flood ends.
     this.#second ??= setTimeout(() => this.flush(), 1000).unref();
     if (++this.#lines <= LINES_A_SECOND) this.#log[level]('request', fieldsOf(record));
   }
@@ -41,7 +41,7 @@ export class RequestLog {
   }
 }
 
-/** Mode `rejected` leaves out exactly `info`: what was served, and the app's own errors to what is no delivery. */
+/** Mode `rejected` leaves out exactly `info`: what was served, and the app's own errors outside deliveries. */
 function levelOf({ decision, fate, status, upstreamStatus, upstreamFailure }: RequestRecord): LogLevel {
   if (fate !== 'none') return FATE_LEVELS[fate];
   if (upstreamFailure !== null) return 'error';

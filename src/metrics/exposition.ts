@@ -1,5 +1,5 @@
-// The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own. It imports
-// nothing of core: each of the build's two bundles would get a prom-client of its own.
+// The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own. This file
+// imports nothing of core, or each of the build's two bundles would get a prom-client of its own.
 import { collectDefaultMetrics, type Metric, Registry, type RegistryContentType } from 'prom-client';
 import { onePerTurn } from '../base/deadline.ts';
 import type { Sample } from './series.ts';
@@ -29,12 +29,12 @@ export function createExposition(own: () => readonly Family[]) {
     }
     return { contentType: registry.contentType, body: await registry.metrics() };
   };
-  // Rendering costs milliseconds: whoever asks often must not keep others waiting.
+  // Rendering costs milliseconds: a client that asks often must not delay others.
   const [text, open] = [onePerTurn(() => render('text')), onePerTurn(() => render('OpenMetrics'))];
   return (accept: string | undefined) => (prefersOpenMetrics(accept) ? open() : text());
 }
 
-/** Of prom-client's set, but without its gauges named `_total`, which promtool rejects. */
+/** prom-client's own metrics, without its gauges named `_total`, which promtool rejects. */
 async function processFamilies(registry: Registry) {
   const families = await registry.getMetricsAsJSON();
   return families
@@ -54,7 +54,7 @@ function corrected<S extends { readonly value: number }>(name: string, sample: S
   return { ...sample, value: sample.value < 1e6 ? Math.max(0, sample.value - LAG_RESOLUTION_MS / 1000) : 0 };
 }
 
-/** True if the Accept header names OpenMetrics, and before plain text: scrapers name first what they prefer. */
+/** True if the Accept header names OpenMetrics before any plain text: scrapers name first what they prefer. */
 export function prefersOpenMetrics(accept = ''): boolean {
   const [named] = /application\/openmetrics-text|text\/(?:plain|\*)/i.exec(accept) ?? [''];
   return named.toLowerCase().startsWith('application');

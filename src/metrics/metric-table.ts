@@ -17,8 +17,8 @@ export interface MetricRow {
   /** Which routes or secrets have a series; all by default. HELP and TYPE are always exposed. */
   readonly when?: string;
   /**
-   * Of a metric that requests add to: the series of a route and its secrets, each by the values of the labels after
-   * `route`, with a space between two. The others are read at each scrape.
+   * For a metric that requests add to: the series of a route and its secrets, each named by the values of its labels
+   * after `route`, separated by spaces. Metrics without it are read at each scrape.
    */
   readonly series?: (route: Route, secrets: readonly string[]) => readonly string[];
 }
@@ -36,7 +36,7 @@ const forwarding = (values: readonly string[] = ['']) => ({
   series: ({ action }: Route) => (action === 'reject' ? [] : values),
 });
 const ONCE = { when: 'where a route has once' };
-/** The page says what it means. */
+/** docs/metrics.md explains it. */
 const REDELIVERING = 'with redelivery';
 const DEFERRED = { labels: ['state'], when: REDELIVERING };
 

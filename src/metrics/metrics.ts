@@ -66,7 +66,7 @@ export class Metrics {
     if (this.#lastMatches.has(r.secret)) this.#lastMatches.set(r.secret, Date.now() / 1000);
   }
 
-  /** Called once for each delivery, when its fate is known. What the app answered counts then, whoever has departed. */
+  /** Called once for each delivery, when its fate is known. The app's answer counts then, even if the client left. */
   deliver(r: DeliveryRecord): void {
     const route = this.#routes.get(r.route) ?? this.#routes.get(UNMATCHED);
     if (route === undefined) return;
@@ -99,7 +99,7 @@ export class Metrics {
     }
   }
 
-  /** Of the same value in the plan before: a value that became `<id>.previous` keeps its last match. */
+  /** That of the same value in the old plan: a value that became `<id>.previous` keeps its last match. */
   #lastMatchOf({ id, key }: PlannedSecret): number {
     const isSame = (old: PlannedSecret) => key === null || old.key?.equals(key) === true;
     const same = this.#plan.secrets.find((old) => (old.id === id || old.id === currentOf(id)) && isSame(old));

@@ -1,5 +1,5 @@
-// The numbers behind the metrics: plain fields that a request adds to, read at each scrape. The route and its secrets fix
-// the set of series: recording never adds one.
+// The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Routes and secrets alone
+// fix the set of series: recording never adds one.
 
 import type { Route } from '../core/routes.ts';
 import { METRIC_NAMES, METRICS, type MetricName, type MetricRow, PREFIX } from './metric-table.ts';
@@ -76,7 +76,7 @@ const ROUTE_METRICS = METRIC_NAMES.filter(isRouteMetric);
 
 /** The series of one route, looked up once per request. */
 export class RouteSeries {
-  /** By the values of the labels other than `route`, with a space between two. */
+  /** By the values of the labels other than `route`, separated by spaces. */
   readonly #families = new Map<RouteMetric, Map<string, Series>>();
 
   /** Returns false if there is no such series: losing a count is better than adding a series. */

@@ -78,7 +78,7 @@ function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMa
   return kept;
 }
 
-/** The previous value, if any, of this change or an earlier one. After it expires it tells a late sender from a forger. */
+/** The previous value, if any, of this change or an earlier one. Once expired, it tells late senders from forgers. */
 function previousFor(secret: SecretMaterial, current: Materials, now: number): Materials {
   if (secret.key === null || secret.overlap === null) return [];
   const id = previousOf(secret.id);

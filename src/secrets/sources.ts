@@ -14,7 +14,7 @@ export interface SecretMaterial
   extends KeyReading,
     Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'>,
     Pick<Secret, 'ended'> {
-  /** Only a `secret` has an id. The others have no key: a source that cannot be read whole, and a file with a bad name. */
+  /** Only a `secret` has an id. The others have no key: an unusable directory, or a file with a bad name. */
   readonly kind: 'secret' | 'directory' | 'misnamed';
   /** The id, or a label for people: the source, or `file "<name>"`. */
   readonly id: string;
@@ -26,7 +26,7 @@ export interface SecretMaterial
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
-/** The most files of a directory of secrets. More mean that the path is wrong. */
+/** The most files of a directory of secrets. More than that is probably the wrong path. */
 const MAX_DIRECTORY_FILES = 256;
 /** Attempts to read a directory that kubelet swaps meanwhile. */
 const SWAP_ATTEMPTS = 3;
@@ -57,7 +57,6 @@ export function sourceName(source: SecretSource, env: Env = {}): string {
   return source.kind === 'file' ? `file ${source.file}` : `directory ${source.directory}`;
 }
 
-/** What is read from a directory. */
 type Entries = readonly (Pick<SecretMaterial, 'kind' | 'id'> & KeyReading)[];
 
 function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
@@ -70,7 +69,7 @@ function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allo
   }
 }
 
-/** Reads a `passwordFile` as secret files are read: a pipe must not block, and an empty file must not pass. Rejects then. */
+/** Reads a `passwordFile` like a secret file: a pipe must not block, and an empty file must not pass: it rejects. */
 export async function readPasswordFile(section: 'once' | 'redelivery', path: string): Promise<string> {
   const { key, problem } = await readKeyFile(path, { allowShort: true });
   if (key === null) throw new Error(`${section}.passwordFile ${path}: ${problem}`);
@@ -134,7 +133,7 @@ async function readOnce(source: DirectorySource): Promise<Entries> {
   return entries.length > 0 ? entries : unusable(source, 'it holds no secrets: there is no regular file in it');
 }
 
-/** The one entry of a directory that cannot be used. */
+/** The only entry for a directory that cannot be used. */
 function unusable(source: DirectorySource, problem: string): Entries {
   return [{ kind: 'directory', id: sourceName(source), ...refused(problem) }];
 }

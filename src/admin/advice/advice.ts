@@ -1,5 +1,5 @@
-// Advice on the state of the proxy: one item for each cause, worst first. The status page shows it, /api/status holds it,
-// `check` and the log tell it. A pure function of the snapshot. Texts are in core/diagnoses-and-remedies.ts; here are the facts.
+// Advice on the state of the proxy: one item for each cause, worst first. The status page, /api/status, `check` and the
+// log show it. A pure function of the snapshot. The facts are here, the remedies in core/diagnoses-and-remedies.ts.
 // It must never say that all is well while deliveries are lost.
 
 import { DIAGNOSES, type Diagnosed, type Subject } from '../../core/diagnoses-and-remedies.ts';
@@ -11,14 +11,14 @@ import { trafficAdvice } from './traffic.ts';
 import { count, type Found, found, type State } from './words.ts';
 
 export interface Advice extends Found, Pick<Diagnosed, 'remedy' | 'page'> {
-  /** Findings that follow from it, and so are no items. */
+  /** Findings that follow from it, and so have no item of their own. */
   readonly follows: readonly Found[];
 }
 
 /** The answer of /api/status. */
 export interface ApiStatus extends StatusSnapshot {
   readonly advice: readonly Advice[];
-  /** A sentence for each subject that is configured and of which the advice says nothing wrong. */
+  /** A sentence for each configured subject without a problem, except as BESIDE_WARNINGS says. */
   readonly right: readonly { readonly id: Subject; readonly message: string }[];
 }
 
@@ -40,7 +40,7 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   return (items.some(isWrong) ? items : [told(allIsWell(s)), ...items]).toSorted(byState);
 }
 
-/** One item for each cause, with what follows from it, as bad as the worst of them. Each note is an item of its own. */
+/** One item for each cause, with the findings that follow from it, in the worst state of all. A note has its own. */
 function causes(found: readonly Found[]): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : one.id));
   const items = [...alike.values()].map((same) => {
@@ -78,10 +78,10 @@ function allIsWell(s: StatusSnapshot): Found {
   return found('ok', 'all-is-well', `All is well: ${facts}.${scanned}`);
 }
 
-/** True beside a warning on the same subject, such as a secret that ends soon: these look for themselves. */
+/** Shown even beside a warning on the subject, such as a secret that ends soon: `sentences` checks these itself. */
 const BESIDE_WARNINGS: ReadonlySet<string> = new Set<Subject>(['secrets', 'upstream']);
 
-/** One must never be an all-clear beside a failure of the same subject. */
+/** No sentence may give the all-clear beside a failure of the same subject. */
 function rightBeside(advice: readonly Advice[], s: StatusSnapshot): ApiStatus['right'] {
   const wrong = advice.flatMap((one) => [one, ...one.follows]).filter(isWrong);
   const subjects = new Set<string>(wrong.map(({ id }) => DIAGNOSES[id].subject));
@@ -90,7 +90,7 @@ function rightBeside(advice: readonly Advice[], s: StatusSnapshot): ApiStatus['r
   return all.flatMap(([id, message]) => (message !== false && isRight(id) ? { id, message } : []));
 }
 
-/** False if nothing of the kind is configured, or it is not so. */
+/** False where the subject is not configured, or the sentence would not be true. */
 function sentences(s: StatusSnapshot): Partial<Record<Subject, string | false>> {
   const { upstream, certificates, lastReload, once, deferred } = s;
   const verify = s.routes.filter(({ action }) => action === 'verify');

@@ -1,12 +1,12 @@
-// Advice on deferred deliveries: a store that fails, what is lost or soon will be, what is not sent again by itself, and
-// what waits for long.
+// Advice on deferred deliveries: a store that fails, past and imminent losses, deliveries that are not sent again by
+// themselves, and long waits.
 import type { DeferredStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, clock, DAY, HOUR, MINUTE, spanText } from './times.ts';
 import { count, type Found, found, named, whatChanged } from './words.ts';
 
-/** As the alert. */
+/** As long as the alert waits. */
 const LONG_MS = 15 * MINUTE;
-/** So often the app has answered an event, and taken others. */
+/** After this many attempts an event is suspect, if the app takes others. */
 const POISON_ATTEMPTS = 3;
 const MOST_POISON = 3;
 
@@ -36,7 +36,7 @@ function* ofStore(deferred: DeferredStatus, now: number): Generator<Found> {
     const message = `${name} lost what waited in it ${ago(storeLost.at, now)}: ${storeLost.problem}.`;
     yield found('warning', 'deferred-lost', message);
   }
-  // Red from an hour before, or from a quarter of the time that an event has.
+  // Red in the last hour, or the last quarter of the event's time if that is less.
   if (firstLoss !== null && waiting > 0 && firstLoss.at - now <= Math.min(HOUR, (firstLoss.at - firstLoss.came) / 4)) {
     const { at } = firstLoss;
     const when = at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
@@ -54,7 +54,7 @@ function* ofStore(deferred: DeferredStatus, now: number): Generator<Found> {
   yield found(isLate ? 'warning' : 'failed', STORE[problemKind], `${name} ${fails}${away}. ${until}`);
 }
 
-/** By the word that the list and the log have, too. */
+/** By the reason's word in the list and the log. */
 const WHYS: Readonly<Record<string, string>> = {
   name: 'of another redelivery.name',
   limits: 'larger than maxBody, limits.maxHeader or limits.bufferedBytes now allow',
@@ -83,7 +83,7 @@ function* ofUnsent({ unverified, whys, stopped }: DeferredStatus): Generator<Fou
 function* ofWaiting(deferred: DeferredStatus, s: StatusSnapshot): Generator<Found> {
   const { deliveries, waiting, oldest, sends, firstLoss } = deferred;
   const { routes, now } = s;
-  // Events that the app has answered again and again, while it took others.
+  // Events that the app fails to take again and again, while it takes others.
   const poison = deliveries.flatMap(({ id, state, route: path, at, attempts, lastFailure }) => {
     const route = routes.find((each) => each.path === path);
     const isAnswered = state === 'waiting' && lastFailure !== 'connect' && attempts >= POISON_ATTEMPTS;

@@ -9,7 +9,7 @@ import { count, type Finds, type Found, found, named, pathsOf } from './words.ts
 /** Routes that lack the same secrets share an item. */
 export function* withoutLiveSecret({ routes, secrets, now }: StatusSnapshot): Finds {
   const alike = (route: RouteStatus) => `${reports(route, now)} ${route.secretIds}`;
-  // A route that takes all secrets lists those alone that can be used.
+  // A route that takes all secrets lists only the usable ones.
   const unusable = secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
   for (const lacking of Map.groupBy(routes.filter(isWithout), alike).values()) {
     const [ids = []] = lacking.map(({ secretIds }) => secretIds);
@@ -91,17 +91,17 @@ function rotation({ id, lastMatch, notAfter }: SecretStatus, s: StatusSnapshot):
   return found(end < 6 * HOUR ? 'warning' : 'ok', 'secret-unproven', message);
 }
 
-/** True if a refused request of late was signed with this secret, which is outside its dates. */
+/** True if a recently refused request was signed with this secret, outside its dates. */
 const isUsedOutside = ({ id }: SecretStatus, s: StatusSnapshot) => s.refusals.some(({ secret }) => secret === id);
 
 /** The paths of the routes on which no other secret is live; empty if there are none. */
 const onlySecretOf = ({ id }: SecretStatus, { routes }: StatusSnapshot) =>
   pathsOf(routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id)));
 
-/** Says whether a secret can be removed: only if it verified nothing while another one did. */
+/** Says whether a secret can be removed: once it has expired, or another has matched since. */
 export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
   const { id, state, lastMatch, deferred } = secret;
-  // Without the secret nothing verifies what it signed, so that would never be sent.
+  // Without the secret, deliveries signed with it cannot be verified, so are never sent.
   const signed = `${count(deferred, 'deferred delivery is', 'deferred deliveries are')} signed with it`;
   if (isPrevious(id)) return `ends by itself${deferred > 0 ? `; ${signed}, and not sent after that` : ''}`;
   if (deferred > 0) return `keep it: ${signed}`;

@@ -1,5 +1,5 @@
-// Advice on requests that were refused, and had a signature: since when, and what the last of them tells. They may be
-// deliveries, and any stranger can send some.
+// Advice on refused requests that had a signature: since when, and the likely cause. They may be deliveries, but any
+// stranger can send them too.
 
 import type { Hint } from '../../core/diagnoses-and-remedies.ts';
 import { clockText, whyOutside } from '../../core/keyring.ts';
@@ -9,7 +9,7 @@ import type { RefusalGroup, RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, DAY, dateText, HOUR, MINUTE, spanText } from './times.ts';
 import { changesIn, count, type Finds, type Found, found, named, quiet, whatChanged } from './words.ts';
 
-/** Why a signature is refused; one of an expired secret is told of apart. */
+/** Reasons to refuse a signature. An expired secret has advice of its own. */
 const SIGNATURE_REASONS: ReadonlySet<string> = new Set<Reason>([
   'signature_mismatch',
   'malformed_signature',
@@ -25,7 +25,7 @@ export function signatureAdvice(s: StatusSnapshot): Finds {
   return [...rows.map(([, row]) => row), ...outside, ...others.map((reason) => refusedSome(reason, told, s))];
 }
 
-/** The last signatures of a route were refused, and none was accepted since. */
+/** The latest signatures on a route were refused, and none was accepted since. */
 function refusedInARow(route: RouteStatus, outside: readonly Found[], s: StatusSnapshot): Found | null {
   const { traffic } = route;
   const { lastAccepted, firstRefusedSignature: first, lastRefusedSignature: last } = traffic;
@@ -39,13 +39,13 @@ function refusedInARow(route: RouteStatus, outside: readonly Found[], s: StatusS
   const state = isTotal ? 'failed' : 'warning';
   const groups = s.refusals.filter((group) => group.route === route.path && group.at >= (lastAccepted ?? 0));
   const own = groups.filter(({ reason }) => SIGNATURE_REASONS.has(reason));
-  // One that is of a secret outside its dates alone is one item with what tells of that secret.
+  // If the only cause is a secret outside its dates, this joins the item on that secret.
   if (own.length === 0) return outside[0] === undefined ? null : { id: outside[0].id, state, message };
   const { diagnosis: id, text: why } = evidence(own, 'signature_mismatch');
   return { id, state, message: `${message} Likely cause: ${why}.` };
 }
 
-/** Then the change was at the sender, or on the way. A sentence, or nothing. */
+/** If nothing changed here, the sender or the way did. A sentence, or nothing. */
 function unchanged(lastAccepted: number | null, s: StatusSnapshot): string {
   if (lastAccepted === null || changesIn(s).some(({ at }) => at >= lastAccepted)) return '';
   return ' Nothing was changed here since the last one that was accepted.';
@@ -62,26 +62,26 @@ const silenceOf = ({ traffic: { lastAccepted } }: RouteStatus, { now }: StatusSn
   lastAccepted === null ? Number.POSITIVE_INFINITY : now - lastAccepted;
 
 /**
- * True if each of the last requests with a signature was refused, and they are more than a stranger's tries: three where
- * deliveries have been absent for a while, else five from the client whose delivery was the last, and as many as were
- * accepted meanwhile.
+ * True if the last requests with a signature were all refused, and are too many for a stranger's tries: three if none
+ * was accepted for SILENCE; else five from the client of the last accepted one, and no fewer than were accepted in the
+ * last minutes.
  */
 function isTotalRefusal(route: RouteStatus, s: StatusSnapshot): boolean {
   const { refusedSignatures, refusedOfSender } = route.traffic;
   const isLong = silenceOf(route, s) > SILENCE;
   const isTotal = isLong ? refusedSignatures >= 3 : refusedOfSender >= Math.max(5, s.recent.accepted);
   if (!isTotal || route.action !== 'verify' || reports(route, s.now)) return false;
-  // While deliveries come to another route, `unmatched` has the requests of strangers.
+  // While deliveries are verified on another route, refusals on `unmatched` are strangers'.
   return route.path !== UNMATCHED || !s.routes.some((other) => other !== route && isVerified(other, s));
 }
 
-/** True if a delivery was verified within a day. */
+/** True if a delivery was verified in the last day. */
 export const isVerified = ({ traffic }: RouteStatus, { now }: StatusSnapshot) =>
   now - (traffic.lastAccepted ?? 0) < DAY;
 
-/** Requests with a signature were refused for one reason, perhaps beside others that were accepted. */
+/** Requests with a signature were refused for one reason, perhaps while others were accepted. */
 function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot): Found | null {
-  // One that a request with a signature never has would be told to be ignored.
+  // The first has its own advice; a request with a signature never has the second.
   if (reason === 'expired_secret' || reason === 'missing_signature') return null;
   const groups = s.refusals.filter((group) => group.reason === reason);
   const [last] = groups;
@@ -97,12 +97,12 @@ function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot)
   const were = refusedText(amount, last?.decision ?? '');
   const message = `${count(amount, 'signed request')} ${were} in the last hour, the last one${path === null ? '' : ` to ${path}`} ${ago(at, s.now)}${none ? ', and none was accepted' : some}: ${why}.${route === undefined ? '' : quiet(at, route, s.now)}`;
   const isFull = reason === 'overloaded' && (none || s.now - at < 15 * MINUTE);
-  // As it was at the last one: large bodies become no failure because nothing comes after them.
+  // Judged at the last one: silence after it must not turn a large body into a failure.
   const isTotal = route !== undefined && isTotalRefusal(route, { ...s, now: at });
   return found(isFull || isTotal ? 'failed' : 'warning', id, message);
 }
 
-/** The likely cause of refusals for a reason, the newest first: by the last that has a hint, if one has. */
+/** The likely cause of refusals for a reason: by the newest that has a hint, if any. `groups`: newest first. */
 export function evidence(groups: readonly RefusalGroup[], of: Reason): Hint {
   const telling = groups.find((one) => one.hint !== null) ?? groups[0];
   const { rule = null, header = null, hint = null } = telling ?? {};
@@ -116,12 +116,12 @@ export function evidence(groups: readonly RefusalGroup[], of: Reason): Hint {
   return { diagnosis, text: saysAll ? hint : `${meaning} (${hint})` };
 }
 
-/** Secrets outside their dates with which somebody signs. Newer forged signatures must not hide a leak. */
+/** Secrets outside their dates that somebody signs with. Newer forged signatures must not hide a leak. */
 function outsideAdvice({ refusals, secrets, now }: StatusSnapshot): readonly Found[] {
   const refused = refusals.filter(({ reason }) => reason === 'expired_secret');
   const bySecret = Map.groupBy(refused, (group) => secrets.find(({ id }) => id === group.secret) ?? null);
   return [...bySecret].flatMap(([secret, all]) => {
-    // Null: its entry is gone.
+    // Null: unknown, or no longer configured.
     const groups = all.filter(({ at }) => (secret === null ? now - at < HOUR : secret.state !== 'live'));
     const [last] = groups;
     if (last === undefined) return [];

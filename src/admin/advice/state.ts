@@ -34,7 +34,7 @@ export function* stateAdvice(s: StatusSnapshot): Finds {
   }
 }
 
-/** Advice that may stand for weeks, and must not hide what happens meanwhile. */
+/** Advice that may hold for weeks: it must not hide what happens meanwhile. */
 export function* standingAdvice(s: StatusSnapshot): Finds {
   const { log, config, now } = s;
   const keys = config.awaitingRestart.join(', ');
@@ -60,7 +60,7 @@ function unreachable({ url, error }: StatusSnapshot['upstream']): Found {
   return found('failed', id, `${what}${error === null ? '' : ` (${error})`}.`);
 }
 
-/** As the alerts: before its end there are 14 days to act, and the last three are urgent. Null before. */
+/** As in the alerts: a warning in the last 14 days, a failure in the last three. Null before that. */
 export function certificateAdvice(status: CertificateStatus, now: number): Found | null {
   const { certificate, file, notBefore, notAfter } = status;
   const remaining = notAfter - now;

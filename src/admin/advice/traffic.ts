@@ -1,5 +1,5 @@
-// Advice on what became of deliveries, and on requests that were refused. A route that gets four deliveries an hour is
-// judged by its last ones, however long ago they came: counts of minutes would call it well as soon as nothing comes.
+// Advice on the fates of deliveries, and on refused requests. A route is judged by its last deliveries, however old:
+// where four come in an hour, counts of the last minutes would call it well as soon as nothing comes.
 
 import type { Reason } from '../../core/reasons.ts';
 import { reports, UNMATCHED } from '../../core/routes.ts';
@@ -46,7 +46,7 @@ function detailOf({ upstreamFailure, upstreamError, hint }: ShownRequest): strin
   return known.length === 0 ? '' : ` (${known.join(', ')})`;
 }
 
-/** The app refuses some deliveries of a route, and takes others. Those that failed are listed. */
+/** The app refuses some deliveries of a route, and takes others. `lost` has those that failed. */
 function refusedSome(route: RouteStatus, s: StatusSnapshot): Found | null {
   const { lastRefused: last, slow } = route.traffic;
   if (last === null || s.now - last.at >= HOUR) return null;
@@ -54,7 +54,7 @@ function refusedSome(route: RouteStatus, s: StatusSnapshot): Found | null {
   return found('warning', last.diagnosis ?? 'proxy-full', message);
 }
 
-/** Any stranger can send a signature, so it is no failure where deliveries are verified. */
+/** `failed` only if no delivery was verified lately: any stranger can send a signature. */
 function unverified({ path, traffic: { unverified: found } }: RouteStatus, s: StatusSnapshot): Found | null {
   if (found === null || s.now - found.at >= DAY) return null;
   const verified = pathsOf(s.routes.filter(({ action }) => action === 'verify').slice(0, 3));
@@ -84,7 +84,7 @@ function slowApp(route: RouteStatus, s: StatusSnapshot): Found | null {
   return found('warning', 'slow-app', message);
 }
 
-/** So few, such as an unsigned probe, need no attention. */
+/** Up to this many, such as unsigned probes, need no attention. */
 const FEW = 2;
 const TOLD = ['missing_signature', 'bad_request', 'header_too_large', 'header_timeout', 'overloaded'] as const;
 

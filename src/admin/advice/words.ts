@@ -1,12 +1,12 @@
-// The parts of which advice is made: what a subject's file finds, and words that several sentences have.
+// The parts of advice: the findings of each subject's file, and words that several sentences share.
 import type { Diagnosis } from '../../core/diagnoses-and-remedies.ts';
 import { UNMATCHED } from '../../core/routes.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, clock, HOUR, MINUTE, spanText } from './times.ts';
 
 /**
- * `failed`: deliveries are lost, or will be soon. `warning`: look at it. `ok`: nothing to do. `note`: what was chosen, and
- * stands; never the headline.
+ * `failed`: deliveries are lost, or will be soon. `warning`: look at it. `ok`: nothing to do. `note`: a deliberate
+ * choice; never the headline.
  */
 export type State = 'failed' | 'warning' | 'ok' | 'note';
 
@@ -18,19 +18,19 @@ export interface Found {
   readonly message: string;
 }
 
-/** The findings of a file; null: it is not so. */
+/** The findings of a file; null: nothing to report. */
 export type Finds = Iterable<Found | null>;
 
 export const found = (state: State, id: Diagnosis, message: string): Found => ({ id, state, message });
 
-/** A route for people: `unmatched` alone would not say which path it is, and is a setting, not what is wrong. */
+/** A route's name for people. `unmatched` is a setting, not a path: its last signed request's path comes first. */
 export function named({ path, action, traffic: { lastPath } }: RouteStatus): string {
   return path === UNMATCHED && lastPath !== null ? `${lastPath} (${path}: ${action})` : path;
 }
 
 export const pathsOf = (routes: readonly RouteStatus[]) => routes.map(({ path }) => path).join(', ');
 
-/** For how long nothing with a signature has come to a route, so that an old failure is not read as one that goes on. */
+/** Says how long a route has had no signed request, so that an old failure does not read like a current one. */
 export function quiet(at: number, { traffic: { lastAccepted, lastRefusedSignature } }: RouteStatus, now: number) {
   const silent = now - Math.max(at, lastAccepted ?? 0, lastRefusedSignature ?? 0);
   return silent < 5 * MINUTE ? '' : ` Nothing with a signature has come there for ${spanText(silent)}.`;
@@ -40,14 +40,14 @@ export function count(amount: number, noun: string, plural = `${noun}s`): string
   return `${amount} ${amount === 1 ? noun : plural}`;
 }
 
-/** What was changed here, and when. */
+/** The changes here, with their times. */
 export const changesIn = ({ startedAt, lastReload, secrets }: StatusSnapshot) => [
   { at: startedAt, what: 'the start' },
   ...(lastReload === null ? [] : [{ at: lastReload.at, what: 'a reload' }]),
   ...secrets.flatMap(({ id, changedAt: at }) => (at === null ? [] : { at, what: `secret ${id} changed` })),
 ];
 
-/** When something began that `last` happened again, and what had changed in the hour before. A sentence, or nothing. */
+/** When a problem began, last seen at `last`, and what had changed in the hour before. A sentence, or nothing. */
 export function whatChanged(began: number, last: number, s: StatusSnapshot): string {
   const before = changesIn(s).filter(({ at }) => at <= began && began - at <= HOUR);
   const [change] = before.toSorted((one, other) => other.at - one.at);

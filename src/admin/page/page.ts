@@ -56,7 +56,7 @@ function figures({ routes, startedAt, now }: ApiStatus): Html {
 <p class="soft note">Deliveries since the start, ${when(startedAt, now)}.</p>`;
 }
 
-/** The sentences on what is right, each with its subject, and facts that stand nowhere else. */
+/** The sentences on what is right, by subject, and facts that are shown nowhere else. */
 function about({ right, config: { file, sha256 }, lastProbe, now }: ApiStatus): Html {
   const facts = right.map(({ id, message }) => html`<dt>${id}</dt><dd>${message}</dd>\n`);
   const from = html`<code>${file}</code> <span class="soft">sha256 ${sha256.slice(0, 12)}</span>`;

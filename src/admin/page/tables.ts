@@ -48,7 +48,7 @@ function section<Row>(table: Table<Row>, rows: readonly Row[], s: ApiStatus): Ht
   return html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
 }
 
-/** Epoch milliseconds as `3 min ago (11:57 UTC)` or `in 2 days (2026-11-26 12:00 UTC)`, with the exact time as its title. */
+/** Epoch milliseconds as `3 min ago (11:57 UTC)` or `in 2 days (2026-11-26 12:00 UTC)`; the title is the exact time. */
 export function when(at: number, now: number): Html {
   const iso = new Date(at).toISOString();
   // An event that came while the snapshot was made is a moment ahead of it.
@@ -151,7 +151,7 @@ const DEFERRED: Table<DeferredDelivery> = {
     'Sent again': ({ attempts }) => attempts,
     'Last failure': ({ lastFailure }) => lastFailure,
     'Next try': ({ nextTry }, { now, deferred }) => {
-      if (nextTry === null || deferred?.sends !== true) return '–'; // not by itself
+      if (nextTry === null || deferred?.sends !== true) return '–'; // not sent by itself
       return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
     },
   },
