@@ -1,9 +1,9 @@
-// The byte budget: memory for all request bodies that are buffered at once. When it is full, the unfinished body with the
-// slowest recent rate ends, not the newcomer.
+// The byte budget: memory for all request bodies that are buffered at once. When it is full, the unfinished body with
+// the slowest recent rate ends, not the newcomer.
 import { containerMemory } from '../base/bytes.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
-/** Buffers up to this size may use the whole budget; larger ones leave an eighth of it to them. */
+/** Buffers up to this size may use the whole budget; larger ones leave an eighth of it to the small ones. */
 export const SMALL_BODY = 64 * 1024;
 
 /** Bytes. The limit for `limits.bufferedBytes: auto`: the smaller of 64 MiB and a quarter of the container's memory. */
@@ -38,8 +38,8 @@ export class ByteBudget {
   }
 
   /**
-   * Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. Null: for a buffer
-   * that nobody waits for, so no body ends for it.
+   * Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. `body` is null for
+   * a buffer that evicts no body.
    */
   reserve(bytes: number, body: UnfinishedBody | null): boolean {
     while (!this.#fits(bytes)) {
@@ -69,7 +69,7 @@ export class ByteBudget {
     return bytes <= SMALL_BODY || this.#usedByLarge + bytes <= this.limit - this.limit / 8;
   }
 
-  /** The body that ends for a buffer of `bytes`: for a large one a small body only where the whole budget is used. */
+  /** The body to end for a buffer of `bytes`. A large one ends small bodies only when the whole budget is used. */
   #slowestFor(bytes: number): UnfinishedBody | null {
     const sparesSmall = bytes > SMALL_BODY && this.used < this.limit;
     const now = performance.now();

@@ -13,12 +13,12 @@ export type BodyFailure = Extract<
 >;
 
 /**
- * The owner of a piece's memory after the call. The caller frees it at once: the garbage collector would be too late,
- * since the bodies of 200 refused clients would exceed the container's memory.
+ * The owner of a piece's memory after the call. A caller that owns it frees it at once: garbage collection would come
+ * too late, and the bodies of 200 refused clients would exceed the container's memory.
  */
 export type Owner = 'caller' | 'receiver';
 
-/** What one read brought of a body, and the trailers so far. `ended`: the body is whole. */
+/** The part of a body that one read brought, and the trailers so far. `ended`: the body is whole. */
 export type BodyPart = Pick<MessageParser, 'piece' | 'pieces' | 'state' | 'trailers'>;
 
 export interface BodyReceiver {
@@ -44,7 +44,7 @@ export interface BufferedBodyOptions {
   readonly deadline: number;
 }
 
-/** The most chunks of a body, besides one per 16 bytes: some encoders send one for each word, and each costs a microsecond. */
+/** The most chunks, besides one per 16 bytes: some encoders send one for each word, and each costs a microsecond. */
 const MAX_TINY_CHUNKS = 8 * 1024;
 /** Bytes besides its own that a body may keep alive, such as its head: a copy would cost more. */
 const MAX_EXTRA = 4 * 1024;
@@ -58,7 +58,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   readonly deadline: number;
   /** Bytes of the body so far. */
   received = 0;
-  /** Bytes of memory that the body has reserved: its own, or what it keeps alive by a view. */
+  /** Bytes of memory that the body has reserved: its own buffer, or the read that its view keeps alive. */
   buffered = 0;
   readonly #options: BufferedBodyOptions;
   readonly #done: (end: BodyEnd) => void;
@@ -133,8 +133,8 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   #grow(total: number): boolean {
     const { budget, declared, maxBody } = this.#options;
-    // Each growth costs a copy, and new memory a page fault for each 4 KiB. A client that has sent little gets little, and
-    // memory is saved where less than half of the budget would stay free.
+    // Each growth costs a copy, and new memory a page fault for each 4 KiB, so the declared length is reserved at once,
+    // but not for a client that has sent little, nor if less than half of the budget would stay free.
     const atOnce = declared !== null && total > SMALL_BODY && budget.used + declared <= budget.limit / 2;
     const capacity = atOnce ? declared : Math.max(total, Math.min(declared ?? maxBody, total * 2));
     const before = this.buffered;

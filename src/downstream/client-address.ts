@@ -1,5 +1,5 @@
-// The client's address: for the log, for the upstream if the operator asked for it, and where connections make room. No
-// decision may ever depend on X-Forwarded-For: the client writes it.
+// The client's address: for the log, for the upstream if the operator asked for it, and for making room. No decision
+// may ever depend on X-Forwarded-For: the client writes it.
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Policy } from '../core/policy.ts';

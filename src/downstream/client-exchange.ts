@@ -1,5 +1,5 @@
-// One request and its answer, from the head to the end. Only this file writes the decision and the reason, only the
-// reply the status and whether the connection persists.
+// One request and its answer, from the head to the end. Only this file writes the decision and the reason; only
+// reply.ts writes the status and whether the connection persists.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
@@ -101,7 +101,7 @@ export class Exchange implements RequestRecord {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
 
-  /** Not once it has ended: its fate may still be unknown, but the decision is what the client saw. */
+  /** Ignored once the request has ended: its fate may still be unknown, but the decision is what the client saw. */
   decide(decision: Decision, reason: Reason | 'none', secret = this.secret): void {
     if (this.durationMs >= 0) return;
     this.decision = decision;
@@ -110,8 +110,8 @@ export class Exchange implements RequestRecord {
   }
 
   /**
-   * Refuses the request, unless the client has departed. A verified probe stays one: it is no refusal that people must
-   * know of. `allow`: the methods that the route allows, for 405.
+   * Refuses the request, unless the client has departed. A verified probe stays a probe, since nobody needs to know of
+   * its refusal. `allow`: the methods that the route allows, for 405.
    */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     if (this.decision !== 'probe') this.decide('rejected', reason);
@@ -119,14 +119,14 @@ export class Exchange implements RequestRecord {
     if (reason !== 'client_closed') this.reply.refuse(ANSWERS[reason], allow);
   }
 
-  /** Sets the one listener for a departing client. A plain field would cost 30 MiB and 10 % of CPU under load. */
+  /** Sets the one listener for a departing client. As a public field it cost 30 MiB and 10 % of CPU under load. */
   onDeparture(listener: (() => void) | null): void {
     this.#onDeparture = listener;
   }
 
   /**
-   * Reads the body whole and calls `done` at its end. A large one first waits for its own turn, since its HMAC takes
-   * long; it is dropped if the client departs meanwhile.
+   * Reads the body whole and calls `done` at its end. A large one first waits for its own turn of the event loop, since
+   * its HMAC takes long; it is dropped if the client departs meanwhile.
    */
   readWhole(options: BufferedBodyOptions, done: (end: BodyEnd) => void): BufferedBody {
     const body = new BufferedBody(options, (end) => {

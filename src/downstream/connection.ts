@@ -3,7 +3,7 @@
 //   silent -> tls -> head -> request (-> rest) -> idle -> head ...   any state -> closing -> closed
 //                                     `-> tunnel -> closed
 //
-// The next head waits until the kernel has the answer to the last one, so a pipelining client costs the memory of one
+// The next head is read only when the kernel has the whole last answer, so a pipelining client costs the memory of one
 // request and `maxHeader` bytes. The file is long because the states and the bytes that move them are read together;
 // what has a subject of its own is elsewhere: following-bytes.ts, unread-answers.ts.
 
@@ -22,7 +22,7 @@ import { Exchange, type Handler } from './client-exchange.ts';
 import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
 import type { ClientConnection } from './reply.ts';
 
-/** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
+/** `rest`: the kernel has the answer, but a short remainder of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
 /** The listener, as its connections know it. Times in milliseconds, sizes in bytes. */
@@ -30,22 +30,22 @@ interface Port {
   readonly limits: { readonly [limit in 'keepAlive' | 'headersTimeout' | 'connectionAge' | 'maxHeader']: number };
   readonly handler: Handler;
   readonly budget: ByteBudget;
-  /** True if no answer may keep its connection. */
+  /** True if every answer must end its connection. */
   readonly closesAll: boolean;
   onClosing(connection: Connection): void;
   onClosed(connection: Connection): void;
 }
 
 export class Connection implements ClientConnection {
-  /** Its index in the indexed set that it is in. */
+  /** Its index in its `IndexedSet`; -1 while it is in none. */
   place = -1;
-  /** Only the reply writes to it, except in a tunnel. The receiver of a body may pause and resume it. */
+  /** Only the reply writes to it, except in a tunnel. Receivers of bodies and FollowingBytes pause and resume it. */
   stream: Socket;
   encrypted = false;
   readonly address: string;
-  /** The network that counts as one client where many connections make room. */
+  /** The network that counts as one client when connections must make room. */
   readonly network: string;
-  /** The ports and the client's address, which name it among all connections. */
+  /** Identifies the connection: both ports and the client's address. */
   readonly key: string;
   state: State = 'silent';
   /** Milliseconds on the monotonic clock, as are `since` and `deadline`. */
@@ -55,7 +55,7 @@ export class Connection implements ClientConnection {
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
   readonly progress = new AnswerProgress(this);
-  /** When its last request began, and how long after the one before; NaN without them. */
+  /** When its latest request began, and how long after the previous one; NaN if there is none. */
   requestedAt = Number.NaN;
   interval = Number.NaN;
   readonly #listener: Port;
@@ -98,7 +98,7 @@ export class Connection implements ClientConnection {
 
   // --- for the exchange, its reply and the receiver of the body
 
-  /** The connection's age counts as the request began. */
+  /** The connection's age is that at which the request began, not the age when it is answered. */
   mustClose(): boolean {
     const { closesAll, limits } = this.#listener;
     return this.#isLast || closesAll || this.since - this.openedAt >= limits.connectionAge;
@@ -119,13 +119,13 @@ export class Connection implements ClientConnection {
     if (this.state !== 'request') return;
     const now = performance.now();
     this.#endExchange('answered', now);
-    // A client that was not told `close` may send at once, also in a drain.
+    // Not `mustClose()`: a client that was not told `close` may have sent its next request, even in a drain.
     if (said === 'close' || this.#isLast || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next(now);
     else this.#enter('rest', REST_MS, now);
   }
 
-  /** True if the whole answer is out, without `close`: the client may have it before we know. */
+  /** True once the whole answer is written, without `close`: the client may have it before we know. */
   get mayHaveAnswer(): boolean {
     return this.state === 'rest' || this.exchange?.reply.allowsNext === true;
   }
@@ -152,7 +152,7 @@ export class Connection implements ClientConnection {
     else if (stallTimeout > 0 && this.progress.unreadFor(now) >= stallTimeout) this.destroy();
   }
 
-  /** The receiver of a body that is still to come. */
+  /** The receiver of a body that is not complete yet. */
   get awaiting(): BodyReceiver | null {
     return this.#parser?.state === 'body' ? (this.exchange?.receiver ?? null) : null;
   }
@@ -169,7 +169,7 @@ export class Connection implements ClientConnection {
     this.stream.end();
   }
 
-  /** Ends the connection at once. An answer that lies unread must not stay in the kernel for minutes. */
+  /** Ends the connection at once, by a reset if an unread answer would otherwise stay in the kernel for minutes. */
   destroy(): void {
     const { maySwell, inKernel } = this.progress;
     if (maySwell && (inKernel > 0 || this.stream.writableLength > 0)) this.reset();
@@ -177,8 +177,8 @@ export class Connection implements ClientConnection {
   }
 
   /**
-   * Ends the connection with a reset: the kernel drops what it holds. While a half-close is still under way libuv
-   * refuses that, and the socket would never close.
+   * Ends the connection with a reset, so that the kernel drops what it holds. While a half-close is under way libuv
+   * refuses to reset, and the socket would never close.
    */
   reset(): void {
     const { writableEnded, writableFinished } = this.stream;
@@ -204,15 +204,15 @@ export class Connection implements ClientConnection {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else if (this.state === 'idle' || this.state === 'rest') this.close();
     else if (this.state === 'request') {
-      // The client sends, and yet does not read its answer: what it sends is dropped, and the connection ends.
+      // The client sends more but does not read its answer: drop what it sends, and let this answer be the last.
       this.deadline = Number.POSITIVE_INFINITY;
       this.#following.drop();
     } else if (this.state === 'closing' && this.progress.maySwell)
-      this.deadline = performance.now() + SILENCE_MS; // the client still reads, or does not: only the kernel knows
+      this.deadline = performance.now() + SILENCE_MS; // unread-answers.ts finds out whether the client still reads
     else this.destroy();
   }
 
-  /** Begins the next request, if the byte behind the last one is still there. Only here does the parser go on. */
+  /** Goes on to the next request, or closes if bytes of it were dropped. Only here does the parser go on. */
   #next(now = performance.now()): void {
     if (this.#following.state === 'dropped') return this.close();
     this.#parser?.next();
@@ -267,13 +267,13 @@ export class Connection implements ClientConnection {
     return owner;
   }
 
-  /** The rest of a body whose answer is out has come, or can't be read. */
+  /** Called when the rest of an answered request's body has come, or can't be parsed. */
   #endRest({ state }: MessageParser): void {
     if (state === 'ended') this.#next();
     else this.close();
   }
 
-  /** Begins the request once its head is whole; false while it is not. */
+  /** Begins the request once its head is whole; false until then. */
   #hasBegun(parser: MessageParser): boolean {
     if (this.state !== 'head') return true;
     if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(new Head(parser, parser.lines), parser.lines));
@@ -328,13 +328,13 @@ export class Connection implements ClientConnection {
     else this.close();
   };
 
-  /** A client that half-closes before its answer counts as gone. If its request was refused, it may still read that. */
+  /** A client that half-closes before its answer counts as gone, but may still read why its cut body was refused. */
   #onEndWithinRequest({ reply, receiver }: Exchange): void {
     if (reply.phase === 'ended') return;
     if (receiver !== null && this.#parser?.state !== 'ended') receiver.fail('bad_request');
     else this.#endExchange('departed');
     if (this.exchange?.reply.phase === 'ended' || this.state !== 'request') return;
-    // Whether earlier answers were read is not known, and nobody will read them now.
+    // Earlier answers may lie unread in the kernel, and nobody will read them now.
     if (this.progress.maySwell) this.reset();
     else this.destroy();
   }

@@ -1,21 +1,21 @@
-// In a drain idle connections end late in `shutdown.delay`, a few at a time: balancers have noticed by then, and the app
-// still serves. A close that crosses the client's next request loses it, so none ends when that request is likely.
+// In a drain, idle connections end late in `shutdown.delay`, a few at a time: load balancers have noticed by then, and
+// the app still serves. A close that crosses a client's next request loses it, so none ends when one is likely.
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
 
-/** The part of the delay in which they end, and in how many steps. */
+/** The fractions of the delay between which they end, and the number of steps. */
 const FROM = 0.6;
 const TO = 0.9;
 const STEPS = 75;
-/** The part of the delay by which a request may miss its rhythm. */
+/** The fraction of the delay by which a periodic request may come early or late. */
 const MARGIN = 0.1;
 /** Milliseconds after which a connection without a request counts as idle. */
 const SILENT_MS = 1000;
-/** Milliseconds of a quiet turn of the event loop, and how many turns are given to find one. */
+/** A turn of the event loop is quiet if it takes fewer milliseconds than this; the most turns to wait for one. */
 const QUIET_MS = 0.25;
 const MAX_TURNS = 50;
 
-/** `delay` in milliseconds. Rejects once aborted: those that have not ended then stay. */
+/** `delay` in milliseconds. Rejects once aborted: connections that have not ended then stay. */
 export async function endIdleLate(all: () => readonly Connection[], delay: number, signal: AbortSignal): Promise<void> {
   const began = performance.now();
   const step = (delay * (TO - FROM)) / STEPS;
@@ -26,8 +26,8 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
     const now = performance.now();
     part = (now - began) / delay;
     const idle = all().filter((connection) => isIdle(connection, now));
-    // Fewer and fewer: the last ones of a pool get all of its requests, and end by those.
-    // Where the loop is busy, a step lasts longer, and takes more of them.
+    // Fewer in each step: the last connections of a pool get all of its requests, and end with their answers. On a busy
+    // event loop a step takes longer, and ends more of them.
     const stepsToGo = Math.max(1, ((TO - part) * delay) / Math.max(step, now - last));
     last = now;
     const few = leastLikely(idle, Math.floor((3 * idle.length) / stepsToGo), { at: now, margin: delay * MARGIN });
@@ -38,14 +38,14 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
   }
 }
 
-/** Pools also keep connections that they opened and never used. The first request of a younger one is on its way. */
+/** A connection that a pool opened and never used is idle too, unless it is young: its first request is on its way. */
 export function isIdle({ state, since }: Pick<Connection, 'state' | 'since'>, now: number): boolean {
   return state === 'idle' || (state === 'silent' && now - since > SILENT_MS);
 }
 
 /**
- * Resolves when the event loop has just read all that the kernel has. A process that is busy, or stands still at its CPU
- * limit, would otherwise close on requests that wait in its kernel.
+ * Resolves when the event loop has just read all that the kernel has, or after MAX_TURNS. A process that is busy, or
+ * throttled at its CPU limit, would otherwise close connections whose requests wait in the kernel.
  */
 export async function quietTurn(): Promise<void> {
   await nextTurn();
@@ -58,9 +58,9 @@ export async function quietTurn(): Promise<void> {
 }
 
 /**
- * At most `count` idle connections on which a request is least likely now: neither the newest nor the oldest, since most
- * pools use the one that was used last, and some the one that was used longest ago. Only after all others one that was
- * as long idle before its last request as it is now, give or take `margin`.
+ * At most `count` idle connections on which a request is least likely now: neither the newest nor the oldest, since
+ * most pools use the one that was used last, and some the one that was used longest ago. Those whose next request is
+ * due now, if it comes as long after the last as that came after the one before (give or take `margin`), come last.
  */
 export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' | 'interval'>>(
   idle: readonly T[],

@@ -1,18 +1,18 @@
-// The bytes that a client sends behind the request in progress. Reading on behind a dropped byte would take the middle
-// of a body for a request, or swallow a request unanswered: so `dropped` is final, and then there is nothing to drain.
+// The bytes that a client sends behind the request in progress. Reading on after a dropped byte would take the middle
+// of a body for a request, or swallow a request unanswered, so `dropped` is final.
 //
 // Pipelined bytes are kept up to `maxHeader`. But a client may have its whole answer before the kernel tells us so,
-// over TLS always. What it sends then is its next request: more of it is kept in the byte budget, and reading pauses.
+// with TLS always. It may then send its next request: if that is longer, the byte budget counts it, and reading pauses.
 import type { Buffer } from 'node:buffer';
 import { appended, NO_BYTES } from '../base/bytes.ts';
 import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
 
-/** Bytes that Node still reads of a paused socket: until its own buffer of 64 KiB is full, and one more read. */
+/** Bytes that Node may still read from a paused socket: until its own buffer of 64 KiB is full, and one more read. */
 const READ_AHEAD = 128 * 1024;
 
 interface Followed {
   readonly stream: { pause(): void; resume(): void };
-  /** True if the whole answer is out, without `close`. */
+  /** True once the whole answer is written, without `close`. */
   readonly mayHaveAnswer: boolean;
   deadline: number;
 }
@@ -24,7 +24,7 @@ interface Port {
 
 export class FollowingBytes implements UnfinishedBody {
   place = -1;
-  /** Bytes of the budget. While there are any, the connection is not read. */
+  /** Bytes reserved from the budget. While there are any, the connection is not read. */
   buffered = 0;
   state: 'none' | 'kept' | 'dropped' = 'none';
   readonly #connection: Followed;
@@ -37,12 +37,12 @@ export class FollowingBytes implements UnfinishedBody {
     this.#listener = listener;
   }
 
-  /** So many bytes will follow: if they are too many, the answer that is still to come must say `close`. */
+  /** Told that `bytes` will follow. Too many are dropped, so that the answer that is still to come says `close`. */
   foresee(bytes: number): void {
     if (bytes > this.#listener.limits.maxHeader && !this.#connection.mayHaveAnswer) this.drop();
   }
 
-  /** Keeps a copy, which keeps no whole read alive; or drops everything that follows if there is no room for it. */
+  /** Keeps a copy, since a view would keep its whole read alive; without room it drops everything that follows. */
   keep(bytes: Buffer): void {
     if (this.state === 'dropped') return;
     const total = this.#kept.length + bytes.length;
@@ -52,14 +52,14 @@ export class FollowingBytes implements UnfinishedBody {
     this.state = 'kept';
   }
 
-  /** Says that bytes were dropped, or will be. */
+  /** Drops the kept bytes and everything that follows. */
   drop(): void {
     this.#release();
     this.#kept = NO_BYTES;
     this.state = 'dropped';
   }
 
-  /** Returns the bytes that follow, to be read next. */
+  /** Returns the kept bytes, to be read next. */
   drain(): Buffer | 'dropped' {
     if (this.state === 'dropped') return 'dropped';
     this.#release();
@@ -73,14 +73,14 @@ export class FollowingBytes implements UnfinishedBody {
     return this.#kept.length / (now - this.#keptAt);
   }
 
-  /** The budget needs its room. */
+  /** Called when the budget needs the room. */
   fail(): void {
     this.drop();
   }
 
   #reserve(bytes: number): boolean {
     const needed = bytes + READ_AHEAD;
-    if (!this.#listener.budget.reserve(needed, null)) return false; // the old copy counts until there is a new one
+    if (!this.#listener.budget.reserve(needed, null)) return false; // the old copy still counts
     this.#release();
     this.buffered = needed;
     this.#keptAt = performance.now();
@@ -99,7 +99,7 @@ export class FollowingBytes implements UnfinishedBody {
   }
 }
 
-// --- the limits on what a connection reads only to drop it: the rest of a refused body, and what follows the last answer
+// --- the limits on what a connection reads only to drop: the rest of a refused body, and bytes after the last answer
 
 /** Bytes. A refused body up to this size is read and dropped; a longer one ends the connection. */
 export const DROPPED_BODY = 64 * 1024;

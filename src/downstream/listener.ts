@@ -20,7 +20,7 @@ export interface ListenerLimits {
   readonly keepAlive: number;
   readonly headersTimeout: number;
   readonly connectionAge: number;
-  /** `close`: while there are more than half as many as may be, none is kept after its answer, so newcomers find room. */
+  /** `close`: above half of `connections` none is kept after its answer, so that newcomers find room. */
   readonly whenMany: 'keep' | 'close';
   readonly maxHeader: number;
   /** How many answers may lie unread in the kernel. Fixed at the start. */
@@ -31,7 +31,7 @@ export interface ListenerLimits {
 
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 
-/** Connections that wait for accept. The default of 511 drops SYNs under a flood, a second of their client each. */
+/** Connections that wait for accept. Node's default of 511 drops SYNs in a flood; each costs its client a second. */
 const BACKLOG = 4096;
 /** Milliseconds for bytes that are on their way when the listener closes. */
 const LAST_BYTES_MS = 100;
@@ -41,7 +41,7 @@ const MAX_CLOSING = 256;
 export class Listener {
   limits: ListenerLimits;
   readonly handler: Handler;
-  /** Bytes, beyond `maxHeader`, of the data that a client sends before it is known to have its answer. */
+  /** Memory for bytes beyond `maxHeader` that clients send before they are known to have their answers. */
   readonly budget: ByteBudget;
   draining = false;
   readonly #server: Server;
@@ -68,7 +68,7 @@ export class Listener {
     return this.#all.size;
   }
 
-  /** True if no answer may keep its connection. */
+  /** True if every answer must end its connection. */
   get closesAll(): boolean {
     return this.draining || (this.limits.whenMany === 'close' && this.crowding > 1 / 2);
   }
@@ -76,7 +76,7 @@ export class Listener {
   /** A copy of the open connections. */
   readonly list = (): readonly Connection[] => this.#all.list();
 
-  /** The share of the connections that may be. */
+  /** Open connections as a share of the most that are allowed. */
   get crowding(): number {
     return this.#all.size / this.limits.connections;
   }
@@ -128,11 +128,11 @@ export class Listener {
       await sleep(LAST_BYTES_MS);
       await quietTurn();
       for (const connection of this.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
-      await nextTurn(); // a request that was kept behind the last answer begins
+      await nextTurn(); // lets a request begin that was kept behind the last answer
     } while (this.inFlight > 0);
   }
 
-  /** Refuses every request that is still to come, and gives the last answers a moment. */
+  /** Refuses every request that is still arriving, and gives the last answers a moment. */
   async refuseRest(): Promise<void> {
     for (const connection of this.list()) connection.refuseRest();
     if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
@@ -158,7 +158,7 @@ export class Listener {
     else this.#tls.await(connection);
   }
 
-  /** Ends one connection to make room. False: each has a request that makes progress. */
+  /** Ends one connection to make room. False: each is a tunnel, or has a request that makes progress. */
   #makeRoom(now: number): boolean {
     const connection = this.#room.choose(this.list, now);
     if (connection === null) return false;
@@ -182,7 +182,7 @@ export class Listener {
 
   // --- the end
 
-  /** Accepts what the kernel still queues: closing would reset it. Node accepts one connection per event-loop turn. */
+  /** Accepts what the kernel has queued: closing would reset it. Node accepts one connection per event-loop turn. */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + LAST_BYTES_MS;
     let before: number;
@@ -194,8 +194,8 @@ export class Listener {
 }
 
 /**
- * Listens and returns the port, which is unknown before if 0 was requested. `::` is dual-stack, or IPv4 alone on a
- * machine without IPv6. Rejects with the system's error, such as `EADDRINUSE`: the operator must learn of it.
+ * Listens and returns the port, which the system chooses if it is 0. `::` is dual-stack, or IPv4 alone on a machine
+ * without IPv6. Rejects with the system's error, such as `EADDRINUSE`: the operator must learn of it.
  */
 export async function bind(server: Server, host: string, port: number): Promise<number> {
   server.listen({ host, port, backlog: BACKLOG });

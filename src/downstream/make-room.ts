@@ -1,23 +1,23 @@
-// Chooses the connection that makes room when there are too many. Among those that have had no request yet the client
-// address that has most pays, so that one host that opens thousands keeps nobody else out.
+// Chooses the connection that makes room when there are too many. Among those that have had no request yet the network
+// with the most of them loses one first: a host that opens thousands keeps nobody else out.
 import { ROOM_RATE } from '../bodies/budget.ts';
 import type { Connection } from './connection.ts';
 import { UNREAD_MS } from './unread-answers.ts';
 
 /** The order in which connections make room, by their state or by what their client does. */
 const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
-/** The age up to which connections make room last: otherwise each honest newcomer would be ended for the next. */
+/** Connections up to this age make room last: otherwise each honest newcomer would be ended for the next one. */
 const YOUNG_MS = 500;
-/** Candidates of one pass, for several newcomers: a pass over all connections is dear. */
+/** How many candidates a pass finds, for several newcomers: a pass over all connections is expensive. */
 const MAX_CANDIDATES = 32;
 const CANDIDATES_VALID_MS = 20;
 
-/** A connection that may be ended to make room. If its `since` differs by then, its state has changed and it stays. */
+/** A connection that may be ended to make room, unless its `since` has changed meanwhile: then so has its state. */
 interface Candidate {
   readonly connection: Connection;
   readonly since: number;
   readonly rank: number;
-  /** How many of its network and rank are younger, and itself: ending the largest first leaves each its fair share. */
+  /** Its position from the youngest of its network and rank: ending the largest first leaves each network its share. */
   share: number;
 }
 
@@ -26,7 +26,7 @@ export class Room {
   #candidates: Candidate[] = [];
   #foundAt = Number.NEGATIVE_INFINITY;
 
-  /** Chooses the next connection to end. Null: each of `all()` has a request that makes progress. */
+  /** Chooses the next connection to end. Null: each of `all()` is a tunnel, or has a request that makes progress. */
   choose(all: () => readonly Connection[], now: number): Connection | null {
     const isFresh = this.#candidates.length > 0 && now - this.#foundAt <= CANDIDATES_VALID_MS;
     if (!isFresh) this.#find(all(), now);
@@ -51,7 +51,7 @@ export class Room {
   }
 }
 
-/** The lowest makes room. Null: a tunnel, or a request that makes progress. */
+/** The lowest makes room first. Null: closed, a tunnel, or a request that makes progress. */
 function rankOf({ state, progress, awaiting }: Connection, now: number): number | null {
   if (state === 'tunnel' || state === 'closed') return null;
   if (state !== 'request') return RANKS[state];
@@ -60,8 +60,8 @@ function rankOf({ state, progress, awaiting }: Connection, now: number): number 
 }
 
 /**
- * Puts the newcomers of each rank, which have had no request yet, into another order among themselves: those of the
- * network that holds most of them come first. Connections that have had a request keep their places.
+ * Reorders the newcomers of each rank, which have had no request yet, among themselves: those of the network that holds
+ * most of them come first. Connections that have had a request keep their places.
  */
 function byNetwork(ranked: readonly Candidate[]): readonly Candidate[] {
   const newcomers = ranked.filter(({ connection }) => Number.isNaN(connection.requestedAt));

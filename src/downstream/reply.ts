@@ -15,7 +15,7 @@ export interface ClientConnection {
   readonly address: string;
   /** Milliseconds on the monotonic clock: when the request's head was complete. */
   readonly since: number;
-  /** True if the answer must say `close`, whatever else it says. */
+  /** True if the connection must end after the answer, which then says `close`. */
   mustClose(): boolean;
   /** How much of the request's body is missing. `short`: the rest is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long';
@@ -23,7 +23,7 @@ export interface ClientConnection {
   replied(said: 'close' | 'persist'): void;
   /** Hands the stream to a tunnel. Returns the bytes that came after its request, unless some were dropped. */
   handOver(): Buffer | 'dropped';
-  /** Ends it at once, with a reset or in whatever way. */
+  /** Ends it at once: `reset` by a TCP reset if possible, `destroy` by one only if an answer may lie unread. */
   reset(): void;
   destroy(): void;
 }
@@ -53,7 +53,7 @@ export class Reply {
     return this.#connection.stream.writableLength;
   }
 
-  /** True once the whole answer is written, and says nothing of a `close`. The client may have it before we know. */
+  /** True once the whole answer is written, without `Connection: close`. The client may have it before we know. */
   get allowsNext(): boolean {
     return this.phase === 'ended' && !this.#last;
   }
@@ -82,8 +82,8 @@ export class Reply {
     // Nothing can follow a body that only the close ends, nor a request that was not read whole.
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
-    // The length has no leading zeros, but stays text: 18446744073709551615 would become another number.
-    // A 204 has none (RFC 9110 8.6).
+    // Leading zeros are removed from the text: as a number, 18446744073709551615 would become another one. A 204 has no
+    // length (RFC 9110 8.6).
     const counts = !streams && length !== '' && status !== 204;
     const whole = counts ? `Content-Length: ${length.replace(/^0+(?=\d)/, '')}` : null;
     const head = this.#begunHead(status, reason, headLines(lines, chunked ? CHUNKED : whole));
@@ -126,9 +126,9 @@ export class Reply {
     const { status, body, lines } = answer;
     const framed = headLines(lines, `Content-Length: ${body.length}`);
     const head = this.#begunHead(status, PHRASES[status], framed);
-    // One string with its head, so one write.
+    // Head and body are one string, so that they are one write.
     this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
-    // Later, since the caller that refuses may still note why, and the request may still be read.
+    // In the next tick: the caller may still note why it refused, and the parser may still be reading the request.
     this.#end(NO_TRAILERS, () => process.nextTick(this.#replied));
   }
 
@@ -143,7 +143,7 @@ export class Reply {
   /** Ends the connection in a way that tells the client that the answer is incomplete. */
   cut(): void {
     if (this.phase === 'gone') return;
-    // In HTTP/1.0 a close may be the end of the body, so only a reset shows a cut. TLS has its close_notify.
+    // In HTTP/1.0 a close may be the end of the body, so only a reset shows a cut. In TLS a missing close_notify does.
     if (this.#request.version === '1.0' && !this.#connection.encrypted) this.#connection.reset();
     else this.#connection.destroy();
   }
@@ -153,7 +153,7 @@ export class Reply {
     this.phase = 'gone';
   }
 
-  /** Calls `listener` once the kernel has all that was written, or the client is gone. */
+  /** Calls `listener` when the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void {
     this.#connection.stream.write('', listener);
   }
@@ -166,7 +166,7 @@ export class Reply {
     this.#writer.end(trailers, sent);
   }
 
-  /** HTTP/1.1 persists by default: then we add no line that the upstream did not send. */
+  /** HTTP/1.1 persists by default, so there we add no line that the upstream did not send. */
   #begunHead(status: number, reason: string, lines: string): string {
     this.phase = 'begun';
     this.status = status;

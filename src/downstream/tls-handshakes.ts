@@ -9,7 +9,7 @@ import type { Connection } from './connection.ts';
 
 /** The most TLS handshakes under way: 1,024 unfinished ones need 78 MiB. */
 const MAX_UNDER_WAY = 128;
-/** Milliseconds before a TLS handshake makes room for another one, which waits: a busy client needs some. */
+/** Milliseconds that a TLS handshake has at least before it makes room for another: a busy client needs some. */
 const LEAST_MS = 100;
 
 /** Client certificates are requested, and must be valid, if a CA for them is configured. */
@@ -19,9 +19,9 @@ function tlsOptions(tls: TlsContents): TlsOptions {
 
 export class TlsHandshakes {
   readonly #server: Server;
-  /** Connections by key, the longest first. */
+  /** Connections by key, the longest under way first. */
   readonly #underWay = new Map<string, Connection>();
-  /** Those whose ClientHello is whole. */
+  /** Those that may begin: their ClientHello is whole, or can't be one. */
   readonly #waiting: Connection[] = [];
 
   constructor(contents: TlsContents) {
@@ -64,7 +64,7 @@ export class TlsHandshakes {
     socket.on('data', onData).once('end', onEnd);
   }
 
-  /** Begins one in each turn of the event loop: a burst would push out those whose next flight has come already. */
+  /** Begins one per turn of the event loop: a burst would end handshakes whose next flight has already come. */
   readonly #beginNext = (): void => {
     const longest = this.#longest();
     if (longest !== undefined && performance.now() - longest.since < LEAST_MS) {
@@ -85,7 +85,7 @@ export class TlsHandshakes {
     if (!socket.destroyed) this.#server.emit('connection', socket);
   };
 
-  /** The longest of the network that has most under way; undefined while there is room for one more. */
+  /** Of the network with most handshakes, the one longest under way; undefined while there is room for one more. */
   #longest(): Connection | undefined {
     if (this.#underWay.size < MAX_UNDER_WAY) return undefined;
     const byNetwork = Map.groupBy(this.#underWay.values(), ({ network }) => network);
@@ -96,7 +96,7 @@ export class TlsHandshakes {
 }
 
 // The first bytes of a TLS connection, until its ClientHello is whole (RFC 8446 4.1.2, in records of 5.1). TLS itself
-// begins only then: a TLS handshake has one of few places, and a client that sends one byte must not get one.
+// begins only then: few handshakes are allowed, and a client that sends one byte must not count as one.
 
 const TLS_HANDSHAKE = 22;
 const MAJOR_VERSION = 3;
@@ -104,10 +104,10 @@ const CLIENT_HELLO = 1;
 const RECORD_HEADER = 5;
 const MESSAGE_HEADER = 4;
 const MAX_RECORD = 16 * 1024;
-/** Bytes. A longer ClientHello begins before it is whole: honest ones have one or two KiB. */
+/** Bytes. TLS does not wait for the end of a longer ClientHello: honest ones have one or two KiB. */
 const MAX_BUFFERED = 16 * 1024;
 
-/** `other`: it is no ClientHello, or too long. OpenSSL then answers with its alert. */
+/** `other`: it is not a ClientHello, or too long. OpenSSL then answers with its alert. */
 export function clientHelloIn(bytes: Buffer): 'part' | 'whole' | 'other' {
   /** The message's first bytes, and how many have come in all. */
   let header = NO_BYTES;

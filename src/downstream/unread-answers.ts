@@ -1,5 +1,5 @@
-// Answers that their clients do not read lie in the kernel, whose memory counts against a container's. So their number
-// is bounded, and the longest unread goes first.
+// Answers that their clients do not read stay in kernel memory, which counts against the container's limit. So their
+// number is bounded, and the longest unread goes first.
 
 import { containerMemory } from '../base/bytes.ts';
 import { greatestSendBuffer, lookAtQueues } from '../wire/socket-progress.ts';
@@ -7,17 +7,17 @@ import { STALL_MS } from './client-exchange.ts';
 import type { Connection } from './connection.ts';
 import { SILENCE_MS } from './following-bytes.ts';
 
-/** Milliseconds without progress after which an answer counts as unread, where connections make room. */
+/** Milliseconds without progress after which an answer counts as unread when connections must make room. */
 export const UNREAD_MS = 1000;
-/** Milliseconds that an answer may stay unread while twice as many as allowed are; the more there are, the shorter. */
+/** Milliseconds that an answer may stay unread when their number is at its limit; half as many at twice the limit. */
 const PATIENCE_MS = 1000;
-/** Shorter than this only while the kernel's memory runs out: a client far away acknowledges once a round trip. */
+/** The least patience while the kernel's memory suffices: a client far away acknowledges once a round trip. */
 const ROUND_TRIP_MS = 400;
 /** Milliseconds between two looks at the kernel's queues: while its memory may run out, in a crowd, and otherwise. */
 const PAUSE_MS = 100;
 const CROWDED_PAUSE_MS = 1000;
 const CALM_PAUSE_MS = 30_000;
-/** The least pause after a look, as a multiple of its time: with many thousand sockets it takes long. */
+/** The least pause after a look, as a multiple of its duration, which is long with many thousand sockets. */
 const PAUSE = 4;
 
 /** The number of answers that may lie unread: those that fit into half of the container's memory. */
@@ -36,7 +36,7 @@ export function pauseOf({ number, bytes, connections }: Crowd): number {
 
 interface Port {
   list(): readonly Connection[];
-  /** The share of the connections that may be. */
+  /** Open connections as a share of the most that are allowed. */
   readonly crowding: number;
 }
 
@@ -44,7 +44,7 @@ export class UnreadAnswers {
   readonly #most: number;
   readonly #mostOfOne = greatestSendBuffer();
   readonly #port: Port;
-  /** The end of the last look, and how long none may follow it. Infinity during a look: none other begins. */
+  /** When the last look ended, and for how long no other may begin. Infinity during a look: two never overlap. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #rest = 0;
 
@@ -54,7 +54,7 @@ export class UnreadAnswers {
     this.#port = port;
   }
 
-  /** Looks at the kernel's queues if it is time. Call it some times a second while there are connections. */
+  /** Looks at the kernel's queues if it is time. Call it several times a second while there are connections. */
   watch(now: number): void {
     const unread = this.#port.list().filter((connection) => mayLieUnread(connection, now));
     const [first] = unread;
@@ -102,7 +102,7 @@ export class UnreadAnswers {
   }
 }
 
-/** True if the kernel may keep much of its answers. Else its client reads, as far as is known. */
+/** True if the kernel may hold much of the connection's answers. If not, its client counts as reading. */
 function mayLieUnread({ state, progress }: Connection, now: number): boolean {
   if (state === 'tunnel' || state === 'closed') return false;
   if (!progress.maySwell) progress.readAt = now;

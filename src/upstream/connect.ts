@@ -9,7 +9,7 @@ export const PROBE_AFTER_MS = 60_000;
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 export const connectTimeout = () => Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT });
 
-/** For a TLS session to resume, and a reader in place of 'data' events. */
+/** A TLS session to resume, and a reader in place of 'data' events. */
 type Wishes = Pick<ConnectionOptions, 'session'> & Pick<SocketConstructorOpts, 'onread'>;
 
 /** Begins to connect. The socket may still fail. */
@@ -17,7 +17,7 @@ export function connectTo({ serverName, ...address }: Address, tls: TlsContents 
   const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
   const options = { ...address, ...keeping, ...wishes };
   if (serverName === null) return connect(options);
-  // The URL's host or the configured name, never a name that a client chose. TLS has no name for an address (RFC 6066 3):
+  // The URL's host or the configured name, never a name that a client chose. SNI can't name an IP address (RFC 6066 3):
   // the certificate must then name the address itself.
   const name = tls?.servername ?? serverName;
   const named = { ...tls, ...(isIP(name) === 0 && { servername: name }), ALPNProtocols: ALPN };

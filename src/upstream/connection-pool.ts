@@ -1,6 +1,6 @@
 // The sockets to the upstream: one request at a time on each, the most recently freed is used next, and idle ones are
-// closed. An unexpected byte ends its socket: it would be read as the answer to the next request. Verified requests have
-// sockets of their own: what an upstream writes late for an unverified one must never become a delivery's answer.
+// closed. An unexpected byte ends its socket: it would be read as the answer to the next request. Verified requests
+// have sockets of their own: what an upstream writes late for an unverified one must never be a delivery's answer.
 import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
 import { deadline } from '../base/deadline.ts';
@@ -14,7 +14,7 @@ const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
 /** Shared by all reads: Node would allocate 64 KiB for each and shrink it, which costs 1.1 µs for a short response. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
-/** Milliseconds for which an idle socket is used unread. */
+/** Milliseconds for which an idle socket is used again without being read first. */
 const FRESH_MS = 20;
 
 /** Where and how to connect. Times in milliseconds. */
@@ -47,7 +47,7 @@ export class ConnectionPool {
   }
 
   /**
-   * True if the next idle connection should be read before it is acquired. After a suspension or a long turn of the event
+   * True if the next idle connection should be read before it is acquired. After a suspension or a long turn of the
    * loop the upstream's close lies in the kernel, beside the request that woke us: 40 of 40 such requests got 502.
    */
   mayHaveClosed(traffic: Traffic, now: number): boolean {
@@ -72,7 +72,7 @@ export class ConnectionPool {
     return null;
   }
 
-  /** Begins to open a connection, which tells its user. Only one for a tunnel has 'data'. */
+  /** Begins to open a connection, and calls its user's `onOpen`. Only one for a tunnel emits 'data'. */
   open(traffic: Traffic, use: 'requests' | 'tunnel'): UpstreamConnection {
     this.#makeRoom(traffic);
     const callback = (length: number) => {
@@ -84,7 +84,7 @@ export class ConnectionPool {
       if (error === null) connection.user?.onOpen();
     };
     const socket = this.openSocket(onOpen, this.#options.connectTimeout, onread);
-    socket.once('close', () => this.#closed(connection)); // before its user, which may open another
+    socket.once('close', () => this.#closed(connection)); // runs before its user's, which may open another
     const connection = new UpstreamConnection(socket, { traffic, tls: this.#tls });
     this.#all.add(connection);
     if (use === 'tunnel') socket.on('data', connection.read);
@@ -92,8 +92,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Ends idle connections of the other kind, so that both stay within `connections` together. A verified request ends
-   * one even below that: a server that takes one connection at a time would keep the delivery waiting for it.
+   * Ends idle connections of the other kind, so that both together stay within `connections`. A verified request ends
+   * one even below that: a server that serves one connection at a time would keep the delivery waiting behind it.
    */
   #makeRoom(traffic: Traffic): void {
     const others = this.#idle[traffic === 'verified' ? 'unverified' : 'verified'];
@@ -111,7 +111,7 @@ export class ConnectionPool {
     const socket = connectTo(this.address, tls, { session: this.#session, onread });
     this.#sockets.add(socket);
     socket.on('session', (session: Buffer) => {
-      // A session that began with other TLS files would skip the check of the certificate.
+      // Resuming a session that began with other TLS files would skip the check of the certificate.
       if (tls === this.#tls) this.#session = session;
     });
     const cancel = deadline(milliseconds, () => socket.destroy(connectTimeout()));
@@ -150,12 +150,12 @@ export class ConnectionPool {
     dropOldest(this.#retiring, MAX_RETIRING)?.destroy();
   }
 
-  /** Detaches the connection of a tunnel, which reads the socket itself and counts as no connection. */
+  /** Detaches a tunnel's connection: the tunnel reads the socket itself, which no longer counts as a connection. */
   detach(connection: UpstreamConnection): void {
     this.#all.delete(connection);
     const { socket } = connection;
     socket.off('data', connection.read).pause();
-    Reflect.deleteProperty(socket, 'destroy'); // a failed write ends it: a paused one would not learn of its end
+    Reflect.deleteProperty(socket, 'destroy'); // a failed write ends it again: paused, it would not learn of its end
   }
 
   /** New connections use these TLS files; requests in flight end on the old ones. */

@@ -10,7 +10,7 @@ export interface Waiter extends Member {
   readonly kind: 'verified' | 'unverified' | 'deferred';
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
-  /** Milliseconds from then for which it waits for a slot, or for an upstream that accepts connections. */
+  /** Milliseconds from `startedAt` for which it waits for a slot, or for an upstream that accepts connections. */
   readonly patience: number;
   /** The request now holds a slot. */
   acquired(): void;
@@ -21,11 +21,11 @@ export interface Waiter extends Member {
   giveUp(failure: ForwardFailure): void;
 }
 
-/** How long a slot holder may wait for its client while others wait for a slot. The more wait, the shorter. */
+/** How long a slot holder may wait for its client while others wait for a slot. The more of them wait, the shorter. */
 const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
 
-/** By waiter: what cancels the end of its patience. */
+/** Waiters, each with the function that cancels the end of its patience. */
 type Queue = Map<Waiter, () => void>;
 
 export class UpstreamLimiter {

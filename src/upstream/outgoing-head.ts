@@ -1,5 +1,5 @@
-// The head of a request as it goes to the upstream: the client's lines in their bytes, framed by us, and where
-// `forwardedHeaders` asks for them the lines that tell about the client.
+// The head of a request as it goes to the upstream: the client's lines byte for byte, framed by us, and the lines about
+// the client if `forwardedHeaders` asks for them.
 import type { Socket } from 'node:net';
 import { ABOUT_CLIENT, CHUNKED, headLines, linesOf, lowerCaseName } from '../core/header-lines.ts';
 import { declaredLength, type Head } from '../core/request-head.ts';
@@ -40,9 +40,9 @@ interface Received {
   };
 }
 
-/** Each spelling that servers read alike: CGI makes `_` of every sign but letters and digits. */
+/** Each spelling that servers may read as the same name: CGI turns all but letters and digits into `_`. */
 const SPELT = new RegExp(`^(?:${ABOUT_CLIENT}|x-forwarded)$`.replaceAll('-', '[^a-z0-9]'));
-/** Those that we write: `allowHeaders` must not let the client's own pass beside ours. */
+/** The names that we write: `allowHeaders` must not let the client's own pass beside ours. */
 const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0-9]ip)$/;
 
 /** The lines for `forwardedHeaders: overwrite`: they say what we saw, whatever the client sent. */

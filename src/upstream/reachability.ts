@@ -42,7 +42,7 @@ export class Exposure {
   #timer: NodeJS.Timeout | undefined;
   state: ExposureState = 'off';
 
-  /** `address`: as `bypassAddress` gives it. `onChange`: it is exposed now, or no more. */
+  /** `address`: as `bypassAddress` gives it. `onChange`: called when it becomes exposed, or stops being so. */
   constructor(address: Bypass, onChange: (now: ExposureState) => void) {
     this.#address = address;
     this.#onChange = onChange;

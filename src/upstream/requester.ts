@@ -12,7 +12,7 @@ import type { UpstreamFailure } from '../core/request-record.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
 
-/** A reply (downstream/reply.ts) as the upstream's side knows it; what its members do is told there. */
+/** A reply as the upstream's side knows it; downstream/reply.ts describes its members. */
 export interface ResponseSink {
   /** `gone`: nothing more can reach the client. */
   readonly phase: 'waiting' | 'begun' | 'ended' | 'gone';
@@ -39,7 +39,7 @@ export interface Requester {
   readonly clientConnection: { readonly stream: Socket; handOver(): Buffer | 'dropped' } | null;
   /** Sets the one listener for a client that departs before its answer. */
   onDeparture(listener: (() => void) | null): void;
-  // Facts for the record, written only here.
+  // Facts for the record, written only in src/upstream.
   upstreamMs: number;
   upstreamStatus: number;
   upstreamFailure: UpstreamFailure | null;
@@ -58,9 +58,9 @@ export interface ForwardOptions {
   /** The right to deliver: with it the upstream's 2xx counts even if the client departs once the request is sent. */
   readonly lease: DeliveryLease | null;
   /**
-   * Called at the response's head. With a promise the head waits until it is settled: `passes` goes on, `stored` ends
-   * the upstream connection, since the client has got another answer. Null: it passes at once, and a departing client
-   * aborts the request, whose delivery can't be stored.
+   * Called at the response's head, which waits for the promise, if one is returned: `passes` goes on, `stored` ends the
+   * upstream connection, since the client has got another answer. Without `atHead` the delivery can't be stored, so a
+   * departing client aborts the request unless the lease still counts.
    */
   readonly atHead: ((status: number) => Promise<'passes' | 'stored'> | null) | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */

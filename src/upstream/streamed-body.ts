@@ -1,4 +1,4 @@
-// The body of a request that goes to the upstream while it comes: unverified, in order, held back at both ends, and
+// A request's body that goes to the upstream as it comes: unverified, in order, with backpressure on both sides, and
 // nowhere whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
 import { appended, free, NO_BYTES } from '../base/bytes.ts';
@@ -11,7 +11,7 @@ import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** The exchange of a body, as the body knows it. */
 export interface BodyOwner extends Waiter {
-  /** The body is far enough to ask for a slot. */
+  /** Asks for a slot: enough of the body has come, or it has waited long enough. */
   askForSlot(): void;
   /** The kernel has the whole request. */
   readonly onSent: () => void;
@@ -47,13 +47,13 @@ export class StreamedBody implements BodyReceiver {
     requester.receiver = this;
   }
 
-  /** Asks for a slot once the body is whole, or well on its way, or this old: for while slots are scarce. */
+  /** While slots are scarce: asks for one once the body is whole, or well on its way, or after `milliseconds`. */
   askWithin(milliseconds: number): void {
     this.#requester.reply.continue();
     this.#slotTimer = setTimeout(() => this.#ask(), milliseconds);
   }
 
-  /** Sends the bytes that have come, behind a head that is written already, and goes on as more come. */
+  /** Sends the bytes that have come, after a head that is already written, and later ones as they come. */
   sendOn(connection: UpstreamConnection): void {
     this.#connection = connection;
     this.#lastPieceAt = performance.now();
@@ -101,7 +101,7 @@ export class StreamedBody implements BodyReceiver {
   receive({ piece, state, trailers }: BodyPart): Owner {
     this.whole = state === 'ended';
     this.#trailers = trailers;
-    const connection = this.#connection; // one that comes in exchange for this piece gets it, and its end, by `sendOn`
+    const connection = this.#connection; // if this piece brings one about, `sendOn` sends it the piece, and the end
     if (piece !== null) this.#add(piece);
     if (this.whole && connection !== null) connection.writer.end(trailers, this.#owner.onSent);
     else if (this.whole && this.#slotTimer !== undefined) this.#ask();

@@ -38,7 +38,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   readonly #progress = new SocketProgress();
   // The response.
   #begun = false;
-  /** Null unless a head waits for `atHead`: what then ends the response. The reply keeps what one read gave. */
+  /** Set while a head waits for `atHead`; `end` handles an end that comes meanwhile. The reply buffers one read. */
   #waiting: { end: (() => void) | null } | null = null;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
@@ -92,7 +92,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   }
 
   evict(): void {
-    // The upstream has answered, and with a lease its 2xx counts although this client is slow.
+    // The response is complete, or the rest of it still counts for the lease: only the slow client is cut off.
     if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#requester.reply.cut();
     else this.giveUp(this.#upstream.full);
   }
@@ -132,8 +132,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   }
 
   /**
-   * True if the upstream may write more than its response: a body that it has none of, as some servers do, late, or
-   * bytes of a tunnel. The next request on the socket would get it as its answer.
+   * True if the upstream may write more than its response: bytes of a tunnel, or, as some servers do, a late body for a
+   * response that has none. The next request on the socket would get that as its answer.
    */
   #mayGetLateBytes(status: number): boolean {
     const { method } = this.#requester.head;
@@ -172,8 +172,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     const { reply } = this.#requester;
     // The app has answered, so nothing is stored any more, and an endless answer would keep its slot.
     if (this.#begun && reply.phase === 'gone' && this.#options.lease === null) return this.#abort();
-    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the client's socket has those of
-    // this read: a hundred heads for each client that reads nothing would exceed the container's memory.
+    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the client's socket has those
+    // of this read: a hundred heads per client that reads nothing would exceed the container's memory.
     const takesAll = this.#begun ? reply.flush() : reply.unsent === 0;
     if (!takesAll) this.#pauseUpstream(connection);
   }
@@ -207,7 +207,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     else this.giveUp(failedUpstream('reset', error));
   }
 
-  /** Says what comes next. `head`: it was an interim response, or ended the exchange as a protocol failure. */
+  /** Says what comes next. `head`: this one was interim, or a failure of the protocol that ended the exchange. */
   #onHead(connection: UpstreamConnection): 'body' | 'head' | 'tunnel' {
     const { parser } = connection;
     if (this.#begun || this.#waiting !== null || !parser.hasHead) return 'body';
@@ -273,13 +273,13 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   readonly #onClientReads = (): void => {
     if (this.#pausedAt === null || this.#state === 'done') return;
     this.#progress.movedAt = performance.now();
-    this.#sentAt += this.#progress.movedAt - this.#pausedAt; // the upstream had to wait
+    this.#sentAt += this.#progress.movedAt - this.#pausedAt; // the pause does not count against the upstream
     this.#pausedAt = null;
-    // Nothing bounds what is read while a head waits.
+    // While a head waits nothing is read, since nothing would bound it.
     if (this.#waiting === null) this.#connection?.socket.resume();
   };
 
-  /** The response is complete. `followed`: by what, so far. */
+  /** The response is complete. `followed`: what has come after it so far. */
   #complete(connection: UpstreamConnection, followed: 'nothing' | 'bytes' | 'close'): void {
     if (this.#waiting !== null) {
       this.#waiting.end ??= () => this.#complete(connection, this.#connection === null ? 'close' : followed);

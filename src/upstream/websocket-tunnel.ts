@@ -1,10 +1,10 @@
 // A WebSocket's tunnel, from the 101 that accepts its handshake: http-proxy-3 writes that 101 to the client, pipes the
 // bytes both ways, and ends each side after the other.
 //
-// The library asks nobody: it gets the 101 as if a request of its own had, once ours (upstream-exchange.ts) has checked
-// it. By itself it opens a tunnel for any 101, also where bytes are missing (test/integration/websocket-bytes.test.ts
-// fails), and relays refusals without backpressure, coded bytes as plain, a cut body as whole
-// (test/integration/websocket-refused-handshakes.test.ts fails).
+// The library sends no request: it gets the 101 as if to a request of its own, once upstream-exchange.ts has checked
+// it. Left to itself it opens a tunnel for any 101, even where bytes are missing (then
+// test/integration/websocket-bytes.test.ts fails), and relays refusals without backpressure, coded bytes as plain, and
+// a cut body as whole (then test/integration/websocket-refused-handshakes.test.ts fails).
 
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';

@@ -55,7 +55,7 @@ export interface RunRecorder {
 
 /** The recorder of the current run; null between runs. A callback without one stops its parser. */
 let running: RunRecorder | null = null;
-/** An offset in the caller's bytes minus the address in the module's memory. */
+/** Added to an address in the module's memory, this gives the offset in the caller's bytes. */
 let shift = 0;
 /** True once the run has paused between a head and its body. */
 let bodyAwaits = false;
@@ -157,7 +157,7 @@ export class Llhttp {
     return methodNames[number];
   }
 
-  /** Such as `1.1`, without the protocol's name: RTSP and ICE count as HTTP. */
+  /** Such as `1.1`, without the protocol's name: llhttp also accepts RTSP and ICE. */
   get version(): string {
     const major = llhttp.llhttp_get_http_major(this.#pointer);
     const minor = llhttp.llhttp_get_http_minor(this.#pointer);
@@ -169,7 +169,7 @@ export class Llhttp {
     return llhttp.llhttp_message_needs_eof(this.#pointer) !== 0;
   }
 
-  /** Valid only within `messageComplete`: trailers may still say close, and afterwards llhttp answers wrongly. */
+  /** Valid only within `messageComplete`: earlier, trailers may still say close; later, llhttp answers wrongly. */
   get keepAlive(): boolean {
     return llhttp.llhttp_should_keep_alive(this.#pointer) !== 0;
   }

@@ -12,7 +12,7 @@ export type Framing = 'none' | 'length' | 'chunked' | 'close';
 const MAX_CHUNK_FRAMING = 16 * 1024;
 
 const [LF, CR] = [0x0a, 0x0d];
-/** The end of a request line, for its length. */
+/** The end of a request line; only its length counts. */
 const ENDING = ' HTTP/1.1\r\n';
 const NO_LINES: string[] = [];
 
@@ -47,8 +47,8 @@ export class MessageParser implements RunRecorder {
   trailers: string[] = NO_LINES;
   framing: Framing = 'none';
   /**
-   * True for a transfer coding other than one `chunked`: its label would be dropped, and coded bytes would go out as
-   * plain. If llhttp does not know a spelling of `chunked`, it reads up to the close; that counts as coded too.
+   * True for any transfer coding but a single `chunked`: its header would be dropped, and coded bytes sent on as plain.
+   * If llhttp does not know a spelling of `chunked`, it reads up to the close; that counts as coded too.
    */
   coded = false;
   /** True if the connection may carry another message after this one. */
@@ -58,7 +58,7 @@ export class MessageParser implements RunRecorder {
   failure: 'malformed' | 'too_large' | null = null;
   /** The part of the body in the last `read`: a view into its bytes, without chunk framing. */
   piece: Buffer | null = null;
-  /** Chunks, or parts of them, so far. */
+  /** Pieces of the body so far: chunks, parts of chunks or, without chunking, reads. */
   pieces = 0;
   /** Bytes of the body that are still to come; Infinity if unknown. */
   remaining = Number.POSITIVE_INFINITY;
@@ -276,7 +276,7 @@ export class MessageParser implements RunRecorder {
     if (this.#llhttp.endsWithConnection) return 'close';
     if (coding === 'coded') return 'chunked';
     const length = Number(this.length);
-    // A length too large for an exact number never ends: nobody can send so much, and the close is then a cut.
+    // A body too long for an exact number never ends: nobody can send so much, so a close always cuts it.
     if (Number.isSafeInteger(length)) this.remaining = length;
     return length === 0 ? 'none' : 'length';
   }

@@ -1,6 +1,6 @@
-// Whether bytes move on a socket. Node tells only what the kernel has accepted, and when a third of the kernel's buffer is
-// free again. What the kernel has yet to send Linux shows to everyone (man 5 proc, /proc/net/tcp); elsewhere nothing is
-// known.
+// Tells whether bytes move on a socket. Node knows only what the kernel has accepted, and hears when a third of the
+// kernel's buffer is free again. Linux also shows how much the kernel has yet to send (/proc/net/tcp, man 5 proc);
+// elsewhere that is unknown.
 import { Buffer } from 'node:buffer';
 import { createReadStream, readFileSync } from 'node:fs';
 import { type Socket, SocketAddress } from 'node:net';
@@ -8,7 +8,7 @@ import { onePerTurn } from '../base/deadline.ts';
 
 /** Linux's default in bytes, for systems that do not tell. */
 const DEFAULT_WMEM = 4 * 1024 * 1024;
-/** Bytes. Linux gives no more of a table at once, whatever is asked for. */
+/** Bytes. Linux returns no more of a table in one read, whatever is asked for. */
 const PIECE = 4096;
 
 type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
@@ -34,8 +34,8 @@ const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => q
 
 /**
  * Looks at the queues of all sockets in the socket's table; empty where nothing is known. The table of IPv6 also holds
- * the IPv4 clients of a dual-stack listener. The kernel walks all sockets of the machine for that, which takes 8 ms even
- * if there are none: look seldom. One look serves all who ask in one turn.
+ * the IPv4 clients of a dual-stack listener. The kernel walks all sockets of the machine, which takes 8 ms even if
+ * there are none: look seldom. All callers within one turn of the event loop share a look.
  */
 export function lookAtQueues({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>): Promise<SendQueues> {
   return LOOKS[remoteAddress.includes(':') ? 'tcp6' : 'tcp']();
@@ -68,7 +68,7 @@ async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
 
 const fromHex = (digits: string) => Number.parseInt(digits, 16);
 
-/** The kernel prints words of four bytes, each in the machine's own order; all that Node runs on are little-endian. */
+/** The kernel prints words of four bytes, each in the machine's own order, which is taken to be little-endian. */
 function addressFromHex(hex: string): string {
   const bytes = Buffer.from(hex, 'hex').swap32();
   const isMapped = bytes.length === 16 && bytes.readBigUInt64BE() === 0n && bytes.readUInt32BE(8) === 0xffff;
@@ -80,14 +80,14 @@ function addressFromHex(hex: string): string {
 // --- progress
 
 export class SocketProgress {
-  /** When bytes last moved, in milliseconds on the monotonic clock; its user sets it when they may begin to. */
+  /** When bytes last moved, in milliseconds on the monotonic clock; its owner sets it when they may begin to. */
   movedAt = 0;
   /** Bytes that the kernel has accepted. */
   #flushed = 0;
   /** Bytes in the kernel's queue at the last look; null before the first one. */
   #seen: number | null = null;
 
-  /** Milliseconds without a byte. */
+  /** Milliseconds since bytes last moved. */
   idleFor(socket: Socket, now: number): number {
     const flushed = socket.bytesWritten - socket.writableLength;
     if (flushed !== this.#flushed) {
@@ -98,8 +98,8 @@ export class SocketProgress {
   }
 
   /**
-   * Looks whether the kernel moves bytes of which node does not tell yet: it wakes a writer once a third of its buffer,
-   * up to 4 MiB, is free. Without this a slow and steady upstream would be cut.
+   * Looks whether the kernel moves bytes that node does not report yet: the kernel wakes a writer only once a third of
+   * its buffer (up to 4 MiB) is free. Without this a slow and steady upstream would be cut.
    */
   async look(socket: Socket): Promise<void> {
     const queued = (await lookAtQueues(socket)).get(queueKey(socket)) ?? 0;
@@ -109,7 +109,7 @@ export class SocketProgress {
   }
 }
 
-/** Bytes of answers that the kernel may keep without being asked how much of them was read. */
+/** Bytes of answers that may lie in the kernel before anyone looks how many of them were read. */
 const MAX_UNSEEN = 16 * 1024;
 
 /** How much of the answers of one connection its client has read. */
@@ -120,7 +120,7 @@ export class AnswerProgress {
   #read = 0;
   /** When the client was last seen to read, or had little to read. Milliseconds on the monotonic clock. */
   readAt = performance.now();
-  /** Bytes that the kernel had at the last look. */
+  /** Bytes that the kernel held at the last look. */
   inKernel = 0;
 
   constructor(connection: { readonly stream: Socket }) {
@@ -132,12 +132,12 @@ export class AnswerProgress {
     return this.#connection.stream.bytesWritten - this.#read;
   }
 
-  /** True if the kernel may keep much that the client does not read. */
+  /** True if the kernel may hold much that the client does not read. */
   get maySwell(): boolean {
     return this.unseen > MAX_UNSEEN;
   }
 
-  /** A look is over: of the `written` bytes at its beginning the kernel had `inKernel`. */
+  /** Records a look: `written` bytes were written before it began, and the kernel still held `inKernel`. */
   seen(written: number, inKernel: number, now: number): void {
     const read = written - inKernel - this.#connection.stream.writableLength;
     this.inKernel = inKernel;

@@ -9,8 +9,8 @@ import { trailerLines } from '../core/header-lines.ts';
 /** Parts of up to this many bytes in all are joined by copying; more are written one by one, corked. */
 const MAX_JOINED = 16 * 1024;
 /**
- * Bytes of a whole body that the socket gets at a time, since it tells only when the kernel has all of them. With 64 KiB
- * a body of 1 MiB costs 18 % more CPU, with 256 KiB nothing that could be measured.
+ * Bytes of a whole body that the socket gets at a time, since it reports only when the kernel has all of them. With 64
+ * KiB a body of 1 MiB costs 18 % more CPU, with 256 KiB nothing that could be measured.
  */
 const MAX_AHEAD = 256 * 1024;
 export const NO_TRAILERS: readonly string[] = [];
@@ -39,8 +39,8 @@ export class MessageWriter {
   }
 
   /**
-   * Writes the rest. `sent` is called once the kernel has all of it, or the socket is closed; before this call returns
-   * if the kernel takes all at once, since a callback of the socket's costs 1.3 µs.
+   * Writes the rest. `sent` is called once the kernel has all of it, or the socket is closed. If the kernel takes all
+   * at once, that is before this call returns, since a callback of the socket's costs 1.3 µs.
    */
   end(trailers: readonly string[], sent: () => void): void {
     if (this.#coding === 'chunked') this.#parts.push(`0\r\n${trailers.length === 0 ? '\r\n' : trailerLines(trailers)}`);
@@ -73,7 +73,7 @@ export class MessageWriter {
     next();
   }
 
-  /** Writes the parts of this turn; call it at its end. Frees large pieces once sent: as garbage they reached 64 MiB. */
+  /** Writes this turn's parts; call it at its end. Frees large pieces once sent: as garbage they reached 64 MiB. */
   flush(): void {
     const large = this.#parts.filter(isLarge);
     if (this.#parts.length > 0) this.#write(large.length > 0 ? () => large.forEach(free) : undefined);
