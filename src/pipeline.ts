@@ -8,8 +8,8 @@
 //                                   `-> failed, or not taken (-> stored -> 202) -> answer
 //
 // core/admission.ts decides, in one order; this file carries it out. A request that fails before the permit is refused
-// with our own answer; where a route only reports, some are forwarded. `once` answers a duplicate with 200. One that
-// fails later gets our answer if the response has not begun; else the response is cut. Only a failed connect is retried.
+// with our own answer; where a route only reports, some are forwarded. `once` answers a duplicate with 200. A request
+// that fails later gets our answer if the response has not begun; else it is cut. Only a failed connect is retried.
 // Bytes that never become a head: downstream/connection.ts. The file is long because a life is read in one piece.
 
 import type { Buffer } from 'node:buffer';
@@ -47,7 +47,7 @@ interface PipelineParts {
   readonly claims: () => Claims;
   /** Told only of deliveries on routes with `redeliver`. */
   readonly redelivery: Pick<Arrivals, 'defer' | 'taken'>;
-  /** The fate of a delivery is known. */
+  /** Called once a delivery's fate is known. */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
 
@@ -58,9 +58,9 @@ interface Pending extends Arrival {
   body: BufferedBody | null;
   /** What is stored if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
-  /** The store's answer; null until it was asked, which happens once. A slow one may read the body even after it. */
+  /** The store's answer; null until it is asked, which happens once. A slow store may read the body even after it. */
   asked: ReturnType<Arrivals['defer']> | null;
-  /** The failure that ended its way to the app early; null if none did. */
+  /** The failure that ended its forwarding early; null if none did. */
   failure: ForwardFailure | null;
 }
 
@@ -68,10 +68,10 @@ export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #diagnose = createDiagnosis();
   #tunnels = 0;
-  /** Deliveries that could still be stored, also those whose clients have departed. */
+  /** Deliveries that could still be stored, including those whose clients have departed. */
   #storable = 0;
   #onSettled: (() => void)[] = [];
-  /** Aborted at the end of `grace`. */
+  /** Aborted at the end of `shutdown.grace`. */
   readonly #waits = new AbortController();
 
   constructor(parts: PipelineParts) {
@@ -96,7 +96,7 @@ export class Pipeline {
     });
   }
 
-  /** A delivery that can be stored waits for its twin no longer: the twin may be at another process, and take long. */
+  /** Storable deliveries wait for their twins no longer: a twin may be at another process, and take long. */
   endWaits(): void {
     this.#waits.abort();
   }
@@ -165,7 +165,7 @@ export class Pipeline {
     pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
-    // Takes only verified ones: nothing else may ever be sent by itself.
+    // All are verified here: nothing else may ever be stored and sent again.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       this.#storable++;
       const body = permit.body ?? NO_BYTES;
@@ -238,11 +238,11 @@ export class Pipeline {
     new UpstreamExchange(permit, exchange, this.#parts.upstream, options).start();
   }
 
-  /** The failure edge: a delivery is stored if that can be; else the client gets our answer, or a cut. */
+  /** The failure edge: stores the delivery if possible; else the client gets our answer, or its response is cut. */
   #fail(pending: Pending, failure: ForwardFailure): void {
     const { exchange, deferrable, asked } = pending;
     pending.failure = failure;
-    // The client's own failures end in a refusal; a slot that never came is the app's.
+    // A failure on the client's side is stored only if the proxy is full or stops.
     const isOurs = failure.side === 'upstream' || failure.reason === 'overloaded';
     if (deferrable === null || exchange.reply.committed || !isOurs || asked !== null) return failed(exchange, failure);
     const why = failure.side === 'upstream' ? failure.cause : failure.reason;
@@ -297,13 +297,13 @@ const PATIENCE_MS = { plain: 5000, storable: 1000 };
 const patienceOf = ({ policy, deferrable }: Pending): number =>
   policy.settings.retryConnectFor ?? (deferrable === null ? PATIENCE_MS.plain : PATIENCE_MS.storable);
 
-/** The lines as they go out. */
+/** The header lines to send upstream. */
 function linesOf({ exchange, policy }: Pending, route: Route): readonly string[] {
   const { forwardedHeaders } = policy.settings;
   return forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders);
 }
 
-/** An answer before the response has begun, a cut later. */
+/** Answers if the response has not begun; else cuts it. */
 function failed(exchange: Exchange, failure: ForwardFailure): void {
   if (exchange.reply.committed) exchange.reply.cut();
   else if (failure.side === 'client') {
@@ -312,7 +312,7 @@ function failed(exchange: Exchange, failure: ForwardFailure): void {
   } else exchange.reply.refuse(ANSWERS[failure.answer]);
 }
 
-/** Aborted once the client has departed, or already. */
+/** Aborted once the client departs; at once if it already has. */
 function departureOf(exchange: Exchange): AbortSignal {
   if (exchange.departed) return AbortSignal.abort();
   const departure = new AbortController();

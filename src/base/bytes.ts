@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 
 export const NO_BYTES = Buffer.alloc(0);
 
-/** Joins both in one buffer of their own, which keeps no read of 64 KiB alive, nor a pool that others share. */
+/** Joins both in a buffer of their own, which keeps neither a 64 KiB read alive nor a pool that others share. */
 export function appended(bytes: Buffer, more: Buffer): Buffer<ArrayBuffer> {
   const both = Buffer.allocUnsafeSlow(bytes.length + more.length);
   bytes.copy(both);
@@ -11,10 +11,10 @@ export function appended(bytes: Buffer, more: Buffer): Buffer<ArrayBuffer> {
   return both;
 }
 
-/** Bytes. Less memory is left to the garbage collector. */
+/** Bytes. Anything smaller is left to the garbage collector. */
 const WORTH_FREEING = 4 * 1024;
 
-/** Frees the bytes' memory at once, unless others share it or it is little. No view of it may be used. */
+/** Frees the bytes' memory at once, unless others share it or it is small. No view of it may be used again. */
 export function free(bytes: Buffer): void {
   const { buffer } = bytes;
   if (bytes.length < WORTH_FREEING || bytes.length !== buffer.byteLength) return;

@@ -19,8 +19,8 @@ export function deadline(milliseconds: number, over: () => void): () => void {
 }
 
 /**
- * Makes one result for all who ask in one turn of the event loop, or while the one before is being made. However many
- * ask, everything else has its turn in between. It begins after they have asked, so no caller gets a stale result.
+ * Makes one result for all who ask in one turn of the event loop, or while the previous one is being made. However many
+ * ask, other work gets its turn in between. Each result is begun after they have asked, so no caller gets a stale one.
  */
 export function onePerTurn<T>(make: () => T | Promise<T>): () => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();

@@ -1,5 +1,5 @@
-// Where things are unless the user says otherwise: the configuration, what must outlive the process, and the address at
-// which someone on this host, or in this container, reaches a listener of the proxy.
+// The default places of the configuration and of what must outlive the process, and the address at which someone on
+// this host, or in this container, reaches a listener of the proxy.
 import { isIP } from 'node:net';
 
 export const CONFIG_FILE = '/etc/entrupy-signature-proxy/config.yaml';

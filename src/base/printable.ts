@@ -1,7 +1,7 @@
 // Text from clients and files, made safe to print, and colour for people. Terminals read a control character as part of an
 // escape sequence, some log shippers read U+2028 as a line break, and a bidirectional mark displays a path in another
 // order. JSON.stringify escapes only those below U+0020.
-// As a whole, not by name: Node 18 lacks styleText, and `--help` must load there.
+// Imported as a whole, not by name: Node 18 lacks styleText, and `--help` must load there.
 import util from 'node:util';
 
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;

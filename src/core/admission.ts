@@ -26,7 +26,7 @@ export interface Arrival {
   readonly at: number;
 }
 
-/** `secret`: the id of the one that has expired or is not valid yet; null for other reasons. */
+/** `secret`: the id of the expired or not yet valid secret that signed it; null for other reasons. */
 export interface Refused extends Pick<RequestRecord, 'rule' | 'header' | 'hint' | 'secret'> {
   readonly kind: 'refuse';
   /** The metric label: `unmatched` before a route is chosen. */
@@ -44,7 +44,7 @@ export interface Permitted {
   readonly hint: Hint | null;
 }
 
-/** The verdict needs the body, which may be empty. */
+/** Its verdict needs the body, which may be empty. */
 export interface ToRead extends Claim {
   readonly kind: 'read';
   /** Bytes; null for a chunked body. */
@@ -100,7 +100,7 @@ function verified({ head, policy, at }: Arrival, route: Route): Admission {
   const form = signatureForm(head);
   const live = policy.keyring.live(route.secrets, at);
   if (live.length === 0) {
-    // Routes that share no secret, and a target that could be read as either: the client erred, not the operator.
+    // The target could be read as routes that share no secret: the client's mistake, not the operator's.
     if (route.secrets?.length === 0) return early(form.reason ?? 'signature_mismatch');
     return early('no_live_secret', hintOf('secrets-outside-dates', policy.keyring.whyNoneLive(route.secrets, at)));
   }

@@ -33,7 +33,7 @@ const OTHERS = {
   deferred: { status: 202 },
 } as const;
 
-/** The answer to a request that is not forwarded, or to which the client gets no response of the upstream. */
+/** The answer to a request that is not forwarded, or whose client gets no response from the upstream. */
 export interface OwnAnswer {
   readonly status: OwnStatus;
   readonly body: string;

@@ -1,6 +1,6 @@
-// The one list of diagnoses, by subject: what to do about each, and its page or alert. Whatever tells people that something
-// is wrong, names one of them: status page, /api/status, `check`, log, alerts, and docs/alerts.md and
-// docs/troubleshooting.md, which are generated. No text of it stands anywhere else. A remedy must never weaken verification.
+// The one list of diagnoses, by subject: what to do about each, and its page or alert. Whatever tells people of a
+// problem names one: status page, /api/status, `check`, log, alerts, and docs/alerts.md and docs/troubleshooting.md,
+// which are generated. These texts stand nowhere else. A remedy must never weaken verification.
 
 const FIND = 'Then find the events again.';
 const YOURS = 'If you know their clients, ';
@@ -171,7 +171,7 @@ export type Subject = (typeof GROUPS)[number]['subject'];
 export type Diagnosis = KeysOf<(typeof GROUPS)[number]['remedies']>;
 
 type Cause = Diagnosis | Subject;
-/** Subjects of an app that takes no deliveries. */
+/** Causes in an app that takes no deliveries. */
 const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
 const FULL = ['proxy-full', 'bodies-full', 'stopped', 'twins-wait', 'once', 'store-slow', 'store-fails'] as const;
 
@@ -192,7 +192,7 @@ export interface Diagnosed {
   readonly page: string;
   /** The alert that fires for it, without its prefix; null if there is none. */
   readonly alert: string | null;
-  /** The diagnoses, or subjects, from which it follows: where one of them is found, it is told within that one. */
+  /** Diagnoses or subjects that can cause it: where one of them is found, this one is shown within that one. */
   readonly follows: readonly string[];
 }
 
@@ -208,11 +208,11 @@ export const DIAGNOSES = Object.fromEntries(
 export interface Hint {
   readonly diagnosis: Diagnosis;
   readonly text: string;
-  /** The secret outside its dates with which it is signed. */
+  /** The id of the secret outside its dates that signed it. */
   readonly secret?: string;
 }
 
-/** Of a 503, by what was used up. */
+/** Hints for a 503, by cause. */
 export const OVERLOAD_HINTS = {
   bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes is used up' },
   slots: { diagnosis: 'slots-full', text: 'no place in upstream.connections became free' },
@@ -225,7 +225,7 @@ export const OVERLOAD_HINTS = {
   },
 } as const satisfies Record<string, Hint>;
 
-/** Of a 413. `declared`: the length that the head declares; null if the body was counted. */
+/** Hint for a 413. `declared`: the length that the head declares; null if the body was counted. */
 export function largeBodyHint(maxBody: number, declared: number | null): Hint {
   const size = declared === null ? 'and the body has more' : `and the head declares ${declared}`;
   return { diagnosis: 'large-body', text: `maxBody is ${maxBody} bytes, ${size}` };

@@ -1,4 +1,4 @@
-// The one account of what became of a delivery. Metrics, log, status page, `check` and alerts ask it and infer nothing.
+// The one place that decides a delivery's fate. Metrics, log, status page, `check` and alerts ask it and infer nothing.
 import type { Route } from './routes.ts';
 
 /** The fates of a delivery, which is a verified request but no probe, and their meaning for people. */
@@ -15,7 +15,7 @@ export const FATE_MEANINGS = {
 export type Fate = keyof typeof FATE_MEANINGS;
 export const FATES = Object.keys(FATE_MEANINGS) as readonly Fate[];
 
-/** The right to deliver an event of `once`. Its holder calls one of the two methods; only the first call counts. */
+/** The right to deliver an event under `once`. Its holder calls one of the two methods; only the first call counts. */
 export interface DeliveryLease {
   /** The upstream's 2xx has arrived completely. */
   delivered(): void;
@@ -23,7 +23,7 @@ export interface DeliveryLease {
   failed(): void;
 }
 
-/** The end of a delivery's way to the app. */
+/** How the forwarding of a delivery ended. */
 interface UpstreamEnd {
   readonly stored: boolean;
   /** The side whose failure ended it; null if none did. */
@@ -32,12 +32,12 @@ interface UpstreamEnd {
   readonly status: number;
 }
 
-/** True for a status with which the app has not taken a delivery, so that it is worth sending again. */
+/** True for a status that says: the app has not taken the delivery, and sending it again may help. */
 export function isNotTaken(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }
 
-/** An answer that broke off at our side, for its slow client's sake, has been given all the same. */
+/** An answer that we broke off because its client was too slow still counts as given. */
 export function fateOf({ stored, failed, status }: UpstreamEnd): Fate {
   if (stored) return 'deferred';
   if (status === 0) return failed === null ? 'abandoned' : 'failed';

@@ -11,7 +11,7 @@ function hexValue(byte: number | undefined): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
-/** The way in which servers read bytes that a strict decoder of UTF-8 refuses, and invisible characters. */
+/** How a server reads bytes that a strict UTF-8 decoder refuses, and invisible characters. */
 interface Leniency {
   /** An overlong form of an ASCII character: more bytes than it needs, such as `%c0%ae` for a dot. */
   readonly overlong: 'data' | 'character';
@@ -77,7 +77,7 @@ function dropInvisible(out: Buffer, end: number): number {
 
 /**
  * Folds letters: compatibility forms, case, and letters that are equal only in upper case (`ı` and `i`, `ß` and `ss`).
- * It gives the same for every order of NFKC, lower and upper case; a test tries each code point.
+ * The result is the same in whatever order NFKC, lower and upper case are applied; a test tries each code point.
  */
 function foldLetters(text: string): string {
   return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');
@@ -86,7 +86,7 @@ function foldLetters(text: string): string {
 /** The decoded path as UTF-8 text with its letters folded, repeated until nothing changes. */
 function foldText(decoded: Buffer, leniency: Leniency): string {
   let text = foldLetters(decoded.toString('utf8'));
-  // Folding turns a full-width percent sign into a new escape. Each round takes nine characters for one, so few follow.
+  // Folding turns a full-width percent sign into a new escape. Each round makes one of nine characters, so few follow.
   for (let round = 0; round < 16 && text.includes('%'); round++) {
     const next = foldLetters(decodeFully(Buffer.from(text, 'utf8'), leniency).toString('utf8'));
     if (next === text) break;
@@ -120,10 +120,10 @@ interface Reading<Path> {
   readonly bytes: Path;
 }
 
-/** The path's segments, as each server that could read it may have them. */
+/** A path's segments, under one reading. */
 type Segments = Reading<readonly string[]>;
 
-/** The views of a reading, each once. */
+/** A reading's text and bytes; one if they are the same. */
 export const viewsOf = <Path>({ text, bytes }: Reading<Path>) => (text === bytes ? [text] : [text, bytes]);
 
 /** A folded path: the reading of a strict server, and those of others. */
@@ -134,7 +134,7 @@ export interface Folded extends Segments {
   readonly kept: number;
   /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
   readonly climbs: boolean;
-  /** What makes it ambiguous once it is decoded. */
+  /** Causes of ambiguity that show only once it is decoded. */
   readonly marks: readonly string[];
 }
 
@@ -152,7 +152,7 @@ function keptByCut(text: string): number {
   return foldSegments(cut < 0 ? sent : sent.slice(0, cut)).length;
 }
 
-/** Not yet split. */
+/** Not yet split into segments. */
 type Decoded = Reading<string>;
 
 function decodedAs(path: Buffer, leniency: Leniency): Decoded {

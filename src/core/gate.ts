@@ -1,6 +1,6 @@
 // The gate: rules for every request. Each row is one rule with the attack that it stops; the first row that refuses
 // answers 400. No rule may rely on an earlier one having passed. A refusal names the rule and the header that broke it,
-// never a value. The client chooses the header's name, so the log and the status page cut it.
+// never a value. The client chooses the header's name, so the log and the status page shorten it.
 
 import { ABOUT_CLIENT, CGI_PATHS, HOP_BY_HOP, MAX_LINES, nominated } from './header-lines.ts';
 import type { Reason } from './reasons.ts';
@@ -115,7 +115,7 @@ export const RULES = {
   'head-size': `a head larger than \`limits.maxHeader\`, or with more than ${MAX_LINES} lines`,
 } as Readonly<Record<RuleName, string>>;
 
-/** The rule of a refusal that names none: bytes that the parser refused. */
+/** The rules of the parser's refusals, which name none themselves. */
 export const PARSER_RULES: { readonly [R in Reason]?: RuleName } = {
   bad_request: 'parser',
   header_too_large: 'head-size',
@@ -157,7 +157,7 @@ function allowHint(names: readonly string[], { path }: Route): string {
   return `${where} allowHeaders: [${listed}]${more}, but only if the proxy in front sets it itself (docs/ingress.md)`;
 }
 
-/** Refuses a query, after routing and before the method, in either mode. An empty one (`/notify?`) counts. */
+/** Refuses a query, after routing and before the method, in report mode too. An empty one (`/notify?`) counts. */
 export function refusedForQuery(head: Head, route: Route): GateRefusal | null {
   if (route.action !== 'verify' || route.query !== 'refuse' || !head.target.includes('?')) return null;
   return { rule: 'query', header: null, hint: `route ${route.path} needs query: forward; the query stays unsigned` };

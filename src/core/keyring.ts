@@ -10,13 +10,13 @@ export interface Secret {
   /** Epoch milliseconds; null for no bound. Valid from `notBefore` on and before `notAfter`. */
   readonly notBefore: number | null;
   readonly notAfter: number | null;
-  /** A person has ended it for good: no clock that is set back makes it valid again. */
+  /** A person has ended it for good: setting the clock back does not revive it. */
   readonly ended?: true;
 }
 
 const PREVIOUS = '.previous';
 
-/** The id of a secret's previous value. No file or variable can have it. */
+/** The id of a secret's previous value. No file or variable can have this name. */
 export const previousOf = (id: string) => id + PREVIOUS;
 
 export const isPrevious = (id: string) => id.endsWith(PREVIOUS);
@@ -54,7 +54,7 @@ export class Keyring {
   }
 }
 
-/** The id of the first secret that signs the body as `digest` (base64); null if none does. All are tried: no early exit. */
+/** The id of the first secret that signs the body as `digest`; null if none. All are tried, so time tells nothing. */
 export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
   let match: string | null = null;
   for (const secret of secrets) {
@@ -83,13 +83,13 @@ export function whyOutside(
   return state === 'expired' ? `expired at ${date(notAfter)}` : `not valid before ${date(notBefore)}`;
 }
 
-/** The same at `now`; null for a live one. */
+/** Why a secret is not live at `now`; null if it is. */
 export function outsideText(secret: Validity, now: number): string | null {
   const state = stateOf(secret, now);
   return state === 'live' ? null : whyOutside(state, secret);
 }
 
-/** The same with the clock that says so, which may be the one that is wrong. */
+/** The same, with this machine's time: its clock may be what is wrong. */
 export function outsideByClock(secret: Validity, now: number): string | null {
   const text = outsideText(secret, now);
   return text === null ? null : `${text}; ${clockText(now)}`;

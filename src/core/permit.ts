@@ -44,10 +44,10 @@ export interface Claim {
 
 export type Verdict =
   | { readonly permit: Permit }
-  /** `secret`: the id of the one outside its validity that signs so. */
+  /** `secret`: the id of the one outside its validity that made the signature. */
   | { readonly refused: 'signature_mismatch' | 'expired_secret'; readonly secret: string | null };
 
-/** The body that `probe` signs. A verified one reaches the app, and counts nowhere as a delivery. */
+/** The body that `probe` signs. A verified probe reaches the app, but never counts as a delivery. */
 export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
 
 /**
@@ -80,7 +80,7 @@ export function permitReported(
 
 const FORWARDED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null, tunnel: false });
 
-/** Forward routes need no signature. Null for any other route. */
+/** A forward route needs no signature. Null for any other route. */
 export const permitForward = (route: Route): Permit | null => (route.action === 'forward' ? FORWARDED : null);
 
 const UPGRADED = new Permit({ ...FORWARDED, tunnel: true });

@@ -1,10 +1,10 @@
 // Decisions and reasons. Metric label, log field, answer and diagnosis follow from this table; tests fail until docs and
-// dashboard name a new row. `possibleDecisions` says which routes have it.
+// dashboard name a new row. `possibleDecisions` says which routes can get it.
 import type { Diagnosis } from './diagnoses-and-remedies.ts';
 import { MAX_LINES } from './header-lines.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 
-/** `meaning`: what is said of one such request. */
+/** `meaning`: why one such request was refused, for people. */
 const row = <const S extends number>(status: S, diagnosis: Diagnosis, meaning: string) =>
   ({ status, diagnosis, meaning }) as const;
 
@@ -29,7 +29,7 @@ export const REASONS = {
     'it is signed with another secret than the ones here, or its body was changed in front of the proxy, or a forger sent it',
   ),
   expired_secret: row(401, 'expired-secret', 'it is signed with a secret that has ended, or has not begun'),
-  /** Only logged. */
+  /** Logged and counted, never sent. */
   client_closed: row(499, 'front-leaves', 'the client left before the answer'),
 } as const;
 

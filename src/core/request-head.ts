@@ -24,7 +24,7 @@ export class Head {
   lookAlikes = 0;
   expect: string | null = null;
   upgrade: string | null = null;
-  /** True if a line `TE: trailers` may be relayed. */
+  /** True if the client sent `TE: trailers`. */
   asksForTrailers = false;
   /** Lower-case names that servers read as another header or another target. */
   readonly rerouting: string[] = [];
@@ -75,7 +75,7 @@ function readLine(head: Head, name: string, value: string): void {
   }
 }
 
-/** The path of a target, without its query. The gate refuses `#`. */
+/** A target's path: all before the `?`. The gate refuses targets with `#`. */
 export function pathOf(target: string): string {
   const query = target.indexOf('?');
   return query < 0 ? target : target.slice(0, query);

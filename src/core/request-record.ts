@@ -9,7 +9,7 @@ export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */
   readonly route: string;
   readonly method: string;
-  /** The target's path as sent, never its query; not yet cut. */
+  /** The target's path as sent, not yet shortened; never its query. */
   readonly path: string;
   /** The status of the answer; 499 if the client departed before it. */
   readonly status: number;
@@ -19,7 +19,7 @@ export interface RequestRecord {
   readonly hint: Hint | null;
   /** The rule that refused it with 400 or 431; null for every other reason. */
   readonly rule: RuleName | null;
-  /** The name of the header that broke the rule, in lower case and not yet cut; never its value. */
+  /** The lower-case name of the header that broke the rule, not yet shortened; never its value. */
   readonly header: string | null;
   /** `none`: not a delivery. `pending`: not known yet, although the request may have ended. */
   readonly fate: Fate | 'pending' | 'none';
@@ -52,12 +52,12 @@ export interface RequestRecord {
 }
 
 /**
- * `bodySha256`, of a body's SHA-256 in hexadecimal, or of the id of a deferred delivery, which begins with it: enough to
- * find an event again, too short to be mistaken for a signature.
+ * The first 16 digits of a body's hexadecimal SHA-256, or of a deferred delivery's id, which begins with them: enough
+ * to find an event again, too short to be mistaken for a signature.
  */
 export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
 
-/** A delivery whose fate is known. Its request may have ended before, or not have ended yet. */
+/** A delivery whose fate is known. Its request may or may not have ended. */
 export interface DeliveryRecord extends RequestRecord {
   readonly fate: Fate;
 }
@@ -65,7 +65,7 @@ export interface DeliveryRecord extends RequestRecord {
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
-/** States of a deferred delivery: it is sent again by itself; the app refused it; nothing verifies it now. */
+/** States of a deferred delivery: it will be sent again; the app refused it; the rules in force do not accept it. */
 export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
@@ -76,13 +76,13 @@ export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
 export interface RedeliveryRecord {
   readonly result: RedeliveryResult;
   readonly id: string;
-  /** As configured when it was stored or tried last, or `unmatched`. */
+  /** The route's path when it was stored or last tried; or `unmatched`. */
   readonly route: string;
   /** A status or a word; empty if none is known. */
   readonly failure: string;
 }
 
-// --- what is wrong with one request: the log and the status page ask it here, so that they say the same
+// --- what is wrong with one request: the log and the status page both ask here, so they agree
 
 const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
   connect: 'app-down',
@@ -103,7 +103,7 @@ export function diagnosisOf(record: RequestRecord): Diagnosis | null {
   return reason === 'none' ? null : REASONS[reason].diagnosis;
 }
 
-/** `code`: the system's, which tells TLS's problems from others. */
+/** `code`: the system's error code, which tells TLS problems from others. */
 export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Diagnosis {
   if (failure !== 'connect' || code === null) return BY_FAILURE[failure];
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'app-certificate-name';

@@ -83,7 +83,6 @@ export class RouteTable {
     return treatment;
   }
 
-  /** The full examination of a path: its readings, the candidate routes, and the treatment. */
   examine(path: string, now: number): Examination {
     const target = examinePath(path);
     const found = this.#words.findIn(target);
@@ -125,7 +124,7 @@ function byLength(a: Entry, b: Entry): number {
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 
-/** True if the plain is the longer one: a plain target has one reading, so only its longest match applies. */
+/** True if `plain` has the longer path: a target without marks has one reading, so only its longest match applies. */
 function isOutranked(entry: Entry, plain: Entry | undefined, target: Target): boolean {
   return plain !== undefined && target.marks.length === 0 && byLength(plain, entry) < 0;
 }

@@ -58,7 +58,7 @@ export function couldBeRead(target: Target, pattern: PathPattern, found: readonl
   return target.marks.length > 0 && isFound(occursInOrder) ? 'in order' : null;
 }
 
-/** Characters of a configured path. */
+/** The most characters of a configured path. */
 const MAX_CONFIGURED = 1024;
 
 /** Why a configured path is not plain, for the operator; null if it is. */
@@ -115,7 +115,7 @@ export class Words {
     this.#lengths = [...new Set([...this.#words].map(({ length }) => length))].sort((a, b) => a - b);
   }
 
-  /** In each view of each reading of the target. */
+  /** The words in each view of each reading of the target. */
   findIn(target: Target): readonly Occurrences[] {
     return [target, ...target.lenient].flatMap(viewsOf).map((segments) => this.findAmong(segments));
   }

@@ -20,7 +20,7 @@ export function asksForWebSocket(head: Head): boolean {
   );
 }
 
-/** The lines of a 101 by name, as http-proxy-3 writes them: the end-to-end ones, and the two of the upgrade. */
+/** The lines of a 101 by name, as http-proxy-3 writes them: the end-to-end ones, `Connection` and `Upgrade`. */
 export function tunnelHeaders(lines: readonly string[]): Record<string, string | string[]> {
   const byName = Map.groupBy(linesOf(endToEnd(lines)), ([name]) => name);
   const headers = Array.from(byName, ([name, all]) => [name, all.map(([, value]) => value)] as const);

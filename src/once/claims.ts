@@ -6,7 +6,7 @@ import { ignore } from '../base/errors.ts';
 import type { DeliveryLease } from '../core/fate.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 
-/** `refuse`: the store failed and the config says so, its twin takes too long, or too many twins wait (`full`). */
+/** `refuse`: the store failed and the config refuses then, or a twin takes too long, or too many of them wait. */
 export type Claimed =
   | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
   | { readonly kind: 'refuse'; readonly full: 'store' | 'twins' }
@@ -31,7 +31,7 @@ interface ClaimRequest {
   readonly window: number;
   /** The longest wait for a twin, in milliseconds. */
   readonly patience: number;
-  /** Aborted when the client has departed. Only who must wait asks for it: most events have no twin. */
+  /** Aborted when the client has departed. Called only by a claim that must wait: most events have no twin. */
   readonly departed: () => AbortSignal;
 }
 
@@ -41,7 +41,7 @@ type Wake = (claimed: Claimed | null) => void;
 /** An event that this process is delivering, or claiming in the store. */
 interface UnderWay {
   readonly twins: Set<Wake>;
-  /** True once it is being delivered, here or elsewhere. Before, twins wait for the store: about a second at most. */
+  /** True once it is being delivered, here or elsewhere. Before that, twins wait for the store: a second or so. */
   delivers: boolean;
 }
 
@@ -49,7 +49,7 @@ interface UnderWay {
 const MAX_TWINS = 16;
 /** The pause between two checks of an event that another process is delivering. */
 const CHECK_EVERY_MS = 100;
-/** Milliseconds for the store to learn of the last ones; it has its own limit of about a second. */
+/** Milliseconds for the store to learn of the last deliveries; it has its own limit of about a second. */
 const CLOSE_MS = 2000;
 
 export class Claims {
@@ -65,7 +65,7 @@ export class Claims {
   constructor(options: ClaimsOptions) {
     this.#options = options;
     this.#store = options.open((failure) => this.#setFailure(failure));
-    // Each claim reports a failure.
+    // Each claim reports a failure to open it.
     this.#store.then(({ entries }) => {
       this.entries = entries;
     }, ignore);
@@ -151,7 +151,7 @@ export class Claims {
     if (changed) this.#options.onChange(failure);
   }
 
-  /** `fate`: the claim of its twins; null if one of them may deliver next. */
+  /** `fate`: the answer to its twins; null if one of them may deliver next. */
   #end(key: string, fate: Claimed | null): void {
     const twins = this.#underWay.get(key)?.twins ?? [];
     this.#underWay.delete(key);

@@ -33,7 +33,7 @@ if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_
 
 const PROBE: Command<1> = [done(`redis.call('SET', KEYS[1], '', 'PX', 1)`), ['look']];
 
-/** A script that only says that it is done. */
+/** A script that answers only that it is done. */
 function done(text: string): Script<1> {
   return script(`${text} return 1`, [1]);
 }
@@ -47,7 +47,7 @@ interface Options extends Pick<ConnectionOptions, 'store' | 'passwordFile' | 're
 export async function createRedisStore(options: Options, onChange: OnStoreChange): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
   const leases = new Map<string, string>();
-  /** Leases to release once the server is available again: at most those of the commands that its failure caught. */
+  /** Leases that could not be released: that is done once the server is available again. */
   const unreleased = new Map<string, string>();
   // Without a name the keys are those of 0.2.0, so that an upgrade forgets no event.
   const prefix = options.name === '' ? PREFIX : `${PREFIX}${options.name}:`;

@@ -11,7 +11,7 @@ export type Claim = 'first' | 'delivered' | 'busy';
 export interface OnceStore {
   /** Atomic: exactly one of several simultaneous claims is `first`. */
   claim(key: string): Promise<Claim>;
-  /** The event was delivered, whoever claims it now. Claims within `window` milliseconds get `delivered`. */
+  /** The event was delivered, whoever holds the claim now. Claims within `window` milliseconds get `delivered`. */
   commit(key: string, window: number): Promise<void>;
   /** The event was not delivered: the next claim is `first`. Does nothing without a claim of this process. */
   release(key: string): Promise<void>;
@@ -23,18 +23,18 @@ export interface OnceStore {
 /** Reports a problem with the store (never a password), and null once it works again. */
 export type OnStoreChange = (failure: string | null) => void;
 
-/** In this process: bounded, the oldest event removed first, lost at a restart. */
+/** In this process's memory: bounded, the oldest event removed first, lost at a restart. */
 export function createMemoryStore(maxEntries: number): OnceStore {
   /** The end of each event's window on the monotonic clock, in the order of delivery. */
   const ends = new Map<string, number>();
-  /** Goes along the events once. A new iterator would pass all that were removed: 80 µs an event where 100,000 are. */
+  /** Passes each event once. A new iterator would skip all removed ones each time: 80 µs an event where 100,000 are. */
   const order = ends.keys();
   /** The oldest event, once `order` has come to it. */
   let oldest: string | undefined;
   const remove = (key: string) => {
     if (ends.delete(key) && key === oldest) oldest = undefined;
   };
-  /** Removes what is too much, and expired events up to the first valid one; others may remain behind it. */
+  /** Removes events over the limit, and expired ones up to the first valid one; others may remain behind it. */
   const forget = () => {
     while (ends.size > 0) {
       oldest ??= order.next().value;

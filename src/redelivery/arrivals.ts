@@ -1,5 +1,5 @@
-// Deliveries that the app did not take, on their way into the store: in order of arrival, each within its time, and never
-// more of them in the hands of the store than a quarter of the budget.
+// Deliveries that the app did not take, on their way into the store: in order of arrival, each within a time limit, and
+// with at most a quarter of the budget in the store's hands at once.
 import { deadline } from '../base/deadline.ts';
 import type { Needs } from './needs.ts';
 import { pauseAfter } from './pace.ts';
@@ -7,7 +7,7 @@ import { type Deferrable, eventId, eventOf, mostSendable, openRecord } from './r
 import type { Standing } from './standing.ts';
 import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
-/** Fresh deliveries that the app took, and of which a store that is slow has not been told. */
+/** The most deliveries taken by the app of which a slow store is being told at once. */
 const MOST_TOLD = 1000;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';
@@ -16,9 +16,9 @@ const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are 
 export class Arrivals {
   readonly #needs: Needs;
   readonly #standing: Standing;
-  /** Bytes in the hands of the store. */
+  /** Bytes that the store was given and has not answered. */
   #storing = 0;
-  /** Functions that begin to store a delivery each, and the bytes that it needs. */
+  /** For each that waits: a function that begins to store it, and the bytes that it needs. */
   readonly #waiting = new Map<() => void, number>();
   #telling = 0;
 
@@ -30,7 +30,7 @@ export class Arrivals {
   /**
    * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects; it may
    * still be stored after that, and is then sent although its client was told of a failure. In order of arrival: small ones
-   * that overtake a large one could keep it waiting until its time is over.
+   * that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
@@ -52,7 +52,7 @@ export class Arrivals {
     };
     const cancel = deadline(TIME_LIMIT_MS, () => {
       isLate = !this.#waiting.delete(begin);
-      if (isLate) this.#needs.budget.hold(bytes); // whoever gave the body lets it go now, and the store still has it
+      if (isLate) this.#needs.budget.hold(bytes); // the caller now releases the body, which the store still holds
       this.#standing.passes('slow', `the store did not answer within ${TIME_LIMIT_MS} ms`);
       resolve('passes');
     });
@@ -61,10 +61,10 @@ export class Arrivals {
     return promise;
   }
 
-  /** The app has taken it: an equal one that waits need not be sent. Never throws. */
+  /** The app took this delivery, so an equal one in the store need not be sent. Never throws. */
   async taken({ head, body, at, route }: Deferrable): Promise<void> {
     const standing = this.#standing;
-    // Where the store is not told, an equal one is sent again.
+    // If the store is not told, an equal one is sent again.
     if (standing.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);
     this.#telling++;
@@ -75,7 +75,7 @@ export class Arrivals {
     standing.result('delivered', id, { route: route.path });
   }
 
-  /** A store that hangs must not get any number of bodies. One alone may be larger. */
+  /** A store that hangs must not fill the memory. One body alone may exceed the quarter. */
   #beginNext(): void {
     for (const [begin, bytes] of this.#waiting) {
       if (this.#storing > 0 && this.#storing + bytes > this.#needs.budget.limit / 4) return;
@@ -88,7 +88,7 @@ export class Arrivals {
     const { route } = delivery;
     const event = eventOf(delivery, failure, this.#needs.store.name);
     const { id, record } = event;
-    // A promise to send what could not be sent would be worse than none.
+    // A 202 for what can never be sent would be worse than a failure.
     const isSendable = record[0].length + record[1].length <= mostSendable(this.#needs);
     const opened = openRecord({ ...event, record: isSendable ? record : null }, this.#needs);
     if (opened.request === null) {

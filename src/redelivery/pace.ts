@@ -1,31 +1,30 @@
-// How fast deferred deliveries are sent again: how many at once, and how long each waits after a failure. No clock but the
-// one that is given.
+// How fast deferred deliveries are sent again: how many at once, and how long each waits after a failure. The caller
+// passes the time in.
 
 const FIRST_PAUSE_MS = 1000;
-/** Milliseconds. */
 export const MAX_PAUSE_MS = 10 * 60_000;
-/** Between two probes of an app that accepts no connection. */
+/** Between two sendings while the app accepts no connection. */
 const PROBE_EVERY_MS = 10_000;
-/** Between two sendings while each of them fails. */
+/** Between two sendings while they fail. */
 const FAILING_PAUSE_MS = 200;
 
-/** The pause after so many attempts: it doubles up to ten minutes. `random`: 0 to 1; it takes up to a quarter off. */
+/** The pause after `attempts`: it doubles up to ten minutes. `random`, from 0 to 1, takes up to a quarter off. */
 export function pauseAfter(attempts: number, random: number): number {
   return Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts, 20)) * (1 - random / 4);
 }
 
 /**
- * How a sending went. `refused`: a 4xx, which says that the app works. `duplicate`: by `once` it was delivered before.
- * `not sent`: there was no slot, a twin of `once` is on its way, or the process stops.
+ * How a sending went. `refused`: a final 4xx, which shows that the app works. `duplicate`: `once` knows that it was
+ * delivered before. `not sent`: no slot was free, a twin is being delivered (`once`), or the process stops.
  */
 export type Went = 'taken' | 'refused' | 'failed' | 'no connection' | 'duplicate' | 'not sent';
 
-/** How many may be at work. After a failure one at a time; each of them another event, since the failed one waits. */
+/** How many are sent at once. After a failure one at a time, each another event, since the failed one waits. */
 export class SendingPace {
   readonly #most: number;
-  /** The app has just started, or failed: one at a time until it takes one. */
+  /** True at the start and after a failure: one at a time until the app takes one. */
   #careful = true;
-  /** No sending begins before. Milliseconds of the clock that `note` is given. */
+  /** No sending begins earlier. Milliseconds of the clock that `note` is given. */
   notBefore = 0;
 
   constructor(most: number) {
@@ -36,7 +35,7 @@ export class SendingPace {
     return this.#careful ? 1 : this.#most;
   }
 
-  /** `now`: of a clock that never goes back. */
+  /** `now`: milliseconds of a monotonic clock. */
   note(went: Went, now: number): void {
     if (went === 'taken') this.#careful = false;
     if (went === 'taken' || went === 'refused') return this.now();
@@ -45,7 +44,7 @@ export class SendingPace {
     this.notBefore = now + (went === 'failed' ? FAILING_PAUSE_MS : PROBE_EVERY_MS);
   }
 
-  /** Somebody asked, or the app works: it need not wait. */
+  /** Ends the pause: a person asked for it, or the app works. */
   now(): void {
     this.notBefore = 0;
   }

@@ -1,6 +1,6 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is over.
 // The store is the schedule. This file leases what is due, as much at once as the pace allows, and within a quarter of the
-// budget; arrivals.ts has what is to be stored, turn.ts says what happens to each, standing.ts how the store stands.
+// budget; arrivals.ts stores deliveries, turn.ts handles each one leased, standing.ts knows the state of the store.
 //
 //   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
 //                                              |                          |-> refused: stopped
@@ -18,11 +18,11 @@ import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { takeTurn, windowOf } from './turn.ts';
 
-/** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
+/** The most at work at once; a quarter of the slots if that is fewer, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;
-/** Milliseconds: the longest that it sleeps, since other processes store, too; what is at work is renewed as often. */
+/** Milliseconds: the longest sleep, since other processes store, too. Leases in use are renewed as often. */
 const LOOK_EVERY_MS = 10_000;
-/** Milliseconds after a failure of the store, or where the budget has no room. */
+/** Milliseconds after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
 
 export class Queue {
@@ -30,9 +30,9 @@ export class Queue {
   readonly #openStore: typeof openStore;
   readonly #pace: SendingPace;
   readonly #stopped = new AbortController();
-  /** Null until a route asks for it, or something waits: most proxies never need it. */
+  /** Null until a route needs it, or something is found stored: most proxies never open one. */
   #opened: Promise<DeferredStore> | null = null;
-  /** Leased, and not yet set or removed, each with the end of that. */
+  /** Leased events, not yet set or removed, each with the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
   #nextLease: NodeJS.Timeout | undefined;
   #looks: NodeJS.Timeout | undefined;
@@ -41,7 +41,7 @@ export class Queue {
   /** A directory, or a URL. */
   readonly place: string;
 
-  /** `open` is given by tests. */
+  /** Only tests give `open`. */
   constructor(needs: Needs, open = openStore) {
     this.#needs = needs;
     this.place = needs.store.store;
@@ -56,8 +56,8 @@ export class Queue {
   // --- for people
 
   /**
-   * Makes what is deferred due now, also what the app refused; `id`: this one alone. Returns how many there are. Their pace
-   * stays: one at a time until the app takes one. Null: nothing is sent, since no route has `redeliver`.
+   * Makes all deferred deliveries due now, also those that the app refused; `id`: that one alone. Returns how many.
+   * The pace stays: after a failure one at a time. Null if nothing is sent, since no route has `redeliver`.
    */
   async deliverNow(id: string | null): Promise<number | null> {
     if (!this.sends) return null;
@@ -83,9 +83,9 @@ export class Queue {
 
   // --- life
 
-  /** Secrets and routes have changed: something may have to be sent, or what nothing verified may be sendable now. */
+  /** Secrets or routes have changed: opens the store if needed now, and tries unverified deliveries again. */
   async adopt(): Promise<void> {
-    const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // and ours to read
+    const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // and can be reached
     if (!this.isOpen) {
       if (this.sends || !isDirectory(this.place) || (await isStored())) await this.#open().catch(this.standing.failed);
     } else if (!this.standing.isEmpty) {
@@ -94,7 +94,7 @@ export class Queue {
     }
   }
 
-  /** Takes nothing from now on; what is at work goes on. Deliveries are still stored. */
+  /** Leases nothing more; what is at work goes on, and fresh deliveries are still stored. */
   stopSending(): void {
     this.#stopped.abort();
   }
@@ -104,16 +104,16 @@ export class Queue {
     await Promise.all(this.#atWork.values());
   }
 
-  /** Gives back the events that are still at work. */
+  /** Ends the leases that it still holds. */
   async close(): Promise<void> {
     this.stopSending();
     clearInterval(this.#looks);
     this.standing.close();
-    const store = await this.#opened?.catch(() => null); // it was never opened
+    const store = await this.#opened?.catch(() => null); // it could not be opened
     await Promise.allSettled(
       [...this.#atWork.keys()].map(({ lease, state }) => store?.set(lease, { state, pause: 0, note: null })),
     );
-    await store?.close().catch(ignore); // it hangs, as its thread will tell
+    await store?.close().catch(ignore); // if it hangs, that is reported at the end
   }
 
   #open(): Promise<DeferredStore> {
@@ -145,7 +145,7 @@ export class Queue {
 
   // --- leasing
 
-  /** Takes what is due, and looks again once there is more. Called when something may have become due. */
+  /** Leases what is due, and again once there is more. Called when something may have become due. */
   readonly #leaseDue = onePerTurn(async () => {
     if (this.#stopped.signal.aborted) return;
     const wait = await this.#leaseNow();
@@ -153,7 +153,7 @@ export class Queue {
     this.#nextLease = setTimeout(this.#leaseDue, Math.min(wait, LOOK_EVERY_MS)).unref();
   });
 
-  /** Returns the milliseconds until there is more to lease; infinite if something else will ask then. */
+  /** Returns the milliseconds until there may be more to lease; infinite if a later change triggers it. */
   async #leaseNow(): Promise<number> {
     const { budget } = this.#needs;
     const free = this.#pace.most - this.#atWork.size;
@@ -162,12 +162,12 @@ export class Queue {
     if (pause > 0) return pause;
     const quarter = budget.limit / 4;
     const most = mostSendable(this.#needs);
-    // One alone may be larger; else it would never be sent.
+    // One alone may exceed the quarter; else it would never be sent.
     const isAlone = this.#atWork.size === 0 && most > quarter;
     const used = [...this.#atWork.keys()].reduce((sum, each) => sum + memoryOf(each), 0);
     const room = Math.floor(Math.min(isAlone ? most : quarter - used, budget.most - budget.used));
     if (room < LEAST_BYTES) return PAUSE_MS;
-    budget.hold(room); // nothing is read before
+    budget.hold(room); // before anything is read
     const asked = { limit: isAlone ? 1 : free, room, held: this.#held };
     const found = await this.standing.ask((store) => store.lease(asked));
     budget.release(room);

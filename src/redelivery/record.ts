@@ -1,6 +1,6 @@
-// A deferred delivery as bytes, and back. The bytes are the request as it goes out, with a MAC that is keyed from the
-// secret that verified it. Whoever can write to the store could else make deliveries, so nothing that is read here is
-// believed before parser, admission and MAC have passed it, in this order; what follows may be anything.
+// A deferred delivery as bytes, and back: the request as it is sent upstream, with a MAC that is keyed from the secret
+// that verified it. Whoever can write to the store could otherwise forge deliveries, so nothing that is read is trusted
+// until parser, admission and MAC have passed it, in this order; each of these parts may hold anything.
 //
 //   head:  entrupy-deferred 1 NAME LF, MAC LF, the first note LF, request line and lines as on the wire
 //   body:  the body's bytes
@@ -24,13 +24,13 @@ import type { Event, Leased } from './stores/store.ts';
 
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
-/** Bytes of a head before the request: format, `redelivery.name`, MAC and note. */
+/** The most bytes of a head before the request: format, `redelivery.name`, MAC and note. */
 const MAX_FRAME = MAX_NOTE + 512;
 /** Characters of a path that a note keeps. */
 const MAX_PATH = 256;
 const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
-/** A verified request, as it goes out. */
+/** A verified request, as it is sent upstream. */
 export interface Outgoing {
   readonly head: Head;
   /** With `forwardedHeaders` applied. */
@@ -48,13 +48,13 @@ export interface Deferrable extends Outgoing {
 }
 
 /**
- * Why a record is not sent, in one word: the list, the page and the log have the same. `unreadable`: its form. `limits`:
- * larger than they allow now. `name`: of another `redelivery.name`. `secret_gone`: no secret of its route is the one that
- * verified it. `route_gone`: its route does not take it now. `altered`: bytes differ. Else the reason of the refusal.
+ * Why a record is not sent, in one word for list, page and log. `unreadable`: malformed. `limits`: larger than they
+ * allow now. `name`: stored under another `redelivery.name`. `secret_gone`: its route no longer has the secret that
+ * verified it. `route_gone`: its route does not take it now. `altered`: its bytes differ. Else the refusal's reason.
  */
 export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone' | 'altered' | Reason;
 
-/** A stored delivery, as the rules in force have it. */
+/** A stored delivery, as judged by the rules in force. */
 interface Opened {
   /** Its history, with the route that takes it now. */
   readonly note: Note;
@@ -75,7 +75,7 @@ export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, bod
   return `${bodyTag(ofBody)}-${hash('sha256', `${method} ${target} ${ofBody}`, 'hex').slice(0, 32)}`;
 }
 
-/** Most bytes of a head: `forwardedHeaders` may have added to it, `Host` once more. */
+/** The most bytes of a head: `forwardedHeaders` may have added to it, among others a copy of `Host`. */
 const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
 
 /** The most bytes of a record. */
@@ -83,7 +83,7 @@ export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
   return mostHead(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
 }
 
-/** The most bytes of a record that can be sent: a larger one than the budget would wait for room without end. */
+/** The most bytes of a record that can be sent: one larger than the budget would wait for room forever. */
 export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'>): number {
   const { routes, settings } = policy();
   return Math.min(mostBytes(settings.maxHeader, routes.all), budget.most);
@@ -101,7 +101,7 @@ function signerOf({ keyring }: Policy, { secret }: Permit): Secret {
   return signer;
 }
 
-/** What is stored of a delivery. `failure`: why the app did not take it. `name`: `redelivery.name`. */
+/** The event to store for a delivery. `failure`: why the app did not take it. `name`: `redelivery.name`. */
 export function eventOf(delivery: Deferrable, failure: string, name: string): Event {
   const { at, route, head, body, policy, permit } = delivery;
   const { id: secret, key } = signerOf(policy, permit);
@@ -114,7 +114,7 @@ export function eventOf(delivery: Deferrable, failure: string, name: string): Ev
   return { id: eventId(head, body), note, record: [Buffer.concat([frame, told]), body] };
 }
 
-/** The two pieces of what a store gives back. Null if it holds no head. */
+/** Splits what a store gives back into head and body. Null if it holds no head. */
 export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Event['record'] | null {
   const bytes = Buffer.from(buffer, byteOffset, length);
   const end = bytes.indexOf('\r\n\r\n') + 4;
@@ -122,15 +122,15 @@ export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuff
 }
 
 /**
- * Reads a record as the request that it was: parser, whole admission, MAC. Its own note stands in for one that is missing.
- * A record that is null is over the limits. Never throws.
+ * Reads a record back as a request: parser, whole admission, MAC. If the note beside it is missing, its own is used.
+ * A null record was too large to be read. Never throws.
  */
 export function openRecord({ id, record: given, note: beside }: Stored, rules: Rules): Opened {
   const now = Date.now();
   let [route, first]: [string | null, Note | null] = [null, null];
   const no = (why: Why): Opened => {
     const known = beside ?? first ?? { ...NOTHING_KNOWN, at: now };
-    // A time that is still to come would keep it for ever.
+    // A time in the future would keep it forever.
     const at = Math.min(known.at, now);
     return { note: { ...known, at, route: route ?? known.route, failure: why }, request: null };
   };
@@ -153,7 +153,7 @@ export function openRecord({ id, record: given, note: beside }: Stored, rules: R
   if (eventId(head, body) !== id) return no('altered');
   const early = admit(arrival);
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
-  // A route that only reports would forward some of what it refuses: nothing stored may use that.
+  // A report route forwards what it should refuse: nothing that comes from the store may use that.
   if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
     return no(whyRefused(admission, policy.keyring.listed(target.secrets), first));
   }
@@ -165,7 +165,7 @@ export function openRecord({ id, record: given, note: beside }: Stored, rules: R
   return { note, request: { head, lines, body, route: admission.route, permit: admission.permit } };
 }
 
-/** Where it is not the reason of the refusal itself. */
+/** Where it is not the refusal's own reason. */
 const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: Why } = {
   ...{ none: 'route_gone', route_rejected: 'route_gone', method_not_allowed: 'route_gone', body_too_large: 'limits' },
   ...{ no_live_secret: 'secret_gone', signature_mismatch: 'secret_gone', expired_secret: 'secret_gone' },
@@ -177,7 +177,7 @@ function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secr
   return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
 }
 
-/** A key for one use, which tells nothing about the secret (RFC 5869). Its label binds the app's name. */
+/** A key for one use, which tells nothing about the secret (RFC 5869). Its label includes `name`. */
 function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, '', `entrupy-signature-proxy deferred ${use} 1 ${name}`, 32));
 }
@@ -188,7 +188,7 @@ function macOf(key: Buffer, told: Buffer, body: Buffer): string {
   return createHmac('sha256', key).update(lengths).update(told).update(body).digest('base64url');
 }
 
-/** The head as it goes out, but in the version that the client spoke: admission judges by it. */
+/** The head as it is sent, but with the client's HTTP version, which admission judges. */
 function requestText({ head, lines, body }: Deferrable): string {
   const text = outgoingHead(head, { lines, bodyLength: body.length, connection: 'persist' });
   return head.version === '1.0' ? text.replace(' HTTP/1.1\r\n', ' HTTP/1.0\r\n') : text;
@@ -204,7 +204,7 @@ function framedOf([head, body]: Event['record']) {
 
 /** The head, if the bytes are exactly one head and `body` is exactly its body. */
 function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
-  // Lines that the proxy added do not count as the sender's, so every request that passed live can be stored.
+  // Lines that the proxy added do not count as the sender's, so every request that was accepted can be stored.
   const parser = new MessageParser('request', mostHead(maxHeader), MAX_LINES + MAX_ADDED_LINES);
   try {
     const bytes = Buffer.from(request); // the parser may write to its bytes
@@ -221,8 +221,8 @@ function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
 }
 
 /**
- * The policy with the secrets that may verify a delivery that came at `at`: their dates held then. A replaced value
- * must hold now too: what ended it, an overlap or `retire-previous`, ended it for everything.
+ * The policy with only the secrets that were live at `at`, when the delivery came. A previous value must be live now:
+ * the end of its overlap, or `retire-previous`, ends it for stored deliveries as well.
  */
 function policyAt(policy: Policy, at: number, now: number): Policy {
   const may = policy.keyring.secrets.filter(

@@ -1,6 +1,6 @@
-// How the store of deferred deliveries stands, as this process knows it: what waits there, the problem that it has, and
-// what the log tells of both. Tens of thousands of deliveries may have the same to tell, so of equal messages the first is
-// written, and the others are counted.
+// The state of the store of deferred deliveries, as this process knows it: what waits there, its problem, and what is
+// logged of both. Tens of thousands of deliveries may cause the same message, so the first of equal ones is logged,
+// and the others are counted.
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn } from '../base/deadline.ts';
@@ -12,7 +12,7 @@ import type { Note } from './note.ts';
 import { keyTag } from './record.ts';
 import type { DeferredStore, Summary } from './stores/store.ts';
 
-/** Milliseconds. Whoever asks waits no longer. */
+/** Milliseconds. The longest wait for the latest summary. */
 const PATIENCE_MS = 1000;
 
 const FAILS = 'the store of deferred deliveries fails';
@@ -29,31 +29,31 @@ const RESULTS = {
   unverified: ['error', 'a deferred delivery cannot be verified, and is not sent', 'why'],
 } as const satisfies Readonly<Record<RedeliveryResult, readonly [Level, string, string]>>;
 
-/** `failed`: it works again. */
+/** `failed`: was `failing`, and works again. */
 type Kind = 'full' | 'slow' | 'failing' | 'failed';
 
 export class Standing {
   readonly #needs: Pick<Needs, 'log' | 'onResult'>;
-  /** Opens it if need be. */
+  /** The store, opened if need be. */
   readonly store: () => Promise<DeferredStore>;
   /** Called once this process has changed what is stored. */
   onChange: () => void = ignore;
-  /** As last told by the store. */
+  /** The store's latest summary. */
   summary: Summary = { groups: [], soonest: [], dropped: [] };
   /** When the summary was made, epoch milliseconds: the `wait` of its entries counts from there. */
   at = 0;
-  /** Of what is stored, by this process; and those that the last look has seen. */
+  /** This process's changes to what is stored; and how many of them the summary includes. */
   #changes = 0;
   #seen = 0;
-  /** How often the store failed, was full, was too slow, or lost everything. */
+  /** How often the store failed, was full, was too slow, or lost events. */
   failures = 0;
   /** The store's own account of its problem; null while it works. */
   #failing: string | null = null;
   /** The last delivery that was not stored because of the store; null once another one was. */
   turnedAway: { readonly why: string; readonly kind: Kind; readonly at: number } | null = null;
-  /** The last time that the store lost what it held. */
+  /** The last time that the store lost events. */
   loss: { readonly at: number; readonly problem: string } | null = null;
-  /** By message: how many were left out, and the last of them. */
+  /** By message: how many were not logged, and the last of them. */
   readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
   #isClosed = false;
 
@@ -80,7 +80,7 @@ export class Standing {
     return total;
   }
 
-  /** How many deliveries the secret's value has signed, but for those that nothing verifies now. */
+  /** How many stored deliveries the secret's value has signed, without those that nothing verifies now. */
   signedBy(key: KeyObject | null): number {
     const tag = key === null ? null : keyTag(key);
     const signed = this.summary.groups.filter((group) => group.key === tag && group.state !== 'unverified');
@@ -93,7 +93,7 @@ export class Standing {
     this.onChange();
   }
 
-  /** Resolves once the last change is known, a second later at most. */
+  /** Resolves once the summary includes the last change, after a second at most. */
   async known(): Promise<void> {
     if (this.#seen === this.#changes) return;
     await Promise.race([this.look(), sleep(PATIENCE_MS, undefined, { ref: false })]);
@@ -120,7 +120,7 @@ export class Standing {
     return this.#failing === null ? this.turnedAway : { why: this.#failing, kind: 'failing' };
   }
 
-  /** The store's answer; null if it has none, which is told. */
+  /** The store's answer; null if the call failed, which is logged. */
   async ask<T>(call: (store: DeferredStore) => Promise<T>): Promise<T | null> {
     try {
       return await call(await this.store());
@@ -130,11 +130,10 @@ export class Standing {
     }
   }
 
-  /** A call to the store has failed. */
   readonly failed = (error: unknown): void => {
     if (this.#isClosed) return;
     this.failures++;
-    if (this.#failing === null) this.tell('error', FAILS, { problem: textOf(error) }); // else the store has told
+    if (this.#failing === null) this.tell('error', FAILS, { problem: textOf(error) }); // else it is logged already
   };
 
   /** A delivery was not stored, because of the store. */
@@ -143,7 +142,6 @@ export class Standing {
     this.turnedAway = { why: textOf(error), kind, at: Date.now() };
   }
 
-  /** A delivery was stored. */
   stored(): void {
     const { kind = 'failed' } = this.turnedAway ?? {};
     this.turnedAway = null;
@@ -151,7 +149,7 @@ export class Standing {
     if (kind !== 'failed' && this.#failing === null) this.tell('info', WORKS, {});
   }
 
-  /** The store itself tells of a change; null: it works. */
+  /** The store reports its problem; null: it works. */
   readonly set = (problem: string | null): void => {
     const changed = (problem === null) !== (this.#failing === null);
     this.#failing = problem;
@@ -161,7 +159,7 @@ export class Standing {
     this.tell('info', WORKS, {});
   };
 
-  /** Events that were stored are gone or were set aside, all or the last of them. */
+  /** Stored events are gone or were set aside: all, or the latest of them. */
   readonly lost = (problem: string): void => {
     this.failures++;
     this.loss = { problem, at: Date.now() };
@@ -170,7 +168,7 @@ export class Standing {
 
   // --- the log
 
-  /** `note`: only its route where nothing else is known. */
+  /** `note`: has only a route where nothing else is known. */
   result(result: RedeliveryResult, id: string, note: Pick<Note, 'route'> & Partial<Note>): void {
     const [level, message, field] = RESULTS[result];
     const { attempts = 0, failure = '', route } = note;
@@ -181,11 +179,11 @@ export class Standing {
   tell(level: Level, message: string, fields: Fields): void {
     const before = this.#leftOut.get(message);
     if (before === undefined) this.#needs.log[level](message, fields);
-    this.#leftOut.delete(message); // the order is that of the last ones
+    this.#leftOut.delete(message); // the latest message comes last
     this.#leftOut.set(message, { level, fields, count: before === undefined ? 0 : before.count + 1 });
   }
 
-  /** Tells of what was left out since the last time. That the store fails must not be the last word if it works. */
+  /** Logs what was left out since the last time. If the store works again, the last line must not say that it fails. */
   #flush(): void {
     let isTold = false;
     for (const [message, { level, fields, count }] of this.#leftOut) {

@@ -1,7 +1,7 @@
-// One turn of a deferred delivery that was leased from the store: checked by every rule, sent, and what follows from that.
-// It comes to one change of the store, which does nothing if somebody else has the delivery by then. A sending is a request
-// without a client, by the one way upstream that there is, with a permit that the rules have just minted. It touches no
-// series of requests and none of the upstream.
+// One turn of a deferred delivery that was leased from the store: it is checked by every rule and sent, and the store
+// is told the result in one change, which has no effect if somebody else has leased it by then. A sending is a request
+// without a client: it goes upstream the same way as any other, with a permit that the rules have just minted, but no
+// metric of requests or of the upstream counts it.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../base/errors.ts';
 import { type DeliveryLease, isNotTaken } from '../core/fate.ts';
@@ -16,16 +16,16 @@ import { type Outgoing, openRecord } from './record.ts';
 import type { Standing } from './standing.ts';
 import type { DeferredStore, Leased, Setting } from './stores/store.ts';
 
-/** Milliseconds until a twin of `once`, or a slot, is asked for again. */
+/** Milliseconds to the next try where a twin of `once`, or no slot, was in the way. */
 const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds after which a store that failed is told again. */
 const RETRY_MS = 1000;
-/** Milliseconds: longer than any window. Where none ends, something is looked at now and then. */
+/** Milliseconds: longer than any window. Without a window a delivery is still looked at this often. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
 /** Milliseconds for which it waits for a slot, with its body in memory. */
 const SLOT_WAIT_MS = 10_000;
-/** Milliseconds from the response's head for which the rest is awaited, although nobody reads it. */
+/** Milliseconds after the response's head to wait for the rest, although nobody reads it. */
 const MAX_RESPONSE_MS = 30_000;
 
 interface Parts {
@@ -44,7 +44,7 @@ interface Sent {
 
 /**
  * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null: no route has
- * it, so nothing is sent, and nothing ends.
+ * it, so nothing is sent, and nothing expires.
  */
 export function windowOf({ routes }: Policy, route: string | null): number | null {
   const windows = routes.all.flatMap(({ redeliver }) => redeliver ?? []);
@@ -52,7 +52,7 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
   return routes.all.find(({ path }) => path === route)?.redeliver ?? Math.max(...windows);
 }
 
-/** Resolves once the store knows what became of the delivery, or the process stops. */
+/** Resolves once the store knows what happened to the delivery, or the process stops. */
 export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
   const { needs, standing, pace, stopped } = parts;
   const { note: known, request } = openRecord(leased, needs);
@@ -69,11 +69,11 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
     const results = leased.state === 'unverified' ? [] : (['unverified'] as const);
     return becomes(known, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
   }
-  // Its time has come by the store's clock, but not by this one.
+  // It is due by the store's clock, but its window is not over by ours.
   if (leased.state === 'stopped') return becomes(known, { state: 'stopped', pause: LONGEST_PAUSE_MS });
 
   const { went, failure } = await attempt(request, needs, stopped);
-  // Many may be over at once, and each gets its sending: a refused connection costs nothing.
+  // Many windows may end at once, and each gets a last try: a refused connection costs nothing.
   if (!isOver || went !== 'no connection') pace.note(went, performance.now());
   const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
   if (went === 'duplicate') return becomes(known, null, 'delivered');
@@ -87,8 +87,8 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
 }
 
 /**
- * Tells the store until it answers: the delivery stays at work, so that it is not sent again without need. False if an
- * equal one has replaced it, or somebody else has it.
+ * Tells the store until it answers: until then the lease is kept, so that nobody sends the delivery again. False if an
+ * equal one has replaced it, or somebody else has leased it.
  */
 async function isSet({ lease }: Leased, setting: Setting | null, { standing, stopped }: Parts): Promise<boolean> {
   const change = (store: DeferredStore) => store.set(lease, setting);
@@ -114,7 +114,7 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
     lease = claim.lease;
   }
   const sent = await send(request, lease, needs);
-  // A sending that the end of the process cuts is no attempt, least of all the last one.
+  // A sending that the end of the process cuts does not count: it could have been the last.
   const isCut = stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused';
   return isCut ? { went: 'not sent', failure: '' } : sent;
 }
@@ -156,7 +156,7 @@ function send({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, ne
       resolve(sentBy(requester.upstreamStatus, failure));
     },
   });
-  /** The response counts as what its status says, with `once` too. */
+  /** Reads no more: the response counts as its status says, for `once` too. */
   const enough = () => {
     if (requester.upstreamStatus < 300) lease?.delivered();
     resolve(sentBy(requester.upstreamStatus, null));
@@ -166,7 +166,7 @@ function send({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, ne
   return promise;
 }
 
-/** An answer that breaks off is none; one that takes too long for us to read is the app's. */
+/** An answer that breaks off is a failure; one that takes us too long to read counts as its status says. */
 function sentBy(status: number, failure: ForwardFailure | null): Sent {
   if (failure === null) {
     if (isNotTaken(status)) return { went: 'failed', failure: `${status}` };

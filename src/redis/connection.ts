@@ -7,7 +7,7 @@ import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
 import { deadline } from '../base/deadline.ts';
 
 export interface ConnectionOptions {
-  /** redis:// or rediss:// with a user and a database number at most. */
+  /** redis:// or rediss://, with a user and a database number at most: no password. */
   readonly store: string;
   readonly passwordFile: string | null;
   /** Called at each connect, so that the password may change. Rejects with the file's problem. */
@@ -84,8 +84,8 @@ export class RedisConnection {
   }
 
   /**
-   * Runs a command. Once one has timed out, no other one waits: a server that accepts and never answers must not delay
-   * deliveries. `onLost`: the server may have run it, but its answer came too late or never.
+   * Runs a command. Once one has timed out, later ones fail at once: a server that accepts and never answers must not
+   * delay deliveries. `onLost`: the server may have run it, but its answer came too late or never.
    */
   async run<Answer>(command: Command<Answer>, onLost: () => void = () => {}): Promise<Answer> {
     const { timeLimit } = this.#options;
@@ -97,7 +97,7 @@ export class RedisConnection {
       return await Promise.race([answer, late]);
     } catch (error) {
       this.#report(error as Error);
-      // Probed at once, a server that makes sense only of probes would get the same commands without end.
+      // Probed at once, a server that answers only probes properly would get the same commands again and again.
       if (error === NO_SENSE) this.#probeLater();
       else if (this.#answers) this.#probe();
       answer.then(onLost, (failure) => {

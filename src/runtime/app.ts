@@ -21,7 +21,7 @@ export interface App {
 
 /** Milliseconds from the start to the loading of prom-client, whose 7 ms would delay the first request. */
 const METRICS_AFTER_MS = 1000;
-/** A look asks nobody: it tells what requests and reloads have shown. */
+/** A look sends nothing: it logs what requests and reloads have shown. */
 const LOOK_EACH_MS = 15_000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
@@ -56,7 +56,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const fail = async (error: unknown): Promise<never> => {
     admin.cutAll();
     upstream.close();
-    // What stays open keeps the process alive, and its lock shuts the next one out of the store.
+    // A store left open keeps this process alive, and its lock keeps the next process out.
     await Promise.race([closeStores(), sleep(END_MS.close)]);
     throw error;
   };

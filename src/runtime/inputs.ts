@@ -71,7 +71,7 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
 }
 
 const SETTLE_MS = 250;
-/** The most readings of files that keep changing: then the others count, and these wait for the next check. */
+/** The most readings while files keep changing: then those wait for the next check, and the others count. */
 const MAX_TRIES = 8;
 
 /** Reads `changed` inputs again until two readings are the same, so a half-written file never counts. */
@@ -87,14 +87,14 @@ export async function settle(before: Inputs, changed: Inputs, read: (last: Input
 
 const CHANGES = 'it keeps changing while it is being read';
 
-/** What two readings found alike. Whatever keeps changing counts as one that cannot be read: its old version stays. */
+/** The inputs that two readings agree on. Whatever keeps changing counts as unreadable: its old version stays. */
 function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
   const isSteady = (of: (inputs: Inputs) => unknown) => isDeepStrictEqual(of(first), of(second));
   const unread = ([one]: readonly SecretMaterial[], id: string): readonly SecretMaterial[] =>
     one === undefined ? [] : [{ ...one, kind: 'directory', id, key: null, problem: CHANGES, warnings: [] }];
   const hasFile = isSteady(({ file }) => file);
   const base = hasFile ? second : { ...before, broken: [`${fileOf(before.loaded)}: ${CHANGES}`] };
-  // Else the other files were read as a configuration says that does not count.
+  // Else the other files are those of a configuration that does not count.
   const counts = base.loaded === second.loaded;
   const read = counts ? second : before;
   const secrets = sourcesIn(read).flatMap((name) => {
@@ -130,7 +130,7 @@ export function placesOf(inputs: Inputs): readonly string[] {
 
 /** Files besides those of clients and of requests: the admin port's clients, upstream sockets at their end, our own. */
 const OTHERS = 256;
-/** The store of deferred deliveries in a directory, with its thread. */
+/** Files of the store of deferred deliveries in a directory, and of its thread. */
 const STORE = 10;
 
 /** How many files this process may have open; Infinity where /proc does not tell. */
@@ -153,7 +153,7 @@ export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): Loa
   const { connections } = config.limits;
   const hasStore = isDirectory(redelivery.store) && routes.some(({ redeliver }) => redeliver !== null);
   const left = hasStore ? files - STORE : files;
-  // Nothing is promised where there are few files, but it serves: a half is for clients.
+  // With few files nothing is promised, but the proxy serves: half of them are for clients.
   const fits = Math.max(1, left - Math.min(upstream.connections + OTHERS, Math.floor(left / 2)));
   if (connections <= fits) return loaded;
   const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;

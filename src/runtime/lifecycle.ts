@@ -12,7 +12,7 @@ const PROBE_TIMEOUT_MS = 900;
 /** A drain by `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MINUTES = 10;
 
-/** The listeners keep the process alive. */
+/** Does not keep the process alive. */
 const sleep = (milliseconds: number) => new Promise<void>((resolve) => void setTimeout(resolve, milliseconds).unref());
 
 export class Lifecycle {
@@ -42,7 +42,7 @@ export class Lifecycle {
   /**
    * Ready when it listens and every enforcing route has a live secret. Once it was ready, an expired secret no longer
    * counts here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
-   * `asks`: whether the upstream is asked even if that does not count.
+   * `asks`: whether to ask the upstream even if its answer does not count.
    */
   async readiness(asks: 'if it counts' | 'always' = 'if it counts'): Promise<Probed> {
     const { ruleset, services } = this.#live;
@@ -54,7 +54,7 @@ export class Lifecycle {
     return { ready: causes.length === 0, causes, error };
   }
 
-  /** The same as far as it is known without a question to the upstream. */
+  /** The readiness as far as it is known without asking the upstream. */
   known(): Probed & { causes: string[] } {
     const { ruleset, services } = this.#live;
     const now = Date.now();
@@ -81,8 +81,8 @@ export class Lifecycle {
   }
 
   /**
-   * Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut, what
-   * resolves when nothing more may wait, and when that is, on the monotonic clock.
+   * Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut, a
+   * promise (`late`) for when nothing may wait any longer, and that time on the monotonic clock.
    */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }) {
     const { listener, upstream, log, claims, redelivery, pipeline } = this.#live.services;
@@ -109,7 +109,7 @@ export class Lifecycle {
     const answered = pipeline.settled().then(() => listener.refuseRest()); // what could not end is stored first
     await Promise.race([answered, late]);
     listener.cutAll();
-    await nextTurn(); // in which they are recorded
+    await nextTurn(); // the cut requests are recorded
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return { cut, late, until };
   }

@@ -1,5 +1,5 @@
 // The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it. All files are read
-// if one changes, and every ten seconds. A change must read the same twice before it counts.
+// if one changes, and every ten seconds. A change counts only once two readings agree on it.
 import { unwatchFile, watchFile } from 'node:fs';
 import type { Retired } from '../admin/handlers.ts';
 import type { StatusSnapshot } from '../admin/snapshot.ts';
@@ -10,7 +10,7 @@ import { type Inputs, placesOf, readInputs, sameInputs, settle } from './inputs.
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
-/** Milliseconds between two checks of times and sizes. To read two files each second triples an idle proxy's CPU. */
+/** Milliseconds between two checks of times and sizes. Reading two files each second triples an idle proxy's CPU. */
 const POLL_MS = 1000;
 /** Milliseconds between two checks of the contents: NFS may show old times for a minute. */
 const READ_MS = 10_000;
@@ -28,7 +28,7 @@ export class LiveRuleset {
   readonly #atStart: Config;
   /** The inputs of the ruleset in force. */
   #seen: Inputs;
-  /** True once a check was asked for that applies the inputs even if nothing changed. */
+  /** True if the next check must apply the inputs even if nothing changed. */
   #forced = false;
   #nextRead: NodeJS.Timeout | undefined;
   #polled: readonly string[] = [];
@@ -166,7 +166,7 @@ export class LiveRuleset {
     return RESTART_ONLY.filter(([, read]) => read(this.#atStart) !== read(config)).map(([key]) => key);
   }
 
-  /** Logs the warnings that are new. What time brings, such as the end of a secret, the log of diagnoses tells. */
+  /** Logs the warnings that are new. Those that come with time, such as a secret's end, are DiagnosisLog's. */
   #logWarnings(): void {
     const { loaded, warnings, materials } = this.ruleset;
     const found = [

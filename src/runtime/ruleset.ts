@@ -23,8 +23,8 @@ export interface Ruleset extends BuiltTls {
   /** Why a part of the inputs is not in use, and its old version still is. */
   readonly failures: readonly string[];
   /**
-   * The sources of secrets that could not be read whole, each with its problem: once one can, the value of it that is in
-   * use becomes a previous one.
+   * The sources that could not be read whole, each with its problem: the values in use may be older than theirs, and
+   * become previous ones once they can be read.
    */
   readonly unread: ReadonlyMap<string, string>;
 }

@@ -108,7 +108,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
     else log.info('clients can no longer bypass the proxy', where);
   });
-  // Loads early too, so that deliveries from before a restart are sent.
+  // It opens early too, so that deliveries from before a restart are sent.
   void redelivery.adopt();
 
   function adopt(next: Ruleset, before: Ruleset): void {
@@ -134,7 +134,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   };
 }
 
-/** A sender may give up after some seconds, and some more are the app's own limit. */
+/** Milliseconds after which an answer is slow: before the sender, or the proxy, gives up. */
 function slowMs({ policy }: Ruleset): number {
   return Math.min(5000, policy.settings.responseTimeout / 3);
 }

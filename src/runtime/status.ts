@@ -1,4 +1,4 @@
-// How the proxy stands: the facts of the status page and /api/status, from its parts, and the log of what is wrong.
+// The state of the proxy: the facts of the status page and /api/status, from its parts, and the log of its problems.
 import type { Advice } from '../admin/advice/advice.ts';
 import type { DeferredStatus, Probed, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/snapshot.ts';
 import { isDirectory } from '../base/default-places.ts';
@@ -79,7 +79,7 @@ function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['on
   return { store: host, entries: claims.entries(), problem: claims.failure, onStoreFailure };
 }
 
-/** Cheap also with tens of thousands of deliveries. */
+/** Cheap even with tens of thousands of deliveries. */
 export function deferredStatus({ place, sends, standing }: Queue, policy: Policy): DeferredStatus {
   const { problem, turnedAway, loss, at: known } = standing;
   const { groups, soonest } = standing.summary;
@@ -117,7 +117,7 @@ export function deferredStatus({ place, sends, standing }: Queue, policy: Policy
 /** Milliseconds. A problem that lasts, or comes and goes, has one line an hour. */
 const AGAIN_AFTER = 3_600_000;
 
-/** One note is told: on a forward route that is named, signed requests may be deliveries that nobody verifies. */
+/** Of notes, only one is logged: signed requests on a named forward route may be deliveries that nobody verifies. */
 const LEVELS = { failed: 'error', warning: 'warn', note: 'info' } as const;
 
 /**

@@ -1,6 +1,6 @@
 // The TLS part of a ruleset: files are read once, and checked before use. A certificate that does not match its key, or
-// has expired, never replaces one that works. Messages name the file and its key, and tell what OpenSSL says: no part of
-// a key.
+// has expired, never replaces one that works. Messages have the configuration's key, the file and OpenSSL's words:
+// nothing of a private key.
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -14,7 +14,7 @@ export interface TlsFile {
   readonly side: keyof TlsParts;
   readonly role: 'ca' | 'cert' | 'key';
   readonly path: string;
-  /** The key and the path, for people: `listen.tls.certFile /etc/tls/tls.crt`. */
+  /** The configuration's key and the path, for people: `listen.tls.certFile /etc/tls/tls.crt`. */
   readonly name: string;
   /** Empty if the file can't be read. */
   readonly bytes: Buffer;
@@ -97,7 +97,7 @@ function problemsOf(files: readonly TlsFile[], tls: TlsContents): string[] {
   const unreadable = files.flatMap(({ problem }) => problem ?? []);
   if (unreadable.length > 0) return unreadable;
   const each = files.flatMap((file) => [...refusals([file], { [file.role]: file.bytes }), ...lostAuthorities(file)]);
-  // Together: a key that is not the certificate's, or too short for OpenSSL's security level.
+  // All at once: the key may not be the certificate's, or be too short for OpenSSL's security level.
   return each.length > 0 ? each : refusals(files, tls);
 }
 
@@ -146,7 +146,7 @@ export function timeProblem({ name, bytes }: Pick<TlsFile, 'name' | 'bytes'>, no
   return `${name}: the certificate is not valid before ${validFromDate.toISOString()}; check this machine's clock`;
 }
 
-/** The certificate that a side shows; none if it has none. */
+/** The certificate that a side presents; empty if it has none. */
 function shown(
   certificate: CertificateStatus['certificate'],
   file: string | null | undefined,

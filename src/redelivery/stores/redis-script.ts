@@ -1,13 +1,13 @@
 // The script of the queue of deferred deliveries, which the server runs for each call. `due` is a sorted set of ids by the
 // server's milliseconds; `event:ID` a hash: the record, its bytes, state, note, lease, when it was stored, its group;
-// `sums:GROUP` a sorted set of ids by when they came; `bodies` a hash: how many events have one body (ID's first half);
+// `sums:GROUP` a sorted set of ids by when they came; `bodies` a hash: how many events have one body (16 digits of ID);
 // `dropped` a list; `totals` a hash: bytes of all and of each group, and `life`, new whenever everything was lost. A group
 // is a state, a line feed and words.
 //
-// No key has a time to live: what a policy of the server evicts by that is not ours.
+// No key has a time to live, so a server that evicts only keys with one never evicts ours.
 import * as contract from './store.ts';
 
-/** Events that one call looks at, so that it blocks the server for a few milliseconds. */
+/** The most events that one call looks at, which blocks the server for a few milliseconds. */
 const PAGE = 250;
 
 export const KEYS = ['due', 'event:', 'sums:', 'totals', 'bodies', 'dropped'] as const;

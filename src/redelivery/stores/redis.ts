@@ -1,5 +1,5 @@
-// The queue of deferred deliveries in Redis or Valkey, shared by all replicas with one name. Everything that changes it is
-// one script on the server (redis-script.ts), whose clock is the only one.
+// The queue of deferred deliveries in Redis or Valkey, shared by all replicas with the same name. Every call
+// runs one script on the server (redis-script.ts), whose clock is the only one.
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { DEFERRED_STATES } from '../../core/request-record.ts';
@@ -18,7 +18,7 @@ const DROPPED = script(SCRIPT, ['dropped', 'absent', 'leased']);
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
   const { name, maxBytes, mostBytes, onChange, onLoss, onRemark } = options;
   let lastPolicy = '';
-  /** Of what this process knows to be stored; empty if that is nothing. */
+  /** The `life` of what this process knows to be stored; empty if nothing is. */
   let lastLife = '';
 
   function looked(given: unknown): void {
@@ -32,7 +32,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
 
   const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;
   const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: contract.CALL_LIMIT_MS, probe };
-  // That it works is told by the look.
+  // Only the look tells that it works.
   const connection = new RedisConnection({ ...settings, onChange: (problem) => problem && onChange(problem) });
   type Args = readonly (string | number | Buffer)[];
   const run = <Answer>(read: (given: unknown) => Answer, call: keyof contract.DeferredStore, ...args: Args) => {

@@ -1,19 +1,19 @@
-// The events in a file of SQLite: its tables, and each call of a store as a few statements within a transaction of the
-// caller's. Records have a table of their own, so that nothing but a sending or a person reads any.
+// The events in a file of SQLite: its tables, and each call of a store as a few statements within the caller's
+// transaction. Records have a table of their own, so that only a sending or a person's command reads any.
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { bodyTag } from '../../core/request-record.ts';
 import { type Note, noteText, readNote, readWords } from '../note.ts';
 import * as contract from './store.ts';
 
-/** Notes are read in pages of at most so many: they must fit into the thread's heap, and hold up no writer. */
+/** The most notes of a page, which must fit into the thread's heap and hold up no writer. */
 const PAGE = 500;
 
-/** What the note, which may be any text, says of something. */
+/** SQL for a field of the note, which may be any text. */
 const said = (name: string) => `iif(json_valid(note), note, '{}') ->> '${name}'`;
 const WORDS = ['failure', 'secret', 'key', 'route'].map(said).join(', ');
 
-/** The bounds hold for whoever else writes to the file, too. A summary reads `event_sums` alone. */
+/** The CHECKs bind other programs that write to the file, too. A summary reads `event_sums` alone. */
 export const SCHEMA: readonly string[] = [
   `CREATE TABLE event(
   place INTEGER PRIMARY KEY,
@@ -42,7 +42,7 @@ END`,
 END`,
 ];
 
-/** Takes over a file: ends the leases of owners that are gone, and counts everything anew. */
+/** Takes over a file: ends the leases of former owners, and counts everything again. */
 export const inheritance = (owner: string) => `UPDATE event SET due = min(due, unixepoch() * 1000), lease = NULL
 WHERE substr(lease, ${contract.ID_LENGTH + 2}, ${owner.length}) <> '${owner}';
 INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) FROM event`;
@@ -50,13 +50,13 @@ INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) F
 export type Events = ReturnType<typeof eventsIn>;
 
 /**
- * The calls of a store on an open file. `owner`: begins the words of its leases. `moved`: gets the buffers of what was
- * read, which may go to another thread.
+ * The calls of a store on an open file. `owner`: begins its leases, after the event's id. `moved`: gets the buffers of
+ * what was read, to be moved to another thread.
  */
 export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuffer[]) {
   const sql = statementsOf(database);
 
-  /** A larger one is not read. */
+  /** Null if it is over `largest` bytes, or absent. */
   function read(id: string, largest: number): Uint8Array<ArrayBuffer> | null {
     const [found] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content FROM event JOIN record USING (place)
       WHERE id = ${id} AND octet_length(content) <= ${largest}`;
@@ -67,7 +67,7 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
   return {
     read,
 
-    /** `most`: bytes of all that is stored. */
+    /** `most`: the most bytes of all that is stored. */
     add(
       { id, note, record }: { id: string; note: Note; record: Uint8Array<ArrayBuffer> },
       pause: number,
@@ -75,7 +75,7 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
     ) {
       const of = bodyTag(id);
       const counted = Math.max(record.length, contract.LEAST_BYTES);
-      // The twins are all that begin with `of` and `-`, which `.` follows. A sum that is no number is no room.
+      // Twins are the ids that begin with `of` and `-`; `.` is the next character. Without a total there is no room.
       const [known] = sql<{ old: number | null; hasRoom: number | null; twins: number }>`SELECT old,
         (SELECT bytes FROM total) - coalesce(old, 0) + ${counted} <= ${most} AS hasRoom,
         (SELECT count(*) FROM event WHERE id > ${`${of}-`} AND id < ${`${of}.`}) AS twins
@@ -89,7 +89,7 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
       return known.old === null ? 'stored' : 'replaced';
     },
 
-    /** `largest`: bytes of one record. */
+    /** `largest`: the most bytes of one record. */
     lease({ limit, room, held }: contract.Asked, largest: number) {
       const [leases, ids] = [JSON.stringify(held), JSON.stringify(held.map(contract.leasedId))];
       sql`UPDATE event SET due = ${later(contract.LEASE_MS)} WHERE id IN (SELECT value FROM json_each(${ids}))
@@ -183,6 +183,6 @@ function statementsOf(database: DatabaseSync) {
 
 const later = (pause: number) => Math.min(Date.now() + Math.max(0, Math.ceil(pause)), 9e15);
 
-/** Rows whose notes are read. */
+/** The rows, with their notes parsed. */
 const noted = <Row>(rows: readonly (Row & { readonly note: unknown })[]) =>
   rows.map((row) => ({ ...row, note: readNote(String(row.note)) }));

@@ -1,49 +1,49 @@
-// The file of the embedded store: opened, looked at before each use, set aside once it is damaged, kept small. Its
-// directory is its user's alone, on a local file system, and in the hands of one process. Every call here may hang with
-// its disk.
+// The file of the embedded store: opened, checked before each use, set aside once it is damaged, kept small. Its
+// directory is its user's alone, on a local file system, and used by one process at a time. Every call here may hang if
+// the disk does.
 import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
 import { type Events, eventsIn, inheritance, SCHEMA } from './sqlite-events.ts';
 
-/** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: of a lock of somebody else. */
+/** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */
 const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
-/** A call that meets a lock, after another one that did, is answered within a second. */
+/** Milliseconds to wait for a lock. Two calls in a row that wait end within a second. */
 const BUSY_MS = 300;
-/** Bytes. A removal needs room too, in the log and in the file that takes it over. */
+/** Bytes that must be free: a removal needs room too, in the log and then in the file. */
 const LEAST_FREE = 8 * 1024 * 1024;
 const MOST_ASIDE = 4;
 
-/** Linux' numbers of file systems that other machines use too: there SQLite's locks and shared memory prove nothing. */
+/** Linux's numbers of file systems that other machines use too, where SQLite's locks and shared memory fail. */
 const NETWORKS: Readonly<Record<number, string>> = {
   ...{ 26985: 'NFS', 4283649346: 'CIFS', 4266872130: 'SMB', 20859: 'SMB', 16914839: '9p', 12805120: 'CephFS' },
   ...{ 198183888: 'Lustre', 1196443219: 'GPFS', 1397113167: 'AFS', 1952539503: 'OCFS2', 18225520: 'GFS2' },
 };
 
 /**
- * `page_size` and `auto_vacuum` come first: they are of a new file alone. Nothing is mapped, so a truncated file is an
- * error and no SIGBUS; the root may be read-only; what was delivered is overwritten, and its room given back.
+ * `page_size` and `auto_vacuum` come first: they apply to a new file alone. Nothing is mapped, so a truncated file is
+ * an error, no SIGBUS. No temporary files: the root may be read-only. What was delivered is overwritten and freed.
  */
 const SETTINGS = `PRAGMA page_size=4096; PRAGMA auto_vacuum=FULL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
 PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=4194304`;
 
-/** It holds bodies too. Waits for nobody who reads. */
+/** The log holds bodies too. Does not wait for readers. */
 const EMPTY_LOG = `PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=${BUSY_MS}`;
 
 interface Opened {
   readonly database: DatabaseSync;
   readonly events: Events;
-  /** The database and, of an owner, the lock. */
+  /** The database and, for an owner, the lock. */
   readonly parts: DisposableStack;
-  /** Of what is watched. */
+  /** Those of `#watched`. */
   readonly identities: readonly string[];
 }
 
 export interface FileOptions {
   readonly path: string;
-  /** In eight hex digits: its process, which keeps the leases that it has when it opens the file anew. Null: a visitor. */
+  /** Eight hex digits for its process, which so keeps its leases when it opens the file again. Null: a visitor. */
   readonly owner: string | null;
 }
 
@@ -60,11 +60,11 @@ export class StoreFile {
   /** What must stay the same while it is open: the directory, the lock, the file, its log and the log's index. */
   readonly #watched: readonly string[];
   #opened: Opened | null = null;
-  /** The file that comes next holds nothing yet, and nothing is known to be lost with it. */
+  /** True if the next file is expected to be empty, and so no further loss. */
   #isNew = false;
-  /** Not fetched yet: why what was stored is gone, or was set aside. */
+  /** Not reported yet: why stored events are gone, or were set aside. */
   readonly losses: string[] = [];
-  /** Not fetched yet: the buffers of what was read. */
+  /** Not moved yet: the buffers of what was read. */
   readonly moved: ArrayBuffer[] = [];
 
   constructor({ path, owner }: FileOptions) {
@@ -76,8 +76,8 @@ export class StoreFile {
   }
 
   /**
-   * Runs a job in one transaction, with one sync; once more with a new file if this one is damaged. Throws if it has not
-   * taken effect, as far as anybody can know.
+   * Runs a job in one transaction, with one sync; once more with a new file if this one is damaged. Throws if it had
+   * no effect, as far as can be known.
    */
   transaction<T>(isRead: boolean, job: (events: Events) => T): T {
     for (let isAgain = false; ; isAgain = true) {
@@ -99,7 +99,7 @@ export class StoreFile {
     }
   }
 
-  /** Why nothing can be added now; null: it can. */
+  /** Why nothing can be added now; null if it can. */
   roomProblem(): string | null {
     const { bavail, bsize } = fs.statfsSync(this.#directory);
     return bavail * bsize < LEAST_FREE ? 'less than 8 MiB are free on its file system' : null;
@@ -111,13 +111,13 @@ export class StoreFile {
     opened?.parts.dispose();
   }
 
-  /** SQLite would go on with a file that nobody finds any more, so what it promised then would be lost. */
+  /** SQLite would go on using a file that was removed or replaced, and all that it stores there would be lost. */
   #usable(): Opened {
     const identities = this.#opened?.identities ?? [];
     const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
     if (changed.length > 0) this.close(); // this empties the log into the file, if that is still there
     if (changed.includes(this.#path)) {
-      // Those that are as they were belong to the file that is gone.
+      // The logs that have not changed belong to the file that is gone.
       const logs = [`${this.#path}-wal`, `${this.#path}-shm`];
       for (const own of logs) if (!changed.includes(own)) fs.rmSync(own, { force: true });
       this.#lose(`${this.#path} was removed or replaced`);
@@ -149,7 +149,7 @@ export class StoreFile {
   #open(): Opened {
     using parts = new DisposableStack();
     if (this.#owner !== null) this.#claim(parts);
-    // People's commands make nothing: to them a file that is not there is an empty one.
+    // A visitor creates nothing: to it a file that does not exist is an empty one.
     const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
     const database = parts.use(new DatabaseSync(place, { timeout: BUSY_MS }));
     database.exec(SETTINGS);
@@ -168,14 +168,14 @@ export class StoreFile {
     return { database, events, parts: parts.move(), identities: this.#watched.map(identityOf) };
   }
 
-  /** Makes what an owner needs, locks it, and tells what is gone since the last owner. */
+  /** Creates what an owner needs, locks it, and reports what was lost since the last owner. */
   #claim(parts: DisposableStack): void {
     makeDirectory(this.#directory);
     const [lock, , log, index] = this.#watched.slice(1).map(checkFile);
     this.#isNew ||= lock === 'absent';
     const isEmpty = sizeOf(this.#path) === 0;
     const problem = this.#isNew && isEmpty ? this.roomProblem() : null;
-    if (problem !== null) throw new Error(problem); // with a lock, the next start would take this for a loss
+    if (problem !== null) throw new Error(problem); // with a lock file, the next start would report a loss
     lockDirectory(this.#directory, parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index first.
@@ -192,7 +192,7 @@ function sqliteCode(error: unknown): number {
   return codeOf(error) === 'ERR_SQLITE_ERROR' ? Number((error as { readonly errcode?: number }).errcode) & 0xff : 0;
 }
 
-/** Makes it unless it is there; throws if others may use it, or other machines. */
+/** Creates it if it is missing; throws if other users or other machines may use it. */
 function makeDirectory(path: string): void {
   makeDurably(path);
   const stats = fs.lstatSync(path);
@@ -203,7 +203,7 @@ function makeDirectory(path: string): void {
   if (network !== undefined) throw new Error(`it is on a network file system (${network}); use a local one, or Redis`);
 }
 
-/** Node's recursive mkdir never ends where nothing can be made in a directory that is there, such as a bind mount of nothing. */
+/** Replaces Node's recursive mkdir, which never ends where nothing can be created in a directory that exists. */
 function makeDurably(path: string): void {
   if (fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
   makeDurably(dirname(path));
@@ -213,7 +213,7 @@ function makeDurably(path: string): void {
   fs.closeSync(parent);
 }
 
-/** Throws if it is not a file of this user's alone. */
+/** Throws unless it is a regular file that only this user may write. */
 function checkFile(path: string): 'absent' | 'present' {
   const stats = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return 'absent';
@@ -227,7 +227,7 @@ function checkOwner({ uid }: fs.Stats, name: string): void {
   if (uid !== process.geteuid?.()) throw new Error(`${name} belongs to another user`);
 }
 
-/** No handle of it may be open in this process: closing the one that makes it gives up the process's locks on it. */
+/** It must not be open in this process: closing any handle of a file gives up all of the process's locks on it. */
 function makeFile(path: string): void {
   if (checkFile(path) === 'absent') fs.closeSync(fs.openSync(path, 'wx', 0o600));
 }
@@ -246,15 +246,15 @@ function identityOf(path: string): string {
 /**
  * Locks the directory until `parts` are disposed of. The lock must die with its process, also by SIGKILL, and a pid
  * proves nothing, since a container's is always 1. Node has no `flock`; but SQLite locks its file by `fcntl`, which the
- * kernel releases. That holds between containers on one machine, not between machines. It is no lock on the store's own
- * file, which people's commands open beside.
+ * kernel releases. That holds between containers on one machine, not between machines. The store's own file is not
+ * locked so, since people's commands open it too.
  */
 function lockDirectory(directory: string, parts: DisposableStack): void {
   const path = join(directory, 'lock');
   makeFile(path);
   const lock = parts.use(new DatabaseSync(path, { timeout: 0 }));
   try {
-    // In this mode a lock that was taken is kept; nothing is ever written.
+    // This mode keeps the lock until the file is closed; nothing is ever written.
     lock.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
     throw sqliteCode(error) === BUSY ? new Error('another process uses it') : error;

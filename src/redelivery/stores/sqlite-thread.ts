@@ -1,4 +1,4 @@
-// The thread of the embedded store. What came in meanwhile is one transaction and one sync.
+// The thread of the embedded store. Calls that came meanwhile share one transaction and one sync.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { codeOf } from '../../base/errors.ts';
 import type { Events } from './sqlite-events.ts';
@@ -9,7 +9,7 @@ export type Args<M extends Method> = Parameters<Events[M]>;
 type Call = { [M in Method]: { readonly method: M; readonly args: Args<M> } }[Method];
 export type Result = { readonly value: unknown } | { readonly failure: string };
 export interface Reply {
-  /** Of the calls that were not answered yet, in their order. */
+  /** For the first calls that were not answered yet, in their order. */
   readonly results: readonly Result[];
   /** Why nothing could be done; null: it works. */
   readonly problem: string | null;
@@ -32,7 +32,7 @@ port.on('message', (first: Call | null) => {
 
 function answer(calls: readonly Call[]): void {
   const reply: Reply = { ...doneAll(calls, null), losses: file.losses.splice(0) };
-  // A buffer that was written must not hold its memory until the next collection.
+  // Frees what was written now, not at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
   port.postMessage(reply, file.moved.splice(0));
 }
@@ -40,7 +40,7 @@ function answer(calls: readonly Call[]): void {
 /** `known`: why nothing can be added, if that is known. */
 function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'losses'> {
   const isAdding = calls.some(({ method }) => method === 'add');
-  // What changes nothing needs no lock.
+  // Reading alone needs no lock.
   const isRead = calls.every(({ method }) => method === 'page' || method === 'read');
   try {
     const results = file.transaction(isRead, (events) => {
@@ -54,7 +54,7 @@ function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'los
   } catch (error) {
     // The system's message repeats the path, which the caller adds.
     const problem = /^E[A-Z]+$/.test(codeOf(error)) ? codeOf(error) : (error as Error).message;
-    // A removal may find the room that an addition did not.
+    // Without the additions, the other calls may find room.
     if (isFull(error) && isAdding && known === null) return doneAll(calls, problem);
     return { results: calls.map(() => ({ failure: problem })), problem };
   }

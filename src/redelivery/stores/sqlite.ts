@@ -14,10 +14,10 @@ import * as contract from './store.ts';
 
 const THREAD = 'the store of deferred deliveries';
 const RESTART_MS = 1000;
-/** Of the thread's heap. Records are outside it. */
+/** Limits of the thread's heap. Records are outside it. */
 const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
 
-/** Resolves once the file is open, or has turned out to be of no use: then each later call tries again. */
+/** Resolves once the file is open, or could not be opened: then each later call tries again. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
   const { maxBytes, mostBytes } = options;
   const thread = new StoreThread(options);
@@ -48,7 +48,7 @@ class StoreThread {
   /** The calls that it has not answered yet, in their order. */
   #sent: ((result: Result) => void)[] = [];
   #isClosed = false;
-  /** Why no call is sent, until the thread answers or a new one may start. Null: they are. */
+  /** Why calls are refused, until the thread answers or a new one may start; null if they are sent. */
   #refusal: string | null = null;
 
   constructor(options: contract.StoreOptions) {
@@ -57,7 +57,7 @@ class StoreThread {
     this.#file = { path, owner: options.as === 'visitor' ? null : randomUUID().slice(0, 8) };
   }
 
-  /** `moved`: buffers that leave this thread. The call may still take effect after it has been rejected. */
+  /** `moved`: buffers that go to the thread. The call may still take effect after it has been rejected. */
   async call<M extends Method>(method: M, args: Args<M>, moved: ArrayBuffer[] = []): Promise<ReturnType<Events[M]>> {
     const refusal = this.#isClosed ? 'it is closed' : this.#refusal;
     if (refusal !== null) throw this.#error(refusal);
@@ -78,7 +78,7 @@ class StoreThread {
     return result.value as ReturnType<Events[M]>;
   }
 
-  /** After all calls. A thread that hangs does not end: then the process can't, either. */
+  /** Closes it after all calls. A thread that hangs does not end, so the process can't, either. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#thread === null) return;

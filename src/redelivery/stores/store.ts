@@ -1,9 +1,9 @@
 // The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever leases an event
-// moves that time on, so that the one number is claim, lease and schedule. A store holds opaque bytes under ids, and no
-// rule: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat, never alter or
-// make. A store never sends anything.
+// moves that time on, so this one number is claim, lease and schedule. A store holds opaque bytes under ids, and knows
+// no rules: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat events,
+// never alter or forge them. A store never sends anything.
 //
-// `due` goes by the store's clock, and all times here are spans from now. Notes and arrivals go by the proxy's.
+// Due times are by the store's clock, so all times here are spans from now. Those in notes are by the proxy's clock.
 import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { DeferredState } from '../../core/request-record.ts';
@@ -13,25 +13,25 @@ import { MAX_PAUSE_MS } from '../pace.ts';
 
 export interface Event {
   /**
-   * Which body (16 hex digits, the log's `body_sha256`), `-`, which event (32 hex digits). Equal events have equal ids,
-   * and ids that are equal up to the `-` have one body.
+   * The body's tag (16 hex digits, the log's `body_sha256`), `-`, the event's hash (32 hex digits). Equal events have
+   * equal ids, and events with ids that are equal up to the `-` have the same body.
    */
   readonly id: string;
-  /** Opaque bytes, which the store joins: a joined copy of large ones would be memory that no budget counts. */
+  /** Opaque bytes, which only the store joins: an earlier joined copy would be memory that no budget counts. */
   readonly record: readonly [head: Buffer, body: Buffer];
   readonly note: Note;
 }
 
 /**
- * `stored`: as durable as the store's own settings make it. `replaced`: so is an equal event, whatever its state; who had
- * leased that one has lost it. `full`, by `maxBytes`, or `crowded`, by `MAX_OF_ONE_BODY`: nothing has changed.
+ * `stored`: as durable as the store's own settings make it. `replaced`: stored in place of an equal event, whatever its
+ * state; a lease of that one is lost. `full`, by `maxBytes`, or `crowded`, by `MAX_OF_ONE_BODY`: nothing has changed.
  */
 export type Added = 'stored' | 'replaced' | 'full' | 'crowded';
 
-/** An event as a list shows it. Nothing vouches for it. */
+/** An event as a list shows it. Nothing here is verified. */
 export interface Entry {
   readonly id: string;
-  /** Of its record. */
+  /** The size of its record. */
   readonly bytes: number;
   readonly state: DeferredState;
   /** Milliseconds until it is due; 0 or less: now. */
@@ -44,8 +44,8 @@ export type Dropped = 'dropped' | 'absent' | 'leased';
 
 export interface Leased extends Omit<Entry, 'wait'> {
   /**
-   * The right to the event until it is set or removed, or the time has ended and somebody else has leased it: a text that
-   * no other lease of any process or store has, earlier or later. It begins with the event's id.
+   * The right to the event until it is set or removed, or the lease has run out and somebody else has leased the event:
+   * a text that no other lease ever has, in any process or store. It begins with the event's id.
    */
   readonly lease: string;
   /** Empty if there is none. Null: larger than `mostBytes`, so it was not read. */
@@ -55,28 +55,28 @@ export interface Leased extends Omit<Entry, 'wait'> {
 export interface Asked {
   /** The most events. */
   readonly limit: number;
-  /** Bytes of records that fit into memory. One that is not read needs none. */
+  /** Bytes of memory for records. One that is too large to be read needs none. */
   readonly room: number;
-  /** Leases of what the caller has at work: moved on, unless they were lost; and these events are not leased again. */
+  /** The caller's leases in use: renewed, unless they were lost; their events are not leased again. */
   readonly held: readonly string[];
 }
 
-/** A part of what is stored: equal in state and words, which are empty where the note cannot be read. */
+/** The stored events with equal state and words; the words are empty where the note cannot be read. */
 export interface Group extends Readonly<Record<'failure' | 'secret' | 'key' | 'route', string>> {
   readonly state: DeferredState;
   readonly deliveries: number;
-  /** As they count against `maxBytes`, `LEAST_BYTES` each at least. */
+  /** As they count against `maxBytes`: each at least `LEAST_BYTES`. */
   readonly bytes: number;
   /** When the first one came, by the notes; epoch milliseconds. */
   readonly oldest: number;
 }
 
 export interface Summary {
-  /** At most `MOST_GROUPS`, since whoever writes to the store chooses the words: where there are more, without words. */
+  /** At most `MOST_GROUPS`, since whoever writes to the store chooses the words; without words where there are more. */
   readonly groups: readonly Group[];
   /** At most `SOONEST`, the first due first. */
   readonly soonest: readonly Entry[];
-  /** Some of what `drop` removed. Each is told once, to one owner. */
+  /** Some events that `drop` removed. Each is reported once, to one owner. */
   readonly dropped: readonly Pick<Entry, 'id' | 'note'>[];
 }
 
@@ -98,36 +98,36 @@ export interface DeferredStore {
   add(event: Event, pause: number): Promise<Added>;
 
   /**
-   * Leases events that are due, the first due first, and moves each on by `LEASE_MS`. It ends before the first one that
-   * `room` is too small for. `wait`: milliseconds until the next one is due; 0 if one is now; infinite if there is none.
+   * Leases events that are due, the first due first, and moves each on by `LEASE_MS`. It stops at the first one that
+   * does not fit `room`. `wait`: milliseconds until the next one is due; 0 if one is now; infinite if there is none.
    */
   lease(asked: Asked): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
-  /** Ends a lease, and says when its event is due next; null removes it. False if the lease was lost: nothing has changed. */
+  /** Ends a lease, and sets when its event is due next; null removes it. False if the lease was lost: no change. */
   set(lease: string, setting: Setting | null): Promise<boolean>;
 
   /**
-   * Removes what a fresh delivery of an equal event has ended, whoever has leased it. False if there was none, or if it was
-   * stored less than `age` milliseconds ago: what came after that delivery stays.
+   * Removes an event, even a leased one, because the app took a fresh delivery of an equal one. False if there was none
+   * or if it was stored less than `age` milliseconds ago: an event that came after that delivery stays.
    */
   end(id: string, age: number): Promise<boolean>;
 
   /** A part of what is stored, in any order, and the place of the next part; the first and the last place are `0`. */
   page(place: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
 
-  /** Makes events due now, unless somebody has leased them; what is stopped waits again. Returns how many are stored. */
+  /** Makes events due now, unless they are leased; stopped ones wait again. Returns how many of the ids are stored. */
   wake(ids: readonly string[]): Promise<number>;
 
-  /** For people: a record. Null if there is none, or none that may be read. */
+  /** For people: a record. Null if there is none, or it is larger than `mostBytes`. */
   read(id: string): Promise<Uint8Array<ArrayBuffer> | null>;
 
   /** For people: removes an event. One that somebody has leased stays: the app may be taking it just now. */
   drop(id: string): Promise<Dropped>;
 
-  /** For an owner. Makes due what waits longer than anything may (`LONGEST_WAIT_MS`). Reads no record, and lists nothing. */
+  /** For an owner. Makes due what would wait longer than `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
   summary(): Promise<Summary>;
 
-  /** Nothing may be called after it. What is still leased stays so until its time ends, or the store has a new owner. */
+  /** Nothing may be called after it. Leases last until their time ends, or the store has a new owner. */
   close(): Promise<void>;
 }
 
@@ -143,30 +143,30 @@ export async function* pagesOf(store: Pick<DeferredStore, 'page'>): AsyncGenerat
 
 /** `store` may be a directory, too. */
 export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwordFile' | 'readPassword'> {
-  /** With Redis: which proxies share what is stored, and part of every key. Empty for a directory that has no name. */
+  /** With Redis: part of every key, so proxies with one name share what is stored. May be empty for a directory. */
   readonly name: string;
   readonly maxBytes: number;
   /** The most bytes of one record, which a reload may change. What is larger is never read. */
   readonly mostBytes: () => number;
   /** `visitor`: a command beside the proxy, which only lists, reads and drops. To it a store that does not exist is empty. */
   readonly as: 'owner' | 'visitor';
-  /** A remark that is no failure: once for each. */
+  /** Called once for each remark that is no failure. */
   readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
-  /** Told once for each time that events which were stored are gone or were set aside, all or the last of them. */
+  /** Called once for each loss: stored events are gone or were set aside, all or the latest of them. */
   readonly onLoss: (problem: string) => void;
-  /** Told of a problem with the store (never a password), and null when it works; at any time, the same again and again. */
+  /** Called with the store's problem (never a password), or null when it works; at any time, also the same again. */
   readonly onChange: (problem: string | null) => void;
 }
 
 /** Milliseconds. The longest that a client waits for the store. */
 export const TIME_LIMIT_MS = 1000;
-/** Milliseconds. Bodies cross a network, or wait for a disk. */
+/** Milliseconds: bodies cross a network, or wait for a disk. */
 export const CALL_LIMIT_MS = 10_000;
-/** Milliseconds. Whoever is at work renews it three times before it ends. */
+/** Milliseconds. Its holder renews it every third of that. */
 export const LEASE_MS = 30_000;
-/** Milliseconds. What waits and is due later than that, as after a clock that was set back, is due now. */
+/** Milliseconds. A waiting event that is due later, because the clock was set back, is made due now. */
 export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
-/** An event counts as many bytes at least: a store of tiny ones must not list without end. */
+/** The least bytes that an event counts as: tiny ones must not make a store's list endless. */
 export const LEAST_BYTES = 4096;
 export const MOST_GROUPS = 1000;
 export const SOONEST = 50;
