@@ -1,5 +1,5 @@
-// Decisions and reasons. Metric label, log field, answer and diagnosis follow from this table; tests fail until docs and
-// dashboard name a new row. `possibleDecisions` says which routes can get it.
+// Decisions, reasons, and failures of the upstream. Metric label, log field, answer and diagnosis follow from this table;
+// tests fail until docs and dashboard name a new row. `possibleDecisions` says which routes can get it.
 import type { Diagnosis } from './diagnoses-and-remedies.ts';
 import { MAX_LINES } from './header-lines.ts';
 import { type Route, UNMATCHED } from './routes.ts';
@@ -34,6 +34,9 @@ export const REASONS = {
 } as const;
 
 export type Reason = keyof typeof REASONS;
+
+export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
+export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
 /** Report mode forwards these, and every 401, instead of refusing them. */
 const REPORTABLE: ReadonlySet<string> = new Set<Reason>(['method_not_allowed', 'no_live_secret']);

@@ -3,7 +3,7 @@
 import type { Diagnosis, Hint } from './diagnoses-and-remedies.ts';
 import { type Fate, isNotTaken } from './fate.ts';
 import type { RuleName } from './gate.ts';
-import { type Decision, REASONS, type Reason } from './reasons.ts';
+import { type Decision, REASONS, type Reason, type UpstreamFailure } from './reasons.ts';
 
 export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */
@@ -61,9 +61,6 @@ export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
 export interface DeliveryRecord extends RequestRecord {
   readonly fate: Fate;
 }
-
-export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
-export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
 /** States of a deferred delivery: it will be sent again; the app refused it; the rules in force do not accept it. */
 export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;

@@ -2,8 +2,8 @@
 // from closed sets alone (core/reasons.ts, core/request-record.ts): text from a client must never become a label.
 
 import { possibleFates } from '../core/fate.ts';
-import { possibleDecisions } from '../core/reasons.ts';
-import { REDELIVERY_RESULTS, UPSTREAM_FAILURES } from '../core/request-record.ts';
+import { possibleDecisions, UPSTREAM_FAILURES } from '../core/reasons.ts';
+import { REDELIVERY_RESULTS } from '../core/request-record.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 
 export const PREFIX = 'entrupy_proxy_';

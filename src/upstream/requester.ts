@@ -7,8 +7,8 @@ import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyFailure, BodyReceiver } from '../bodies/buffered-body.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/diagnoses-and-remedies.ts';
 import type { DeliveryLease } from '../core/fate.ts';
+import type { UpstreamFailure } from '../core/reasons.ts';
 import type { Head } from '../core/request-head.ts';
-import type { UpstreamFailure } from '../core/request-record.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
 

@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { VERSION } from '../../../src/base/version.ts';
 import { FATES } from '../../../src/core/fate.ts';
-import { DECISIONS, REASON_NAMES } from '../../../src/core/reasons.ts';
-import { UPSTREAM_FAILURES } from '../../../src/core/request-record.ts';
+import { DECISIONS, REASON_NAMES, UPSTREAM_FAILURES } from '../../../src/core/reasons.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
 import { accepted, keyOf, metricsOf, NOW, plan, refused, route, secret, settle, UNMATCHED } from './fixtures.ts';
 
