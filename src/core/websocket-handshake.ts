@@ -22,7 +22,9 @@ export function asksForWebSocket(head: Head): boolean {
 
 /** The lines of a 101 by name, as http-proxy-3 writes them: the end-to-end ones, `Connection` and `Upgrade`. */
 export function tunnelHeaders(lines: readonly string[]): Record<string, string | string[]> {
-  const byName = Map.groupBy(linesOf(endToEnd(lines)), ([name]) => name);
+  // A 101 has no length (RFC 9110 8.6).
+  const passed = linesOf(endToEnd(lines)).filter(([name]) => name.toLowerCase() !== 'content-length');
+  const byName = Map.groupBy(passed, ([name]) => name);
   const headers = Array.from(byName, ([name, all]) => [name, all.map(([, value]) => value)] as const);
   return { ...Object.fromEntries(headers), connection: 'Upgrade', upgrade: 'websocket' };
 }

@@ -149,8 +149,9 @@ export class Exchange implements RequestRecord {
     this.reply.abandon();
     this.departed = true;
     this.departedMs = performance.now() - this.startedAt;
-    // An earlier decision stays: a refusal, or a failure of the upstream.
-    const decided = this.upstreamFailure !== null || (this.decision === 'rejected' && this.reason !== 'none');
+    // An earlier decision stays: a refusal, or a failure of the upstream that the store does not decide on yet.
+    const isRefused = this.decision === 'rejected' && this.reason !== 'none';
+    const decided = isRefused || (this.upstreamFailure !== null && this.reply.status !== 0);
     // A tunnel's client may leave without that being a failure.
     if (!decided && this.reply.status !== 101) this.reason = 'client_closed';
     const listener = this.#onDeparture;

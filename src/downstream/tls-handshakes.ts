@@ -34,6 +34,7 @@ export class TlsHandshakes {
         return;
       }
       this.#underWay.delete(connection.key);
+      stream.allowHalfOpen = true;
       connection.open(stream);
     });
     this.#server.on('tlsClientError', (_error, stream) => stream.destroy());
@@ -82,6 +83,7 @@ export class TlsHandshakes {
     this.#underWay.set(connection.key, connection);
     socket.once('close', () => this.#underWay.delete(connection.key));
     connection.beginTls();
+    socket.allowHalfOpen = false; // a client that leaves now would keep its place
     if (!socket.destroyed) this.#server.emit('connection', socket);
   };
 

@@ -45,6 +45,8 @@ export class Standing {
   /** This process's changes to what is stored; and how many of them the summary includes. */
   #changes = 0;
   #seen = 0;
+  /** Then nobody knows whether it is empty. */
+  #lookFailed = false;
   /** How often the store failed, was full, was too slow, or lost events. */
   failures = 0;
   /** The store's own account of its problem; null while it works. */
@@ -66,7 +68,7 @@ export class Standing {
 
   /** True if nothing is stored, as far as this process knows. */
   get isEmpty(): boolean {
-    return this.#seen === this.#changes && this.summary.soonest.length === 0;
+    return !this.#lookFailed && this.#seen === this.#changes && this.summary.soonest.length === 0;
   }
 
   /** `oldest`: when it came, epoch milliseconds; 0 if there is none. */
@@ -103,6 +105,7 @@ export class Standing {
     const changes = this.#changes;
     const summary = await this.ask((store) => store.summary());
     if (summary !== null) [this.summary, this.at] = [summary, Date.now()];
+    this.#lookFailed = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
     this.#flush();

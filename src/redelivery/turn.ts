@@ -7,7 +7,7 @@ import { ignore } from '../base/errors.ts';
 import { type DeliveryLease, isNotTaken } from '../core/fate.ts';
 import type { Policy } from '../core/policy.ts';
 import type { RedeliveryResult } from '../core/request-record.ts';
-import { type ForwardFailure, failedUpstream, type Requester, type ResponseSink } from '../upstream/requester.ts';
+import type { ForwardFailure, Requester, ResponseSink } from '../upstream/requester.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
@@ -25,8 +25,6 @@ const RETRY_MS = 1000;
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
 /** Milliseconds for which it waits for a slot, with its body in memory. */
 const SLOT_WAIT_MS = 10_000;
-/** Milliseconds after the response's head to wait for the rest, although nobody reads it. */
-const MAX_RESPONSE_MS = 30_000;
 
 interface Parts {
   readonly needs: Needs;
@@ -120,7 +118,7 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
 }
 
 /** The reply of a request that has no client. */
-const TO_NOBODY: Omit<ResponseSink, 'begin'> = {
+const TO_NOBODY: ResponseSink = {
   ...{
     phase: 'begun',
     unsent: 0,
@@ -128,7 +126,7 @@ const TO_NOBODY: Omit<ResponseSink, 'begin'> = {
     flush: () => true,
     onSent: (listener) => listener(),
   },
-  ...{ continue: ignore, inform: ignore, cut: ignore, end: ignore },
+  ...{ continue: ignore, inform: ignore, begin: ignore, cut: ignore, end: ignore },
 };
 
 /** Sends it, and resolves when the exchange is over; never rejects. `lease`: null without `once`. */
@@ -136,39 +134,26 @@ function send({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, ne
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const { promise, resolve } = Promise.withResolvers<Sent>();
   let failure: ForwardFailure | null = null;
-  let timer: NodeJS.Timeout | undefined;
-  const begin = () => {
-    timer = setTimeout(enough, MAX_RESPONSE_MS).unref();
-  };
   const requester: Requester = {
-    ...{ head, reply: { ...TO_NOBODY, begin }, receiver: null, interims: 0 },
+    ...{ head, reply: TO_NOBODY, receiver: null, interims: 0 },
     ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
     ...{ clientConnection: null, onDeparture: ignore },
   };
-  const exchange = new UpstreamExchange(permit, requester, needs.upstream, {
+  new UpstreamExchange(permit, requester, needs.upstream, {
     ...{ lines, patience: SLOT_WAIT_MS, responseTimeout, idleTimeout, lease, budget: needs.budget },
     atHead: null,
     onFailure: (found) => {
       failure = found;
     },
-    onEnd: () => {
-      clearTimeout(timer);
-      resolve(sentBy(requester.upstreamStatus, failure));
-    },
-  });
-  /** Reads no more: the response counts as its status says, for `once` too. */
-  const enough = () => {
-    if (requester.upstreamStatus < 300) lease?.delivered();
-    resolve(sentBy(requester.upstreamStatus, null));
-    exchange.giveUp(failedUpstream('timeout'));
-  };
-  exchange.start();
+    onEnd: () => resolve(sentBy(requester.upstreamStatus, failure)),
+  }).start();
   return promise;
 }
 
 /** An answer that breaks off is a failure; one that takes us too long to read counts as its status says. */
 function sentBy(status: number, failure: ForwardFailure | null): Sent {
-  if (failure === null) {
+  const isGiven = failure === null || (failure.side === 'client' && failure.reason === 'client_closed');
+  if (isGiven) {
     if (isNotTaken(status)) return { went: 'failed', failure: `${status}` };
     return { went: status >= 400 ? 'refused' : 'taken', failure: `${status}` };
   }

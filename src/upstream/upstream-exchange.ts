@@ -18,6 +18,8 @@ import { openTunnel } from './websocket-tunnel.ts';
 
 /** Bytes of an answer that may still be unsent when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
+/** Milliseconds from the head of an answer that nobody reads: an app that never ends it would keep its slot. */
+const MAX_UNREAD_MS = 30_000;
 
 // Methods rather than closures, so that forwarding a request costs one object.
 export class UpstreamExchange implements ConnectionUser, BodyOwner {
@@ -313,6 +315,9 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     const connection = this.#connection;
     // While it is paused, the client's deadline applies.
     if (connection === null || this.#waiting !== null || this.#pausedAt !== null) return;
+    const { reply, clientConnection, upstreamMs } = this.#requester;
+    const isUnread = this.#begun && (reply.phase === 'gone' || clientConnection === null);
+    if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) return this.#endUnread();
     const { idleTimeout, responseTimeout } = this.#options;
     const { socket } = connection;
     const idle = this.#progress.idleFor(socket, now);
@@ -326,6 +331,12 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   }
 
   // --- ends
+
+  /** The answer counts as its status says, for `once` too. */
+  #endUnread(): void {
+    if (this.#requester.upstreamStatus < 300) this.#options.lease?.delivered();
+    this.giveUp({ side: 'client', reason: 'client_closed' });
+  }
 
   giveUp(failure: ForwardFailure): void {
     if (this.#state === 'done') return;

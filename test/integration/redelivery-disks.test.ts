@@ -1,8 +1,10 @@
 // The embedded store on disks that are slow, hang, are full or break: nothing else stops, each is told, and what was
 // promised is delivered.
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
+import { sendTo } from '../support/http/raw-client.ts';
 import { faultyDisk } from '../support/machine/faulty-disk.ts';
 import { haveTools } from '../support/machine/tools.ts';
 import { runCommand } from '../support/proxy/command.ts';
@@ -14,6 +16,7 @@ import {
   defer,
   deferred,
   deliver,
+  deliveryBytes,
   nothingDeferred,
   recordsIn,
   redeliver,
@@ -79,14 +82,26 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     await defer(proxy, 'stored');
     const [id = ''] = await recordsIn(directory);
     disk.fault('hang');
-    for (const words of [['drop', id], ['list']]) {
-      const env = { ...disk.env, ADMIN_PORT: String(proxy.adminPort) };
-      const ended = await runCommand(['deferred', ...words, '--config', proxy.configFile], { env });
-      expect(ended).toMatchObject({ code: 1, stdout: '' });
-      expect(ended.stderr).toMatch(/^entrupy-signature-proxy deferred: the store .* did not answer within 5000 ms\n$/);
-    }
+    const env = { ...disk.env, ADMIN_PORT: String(proxy.adminPort) };
+    const command = (...words: string[]) => runCommand(['deferred', ...words, '--config', proxy.configFile], { env });
+    const ended = await command('drop', id);
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toMatch(/^entrupy-signature-proxy deferred: the store .* did not answer within 5000 ms\n$/);
+    expect(await command('list')).toMatchObject({ code: 0, stdout: expect.stringContaining(id) }); // it writes nothing
     disk.fault();
     expect(await recordsIn(directory)).toEqual([id]);
+  });
+
+  test('that hangs: of a sender that leaves meanwhile the log says 499', async ({ app, disk, redeliverer }) => {
+    const proxy = await redeliverer({ env: disk.env });
+    app.answer = () => 'reset';
+    disk.fault('hang');
+    const client = await sendTo(proxy, deliveryBytes('impatient'));
+    await eventually(() => app.bodies(), ['impatient']);
+    client.destroy();
+    const line = await proxy.waitForLog(({ msg }) => msg === 'request');
+    expect(line).toMatchObject({ status: 499, reason: 'client_closed' });
+    disk.fault();
   });
 
   test('that hangs does not outlast a second signal', async ({ app, disk, redeliverer }) => {
@@ -149,6 +164,22 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
       expect(new Set(app.bodies())).toEqual(expect.objectContaining(new Set([...promised, 'after'])));
     },
   );
+
+  test('that cannot be read for a while loses nothing', async ({ app, directory, disk, redeliverer }) => {
+    const proxy = await redeliverer({ env: disk.env });
+    app.answer = () => 503;
+    const bodies = Array.from({ length: 300 }, (_, at) => `${at}`.padEnd(9000)); // more than SQLite keeps in memory
+    for (const body of bodies) await defer(proxy, body);
+    disk.fault('unreadable');
+    app.answer = () => 200;
+    await redeliver(proxy);
+    await told(proxy, 'disk I/O error');
+    disk.fault();
+    await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
+    expect(new Set(app.bodies())).toEqual(new Set(bodies));
+    const files = await readdir(directory, { recursive: true });
+    expect(files.filter((name) => name.includes('aside'))).toEqual([]);
+  });
 
   test('that other machines share is told, and not used', async ({ app, disk, directory, redeliverer }) => {
     disk.fault('nfs');

@@ -102,6 +102,14 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     expect([one.losses.length, two.losses.length]).toEqual([1, 1]);
   });
 
+  test('hear that it was emptied right after their first delivery', async ({ server, open }) => {
+    const { store, losses } = await open();
+    await store.add(eventOf(), 0);
+    await store.summary(); // by now it has looked
+    await server.ask('FLUSHALL');
+    await eventually(() => losses.length, 1);
+  });
+
   test('a lease is of 30 s by the clock of the server, and renewed from when it is asked', async ({ server, open }) => {
     const { store } = await open();
     const { id, ...event } = eventOf();

@@ -83,6 +83,18 @@ test('Connections that send one byte take no place, whatever their address.', as
   expect(await release()).toBe(true);
 });
 
+test('A client that leaves during its handshake gives its place back.', async () => {
+  const hello = await clientHello();
+  for (const leaves of ['with its hello', 'after the answer to it']) {
+    const socket = await open('127.0.0.1');
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    if (leaves === 'with its hello') socket.end(hello);
+    else socket.once('data', () => socket.end()).write(hello);
+    socket.resume();
+    await closed;
+  }
+});
+
 test('Handshakes that one address begins and leaves take the place of none from another.', async () => {
   const { release } = await farAway('127.0.0.2');
   const flooded = await flood(await clientHello(), '127.0.0.1');

@@ -2,6 +2,7 @@
 // runs one script on the server (redis-script.ts), whose clock is the only one.
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
+import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/request-record.ts';
 import { noSense, RedisConnection, script } from '../../redis/connection.ts';
 import { noteText, readNote, readWords } from '../note.ts';
@@ -45,6 +46,8 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     async add({ id, record, note }, pause) {
       const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
+      // The next regular look may come only after a loss.
+      if (known === 'stored' && lastLife === '') connection.run(probe).catch(ignore);
       if (known !== undefined) return known;
       onChange(added);
       throw new Error(added);

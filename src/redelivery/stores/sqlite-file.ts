@@ -21,11 +21,14 @@ const NETWORKS: Readonly<Record<number, string>> = {
   ...{ 198183888: 'Lustre', 1196443219: 'GPFS', 1397113167: 'AFS', 1952539503: 'OCFS2', 18225520: 'GFS2' },
 };
 
+/** In a file that exists it would be a write, which a visitor needs neither a lock nor room for. */
+const NEW_FILE = 'PRAGMA page_size=4096; PRAGMA auto_vacuum=FULL';
+
 /**
- * `page_size` and `auto_vacuum` come first: they apply to a new file alone. Nothing is mapped, so a truncated file is
- * an error, no SIGBUS. No temporary files: the root may be read-only. What was delivered is overwritten and freed.
+ * Nothing is mapped, so a truncated file is an error, no SIGBUS. No temporary files: the root may be read-only. What was
+ * delivered is overwritten and freed.
  */
-const SETTINGS = `PRAGMA page_size=4096; PRAGMA auto_vacuum=FULL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+const SETTINGS = `PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
 PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=4194304`;
 
@@ -76,26 +79,34 @@ export class StoreFile {
   }
 
   /**
-   * Runs a job in one transaction, with one sync; once more with a new file if this one is damaged. Throws if it had
-   * no effect, as far as can be known.
+   * Runs a job in one transaction, with one sync; again with the file opened anew if it looks damaged, and with a new
+   * file if it still does. Throws if the job had no effect, as far as can be known.
    */
   transaction<T>(isRead: boolean, job: (events: Events) => T): T {
-    for (let isAgain = false; ; isAgain = true) {
+    for (let tries = 1; ; tries++) {
       try {
-        const { database, events } = this.#usable();
-        database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
-        const result = job(events);
-        database.exec('COMMIT');
-        if (database.prepare('SELECT 1 FROM event LIMIT 1').get() === undefined) database.exec(EMPTY_LOG);
-        return result;
+        return this.#try(isRead, job);
       } catch (error) {
-        if (this.#opened?.database.isTransaction) this.#opened.database.exec('ROLLBACK');
         if (sqliteCode(error) === BUSY) throw new Error('another program keeps its file locked');
         if (isFull(error)) throw error;
         this.close();
-        if (isAgain || !isDamage(error) || this.#owner === null) throw error;
-        this.#setAside((error as Error).message);
+        if (!isDamage(error) || this.#owner === null || tries === 3) throw error;
+        // SQLite calls a page malformed if the disk failed to read it once: such a file is whole.
+        if (tries === 2) this.#setAside((error as Error).message);
       }
+    }
+  }
+
+  #try<T>(isRead: boolean, job: (events: Events) => T): T {
+    const { database, events } = this.#usable();
+    try {
+      database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
+      const result = job(events);
+      database.exec('COMMIT');
+      if (database.prepare('SELECT 1 FROM event LIMIT 1').get() === undefined) database.exec(EMPTY_LOG);
+      return result;
+    } finally {
+      if (database.isTransaction) database.exec('ROLLBACK');
     }
   }
 
@@ -133,12 +144,11 @@ export class StoreFile {
       throw new Error(`it is damaged, as ${MOST_ASIDE} were before: look at the disk, and move them away`);
     }
     const aside = `${prefix}${new Date().toISOString().replaceAll(':', '')}`;
-    for (const ending of ['-wal', '']) {
-      const file = `${this.#path}${ending}`;
-      if (checkFile(file) === 'present') fs.renameSync(file, join(this.#directory, `${aside}${ending}`));
-    }
+    const left = ['-wal', ''].filter((ending) => checkFile(`${this.#path}${ending}`) === 'present');
+    for (const ending of left) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
-    this.#lose(`${this.#path}: ${damage}; what is left of it is ${aside} there`);
+    const where = left.length > 0 ? `what is left of it is ${aside}${left.at(-1)} there` : 'nothing is left of it';
+    this.#lose(`${this.#path}: ${damage}; ${where}`);
   }
 
   #lose(problem: string): void {
@@ -152,6 +162,7 @@ export class StoreFile {
     // A visitor creates nothing: to it a file that does not exist is an empty one.
     const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
     const database = parts.use(new DatabaseSync(place, { timeout: BUSY_MS }));
+    if (sizeOf(this.#path) === 0) database.exec(NEW_FILE);
     database.exec(SETTINGS);
     const schema = database.prepare('SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL').all();
     if (schema.length === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA.join(';')}; COMMIT`);

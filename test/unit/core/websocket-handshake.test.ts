@@ -38,8 +38,23 @@ describe('a WebSocket handshake', () => {
 });
 
 describe("a 101's lines as the tunnel writes them", () => {
-  test('keep spellings and duplicates, and get Connection and Upgrade back', () => {
-    const lines = ['X-A', '1', 'Keep-Alive', '5', 'Set-Cookie', 'c', 'x-a', '2', 'X-A', '3', 'Upgrade', 'WebSocket'];
+  test('keep spellings and duplicates, lose a length, and get Connection and Upgrade back', () => {
+    const lines = [
+      'X-A',
+      '1',
+      'Keep-Alive',
+      '5',
+      'Set-Cookie',
+      'c',
+      'x-a',
+      '2',
+      'X-A',
+      '3',
+      'Upgrade',
+      'WebSocket',
+      'Content-length',
+      '9',
+    ];
     expect(tunnelHeaders(lines)).toEqual({
       ...{ 'X-A': ['1', '3'], 'Set-Cookie': ['c'], 'x-a': ['2'] },
       ...{ connection: 'Upgrade', upgrade: 'websocket' },
