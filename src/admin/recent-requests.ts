@@ -28,13 +28,13 @@ export class RecentRequests {
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
   readonly traffic = new TrafficByRoute();
-  readonly #slowMs: () => number;
+  readonly #responseTimeout: () => number;
   #undelivered: readonly Undelivered[] = [];
   #lastProbe: StatusSnapshot['lastProbe'] = null;
 
-  /** `slowMs`: an answer of the app that takes more milliseconds is slow. */
-  constructor(slowMs: () => number = () => 5000) {
-    this.#slowMs = slowMs;
+  /** `responseTimeout`: milliseconds, as configured. */
+  constructor(responseTimeout: () => number = () => 30_000) {
+    this.#responseTimeout = responseTimeout;
   }
 
   record(record: RequestRecord): void {
@@ -58,7 +58,7 @@ export class RecentRequests {
     if (record.fate === 'failed' || record.fate === 'abandoned') {
       this.#lose({ ...shownOf(record, at), cause: causeOf(record), fate: record.fate });
     }
-    this.traffic.deliver(record, at, this.#slowMs());
+    this.traffic.deliver(record, at, this.#responseTimeout());
     if (record.upstreamFailure !== null) this.#keep(shownOf(record, at));
   }
 

@@ -49,6 +49,8 @@ export class RouteTraffic {
 /** This many slow answers or departed senders within SLOW_SPAN_MS make an app slow. */
 export const SLOW_ANSWERS = 5;
 export const SLOW_SPAN_MS = 15 * MINUTE;
+/** Milliseconds after which an answer is slow: before the sender, or the proxy, gives up. */
+const slowMs = (responseTimeout: number) => Math.min(5000, responseTimeout / 3);
 
 export class TrafficByRoute {
   readonly #routes = new Map<string, RouteTraffic>();
@@ -77,13 +79,12 @@ export class TrafficByRoute {
     }
   }
 
-  /** `slowMs`: an answer that takes more milliseconds is slow. */
-  deliver(record: DeliveryRecord, at: number, slowMs: number): void {
+  deliver(record: DeliveryRecord, at: number, responseTimeout: number): void {
     const { fate, upstreamMs, departedMs } = record;
     const traffic = this.#of(record.route);
     traffic.fates[fate]++;
     const { slow } = traffic;
-    const isSlow = upstreamMs > slowMs;
+    const isSlow = upstreamMs > slowMs(responseTimeout);
     if (isSlow) slow.answerMs = upstreamMs;
     if (departedMs >= 0) slow.departedMs = departedMs;
     if (isSlow || departedMs >= 0) slow.times = [...slow.times.slice(1 - SLOW_ANSWERS), at];

@@ -42,7 +42,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const output = new LogOutput(stdout, env, config.log.format);
   const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
-  const recent = new RecentRequests(() => slowMs(current()));
+  const recent = new RecentRequests(() => policy().settings.responseTimeout);
   const hasOnce = () => deliversOnce(current().loaded.config);
   const deferred = (read: (total: ReturnType<Standing['total']>) => number) =>
     redelivery.isShown
@@ -132,11 +132,6 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     ...{ log, output, metrics, requests, recent, upstream, listener, exposure, redelivery, pipeline },
     ...{ claims: () => claims, adopt },
   };
-}
-
-/** Milliseconds after which an answer is slow: before the sender, or the proxy, gives up. */
-function slowMs({ policy }: Ruleset): number {
-  return Math.min(5000, policy.settings.responseTimeout / 3);
 }
 
 /** One secret per id: a later one with the same id has no key (rotation.ts). */

@@ -10,7 +10,7 @@ beforeEach(() => {
 
 function record(seconds: number, request: RequestRecord): void {
   const at = NOW + seconds * 1000;
-  settle({ record: (each) => traffic.record(each, at), deliver: (each) => traffic.deliver(each, at, 5000) }, request);
+  settle({ record: (each) => traffic.record(each, at), deliver: (each) => traffic.deliver(each, at, 30_000) }, request);
 }
 
 test('it counts the deliveries since the app last took one, by what happened to them', () => {
