@@ -1,5 +1,5 @@
-// A request as the status page and /api/status show it: texts that a client chose are cut, and neither its query, nor a
-// header's value, nor its body is kept.
+// A request as the status page and /api/status show it: texts that a client chose are shortened; query,
+// header values and body are left out.
 import type { Diagnosis } from '../core/diagnoses-and-remedies.ts';
 import { diagnosisOf, type RequestRecord } from '../core/request-record.ts';
 import { shortened, shownPath } from '../log/log.ts';

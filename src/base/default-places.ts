@@ -11,7 +11,7 @@ export function namedConfig(option: string | null | undefined, env: NodeJS.Proce
   return option ?? (env.ENTRUPY_PROXY_CONFIG || null);
 }
 
-/** A store in the configuration is a directory's absolute path, or a URL. */
+/** `redelivery.store` is a directory's absolute path, or a URL. */
 export const isDirectory = (store: string) => store.startsWith('/');
 
 /** `http://127.0.0.1:9464/` for a listener on all interfaces, else its own address. */

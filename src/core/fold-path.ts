@@ -77,7 +77,7 @@ function dropInvisible(out: Buffer, end: number): number {
 
 /**
  * Folds letters: compatibility forms, case, and letters that are equal only in upper case (`ı` and `i`, `ß` and `ss`).
- * The result is the same in whatever order NFKC, lower and upper case are applied; a test tries each code point.
+ * A server may apply NFKC and case mapping in any order: the fold stays the same; a test tries each code point.
  */
 function foldLetters(text: string): string {
   return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');

@@ -54,7 +54,7 @@ export class Keyring {
   }
 }
 
-/** The id of the first secret that signs the body as `digest`; null if none. All are tried, so time tells nothing. */
+/** The id of the first secret that signs the body as `digest`, or null. All are tried: timing must not tell which. */
 export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
   let match: string | null = null;
   for (const secret of secrets) {

@@ -11,7 +11,7 @@ class Permit {
   readonly reason: Reason | 'none';
   /** The id of the secret that matched; null if none did, or none was needed. */
   readonly secret: string | null;
-  /** Exactly the bytes that were verified; null if the body is streamed unverified. */
+  /** Exactly the bytes that were judged; null if the body is streamed unchecked. */
   readonly body: Buffer | null;
   /** True if it opens a tunnel, in which nothing more is verified. */
   readonly tunnel: boolean;

@@ -1,5 +1,5 @@
-// TLS on the clients' side: from a connection's first byte to its secured stream. How long that may take is
-// `limits.headersTimeout`, set in connection.ts (`beginTls`); here handshakes only make room for one another.
+// TLS on the clients' side: from a connection's first byte to its secured stream. connection.ts (`beginTls`)
+// limits a handshake to `limits.headersTimeout`; here a running one is ended only to make room for another.
 import { Buffer } from 'node:buffer';
 import type { Server, TlsOptions } from 'node:tls';
 import { appended, free, NO_BYTES } from '../base/bytes.ts';

@@ -17,8 +17,8 @@ export interface MetricRow {
   /** Which routes or secrets have a series; all by default. HELP and TYPE are always exposed. */
   readonly when?: string;
   /**
-   * For a metric that requests add to: the series of a route and its secrets, each named by the values of its labels
-   * after `route`, separated by spaces. Metrics without it are read at each scrape.
+   * For a metric that events add to: the series of a route and its secrets, each as its label values after `route`, as
+   * in `accepted none`. A metric without `series` is read at each scrape.
    */
   readonly series?: (route: Route, secrets: readonly string[]) => readonly string[];
 }

@@ -125,7 +125,7 @@ export class Llhttp {
     try {
       let errno = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
       if (bodyAwaits) {
-        // This pause is the only way to learn where the head ended.
+        // llhttp tells where the head ended only by pausing there.
         const at = llhttp.llhttp_get_error_pos(this.#pointer);
         recorder.bodyBegins(at + shift);
         llhttp.llhttp_resume(this.#pointer);

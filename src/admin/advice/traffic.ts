@@ -84,7 +84,7 @@ function slowApp(route: RouteStatus, s: StatusSnapshot): Found | null {
   return found('warning', 'slow-app', message);
 }
 
-/** Up to this many, such as unsigned probes, need no attention. */
+/** Up to this many requests may just be `probe --unsigned`. */
 const FEW = 2;
 const TOLD = ['missing_signature', 'bad_request', 'header_too_large', 'header_timeout', 'overloaded'] as const;
 
