@@ -182,7 +182,7 @@ export class Listener {
 
   // --- the end
 
-  /** Accepts what the kernel has queued: closing would reset it. Node accepts one connection per event-loop turn. */
+  /** Connections that the kernel has queued are accepted first: closing would reset them. Node accepts one at a time. */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + LAST_BYTES_MS;
     let before: number;

@@ -119,14 +119,8 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
 
 /** The reply of a request that has no client. */
 const TO_NOBODY: ResponseSink = {
-  ...{
-    phase: 'begun',
-    unsent: 0,
-    data: () => true,
-    flush: () => true,
-    onSent: (listener) => listener(),
-  },
-  ...{ continue: ignore, inform: ignore, begin: ignore, cut: ignore, end: ignore },
+  ...{ phase: 'begun', unsent: 0, flush: () => true, onSent: (listener) => listener() },
+  ...{ continue: ignore, inform: ignore, begin: ignore, data: ignore, cut: ignore, end: ignore },
 };
 
 /** Sends it, and resolves when the exchange is over; never rejects. `lease`: null without `once`. */

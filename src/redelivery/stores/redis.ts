@@ -2,6 +2,7 @@
 // runs one script on the server (redis-script.ts), whose clock is the only one.
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
+import { onePerTurn } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/request-record.ts';
 import { noSense, RedisConnection, script } from '../../redis/connection.ts';
@@ -35,6 +36,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
   const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: contract.CALL_LIMIT_MS, probe };
   // Only the look tells that it works.
   const connection = new RedisConnection({ ...settings, onChange: (problem) => problem && onChange(problem) });
+  const look = onePerTurn(() => connection.run(probe).catch(ignore));
   type Args = readonly (string | number | Buffer)[];
   const run = <Answer>(read: (given: unknown) => Answer, call: keyof contract.DeferredStore, ...args: Args) => {
     const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));
@@ -47,7 +49,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
       const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
       // The next regular look may come only after a loss.
-      if (known === 'stored' && lastLife === '') connection.run(probe).catch(ignore);
+      if (known === 'stored' && lastLife === '') void look();
       if (known !== undefined) return known;
       onChange(added);
       throw new Error(added);

@@ -32,9 +32,6 @@ const SETTINGS = `PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
 PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=4194304`;
 
-/** The log holds bodies too. Does not wait for readers. */
-const EMPTY_LOG = `PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=${BUSY_MS}`;
-
 interface Opened {
   readonly database: DatabaseSync;
   readonly events: Events;
@@ -85,7 +82,9 @@ export class StoreFile {
   transaction<T>(isRead: boolean, job: (events: Events) => T): T {
     for (let tries = 1; ; tries++) {
       try {
-        return this.#try(isRead, job);
+        const result = this.#try(isRead, job);
+        if (!isRead) this.#emptyLog();
+        return result;
       } catch (error) {
         if (sqliteCode(error) === BUSY) throw new Error('another program keeps its file locked');
         if (isFull(error)) throw error;
@@ -103,10 +102,22 @@ export class StoreFile {
       database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
       const result = job(events);
       database.exec('COMMIT');
-      if (database.prepare('SELECT 1 FROM event LIMIT 1').get() === undefined) database.exec(EMPTY_LOG);
       return result;
     } finally {
       if (database.isTransaction) database.exec('ROLLBACK');
+    }
+  }
+
+  /** The log of an empty file still holds bodies. Waits for no reader; its failure must not repeat what is committed. */
+  #emptyLog(): void {
+    const database = this.#opened?.database;
+    try {
+      if (database?.prepare('SELECT 1 FROM event LIMIT 1').get() !== undefined) return;
+      database?.exec('PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch {
+      // The next call will tell.
+    } finally {
+      database?.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
     }
   }
 
