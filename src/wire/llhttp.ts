@@ -1,6 +1,5 @@
 // llhttp, node's HTTP/1.1 parser, in the WebAssembly build that undici ships. No other file knows the path inside
-// undici or the ABI; test/unit/wire/llhttp.test.ts names the exports that are needed here, and fails when an update
-// moves them.
+// undici or the ABI; test/unit/wire/llhttp.test.ts fails when an update moves what is needed here.
 //
 // Callbacks only record. Running another parser within a callback would overwrite the bytes that both read, and a
 // thrown exception would leave llhttp in an undefined state.

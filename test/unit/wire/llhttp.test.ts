@@ -1,67 +1,27 @@
-// undici's llhttp: it has what src/wire/llhttp.ts needs, and each of its traps has a test. `raw` shows a trap without
-// src/wire around it; the others show how src/wire handles it.
+// undici's llhttp has traps: each has a test here, and so has what malformed input it accepts. An update that moves what
+// src/wire/llhttp.ts needs fails here, too.
 import { describe, expect, test } from 'vitest';
+import { Llhttp, type RunRecorder } from '../../../src/wire/llhttp.ts';
 import { MessageParser } from '../../../src/wire/parser.ts';
-import { parse, readOn } from '../../support/http/parsed.ts';
-import { MODULE, rawLlhttp } from '../../support/http/raw-llhttp.ts';
+import { eachByte, parse } from '../../support/http/parsed.ts';
 
-const [REQUEST, RESPONSE] = [1, 2];
-const [PAUSED, PAUSED_UPGRADE, PAUSED_H2_UPGRADE, CLOSED_CONNECTION] = [21, 22, 23, 5];
 const GET = 'GET /next HTTP/1.1\r\n\r\n';
 
-const pauseAtTheEnd = { complete: () => PAUSED };
 const read = (type: 'request' | 'response', text: string, limits = {}) =>
   parse(type, [Buffer.from(text, 'latin1')], limits);
 const targets = (text: string) => read('request', text).messages.map(({ target }) => target);
 
-describe('the module', () => {
-  test('calls the functions of src/wire/llhttp.ts, and no others', () => {
-    const callbacks = ['message_begin', 'url', 'status', 'header_field', 'header_value', 'headers_complete', 'body'];
-    const expected = [...callbacks, 'message_complete'].map((name) => `env.wasm_on_${name}`);
-    const imports = WebAssembly.Module.imports(MODULE).map(({ module, name }) => `${module}.${name}`);
-    expect(imports.sort()).toEqual(expected.sort());
-  });
+/** Records nothing. */
+const SILENT: RunRecorder = {
+  span: () => {},
+  headComplete: () => 'none',
+  bodyBegins: () => {},
+  body: () => 'go on',
+  messageComplete: () => {},
+};
 
-  test.each([
-    ...['memory', '_initialize', 'malloc', 'llhttp_alloc', 'llhttp_free', 'llhttp_reset', 'llhttp_execute'],
-    ...['llhttp_resume', 'llhttp_get_error_pos', 'llhttp_get_method', 'llhttp_method_name'],
-    ...['llhttp_get_http_major', 'llhttp_get_http_minor'],
-    ...['llhttp_message_needs_eof', 'llhttp_should_keep_alive'],
-  ])('exports %s', (name) => {
-    expect(WebAssembly.Module.exports(MODULE).map((entry) => entry.name)).toContain(name);
-  });
-});
-
-describe('a pause', () => {
-  const CUT = 'POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab';
-
-  test('raw: `llhttp_finish` accepts a truncated body as complete while paused', () => {
-    const { exports, execute } = rawLlhttp({ body: () => PAUSED });
-    const parser = exports.llhttp_alloc(REQUEST);
-    expect(execute(parser, CUT)[0]).toBe(PAUSED);
-    expect(exports.llhttp_finish(parser)).toBe(0);
-    exports.llhttp_resume(parser);
-    expect(exports.llhttp_finish(parser)).not.toBe(0);
-  });
-
-  test('a truncated body is not complete: `finish` never asks llhttp', () => {
-    const parser = new MessageParser('request', 1024);
-    readOn(parser, Buffer.from(CUT));
-    expect([parser.finish(), parser.state]).toEqual([false, 'body']);
-    parser.free();
-  });
-
-  test.each([
-    ['an upgrade', REQUEST, 'GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n'],
-    ['CONNECT', REQUEST, 'CONNECT a:1 HTTP/1.1\r\n\r\n'],
-    ['a 101 without Upgrade', RESPONSE, 'HTTP/1.1 101 Odd\r\n\r\n'],
-  ])('raw: 21 after %s is followed by 22', (_, type, head) => {
-    const { exports, execute } = rawLlhttp(pauseAtTheEnd);
-    const parser = exports.llhttp_alloc(type);
-    expect(execute(parser, head + GET)).toEqual([PAUSED, head.length]);
-    exports.llhttp_resume(parser);
-    expect(execute(parser, GET)).toEqual([PAUSED_UPGRADE, 0]);
-  });
+describe('the end of a message', () => {
+  const CLOSE = 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n';
 
   test('the next message is read after an upgrade that is not taken, after CONNECT and after a 101', () => {
     const upgrade = 'GET /a HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc';
@@ -72,30 +32,6 @@ describe('a pause', () => {
       [101, 20],
       [204, 36],
     ]);
-  });
-
-  test('PRI gives 23, which is not a pause: it is malformed', () => {
-    const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
-    const { exports, execute } = rawLlhttp(pauseAtTheEnd);
-    expect(execute(exports.llhttp_alloc(REQUEST), preface)[0]).toBe(PAUSED_H2_UPGRADE);
-    expect(read('request', preface)).toEqual({ messages: [], partial: null, state: 'malformed' });
-  });
-});
-
-describe('the end of a message', () => {
-  const CLOSE = 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n';
-
-  test('raw: after one that ends the connection come an error and a wrong keep-alive result', () => {
-    let atTheEnd = -1;
-    const raw = rawLlhttp({
-      complete: (parser) => {
-        atTheEnd = raw.exports.llhttp_should_keep_alive(parser);
-        return 0;
-      },
-    });
-    const parser = raw.exports.llhttp_alloc(REQUEST);
-    expect(raw.execute(parser, CLOSE + GET)[0]).toBe(CLOSED_CONNECTION);
-    expect([atTheEnd, raw.exports.llhttp_should_keep_alive(parser)]).toEqual([0, 1]);
   });
 
   test('keep-alive is read there, trailers included, and again for each message', () => {
@@ -117,12 +53,6 @@ describe('the end of a message', () => {
     },
   );
 
-  test('raw: `headers_complete` that returns 1 makes the body the next request', () => {
-    const { exports, called, execute } = rawLlhttp({ head: () => 1 });
-    execute(exports.llhttp_alloc(REQUEST), `POST / HTTP/1.1\r\nContent-Length: ${GET.length}\r\n\r\n${GET}`);
-    expect(called.filter((name) => name === 'url')).toHaveLength(2);
-  });
-
   test('a counted body is never the next request, whole or in pieces', () => {
     const text = `POST /a HTTP/1.1\r\nContent-Length: ${GET.length}\r\n\r\n${GET}`;
     const { messages } = read('request', text + GET);
@@ -130,5 +60,101 @@ describe('the end of a message', () => {
       ['/a', GET],
       ['/next', ''],
     ]);
+  });
+});
+
+describe('bytes that no callback reports', () => {
+  const CHUNKED = 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const MANY = 40_000;
+
+  test.each([
+    ['chunk extensions', `${CHUNKED}1;${'x'.repeat(MANY)}`],
+    ['leading zeros of a chunk size', `${CHUNKED}${'0'.repeat(MANY)}`],
+    ['line endings before a head', '\r\n'.repeat(MANY / 2)],
+    ['whitespace before a target', `GET${' '.repeat(MANY)}`],
+    ['whitespace after a target', `GET /${' '.repeat(MANY)}`],
+    ['whitespace before a value', `GET / HTTP/1.1\r\nX:${' '.repeat(MANY)}`],
+  ])('%s are counted', (_, text) => {
+    expect(read('request', text, { head: 16 * 1024 }).state).toMatch(/^(?:too_large|malformed)$/);
+  });
+});
+
+describe('what llhttp lets through', () => {
+  test.each(['GET / RTSP/1.0', 'DESCRIBE / RTSP/1.0', 'SOURCE / ICE/1.0', 'GET /'])(
+    '%s is HTTP to llhttp, not to us',
+    (line) => {
+      for (const cutAt of [0, 6, line.length - 3, line.length + 1]) {
+        const bytes = Buffer.from(`${line}\r\nHost: HTTP/1.1\r\n\r\n`);
+        const { messages } = parse('request', [bytes.subarray(0, cutAt), bytes.subarray(cutAt)]);
+        expect(messages.map(({ version }) => version)).toEqual(['unknown']);
+      }
+    },
+  );
+
+  test('responses: HTTP/2.0, the code 099 and control characters in the reason come through, for the upstream side to refuse', () => {
+    const [message] = read('response', 'HTTP/2.0 099 a\x01b\r\nContent-Length: 1\r\n\r\nx').messages;
+    expect(message).toMatchObject({ version: '2.0', status: 99, reason: 'a\x01b', body: 'x' });
+    expect(read('response', 'RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n').messages[0]?.version).toBe('unknown');
+  });
+
+  test.each(['OK\r\rX: y\r\n', 'OK\r\r', '\r\r*X: y\r\n'])('a status line that does not end in CRLF: %j', (rest) => {
+    const bytes = Buffer.from(`HTTP/1.1 200 ${rest}\r\n`);
+    for (const pieces of [[bytes], eachByte(bytes)])
+      expect(parse('response', pieces)).toEqual({ messages: [], partial: null, state: 'malformed' });
+  });
+
+  test.each(['Transfer-Encoding:', 'Transfer-Encoding: \t', 'Transfer-Encoding: chunked\r\nTransfer-Encoding:'])(
+    'an empty coding is malformed: %j',
+    (line) => {
+      for (const more of ['', 'Content-Length: 3\r\n']) {
+        const head = `${line}\r\n${more}\r\n`;
+        const trailer = `POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${line}\r\n\r\n`;
+        const found = [
+          read('request', `POST / HTTP/1.1\r\n${head}0\r\n\r\n`),
+          read('request', trailer),
+          read('response', `HTTP/1.1 200 OK\r\n${head}0\r\n\r\n`),
+        ];
+        for (const { state, messages } of found) expect([state, messages]).toEqual(['malformed', []]);
+      }
+    },
+  );
+});
+
+describe('its memory', () => {
+  const bytes = Buffer.from(GET);
+
+  test('no parser runs within another’s callback, whose bytes it would overwrite', () => {
+    const [outer, inner] = [new Llhttp('request'), new Llhttp('request')];
+    const nested: RunRecorder = { ...SILENT, messageComplete: () => void inner.run(bytes, 0, bytes.length, SILENT) };
+    expect(() => outer.run(bytes, 0, bytes.length, nested)).toThrow('llhttp is running already');
+    outer.free();
+    inner.free();
+  });
+
+  test('a throw in a callback reaches the caller; a reset repairs the parser, and others are unaffected', () => {
+    const [broken, other] = [new Llhttp('request'), new Llhttp('request')];
+    const throwing: RunRecorder = {
+      ...SILENT,
+      headComplete: () => {
+        throw new Error('thrown by a callback');
+      },
+    };
+    expect(() => broken.run(bytes, 0, bytes.length, throwing)).toThrow('thrown by a callback');
+    expect(other.run(bytes, 0, bytes.length, SILENT)).toBe('complete');
+    broken.reset();
+    expect([broken.run(bytes, 0, bytes.length, SILENT), broken.consumed]).toEqual(['complete', bytes.length]);
+    broken.free();
+    other.free();
+  });
+
+  test('a message continues while the memory grows', () => {
+    const parser = new MessageParser('request', 1024);
+    const [first, second] = [Buffer.from('REPORT /a HTTP/1.1\r\nHo'), Buffer.from('st: b\r\n\r\n')];
+    parser.read(first, 0);
+    // Some 80 bytes each: more than the initial memory.
+    const others = Array.from({ length: 10_000 }, () => new Llhttp('request'));
+    parser.read(second, 0);
+    expect(parser).toMatchObject({ state: 'ended', method: 'REPORT', target: '/a', lines: ['Host', 'b'] });
+    for (const one of [...others, parser]) one.free();
   });
 });
