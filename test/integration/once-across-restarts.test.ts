@@ -4,10 +4,11 @@
 // know nothing of each other's events; an upgrade keeps what is known.
 import { describe, expect } from 'vitest';
 import { freePort } from '../support/machine/free-port.ts';
-import { DELIVERED, DUPLICATE, deliver, type Given, held, send } from '../support/once/events.ts';
+import { DELIVERED, DUPLICATE, deliver, type EventUpstream, type Given, held, send } from '../support/once/events.ts';
 import { inFlight, KEY, keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, SERVERS } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';
 
 const STORES = ['memory', ...(HAS_SERVERS ? SERVERS : [])] as const;
@@ -15,9 +16,19 @@ const STORES = ['memory', ...(HAS_SERVERS ? SERVERS : [])] as const;
 describe.concurrent.each(STORES)('with %s', (name) => {
   const shared = name !== 'memory';
 
-  test('after the response timeout a retry goes through, client or none', async ({ events, deliverer, redis }) => {
+  test('a reload adds and removes `once`; a retry after a timeout goes through', async ({
+    events,
+    deliverer,
+    redis,
+  }) => {
     const store = shared ? (await redis(name)).url : name;
-    const proxy = await deliverer({ once: { store }, upstream: { responseTimeout: '2s' } });
+    const options = { once: { store }, upstream: { responseTimeout: '2s' } };
+    const proxy = await deliverer({ ...options, route: { maxBody: '1KiB' } });
+    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DELIVERED]);
+    await reload(proxy, (config) => config.replace(/( +)maxBody: 1KiB\n/, '$1maxBody: 1KiB\n$1once: 1h\n'));
+    await remembering(proxy);
+    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+
     events.script('silent', () => {});
     events.script('left', () => {});
     const [leaver, waiter] = [send(proxy, 'left'), send(proxy, 'silent')];
@@ -27,106 +38,77 @@ describe.concurrent.each(STORES)('with %s', (name) => {
     expect((await waiter.given).status).toBe(504);
     expect(await deliver(proxy, 'silent')).toEqual(DELIVERED);
     expect(await second.given).toEqual(DELIVERED);
-  });
 
-  test('a reload adds `once` to a route, and removes it', async ({ events, deliverer, redis }) => {
-    const store = shared ? (await redis(name)).url : name;
-    const proxy = await deliverer({ once: { store }, route: { maxBody: '1KiB' } });
-    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DELIVERED]);
-    await reload(proxy, (config) => config.replace(/( +)maxBody: 1KiB\n/, '$1maxBody: 1KiB\n$1once: 1h\n'));
-    await remembering(proxy);
-    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
     await reload(proxy, (config) => config.replace(/ +once: 1h\n/, ''));
     expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
     expect(events.times('e')).toBe(4);
   });
 
-  test('a restart forgets the memory store only', async ({ deliverer, redis }) => {
+  test('a stop waits for its grace, no longer; a shared store outlives it', async ({ events, deliverer, redis }) => {
     const store = shared ? (await redis(name)).url : name;
-    const first = await remembering(await deliverer({ once: { store } }));
-    expect([await deliver(first, 'e'), await deliver(first, 'e')]).toEqual([DELIVERED, DUPLICATE]);
-    await first.stop();
-    const second = await remembering(await deliverer({ once: { store } }));
-    expect(await deliver(second, 'e')).toEqual(shared ? DUPLICATE : DELIVERED);
-  });
+    const hasty = await remembering(await deliverer({ once: { store }, shutdown: { grace: '200ms' } }));
+    expect([await deliver(hasty, 'e'), await deliver(hasty, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+    events.script('cut', () => {});
+    await leftUnderWay(events, hasty, 'cut');
+    expect(await hasty.stop()).toEqual({ code: 0, signal: null });
 
-  test('a stop waits for a delivery whose client has left, and it counts', async ({ events, deliverer, redis }) => {
-    const store = shared ? (await redis(name)).url : name;
     const listen = { port: await freePort() };
-    const proxy = await remembering(await deliverer({ once: { store }, listen, shutdown: { grace: '10s' } }));
+    const patient = await remembering(await deliverer({ once: { store }, listen, shutdown: { grace: '10s' } }));
+    expect(await deliver(patient, 'cut')).toEqual(DELIVERED);
+    expect(await deliver(patient, 'e')).toEqual(shared ? DUPLICATE : DELIVERED);
     const { act, answer } = held();
-    events.script('e', act);
-    const first = send(proxy, 'e');
-    await events.reached('e');
-    first.leave();
-    await inFlight(proxy, 0);
-    proxy.signal('SIGTERM');
-    await proxy.waitForLog(({ msg }) => msg === 'stopping');
-    await expect(deliver(proxy, 'other')).resolves.toMatchObject({ status: 0 }); // no new connections
+    events.script('left', act);
+    await leftUnderWay(events, patient, 'left');
+    patient.signal('SIGTERM');
+    await patient.waitForLog(({ msg }) => msg === 'stopping');
+    await expect(deliver(patient, 'other')).resolves.toMatchObject({ status: 0 }); // no new connections
     // Longer than a stop takes with nothing in flight.
     await new Promise((resolve) => setTimeout(resolve, 400));
-    expect(proxy.logs().map(({ msg }) => msg)).not.toContain('stopped');
+    expect(patient.logs().map(({ msg }) => msg)).not.toContain('stopped');
     answer(200);
-    expect(await proxy.exited).toEqual({ code: 0, signal: null });
-    expect(proxy.logs()).toContainEqual(expect.objectContaining({ msg: 'stopped', cut: 0 }));
+    expect(await patient.exited).toEqual({ code: 0, signal: null });
+    expect(patient.logs()).toContainEqual(expect.objectContaining({ msg: 'stopped', cut: 0 }));
     if (!shared) return;
-    expect(await deliver(await remembering(await deliverer({ once: { store } })), 'e')).toEqual(DUPLICATE);
-  });
-
-  test('a stop waits no longer than its grace; then a retry goes through', async ({ events, deliverer, redis }) => {
-    const store = shared ? (await redis(name)).url : name;
-    const proxy = await deliverer({ once: { store }, shutdown: { grace: '200ms' } });
-    events.script('e', () => {});
-    const first = send(proxy, 'e');
-    await events.reached('e');
-    first.leave();
-    await inFlight(proxy, 0);
-    expect(await proxy.stop()).toEqual({ code: 0, signal: null });
-    expect(await deliver(await deliverer({ once: { store } }), 'e')).toEqual(DELIVERED);
+    expect(await deliver(await remembering(await deliverer({ once: { store } })), 'left')).toEqual(DUPLICATE);
   });
 });
 
-describe.concurrent('in memory', () => {
-  test('a client that reads its response slowly loses its slot; its event counts', async ({ events, deliverer }) => {
-    const proxy = await deliverer({ upstream: { connections: 1 } });
-    events.script('long', (response) => void response.end(Buffer.alloc(8 * 1024 * 1024)));
-    const dawdler = send(proxy, 'long', { read: false });
-    await events.reached('long');
-    expect(await deliver(proxy, 'other')).toEqual(DELIVERED);
-    expect(await deliver(proxy, 'long')).toEqual(DUPLICATE);
-    dawdler.leave();
-  });
+/** Sends an event whose client leaves while the upstream is at work on it. */
+async function leftUnderWay(events: EventUpstream, proxy: RunningProxy, event: string): Promise<void> {
+  const sent = send(proxy, event);
+  await events.reached(event);
+  sent.leave();
+  await inFlight(proxy, 0);
+}
 
-  test('the oldest are forgotten first', async ({ deliverer }) => {
-    const proxy = await deliverer({ once: { maxEntries: 2 } });
-    for (const event of ['1', '2', '3']) expect(await deliver(proxy, event)).toEqual(DELIVERED);
-    for (const event of ['2', '3']) expect(await deliver(proxy, event)).toEqual(DUPLICATE);
-    expect((await proxy.metrics()).get('entrupy_proxy_once_entries')).toBe(2);
-    expect(await deliver(proxy, '1')).toEqual(DELIVERED);
-  });
+test('in memory a client that reads slowly loses its slot, its event counts; the oldest are forgotten first', async ({
+  events,
+  deliverer,
+}) => {
+  const proxy = await deliverer({ once: { maxEntries: 2 }, upstream: { connections: 1 } });
+  events.script('long', (response) => void response.end(Buffer.alloc(8 * 1024 * 1024)));
+  const dawdler = send(proxy, 'long', { read: false });
+  await events.reached('long');
+  expect(await deliver(proxy, 'other')).toEqual(DELIVERED);
+  expect(await deliver(proxy, 'long')).toEqual(DUPLICATE);
+  dawdler.leave();
+
+  for (const event of ['1', '2', '3']) expect(await deliver(proxy, event)).toEqual(DELIVERED);
+  for (const event of ['2', '3']) expect(await deliver(proxy, event)).toEqual(DUPLICATE);
+  expect((await proxy.metrics()).get('entrupy_proxy_once_entries')).toBe(2);
+  expect(await deliver(proxy, '1')).toEqual(DELIVERED);
 });
 
 describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('shared in %s', (program) => {
-  test('twins at two proxies at the same moment reach the upstream once', async ({ events, deliverer, redis }) => {
-    const once = { store: (await redis(program)).url, name: 'orders' };
+  test('keys reveal nothing and expire; of twins at two proxies one is sent', async ({ events, deliverer, redis }) => {
+    const server = await redis(program);
+    const once = { store: server.url };
     const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
     await Promise.all([remembering(one), remembering(two)]);
-    const names = Array.from({ length: 20 }, (_, nth) => `twin-${nth}`);
-    const pairs = await Promise.all(
-      names.map((event) => Promise.all([deliver(one, event), deliver(two, event, { secret: 'b' })])),
-    );
-    const order = (a: Given, b: Given) => a.text.localeCompare(b.text);
-    for (const pair of pairs) expect(pair.sort(order)).toEqual([DUPLICATE, DELIVERED]);
-    expect(names.map((event) => events.times(event))).toEqual(names.map(() => 1));
-  });
-
-  test('keys reveal nothing of path, body or secret, and all of them expire', async ({ events, deliverer, redis }) => {
-    const server = await redis(program);
-    const proxy = await remembering(await deliverer({ once: { store: server.url } }));
     expect(Number(await server.ask('PTTL', (await keysOf(server))[0] ?? ''))).toBeGreaterThan(15_000);
     const { act, answer } = held();
     events.script('under-way', act);
-    const sent = send(proxy, 'under-way');
+    const sent = send(one, 'under-way');
     await events.reached('under-way');
     const keys = await keysOf(server);
     expect(keys).toEqual([expect.stringMatching(KEY), expect.stringMatching(KEY)]);
@@ -134,10 +116,18 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('shared in %s', (program)
       expect(await server.ask('GET', key)).toMatch(/^(?:delivered|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/);
       expect(Number(await server.ask('PTTL', key))).toBeGreaterThan(0);
     }
-    expect((await proxy.metrics()).get('entrupy_proxy_once_entries')).toBe(1);
+    expect((await one.metrics()).get('entrupy_proxy_once_entries')).toBe(1);
     answer(500);
     await sent.given;
     await eventually(async () => (await keysOf(server)).length, 1);
+
+    const names = Array.from({ length: 20 }, (_, nth) => `twin-${nth}`);
+    const pairs = await Promise.all(
+      names.map((event) => Promise.all([deliver(one, event), deliver(two, event, { secret: 'b' })])),
+    );
+    const order = (a: Given, b: Given) => a.text.localeCompare(b.text);
+    for (const pair of pairs) expect(pair.sort(order)).toEqual([DUPLICATE, DELIVERED]);
+    expect(names.map((event) => events.times(event))).toEqual(names.map(() => 1));
   });
 });
 

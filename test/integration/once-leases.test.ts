@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { describe, expect, vi } from 'vitest';
 import { listening } from '../support/machine/listening.ts';
 import { DELIVERED, DUPLICATE, deliver, held, send } from '../support/once/events.ts';
-import { BACK, fails } from '../support/once/failing-store.ts';
+import { BACK, logged } from '../support/once/failing-store.ts';
 import { keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 
@@ -58,9 +58,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
     const proxy = await remembering(await deliverer({ once: { store: `redis://127.0.0.1:${relay.port}` } }));
     expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
     relay.blackhole();
-    expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
-    await fails(proxy);
-    await vi.waitFor(() => expect(proxy.logs()).toContainEqual(expect.objectContaining({ msg: BACK })), 30_000);
+    await logged([proxy], BACK, async () => expect(await deliver(proxy, 'e')).toEqual(DELIVERED));
     expect(await deliver(proxy, 'e')).toEqual(DUPLICATE);
     await relay.close();
   });

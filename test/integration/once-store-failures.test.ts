@@ -1,15 +1,23 @@
 // No delivery hangs on the store of delivered events.
-// The store of `once` is stuck, goes away or refuses our password, and comes back. onStoreFailure decides immediately,
-// no password is printed, and events that were claimed before the failure are not repeated when the store is back.
+// The store of `once` lacks its password or its certificate, is not connected yet, gets stuck, goes away and comes back.
+// The log names the problem, never the password, and onStoreFailure decides immediately. Events that were claimed before
+// the failure are not repeated when the store is back. An answer that makes no sense is a failure of the store, too: it
+// is never taken for a twin to wait for.
+import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { eventKey } from '../../src/once/claims.ts';
 import { replaceFile } from '../support/machine/files.ts';
-import { DELIVERED, DUPLICATE, deliver, give, held, OK, send } from '../support/once/events.ts';
-import { BACK, FAILS, fails, isBack, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
+import { startAnsweringStore } from '../support/once/answering-store.ts';
+import { bodyOf, DELIVERED, DUPLICATE, deliver, give, held, OK, send } from '../support/once/events.ts';
+import { BACK, FAILS, fails, logged, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
 import { inFlight, keysOf, remembering, test } from '../support/once/once.ts';
-import { HAS_SERVERS, type RedisServer, SERVERS } from '../support/once/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, SERVERS } from '../support/once/redis.ts';
+import { eventually, starting } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { reload } from '../support/proxy/reloads.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
 
 const MANY = 40;
 
@@ -20,6 +28,7 @@ const failuresSince = async (proxy: RunningProxy) => {
   const before = await failures(proxy);
   return async () => (await failures(proxy)) - before;
 };
+const problemOf = async (proxy: RunningProxy) => String((await proxy.status()).once?.problem);
 
 /** The number of events that the server itself has as delivered. */
 async function remembered(server: RedisServer): Promise<number> {
@@ -29,90 +38,80 @@ async function remembered(server: RedisServer): Promise<number> {
 }
 
 describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
-  test('the password is in a file, and a corrected one needs no restart', async ({ deliverer, redis, directory }) => {
+  test('what is wrong with the password’s file is told; a corrected one needs no restart', async ({
+    deliverer,
+    redis,
+    directory,
+  }) => {
     const { url: store } = await redis(program, { password: PASSWORD });
     const passwordFile = join(directory, 'password');
-    await writeFile(passwordFile, `${PASSWORD}\n`);
-    const right = await remembering(await deliverer({ once: { store, passwordFile } }));
-    expect([await deliver(right, 'e'), await deliver(right, 'e')]).toEqual([DELIVERED, DUPLICATE]);
-    const sinceStart = await failuresSince(right);
-    expect([await deliver(right, 'next'), await deliver(right, 'next')]).toEqual([DELIVERED, DUPLICATE]);
-    expect(await sinceStart()).toBe(0);
-
+    const proxy = await deliverer({ once: { store, passwordFile } });
+    const problem = `once.passwordFile ${passwordFile}: it does not exist`;
+    expect(await fails(proxy)).toMatchObject({ level: 'error', on_failure: 'forward', problem });
+    expect([await deliver(proxy, 'e'), await failures(proxy)]).toEqual([DELIVERED, 2]); // neither leased nor recorded
+    execFileSync('mkfifo', [passwordFile]);
+    await eventually(() => problemOf(proxy), `once.passwordFile ${passwordFile}: it is not a regular file`);
+    expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
+    await replaceFile(passwordFile, '');
+    await eventually(() => problemOf(proxy), `once.passwordFile ${passwordFile}: it is empty`);
+    expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
     await writeFile(passwordFile, `not-${PASSWORD}`);
-    const wrong = await deliverer({ once: { store, passwordFile } });
-    expect(await fails(wrong)).toMatchObject({
-      level: 'error',
-      on_failure: 'forward',
-      problem: expect.stringMatching(/WRONGPASS/),
-    });
-    expect([await deliver(wrong, 'other'), await failures(wrong)]).toEqual([DELIVERED, 2]); // neither leased nor recorded
-    await replaceFile(passwordFile, `${PASSWORD}\r\n`);
-    await isBack(wrong);
-    expect(await deliver(wrong, 'e')).toEqual(DUPLICATE);
-    expect(right.output() + wrong.output()).not.toContain(PASSWORD);
+    await eventually(async () => /WRONGPASS/.test(await problemOf(proxy)), true);
+    expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
+    await logged([proxy], BACK, () => replaceFile(passwordFile, `${PASSWORD}\r\n`));
+    const sinceThen = await failuresSince(proxy);
+    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+    expect(await sinceThen()).toBe(0);
+    expect(proxy.output()).not.toContain(PASSWORD);
   });
 
-  test('a stuck server delays the deliveries of one second and no later ones', async ({ events, deliverer, redis }) => {
+  test('a stuck server delays the deliveries of one second; one that went away comes back', async ({
+    events,
+    deliverer,
+    redis,
+  }) => {
     const server = await redis(program);
     const once = { store: server.url };
-    const [going, refusing] = await Promise.all([
-      deliverer({ once }),
-      deliverer({ once: { ...once, onStoreFailure: 'refuse' } }),
-    ]);
-    for (const proxy of [going, refusing]) await remembering(proxy);
+    const both = await Promise.all([deliverer({ once }), deliverer({ once: { ...once, onStoreFailure: 'refuse' } })]);
+    const [going, refusing] = both;
+    for (const proxy of both) await remembering(proxy);
     expect(await deliver(going, 'before')).toEqual(DELIVERED);
     server.pause();
     const leaver = send(going, 'left');
     await inFlight(going, 1);
     leaver.leave();
-    const first = await Promise.all([deliver(going, 'e'), deliver(refusing, 'refused')]);
+    const first = await Promise.all([deliver(going, 'stuck'), deliver(refusing, 'refused')]);
     expect(first).toEqual([DELIVERED, REFUSED]);
-    events.script('failed', give(500));
+    events.script('failed', give(500), give(500));
+    const failed = { status: 500, text: OK };
     const later = await Promise.all([
       deliver(going, 'later'),
-      deliver(going, 'e'),
+      deliver(going, 'stuck'),
       deliver(going, 'failed'),
       deliver(refusing, 'refused'),
     ]);
-    const failed = { status: 500, text: OK };
     expect(later).toEqual([DELIVERED, DELIVERED, failed, REFUSED]);
     // At a second each, the test would time out.
     for (let nth = 0; nth < MANY; nth++) expect(await deliver(going, `one of many ${nth}`)).toEqual(DELIVERED);
-    server.resume();
-    await Promise.all([isBack(going), isBack(refusing)]);
+    await logged(both, BACK, server.resume);
     expect(await deliver(refusing, 'before')).toEqual(DUPLICATE);
-    expect(await deliver(refusing, 'failed')).toEqual(DELIVERED);
+    expect(await deliver(refusing, 'failed')).toEqual(failed);
     expect([await deliver(going, 'new'), await deliver(refusing, 'new')]).toEqual([DELIVERED, DUPLICATE]);
     expect(events.times('left')).toBe(0);
-  });
 
-  test('a server that goes away and comes back', async ({ events, deliverer, redis }) => {
-    const server = await redis(program);
-    const once = { store: server.url };
-    const [going, refusing] = await Promise.all([
-      deliverer({ once }),
-      deliverer({ once: { ...once, onStoreFailure: 'refuse' } }),
-    ]);
-    for (const proxy of [going, refusing]) await remembering(proxy);
     const { act, answer } = held();
     events.script('under-way', act);
     const underWay = send(going, 'under-way');
     await events.reached('under-way');
     const [ofGoing, ofRefusing] = await Promise.all([failuresSince(going), failuresSince(refusing)]);
-    await server.kill();
-    expect(await Promise.all([fails(going), fails(refusing)])).toEqual([
-      expect.objectContaining({ on_failure: 'forward' }),
-      expect.objectContaining({ on_failure: 'refuse' }),
-    ]);
+    expect(await logged(both, FAILS, server.kill)).toMatchObject([{ on_failure: 'forward' }, { on_failure: 'refuse' }]);
     expect([await deliver(going, 'e'), await deliver(going, 'e')]).toEqual([DELIVERED, DELIVERED]);
     expect(await deliver(refusing, 'other')).toEqual(REFUSED);
     expect([await ofRefusing(), await ofGoing()]).toEqual([1, 4]);
-    events.script('failed', give(500));
-    expect(await deliver(going, 'failed')).toEqual({ status: 500, text: OK });
+    events.script('failed again', give(500));
+    expect(await deliver(going, 'failed again')).toEqual(failed);
     expect(await ofGoing()).toBe(5); // never claimed, so there is nothing to release
-    await server.start();
-    await Promise.all([isBack(going), isBack(refusing)]);
+    await logged(both, BACK, server.start);
     expect([await deliver(refusing, 'e'), await remembered(server)]).toEqual([DELIVERED, 1]); // not known before
     expect([await deliver(refusing, 'other'), await deliver(going, 'other')]).toEqual([DELIVERED, DUPLICATE]);
     // Its lease was lost with the server, and was taken again.
@@ -122,9 +121,80 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     expect([await underWay.given, await twin.given]).toEqual([DELIVERED, DUPLICATE]);
     expect(['e', 'under-way', 'other'].map(events.times)).toEqual([3, 1, 1]);
     // An outage has its start and its end in the log, and nothing in between.
-    for (const { logs } of [going, refusing]) {
+    for (const { logs } of both) {
       const said = logs().flatMap(({ msg }) => (msg === FAILS || msg === BACK ? [msg] : []));
       expect(said).toEqual(said.map((_, at) => (at % 2 === 0 ? FAILS : BACK)));
     }
   });
 });
+
+describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, or not yet', () => {
+  test('a missing password is told, and TLS needs its private CA', async ({ deliverer, redis, directory }) => {
+    const locked = await redis(REDIS_OR_VALKEY, { password: PASSWORD });
+    const authority = createAuthority(directory, 'ca');
+    const { url: store } = await redis(REDIS_OR_VALKEY, { tls: authority.issue('store', { names: ['IP:127.0.0.1'] }) });
+    const [none, trusting, other] = await Promise.all([
+      deliverer({ once: { store: locked.url } }),
+      deliverer({ once: { store }, env: { NODE_EXTRA_CA_CERTS: authority.caFile } }),
+      deliverer({ once: { store, onStoreFailure: 'refuse' } }),
+    ]);
+    expect(await fails(none)).toMatchObject({ problem: expect.stringMatching(/NOAUTH/) });
+    expect(await deliver(none, 'e')).toEqual(DELIVERED);
+    await remembering(trusting);
+    expect([await deliver(trusting, 'e'), await deliver(trusting, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+    expect(trusting.output()).not.toMatch(/certificate/);
+    expect(await fails(other)).toMatchObject({ problem: expect.stringMatching(/certificate/) });
+    expect(await deliver(other, 'other')).toEqual(REFUSED);
+  });
+
+  test('the first event after a start, or a reload that adds `once`, is looked up', async ({ deliverer, redis }) => {
+    const server = await redis(REDIS_OR_VALKEY);
+    const once = { store: server.url };
+    await server.ask('SET', `entrupy-once:${eventKey('/events/e', Buffer.from(bodyOf('e')))}`, 'delivered');
+    expect(await deliver(await deliverer({ once }), 'e')).toEqual(DUPLICATE);
+    const late = await deliverer({ once, route: { maxBody: '1KiB' } });
+    await reload(late, (config) => config.replace(/( +)maxBody: 1KiB\n/, '$1once: 1h\n'));
+    expect(await deliver(late, 'e')).toEqual(DUPLICATE);
+  });
+});
+
+const isCommit = (script: string) => script.includes(`'PX', ARGV[1])`);
+const isClaim = (script: string) => script.includes(`'busy'`);
+/** Short, so that code that waits for a twin fails by its answer, not by the test's time limit. */
+const upstream = { retryConnectFor: '10ms', responseTimeout: '5s', idleTimeout: '5s' };
+
+test
+  .extend('storeThat', starting(startAnsweringStore))
+  .concurrent(
+    'an answer that makes no sense is a failure: onStoreFailure decides',
+    async ({ storeThat, deliverer }) => {
+      // A server that answers everything alike is never available.
+      let answer = (_script: string) => '+OK\r\n';
+      const { url: store } = await storeThat((script) => answer(script));
+      const both = await Promise.all([
+        deliverer({ once: { store }, upstream }),
+        deliverer({ once: { store, onStoreFailure: 'refuse' }, upstream }),
+      ]);
+      const [going, refusing] = both;
+      const problems = () => Promise.all(both.map(problemOf));
+      const noSense = ['it gave an answer that makes no sense', 'it gave an answer that makes no sense'];
+      const answers = (event: string) => Promise.all(both.map((proxy) => deliver(proxy, event)));
+      expect(await answers('alike')).toEqual([DELIVERED, REFUSED]);
+      await eventually(problems, noSense);
+      for (const claimed of ['+OK\r\n', '$-1\r\n']) {
+        answer = (script) => (isClaim(script) ? claimed : ':1\r\n');
+        await eventually(problems, ['null', 'null']);
+        const since = await failuresSince(refusing);
+        expect(await answers(claimed)).toEqual([DELIVERED, REFUSED]);
+        expect([await since(), await problems()]).toEqual([1, noSense]);
+      }
+      // A copy of an event may be delivered again where its commit is answered so.
+      answer = (script) => (isClaim(script) ? '+first\r\n' : isCommit(script) ? '+OK\r\n' : ':1\r\n');
+      await eventually(problems, ['null', 'null']);
+      const since = await failuresSince(going);
+      expect(await deliver(going, 'committed')).toEqual(DELIVERED);
+      await eventually(since, 1);
+      expect(await deliver(going, 'committed')).toEqual(DELIVERED);
+      for (const { logs } of both) expect(logs()).toContainEqual(expect.objectContaining({ problem: noSense[0] }));
+    },
+  );
