@@ -8,4 +8,4 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 as_root apt-get -qq update
 as_root apt-get -qq install -y --no-install-recommends \
   curl openssl jq procps nginx-light haproxy apache2-bin python3-flask python3-django python3-aiohttp python3-waitress gunicorn \
-  redis-server valkey-server prometheus slowhttptest chromium >/dev/null
+  redis-server valkey-server prometheus chromium >/dev/null

@@ -84,6 +84,13 @@ const ROWS: Readonly<Record<string, Row>> = {
     fits: true,
     flood: { connections: ALL, tls: true },
   },
+  '1,500 connections send header lines without end': {
+    flood: {
+      connections: 1500,
+      first: Buffer.from(get('/open/0').slice(0, -2)),
+      next: { drip: 'a: b\r\n', every: 1000 },
+    },
+  },
   '1,100 connections begin no TLS handshake': { tls: true, flood: { connections: 1100 } },
   '1,100 connections finish no TLS handshake': { tls: true, fits: true, flood: { connections: 1100, first: hello } },
   '1,000 connections to the admin port send nothing': { to: 'admin', flood: { connections: 1000 } },

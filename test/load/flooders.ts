@@ -19,7 +19,7 @@ let tried = 0;
 
 function client(flood: Flood): void {
   if (stopping) return;
-  const { port, tls, first, deaf, endless, from = `127.0.1.${1 + (tried++ % ADDRESSES)}` } = flood;
+  const { port, tls, first, deaf, from = `127.0.1.${1 + (tried++ % ADDRESSES)}` } = flood;
   const raw = connect({ port, host: '127.0.0.1', localAddress: from, allowHalfOpen: true });
   if (deaf) raw.pause();
   const socket = tls ? connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] }) : raw;
@@ -34,7 +34,7 @@ function client(flood: Flood): void {
     sockets.delete(raw);
     if (stopping) return;
     counts.ended++;
-    if (!endless) setTimeout(client, BACK_AFTER_MS, flood);
+    setTimeout(client, BACK_AFTER_MS, flood);
   });
 }
 
@@ -73,16 +73,16 @@ function send(socket: Socket, bytes: Buffer, onTaken?: () => void): void {
 }
 
 function begin(flood: Flood): void {
-  const { connections, endless } = flood;
+  const { connections } = flood;
   const begun = performance.now();
   let opened = 0;
   const timer = setInterval(() => {
     const seconds = (performance.now() - begun) / 1000;
-    const due = connections * (endless ? seconds : Math.min(seconds, 1)) - opened;
+    const due = connections * Math.min(seconds, 1) - opened;
     // A busy machine makes up for little of what it missed.
     for (let count = Math.min(due, (connections * OPEN_EVERY_MS * 3) / 1000); count > 0; count--, opened++)
       client(flood);
-    if (!endless && opened >= connections) clearInterval(timer);
+    if (opened >= connections) clearInterval(timer);
   }, OPEN_EVERY_MS);
 }
 

@@ -22,8 +22,8 @@ export interface HonestOptions {
   readonly fresh?: true;
   /** Over TLS, accepting any certificate. */
   readonly tls?: true;
-  /** Milliseconds after which a response counts as missing; endless unless given. */
-  readonly timeout?: number;
+  /** Milliseconds after which a response counts as missing. */
+  readonly timeout: number;
 }
 
 export async function honestFor(milliseconds: number, options: HonestOptions): Promise<Tally> {
@@ -63,7 +63,7 @@ async function deliver(agent: Agent, options: HonestOptions, tally: Tally): Prom
     body,
     headers: { 'Entrupy-Signature': signature },
     agent,
-    ...(timeout !== undefined && { signal: AbortSignal.timeout(timeout) }),
+    signal: AbortSignal.timeout(timeout),
   });
   // The upstream responds with the number of bytes that it received.
   const isGood = status === 200 && text === String(body.length);

@@ -10,8 +10,6 @@ export interface Flood {
   readonly port: number;
   /** Concurrent connections. A closed one is reopened a second later. */
   readonly connections: number;
-  /** So many more each second instead, and none is reopened. */
-  readonly endless?: true;
   /** The loopback address of all connections; they come from 200 unless given. */
   readonly from?: string;
   /** After a complete TLS handshake. */

@@ -115,8 +115,8 @@ function described({ times, failures }: Tally): string {
 
 /**
  * The proxy is alive, every probe was answered, and so was at least this share of the honest deliveries of each kind:
- * all of them unless given. With an endless stream of new connections, an idle one can be closed at the moment in which
- * its client sends: `kept` may be less.
+ * all of them unless given. With ever new connections, an idle one can be closed at the moment in which its client sends:
+ * `kept` may be less.
  */
 export function expectUnhurt(outcome: Outcome, shares: { readonly kept?: number; readonly fresh?: number } = {}): void {
   expect.soft(outcome.state, 'the proxy').toBe('alive');

@@ -68,7 +68,6 @@ const PACKAGES: Readonly<Record<string, string>> = {
   curl: 'curl',
   prometheus: 'prometheus',
   chromium: 'chromium',
-  slowhttptest: 'slowhttptest',
   flask: 'python3-flask',
 };
 

@@ -62,16 +62,19 @@ test.each([1, 2, 3, 5, 100])('One in records of %i bytes is whole at its last by
   expect(states).not.toContain('other');
 });
 
-test('TLS gets its bytes as they came.', async () => {
+test('TLS begins only when it is whole, and gets its bytes as they came.', async () => {
   const { pair } = loopbackIdentity(ownDirectory());
   const [cert, key] = [readFileSync(pair.certFile), readFileSync(pair.keyFile)];
   const listener = new Listener({ ...LIMITS, tls: { cert, key } }, { onRequest() {}, onEnd() {} });
   onTestFinished(() => listener.cutAll());
   const client = connectTcp(await listener.listen('127.0.0.1', 0), '127.0.0.1').setNoDelay(true);
+  const states = new Set<string>();
   for (const byte of bytewise(real)) {
+    for (const { state } of listener.list()) states.add(state);
     client.write(Buffer.from(byte));
     await nextTurn();
   }
+  expect(states).toEqual(new Set(['silent']));
   const [[type]] = await once(client, 'data');
   expect(type).toBe(22); // no alert, which is 21
 });

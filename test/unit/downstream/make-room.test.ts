@@ -70,8 +70,9 @@ test('A lower rank goes first, whatever the addresses.', () => {
       { network: 'a', since: 1, state: 'head' },
       { network: 'a', since: 2, state: 'head' },
       { network: 'b', since: 3 },
+      { network: 'a', since: 0, state: 'idle', hadRequest: true },
     ]),
-  ).toEqual([2, 0, 1]);
+  ).toEqual([2, 0, 1, 3]);
 });
 
 test.each([
