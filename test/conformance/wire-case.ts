@@ -92,15 +92,33 @@ export function signedAbc(framing: readonly string[], body: string): string {
   return request(['POST /notify HTTP/1.1', 'Host: a', signatureLine('abc'), ...framing], body);
 }
 
-/** A row whose framing is refused: 400, the connection closed, nothing upstream. */
-export function refused(name: string, send: string, on: Variant = 'strict'): WireCase {
-  return { ...gated(name, send, on), closes: true };
+/** Rows that are refused with this status: nothing upstream. */
+export const refusal =
+  (status: number) =>
+  (name: string, send: string, on: Variant = 'strict'): WireCase =>
+    row(name, send, { on, status: [status], upstream: [] });
+
+/** Refused by the gate for their content, not their framing. */
+export const gated = refusal(400);
+export const unauthorized = refusal(401);
+export const routeRejected = refusal(404);
+export const methodRefused = refusal(405);
+export const tooLarge = refusal(413);
+
+/** The row, after which the connection is closed. */
+export const closing = (row: WireCase): WireCase => ({ ...row, closes: true });
+
+/** A row whose framing is refused. */
+export const refused = (name: string, send: string, on?: Variant) => closing(gated(name, send, on));
+
+/** A row that gets 200 from the upstream, which parsed this one request. */
+export function served(name: string, send: string, upstream: string, outcome: Partial<WireCase> = {}): WireCase {
+  return row(name, send, { status: [200], upstream: [upstream], ...outcome });
 }
 
-/** A row that the gate refuses for its content, not its framing: 400, nothing upstream. */
-export function gated(name: string, send: string, on: Variant = 'strict'): WireCase {
-  return { name, on, send, status: [400], upstream: [] };
-}
+/** A row in which the delivery of `abc` arrives. */
+export const delivered = (name: string, send: string, outcome: Partial<WireCase> = {}) =>
+  served(name, send, 'POST /notify abc', outcome);
 
 export function row(
   name: string,

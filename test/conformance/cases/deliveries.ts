@@ -1,74 +1,72 @@
 // Deliveries with a missing, repeated or look-alike signature, with Expect, and the order of all checks.
 
 import { get, request } from '../../support/http/requests.ts';
-import { forged, gated, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
+import {
+  closing,
+  delivered,
+  forged,
+  gated,
+  methodRefused,
+  refusal,
+  routeRejected,
+  served,
+  signatureLine,
+  signed,
+  tooLarge,
+  unauthorized,
+  type WireCase,
+} from '../wire-case.ts';
 
 const RIGHT = signatureLine('abc');
+const noLiveSecret = refusal(503);
 const post = (lines: readonly string[]) => forged('abc', { lines });
 
 const SIGNATURES: readonly WireCase[] = [
-  row('no signature', post([]), { status: [401], upstream: [] }),
-  row('two equal signatures', post([RIGHT, RIGHT]), { status: [401], upstream: [] }),
-  row('a wrong one, then the right one', post(['Entrupy-Signature: SHA256:x', RIGHT]), { status: [401], upstream: [] }),
-  row('the right one, then an empty one', post([RIGHT, 'Entrupy-Signature:']), { status: [401], upstream: [] }),
-  row('one in two spellings', post([RIGHT, RIGHT.toLowerCase()]), { status: [401], upstream: [] }),
-  row('a look-alike with a dot, alone', post([RIGHT.replace('Entrupy-', 'Entrupy.')]), { status: [401], upstream: [] }),
-  row('the right one and a look-alike with a dot', post([RIGHT, 'entrupy.signature: x']), {
-    status: [401],
-    upstream: [],
-  }),
-  row('an empty look-alike', post([RIGHT, 'Entrupy.Signature:']), { status: [401], upstream: [] }),
-  row('a look-alike on an open route', get('/open', ['Entrupy.Signature: x']), {
-    status: [200],
-    upstream: ['GET /open'],
-  }),
-  row('two signatures on an open route', get('/open', [RIGHT, RIGHT]), {
-    status: [200],
-    upstream: ['GET /open'],
+  unauthorized('no signature', post([])),
+  unauthorized('two equal signatures', post([RIGHT, RIGHT])),
+  unauthorized('a wrong one, then the right one', post(['Entrupy-Signature: SHA256:x', RIGHT])),
+  unauthorized('the right one, then an empty one', post([RIGHT, 'Entrupy-Signature:'])),
+  unauthorized('one in two spellings', post([RIGHT, RIGHT.toLowerCase()])),
+  unauthorized('a look-alike with a dot, alone', post([RIGHT.replace('Entrupy-', 'Entrupy.')])),
+  unauthorized('the right one and a look-alike with a dot', post([RIGHT, 'entrupy.signature: x'])),
+  unauthorized('an empty look-alike', post([RIGHT, 'Entrupy.Signature:'])),
+  served('a look-alike on an open route', get('/open', ['Entrupy.Signature: x']), 'GET /open'),
+  served('two signatures on an open route', get('/open', [RIGHT, RIGHT]), 'GET /open', {
     lines: ['Host: a', RIGHT, RIGHT],
   }),
-  row('no signature, reported', post([]), { on: 'report', status: [200], upstream: ['POST /notify abc'] }),
-  row('two signatures, reported', post([RIGHT, RIGHT]), {
-    on: 'report',
-    status: [200],
-    upstream: ['POST /notify abc'],
-  }),
-  row('another method, reported', request(['PUT /notify HTTP/1.1', 'Host: a', 'Content-Length: 1'], 'x'), {
-    on: 'report',
-    status: [200],
-    upstream: ['PUT /notify x'],
-  }),
+  delivered('no signature, reported', post([]), { on: 'report' }),
+  delivered('two signatures, reported', post([RIGHT, RIGHT]), { on: 'report' }),
+  served(
+    'another method, reported',
+    request(['PUT /notify HTTP/1.1', 'Host: a', 'Content-Length: 1'], 'x'),
+    'PUT /notify x',
+    { on: 'report' },
+  ),
   gated('an underscore look-alike, reported', post(['Entrupy_Signature: x']), 'report'),
   gated('bad framing, reported', post(['Content-Length: 3']), 'report'),
 ];
 
 const EXPECT: readonly WireCase[] = [
-  row('Expect on a signed request', signed('abc', { lines: ['Expect: 100-continue'] }), {
-    status: [200],
+  delivered('Expect on a signed request', signed('abc', { lines: ['Expect: 100-continue'] }), {
     informational: [100],
-    upstream: ['POST /notify abc'],
     lines: ['Host: a', RIGHT, 'Content-Length: 3'],
   }),
-  row('Expect in another case', signed('abc', { lines: ['expect: 100-Continue'] }), {
-    status: [200],
+  delivered('Expect in another case', signed('abc', { lines: ['expect: 100-Continue'] }), {
     informational: [100],
-    upstream: ['POST /notify abc'],
   }),
-  row(
-    'Expect on an unsigned request: no 100',
-    request(['POST /notify HTTP/1.1', 'Host: a', 'Expect: 100-continue', 'Content-Length: 3']),
-    {
-      status: [401],
-      upstream: [],
-      closes: true,
-    },
+  closing(
+    unauthorized(
+      'Expect on an unsigned request: no 100',
+      request(['POST /notify HTTP/1.1', 'Host: a', 'Expect: 100-continue', 'Content-Length: 3']),
+    ),
   ),
-  row('Expect on an oversized body: no 100', signed('a'.repeat(17), { lines: ['Expect: 100-continue'] }), {
-    on: 'small',
-    status: [413],
-    upstream: [],
-    closes: true,
-  }),
+  closing(
+    tooLarge(
+      'Expect on an oversized body: no 100',
+      signed('a'.repeat(17), { lines: ['Expect: 100-continue'] }),
+      'small',
+    ),
+  ),
   gated(
     'Expect with bad framing: no 100',
     request(['POST /open HTTP/1.1', 'Host: a', 'Expect: 100-continue', 'Content-Length: 03']),
@@ -79,29 +77,17 @@ const EXPECT: readonly WireCase[] = [
 
 /** The order of the checks: gate, route, method, live secret, signature, declared length. */
 const ORDER: readonly WireCase[] = [
-  row('no live secret, signed', signed('abc'), { on: 'unready', status: [503], upstream: [] }),
-  row('no live secret, unsigned', post([]), { on: 'unready', status: [503], upstream: [] }),
-  row('no live secret, two signatures', post([RIGHT, RIGHT]), { on: 'unready', status: [503], upstream: [] }),
-  row('no live secret, too large', signed('a'.repeat(17)), { on: 'unready', status: [503], upstream: [] }),
-  row('no live secret, another method', request(['PUT /notify HTTP/1.1', 'Host: a']), {
-    on: 'unready',
-    status: [405],
-    upstream: [],
-  }),
-  row('no live secret, a rejected route', get('/gone'), { on: 'unready', status: [404], upstream: [] }),
-  row('no live secret, an open route', get('/open'), { on: 'unready', status: [200], upstream: ['GET /open'] }),
-  row('no live secret, reported', forged('abc', { target: '/reported' }), {
-    on: 'unready',
-    status: [200],
-    upstream: ['POST /reported abc'],
-  }),
+  noLiveSecret('no live secret, signed', signed('abc'), 'unready'),
+  noLiveSecret('no live secret, unsigned', post([]), 'unready'),
+  noLiveSecret('no live secret, two signatures', post([RIGHT, RIGHT]), 'unready'),
+  noLiveSecret('no live secret, too large', signed('a'.repeat(17)), 'unready'),
+  methodRefused('no live secret, another method', request(['PUT /notify HTTP/1.1', 'Host: a']), 'unready'),
+  routeRejected('no live secret, a rejected route', get('/gone'), 'unready'),
+  served('no live secret, an open route', get('/open'), 'GET /open', { on: 'unready' }),
+  served('no live secret, reported', forged('abc', { target: '/reported' }), 'POST /reported abc', { on: 'unready' }),
   gated('no live secret, a bad target', get('/notify#x'), 'unready'),
-  row('unsigned and too large', forged('a'.repeat(17)), { on: 'small', status: [401], upstream: [] }),
-  row('another method, unsigned and too large', forged('a'.repeat(17)).replace('POST', 'PUT'), {
-    on: 'small',
-    status: [405],
-    upstream: [],
-  }),
+  unauthorized('unsigned and too large', forged('a'.repeat(17)), 'small'),
+  methodRefused('another method, unsigned and too large', forged('a'.repeat(17)).replace('POST', 'PUT'), 'small'),
 ];
 
 export const DELIVERIES: readonly WireCase[] = [...SIGNATURES, ...EXPECT, ...ORDER];

@@ -1,69 +1,40 @@
 // Limits as the client sees them: declared and counted sizes, heads that are too large or too slow, bodies that stall.
 
 import { get, request } from '../../support/http/requests.ts';
-import { forged, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
+import { closing, forged, refusal, served, signatureLine, signed, tooLarge, type WireCase } from '../wire-case.ts';
 
 const chunked = (body: string, chunks: string) =>
   request(['POST /notify HTTP/1.1', 'Host: a', signatureLine(body), 'Transfer-Encoding: chunked'], chunks);
+const headTooLarge = refusal(431);
+const timedOut = refusal(408);
 const SIXTEEN = '0123456789abcdef';
 
 export const LIMITS: readonly WireCase[] = [
-  row('exactly maxBody', signed(SIXTEEN), { on: 'small', status: [200], upstream: [`POST /notify ${SIXTEEN}`] }),
-  row('exactly maxBody, in chunks', chunked(SIXTEEN, `10\r\n${SIXTEEN}\r\n0\r\n\r\n`), {
+  served('exactly maxBody', signed(SIXTEEN), `POST /notify ${SIXTEEN}`, { on: 'small' }),
+  served('exactly maxBody, in chunks', chunked(SIXTEEN, `10\r\n${SIXTEEN}\r\n0\r\n\r\n`), `POST /notify ${SIXTEEN}`, {
     on: 'small',
-    status: [200],
-    upstream: [`POST /notify ${SIXTEEN}`],
   }),
-  row('one byte over, declared', signed(`${SIXTEEN}g`), { on: 'small', status: [413], upstream: [] }),
-  row('one byte over, counted', chunked(`${SIXTEEN}g`, `11\r\n${SIXTEEN}g\r\n0\r\n\r\n`), {
-    on: 'small',
-    status: [413],
-    upstream: [],
-  }),
-  row(
+  tooLarge('one byte over, declared', signed(`${SIXTEEN}g`), 'small'),
+  tooLarge('one byte over, counted', chunked(`${SIXTEEN}g`, `11\r\n${SIXTEEN}g\r\n0\r\n\r\n`), 'small'),
+  tooLarge(
     'one byte over, in small chunks',
     chunked(`${SIXTEEN}g`, `${[...SIXTEEN, 'g'].map((c) => `1\r\n${c}\r\n`).join('')}0\r\n\r\n`),
-    { on: 'small', status: [413], upstream: [] },
+    'small',
   ),
-  row('an open route has no maxBody', forged(`${SIXTEEN}g`, { target: '/open' }), {
+  served('an open route has no maxBody', forged(`${SIXTEEN}g`, { target: '/open' }), `POST /open ${SIXTEEN}g`, {
     on: 'small',
-    status: [200],
-    upstream: [`POST /open ${SIXTEEN}g`],
   }),
-  row(
-    'a length of petabytes',
-    request(['POST /notify HTTP/1.1', 'Host: a', signatureLine('x'), 'Content-Length: 999999999999999'], 'x'),
-    { on: 'small', status: [413], upstream: [], closes: true },
+  closing(
+    tooLarge(
+      'a length of petabytes',
+      request(['POST /notify HTTP/1.1', 'Host: a', signatureLine('x'), 'Content-Length: 999999999999999'], 'x'),
+      'small',
+    ),
   ),
-  row('an oversized head', get('/open', [`X-A: ${'a'.repeat(3000)}`]), {
-    on: 'small',
-    status: [431],
-    upstream: [],
-    closes: true,
-  }),
-  row('an oversized target', get(`/open/${'a'.repeat(3000)}`), {
-    on: 'small',
-    status: [431],
-    upstream: [],
-    closes: true,
-  }),
-  row('a head that never ends', 'GET /open HTTP/1.1\r\nHost: a\r\n', {
-    on: 'small',
-    status: [408],
-    upstream: [],
-    closes: true,
-  }),
-  row('a request line that never ends', 'GET /op', { on: 'small', status: [408], upstream: [], closes: true }),
-  row('a signed body that never ends', signed('abc').slice(0, -1), {
-    on: 'small',
-    status: [408],
-    upstream: [],
-    closes: true,
-  }),
-  row('signed chunks that never end', chunked('abc', '3\r\nabc\r\n'), {
-    on: 'small',
-    status: [408],
-    upstream: [],
-    closes: true,
-  }),
+  closing(headTooLarge('an oversized head', get('/open', [`X-A: ${'a'.repeat(3000)}`]), 'small')),
+  closing(headTooLarge('an oversized target', get(`/open/${'a'.repeat(3000)}`), 'small')),
+  closing(timedOut('a head that never ends', 'GET /open HTTP/1.1\r\nHost: a\r\n', 'small')),
+  closing(timedOut('a request line that never ends', 'GET /op', 'small')),
+  closing(timedOut('a signed body that never ends', signed('abc').slice(0, -1), 'small')),
+  closing(timedOut('signed chunks that never end', chunked('abc', '3\r\nabc\r\n'), 'small')),
 ];

@@ -2,7 +2,19 @@
 // that it cannot. Background: RFC 9112 (6.3, 11.2), proxy-request-smuggling advisories such as CVE-2026-29057.
 
 import { get, request } from '../../support/http/requests.ts';
-import { forged, refused, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
+import {
+  closing,
+  delivered,
+  forged,
+  refused,
+  row,
+  served,
+  signatureLine,
+  signed,
+  signedAbc,
+  unauthorized,
+  type WireCase,
+} from '../wire-case.ts';
 
 const ATTACK = forged('forged');
 const openPost = (framing: readonly string[], body: string) =>
@@ -84,53 +96,37 @@ const BOTH: readonly WireCase[] = [
 
 /** One request for every server: the payload stays payload. */
 const WHOLE: readonly WireCase[] = [
-  row('a signed body that holds a request', signed(ATTACK), { status: [200], upstream: [`POST /notify ${ATTACK}`] }),
-  row('an open body that holds a request', openPost([`Content-Length: ${ATTACK.length}`], ATTACK), {
-    status: [200],
-    upstream: [`POST /open ${ATTACK}`],
-  }),
-  row('an open GET whose body holds a request', get('/open', [`Content-Length: ${ATTACK.length}`]) + ATTACK, {
-    status: [200],
-    upstream: [`GET /open ${ATTACK}`],
-  }),
+  served('a signed body that holds a request', signed(ATTACK), `POST /notify ${ATTACK}`),
+  served(
+    'an open body that holds a request',
+    openPost([`Content-Length: ${ATTACK.length}`], ATTACK),
+    `POST /open ${ATTACK}`,
+  ),
+  served(
+    'an open GET whose body holds a request',
+    get('/open', [`Content-Length: ${ATTACK.length}`]) + ATTACK,
+    `GET /open ${ATTACK}`,
+  ),
   ...['DELETE', 'OPTIONS', 'GET', 'PATCH'].map((method) => {
     const head = [`${method} /open HTTP/1.1`, 'Host: a', 'Transfer-Encoding: chunked'];
     const send = request(head, `${ATTACK.length.toString(16)}\r\n${ATTACK}\r\n0\r\n\r\n`);
-    return row(`an open ${method} in chunks that hold a request`, send, {
-      status: [200],
-      upstream: [`${method} /open ${ATTACK}`],
-    });
+    return served(`an open ${method} in chunks that hold a request`, send, `${method} /open ${ATTACK}`);
   }),
-  row(
+  served(
     'an open HEAD whose body holds a request',
     request(['HEAD /open HTTP/1.1', 'Host: a', `Content-Length: ${ATTACK.length}`], ATTACK),
-    {
-      status: [200],
-      upstream: [`HEAD /open ${ATTACK}`],
-      head: true,
-    },
+    `HEAD /open ${ATTACK}`,
+    { head: true },
   ),
-  row(
+  unauthorized(
     'a length that swallows the next request',
     signed('abc').replace('Content-Length: 3', `Content-Length: ${3 + ATTACK.length}`) + ATTACK,
-    {
-      status: [401],
-      upstream: [],
-    },
   ),
-  row('chunked in mixed case', signedAbc(['Transfer-Encoding: ChUnKeD'], '3\r\nabc\r\n0\r\n\r\n'), {
-    status: [200],
-    upstream: ['POST /notify abc'],
+  delivered('chunked in mixed case', signedAbc(['Transfer-Encoding: ChUnKeD'], '3\r\nabc\r\n0\r\n\r\n'), {
     lines: ['Host: a', signatureLine('abc'), 'Content-Length: 3'],
   }),
-  row('chunked after a tab', signedAbc(['Transfer-Encoding:\tchunked'], '3\r\nabc\r\n0\r\n\r\n'), {
-    status: [200],
-    upstream: ['POST /notify abc'],
-  }),
-  row('a length between spaces', signedAbc(['Content-Length:  3  '], 'abc'), {
-    status: [200],
-    upstream: ['POST /notify abc'],
-  }),
+  delivered('chunked after a tab', signedAbc(['Transfer-Encoding:\tchunked'], '3\r\nabc\r\n0\r\n\r\n')),
+  delivered('a length between spaces', signedAbc(['Content-Length:  3  '], 'abc')),
   refused('a tab after a length', signedAbc(['Content-Length: 3\t'], 'abc')),
 ];
 
@@ -174,19 +170,14 @@ const PIPELINED: readonly WireCase[] = [
     upstream: ['POST /notify abc'],
     closes: true,
   }),
-  row('a request after one that is refused and too long to drain', forged('x'.repeat(70_000)) + signed('abc'), {
-    status: [401],
-    upstream: [],
-    closes: true,
-  }),
-  row('a request after one whose framing is refused', signedAbc(['Content-Length: 03'], 'abc') + signed('abc'), {
-    status: [400],
-    upstream: [],
-    closes: true,
-  }),
-  row('a request after Connection: close', `${get('/open', ['Connection: close'])}${get('/open/b')}`, {
-    status: [200],
-    upstream: ['GET /open'],
+  closing(
+    unauthorized(
+      'a request after one that is refused and too long to drain',
+      forged('x'.repeat(70_000)) + signed('abc'),
+    ),
+  ),
+  refused('a request after one whose framing is refused', signedAbc(['Content-Length: 03'], 'abc') + signed('abc')),
+  served('a request after Connection: close', `${get('/open', ['Connection: close'])}${get('/open/b')}`, 'GET /open', {
     closes: true,
   }),
 ];

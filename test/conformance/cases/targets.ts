@@ -2,7 +2,18 @@
 // working. The long list of spellings is tried on real servers in test/e2e; these rows cover each rule once.
 
 import { get, request } from '../../support/http/requests.ts';
-import { forged, gated, row, signed, type WireCase } from '../wire-case.ts';
+import {
+  delivered,
+  forged,
+  gated,
+  methodRefused,
+  routeRejected,
+  row,
+  served,
+  signed,
+  unauthorized,
+  type WireCase,
+} from '../wire-case.ts';
 
 const IN_PATH: readonly (readonly [string, string])[] = [
   ['a fragment', '/open#x'],
@@ -63,10 +74,7 @@ const OPEN_TARGETS = [
 
 const METHODS: readonly WireCase[] = [
   ...['GET', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE', 'PROPFIND'].map((method) =>
-    row(`${method} on a verified route`, request([`${method} /notify HTTP/1.1`, 'Host: a']), {
-      status: [405],
-      upstream: [],
-    }),
+    methodRefused(`${method} on a verified route`, request([`${method} /notify HTTP/1.1`, 'Host: a'])),
   ),
   row('HEAD on a verified route', request(['HEAD /notify HTTP/1.1', 'Host: a']), {
     status: [405],
@@ -74,10 +82,11 @@ const METHODS: readonly WireCase[] = [
     head: true,
   }),
   ...['PUT', 'DELETE', 'OPTIONS', 'PATCH', 'PROPFIND', 'PURGE', 'M-SEARCH', 'REPORT'].map((method) =>
-    row(`${method} on an open route`, request([`${method} /open HTTP/1.1`, 'Host: a', 'Content-Length: 0']), {
-      status: [200],
-      upstream: [`${method} /open`],
-    }),
+    served(
+      `${method} on an open route`,
+      request([`${method} /open HTTP/1.1`, 'Host: a', 'Content-Length: 0']),
+      `${method} /open`,
+    ),
   ),
   ...['post', 'Post', 'FOO', 'POSTX', 'PO ST', '', '"POST"', 'POST\0'].map((method) =>
     gated(`method: ${JSON.stringify(method)}`, request([`${method} /notify HTTP/1.1`, 'Host: a', 'Content-Length: 0'])),
@@ -88,30 +97,21 @@ const METHODS: readonly WireCase[] = [
 ];
 
 const ROUTING: readonly WireCase[] = [
-  row('a rejected route', get('/gone'), { status: [404], upstream: [] }),
-  row('a rejected route, in another spelling', get('/x/../%67one'), { on: 'open', status: [404], upstream: [] }),
-  row('a target that could be a verified and a rejected route', forged('x', { target: '/gone/..;/notify' }), {
-    status: [404],
-    upstream: [],
-  }),
-  row('unmatched: reject', get('/nothing'), { on: 'closed', status: [404], upstream: [] }),
-  row('unmatched: verify, unsigned', forged('x', { target: '/nothing' }), { status: [401], upstream: [] }),
-  row('unmatched: verify, another method', get('/nothing'), { status: [405], upstream: [] }),
-  row('out of a forward wildcard', forged('x', { target: '/open/../secret' }), { status: [401], upstream: [] }),
-  row('out of a forward wildcard, encoded', forged('x', { target: '/open/%2e%2e%2fsecret' }), {
-    status: [401],
-    upstream: [],
-  }),
-  row('below a verified wildcard', forged('x', { target: '/admin/a/b' }), { on: 'open', status: [401], upstream: [] }),
-  row('the stem of a verified wildcard', forged('x', { target: '/admin' }), {
-    on: 'open',
-    status: [401],
-    upstream: [],
-  }),
-  row('an exact route does not match below its path', forged('x', { target: '/open/notify' }), {
-    status: [200],
-    upstream: ['POST /open/notify x'],
-  }),
+  routeRejected('a rejected route', get('/gone')),
+  routeRejected('a rejected route, in another spelling', get('/x/../%67one'), 'open'),
+  routeRejected('a target that could be a verified and a rejected route', forged('x', { target: '/gone/..;/notify' })),
+  routeRejected('unmatched: reject', get('/nothing'), 'closed'),
+  unauthorized('unmatched: verify, unsigned', forged('x', { target: '/nothing' })),
+  methodRefused('unmatched: verify, another method', get('/nothing')),
+  unauthorized('out of a forward wildcard', forged('x', { target: '/open/../secret' })),
+  unauthorized('out of a forward wildcard, encoded', forged('x', { target: '/open/%2e%2e%2fsecret' })),
+  unauthorized('below a verified wildcard', forged('x', { target: '/admin/a/b' }), 'open'),
+  unauthorized('the stem of a verified wildcard', forged('x', { target: '/admin' }), 'open'),
+  served(
+    'an exact route does not match below its path',
+    forged('x', { target: '/open/notify' }),
+    'POST /open/notify x',
+  ),
 ];
 
 const QUERIES: readonly WireCase[] = [
@@ -124,27 +124,18 @@ const QUERIES: readonly WireCase[] = [
   gated('a query is checked before the method', get('/notify?a'), 'queryless'),
   gated('a query in report mode', forged('abc', { target: '/reported?a' }), 'queryless'),
   gated('a query on a spelling of the route', signed('abc', { target: '/x/../notify?a' }), 'queryless'),
-  row('no query', signed('abc'), { on: 'queryless', status: [200], upstream: ['POST /notify abc'] }),
-  row('an encoded question mark in the path of another route', get('/gone%3Fa'), {
-    on: 'queryless',
-    status: [404],
-    upstream: [],
-  }),
-  row('a query on an open route', get('/open?a'), { on: 'queryless', status: [200], upstream: ['GET /open?a'] }),
-  row('a query where it is not refused', signed('abc', { target: '/notify?a=b' }), {
-    status: [200],
-    upstream: ['POST /notify?a=b abc'],
-  }),
+  delivered('no query', signed('abc'), { on: 'queryless' }),
+  routeRejected('an encoded question mark in the path of another route', get('/gone%3Fa'), 'queryless'),
+  served('a query on an open route', get('/open?a'), 'GET /open?a', { on: 'queryless' }),
+  served('a query where it is not refused', signed('abc', { target: '/notify?a=b' }), 'POST /notify?a=b abc'),
 ];
 
 export const TARGETS: readonly WireCase[] = [
   ...IN_PATH.map(([name, target]) => gated(`target: ${name}`, get(target), 'open')),
   ...READ_AS_NOTIFY.map((target) =>
-    row(`unsigned, read as /notify: ${target}`, forged('x', { target }), { on: 'open', status: [401], upstream: [] }),
+    unauthorized(`unsigned, read as /notify: ${target}`, forged('x', { target }), 'open'),
   ),
-  ...OPEN_TARGETS.map((target) =>
-    row(`open: ${target}`, get(target), { on: 'open', status: [200], upstream: [`GET ${target}`] }),
-  ),
+  ...OPEN_TARGETS.map((target) => served(`open: ${target}`, get(target), `GET ${target}`, { on: 'open' })),
   ...METHODS,
   ...ROUTING,
   ...QUERIES,
