@@ -32,23 +32,63 @@ const told = (proxy: RunningProxy, problem: string) =>
   proxy.waitForLog((line) => line.msg === FAILS && String(line.problem).includes(problem), problem);
 
 describe.skipIf(!haveTools('gcc'))('a disk', () => {
-  test('that takes long for each sync costs latency, and no delivery', async ({ app, disk, redeliverer }) => {
-    app.answer = () => 503;
+  test('that is slow, hangs for a while or is unreadable costs latency, and no delivery', async ({
+    app,
+    directory,
+    disk,
+    redeliverer,
+  }) => {
     const proxy = await redeliverer({ env: disk.env });
+    app.answer = () => 503;
+    await defer(proxy, 'before');
+    disk.fault('hang');
+    expect((await deliver(proxy, 'late')).status).toBe(503);
+    await told(proxy, 'did not answer');
+    const next = deliver(proxy, 'next');
+    await eventually(() => app.bodies().includes('next'), true);
+    disk.fault();
+    expect(await next).toEqual(DEFERRED);
+    await proxy.waitForLog(({ msg }) => String(msg).startsWith('a delivery was stored late'), 'that one was late');
+
+    app.answer = () => 'reset';
+    disk.fault('hang');
+    const client = await sendTo(proxy, deliveryBytes('impatient'));
+    await eventually(() => app.bodies().includes('impatient'), true);
+    client.destroy();
+    await proxy.waitForLog(
+      ({ msg, status, reason }) => msg === 'request' && status === 499 && reason === 'client_closed',
+    );
+    disk.fault();
+    app.answer = () => 200;
+    await redeliver(proxy);
+    await nothingDeferred(proxy);
+
+    app.answer = () => 503;
     disk.fault('delay');
-    const bodies = Array.from({ length: 200 }, (_, at) => `delivery ${at}`);
+    const bodies = Array.from({ length: 300 }, (_, at) => `${at}`.padEnd(9000)); // more than SQLite keeps in memory
     // At most as many at once as a busy machine brings to the store within its second.
     for (let at = 0; at < bodies.length; at += AT_ONCE) {
       const answers = await Promise.all(bodies.slice(at, at + AT_ONCE).map((body) => deliver(proxy, body)));
       expect(answers).toEqual(Array(AT_ONCE).fill(DEFERRED));
     }
+    disk.fault('unreadable');
+    const before = app.requests.length;
     app.answer = () => 200;
     await redeliver(proxy);
-    await nothingDeferred(proxy);
-    expect(new Set(app.bodies())).toEqual(new Set(bodies));
+    await told(proxy, 'disk I/O error');
+    disk.fault();
+    await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
+    expect(new Set(app.bodies().slice(before))).toEqual(new Set(bodies));
+    const files = await readdir(directory, { recursive: true });
+    expect(files.filter((name) => name.includes('aside'))).toEqual([]);
+    expect((await proxy.stop()).code).toBe(0);
   });
 
-  test('that hangs holds up nothing; the process kills itself, and says why', async ({ app, disk, redeliverer }) => {
+  test.concurrent('that hangs holds up nothing; the process kills itself, and says why', async ({
+    app,
+    disk,
+    redeliverer,
+  }) => {
     const proxy = await redeliverer({ env: disk.env });
     app.answer = () => 503;
     await defer(proxy, 'before');
@@ -65,13 +105,21 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     const [line] = proxy.logs().filter(({ msg }) => String(msg).startsWith('a thread hangs'));
     expect(line).toMatchObject({ level: 'error', thread: 'the store of deferred deliveries' });
     disk.fault();
-    const next = await redeliverer({ env: disk.env });
+    const next = await redeliverer({ env: disk.env, config: { shutdown: { delay: '1m', grace: '1m' } } });
     await redeliver(next);
     await nothingDeferred(next);
     expect(app.bodies()).toContain('before');
+    // It outlasts no second signal.
+    app.answer = () => 503;
+    disk.fault('hang');
+    await deliver(next, 'while it hangs');
+    next.signal('SIGTERM');
+    await next.waitForLog(({ msg }) => msg === 'stopping');
+    next.signal('SIGTERM');
+    expect(await next.exited).toEqual({ code: null, signal: 'SIGKILL' });
   });
 
-  test("that hangs ends people's commands within seconds, with the reason and code 1", async ({
+  test.concurrent("that hangs ends people's commands within seconds, with the reason and code 1", async ({
     app,
     directory,
     disk,
@@ -92,102 +140,36 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     expect(await recordsIn(directory)).toEqual([id]);
   });
 
-  test('that hangs: of a sender that leaves meanwhile the log says 499', async ({ app, disk, redeliverer }) => {
-    const proxy = await redeliverer({ env: disk.env });
-    app.answer = () => 'reset';
-    disk.fault('hang');
-    const client = await sendTo(proxy, deliveryBytes('impatient'));
-    await eventually(() => app.bodies(), ['impatient']);
-    client.destroy();
-    const line = await proxy.waitForLog(({ msg }) => msg === 'request');
-    expect(line).toMatchObject({ status: 499, reason: 'client_closed' });
-    disk.fault();
-  });
-
-  test('that hangs does not outlast a second signal', async ({ app, disk, redeliverer }) => {
-    const proxy = await redeliverer({ env: disk.env, config: { shutdown: { delay: '1m', grace: '1m' } } });
-    app.answer = () => 503;
-    disk.fault('hang');
-    await deliver(proxy, 'while it hangs');
-    proxy.signal('SIGTERM');
-    await proxy.waitForLog(({ msg }) => msg === 'stopping');
-    proxy.signal('SIGTERM');
-    expect(await proxy.exited).toEqual({ code: null, signal: 'SIGKILL' });
-  });
-
-  test('that hangs for a while is used again', async ({ app, disk, redeliverer }) => {
-    const proxy = await redeliverer({ env: disk.env });
-    app.answer = () => 503;
-    disk.fault('hang');
-    expect((await deliver(proxy, 'while it hangs')).status).toBe(503);
-    await told(proxy, 'did not answer');
-    disk.fault();
-    await defer(proxy, 'after');
-    app.answer = () => 200;
-    await redeliver(proxy);
-    await nothingDeferred(proxy);
-    expect((await proxy.stop()).code).toBe(0);
-  });
-
-  test('that stores one delivery late stores the next in time', async ({ app, disk, redeliverer }) => {
-    const proxy = await redeliverer({ env: disk.env });
-    app.answer = () => 503;
-    await defer(proxy, 'before');
-    disk.fault('hang');
-    expect((await deliver(proxy, 'late')).status).toBe(503);
-    const next = deliver(proxy, 'next');
-    await eventually(() => app.bodies().includes('next'), true);
-    disk.fault();
-    expect(await next).toEqual(DEFERRED);
-    await proxy.waitForLog(({ msg }) => String(msg).startsWith('a delivery was stored late'), 'that one was late');
-  });
-
-  test.for([
-    ['full', 'full'],
-    ['broken', 'disk I/O error'],
-  ] as const)(
-    'that is %s refuses what comes, is told, and keeps what it promised',
-    async ([fault, problem], { app, disk, redeliverer }) => {
-      const proxy = await redeliverer({ env: disk.env });
-      app.answer = () => 503;
-      const promised = Array.from({ length: 20 }, (_, at) => `promised ${at}`);
-      for (const body of promised) await defer(proxy, body);
-      disk.fault(fault);
-      expect((await deliver(proxy, 'x'.repeat(100_000))).status).toBe(503);
-      await told(proxy, problem);
-      await sleep(50); // while it is full, takes and sets fail too
-      disk.fault();
-      await defer(proxy, 'after');
-      app.answer = () => 200;
-      await redeliver(proxy);
-      await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
-      expect(new Set(app.bodies())).toEqual(expect.objectContaining(new Set([...promised, 'after'])));
-    },
-  );
-
-  test('that cannot be read for a while loses nothing', async ({ app, directory, disk, redeliverer }) => {
-    const proxy = await redeliverer({ env: disk.env });
-    app.answer = () => 503;
-    const bodies = Array.from({ length: 300 }, (_, at) => `${at}`.padEnd(9000)); // more than SQLite keeps in memory
-    for (const body of bodies) await defer(proxy, body);
-    disk.fault('unreadable');
-    app.answer = () => 200;
-    await redeliver(proxy);
-    await told(proxy, 'disk I/O error');
-    disk.fault();
-    await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
-    expect(new Set(app.bodies())).toEqual(new Set(bodies));
-    const files = await readdir(directory, { recursive: true });
-    expect(files.filter((name) => name.includes('aside'))).toEqual([]);
-  });
-
-  test('that other machines share is told, and not used', async ({ app, disk, directory, redeliverer }) => {
+  test.concurrent('that others share, is full or broken is told, refuses what comes, keeps what it promised', async ({
+    app,
+    disk,
+    directory,
+    redeliverer,
+  }) => {
     disk.fault('nfs');
     const proxy = await redeliverer({ env: disk.env, redelivery: { store: join(directory, 'shared') } });
     app.answer = () => 503;
     expect((await deliver(proxy, 'a')).status).toBe(503);
     await told(proxy, 'network file system (NFS)');
     disk.fault();
-    await defer(proxy, 'a');
+    const promised = Array.from({ length: 20 }, (_, at) => `promised ${at}`);
+    for (const body of promised) await defer(proxy, body);
+    for (const [fault, problem] of [
+      ['full', 'full'],
+      ['broken', 'disk I/O error'],
+    ] as const) {
+      disk.fault(fault);
+      expect((await deliver(proxy, 'x'.repeat(100_000))).status).toBe(503);
+      await told(proxy, problem);
+      await sleep(50); // while it is full, takes and sets fail too
+      disk.fault();
+      await defer(proxy, `after ${fault}`);
+    }
+    const before = app.requests.length;
+    app.answer = () => 200;
+    await redeliver(proxy);
+    await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
+    const all = [...promised, 'after full', 'after broken'];
+    expect([...new Set(app.bodies().slice(before))]).toEqual(expect.arrayContaining(all));
   });
 });
