@@ -1,9 +1,11 @@
 // What the app does not take is stored, and answered with 202; everything else passes as without `redeliver`.
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
+import { inFlight } from '../support/once/once.ts';
 import { eventually } from '../support/proxy/proxied.ts';
+import { reload } from '../support/proxy/reloads.ts';
 import {
   DEFERRED,
   defer,
@@ -12,7 +14,6 @@ import {
   deliveryBytes,
   nothingDeferred,
   recordsIn,
-  redeliver,
   results,
   test,
 } from '../support/redelivery/redelivery.ts';
@@ -21,8 +22,15 @@ const requests = (decision: string, reason = 'none') =>
   `entrupy_proxy_requests_total{route="/notify",decision="${decision}",reason="${reason}"}`;
 
 describe.concurrent('a delivery that the app does not take', () => {
-  test('is answered with 202, stored, and sent again byte for byte', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
+  test('is answered with 202, stored, and sent again byte for byte; other answers pass, and GET', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const proxy = await redeliverer({
+      route: { methods: ['GET', 'POST'] },
+      upstream: { forwardedHeaders: 'none' },
+    });
     const lines = ['X-Odd:  two  spaces ', 'x-odd: caf\xe9', 'Cookie: a=b', 'Connection: X-Hop', 'X-Hop: gone'];
     const body = Buffer.from([0, 1, 0xff, 0x0d, 0x0a, 0x80]);
     const target = '/notify?a=%20b&a=%62';
@@ -44,23 +52,6 @@ describe.concurrent('a delivery that the app does not take', () => {
     expect(await results(proxy, 'delivered')).toBe(1);
     const line = await proxy.waitForLog(({ decision }) => decision === 'deferred');
     expect(line).toMatchObject({ level: 'warn', status: 202, body_sha256: expect.stringMatching(/^[0-9a-f]{16}$/) });
-  });
-
-  test('with a hundred header lines is stored and sent again, with the proxy’s own', async ({ app, redeliverer }) => {
-    const proxy = await redeliverer({ upstream: { forwardedHeaders: 'overwrite' } });
-    // Host, signature and length stand beside these. Nobody names TE in Connection: the proxy does.
-    const lines = [...Array.from({ length: 96 }, (_, at) => `X-${at}: ${at}`), 'TE: trailers'];
-    app.answer = () => 500;
-    expect(await deliver(proxy, 'event', { lines })).toEqual(DEFERRED);
-    app.answer = () => 200;
-    await nothingDeferred(proxy);
-    const [first, second] = app.requests;
-    expect(second?.rawHeaders).toHaveLength(2 * 106);
-    expect(second?.rawHeaders).toEqual(first?.rawHeaders);
-  });
-
-  test('by a 5xx, 408, 425 or 429 is stored; any other passes, and GET', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer({ route: { methods: ['GET', 'POST'] } });
     for (const status of [200, 204, 302, 400, 401, 404, 409, 422]) {
       app.answer = () => status;
       const text = status === 204 ? '' : `the app says ${status}`;
@@ -73,96 +64,114 @@ describe.concurrent('a delivery that the app does not take', () => {
       client.destroy();
     }
     expect(await recordsIn(directory)).toEqual([]);
+    await reload(proxy, (config) => config.replace('forwardedHeaders: none', 'forwardedHeaders: overwrite'));
+    // Host, signature and length stand beside these. Nobody names TE in Connection: the proxy does.
+    const hundred = [...Array.from({ length: 96 }, (_, at) => `X-${at}: ${at}`), 'TE: trailers'];
+    expect(await deliver(proxy, 'a hundred header lines', { lines: hundred })).toEqual(DEFERRED);
+    app.answer = () => 200;
+    await nothingDeferred(proxy);
+    const [fresh, sent] = app.requests.slice(-2);
+    expect(sent?.body.toString()).toBe('a hundred header lines');
+    expect(sent?.rawHeaders).toHaveLength(2 * 106);
+    expect(sent?.rawHeaders).toEqual(fresh?.rawHeaders);
     for (const status of [500, 502, 503, 599, 408, 425, 429]) {
       app.answer = () => status;
       await defer(proxy, `event ${status}`);
     }
   });
 
-  test('because it accepts no connection, hangs, or resets is stored', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer({ upstream: { responseTimeout: '200ms' } });
-    app.answer = () => 'hang';
-    await defer(proxy, 'hang');
-    app.answer = () => 'reset';
-    await defer(proxy, 'reset');
-    await app.close();
-    await defer(proxy, 'down');
-    expect(await recordsIn(directory)).toHaveLength(3);
-  });
-
-  test('for want of a slot is stored', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer({ upstream: { connections: 1, responseTimeout: '5s' } });
-    app.answer = (body) => (body === 'first' ? 'hang' : 200);
-    const first = await sendTo(proxy, deliveryBytes('first'));
-    await eventually(() => app.requests.length, 1);
-    await defer(proxy, 'second');
-    expect(await recordsIn(directory)).toHaveLength(1);
-    first.destroy();
-  });
-
-  test('is stored although its client left while the app hung', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer({ upstream: { responseTimeout: '2s' } });
+  test('because it hangs, has no slot, resets or accepts no connection is stored, also where its client left', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const proxy = await redeliverer({ upstream: { connections: 20, responseTimeout: '5s' } });
     app.answer = () => 'hang';
     const clients = await Promise.all(Array.from({ length: 20 }, () => openClient(proxy)));
     for (const [at, client] of clients.entries()) await client.send(deliveryBytes(`event ${at}`));
     await eventually(() => app.requests.length, 20);
-    for (const client of clients) client.destroy();
-    await eventually(async () => (await recordsIn(directory)).length, 20);
-    const before = app.requests.length;
+    await defer(proxy, 'without a slot');
+    expect(app.bodies()).not.toContain('without a slot');
+    const [patient, ...others] = clients;
+    for (const client of others) client.destroy();
     app.answer = () => 200;
+    expect((await patient?.response())?.status).toBe(202);
+    await eventually(() => new Set(app.bodies().slice(20)).size, 21);
     await nothingDeferred(proxy);
-    expect(new Set(app.bodies().slice(before)).size).toBe(20);
+    app.answer = () => 'reset';
+    await defer(proxy, 'reset');
+    await app.close();
+    await defer(proxy, 'down');
+    expect(await recordsIn(directory)).toHaveLength(2);
   });
 
-  test('is stored when grace cuts it, and the next process sends it', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer({ config: { shutdown: { delay: '0s', grace: '300ms' } } });
-    app.answer = () => 'hang';
-    const client = await sendTo(proxy, deliveryBytes('cut'));
-    await eventually(() => app.requests.length, 1);
-    proxy.signal('SIGTERM');
-    expect((await client.response()).status).toBe(202);
-    expect((await proxy.exited).code).toBe(0);
-    expect(await recordsIn(directory)).toHaveLength(1);
-    app.answer = () => 200;
-    const next = await redeliverer();
-    await eventually(() => app.bodies(), ['cut', 'cut']);
-    await nothingDeferred(next);
-  });
-
-  test('is stored when grace cuts it although its client left', async ({ app, redeliverer, directory }) => {
+  test('is stored when grace cuts it, also where its client left, and the next process sends it', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
     const proxy = await redeliverer({ config: { shutdown: { delay: '0s', grace: '300ms' } } });
     app.answer = () => 'hang';
     const clients = await Promise.all(Array.from({ length: 30 }, () => openClient(proxy)));
     for (const [at, client] of clients.entries()) await client.send(deliveryBytes(`event ${at}`.padEnd(50_000)));
     await eventually(() => app.requests.length, 30);
-    for (const client of clients) client.destroy();
-    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
+    const bodies = app.bodies().toSorted();
+    for (const client of clients.slice(1)) client.destroy();
+    await inFlight(proxy, 1);
     proxy.signal('SIGTERM');
+    expect((await clients[0]?.response())?.status).toBe(202);
     expect((await proxy.exited).code).toBe(0);
     expect(await recordsIn(directory)).toHaveLength(30);
+    app.answer = () => 200;
+    const next = await redeliverer();
+    await nothingDeferred(next);
+    expect(app.bodies().slice(30).toSorted()).toEqual(bodies);
   });
 
-  test('passes, and is counted, if the store cannot take it', async ({ app, redeliverer, directory }) => {
-    await writeFile(join(directory, 'file'), '');
-    const proxy = await redeliverer({ redelivery: { store: join(directory, 'file') } });
+  test('is stored long before others give up, but for retryConnectFor', async ({ app, redeliverer, directory }) => {
+    await app.close();
+    const config = { routes: [{ path: '/notify', redeliver: '1h' }, { path: '/plain' }] };
+    const redelivery = { store: join(directory, 'patient') };
+    const patient = await redeliverer({ config, redelivery, upstream: { retryConnectFor: '60s' } });
+    const unset = await redeliverer({ config, upstream: { retryConnectFor: undefined } });
+    const waits = deliver(patient, 'waits');
+    const answers: string[] = [];
+    const answered = async (target: string) => {
+      const { status } = await deliver(unset, 'event', { target });
+      answers.push(`${target}: ${status}`);
+    };
+    await Promise.all(['/plain', '/notify'].map(answered));
+    expect(answers).toEqual(['/notify: 202', '/plain: 502']);
+    await inFlight(patient, 1);
+    await reload(patient, (text) => text.replace('retryConnectFor: 60s', 'retryConnectFor: 10ms'));
+    expect(await deliver(patient, 'does not wait')).toEqual(DEFERRED);
+    await inFlight(patient, 1);
+    app.server.listen(app.port, '127.0.0.1');
+    expect((await waits).status).toBe(200);
+  });
+
+  test('passes, and is counted, if the store cannot take it or is full, however it comes', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const store = join(directory, 'file');
+    await writeFile(store, '');
+    const proxy = await redeliverer({ redelivery: { store, maxBytes: '4KiB' } });
     app.answer = () => (_request, response) => response.writeHead(500, { 'X-Own': 'kept' }).end('whole');
     const client = await sendTo(proxy, deliveryBytes('event'));
     const { status, lines, body } = await client.response();
     expect([status, body.toString()]).toEqual([500, 'whole']);
     expect(lines).toContain('X-Own: kept');
     client.destroy();
-    await app.close();
+    app.answer = () => 'reset';
     expect(await deliver(proxy, 'event')).toEqual({ status: 502, text: '{"error":"bad_gateway"}' });
     const metrics = await proxy.metrics();
     expect(metrics.get('entrupy_proxy_deferred_store_failures_total')).toBeGreaterThanOrEqual(2);
     expect(metrics.get(requests('accepted'))).toBe(2);
     await proxy.waitForLog(({ msg }) => msg === 'the store of deferred deliveries fails');
-  });
-
-  test('passes in full if the store is full, however it comes', async ({ app, redeliverer }) => {
-    const proxy = await redeliverer({ redelivery: { maxBytes: '4KiB' } });
-    app.answer = () => 500;
-    await defer(proxy, 'first');
+    await rm(store);
+    await defer(proxy, 'fills the store');
     const large = 'x'.repeat(300_000);
     app.answer = () => (_request, response) => {
       response.writeHead(503, { Trailer: 'X-End' });
@@ -170,8 +179,8 @@ describe.concurrent('a delivery that the app does not take', () => {
       response.addTrailers({ 'X-End': 'yes' });
       response.end();
     };
-    const { status, text } = await deliver(proxy, 'second');
-    expect([status, text.length]).toEqual([503, large.length]);
+    const { status: passed, text } = await deliver(proxy, 'second');
+    expect([passed, text.length]).toEqual([503, large.length]);
     app.answer = () => (_request, response) => {
       response.writeHead(500, { 'Content-Length': 10 }).write('12345');
       setImmediate(() => response.socket?.destroy());
@@ -180,25 +189,11 @@ describe.concurrent('a delivery that the app does not take', () => {
   });
 });
 
-test('what the app refuses stops, and is sent again only when asked', async ({ app, redeliverer, directory }) => {
-  const proxy = await redeliverer();
-  app.answer = () => 500;
-  await deliver(proxy, 'event');
-  app.answer = () => 404;
-  await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
-  expect(await results(proxy, 'client_error')).toBe(1);
-  const [id = ''] = await recordsIn(directory);
-  await proxy.stop();
-  const next = await redeliverer();
-  await eventually(() => deferred(next), { waiting: 0, stopped: 1, unverified: 0 });
-  expect((await redeliver(next, 'none')).status).toBe(404);
-  app.answer = () => 200;
-  expect(await redeliver(next, id)).toMatchObject({ status: 200, deliveries: 1 });
-  await nothingDeferred(next);
-  expect(app.requests).toHaveLength(3);
-});
-
-test('a fresh one is tried first, equal ones stored once', async ({ app, redeliverer, directory }) => {
+test('a fresh one is tried first, equal ones stored once, and at most 16 of one body', async ({
+  app,
+  redeliverer,
+  directory,
+}) => {
   const proxy = await redeliverer();
   app.answer = () => 500;
   for (let times = 0; times < 3; times++) await defer(proxy, 'event');
@@ -211,10 +206,6 @@ test('a fresh one is tried first, equal ones stored once', async ({ app, redeliv
   expect(await deferred(proxy)).toEqual({ waiting: 1, stopped: 0, unverified: 0 });
   app.answer = () => 200;
   await nothingDeferred(proxy);
-});
-
-test('at most 16 of one body wait, whatever the query', async ({ app, redeliverer, directory }) => {
-  const proxy = await redeliverer();
   app.answer = () => 500;
   for (let at = 0; at < 16; at++) await defer(proxy, 'one', { target: `/notify?${at}` });
   expect(await deliver(proxy, 'one', { target: '/notify?16' })).toMatchObject({ status: 500 });

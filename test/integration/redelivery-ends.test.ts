@@ -1,12 +1,23 @@
-// Deliveries whose end comes from outside: a stop while they wait, or a client that leaves.
-
+// Deliveries whose end comes from outside: a stop while they wait, a client that leaves, an answer that is not whole.
 import type { ServerResponse } from 'node:http';
-import { describe, expect } from 'vitest';
+import { beforeAll, beforeEach, describe, expect } from 'vitest';
 import { sendTo } from '../support/http/raw-client.ts';
-import { remembering } from '../support/once/once.ts';
+import { ownDirectory } from '../support/machine/files.ts';
+import { DUPLICATE } from '../support/once/events.ts';
+import { inFlight, remembering } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { DEFERRED, deliver, deliveryBytes, nothingDeferred, results, test } from '../support/redelivery/redelivery.ts';
+import { shared } from '../support/proxy/shared.ts';
+import {
+  DEFERRED,
+  deliver,
+  deliveryBytes,
+  nothingDeferred,
+  results,
+  startApp,
+  test,
+  untilOpen,
+} from '../support/redelivery/redelivery.ts';
 
 describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
   test('is awaited no longer than grace: then the delivery is stored', async ({ app, redeliverer, onTestFinished }) => {
@@ -28,7 +39,7 @@ describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
     const first = deliver(one, 'event');
     await eventually(() => app.requests.length, before + 1);
     const twin = deliver(two, 'event');
-    await eventually(async () => (await two.metrics()).get('entrupy_proxy_requests_in_flight'), 1);
+    await inFlight(two, 1);
     two.signal('SIGTERM');
     expect(await twin).toEqual(DEFERRED);
     expect((await two.exited).code).toBe(0);
@@ -38,70 +49,98 @@ describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
   });
 });
 
-describe('an endless 2xx is ended once its client has left', () => {
-  const answerWithoutEnd = (response: ServerResponse, ended: () => void) => {
-    response.writeHead(200);
-    const timer = setInterval(() => response.write('on and on'), 10);
-    response.on('close', () => {
-      clearInterval(timer);
-      ended();
-    });
-  };
+const answerWithoutEnd = (response: ServerResponse, ended: () => void) => {
+  response.writeHead(200);
+  const timer = setInterval(() => response.write('on and on'), 10);
+  response.on('close', () => {
+    clearInterval(timer);
+    ended();
+  });
+};
 
-  test.for(['before it began', 'after it began'])('a client that left %s', async (when, { app, redeliverer }) => {
-    const proxy = await redeliverer();
-    const asked = Promise.withResolvers<ServerResponse>();
+describe('an answer counts once it is whole', () => {
+  const store = ownDirectory();
+  const routes = [
+    { path: '/notify', redeliver: '1h' },
+    { path: '/once', redeliver: '1h', once: '1h' },
+  ];
+  const on = shared(startApp, { routes, redelivery: { store } });
+  beforeAll(() => untilOpen(store));
+  beforeEach(() => {
+    on.upstream.requests.length = 0;
+  });
+  const send = (body: string, target: string) => deliver(on.proxy, body, { target });
+  /** The app's response to the next request, which it does not begin. */
+  const held = () =>
+    new Promise<ServerResponse>((resolve) => {
+      on.upstream.answer = () => (_request, response) => resolve(response);
+    });
+
+  test.for(['before it began', 'after it began'])('an endless one ends once its client left %s', async (when) => {
     const ended = Promise.withResolvers<void>();
-    app.answer = () => (_request, response) => {
-      asked.resolve(response);
-    };
-    const client = await sendTo(proxy, deliveryBytes('event'));
-    const response = await asked.promise;
+    const asked = held();
+    const client = await sendTo(on.proxy, deliveryBytes('event'));
+    const response = await asked;
     if (when === 'after it began') {
       answerWithoutEnd(response, ended.resolve);
       await client.bytes(1);
     }
     client.destroy();
-    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
+    await inFlight(on.proxy, 0);
     if (when === 'before it began') answerWithoutEnd(response, ended.resolve);
     await ended.promise;
-    expect(app.requests).toHaveLength(1);
+    expect(on.upstream.requests).toHaveLength(1);
   });
-});
 
-test('with once a long 500 to a sending does not count, and a long 2xx does', async ({ app, redeliverer }) => {
-  const proxy = await redeliverer({ route: { once: '1h' } });
-  app.answer = () => 500;
-  expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
-  for (const [status, before] of [
-    [500, 2],
-    [200, 3],
-  ] as const) {
-    app.answer = () => (_request, response) => {
-      response.writeHead(status, { 'Content-Length': 4_000_000 }).end(Buffer.alloc(4_000_000));
-    };
-    await eventually(() => app.requests.length >= before, true);
-  }
-  await nothingDeferred(proxy);
-  const sent = app.requests.length;
-  app.answer = () => 200;
-  expect(await deliver(proxy, 'event')).toEqual({ status: 200, text: '{"status":"duplicate"}' });
-  expect(app.requests).toHaveLength(sent);
-});
+  test('with once a sending claims as a delivery does, and its 2xx counts', async () => {
+    on.upstream.answer = () => 500;
+    for (const target of ['/once?1', '/once?2']) expect(await send('event', target)).toEqual(DEFERRED);
+    on.upstream.answer = () => 200;
+    await nothingDeferred(on.proxy);
+    expect(on.upstream.requests).toHaveLength(3);
+    expect(await results(on.proxy, 'delivered', '/once')).toBe(2);
+    expect(await send('event', '/once')).toEqual(DUPLICATE);
+  });
 
-test.for([{}, { once: '1h' }])(
-  "a sending whose 2xx breaks off waits for its next turn, and the sender's retry is delivered, with %o",
-  async (route, { app, redeliverer }) => {
-    const proxy = await redeliverer({ route });
-    app.answer = () => 500;
-    expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
-    app.answer = () => (_request, response) => {
+  test('with once a twin that waited has its turn, and is stored', async () => {
+    const asked = held();
+    const twins = [send('twins', '/once'), send('twins', '/once')];
+    const response = await asked;
+    await inFlight(on.proxy, 2);
+    on.upstream.answer = () => 'reset';
+    response.socket?.resetAndDestroy();
+    expect(await Promise.all(twins)).toEqual([DEFERRED, DEFERRED]);
+    on.upstream.answer = () => 200;
+    await nothingDeferred(on.proxy);
+  });
+
+  test('with once a long 500 to a sending does not count, and a long 2xx does', async () => {
+    on.upstream.answer = () => 500;
+    expect(await send('long', '/once')).toEqual(DEFERRED);
+    for (const [at, status] of [500, 200].entries()) {
+      on.upstream.answer = () => (_request, response) => {
+        response.writeHead(status, { 'Content-Length': 4_000_000 }).end(Buffer.alloc(4_000_000));
+      };
+      await eventually(() => on.upstream.requests.length >= at + 2, true);
+    }
+    await nothingDeferred(on.proxy);
+    const sent = on.upstream.requests.length;
+    on.upstream.answer = () => 200;
+    expect(await send('long', '/once')).toEqual(DUPLICATE);
+    expect(on.upstream.requests).toHaveLength(sent);
+  });
+
+  test.for(['/notify', '/once'])("a sending to %s that breaks off waits; the sender's retry counts", async (target) => {
+    const before = (await results(on.proxy, 'delivered', target)) ?? Number.NaN;
+    on.upstream.answer = () => 500;
+    expect(await send('broken', target)).toEqual(DEFERRED);
+    on.upstream.answer = () => (_request, response) => {
       response.writeHead(200, { 'Content-Length': 100 }).write('half', () => response.socket?.destroy());
     };
-    await eventually(() => app.requests.length, 2);
-    app.answer = () => 200;
-    expect(await deliver(proxy, 'event')).toEqual({ status: 200, text: 'the app says 200' });
-    await nothingDeferred(proxy);
-    expect(await results(proxy, 'delivered')).toBe(1);
-  },
-);
+    await eventually(() => on.upstream.requests.length, 2);
+    on.upstream.answer = () => 200;
+    expect(await send('broken', target)).toEqual({ status: 200, text: 'the app says 200' });
+    await nothingDeferred(on.proxy);
+    expect(await results(on.proxy, 'delivered', target)).toBe(before + 1);
+  });
+});

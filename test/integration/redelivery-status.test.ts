@@ -28,7 +28,11 @@ async function checked(proxy: RunningProxy): Promise<string[]> {
 }
 
 describe.concurrent('a proxy that redelivers', () => {
-  test('lists what waits on the page and in the API, and check says it', async ({ app, redeliverer, directory }) => {
+  test('tells on the page, in the API and in check what waits, and why nothing is sent', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
     const proxy = await redeliverer();
     expect((await proxy.status()).deferred).toMatchObject({ waiting: 0, sends: true, problem: null, deliveries: [] });
     expect(await checked(proxy)).toEqual([`ok: The store of deferred deliveries (${directory}) works.`]);
@@ -52,21 +56,29 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(await checked(proxy)).toEqual([
       'warning: The app refused 1 deferred delivery (4xx), so it is sent again only when you ask.',
     ]);
-  });
-
-  test('knows the secret of what the app refused after a restart, too', async ({ app, redeliverer }) => {
-    const proxy = await redeliverer();
-    app.answer = () => 503;
+    app.answer = () => 500;
     await defer(proxy, 'event');
-    app.answer = () => 404;
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
+    const unsent = /warning: 1 deferred delivery waits, and nothing is sent, since no route/;
+    const routes = [{ path: '/notify' }];
+    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, routes })));
+    expect((await proxy.status()).deferred).toMatchObject({ waiting: 1, sends: false });
+    expect((await checked(proxy)).join()).toMatch(unsent);
+    const sent = app.requests.length;
+    expect((await redeliver(proxy)).status).toBe(409);
     await proxy.stop();
-    const next = await redeliverer();
-    await eventually(() => signedWith(next), { current: 1 });
-    expect((await next.status()).deferred).toMatchObject({ stopped: 1 });
+    const next = await redeliverer({ config: { routes } });
+    await eventually(() => deferred(next), { waiting: 1, stopped: 0, unverified: 0 });
+    expect((await next.status()).deferred).toMatchObject({ waiting: 1, sends: false });
+    expect((await checked(next)).join()).toMatch(unsent);
+    expect((await redeliver(next)).status).toBe(409);
+    expect(app.requests).toHaveLength(sent);
   });
 
-  test('keeps a secret that deferred deliveries need, by its value', async ({ app, redeliverer, directory }) => {
+  test('keeps a secret that deferred deliveries need, and tells that its store was lost', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
     const file = join(directory, 'key');
     await writeFile(file, value('a'));
     const config = { secrets: [{ id: 'current', file, overlap: '1h' }] };
@@ -86,34 +98,8 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(await retire(proxy)).toEqual({ status: 'ok', retired: 0, stranded: 0, read: ['current'] });
     await eventually(async () => (await deferred(proxy)).unverified, 1);
     expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery cannot be verified, so not sent/);
-  });
-
-  test('says that nothing is sent once no route has redeliver', async ({ app, redeliverer }) => {
-    const proxy = await redeliverer();
-    app.answer = () => 500;
-    await defer(proxy, 'event');
-    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, routes: [{ path: '/notify' }] })));
-    expect((await proxy.status()).deferred).toMatchObject({ waiting: 1, sends: false });
-    expect((await checked(proxy)).join()).toMatch(
-      /warning: 1 deferred delivery waits, and nothing is sent, since no route/,
-    );
-    const sent = app.requests.length;
-    expect((await redeliver(proxy)).status).toBe(409);
-    await proxy.stop();
-    const next = await redeliverer({ config: { routes: [{ path: '/notify' }] } });
-    await eventually(() => deferred(next), { waiting: 1, stopped: 0, unverified: 0 });
-    expect((await next.status()).deferred).toMatchObject({ waiting: 1, sends: false });
-    expect((await checked(next)).join()).toMatch(/warning: 1 deferred delivery waits, and nothing is sent/);
-    expect((await redeliver(next)).status).toBe(409);
-    expect(app.requests).toHaveLength(sent);
-  });
-
-  test('says for a day that its store lost what waited in it', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
-    app.answer = () => 503;
-    await defer(proxy, 'lost');
     await rm(fileIn(directory));
-    await defer(proxy, 'fresh');
+    await defer(proxy, 'fresh', { secret: 'b' });
     const message = `The store of deferred deliveries \\(${directory}\\) lost what waited in it .* was removed or replaced`;
     expect((await checked(proxy)).join('\n')).toMatch(new RegExp(`^warning: ${message}`, 'm'));
     expect(await pageOf(proxy)).toMatch(new RegExp(message));

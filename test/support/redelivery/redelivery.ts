@@ -109,8 +109,8 @@ export const nothingDeferred = (proxy: RunningProxy) =>
   eventually(() => deferred(proxy), { waiting: 0, stopped: 0, unverified: 0 });
 
 /** How many deferred deliveries of the route ended so. */
-export async function results(proxy: RunningProxy, result: string): Promise<number | undefined> {
-  return (await proxy.metrics()).get(`entrupy_proxy_redelivered_total{route="/notify",result="${result}"}`);
+export async function results(proxy: RunningProxy, result: string, route = '/notify'): Promise<number | undefined> {
+  return (await proxy.metrics()).get(`entrupy_proxy_redelivered_total{route="${route}",result="${result}"}`);
 }
 
 /** The store is opened beside the start. */
