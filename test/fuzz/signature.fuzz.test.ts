@@ -9,6 +9,7 @@ import { judge } from '../../src/core/permit.ts';
 import { readSignature } from '../../src/core/signature.ts';
 import { diagnose } from '../../src/hints/diagnose.ts';
 import { sign } from '../support/deliveries/signer.ts';
+import { VERDICT_CASES } from '../testdata/verdict-cases.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
@@ -31,6 +32,14 @@ const header = fc
     ),
   );
 
+/** The values of the table of verdicts, which are always tried. */
+const examples = VERDICT_CASES.flatMap(({ headers }) =>
+  headers.flatMap((line): [string][] => {
+    const [, value] = /^Entrupy-Signature: (.*)$/.exec(line) ?? [];
+    return value === undefined ? [] : [[value]];
+  }),
+);
+
 /**
  * As the page of the example receiver describes it: two tokens around one colon, the first `SHA256`, the second such
  * base64.
@@ -50,7 +59,7 @@ test('a header is read exactly by its grammar', { timeout: TEST_TIMEOUT }, () =>
       const form = readSignature(value);
       expect(form.reason ?? form.digest).toBe(expected(value));
     }),
-    timeBox(3),
+    { ...timeBox(3), examples },
   );
 });
 

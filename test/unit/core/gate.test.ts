@@ -1,8 +1,15 @@
 // Each rule of the gate: heads that only this rule refuses, near misses that pass, and what would get through without
-// it.
+// it. And why it refuses: a header's name, and what would let the request through.
 import { describe, expect, test } from 'vitest';
-import { GATE, refusedByGate, refusedForHeaders } from '../../../src/core/gate.ts';
-import { head, verify } from './fixtures.ts';
+import {
+  GATE,
+  RULES,
+  refusedByGate,
+  refusedForHeaders,
+  refusedForQuery,
+  whyNeverAllowed,
+} from '../../../src/core/gate.ts';
+import { forward, head, reject, verify } from './fixtures.ts';
 
 type Changes = Parameters<typeof head>[0];
 
@@ -137,8 +144,10 @@ test('an honest head passes', () => {
   ).toBeNull();
 });
 
-test('each rule has examples', () => {
+test('each rule has examples, and says what it stops', () => {
   expect(EXAMPLES.map(({ rule }) => rule)).toEqual(Object.keys(GATE));
+  expect(Object.keys(RULES)).toEqual([...Object.keys(GATE), 'route-headers', 'query', 'parser', 'head-size']);
+  for (const stops of Object.values(RULES)) expect(stops).toMatch(/\w/);
   for (const { refused, passes } of EXAMPLES) expect([refused.length > 0, passes.length > 0]).toEqual([true, true]);
 });
 
@@ -165,43 +174,17 @@ test('a head that breaks two rules is refused', () => {
   expect(refusedByGate(head({ method: 'OPTIONS', target: '*' }))?.rule).toBe('origin-form');
 });
 
+// The others: test/conformance/cases/headers.ts.
 describe('names that shadow or re-route', () => {
   const refused = (changes: Changes, allowHeaders: readonly string[]) =>
     refusedForHeaders(head(changes), verify('/notify', { allowHeaders }))?.header ?? null;
   const named = (name: string, allow: readonly string[] = []) => refused(lines(name, 'x'), allow);
 
-  test.each([
-    'Entrupy_Signature',
-    'X_Anything',
-    'SCRIPT_NAME',
-    'PATH_INFO',
-    'X-Original-URL',
-    'X-Rewrite-URL',
-    'X-Forwarded-Prefix',
-    'x-forwarded-PREFIX',
-    'X.Forwarded.Prefix',
-    'X-HTTP-Method-Override',
-    'X-Method-Override',
-    'Script.Name',
-    'Path.Info',
-    'X-Original-Path',
-    'X.Original.Path',
-    'X-Rewrite-Path',
-    'X-Invoke-Path',
-    'X-Matched-Path',
-  ])('%s is refused', (name) => {
+  test.each(['x-forwarded-PREFIX', 'X.Forwarded.Prefix', 'X.Original.Path', 'Path.Info'])('%s is refused', (name) => {
     expect(named(name)).toBe(name.toLowerCase());
   });
 
-  test.each([
-    'Entrupy-Signature',
-    'X-Forwarded-For',
-    'X-Request-Id',
-    'Accept',
-    'X.Dotted',
-    'X-Envoy-Original-Path',
-    'X-Replaced-Path',
-  ])('%s is not', (name) => {
+  test.each(['X.Dotted', 'X-Envoy-Original-Path', 'X-Replaced-Path'])('%s is not', (name) => {
     expect(named(name)).toBeNull();
   });
 
@@ -213,4 +196,63 @@ describe('names that shadow or re-route', () => {
     expect(refused(both, ['x-forwarded-prefix'])).toBe('x-original-url');
     expect(refused(both, ['x-forwarded-prefix', 'x-original-url'])).toBeNull();
   });
+});
+
+const withHeaders = (...names: string[]) =>
+  head({ lines: ['Host', 'a', ...names.flatMap((name) => [name, 'VALUE-NOT-SHOWN'])] });
+
+test('the gate names its rule, and the header if one is the cause', () => {
+  expect(refusedByGate(head({ target: '/%00' }))).toEqual({ rule: 'encoded-controls', header: null, hint: null });
+  const lines = ['Host', 'a', 'Connection', 'cookie'];
+  expect(refusedByGate(head({ lines }))).toEqual({ rule: 'connection-names', header: 'connection', hint: null });
+  expect(refusedByGate(head({ lines: [] }))).toMatchObject({ rule: 'one-host', header: 'host' });
+});
+
+test('the hint lists every name that allowHeaders would need', () => {
+  const refused = refusedForHeaders(withHeaders('X-Forwarded-Prefix', 'X_Trace', 'x_trace'), verify('/notify'));
+  expect(refused).toEqual({
+    rule: 'route-headers',
+    header: 'x-forwarded-prefix',
+    hint: 'route /notify needs allowHeaders: [x-forwarded-prefix, x_trace], but only if the proxy in front sets it itself (docs/ingress.md)',
+  });
+  expect(refusedForHeaders(withHeaders('X_Trace'), verify('unmatched'))?.hint).toMatch(
+    /^the path needs a route with allowHeaders: \[x_trace\],/,
+  );
+  const allowing = verify('/notify', { allowHeaders: ['x_trace'] });
+  expect(refusedForHeaders(withHeaders('X_Trace'), allowing)).toBeNull();
+  expect(refusedForHeaders(withHeaders('X_Trace', 'X_Other'), allowing)?.hint).toContain('[x_other]');
+  expect(refusedForHeaders(withHeaders('X_Trace'), reject('/gone'))?.rule).toBe('route-headers');
+});
+
+test.each(['SCRIPT_NAME', 'Path_Info', 'Script.Name', 'Entrupy_Signature', 'Content_Type'])(
+  '%s has the hint that nothing can allow it',
+  (name) => {
+    const refused = refusedForHeaders(withHeaders('X_Trace', name), forward('/open'));
+    expect(refused).toMatchObject({ header: name.toLowerCase() });
+    expect(refused?.hint).toMatch(`allowHeaders cannot allow ${name.toLowerCase()}: `);
+    expect(whyNeverAllowed(name)).not.toBeNull();
+  },
+);
+
+test('a flood of names gives a short hint', () => {
+  const names = Array.from({ length: 500 }, (_, index) => `x_${index}_${'y'.repeat(100)}`);
+  const hint = refusedForHeaders(withHeaders(...names), verify('/notify'))?.hint ?? '';
+  expect(hint.length).toBeLessThan(800);
+  expect(hint).toContain('and others');
+});
+
+test('a query is refused if the route says so, with a hint', () => {
+  const strict = verify('/notify', { query: 'refuse' });
+  const refused = { rule: 'query', header: null, hint: expect.stringContaining('query: forward') };
+  expect(refusedForQuery(head({ target: '/notify?token=VALUE-NOT-SHOWN' }), strict)).toEqual(refused);
+  expect(refusedForQuery(head({ target: '/notify%3Fb' }), strict)).toBeNull();
+});
+
+test('no output holds a header value', () => {
+  const all = [
+    refusedForHeaders(withHeaders('X_Trace'), verify('/a')),
+    refusedByGate(head({ lines: ['Host', 'VALUE NOT SHOWN'] })),
+    refusedForQuery(head({ target: '/a?VALUE' }), verify('/a', { query: 'refuse' })),
+  ];
+  for (const refused of all) expect(JSON.stringify(refused)).not.toContain('VALUE');
 });

@@ -33,28 +33,6 @@ describe('reading a head', () => {
     expect(withLines()).toMatchObject({ signatures: 0, signature: '', lookAlikes: 0, rerouting: [] });
   });
 
-  test('lines that may repeat are joined', () => {
-    const read = withLines(
-      'Connection',
-      'close',
-      'Connection',
-      'x',
-      'Expect',
-      'a',
-      'expect',
-      'b',
-      'Upgrade',
-      'c',
-      'Upgrade',
-      'd',
-    );
-    expect(read).toMatchObject({ connection: 'close,x', expect: 'a, b', upgrade: 'c, d' });
-  });
-
-  test('a name that is also an Object property is an ordinary name', () => {
-    expect(withLines('__proto__', 'x', 'constructor', 'y').rerouting).toEqual(['__proto__']);
-  });
-
   test('whether a body follows, and how long', () => {
     const of = (...lines: string[]) => [hasBody(withLines(...lines)), declaredLength(withLines(...lines))];
     expect(of()).toEqual([false, 0]);

@@ -162,20 +162,8 @@ describe('by another reading', () => {
 });
 
 describe('a forward wildcard and ..', () => {
-  const climbing = [
-    '/open/../x',
-    '/open/x/..%2f..%2fy',
-    '/open/..;/y',
-    '/open/%252e%252e/y',
-    '/open/..%20/y',
-    '/open/.../y',
-    '/open/%20../y',
-    '/open/%c0%ae%c0%ae/y',
-    '/open/%E0%80%AE./y',
-    '/open/x/..%c0%af..%c0%afy',
-    '/open/.%E2%80%8B./y',
-    '/open/..%C2%AD/y',
-  ];
+  // Each way to climb: fold-path.test.ts.
+  const climbing = ['/open/../x', '/open/x/..%2f..%2fy', '/open/%c0%ae%c0%ae/y', '/open/.%E2%80%8B./y'];
 
   test('it does not match a target that climbs', () => {
     for (const path of climbing) {
