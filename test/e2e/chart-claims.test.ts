@@ -1,23 +1,17 @@
 // A claim for what is deferred comes and goes with upgrades and rollbacks.
 // Installed, upgraded and rolled back by Helm, against an API server that has the rules of Kubernetes for a Deployment's
 // strategy, for the owners of fields, and for claims.
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
-import { CHART, HELMS, set } from '../support/chart/helm.ts';
-import { ownDirectory } from '../support/machine/files.ts';
-import { haveTools, ROOT, run } from '../support/machine/tools.ts';
+import { describe, expect, test } from 'vitest';
+import { APP, CHART, GATEWAY, HELMS, set } from '../support/chart/helm.ts';
+import { releaseBy } from '../support/chart/release.ts';
+import { haveTools, ROOT } from '../support/machine/tools.ts';
 
 const LAST = `${ROOT}test/testdata/helm/entrupy-signature-proxy-0.2.0.tgz`;
 const CLAIM = 'shop-signature-proxy-deferred';
 const OURS = { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } };
 const USUAL = { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } };
 
-const KINDS = {
-  sidecar: ['app.image=legacy:1.2', 'secret.existingSecret=hook-keys'],
-  gateway: ['mode=gateway', 'upstream.url=http://legacy', 'secret.existingSecret=hook-keys', 'replicaCount=1'],
-};
+const KINDS = { sidecar: APP, gateway: [...GATEWAY, 'replicaCount=1'] };
 const ROUTE = ['config.routes[0].path=/notify', 'config.routes[0].redeliver=72h'];
 const STORES = {
   none: [],
@@ -27,28 +21,9 @@ const STORES = {
 };
 
 describe.skipIf(!haveTools(...HELMS)).each(HELMS)('by %s', (helm) => {
-  const directory = ownDirectory();
-  let api: ApiServer;
-  beforeEach(async () => {
-    api = await startApiServer();
-    await writeFile(join(directory, 'kubeconfig'), api.kubeconfig);
-  });
-  afterEach(() => api.close());
-
-  const ask = (...args: readonly string[]) => {
-    const place = ['--kubeconfig', join(directory, 'kubeconfig'), '--namespace', 'shop'];
-    return run(helm, [...args, ...place], { env: { HELM_CACHE_HOME: directory } });
-  };
-  const must = async (...args: readonly string[]) => {
-    const { code, stderr } = await ask(...args);
-    expect({ args, code, stderr: code === 0 ? '' : stderr }).toMatchObject({ code: 0, stderr: '' });
-  };
-  const install = (chart: string, values: readonly string[]) =>
-    must('install', 'shop', chart, '--disable-openapi-validation', ...set(...values));
-  const upgrade = (values: readonly string[]) =>
-    must('upgrade', 'shop', CHART, '--disable-openapi-validation', ...set(...values));
+  const { api, ask, must, install, upgrade } = releaseBy(helm);
   const now = () => {
-    const { strategy, template } = (api.deployment('shop')?.spec ?? {}) as {
+    const { strategy, template } = (api().deployment('shop')?.spec ?? {}) as {
       readonly strategy: object;
       readonly template: { readonly spec: { readonly volumes: readonly object[] } };
     };
@@ -62,7 +37,7 @@ describe.skipIf(!haveTools(...HELMS)).each(HELMS)('by %s', (helm) => {
       code: 1,
       stderr: expect.stringContaining(`no PersistentVolumeClaim with the name "${CLAIM}" found`),
     });
-    await upgrade(values);
+    await upgrade(...values);
   };
   const state = (store: keyof typeof STORES) =>
     store.startsWith('claim') ? { strategy: OURS, claimed: true } : { strategy: USUAL, claimed: false };
@@ -79,47 +54,40 @@ describe.skipIf(!haveTools(...HELMS)).each(HELMS)('by %s', (helm) => {
   );
 
   test.each(cases)('a %s goes from %s to %s, and back, and forth again', async (kind, from, to) => {
-    const [before, after] = [
-      [...KINDS[kind], ...STORES[from]],
-      [...KINDS[kind], ...STORES[to]],
-    ];
-    await install(CHART, before);
+    const [before, after] = [from, to].map((store) => set(...KINDS[kind], ...STORES[store])) as [string[], string[]];
+    await install(CHART, ...before);
     expect(now()).toEqual(state(from));
-    await upgrade(after);
+    await upgrade(...after);
     expect(now()).toEqual(state(to));
     await must('rollback', 'shop', '1');
     expect(now()).toEqual(state(from));
     await forth(after, from);
     expect(now()).toEqual(state(to));
-    await upgrade(before);
+    await upgrade(...before);
     expect(now()).toEqual(state(from));
     // What is deferred outlives every change, and the release.
-    expect(api.claim(CLAIM)?.spec).toMatchObject({ resources: { requests: { storage: '1Gi' } } });
+    expect(api().claim(CLAIM)?.spec).toMatchObject({ resources: { requests: { storage: '1Gi' } } });
     await must('uninstall', 'shop');
-    expect(api.claim(CLAIM)).toBeDefined();
+    expect(api().claim(CLAIM)).toBeDefined();
   });
 
   test.each(Object.entries(KINDS))('a %s of 0.2.0 gets a claim, and goes back', async (_kind, values) => {
-    await install(LAST, values);
+    const after = set(...values, ...STORES.claim);
+    await install(LAST, ...set(...values));
     expect(now()).toEqual(state('none'));
-    await upgrade([...values, ...STORES.claim]);
+    await upgrade(...after);
     expect(now()).toEqual(state('claim'));
     await must('rollback', 'shop', '1');
     expect(now()).toEqual(state('none'));
-    await forth([...values, ...STORES.claim], 'none');
+    await forth(after, 'none');
     expect(now()).toEqual(state('claim'));
   });
 
   test('a claim of another release with this name is not taken over', async () => {
-    await install(CHART, [...KINDS.sidecar, ...STORES.claim]);
+    await install(CHART, ...set(...APP, ...STORES.claim));
     await must('uninstall', 'shop');
-    await must(
-      'install',
-      'other',
-      CHART,
-      '--disable-openapi-validation',
-      ...set('fullnameOverride=shop', ...KINDS.sidecar),
-    );
-    expect(api.claim(CLAIM)?.metadata.annotations).toMatchObject({ 'meta.helm.sh/release-name': 'shop' });
+    const values = set('fullnameOverride=shop', ...APP);
+    await must('install', 'other', CHART, '--disable-openapi-validation', ...values);
+    expect(api().claim(CLAIM)?.metadata.annotations).toMatchObject({ 'meta.helm.sh/release-name': 'shop' });
   });
 });

@@ -5,7 +5,10 @@ import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import {
+  APP,
   CHART,
+  GATEWAY,
+  injecting,
   type Manifest,
   notesOf,
   only,
@@ -20,8 +23,6 @@ import {
 import { haveTools, mustRun } from '../support/machine/tools.ts';
 
 const ready = haveTools('helm');
-const GATEWAY = ['mode=gateway', 'upstream.url=http://legacy', 'secret.existingSecret=hook-keys'];
-const APP = ['app.image=legacy:1.2', 'secret.existingSecret=hook-keys'];
 
 interface Workload extends PodSpec {
   readonly serviceAccountName?: string;
@@ -138,8 +139,7 @@ describe.skipIf(!ready)('the chart', () => {
       'example.com/contact': 'hooks',
     });
     expect(only(common, 'Deployment').metadata.annotations).toMatchObject({ 'example.com/owner': 'shop' });
-    const policies = [...set('mode=inject', 'commonAnnotations.a=b'), '--kube-version', '1.36.0'];
-    for (const { kind, metadata } of await template(policies)) {
+    for (const { kind, metadata } of await injecting('commonAnnotations.a=b')) {
       expect({ kind, ...metadata }).toMatchObject({ kind, annotations: { a: 'b' } });
       expect(metadata).not.toHaveProperty('namespace');
     }

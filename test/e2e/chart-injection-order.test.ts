@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { admissionOf } from '../support/chart/admission.ts';
 import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
-import { type Manifest, notesOf, podSpec, template } from '../support/chart/helm.ts';
+import { injecting, type Manifest, notesOf, podSpec } from '../support/chart/helm.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
 
@@ -27,7 +27,7 @@ describe.skipIf(!ready)('with policies that take a while', () => {
 
   /** Runs a block in a new cluster, where the first creations of pods meet policies that are not in force yet. */
   const runBlock = async (block: string) => {
-    const admission = await admissionOf(await template(['--set', 'mode=inject', '--kube-version', '1.36.0']));
+    const admission = await admissionOf(await injecting());
     let creations = 0;
     const admit = (pod: Manifest) => {
       creations += 1;

@@ -4,7 +4,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { type Admission, admissionOf, selects } from '../support/chart/admission.ts';
-import { CHART, type Manifest, only, podSpec, proxyOf, template } from '../support/chart/helm.ts';
+import { CHART, injecting, type Manifest, only, podSpec, proxyOf, template } from '../support/chart/helm.ts';
 import { typeProblems } from '../support/chart/kubernetes-types.ts';
 import { restrictedProblems } from '../support/chart/pod-security.ts';
 import { haveTools, TOOLS } from '../support/machine/tools.ts';
@@ -45,7 +45,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     Object.fromEntries((proxyOf(podSpec(pod)).env ?? []).map(({ name, value }) => [name, value]));
 
   beforeAll(async () => {
-    admission = await admissionOf(await template(['--set', 'mode=inject', '--kube-version', '1.36.0']));
+    admission = await admissionOf(await injecting());
   });
 
   test('a labelled pod gets the proxy first, as a valid, restricted native sidecar', async () => {
@@ -64,8 +64,7 @@ describe.skipIf(!ready)('the injection policy', () => {
 
   test('the sidecar is that of mode sidecar, except for how it gets its ports', async () => {
     const injected = proxyOf(podSpec(admission.admit(podOf()).pod));
-    const deployment = (await template([])).find(({ kind }) => kind === 'Deployment');
-    if (deployment === undefined) throw new Error('no Deployment');
+    const deployment = only(await template([]), 'Deployment');
     const { env: _own, volumeMounts, ...sidecar } = proxyOf(podSpec(deployment));
     const { env: _injected, volumeMounts: mounts, ...rest } = injected;
     expect(rest).toEqual(sidecar);
@@ -103,24 +102,25 @@ describe.skipIf(!ready)('the injection policy', () => {
     ]);
   });
 
-  test('the once store password is mounted if the release or the pod names its Secret', async () => {
-    const once = { 'entrupy-signature-proxy/once-secret': 'shop-valkey' };
-    const { pod } = admission.admit(podOf({ annotations: once }));
-    expect(podSpec(pod).volumes).toContainEqual({
-      name: 'entrupy-once',
-      secret: { secretName: 'shop-valkey', optional: true },
-    });
-    const mount = { name: 'entrupy-once', mountPath: '/etc/entrupy/once', readOnly: true };
-    expect(proxyOf(podSpec(pod)).volumeMounts).toContainEqual(mount);
-    expect(await typeProblems([{ from: 'injected', manifest: pod }])).toEqual([]);
+  test.each(['once', 'redelivery'])(
+    'the password of the %s store is mounted if the release or the pod names its Secret',
+    async (store) => {
+      const secret = { name: `entrupy-${store}`, secret: { secretName: 'valkey', optional: true } };
+      expect(podSpec(admission.admit(podOf()).pod).volumes).not.toContainEqual(secret);
+      const annotations = { [`entrupy-signature-proxy/${store}-secret`]: 'valkey' };
+      const { pod } = admission.admit(podOf({ annotations }));
+      expect(podSpec(pod).volumes).toContainEqual(secret);
+      const mount = { name: `entrupy-${store}`, mountPath: `/etc/entrupy/${store}`, readOnly: true };
+      expect(proxyOf(podSpec(pod)).volumeMounts).toContainEqual(mount);
+      expect(await typeProblems([{ from: 'injected', manifest: pod }])).toEqual([]);
 
-    const set = ['--set', 'mode=inject', '--set', 'inject.onceSecret=valkey', '--kube-version', '1.36.0'];
-    const release = await admissionOf(await template(set));
-    expect(podSpec(release.admit(podOf()).pod).volumes).toContainEqual({
-      name: 'entrupy-once',
-      secret: { secretName: 'valkey', optional: true },
-    });
-  });
+      const both = await admissionOf(await injecting('inject.onceSecret=valkey', 'inject.redeliverySecret=valkey'));
+      const { volumes } = podSpec(both.admit(podOf()).pod);
+      expect(volumes).toContainEqual(secret);
+      const names = ['entrupy-secrets', 'entrupy-config', 'entrupy-once', 'entrupy-redelivery'];
+      expect(volumes?.map(({ name }) => name)).toEqual(names);
+    },
+  );
 
   test('a pod without the label is left alone; one that has the proxy gets no second one', () => {
     const plain = podOf({ labels: { app: 'shop' } });
@@ -218,8 +218,7 @@ describe.skipIf(!ready)('the injection policy', () => {
       expect(refusalsOf(other)).toEqual([
         expect.stringMatching(/whose name is not entrupy-signature-proxy: .*checkImage=false/),
       ]);
-      const options = ['--set', 'mode=inject,inject.checkImage=false', '--kube-version', '1.36.0'];
-      const lax = await admissionOf(await template(options));
+      const lax = await admissionOf(await injecting('inject.checkImage=false'));
       const container = injected();
       other(container);
       expect(lax.admit(podOf({ initContainers: [container] })).refusals).toEqual([]);
@@ -250,7 +249,7 @@ describe.skipIf(!ready)('the injection policy', () => {
   });
 
   test('the guard sees every labelled pod, the policy only those that ask for the proxy', async () => {
-    const manifests = await template(['--set', 'mode=inject', '--kube-version', '1.36.0']);
+    const manifests = await injecting();
     const selector = (kind: string) =>
       (only(manifests, kind).spec as { matchConstraints: { objectSelector: object } }).matchConstraints.objectSelector;
     for (const [value, policy, guard] of [

@@ -1,6 +1,7 @@
-// The chart renders what Kubernetes accepts.
+// The chart renders what Kubernetes accepts, and refuses wrong values with a sentence.
 // Every mode and switch of the chart, rendered by real Helm and checked against the types of Kubernetes, the proxy's
-// own check-config, promtool and the "restricted" Pod Security rules.
+// own check-config, promtool and the "restricted" Pod Security rules. One wrong values file for each rule is in
+// test/testdata/helm/bad: its first lines hold the expected error from Helm.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +10,7 @@ import { withConfigSchema } from '../../scripts/generators/chart-schema.ts';
 import {
   allContainers,
   CHART,
+  GATEWAY,
   HELMS,
   type Manifest,
   notesOf,
@@ -16,16 +18,18 @@ import {
   podSpec,
   proxyOf,
   template,
+  tryTemplate,
   valuesFiles,
 } from '../support/chart/helm.ts';
 import { typeProblems } from '../support/chart/kubernetes-types.ts';
 import { restrictedProblems } from '../support/chart/pod-security.ts';
 import { ownDirectory } from '../support/machine/files.ts';
-import { haveTools, mustRun, TOOLS } from '../support/machine/tools.ts';
+import { haveTools, mustRun, ROOT, TOOLS } from '../support/machine/tools.ts';
 import { runCommand } from '../support/proxy/command.ts';
 
 const ready = haveTools(...HELMS, 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
 const files = valuesFiles(`${CHART}/ci`);
+const wrongFiles = valuesFiles(`${ROOT}test/testdata/helm/bad`);
 const rendered = new Map<string, Manifest[]>();
 const directory = ownDirectory();
 
@@ -155,14 +159,17 @@ describe.skipIf(!ready)('the chart', () => {
     ]);
   });
 
-  test('the store password is a file in a mounted directory, and the config names it', () => {
-    const manifests = of('gateway-once');
-    const { once } = parse(only(manifests, 'ConfigMap').data?.['config.yaml'] ?? '') as { once: object };
-    expect(once).toMatchObject({ passwordFile: '/etc/entrupy/once/password', store: 'redis://valkey.shop.svc:6380/0' });
+  test.each([
+    ['once', { store: 'redis://valkey.shop.svc:6380/0' }],
+    ['redelivery', { store: 'rediss://hooks@valkey.shop.svc:6390/1', name: 'orders' }],
+  ])('the password of the %s store is a file in a mounted directory, and the config names it', (store, given) => {
+    const manifests = of(`gateway-${store}`);
+    const config = parse(only(manifests, 'ConfigMap').data?.['config.yaml'] ?? '') as Readonly<Record<string, object>>;
+    expect(config[store]).toMatchObject({ ...given, passwordFile: `/etc/entrupy/${store}/password` });
     const spec = podSpec(only(manifests, 'Deployment'));
     const secret = { secretName: 'valkey', optional: true, items: [{ key: 'valkey-password', path: 'password' }] };
-    expect(spec.volumes).toContainEqual({ name: 'entrupy-once', secret });
-    const mount = { name: 'entrupy-once', mountPath: '/etc/entrupy/once', readOnly: true };
+    expect(spec.volumes).toContainEqual({ name: `entrupy-${store}`, secret });
+    const mount = { name: `entrupy-${store}`, mountPath: `/etc/entrupy/${store}`, readOnly: true };
     expect(proxyOf(spec).volumeMounts).toContainEqual(mount);
   });
 
@@ -202,12 +209,11 @@ describe.skipIf(!ready)('the chart', () => {
     ]);
   });
 
-  test('egress rules include the port of the store', () => {
+  test('egress rules include the ports of the stores', () => {
     const rules = (name: string) => only(of(name), 'NetworkPolicy').spec?.egress;
-    expect(rules('gateway-once')).toMatchObject([
-      { ports: [{ port: 53, protocol: 'UDP' }] },
-      { ports: [{ port: 6380, protocol: 'TCP' }] },
-    ]);
+    const [dns, once] = [{ ports: [{ port: 53, protocol: 'UDP' }] }, { ports: [{ port: 6380, protocol: 'TCP' }] }];
+    expect(rules('gateway-once')).toMatchObject([dns, once]);
+    expect(rules('gateway-redelivery')).toMatchObject([dns, once, { ports: [{ port: 6390 }] }]);
     expect(rules('sidecar-everything')).toHaveLength(1);
     expect(rules('gateway-everything')).toBeUndefined();
   });
@@ -221,10 +227,9 @@ describe.skipIf(!ready)('the chart', () => {
     expect(await warns(once, 'replicaCount=2')).toBe(true);
     expect(await warns(once, 'replicaCount=2', 'config.once.store=redis://valkey')).toBe(false);
     expect(await warns('replicaCount=2')).toBe(false);
-    const gateway = 'mode=gateway,upstream.url=http://legacy,secret.existingSecret=hook-keys';
-    expect(await warns(once, gateway)).toBe(true);
-    expect(await warns(once, gateway, 'replicaCount=1')).toBe(false);
-    expect(await warns(once, gateway, 'autoscaling.enabled=true,autoscaling.minReplicas=1')).toBe(true);
+    expect(await warns(once, ...GATEWAY)).toBe(true);
+    expect(await warns(once, ...GATEWAY, 'replicaCount=1')).toBe(false);
+    expect(await warns(once, ...GATEWAY, 'autoscaling.enabled=true,autoscaling.minReplicas=1')).toBe(true);
   });
 
   test('helm test sends to the first enforcing route, first signed: that explains a missing Secret', async () => {
@@ -250,6 +255,22 @@ describe.skipIf(!ready)('the chart', () => {
     const values = parse(await mustRun('cat', [`${CHART}/values.yaml`])) as Readonly<Record<string, unknown>>;
     const allowed = keyPaths(schema).filter((key) => key !== 'global');
     expect(valuePaths(values, new Set(allowed)).sort()).toEqual(allowed.sort());
+  });
+
+  test('at least twenty rules have a wrong file', () => {
+    expect(wrongFiles.length).toBeGreaterThanOrEqual(20);
+  });
+
+  test.each(wrongFiles)('it refuses $name with its expected sentence', async ({ text, options }) => {
+    const expected = [...text.matchAll(/^# expect: (.*)$/gm)].map(([, sentence = '']) =>
+      sentence.replaceAll('\\n', '\n'),
+    );
+    expect(expected.length).toBeGreaterThan(0);
+    const { code, stderr } = await tryTemplate(options);
+    expect(code).not.toBe(0);
+    for (const sentence of expected) expect(stderr).toContain(sentence);
+    // An error may say what is wrong with a secret, never its value.
+    expect(stderr).not.toMatch(/hunter2|0123456789abcdef0123456789abcdef/);
   });
 });
 

@@ -3,7 +3,7 @@
 // restart. Too few restarts would leave a change without effect; too many would make every change a rollout.
 import { describe, expect, test } from 'vitest';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
-import { set, template } from '../support/chart/helm.ts';
+import { only, podTemplate, set, template } from '../support/chart/helm.ts';
 import { haveTools } from '../support/machine/tools.ts';
 
 const ANNOTATION = 'entrupy-signature-proxy/restart-only';
@@ -33,10 +33,7 @@ const RELOADED = [
 
 async function annotationsOf(...values: readonly string[]): Promise<Readonly<Record<string, string>>> {
   const manifests = await template(set('mode=gateway', ...values));
-  const deployment = manifests.find(({ kind }) => kind === 'Deployment');
-  if (deployment === undefined) throw new Error('the chart rendered no Deployment');
-  return (deployment.spec as { template: { metadata: { annotations: Record<string, string> } } }).template.metadata
-    .annotations;
+  return podTemplate(only(manifests, 'Deployment')).metadata?.annotations ?? {};
 }
 
 const restartMark = async (...values: readonly string[]) => (await annotationsOf(...values))[ANNOTATION] ?? '';

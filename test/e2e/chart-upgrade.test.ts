@@ -3,9 +3,8 @@
 // with just the parts that Helm needs. How a cluster acts on the objects is not tested here.
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
 import {
   allContainers,
   CHART,
@@ -17,16 +16,18 @@ import {
   set,
   template,
   tryTemplate,
+  GATEWAY as VALUES_OF_A_GATEWAY,
+  APP as VALUES_OF_AN_APP,
 } from '../support/chart/helm.ts';
-import { ownDirectory } from '../support/machine/files.ts';
-import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
+import { releaseBy } from '../support/chart/release.ts';
+import { haveTools, mustRun, ROOT } from '../support/machine/tools.ts';
 
 const ready = haveTools(...HELMS);
 const OLD = `${ROOT}test/testdata/helm/entrupy-signature-proxy-0.1.0.tgz`;
 const LAST = `${ROOT}test/testdata/helm/entrupy-signature-proxy-0.2.0.tgz`;
 const VALUES = `${ROOT}test/testdata/helm/values-of-0.1.0`;
-const GATEWAY = set('mode=gateway', 'upstream.url=http://legacy', 'secret.existingSecret=hook-keys');
-const APP = set('app.image=legacy:1.2', 'secret.existingSecret=hook-keys');
+const GATEWAY = set(...VALUES_OF_A_GATEWAY);
+const APP = set(...VALUES_OF_AN_APP);
 
 describe.skipIf(!ready)('values of 0.1.0', async () => {
   const files = ready ? (await readdir(VALUES)).sort() : [];
@@ -57,40 +58,20 @@ const imagesOf = (manifests: readonly Manifest[]): string[] =>
     .flatMap((object) => allContainers(podSpec(object)).map(({ image }) => image));
 
 describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
-  const directory = ownDirectory();
-  let api: ApiServer;
-  beforeEach(async () => {
-    api = await startApiServer();
-    await writeFile(join(directory, 'kubeconfig'), api.kubeconfig);
-  });
-  afterEach(() => api.close());
-
-  const ask = (...args: readonly string[]) =>
-    run(helm, [...args, '--kubeconfig', join(directory, 'kubeconfig'), '--namespace', 'shop'], {
-      env: { HELM_CACHE_HOME: directory },
-    });
-  const must = async (...args: readonly string[]) => {
-    const { code, stdout, stderr } = await ask(...args);
-    expect({ args, code, stderr: code === 0 ? '' : stderr }).toMatchObject({ code: 0, stderr: '' });
-    return stdout;
-  };
-  const install = (chart: string, ...options: readonly string[]) =>
-    must('install', 'shop', chart, '--disable-openapi-validation', ...options);
-  const upgrade = (...options: readonly string[]) =>
-    must('upgrade', 'shop', CHART, '--disable-openapi-validation', ...options);
-  const replicas = () => api.deployment('shop')?.spec?.replicas;
+  const { directory, place, env, api, ask, must, install, upgrade } = releaseBy(helm);
+  const replicas = () => api().deployment('shop')?.spec?.replicas;
   const hasNumber = async () => /^ +replicas:/m.test(await must('get', 'manifest', 'shop'));
 
   test('a scaled app keeps its scale through every upgrade', async () => {
     await install(OLD, ...APP);
     expect(replicas()).toBe(1);
-    api.scale('shop', 3);
+    api().scale('shop', 3);
     await upgrade(...APP);
     expect(replicas()).toBe(3);
-    api.scale('shop', 5);
+    api().scale('shop', 5);
     await upgrade(...APP);
     expect(replicas()).toBe(5);
-    api.scale('shop', 0);
+    api().scale('shop', 0);
     await upgrade(...APP);
     expect(replicas()).toBe(0);
   });
@@ -100,7 +81,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     expect(replicas()).toBe(2);
     await upgrade(...GATEWAY, ...set('autoscaling.enabled=true'));
     expect(replicas()).toBe(2);
-    api.scale('shop', 6);
+    api().scale('shop', 6);
     await upgrade(...GATEWAY, ...set('autoscaling.enabled=true', 'replicaCount=1'));
     expect(replicas()).toBe(6);
     await upgrade(...GATEWAY);
@@ -124,26 +105,26 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
       expect(imagesOf(parseManifests(await must('get', 'manifest', 'shop')))).toContain(before[1]);
       expect(replicas()).toBe(4);
       await must('rollback', 'shop', '1');
-      expect(api.deployment('shop')?.metadata.labels?.['helm.sh/chart']).toBe('entrupy-signature-proxy-0.1.0');
+      expect(api().deployment('shop')?.metadata.labels?.['helm.sh/chart']).toBe('entrupy-signature-proxy-0.1.0');
       expect(replicas()).toBe(4);
     }
   });
 
   test('a rollback restores the objects of 0.1.0, including the number of pods', async () => {
     await install(OLD, ...APP);
-    api.scale('shop', 3);
+    api().scale('shop', 3);
     await upgrade(...APP, ...set('minReadySeconds=5', 'revisionHistoryLimit=2'));
-    expect(api.deployment('shop')?.spec).toMatchObject({ minReadySeconds: 5, revisionHistoryLimit: 2 });
+    expect(api().deployment('shop')?.spec).toMatchObject({ minReadySeconds: 5, revisionHistoryLimit: 2 });
     await must('rollback', 'shop', '1', ...(helm === 'helm' ? ['--force-conflicts'] : []));
     expect(replicas()).toBe(1);
-    expect(api.deployment('shop')?.spec).not.toHaveProperty('minReadySeconds');
+    expect(api().deployment('shop')?.spec).not.toHaveProperty('minReadySeconds');
   });
 
   test('mode inject: the policy loses its parameters before the binding does', async () => {
     await install(OLD, ...set('mode=inject'));
-    api.writes.length = 0;
+    api().writes.length = 0;
     await upgrade(...set('mode=inject'));
-    const order = api.writes.filter((write) => !write.endsWith(' Secret'));
+    const order = api().writes.filter((write) => !write.endsWith(' Secret'));
     // An API server ignores the parameters of a binding whose policy takes none; the reverse is refused.
     expect(order.indexOf('PATCH MutatingAdmissionPolicy')).toBeLessThan(
       order.indexOf('PATCH MutatingAdmissionPolicyBinding'),
@@ -161,9 +142,9 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
 
     test('of a scaled app is kept by upgrades and rollbacks, and is in no manifest', async () => {
       await install(CHART, ...APP);
-      api.scale('shop', 5);
+      api().scale('shop', 5);
       await upgrade(...APP, ...set('minReadySeconds=5'));
-      api.scale('shop', 7);
+      api().scale('shop', 7);
       await must('rollback', 'shop', '1');
       expect(replicas()).toBe(7);
       await must('rollback', 'shop', '2');
@@ -172,7 +153,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     });
 
     test('that an autoscaler set is kept by upgrades and rollbacks, also once it is switched off', async () => {
-      const scaled = (pods: number) => api.scale('shop', pods, 'kube-controller-manager');
+      const scaled = (pods: number) => api().scale('shop', pods, 'kube-controller-manager');
       await install(CHART, ...GATEWAY, ...set('autoscaling.enabled=true'));
       scaled(2);
       await upgrade(...GATEWAY, ...set('autoscaling.enabled=true', 'minReadySeconds=5'));
@@ -186,14 +167,14 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
 
     test.each([2, 5])('is kept by an upgrade from 0.2.0, which wrote it into the manifest: %i', async (pods) => {
       await install(LAST, ...APP);
-      api.scale('shop', pods);
+      api().scale('shop', pods);
       await must('upgrade', 'shop', LAST, '--disable-openapi-validation', ...APP);
       expect(await hasNumber()).toBe(true);
       await upgrade(...APP);
       expect(replicas()).toBe(pods);
       // Left out, it would become one: 0.2.0 has written it as Helm's own.
       expect(await hasNumber()).toBe(true);
-      api.scale('shop', 7);
+      api().scale('shop', 7);
       await upgrade(...APP, ...set('minReadySeconds=5'));
       expect(replicas()).toBe(7);
       // On the server it is now whoever scaled that owns it; the differences that Helm 3 computes would remove it.
@@ -207,11 +188,11 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
 
     test('of an app that was scaled once 0.2.0 was installed is in no manifest from the first upgrade on', async () => {
       await install(LAST, ...APP);
-      api.scale('shop', 5);
+      api().scale('shop', 5);
       await upgrade(...APP);
       expect(replicas()).toBe(5);
       expect(await hasNumber()).toBe(!applies);
-      api.scale('shop', 7);
+      api().scale('shop', 7);
       await must('rollback', 'shop', '2');
       expect(replicas()).toBe(applies ? 7 : 5);
     });
@@ -222,7 +203,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
       expect(await hasNumber()).toBe(true);
       await upgrade(...APP);
       expect([replicas(), await hasNumber()]).toEqual([1, false]);
-      api.scale('shop', 4);
+      api().scale('shop', 4);
       await upgrade(...APP);
       await must('rollback', 'shop', '3');
       expect(replicas()).toBe(4);
@@ -240,11 +221,11 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
 
     test('of a scaled gateway is kept by upgrades; a rollback to its first revision sets two again', async () => {
       await install(CHART, ...GATEWAY);
-      api.scale('shop', 5);
+      api().scale('shop', 5);
       await upgrade(...GATEWAY);
       expect(replicas()).toBe(5);
       await upgrade(...GATEWAY);
-      api.scale('shop', 6);
+      api().scale('shop', 6);
       if (applies) {
         await must('rollback', 'shop', '2');
         expect(replicas()).toBe(6);
@@ -259,7 +240,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     test('that the values name is set, against whoever scaled only with --force-conflicts', async () => {
       await install(CHART, ...APP, ...set('replicaCount=3'));
       expect(replicas()).toBe(3);
-      api.scale('shop', 5);
+      api().scale('shop', 5);
       const options = ['upgrade', 'shop', CHART, '--disable-openapi-validation', ...APP, ...set('replicaCount=2')];
       if (applies) {
         expect(await ask(...options)).toMatchObject(conflict);
@@ -275,7 +256,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
       const client = (...options: readonly string[]) => upgrade('--server-side=false', ...GATEWAY, ...options);
       const start = async () => {
         await install(LAST, ...GATEWAY);
-        api.scale('shop', 5);
+        api().scale('shop', 5);
       };
       await start();
       await client();
@@ -290,17 +271,9 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
 
     test('of a release that Helm 4 made is kept by Helm 3', async () => {
       await install(CHART, ...GATEWAY);
-      api.scale('shop', 5);
-      const options = [
-        '--kubeconfig',
-        join(directory, 'kubeconfig'),
-        '--namespace',
-        'shop',
-        '--disable-openapi-validation',
-      ];
-      await mustRun('helm-3.17', ['upgrade', 'shop', CHART, ...options, ...GATEWAY], {
-        env: { HELM_CACHE_HOME: directory },
-      });
+      api().scale('shop', 5);
+      const options = [...place, '--disable-openapi-validation', ...GATEWAY];
+      await mustRun('helm-3.17', ['upgrade', 'shop', CHART, ...options], { env });
       expect(replicas()).toBe(5);
     });
   });
@@ -315,9 +288,8 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
   });
 
   test('the notes sign with a key that the Secret has after a rotation', async () => {
-    const kubectl = ['--kubeconfig', join(directory, 'kubeconfig'), '--namespace', 'shop'];
     expect(await install(CHART, ...APP)).toContain('--secret-file /etc/entrupy/secrets/current)');
-    await mustRun('kubectl', [...kubectl, 'create', 'secret', 'generic', 'hook-keys', '--from-literal=next=abc']);
+    await mustRun('kubectl', [...place, 'create', 'secret', 'generic', 'hook-keys', '--from-literal=next=abc']);
     expect(await upgrade(...APP)).toContain('--secret-file /etc/entrupy/secrets/next)');
     expect(await upgrade(...APP, ...set('test.secretKey=third'))).toContain(
       '--secret-file /etc/entrupy/secrets/third)',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { startApiServer } from '../support/chart/api-server.ts';
-import { allContainers, only, parseManifests, podSpec, proxyOf } from '../support/chart/helm.ts';
+import { allContainers, type Manifest, only, parseManifests, podSpec, proxyOf } from '../support/chart/helm.ts';
 import { typeProblems } from '../support/chart/kubernetes-types.ts';
 import { restrictedProblems } from '../support/chart/pod-security.ts';
 import { sign } from '../support/deliveries/signer.ts';
@@ -158,22 +158,35 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     expect(await received()).toBe(before + 1);
   });
 
-  test('every helm install renders valid, restricted manifests', async () => {
+  /** What a helm command prints; a dependency update prints none. */
+  const renderedBy = async (command: string): Promise<Manifest[]> => {
+    const { code, stdout, stderr } = await shell(command);
+    expect({ command, code, stderr: code === 0 ? '' : stderr }).toEqual({ command, code: 0, stderr: '' });
+    if (command.startsWith('helm dependency')) return [];
+    const [rendered = ''] = (stdout.split('\nMANIFEST:\n')[1] ?? stdout).split('\nNOTES:\n');
+    const manifests = parseManifests(rendered);
+    expect(manifests.length, command).toBeGreaterThan(1);
+    return manifests;
+  };
+
+  test('every helm command of the pages, and the injection example, make valid, restricted manifests', async () => {
     const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
-    const installs = commands.filter((line) => /^helm (?:install|upgrade|template|dependency)/.test(line));
-    expect(installs.length).toBeGreaterThan(5);
-    for (const command of installs) {
-      const { code, stdout, stderr } = await shell(command);
-      expect({ command, code, stderr: code === 0 ? '' : stderr }).toEqual({ command, code: 0, stderr: '' });
-      if (command.startsWith('helm dependency')) continue;
-      const [rendered = ''] = (stdout.split('\nMANIFEST:\n')[1] ?? stdout).split('\nNOTES:\n');
-      const manifests = parseManifests(rendered);
-      expect(manifests.length, command).toBeGreaterThan(1);
-      expect(await typeProblems(manifests.map((manifest) => ({ from: command, manifest })))).toEqual([]);
-      for (const manifest of manifests.filter(({ kind }) => kind === 'Deployment')) {
-        expect(restrictedProblems(podSpec(manifest)), command).toEqual([]);
-      }
-    }
+    const renders = commands.filter((line) => /^helm (?:install|upgrade|template|dependency)/.test(line));
+    expect(renders.length).toBeGreaterThan(5);
+    const sources = new Map<string, Manifest[]>();
+    for (const command of renders) sources.set(command, await renderedBy(command));
+    for (const name of ['namespace', 'trial', 'shop'])
+      sources.set(name, parseManifests(await readFile(`${ROOT}examples/inject/${name}.yaml`, 'utf8')));
+    const named = [...sources].flatMap(([from, manifests]) => manifests.map((manifest) => ({ from, manifest })));
+    expect(await typeProblems(named)).toEqual([]);
+    for (const { from, manifest } of named)
+      if (['Deployment', 'Pod'].includes(manifest.kind))
+        expect(restrictedProblems(podSpec(manifest)), from).toEqual([]);
+    expect(allContainers(podSpec(only(sources.get('shop') ?? [], 'Deployment')))).toHaveLength(1);
+    const library = sources.get('helm template shop examples/library-chart') ?? [];
+    const container = proxyOf(podSpec(only(library, 'Deployment')));
+    expect(container).toMatchObject({ restartPolicy: 'Always', lifecycle: { preStop: {} } });
+    expect(only(library, 'Service').spec?.ports).toMatchObject([{ targetPort: 'traffic' }]);
   });
 
   test('every kubectl create makes the objects that the chart mounts', async () => {
@@ -231,28 +244,6 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     expect(notes).toMatch(/^WARNING: This is the demo/m);
     const own = 'helm install orders ./helm --set app.image=legacy:1.2,secret.existingSecret=hook-keys';
     expect((await shell(own)).stdout).toMatch(/^WARNING: .*127\.0\.0\.1/m);
-  });
-
-  test('the example chart takes the container from the library', async () => {
-    expect(await shell('helm dependency update examples/library-chart')).toMatchObject({ code: 0 });
-    const { stdout } = await shell('helm template shop examples/library-chart');
-    const manifests = parseManifests(stdout);
-    expect(await typeProblems(manifests.map((manifest) => ({ from: 'library-chart', manifest })))).toEqual([]);
-    const spec = podSpec(only(manifests, 'Deployment'));
-    expect(proxyOf(spec)).toMatchObject({ restartPolicy: 'Always', lifecycle: { preStop: {} } });
-    expect(restrictedProblems(spec)).toEqual([]);
-    expect(only(manifests, 'Service').spec?.ports).toMatchObject([{ targetPort: 'traffic' }]);
-  });
-
-  test('the injection example is valid', async () => {
-    const texts = await Promise.all(
-      ['namespace', 'trial', 'shop'].map((name) => readFile(`${ROOT}examples/inject/${name}.yaml`, 'utf8')),
-    );
-    const manifests = texts.flatMap(parseManifests);
-    expect(restrictedProblems(podSpec(only(manifests, 'Pod')))).toEqual([]);
-    expect(await typeProblems(manifests.map((manifest) => ({ from: 'shop.yaml', manifest })))).toEqual([]);
-    expect(allContainers(podSpec(only(manifests, 'Deployment'))).length).toBe(1);
-    expect(restrictedProblems(podSpec(only(manifests, 'Deployment')))).toEqual([]);
   });
 
   test('compose.yaml runs the proxy as the docs say, and its files exist', async () => {

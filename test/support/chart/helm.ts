@@ -62,6 +62,14 @@ export async function template(options: readonly string[], rendering: Rendering 
 /** Each value as a `--set`, for `template`. */
 export const set = (...values: readonly string[]): string[] => values.flatMap((value) => ['--set', value]);
 
+/** Values of a sidecar with an app of the user's own, and of a gateway. */
+export const APP = ['app.image=legacy:1.2', 'secret.existingSecret=hook-keys'];
+export const GATEWAY = ['mode=gateway', 'upstream.url=http://legacy', 'secret.existingSecret=hook-keys'];
+
+/** The manifests of mode inject, which old versions of Kubernetes lack. */
+export const injecting = (...values: readonly string[]) =>
+  template([...set('mode=inject', ...values), '--kube-version', '1.36.0']);
+
 /** The notes that `helm install` with these values prints. */
 export async function notesOf(...values: readonly string[]): Promise<string> {
   const options = ['--namespace', 'shop', '--dry-run=client', ...set(...values)];
