@@ -1,12 +1,12 @@
 // The alerting rules: exactly those that were decided on, each with its runbook section and with promtool cases in
 // which it fires and stays silent. test/e2e runs promtool on them.
-import { readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { withRunbook } from '../../../dashboard/runbook.ts';
 import { DOCS } from '../../../src/base/version.ts';
 import { DIAGNOSES } from '../../../src/core/diagnoses-and-remedies.ts';
+import { RULE_FILES } from '../../rules/rule-files.ts';
 import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/metrics/seen.ts';
 
 const root = new URL('../../../', import.meta.url);
@@ -20,19 +20,11 @@ interface Rule {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-interface RuleTest {
-  readonly name: string;
-  readonly alert_rule_test?: readonly { readonly alertname: string; readonly exp_alerts: readonly unknown[] }[];
-  readonly promql_expr_test?: readonly { readonly exp_samples: readonly { readonly labels: string }[] }[];
-}
-
 const rules: readonly Rule[] = parse(read('helm/files/rules.yaml')).groups.flatMap(
   ({ rules }: { rules: Rule[] }) => rules,
 );
 const alerts = rules.flatMap(({ alert, ...rule }) => (alert === undefined ? [] : [{ ...rule, alert }]));
-const directory = fileURLToPath(new URL('test/rules/', root));
-const files = readdirSync(directory).filter((name) => name.endsWith('.yaml'));
-const tests: readonly RuleTest[] = files.flatMap((name) => parse(read(`test/rules/${name}`)).tests);
+const cases = RULE_FILES.flatMap((file) => file.cases);
 const runbook = read('docs/alerts.md');
 
 const WANTED = [
@@ -95,23 +87,17 @@ describe.each(alerts)('$alert, $labels.severity', ({ alert, labels, annotations 
   });
 
   test('has a promtool case in which it fires and one in which it is silent', () => {
-    const firing = tests.filter(({ name }) => name.startsWith(`${alert} fires `));
-    const silent = tests.filter(({ name }) => name.startsWith(`${alert} is silent `));
-    expect(firing.length).toBeGreaterThan(0);
-    expect(silent.length).toBeGreaterThan(0);
-    for (const one of firing) expect(fires(one, alert), one.name).toBe(true);
-    for (const one of silent) expect(fires(one, alert), one.name).toBe(false);
+    const own = cases.filter(({ rule }) => `EntrupyProxy${rule}` === alert);
+    expect(new Set(own.map(({ fires }) => fires))).toEqual(new Set([true, false]));
+    for (const { rule, fires, name, alerts } of own) {
+      const all = Object.values(alerts).flat();
+      expect(
+        all.some((one) => one.startsWith(`${rule}{`) && !one.includes('alertstate')),
+        name,
+      ).toBe(fires);
+    }
   });
 });
-
-function fires({ alert_rule_test = [], promql_expr_test = [] }: RuleTest, alert: string): boolean {
-  return (
-    alert_rule_test.some(({ alertname, exp_alerts }) => alertname === alert && exp_alerts.length > 0) ||
-    promql_expr_test.some(({ exp_samples }) =>
-      exp_samples.some(({ labels }) => labels.includes(`alertname="${alert}"`)),
-    )
-  );
-}
 
 describe('the address of the runbook', () => {
   test('is a link in the rules, or a file name if there is no address', () => {
@@ -123,12 +109,7 @@ describe('the address of the runbook', () => {
   });
 
   test('no file holds an address that nobody owns', () => {
-    const owned = [
-      'helm/files/rules.yaml',
-      'helm/files/dashboard.json',
-      'helm/values.yaml',
-      ...files.map((f) => `test/rules/${f}`),
-    ];
-    for (const file of owned) expect(read(file), file).not.toMatch(/github\.com\/entrupy/);
+    for (const file of ['helm/files/rules.yaml', 'helm/files/dashboard.json', 'helm/values.yaml'])
+      expect(read(file), file).not.toMatch(/github\.com\/entrupy/);
   });
 });
