@@ -1,14 +1,16 @@
-// `check` against running proxies, each with one thing really wrong.
-import { rm, writeFile } from 'node:fs/promises';
+// `check` against running proxies, with one thing really wrong at a time.
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { freePort, NOBODY } from '../support/machine/free-port.ts';
 import { listening } from '../support/machine/listening.ts';
-import { type CommandOptions, callCommand, runCommand } from '../support/proxy/command.ts';
+import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { edit, nextReload, secretFile } from '../support/proxy/reloads.ts';
+import { reload, secretFile } from '../support/proxy/reloads.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
 
 interface Check {
   readonly id: string;
@@ -23,44 +25,35 @@ async function check(proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, args
   const words = ['check', '--config', proxy.configFile, '--json', ...args];
   const { code, stdout, stderr } = await callCommand(words, { env });
   expect(stderr).toBe('');
-  const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: Check[] };
+  const told = JSON.parse(stdout) as { ok: boolean; checks: Check[] };
+  expect(Object.keys(told)).toEqual(['ok', 'checks']);
+  const { ok, checks } = told;
+  for (const one of checks) expect(Object.keys(one)).toEqual(['id', 'state', 'message', 'remedy', 'page']);
   expect([code, ok]).toEqual(checks.some(({ state }) => state === 'failed') ? [1, false] : [0, true]);
   for (const { state, remedy, page } of checks) if (state !== 'ok') expect([remedy, page]).not.toContain(null);
   for (const { remedy } of checks) expect(remedy).not.toBe('');
   const states = checks.map(({ id, state }) => `${id} ${state}`);
-  return { code, states, messages: checks.map(({ message }) => message).join('\n') };
+  return { states, messages: checks.map(({ message }) => message).join('\n') };
 }
 
-const WELL = ['configuration ok', 'ready ok', 'secrets ok', 'upstream ok', 'reload ok', 'nothing-proven ok'];
+describe('check', () => {
+  const on = shared(startUpstream, { routes: [{ path: '/trial', mode: 'report' }] });
 
-describe.concurrent('check', () => {
-  test('says what is right, and has no line for what is not configured', async ({ start }) => {
-    const proxy = await start({ routes: [{ path: '/notify' }] });
-    const { states, messages } = await check(proxy);
-    expect(states).toEqual(WELL);
-    expect(messages).toContain('Live secrets: 1 on /notify, 1 on unmatched.');
-    expect(messages).toContain('Nothing is wrong, and nothing is proven yet');
-  });
-
-  test('prints lines for people, and one object for programs', async ({ start, upstream }) => {
-    const { configFile, adminPort } = await start({ routes: [{ path: '/trial', mode: 'report' }] });
-    const options: CommandOptions = { env: { ADMIN_PORT: String(adminPort) } };
-    const { code, stdout } = await runCommand(['check', '--config', configFile], options);
+  test('prints lines for people', async () => {
+    const env = { ADMIN_PORT: String(on.proxy.adminPort) };
+    const { code, stdout } = await runCommand(['check', '--config', on.proxy.configFile], { env });
     expect(code).toBe(0);
     expect(stdout).toMatch(/^warning {2}report-mode: \/trial only reports/); // the worst first
     expect(stdout).toMatch(/\nok {7}ready: The proxy is ready \(version [^\n]+\)\.\n/);
-    expect(stdout).toContain(`ok       upstream: The upstream ${upstream.url} accepts connections.\n`);
+    expect(stdout).toContain(`ok       upstream: The upstream ${on.upstream.url} accepts connections.\n`);
     expect(stdout).toContain('See docs/alerts.md#entrupyproxyreportmodetoolong\n');
     expect(stdout).toMatch(/\n0 failed, 0 unknown, \d warnings?\.\n$/);
-    const json = await runCommand(['check', '--config', configFile, '--json'], options);
-    expect(Object.keys(JSON.parse(json.stdout))).toEqual(['ok', 'checks']);
-    expect(Object.keys(JSON.parse(json.stdout).checks[0])).toEqual(['id', 'state', 'message', 'remedy', 'page']);
   });
 
   test('without a proxy: failed, and whether its file is in use is unknown', async ({ directory }) => {
     const configFile = join(directory, 'config.yaml');
     await writeFile(configFile, 'unmatched: verify\n');
-    const { states, messages } = await check({ adminPort: 1, configFile });
+    const { states, messages } = await check({ adminPort: 1, configFile }, ['--wait', '10ms']);
     expect(states).toEqual(['ready failed', 'configuration unknown']);
     expect(messages).toContain('No proxy answers at http://127.0.0.1:1/: the connection was refused.');
     for (const bad of ['unmached: verify\n', 'listen: { tls: { certFile: /none.pem, keyFile: /none.key } }\n']) {
@@ -69,20 +62,22 @@ describe.concurrent('check', () => {
     }
   });
 
-  test('another program on the port is no proxy', async ({ upstream, directory }) => {
+  test('another program on the port is no proxy', async ({ directory }) => {
     const configFile = join(directory, 'config.yaml');
     await writeFile(configFile, '');
-    const { states, messages } = await check({ adminPort: Number(new URL(upstream.url).port), configFile });
+    const { states, messages } = await check({ adminPort: Number(new URL(on.upstream.url).port), configFile });
     expect(states[0]).toBe('ready failed');
     expect(messages).toContain('but not as this version of the proxy does');
   });
 
-  test('no text of an answer controls the terminal', async ({ start, answering, directory }) => {
-    const proxy = await start();
-    const status = await proxy.status();
+  test('no text of an answer controls the terminal', async ({ answering, directory }) => {
     const found = { id: 'log-gaps\u009b', state: 'warning', message: 'a\u001b[2J\u202e' };
     const evil = { ...found, remedy: '\u009b', page: 'x\u001b[2J', follows: [found] };
-    const body = JSON.stringify({ ...status, right: [{ id: '\u001b', message: '' }], advice: [evil] });
+    const body = JSON.stringify({
+      ...(await on.proxy.status()),
+      right: [{ id: '\u001b', message: '' }],
+      advice: [evil],
+    });
     const { port } = await answering((_, response) => response.end(body));
     const env = { ADMIN_PORT: String(port) };
     const words = ['check', '--config', join(directory, 'none.yaml')];
@@ -94,8 +89,8 @@ describe.concurrent('check', () => {
     expect(JSON.parse(json.stdout).checks).toContainEqual(expect.objectContaining({ id: found.id, page: evil.page }));
   });
 
-  test('a file that is not the one in use', async ({ start, directory }) => {
-    const { adminPort, configFile } = await start();
+  test('a file that is not the one in use', async ({ directory }) => {
+    const { adminPort, configFile } = on.proxy;
     const other = join(directory, 'other.yaml');
     await writeFile(other, 'unmatched: verify\n');
     const { states, messages } = await check({ adminPort, configFile: other });
@@ -105,10 +100,17 @@ describe.concurrent('check', () => {
     expect(absent.states).toContain('configuration failed');
   });
 
-  test('of a changed file that is refused one line says since when, and why', async ({ start }) => {
-    const proxy = await start();
-    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, unmatched: 'nonsense' })));
-    const { states, messages } = await check(proxy);
+  /** What `check` says after this change, whose reload is answered so; then it is taken back. */
+  async function checkedAfter(change: (config: string) => string, wanted: number) {
+    const before = await readFile(on.proxy.configFile, 'utf8');
+    await reload(on.proxy, change, wanted);
+    const checked = await check(on.proxy);
+    await reload(on.proxy, () => before);
+    return checked;
+  }
+
+  test('of a changed file that is refused one line says since when, and why', async () => {
+    const { states, messages } = await checkedAfter((config) => `${config}unmatched: nonsense\n`, 500);
     expect(states.filter((state) => state.startsWith('configuration'))).toEqual([]);
     expect(states.filter((state) => state.endsWith('failed'))).toEqual(['reload-failed failed']);
     expect(messages).toMatch(
@@ -117,28 +119,18 @@ describe.concurrent('check', () => {
     expect(messages).toContain('unmatched: found "nonsense"');
   });
 
-  test('a changed key that only a restart puts in use', async ({ start }) => {
-    const proxy = await start();
-    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, upstream: { url: NOBODY } })));
-    const { states, messages } = await check(proxy);
+  test('a changed key that only a restart puts in use', async () => {
+    const { states, messages } = await checkedAfter((config) => config.replace(on.upstream.url, NOBODY), 200);
     expect(states.filter((state) => state.startsWith('configuration'))).toEqual([]);
     expect(states).toContain('awaiting-restart failed');
     expect(messages).toContain('Changed, but not in use before a restart: upstream.url.');
   });
 
-  test('a reload that fails for a secret leaves the configuration right', async ({ start }) => {
-    const proxy = await start((secrets: string) => ({ secrets: [{ id: 'current', file: join(secrets, 'current') }] }));
-    await nextReload(proxy, () => rm(secretFile(proxy, 'current')));
-    const { states } = await check(proxy);
+  test('a reload that fails for a secret leaves the configuration right', async () => {
+    await rm(secretFile(on.proxy, 'current'));
+    await reload(on.proxy, undefined, 500);
+    const { states } = await check(on.proxy);
     expect(states).toEqual(expect.arrayContaining(['configuration ok', 'reload-failed failed', 'secrets ok']));
-  });
-
-  test('a route without a live secret', async ({ start }) => {
-    const { states, messages } = await check(await start({}, { secrets: {} }));
-    expect(states.filter((state) => !state.endsWith('ok'))).toEqual(['secret-problem failed']);
-    expect(messages).toMatch(
-      /^Secret .*\nSo no-live-secret: No secret is live on unmatched.*\nSo not-ready: Not ready/,
-    );
   });
 });
 
@@ -155,31 +147,31 @@ describe.concurrent('check --wait', () => {
     return { adminPort: port, close };
   }
 
-  test('looks again until what was missing is there', async ({ start, onTestFinished }) => {
-    const proxy = await start({}, { secrets: {} });
+  test('looks again until a route has the live secret that it lacked', async ({ start, onTestFinished }) => {
+    const proxy = await start({ routes: [{ path: '/notify' }] }, { secrets: {} });
+    const lacking = await check(proxy);
+    expect(lacking.states.filter((state) => !state.endsWith('ok'))).toEqual(['secret-problem failed']);
+    expect(lacking.messages).toMatch(
+      /^Secret .*\nSo no-live-secret: No secret is live on \/notify, unmatched.*\nSo not-ready: Not ready/,
+    );
     let questions = 0;
     const { adminPort, close } = await relay(proxy, () => {
       // Only the first answer finds no secret: the next question comes after it.
       if (++questions === 2) void writeFile(secretFile(proxy, 'current'), value('a'));
     });
     onTestFinished(close);
-    const { states } = await check({ ...proxy, adminPort }, ['--wait', '10m']);
-    expect(states).toEqual(WELL);
+    const { states, messages } = await check({ ...proxy, adminPort }, ['--wait', '10m']);
+    const well = ['configuration ok', 'ready ok', 'secrets ok', 'upstream ok', 'reload ok', 'nothing-proven ok'];
+    expect(states).toEqual(well); // no line for what is not configured
+    expect(messages).toContain('Live secrets: 1 on /notify, 1 on unmatched.');
+    expect(messages).toContain('Nothing is wrong, and nothing is proven yet');
     expect(questions).toBeGreaterThan(1);
-  });
-
-  test('ends when the time is over, with what is still wrong', async ({ directory }) => {
-    const configFile = join(directory, 'config.yaml');
-    await writeFile(configFile, '');
-    const { code, states } = await check({ adminPort: 1, configFile }, ['--wait', '10ms']);
-    expect([code, states[0]]).toEqual([1, 'ready failed']);
   });
 
   test('waits for a proxy that does not run yet', async ({ start }) => {
     const adminPort = await freePort();
     const started = start({ admin: { port: adminPort } });
-    const words = ['check', '--json', '--wait', '10m'];
-    const waiting = runCommand(words, { env: { ADMIN_PORT: String(adminPort) } });
+    const waiting = callCommand(['check', '--json', '--wait', '10m'], { env: { ADMIN_PORT: String(adminPort) } });
     await started;
     expect(JSON.parse((await waiting).stdout).ok).toBe(true);
   });
