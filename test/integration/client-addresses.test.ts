@@ -9,7 +9,7 @@ import { listening } from '../support/machine/listening.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { edit, reload } from '../support/proxy/reloads.ts';
+import { change } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
@@ -23,12 +23,6 @@ const on = shared(startLenientUpstream, { ...OPEN, log: { requests: 'all' } }, {
 beforeEach(() => {
   on.upstream.seen.length = 0;
 });
-
-/** Reloads the config with these changes. */
-async function changed(proxy: RunningProxy, change: (config: Record<string, object>) => object): Promise<void> {
-  await edit(proxy, (config) => ({ ...config, ...change(config) }));
-  await reload(proxy);
-}
 
 const NOBODY: readonly string[] = [];
 const SOME = ['127.0.0.0/8', '10.0.0.0/8'];
@@ -46,7 +40,7 @@ test.for([
     ],
   ],
 ] as const)('trustedProxies: the client is %s', async ([, trustedProxies, rows]) => {
-  await changed(on.proxy, ({ listen }) => ({ listen: { ...listen, trustedProxies } }));
+  await change(on.proxy, ({ listen }) => ({ listen: { ...listen, trustedProxies } }));
   const clients = () => on.proxy.logs().flatMap(({ client, route }) => (route ? [client] : []));
   const before = clients().length;
   const lines = rows.map(([values]) => values.map((value) => `X-Forwarded-For: ${value}`));
@@ -94,7 +88,7 @@ describe('forwardedHeaders', () => {
   });
 
   test('overwrite, from a reload on: one line each with what we saw, no claim of the client', async () => {
-    await changed(on.proxy, ({ upstream }) => ({ upstream: { ...upstream, forwardedHeaders: 'overwrite' } }));
+    await change(on.proxy, ({ upstream }) => ({ upstream: { ...upstream, forwardedHeaders: 'overwrite' } }));
     await exchange(on.proxy.port, get(SPOOFED));
     await deliver(on.proxy, 'a');
     const [open, verified] = on.upstream.seen.map(({ lines }) => forwarded(lines));
@@ -109,7 +103,7 @@ describe('forwardedHeaders', () => {
 
   test('overwrite: allowHeaders passes, but never in place of what we saw', async () => {
     const allowHeaders = ['Forwarded', 'X-Forwarded-User', 'x-forwarded-prefix', 'x-real-ip', 'x_forwarded_for'];
-    await changed(on.proxy, () => ({ routes: [{ path: '/open', action: 'forward', allowHeaders }] }));
+    await change(on.proxy, () => ({ routes: [{ path: '/open', action: 'forward', allowHeaders }] }));
     await exchange(on.proxy.port, get([...SPOOFED, 'X-Forwarded-Prefix: /shop', 'X_Forwarded_For: 1.2.3.4']));
     expect(forwarded(on.upstream.seen[0]?.lines ?? [])).toEqual([
       'X-Forwarded-User: root',
@@ -185,7 +179,7 @@ describe.skipIf(process.platform !== 'linux')('checkExposure', () => {
       [false, undefined], // without the key there is no gauge
       [true, 1],
     ] as const) {
-      await changed(proxy, ({ upstream }) => ({ upstream: { ...upstream, checkExposure } }));
+      await change(proxy, ({ upstream }) => ({ upstream: { ...upstream, checkExposure } }));
       await eventually(() => exposed(proxy), gauge);
     }
   });
@@ -193,7 +187,7 @@ describe.skipIf(process.platform !== 'linux')('checkExposure', () => {
   test('an upstream on loopback alone is not exposed, nor any without $POD_IP', async ({ start, upstream }) => {
     const proxy = await start({ upstream: { url: upstream.url, checkExposure: true } }, { env });
     const unaware = on.proxy;
-    await changed(unaware, (config) => ({ upstream: { ...config.upstream, checkExposure: true } }));
+    await change(unaware, (config) => ({ upstream: { ...config.upstream, checkExposure: true } }));
     for (const [one, state] of [
       [proxy, 'ok'],
       [unaware, 'unknown'],

@@ -24,6 +24,12 @@ export async function edit(proxy: RunningProxy, change: (config: Record<string, 
   await replaceFile(proxy.configFile, stringify(change(now)));
 }
 
+/** The same, and it is in use. */
+export async function change(proxy: RunningProxy, how: (config: Record<string, object>) => object): Promise<void> {
+  await edit(proxy, (config) => ({ ...config, ...how(config) }));
+  await reload(proxy);
+}
+
 export const secretFile = (proxy: RunningProxy, id: string) => join(proxy.directory, 'secrets', id);
 
 /** Changes the config's text and reloads it, which is answered with this status. */

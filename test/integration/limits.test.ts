@@ -1,0 +1,250 @@
+// Limits hold, and honest clients do not pay for others.
+// The number of connections and how long one may live, the lines of a head, the time for heads and bodies, and the byte
+// budget are limited. When a limit is reached, silent, slow and idle clients make room for honest ones; so do they where
+// few files may be open, and on the admin port.
+import { readFile } from 'node:fs/promises';
+import { afterEach, describe, expect } from 'vitest';
+import { deliver } from '../support/deliveries/deliver.ts';
+import { exchange, openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { get } from '../support/http/requests.ts';
+import { values } from '../support/http/response-parser.ts';
+import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { expectServed, GET, many, signed } from '../support/proxy/limited.ts';
+import { test } from '../support/proxy/proxied.ts';
+import { change } from '../support/proxy/reloads.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
+import { startStreamingUpstream } from '../support/upstream/streams.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const ROUTES = { routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] };
+const on = shared(startRawUpstream, ROUTES);
+const streaming = shared(startStreamingUpstream, ROUTES);
+
+/** From now on these limits hold, and the defaults of the others. */
+const limit = (limits: object, proxy = on.proxy, keepAlive = '75s') =>
+  change(proxy, ({ listen }) => ({ listen: { ...listen, keepAlive }, limits }));
+
+afterEach(async () => {
+  for (const { proxy } of [on, streaming]) await untilMetrics(proxy, ['connections'], ([open]) => open === 0);
+  on.upstream.script((socket) => socket.write(OK));
+  on.upstream.heads.length = 0;
+});
+
+describe('connections', () => {
+  test('over the limit a new connection replaces one that never sent a complete head', async () => {
+    await limit({ connections: 8 });
+    const silent = await many(8, async (index) => {
+      const client = await sendTo(on.proxy, index % 2 === 0 ? 'GET /open' : '\r\n');
+      return client;
+    });
+    await untilMetrics(on.proxy, ['connections'], ([open]) => open === 8);
+    for (let count = 0; count < 4; count++) await expectServed(on.proxy);
+    await silent[0]?.rest(); // the oldest is gone
+    for (const client of silent) client.destroy();
+    await untilAtRest(on.proxy);
+    const series = 'requests_total{route="unmatched",decision="rejected",reason="header_timeout"}';
+    await untilMetrics(on.proxy, [series], ([ended = 0]) => ended >= 1);
+  });
+
+  test('a client that leaves within a head is counted: it has begun a request', async () => {
+    await limit({});
+    const series = 'requests_total{route="unmatched",decision="rejected",reason="client_closed"}';
+    const before = (await on.proxy.metrics()).get(`entrupy_proxy_${series}`) ?? Number.NaN;
+    const client = await sendTo(on.proxy, `${GET}GET /open`); // one read: with the response to the first, the second has begun
+    expect((await client.response()).status).toBe(200);
+    client.socket.resetAndDestroy();
+    await untilMetrics(on.proxy, [series], ([left]) => left === before + 1);
+  });
+
+  test('over the limit a body that hardly moves makes room: 408, recorded as ours', async () => {
+    await limit({ connections: 4 });
+    const slow = await many(4, async () => {
+      const client = await sendTo(on.proxy, `${signed('x'.repeat(1000))}x`);
+      return client;
+    });
+    await untilMetrics(on.proxy, ['requests_in_flight'], ([busy]) => busy === 4);
+    await expect.poll(() => expectServed(on.proxy).then(() => 'served', String), { interval: 200 }).toBe('served');
+    const refused = await Promise.race(slow.map((client) => client.response()));
+    expect([refused.status, refused.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
+    const series = 'requests_total{route="/notify",decision="rejected",reason="body_timeout"}';
+    await untilMetrics(on.proxy, [series], ([ended = 0]) => ended >= 1);
+    for (const client of slow) client.destroy();
+  });
+
+  test('then the one that is idle longest; never one with a request in flight', async () => {
+    on.upstream.script((socket, { head }) => (head.startsWith('GET') ? undefined : void socket.write(OK)));
+    await limit({ connections: 3 });
+    const busy = await sendTo(on.proxy, GET);
+    await expect.poll(() => on.upstream.heads.length).toBe(1);
+    const idle = await sendTo(on.proxy, `${signed('{}')}{}`);
+    expect((await idle.response()).status).toBe(200);
+    const busyToo = await sendTo(on.proxy, GET);
+    await expect.poll(() => on.upstream.heads.length).toBe(3);
+    await expectServed(on.proxy);
+    expect((await idle.rest()).length).toBe(0);
+
+    const third = await sendTo(on.proxy, GET);
+    await expect.poll(() => on.upstream.heads.length).toBe(5);
+    const refused = await openClient(on.proxy);
+    expect((await refused.rest()).length).toBe(0);
+    for (const socket of on.upstream.sockets) socket.write(OK);
+    for (const client of [busy, busyToo, third]) expect((await client.response()).status).toBe(200);
+    for (const client of [busy, busyToo, third]) client.destroy();
+  });
+
+  test('one that sends only line endings is closed, though it is never idle', async () => {
+    await limit({ headersTimeout: '1s' }, on.proxy, '1s');
+    const client = await sendTo(on.proxy, GET);
+    expect((await client.response()).status).toBe(200);
+    const drip = setInterval(() => client.socket.write('\r\n'), 100);
+    await client.rest().finally(() => clearInterval(drip));
+  });
+
+  test('one older than connectionAge gets Connection: close with its next response', async () => {
+    await limit({ connectionAge: '1s' });
+    const opened = performance.now();
+    const client = await openClient(on.proxy);
+    let answered: readonly string[] = [];
+    for (let at = 0; answered.length === 0; at += 300) {
+      await new Promise((resolve) => setTimeout(resolve, at)); // past connectionAge in the end
+      await client.send(GET);
+      answered = values((await client.response()).lines, 'connection');
+      if (performance.now() < opened + 1000) expect(answered).toEqual([]);
+    }
+    expect(answered).toEqual(['close']);
+    await client.rest();
+  });
+});
+
+describe('heads', () => {
+  test('of 100 lines pass, and more get 431', async () => {
+    await limit({});
+    for (const [more, status] of [
+      [99, 200],
+      [100, 431],
+      [1499, 431],
+    ] as const) {
+      const response = await exchange(on.proxy.port, `GET /open/0 HTTP/1.1\r\nHost: h\r\n${'a:\r\n'.repeat(more)}\r\n`);
+      expect([more, response.status]).toEqual([more, status]);
+    }
+    expect(on.upstream.heads.map((head) => head.match(/^a:/gm)?.length)).toEqual([99]);
+  });
+
+  test('a drip has headersTimeout in all, and gets its 408', async () => {
+    await limit({ headersTimeout: '1s' });
+    const client = await sendTo(on.proxy, 'GET /open/0 HTTP/1.1\r\nHost: h\r\n');
+    const drip = setInterval(() => client.socket.write('a: b\r\n'), 50);
+    const response = await client.response().finally(() => clearInterval(drip));
+    expect([response.status, response.body.toString()]).toEqual([408, '{"error":"header_timeout"}']);
+  });
+});
+
+describe('verified bodies', () => {
+  test('a drip has bodyTimeout in all, and gets its 408', async () => {
+    await limit({ bodyTimeout: '1s' });
+    const client = await sendTo(on.proxy, signed('x'.repeat(1000)));
+    const drip = setInterval(() => client.socket.write('x'), 50);
+    const response = await client.response().finally(() => clearInterval(drip));
+    expect([response.status, response.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
+    await untilAtRest(on.proxy);
+  });
+
+  test('a body in chunks of one byte is refused as soon as the pattern shows', async () => {
+    await limit({});
+    const client = await sendTo(
+      on.proxy,
+      `${signed('x', 'Transfer-Encoding: chunked')}${'1\r\nx\r\n'.repeat(100_000)}`,
+    );
+    const response = await client.response();
+    expect([response.status, response.body.toString()]).toEqual([400, '{"error":"bad_request"}']);
+    expect(on.upstream.heads).toEqual([]);
+    client.destroy();
+    await untilAtRest(on.proxy);
+  });
+
+  test('a budget full of slow bodies: the slowest gets 503, honest ones are served', async () => {
+    const { proxy } = streaming;
+    await limit({ bufferedBytes: '8MiB' }, proxy);
+    const slow = await many(16, async () => {
+      const client = await sendTo(proxy, signed(Buffer.alloc(MIB)));
+      await client.send(Buffer.alloc(400 * KIB));
+      return client;
+    });
+    await untilMetrics(proxy, ['buffered_bytes'], ([held = 0]) => held > 5 * MIB);
+    const big = Buffer.alloc(MIB, 'honest');
+    const responses = await many(4, () => exchange(proxy.port, Buffer.concat([Buffer.from(signed(big)), big])));
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    for (let count = 0; count < 10; count++) await expectServed(proxy);
+    for (const client of slow) client.destroy();
+    await untilAtRest(proxy);
+  });
+
+  test('buffered bytes never exceed bufferedBytes', async () => {
+    const { proxy } = streaming;
+    await limit({ bufferedBytes: '2MiB' }, proxy);
+    const clients = await many(30, async () => {
+      const client = await sendTo(proxy, signed(Buffer.alloc(MIB)));
+      client.socket.write(Buffer.alloc(MIB - 1));
+      return client;
+    });
+    for (let count = 0; count < 20; count++) {
+      const metrics = await proxy.metrics();
+      expect(metrics.get('entrupy_proxy_buffered_bytes')).toBeLessThanOrEqual(2 * MIB);
+    }
+    await expectServed(proxy);
+    for (const client of clients) client.destroy();
+    await untilAtRest(proxy);
+  });
+});
+
+const FILES = 128;
+
+test.skipIf(process.platform !== 'linux')(
+  'a process that may open fewer files than limits.connections needs takes fewer connections, and says so',
+  async ({ start }) => {
+    const proxy = await start({}, { openFiles: FILES });
+    expect(await readFile(`/proc/${proxy.pid}/limits`, 'utf8')).toMatch(new RegExp(`Max open files +${FILES} `));
+    await proxy.waitForLog(({ key, problem }) => key === 'limits.connections' && /ulimit/.test(String(problem)));
+    const silent = await many(2 * FILES, () => openClient(proxy));
+    await untilMetrics(proxy, ['connections'], ([open]) => open === FILES / 2);
+    expect(await deliver(proxy, 'a')).toBe(200);
+    expect((await fetch(`${proxy.adminUrl}/livez`)).status).toBe(200);
+    for (const client of silent) client.destroy();
+  },
+);
+
+const LIVEZ = get('/livez');
+/** More than half of the connections that the admin port takes. */
+const CROWD = 33;
+
+async function keptBy(client: RawClient): Promise<boolean> {
+  await client.send(LIVEZ);
+  const { status, lines } = await client.response();
+  expect(status).toBe(200);
+  return !lines.includes('Connection: close');
+}
+
+test('a crowded admin port ends each connection after its answer, to leave room for probes', async ({ start }) => {
+  const { adminPort: port } = await start();
+  const scraper = await openClient({ port });
+  expect(await keptBy(scraper)).toBe(true);
+  const crowd = await many(CROWD, async () => {
+    const client = await sendTo({ port }, 'GET /');
+    return client;
+  });
+  // They are accepted one by one; until then the scraper stays.
+  await expect.poll(() => keptBy(scraper)).toBe(false);
+  expect(await scraper.rest()).toEqual(Buffer.alloc(0));
+  for (const client of crowd) client.destroy();
+  await expect
+    .poll(async () => {
+      const client = await openClient({ port });
+      const kept = await keptBy(client);
+      client.destroy();
+      return kept;
+    })
+    .toBe(true);
+});
