@@ -177,7 +177,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       }
     });
 
-    test('what was removed is gone for good, and was not dropped', async () => {
+    test('what was removed is gone for good, and was not dropped: once all is, there is no next one', async () => {
       const [gone, stays] = [eventOf(), eventOf()];
       await store.add(gone, 0);
       const leased = await oneLeased(store);
@@ -186,7 +186,9 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.set(leased.lease, null)).toBe(false);
       await reopened();
       expect(await idsIn(store)).toEqual([stays.id]);
-      expect((await store.summary()).dropped).toEqual([]);
+      expect(await store.set((await oneLeased(store)).lease, null)).toBe(true);
+      expect(await store.summary()).toEqual({ groups: [], soonest: [], dropped: [] });
+      expect(await store.lease({ limit: 9, room: MANY_BYTES, held: [] })).toEqual({ leased: [], wait: Infinity });
     });
 
     test('maxBytes bounds it, with 4 KiB an event at least, and what leaves makes room', async () => {
@@ -292,20 +294,11 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(idsOf(await leasedFrom(store, { held }))).toEqual([other.id]);
     });
 
-    test('what is leased is not given again until that ends, and then under another lease', async () => {
-      const event = eventOf();
-      await store.add(event, 0);
-      const first = await oneLeased(store);
-      expect(await leasedFrom(store)).toEqual([]);
-      expect((await listed(store))[0]?.wait).toBeGreaterThan(LEASE_MS / 2);
-      await place.endLeases();
-      const second = await oneLeased(store);
-      expect(second.lease).not.toBe(first.lease);
-    });
-
-    test('who has lost a lease changes nothing: neither by an end, nor by holding it', async () => {
+    test('a lease is one owner’s until it ends; who has lost it changes nothing, neither by an end nor by holding it', async () => {
       await store.add(eventOf(), 0);
       const lost = await oneLeased(store);
+      expect(await leasedFrom(store)).toEqual([]);
+      expect((await listed(store))[0]?.wait).toBeGreaterThan(LEASE_MS / 2);
       await place.endLeases();
       const held = await oneLeased(store);
       expect(await store.set(lost.lease, { pause: 0, state: 'stopped', note: noteOf({ attempts: 99 }) })).toBe(false);
@@ -440,15 +433,6 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.set(lease.lease, null)).toBe(true);
     });
 
-    test('wakes thousands', async () => {
-      await reopened({ maxBytes: 10_000 * LEAST_BYTES });
-      const ids = Array.from({ length: 1200 }, () => idOf());
-      await Promise.all(ids.map((id) => store.add(eventOf(id), 60_000)));
-      expect(await store.wake(ids)).toBe(1200);
-      expect((await store.lease({ limit: 1, room: MANY_BYTES, held: [] })).wait).toBe(0);
-      expect(await idsIn(store)).toEqual([...ids].sort());
-    });
-
     test('ids that nobody stored are neither read, dropped, woken nor ended', async () => {
       expect(await store.read(idOf())).toBeNull();
       expect(await store.drop(idOf())).toBe('absent');
@@ -457,9 +441,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.set(`${idOf()} none`, null)).toBe(false);
       expect(await store.set(idOf(), NOW)).toBe(false);
       expect(await listed(store)).toEqual([]);
-    });
-
-    test('an event that nobody has leased has no lease that anybody could guess', async () => {
+      // Nor has an event that nobody has leased a lease that anybody could guess.
       const event = eventOf();
       await store.add(event, 0);
       for (const lease of ['', event.id, `${event.id} `, `${event.id} null`]) {
@@ -522,30 +504,18 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(soonest[1]).toMatchObject({ state: 'waiting', bytes: 5200, note: { failure: '503' } });
     });
 
-    test('of words without end a bounded number is summed up, and nothing is left out', async () => {
+    test('of many none is left out: of a summary, whatever their words, of a list while others come and go, of those woken', async () => {
       await reopened({ maxBytes: 10_000 * LEAST_BYTES });
-      const each = (_: unknown, at: number) =>
-        store.add(eventOf(idOf(), someRecord(1), noteOf({ secret: `s${at}`, at: at + 1 })), 60_000);
-      await Promise.all(Array.from({ length: 1100 }, each));
+      const stay = Array.from({ length: 1100 }, () => idOf());
+      const add = (id: string, at: number) =>
+        store.add(eventOf(id, someRecord(1), noteOf({ secret: `s${at}`, at: at + 1 })), 60_000);
+      await Promise.all(stay.map(add));
       const { groups, soonest } = await store.summary();
       expect(groups.length).toBeLessThanOrEqual(1000);
       expect(groups.reduce((sum, { deliveries }) => sum + deliveries, 0)).toBe(1100);
       expect(groups.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(1100 * LEAST_BYTES);
       expect(Math.min(...groups.map(({ oldest }) => oldest))).toBe(1);
       expect(soonest).toHaveLength(50);
-    });
-
-    test('is empty once all is gone: it gives nothing, and says that there is no next one', async () => {
-      await store.add(eventOf(), 0);
-      await store.set((await oneLeased(store)).lease, null);
-      expect(await store.summary()).toEqual({ groups: [], soonest: [], dropped: [] });
-      expect(await store.lease({ limit: 9, room: MANY_BYTES, held: [] })).toEqual({ leased: [], wait: Infinity });
-    });
-
-    test('what comes and goes during a list neither breaks it nor repeats what stays', async () => {
-      await reopened({ maxBytes: 10_000 * LEAST_BYTES });
-      const stay = Array.from({ length: 1100 }, () => idOf());
-      await Promise.all(stay.map((id) => store.add(eventOf(id), 60_000)));
       const found: string[] = [];
       for await (const page of pagesOf(store)) {
         found.push(...idsOf(page));
@@ -554,6 +524,11 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       }
       const kept = new Set(stay);
       expect(found.filter((id) => kept.has(id)).sort()).toEqual([...stay].sort());
+      expect(await store.wake(stay)).toBe(1100);
+      const woken = await listed(store);
+      expect(idsOf(woken)).toEqual([...stay].sort());
+      expect(woken.filter(({ wait }) => wait > 0)).toEqual([]);
+      expect((await store.lease({ limit: 1, room: MANY_BYTES, held: [] })).wait).toBe(0);
     });
 
     test('of several owners one leases, and what it has the other has not', async (context) => {

@@ -22,6 +22,11 @@ const ROUTE = verify('/notify', { redeliver: 3_600_000 });
 export const stored = (queue: Queue, delivery: Deferrable) =>
   eventually(() => queue.arrivals.defer(delivery, '500'), 'stored');
 
+export async function waiting(queue: Queue): Promise<number> {
+  await queue.standing.known();
+  return queue.standing.total('waiting').deliveries;
+}
+
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} };
 const TIMES = { connections: 8, responseTimeout: 0, idleTimeout: 0 };
 
@@ -40,14 +45,15 @@ export const test = base
   .extend('results', (): string[] => [])
   /** The policy in force, which a test may replace. */
   .extend('rules', () => ({ policy: policyOf(['current', VALUE]) }))
+  /** The store beneath. */
+  .extend('opened', () => Promise.withResolvers<DeferredStore>())
   /** Called once; `between` may replace methods of the store. Resolves when the store is open. */
-  .extend('start', ({ directory, app, budget, results, rules, onTestFinished }) => {
+  .extend('start', ({ directory, app, budget, opened, results, rules, onTestFinished }) => {
     const times = { connectTimeout: 1000, keepAlive: 1000 };
     const upstream = new Upstream({ url: app.url, connections: 32, queue: 32, tls: null, ...times });
     onTestFinished(() => upstream.close());
     const place = { store: directory, name: '', passwordFile: null, readPassword: async () => '' };
     return async (between: (store: DeferredStore) => Partial<DeferredStore>) => {
-      const ready = Promise.withResolvers<void>();
       const queue = new Queue(
         {
           policy: () => rules.policy,
@@ -59,17 +65,17 @@ export const test = base
           onResult: ({ result }) => results.push(result),
         },
         async (options) => {
-          const opened = await openStore(options);
-          ready.resolve();
+          const store = await openStore(options);
+          opened.resolve(store);
           const methods = ['add', 'lease', 'set', 'end', 'summary'] as const;
           const others = ['page', 'wake', 'read', 'drop', 'close'] as const;
-          const bound = Object.fromEntries([...methods, ...others].map((name) => [name, opened[name].bind(opened)]));
-          return { ...bound, ...between(opened) } as DeferredStore;
+          const bound = Object.fromEntries([...methods, ...others].map((name) => [name, store[name].bind(store)]));
+          return { ...bound, ...between(store) } as DeferredStore;
         },
       );
       onTestFinished(() => queue.close());
       await queue.adopt();
-      await ready.promise;
+      await opened.promise;
       return queue;
     };
   })

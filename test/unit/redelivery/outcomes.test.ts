@@ -1,24 +1,18 @@
 // What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work.
 import type { ServerResponse } from 'node:http';
 import { expect } from 'vitest';
-import type { Queue } from '../../../src/redelivery/queue.ts';
 import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import type { App } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
 import { policyOf as policyWith, verify } from '../core/fixtures.ts';
-import { policyOf, stored, test } from './fixtures.ts';
+import { policyOf, stored, test, waiting } from './fixtures.ts';
 
 /** Lets the app answer nothing by itself; returns the responses that it holds. */
 function holding(app: App): readonly ServerResponse[] {
   const held: ServerResponse[] = [];
   app.answer = () => (_request, response) => held.push(response);
   return held;
-}
-
-async function waiting(queue: Queue): Promise<number> {
-  await queue.standing.known();
-  return queue.standing.total('waiting').deliveries;
 }
 
 const failingRemovals = (times: number) => (store: DeferredStore) => {
@@ -73,12 +67,14 @@ test.concurrent('refused, it stays so while the store cannot write', async ({ ap
   expect(queue.standing.summary.soonest).toMatchObject([{ state: 'stopped', note: { attempts: 1, failure: '404' } }]);
 });
 
-test.concurrent('none is dropped while it is sent: the app may take it', async ({ app, results, start, delivery }) => {
-  const opened = Promise.withResolvers<DeferredStore>();
-  const queue = await start((store) => {
-    opened.resolve(store);
-    return {};
-  });
+test.concurrent('none is dropped while it is sent: the app may take it', async ({
+  app,
+  opened,
+  results,
+  start,
+  delivery,
+}) => {
+  const queue = await start(() => ({}));
   const store = await opened.promise;
   const held = holding(app);
   await stored(queue, delivery('event'));

@@ -1,15 +1,8 @@
 // What redelivery does while its store hangs, its memory is spent, or many wait.
 import { expect } from 'vitest';
-import type { Queue } from '../../../src/redelivery/queue.ts';
-import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import { idOf, noteOf } from '../../support/redelivery/store-contract.ts';
-import { stored, test } from './fixtures.ts';
-
-async function waiting(queue: Queue): Promise<number> {
-  await queue.standing.known();
-  return queue.standing.total('waiting').deliveries;
-}
+import { stored, test, waiting } from './fixtures.ts';
 
 test('a client waits a second for a store; what it stores late is sent', async ({ app, start, delivery }) => {
   const hung = Promise.withResolvers<void>();
@@ -119,12 +112,8 @@ test('what the budget can never hold is not promised', async ({ budget, start, d
   expect(await waiting(queue)).toBe(0);
 });
 
-test('what can not be read goes unsent at the end of its window', async ({ app, results, start, delivery }) => {
-  const opened = Promise.withResolvers<DeferredStore>();
-  const queue = await start((store) => {
-    opened.resolve(store);
-    return {};
-  });
+test('what can not be read goes unsent at the end of its window', async ({ app, opened, results, start, delivery }) => {
+  const queue = await start(() => ({}));
   const store = await opened.promise;
   // Not within the second that the store has for the event.
   for (const age of [7_200_000, 0]) {

@@ -57,6 +57,13 @@ function overwrite(path: string, at: number, bytes: Uint8Array): void {
   closeSync(file);
 }
 
+/** Runs SQL as a program may that takes no care. */
+function execute(file: string, sql: string): void {
+  const database = new DatabaseSync(file, { defensive: false });
+  database.exec(sql);
+  database.close();
+}
+
 test.concurrent('the folder and its files are for its user alone', async ({ folder, file, open }) => {
   const { store, problems } = await open();
   await store.add(eventOf(), 0);
@@ -141,41 +148,26 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
   const BYTES: readonly [string, (file: string) => void][] = [
     ['what is no database', (file) => writeFileSync(file, 'x'.repeat(10_000), { mode: 0o600 })],
     ['a short text', (file) => writeFileSync(file, 'hello', { mode: 0o600 })],
-    [
-      'another database',
-      (file) => {
-        const database = new DatabaseSync(file);
-        database.exec('CREATE TABLE other(id TEXT)');
-        database.close();
-      },
-    ],
+    ['another database', (file) => execute(file, 'CREATE TABLE other(id TEXT)')],
     ['a file of which half is there', (file) => truncateSync(file, lstatSync(file).size / 2)],
     ['a file whose first page is of zeros', (file) => overwrite(file, 0, new Uint8Array(4096))],
     ['a table that is of random bytes', (file) => overwrite(file, 4096, new Uint8Array(8192).fill(0xa5))],
     [
       'an index that lacks an event',
-      (file) => {
-        const database = new DatabaseSync(file, { defensive: false });
-        database.exec("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'event_due'");
-        database.close();
-      },
+      (file) =>
+        execute(file, "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'event_due'"),
     ],
     [
       'a note that is larger than notes are',
-      (file) => {
-        const database = new DatabaseSync(file);
-        database.exec('PRAGMA ignore_check_constraints=ON');
-        database.exec('UPDATE event SET note = hex(zeroblob(5000)) WHERE place = 1');
-        database.close();
-      },
+      (file) =>
+        execute(
+          file,
+          'PRAGMA ignore_check_constraints=ON; UPDATE event SET note = hex(zeroblob(5000)) WHERE place = 1',
+        ),
     ],
     [
       'a trigger of somebody else',
-      (file) => {
-        const database = new DatabaseSync(file);
-        database.exec('CREATE TRIGGER other AFTER INSERT ON event BEGIN DELETE FROM event; END');
-        database.close();
-      },
+      (file) => execute(file, 'CREATE TRIGGER other AFTER INSERT ON event BEGIN DELETE FROM event; END'),
     ],
   ];
   test.for(BYTES)('%s, that a start finds', async ([, damage], { folder, file, open }) => {
@@ -349,11 +341,8 @@ describe.concurrent('what others wrote to its tables:', () => {
     await store.add(stays, 60_000);
     await store.add(dropped, 60_000);
     await store.drop(dropped.id);
-    const change = (from: string, to: string) => {
-      const database = new DatabaseSync(file, { defensive: false });
-      database.exec(`PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, '${from}', '${to}')`);
-      database.close();
-    };
+    const change = (from: string, to: string) =>
+      execute(file, `PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, '${from}', '${to}')`);
     change('TEXT NOT NULL', 'TEXT DEFAULT ""');
     for (const table of ['event', 'dropped']) runSql(directory, `UPDATE ${table} SET note = NULL`);
     change('TEXT DEFAULT ""', 'TEXT NOT NULL');
