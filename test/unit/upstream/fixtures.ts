@@ -2,10 +2,13 @@
 import { Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
+import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import type { Head } from '../../../src/core/request-head.ts';
 import type { ForwardOptions, Requester, ResponseSink } from '../../../src/upstream/requester.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
+import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
+import { forward, head } from '../core/fixtures.ts';
 
 /** Both end with the test. */
 export async function startApp(): Promise<{ app: RawUpstream; upstream: Upstream }> {
@@ -44,4 +47,23 @@ export function forwardOptions(changes: Partial<ForwardOptions> = {}): ForwardOp
     ...{ atHead: null, lines: ['Host', 'h'], patience: 0, responseTimeout: 0, idleTimeout: 0 },
     ...changes,
   };
+}
+
+/** A route that forwards what it gets, and lets tunnels through. */
+export const LIVE = forward('/live', { upgrade: ['websocket'] });
+
+export interface Sent extends Partial<ForwardOptions> {
+  readonly reply?: ResponseSink;
+  readonly requester?: Requester;
+  readonly permit?: Permit | null;
+}
+
+/** Sends a GET, unless it is given another request, with the permit to forward, unless it is given another. */
+export function send(upstream: Upstream, { reply, requester, permit, ...options }: Sent): UpstreamExchange {
+  const allowed = permit ?? permitForward(LIVE);
+  if (allowed === null) throw new Error('no permit');
+  const asked = requester ?? requesterOf(head({ method: 'GET', lines: [] }), reply);
+  const exchange = new UpstreamExchange(allowed, asked, upstream, forwardOptions(options));
+  exchange.start();
+  return exchange;
 }

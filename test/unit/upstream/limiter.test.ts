@@ -121,11 +121,6 @@ describe('the queue', () => {
     expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 0]);
   });
 
-  test('is bounded: a request beyond its limit is refused', () => {
-    const { slots, waiters } = make(6);
-    expect(waiters.map((one) => claim(slots, one))).toEqual([true, true, true, true, true, false]);
-  });
-
   test('is not overtaken by a new request, even when a slot is free', () => {
     const { slots, at } = make(2, { slots: 1, queue: 5 });
     slots.down = true;
@@ -170,16 +165,6 @@ describe('the queue', () => {
     expect(hasty.events).toEqual([]);
     await pass(1);
     expect([hasty.events, at(1).events]).toEqual([['evicted'], []]);
-  });
-
-  test('stands still while the upstream is down', async () => {
-    const { slots, waiters, at } = make(3, { slots: 2, queue: 3, patience: 500 });
-    slots.down = true;
-    for (const one of waiters) claim(slots, one);
-    await pass(499);
-    expect(waiters.map(({ events }) => events)).toEqual([[], [], []]);
-    await pass(1);
-    expect(at(0).events).toEqual(['evicted, down']);
   });
 });
 
@@ -228,36 +213,10 @@ describe('a request whose client is stuck', () => {
   });
 });
 
+// Its share of the slots: test/integration/verified-request-slots.test.ts.
 describe('an unverified request', () => {
   const open = (slots: UpstreamLimiter, count: number) =>
     Array.from({ length: count }, () => new Fake(slots, 'unverified'));
-
-  test('gets at most three quarters of the slots, however many are free', () => {
-    const slots = new UpstreamLimiter({ slots: 8, queue: 10 });
-    const waiters = open(slots, 8);
-    for (const one of waiters) claim(slots, one);
-    expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 1, 1, 0, 0]);
-    const delivery = new Fake(slots);
-    expect(slots.tryAcquire(delivery)).toBe(true);
-  });
-
-  test('shares the only slot there is', () => {
-    const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
-    const [one] = open(slots, 1);
-    expect(one !== undefined && slots.tryAcquire(one)).toBe(true);
-  });
-
-  test('never goes before a waiting delivery, whichever came first', () => {
-    const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
-    const holder = new Fake(slots);
-    claim(slots, holder);
-    const [one = holder] = open(slots, 1);
-    claim(slots, one);
-    const delivery = new Fake(slots);
-    claim(slots, delivery);
-    slots.release(holder);
-    expect([delivery.events, one.events]).toEqual([['granted'], []]);
-  });
 
   test('has its own queue: when full, it blocks no delivery', () => {
     const slots = new UpstreamLimiter({ slots: 1, queue: 2 });

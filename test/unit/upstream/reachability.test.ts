@@ -1,36 +1,31 @@
 // Whether the upstream accepts connections, asked by probes that must have their answer within a second.
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
-import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import type { TlsContents } from '../../../src/wire/connections.ts';
+import { type Listening, listening } from '../../support/machine/listening.ts';
 import { makeIdentity, validFor } from '../../support/tls/x509.ts';
-import { forward, head } from '../core/fixtures.ts';
-import { forwardOptions, requesterOf } from './fixtures.ts';
+import { send } from './fixtures.ts';
 
 let server: Server;
+let at: Listening;
 let upstream: Upstream;
 let accepted: Socket[];
 beforeEach(async () => {
   accepted = [];
   server = createServer((socket) => accepted.push(socket.on('error', () => {})));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  at = await listening(server);
 });
 afterEach(() => {
   upstream.close();
-  for (const socket of accepted) socket.destroy();
-  server.close();
+  return at.close();
 });
 
 /** An upstream that speaks TLS, which the server does not. */
 function overTls(tls: TlsContents | null = null): Upstream {
-  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const times = { connectTimeout: 60_000, keepAlive: 1000 };
-  return new Upstream({ url, connections: 1, queue: 2, ...times, tls });
+  return new Upstream({ url: `https://127.0.0.1:${at.port}`, connections: 1, queue: 2, ...times, tls });
 }
 
 test('a connect without an answer gets another beside it, and both end in time', async () => {
@@ -58,17 +53,6 @@ test.each([
 test('a TLS handshake that the upstream ends is a connect that failed: no byte of the request was sent', async () => {
   upstream = overTls();
   server.on('connection', (socket: Socket) => socket.end());
-  const failure = await new Promise((onFailure) => {
-    const requester = requesterOf(head({ method: 'GET', lines: [] }));
-    const permit = permitForward(forward('/live')) as Permit;
-    new UpstreamExchange(permit, requester, upstream, forwardOptions({ onFailure })).start();
-  });
+  const failure = await new Promise((onFailure) => send(upstream, { onFailure }));
   expect(failure).toMatchObject({ cause: 'connect', code: 'ECONNRESET' });
-});
-
-test('a connect that fails at once is tried once more', async () => {
-  upstream = overTls();
-  server.on('connection', (socket: Socket) => socket.resetAndDestroy());
-  expect(await upstream.failure(60_000)).toBe('ECONNRESET');
-  expect(accepted.length).toBe(2);
 });

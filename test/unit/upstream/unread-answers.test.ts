@@ -1,9 +1,131 @@
-// An answer that nobody reads is awaited for a while, and then counts as its status says: its slot is given back.
+// Responses that their client does not read. Of interim ones the upstream waits with the next. Of one that waits at its head
+// nothing more is read when the client leaves. One that never ends is awaited for a while, and then counts as its status
+// says: its slot is given back.
+import { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import { permitForward } from '../../../src/core/permit.ts';
-import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
-import { forward, head } from '../core/fixtures.ts';
-import { forwardOptions, requesterOf, sink, startApp } from './fixtures.ts';
+import { permitUpgrade } from '../../../src/core/permit.ts';
+import type { Requester, ResponseSink } from '../../../src/upstream/requester.ts';
+import { failedUpstream } from '../../../src/upstream/requester.ts';
+import type { Upstream } from '../../../src/upstream/upstream.ts';
+import { handshake } from '../../support/websocket/client.ts';
+import { head } from '../core/fixtures.ts';
+import { LIVE, requesterOf, type Sent, send, sink, startApp } from './fixtures.ts';
+
+const INTERIMS = 99;
+/** A read brings at most 64 KiB, and its first byte may complete a head. */
+const MOST_OF_ONE_READ = 5;
+
+function webSocket(upstream: Upstream, { reply, ...options }: Sent): void {
+  const [, ...sent] = handshake('/live').trimEnd().split('\r\n');
+  const lines = sent.flatMap((line) => line.split(': '));
+  const stream = new Socket(); // nothing is written to it
+  const requester = {
+    ...requesterOf(head({ method: 'GET', target: '/live', lines }), reply),
+    clientConnection: { stream, handOver: () => Buffer.alloc(0) },
+  };
+  send(upstream, { requester, permit: permitUpgrade(LIVE), ...options, lines });
+}
+
+/** The reply to a client whose socket takes nothing until it `reads`. */
+function unreading() {
+  const seen = { informed: 0, reads: () => {} };
+  const reply: { -readonly [key in keyof ResponseSink]: ResponseSink[key] } = sink({
+    unsent: 1,
+    inform: () => void seen.informed++,
+    onSent: (listener) => {
+      seen.reads = () => {
+        reply.unsent = 0;
+        listener();
+      };
+    },
+  });
+  return { seen, reply };
+}
+
+test.for([
+  ['a request', send],
+  ['a WebSocket handshake', webSocket],
+] as const)('%s: the upstream waits until the client has them, and all arrive', async ([, ask]) => {
+  const { app, upstream } = await startApp();
+  app.script((socket) => {
+    for (let sent = 0; sent < INTERIMS; sent++) socket.write(`HTTP/1.1 103 E\r\nLink: ${'a'.repeat(15_000)}\r\n\r\n`);
+    socket.write('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n');
+  });
+  const { seen, reply } = unreading();
+  const ended = Promise.withResolvers<string>();
+  ask(upstream, { reply, onEnd: ended.resolve });
+  await vi.waitFor(() => expect(seen.informed).toBeGreaterThan(0));
+  for (let turns = 0; turns < 200; turns++) await nextTurn();
+  expect(seen.informed).toBeLessThanOrEqual(MOST_OF_ONE_READ);
+  seen.reads();
+  expect(await ended.promise).toBe('sent');
+  expect(seen.informed).toBe(INTERIMS);
+});
+
+test('the time in which the upstream has to wait is none of its response timeout', async () => {
+  const { app, upstream } = await startApp();
+  app.script((socket) => socket.write('HTTP/1.1 103 E\r\n\r\n'));
+  const { seen, reply } = unreading();
+  const onFailure = vi.fn();
+  const exchange = send(upstream, { reply, onFailure, responseTimeout: 60_000 });
+  await vi.waitFor(() => expect(seen.informed).toBe(1));
+  const late = performance.now() + 70_000;
+  exchange.tick(late);
+  expect(onFailure).not.toHaveBeenCalled();
+  seen.reads();
+  exchange.tick(late);
+  expect(onFailure).toHaveBeenCalledWith(failedUpstream('timeout'));
+});
+
+const LARGE = 1024 * 1024;
+
+/** A requester whose client reads nothing, and can leave. */
+function departing() {
+  let depart: (() => void) | null = null;
+  let bytes = 0;
+  const reply = sink({
+    data: (piece) => {
+      bytes += piece.length;
+    },
+    flush: () => false,
+  });
+  const requester: Requester = {
+    ...requesterOf(head({ method: 'POST', lines: [] }), reply),
+    onDeparture: (listener) => {
+      depart = listener;
+    },
+  };
+  return { requester, depart: () => depart?.(), bytes: () => bytes };
+}
+
+test('what an app writes behind a head that waits is not read when the client leaves', async () => {
+  const { app, upstream } = await startApp();
+  app.script((socket) => {
+    // In one write, so that the client falls behind in the very read that brings the head.
+    const head = `HTTP/1.1 500 No\r\nContent-Length: ${LARGE}\r\n\r\n`;
+    socket.write(Buffer.concat([Buffer.from(head), Buffer.alloc(LARGE)]));
+  });
+  const { requester, depart, bytes } = departing();
+  const decided = Promise.withResolvers<'passes' | 'stored'>();
+  const ended = Promise.withResolvers<string>();
+  const waits = new Promise<void>((resolve) => {
+    const atHead = () => {
+      resolve();
+      return decided.promise;
+    };
+    send(upstream, { requester, atHead, onEnd: ended.resolve });
+  });
+  await waits;
+  await nextTurn();
+  const before = bytes();
+  expect(before).toBeGreaterThan(0);
+  depart();
+  for (let turns = 0; turns < 200; turns++) await nextTurn();
+  expect(bytes()).toBe(before);
+  decided.resolve('stored');
+  expect(await ended.promise).toBe('sent');
+});
 
 test.for([
   [200, 'a client that left', 'delivered'],
@@ -15,20 +137,12 @@ test.for([
   app.script((socket) => socket.write(`HTTP/1.1 ${status} A\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n`));
   const begin = vi.fn();
   const isLeft = whose === 'a client that left';
-  const requester = requesterOf(head({ method: 'GET', lines: [] }), sink({ begin, phase: isLeft ? 'gone' : 'begun' }));
+  const asked = requesterOf(head({ method: 'GET', lines: [] }), sink({ begin, phase: isLeft ? 'gone' : 'begun' }));
+  const requester = isLeft ? asked : { ...asked, clientConnection: null };
   const lease = { delivered: vi.fn(), failed: vi.fn() };
   const onFailure = vi.fn();
   const onEnd = vi.fn();
-  const permit = permitForward(forward('/live'));
-  if (permit === null) throw new Error('no permit');
-  const options = forwardOptions({ lease, onFailure, onEnd, idleTimeout: 0 });
-  const exchange = new UpstreamExchange(
-    permit,
-    isLeft ? requester : { ...requester, clientConnection: null },
-    upstream,
-    options,
-  );
-  exchange.start();
+  const exchange = send(upstream, { requester, lease, onFailure, onEnd });
   await vi.waitFor(() => expect(begin).toHaveBeenCalled());
   exchange.tick(performance.now() + 29_000);
   expect(onEnd).not.toHaveBeenCalled();

@@ -1,5 +1,5 @@
-// No permit, no upstream: enforced at run time too, for values cast past the compiler.
-
+// No permit, no upstream: enforced at run time too, for values cast past the compiler. And which sockets carry what.
+import { stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
@@ -8,19 +8,18 @@ import type { Waiter } from '../../../src/upstream/limiter.ts';
 import type { ForwardFailure } from '../../../src/upstream/requester.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
+import { OK } from '../../support/upstream/raw-upstream.ts';
 import { AGREED, KEY } from '../../support/websocket/client.ts';
-import { forward, head } from '../core/fixtures.ts';
-import { forwardOptions, requesterOf, startApp } from './fixtures.ts';
-
-const LIVE = forward('/live', { upgrade: ['websocket'] });
+import { head } from '../core/fixtures.ts';
+import { forwardOptions, LIVE, requesterOf, send, startApp } from './fixtures.ts';
 
 test.each([
   ['none', null],
   ['an object shaped like a permit', { ...permitForward(LIVE), decision: 'accepted' }],
 ])('no request is sent with %s', async (_what, permit) => {
   const { app, upstream } = await startApp();
-  const send = () => new UpstreamExchange(permit as Permit, {} as Exchange, upstream, forwardOptions());
-  expect(send).toThrow('no permit');
+  const sendForged = () => new UpstreamExchange(permit as Permit, {} as Exchange, upstream, forwardOptions());
+  expect(sendForged).toThrow('no permit');
   expect(await upstream.tryConnect(1000)).toBe(null);
   expect(app.heads).toEqual([]);
 });
@@ -34,10 +33,7 @@ test('a permit to forward a request opens no tunnel, also where the upstream acc
     ...requesterOf(head({ method: 'GET', lines })),
     clientConnection: { stream: new Socket(), handOver },
   };
-  const failure = await new Promise((onFailure) => {
-    const options = forwardOptions({ lines, onFailure });
-    new UpstreamExchange(permitForward(LIVE) as Permit, requester, upstream, options).start();
-  });
+  const failure = await new Promise((onFailure) => send(upstream, { requester, lines, onFailure }));
   expect(failure).toMatchObject({ cause: 'protocol' });
   expect(handOver).not.toHaveBeenCalled();
 });
@@ -46,13 +42,31 @@ test('a socket whose WebSocket handshake was refused is not used again: bytes of
   const { app, upstream } = await startApp();
   const used = new Set<Socket>();
   app.script((socket) => used.add(socket) && socket.write('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n'));
-  const ask = (permit: Permit | null, onEnd: () => void) => {
-    const requester = requesterOf(head({ method: 'GET', lines: [] }));
-    new UpstreamExchange(permit as Permit, requester, upstream, forwardOptions({ onEnd })).start();
-  };
-  await new Promise<void>((onEnd) => ask(permitUpgrade(LIVE), onEnd));
-  await new Promise<void>((onEnd) => ask(permitForward(LIVE), onEnd));
+  await new Promise((onEnd) => send(upstream, { permit: permitUpgrade(LIVE), onEnd }));
+  await new Promise((onEnd) => send(upstream, { onEnd }));
   expect(used.size).toBe(2);
+});
+
+/** In which the event loop reads nothing. */
+const LONG_TURN_MS = 50;
+
+// The end of a socket that the upstream closes in it lies in the kernel, unread.
+test('a request of a long turn is not sent on a socket that the upstream has closed in it', async () => {
+  const { app, upstream } = await startApp();
+  const used: Socket[] = [];
+  app.script((socket) => {
+    used.push(socket);
+    socket.write(OK);
+  });
+  for (let round = 0; round < 10; round++) {
+    const failure = new Promise((onFailure) => send(upstream, { onFailure, onEnd: () => onFailure(null) }));
+    expect(await failure).toBe(null);
+    await expect.poll(() => upstream.limiter.scarce).toBe(false); // its slot and its socket are free again
+    await stat('/'); // from here on nothing is read before the end of the turn, as in the turn of a client's request
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LONG_TURN_MS);
+    used.at(-1)?.destroy();
+  }
+  expect(new Set(used).size).toBe(10);
 });
 
 test('the socket of a tunnel ends with a failed write, also while its client reads nothing', async () => {
