@@ -5,14 +5,26 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { describe, expect } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test as plainTest } from 'vitest';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { edit, nextReload } from '../support/proxy/reloads.ts';
-import { altered, defer, deferred, recordsIn, results, test } from '../support/redelivery/redelivery.ts';
+import { change } from '../support/proxy/reloads.ts';
+import { shared } from '../support/proxy/shared.ts';
+import {
+  type App,
+  altered,
+  defer,
+  deferred,
+  recordsIn,
+  results,
+  startApp,
+  test,
+  untilOpen,
+} from '../support/redelivery/redelivery.ts';
 
 const command = (proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, ...words: readonly string[]) =>
   callCommand(['deferred', ...words, '--config', proxy.configFile], { env: { ADMIN_PORT: String(proxy.adminPort) } });
@@ -24,9 +36,26 @@ const json = async (proxy: RunningProxy, ...words: readonly string[]) => {
 
 const NO_ID = `${'0'.repeat(16)}-${'0'.repeat(32)}`;
 
-describe.concurrent('deferred', () => {
-  test('lists what waits, the oldest first, for people and for programs', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
+const directory = ownDirectory();
+
+describe('deferred', () => {
+  const on = shared(startApp, {
+    upstream: { retryConnectFor: '500ms' },
+    routes: [{ path: '/notify', redeliver: '1h' }],
+    redelivery: { store: directory },
+  });
+  let proxy: RunningProxy;
+  let app: App;
+  beforeAll(async () => {
+    ({ proxy, upstream: app } = on);
+    await untilOpen(directory);
+  });
+  afterEach(async () => {
+    app.answer = () => 200;
+    await eventually(async () => (await command(proxy, 'deliver')).stdout, 'Nothing is deferred.\n');
+  });
+
+  plainTest('lists what waits, the oldest first, for people and for programs', async () => {
     expect(await command(proxy)).toEqual({ code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
     app.answer = () => 503;
     const before = Date.now();
@@ -55,8 +84,7 @@ describe.concurrent('deferred', () => {
     expect(stdout + JSON.stringify(deliveries)).not.toContain('MARKER');
   });
 
-  test('shows the bytes of a body, whatever they are', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
+  plainTest('shows the bytes of a body, whatever they are', async () => {
     app.answer = () => 500;
     const body = Buffer.from([0, 0xff, 0x0d, 0x0a, 0x1b, 0x80]);
     await defer(proxy, body);
@@ -70,8 +98,7 @@ describe.concurrent('deferred', () => {
     });
   });
 
-  test('the program writes the bytes to standard output as they are', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
+  plainTest('the program writes the bytes to standard output as they are', async () => {
     app.answer = () => 500;
     const text = 'ä€\n'.repeat(50_000); // longer than a pipe
     await defer(proxy, text);
@@ -80,9 +107,9 @@ describe.concurrent('deferred', () => {
     expect({ ...shown, stdout: shown.stdout === text }).toEqual({ code: 0, stdout: true, stderr: '' });
   });
 
-  test('drops one, which the proxy counts and never sends', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
+  plainTest('drops one, which the proxy counts and never sends', async () => {
     app.answer = () => 500;
+    const before = await results(proxy, 'dropped');
     await defer(proxy, 'dropped');
     const [id = ''] = await recordsIn(directory);
     expect(await command(proxy, 'drop', id)).toEqual({
@@ -90,45 +117,42 @@ describe.concurrent('deferred', () => {
     });
     const known = app.requests.length;
     app.answer = () => 200;
-    await eventually(() => results(proxy, 'dropped'), 1);
+    await eventually(() => results(proxy, 'dropped'), 1 + (before ?? 0));
     expect(app.bodies().slice(known)).toEqual([]);
     expect(await command(proxy, 'drop', id)).toEqual({
       ...{ code: 1, stdout: '', stderr: `entrupy-signature-proxy deferred: nothing is deferred under the ID ${id}\n` },
     });
   });
 
-  test.for([
+  plainTest.for([
     [500, 'dropped'],
     [200, 'delivered'],
-  ] as const)(
-    'drops nothing that is being sent: answered %i, it is %s',
-    async ([status, result], { app, redeliverer, directory }) => {
-      const proxy = await redeliverer();
-      app.answer = () => 500;
-      await defer(proxy, 'event');
-      const held = Promise.withResolvers<ServerResponse>();
-      app.answer = () => (_request, response) => held.resolve(response);
-      const response = await held.promise;
-      const [id = ''] = await recordsIn(directory);
-      const drop = async () => {
-        const { code, stderr } = await command(proxy, 'drop', id);
-        return stderr.includes('is being sent, and the app may take it: try again after that') ? 'being sent' : code;
-      };
-      expect(await drop()).toBe('being sent');
-      app.answer = () => status; // it may be sent again before the next look
-      response.writeHead(status).end();
-      await eventually(drop, status === 200 ? 1 : 0);
-      await eventually(() => results(proxy, result), 1);
-      expect(await recordsIn(directory)).toEqual([]);
-      const all = ['delivered', 'dropped', 'expired'];
-      expect(await Promise.all(all.map((each) => results(proxy, each)))).toEqual(
-        all.map((each) => Number(each === result)),
-      );
-    },
-  );
+  ] as const)('drops nothing that is being sent: answered %i, it is %s', async ([status, result]) => {
+    const all = ['delivered', 'dropped', 'expired'];
+    const counts = () => Promise.all(all.map((each) => results(proxy, each)));
+    const before = await counts();
+    app.answer = () => 500;
+    await defer(proxy, 'event');
+    const held = Promise.withResolvers<ServerResponse>();
+    app.answer = () => (_request, response) => held.resolve(response);
+    const response = await held.promise;
+    const [id = ''] = await recordsIn(directory);
+    const drop = async () => {
+      const { code, stderr } = await command(proxy, 'drop', id);
+      return stderr.includes('is being sent, and the app may take it: try again after that') ? 'being sent' : code;
+    };
+    expect(await drop()).toBe('being sent');
+    app.answer = () => status; // it may be sent again before the next look
+    response.writeHead(status).end();
+    await eventually(drop, status === 200 ? 1 : 0);
+    await eventually(
+      counts,
+      before.map((count = 0, nth) => count + Number(all[nth] === result)),
+    );
+    expect(await recordsIn(directory)).toEqual([]);
+  });
 
-  test('has the proxy deliver all, and tells how it goes', async ({ app, redeliverer }) => {
-    const proxy = await redeliverer();
+  plainTest('has the proxy deliver all, and tells how it goes', async () => {
     app.answer = () => 500;
     for (const body of ['one', 'two', 'three']) await defer(proxy, body);
     app.answer = () => 410; // from now on nothing is sent by itself
@@ -144,8 +168,7 @@ describe.concurrent('deferred', () => {
     expect(await command(proxy, 'deliver')).toEqual({ code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
   });
 
-  test('has it deliver one that the app refused before', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
+  plainTest('has it deliver one that the app refused before', async () => {
     app.answer = () => 500;
     await defer(proxy, 'refused');
     app.answer = () => 422;
@@ -160,8 +183,7 @@ describe.concurrent('deferred', () => {
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
   });
 
-  test('ends with 1 without such an ID, a store or a proxy', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
+  plainTest('ends with 1 without such an ID, a store or a proxy', async () => {
     for (const action of ['show', 'drop', 'deliver']) {
       for (const id of [NO_ID, 'an-id-of-another-kind', 'lock']) {
         const { code, stderr } = await command(proxy, action, id);
@@ -191,8 +213,7 @@ describe.concurrent('deferred', () => {
     expect(stderr).toContain('; no route has redeliver\n');
   });
 
-  test('lists what stands in the store without its control characters', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer();
+  plainTest('lists what stands in the store without its control characters', async () => {
     app.answer = () => 500;
     for (const body of ['ours', 'broken', 'forged', 'late']) await defer(proxy, body);
     app.answer = () => 404; // from now on the proxy leaves them alone
@@ -210,10 +231,10 @@ describe.concurrent('deferred', () => {
     for (const id of [broken, late]) expect(stdout).toMatch(new RegExp(`^${id}  -  +unreadable `, 'm'));
     expect(stdout).toContain(`${forged}  1970-01-01 00:00 UTC`);
     expect(stdout.replaceAll('\n', '')).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
+    for (const id of [broken, forged, late]) await command(proxy, 'drop', id);
   });
 
-  test('says at once that the app is down, and that no route has redeliver', async ({ app, redeliverer }) => {
-    const proxy = await redeliverer();
+  plainTest('says at once that the app is down, and that no route has redeliver', async () => {
     await app.close();
     await defer(proxy, 'waits');
     const told = await command(proxy, 'deliver');
@@ -223,10 +244,12 @@ describe.concurrent('deferred', () => {
       async () => (await command(proxy)).stdout.includes(' connect  0         when the app answers '),
       true,
     );
-    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, routes: [{ path: '/notify' }] })));
+    await change(proxy, () => ({ routes: [{ path: '/notify' }] }));
     const refused = await command(proxy, 'deliver');
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toContain('deferred: nothing is sent while no route has redeliver\n');
+    const [id = ''] = await recordsIn(directory);
+    expect((await command(proxy, 'drop', id)).code).toBe(0);
   });
 });
 

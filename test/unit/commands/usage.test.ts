@@ -1,14 +1,22 @@
 // Command lines: each mistake is one readable line and exit code 2, in every command that takes options this way.
 import { describe, expect, test } from 'vitest';
+import * as check from '../../../src/commands/check.ts';
+import * as checkConfig from '../../../src/commands/check-config.ts';
 import { command, type Run } from '../../../src/commands/command.ts';
 import * as deferred from '../../../src/commands/deferred.ts';
+import * as demo from '../../../src/commands/demo.ts';
+import * as explain from '../../../src/commands/explain.ts';
 import * as healthcheck from '../../../src/commands/healthcheck.ts';
 import * as probe from '../../../src/commands/probe.ts';
+import * as serve from '../../../src/commands/serve.ts';
 import * as sign from '../../../src/commands/sign.ts';
 import * as verify from '../../../src/commands/verify.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
-const COMMANDS = { sign, verify, probe, healthcheck, deferred };
+const COMMANDS = {
+  ...{ serve, check, explain, demo, sign, verify, probe, healthcheck, deferred },
+  'check-config': checkConfig,
+};
 const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };
 
 describe.each(Object.entries(COMMANDS) as [keyof typeof COMMANDS, { run: Run }][])('%s', (name, { run }) => {
@@ -39,6 +47,15 @@ test.each<[keyof typeof COMMANDS, args: string, message: string]>([
   ['sign', '--secret-file /none', 'the secret from file /none cannot be used: it does not exist'],
   ['verify', '', '--signature is required'],
   ['verify', '--signature x --config a --secret-env b', 'give --config or a secret, not both'],
+  ['serve', 'extra', 'too many arguments: expected none'],
+  ['serve', '--config', "Option '--config <value>' argument missing"],
+  ['check', 'extra', 'too many arguments: expected none'],
+  ['check', '--wait 5', '--wait takes a duration such as 250ms, 5s, 2m or 24h'],
+  ['explain', 'POST', 'METHOD and TARGET are both required'],
+  ['explain', 'post /x', '"post" is not a method: methods are upper case, such as GET or POST'],
+  ['demo', '--port 1', '--port and --host need --upstream-only'],
+  ['demo', '--upstream-only --port 99999', '--port "99999" is not a port'],
+  ['demo', '--upstream-only --once', 'give --once or --upstream-only, not both'],
   ['deferred', 'fetch', 'the action must be list, show, deliver or drop'],
   ['deferred', 'constructor', 'the action must be list, show, deliver or drop'],
   ['deferred', 'show', 'show needs an ID'],
@@ -65,6 +82,18 @@ test.each([
   ['/', '/: it is a directory, not a file'],
   ['-- --header', '--header: it does not exist'],
 ])('sign %s', async (args, problem) => expectRefusal('sign', args, `cannot read the body from ${problem}`));
+
+test.each([
+  ['check-config', ''],
+  ['verify', '--signature x'],
+  ['explain', 'POST /x'],
+] as const)('%s %s with a configuration that cannot be used', async (name, args) => {
+  const argv = [...args.split(' '), '--config', '/none'].filter((arg) => arg !== '');
+  expect(await ran(COMMANDS[name].run, argv)).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^\/none: cannot be read: it does not exist\n/),
+  });
+});
 
 async function expectRefusal(name: keyof typeof COMMANDS, args: string, message: string): Promise<void> {
   const argv = args.split(' ').filter((arg) => arg !== '');
