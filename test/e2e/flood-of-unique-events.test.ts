@@ -1,18 +1,18 @@
 // A flood of unique events fills the memory of `once` and no more.
 // Sends three times as many unique signed events as `once.maxEntries`, as fast as possible. The store stays at its limit,
 // the oldest entry is evicted first, and the process needs little more memory than in the same flood without `once`.
-import { createServer } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { expect, onTestFinished, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
-import { listening } from '../support/machine/listening.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { startStreamingUpstream } from '../support/upstream/streams.ts';
 
 const SECRET = 'value-of-current-0123456789-0123456789';
 const MOST = 20_000;
 const EVENTS = 3 * MOST;
 const CONNECTIONS = 32;
+/** Deliveries from one look at the gauge to the next. */
+const LOOK_EVERY = 250;
 const MIB = 2 ** 20;
 /** Bytes of a body: if bodies were kept, the remembered events would hold 80 MiB. */
 const BODY = 4096;
@@ -55,9 +55,11 @@ interface Flooded {
 }
 
 async function flood(route: { readonly once?: string }): Promise<Flooded> {
+  const upstream = await startStreamingUpstream();
+  onTestFinished(() => upstream.close());
   const proxy = await startProxy({
     config: {
-      upstream: { url: await startCheapUpstream() },
+      upstream: { url: upstream.url },
       routes: [{ path: '/notify', ...route }],
       once: { maxEntries: MOST },
       log: { requests: 'none' },
@@ -72,55 +74,32 @@ async function flood(route: { readonly once?: string }): Promise<Flooded> {
     const headers = { 'entrupy-signature': sign(SECRET, body) };
     const answer = await pool.request({ path: '/notify', method: 'POST', headers, body });
     const text = await answer.body.text();
-    return answer.statusCode === 200 ? text : `${answer.statusCode}: ${text}`;
+    if (answer.statusCode !== 200) return `${answer.statusCode}: ${text}`;
+    // The upstream responds with the number of bytes that it received.
+    return text === String(body.length) ? 'ok' : text;
+  };
+  const entries: number[] = [];
+  const look = async () => {
+    const value = (await proxy.metrics()).get('entrupy_proxy_once_entries');
+    if (value !== undefined) entries.push(value);
   };
 
   let next = 0;
   const wrong: string[] = [];
   const sender = async (until: number) => {
     while (next < until) {
-      const answer = await deliver(next++);
+      const nth = next++;
+      const answer = await deliver(nth);
       if (answer !== 'ok') wrong.push(answer);
+      if (nth % LOOK_EVERY === 0) await look();
     }
   };
-  const gauge = watchGauge(proxy);
   const rss: number[] = [];
   for (let third = 1; third <= 3; third++) {
     await Promise.all(Array.from({ length: CONNECTIONS }, () => sender((third * EVENTS) / 3)));
     rss.push((await proxy.memory()).rss);
   }
-  const entries = await gauge.stop();
+  await look();
   expect(wrong).toEqual([]);
   return { proxy, deliver, entries, rss, peak: (await proxy.memory()).peak };
-}
-
-/** Samples ten times a second, and once at the end. */
-function watchGauge(proxy: RunningProxy) {
-  const values: number[] = [];
-  let running = true;
-  const look = async () => {
-    const value = (await proxy.metrics()).get('entrupy_proxy_once_entries');
-    if (value !== undefined) values.push(value);
-  };
-  const looking = (async () => {
-    for (; running; await sleep(100)) await look();
-  })();
-  return {
-    async stop() {
-      running = false;
-      await looking;
-      await look();
-      return values;
-    },
-  };
-}
-
-/** An upstream that responds `ok` and keeps nothing. Returns its URL. */
-async function startCheapUpstream(): Promise<string> {
-  const server = createServer((request, response) => {
-    request.resume().on('end', () => response.end('ok'));
-  });
-  const { port, close } = await listening(server);
-  onTestFinished(close);
-  return `http://127.0.0.1:${port}`;
 }

@@ -59,7 +59,8 @@ async function runPair(
     stops.unshift(middle.stop);
     const { port, stop } = await front.start(middle.port);
     stops.unshift(stop);
-    const outcome = await shareFront(port, { requests, deadline: performance.now() + milliseconds });
+    const deadline = performance.now() + milliseconds;
+    const { sent, texts, ...counts } = await shareFront(port, { requests, deadline });
     const seen = (await server.hits()).map((hit) => hit.case);
     const times = new Map<string, number>();
     for (const id of seen) times.set(id, (times.get(id) ?? 0) + 1);
@@ -67,13 +68,14 @@ async function runPair(
     return {
       front: front.name,
       backend: backend.name,
-      outcome,
+      ...counts,
       /** Requests at the backend that no client sent. */
-      smuggled: seen.filter((id) => !outcome.sent.has(id)).length,
+      smuggled: seen.filter((id) => !sent.has(id)).length,
       /** Deliveries that the backend got more than once. */
       twice: arrived.filter((id) => (times.get(id) ?? 0) > 1).length,
       /** Deliveries that the backend got although their senders got no answer of theirs. */
-      untold: Math.max(0, arrived.length - outcome.own),
+      untold: Math.max(0, arrived.length - counts.own),
+      became: [...texts].map(([text, count]) => `${count} × ${text}`).join(', '),
     };
   } finally {
     for (const stop of stops) await stop();
@@ -93,27 +95,4 @@ export async function startVerifying(upstream: number, over: FrontKind['over'], 
     secrets: { current: SECRET },
   });
   return { port: proxy.port, stop: proxy.stop };
-}
-
-/** Everything that must not happen in a row, by name. */
-export function spoiledIn({ outcome, smuggled, twice }: Row): Record<string, number> {
-  const { swallowed, foreign, bad, cut, leaked } = outcome;
-  return { swallowed, foreign, bad, cut, leaked, smuggled, twice };
-}
-
-const COLUMNS = [
-  ...['requests', 'deliveries', 'own', 'swallowed', 'foreign', '400', 'cut', 'leaked', 'smuggled', 'twice', 'untold'],
-];
-
-export function tableHead(): string {
-  return ['front'.padEnd(12), 'backend'.padEnd(22), ...COLUMNS.map((name) => name.padStart(10))].join(' ');
-}
-
-export function tableLine({ front, backend, outcome, smuggled, twice, untold }: Row): string {
-  const { requests, deliveries, own, swallowed, foreign, bad, cut, leaked } = outcome;
-  const figures = [requests, deliveries, own, swallowed, foreign, bad, cut, leaked, smuggled, twice, untold];
-  const texts = [...outcome.texts].map(([text, count]) => `\n    ${count} × ${text}`).join('');
-  return (
-    [front.padEnd(12), backend.padEnd(22), ...figures.map((figure) => String(figure).padStart(10))].join(' ') + texts
-  );
 }

@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { watchMemory } from '../support/machine/memory.ts';
+import { heldBySockets, watchMemory } from '../support/machine/memory.ts';
 import { IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
 import { startStreamingUpstream } from '../support/upstream/streams.ts';
@@ -19,21 +19,25 @@ const CLIENTS = Number(process.env.CLIENTS ?? 1000);
 const SETTINGS = [64 * KIB, 256 * KIB, 4 * MIB];
 const HOLD_MS = 6_000;
 const ADDRESSES = 200;
+const IS_V2 = existsSync('/sys/fs/cgroup/cgroup.controllers');
+const CGROUPS = `/sys/fs/cgroup/${IS_V2 ? '' : 'memory/'}`;
 const PROGRAM = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const SELF = fileURLToPath(import.meta.url);
 
-/** A memory cgroup for a process that is about to start; null where there is none to make. */
-function makeCgroup(mib: number): { add(pid: number): void; remove(): void } | null {
-  const isV2 = existsSync('/sys/fs/cgroup/cgroup.controllers');
-  const directory = `/sys/fs/cgroup/${isV2 ? '' : 'memory/'}entrupy-unread-${process.pid}`;
+/** Makes a memory cgroup for processes that are about to start; null where there is none to make. */
+function makeCgroup(mib: number): string | null {
+  const directory = `${CGROUPS}entrupy-unread-${process.pid}`;
   try {
     mkdirSync(directory);
-    writeFileSync(`${directory}/${isV2 ? 'memory.max' : 'memory.limit_in_bytes'}`, String(mib * MIB));
+    writeFileSync(`${directory}/${IS_V2 ? 'memory.max' : 'memory.limit_in_bytes'}`, String(mib * MIB));
+    return directory;
   } catch {
     return null;
   }
-  return { add: (pid) => writeFileSync(`${directory}/cgroup.procs`, String(pid)), remove: () => rmdirSync(directory) };
 }
+
+/** Puts this process, and the children that it then starts, into a cgroup. */
+const enter = (directory: string) => writeFileSync(`${directory}/cgroup.procs`, String(process.pid));
 
 /**
  * Bytes that the kernel holds for the proxy's own sockets that match, as a pod's cgroup counts them; the buffers of
@@ -41,12 +45,7 @@ function makeCgroup(mib: number): { add(pid: number): void; remove(): void } | n
  */
 function ownBuffers(side: 'sport' | 'dport', port: number): number {
   const { stdout } = spawnSync('ss', ['-tmnH', side, '=', `:${port}`], { encoding: 'utf8', maxBuffer: 64 * MIB });
-  const held = /skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+)/g;
-  const bytes = (match: RegExpExecArray) => Number(match[1]) + Number(match[2]) + Number(match[3]);
-  return [...(stdout?.matchAll(held) ?? [Number.NaN])].reduce<number>(
-    (sum, match) => sum + (typeof match === 'number' ? match : bytes(match)),
-    0,
-  );
+  return stdout === null ? Number.NaN : heldBySockets(stdout);
 }
 
 /** One run, in the namespace that it finds itself in. */
@@ -54,8 +53,8 @@ async function measure(): Promise<void> {
   const cgroup = process.env.MEMORY === undefined ? null : makeCgroup(Number(process.env.MEMORY));
   if (process.env.MEMORY !== undefined && cgroup === null) console.log('no memory cgroup can be made here');
   const upstream = await startStreamingUpstream();
-  // A child begins in its parent's cgroup; the upstream and the clients leave it again.
-  cgroup?.add(process.pid);
+  // The proxy alone stays in it: upstream and clients, which are this process, leave it again.
+  if (cgroup !== null) enter(cgroup);
   const proxy = await startProxy({
     program: PROGRAM,
     flags: IMAGE_FLAGS,
@@ -66,11 +65,7 @@ async function measure(): Promise<void> {
     },
     secrets: { current: 'unread-answers-secret-0123456789abcdef' },
   });
-  if (cgroup !== null)
-    writeFileSync(
-      `/sys/fs/cgroup/${existsSync('/sys/fs/cgroup/cgroup.controllers') ? '' : 'memory/'}cgroup.procs`,
-      String(process.pid),
-    );
+  if (cgroup !== null) enter(CGROUPS);
   const quiet = watchMemory(proxy.pid).stop().socketBuffers;
   const memory = watchMemory(proxy.pid);
   let ended = 0;
@@ -100,7 +95,7 @@ async function measure(): Promise<void> {
   for (const socket of sockets) socket.resetAndDestroy();
   await proxy.stop();
   await upstream.close();
-  cgroup?.remove();
+  if (cgroup !== null) rmdirSync(cgroup);
 }
 
 if (process.argv[2] === 'measure') {

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { exchange } from '../support/http/raw-client.ts';
+import { within } from '../support/machine/within.ts';
 
 const START_MS = 20_000;
 const SETTLE_MS = 10_000;
@@ -102,22 +103,4 @@ export async function end(child: ChildProcess): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
   await ended;
   clearTimeout(timer);
-}
-
-/** A promise with a deadline in milliseconds; the error names what it waited for. */
-export function within<T = void>(
-  deadline: number,
-  what: string,
-  start: (done: (value: T) => void, fail: (error: Error) => void) => void,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`waited ${deadline} ms for ${what}`)), deadline);
-    const settled = <V>(settle: (value: V) => void) => {
-      return (value: V) => {
-        clearTimeout(timer);
-        settle(value);
-      };
-    };
-    start(settled(resolve), settled(reject));
-  });
 }

@@ -1,10 +1,12 @@
 // A headless Chromium, driven over its DevTools protocol, for tests of what a person sees. It ends only the process
 // that it started and leaves no file behind.
 import { spawn } from 'node:child_process';
+import { EventEmitter } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { haveTools } from './tools.ts';
+import { within } from './within.ts';
 
 const START_MS = 30_000;
 const COMMAND_MS = 30_000;
@@ -94,9 +96,9 @@ async function attach(browserUrl: string) {
   let viewWidth = 0;
   const requests: string[] = [];
   const complaints: string[] = [];
-  wire.on('Network.requestWillBeSent', ({ request }) => requests.push((request as { url: string }).url));
-  wire.on('Log.entryAdded', ({ entry }) => complaints.push((entry as { text: string }).text));
-  wire.on('Runtime.exceptionThrown', (params) => complaints.push(JSON.stringify(params)));
+  wire.events.on('Network.requestWillBeSent', ({ request }) => requests.push((request as { url: string }).url));
+  wire.events.on('Log.entryAdded', ({ entry }) => complaints.push((entry as { text: string }).text));
+  wire.events.on('Runtime.exceptionThrown', (params) => complaints.push(JSON.stringify(params)));
   for (const domain of ['Page', 'Network', 'Log', 'Runtime']) await wire.command(`${domain}.enable`);
   return {
     /** Each URL that the page requested. */
@@ -138,14 +140,11 @@ async function attach(browserUrl: string) {
 async function openWire(url: string) {
   const socket = new WebSocket(url);
   const answers = new Map<number, (message: Message) => void>();
-  const listeners = new Map<string, ((params: Parameters) => void)[]>();
-  const on = (method: string, listen: (params: Parameters) => void) => {
-    listeners.set(method, [...(listeners.get(method) ?? []), listen]);
-  };
+  const events = new EventEmitter<Record<string, [Parameters]>>();
   socket.addEventListener('message', ({ data }) => {
     const message: Message = JSON.parse(String(data));
     if (message.id !== undefined) answers.get(message.id)?.(message);
-    for (const listen of listeners.get(message.method ?? '') ?? []) listen(message.params ?? {});
+    else events.emit(message.method ?? '', message.params ?? {});
   });
   await new Promise((resolve, reject) => {
     socket.addEventListener('open', resolve, { once: true });
@@ -153,50 +152,19 @@ async function openWire(url: string) {
   });
   let last = 0;
   return {
-    on,
+    events,
     command(method: string, params: Parameters = {}) {
       const id = ++last;
-      return within(method, (resolve, reject) => {
+      return within<Parameters>(COMMAND_MS, method, (done, fail) => {
         answers.set(id, ({ result, error }) => {
           answers.delete(id);
-          if (error === undefined) resolve(result ?? {});
-          else reject(new Error(`${method}: ${error.message}`));
+          if (error === undefined) done(result ?? {});
+          else fail(new Error(`${method}: ${error.message}`));
         });
         socket.send(JSON.stringify({ id, method, params }));
       });
     },
     /** The next event of this name. */
-    next(method: string) {
-      return within(method, (resolve) => {
-        const all = listeners.get(method) ?? [];
-        const once = (params: Parameters) => {
-          listeners.set(
-            method,
-            (listeners.get(method) ?? []).filter((other) => other !== once),
-          );
-          resolve(params);
-        };
-        listeners.set(method, [...all, once]);
-      });
-    },
+    next: (method: string) => within<Parameters>(COMMAND_MS, method, (done) => events.once(method, done)),
   };
-}
-
-function within(
-  what: string,
-  start: (resolve: (params: Parameters) => void, reject: (error: Error) => void) => void,
-): Promise<Parameters> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`waited ${COMMAND_MS} ms for ${what}`)), COMMAND_MS);
-    start(
-      (params) => {
-        clearTimeout(timer);
-        resolve(params);
-      },
-      (error) => {
-        clearTimeout(timer);
-        reject(error);
-      },
-    );
-  });
 }

@@ -2,6 +2,7 @@
 // containers that it started.
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { heldBySockets } from './memory.ts';
 import { mustRun, run } from './tools.ts';
 
 /** `E2E_IMAGE` names an existing image, such as a release; then nothing is built. */
@@ -104,13 +105,8 @@ function handle(name: string) {
      * acknowledged.
      */
     async socketBuffers() {
-      const sockets = await mustRun('nsenter', ['--net', '--target', await inspect('{{.State.Pid}}'), 'ss', '-tanmH']);
-      // skmem:(r…,rb…,t…,tb…,f…,w…,o…,bl…,d…): allocated for receiving, queued for writing, and forward-allocated.
-      const held = sockets.matchAll(/skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+)/g);
-      return [...held].reduce(
-        (sum, [, received, ahead, written]) => sum + Number(received) + Number(ahead) + Number(written),
-        0,
-      );
+      const inside = ['--net', '--target', await inspect('{{.State.Pid}}')];
+      return heldBySockets(await mustRun('nsenter', [...inside, 'ss', '-tanmH']));
     },
     memory: async () => readMemory(await inspect('{{.State.Pid}}')),
     remove: async () => void (await mustRun('podman', ['rm', '--force', '--volumes', '--time', '0', name])),

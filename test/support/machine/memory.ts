@@ -29,6 +29,15 @@ export function watchMemory(pid: number): { stop(): MemoryPeak } {
   };
 }
 
+/**
+ * Bytes that the kernel holds for the sockets that `ss -m` shows, of skmem:(r…,rb…,t…,tb…,f…,w…): allocated for receiving,
+ * forward-allocated and queued for writing.
+ */
+export function heldBySockets(shown: string): number {
+  const held = shown.matchAll(/skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+)/g);
+  return [...held].reduce((sum, [, ...parts]) => parts.reduce((all, part) => all + Number(part), sum), 0);
+}
+
 function anonymousMemory(pid: number): number {
   try {
     return Number(/^RssAnon:\s*(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
