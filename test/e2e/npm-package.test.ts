@@ -1,7 +1,7 @@
 // The npm package works from its tarball.
 // `npm pack` of a clone without a build, installed from the tarball alone, run on the Node versions that it supports
 // and on those that it refuses. Nothing is downloaded here: scripts/ci-e2e-setup.sh has fetched the Nodes.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -37,14 +37,8 @@ describe.skipIf(!ready)('the npm package', () => {
   beforeAll(async () => {
     const clone = join(directory, 'clone');
     await mkdir(clone);
-    const parts = [
-      'package.json',
-      'package-lock.json',
-      '.npmrc',
-      'scripts',
-      'src',
-      ...manifest.files.filter((file) => file !== 'dist'),
-    ];
+    const shipped = manifest.files.filter((file) => file !== 'dist');
+    const parts = ['package.json', 'package-lock.json', '.npmrc', 'scripts', 'src', ...shipped];
     for (const part of parts) await cp(`${ROOT}${part}`, join(clone, part), { recursive: true });
     await symlink(`${ROOT}node_modules`, join(clone, 'node_modules'));
     await mustRun('npm', ['pack', '--pack-destination', directory], { cwd: clone });
@@ -97,15 +91,15 @@ describe.skipIf(!ready)('the npm package', () => {
   });
 
   describe.each(Object.entries(TAKEN))('on Node %s', (_version, node) => {
-    test.each(COMMANDS)('%s has help', async (command) => {
-      const { code, stdout, stderr } = await on(node)(command, '--help');
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      expect(stdout).toMatch(/^Usage: entrupy-signature-proxy /);
-    });
-
     test('every command works outside of a clone', async () => {
       const ask = on(node, { stdin: BODY });
       const signature = sign(SECRET, BODY);
+      const help = await ask('sign', '--help');
+      expect(help).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/^Usage: entrupy-signature-proxy /),
+        stderr: '',
+      });
       expect(await ask('sign')).toMatchObject({ code: 0, stdout: `${signature}\n`, stderr: '' });
       expect(await ask('verify', '--signature', signature)).toMatchObject({ code: 0 });
       expect(await ask('check-config')).toMatchObject({ code: 0, stderr: '' });
@@ -119,7 +113,7 @@ describe.skipIf(!ready)('the npm package', () => {
       const [port, admin] = [await freePort(), await freePort()];
       const env = { LISTEN_PORT: String(port), ADMIN_PORT: String(admin), WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
       const PATH = `${dirname(node)}:/usr/bin:/bin`;
-      const proxy: ChildProcess = spawn(bin, ['serve'], { cwd: directory, env: { PATH, ...env }, stdio: 'ignore' });
+      const proxy = spawn(bin, ['serve'], { cwd: directory, env: { PATH, ...env }, stdio: 'ignore' });
       const ended = new Promise((resolve) => proxy.once('exit', resolve));
       try {
         const ask = on(node, { env });
