@@ -12,28 +12,38 @@ import { eventually, test, value } from '../support/proxy/proxied.ts';
 const ESCAPE = '\u001b[';
 const TIME = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`;
 
+const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: value('a'), ADMIN_PORT: '1' };
+const COMMANDS = [
+  [['check-config'], 'The configuration is valid', 0],
+  [['explain', 'POST', '/notify'], '=> verified by unmatched', 0],
+  [['verify', '--signature', 'x', '/dev/null'], 'invalid', 1],
+  [['check'], 'failed', 1],
+] as const;
+
 describe.skipIf(!haveTools('python3'))('on a terminal', () => {
-  const started = async (directory: string, upstream: string, { env = {}, log = '' } = {}) => {
+  const started = async (directory: string, upstream: string, env = {}) => {
     const line = await commandLine(directory, upstream);
-    if (log !== '') await appendFile(line.words[4], `log: { format: ${log} }\n`);
     const proxy = await onTerminal(line.words, env);
     await ready(line.adminUrl);
     await eventually(() => proxy.text().includes('listening'), true);
     return { ...line, ...proxy };
   };
 
-  test('the log is lines for people, in colour', async ({ directory, upstream }) => {
+  test('the log is lines for people, in colour; with log.format: json it is JSON', async ({ directory, upstream }) => {
     const proxy = await started(directory, upstream.url);
     await post({ url: `${proxy.url}/notify`, body: '{}' });
     await eventually(() => proxy.text().includes('missing_signature'), true);
     expect(proxy.text()).toContain(ESCAPE);
     expect(proxy.text()).not.toContain('"msg"');
+    await appendFile(proxy.words[4], 'log: { format: json }\n');
+    await eventually(() => proxy.text().includes('"msg":"reloaded"'), true);
     proxy.signal('SIGTERM');
     expect(await proxy.exited).toBe(0);
+    expect(JSON.parse(proxy.text().trim().split('\n').at(-1) ?? '')).toMatchObject({ msg: 'stopped' });
   });
 
   test('NO_COLOR leaves the lines and takes the colour', async ({ directory, upstream }) => {
-    const proxy = await started(directory, upstream.url, { env: { NO_COLOR: '1' } });
+    const proxy = await started(directory, upstream.url, { NO_COLOR: '1' });
     await post({ url: `${proxy.url}/notify?secret=1`, body: '{}' });
     await eventually(() => proxy.text().includes('missing_signature'), true);
     const lines = proxy.text().split('\n');
@@ -48,44 +58,33 @@ describe.skipIf(!haveTools('python3'))('on a terminal', () => {
     expect(proxy.text()).not.toContain(ESCAPE);
   });
 
-  test('log.format: json stays JSON', async ({ directory, upstream }) => {
-    const proxy = await started(directory, upstream.url, { log: 'json' });
-    expect(JSON.parse(proxy.text().split('\n')[0] ?? '')).toMatchObject({ msg: 'listening' });
+  test.for(COMMANDS)('what %j prints has colour', async ([words, says, code]) => {
+    const coloured = await onTerminal([process.execPath, PROGRAM, ...words], ENV);
+    expect(await coloured.exited).toBe(code);
+    expect(coloured.text()).toContain(`m${says}`);
+  });
+
+  // The program decides it once, for all commands.
+  test('what a command prints has none with NO_COLOR, nor in a pipe', async () => {
+    const [[words, says]] = COMMANDS;
+    const env = { ...ENV, NO_COLOR: '1' };
+    const plain = await onTerminal([process.execPath, PROGRAM, ...words], env);
+    expect(await plain.exited).toBe(0);
+    for (const printed of [plain.text(), (await runCommand(words, { env: ENV })).stdout]) {
+      expect(printed).toContain(says);
+      expect(printed).not.toContain(ESCAPE);
+    }
   });
 });
 
-describe.skipIf(!haveTools('python3')).each([
-  [['check-config'], 'The configuration is valid', 0],
-  [['explain', 'POST', '/notify'], '=> verified by unmatched', 0],
-  [['verify', '--signature', 'x', '/dev/null'], 'invalid', 1],
-  [['check'], 'failed', 1],
-] as const)('what %j prints', ([command, ...args], words, code) => {
-  const env = { WEBHOOK_ENDPOINT_SECRET_KEY: value('a'), ADMIN_PORT: '1' };
-
-  test('has colour on a terminal alone, and not with NO_COLOR', async () => {
-    const line = [process.execPath, PROGRAM, command, ...args];
-    const [coloured, plain] = await Promise.all([onTerminal(line, env), onTerminal(line, { ...env, NO_COLOR: '1' })]);
-    expect([await coloured.exited, await plain.exited]).toEqual([code, code]);
-    expect(coloured.text()).toContain(`m${words}`);
-    expect(plain.text()).toContain(words);
-    expect(plain.text()).not.toContain(ESCAPE);
-    const { stdout } = await runCommand([command, ...args], { env });
-    expect(stdout).not.toContain(ESCAPE);
-  });
-});
-
-test('in a pipe the log is JSON, or with log.format: text lines without colour', async ({ start }) => {
-  const json = await start();
-  expect(json.logs()[0]).toMatchObject({ msg: 'listening', upstream: expect.any(String) });
-  const text = await start();
-  await appendFile(text.configFile, 'log: { format: text }\n');
-  await eventually(() => / info {2}reloaded {2}config_sha256=/.test(text.output()), true);
-  expect(text.output()).not.toContain(ESCAPE);
-});
-
-test('an upstream that accepts no connections at the start is named, once', async ({ start, upstream }) => {
+test('in a pipe the log is JSON, or with log.format: text lines without colour', async ({ start, upstream }) => {
   await upstream.close();
   const proxy = await start();
+  expect(proxy.logs()[0]).toMatchObject({ msg: 'listening', upstream: expect.any(String) });
+  // An upstream that accepts no connections at the start is named.
   const line = await proxy.waitForLog(({ msg }) => msg === 'the upstream accepts no connections');
   expect(line).toMatchObject({ level: 'warn', upstream: upstream.url, upstream_error: expect.any(String) });
+  await appendFile(proxy.configFile, 'log: { format: text }\n');
+  await eventually(() => / info {2}reloaded {2}config_sha256=/.test(proxy.output()), true);
+  expect(proxy.output()).not.toContain(ESCAPE);
 });
