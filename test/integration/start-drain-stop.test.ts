@@ -1,4 +1,3 @@
-// The program starts, drains and stops as its platform expects.
 // The life of the process: signals in, exit codes out, nothing lost in between.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -13,6 +12,7 @@ import { delivery } from '../support/http/requests.ts';
 import { post } from '../support/load/load.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
+import { inFlight } from '../support/once/once.ts';
 import { runCommand } from '../support/proxy/command.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
@@ -38,8 +38,6 @@ const held = (proxy: RunningProxy, rest: Promise<unknown>) =>
 /** No concurrent test gets it once the proxy has ended. */
 const ownPort = async () => ({ listen: { port: await freePort() } });
 
-const inFlight = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight');
-
 describe.concurrent('SIGTERM', () => {
   test('unready at once, serves with Connection: close for the delay, then exits with 0', async ({ start }) => {
     const proxy = await start({ ...(await ownPort()), shutdown: { delay: '5s' } });
@@ -61,16 +59,32 @@ describe.concurrent('SIGTERM', () => {
     expect((await post({ url: proxy.url, body: '' })).trouble).toBe('ECONNREFUSED');
   });
 
-  test('requests in flight are answered, and the process exits after the last one', async ({ start }) => {
+  test('what was sent, and not read yet, is answered; idle and silent connections do not delay it', async ({
+    start,
+  }) => {
     const proxy = await start({ ...(await ownPort()), shutdown: { grace: LONG } });
     const rest = Promise.withResolvers<void>();
     const sent = [held(proxy, rest.promise), held(proxy, rest.promise)];
-    await eventually(() => inFlight(proxy), 2);
+    await inFlight(proxy, 2);
+    const silent = await openClient(proxy);
+    const half = await sendTo(proxy, REQUEST.slice(0, 30));
+    const agent = new Agent({ keepAlive: true });
+    await post({ url: proxy.url, body: BODY, agent });
+    const clients = await Promise.all(Array.from({ length: 20 }, () => openClient(proxy)));
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 25);
+    // While stopped, it gets the signal and the requests at once when it resumes.
+    proxy.signal('SIGSTOP');
+    await Promise.all(clients.map((client) => client.send(REQUEST)));
     proxy.signal('SIGTERM');
+    proxy.signal('SIGCONT');
+    const responses = await Promise.all(clients.map((client) => client.response()));
+    expect(responses.map(({ status }) => status)).toEqual(Array(20).fill(200));
     await eventually(async () => (await post({ url: proxy.url, body: '' })).trouble, 'ECONNREFUSED');
     rest.resolve();
     expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200]);
     expect([(await proxy.exited).code, proxy.logs().at(-1)?.cut]).toEqual([0, 0]);
+    for (const client of [silent, half]) client.destroy();
+    agent.destroy();
   });
 
   test('what is in flight at the end of grace is answered, recorded; it exits with 0', async ({ start, upstream }) => {
@@ -78,10 +92,10 @@ describe.concurrent('SIGTERM', () => {
     const url = { connections: 1, retryConnectFor: LONG, responseTimeout: LONG };
     const proxy = await start({ shutdown: { grace: '1s' }, upstream: { url: upstream.url, ...url } });
     const atUpstream = deliver(proxy, 'a');
-    await eventually(() => inFlight(proxy), 1);
+    await inFlight(proxy, 1);
     const waiting = deliver(proxy, 'a');
     const halfSent = await sendTo(proxy, REQUEST.slice(0, -1));
-    await eventually(() => inFlight(proxy), 3);
+    await inFlight(proxy, 3);
     proxy.signal('SIGTERM');
     expect([await atUpstream, await waiting, (await halfSent.response()).status]).toEqual([503, 503, 408]);
     expect((await proxy.exited).code).toBe(0);
@@ -94,33 +108,6 @@ describe.concurrent('SIGTERM', () => {
       { status: 408, decision: 'rejected', reason: 'body_timeout', body_bytes: BODY.length - 1 },
     ])
       expect(records).toContainEqual(expect.objectContaining(record));
-  });
-
-  test('requests on accepted connections that are not yet read are answered', async ({ start }) => {
-    const proxy = await start();
-    const clients = await Promise.all(Array.from({ length: 20 }, () => openClient(proxy)));
-    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 20);
-    // While stopped, it gets the signal and the requests at once when it resumes.
-    proxy.signal('SIGSTOP');
-    await Promise.all(clients.map((client) => client.send(REQUEST)));
-    proxy.signal('SIGTERM');
-    proxy.signal('SIGCONT');
-    const responses = await Promise.all(clients.map((client) => client.response()));
-    expect(responses.map(({ status }) => status)).toEqual(Array(20).fill(200));
-    expect((await proxy.exited).code).toBe(0);
-  });
-
-  test('idle and silent connections do not delay it', async ({ start }) => {
-    const proxy = await start({ shutdown: { grace: LONG } });
-    const silent = await openClient(proxy);
-    const half = await sendTo(proxy, REQUEST.slice(0, 30));
-    const agent = new Agent({ keepAlive: true });
-    await post({ url: proxy.url, body: BODY, agent });
-    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 3);
-    proxy.signal('SIGTERM');
-    expect((await proxy.exited).code).toBe(0);
-    for (const client of [silent, half]) client.destroy();
-    agent.destroy();
   });
 
   test.skipIf(process.platform !== 'linux')(
@@ -152,34 +139,27 @@ async function untilCatchesHangup({ pid }: ChildProcess): Promise<void> {
   }
 }
 
-describe.concurrent('SIGINT and second signals', () => {
-  test('SIGINT skips the delay', async ({ start }) => {
-    const proxy = await start({ shutdown: { delay: LONG } });
-    proxy.signal('SIGINT');
-    expect((await proxy.exited).code).toBe(0);
-  });
-
-  test.for([
-    ['SIGTERM', 'SIGTERM', 143],
-    ['SIGTERM', 'SIGINT', 130],
-    ['SIGINT', 'SIGINT', 130],
-    ['SIGINT', 'SIGTERM', 143],
-  ] as const)('%s, then %s: ends at once with %i', async ([first, second, code], { start }) => {
-    const proxy = await start({ shutdown: { delay: LONG, grace: LONG } });
-    const rest = Promise.withResolvers<void>();
-    const sent = held(proxy, rest.promise); // delays a stop by SIGINT
-    await eventually(() => inFlight(proxy), 1);
-    proxy.signal(first);
-    await proxy.waitForLog(({ msg }) => msg === 'stopping');
-    proxy.signal(second);
-    expect((await proxy.exited).code).toBe(code);
-    rest.resolve();
-    await sent;
-  });
+test.concurrent.for([
+  ['SIGTERM', 'SIGTERM', 143],
+  ['SIGTERM', 'SIGINT', 130],
+  ['SIGINT', 'SIGINT', 130],
+] as const)('%s, then %s: ends at once with %i', async ([first, second, code], { start }) => {
+  const proxy = await start({ shutdown: { delay: LONG, grace: LONG } });
+  const rest = Promise.withResolvers<void>();
+  const sent = held(proxy, rest.promise); // delays a stop by SIGINT
+  await inFlight(proxy, 1);
+  proxy.signal(first);
+  await proxy.waitForLog(({ msg }) => msg === 'stopping');
+  proxy.signal(second);
+  expect((await proxy.exited).code).toBe(code);
+  rest.resolve();
+  await sent;
 });
 
-test('SIGUSR1 opens no debugger: whoever shares the loopback could read the secrets there', async ({ start }) => {
-  const proxy = await start();
+test('SIGINT skips the delay, and SIGUSR1 opens no debugger: others could read the secrets there', async ({
+  start,
+}) => {
+  const proxy = await start({ shutdown: { delay: LONG } });
   proxy.signal('SIGUSR1');
   expect(await deliver(proxy, 'a')).toBe(200);
   proxy.signal('SIGHUP');
@@ -190,23 +170,10 @@ test('SIGUSR1 opens no debugger: whoever shares the loopback could read the secr
 });
 
 describe.concurrent('/-/drain', () => {
-  test('unready; every response closes its connection; new ones and all requests are served', async ({ start }) => {
-    const proxy = await start();
-    expect((await fetch(`${proxy.adminUrl}/-/drain`)).status).toBe(200);
-    expect(await ready(proxy)).toEqual([503, ['draining']]);
-    for (const _ of [1, 2]) {
-      const client = await sendTo(proxy, REQUEST);
-      const response = await client.response();
-      expect([response.status, response.lines.includes('Connection: close')]).toEqual([200, true]);
-      expect(await client.rest()).toEqual(Buffer.alloc(0));
-    }
-    const refused = await sendTo(proxy, REQUEST.replace('SHA256', 'MD5'));
-    expect((await refused.response()).lines).toContain('Connection: close');
-    refused.destroy();
-    expect(await (await fetch(proxy.adminUrl)).text()).toContain('Draining');
-  });
-
-  test('an answer that began before it ends no connection: its client was not told', async ({ start, upstream }) => {
+  test('unready; each response closes its connection, but one that had begun; all is served', async ({
+    start,
+    upstream,
+  }) => {
     const finish = Promise.withResolvers<void>();
     upstream.server.removeAllListeners('request').on('request', async (request, response) => {
       request.resume();
@@ -215,15 +182,23 @@ describe.concurrent('/-/drain', () => {
       response.end();
     });
     const proxy = await start();
-    const client = await sendTo(proxy, REQUEST);
-    await client.bytes(1);
-    await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+    const early = await sendTo(proxy, REQUEST);
+    await early.bytes(1);
+    expect((await fetch(`${proxy.adminUrl}/-/drain`)).status).toBe(200);
     finish.resolve();
-    expect((await client.response()).lines.join()).not.toMatch(/connection:/i);
-    await client.send(REQUEST);
-    const next = await client.response();
-    expect([next.status, next.lines.includes('Connection: close')]).toEqual([200, true]);
-    expect(await client.rest()).toEqual(Buffer.alloc(0));
+    // Its client was not told.
+    expect((await early.response()).lines.join()).not.toMatch(/connection:/i);
+    await early.send(REQUEST);
+    expect(await ready(proxy)).toEqual([503, ['draining']]);
+    for (const client of [early, await sendTo(proxy, REQUEST)]) {
+      const response = await client.response();
+      expect([response.status, response.lines.includes('Connection: close')]).toEqual([200, true]);
+      expect(await client.rest()).toEqual(Buffer.alloc(0));
+    }
+    const refused = await sendTo(proxy, REQUEST.replace('SHA256', 'MD5'));
+    expect((await refused.response()).lines).toContain('Connection: close');
+    refused.destroy();
+    expect(await (await fetch(proxy.adminUrl)).text()).toContain('Draining');
   });
 
   test('a SIGTERM waits only for the rest of the delay, counted from the first call', async ({ start }) => {
@@ -241,52 +216,43 @@ describe.concurrent('/-/drain', () => {
   });
 });
 
-describe.concurrent('a start', () => {
-  test('on a port in use exits with 1 and names the port', async ({ start }) => {
-    const proxy = await start();
-    const config = await readFile(proxy.configFile, 'utf8');
-    const other = join(proxy.directory, 'other.yaml');
-    await writeFile(other, config.replace('port: 0', `port: ${proxy.port}`));
-    const traffic = await runCommand(['serve', '--config', other]);
-    const says = (port: number) => [
-      1,
-      expect.stringMatching(`^cannot listen on 127.0.0.1 port ${port}: EADDRINUSE: the port is in use .*LISTEN_PORT`),
-    ];
-    expect([traffic.code, traffic.stderr]).toEqual(says(proxy.port));
-    const adminAt = config.lastIndexOf('port: 0');
-    await writeFile(other, `${config.slice(0, adminAt)}port: ${proxy.adminPort}${config.slice(adminAt + 7)}`);
-    const admin = await runCommand(['serve', '--config', other]);
-    expect([admin.code, admin.stderr]).toEqual(says(proxy.adminPort));
-  });
-
-  test('on a port in use exits although its stores are open', async ({ start }) => {
-    const proxy = await start({
-      routes: [{ path: '/notify', once: '1h', redeliver: '1h' }],
-      once: { store: 'redis://127.0.0.1:1' },
-      redelivery: { store: join(stores, 'first') },
-    });
-    const config = await readFile(proxy.configFile, 'utf8');
-    const other = join(proxy.directory, 'other.yaml');
-    await writeFile(other, config.replace('port: 0', `port: ${proxy.port}`).replace('/first', '/other'));
-    expect((await runCommand(['serve', '--config', other])).code).toBe(1);
-    expect(await readdir(stores)).toContain('other');
-  });
-
-  test('after a kill -9 is clean on the same ports', async ({ start, upstream }) => {
-    const config = { ...(await ownPort()), admin: { port: await freePort() }, upstream: { url: upstream.url } };
-    const proxy = await start(config);
-    const rest = Promise.withResolvers<void>();
-    const inside = held(proxy, rest.promise);
-    await eventually(() => inFlight(proxy), 1);
-    expect(await deliver(proxy, 'a')).toBe(200);
-    proxy.signal('SIGKILL');
-    await proxy.exited;
-    rest.resolve();
-    expect((await inside).status).toBe(0);
-    const again = await start(config);
-    expect(await deliver(again, 'a')).toBe(200);
-    expect(await ready(again)).toEqual([200, undefined]);
-    expect((await again.metrics()).get('entrupy_proxy_reloads_total{result="failure"}')).toBe(0);
-    expect(upstream.requests.length).toBe(2);
-  });
+test('a start on a port in use exits with 1 and names the port; after a kill -9 it is clean there', async ({
+  start,
+  upstream,
+}) => {
+  const given = {
+    ...(await ownPort()),
+    admin: { port: await freePort() },
+    upstream: { url: upstream.url },
+    routes: [{ path: '/notify', once: '1h', redeliver: '1h' }],
+    once: { store: 'redis://127.0.0.1:1' },
+    redelivery: { store: join(stores, 'first') },
+  };
+  const proxy = await start(given);
+  const config = await readFile(proxy.configFile, 'utf8');
+  const other = join(proxy.directory, 'other.yaml');
+  for (const [taken, free] of [
+    [proxy.port, proxy.adminPort],
+    [proxy.adminPort, proxy.port],
+  ]) {
+    await writeFile(other, config.replace(`port: ${free}`, 'port: 0').replace('/first', '/other'));
+    const { code, stderr } = await runCommand(['serve', '--config', other]);
+    const says = `^cannot listen on 127.0.0.1 port ${taken}: EADDRINUSE: the port is in use .*LISTEN_PORT`;
+    expect([code, stderr]).toEqual([1, expect.stringMatching(says)]);
+  }
+  // It ended although its stores were open.
+  expect(await readdir(stores)).toContain('other');
+  const rest = Promise.withResolvers<void>();
+  const inside = held(proxy, rest.promise);
+  await inFlight(proxy, 1);
+  expect(await deliver(proxy, 'a')).toBe(200);
+  proxy.signal('SIGKILL');
+  await proxy.exited;
+  rest.resolve();
+  expect((await inside).status).toBe(0);
+  const again = await start(given);
+  expect(await deliver(again, 'a')).toBe(200);
+  expect(await ready(again)).toEqual([200, undefined]);
+  expect((await again.metrics()).get('entrupy_proxy_reloads_total{result="failure"}')).toBe(0);
+  expect(upstream.requests.length).toBe(2);
 });

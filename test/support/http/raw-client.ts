@@ -81,12 +81,12 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
         try {
           const result = attempt();
           if (result === undefined) return;
-          clearTimeout(timer);
           resolve(result);
         } catch (error) {
-          clearTimeout(timer);
           reject(error);
         }
+        clearTimeout(timer);
+        wake = () => {}; // an attempt that is over must not take what comes next
       };
       wake();
     });
