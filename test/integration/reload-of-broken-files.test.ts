@@ -1,4 +1,3 @@
-// A reload brings in only what is whole.
 // Files that are empty, half written, broken, missing or no files at all under a running proxy. The old policy and the
 // last good secrets stay in use, and the log, the metrics and the admin port say so.
 import { execFileSync } from 'node:child_process';
@@ -34,7 +33,9 @@ describe.concurrent('an incomplete file never becomes policy', () => {
     expect(reloads(proxy).at(-1)).toBe('reloaded');
   });
 
-  test('a file written in two steps is loaded once, when it is complete', async ({ start }) => {
+  test('a file written in two steps is loaded once, when it is complete; no pipe or directory is', async ({
+    start,
+  }) => {
     const inTwoSteps = async () => {
       const proxy = await start();
       const old = await readFile(proxy.configFile, 'utf8');
@@ -58,47 +59,24 @@ describe.concurrent('an incomplete file never becomes policy', () => {
     expect(await deliver(proxy, 'b')).toBe(200);
     const series = await proxy.metrics();
     expect(series.has('entrupy_proxy_route_report_mode{route="/second"}')).toBe(true);
-  });
-
-  test('an emptied secret keeps its last good value, and says so until it is good again', async ({ start }) => {
-    const proxy = await start();
-    await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), ''));
-    expect(await deliver(proxy, 'a')).toBe(200);
-    const { secrets, lastReload } = await proxy.status();
-    expect(secrets).toMatchObject([
-      { id: 'current', state: 'live', problem: 'it is empty; the last good value is still in use' },
-    ]);
-    expect(lastReload?.ok).toBe(false);
-    await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), value('b')));
-    expect([await deliver(proxy, 'b'), await deliver(proxy, 'a')]).toEqual([200, 401]);
-    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(1);
-  });
-
-  test('a directory that disappears keeps all of its secrets, and says so', async ({ start }) => {
-    const proxy = await start();
-    await nextReload(proxy, () => rm(join(proxy.directory, 'secrets'), { recursive: true }));
-    expect(await deliver(proxy, 'a')).toBe(200);
-    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(0);
-    expect(await (await fetch(`${proxy.adminUrl}/readyz`)).text()).toBe('{"status":"ok"}');
-  });
-});
-
-describe.concurrent('a broken edit', () => {
-  test('keeps the old policy; the log, the status page and the response give line and column', async ({ start }) => {
-    const proxy = await start({ routes: [{ path: '/notify' }] });
     const good = await readFile(proxy.configFile, 'utf8');
-    const line = good.split('\n').length;
-    await nextReload(proxy, () => appendFile(proxy.configFile, 'limits: { maxBody: "lots" }\n'));
-    const place = `${proxy.configFile}:${line}:20`;
-    expect(proxy.logs().find(({ level }) => level === 'error')?.problems).toEqual([expect.stringContaining(place)]);
-    expect(await (await fetch(proxy.adminUrl)).text()).toContain(place);
-    const answer = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-    expect(answer.status).toBe(500);
-    expect(await answer.text()).toContain(`:${line}:20`);
-    expect(await deliver(proxy, 'a')).toBe(200);
+    for (const become of ['mkdir', 'mkfifo']) {
+      await rm(proxy.configFile, { recursive: true });
+      execFileSync(become, [proxy.configFile]);
+      const response = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+      expect([response.status, await response.text()]).toEqual([500, expect.stringContaining('not a regular file')]);
+    }
+    // Nothing waits for it.
+    await replaceFile(secretFile(proxy, 'current'), value('c'));
+    await eventually(() => deliver(proxy, 'c'), 200);
+    await unlink(proxy.configFile);
+    await writeFile(proxy.configFile, `${good}unmatched: reject\n`);
+    await eventually(() => deliver(proxy, 'c'), 404);
   });
 
-  test('shows in the two gauges and in reloads_total, and is logged once', async ({ start }) => {
+  test('a broken edit keeps the old policy, and is told; secrets rotate, and keep their last good value', async ({
+    start,
+  }) => {
     const proxy = await start();
     const gauges = async () => {
       const metrics = await proxy.metrics();
@@ -111,31 +89,37 @@ describe.concurrent('a broken edit', () => {
     const atStart = await successAt();
     expect(await gauges()).toEqual([1, 0, 0]);
     const good = await readFile(proxy.configFile, 'utf8');
-    await nextReload(proxy, () => appendFile(proxy.configFile, 'nonsense: 1\n'));
+    const place = `${proxy.configFile}:${good.split('\n').length}:20`;
+    await nextReload(proxy, () => appendFile(proxy.configFile, 'limits: { maxBody: "lots" }\n'));
     expect(await gauges()).toEqual([0, 0, 1]);
     expect(await successAt()).toBe(atStart);
+    expect(proxy.logs().find(({ level }) => level === 'error')?.problems).toEqual([expect.stringContaining(place)]);
+    expect(await (await fetch(proxy.adminUrl)).text()).toContain(place);
+    expect(await deliver(proxy, 'a')).toBe(200);
     // A secret still rotates, although the reload counts as a failure.
     await nextReload(proxy, () => replaceFile(secretFile(proxy, 'current'), value('b')));
     expect(await gauges()).toEqual([0, 0, 2]);
     expect([await deliver(proxy, 'b'), await deliver(proxy, 'a')]).toEqual([200, 401]);
+    const answer = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+    expect([answer.status, await answer.text()]).toEqual([500, expect.stringContaining(place)]);
     await nextReload(proxy, () => writeFile(proxy.configFile, good));
-    expect(await gauges()).toEqual([1, 1, 2]);
+    expect(await gauges()).toEqual([1, 1, 3]);
     expect(await successAt()).toBeGreaterThan(atStart);
-  });
 
-  test('a config that becomes a pipe or a directory is a failed reload that nothing waits for', async ({ start }) => {
-    const proxy = await start();
-    const good = await readFile(proxy.configFile, 'utf8');
-    for (const become of ['mkdir', 'mkfifo']) {
-      await rm(proxy.configFile, { recursive: true });
-      execFileSync(become, [proxy.configFile]);
-      const response = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-      expect([response.status, await response.text()]).toEqual([500, expect.stringContaining('not a regular file')]);
-    }
-    await replaceFile(secretFile(proxy, 'current'), value('b'));
-    await eventually(() => deliver(proxy, 'b'), 200);
-    await unlink(proxy.configFile);
-    await writeFile(proxy.configFile, `${good}unmatched: reject\n`);
-    await eventually(() => deliver(proxy, 'b'), 404);
+    await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), ''));
+    expect(await deliver(proxy, 'b')).toBe(200);
+    const { secrets, lastReload } = await proxy.status();
+    expect(secrets).toMatchObject([
+      { id: 'current', state: 'live', problem: 'it is empty; the last good value is still in use' },
+    ]);
+    expect(lastReload?.ok).toBe(false);
+    await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), value('c')));
+    expect([await deliver(proxy, 'c'), await deliver(proxy, 'b')]).toEqual([200, 401]);
+    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(1);
+
+    await nextReload(proxy, () => rm(join(proxy.directory, 'secrets'), { recursive: true }));
+    expect(await deliver(proxy, 'c')).toBe(200);
+    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(0);
+    expect(await (await fetch(`${proxy.adminUrl}/readyz`)).text()).toBe('{"status":"ok"}');
   });
 });
