@@ -1,11 +1,11 @@
 // After a leak, the commands of docs/rotation.md end the leaked value, also where it is the only file of its directory.
-import { readFile, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { post } from '../support/load/load.ts';
 import { mustRun } from '../support/machine/tools.ts';
-import { eventually, test } from '../support/proxy/proxied.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import { secretFile } from '../support/proxy/reloads.ts';
 
 const PAGE = new URL('../../docs/rotation.md', import.meta.url);
 const commands = async () => {
@@ -19,6 +19,13 @@ test('the new file is live and the leaked one refused, and the query names no po
   const proxy = await start();
   expect(await deliver(proxy, 'a')).toBe(200);
   expect((await proxy.metrics()).get(LIVE)).toBe(1);
+  // The other way round it would stay live: a directory without a file keeps the last value.
+  const leaked = secretFile(proxy, 'current');
+  await unlink(leaked);
+  await proxy.waitForLog(({ msg }) => String(msg).startsWith('reload failed'), 'the failed reload');
+  expect(await deliver(proxy, 'a')).toBe(200);
+  expect((await proxy.metrics()).get(LIVE)).toBe(1);
+  await writeFile(leaked, value('a'));
   // As written, except for openssl, which this machine may lack.
   const text = (await commands()).replace(
     'openssl rand -hex 32',
@@ -30,12 +37,4 @@ test('the new file is live and the leaked one refused, and the query names no po
   const metrics = await proxy.metrics();
   expect(metrics.get(LIVE)).toBeUndefined();
   expect(metrics.get('entrupy_proxy_secret_live{secret="next"}')).toBe(1);
-});
-
-test('the other way round it would stay live: a directory without a file keeps the last value', async ({ start }) => {
-  const proxy = await start();
-  await unlink(join(proxy.directory, 'secrets', 'current'));
-  await proxy.waitForLog(({ msg }) => String(msg).startsWith('reload failed'), 'the failed reload');
-  expect(await deliver(proxy, 'a')).toBe(200);
-  expect((await proxy.metrics()).get(LIVE)).toBe(1);
 });
