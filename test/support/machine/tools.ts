@@ -1,10 +1,12 @@
 // Finds the programs that tests run: in .cache/tools (filled by scripts/ci-e2e-setup.sh), else on the machine.
 // On CI a missing one is an error; elsewhere its tests are skipped, and the end of the run names it.
 import { execFile, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+/** A file of the repository. */
+export const read = (path: string) => readFileSync(`${ROOT}${path}`, 'utf8');
 export const TOOLS = `${ROOT}.cache/tools`;
 
 const ENV = {

@@ -1,6 +1,5 @@
 // Each diagnosis of the one list, made: the page, `check`, the log, the runbook or troubleshooting.md and the alert tell it
 // with one id, one remedy and one page. One without its case does not compile.
-import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { parse } from 'yaml';
 import { type Advice, adviceFor, apiStatus } from '../../../src/admin/advice/advice.ts';
@@ -15,6 +14,7 @@ import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { DiagnosisLog } from '../../../src/runtime/status.ts';
+import { read } from '../../support/machine/tools.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
 import { accepted, CURRENT, DEFERRED, hint, NOTIFY, NOW, refused, settle, snapshot } from '../metrics/fixtures.ts';
 
@@ -235,7 +235,6 @@ function made({ request, has = {}, before }: Case): StatusSnapshot {
   return snapshot({ ...recent.view(), ...others, routes: shown });
 }
 
-const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const RULES = parse(read('helm/files/rules.yaml')).groups.flatMap(({ rules }: { rules: object[] }) => rules) as {
   readonly alert?: string;
   readonly annotations?: Readonly<Record<string, string>>;

@@ -22,7 +22,8 @@ interface Cause {
   readonly spacing?: number;
   /** What the snapshot has besides. */
   readonly state?: Partial<StatusSnapshot>;
-  readonly expected: readonly [State, Diagnosis, message: RegExp];
+  readonly headline: `${State} ${Diagnosis}`;
+  readonly says: RegExp;
   /** Another item that is there at first. */
   readonly also?: RegExp;
   /** What is told within the headline. */
@@ -32,7 +33,7 @@ interface Cause {
 }
 
 function lookAt(
-  { requests = [], spacing = 15 * MINUTE, state = {} }: Omit<Cause, 'expected'>,
+  { requests = [], spacing = 15 * MINUTE, state = {} }: Omit<Cause, 'headline' | 'says'>,
   silence: number,
 ): readonly Advice[] {
   const recent = new RecentRequests();
@@ -56,76 +57,58 @@ const noAnswer = (changes: Partial<RequestRecord>) => accepted({ status: 502, up
 const CAUSES: Readonly<Record<string, Cause>> = {
   'the app answers 500 to every delivery': {
     requests: times(4, appSays(500)),
-    expected: [
-      'failed',
-      'app-fails',
-      /The app answered 500 to the last 4 deliveries to \/notify, the last time 0 s ago \(12:00 UTC\)\. The app has taken none since the start\. It began 45 min ago \(11:15 UTC\)/,
-    ],
+    headline: 'failed app-fails',
+    says: /The app answered 500 to the last 4 deliveries to \/notify, the last time 0 s ago \(12:00 UTC\)\. The app has taken none since the start\. It began 45 min ago \(11:15 UTC\)/,
   },
   'the app answers 503, so the store is full': {
     requests: times(4, appSays(503)),
     state: { deferred: { ...DEFERRED, problem: 'it is full', problemKind: 'full', turnedAwayAt: NOW } },
-    expected: ['failed', 'app-fails', /The app answered 503 to the last 4 deliveries/],
+    headline: 'failed app-fails',
+    says: /The app answered 503 to the last 4 deliveries/,
     follows: ['deliveries-lost', 'store-full', 'deferred-waits'],
   },
   'the app answered 500 to the last delivery': {
     requests: [...HELD, appSays(500)],
-    expected: [
-      'warning',
-      'app-fails',
-      /^The app answered 500 to the last delivery to \/notify, 0 s ago \(12:00 UTC\)\.$/,
-    ],
-  },
-  'the app answers 404 to every delivery': {
-    requests: times(4, appSays(404)),
-    expected: ['failed', 'app-refuses', /The app answered 404 to the last 4 deliveries/],
+    headline: 'warning app-fails',
+    says: /^The app answered 500 to the last delivery to \/notify, 0 s ago \(12:00 UTC\)\.$/,
   },
   'the app answers 404 to every second delivery': {
     requests: [appSays(404), accepted(), appSays(404), accepted()],
-    expected: [
-      'warning',
-      'app-refuses',
-      /answered 404 to a delivery to \/notify 15 min ago \(11:45 UTC\), and took others since/,
-    ],
+    headline: 'warning app-refuses',
+    says: /answered 404 to a delivery to \/notify 15 min ago \(11:45 UTC\), and took others since/,
   },
   'the sender leaves every second delivery': {
     requests: [noAnswer({ status: 499, reason: 'client_closed' }), accepted()],
-    expected: [
-      'warning',
-      'sender-leaves',
-      /1 delivery of the last day may be lost \(1 abandoned by their sender\), the last one 15 min ago/,
-    ],
+    headline: 'warning sender-leaves',
+    says: /1 delivery of the last day may be lost \(1 abandoned by their sender\), the last one 15 min ago/,
   },
   'the app is down': {
     requests: [...HELD, ...times(2, noAnswer({ upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' }))],
     state: {
       upstream: { url: 'http://app:3000', reachable: false, error: 'ECONNREFUSED', exposed: false, exposure: 'off' },
     },
-    expected: ['failed', 'app-down', /http:\/\/app:3000 accepts no connections \(ECONNREFUSED\)/],
+    headline: 'failed app-down',
+    says: /http:\/\/app:3000 accepts no connections \(ECONNREFUSED\)/,
   },
   'the app was down, and came back': {
     requests: [...HELD, ...times(2, noAnswer({ upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' }))],
-    expected: ['failed', 'app-down', /no whole answer to the last 2 deliveries to \/notify \(connect, ECONNREFUSED\)/],
+    headline: 'failed app-down',
+    says: /no whole answer to the last 2 deliveries to \/notify \(connect, ECONNREFUSED\)/,
   },
   'the sender leaves before the app answers': {
     requests: [...HELD, ...times(2, noAnswer({ status: 499, reason: 'client_closed' }))],
-    expected: ['failed', 'sender-leaves', /The sender left before the app answered the last 2 deliveries/],
+    headline: 'failed sender-leaves',
+    says: /The sender left before the app answered the last 2 deliveries/,
   },
   'the proxy is full before anything is verified': {
     requests: times(4, refused({ reason: 'overloaded', status: 503 })),
-    expected: [
-      'failed',
-      'proxy-full',
-      /4 signed requests were refused in the last hour, .* and none was accepted: the proxy was full/,
-    ],
+    headline: 'failed proxy-full',
+    says: /4 signed requests were refused in the last hour, .* and none was accepted: the proxy was full/,
   },
   'the proxy is full after it has verified': {
     requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: OVERLOAD_HINTS.slots })),
-    expected: [
-      'failed',
-      'slots-full',
-      /answered 503 to the last 4 deliveries to \/notify \(no place in upstream\.connections/,
-    ],
+    headline: 'failed slots-full',
+    says: /answered 503 to the last 4 deliveries to \/notify \(no place in upstream\.connections/,
   },
   'the proxy is full, and takes every second delivery': {
     requests: [
@@ -134,56 +117,58 @@ const CAUSES: Readonly<Record<string, Cause>> = {
       accepted(),
     ],
     spacing: MINUTE,
-    expected: ['failed', 'bodies-full', /15 signed .* refused .*: limits\.bufferedBytes is used up/],
+    headline: 'failed bodies-full',
+    says: /15 signed .* refused .*: limits\.bufferedBytes is used up/,
   },
   'the proxy was full an hour ago': {
     requests: [refused({ reason: 'overloaded', status: 503, secret: 'current', hint: OVERLOAD_HINTS.slots }), ...HELD],
-    expected: ['warning', 'deliveries-lost', /1 delivery of the last day .* \(overloaded, no place in upstream/],
+    headline: 'warning deliveries-lost',
+    says: /1 delivery of the last day .* \(overloaded, no place in upstream/,
   },
   'the store of delivered events failed, and refused': {
     requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: OVERLOAD_HINTS.store })),
-    expected: ['failed', 'once-store', /answered 503 .*the store of delivered events fails/],
+    headline: 'failed once-store',
+    says: /answered 503 .*the store of delivered events fails/,
   },
   'the app answers 500 to one in four': {
     requests: [accepted(), appSays(500), ...times(3, accepted())],
     spacing: MINUTE,
-    expected: ['warning', 'deliveries-lost', /1 delivery .* ago \(11:57 UTC\) \(500\)/],
+    headline: 'warning deliveries-lost',
+    says: /1 delivery .* ago \(11:57 UTC\) \(500\)/,
   },
   'the secret was never the right one': {
     requests: times(4, refused()),
-    expected: [
-      'failed',
-      'another-secret',
-      /No signature was accepted on \/notify since the start.* another secret .* body was changed in front of the proxy/,
-    ],
+    headline: 'failed another-secret',
+    says: /No signature was accepted on \/notify since the start.* another secret .* body was changed in front of the proxy/,
   },
   'the secret was changed at Entrupy alone': {
-    requests: [...HELD, ...times(4, refused())],
-    expected: ['failed', 'another-secret', /No signature was accepted on \/notify for 60 min; 4 were refused/],
+    requests: [...HELD, ...times(3, refused())],
+    headline: 'failed another-secret',
+    says: /No signature was accepted on \/notify for 45 min; 3 were refused.* or a forger sent it/,
   },
   'the secret was changed at Entrupy alone, one delivery ago': {
     requests: [...HELD, refused()],
-    expected: ['warning', 'another-secret', /No signature was accepted on \/notify for 15 min; 1 was refused/],
+    headline: 'warning another-secret',
+    says: /No signature was accepted on \/notify for 15 min; 1 was refused/,
   },
   'a sender has an expired secret, or it has leaked': {
     requests: [...HELD, refused({ reason: 'expired_secret', hint: HINT_OLD })],
     state: { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY }] },
-    expected: [
-      'warning',
-      'expired-secret',
-      /192\.0\.2\.7 signed with secret old, expired at 2026-11-23 12:00 UTC, the last time/,
-    ],
+    headline: 'warning expired-secret',
+    says: /192\.0\.2\.7 signed with secret old, expired at 2026-11-23 12:00 UTC, the last time/,
   },
   'a leak is used before newer forged signatures': {
     requests: [...HELD, refused({ reason: 'expired_secret', hint: HINT_OLD }), ...times(3, refused()), accepted()],
     spacing: MINUTE,
     state: { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY }] },
-    expected: ['warning', 'expired-secret', /signed with secret old, expired at/],
+    headline: 'warning expired-secret',
+    says: /signed with secret old, expired at/,
   },
   'a leak is used, and then every signature is refused': {
     requests: [...HELD, refused({ reason: 'expired_secret', hint: HINT_OLD }), ...times(3, refused())],
     state: { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY }] },
-    expected: ['failed', 'another-secret', /No signature was accepted/],
+    headline: 'failed another-secret',
+    says: /No signature was accepted/,
     also: /192\.0\.2\.7 signed with secret old, expired at/,
   },
   'a sender has a secret that is not valid yet': {
@@ -195,73 +180,61 @@ const CAUSES: Readonly<Record<string, Cause>> = {
       }),
     ],
     state: { secrets: [CURRENT, { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY }] },
-    expected: ['warning', 'early-secret', /signed with secret next, not valid before 2026-11-25/],
+    headline: 'warning early-secret',
+    says: /signed with secret next, not valid before 2026-11-25/,
   },
   'the secret was changed at Entrupy alone, a moment ago': {
     requests: [...times(3, accepted()), ...times(5, refused())],
     spacing: 1000,
-    expected: [
-      'failed',
-      'another-secret',
-      /accepted on \/notify for 5 s; 5 were refused, .* Nothing was changed here since the last one/,
-    ],
+    headline: 'failed another-secret',
+    says: /accepted on \/notify for 5 s; 5 were refused, .* Nothing was changed here since the last one/,
   },
   'the secret was changed here alone': {
     requests: [...HELD, ...times(4, refused())],
     state: { secrets: [{ ...CURRENT, changedAt: NOW - 46 * MINUTE }] },
-    expected: ['failed', 'another-secret', /It began at 11:15 UTC, 60 s after secret current changed\. Likely cause/],
+    headline: 'failed another-secret',
+    says: /It began at 11:15 UTC, 60 s after secret current changed\. Likely cause/,
   },
   'a stranger sends five signatures beside many deliveries': {
     requests: [...times(6, accepted()), ...times(5, refused())],
     spacing: 1000,
-    expected: ['warning', 'another-secret', /none of the 5 since/],
+    headline: 'warning another-secret',
+    says: /none of the 5 since/,
     later: 'failed',
   },
   'deliveries are too large, and nothing comes after them': {
     requests: [...HELD, ...times(3, refused({ reason: 'body_too_large', status: 413 }))],
     spacing: 1000,
-    expected: [
-      'warning',
-      'large-body',
-      /^3 signed requests were refused .*, and none of the 3 since: the body is larger/,
-    ],
+    headline: 'warning large-body',
+    says: /^3 signed requests were refused .*, and none of the 3 since: the body is larger/,
     later: 'warning',
   },
   'a stranger’s signatures come before a delivery': {
     requests: [...times(20, refused()), accepted()],
     spacing: 1000,
-    expected: ['warning', 'another-secret', /20 signed .*; one was accepted there .* UTC\), after them: it is signed/],
+    headline: 'warning another-secret',
+    says: /20 signed .*; one was accepted there .* UTC\), after them: it is signed/,
   },
   'strangers send many signatures since the last delivery': {
     requests: [accepted(), ...times(24, refused({ client: '198.51.100.9' }))],
     spacing: 1000,
-    expected: ['warning', 'another-secret', /24 signed .* and none of the 24 since: it is signed/],
+    headline: 'warning another-secret',
+    says: /24 signed .* and none of the 24 since: it is signed/,
     later: 'failed',
   },
   'strangers sign to other paths, and deliveries come': {
     requests: [accepted(), ...times(9, refused({ route: 'unmatched', path: '/x' }))],
     spacing: 1000,
     state: { routes: [NOTIFY, { ...NOTIFY, path: 'unmatched' }] },
-    expected: ['warning', 'another-secret', /accepted on \/x \(unmatched: verify\) since the start/],
+    headline: 'warning another-secret',
+    says: /accepted on \/x \(unmatched: verify\) since the start/,
     later: 'warning',
-  },
-  'the sender signs in hex': {
-    requests: times(5, refused({ reason: 'malformed_signature', hint: hint('signature-form', 'it is hex') })),
-    spacing: 1000,
-    expected: ['failed', 'signature-form', /5 were refused.* Likely cause: it is hex\./],
   },
   'the secret was changed at Entrupy alone, a minute ago': {
     requests: [...HELD, ...times(2, refused())],
     spacing: MINUTE,
-    expected: [
-      'warning',
-      'another-secret',
-      /2 signed requests .* the last one to \/notify 0 s ago .* one was accepted there 2 min ago \(11:58 UTC\), and none of the 2 since: /,
-    ],
-  },
-  'a forger tries a quiet route': {
-    requests: [...HELD, ...times(3, refused())],
-    expected: ['failed', 'another-secret', /or a forger sent it/],
+    headline: 'warning another-secret',
+    says: /2 signed requests .* the last one to \/notify 0 s ago .* one was accepted there 2 min ago \(11:58 UTC\), and none of the 2 since: /,
   },
   'no secret is live, and deliveries come': {
     requests: times(2, refused({ reason: 'no_live_secret', status: 503 })),
@@ -271,13 +244,15 @@ const CAUSES: Readonly<Record<string, Cause>> = {
         { ...NOTIFY, path: '/other', liveSecrets: 0 },
       ],
     },
-    expected: ['failed', 'no-live-secret', /No secret is live on \/notify, \/other, so senders get 503/],
+    headline: 'failed no-live-secret',
+    says: /No secret is live on \/notify, \/other, so senders get 503/,
     also: /2 signed requests were refused .*a route has nothing to verify with/,
   },
   'a flood of unsigned requests': {
     requests: [accepted(), ...times(9, refused({ reason: 'missing_signature', signed: false }))],
     spacing: MINUTE / 10,
-    expected: ['warning', 'no-signature', /9 requests without a signature .* 1 delivery got through\./],
+    headline: 'warning no-signature',
+    says: /9 requests without a signature .* 1 delivery got through\./,
     later: 'ok',
   },
   'the secret’s file is missing': {
@@ -286,12 +261,14 @@ const CAUSES: Readonly<Record<string, Cause>> = {
       ...{ ready: false, causes: ['/notify: no live secret'], routes: [{ ...NOTIFY, liveSecrets: 0 }] },
       secrets: [{ ...CURRENT, state: 'unusable', problem: 'it does not exist' }],
     },
-    expected: ['failed', 'secret-problem', /Secret current cannot be used .*: it does not exist/],
+    headline: 'failed secret-problem',
+    says: /Secret current cannot be used .*: it does not exist/,
     follows: ['no-live-secret', 'not-ready'],
   },
   'no secret was live for a while': {
     requests: times(2, refused({ reason: 'no_live_secret', status: 503 })),
-    expected: ['warning', 'no-live-secret', /2 signed requests were refused .*a route has nothing to verify with/],
+    headline: 'warning no-live-secret',
+    says: /2 signed requests were refused .*a route has nothing to verify with/,
   },
   'the old value ends soon, and nothing has matched the new one': {
     state: {
@@ -301,65 +278,64 @@ const CAUSES: Readonly<Record<string, Cause>> = {
         { ...CURRENT, id: 'current.previous', changedAt: NOW - DAY, notAfter: NOW + 60 * MINUTE },
       ],
     },
-    expected: ['warning', 'secret-unproven', /new value of current has verified nothing yet, and the old one ends in/],
+    headline: 'warning secret-unproven',
+    says: /new value of current has verified nothing yet, and the old one ends in/,
   },
   'the store of delivered events fails, and refuses': {
     state: { once: { store: 'redis', entries: 0, problem: 'ECONNREFUSED', onStoreFailure: 'refuse' } },
-    expected: ['failed', 'once-store', /fails: ECONNREFUSED.*routes with once answer 503/],
+    headline: 'failed once-store',
+    says: /fails: ECONNREFUSED.*routes with once answer 503/,
   },
   'the app takes 8 s, and senders give up after 5: all arrive': {
     requests: times(5, accepted({ status: 499, reason: 'client_closed', upstreamMs: 8000, departedMs: 5000 })),
     spacing: MINUTE,
-    expected: [
-      'warning',
-      'slow-app',
-      /slow on \/notify: 5 deliveries in 15 min took long \(it last answered after 8 s; a sender last left after 5 s\)/,
-    ],
+    headline: 'warning slow-app',
+    says: /slow on \/notify: 5 deliveries in 15 min took long \(it last answered after 8 s; a sender last left after 5 s\)/,
     later: 'ok',
   },
   'the app is so slow that senders leave': {
     requests: times(5, noAnswer({ status: 499, reason: 'client_closed', departedMs: 4990 })),
     spacing: MINUTE,
-    expected: ['failed', 'slow-app', /slow on \/notify: 5 deliveries in 15 min .* last left after 5 s/],
+    headline: 'failed slow-app',
+    says: /slow on \/notify: 5 deliveries in 15 min .* last left after 5 s/,
     follows: ['sender-leaves'],
     also: /The sender left, after 5 s, before the app answered the last 5 deliveries/,
   },
   'the path at Entrupy is not that of the route, and what no route matches is forwarded': {
     requests: times(4, accepted({ route: 'unmatched', path: '/webhooks/x', decision: 'forwarded', secret: null })),
     state: { routes: [NOTIFY, { ...NOTIFY, path: 'unmatched', action: 'forward' }] },
-    expected: ['failed', 'signed-unverified', /4 requests with a signature .* the last to \/webhooks\/x 0 s ago/],
+    headline: 'failed signed-unverified',
+    says: /4 requests with a signature .* the last to \/webhooks\/x 0 s ago/,
   },
   'a stranger sends signatures beside deliveries': {
     requests: [...HELD, ...times(4, accepted({ route: 'unmatched', path: '/x', decision: 'forwarded', secret: null }))],
     state: { routes: [NOTIFY, { ...NOTIFY, path: 'unmatched', action: 'forward' }] },
-    expected: ['warning', 'signed-unverified', /is your route's path right\?/],
+    headline: 'warning signed-unverified',
+    says: /is your route's path right\?/,
   },
   'a route only reports': {
     requests: times(4, refused({ decision: 'reported', status: 200, upstreamStatus: 200 })),
     state: { routes: [{ ...NOTIFY, mode: 'report' }] },
-    expected: ['warning', 'another-secret', /4 would be refused \(report mode forwarded them\)/],
+    headline: 'warning another-secret',
+    says: /4 would be refused \(report mode forwarded them\)/,
   },
   'a certificate has ended': {
     requests: HELD,
     state: { certificates: [{ certificate: 'upstream_client', file: '/tls/c.crt', notBefore: 0, notAfter: NOW - 1 }] },
-    expected: ['failed', 'certificate-ends', /c\.crt expired at .*: the upstream refuses to connect/],
+    headline: 'failed certificate-ends',
+    says: /c\.crt expired at .*: the upstream refuses to connect/,
   },
 };
 
 describe.each(Object.entries(CAUSES))('%s', (_, cause) => {
-  const [state, id, message] = cause.expected;
-
   test('is the headline', () => {
     const advice = lookAt(cause, 0);
     const [headline] = advice;
     const texts = advice.flatMap((item) => [item, ...item.follows]).map((item) => item.message);
     if (cause.also !== undefined) expect(texts.join('\n')).toMatch(cause.also);
     if (cause.follows !== undefined) expect(headline?.follows.map((item) => item.id)).toEqual(cause.follows);
-    expect(headline).toMatchObject({
-      state,
-      id,
-      message: expect.stringMatching(message),
-    });
+    expect(`${headline?.state} ${headline?.id}`).toBe(cause.headline);
+    expect(headline?.message).toMatch(cause.says);
   });
 
   test('is not forgotten after 40 silent minutes', () => {

@@ -1,7 +1,6 @@
 // The docs have no broken link, document every rule and every log field, and promise nothing in Entrupy's name.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { apiStatus } from '../../../src/admin/advice/advice.ts';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
@@ -9,11 +8,10 @@ import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
 import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
+import { ROOT, read } from '../../support/machine/tools.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
 import { accepted, DEFERRED, hint, refused, settle, snapshot } from '../metrics/fixtures.ts';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const pages = [
   ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'],
   ...readdirSync(join(ROOT, 'docs'))

@@ -1,10 +1,10 @@
-// Imports only go down, as docs/architecture.md shows.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+// Imports only go down, as docs/architecture.md shows, and none loads what no start needs.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { ROOT, read } from '../../support/machine/tools.ts';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const FILES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
   /\.ts$/.test(file),
 );
@@ -55,7 +55,7 @@ function place(file: string): string {
 }
 
 function importsOf(file: string): string[] {
-  const found = readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+\.ts)'/g);
+  const found = read(`src/${file}`).matchAll(/(?:from|import\()\s*'(\.[^']+\.ts)'/g);
   return [...found].map(([, target = '']) => relative(join(ROOT, 'src'), join(ROOT, 'src', dirname(file), target)));
 }
 
@@ -77,7 +77,7 @@ describe('floors', () => {
 
   test('the core uses no file, network, process, clock or log', () => {
     for (const file of FILES.filter((name) => place(name) === 'core')) {
-      const text = readFileSync(join(ROOT, 'src', file), 'utf8');
+      const text = read(`src/${file}`);
       expect(text, file).not.toMatch(
         /node:(?:fs|net|http|https|tls|process|child_process|os)|process\.|Date\.now|performance\.|console\./,
       );
@@ -86,9 +86,27 @@ describe('floors', () => {
 
   test('no package is imported dynamically: the build would drop its export names', () => {
     for (const file of FILES) {
-      const text = readFileSync(join(ROOT, 'src', file), 'utf8');
+      const text = read(`src/${file}`);
       expect(text, file).not.toMatch(/(?<!typeof )import\('(?!\.)/);
     }
+  });
+
+  // `import … from 'node:http'` reads every export of that module. One of them is `WebSocket`, which loads the undici
+  // inside node: 35 ms of start and 15 MiB. No file may import a value from it (src/downstream/reply.ts), and nothing
+  // else may load it either.
+  test('no file imports a value from node:http or node:https', () => {
+    const importing = FILES.filter((file) => /^import (?!type )[^;]*from 'node:https?'/m.test(read(`src/${file}`)));
+    expect(importing).toEqual([]);
+  });
+
+  test('neither the whole program nor a scrape loads the undici inside node', () => {
+    const parts = ['commands/serve.ts', 'runtime/app.ts', 'metrics/exposition.ts'].map((part) =>
+      join(ROOT, 'src', part),
+    );
+    const program = `for (const part of ${JSON.stringify(parts)}) await import(part);
+      console.log(process.moduleLoadList.filter((name) => /deps\\/undici/.test(name)).join());`;
+    const printed = execFileSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' });
+    expect(printed.trim()).toBe('');
   });
 
   test('there is no import cycle, not even of types', () => {
@@ -107,7 +125,7 @@ describe('floors', () => {
 });
 
 describe('docs/architecture.md', () => {
-  const page = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  const page = read('docs/architecture.md');
   /** Each line of the tree as a path: two spaces a level. */
   const [, lines = ''] = /^```text\nsrc\/\n([\s\S]*?)^```$/m.exec(page) ?? [];
   const trail: string[] = [];

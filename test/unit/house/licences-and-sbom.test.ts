@@ -1,17 +1,15 @@
-// Licences and SBOM name what is in the bundle.
-// Licences and SBOM come from the bundler's own list of inputs. Every package that the program uses is a development
+// Licences and SBOM name what is in the bundle, by the bundler's own list of inputs. Every package that the program uses is a development
 // dependency, so a tool that reads `dependencies` finds none.
 import { execFile } from 'node:child_process';
 import { cp, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../../package.json' with { type: 'json' };
 import { packagePath } from '../../../scripts/bundled-packages.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
+import { ROOT } from '../../support/machine/tools.ts';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const USED = ['@redis/client', 'http-proxy-3', 'prom-client', 'undici', 'yaml', 'zod'];
 const ONLY_FOR_DEVELOPMENT = ['vitest', 'esbuild', 'typescript', 'fast-check', 'ws'];
 

@@ -1,12 +1,10 @@
 // Names lead somewhere: a test file is named by its subject in kebab case, and each file or test that a comment or a page
 // names exists.
-import { globSync, readFileSync } from 'node:fs';
-import { join, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { globSync } from 'node:fs';
+import { sep } from 'node:path';
 import { expect, test } from 'vitest';
+import { ROOT, read } from '../../support/machine/tools.ts';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const find = (...patterns: readonly string[]) =>
   globSync(patterns, { cwd: ROOT, exclude: (path) => /(?:^|[\\/])(?:node_modules|dist)$/.test(path) })
     .map((path) => path.replaceAll(sep, '/'))

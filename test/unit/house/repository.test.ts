@@ -1,15 +1,12 @@
 // Rules about the repository's own files: workflows have no logic, no test measures time, undici is pinned, issue forms ask
 // something.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import manifest from '../../../package.json' with { type: 'json' };
 import renovate from '../../../renovate.json' with { type: 'json' };
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+import { ROOT, read } from '../../support/machine/tools.ts';
 
 interface Workflow {
   readonly jobs: Readonly<Record<string, { readonly steps: readonly { readonly run?: string }[] }>>;

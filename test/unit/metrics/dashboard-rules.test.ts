@@ -1,16 +1,13 @@
 // The alerting rules: exactly those that were decided on, each with its runbook section and with promtool cases in
 // which it fires and stays silent. test/e2e runs promtool on them.
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { withRunbook } from '../../../dashboard/runbook.ts';
 import { DOCS } from '../../../src/base/version.ts';
 import { DIAGNOSES } from '../../../src/core/diagnoses-and-remedies.ts';
 import { RULE_FILES } from '../../rules/rule-files.ts';
+import { read } from '../../support/machine/tools.ts';
 import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/metrics/seen.ts';
-
-const root = new URL('../../../', import.meta.url);
-const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
 interface Rule {
   readonly alert?: string;

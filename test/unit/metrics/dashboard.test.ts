@@ -1,8 +1,8 @@
 // The dashboard matches its description, and can be imported: complete, linked, and on existing metrics.
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { REASON_NAMES } from '../../../src/core/reasons.ts';
 import { METRIC_NAMES, PREFIX } from '../../../src/metrics/metric-table.ts';
+import { read } from '../../support/machine/tools.ts';
 import {
   anchorsOf,
   dashboardQueries,
@@ -12,7 +12,6 @@ import {
   unknownMetrics,
 } from '../../support/metrics/seen.ts';
 
-const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const text = read('helm/files/dashboard.json');
 const dashboard = JSON.parse(text);
 const panels = panelsOf(dashboard);

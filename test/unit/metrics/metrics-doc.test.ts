@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/reasons.ts';
 import { METRIC_NAMES, METRICS, type MetricRow, PREFIX } from '../../../src/metrics/metric-table.ts';
+import { read } from '../../support/machine/tools.ts';
 
-const doc = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+const doc = read('docs/metrics.md');
 
 test('each metric, label, decision and reason has a row', () => {
   const labels = Object.values<MetricRow>(METRICS).flatMap(({ labels = [] }) => labels);
