@@ -1,29 +1,24 @@
 // How much of a ClientHello has come, however it is cut: TLS must not begin before it is whole, nor wait for more.
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
+import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { clientHelloIn } from '../../../src/downstream/tls-handshakes.ts';
-import { ownDirectory } from '../../support/machine/files.ts';
-import { loopbackIdentity } from '../../support/tls/certificates.ts';
-import { LIMITS } from './fixtures.ts';
+import { listening } from '../../support/machine/listening.ts';
+import { limitsOver } from './fixtures.ts';
 
 let real: Buffer;
 beforeAll(async () => {
   const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepted = once(server, 'connection');
-  const client = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, servername: 'a.example' });
-  client.on('error', () => {});
+  const { port, close } = await listening(server);
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const client = connect({ host: '127.0.0.1', port, servername: 'a.example' }).on('error', () => {});
   const [socket] = await accepted;
   [real] = await once(socket, 'data');
   client.destroy();
-  socket.destroy();
-  server.close();
+  await close();
 });
 
 /** What is found after each piece. */
@@ -63,9 +58,7 @@ test.each([1, 2, 3, 5, 100])('One in records of %i bytes is whole at its last by
 });
 
 test('TLS begins only when it is whole, and gets its bytes as they came.', async () => {
-  const { pair } = loopbackIdentity(ownDirectory());
-  const [cert, key] = [readFileSync(pair.certFile), readFileSync(pair.keyFile)];
-  const listener = new Listener({ ...LIMITS, tls: { cert, key } }, { onRequest() {}, onEnd() {} });
+  const listener = new Listener(limitsOver('TLS'), { onRequest() {}, onEnd() {} });
   onTestFinished(() => listener.cutAll());
   const client = connectTcp(await listener.listen('127.0.0.1', 0), '127.0.0.1').setNoDelay(true);
   const states = new Set<string>();

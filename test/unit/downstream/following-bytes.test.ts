@@ -1,16 +1,12 @@
 // A client may have its whole answer before the proxy knows it. What it sends then is its next request: none of it is
 // lost, it counts in the byte budget, and it waits for no longer than a second.
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { connect as connectTcp, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { connect as connectTls } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
-import { ownDirectory } from '../../support/machine/files.ts';
-import { loopbackIdentity } from '../../support/tls/certificates.ts';
-import { LIMITS } from './fixtures.ts';
+import { connectOver, LIMITS, limitsOver, type Over } from './fixtures.ts';
 
 const KIB = 1024;
 const MIB = KIB * KIB;
@@ -25,8 +21,6 @@ const READ_AHEAD = 128 * KIB;
 /** What one connection may hold: less than `maxHeader`, a read, and what Node reads on. */
 const MOST = LIMITS.maxHeader + 64 * KIB + READ_AHEAD;
 
-const { pair, ca } = loopbackIdentity(ownDirectory());
-const [cert, key] = [readFileSync(pair.certFile), readFileSync(pair.keyFile)];
 let listener: Listener;
 let budget: ByteBudget;
 const clients: Socket[] = [];
@@ -36,10 +30,10 @@ afterEach(() => {
 });
 
 /** A listener with this byte budget, and a client that has asked for an answer, does not read it, and sends `more`. */
-async function start(over: 'TCP' | 'TLS', limit: number, more = NEXT): Promise<Socket> {
+async function start(over: Over, limit: number, more = NEXT): Promise<Socket> {
   budget = new ByteBudget(limit);
   listener = new Listener(
-    { ...LIMITS, tls: over === 'TLS' ? { cert, key } : null },
+    limitsOver(over),
     {
       onRequest: ({ reply, path }) =>
         reply.answer({ status: 200, body: path === '/large' ? LARGE : path, lines: [] }, 'persist'),
@@ -47,12 +41,8 @@ async function start(over: 'TCP' | 'TLS', limit: number, more = NEXT): Promise<S
     },
     budget,
   );
-  const port = await listener.listen('127.0.0.1', 0);
-  const to = { port, host: '127.0.0.1' };
-  const client = over === 'TLS' ? connectTls({ ...to, ca }) : connectTcp(to);
+  const client = await connectOver(over, await listener.listen('127.0.0.1', 0));
   clients.push(client);
-  client.on('error', () => {});
-  await once(client, over === 'TLS' ? 'secureConnect' : 'connect');
   client.write(FIRST);
   await expect.poll(() => listener.list().some(({ exchange }) => exchange?.reply.allowsNext)).toBe(true);
   client.write(more);

@@ -8,6 +8,8 @@ import { pauseOf } from '../../../src/downstream/unread-answers.ts';
 import { lookAtQueues, queueKey, type SendQueues } from '../../../src/wire/socket-progress.ts';
 import { LIMITS } from './fixtures.ts';
 
+const onLinux = test.runIf(process.platform === 'linux');
+
 const MOST = 4;
 /** More than the client's kernel takes unread, less than what both kernels take: to Node it is sent. */
 const LARGE = 'x'.repeat(1024 * 1024);
@@ -44,82 +46,72 @@ function ask(path: string, line = ''): Socket {
   return client;
 }
 
+/** Resolves once it has its answer. */
+const untilRead = (reader: Socket) =>
+  new Promise((resolve) => reader.on('data', () => reader.bytesRead > LARGE.length && resolve(null)));
+
 const unread = async () => ofPort(port, await lookAtQueues({ remoteAddress: '127.0.0.1' })).length;
 
 const ofPort = (local: number, queues: SendQueues) => [...queues.keys()].filter((key) => key.startsWith(`${local} `));
 
-test.runIf(process.platform === 'linux')(
-  'Not more of them stay than are allowed, and none of them hangs.',
-  async () => {
-    for (let asked = 0; asked < 3 * MOST; asked++) ask('/large').pause();
-    await expect.poll(() => listener.connections).toBe(MOST);
-    expect(listener.inFlight).toBe(0);
-    await expect.poll(unread).toBe(MOST);
-  },
-);
+onLinux('Not more of them stay than are allowed, and none of them hangs.', async () => {
+  for (let asked = 0; asked < 3 * MOST; asked++) ask('/large').pause();
+  await expect.poll(() => listener.connections).toBe(MOST);
+  expect(listener.inFlight).toBe(0);
+  await expect.poll(unread).toBe(MOST);
+});
 
-test.runIf(process.platform === 'linux')('Those whose answer was read stay, however many they are.', async () => {
+onLinux('Those whose answer was read stay, however many they are.', async () => {
   // One after another, since a busy machine may leave several of them without progress.
   const readers: Socket[] = [];
   for (let asked = 0; asked < 3 * MOST; asked++) {
     const reader = ask('/large');
     readers.push(reader);
-    await new Promise((resolve) => {
-      reader.on('data', () => reader.bytesRead > LARGE.length && resolve(null));
-    });
+    await untilRead(reader);
   }
   for (let asked = 0; asked < 2 * MOST; asked++) ask('/large').pause();
   await expect.poll(() => listener.connections).toBe(readers.length + MOST);
   expect(readers.every(({ destroyed }) => !destroyed)).toBe(true);
 });
 
-test.runIf(process.platform === 'linux')(
-  'One whose connection is closing counts, and does not outlive its end.',
-  async () => {
-    for (let asked = 0; asked < 3 * MOST; asked++) ask('/large', 'Connection: close\r\n').pause();
-    await expect.poll(() => listener.connections).toBe(MOST);
-    await expect.poll(unread).toBe(MOST);
-    for (const client of clients) client.resume();
-    await expect.poll(() => listener.connections).toBe(0);
-    await expect.poll(unread).toBe(0);
-  },
-);
+onLinux('One whose connection is closing counts, and does not outlive its end.', async () => {
+  for (let asked = 0; asked < 3 * MOST; asked++) ask('/large', 'Connection: close\r\n').pause();
+  await expect.poll(() => listener.connections).toBe(MOST);
+  await expect.poll(unread).toBe(MOST);
+  for (const client of clients) client.resume();
+  await expect.poll(() => listener.connections).toBe(0);
+  await expect.poll(unread).toBe(0);
+});
 
-test.runIf(process.platform === 'linux')(
-  'The queue of a connection is found by its peer, over IPv4 and IPv6.',
-  async () => {
-    for (const host of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
-      const own = new Listener(
-        { ...listener.limits, unreadAnswers: 100 },
-        { onRequest: ({ reply }) => reply.answer({ status: 200, body: LARGE, lines: [] }, 'persist'), onEnd() {} },
-      );
-      const ownPort = await own.listen(host === '::ffff:127.0.0.1' ? '::' : host, 0).catch(() => null);
-      if (ownPort === null) continue; // a machine without IPv6
-      const client = connect({ port: ownPort, host: host.replace('::ffff:', '') }).pause();
-      clients.push(client);
-      await once(client, 'connect');
-      client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
-      const { localAddress: remoteAddress, localPort: remotePort } = client;
-      const key = queueKey({ localPort: ownPort, remoteAddress, remotePort });
-      await expect.poll(() => own.connections).toBe(1);
-      const [{ stream } = { stream: client }] = own.list();
-      await expect.poll(async () => ofPort(ownPort, await lookAtQueues(stream))).toEqual([key]);
-      own.cutAll();
-    }
-  },
-);
+onLinux('The queue of a connection is found by its peer, over IPv4 and IPv6.', async () => {
+  for (const host of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
+    const own = new Listener(
+      { ...listener.limits, unreadAnswers: 100 },
+      { onRequest: ({ reply }) => reply.answer({ status: 200, body: LARGE, lines: [] }, 'persist'), onEnd() {} },
+    );
+    const ownPort = await own.listen(host === '::ffff:127.0.0.1' ? '::' : host, 0).catch(() => null);
+    if (ownPort === null) continue; // a machine without IPv6
+    const client = connect({ port: ownPort, host: host.replace('::ffff:', '') }).pause();
+    clients.push(client);
+    await once(client, 'connect');
+    client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    const { localAddress: remoteAddress, localPort: remotePort } = client;
+    const key = queueKey({ localPort: ownPort, remoteAddress, remotePort });
+    await expect.poll(() => own.connections).toBe(1);
+    const [{ stream } = { stream: client }] = own.list();
+    await expect.poll(async () => ofPort(ownPort, await lookAtQueues(stream))).toEqual([key]);
+    own.cutAll();
+  }
+});
 
-test.runIf(process.platform === 'linux')(
-  'All queues are seen where there are more than one read of the table holds.',
-  async () => {
-    const most = 40;
-    listener.cutAll();
-    listener = new Listener({ ...LIMITS, unreadAnswers: most }, listener.handler);
-    port = await listener.listen('127.0.0.1', 0);
-    for (let asked = 0; asked < most; asked++) ask('/large').pause();
-    await expect.poll(unread).toBe(most);
-  },
-);
+onLinux('All queues are seen where there are more than one read of the table holds.', async () => {
+  const most = 40;
+  listener.cutAll();
+  listener = new Listener({ ...LIMITS, unreadAnswers: most }, listener.handler);
+  port = await listener.listen('127.0.0.1', 0);
+  for (let asked = 0; asked < most; asked++) ask('/large').pause();
+  await expect.poll(unread).toBe(most);
+});
 
 test('A reset while the half-close is under way still closes the connection.', async () => {
   const client = ask('/large').pause();
@@ -133,15 +125,8 @@ test('A reset while the half-close is under way still closes the connection.', a
 });
 
 test('Connections that have had many small answers, all of them read, are not reset.', async () => {
-  const readers = await Promise.all(
-    Array.from({ length: 2 * MOST }, async () => {
-      const reader = ask('/large');
-      await new Promise((resolve) => {
-        reader.on('data', () => reader.bytesRead > LARGE.length && resolve(null));
-      });
-      return reader;
-    }),
-  );
+  const readers = Array.from({ length: 2 * MOST }, () => ask('/large'));
+  await Promise.all(readers.map(untilRead));
   const ends: unknown[] = [];
   for (const reader of readers) reader.on('error', (error) => ends.push(error));
   for (const connection of listener.list()) connection.destroy();
@@ -149,17 +134,14 @@ test('Connections that have had many small answers, all of them read, are not re
   expect(ends).toEqual([]);
 });
 
-test.runIf(process.platform === 'linux')(
-  'An answer that is cut while its client is behind leaves the kernel.',
-  async () => {
-    ask('/huge').pause();
-    await expect.poll(unread).toBe(1);
-    for (const connection of listener.list()) connection.destroy();
-    await expect.poll(unread).toBe(0);
-  },
-);
+onLinux('An answer that is cut while its client is behind leaves the kernel.', async () => {
+  ask('/huge').pause();
+  await expect.poll(unread).toBe(1);
+  for (const connection of listener.list()) connection.destroy();
+  await expect.poll(unread).toBe(0);
+});
 
-test.runIf(process.platform === 'linux')('So does one whose client asks again and departs.', async () => {
+onLinux('So does one whose client asks again and departs.', async () => {
   const client = ask('/large').pause();
   await expect.poll(unread).toBe(1);
   client.end('GET /never HTTP/1.1\r\nHost: h\r\n\r\n');
