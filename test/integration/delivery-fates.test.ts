@@ -1,17 +1,17 @@
 // Each delivery has one fate, counted and logged once, when it is known: also after its sender has left.
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test as plainTest } from 'vitest';
-import { sendTo } from '../support/http/raw-client.ts';
+import { beforeAll, describe, expect, test as plainTest } from 'vitest';
+import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { delivery, post } from '../support/http/requests.ts';
 import type { LogLine } from '../support/machine/child-output.ts';
 import { ownDirectory } from '../support/machine/files.ts';
-import { NOBODY } from '../support/machine/free-port.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { reload } from '../support/proxy/reloads.ts';
-import { nothingDeferred, untilOpen } from '../support/redelivery/redelivery.ts';
-import { OK, type RawUpstream, startRawUpstream } from '../support/upstream/raw-upstream.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { change, reload } from '../support/proxy/reloads.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { nothingDeferred } from '../support/redelivery/redelivery.ts';
+import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const answer = (status: number) => `HTTP/1.1 ${status} x\r\nContent-Length: 2\r\n\r\nok`;
 const begun = (status: number) => `HTTP/1.1 ${status} x\r\nContent-Length: 100\r\n\r\nbegun`;
@@ -29,17 +29,15 @@ const linesOf = (proxy: RunningProxy, route: string) =>
 
 const tagOf = (body: string) => createHash('sha256').update(body).digest('hex').slice(0, 16);
 
+/** Of its line at `log.requests: rejected`; null: there is none. */
+type Line = object | null;
+
 interface Row {
-  /** What the app does with the request. */
-  readonly app: (socket: Socket) => void;
   /** The sender leaves: once the app has its request, or once the answer's first bytes have come. */
   readonly leaves?: 'at once' | 'within the answer';
   /** What the app then does. */
   readonly later?: (socket: Socket) => void;
   readonly options?: object;
-  readonly fate: string;
-  /** Of its line at `log.requests: rejected`; null: there is none. */
-  readonly line: object | null;
 }
 
 const says = (text: string) => (socket: Socket) => void socket.write(text);
@@ -49,145 +47,142 @@ const nothing = () => {};
 const ONCE = { once: '1h' };
 const REDELIVER = { redeliver: '1h' };
 
-const ROWS: Readonly<Record<string, Row>> = {
-  'the app answers 200': { app: says(OK), fate: 'taken', line: null },
-  'the app answers 302': { app: says(answer(302)), fate: 'taken', line: null },
-  'the app answers 404': { app: says(answer(404)), fate: 'refused', line: null },
-  'the app answers 500': {
-    app: says(answer(500)),
-    fate: 'failed',
-    line: { level: 'error', status: 500, decision: 'accepted', reason: 'none', upstream_status: 500 },
-  },
-  'the app answers 429': { app: says(answer(429)), fate: 'failed', line: { level: 'error', upstream_status: 429 } },
-  'the app breaks off a 200': {
-    app: cut(200),
-    fate: 'failed',
-    line: { level: 'error', status: 200, upstream_status: 200, upstream_failure: 'reset' },
-  },
-  'the app resets': {
-    app: reset,
-    fate: 'failed',
-    line: { level: 'error', status: 502, upstream_failure: 'reset', upstream_error: 'ECONNRESET' },
-  },
-  'the sender leaves before the answer': {
-    app: nothing,
-    leaves: 'at once',
-    fate: 'abandoned',
-    line: { level: 'warn', status: 499, reason: 'client_closed' },
-  },
-  'the sender leaves within a 200': {
-    app: says(begun(200)),
-    leaves: 'within the answer',
-    fate: 'taken',
-    line: null,
-  },
-  'the sender leaves within a 500': {
-    app: says(begun(500)),
-    leaves: 'within the answer',
-    fate: 'failed',
-    line: { status: 499, upstream_status: 500 },
-  },
-  'with once, the sender leaves, and the app answers 200': {
-    options: ONCE,
-    app: nothing,
-    leaves: 'at once',
-    later: says(OK),
-    fate: 'taken',
-    line: null,
-  },
-  'with once, the sender leaves, and the app answers 500': {
-    options: ONCE,
-    app: nothing,
-    leaves: 'at once',
-    later: says(answer(500)),
-    fate: 'failed',
-    line: { level: 'error', status: 499, decision: 'accepted', upstream_status: 500 },
-  },
-  'with once, the sender leaves, and the app resets': {
-    options: ONCE,
-    app: nothing,
-    leaves: 'at once',
-    later: reset,
-    fate: 'failed',
-    line: { level: 'error', status: 499, upstream_failure: 'reset' },
-  },
-  'with redeliver, the app answers 503': {
-    options: REDELIVER,
-    app: says(answer(503)),
-    fate: 'deferred',
-    line: { level: 'warn', status: 202, decision: 'deferred', upstream_status: 503 },
-  },
-  'with redeliver, the sender leaves, and the app answers 200': {
-    options: REDELIVER,
-    app: nothing,
-    leaves: 'at once',
-    later: says(OK),
-    fate: 'taken',
-    line: null,
-  },
-  'with redeliver, the sender leaves, and the app answers 503': {
-    options: REDELIVER,
-    app: nothing,
-    leaves: 'at once',
-    later: says(answer(503)),
-    fate: 'deferred',
-    line: { level: 'warn', status: 499, decision: 'accepted', reason: 'client_closed', upstream_status: 503 },
-  },
-  'with redeliver, the sender leaves, and the app answers 404': {
-    options: REDELIVER,
-    app: nothing,
-    leaves: 'at once',
-    later: says(answer(404)),
-    fate: 'refused',
-    line: null,
-  },
-  'with both, the sender leaves, and the app resets': {
-    options: { ...ONCE, ...REDELIVER },
-    app: nothing,
-    leaves: 'at once',
-    later: reset,
-    fate: 'deferred',
-    line: { level: 'warn', status: 499, upstream_failure: 'reset' },
-  },
+const left = (later: (socket: Socket) => void, options: object): Row => ({ leaves: 'at once', later, options });
+
+/** `app`: what it does with the request. */
+const ROWS: readonly (readonly [title: string, app: (socket: Socket) => void, fate: string, line: Line, row?: Row])[] =
+  [
+    ['the app answers 200', says(OK), 'taken', null],
+    ['the app answers 302', says(answer(302)), 'taken', null],
+    ['the app answers 404', says(answer(404)), 'refused', null],
+    [
+      'the app answers 500',
+      says(answer(500)),
+      'failed',
+      { level: 'error', status: 500, decision: 'accepted', reason: 'none', upstream_status: 500 },
+    ],
+    ['the app answers 429', says(answer(429)), 'failed', { level: 'error', upstream_status: 429 }],
+    [
+      'the app breaks off a 200',
+      cut(200),
+      'failed',
+      { level: 'error', status: 200, upstream_status: 200, upstream_failure: 'reset' },
+    ],
+    [
+      'the app resets',
+      reset,
+      'failed',
+      { level: 'error', status: 502, upstream_failure: 'reset', upstream_error: 'ECONNRESET' },
+    ],
+    [
+      'the sender leaves before the answer',
+      nothing,
+      'abandoned',
+      { level: 'warn', status: 499, reason: 'client_closed' },
+      { leaves: 'at once' },
+    ],
+    ['the sender leaves within a 200', says(begun(200)), 'taken', null, { leaves: 'within the answer' }],
+    [
+      'the sender leaves within a 500',
+      says(begun(500)),
+      'failed',
+      { status: 499, upstream_status: 500 },
+      { leaves: 'within the answer' },
+    ],
+    ['with once, the sender leaves, and the app answers 200', nothing, 'taken', null, left(says(OK), ONCE)],
+    [
+      'with once, the sender leaves, and the app answers 500',
+      nothing,
+      'failed',
+      { level: 'error', status: 499, decision: 'accepted', upstream_status: 500 },
+      left(says(answer(500)), ONCE),
+    ],
+    [
+      'with once, the sender leaves, and the app resets',
+      nothing,
+      'failed',
+      { level: 'error', status: 499, upstream_failure: 'reset' },
+      left(reset, ONCE),
+    ],
+    [
+      'with redeliver, the app answers 503',
+      says(answer(503)),
+      'deferred',
+      { level: 'warn', status: 202, decision: 'deferred', upstream_status: 503 },
+      { options: REDELIVER },
+    ],
+    ['with redeliver, the sender leaves, and the app answers 200', nothing, 'taken', null, left(says(OK), REDELIVER)],
+    [
+      'with redeliver, the sender leaves, and the app answers 503',
+      nothing,
+      'deferred',
+      { level: 'warn', status: 499, decision: 'accepted', reason: 'client_closed', upstream_status: 503 },
+      left(says(answer(503)), REDELIVER),
+    ],
+    [
+      'with redeliver, the sender leaves, and the app answers 404',
+      nothing,
+      'refused',
+      null,
+      left(says(answer(404)), REDELIVER),
+    ],
+    [
+      'with both, the sender leaves, and the app resets',
+      nothing,
+      'deferred',
+      { level: 'warn', status: 499, upstream_failure: 'reset' },
+      left(reset, { ...ONCE, ...REDELIVER }),
+    ],
+  ];
+
+const rows = ROWS.map(([title, app, fate, line, row = {}], at) => ({
+  title,
+  app,
+  fate,
+  line,
+  ...row,
+  route: `/row-${at}`,
+}));
+/** What the app does on the other routes. */
+const OTHERS: Readonly<Record<string, (socket: Socket) => void>> = { '/watched': says(OK), '/open': says(answer(500)) };
+const on = shared(startRawUpstream, {
+  upstream: { retryConnectFor: '500ms' },
+  routes: [
+    ...rows.map(({ route, options = {} }) => ({ path: route, ...options })),
+    { path: '/twins', ...ONCE },
+    { path: '/later', ...ONCE },
+    { path: '/watched', mode: 'report' },
+    { path: '/open', action: 'forward' },
+  ],
+  redelivery: { store: ownDirectory() },
+});
+/** By route: the app's side of its first request. */
+const sockets = new Map<string, Socket>();
+beforeAll(async () => {
+  on.upstream.script((socket, { head }) => {
+    const route = head.split(' ')[1] ?? '';
+    const row = rows.find((each) => each.route === route);
+    // What is deferred comes again; it has the same answer.
+    if (row !== undefined && sockets.has(route)) return void socket.write(answer(503));
+    sockets.set(route, socket);
+    (row?.app ?? OTHERS[route])?.(socket);
+  });
+  await nothingDeferred(on.proxy);
+});
+
+/** Sends a delivery; resolves with the status of its answer. */
+const answered = async (bytes: string, { port } = on.proxy) => {
+  const { status } = await exchange(port, bytes);
+  return status;
 };
+const signed = (target: string, body = 'event') => delivery(body, value('a'), { target });
+const inFlight = async (proxy = on.proxy) => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight');
 
 describe.concurrent('the fate of a delivery', () => {
-  const rows = Object.entries(ROWS).map(([title, row], at) => ({ ...row, title, route: `/row-${at}` }));
-  const directory = ownDirectory();
-  let app: RawUpstream;
-  let proxy: RunningProxy;
-  /** By route: the app's side of its one request. */
-  const sockets = new Map<string, Socket>();
-
-  beforeAll(async () => {
-    app = await startRawUpstream();
-    app.script((socket, { head }) => {
-      const route = head.split(' ')[1] ?? '';
-      // What is deferred comes again; it has the same answer.
-      const row = rows.find((each) => each.route === route);
-      if (sockets.has(route)) return void socket.write(answer(503));
-      sockets.set(route, socket);
-      row?.app(socket);
-    });
-    proxy = await startProxy({
-      config: {
-        upstream: { url: app.url },
-        routes: rows.map(({ route, options = {} }) => ({ path: route, ...options })),
-        redelivery: { store: directory },
-      },
-      secrets: { current: value('a') },
-    });
-    await untilOpen(directory);
-  });
-
-  afterAll(async () => {
-    await app.close();
-    await proxy.stop();
-  });
-
   plainTest.for(rows)('$title: $fate', async ({ route, leaves, later, fate, line }) => {
+    const { proxy } = on;
     const body = `the event of ${route}`;
-    const client = await sendTo(proxy, delivery(body, value('a'), { target: route }));
+    const client = await sendTo(proxy, signed(route, body));
     if (leaves === 'at once') await eventually(() => sockets.has(route), true);
     if (leaves === 'within the answer') await client.bytes(10);
     if (leaves === undefined) await client.responseOrClose().catch(() => null); // one that is cut is none
@@ -206,46 +201,93 @@ describe.concurrent('the fate of a delivery', () => {
   });
 });
 
-const answered = async (proxy: RunningProxy, bytes: string) => {
-  const client = await sendTo(proxy, bytes);
-  const { status } = await client.response();
-  client.destroy();
-  return status;
-};
+test('with once a duplicate is one; a waiting twin whose sender leaves is abandoned', async () => {
+  await eventually(inFlight, 0);
+  const first = await sendTo(on.proxy, signed('/twins'));
+  await eventually(() => sockets.has('/twins'), true);
+  const twin = await sendTo(on.proxy, signed('/twins'));
+  await eventually(inFlight, 2);
+  twin.destroy();
+  await eventually(() => fatesOf(on.proxy, '/twins'), { abandoned: 1 });
+  sockets.get('/twins')?.write(OK);
+  expect((await first.response()).status).toBe(200);
+  expect(await answered(signed('/twins'))).toBe(200);
+  expect(await fatesOf(on.proxy, '/twins')).toEqual({ abandoned: 1, taken: 1, duplicate: 1 });
+  first.destroy();
+});
 
-test('for want of a slot a delivery is failed, or abandoned by its sender before', async ({ start, raw: app }) => {
+test('only what was verified has a fate, on a report route, too', async () => {
+  expect(await answered(signed('/watched'))).toBe(200);
+  expect(await answered(delivery('event', value('b'), { target: '/watched' }))).toBe(200);
+  expect(await answered(post('event', { target: '/watched' }))).toBe(200);
+  expect(await answered(signed('/open'))).toBe(500);
+  expect(linesOf(on.proxy, '/open')).toEqual([]);
+  expect(await fatesOf(on.proxy, '/watched')).toEqual({ taken: 1 });
+  const series = [...(await on.proxy.metrics()).keys()];
+  expect(series.filter((name) => name.includes('deliveries_total{route="/open"'))).toEqual([]);
+});
+
+test('of an app that is down the log has the code and the body’s tag, and so has the page', async () => {
+  await on.upstream.stop();
+  expect(await answered(signed('/down', 'nobody there'))).toBe(502);
+  expect(await on.proxy.waitForLog(({ status, path }) => status === 502 && path === '/down')).toMatchObject({
+    ...{ upstream_failure: 'connect', upstream_error: 'ECONNREFUSED', body_sha256: tagOf('nobody there') },
+  });
+  expect(await (await fetch(`${on.proxy.adminUrl}/api/status`)).text()).toContain(tagOf('nobody there'));
+  expect(await answered(delivery('event', value('b'), { target: '/down' }))).toBe(401);
+  expect(await on.proxy.waitForLog(({ status }) => status === 401)).not.toHaveProperty('body_sha256');
+  await on.upstream.listen();
+});
+
+test('at log.requests: all a delivery has one line, also after its sender left', async () => {
+  await change(on.proxy, () => ({ log: { requests: 'all' } }));
+  const client = await sendTo(on.proxy, signed('/later'));
+  await eventually(() => sockets.has('/later'), true);
+  client.destroy();
+  const responses = 'entrupy_proxy_upstream_responses_total{route="/later",code="2xx"}';
+  await eventually(inFlight, 0);
+  expect((await on.proxy.metrics()).get(responses)).toBe(0);
+  sockets.get('/later')?.write(OK);
+  expect(await on.proxy.waitForLog(({ route }) => route === '/later')).toMatchObject({
+    ...{ fate: 'taken', status: 499, upstream_status: 200, upstream_ms: expect.any(Number) },
+  });
+  expect((await on.proxy.metrics()).get(responses)).toBe(1);
+  await on.proxy.stop();
+  expect(linesOf(on.proxy, '/later')).toHaveLength(1);
+});
+
+test('without a slot a delivery is failed, or abandoned; what grace cuts is failed, or deferred with redeliver', async ({
+  start,
+  directory,
+  raw: app,
+}) => {
   app.script(() => {});
-  const proxy = await start({ upstream: { url: app.url, connections: 1, retryConnectFor: '500ms' } });
-  const first = await sendTo(proxy, delivery('first', value('a')));
-  await eventually(() => app.heads.length, 1);
-  expect(await answered(proxy, delivery('no slot', value('a')))).toBe(503);
+  const proxy = await start({
+    upstream: { url: app.url, connections: 2, retryConnectFor: '500ms' },
+    routes: [{ path: '/plain' }, { path: '/kept', redeliver: '1h' }],
+    redelivery: { store: directory },
+    shutdown: { delay: '0s', grace: '300ms' },
+  });
+  await nothingDeferred(proxy); // the store has answered: until then a delivery waits for it, at most a second
+  const both = await Promise.all(['/plain', '/kept'].map((target) => sendTo(proxy, signed(target))));
+  await eventually(() => app.heads.length, 2);
+  expect(await answered(signed('/plain', 'no slot'), proxy)).toBe(503);
   expect(await proxy.waitForLog(({ status }) => status === 503)).toMatchObject({
     ...{ reason: 'overloaded', hint: 'no place in upstream.connections became free', body_sha256: tagOf('no slot') },
   });
   await reload(proxy, (config) => config.replace('500ms', '1m')); // the sender leaves before
-  expect(await fatesOf(proxy, 'unmatched')).toEqual({ failed: 1 });
-  const second = await sendTo(proxy, delivery('left', value('a')));
-  await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 2);
-  second.destroy();
-  await eventually(() => fatesOf(proxy, 'unmatched'), { failed: 1, abandoned: 1 });
-  first.destroy();
-  await eventually(() => fatesOf(proxy, 'unmatched'), { failed: 1, abandoned: 2 });
-});
+  expect(await fatesOf(proxy, '/plain')).toEqual({ failed: 1 });
+  const waiter = await sendTo(proxy, signed('/plain', 'left'));
+  await eventually(() => inFlight(proxy), 3);
+  waiter.destroy();
+  await eventually(() => fatesOf(proxy, '/plain'), { failed: 1, abandoned: 1 });
 
-test('with once a duplicate is one; a waiting twin whose sender leaves is abandoned', async ({ start, raw: app }) => {
-  app.script(() => {});
-  const proxy = await start({ upstream: { url: app.url }, routes: [{ path: '/notify', once: '1h' }] });
-  const first = await sendTo(proxy, delivery('event', value('a')));
-  await eventually(() => app.heads.length, 1);
-  const twin = await sendTo(proxy, delivery('event', value('a')));
-  await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 2);
-  twin.destroy();
-  await eventually(() => fatesOf(proxy, '/notify'), { abandoned: 1 });
-  for (const socket of app.sockets) socket.write(OK);
-  expect((await first.response()).status).toBe(200);
-  expect(await answered(proxy, delivery('event', value('a')))).toBe(200);
-  expect(await fatesOf(proxy, '/notify')).toEqual({ abandoned: 1, taken: 1, duplicate: 1 });
-  first.destroy();
+  proxy.signal('SIGTERM');
+  expect(await Promise.all(both.map(async (client) => (await client.response()).status))).toEqual([503, 202]);
+  await proxy.exited;
+  const fates = proxy.logs().flatMap(({ msg, route, fate }) => (msg === 'request' ? [`${route} ${fate}`] : []));
+  expect(fates.toSorted()).toEqual(['/kept deferred', '/plain abandoned', '/plain failed', '/plain failed']);
+  for (const client of both) client.destroy();
 });
 
 test('with a full store a delivery is failed, with the app’s answer', async ({ start, directory, raw: app }) => {
@@ -256,83 +298,9 @@ test('with a full store a delivery is failed, with the app’s answer', async ({
   const statuses: number[] = [];
   // On a busy machine the store may be too slow for some, which then fail, too.
   while ((await proxy.status()).deferred?.problem !== 'it is full')
-    statuses.push(await answered(proxy, delivery(`event ${statuses.length}`, value('a'))));
+    statuses.push(await answered(signed('/notify', `event ${statuses.length}`), proxy));
   expect([statuses.includes(202), statuses.at(-1)]).toEqual([true, 503]);
   const failed = statuses.filter((status) => status === 503).length;
   expect(await fatesOf(proxy, '/notify')).toEqual({ deferred: statuses.length - failed, failed });
   expect(await proxy.waitForLog((line: LogLine) => line.fate === 'failed')).toMatchObject({ upstream_status: 503 });
-});
-
-test('what grace cuts is failed, and deferred where a route has redeliver', async ({ start, directory, raw: app }) => {
-  app.script(() => {});
-  const proxy = await start({
-    upstream: { url: app.url },
-    routes: [{ path: '/plain' }, { path: '/kept', redeliver: '1h' }],
-    redelivery: { store: directory },
-    shutdown: { delay: '0s', grace: '300ms' },
-  });
-  await nothingDeferred(proxy); // the store has answered: until then a delivery waits for it, at most a second
-  const clients = await Promise.all(
-    ['/plain', '/kept'].map(async (target) => {
-      const client = await sendTo(proxy, delivery('event', value('a'), { target }));
-      return client;
-    }),
-  );
-  await eventually(() => app.heads.length, 2);
-  proxy.signal('SIGTERM');
-  expect(await Promise.all(clients.map(async (client) => (await client.response()).status))).toEqual([503, 202]);
-  await proxy.exited;
-  const fates = proxy.logs().flatMap(({ msg, route, fate }) => (msg === 'request' ? [[route, fate]] : []));
-  expect(fates.toSorted()).toEqual([
-    ['/kept', 'deferred'],
-    ['/plain', 'failed'],
-  ]);
-  for (const client of clients) client.destroy();
-});
-
-test('of an app that is down the log has the code and the body’s tag, and so has the page', async ({ start }) => {
-  const proxy = await start({ upstream: { url: NOBODY, retryConnectFor: '200ms' } });
-  expect(await answered(proxy, delivery('event', value('a')))).toBe(502);
-  expect(await proxy.waitForLog(({ status }) => status === 502)).toMatchObject({
-    ...{ upstream_failure: 'connect', upstream_error: 'ECONNREFUSED', body_sha256: tagOf('event') },
-  });
-  expect(await (await fetch(`${proxy.adminUrl}/api/status`)).text()).toContain(tagOf('event'));
-  expect(await answered(proxy, delivery('event', value('b')))).toBe(401);
-  expect(await proxy.waitForLog(({ status }) => status === 401)).not.toHaveProperty('body_sha256');
-});
-
-test('only what was verified has a fate, on a report route, too', async ({ start, answering }) => {
-  const app = await answering(({ target }, response) => response.writeHead(target === '/open' ? 500 : 200).end());
-  const routes = [
-    { path: '/watched', mode: 'report' },
-    { path: '/open', action: 'forward' },
-  ];
-  const proxy = await start({ upstream: { url: app.url }, routes });
-  expect(await answered(proxy, delivery('event', value('a'), { target: '/watched' }))).toBe(200);
-  expect(await answered(proxy, delivery('event', value('b'), { target: '/watched' }))).toBe(200);
-  expect(await answered(proxy, post('event', { target: '/watched' }))).toBe(200);
-  expect(await answered(proxy, delivery('event', value('a'), { target: '/open' }))).toBe(500);
-  expect(linesOf(proxy, '/open')).toEqual([]);
-  expect(await fatesOf(proxy, '/watched')).toEqual({ taken: 1 });
-  const series = [...(await proxy.metrics()).keys()].filter((name) => name.includes('deliveries_total{route="/open"'));
-  expect(series).toEqual([]);
-});
-
-test('at log.requests: all a delivery has one line, also after its sender left', async ({ start, raw: app }) => {
-  app.script(() => {});
-  const routes = [{ path: '/notify', once: '1h' }];
-  const proxy = await start({ upstream: { url: app.url }, routes, log: { requests: 'all' } });
-  const client = await sendTo(proxy, delivery('event', value('a')));
-  await eventually(() => app.heads.length, 1);
-  client.destroy();
-  const responses = 'entrupy_proxy_upstream_responses_total{route="/notify",code="2xx"}';
-  await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
-  expect((await proxy.metrics()).get(responses)).toBe(0);
-  for (const socket of app.sockets) socket.write(OK);
-  expect(await proxy.waitForLog(({ msg }) => msg === 'request')).toMatchObject({
-    ...{ fate: 'taken', status: 499, upstream_status: 200, upstream_ms: expect.any(Number) },
-  });
-  expect((await proxy.metrics()).get(responses)).toBe(1);
-  await proxy.stop();
-  expect(linesOf(proxy, '/notify')).toHaveLength(1);
 });
