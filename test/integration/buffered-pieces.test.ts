@@ -4,38 +4,32 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Listening, listening } from '../support/machine/listening.ts';
+import { expect, test } from 'vitest';
+import { listening } from '../support/machine/listening.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { shared } from '../support/proxy/shared.ts';
 
 /** More than the kernel takes on all four sockets together. */
 const BODY = Buffer.from(Uint32Array.from({ length: 16 * 1024 * 1024 }, (_, at) => at).buffer);
 
-let echo: Listening;
-let proxy: RunningProxy;
-beforeAll(async () => {
-  const server = createServer((incoming, response) => {
-    const length = incoming.headers['content-length'];
-    if (length !== undefined) response.setHeader('content-length', length);
-    incoming.pipe(response);
-  });
-  echo = await listening(server);
-  proxy = await startProxy({
-    config: { upstream: { url: `http://127.0.0.1:${echo.port}` }, unmatched: 'forward' },
-    secrets: { current: 'byte-for-byte-0123456789abcdef0123456' },
-  });
-});
-afterAll(async () => {
-  await proxy?.stop();
-  await echo?.close();
-});
+const on = shared(
+  async () => {
+    const server = createServer((incoming, response) => {
+      const length = incoming.headers['content-length'];
+      if (length !== undefined) response.setHeader('content-length', length);
+      incoming.pipe(response);
+    });
+    const { port, close } = await listening(server);
+    return { url: `http://127.0.0.1:${port}`, close };
+  },
+  { unmatched: 'forward' },
+);
 
 test.each([
   ['with a length', { 'Content-Length': BODY.length }],
   ['in chunks', { 'Transfer-Encoding': 'chunked' }],
 ])('%s, both ways', async (_name, headers) => {
-  const sending = request({ port: proxy.port, method: 'POST', headers, agent: false });
+  const sending = request({ port: on.proxy.port, method: 'POST', headers, agent: false });
   sending.end(BODY);
   const [response] = (await once(sending, 'response')) as [IncomingMessage];
   // The client does not read, so every other side comes to wait for it.
@@ -49,5 +43,5 @@ test.each([
   };
   await expect.poll(stands, { interval: 200 }).toBe(true);
   expect((await buffer(response)).equals(BODY)).toBe(true);
-  await untilAtRest(proxy);
+  await untilAtRest(on.proxy);
 });

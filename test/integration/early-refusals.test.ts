@@ -1,13 +1,68 @@
-// A refusal before the body has been read must reach the client all the same: the proxy closes the connection only after
-// the client has had time to read.
+// A refusal by the gate names the rule and the header; one before the body has been read reaches the client.
+// The operator learns which rule and header refused a signed delivery and what would let it through. The client learns
+// nothing, and no header value is shown anywhere. The proxy closes a connection only after the client has had time to read.
 import { describe, expect, test } from 'vitest';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
+import type { LogLine } from '../support/machine/child-output.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { eventually } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startStreamingUpstream } from '../support/upstream/streams.ts';
 
-const on = shared(startStreamingUpstream, { routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] });
+const on = shared(startStreamingUpstream, {
+  routes: [
+    { path: '/notify', query: 'refuse' },
+    { path: '/watched', query: 'refuse', mode: 'report' },
+    { path: '/open/*', action: 'forward' },
+  ],
+  limits: { maxHeader: '2KiB' },
+});
+
+const VALUE = '/shown-to-nobody';
+const gated = (target: string, ...lines: string[]) => delivery('{"event":1}', SECRET, { target, lines });
+
+test('the log, /api/status and the page name them', async () => {
+  const { proxy } = on;
+  const sent: readonly (readonly [string, object])[] = [
+    [gated('/notify', `X-Forwarded-Prefix: ${VALUE}`), { rule: 'route-headers', header: 'x-forwarded-prefix' }],
+    [gated('/notify', `X_Trace: ${VALUE}`), { rule: 'route-headers', header: 'x_trace' }],
+    [gated(`/notify?token=${VALUE}`), { rule: 'query' }],
+    [gated('/notify', `Expect: ${VALUE}`), { rule: 'expectation', header: 'expect' }],
+    ['POST /notify HTTP/1.1\r\nNo colon\r\n\r\n', { rule: 'parser' }],
+    [gated('/notify', `X-Long: ${'x'.repeat(4000)}`), { rule: 'head-size' }],
+  ];
+  for (const [request, fields] of sent) {
+    const client = await sendTo(proxy, request);
+    const answer = (await client.rest()).toString('latin1');
+    expect(answer).toMatch(/^HTTP\/1\.1 4(?:00|31) /);
+    expect(answer).not.toMatch(/rule|x_trace|prefix/i);
+    const isIt = (line: LogLine) => Object.entries(fields).every(([name, wanted]) => line[name] === wanted);
+    const line = await proxy.waitForLog(isIt, JSON.stringify(fields));
+    expect(line).toMatchObject({ msg: 'request', level: 'warn', decision: 'rejected', ...fields });
+  }
+  const status = await (await fetch(`${proxy.adminUrl}/api/status`)).text();
+  const { refusals } = JSON.parse(status) as {
+    refusals: { rule: string; header: string | null; hint: string | null }[];
+  };
+  for (const [, fields] of sent) expect(refusals).toContainEqual(expect.objectContaining(fields));
+  const hints = refusals.flatMap(({ hint }) => hint ?? []);
+  expect(hints).toContainEqual(expect.stringContaining('allowHeaders: [x-forwarded-prefix]'));
+  const page = await (await fetch(proxy.adminUrl)).text();
+  expect(page).toContain('(rule route-headers, header x-forwarded-prefix)');
+  expect(page).toContain('allowHeaders: [x-forwarded-prefix]');
+  for (const text of [status, page, proxy.output()]) expect(text).not.toContain(VALUE);
+});
+
+test('a refused query counts for its route, before its method and in report mode', async () => {
+  const response = await fetch(`${on.proxy.url}/watched?a`, { method: 'PUT', body: 'x' });
+  expect([response.status, await response.text()]).toEqual([400, '{"error":"bad_request"}']);
+  const series = 'entrupy_proxy_requests_total{route="/watched",decision="rejected",reason="bad_request"}';
+  await eventually(async () => (await on.proxy.metrics()).get(series), 1);
+  const asked = 'entrupy_proxy_upstream_duration_seconds_count{route="/watched"}';
+  expect((await on.proxy.metrics()).get(asked)).toBe(0);
+});
 
 const signed = (framing: string) =>
   `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(SECRET, '')}\r\n${framing}\r\n\r\n`;

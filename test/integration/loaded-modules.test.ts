@@ -6,11 +6,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { DELIVERED, deliver } from '../support/once/events.ts';
-import { test as once } from '../support/once/once.ts';
+import { deliver } from '../support/once/events.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { test } from '../support/proxy/proxied.ts';
-import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { echoed, openWebSocket, startEcho } from '../support/websocket/client.ts';
 
 /** Node's flags that write the names of all loaded modules to this file at the process's exit. */
@@ -20,50 +18,55 @@ function listing(file: string): readonly string[] {
   return ['--import', `data:text/javascript,${encodeURIComponent(module)}`];
 }
 
-test.skipIf(!PROGRAM.endsWith('.js')).for([
-  ['without a WebSocket never', false],
-  ['with the first WebSocket', true],
-] as const)('node:http is loaded %s', async ([, opens], { start, directory }) => {
-  const upstream = await startEcho(createServer(), { url: 'http://127.0.0.1' });
-  const file = join(directory, 'modules');
-  const routes = [{ path: '/live', action: 'forward', upgrade: ['websocket'] }, { path: '/notify' }];
-  const proxy = await start({ upstream: { url: upstream.url }, routes }, { flags: listing(file) });
-  for (const url of [`${proxy.url}/live`, `${proxy.adminUrl}/`, `${proxy.adminUrl}/metrics`])
-    await (await fetch(url)).text();
-  if (opens) {
-    const webSocket = await openWebSocket(`${proxy.url.replace('http', 'ws')}/live`);
-    expect((await echoed(webSocket, 'a')).toString()).toBe('a');
-    webSocket.terminate();
-  }
-  expect((await proxy.stop()).code).toBe(0);
-  await upstream.close();
-  expect(/^NativeModule http$/m.test(readFileSync(file, 'utf8'))).toBe(opens);
-});
-
 /** The scripts that a proxy had loaded by its end, as V8 reports them. */
-async function loaded(proxy: RunningProxy, directory: string): Promise<string> {
-  await proxy.stop();
+async function scriptsIn(directory: string): Promise<string> {
   const files = await readdir(directory);
   return (await Promise.all(files.map((file) => readFile(join(directory, file), 'utf8')))).join('');
 }
 
-once('the client for Redis is loaded only where `once` has a store there', async ({ deliverer, directory }) => {
-  const start = (name: string, options: object) =>
-    deliverer({ ...options, env: { NODE_V8_COVERAGE: join(directory, name) } });
-  const proxies = await Promise.all([
-    start('without', { route: {}, once: { store: 'redis://127.0.0.1:1' } }),
-    start('memory', {}),
-    start('redis', { once: { store: 'redis://127.0.0.1:1' } }),
-  ]);
-  for (const proxy of proxies) expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
-  const [without, memory, redis] = await Promise.all(
-    ['without', 'memory', 'redis'].map((name, nth) => loaded(proxies[nth] as RunningProxy, join(directory, name))),
+// The bundle has no files of those names; the client and its caller are a chunk of their own.
+const BUILT = PROGRAM.endsWith('.js');
+const [CLAIMS, ANY_OF_IT, CLIENT] = BUILT
+  ? ['dist/app-', /dist\/redis-/, /dist\/redis-/]
+  : ['src/once/claims.ts', /@redis\/client|src\/once\/redis/, /@redis\/client/];
+
+test('node:http comes with the first WebSocket, the client for Redis with `once` that has a store there', async ({
+  start,
+  directory,
+  onTestFinished,
+}) => {
+  const upstream = await startEcho(createServer(), { url: 'http://127.0.0.1' });
+  onTestFinished(upstream.close);
+  const proxies = await Promise.all(
+    [
+      { name: 'without', route: {}, store: 'redis://127.0.0.1:1' },
+      { name: 'memory', route: { once: '1h' }, store: 'memory' },
+      { name: 'redis', route: { once: '1h' }, store: 'redis://127.0.0.1:1' },
+    ].map(({ name, route, store }) => {
+      const routes = [
+        { path: '/live', action: 'forward', upgrade: ['websocket'] },
+        { path: '/events/*', ...route },
+      ];
+      const [env, flags] = [{ NODE_V8_COVERAGE: join(directory, name) }, listing(join(directory, `${name}.modules`))];
+      return start({ upstream: { url: upstream.url }, routes, once: { store } }, { env, flags });
+    }),
   );
-  // The bundle has no files of those names; the client and its caller are a chunk of their own.
-  const [deliveries, anyOfIt, client] = PROGRAM.endsWith('.ts')
-    ? ['src/once/claims.ts', /@redis\/client|src\/once\/redis/, /@redis\/client/]
-    : ['dist/app-', /dist\/redis-/, /dist\/redis-/];
-  for (const scripts of [without, memory]) expect(scripts).toContain(deliveries);
-  for (const scripts of [without, memory]) expect(scripts).not.toMatch(anyOfIt);
-  expect(redis).toMatch(client);
+  for (const proxy of proxies) {
+    expect((await deliver(proxy, 'e')).status).toBe(426);
+    for (const url of [`${proxy.url}/live`, `${proxy.adminUrl}/`, `${proxy.adminUrl}/metrics`])
+      await (await fetch(url)).text();
+  }
+  const webSocket = await openWebSocket(`${proxies[1]?.url.replace('http', 'ws')}/live`);
+  expect((await echoed(webSocket, 'a')).toString()).toBe('a');
+  webSocket.terminate();
+  for (const proxy of proxies) expect((await proxy.stop()).code).toBe(0);
+  const names = ['without', 'memory', 'redis'];
+  const modules = names.map((name) => readFileSync(join(directory, `${name}.modules`), 'utf8'));
+  if (BUILT) expect(modules.map((list) => /^NativeModule http$/m.test(list))).toEqual([false, true, false]);
+  const [without = '', memory = '', redis = ''] = await Promise.all(
+    names.map((name) => scriptsIn(join(directory, name))),
+  );
+  for (const scripts of [without, memory]) expect(scripts).toContain(CLAIMS);
+  for (const scripts of [without, memory]) expect(scripts).not.toMatch(ANY_OF_IT);
+  expect(redis).toMatch(CLIENT);
 });
