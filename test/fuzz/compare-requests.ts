@@ -1,6 +1,13 @@
 // Compares parsers on one connection's bytes: do ours and node:http's server read the same requests?
 import { cut, type Parsed, parse } from '../support/http/parsed.ts';
-import { differing, endsEarlier, handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
+import {
+  endDifference,
+  endsEarlier,
+  handsOver,
+  isKnownRefusal,
+  partialDifference,
+  unknownDifferences,
+} from './known-differences.ts';
 import type { ReferenceServer, TakenRequest } from './reference-server.ts';
 
 const HEAD = ['method', 'target', 'version', 'lines'] as const;
@@ -35,26 +42,13 @@ export async function disagreement(
 }
 
 function atTheEnd(bytes: Buffer, ours: Parsed, refused: string | null, more: readonly TakenRequest[]): string | null {
-  const [next] = more;
-  switch (ours.state) {
-    case 'over':
-      return next === undefined ? null : 'node has a request behind the last one of ours';
-    case 'head':
-      return next === undefined && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
-    case 'body':
-      if (next !== undefined && handsOver(next) === 'tunnel') return differing('request', bytes, ours, next, HEAD);
-      if (more.length !== 1 || next === undefined || next.complete || refused !== null)
-        return `ours waits for a body, node does not: ${refused}`;
-      return differing('request', bytes, ours, next, [...HEAD, 'body']);
-    default:
-      return atRefusal(bytes, ours, next, refused);
+  const [next = null] = more;
+  if (ours.state === 'over') return next === null ? null : 'node has a request behind the last one of ours';
+  if (ours.state === 'body') {
+    if (next !== null && handsOver(next) === 'tunnel') return partialDifference(bytes, ours, next, HEAD);
+    if (more.length > 1) return 'ours waits for a body, node has more than one request';
   }
-}
-
-function atRefusal(bytes: Buffer, ours: Parsed, next: TakenRequest | undefined, refused: string | null): string | null {
-  if (next === undefined) return ours.partial === null ? null : 'ours has a head, node has none';
-  if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
-  return ours.partial === null ? 'ours refuses a head that node takes' : differing('request', bytes, ours, next, HEAD);
+  return endDifference(bytes, ours, { next, refused, fields: HEAD });
 }
 
 /**

@@ -1,7 +1,7 @@
 // Compares parsers on the bytes of one upstream connection: do ours and node:http's client read the same responses?
 // Node's client reads one exchange for each connection, so each starts where ours says that the last one ended.
 import { cut, type Parsed, type ParsedMessage, parse } from '../support/http/parsed.ts';
-import { differing, isKnownRefusal, unknownDifferences } from './known-differences.ts';
+import { endDifference, isKnownRefusal, unknownDifferences } from './known-differences.ts';
 import { receive, type Taken, type TakenAnswer } from './reference-client.ts';
 
 const HEAD = ['status', 'reason', 'version', 'lines'] as const;
@@ -73,21 +73,9 @@ function finalDisagreement(
 /** Compares the end, where ours has no further complete response; `next` is what node has there. */
 function atTheEnd(ours: Parsed, { interim, refused }: TakenAnswer, next: Taken | null, bytes: Buffer): string | null {
   if (isKnownRefusal(ours, next, bytes)) return null;
-  switch (ours.state) {
-    case 'over':
-      return next === null || endsByItself(bytes, ours, interim)
-        ? null
-        : 'node has a response behind the last one of ours';
-    case 'head':
-      return next === null && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
-    case 'body':
-      if (next === null || next.complete || refused !== null) return `ours waits for a body, node does not: ${refused}`;
-      return differing('response', bytes, ours, next, [...HEAD, 'body']);
-    default:
-      if (next === null) return ours.partial === null ? null : 'ours has a head, node has none';
-      if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
-      return differing('response', bytes, ours, next, HEAD);
-  }
+  if (ours.state !== 'over') return endDifference(bytes, ours, { next, refused, fields: HEAD });
+  const isSame = next === null || endsByItself(bytes, ours, interim);
+  return isSame ? null : 'node has a response behind the last one of ours';
 }
 
 /** An interim response that says both close and keep-alive. */

@@ -5,13 +5,17 @@ import { MAX_LINES } from '../../src/core/header-lines.ts';
 import { Head } from '../../src/core/request-head.ts';
 import type { Parsed, ParsedMessage } from '../support/http/parsed.ts';
 
-/** The properties of a message that both parsers report. */
+/** A message that node reads, from its complete head on, every part one character a byte. */
 export interface Message {
   readonly version: string;
+  /** Flat: name, value, … */
   readonly lines: readonly string[];
-  readonly body: string;
-  readonly trailers: readonly string[];
+  /** The part that has arrived. */
+  body: string;
+  trailers: readonly string[];
+  /** True if node would go on with the connection, by the head and without the trailers. */
   readonly keepAlive: boolean;
+  complete: boolean;
 }
 
 interface Row<Fields extends unknown[]> {
@@ -124,9 +128,33 @@ export function unknownDifferences<Theirs extends Message>(
     .map((field) => `${field}: ours ${JSON.stringify(ours[field])}, node ${JSON.stringify(theirs[field])}`);
 }
 
+/** What node has behind the complete messages of ours: one more or none, and its code for bytes that are not HTTP. */
+interface Ending<Theirs extends Message> {
+  readonly next: Theirs | null;
+  readonly refused: string | null;
+  /** The fields of its head. */
+  readonly fields: readonly (keyof Theirs & keyof ParsedMessage & string)[];
+}
+
+/** What differs at the end, where ours has no further complete message but may read on, or refuses to. */
+export function endDifference<Theirs extends Message>(
+  sent: Buffer,
+  ours: Parsed,
+  { next, refused, fields }: Ending<Theirs>,
+): string | null {
+  if (ours.state === 'head')
+    return next === null && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
+  if (ours.state === 'body') {
+    if (next === null || next.complete || refused !== null) return `ours waits for a body, node does not: ${refused}`;
+    return partialDifference(sent, ours, next, [...fields, 'body']);
+  }
+  if (next === null) return ours.partial === null ? null : 'ours has a head, node has none';
+  if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
+  return partialDifference(sent, ours, next, fields);
+}
+
 /** What differs in a message that is not complete; null if nothing does. */
-export function differing<Theirs extends Message>(
-  what: 'request' | 'response',
+export function partialDifference<Theirs extends Message>(
   sent: Buffer,
   { partial }: Parsed,
   theirs: Theirs,
@@ -134,7 +162,7 @@ export function differing<Theirs extends Message>(
 ): string | null {
   if (partial === null) return 'node has a head, ours has none';
   const unknown = unknownDifferences(sent, partial, theirs, fields);
-  return unknown.length === 0 ? null : `the ${what} under way: ${unknown.join('; ')}`;
+  return unknown.length === 0 ? null : `the message under way: ${unknown.join('; ')}`;
 }
 
 export function isKnownRefusal(ours: Parsed, theirs: Message | null | undefined, bytes: Buffer): boolean {

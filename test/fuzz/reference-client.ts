@@ -3,21 +3,12 @@
 import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import type { Message } from './known-differences.ts';
 import { turn } from './reference-server.ts';
 
-/** One response from its complete head on, every part one character a byte. */
-export interface Taken {
+export interface Taken extends Message {
   readonly status: number;
   readonly reason: string;
-  readonly version: string;
-  /** Flat: name, value, … */
-  readonly lines: readonly string[];
-  /** The part that has arrived. */
-  body: string;
-  trailers: readonly string[];
-  /** True if node would reuse the connection, by the head and without the trailers. */
-  readonly keepAlive: boolean;
-  complete: boolean;
 }
 
 export interface TakenAnswer {

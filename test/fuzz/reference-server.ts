@@ -3,20 +3,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import type { Message } from './known-differences.ts';
 
-/** One request from its complete head on, every part one character a byte. */
-export interface TakenRequest {
+export interface TakenRequest extends Message {
   readonly method: string;
   readonly target: string;
-  readonly version: string;
-  /** Flat: name, value, … */
-  readonly lines: readonly string[];
-  /** The part that has arrived. */
-  body: string;
-  trailers: readonly string[];
-  /** True if node would read another request on this connection, by the head and without the trailers. */
-  readonly keepAlive: boolean;
-  complete: boolean;
 }
 
 export interface TakenRequests {

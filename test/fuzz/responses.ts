@@ -71,22 +71,9 @@ const interim = fc.constantFrom(
 );
 
 const spoilt = mutationOf([
-  ...[
-    'HTTP/1.1 200 OK\r\n\r\n',
-    'HTTP/1.1 204 \r\n',
-    'HTTP/1.0 200 OK\r\n',
-    'HTTP/1.1 100 Continue\r\n\r\n',
-    'HTTP/1.1',
-  ],
-  ...[
-    ' 304 ',
-    ' 101 ',
-    ' 204\r\n',
-    'Connection: close \t\r\n',
-    'Transfer-Encoding: chunked, gzip\r\n',
-    ' \t\r\n',
-    'Transfer-Encoding:\r\n',
-  ],
+  ...['HTTP/1.1 200 OK\r\n\r\n', 'HTTP/1.1 204 \r\n', 'HTTP/1.0 200 OK\r\n', 'HTTP/1.1 100 Continue\r\n\r\n'],
+  ...['HTTP/1.1', ' 304 ', ' 101 ', ' 204\r\n', 'Connection: close \t\r\n', 'Transfer-Encoding: chunked, gzip\r\n'],
+  ...[' \t\r\n', 'Transfer-Encoding:\r\n'],
 ]);
 
 /** Ends in nothing that the bytes before it could need. */
