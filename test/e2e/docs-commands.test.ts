@@ -50,14 +50,14 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     await mkdir(join(directory, 'clone'));
     for (const name of ['helm', 'examples', 'compose.yaml'])
       await cp(`${ROOT}${name}`, join(directory, 'clone', name), { recursive: true });
-    await writeFile(join(directory, 'clone', 'current.key'), SECRET);
-    await writeFile(
-      join(directory, 'clone', 'routes.yaml'),
-      'config: {routes: [{path: /notify}], unmatched: reject}\n',
-    );
-    await writeFile(join(directory, 'clone', 'next.key'), `${SECRET}, the next one`);
-    await writeFile(join(directory, 'clone', 'config.yaml'), 'routes: [{path: /notify}]\n');
-    await writeFile(join(directory, 'clone', 'values-of-orders.yaml'), 'replicaCount: 2\n');
+    const files = {
+      'current.key': SECRET,
+      'next.key': `${SECRET}, the next one`,
+      'routes.yaml': 'config: {routes: [{path: /notify}], unmatched: reject}\n',
+      'config.yaml': 'routes: [{path: /notify}]\n',
+      'values-of-orders.yaml': 'replicaCount: 2\n',
+    };
+    for (const [name, text] of Object.entries(files)) await writeFile(join(directory, 'clone', name), text);
     const shims = {
       docker: `exec podman "$@"`,
       helm: `case "$1" in install|upgrade) exec ${TOOLS}/bin/helm install --dry-run=client "\${@:2}";; *) exec ${TOOLS}/bin/helm "$@";; esac`,
@@ -259,12 +259,8 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     const secrets = join(directory, 'secrets');
     await mkdir(secrets);
     await writeFile(join(secrets, 'current'), SECRET);
-    const mounts = [
-      '-v',
-      `${ROOT}examples/docker:/etc/entrupy-signature-proxy:ro`,
-      '-v',
-      `${secrets}:/etc/entrupy/secrets:ro`,
-    ];
+    const places = [`${ROOT}examples/docker:/etc/entrupy-signature-proxy`, `${secrets}:/etc/entrupy/secrets`];
+    const mounts = places.flatMap((place) => ['-v', `${place}:ro`]);
     const command = compose.services.proxy?.command ?? [];
     const check = ['run', '--rm', '--pull=never', ...mounts, IMAGE, 'check-config', ...command.slice(1)];
     expect(await mustRun('podman', check)).toContain('The configuration is valid.');

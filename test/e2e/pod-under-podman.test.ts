@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { type Container, type Manifest, only, podSpec, template } from '../support/chart/helm.ts';
+import { type Container, type Manifest, only, podSpec, set, template } from '../support/chart/helm.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { buildImage, IMAGE, until } from '../support/machine/containers.ts';
@@ -23,10 +23,8 @@ const POD_IP = '10.88.77.77';
 
 const image = (): string[] => {
   const [repository = '', tag = ''] = IMAGE.split(/:(?=[^:]*$)/);
-  return [
-    '--set',
-    `image.repository=${repository},image.tag=${tag},image.pullPolicy=Never,secret.values.current=${SECRET}`,
-  ];
+  const values = `image.repository=${repository},image.tag=${tag},image.pullPolicy=Never`;
+  return set(`${values},secret.values.current=${SECRET}`);
 };
 
 /** The rendered Deployment's pod with its Secret and ConfigMap, in a form that podman can play. */

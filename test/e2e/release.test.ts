@@ -64,22 +64,10 @@ describe.skipIf(!ready)('a release', () => {
     await writeImage(join(directory, 'image'));
     const layout = `oci:${join(directory, 'image')}`;
     await mustRun('skopeo', ['copy', '--all', '--quiet', '--dest-tls-verify=false', layout, `docker://${image}:build`]);
-    digest = `sha256:${createHash('sha256')
-      .update(await raw(`${image}:build`))
-      .digest('hex')}`;
-    const options = [
-      '--image',
-      image,
-      '--digest',
-      digest,
-      '--source',
-      SOURCE,
-      '--ref',
-      `v${version}`,
-      '--out',
-      directory,
-    ];
-    archive = (await mustRun('node', ['scripts/release/chart.ts', ...options], { env: env() })).trim();
+    digest = digestOf(await raw(`${image}:build`));
+    const of = ['--image', image, '--digest', digest, '--source', SOURCE, '--ref', `v${version}`];
+    const options = ['scripts/release/chart.ts', ...of, '--out', directory];
+    archive = (await mustRun('node', options, { env: env() })).trim();
     chart = (await mustScript('push-chart.sh', archive, `${registry}/hooks/charts`)).trim();
   });
   afterAll(async () => {
@@ -171,7 +159,7 @@ describe.skipIf(!ready)('a release', () => {
     await mustScript('tag-image.sh', `${image}@${digest}`, ...tags.map((tag) => `${image}:${tag}`));
     for (const tag of tags) {
       const text = await raw(`${image}:${tag}`);
-      expect(`sha256:${createHash('sha256').update(text).digest('hex')}`).toBe(digest);
+      expect(digestOf(text)).toBe(digest);
       const { manifests } = JSON.parse(text) as { manifests: { platform: { architecture: string } }[] };
       expect(manifests.map(({ platform }) => platform.architecture)).toEqual(['amd64', 'arm64']);
     }
@@ -198,15 +186,9 @@ describe.skipIf(!ready)('a release', () => {
     const file = join(directory, 'archive.tar.gz');
     await writeFile(file, 'an archive');
     await mustScript('sign.sh', file);
+    const signed = ['--insecure-ignore-tlog=true', '--bundle', `${file}.sigstore.json`, file];
     const check = (key: string) =>
-      run(
-        'cosign',
-        ['verify-blob', '--key', key, '--insecure-ignore-tlog=true', '--bundle', `${file}.sigstore.json`, file],
-        {
-          cwd: directory,
-          env: env(),
-        },
-      );
+      run('cosign', ['verify-blob', '--key', key, ...signed], { cwd: directory, env: env() });
     expect(await check('cosign.pub')).toMatchObject({ code: 0 });
     await writeFile(file, 'another archive');
     expect((await check('cosign.pub')).code).not.toBe(0);
@@ -233,15 +215,8 @@ describe.skipIf(!ready)('a release', () => {
   test('the npm package is published from its one tarball, and nothing else is', async () => {
     await mustRun('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', directory], { env: env() });
     const tarball = join(directory, `${manifest.name}-${version}.tgz`);
-    const { code, stdout } = await script(
-      'publish-npm.sh',
-      tarball,
-      '--dry-run',
-      '--access',
-      'public',
-      '--tag',
-      'next',
-    );
+    const options = ['--dry-run', '--access', 'public', '--tag', 'next'];
+    const { code, stdout } = await script('publish-npm.sh', tarball, ...options);
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`+ ${manifest.name}@${version}`) });
     for (const wrong of [[], ['.'], [join(directory, 'none.tgz')], [tarball, tarball]]) {
       expect(await script('publish-npm.sh', ...wrong), wrong.join()).toMatchObject({ code: 2 });
@@ -297,34 +272,34 @@ interface Chart {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+const digestOf = (content: string | Buffer) => `sha256:${createHash('sha256').update(content).digest('hex')}`;
+
 /** An OCI layout of an image for two platforms, with one small layer each. */
 async function writeImage(path: string): Promise<void> {
   await mkdir(join(path, 'blobs/sha256'), { recursive: true });
-  const put = async (content: Buffer, mediaType: string) => {
-    const hex = createHash('sha256').update(content).digest('hex');
-    await writeFile(join(path, 'blobs/sha256', hex), content);
-    return { mediaType, digest: `sha256:${hex}`, size: content.length };
+  const put = async (given: object | Buffer, mediaType: string) => {
+    const content = Buffer.isBuffer(given) ? given : Buffer.from(JSON.stringify(given));
+    const digest = digestOf(content);
+    await writeFile(join(path, 'blobs', digest.replace(':', '/')), content);
+    return { mediaType, digest, size: content.length };
   };
-  const json = (value: object) => Buffer.from(JSON.stringify(value));
   const type = 'application/vnd.oci.image';
   const tar = Buffer.alloc(10_240);
   const layer = await put(gzipSync(tar), `${type}.layer.v1.tar+gzip`);
-  const diff = `sha256:${createHash('sha256').update(tar).digest('hex')}`;
   const manifests = await Promise.all(
     ['amd64', 'arm64'].map(async (architecture) => {
-      const rootfs = { type: 'layers', diff_ids: [diff] };
+      const rootfs = { type: 'layers', diff_ids: [digestOf(tar)] };
       const config = await put(
-        json({ architecture, os: 'linux', config: {}, rootfs, history: [] }),
+        { architecture, os: 'linux', config: {}, rootfs, history: [] },
         `${type}.config.v1+json`,
       );
-      const content = { schemaVersion: 2, mediaType: `${type}.manifest.v1+json`, config, layers: [layer] };
-      return { ...(await put(json(content), `${type}.manifest.v1+json`)), platform: { architecture, os: 'linux' } };
+      const mediaType = `${type}.manifest.v1+json`;
+      const content = { schemaVersion: 2, mediaType, config, layers: [layer] };
+      return { ...(await put(content, mediaType)), platform: { architecture, os: 'linux' } };
     }),
   );
-  const index = await put(
-    json({ schemaVersion: 2, mediaType: `${type}.index.v1+json`, manifests }),
-    `${type}.index.v1+json`,
-  );
-  await writeFile(join(path, 'index.json'), json({ schemaVersion: 2, manifests: [index] }));
-  await writeFile(join(path, 'oci-layout'), json({ imageLayoutVersion: '1.0.0' }));
+  const mediaType = `${type}.index.v1+json`;
+  const index = await put({ schemaVersion: 2, mediaType, manifests }, mediaType);
+  await writeFile(join(path, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [index] }));
+  await writeFile(join(path, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
 }

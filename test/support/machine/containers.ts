@@ -62,18 +62,8 @@ export async function startContainer(given: ContainerOptions) {
   const name = `entrupy-e2e-${randomUUID().slice(0, 8)}`;
   const variables = Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]);
   const published = ports.flatMap((port) => ['-p', `127.0.0.1::${port}`]);
-  await mustRun('podman', [
-    'run',
-    '-d',
-    '--name',
-    name,
-    ...RESTRICTIONS,
-    ...options,
-    ...variables,
-    ...published,
-    image,
-    ...args,
-  ]);
+  const all = [...RESTRICTIONS, ...options, ...variables, ...published];
+  await mustRun('podman', ['run', '-d', '--name', name, ...all, image, ...args]);
   return handle(name);
 }
 
