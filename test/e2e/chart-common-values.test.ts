@@ -12,7 +12,6 @@ import {
   type Manifest,
   notesOf,
   only,
-  type PodSpec,
   parseManifests,
   podSpec,
   podTemplate,
@@ -24,12 +23,6 @@ import { haveTools, mustRun } from '../support/machine/tools.ts';
 
 const ready = haveTools('helm');
 
-interface Workload extends PodSpec {
-  readonly serviceAccountName?: string;
-  readonly imagePullSecrets?: readonly object[];
-  readonly hostAliases?: readonly object[];
-}
-
 const deployment = async (...values: string[]) => only(await template(set(...values)), 'Deployment');
 const images = async (...values: string[]) => {
   const { initContainers = [], containers } = podSpec(await deployment(...values));
@@ -38,6 +31,8 @@ const images = async (...values: string[]) => {
 
 describe.skipIf(!ready)('the chart', () => {
   let common: Manifest[] = [];
+  const service = (name: string) =>
+    common.find(({ kind, metadata }) => kind === 'Service' && metadata.name.endsWith(name));
   beforeAll(async () => {
     common = await template(['-f', `${CHART}/ci/sidecar-common-values.yaml`]);
   });
@@ -80,8 +75,8 @@ describe.skipIf(!ready)('the chart', () => {
 
   test('pull secrets of the parent chart and of the image appear once each, as names or as objects', () => {
     const secrets = [{ name: 'parent' }, { name: 'other' }, { name: 'registry' }];
-    expect((podSpec(only(common, 'Deployment')) as Workload).imagePullSecrets).toEqual(secrets);
-    expect(only(common, 'Pod').spec?.imagePullSecrets).toEqual(secrets);
+    for (const kind of ['Deployment', 'Pod'])
+      expect(podSpec(only(common, kind))).toMatchObject({ imagePullSecrets: secrets });
   });
 
   test('namespaceOverride moves every object', () => {
@@ -114,7 +109,7 @@ describe.skipIf(!ready)('the chart', () => {
       tolerations: [{ key: 'dedicated', operator: 'Exists' }],
     };
     const pod = podSpec(only(common, 'Deployment'));
-    expect(pod).toMatchObject(placement);
+    expect(pod).toMatchObject({ ...placement, hostAliases: [{ ip: '10.0.0.7', hostnames: ['valkey.internal'] }] });
     expect(podSpec(only(common, 'Pod'))).toMatchObject(placement);
     expect(proxyOf(pod)).toMatchObject({ envFrom: [{ configMapRef: { name: 'proxy-env' } }] });
     expect(pod.containers[0]).not.toHaveProperty('envFrom');
@@ -135,10 +130,10 @@ describe.skipIf(!ready)('the chart', () => {
     for (const { kind, metadata } of common) {
       expect({ kind, ...metadata.annotations }).toMatchObject({ kind, 'example.com/contact': 'hooks' });
     }
-    expect(podTemplate(only(common, 'Deployment')).metadata?.annotations).toMatchObject({
-      'example.com/contact': 'hooks',
-    });
-    expect(only(common, 'Deployment').metadata.annotations).toMatchObject({ 'example.com/owner': 'shop' });
+    expect(podTemplate(only(common, 'Deployment')).metadata?.annotations).toHaveProperty(
+      ['example.com/contact'],
+      'hooks',
+    );
     for (const { kind, metadata } of await injecting('commonAnnotations.a=b')) {
       expect({ kind, ...metadata }).toMatchObject({ kind, annotations: { a: 'b' } });
       expect(metadata).not.toHaveProperty('namespace');
@@ -161,11 +156,6 @@ describe.skipIf(!ready)('the chart', () => {
     const pods = podTemplate(only(common, 'Deployment')).metadata;
     expect(pods?.labels).not.toHaveProperty(['example.com/tier']);
     expect(pods?.annotations).toHaveProperty(['example.com/owner'], 'nobody');
-  });
-
-  test('hostAliases reach the pod', () => {
-    const aliases = [{ ip: '10.0.0.7', hostnames: ['valkey.internal'] }];
-    expect((podSpec(only(common, 'Deployment')) as Workload).hostAliases).toEqual(aliases);
   });
 
   test("the proxy's probes keep their endpoints, and their numbers can be changed", () => {
@@ -206,8 +196,7 @@ describe.skipIf(!ready)('the chart', () => {
   });
 
   test('the Service takes ports, sources, policies and IP families, and never leads to the admin port', async () => {
-    const services = common.filter(({ kind }) => kind === 'Service');
-    const traffic = services.find(({ metadata }) => metadata.name === 'shop');
+    const traffic = service('shop');
     expect(traffic?.spec).toMatchObject({
       type: 'LoadBalancer',
       externalTrafficPolicy: 'Local',
@@ -232,7 +221,7 @@ describe.skipIf(!ready)('the chart', () => {
   });
 
   test('a ServiceMonitor has its own headless Service, which includes pods that are not ready', () => {
-    const metrics = common.find(({ kind, metadata }) => kind === 'Service' && metadata.name.endsWith('-metrics'));
+    const metrics = service('-metrics');
     expect(metrics?.spec).toMatchObject({
       clusterIP: 'None',
       publishNotReadyAddresses: true,
@@ -242,8 +231,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(monitor.metadata.labels).toHaveProperty('release', 'kps');
     const { selector, endpoints } = monitor.spec as { selector: { matchLabels: object }; endpoints: object[] };
     expect(metrics?.metadata.labels).toMatchObject(selector.matchLabels);
-    const traffic = common.find(({ kind, metadata }) => kind === 'Service' && metadata.name === 'shop');
-    expect(traffic?.metadata.labels).not.toHaveProperty(['app.kubernetes.io/component']);
+    expect(service('shop')?.metadata.labels).not.toHaveProperty(['app.kubernetes.io/component']);
     expect(endpoints).toEqual([
       {
         port: 'admin',

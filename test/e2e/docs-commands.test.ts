@@ -265,7 +265,6 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     const check = ['run', '--rm', '--pull=never', ...mounts, IMAGE, 'check-config', ...command.slice(1)];
     expect(await mustRun('podman', check)).toContain('The configuration is valid.');
     await mustRun('promtool', ['check', 'config', '--syntax-only', `${ROOT}examples/docker/prometheus.yaml`]);
-    await mustRun('promtool', ['check', 'rules', `${ROOT}helm/files/rules.yaml`]);
   });
 });
 

@@ -5,14 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SERVER_KINDS, type ServerKind } from '../servers/kinds.ts';
 import type { Hit, RealServer } from '../servers/real-server.ts';
 import { DETOURS, isForbidden, LEGITIMATE, type Shot, TABLES, type Table, type Unmatched } from '../servers/routes.ts';
+import { startBefore } from '../servers/start-before.ts';
 import { type Bullet, bytesOf, fire, statusOf } from '../servers/volley.ts';
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { exchange } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { SPELLINGS } from '../testdata/spellings.ts';
 
-const SECRET = 'bypass-secret-0123456789abcdef0123';
 const BODY = '{"event":"forged"}';
 const METHODS = ['GET', 'POST'] as const;
 const MODES: readonly Unmatched[] = ['verify', 'forward', 'reject'];
@@ -47,12 +47,6 @@ function bulletsOf(shots: readonly Shot[], signed: boolean): Bullet[] {
 
 const isSigned = (hit: Hit) => hit.signature === sign(SECRET, Buffer.from(hit.body, 'latin1'));
 const delivery = (target: string): Bullet => ({ method: 'POST', target, lines: [line], body: BODY });
-const startBefore = ({ port }: RealServer, config: object) =>
-  startProxy({
-    config: { upstream: { url: `http://127.0.0.1:${port}` }, log: { requests: 'none' }, ...config },
-    secrets: { current: SECRET },
-  });
-
 describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', ({ kind }) => {
   const missing = kind.missing();
   if (missing !== null && !mayBeMissing(kind)) {
@@ -84,7 +78,7 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
 
   describe.each(TABLES.map((table) => ({ table, name: table.name })))('behind $name', ({ table }) => {
     test.each(MODES)('with unmatched: %s', async (unmatched) => {
-      const proxy = await startBefore(server, { routes: table.routes, unmatched });
+      const proxy = await startBefore(server.port, { routes: table.routes, unmatched });
       try {
         await fireAll({ kind, server, proxy, table, unmatched });
         await checkItWorks(server, proxy, { table, unmatched });
@@ -95,7 +89,7 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
   });
 
   test('legitimate targets arrive as sent through an open proxy', async () => {
-    const proxy = await startBefore(server, { routes: [{ path: '/notify' }], unmatched: 'forward' });
+    const proxy = await startBefore(server.port, { routes: [{ path: '/notify' }], unmatched: 'forward' });
     try {
       for (const target of LEGITIMATE) {
         const bytes = bytesOf({ method: 'GET', target, lines: [], body: '' });
@@ -120,7 +114,7 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
     for (const [index, { line, follower }] of DETOURS.entries()) {
       if (follower === kind.name) expect(followed, line).toContain(index);
     }
-    const proxy = await startBefore(server, { routes: [{ path: '/notify' }], unmatched: 'forward' });
+    const proxy = await startBefore(server.port, { routes: [{ path: '/notify' }], unmatched: 'forward' });
     try {
       await fire(proxy.port, bullets, DEADLINE);
       expect((await server.hits()).map((hit) => DETOURS[Number(hit.case)])).toEqual([]);

@@ -4,13 +4,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { forms, framed, ROUTES, SLOW_REQUEST } from '../servers/forged.ts';
 import type { Hit, RealServer } from '../servers/real-server.ts';
+import { startBefore } from '../servers/start-before.ts';
 import { UNREAD_KINDS } from '../servers/unread-kinds.ts';
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 
-const SECRET = 'unread-body-secret-0123456789abcdef';
 const DELIVERIES = 200;
 const SENDERS = 4;
 const ATTACKERS = 4;
@@ -66,16 +66,7 @@ async function deliverAll(port: number, count: number, bytesOf: (id: string) => 
   return strays;
 }
 
-const startBefore = ({ port }: RealServer, upstream: object = {}) =>
-  startProxy({
-    config: {
-      upstream: { url: `http://127.0.0.1:${port}`, ...upstream },
-      routes: ROUTES,
-      unmatched: 'forward',
-      log: { requests: 'none' },
-    },
-    secrets: { current: SECRET },
-  });
+const CONFIG = { routes: ROUTES, unmatched: 'forward' };
 
 describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', ({ kind }) => {
   const missing = kind.missing();
@@ -87,7 +78,7 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
   let proxy: RunningProxy;
   beforeAll(async () => {
     server = await kind.start();
-    proxy = await startBefore(server);
+    proxy = await startBefore(server.port, CONFIG);
   });
   afterAll(async () => {
     await proxy?.stop();
@@ -140,7 +131,7 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
     ['a slow request', SLOW_REQUEST],
     ['JSON', '{"event":"unread"}'],
   ])('with keepAlive: 0 an unread verified body does not become a request: %s', async (_name, body) => {
-    const lonely = await startBefore(server, { keepAlive: '0s' });
+    const lonely = await startBefore(server.port, { ...CONFIG, upstream: { keepAlive: '0s' } });
     try {
       const bytesOf = (id: string) => delivery(id, { target: '/unread', body });
       expect(await deliverAll(lonely.port, UNREAD_DELIVERIES, bytesOf)).toEqual([]);

@@ -4,9 +4,8 @@
 import { FRONT_KINDS, type FrontKind } from '../servers/fronts.ts';
 import type { Kind } from '../servers/lacking.ts';
 import { LATE_KINDS, startNodeServer } from '../servers/late-kinds.ts';
-import { SECRET } from '../support/deliveries/signer.ts';
+import { startBefore } from '../servers/start-before.ts';
 import { testDirectory } from '../support/machine/files.ts';
-import { startProxy } from '../support/proxy/proxy.ts';
 import { loopbackIdentity } from '../support/tls/certificates.ts';
 import { shareFront } from './shared-front.ts';
 
@@ -85,14 +84,6 @@ async function runPair(
 /** A proxy that `shareFront` can use. */
 export async function startVerifying(upstream: number, over: FrontKind['over'], settings: object = {}) {
   const listen = over === 'TLS' ? { tls: loopbackIdentity(await testDirectory()).pair } : {};
-  const proxy = await startProxy({
-    config: {
-      listen,
-      upstream: { url: `http://127.0.0.1:${upstream}`, ...settings },
-      routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
-      log: { requests: 'none' },
-    },
-    secrets: { current: SECRET },
-  });
-  return { port: proxy.port, stop: proxy.stop };
+  const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
+  return startBefore(upstream, { listen, upstream: settings, routes });
 }

@@ -1,9 +1,9 @@
 // A minimal Kubernetes API server for Helm and kubectl: discovery, a store of objects, and who owns their fields. It
 // admits everything, unless a test gives it an admission, and runs nothing.
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage } from 'node:http';
+import { buffer } from 'node:stream/consumers';
 import { parse } from 'yaml';
+import { listening } from '../machine/listening.ts';
 import { discovery, locate } from './api-resources.ts';
 import type { Tree } from './field-owners.ts';
 import type { Manifest } from './helm.ts';
@@ -75,22 +75,20 @@ export async function startApiServer({ admit, runsDeployments }: ApiServerOption
     return [code, object];
   };
 
-  const server: Server = createServer((request, response) => {
-    void bytesOf(request).then((body) => {
+  const server = createServer((request, response) => {
+    void buffer(request).then((body) => {
       const [code, value] = answer(request, body);
       response.writeHead(code, { 'Content-Type': 'application/json' }).end(JSON.stringify(value));
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { port, close } = await listening(server);
   return {
     /** The text of a KUBECONFIG file. */
     kubeconfig: JSON.stringify({
       apiVersion: 'v1',
       kind: 'Config',
       'current-context': 'test',
-      clusters: [{ name: 'test', cluster: { server: url } }],
+      clusters: [{ name: 'test', cluster: { server: `http://127.0.0.1:${port}` } }],
       contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
       users: [{ name: 'test', user: {} }],
     }),
@@ -105,14 +103,8 @@ export async function startApiServer({ admit, runsDeployments }: ApiServerOption
       store.scale(`/deployments/${name}`, replicas, manager),
     /** Every write, in order: `PATCH Deployment`. */
     writes: store.writes,
-    close: () => new Promise<void>((resolve) => server.close(() => resolve())),
+    close,
   };
 }
 
 const isAnswer = (value: Tree | Answer): value is Answer => Array.isArray(value) && typeof value[0] === 'number';
-
-async function bytesOf(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}

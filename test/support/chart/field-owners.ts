@@ -42,8 +42,16 @@ function fieldsOf(tree: Tree, prefix = ''): Map<string, unknown> {
 const isSame = (one: Writer, other: Writer) =>
   one.manager === other.manager && one.operation === other.operation && one.subresource === other.subresource;
 
+/** The fields that differ from the current ones. */
+const changedIn = (now: ReadonlyMap<string, unknown>, current: ReadonlyMap<string, unknown>) =>
+  [...now].filter(([path, value]) => !isDeepStrictEqual(current.get(path), value)).map(([path]) => path);
+
 const without = (fields: ReadonlySet<string>, gone: ReadonlySet<string>) =>
   new Set([...fields].filter((path) => !gone.has(path)));
+
+/** The other owners, without the fields that the writer takes. */
+const othersOf = ({ owners }: Written, writer: Writer, taken: ReadonlySet<string>): Owners =>
+  owners.filter((owner) => !isSame(owner, writer)).map((owner) => ({ ...owner, fields: without(owner.fields, taken) }));
 
 /** Another writer's fields that an apply would change, as Kubernetes words them; empty if there are none. */
 export function conflictsOf(live: Written, given: Tree, writer: Writer): readonly string[] {
@@ -63,12 +71,7 @@ export function conflictsOf(live: Written, given: Tree, writer: Writer): readonl
 export function applied(live: Written, given: Tree, writer: Writer): Written {
   const [current, now] = [fieldsOf(live.object), fieldsOf(given)];
   const before = live.owners.find((owner) => isSame(owner, writer))?.fields ?? new Set();
-  const changed = new Set(
-    [...now].filter(([path, value]) => !isDeepStrictEqual(current.get(path), value)).map(([path]) => path),
-  );
-  const others = live.owners
-    .filter((owner) => !isSame(owner, writer))
-    .map((owner) => ({ ...owner, fields: without(owner.fields, changed) }));
+  const others = othersOf(live, writer, new Set(changedIn(now, current)));
   const gone = [...before].filter((path) => !now.has(path) && !others.some(({ fields }) => fields.has(path)));
   const kept = gone.reduce((tree, path) => removed(tree, path.split('/')), live.object);
   return { object: merged(kept, given), owners: [...others, { ...writer, fields: new Set(now.keys()) }] };
@@ -77,15 +80,13 @@ export function applied(live: Written, given: Tree, writer: Writer): Written {
 /** Another kind of write: the writer owns what it changed, and nobody else does. */
 export function updated(live: Written, object: Tree, writer: Writer): Written {
   const [current, now] = [fieldsOf(live.object), fieldsOf(object)];
-  const changed = [...now]
-    .filter(([path, value]) => !isDeepStrictEqual(current.get(path), value))
-    .map(([path]) => path);
+  const changed = changedIn(now, current);
   const taken = new Set([...changed, ...[...current.keys()].filter((path) => !now.has(path))]);
   const own = live.owners.find((owner) => isSame(owner, writer))?.fields ?? new Set();
-  const others = live.owners
-    .filter((owner) => !isSame(owner, writer))
-    .map((owner) => ({ ...owner, fields: without(owner.fields, taken) }));
-  return { object, owners: [...others, { ...writer, fields: new Set([...without(own, taken), ...changed]) }] };
+  return {
+    object,
+    owners: [...othersOf(live, writer, taken), { ...writer, fields: new Set([...without(own, taken), ...changed]) }],
+  };
 }
 
 /** The value of metadata.managedFields. */
