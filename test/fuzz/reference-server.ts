@@ -10,7 +10,7 @@ export interface TakenRequest extends Message {
   readonly target: string;
 }
 
-export interface TakenRequests {
+interface TakenRequests {
   readonly requests: TakenRequest[];
   /** llhttp's code for bytes that are not HTTP; null if there are none. */
   refused: string | null;

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { fewMutations, type Mutation, mutate, mutationOf } from './wire-mutations.ts';
 
-export interface ResponseScript {
+interface ResponseScript {
   readonly messages: readonly {
     readonly base: string;
     /** The request's method. */

@@ -2,7 +2,7 @@
 import { forged, signatureLine, signed } from '../conformance/wire-case.ts';
 import { get, request } from '../support/http/requests.ts';
 
-export interface BaseRequest {
+interface BaseRequest {
   readonly name: string;
   /** The bytes, as latin1 text. */
   readonly send: string;

@@ -1,6 +1,7 @@
-// Honest clients. Each sends signed deliveries one after another, on a kept connection or a new one each time, and
-// records the result and the duration of every one.
-import { Agent } from 'node:http';
+// Honest clients, and a kubelet. Each client sends signed deliveries one after another, on a kept connection or a new one
+// each time, and records the result and the duration of every one. The kubelet requests `/livez` and `/readyz` in turn, on a
+// new connection each time.
+import { Agent, request } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import { post } from '../support/load/load.ts';
 
@@ -11,7 +12,7 @@ export interface Tally {
   readonly failures: Map<string, number>;
 }
 
-export interface HonestOptions {
+interface HonestOptions {
   readonly port: number;
   readonly clients: number;
   /** Milliseconds between two deliveries of one client. */
@@ -70,4 +71,39 @@ async function deliver(agent: Agent, options: HonestOptions, tally: Tally): Prom
   const failure = trouble || `${status} ${text}`;
   if (isGood) tally.times.push(performance.now() - started);
   else tally.failures.set(failure, (tally.failures.get(failure) ?? 0) + 1);
+}
+
+interface ProbeOptions {
+  readonly adminPort: number;
+  /** Milliseconds between two probes. */
+  readonly pause: number;
+  /** Milliseconds after which a response counts as missing. */
+  readonly timeout: number;
+}
+
+export async function probeFor(milliseconds: number, options: ProbeOptions): Promise<Tally> {
+  const tally: Tally = { times: [], failures: new Map() };
+  const until = performance.now() + milliseconds;
+  for (let nth = 0; performance.now() < until; nth++) {
+    await new Promise((resolve) => setTimeout(resolve, options.pause));
+    const path = nth % 2 === 0 ? '/livez' : '/readyz';
+    const started = performance.now();
+    const answer = `${path}: ${await probe(options, path)}`;
+    if (answer === `${path}: 200`) tally.times.push(performance.now() - started);
+    else tally.failures.set(answer, (tally.failures.get(answer) ?? 0) + 1);
+  }
+  return tally;
+}
+
+/** The status or an error code. Never rejects. */
+function probe({ adminPort, timeout }: ProbeOptions, path: string): Promise<number | string> {
+  return new Promise((resolve) => {
+    const fail = (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message);
+    const signal = AbortSignal.timeout(timeout);
+    const asking = request({ host: '127.0.0.1', port: adminPort, path, agent: false, signal }, (response) => {
+      response.on('error', fail);
+      response.resume().on('end', () => resolve(response.statusCode ?? 0));
+    });
+    asking.on('error', fail).end();
+  });
 }

@@ -5,7 +5,7 @@ import { type RealServer, startServer } from './real-server.ts';
 
 export type LateRequest = 'HEAD' | '204' | '304';
 
-export interface LateKind extends Kind {
+interface LateKind extends Kind {
   readonly writes: readonly LateRequest[];
 }
 

@@ -114,7 +114,7 @@ export const LEGITIMATE: readonly string[] = [
 ];
 
 /** Headers that tell some servers another path than the target's. */
-export interface Detour {
+interface Detour {
   readonly target: string;
   readonly line: string;
   /** A server of this list that follows the header when requested directly. */

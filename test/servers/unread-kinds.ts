@@ -4,7 +4,7 @@ import { type Kind, lacksFlask, lacksModules, lacksNginx, lacksPackages, PYTHON 
 import { startNginx } from './nginx.ts';
 import { startServer } from './real-server.ts';
 
-export interface UnreadKind extends Kind {
+interface UnreadKind extends Kind {
   readonly mixesUp: boolean;
 }
 

@@ -21,9 +21,8 @@ export interface Manifest {
   readonly data?: Readonly<Record<string, string>>;
 }
 
-export interface ValuesFile {
+interface ValuesFile {
   readonly name: string;
-  readonly file: string;
   /** The file's options for Helm: `# kube-version: 1.36.0`. */
   readonly options: readonly string[];
   readonly text: string;
@@ -35,7 +34,7 @@ export function valuesFiles(directory: string): readonly ValuesFile[] {
     const file = `${directory}/${name}`;
     const text = readFileSync(file, 'utf8');
     const version = /^# kube-version: (\S+)$/m.exec(text)?.[1];
-    return { name, file, text, options: ['-f', file, ...(version === undefined ? [] : ['--kube-version', version])] };
+    return { name, text, options: ['-f', file, ...(version === undefined ? [] : ['--kube-version', version])] };
   });
 }
 
@@ -47,7 +46,7 @@ export function tryTemplate(
   return run(helm, ['template', 'shop', chart, '--namespace', 'shop', ...options]);
 }
 
-export interface Rendering {
+interface Rendering {
   readonly chart?: string;
   readonly helm?: (typeof HELMS)[number];
 }
@@ -103,7 +102,6 @@ export interface Container {
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly subPath?: string }[];
   readonly securityContext?: Readonly<Record<string, unknown>>;
-  readonly resources?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly lifecycle?: object;
   readonly startupProbe?: object;
   readonly readinessProbe?: object;

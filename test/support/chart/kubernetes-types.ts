@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { ROOT, run, TOOLS } from '../machine/tools.ts';
 import type { Manifest } from './helm.ts';
 
-export interface NamedManifest {
+interface NamedManifest {
   /** The source, for messages. */
   readonly from: string;
   readonly manifest: Manifest;

@@ -20,18 +20,17 @@ export interface Result {
   readonly trouble: string;
 }
 
-export interface LoadOptions {
+interface LoadOptions {
   readonly url: string;
   /** Deliveries a second. A slow machine sends fewer: nothing queues up. */
   readonly rate: number;
   readonly connections: number;
   readonly next: (nth: number) => Delivery;
-  readonly onResult?: (delivery: Delivery, result: Result) => void;
 }
 
 const TICK_MS = 5;
 
-export function startPacedLoad({ url, rate, connections, next, onResult }: LoadOptions) {
+export function startPacedLoad({ url, rate, connections, next }: LoadOptions) {
   // A second less than any server, so no delivery is lost to a connection that was idle for too long.
   const pool = new Pool(url, {
     connections,
@@ -51,9 +50,7 @@ export function startPacedLoad({ url, rate, connections, next, onResult }: LoadO
     let status = 0;
     open++;
     const end = (trouble: string) => {
-      const result = { id: delivery.id, sent, done: Date.now(), status: trouble === '' ? status : 0, trouble };
-      results.push(result);
-      onResult?.(delivery, result);
+      results.push({ id: delivery.id, sent, done: Date.now(), status: trouble === '' ? status : 0, trouble });
       if (--open === 0) finished?.();
     };
     pool.dispatch(

@@ -18,11 +18,10 @@ export async function startUnderLoad(
   const upstream = recordingApp({ port: await freePort(), recordFile: join(directory, 'record') });
   await upstream.start();
   onTestFinished(() => upstream.stop());
-  const given = config(directory) as { readonly upstream?: object };
   // No concurrent test answers there once the proxy has stopped.
   const listen = { port: await freePort() };
   const proxy = await startProxy({
-    config: { ...given, listen, upstream: { url: upstream.url, ...given.upstream } },
+    config: { ...config(directory), listen, upstream: { url: upstream.url } },
     ...(secrets === undefined ? {} : { secrets }),
   });
   onTestFinished(async () => void (await proxy.stop()));
@@ -33,10 +32,15 @@ export async function startUnderLoad(
 export const RATE = Number(process.env.LOAD_RATE ?? 2000);
 
 /** A delivery of about 300 bytes, with its own number in its body. */
-export function delivery(nth: number | string, secret: string, path = '/notify'): Delivery {
+export function delivery(nth: number, secret: string): Delivery {
   const id = String(nth);
   const body = JSON.stringify({ id, event: 'item.updated', note: 'x'.repeat(250) });
-  return { id, path, body, headers: { 'content-type': 'application/json', 'entrupy-signature': sign(secret, body) } };
+  return {
+    id,
+    path: '/notify',
+    body,
+    headers: { 'content-type': 'application/json', 'entrupy-signature': sign(secret, body) },
+  };
 }
 
 /** Makes the change; returns the first matching log line that was not there before. */

@@ -36,7 +36,7 @@ export const RESTRICTIONS = [
   ...['--security-opt=no-new-privileges', '--memory=128m', '--pids-limit=64', '--pull=never'],
 ];
 
-export interface ContainerOptions {
+interface ContainerOptions {
   /** Another image than IMAGE. */
   readonly image?: string;
   /** Arguments for podman besides the restrictions: volumes, network. */
