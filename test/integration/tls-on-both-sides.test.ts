@@ -1,4 +1,3 @@
-// TLS on both sides, and new certificates without a restart.
 // TLS with clients and with the upstream. The certificates are made when the tests run.
 import { X509Certificate } from 'node:crypto';
 import { copyFileSync, readFileSync } from 'node:fs';
@@ -16,6 +15,7 @@ import { listening } from '../support/machine/listening.ts';
 import { runCommand } from '../support/proxy/command.ts';
 import { test as base, eventually, starting, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { edit } from '../support/proxy/reloads.ts';
 import { createAuthority, type Pair } from '../support/tls/certificates.ts';
 
 const BODY = '{"event":1}';
@@ -94,10 +94,26 @@ describe.concurrent('the listener', () => {
   }
 
   base(
-    'serves a new certificate once its files change, and keeps connections',
+    'serves a new certificate once its files change, and keeps connections, and the old one if it is bad',
     async ({ start, directory: own, onTestFinished }) => {
-      const { tls, put } = copies(own);
+      const { tls, files, put } = copies(own);
       const proxy = await start({ listen: { tls } });
+      for (const [name, change, words] of [
+        [
+          'mismatched',
+          () => replaceFile(files.certFile, readFileSync(pairs.second.certFile, 'utf8')),
+          'key values mismatch',
+        ],
+        ['expired', () => put(pairs.expired), 'the certificate expired on 2020-02-01'],
+        ['empty', () => writeFile(files.certFile, ''), `listen.tls.certFile ${files.certFile}: OpenSSL says `],
+        ['gone', () => rm(files.certFile), 'it does not exist'],
+      ] as const) {
+        await change();
+        const { status, text } = await reload(proxy);
+        expect([status, text], name).toEqual([500, expect.stringContaining(words)]);
+        expect(await ask(proxy.port), name).toEqual({ got: 200, by: 'first' });
+      }
+      expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(0);
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });
       onTestFinished(() => agent.destroy());
       expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: 'first' });
@@ -113,96 +129,64 @@ describe.concurrent('the listener', () => {
     },
   );
 
-  base('keeps the old pair when the new one is none, expired or not a pair', async ({ start, directory: own }) => {
-    const { tls, files, put } = copies(own);
-    const proxy = await start({ listen: { tls } });
-    for (const [name, change, words] of [
-      [
-        'mismatched',
-        () => replaceFile(files.certFile, readFileSync(pairs.second.certFile, 'utf8')),
-        'key values mismatch',
-      ],
-      ['expired', () => put(pairs.expired), 'the certificate expired on 2020-02-01'],
-      ['empty', () => writeFile(files.certFile, ''), `listen.tls.certFile ${files.certFile}: OpenSSL says `],
-      ['gone', () => rm(files.certFile), 'it does not exist'],
-    ] as const) {
-      await change();
-      const { status, text } = await reload(proxy);
-      expect([status, text], name).toEqual([500, expect.stringContaining(words)]);
-      expect(await ask(proxy.port), name).toEqual({ got: 200, by: 'first' });
-    }
-    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(0);
-    await put(pairs.second);
-    expect((await reload(proxy)).status).toBe(200);
-    expect(await ask(proxy.port)).toEqual({ got: 200, by: 'second' });
-  });
+  base(
+    'an unusable pair fails the start with 2; an expired one is a warning; TLS off needs a restart',
+    async ({ start, directory: own }) => {
+      const tls = { certFile: pairs.first.certFile, keyFile: pairs.second.keyFile };
+      const file = join(own, 'config.yaml');
+      await writeFile(file, JSON.stringify({ listen: { tls, port: 0 }, upstream: { url: 'http://127.0.0.1:1' } }));
+      const { code, stderr } = await runCommand(['serve', '--config', file]);
+      const problem = `listen.tls.keyFile ${tls.keyFile}: OpenSSL says error:05800074`;
+      expect([code, stderr]).toEqual([2, expect.stringContaining(problem)]);
+      const proxy = await start({ listen: { tls: copies(own, pairs.expired).tls } });
+      const asked = () => ask(proxy.port, { rejectUnauthorized: false });
+      expect(await asked()).toEqual({ got: 200, by: 'expired' });
+      await proxy.waitForLog(
+        ({ level, problem }) => level === 'warn' && String(problem).includes('the certificate expired'),
+      );
+      await edit(proxy, ({ listen, ...config }) => ({ ...config, listen: { ...listen, tls: undefined } }));
+      expect((await reload(proxy)).status).toBe(200);
+      expect(await asked()).toEqual({ got: 200, by: 'expired' });
+      const { keys } = await proxy.waitForLog(({ msg }) => msg === 'these changes need a restart');
+      expect(keys).toEqual(['listen.tls']);
+    },
+  );
 
-  base('an unusable pair fails the start with 2; an expired one is a warning', async ({ start, directory: own }) => {
-    const tls = { certFile: pairs.first.certFile, keyFile: pairs.second.keyFile };
-    const file = join(own, 'config.yaml');
-    await writeFile(file, JSON.stringify({ listen: { tls, port: 0 }, upstream: { url: 'http://127.0.0.1:1' } }));
-    const { code, stderr } = await runCommand(['serve', '--config', file]);
-    const problem = `listen.tls.keyFile ${tls.keyFile}: OpenSSL says error:05800074`;
-    expect([code, stderr]).toEqual([2, expect.stringContaining(problem)]);
-    const proxy = await start({ listen: { tls: copies(own, pairs.expired).tls } });
-    expect(await ask(proxy.port, { rejectUnauthorized: false })).toEqual({ got: 200, by: 'expired' });
-    await proxy.waitForLog(
-      ({ level, problem }) => level === 'warn' && String(problem).includes('the certificate expired'),
-    );
-  });
-
-  base('with a client CA, only clients that it signed get in', async ({ start, directory: own }) => {
-    const { files } = copies(own);
-    const proxy = await start({ listen: { tls: files } });
-    expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
-    expect((await ask(proxy.port)).got).toMatch(/ECONNRESET|EPIPE|CERTIFICATE_REQUIRED/);
-    expect((await ask(proxy.port, contents(pairs.stranger))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
-    await replaceFile(files.clientCaFile, readFileSync(others.caFile, 'utf8'));
-    expect((await reload(proxy)).status).toBe(200);
-    expect((await ask(proxy.port, contents(pairs.stranger))).got).toBe(200);
-    expect((await ask(proxy.port, contents(pairs.client))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
-  });
-
-  base('a reload can add a client CA, and remove it again', async ({ start, directory: own }) => {
-    const { files, tls } = copies(own);
-    const proxy = await start({ listen: { tls } });
-    const config = await readFile(proxy.configFile, 'utf8');
-    expect((await ask(proxy.port)).got).toBe(200);
-    await replaceFile(
-      proxy.configFile,
-      config.replace(/( +)keyFile: .*\n/, (line, pad) => `${line}${pad}clientCaFile: ${files.clientCaFile}\n`),
-    );
-    expect((await reload(proxy)).status).toBe(200);
-    expect((await ask(proxy.port)).got).toMatch(/ECONNRESET|EPIPE|CERTIFICATE_REQUIRED/);
-    expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
-    await replaceFile(proxy.configFile, config);
-    expect((await reload(proxy)).status).toBe(200);
-    expect((await ask(proxy.port)).got).toBe(200);
-  });
-
-  base('adding or removing TLS needs a restart, and the reload says so', async ({ start, directory: own }) => {
-    const { tls } = copies(own);
-    const proxy = await start({ listen: { tls } });
-    const config = await readFile(proxy.configFile, 'utf8');
-    await replaceFile(proxy.configFile, config.replace(/ +tls:\n.*\n.*\n/, ''));
-    expect((await reload(proxy)).status).toBe(200);
-    expect(await ask(proxy.port)).toEqual({ got: 200, by: 'first' });
-    const { keys } = await proxy.waitForLog(({ msg }) => msg === 'these changes need a restart');
-    expect(keys).toEqual(['listen.tls']);
-  });
-
-  base('a handshake that never ends does not hold up a stop', async ({ start, directory: own }) => {
-    const proxy = await start({
-      listen: { tls: copies(own).tls },
-      limits: { headersTimeout: '2m' }, // applies to the handshake too
-      shutdown: { grace: '2m' },
-    });
-    const silent = connect(proxy.port, '127.0.0.1').on('error', () => {});
-    proxy.exited.finally(() => silent.destroy());
-    expect((await ask(proxy.port)).got).toBe(200); // the silent connection was accepted before this one
-    proxy.signal('SIGTERM');
-    expect((await proxy.exited).code).toBe(0);
-  });
+  base(
+    'with a client CA, which a reload can change, only clients that it signed get in',
+    async ({ start, directory: own }) => {
+      const { files, tls } = copies(own);
+      const refused = /ECONNRESET|EPIPE|UNKNOWN_CA|CERTIFICATE_REQUIRED/;
+      const proxy = await start({
+        listen: { tls: files },
+        limits: { headersTimeout: '2m' }, // applies to the handshake too
+        shutdown: { grace: '2m' },
+      });
+      expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
+      expect((await ask(proxy.port)).got).toMatch(refused);
+      expect((await ask(proxy.port, contents(pairs.stranger))).got).toMatch(refused);
+      await replaceFile(files.clientCaFile, readFileSync(others.caFile, 'utf8'));
+      expect((await reload(proxy)).status).toBe(200);
+      expect((await ask(proxy.port, contents(pairs.stranger))).got).toBe(200);
+      expect((await ask(proxy.port, contents(pairs.client))).got).toMatch(refused);
+      for (const [wanted, without] of [
+        [tls, 200],
+        [files, expect.stringMatching(refused)],
+        [tls, 200],
+      ] as const) {
+        await edit(proxy, ({ listen, ...config }) => ({ ...config, listen: { ...listen, tls: wanted } }));
+        expect((await reload(proxy)).status).toBe(200);
+        expect((await ask(proxy.port)).got).toEqual(without);
+        expect((await ask(proxy.port, contents(pairs.stranger))).got).toBe(200);
+      }
+      // A handshake that never ends does not hold up a stop.
+      const silent = connect(proxy.port, '127.0.0.1').on('error', () => {});
+      proxy.exited.finally(() => silent.destroy());
+      expect((await ask(proxy.port)).got).toBe(200); // the silent connection was accepted before this one
+      proxy.signal('SIGTERM');
+      expect((await proxy.exited).code).toBe(0);
+    },
+  );
 });
 
 describe.concurrent('to the upstream', () => {
@@ -233,45 +217,43 @@ describe.concurrent('to the upstream', () => {
   const failures = async (proxy: RunningProxy, cause: string) =>
     (await proxy.metrics()).get(`entrupy_proxy_upstream_failures_total{route="unmatched",cause="${cause}"}`);
 
-  test('the CA is checked, and the name is the URL’s, never the client’s Host', async ({ start, tlsUpstream }) => {
-    const { port, seen } = await tlsUpstream(pairs.byName);
-    const proxy = await start({ upstream: { url: `https://localhost:${port}`, tls: { caFile: authority.caFile } } });
-    for (const host of ['shop.example', 'evil.example', `127.0.0.1:${proxy.port}`]) {
-      const response = await sendAs(proxy, host);
-      expect(response).toBe(200);
-    }
-    expect(seen.map(({ serverName, host }) => [serverName, host])).toEqual([
-      ['localhost', 'shop.example'],
-      ['localhost', 'evil.example'],
-      ['localhost', `127.0.0.1:${proxy.port}`],
-    ]);
-  });
+  /** It presents another certificate from now on. */
+  const present = ({ server }: Awaited<ReturnType<typeof startTlsUpstream>>, pair: Pair) => {
+    server.setSecureContext(contents(pair));
+    server.closeAllConnections();
+  };
 
-  test('a name that is not in the certificate is 502 at once, whatever the Host', async ({ start, tlsUpstream }) => {
-    const { port, seen } = await tlsUpstream(pairs.otherName);
+  test('the CA is checked, and the name is the URL’s, never the client’s Host', async ({ start, tlsUpstream }) => {
+    const upstream = await tlsUpstream(pairs.byName);
+    const { port, seen } = upstream;
     const proxy = await start({ upstream: { url: `https://localhost:${port}`, tls: { caFile: authority.caFile } } });
-    expect(await sendAs(proxy, 'evil.example')).toBe(502);
-    expect(seen).toEqual([]);
-    expect(await failures(proxy, 'connect')).toBe(1);
+    const hosts = ['shop.example', 'evil.example', `127.0.0.1:${proxy.port}`];
+    for (const host of hosts) expect(await sendAs(proxy, host)).toBe(200);
+    expect(seen.map(({ serverName, host }) => [serverName, host])).toEqual(hosts.map((host) => ['localhost', host]));
+    // A name that is not in the certificate is 502 at once, and so is an unknown authority.
+    for (const [failed, pair] of [pairs.otherName, pairs.unknown].entries()) {
+      present(upstream, pair);
+      await eventually(() => upstream.sockets.size, 0);
+      expect(await sendAs(proxy, 'evil.example')).toBe(502);
+      expect(await failures(proxy, 'connect')).toBe(failed + 1);
+    }
+    present(upstream, pairs.byName);
+    await edit(proxy, (config) => ({ ...config, upstream: { ...config.upstream, tls: undefined } }));
+    expect((await reload(proxy)).status).toBe(200);
+    expect(await sendAs(proxy, 'localhost')).toBe(502);
+    expect(seen).toHaveLength(hosts.length);
   });
 
   test('serverName gives the name when the URL does not, but an address', async ({ start, tlsUpstream }) => {
-    const named = await tlsUpstream(pairs.internal);
+    const upstream = await tlsUpstream(pairs.internal);
     const tls = { caFile: authority.caFile, serverName: 'app.internal' };
-    const proxy = await start({ upstream: { url: `https://127.0.0.1:${named.port}`, tls } });
+    const proxy = await start({ upstream: { url: `https://127.0.0.1:${upstream.port}`, tls } });
     expect(await deliver(proxy, 'a')).toBe(200);
-    expect(named.seen[0]?.serverName).toBe('app.internal');
-    const { port } = await tlsUpstream(pairs.first);
-    const plain = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
-    expect(await deliver(plain, 'a')).toBe(200);
-  });
-
-  test('a certificate from an unknown CA is 502', async ({ start, tlsUpstream }) => {
-    const { port } = await tlsUpstream(pairs.unknown);
-    const ours = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
-    expect(await deliver(ours, 'a')).toBe(502);
-    const anybodys = await start({ upstream: { url: `https://127.0.0.1:${port}` } });
-    expect(await deliver(anybodys, 'a')).toBe(502);
+    expect(upstream.seen[0]?.serverName).toBe('app.internal');
+    present(upstream, pairs.first);
+    await edit(proxy, (config) => ({ ...config, upstream: { ...config.upstream, tls: { caFile: tls.caFile } } }));
+    expect((await reload(proxy)).status).toBe(200);
+    expect(await deliver(proxy, 'a')).toBe(200);
   });
 
   test('a client certificate is presented, and a changed one', async ({ start, directory: own, tlsUpstream }) => {
