@@ -2,7 +2,6 @@
 import { expect } from 'vitest';
 import { sendTo } from '../support/http/raw-client.ts';
 import { delivery, post } from '../support/http/requests.ts';
-import { NOBODY } from '../support/machine/free-port.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 
@@ -25,44 +24,35 @@ async function counted(proxy: RunningProxy) {
 }
 
 test('each reaches the app despite once and redeliver; its answer passes', async ({ start, directory, answering }) => {
-  let status = 200;
-  const app = await answering((_, response) => void response.writeHead(status).end(`app ${status}`));
-  const proxy = await start({ upstream: { url: app.url }, routes: [BOTH], redelivery: { store: directory } });
+  let status = 0;
+  const app = await answering((_, response) => void (status && response.writeHead(status).end(`app ${status}`)));
+  const upstream = { url: app.url, connections: 1, retryConnectFor: '200ms' };
+  const proxy = await start({ upstream, routes: [BOTH], redelivery: { store: directory } });
   for (status of [200, 200, 404, 503, 500, 429, 200])
     expect(await probe(proxy)).toEqual({ status, text: `app ${status}` });
   expect(app.requests).toHaveLength(7);
-  expect(await counted(proxy)).toEqual({ 'requests_total{route="/notify",decision="probe",reason="none"}': 7 });
+  const series = (reason: string) => `requests_total{route="/notify",decision="probe",reason="${reason}"}`;
+  expect(await counted(proxy)).toEqual({ [series('none')]: 7 });
   expect((await proxy.metrics()).get('entrupy_proxy_deferred_deliveries{state="waiting"}')).toBe(0);
   expect((await proxy.metrics()).get('entrupy_proxy_secret_last_match_timestamp_seconds{secret="current"}')).toBe(0);
   expect(proxy.logs().filter(({ msg }) => msg === 'request')).toEqual([]);
   const { lastProbe, routes, refusals, undelivered } = await proxy.status();
   expect(lastProbe).toMatchObject({ route: '/notify', path: '/notify', status: 200, upstreamStatus: 200 });
   expect([refusals, undelivered, routes[0]?.traffic.lastAccepted]).toEqual([[], [], null]);
-});
 
-test('one that the app does not answer stays a probe, and says so', async ({ start, directory }) => {
-  const upstream = { url: NOBODY, retryConnectFor: '100ms' };
-  const proxy = await start({ upstream, routes: [BOTH], redelivery: { store: directory } });
-  expect(await probe(proxy)).toEqual({ status: 502, text: '{"error":"bad_gateway"}' });
-  expect(await counted(proxy)).toEqual({ 'requests_total{route="/notify",decision="probe",reason="none"}': 1 });
-  expect(await proxy.waitForLog(({ msg }) => msg === 'request')).toMatchObject({
-    level: 'error',
-    decision: 'probe',
-    status: 502,
-  });
-  expect((await proxy.status()).lastProbe).toMatchObject({ status: 502, upstreamStatus: 0 });
-});
-
-test('one that finds no slot, and one whose sender leaves, stay probes', async ({ start, directory, answering }) => {
-  const app = await answering(() => {});
-  const upstream = { url: app.url, connections: 1, retryConnectFor: '200ms' };
-  const proxy = await start({ upstream, routes: [BOTH], redelivery: { store: directory } });
+  // One that finds no slot, one whose sender leaves, and one that the app does not answer stay probes.
+  status = 0;
   const client = await sendTo(proxy, delivery(PROBE, value('a')));
-  await eventually(() => app.requests.length, 1);
+  await eventually(() => app.requests.length, 8);
   expect(await probe(proxy)).toEqual({ status: 503, text: '{"error":"overloaded"}' });
   client.destroy();
-  const series = (reason: string) => `requests_total{route="/notify",decision="probe",reason="${reason}"}`;
-  await eventually(() => counted(proxy), { [series('none')]: 1, [series('client_closed')]: 1 });
+  await eventually(() => counted(proxy), { [series('none')]: 8, [series('client_closed')]: 1 });
+  await app.close();
+  expect(await probe(proxy)).toEqual({ status: 502, text: '{"error":"bad_gateway"}' });
+  expect(await counted(proxy)).toEqual({ [series('none')]: 9, [series('client_closed')]: 1 });
+  const line = await proxy.waitForLog(({ msg, status }) => msg === 'request' && status === 502);
+  expect(line).toMatchObject({ level: 'error', decision: 'probe' });
+  expect((await proxy.status()).lastProbe).toMatchObject({ status: 502, upstreamStatus: 0 });
 });
 
 test('only exactly its body, verified, is a probe', async ({ start, upstream }) => {
