@@ -1,4 +1,3 @@
-// A WebSocket that either side leaves ends on both.
 // Clients that leave before, during and after the handshake, and tunnels that break or end. The other side gets the
 // bytes sent before and then the end, and nothing is sent later.
 import type { Socket } from 'node:net';
@@ -6,6 +5,9 @@ import { describe, expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { AGREED, handshake } from '../support/websocket/client.ts';
 import { agrees, closed, polite, SOON_IDLE, test } from '../support/websocket/handshakes.ts';
+
+/** Nothing ends by itself before the test does. */
+const PATIENT = { responseTimeout: '60s', retryConnectFor: '60s' };
 
 describe('a client that leaves', () => {
   const ways = [
@@ -16,7 +18,7 @@ describe('a client that leaves', () => {
   test.for(ways)(
     '%s before the response: the upstream connection is closed at once',
     async ([, leave], { start, onHandshake }) => {
-      const { client, ended, inFlight } = await start({ responseTimeout: '60s' });
+      const { client, ended, inFlight } = await start(PATIENT);
       const there = onHandshake(polite);
       await client.send(handshake('/live'));
       const socket = await there;
@@ -30,7 +32,7 @@ describe('a client that leaves', () => {
   test.for(ways)(
     '%s while it waits for the upstream to return: nothing is sent later',
     async ([, leave], { start, upstream }) => {
-      const { proxy, client, ended, inFlight } = await start({ retryConnectFor: '60s' });
+      const { proxy, client, ended, inFlight } = await start(PATIENT);
       await upstream.stop();
       await client.send(handshake('/live'));
       await expect.poll(inFlight).toBe(1);

@@ -1,15 +1,13 @@
-// WebSockets go through on forward routes that allow them.
 // WebSockets through the proxy, with the `ws` package: what both ends see, what is recorded, and how long a tunnel
 // lives.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { describe, expect, test as plainTest } from 'vitest';
 import type { WebSocket } from 'ws';
 import { sendTo } from '../support/http/raw-client.ts';
 import { eventually } from '../support/proxy/proxied.ts';
+import { edit, reload } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { echoed, openWebSocket, startEcho } from '../support/websocket/client.ts';
 import { liveOf, ROUTES, test } from '../support/websocket/tunnels.ts';
@@ -89,34 +87,26 @@ describe('with the ws package', () => {
   });
 });
 
-test('a reload can allow and forbid them; open ones stay', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo, { routes: [{ path: '/live', action: 'forward' }] });
-  await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
-  const text = readFileSync(proxy.configFile, 'utf8');
-  await writeFile(proxy.configFile, text.replace('action: forward', 'action: forward\n    upgrade: [websocket]'));
-  await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-  const webSocket = await openWebSocket(liveOf(proxy));
-  await writeFile(proxy.configFile, text);
-  await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-  await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
-  expect((await echoed(webSocket, 'still')).toString()).toBe('still');
-  webSocket.terminate();
-});
-
-test('FORCE_FETCH_PATH, another code path of http-proxy-3, changes nothing', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo, {}, { env: { FORCE_FETCH_PATH: 'true' } });
-  const webSocket = await openWebSocket(liveOf(proxy));
-  expect((await echoed(webSocket, 'x')).toString()).toBe('x');
-  webSocket.terminate();
-});
-
-test('a tunnel outlives limits.connectionAge, listen.keepAlive and the idle timeouts', async ({ echo, proxyTo }) => {
-  const proxy = await proxyTo(echo, {
+test('a reload can allow and forbid them; open ones stay, and outlive the limits of connections', async ({
+  echo,
+  proxyTo,
+}) => {
+  const routes = [{ path: '/live', action: 'forward' }];
+  const config = {
     upstream: { url: echo.url, idleTimeout: '1s', responseTimeout: '1s', keepAlive: '1s' },
     limits: { connectionAge: '2s' },
     listen: { keepAlive: '2s' },
-  });
+    routes,
+  };
+  // The variable chooses another code path of http-proxy-3, which changes nothing.
+  const proxy = await proxyTo(echo, config, { env: { FORCE_FETCH_PATH: 'true' } });
+  await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
+  await reload(proxy, (text) => text.replace('action: forward', 'action: forward\n    upgrade: [websocket]'));
   const webSocket = await openWebSocket(liveOf(proxy));
+  await edit(proxy, (now) => ({ ...now, routes }));
+  await reload(proxy);
+  await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
+  expect((await echoed(webSocket, 'still')).toString()).toBe('still');
   // A connection without a tunnel is ended meanwhile.
   const idle = await sendTo(proxy, 'GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n');
   await idle.rest();

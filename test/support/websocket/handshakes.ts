@@ -1,8 +1,8 @@
 // A `test` that sends WebSocket handshakes to an upstream on raw sockets. The tests of a file share that upstream, and
-// a proxy unless they need another one: a start takes longer than all else in them.
+// the proxies with the same settings: a start takes longer than all else in them.
 import type { Socket } from 'node:net';
 import { test as base, expect } from 'vitest';
-import { openClient, type RawClient } from '../http/raw-client.ts';
+import { openClient } from '../http/raw-client.ts';
 import { untilAtRest } from '../proxy/at-rest.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
@@ -20,28 +20,32 @@ export const test = base
     onCleanup(upstream.close);
     return upstream;
   })
-  .extend('shared', { scope: 'file' }, async ({ upstream }, { onCleanup }) => {
-    const shared = await startFor(upstream);
-    onCleanup(async () => void (await shared.stop()));
-    return shared;
-  })
-  /** Opens a client to the shared proxy, or with settings of `upstream` to a proxy of its own. */
-  .extend('start', ({ upstream, shared }, { onCleanup }) => {
-    const clients: RawClient[] = [];
-    const own: RunningProxy[] = [];
+  /** Gives the file's proxy with these settings of `upstream`. */
+  .extend('proxyWith', { scope: 'file' }, async ({ upstream }, { onCleanup }) => {
+    const proxies = new Map<string, Promise<RunningProxy>>();
     onCleanup(async () => {
-      for (const client of clients) client.destroy();
-      for (const proxy of own) await proxy.stop();
+      for (const proxy of proxies.values()) await (await proxy).stop();
+    });
+    return (settings: object): Promise<RunningProxy> => {
+      const key = JSON.stringify(settings);
+      const proxy = proxies.get(key) ?? startFor(upstream, settings);
+      proxies.set(key, proxy);
+      return proxy;
+    };
+  })
+  /** Opens a client to it. */
+  .extend('start', ({ upstream, proxyWith }, { onCleanup }) => {
+    const attempts: Awaited<ReturnType<typeof attemptAt>>[] = [];
+    onCleanup(async () => {
+      for (const { client } of attempts) client.destroy();
       await upstream.stop();
       await upstream.listen();
       upstream.heads.length = 0;
-      await untilAtRest(shared);
+      for (const { proxy } of attempts) await untilAtRest(proxy);
     });
     return async ({ route = '/live', ...settings }: Settings = {}) => {
-      const proxy = Object.keys(settings).length === 0 ? shared : await startFor(upstream, settings);
-      if (proxy !== shared) own.push(proxy);
-      const attempt = await attemptAt(proxy, route);
-      clients.push(attempt.client);
+      const attempt = await attemptAt(await proxyWith(settings), route);
+      attempts.push(attempt);
       return attempt;
     };
   })
@@ -73,7 +77,7 @@ export const polite = (socket: Socket) => void socket.once('end', () => socket.e
 export const agrees = (socket: Socket) => void socket.write(AGREED);
 export const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
 
-function startFor(upstream: RawUpstream, settings: object = {}): Promise<RunningProxy> {
+function startFor(upstream: RawUpstream, settings: object): Promise<RunningProxy> {
   const route = (path: string, limits = {}) => ({ path, action: 'forward', upgrade: ['websocket'], ...limits });
   return startProxy({
     config: {
