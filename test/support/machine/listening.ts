@@ -1,6 +1,7 @@
 // A server of a test, on the loopback.
 import { once } from 'node:events';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
 
 export type Listening = Awaited<ReturnType<typeof listening>>;
 
@@ -27,4 +28,14 @@ export async function listening(server: Server, where: number | string = 0) {
       return new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** The two ends of a connection; it is closed with the test. */
+export async function socketPair(): Promise<readonly [near: Socket, far: Socket]> {
+  const server = createServer();
+  const { port, close } = await listening(server);
+  onTestFinished(close);
+  const near = connect(port, '127.0.0.1');
+  const [[far]] = (await Promise.all([once(server, 'connection'), once(near, 'connect')])) as [[Socket], unknown];
+  return [near, far];
 }

@@ -1,7 +1,7 @@
 // Certificates made when a test runs: the repository holds no private key and no certificate that expires.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeIdentity, validFor } from './x509.ts';
+import { inDays, makeIdentity } from './x509.ts';
 
 export interface Pair {
   readonly certFile: string;
@@ -23,20 +23,16 @@ const EXPIRED = { from: new Date('2020-01-01'), to: new Date('2020-02-01') };
 export function createAuthority(directory: string, name: string): Authority {
   const at = (file: string) => join(directory, name, file);
   mkdirSync(at('.'), { recursive: true });
-  const issuer = makeIdentity({ name, issuer: null, names: [], ...validFor(30) });
+  const issuer = makeIdentity({ name });
   writeFileSync(at('ca.pem'), issuer.certificate);
   return {
     caFile: at('ca.pem'),
     issue(leaf, { names, expired, days = 30 }) {
-      const { certificate, privateKey } = makeIdentity({
-        name: leaf,
-        issuer,
-        names,
-        ...(expired ? EXPIRED : validFor(days)),
-      });
+      const dates = expired ? EXPIRED : { to: inDays(days) };
+      const { certificate, key } = makeIdentity({ name: leaf, issuer, names, ...dates });
       const pair = { certFile: at(`${leaf}.pem`), keyFile: at(`${leaf}.key`) };
       writeFileSync(pair.certFile, certificate);
-      writeFileSync(pair.keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+      writeFileSync(pair.keyFile, key, { mode: 0o600 });
       return pair;
     },
   };

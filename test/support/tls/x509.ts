@@ -39,26 +39,25 @@ export interface Identity {
   readonly certificate: string;
   readonly publicKey: KeyObject;
   readonly privateKey: KeyObject;
+  /** The private key, PKCS #8 in PEM. */
+  readonly key: string;
 }
 
 export interface Wanted {
   readonly name: string;
-  /** Null for an authority, which signs itself. */
-  readonly issuer: Identity | null;
+  /** Who signs it; itself unless given. */
+  readonly issuer?: Identity;
   /** Subject alternative names, as `DNS:a.example` or `IP:127.0.0.1`. */
-  readonly names: readonly string[];
-  readonly from: Date;
-  readonly to: Date;
+  readonly names?: readonly string[];
+  readonly from?: Date;
+  /** In 30 days unless given. */
+  readonly to?: Date;
 }
 
-/** From now on, for so many days. */
-export function validFor(days: number): { from: Date; to: Date } {
-  const from = new Date();
-  return { from, to: new Date(from.getTime() + days * DAY_MS) };
-}
+export const inDays = (days: number) => new Date(Date.now() + days * DAY_MS);
 
 /** A new key on P-256, and its certificate. */
-export function makeIdentity({ name, issuer, names, from, to }: Wanted): Identity {
+export function makeIdentity({ name, issuer, names = [], from = new Date(), to = inDays(30) }: Wanted): Identity {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const signer = issuer ?? { name, publicKey, privateKey };
   const tbsCertificate = new TBSCertificate({
@@ -75,7 +74,7 @@ export function makeIdentity({ name, issuer, names, from, to }: Wanted): Identit
         id_ce_authorityKeyIdentifier,
         new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(keyId(signer.publicKey)) }),
       ),
-      ...(issuer === null ? authorityExtensions() : []),
+      ...(issuer === undefined ? authorityExtensions() : []),
       ...(names.length === 0 ? [] : [extension(id_ce_subjectAltName, alternatives(names))]),
     ]),
   });
@@ -83,7 +82,8 @@ export function makeIdentity({ name, issuer, names, from, to }: Wanted): Identit
   const der = AsnConvert.serialize(
     new Certificate({ tbsCertificate, signatureAlgorithm: ECDSA_WITH_SHA256, signatureValue }),
   );
-  return { name, certificate: pem(Buffer.from(der)), publicKey, privateKey };
+  const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  return { name, certificate: pem(Buffer.from(der)), publicKey, privateKey, key };
 }
 
 function authorityExtensions(): Extension[] {

@@ -48,12 +48,11 @@ function ended(blocked: keyof typeof BLOCKED, before: readonly string[] = []) {
   return { status, signal, found: stdout };
 }
 
-test('a thread of its own that hangs is named, and does not outlast the process', () => {
-  expect(ended('a thread of its own')).toEqual({ status: null, signal: 'SIGKILL', found: '["its work"]' });
-});
-
-test('a thread of the pool that hangs is named, and does not outlast the process', () => {
-  expect(ended('a thread of the pool')).toEqual({ status: null, signal: 'SIGKILL', found: '["files"]' });
+test.each([
+  ['a thread of its own', 'its work'],
+  ['a thread of the pool', 'files'],
+] as const)('%s that hangs is named, and does not outlast the process', (blocked, name) => {
+  expect(ended(blocked)).toEqual({ status: null, signal: 'SIGKILL', found: JSON.stringify([name]) });
 });
 
 test.each(['nothing', 'nothing, though the process stands still'] as const)('%s is named where all answer', (what) => {

@@ -1,17 +1,11 @@
-// A deadline that passed while the process stood still.
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+// A deadline that passed while the process stood still. And many askers share what is costly to make: nobody gets an old
+// one.
 import { expect, test } from 'vitest';
-import { deadline } from '../../../src/base/deadline.ts';
+import { deadline, onePerTurn } from '../../../src/base/deadline.ts';
+import { socketPair } from '../../support/machine/listening.ts';
 
 test('what came while the process stood still is read before a deadline that passed meanwhile', async () => {
-  await using server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  const [[accepted]] = (await Promise.all([once(server, 'connection'), once(client, 'connect')])) as [
-    [Socket],
-    unknown,
-  ];
+  const [client, accepted] = await socketPair();
   const { promise, resolve } = Promise.withResolvers<string>();
   const cancel = deadline(10, () => resolve('over'));
   client.once('data', () => {
@@ -20,14 +14,59 @@ test('what came while the process stood still is read before a deadline that pas
   });
   accepted.write('answer');
   for (const until = performance.now() + 50; performance.now() < until; );
-  const first = await promise;
-  client.destroy();
-  accepted.destroy();
-  expect(first).toBe('read');
+  expect(await promise).toBe('read');
 });
 
 test('without anything it is over', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   deadline(1, resolve);
   await promise;
+});
+
+function counted() {
+  let made = 0;
+  return () => ++made;
+}
+
+test('those who ask in one turn share one, and a later one is new', async () => {
+  const ask = onePerTurn(counted());
+  expect(await Promise.all([ask(), ask(), ask()])).toEqual([1, 1, 1]);
+  expect(await ask()).toBe(2);
+});
+
+test('it is made after the last of them has asked', async () => {
+  let state = 'before';
+  const ask = onePerTurn(() => state);
+  const asked = ask();
+  state = 'after';
+  expect(await Promise.all([asked, ask()])).toEqual(['after', 'after']);
+});
+
+test('those who ask while one is being made share the next, which begins when it is done', async () => {
+  const gate = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const count = counted();
+  const ask = onePerTurn(async () => {
+    begun.resolve();
+    await gate.promise;
+    return count();
+  });
+  const first = ask();
+  await begun.promise;
+  const later = [ask(), ask()];
+  gate.resolve();
+  expect([await first, ...(await Promise.all(later))]).toEqual([1, 2, 2]);
+});
+
+test('a failure is told to all who asked, and to nobody after them', async () => {
+  const count = counted();
+  const ask = onePerTurn(() => {
+    if (count() === 1) throw new Error('broken');
+    return 'made';
+  });
+  expect(await Promise.allSettled([ask(), ask()])).toMatchObject([
+    { reason: { message: 'broken' } },
+    { status: 'rejected' },
+  ]);
+  expect(await ask()).toBe('made');
 });

@@ -29,11 +29,7 @@ class Body implements UnfinishedBody {
   }
 
   fail(): void {
-    this.#end('evicted');
-  }
-
-  #end(how: string): void {
-    this.ended = how;
+    this.ended = 'evicted';
     this.#budget.unfinished.delete(this);
     for (const bytes of this.#taken.splice(0)) this.#budget.release(bytes);
     this.buffered = 0;

@@ -1,9 +1,11 @@
 // One file for each rule in test/testdata/config. Its last lines, which start with `#! `, are exactly the expected
-// problems.
+// problems. And texts that were made to cost time or memory: test/fuzz/config.fuzz.test.ts makes up others.
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { formatProblem } from '../../../src/config/problems.ts';
 import { parseText, problemsOf } from '../../support/proxy/config-text.ts';
+
+const problemsIn = (text: string, name = 'c.yaml') => problemsOf(() => parseText(text, name, {})).map(formatProblem);
 
 const TESTDATA = new URL('../../testdata/config/', import.meta.url);
 
@@ -19,8 +21,7 @@ function cases(folder: 'bad' | 'odd') {
 
 describe('refused', () => {
   test.each(cases('bad'))('$name', ({ name, text, expected }) => {
-    const problems = problemsOf(() => parseText(text, name, {})).map(formatProblem);
-    expect(problems).toEqual(expected);
+    expect(problemsIn(text, name)).toEqual(expected);
     expect(expected.length).toBeGreaterThan(0);
   });
 });
@@ -43,11 +44,36 @@ test('text pasted in place of a secret is never repeated', () => {
 
 test('too many routes are refused quickly', () => {
   const routes = Array.from({ length: 1001 }, (_, index) => `  - path: /r${index}\n`).join('');
-  expect(problemsOf(() => parseText(`routes:\n${routes}`, 'many.yaml', {})).map(formatProblem)).toEqual([
-    'many.yaml:2:3: routes: more than 1000 entries',
-  ]);
+  expect(problemsIn(`routes:\n${routes}`)).toEqual(['c.yaml:2:3: routes: more than 1000 entries']);
 });
 
 test('a problem without a position names only its file', () => {
   expect(formatProblem({ file: 'a.yaml', line: null, column: null, key: '', message: 'm' })).toBe('a.yaml: m');
+});
+
+test('a mapping in place of a list is reported, even with a key named length', () => {
+  expect(problemsIn('secrets: { length: { file: /run/secrets/a } }').join()).toMatch(/secrets/);
+});
+
+const lines = (count: number, line: (index: number) => string) =>
+  Array.from({ length: count }, (_, i) => line(i)).join('\n');
+
+test.each([
+  ['deep lists', '['.repeat(100_000)],
+  ['deep mappings', '{a: '.repeat(20_000)],
+  ['deep blocks', '- '.repeat(20_000)],
+  ['many keys', lines(40_000, (index) => `k${index}: 1`)],
+  ['many list items', `listen: { trustedProxies: [${'a,'.repeat(40_000)}] }`],
+  ['many long paths, the last as the first', `routes:\n${lines(1000, (i) => `- path: /${i % 999}${'x'.repeat(900)}`)}`],
+  ['many line breaks', `"${'\n'.repeat(200_000)}`],
+  ['many anchors', lines(5000, (i) => `k${i}: &a${i} [*a${i}, *a${i}]`)],
+])('hostile text: %s', (_, text) => {
+  const before = process.cpuUsage();
+  expect(problemsIn(text)).not.toEqual([]);
+  expect(process.cpuUsage(before).user).toBeLessThan(5_000_000); // microseconds of CPU time
+});
+
+test('more mistakes than a function call takes arguments', () => {
+  const routes = lines(60, (index) => `  - { path: /${index}, allowHeaders: [${'":",'.repeat(999)}] }`);
+  expect(problemsIn(`routes:\n${routes}`).join()).toContain('more than 50000 entries in the whole file');
 });

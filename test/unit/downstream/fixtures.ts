@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { makeIdentity, validFor } from '../../support/tls/x509.ts';
+import { makeIdentity } from '../../support/tls/x509.ts';
 
 /** No test here reaches them. */
 export const LIMITS = {
@@ -18,11 +18,8 @@ export const LIMITS = {
 
 export type Over = 'TCP' | 'TLS';
 
-const { certificate, privateKey } = makeIdentity({ name: 'proxy', issuer: null, names: [], ...validFor(30) });
-const IDENTITY = {
-  cert: Buffer.from(certificate),
-  key: Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })),
-};
+const { certificate, key } = makeIdentity({ name: 'proxy' });
+const IDENTITY = { cert: Buffer.from(certificate), key: Buffer.from(key) };
 
 /** The limits, and the certificate for TLS. */
 export const limitsOver = (over: Over) => ({ ...LIMITS, tls: over === 'TLS' ? IDENTITY : null });

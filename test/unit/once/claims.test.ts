@@ -1,5 +1,5 @@
 // Which request delivers, which ones wait and which ones are duplicates, whatever the store does. The tests control the
-// store.
+// store. Two deliveries are the same event if the path as sent and the body's bytes match; the key reveals neither.
 import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { DeliveryLease } from '../../../src/core/fate.ts';
@@ -228,4 +228,22 @@ describe('closing', () => {
     expect(order).toEqual(['a second', 'closed']);
     expect(calls.closed).toBe(1);
   });
+});
+
+test('the same path and body give the same key, everything else another', () => {
+  const events = [
+    ['/notify', 'body'],
+    ['/notify/', 'body'],
+    ['/Notify', 'body'],
+    ['/%6eotify', 'body'],
+    ['/notify', 'body '],
+    ['/notify', ''],
+    ['/notifyb', 'ody'],
+    ['/notify', '\xff'],
+    ['/notify', '\xfe'],
+  ] as const;
+  const keys = events.map(([path, body]) => eventKey(path, Buffer.from(body, 'latin1')));
+  expect(new Set(keys).size).toBe(events.length);
+  expect(events.map(([path, body]) => eventKey(path, Buffer.from(body, 'latin1')))).toEqual(keys);
+  for (const key of keys) expect(key).toMatch(/^[\w-]{43}$/);
 });

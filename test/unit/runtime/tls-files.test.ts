@@ -6,18 +6,17 @@ import { beforeAll, expect, test } from 'vitest';
 import { buildTls, readCertificate, readTlsFiles, timeProblem } from '../../../src/runtime/tls-files.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { parseText } from '../../support/proxy/config-text.ts';
-import { makeIdentity, validFor } from '../../support/tls/x509.ts';
+import { makeIdentity } from '../../support/tls/x509.ts';
 
 const folder = ownDirectory();
 const file = (name: string) => ({ name: `key ${name}`, bytes: readFileSync(join(folder, name)) });
 
 beforeAll(() => {
   const write = (name: string, content: string | Buffer) => writeFileSync(join(folder, name), content);
-  const selfSigned = (name: string) => makeIdentity({ name, issuer: null, names: [], ...validFor(3) });
-  const [a, b] = [selfSigned('a'), selfSigned('b')];
-  for (const { name, certificate, privateKey } of [a, b]) {
+  const [a, b] = [makeIdentity({ name: 'a' }), makeIdentity({ name: 'b' })];
+  for (const { name, certificate, key } of [a, b]) {
     write(`${name}.crt`, certificate);
-    write(`${name}.key`, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    write(`${name}.key`, key);
   }
   write('a.der', new X509Certificate(a.certificate).raw);
   const locked = { format: 'pem', cipher: 'aes-128-cbc', passphrase: 'word' } as const;

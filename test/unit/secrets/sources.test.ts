@@ -1,4 +1,5 @@
-// Secrets from files, directories and the environment, on a real disk.
+// Secrets from files, directories and the environment, on a real disk. And files that are mounted by themselves, whose
+// replacement the process cannot see.
 import { execFileSync } from 'node:child_process';
 import { createSecretKey } from 'node:crypto';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -8,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
 import { VariableName } from '../../../src/config/environment.ts';
 import { readSecrets } from '../../../src/secrets/rotation.ts';
-import { readSources, type SecretMaterial } from '../../../src/secrets/sources.ts';
+import { fixedFiles, readSources, type SecretMaterial } from '../../../src/secrets/sources.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 
 const VALIDITY = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
@@ -215,4 +216,32 @@ describe('several sources', () => {
     // A key reveals nothing when an object is printed by mistake.
     expect(JSON.stringify(secrets)).not.toContain('SECRET');
   });
+});
+
+const MOUNTINFO = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+618 610 0:103 / /etc/entrupy/secrets ro,relatime - tmpfs tmpfs rw,size=64Mi
+619 610 8:1 /var/lib/kubelet/pods/1/volume-subpaths/keys/app/0 /run/secrets/entrupy ro - ext4 /dev/sda1 rw
+620 610 8:1 /x /run/with\\040space\\134and\\011tab rw - ext4 /dev/sda1 rw
+`;
+
+test.each([
+  ['a file that is its own mount', '/run/secrets/entrupy', 1],
+  ['a file in a mounted directory', '/etc/entrupy/secrets/current', 0],
+  ['a name that has octal escapes in the list', '/run/with space\\and\ttab', 1],
+  ['a file behind a link to its directory', join(dir, 'var-run/key'), 1],
+])('%s is named, or not', async (_, file, times) => {
+  mkdirSync(join(dir, 'run'));
+  symlinkSync('run', join(dir, 'var-run'));
+  const key = write('run/key', 'x');
+  const mountInfo = write('mountinfo', `${MOUNTINFO}621 610 8:1 /x ${key} rw - ext4 /dev/sda1 rw\n`);
+  const named = expect.stringMatching(/ is mounted by itself \(subPath/);
+  expect(await fixedFiles([file], mountInfo)).toEqual(Array(times).fill(named));
+});
+
+test('a system without a list of mounts has none', async () => {
+  expect(await fixedFiles(['/'], join(dir, 'missing'))).toEqual([]);
+});
+
+test.runIf(process.platform === 'linux')('the mounts of this process include the root', async () => {
+  expect(await fixedFiles(['/'])).toHaveLength(1);
 });

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import type { TlsContents } from '../../../src/wire/connections.ts';
 import { type Listening, listening } from '../../support/machine/listening.ts';
-import { makeIdentity, validFor } from '../../support/tls/x509.ts';
+import { makeIdentity } from '../../support/tls/x509.ts';
 import { send } from './fixtures.ts';
 
 let server: Server;
@@ -38,10 +38,9 @@ test.each([
   ['the second connect counts where the first has no answer', 1],
   ['the first one counts where its handshake ends after the second has begun', 0],
 ])('%s', async (_, answered) => {
-  const issuer = makeIdentity({ name: 'authority', issuer: null, names: [], ...validFor(1) });
-  const identity = makeIdentity({ name: 'app', issuer, names: ['IP:127.0.0.1'], ...validFor(1) });
-  const key = identity.privateKey.export({ type: 'pkcs8', format: 'pem' });
-  const secure = createTls({ key, cert: identity.certificate });
+  const issuer = makeIdentity({ name: 'authority' });
+  const { certificate, key } = makeIdentity({ name: 'app', issuer, names: ['IP:127.0.0.1'] });
+  const secure = createTls({ key, cert: certificate });
   server.on('connection', () => {
     if (accepted.length === 2) secure.emit('connection', accepted[answered]);
   });

@@ -1,11 +1,13 @@
-// Inputs that keep changing while they are read: each part of them counts as one that cannot be read.
+// Inputs that keep changing while they are read: each part of them counts as one that cannot be read. And how many
+// connections the limit of open files has room for.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Inputs, readInputs, settle } from '../../../src/runtime/inputs.ts';
+import { parseConfig } from '../../../src/config/load.ts';
+import { fitOpenFiles, type Inputs, readInputs, settle } from '../../../src/runtime/inputs.ts';
 import { buildRuleset } from '../../../src/runtime/ruleset.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
-import { makeIdentity, validFor } from '../../support/tls/x509.ts';
+import { makeIdentity } from '../../support/tls/x509.ts';
 
 const folder = ownDirectory();
 const CHANGES = 'it keeps changing while it is being read';
@@ -15,9 +17,9 @@ async function settledWith(name: string, change: (at: (file: string) => string, 
   const own = join(folder, name);
   mkdirSync(join(own, 'secrets'), { recursive: true });
   const at = (file: string) => join(own, file);
-  const { certificate, privateKey } = makeIdentity({ name: 'a', issuer: null, names: [], ...validFor(3) });
+  const { certificate, key } = makeIdentity({ name: 'a' });
   writeFileSync(at('crt'), certificate);
-  writeFileSync(at('key'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  writeFileSync(at('key'), key);
   for (const id of ['one', 'two']) writeFileSync(at(`secrets/${id}`), `${id}: a value of the start`);
   writeFileSync(at('alone'), 'alone: a value of the start');
   const tls = `listen: { tls: { certFile: ${at('crt')}, keyFile: ${at('key')} } }`;
@@ -49,11 +51,10 @@ describe.concurrent('what keeps changing', () => {
       writeFileSync(at('alone'), 'alone: another value');
     });
     const told = ['one', 'two'].map(
-      (id) =>
-        `secret ${id} (directory ${join(folder, 'directory', 'secrets')}): ${CHANGES}; the last good value is still in use`,
+      (id) => `secret ${id} (directory secrets): ${CHANGES}; the last good value is still in use`,
     );
     expect(found).toEqual({
-      told: told.map((text) => text.replaceAll(`${join(folder, 'directory')}/`, '')),
+      told,
       ids: ['one', 'two', 'alone'],
       replaced: ['alone'],
       keepsTls: true,
@@ -79,5 +80,32 @@ describe.concurrent('what keeps changing', () => {
     });
     expect(found).toMatchObject({ ids: ['one', 'two', 'alone'], replaced: [], keepsTls: true });
     expect(found.told[0]).toBe(`c.yaml: ${CHANGES}`);
+  });
+});
+
+const REDELIVERS = 'routes: [{ path: /w, redeliver: 1h }]\n';
+
+describe('of the files that a process may open, connections get', () => {
+  const fits = (yaml: string, files: number) => {
+    const loaded = parseConfig({ file: 'config.yaml', bytes: Buffer.from(yaml) }, {});
+    const { config, warnings } = fitOpenFiles(loaded, files);
+    return [config.limits.connections, warnings.some(({ key }) => key === 'limits.connections')];
+  };
+
+  test.each([
+    ['all that they may be, where there is no limit', '', Number.POSITIVE_INFINITY, [1024, false]],
+    ['all that they may be, where it is high enough', '', 1408, [1024, false]],
+    ['what upstream sockets and the rest leave', '', 1407, [1023, true]],
+    ['a half, where there are few', '', 64, [32, true]],
+    ['ten fewer beside a store of deferred deliveries in a directory', REDELIVERS, 1408, [1014, true]],
+    ['a half of what that store leaves, where there are few', REDELIVERS, 64, [27, true]],
+    [
+      'as many as without it beside one in Redis',
+      `${REDELIVERS}redelivery: { store: redis://r, name: a }`,
+      1408,
+      [1024, false],
+    ],
+  ] as const)('%s', (_, yaml, files, expected) => {
+    expect(fits(yaml, files)).toEqual(expected);
   });
 });
