@@ -77,7 +77,10 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'secret-form': { state: 'failed', request: hinted('secret-form', 'quotes') },
   'other-route-secret': { state: 'failed', request: hinted('other-route-secret', 'of another') },
   'sender-signs': { state: 'failed', request: hinted('sender-signs', 'an empty body') },
-  'signature-form': { state: 'failed', request: refused({ reason: 'malformed_signature' }) },
+  'signature-form': {
+    state: 'failed',
+    request: refused({ reason: 'malformed_signature', hint: hint('signature-form', 'it is hex') }),
+  },
   'no-signature': { state: 'warning', request: refused({ reason: 'missing_signature', signed: false }) },
   'expired-secret': {
     state: 'failed',
@@ -189,6 +192,7 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'body-changed': /Likely cause: re-serialised\.$/,
   'body-compressed': /Likely cause: decompressed\.$/,
   'trailing-newline': /^No signature was .* Likely cause: a newline\.$/,
+  'signature-form': /^No signature was .* Likely cause: it is hex\.$/,
   'slow-request': /: the body did not come/,
   'other-address': /^3 signed requests .* none was accepted: the path is rejected/,
   'large-body': /^3 signed requests .*, and none was accepted: the body is larger/,
