@@ -104,26 +104,24 @@ export const DELIVERIES: readonly RuleCase[] = [
     series: { deferred_store_failures_total: '0x10 1x60' },
     alerts: { '9m': [], '20m': ['StoreFailing{severity="warning",store="redelivery"}'], '45m': [] },
   }),
-  silent('StoreFailing', 'where the store of redelivery works, and long after it failed', {
-    series: { deferred_store_failures_total: '9x60' },
-    alerts: { '50m': [] },
-  }),
-  fires('DeliveryFailed', 'for one that could not be stored beside others that were', {
-    series: {
-      'deliveries_total{route="/notify",fate="deferred"}': '0x10 20x110',
-      'deliveries_total{route="/notify",fate="failed"}': '0x10 0x20 1x90',
-      'redelivered_total{route="/notify",result="expired"}': '0x120',
+  fires(
+    'DeliveryFailed',
+    'for one that could not be stored beside others that were, and for a deferred one that expired',
+    {
+      series: {
+        'deliveries_total{route="/notify",fate="deferred"}': '0x10 20x110',
+        'deliveries_total{route="/notify",fate="failed"}': '0x30 1x90',
+        'redelivered_total{route="/notify",result="expired"}': '0x120',
+        'deliveries_total{route="/late",fate="deferred"}': '0x10 3x110',
+        'deliveries_total{route="/late",fate="failed"}': '0x120',
+        'redelivered_total{route="/late",result="expired"}': '0x30 1x90',
+      },
+      alerts: {
+        '29m': [],
+        '40m': ['/late', '/notify'].map((route) => `DeliveryFailed{route="${route}",severity="warning"}`),
+      },
     },
-    alerts: { '29m': [], '40m': ['DeliveryFailed{route="/notify",severity="warning"}'] },
-  }),
-  fires('DeliveryFailed', 'for a deferred one that is expired', {
-    series: {
-      'deliveries_total{route="/notify",fate="deferred"}': '0x10 3x110',
-      'deliveries_total{route="/notify",fate="failed"}': '0x120',
-      'redelivered_total{route="/notify",result="expired"}': '0x30 1x90',
-    },
-    alerts: { '29m': [], '40m': ['DeliveryFailed{route="/notify",severity="warning"}'] },
-  }),
+  ),
   silent(
     'DeliveryFailed',
     'while what the app did not take is deferred, when it is delivered later, and when it is dropped or refused',
@@ -140,13 +138,6 @@ export const DELIVERIES: readonly RuleCase[] = [
       alerts: { '72m': [], '99m': [], '120m': [], '155m': [] },
     },
   ),
-  silent('EverythingRejected', 'while correct deliveries are deferred beside wrong ones', {
-    series: {
-      'requests_total{route="/notify",decision="rejected",reason="signature_mismatch"}': '0+5x30',
-      'requests_total{route="/notify",decision="deferred"}': '0+1x30',
-    },
-    alerts: { '25m': ['RejectionRatioHigh{severity="warning"}'] },
-  }),
   fires('UpstreamFailing', 'while the app takes nothing, although all of it is deferred', {
     series: {
       'requests_total{route="/notify",decision="deferred"}': '0+5x30',

@@ -44,27 +44,20 @@ export const FOUR_AN_HOUR: readonly RuleCase[] = [
     },
     alerts: { '120m': [], '200m': [] },
   }),
-  fires('UpstreamFailing', 'at four an hour where the app answers 500 to each', {
+  fires('UpstreamFailing', 'at four an hour where the app answers 500 to each, and where it is down', {
     series: {
       [ACCEPTED]: quarters('11111111111111111111'),
       'upstream_responses_total{route="/notify",code="2xx"}': quarters('11111111............'),
       'upstream_responses_total{route="/notify",code="5xx"}': quarters('........111111111111'),
       'upstream_failures_total{route="/notify",cause="connect"}': '0x310',
+      'requests_total{route="/down",decision="accepted"}': quarters('11111111111111111111'),
+      'upstream_responses_total{route="/down",code="2xx"}': quarters('11111111............'),
+      'upstream_responses_total{route="/down",code="5xx"}': '0x310',
+      'upstream_failures_total{route="/down",cause="connect"}': quarters('........111111111111'),
     },
     alerts: {
       '150m': [],
-      '190m': ['UpstreamFailing{route="/notify",severity="critical"}'],
-    },
-  }),
-  fires('UpstreamFailing', 'at four an hour where the app is down', {
-    series: {
-      [ACCEPTED]: quarters('11111111111111111111'),
-      'upstream_responses_total{route="/notify",code="2xx"}': quarters('11111111............'),
-      'upstream_responses_total{route="/notify",code="5xx"}': '0x310',
-      'upstream_failures_total{route="/notify",cause="connect"}': quarters('........111111111111'),
-    },
-    alerts: {
-      '190m': ['UpstreamFailing{route="/notify",severity="critical"}'],
+      '190m': ['/down', '/notify'].map((route) => `UpstreamFailing{route="${route}",severity="critical"}`),
     },
   }),
   silent('UpstreamFailing', 'at four an hour for one failure in four', {

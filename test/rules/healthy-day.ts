@@ -59,7 +59,9 @@ const MORNING = {
 
 export const HEALTHY_DAY: readonly RuleCase[] = [
   {
-    ...{ rule: '', fires: false, name: 'a healthy day is silent' },
+    rule: '',
+    fires: false,
+    name: 'a healthy day is silent',
     series: {
       ...podOf('a', { ...HEALTHY, ...MORNING }, (samples) => `${samples} _x720`),
       ...podOf('b', HEALTHY, (samples) => `_x720 ${samples}`),

@@ -1,7 +1,9 @@
 // Alerts about refusals, live secrets and reloads.
 import { fires, type RuleCase, silent } from './rule-case.ts';
 
-const OTHERS = ['attacked', 'noise', 'once'].map((job) => `RejectionRatioHigh{job="${job}",severity="warning"}`);
+const OTHERS = ['attacked', 'deferred', 'noise', 'once'].map(
+  (job) => `RejectionRatioHigh{job="${job}",severity="warning"}`,
+);
 
 /** Of a Prometheus that knows no pods. */
 const BARE = 'job="docker",namespace="",pod="",route="unmatched"';
@@ -79,27 +81,17 @@ export const REFUSALS: readonly RuleCase[] = [
       'see the hint in the log lines and on the status page. ' +
       'Without one, the secret at Entrupy is not here, or something in front changes bodies.',
   }),
-  fires('EverythingRejected', 'on a quiet route, where five deliveries take an hour', {
-    series: {
-      'requests_total{route="/notify",decision="accepted"}': '0x90',
-      'requests_total{route="/notify",decision="rejected",reason="expired_secret"}': '0x9 1x9 2x9 3x9 4x9 5x9 6x30',
-    },
-    alerts: {
-      '62m': [
-        'EverythingRejected{route="/notify",severity="critical"}',
-        'ExpiredSecretUsed{route="/notify",severity="warning"}',
-      ],
-    },
-  }),
   silent(
     'EverythingRejected',
-    'while one is accepted or a duplicate, in report mode, and for requests without a signature',
+    'while one is accepted, deferred or a duplicate, in report mode, and for requests without a signature',
     {
       series: {
         'requests_total{job="attacked",route="/notify",decision="accepted"}': '0+1x60',
         'requests_total{job="attacked",route="/notify",decision="rejected",reason="signature_mismatch"}': '0+100x60',
         'requests_total{job="once",route="/notify",decision="duplicate"}': '0+1x60',
         'requests_total{job="once",route="/notify",decision="rejected",reason="signature_mismatch"}': '0+100x60',
+        'requests_total{job="deferred",route="/notify",decision="deferred"}': '0+1x60',
+        'requests_total{job="deferred",route="/notify",decision="rejected",reason="signature_mismatch"}': '0+100x60',
         'requests_total{job="report",route="/notify",decision="reported",reason="signature_mismatch"}': '0+100x60',
         'requests_total{job="noise",route="/notify",decision="rejected",reason="missing_signature"}': '0+100x60',
       },

@@ -30,12 +30,16 @@ export interface RuleFile {
 
 export const fires = (rule: string, when: string, world: World): RuleCase => ({
   ...world,
-  ...{ rule, fires: true, name: `${rule} fires ${when}` },
+  rule,
+  fires: true,
+  name: `${rule} fires ${when}`,
 });
 
 export const silent = (rule: string, when: string, world: World): RuleCase => ({
   ...world,
-  ...{ rule, fires: false, name: `${rule} is silent ${when}` },
+  rule,
+  fires: false,
+  name: `${rule} is silent ${when}`,
 });
 
 /** A character for each quarter of an hour: how many requests end then, or a dot for none. */

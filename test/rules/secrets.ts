@@ -96,11 +96,4 @@ export const SECRETS: readonly RuleCase[] = [
     summary: 'The listen certificate of shop hooks has expired.',
     description: 'Clients that check it refuse to connect.',
   }),
-  fires('CertificateExpiresSoon', 'as a warning alone while there are days left, and not without TLS', {
-    series: {
-      'tls_certificate_not_after_timestamp_seconds{certificate="listen"}': '1123200x6',
-      'build_info{job="plain"}': '1x6',
-    },
-    alerts: { '20m': ['CertificateExpiresSoon{certificate="listen",severity="warning"}'] },
-  }),
 ];
