@@ -76,71 +76,57 @@ test.concurrent('the folder and its files are for its user alone', async ({ fold
 });
 
 describe.concurrent('is refused, told, and used once that is mended:', () => {
-  const FOLDERS: readonly [string, (folder: string, directory: string) => void, string][] = [
-    ['a folder that others may read', (folder) => mkdirSync(folder, { mode: 0o755 }), '0700'],
-    ['a folder that is a file', (folder) => writeFileSync(folder, ''), 'not a directory'],
+  const FOLDER = [''];
+  const FILES = ['queue.sqlite', 'queue.sqlite-wal', 'queue.sqlite-shm', 'lock'];
+  const SPOILT: readonly [string, readonly string[], (path: string, other: string) => void, problem: string][] = [
+    ['others may read', FOLDER, (path) => mkdirSync(path, { mode: 0o755 }), '0700'],
+    ['is a file', FOLDER, (path) => writeFileSync(path, ''), 'not a directory'],
+    ['is a directory', FILES, (path) => mkdirSync(path), 'no regular file'],
     [
-      'a folder that is a link',
-      (folder, directory) => {
-        mkdirSync(join(directory, 'other'), { mode: 0o700 });
-        symlinkSync(join(directory, 'other'), folder);
+      'is a link',
+      [...FOLDER, ...FILES],
+      (path, other) => {
+        writeFileSync(other, '');
+        symlinkSync(other, path);
       },
       'link',
     ],
-  ];
-  test.for(FOLDERS)('%s', async ([, make, problem], { directory, folder, open }) => {
-    make(folder, directory);
-    const { store, problems, losses } = await open();
-    await expect(store.summary()).rejects.toThrow(problem);
-    expect(problems).toEqual([expect.stringContaining(problem)]);
-    rmSync(folder, { recursive: true });
-    await storedAgain(store);
-    expect(problems.at(-1)).toBeNull();
-    expect(losses).toEqual([]);
-  });
-
-  const FILES: readonly [string, (path: string, directory: string) => void, string][] = [
     [
-      'a link',
-      (path, directory) => {
-        writeFileSync(join(directory, 'other'), '');
-        symlinkSync(join(directory, 'other'), path);
-      },
-      'link',
-    ],
-    ['a directory', (path) => mkdirSync(path), 'no regular file'],
-    [
-      'a file that others may write to',
+      'others may write to',
+      FILES,
       (path) => {
         writeFileSync(path, '');
         chmodSync(path, 0o666);
       },
       'others may write',
     ],
+    [
+      'belongs to another user',
+      [...FOLDER, 'queue.sqlite', 'lock'],
+      (path) => {
+        if (path.endsWith('deferred')) mkdirSync(path, { mode: 0o700 });
+        else writeFileSync(path, '', { mode: 0o600 });
+        chownSync(path, 12345, 12345);
+      },
+      'belongs to another user',
+    ],
   ];
-  for (const name of ['queue.sqlite', 'queue.sqlite-wal', 'queue.sqlite-shm', 'lock']) {
-    test.for(FILES)(`${name} as %s`, async ([, make, problem], { directory, folder, open }) => {
-      mkdirSync(folder, { mode: 0o700 });
-      make(join(folder, name), directory);
-      const { store, problems } = await open();
-      await expect(store.summary()).rejects.toThrow(problem);
-      expect(problems).toEqual([expect.stringContaining(problem)]);
-      rmSync(join(folder, name), { recursive: true });
-      await storedAgain(store);
-      expect(existsSync(join(directory, 'other')) ? readFileSync(join(directory, 'other')).length : 0).toBe(0);
-    });
-  }
-
-  for (const name of ['', 'queue.sqlite', 'lock']) {
-    test.runIf(isRoot)(`another user's ${name || 'folder'}`, async ({ folder, open }) => {
-      mkdirSync(folder, { mode: 0o700 });
-      if (name !== '') writeFileSync(join(folder, name), '', { mode: 0o600 });
-      chownSync(join(folder, name), 12345, 12345);
-      const { store } = await open();
-      await expect(store.summary()).rejects.toThrow('belongs to another user');
-      rmSync(folder, { recursive: true });
-      await storedAgain(store);
-    });
+  for (const [what, names, spoil, problem] of SPOILT) {
+    test.runIf(isRoot || problem !== 'belongs to another user').for(names)(
+      `what ${what}: the folder or its file %j`,
+      async (name, { directory, folder, open }) => {
+        if (name !== '') mkdirSync(folder, { mode: 0o700 });
+        spoil(join(folder, name), join(directory, 'other'));
+        const { store, problems, losses } = await open();
+        await expect(store.summary()).rejects.toThrow(problem);
+        expect(problems).toEqual([expect.stringContaining(problem)]);
+        rmSync(join(folder, name), { recursive: true });
+        await storedAgain(store);
+        expect(problems.at(-1)).toBeNull();
+        expect(losses).toEqual([]);
+        expect(existsSync(join(directory, 'other')) ? readFileSync(join(directory, 'other')).length : 0).toBe(0);
+      },
+    );
   }
 });
 
