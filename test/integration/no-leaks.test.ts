@@ -85,64 +85,27 @@ describe('a proxy that met every reason', () => {
 
 describe('the errors of the commands', () => {
   const directory = ownDirectory();
+  const [secret, short, body, config] = ['secret', 'short', 'body', 'config.yaml'].map((name) => join(directory, name));
   beforeAll(async () => {
-    await writeFile(join(directory, 'secret'), SECRETS.current);
-    await writeFile(join(directory, 'short'), MARK);
-    await writeFile(join(directory, 'body'), BODY);
+    await writeFile(`${secret}`, SECRETS.current);
+    await writeFile(`${short}`, MARK);
+    await writeFile(`${body}`, BODY);
+    await writeFile(`${config}`, `secrets: [{ id: a, file: ${short} }]\n`);
   });
+  const env = { UPSTREAM_URL: 'http://127.0.0.1:1', WEBHOOK_ENDPOINT_SECRET_KEY: ` ${SECRETS.current}\n` };
 
-  /** Configurations with a secret where none belongs. */
   test.each([
-    ['inline', `secrets:\n  - { id: a, value: ${SECRETS.current} }\n`],
-    ['inline under another key', `secrets:\n  - { id: a, secret: ${SECRETS.current} }\n`],
-    ['as the entry', `secrets:\n  - ${SECRETS.current}\n`],
-    ['as the list', `secrets: ${SECRETS.current}\n`],
-    ['as a block text', `secrets: |\n  ${SECRETS.current}\n`],
-    ['as a key', `secrets:\n  - ${SECRETS.current}: x\n`],
-    ['beside broken YAML', `secrets:\n  - { id: a, value: "${SECRETS.current} }\n`],
-    ['in the URL', `upstream: { url: "http://user:${SECRETS.current}@127.0.0.1:1" }\n`],
-    ['in the store', `once: { store: "redis://:${SECRETS.current}@127.0.0.1/0/x" }\n`],
-    ['too short, in a file', 'secrets:\n  - { id: a, file: short }\n'],
-  ])('check-config and serve: %s', async (_name, yaml) => {
-    const file = join(directory, 'config.yaml');
-    await writeFile(file, yaml.replace('file: short', `file: ${join(directory, 'short')}`));
-    const { code, stdout, stderr } = await callCommand(['check-config', '--config', file]);
-    expect(code).toBe(2);
-    expectNoLeak(stdout + stderr, 'check-config');
-  });
-
-  test('check-config: secrets in the environment', async () => {
-    const env = { UPSTREAM_URL: 'http://127.0.0.1:1', WEBHOOK_ENDPOINT_SECRET_KEY: ` ${SECRETS.current}\n` };
-    const { stdout, stderr } = await callCommand(['check-config'], { env });
-    expectNoLeak(stdout + stderr, 'check-config');
-  });
-
-  test('verify: neither the secret nor the right signature', async () => {
-    const args = [
-      'verify',
-      '--secret-file',
-      join(directory, 'secret'),
-      '--signature',
-      sign('x', BODY),
-      join(directory, 'body'),
-    ];
-    const { code, stdout, stderr } = await callCommand(args);
-    expect(code).toBe(1);
-    expectNoLeak(stdout + stderr, 'verify');
-  });
-
-  test.each([['sign'], ['verify', '--signature', 'SHA256:x'], ['probe', '--url', 'http://127.0.0.1:1/notify']])(
-    '%s: a secret that is too short',
-    async (...args) => {
-      const named = [...args, '--secret-file', join(directory, 'short')];
-      const { stdout, stderr } = await callCommand(named, { stdin: BODY });
-      expect(stdout + stderr).not.toContain(MARK);
-    },
-  );
-
-  test('a secret given as an argument is not repeated', async () => {
-    const { code, stdout, stderr } = await callCommand(['sign', '--secret', SECRETS.current], { stdin: BODY });
-    expect(code).toBe(2);
-    expectNoLeak(stdout + stderr, 'sign');
+    ['check-config of secrets in the environment', 0, ['check-config']],
+    ['check-config of a secret that is too short', 2, ['check-config', '--config', config]],
+    ['sign with one that is too short', 0, ['sign', '--secret-file', short]],
+    ['verify with one that is too short', 1, ['verify', '--signature', 'SHA256:x', '--secret-file', short]],
+    ['probe with one that is too short', 1, ['probe', '--url', 'http://127.0.0.1:1/notify', '--secret-file', short]],
+    // Neither the secret nor the right signature.
+    ['verify', 1, ['verify', '--secret-file', secret, '--signature', sign('x', BODY), body]],
+    ['a secret given as an argument', 2, ['sign', '--secret', SECRETS.current]],
+  ])('%s', async (_name, wanted, words) => {
+    const { code, stdout, stderr } = await callCommand(words.map(String), { env, stdin: BODY });
+    expect(code, stderr).toBe(wanted);
+    expectNoLeak(stdout + stderr, String(words[0]));
   });
 });

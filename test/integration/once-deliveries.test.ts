@@ -152,22 +152,6 @@ describe.each(['memory', ...(HAS_SERVERS ? SERVERS : [])] as const)('with %s', (
     expect(upstream.times('twin')).toBe(1);
   });
 
-  test('twins try one after another until one is delivered', async () => {
-    const [one, two] = [held(), held()];
-    upstream.script('turns', one.act, two.act);
-    const first = send(proxy, 'turns');
-    await upstream.reached('turns');
-    const others = [send(proxy, 'turns'), send(proxy, 'turns')];
-    await inFlight(3);
-    one.answer(500);
-    expect((await first.given).status).toBe(500);
-    await upstream.reached('turns', 2);
-    two.answer(202);
-    const answers = (await Promise.all(others.map(({ given }) => given))).map(({ status }) => status);
-    expect(answers.sort()).toEqual([200, 202]);
-    expect(upstream.times('turns')).toBe(2);
-  });
-
   test('pipelined twins get their responses in order', async () => {
     const client = await sendTo(proxy, bytesOf('pipelined').repeat(2));
     expect((await client.response()).body.toString()).toBe(OK);
