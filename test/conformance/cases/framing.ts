@@ -63,15 +63,50 @@ const CHUNKS: readonly WireCase[] = [
   refused('a chunk that ends in other bytes', chunked('3\r\nabcXX0\r\n\r\n')),
   refused('a bare LF in a chunk extension', chunked('3;a\nb\r\nabc\r\n0\r\n\r\n')),
   refused('a CRLF in a quoted chunk extension', chunked('3;a="\r\nb"\r\nabc\r\n0\r\n\r\n')),
-  delivered('a chunk extension is dropped', chunked('3;a=b;c="d"\r\nabc\r\n0;e\r\n\r\n'), {
-    lines: ['Host: a', signatureLine('abc'), 'Content-Length: 3'],
-  }),
+  delivered(
+    'chunks and their extensions become one length, in the place of Transfer-Encoding',
+    chunked('1;a=b;c="d"\r\na\r\n2\r\nbc\r\n0;e\r\n\r\n', ['X-B: 2']),
+    { lines: ['Host: a', signatureLine('abc'), 'Content-Length: 3', 'X-B: 2'] },
+  ),
   delivered('zeros before a chunk size', chunked('003\r\nabc\r\n000\r\n\r\n')),
   delivered('many chunks', chunked('1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n')),
   served(
     'an extension on an open route',
     request(['POST /open HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'], '3;x=y\r\nabc\r\n0\r\n\r\n'),
     'POST /open abc',
+  ),
+];
+
+const OPEN_BODIES: readonly WireCase[] = [
+  ...[
+    ['a bad chunk size', '3\r\nabc\r\nzz\r\n'],
+    ['an overlong chunk', '3\r\nabcd\r\n0\r\n\r\n'],
+    ['a length in the trailers', '3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n'],
+    ['a bad trailer', '3\r\nabc\r\n0\r\nx\r\n\r\n'],
+  ].map(([name, body]) =>
+    refused(
+      `on an open route: ${name}`,
+      request(['POST /open HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'], body),
+    ),
+  ),
+  served(
+    'on an open route a length stays where it is, and the socket is not reused',
+    request(['PUT /open HTTP/1.1', 'Content-Length: 6', 'Host: a', 'X-A: 1'], 'a\0b\r\nc'),
+    'PUT /open a\0b\r\nc',
+    { lines: ['Content-Length: 6', 'Host: a', 'X-A: 1', 'Connection: close'] },
+  ),
+  served('a length of 0 stays', request(['POST /open HTTP/1.1', 'Host: a', 'Content-Length: 0']), 'POST /open', {
+    lines: ['Host: a', 'Content-Length: 0'],
+  }),
+  ...['POST', 'PATCH', 'PROPFIND'].map((method) =>
+    served(
+      `${method} without a length gets none`,
+      request([`${method} /open HTTP/1.1`, 'Host: a']),
+      `${method} /open`,
+      {
+        lines: ['Host: a'],
+      },
+    ),
   ),
 ];
 
@@ -143,4 +178,4 @@ const VERSIONS: readonly WireCase[] = [
   refused('HTTP/1.0 without Host', 'GET /open HTTP/1.0\r\n\r\n'),
 ];
 
-export const FRAMING: readonly WireCase[] = [...LINES, ...CHUNKS, ...TRAILERS, ...VERSIONS];
+export const FRAMING: readonly WireCase[] = [...LINES, ...CHUNKS, ...OPEN_BODIES, ...TRAILERS, ...VERSIONS];
