@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient } from '../support/http/raw-client.ts';
+import { inChunks } from '../support/http/requests.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
@@ -60,18 +61,14 @@ const KINDS: readonly (readonly [string, (size: number) => Payload])[] = [
   ],
   ['forwarded', (size) => ({ target: '/open', lines: [`Content-Length: ${size}`], bytes: bodyOf(size) })],
   ['reported', (size) => ({ target: '/report', lines: [`Content-Length: ${size}`], bytes: bodyOf(size) })],
-  ['forwarded in chunks', (size) => ({ target: '/open', lines: ['Transfer-Encoding: chunked'], bytes: chunked(size) })],
+  [
+    'forwarded in chunks',
+    (size) => {
+      const bytes = Buffer.from(inChunks(bodyOf(size).toString(), CHUNK));
+      return { target: '/open', lines: ['Transfer-Encoding: chunked'], bytes };
+    },
+  ],
 ];
-
-function chunked(size: number): Buffer {
-  const body = bodyOf(size);
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < size; at += CHUNK) {
-    const piece = body.subarray(at, at + CHUNK);
-    pieces.push(Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n'));
-  }
-  return Buffer.concat([...pieces, Buffer.from('0\r\n\r\n')]);
-}
 
 /** Sends the payload repeatedly, two at a time; counts the results. */
 async function sendAll(payload: Payload, times: number): Promise<Record<string, number>> {

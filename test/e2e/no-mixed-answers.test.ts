@@ -2,8 +2,9 @@
 // Fifty clients in front of an upstream that misbehaves in a hundred seeded ways. Each request gets its own response, a
 // refusal, or a cut. `SEED` selects another run, `REQUESTS` a longer one.
 import { expect, test } from 'vitest';
-import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { SECRET } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { inChunks, request, signatureLine } from '../support/http/requests.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { shared } from '../support/proxy/shared.ts';
@@ -27,13 +28,11 @@ function requestOf(id: number, { method, early }: Misbehaviour): string {
   const body = `{"id":${id},"text":"${early ? LARGE : 'y'.repeat(id % 100)}"}`;
   const kind = method === undefined ? id % (early ? 3 : 4) : 3;
   const target = kind === 0 ? '/notify' : '/open';
-  const head = (verb: string, lines: readonly string[]) =>
-    `${[`${verb} ${target}?id=${id} HTTP/1.1`, 'Host: h', ...lines].join('\r\n')}\r\n\r\n`;
-  const length = `Content-Length: ${body.length}`;
-  if (kind === 3) return head(method ?? 'GET', []);
-  if (kind === 2)
-    return `${head('PUT', ['Transfer-Encoding: chunked'])}${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
-  return head('POST', target === '/notify' ? [`Entrupy-Signature: ${sign(SECRET, body)}`, length] : [length]) + body;
+  const head = (verb: string) => [`${verb} ${target}?id=${id} HTTP/1.1`, 'Host: h'];
+  if (kind === 3) return request(head(method ?? 'GET'));
+  if (kind === 2) return request([...head('PUT'), 'Transfer-Encoding: chunked'], inChunks(body));
+  const signature = target === '/notify' ? [signatureLine(body, SECRET)] : [];
+  return request([...head('POST'), ...signature, `Content-Length: ${body.length}`], body);
 }
 
 /** The outcome that a response is; a sentence if it is none of them. */

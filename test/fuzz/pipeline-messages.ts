@@ -1,7 +1,7 @@
 // The messages of the pipelines, served and refused. What each gets is known, whatever stands in front of it and behind.
 import { signatureLine, signed } from '../conformance/wire-case.ts';
 import { SECRET } from '../support/deliveries/signer.ts';
-import { request } from '../support/http/requests.ts';
+import { inChunks, request } from '../support/http/requests.ts';
 
 /** `limits.maxHeader` unless it is set: so many bytes behind a request are kept. */
 export const MAX_HEADER = 16 * 1024;
@@ -132,13 +132,4 @@ export function written({ kind, size, filling, chunk, held }: Message): Sent {
     held,
     ends: closes ? 'always' : unread ? 'perhaps' : 'never',
   };
-}
-
-function inChunks(text: string, size: number): string {
-  let chunks = '';
-  for (let at = 0; at < text.length; at += size) {
-    const piece = text.slice(at, at + size);
-    chunks += `${piece.length.toString(16)}\r\n${piece}\r\n`;
-  }
-  return `${chunks}0\r\n\r\n`;
 }

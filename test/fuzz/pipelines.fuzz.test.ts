@@ -20,8 +20,8 @@ const PROBE = { kind: 'no route', size: 0, filling: 'letters', chunk: 0, held: f
 
 let upstream: LenientUpstream;
 const identity = loopbackIdentity(ownDirectory());
-const proxies = new Map<Pipeline['over'], RunningProxy>();
-const counted = new Map<Pipeline['over'], Map<string, number>>();
+/** Each proxy, and its metrics after the last pipelines. */
+const on = {} as Record<Pipeline['over'], { readonly proxy: RunningProxy; counted: Map<string, number> }>;
 /** What an answer waits for, by the id of its message. */
 const holds = new Map<string, Hold>();
 beforeAll(async () => {
@@ -34,12 +34,11 @@ beforeAll(async () => {
   for (const [over, listen] of listens) {
     const config = { ...CONFIG, listen, upstream: { url: upstream.url } };
     const proxy = await startProxy({ config, secrets: { current: SECRET } });
-    proxies.set(over, proxy);
-    counted.set(over, await proxy.metrics());
+    on[over] = { proxy, counted: await proxy.metrics() };
   }
 });
 afterAll(async () => {
-  for (const proxy of proxies.values()) await proxy.stop();
+  for (const { proxy } of Object.values(on)) await proxy.stop();
   await upstream?.close();
 });
 
@@ -54,19 +53,13 @@ function echo(request: SeenRequest) {
   };
 }
 
-function proxyOf(over: Pipeline['over']): RunningProxy {
-  const proxy = proxies.get(over);
-  if (proxy === undefined) throw new Error(`no proxy over ${over}`);
-  return proxy;
-}
-
 function playOf({ messages, cuts, over }: Pipeline): Play {
   const sent = messages.map(written);
   const hold = new Hold();
   for (const { id, held } of sent) if (held) holds.set(id, hold);
   const pieces = piecesOf(sent, cuts);
   const probes = Array.from({ length: PROBES }, () => written(PROBE));
-  const { port, metrics } = proxyOf(over);
+  const { port, metrics } = on[over].proxy;
   const to = over === 'TLS' ? { port, ca: identity.ca } : { port };
   const pipelined = cuts !== 'between messages';
   return { to, sent: [...sent, ...probes], probes: PROBES, pipelined, pieces, hold, roundTrip: metrics };
@@ -75,11 +68,11 @@ function playOf({ messages, cuts, over }: Pipeline): Play {
 async function check(pipelines: readonly Pipeline[]): Promise<void> {
   const plays = pipelines.map(playOf);
   const ended = await Promise.allSettled(plays.map(converse));
-  const counts = new Map<Pipeline['over'], Map<number, number>>();
-  for (const [over, proxy] of proxies) {
-    const before = counted.get(over) ?? new Map();
-    counted.set(over, await settled(proxy));
-    counts.set(over, countedByStatus(before, counted.get(over) ?? new Map()));
+  const counts = new Map<string, Map<number, number>>();
+  for (const [over, each] of Object.entries(on)) {
+    const before = each.counted;
+    each.counted = await settled(each.proxy);
+    counts.set(over, countedByStatus(before, each.counted));
   }
   const seen = upstream.seen.splice(0);
   holds.clear();
@@ -164,7 +157,7 @@ test('whatever follows whatever, however it is cut', { timeout: TEST_TIMEOUT }, 
 
 test('nothing is left half-sent upstream, and the proxy logged nothing odd', async () => {
   expect(upstream.leftovers()).toEqual([]);
-  for (const proxy of proxies.values()) {
+  for (const { proxy } of Object.values(on)) {
     // Signed bodies that are too large are told, and rightly.
     expect(proxy.logs().filter(({ level, msg }) => level === 'error' && msg !== 'diagnosis')).toEqual([]);
     expect((await proxy.stop()).code).toBe(0);

@@ -1,6 +1,6 @@
 // The starting points of the wire fuzzer: requests whose outcome is known as long as they are not mutated.
 import { forged, signatureLine, signed } from '../conformance/wire-case.ts';
-import { get, request } from '../support/http/requests.ts';
+import { get, inChunks, request } from '../support/http/requests.ts';
 
 interface BaseRequest {
   readonly name: string;
@@ -44,11 +44,6 @@ export function optionsOf(configuration: Configuration) {
   return [config, { env: { NODE_OPTIONS: '--max-semi-space-size=2' } }] as const;
 }
 
-function chunked(body: string, size: number): string {
-  const pieces = body.match(new RegExp(`[\\s\\S]{1,${size}}`, 'g')) ?? [];
-  return [...pieces, ''].map((piece) => `${piece.length.toString(16)}\r\n${piece}\r\n`).join('');
-}
-
 const EVENT = '{"event":"authentication.completed","id":42}';
 const notify = (lines: readonly string[], body: string) =>
   request(['POST /notify HTTP/1.1', 'Host: a', ...lines], body);
@@ -67,7 +62,7 @@ const VERIFIED: readonly BaseRequest[] = [
   { name: 'a delivery', send: signed(EVENT), status: 200 },
   { name: 'an empty delivery', send: signed(''), status: 200 },
   { name: 'a delivery of odd bytes', send: signed('\0\r\n\r\n\xff\xfe POST /notify HTTP/1.1\r\n'), status: 200 },
-  { name: 'a delivery in chunks', send: notify([signatureLine(EVENT), CHUNKED], chunked(EVENT, 7)), status: 200 },
+  { name: 'a delivery in chunks', send: notify([signatureLine(EVENT), CHUNKED], inChunks(EVENT, 7)), status: 200 },
   {
     name: 'a delivery that expects 100',
     send: signed(EVENT, { lines: ['Expect: 100-continue'] }),
@@ -82,7 +77,7 @@ const VERIFIED: readonly BaseRequest[] = [
     last: true,
   },
   { name: 'a forged delivery', send: forged(EVENT), status: 401 },
-  { name: 'a forged delivery in chunks', send: notify([CHUNKED], chunked(EVENT, 9)), status: 401, last: true },
+  { name: 'a forged delivery in chunks', send: notify([CHUNKED], inChunks(EVENT, 9)), status: 401, last: true },
   { name: 'a long delivery', send: signed('x'.repeat(20_000)), status: 200 },
   { name: 'a forged delivery that is read to its end', send: forged(get('/open/inner').repeat(1_400)), status: 401 },
   { name: 'a large forged delivery', send: forged('x'.repeat(70_000)), status: 401, last: true },
@@ -97,7 +92,7 @@ const VERIFIED: readonly BaseRequest[] = [
   { name: 'a body that is too large', send: signed('y'.repeat(140_000)), status: 413, last: true },
   {
     name: 'two framings',
-    send: notify([signatureLine(EVENT), CHUNKED, `Content-Length: ${EVENT.length}`], chunked(EVENT, 99)),
+    send: notify([signatureLine(EVENT), CHUNKED, `Content-Length: ${EVENT.length}`], inChunks(EVENT, 99)),
     status: 400,
     last: true,
     breaks: true,
@@ -108,10 +103,10 @@ const FORWARDED: readonly BaseRequest[] = [
   { name: 'an open request', send: get('/open/a?b=c'), status: 200 },
   { name: 'an upload', send: open([`Content-Length: ${EVENT.length}`], EVENT), status: 200 },
   { name: 'a large upload', send: open(['Content-Length: 120000'], HIDDEN.padEnd(120_000, HIDDEN)), status: 200 },
-  { name: 'an upload in chunks', send: open([CHUNKED], chunked(EVENT, 5)), status: 200 },
+  { name: 'an upload in chunks', send: open([CHUNKED], inChunks(EVENT, 5)), status: 200 },
   {
     name: 'an upload with trailers',
-    send: open([CHUNKED, 'Trailer: X-Sum'], `${chunked(EVENT, 50).slice(0, -2)}X-Sum: 1\r\n\r\n`),
+    send: open([CHUNKED, 'Trailer: X-Sum'], `${inChunks(EVENT, 50).slice(0, -2)}X-Sum: 1\r\n\r\n`),
     status: 200,
   },
   {

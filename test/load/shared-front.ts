@@ -2,8 +2,9 @@
 // on it: bodies that are refused before they are read, tails, HEAD, 204, 304. Each delivery hides requests in its body.
 import { createHash } from 'node:crypto';
 import { FORGED_ECHO, LATE_REQUESTS, type LateRequest } from '../servers/late-kinds.ts';
-import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { SECRET } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { delivery, get, post, request } from '../support/http/requests.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
 
 const KIB = 1024;
@@ -56,7 +57,7 @@ export async function shareFront(
   const signer = async (who: number) => {
     const client = new Kept(port);
     for (let nth = 0; more(); nth++) {
-      const { ask, digest } = delivery(`delivery-${who}-${nth}`);
+      const { ask, digest } = signed(`delivery-${who}-${nth}`);
       progress.requests++;
       progress.deliveries++;
       sent.add(ask.id);
@@ -102,38 +103,35 @@ function judge(answer: RawResponse | string, id: string, digest: string): [Becam
   return [502, 503, 504].includes(status) ? ['cut', String(status)] : ['foreign', `a ${status}`];
 }
 
-function post(target: string, lines: readonly string[], body: Buffer): Buffer {
-  const head = [`POST ${target} HTTP/1.1`, 'Host: h', ...lines, `Content-Length: ${body.length}`, '', ''];
-  return Buffer.concat([Buffer.from(head.join('\r\n')), body]);
-}
-
 /** Requests among empty lines, so that whoever begins to read anywhere in it reads a request. */
-function hiding(id: string, bytes: number): Buffer {
-  const hidden = `GET /open/hidden HTTP/1.1\r\nHost: h\r\nX-Case: smuggled-in-${id}\r\n\r\n${'\r\n'.repeat(300)}`;
-  return Buffer.alloc(bytes, hidden);
+function hiding(id: string, bytes: number): string {
+  const hidden = get('/open/hidden', [`X-Case: smuggled-in-${id}`]) + '\r\n'.repeat(300);
+  return hidden.repeat(Math.ceil(bytes / hidden.length)).slice(0, bytes);
 }
 
-function delivery(id: string): { ask: Ask; digest: string } {
+function signed(id: string): { ask: Ask; digest: string } {
   const size = Math.random() < 0.4 ? SMALLEST + random(3000) : SMALLEST + random(LARGEST - SMALLEST);
-  const body = Math.random() < 0.5 ? hiding(id, size) : Buffer.alloc(size, id);
-  const bytes = post('/notify', [`X-Case: ${id}`, `Entrupy-Signature: ${sign(SECRET, body)}`], body);
+  const body = Math.random() < 0.5 ? hiding(id, size) : id.padEnd(size, id);
+  const bytes = Buffer.from(delivery(body, SECRET, { lines: [`X-Case: ${id}`] }));
   return { ask: { id, bytes }, digest: createHash('sha256').update(body).digest('hex') };
 }
+
+const unsigned = (id: string, size: number, target: string) =>
+  Buffer.from(post(hiding(id, size), { target, lines: [`X-Case: ${id}`] }));
 
 /** A stranger's requests, and the pieces in which their bytes are sent. */
 function mischief(id: string): { asks: Ask[]; pieces: Buffer[] } {
   const kind = Math.random();
   if (kind < 0.4) {
-    const [request = 'HEAD' as const] = [(['HEAD', '204', '304'] as const)[random(3)]];
-    const ask = late(request, id);
+    const ask = late((['HEAD', '204', '304'] as const)[random(3)] ?? 'HEAD', id);
     return { asks: [ask], pieces: [ask.bytes] };
   }
   if (kind < 0.5) {
-    const bytes = post('/open/plain', [`X-Case: ${id}`], hiding(id, random(20_000)));
+    const bytes = unsigned(id, random(20_000), '/open/plain');
     return { asks: [{ id, bytes }], pieces: [bytes] };
   }
   const size = Math.random() < 0.9 ? random(DROPPED) : DROPPED + random(DROPPED);
-  const first: Ask = { id, bytes: post('/notify', [`X-Case: ${id}`], hiding(id, size)) };
+  const first: Ask = { id, bytes: unsigned(id, size, '/notify') };
   const tail = Math.random() < 0.3 ? [late('HEAD', `${id}-tail`)] : [];
   const asks = [first, ...tail];
   const all = Buffer.concat(asks.map(({ bytes }) => bytes));
@@ -144,9 +142,9 @@ function mischief(id: string): { asks: Ask[]; pieces: Buffer[] } {
   };
 }
 
-function late(request: LateRequest, id: string): Ask {
-  const { method, target } = LATE_REQUESTS[request];
-  const bytes = Buffer.from(`${method} ${target} HTTP/1.1\r\nHost: h\r\nX-Case: ${id}\r\n\r\n`);
+function late(kind: LateRequest, id: string): Ask {
+  const { method, target } = LATE_REQUESTS[kind];
+  const bytes = Buffer.from(request([`${method} ${target} HTTP/1.1`, 'Host: h', `X-Case: ${id}`]));
   return { id, bytes, head: method === 'HEAD' };
 }
 

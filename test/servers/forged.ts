@@ -1,6 +1,8 @@
 // Requests whose body is a complete forged request to the verified path: with every method, with a length and in
 // chunks, on every kind of unverified route, alone and with bytes behind it.
 
+import { inChunks } from '../support/http/requests.ts';
+
 export interface Form {
   readonly name: string;
   readonly method: string;
@@ -34,7 +36,7 @@ export function framed(form: { method: string; target: string; id: string; body:
   const { method, target, id, body, framing } = form;
   const head = `${method} ${target} HTTP/1.1\r\nHost: a\r\nX-Case: ${id}\r\n`;
   if (framing !== 'chunks') return `${head}Content-Length: ${body.length}\r\n\r\n${body}`;
-  return `${head}Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+  return `${head}Transfer-Encoding: chunked\r\n\r\n${inChunks(body)}`;
 }
 
 /** Every combination. */

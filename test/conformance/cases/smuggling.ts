@@ -1,7 +1,7 @@
 // Smuggling: two servers disagree on where a body ends. Whatever could make them disagree is refused, or rewritten so
 // that it cannot. Background: RFC 9112 (6.3, 11.2), proxy-request-smuggling advisories such as CVE-2026-29057.
 
-import { get, request } from '../../support/http/requests.ts';
+import { get, inChunks, request } from '../../support/http/requests.ts';
 import {
   closing,
   delivered,
@@ -109,7 +109,7 @@ const WHOLE: readonly WireCase[] = [
   ),
   ...['DELETE', 'OPTIONS', 'GET', 'PATCH'].map((method) => {
     const head = [`${method} /open HTTP/1.1`, 'Host: a', 'Transfer-Encoding: chunked'];
-    const send = request(head, `${ATTACK.length.toString(16)}\r\n${ATTACK}\r\n0\r\n\r\n`);
+    const send = request(head, inChunks(ATTACK));
     return served(`an open ${method} in chunks that hold a request`, send, `${method} /open ${ATTACK}`);
   }),
   served(

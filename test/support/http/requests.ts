@@ -22,6 +22,16 @@ export function post(body: string, { target = '/notify', lines = [] }: Post = {}
   return request([`POST ${target} HTTP/1.1`, 'Host: a', ...lines, `Content-Length: ${body.length}`], body);
 }
 
+/** A body of latin1 text in chunks of at most `size` bytes; in one unless given. */
+export function inChunks(body: string, size = body.length): string {
+  let chunks = '';
+  for (let at = 0; at < body.length; at += size) {
+    const piece = body.slice(at, at + size);
+    chunks += `${piece.length.toString(16)}\r\n${piece}\r\n`;
+  }
+  return `${chunks}0\r\n\r\n`;
+}
+
 /** `Entrupy-Signature` for a body of bytes or latin1 text. */
 export function signatureLine(body: string | Buffer, secret: string): string {
   return `Entrupy-Signature: ${sign(secret, Buffer.from(body as string, 'latin1'))}`;
