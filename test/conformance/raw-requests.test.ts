@@ -7,8 +7,15 @@ import { get } from '../support/http/requests.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { CASES, readResponses } from './rows.ts';
+import { DELIVERIES } from './cases/deliveries.ts';
+import { FRAMING } from './cases/framing.ts';
+import { HEADERS } from './cases/headers.ts';
+import { LIMITS } from './cases/limits.ts';
+import { SMUGGLING } from './cases/smuggling.ts';
+import { TARGETS } from './cases/targets.ts';
 import { REFUSALS, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
+
+const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...DELIVERIES, ...LIMITS];
 
 describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (variant) => {
   const cases = CASES.filter(({ on }) => on === variant);
@@ -60,6 +67,17 @@ test('the tables hold at least 150 requests, each with a unique name', () => {
   const names = CASES.map(({ name, on }) => `${on}: ${name}`);
   expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
 });
+
+/** As many responses as the row expects, or fewer if the connection ends first. */
+async function readResponses(client: RawClient, row: WireCase): Promise<RawResponse[]> {
+  const responses: RawResponse[] = [];
+  for (const index of row.status.keys()) {
+    const response = await client.responseOrClose({ head: row.head === true && index === 0 });
+    if (response === null) break;
+    responses.push(response);
+  }
+  return responses;
+}
 
 function checkRefusal(response: RawResponse, toHead: boolean): void {
   const bodies = REFUSALS[response.status];
