@@ -1,5 +1,5 @@
 // The embedded store on disks that are slow, hang, are full or break: nothing else stops, each is told, and what was
-// promised is delivered.
+// promised is delivered. A clock of the day that jumps forward by days gives each event one sending more.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,6 +20,7 @@ import {
   nothingDeferred,
   recordsIn,
   redeliver,
+  results,
 } from '../support/redelivery/redelivery.ts';
 
 const test = base.extend('disk', ({ directory }) => faultyDisk(directory));
@@ -171,5 +172,41 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
     const all = [...promised, 'after full', 'after broken'];
     expect([...new Set(app.bodies().slice(before))]).toEqual(expect.arrayContaining(all));
+  });
+});
+
+const BODIES = ['one', 'two', 'three'];
+
+describe.skipIf(!haveTools('gcc'))('a clock that jumps forward by days', () => {
+  test('while the app refuses connections: what waits is tried, and lost', async ({ app, redeliverer, disk }) => {
+    const proxy = await redeliverer({ env: disk.env });
+    app.answer = () => 500;
+    for (const body of BODIES) await defer(proxy, body);
+    await app.close();
+    const page = async () => (await fetch(`${proxy.adminUrl}/?refresh=off`)).text();
+    await eventually(async () => />connect</.test(await page()), true);
+    disk.fault('ahead');
+    await redeliver(proxy); // does not wait for the next probe; with one each ten seconds the others would not end in time
+    await nothingDeferred(proxy);
+    expect(await results(proxy, 'expired')).toBe(BODIES.length);
+  });
+
+  test('while the proxy is stopped: the app gets what waits once, and what it had refused not at all', async ({
+    app,
+    redeliverer,
+    disk,
+  }) => {
+    const proxy = await redeliverer();
+    app.answer = (body) => (body === 'refused' && app.requests.length > 1 ? 404 : 500);
+    expect(await deliver(proxy, 'refused')).toEqual(DEFERRED);
+    await eventually(async () => (await deferred(proxy)).stopped, 1);
+    for (const body of BODIES) await defer(proxy, body);
+    await proxy.stop();
+    const before = app.requests.length;
+    disk.fault('ahead');
+    const next = await redeliverer({ env: disk.env });
+    await eventually(() => results(next, 'expired'), BODIES.length + 1);
+    await nothingDeferred(next);
+    expect(app.bodies().slice(before).toSorted()).toEqual(BODIES.toSorted());
   });
 });

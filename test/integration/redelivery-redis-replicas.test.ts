@@ -1,11 +1,11 @@
-// Replicas that share a store of deferred deliveries in Redis: one of them gets an event, the limits hold for all of
+// Stores of deferred deliveries in Redis and Valkey. Replicas share one: one of them gets an event, the limits hold for all of
 // them together, and a drop is told once, to one of them.
-import { describe, expect } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { LEASE_MS, LEAST_BYTES, MAX_OF_ONE_BODY } from '../../src/redelivery/stores/store.ts';
-import { HAS_SERVERS, type RedisServer } from '../support/once/redis.ts';
+import { HAS_SERVERS, type RedisServer, SERVERS, startRedis } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { test } from '../support/redelivery/redis-owners.ts';
-import { eventKey, idsOf, prefixOf } from '../support/redelivery/redis-store.ts';
+import { eventKey, idsOf, placeOn, prefixOf } from '../support/redelivery/redis-store.ts';
 import {
   eventOf,
   idOf,
@@ -14,6 +14,7 @@ import {
   listed,
   oneLeased,
   someRecord,
+  storeContract,
 } from '../support/redelivery/store-contract.ts';
 
 const keysIn = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];
@@ -139,4 +140,16 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     expect((await store.summary()).groups).toMatchObject([{ deliveries: 50 }]);
     expect((await sent()) - before).toBeLessThan(100_000);
   });
+});
+
+describe.skipIf(!HAS_SERVERS).each(SERVERS)('with %s', (program) => {
+  let server: RedisServer;
+
+  beforeAll(async () => {
+    server = await startRedis(program);
+  });
+
+  afterAll(() => server.kill());
+
+  storeContract('a store in Redis', async () => placeOn(server));
 });

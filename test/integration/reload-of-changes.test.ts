@@ -1,16 +1,22 @@
 // Config and secrets change under a running proxy, in every way that people, editors and the kubelet change files. The
-// next request sees all of the change.
+// next request sees all of the change: limits, too, are those in force, not those at the start.
 import { appendFile, mkdir, unlink, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { BODY, deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
+import { type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
 import { post } from '../support/load/load.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { kubeletWrites } from '../support/machine/kubelet.ts';
 import { inFlight } from '../support/once/once.ts';
-import { test, value } from '../support/proxy/proxied.ts';
+import { untilMetrics } from '../support/proxy/at-rest.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { edit, nextReload, reload, reloads, secretFile } from '../support/proxy/reloads.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
 test.concurrent('the kubelet swaps `..data` five times: each swap is one reload and ends the old value', async ({
   start,
@@ -124,4 +130,57 @@ test.concurrent('a reload changes routes, limits and series, but no request in f
   const { keys } = await proxy.waitForLog(({ msg }) => msg === 'these changes need a restart');
   expect(keys).toEqual(['listen.port', 'upstream.connections']);
   expect(await (await fetch(`${proxy.adminUrl}/api/status`)).text()).toContain('listen.port, upstream.connections');
+});
+
+const DELIVERY = delivery('{"event":1}', value('a'));
+
+describe.concurrent('a reload of limits.connections', () => {
+  async function allow(proxy: RunningProxy, connections: number): Promise<void> {
+    await edit(proxy, (config) => ({ ...config, limits: { connections } }));
+    await reload(proxy);
+  }
+
+  test('up or down: only connections beyond the new limit are refused', async ({ start, raw: upstream }) => {
+    const held: Socket[] = [];
+    upstream.script((socket) => held.push(socket));
+    const proxy = await start({ upstream: { url: upstream.url }, limits: { connections: 2 } });
+    const busy: RawClient[] = [];
+    const become = async (count: number) => {
+      while (busy.length < count) busy.push(await sendTo(proxy, DELIVERY));
+      await eventually(() => held.length, count);
+    };
+    const expectTurnedAway = async () => expect((await (await sendTo(proxy, DELIVERY)).rest()).length).toBe(0);
+    await become(2);
+    await expectTurnedAway();
+    await allow(proxy, 4);
+    await become(4);
+    await expectTurnedAway();
+    await allow(proxy, 3);
+    await expectTurnedAway();
+    for (const socket of held) socket.write(OK);
+    for (const client of busy) expect((await client.response()).status).toBe(200);
+    upstream.script((socket) => socket.write(OK));
+    const newcomer = await sendTo(proxy, DELIVERY);
+    expect((await newcomer.response()).status).toBe(200);
+    await untilMetrics(proxy, ['connections'], ([open = 0]) => open <= 3);
+    for (const client of [...busy, newcomer]) client.destroy();
+  });
+
+  test('up: as many requests may wait for an upstream slot', async ({ start, raw: upstream }) => {
+    const held: Socket[] = [];
+    upstream.script((socket) => held.push(socket));
+    const proxy = await start({
+      upstream: { url: upstream.url, connections: 1, retryConnectFor: '10s' },
+      limits: { connections: 2 },
+    });
+    await allow(proxy, 40);
+    const clients = await Promise.all(Array.from({ length: 30 }, () => sendTo(proxy, DELIVERY)));
+    await untilMetrics(proxy, ['requests_in_flight'], ([open = 0]) => open === 30);
+    await eventually(() => held.length, 1);
+    upstream.script((socket) => socket.write(OK));
+    held[0]?.write(OK);
+    const statuses = await Promise.all(clients.map(async (client) => (await client.response()).status));
+    expect(statuses).toEqual(Array(30).fill(200));
+    for (const client of clients) client.destroy();
+  });
 });

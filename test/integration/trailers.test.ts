@@ -1,4 +1,3 @@
-// Trailers arrive, but for those that a server would trust.
 // Trailers on both sides. A server that merges trailers into headers would take a target, a signature or a length from
 // one after the verdict, so such a trailer must not arrive. Each row is one line, so a failure names it.
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -81,17 +80,6 @@ describe('of a request', () => {
   ])('of a chunked request %s arrives, or not', async (line, arrives, options) => {
     const { seen } = await sent('/open', [line], []);
     expect(seen?.lines).toEqual(['Host: h', ...arrives, CHUNKED, `Connection: ${options}`]);
-  });
-
-  // Without it a server must not act on TE (RFC 9110 10.1.4).
-  test('a TE that arrives is named by Connection, with or without a body', async () => {
-    const signature = `Entrupy-Signature: ${sign(SECRET, 'abc')}`;
-    await exchange(on.proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n');
-    await sent('/notify', [signature, 'TE: trailers'], []);
-    expect(on.upstream.seen.map(({ lines }) => lines)).toEqual([
-      ['Host: h', 'TE: trailers', 'Connection: TE'],
-      ['Host: h', signature, 'TE: trailers', 'Content-Length: 3', 'Connection: TE'],
-    ]);
   });
 
   test('TE from an HTTP/1.0 client is dropped', async () => {

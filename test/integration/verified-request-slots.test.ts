@@ -1,12 +1,14 @@
-// Verified requests have upstream slots that nobody else can take.
-// Unverified requests get at most three quarters of `upstream.connections`, so a delivery goes through however slow
-// they are. With one connection, the two kinds share it.
+// Verified requests have upstream slots that nobody else can take: unverified requests get at most three quarters of
+// `upstream.connections`, so a delivery goes through however slow they, their clients or their upstream are. With one
+// connection, the two kinds share it. Nobody is dropped because the upstream is slow.
 import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
-import { type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
-import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
+import { expectSlotsFree, untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { expectServed, GET, many } from '../support/proxy/limited.ts';
+import { test as ownTest } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
@@ -43,7 +45,6 @@ const statuses = (asked: readonly RawClient[]) =>
 
 describe.each([
   [8, 6],
-  [4, 3],
   [2, 1],
 ])('of %i connections', (connections, share) => {
   const on = sharedWith(connections, '500ms');
@@ -100,4 +101,45 @@ describe('with a single connection', () => {
     held[0]?.write(OK);
     expect(await statuses([slow, delivery])).toEqual([200, 200]);
   });
+});
+
+const MIB = 1024 * 1024;
+
+ownTest('slow uploads and unread downloads, however many, do not lock others out', async ({ streams, proxyTo }) => {
+  const proxy = await proxyTo(streams, { upstream: { connections: 4, retryConnectFor: '4s' } });
+  const uploads = await many(20, async () => {
+    const client = await sendTo(proxy, 'POST /open/x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nx');
+    const drip = setInterval(() => client.socket.write('x'), 100);
+    client.socket.once('close', () => clearInterval(drip));
+    return client;
+  });
+  await untilMetrics(proxy, ['requests_in_flight'], ([busy = 0]) => busy >= 20);
+  for (let count = 0; count < 10; count++) await expectServed(proxy);
+  for (const client of uploads) client.destroy();
+  await untilAtRest(proxy);
+  const unread = await many(12, async () => {
+    const client = await openClient(proxy);
+    client.socket.pause();
+    await client.send(`GET /open/${64 * MIB} HTTP/1.1\r\nHost: h\r\n\r\n`);
+    return client;
+  });
+  await untilMetrics(proxy, ['requests_in_flight'], ([busy = 0]) => busy >= 12);
+  for (let count = 0; count < 5; count++) await expectServed(proxy);
+  for (const client of unread) client.destroy();
+  await untilAtRest(proxy);
+});
+
+ownTest('a slow upstream gets its time, and no client is dropped for it', async ({ raw, proxyTo }) => {
+  raw.script(() => {});
+  const proxy = await proxyTo(raw, { upstream: { connections: 1, retryConnectFor: '4s' } });
+  const first = await sendTo(proxy, GET);
+  await expect.poll(() => raw.heads.length).toBe(1);
+  const second = await sendTo(proxy, GET);
+  await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than a slow client would get
+  for (const socket of raw.sockets) socket.write(OK);
+  expect((await first.response()).status).toBe(200);
+  await expect.poll(() => raw.heads.length).toBe(2);
+  for (const socket of raw.sockets) socket.write(OK);
+  expect((await second.response()).status).toBe(200);
+  for (const client of [first, second]) client.destroy();
 });

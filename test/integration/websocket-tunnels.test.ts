@@ -1,15 +1,20 @@
-// WebSockets through the proxy, with the `ws` package: what both ends see, what is recorded, and how long a tunnel
-// lives.
+// WebSockets through the proxy, with the `ws` package: what both ends see, what is recorded, how long a tunnel lives, and
+// upstreams other than plain TCP. A stop gives their two ends `grace`, as any request, since only they know when they are done.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test as plainTest } from 'vitest';
 import type { WebSocket } from 'ws';
 import { sendTo } from '../support/http/raw-client.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { edit, reload } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { echoed, openWebSocket, startEcho } from '../support/websocket/client.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
+import { AGREED, echoed, handshake, openWebSocket, startEcho } from '../support/websocket/client.ts';
 import { liveOf, ROUTES, test } from '../support/websocket/tunnels.ts';
 
 const REQUESTS = 'entrupy_proxy_requests_total{route="/live",decision="forwarded",reason="none"}';
@@ -112,4 +117,99 @@ test('a reload can allow and forbid them; open ones stay, and outlive the limits
   await idle.rest();
   expect((await echoed(webSocket, 'alive')).toString()).toBe('alive');
   webSocket.terminate();
+});
+
+describe('to other upstreams', () => {
+  test('over a unix socket', async ({ startEchoing, proxyTo }) => {
+    const path = join(tmpdir(), `entrupy-ws-${process.pid}-${randomBytes(4).toString('hex')}.sock`);
+    const echo = await startEchoing(createServer(), { url: `unix://${path}`, path });
+    const proxy = await proxyTo(echo);
+    const webSocket = await openWebSocket(liveOf(proxy));
+    expect((await echoed(webSocket, 'unix')).toString()).toBe('unix');
+    webSocket.terminate();
+  });
+
+  test('over TLS on both sides, never with a name of the client’s', async ({ directory, startEchoing, proxyTo }) => {
+    const authority = createAuthority(directory, 'ca');
+    const { certFile, keyFile } = authority.issue('upstream', { names: ['DNS:app.internal', 'DNS:evil.example'] });
+    const server = createTlsServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+    const asked: unknown[] = [];
+    server.on('secureConnection', (socket) => asked.push(socket.servername));
+    const echo = await startEchoing(server, { url: 'https://127.0.0.1' });
+    const tls = { caFile: authority.caFile, serverName: 'app.internal' };
+    const proxy = await proxyTo(echo, { upstream: { url: echo.url, tls }, listen: { tls: { certFile, keyFile } } });
+    const client = {
+      ca: readFileSync(authority.caFile),
+      servername: 'app.internal',
+      headers: { Host: 'evil.example' },
+    };
+    const url = liveOf(proxy).replace('ws:', 'wss:');
+    const webSocket = await openWebSocket(url, [], client);
+    expect((await echoed(webSocket, Buffer.alloc(100_000, 1))).length).toBe(100_000);
+    expect(asked).toEqual(['app.internal']);
+    webSocket.terminate();
+
+    // With another name in its certificate: 502, and nothing is sent.
+    const other = authority.issue('other', { names: ['DNS:evil.example'] });
+    server.setSecureContext({ cert: readFileSync(other.certFile), key: readFileSync(other.keyFile) });
+    await expect(openWebSocket(url, [], client)).rejects.toThrow('502');
+    expect(asked).toHaveLength(1);
+  });
+});
+
+/** Longer than a test may take, so a stop that waits for it fails the test. */
+const LONG = '2m';
+const within = (grace: string) => ({ shutdown: { delay: '0s', grace } });
+
+test('one that stays open is cut at the end of grace and counted, whether it reads or not', async ({
+  echo,
+  proxyTo,
+}) => {
+  const proxy = await proxyTo(echo, within('3s'));
+  const deaf = await sendTo(proxy, handshake('/live'));
+  await deaf.bytes(AGREED.length);
+  deaf.socket.pause();
+  for (const upstream of echo.webSockets.clients) upstream.send(Buffer.alloc(32 * 1024 * 1024));
+  const webSocket = await openWebSocket(liveOf(proxy));
+  const closed = once(webSocket, 'close');
+  proxy.signal('SIGTERM');
+  await proxy.waitForLog(({ msg }) => msg === 'stopping');
+  expect((await echoed(webSocket, 'still there')).toString()).toBe('still there');
+  expect((await closed)[0]).toBe(1006);
+  expect(await proxy.exited).toEqual({ code: 0, signal: null });
+  expect(await proxy.waitForLog(({ cut }) => cut !== undefined)).toMatchObject({ level: 'warn', cut: 2 });
+  await expect.poll(() => echo.sockets.size).toBe(0);
+  deaf.destroy();
+});
+
+test('during a drain they continue, and new ones are accepted; those that end within grace end the wait', async ({
+  echo,
+  proxyTo,
+}) => {
+  const proxy = await proxyTo(echo, within(LONG));
+  const webSocket = await openWebSocket(liveOf(proxy));
+  await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+  const other = await openWebSocket(liveOf(proxy));
+  proxy.signal('SIGTERM');
+  await proxy.waitForLog(({ msg }) => msg === 'stopping');
+  for (const one of [webSocket, other]) {
+    expect((await echoed(one, 'x')).toString()).toBe('x');
+    one.close();
+  }
+  expect(await proxy.exited).toEqual({ code: 0, signal: null });
+  expect(proxy.logs().find(({ cut }) => cut !== undefined && cut !== 0)).toBeUndefined();
+});
+
+test('an upstream that reads nothing and never closes does not delay the stop', async ({ raw, proxyTo }) => {
+  raw.script((socket) => {
+    socket.write(AGREED);
+    socket.pause();
+  });
+  const proxy = await proxyTo(raw, within('1s'));
+  const client = await sendTo(proxy, handshake('/live'));
+  await client.bytes(AGREED.length);
+  client.socket.write(Buffer.alloc(32 * 1024 * 1024));
+  proxy.signal('SIGTERM');
+  expect(await proxy.exited).toEqual({ code: 0, signal: null });
+  client.destroy();
 });

@@ -10,19 +10,17 @@ import { startProxy } from '../proxy/proxy.ts';
 
 const BODY = Buffer.alloc(16 * 1024 * 1024, 'slow and steady ');
 
-export interface Slow {
-  /** A Unix socket has small buffers; over TCP the kernel moves megabytes at a time, however steadily one reads. */
-  readonly over: 'unix' | 'tcp';
-  /** Milliseconds between two steps; null: it reads nothing. */
-  readonly pause: number | null;
-}
-
-/** The status that the delivery gets, and whether the upstream has got all of it. `idleTimeout` is one second. */
-export async function deliverTo({ over, pause }: Slow): Promise<{ status: number; whole: boolean }> {
+/**
+ * Delivers to an upstream that pauses for so many milliseconds between two steps, and then to the same one while it
+ * reads nothing. `idleTimeout` is one second. A Unix socket has small buffers; over TCP the kernel moves megabytes at a time,
+ * however steadily one reads.
+ */
+export async function deliverSlowly(over: 'unix' | 'tcp', pause: number) {
   let received = 0;
+  let reads = true;
   const upstream = createServer({ pauseOnConnect: true }, (socket) => {
     socket.on('error', () => {});
-    if (pause === null) return;
+    if (!reads) return;
     socket.on('data', (bytes) => {
       received += bytes.length;
       if (received >= BODY.length) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
@@ -38,11 +36,17 @@ export async function deliverTo({ over, pause }: Slow): Promise<{ status: number
     config: { upstream: { url, idleTimeout: '1s' }, routes: [{ path: '/notify', maxBody: '16MiB' }] },
     secrets: { current: SECRET },
   });
-  try {
+  const deliver = async () => {
+    received = 0;
     const client = await sendTo(proxy, delivery(BODY.toString('latin1'), SECRET));
     const { status } = await client.response();
     client.destroy();
     return { status, whole: received >= BODY.length };
+  };
+  try {
+    const slow = await deliver();
+    reads = false;
+    return { slow, still: await deliver() };
   } finally {
     await proxy.stop();
     await close();
