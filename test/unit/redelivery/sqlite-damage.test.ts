@@ -83,8 +83,17 @@ describe.concurrent('is refused, told, and used once that is mended:', () => {
     ['is a file', FOLDER, (path) => writeFileSync(path, ''), 'not a directory'],
     ['is a directory', FILES, (path) => mkdirSync(path), 'no regular file'],
     [
-      'is a link',
-      [...FOLDER, ...FILES],
+      'is a link to a folder',
+      FOLDER,
+      (path, other) => {
+        mkdirSync(other, { mode: 0o700 });
+        symlinkSync(other, path);
+      },
+      'link',
+    ],
+    [
+      'is a link to a file',
+      FILES,
       (path, other) => {
         writeFileSync(other, '');
         symlinkSync(other, path);
@@ -116,7 +125,8 @@ describe.concurrent('is refused, told, and used once that is mended:', () => {
       `what ${what}: the folder or its file %j`,
       async (name, { directory, folder, open }) => {
         if (name !== '') mkdirSync(folder, { mode: 0o700 });
-        spoil(join(folder, name), join(directory, 'other'));
+        const other = join(directory, 'other');
+        spoil(join(folder, name), other);
         const { store, problems, losses } = await open();
         await expect(store.summary()).rejects.toThrow(problem);
         expect(problems).toEqual([expect.stringContaining(problem)]);
@@ -124,7 +134,8 @@ describe.concurrent('is refused, told, and used once that is mended:', () => {
         await storedAgain(store);
         expect(problems.at(-1)).toBeNull();
         expect(losses).toEqual([]);
-        expect(existsSync(join(directory, 'other')) ? readFileSync(join(directory, 'other')).length : 0).toBe(0);
+        const linked = lstatSync(other, { throwIfNoEntry: false });
+        expect(linked?.isDirectory() ? readdirSync(other).length : (linked?.size ?? 0)).toBe(0);
       },
     );
   }
