@@ -5,6 +5,7 @@ import { PAGE_CSP, renderStatusPage } from '../../../src/admin/page/page.ts';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { accepted, CURRENT, hint, NOTIFY, NOW, refused, settle, snapshot } from '../metrics/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
@@ -13,22 +14,25 @@ function page(changes: Partial<StatusSnapshot> = {}): string {
   return renderStatusPage(apiStatus(snapshot(changes)));
 }
 
+/** The lists of what came. */
+function after(...requests: readonly RequestRecord[]): Partial<StatusSnapshot> {
+  const recent = new RecentRequests();
+  for (const request of requests) settle(recent, request);
+  const { refusals, undelivered } = recent.view();
+  return { refusals, undelivered };
+}
+
 const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
 
 test('what happened while the snapshot was taken is not in the future', () => {
-  const refusals = new RecentRequests();
   vi.setSystemTime(NOW + 5);
-  settle(refusals, refused());
-  expect(page(refusals.view())).not.toContain('>in 0 s<');
+  expect(page(after(refused()))).not.toContain('>in 0 s<');
 });
 
 test('text from clients, files and names is escaped', () => {
-  const refusals = new RecentRequests();
-  settle(
-    refusals,
-    refused({ path: `/${XSS}`, method: XSS, hint: hint('another-secret', XSS), client: XSS, route: XSS }),
-  );
+  const request = refused({ path: `/${XSS}`, method: XSS, hint: hint('another-secret', XSS), client: XSS, route: XSS });
   const text = page({
+    ...after(request),
     version: XSS,
     nodeVersion: XSS,
     causes: [XSS],
@@ -38,25 +42,20 @@ test('text from clients, files and names is escaped', () => {
     secrets: [{ ...CURRENT, id: XSS, source: XSS, problem: XSS }],
     config: { file: XSS, sha256: XSS, since: NOW, warnings: [XSS], awaitingRestart: [] },
     lastReload: { ok: false, at: NOW, error: XSS },
-    refusals: refusals.view().refusals,
   });
   expect(text).not.toMatch(/<script|<img|onerror=alert\(2\)>/);
   expect(text.match(/&#60;script&#62;/g)?.length).toBeGreaterThanOrEqual(14);
 });
 
 test('refusals are groups with their count; possibly lost deliveries have their own section, if there are any', () => {
-  const refusals = new RecentRequests();
-  for (let i = 0; i < 7; i++) settle(refusals, refused());
-  settle(
-    refusals,
-    accepted({ status: 502, upstreamFailure: 'connect', upstreamError: 'ENOTFOUND', bodySha256: 'ab12' }),
-  );
-  const text = page({ refusals: refusals.view().refusals, undelivered: refusals.view().undelivered });
+  const seven = new Array<RequestRecord>(7).fill(refused());
+  const failed = { status: 502, upstreamFailure: 'connect', upstreamError: 'ENOTFOUND', bodySha256: 'ab12' } as const;
+  const text = page(after(...seven, accepted(failed)));
   expect(text).toContain('data-label="Count">7</td>');
   expect(text).toContain('<h2 id="undelivered">Deliveries that may be lost</h2>');
   expect(text).toContain('connect (ENOTFOUND)');
   expect(text).toContain('<code>ab12</code>');
-  expect(page({ refusals: refusals.view().refusals })).not.toContain('id="undelivered"');
+  expect(page(after(refused()))).not.toContain('id="undelivered"');
 });
 
 test('the fates of deliveries have figures, and each route shows its settings and when the app last took one', () => {
@@ -86,9 +85,7 @@ test('the documentation is linked if its address is known, else its files are na
 });
 
 test('control characters and bidirectional marks are made visible', () => {
-  const refusals = new RecentRequests();
-  settle(refusals, refused({ path: '/a\u0000\u001b\u202eb' }));
-  expect(page({ refusals: refusals.view().refusals })).toContain('/a\\u0000\\u001b\\u202eb');
+  expect(page(after(refused({ path: '/a\u0000\u001b\u202eb' })))).toContain('/a\\u0000\\u001b\\u202eb');
 });
 
 test('the CSP allows the page’s only style, and the page needs nothing else', () => {
@@ -116,9 +113,7 @@ test('each state is a word, and the title shows it', () => {
 });
 
 test('it has landmarks, one h1, named sections, and tables with captions and scoped headers', () => {
-  const refusals = new RecentRequests();
-  settle(refusals, refused());
-  const text = page({ refusals: refusals.view().refusals });
+  const text = page(after(refused()));
   for (const tag of ['<header>', '<main>', '<footer', '<html lang="en">', 'name="viewport"'])
     expect(text).toContain(tag);
   expect(text.match(/<h1>/g)).toHaveLength(1);
@@ -129,13 +124,10 @@ test('it has landmarks, one h1, named sections, and tables with captions and sco
 
 test('a refusal shows its reason, and its hint', () => {
   vi.setSystemTime(NOW - 90_000);
-  const refusals = new RecentRequests();
-  for (const reason of REASON_NAMES)
-    settle(
-      refusals,
-      refused({ reason, status: REASONS[reason].status, hint: hint('another-secret', `hint ${reason}`) }),
-    );
-  const text = page({ refusals: refusals.view().refusals });
+  const each = REASON_NAMES.map((reason) =>
+    refused({ reason, status: REASONS[reason].status, hint: hint('another-secret', `hint ${reason}`) }),
+  );
+  const text = page(after(...each));
   for (const reason of REASON_NAMES) {
     expect(text).toMatch(new RegExp(`<code>${reason}</code><p>[^<]*hint ${reason}`));
   }

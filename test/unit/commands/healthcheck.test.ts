@@ -1,11 +1,11 @@
 // `healthcheck` against a real admin port on loopback.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/healthcheck.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
+import { listening } from '../../support/machine/listening.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
 const dir = ownDirectory();
@@ -15,14 +15,8 @@ const server = createServer((request, response) => {
   asked.push(`${request.method} ${request.url}`);
   response.writeHead(answer.status).end(answer.body);
 });
-let port: number;
-beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  port = (server.address() as AddressInfo).port;
-});
-afterAll(() => {
-  server.close();
-});
+const { port, close } = await listening(server);
+afterAll(close);
 
 const check = (args: string[], env: Record<string, string> = {}) => ran(run, args, { env });
 

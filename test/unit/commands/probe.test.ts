@@ -1,35 +1,30 @@
 // `probe` against a real server on loopback: the request it sends, its output and its exit code.
 import { rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { createServer as createTcpServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/probe.ts';
 import { ask } from '../../../src/commands/running-proxy.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
+import { listening } from '../../support/machine/listening.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
 const SECRET = 'a-secret-of-thirty-two-bytes-ok!';
 const BODY = '{"probe":"entrupy-signature-proxy"}';
-const closers: (() => void)[] = [];
-afterEach(() => {
-  for (const close of closers.splice(0)) close();
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
 });
 
-async function listening(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/notify?x=1`;
+async function urlOf(server: Server): Promise<string> {
+  const { port, close } = await listening(server);
+  closers.push(close);
+  return `http://127.0.0.1:${port}/notify?x=1`;
 }
 
-function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  closers.push(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return listening(server);
-}
+const serve = (listener: RequestListener) => urlOf(createServer(listener));
 
 const answering = (status: number, body = '') =>
   serve((request, response) => {
@@ -130,12 +125,11 @@ describe('a directory of secrets', () => {
 
 describe('no response is a failure, whatever was expected', () => {
   const mail = createTcpServer((socket) => socket.on('error', () => {}).end('220 mail ready\r\n'));
-  afterAll(() => void mail.close());
 
   test.each([
     ['nothing listens', async () => 'http://127.0.0.1:1/', 'the connection was refused'],
     ['the connection is cut', () => serve((request) => request.socket.destroy()), 'the connection was cut'],
-    ['the server does not speak HTTP', () => listening(mail), ''],
+    ['the server does not speak HTTP', () => urlOf(mail), ''],
   ])('%s', async (_, start, problem) => {
     const url = await start();
     const { code, stdout } = await probe('--url', url, '--expect-not', '401');
