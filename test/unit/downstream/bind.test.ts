@@ -1,14 +1,10 @@
 import { createServer, Server } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { bind } from '../../../src/downstream/listener.ts';
 
-const open: Server[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((server) => new Promise((resolve) => server.close(resolve))));
-});
-
+/** Closed with the test. */
 function kept<S extends Server>(server: S): S {
-  open.push(server);
+  onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
   return server;
 }
 

@@ -49,15 +49,22 @@ function history(source: SecretSource = current, ...contents: readonly Content[]
     started = true;
   };
   for (const content of contents) read(NOW, [source, content]);
+  /** The outcome of a delivery signed with this value at that time, on a route that lists these ids. */
+  const verdict = (name: string, at: number, listed: readonly string[] | null = null): string => {
+    const keyring = new Keyring(usable(held));
+    const route = { action: 'verify', secrets: listed } as Route;
+    const digest = createHmac('sha256', value(name)).update(BODY).digest('base64');
+    const result = judge({ route, keyring, live: keyring.live(listed, at), digest, body: BODY });
+    return 'permit' in result ? `by ${result.permit.secret}` : result.refused;
+  };
   return {
     read,
+    verdict,
     retirePrevious: (at: number) => {
       held = retirePrevious(held, at);
     },
-    /** The outcome of a delivery signed with this value at that time, on a route that lists these ids. */
-    verdict: (name: string, at: number, listed: readonly string[] | null = null) => verdict(held, { name, at, listed }),
     expectVerdicts(at: number, expected: Readonly<Record<string, string>>) {
-      const found = Object.keys(expected).map((name) => [name, verdict(held, { name, at, listed: null })]);
+      const found = Object.keys(expected).map((name) => [name, verdict(name, at)]);
       expect(Object.fromEntries(found)).toEqual(expected);
     },
     failures: () => failuresOf(held),
@@ -68,17 +75,6 @@ function history(source: SecretSource = current, ...contents: readonly Content[]
       return found[0];
     },
   };
-}
-
-function verdict(
-  held: readonly SecretMaterial[],
-  { name, at, listed }: { name: string; at: number; listed: readonly string[] | null },
-): string {
-  const keyring = new Keyring(usable(held));
-  const route = { action: 'verify', secrets: listed } as Route;
-  const digest = createHmac('sha256', value(name)).update(BODY).digest('base64');
-  const result = judge({ route, keyring, live: keyring.live(listed, at), digest, body: BODY });
-  return 'permit' in result ? `by ${result.permit.secret}` : result.refused;
 }
 
 const LATER = NOW + HOUR;

@@ -39,14 +39,7 @@ async function connect(): Promise<{ connection: UpstreamConnection; arrived: Pro
   });
   const connection = upstream.pool.open('unverified', 'requests');
   await new Promise<void>((onOpen) => {
-    const nothing = () => {};
-    const user: ConnectionUser = {
-      onOpen,
-      onData: nothing,
-      onEnd: nothing,
-      onClose: nothing,
-      tick() {},
-    };
+    const user: ConnectionUser = { onOpen, onData() {}, onEnd() {}, onClose() {}, tick() {} };
     connection.user = user;
   });
   return { connection, arrived: all.promise };
