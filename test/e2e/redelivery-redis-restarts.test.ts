@@ -1,7 +1,6 @@
-// A Redis that is killed, loses what it had, stands still, or holds as many deferred deliveries as it may.
+// A Redis that is killed, loses its last writes, stands still, or holds as many deferred deliveries as it may.
 import { stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Event, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
 import { testDirectory } from '../support/machine/files.ts';
@@ -90,26 +89,6 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     expect(ofLost !== undefined && (await other.set(ofLost.lease, null))).toBe(false);
     for (const each of [store, other]) expect(await idsIn(each)).toEqual([early, fresh].sort());
     expect(losses).toEqual([]);
-  });
-
-  test('that keeps nothing on disk, started again: the loss is told, and it stores again', async () => {
-    const { server } = await startServer(VALKEY_OR_REDIS);
-    const opened = [await openOn(server.url), await openOn(server.url)] as const;
-    const [{ store }, { store: other }] = opened;
-    for (const id of idsOf(100, 'gone')) await store.add(eventOf(id), 0);
-    const [taken] = await leasedFrom(other, { limit: 1 });
-    // Each process looks every five seconds.
-    await sleep(6000);
-    await server.kill();
-    await expect(store.summary()).rejects.toThrow();
-    await server.start();
-    for (const { store: each, losses } of opened) {
-      await ready(each);
-      await expect.poll(() => losses.length, { timeout: 30_000 }).toBe(1);
-    }
-    expect(await store.add(eventOf(idOf('fresh')), 0)).toBe('stored');
-    expect(taken !== undefined && (await other.set(taken.lease, null))).toBe(false);
-    expect(await listed(other)).toHaveLength(1);
   });
 
   test('that stands still: everything rejects, and goes on when it does', async () => {
