@@ -81,7 +81,7 @@ async function leftUnderWay(events: EventUpstream, proxy: RunningProxy, event: s
   await inFlight(proxy, 0);
 }
 
-test('in memory a client that reads slowly loses its slot, its event counts; the oldest are forgotten first', async ({
+test.concurrent('in memory a client that reads slowly loses its slot, its event counts; the oldest are forgotten first', async ({
   events,
   deliverer,
 }) => {
@@ -133,7 +133,7 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('shared in %s', (program)
 
 const WARNING = expect.objectContaining({ msg: 'configuration warning', key: 'once.store' });
 
-describe.skipIf(!HAS_SERVERS)('two apps on one Redis', () => {
+describe.skipIf(!HAS_SERVERS).concurrent('two apps on one Redis', () => {
   test('each get an event that both subscribe to, where each has its name', async ({ events, deliverer, redis }) => {
     const server = await redis(REDIS_OR_VALKEY);
     const [orders, shop, nobody] = await Promise.all([

@@ -1,19 +1,23 @@
 // No delivery hangs on the store of delivered events.
-// The store of `once` lacks its password or its certificate, is not connected yet, gets stuck, goes away and comes back.
+// The store of `once` lacks its password or its certificate, is not connected yet, gets stuck, goes away and comes back, or
+// its connection carries nothing any more. What ends without a word is found by time alone: such a connection after 10 s,
+// the lease of a dead proxy after 15 s.
 // The log names the problem, never the password, and onStoreFailure decides immediately. Events that were claimed before
 // the failure are not repeated when the store is back. An answer that makes no sense is a failure of the store, too: it
 // is never taken for a twin to wait for.
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect } from 'vitest';
+import { describe, expect, vi } from 'vitest';
 import { eventKey } from '../../src/once/claims.ts';
 import { replaceFile } from '../support/machine/files.ts';
+import { listening } from '../support/machine/listening.ts';
 import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { bodyOf, DELIVERED, DUPLICATE, deliver, give, held, OK, send } from '../support/once/events.ts';
 import { BACK, FAILS, fails, logged, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
 import { inFlight, keysOf, remembering, test } from '../support/once/once.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, SERVERS } from '../support/once/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, SERVERS, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { eventually, starting } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';
@@ -36,6 +40,81 @@ async function remembered(server: RedisServer): Promise<number> {
   const values = await Promise.all(keys.map((key) => server.ask('GET', key)));
   return values.filter((value) => value === 'delivered').length;
 }
+
+/** Milliseconds until the only lease in it ends: what was delivered is remembered for longer. */
+async function leaseLeft(server: RedisServer): Promise<number> {
+  const times = (await keysOf(server)).map(async (key) => Number(await server.ask('PTTL', key)));
+  return Math.min(...(await Promise.all(times)));
+}
+
+/** A relay between a proxy and a server. After `blackhole`, open connections carry nothing and never end. */
+async function startRelay(port: number) {
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const onward = connect(port, '127.0.0.1');
+    for (const socket of [client, onward]) sockets.add(socket.on('error', () => {}));
+    client
+      .on('close', () => onward.destroy())
+      .pipe(onward)
+      .pipe(client);
+  });
+  const blackhole = () => {
+    for (const socket of sockets) socket.unpipe().pause();
+  };
+  return { ...(await listening(server)), blackhole };
+}
+
+// The slowest first: so many run at once.
+describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
+  test('the lease of a dead proxy ends, and a twin at another proxy goes ahead', async ({
+    events,
+    deliverer,
+    redis,
+  }) => {
+    const server = await redis(REDIS_OR_VALKEY);
+    const once = { store: server.url };
+    const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
+    for (const proxy of [one, two]) await remembering(proxy);
+    events.script('orphan', () => {});
+    const first = send(one, 'orphan');
+    await events.reached('orphan');
+    one.signal('SIGKILL');
+    expect((await first.given).status).toBe(0);
+    const second = send(two, 'orphan');
+    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(2_000), {
+      timeout: 20_000,
+      interval: 50,
+    });
+    expect(events.times('orphan')).toBe(1);
+    expect(await second.given).toEqual(DELIVERED);
+    expect(events.times('orphan')).toBe(2);
+  });
+
+  test('a lease is renewed while its delivery is in flight', async ({ events, deliverer, redis }) => {
+    const server = await redis(VALKEY_OR_REDIS);
+    const proxy = await remembering(await deliverer({ once: { store: server.url } }));
+    const { act, answer } = held();
+    events.script('e', act);
+    const first = send(proxy, 'e');
+    await events.reached('e');
+    const eventually = { timeout: 20_000, interval: 50 };
+    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(11_000), eventually);
+    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeGreaterThan(14_000), eventually);
+    answer(200);
+    expect(await first.given).toEqual(DELIVERED);
+  });
+
+  test('a server that vanishes behind an open connection is left for the next one', async ({ deliverer, redis }) => {
+    const server = await redis(REDIS_OR_VALKEY);
+    const relay = await startRelay(server.port);
+    const proxy = await remembering(await deliverer({ once: { store: `redis://127.0.0.1:${relay.port}` } }));
+    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+    relay.blackhole();
+    await logged([proxy], BACK, async () => expect(await deliver(proxy, 'e')).toEqual(DELIVERED));
+    expect(await deliver(proxy, 'e')).toEqual(DUPLICATE);
+    await relay.close();
+  });
+});
 
 describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
   test('what is wrong with the password’s file is told; a corrected one needs no restart', async ({
