@@ -28,9 +28,11 @@ const KEYS = [key('current', SECRET), key('partner', OTHER)];
 /** The route lists one secret; that of the partner is another route's. */
 const ROUTE = { listed: ['current'], at: AT, maxBytes: 64 * 1024 };
 
-function hint(given: string, body: Buffer | string = COMPACT, secrets = KEYS): string | null {
-  return diagnose({ body: Buffer.from(body), given, secrets, ...ROUTE })?.text ?? null;
+function found(given: string, body: Buffer | string = COMPACT, { secrets = KEYS, lines = [] as string[] } = {}) {
+  return diagnose({ body: Buffer.from(body), given, secrets, lines, ...ROUTE });
 }
+
+const hint = (...of: Parameters<typeof found>): string | null => found(...of)?.text ?? null;
 
 /** The proxy's hint from the header alone. */
 function formHint(given: string): string | null {
@@ -106,7 +108,7 @@ describe('the secret', () => {
     [`"${SECRET}"`, SECRET, bare],
     ['6b65792d6f662d736978746565', Buffer.from('key-of-sixtee'), 'the secret was hex-decoded by the sender'],
   ])('%j here, %j there', (ours, theirs, expected) => {
-    expect(hint(sign(theirs, COMPACT), COMPACT, [key('current', ours), ...KEYS.slice(1)])).toBe(expected);
+    expect(hint(sign(theirs, COMPACT), COMPACT, { secrets: [key('current', ours), ...KEYS.slice(1)] })).toBe(expected);
   });
 
   test.each([
@@ -114,7 +116,7 @@ describe('the secret', () => {
     ['expired', `signed with secret "x", which has expired (expired at 2026-11-23T23:59:59Z; ${CLOCK})`],
     ['not_yet', `signed with secret "x", which is not valid yet (not valid before 2026-11-24T00:00:01Z; ${CLOCK})`],
   ] as const)('of another route, or %s', (state, expected) => {
-    const keys = [key('x', OTHER, state), key('current', SECRET)];
+    const keys = { secrets: [key('x', OTHER, state), key('current', SECRET)] };
     expect(hint(sign(OTHER, COMPACT), COMPACT, keys)).toBe(expected);
     const newline = `the secret was used with a trailing newline; ${expected}`;
     expect(hint(sign(`${OTHER}\n`, COMPACT), COMPACT, keys)).toBe(newline);
@@ -193,23 +195,17 @@ describe('any input', () => {
   });
 });
 
-describe('a body that was decompressed on the way, while its header stayed', () => {
+test('a body that was decompressed on the way is told, if its header stayed and it is not still compressed', () => {
   const compressed = sign(SECRET, gzipSync(COMPACT));
-  const at = (body: string | Buffer, lines: readonly string[]) =>
-    diagnose({ body: Buffer.from(body), given: compressed, secrets: KEYS, lines, ...ROUTE })?.text ?? null;
-
-  test('is told, but not without the header, and not if it is still compressed', () => {
-    expect(at(COMPACT, ['Host', 'h', 'content-Encoding', 'gzip'])).toMatch(/^the body was decompressed on the way/);
-    expect(at(COMPACT, ['Host', 'content-encoding'])).toBe(null);
-    expect(at(gzipSync(`${COMPACT} `), ['content-encoding', 'gzip'])).toBe(null);
-  });
+  const at = (body: string | Buffer, ...lines: string[]) => hint(compressed, body, { lines });
+  expect(at(COMPACT, 'Host', 'h', 'content-Encoding', 'gzip')).toMatch(/^the body was decompressed on the way/);
+  expect(at(COMPACT, 'Host', 'content-encoding')).toBe(null);
+  expect(at(gzipSync(`${COMPACT} `), 'content-encoding', 'gzip')).toBe(null);
 });
 
 describe('each mistake has its diagnosis, which says where it is mended', () => {
   const [OLD, NEW] = ['the-secret-that-has-expired-0123456789', 'the-secret-of-next-month-0123456789'];
   const secrets = [...KEYS, key('old', OLD, 'expired'), key('new', NEW, 'not_yet')];
-  const found = (given: string, body: Buffer | string = COMPACT) =>
-    diagnose({ body: Buffer.from(body), given, secrets, ...ROUTE });
 
   test.each([
     ['trailing-newline', sign(`${SECRET}\n`, COMPACT), COMPACT],
@@ -221,14 +217,17 @@ describe('each mistake has its diagnosis, which says where it is mended', () => 
     ['body-changed', sign(SECRET, COMPACT), JSON.stringify(ITEM, null, 2)],
     ['body-changed', sign(SECRET, `${COMPACT}\n`), `${COMPACT}\r\n`],
     ['body-compressed', sign(SECRET, COMPACT), gzipSync(COMPACT)],
-  ])('%s', (diagnosis, given, body) => expect(found(given, body)?.diagnosis).toBe(diagnosis));
+  ])('%s', (diagnosis, given, body) => expect(found(given, body, { secrets })?.diagnosis).toBe(diagnosis));
 
   test('a secret outside its dates is named, and not only in words', () => {
-    expect(found(sign(OLD, COMPACT))).toMatchObject({ diagnosis: 'expired-secret', secret: 'old' });
-    expect(found(sign(NEW, COMPACT))).toMatchObject({ diagnosis: 'early-secret', secret: 'new' });
+    expect(found(sign(OLD, COMPACT), COMPACT, { secrets })).toMatchObject({
+      diagnosis: 'expired-secret',
+      secret: 'old',
+    });
+    expect(found(sign(NEW, COMPACT), COMPACT, { secrets })).toMatchObject({ diagnosis: 'early-secret', secret: 'new' });
     // Whoever mends the form of the signature alone is refused again.
     const hex = `SHA256:${createHmac('sha256', OLD).update(COMPACT).digest('hex')}`;
     const text = expect.stringMatching(/^the signature is hex/);
-    expect(found(hex)).toMatchObject({ diagnosis: 'expired-secret', text });
+    expect(found(hex, COMPACT, { secrets })).toMatchObject({ diagnosis: 'expired-secret', text });
   });
 });

@@ -40,8 +40,6 @@ test('there are never more than maxEntries, and the oldest delivery is evicted f
   await deliver('4');
   expect(await Promise.all(['1', '2', '3', '4'].map(knows))).toEqual([true, false, true, true]);
   expect(store.entries()).toBe(3);
-  for (let nth = 0; nth < 100; nth++) await deliver(`more-${nth}`);
-  expect(store.entries()).toBe(3);
 });
 
 test('expired events make room before any other is evicted, and are not counted', async () => {
