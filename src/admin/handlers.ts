@@ -7,7 +7,7 @@ import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { apiStatus } from './advice/advice.ts';
-import { PAGE_CSP, REFRESH_SECONDS, renderStatusPage } from './page/page.ts';
+import { pageHeaders, renderStatusPage } from './page/page.ts';
 import type { Probed, StatusSnapshot } from './snapshot.ts';
 
 /** The data and actions behind the admin port; runtime supplies them. */
@@ -82,11 +82,8 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return { status: 200, body: await statusText() };
     },
     '/': async ({ head, path }) => {
-      const isPaused = new URLSearchParams(head.target.slice(path.length)).get('refresh') === 'off';
       await probe();
-      const headers = { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PAGE_CSP };
-      const refresh = isPaused ? {} : { Refresh: String(REFRESH_SECONDS) };
-      return { status: 200, body: await page(), headers: { ...headers, ...refresh } };
+      return { status: 200, body: await page(), headers: pageHeaders(head.target.slice(path.length)) };
     },
     '/-/drain': ({ client }) => {
       log.info('drain requested on the admin port', { client });

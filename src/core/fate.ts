@@ -23,6 +23,12 @@ export interface DeliveryLease {
   failed(): void;
 }
 
+/** Ends it by the status of the app's answer, which is whole, or was broken off by us. */
+export function endLease(lease: DeliveryLease | null, status: number): void {
+  if (status < 300) lease?.delivered();
+  else lease?.failed();
+}
+
 /** How the forwarding of a delivery ended. */
 interface UpstreamEnd {
   readonly stored: boolean;

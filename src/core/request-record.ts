@@ -3,6 +3,7 @@
 import type { Diagnosis, Hint } from './diagnoses-and-remedies.ts';
 import { type Fate, isNotTaken } from './fate.ts';
 import type { RuleName } from './gate.ts';
+import { valuesOf } from './header-lines.ts';
 import { type Decision, REASONS, type Reason, type UpstreamFailure } from './reasons.ts';
 
 export interface RequestRecord {
@@ -56,6 +57,14 @@ export interface RequestRecord {
  * to find an event again, too short to be mistaken for a signature.
  */
 export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
+
+/** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
+
+/** Null if the header lines of a request hold none. */
+export function traceIdOf(lines: readonly string[]): string | null {
+  return TRACEPARENT.exec(valuesOf(lines, 'traceparent').at(-1) ?? '')?.[1] ?? null;
+}
 
 /** A delivery whose fate is known. Its request may or may not have ended. */
 export interface DeliveryRecord extends RequestRecord {

@@ -6,10 +6,9 @@ import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions
 import { ANSWERS } from '../core/answers.ts';
 import type { Hint } from '../core/diagnoses-and-remedies.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate.ts';
-import { valuesOf } from '../core/header-lines.ts';
 import type { Decision, Reason, UpstreamFailure } from '../core/reasons.ts';
 import type { Head } from '../core/request-head.ts';
-import type { RequestRecord } from '../core/request-record.ts';
+import { type RequestRecord, traceIdOf } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { signatureForm } from '../core/signature.ts';
 import { type ClientConnection, Reply } from './reply.ts';
@@ -23,9 +22,6 @@ export interface Handler {
 
 /** Milliseconds for which an answer may make no progress; a route's `idleTimeout` replaces it, except while closing. */
 export const STALL_MS = 30_000;
-
-/** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
 
 /**
  * The queue of large bodies: each is verified in its own turn of the event loop. Node accepts one connection per turn,
@@ -85,7 +81,7 @@ export class Exchange implements RequestRecord {
   }
 
   get traceId(): string | null {
-    return TRACEPARENT.exec(valuesOf(this.lines, 'traceparent').at(-1) ?? '')?.[1] ?? null;
+    return traceIdOf(this.lines);
   }
 
   get signed(): boolean {

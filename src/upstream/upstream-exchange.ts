@@ -4,6 +4,7 @@
 // The file is long because its states are read together; what has a subject of its own is elsewhere: streamed-body.ts,
 // outgoing-head.ts, socket-progress.ts.
 import { Buffer } from 'node:buffer';
+import { endLease } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { acceptsWebSocket } from '../core/websocket-handshake.ts';
@@ -294,8 +295,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     const sent = this.#state === 'reading' || (!unread && socket.writableLength === 0);
     const ended = followed === 'nothing' && sent && !unread;
     const reusable = parser.keepAlive && ended && !this.#isLast && !this.#mayGetLateBytes(status);
-    if (status < 300) this.#options.lease?.delivered();
-    else this.#options.lease?.failed();
+    endLease(this.#options.lease, status);
     this.#finish(sent ? 'sent' : 'unsent');
     if (reusable) parser.next();
     else if (ended) this.#upstream.pool.retire(connection, parser.keepAlive && !this.#isLast ? 'proxy' : 'upstream');
@@ -334,7 +334,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
 
   /** The answer counts as its status says, for `once` too. */
   #endUnread(): void {
-    if (this.#requester.upstreamStatus < 300) this.#options.lease?.delivered();
+    endLease(this.#options.lease, this.#requester.upstreamStatus);
     this.giveUp({ side: 'client', reason: 'client_closed' });
   }
 

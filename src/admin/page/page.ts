@@ -9,7 +9,7 @@ import type { ShownRequest } from '../shown-request.ts';
 import { Html, html } from './html.ts';
 import { pill, tables, when } from './tables.ts';
 
-export const REFRESH_SECONDS = 5;
+const REFRESH_SECONDS = 5;
 
 export function renderStatusPage(s: ApiStatus): string {
   const [state, readiness] = readinessOf(s);
@@ -143,4 +143,11 @@ footer { padding-top: 1.1rem; padding-bottom: 2rem; font-size: .88rem; }
 `;
 
 /** Allows the style of the page only: no script, image, font, form or frame. */
-export const PAGE_CSP = `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+const PAGE_CSP = `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+
+/** The headers of the page. `query`: the target's, with its `?`. */
+export function pageHeaders(query: string): Readonly<Record<string, string>> {
+  const isPaused = new URLSearchParams(query).get('refresh') === 'off';
+  const refresh = isPaused ? {} : { Refresh: String(REFRESH_SECONDS) };
+  return { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PAGE_CSP, ...refresh };
+}

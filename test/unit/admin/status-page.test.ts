@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { apiStatus } from '../../../src/admin/advice/advice.ts';
-import { PAGE_CSP, renderStatusPage } from '../../../src/admin/page/page.ts';
+import { pageHeaders, renderStatusPage } from '../../../src/admin/page/page.ts';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
@@ -91,8 +91,9 @@ test('control characters and bidirectional marks are made visible', () => {
 test('the CSP allows the page’s only style, and the page needs nothing else', () => {
   const text = page();
   const style = /<style>([\s\S]*)<\/style>/.exec(text)?.[1] ?? '';
-  expect(PAGE_CSP).toContain(`style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`);
-  expect(PAGE_CSP).toContain("default-src 'none'");
+  const policy = pageHeaders('')['Content-Security-Policy'];
+  expect(policy).toContain(`style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`);
+  expect(policy).toContain("default-src 'none'");
   expect(text).not.toMatch(/<script|<link|<img|<form|<iframe|\sstyle=|\son\w+=|https?:\/\/(?!127\.0\.0\.1:3000)/);
 });
 
