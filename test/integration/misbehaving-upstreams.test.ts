@@ -3,7 +3,7 @@
 // a truncated one that looks complete. The upstream is asked once: a request that it may have processed is not sent
 // again. A client that leaves ends its request upstream and frees everything that it held.
 import { afterEach, describe, expect, test } from 'vitest';
-import { idsOf, delivery as numbered, numbers, waiting } from '../support/deliveries/numbered.ts';
+import { idsOf, delivery as numbered, numbers } from '../support/deliveries/numbered.ts';
 import { SECRET } from '../support/deliveries/signer.ts';
 import { type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery, get } from '../support/http/requests.ts';
@@ -165,7 +165,7 @@ describe('a request that may have been processed is not resent', () => {
     const inFlight = await Promise.all(numbers(SLOTS).map((id) => sendTo(on.proxy, numbered(id))));
     await expect.poll(() => on.upstream.heads.length).toBe(SLOTS);
     const later = await Promise.all([2, 3, 4].map((id) => sendTo(on.proxy, numbered(id))));
-    await untilMetrics(on.proxy, ['requests_in_flight'], waiting(5));
+    await untilMetrics(on.proxy, ['requests_in_flight'], ([count]) => count === 5);
     await on.upstream.stop();
     for (const client of inFlight) expect((await client.response()).status).toBe(502);
     on.upstream.script((socket) => socket.write(OK));

@@ -15,7 +15,7 @@ import { inFlight } from '../support/once/once.ts';
 import { untilMetrics } from '../support/proxy/at-rest.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { edit, nextReload, reload, reloads, secretFile } from '../support/proxy/reloads.ts';
+import { change, edit, nextReload, reloads, secretFile } from '../support/proxy/reloads.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
 test.concurrent('the kubelet swaps `..data` five times: each swap is one reload and ends the old value', async ({
@@ -108,15 +108,13 @@ test.concurrent('a reload changes routes, limits and series, but no request in f
   await inFlight(proxy, 1);
   const before = upstream.requests.length;
   await replaceFile(secretFile(proxy, 'current'), value('b'));
-  await edit(proxy, (config) => ({ ...config, routes: [{ path: '/notify', action: 'reject' }] }));
-  await reload(proxy);
+  await change(proxy, () => ({ routes: [{ path: '/notify', action: 'reject' }] }));
   expect(await deliver(proxy, 'b')).toBe(404);
   rest.resolve();
   expect((await begun).status).toBe(200);
   expect(upstream.requests.length).toBe(before + 1);
 
-  await edit(proxy, (config) => ({
-    ...config,
+  await change(proxy, (config) => ({
     listen: { ...config.listen, port: 1 },
     upstream: { ...config.upstream, connections: 7 },
     routes: [
@@ -124,7 +122,6 @@ test.concurrent('a reload changes routes, limits and series, but no request in f
       { path: '/open', action: 'forward' },
     ],
   }));
-  await reload(proxy);
   expect(await deliver(proxy, 'b')).toBe(413);
   expect(await deliver(proxy, 'wrong', '/open')).toBe(200);
   const { keys } = await proxy.waitForLog(({ msg }) => msg === 'these changes need a restart');
@@ -136,8 +133,7 @@ const DELIVERY = delivery('{"event":1}', value('a'));
 
 describe.concurrent('a reload of limits.connections', () => {
   async function allow(proxy: RunningProxy, connections: number): Promise<void> {
-    await edit(proxy, (config) => ({ ...config, limits: { connections } }));
-    await reload(proxy);
+    await change(proxy, () => ({ limits: { connections } }));
   }
 
   test('up or down: only connections beyond the new limit are refused', async ({ start, raw: upstream }) => {

@@ -11,7 +11,7 @@ import { kubeletWrites } from '../support/machine/kubelet.ts';
 import { mustRun } from '../support/machine/tools.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { edit, reload, secretFile } from '../support/proxy/reloads.ts';
+import { change, reload, secretFile } from '../support/proxy/reloads.ts';
 
 /** Less than the milliseconds for which contents must not change before they count. */
 const SETTLED_MS = 200;
@@ -53,12 +53,10 @@ test.concurrent('notBefore, notAfter and reportUntil take effect at their second
   await eventually(() => reasons(proxy), ['expired_secret', 'signature_mismatch']);
 
   const [begins, ends, until] = [3000, 6000, 3000].map((ms) => Date.now() + ms) as [number, number, number];
-  await edit(proxy, (config) => ({
-    ...config,
+  await change(proxy, () => ({
     secrets: [{ ...current, notBefore: iso(begins), notAfter: iso(ends) }, ...others],
     routes: [notify, { ...trial, mode: 'report', reportUntil: iso(until) }],
   }));
-  await reload(proxy);
   expect(await secretStates(proxy)).toMatchObject({ current: 'not_yet' });
   const gauge = async (name: string) => (await proxy.metrics()).get(`entrupy_proxy_${name}`);
   expect(await gauge('route_report_mode{route="/trial"}')).toBe(1);
@@ -229,8 +227,10 @@ describe.concurrent('missing secrets', () => {
     const page = await (await fetch(proxy.adminUrl)).text();
     expect(page).toContain('secret a expired at 2026-01-31 12:00 UTC');
     expect(page).not.toContain('Put a value where');
-    await edit(proxy, (config) => ({ ...config, unmatched: 'reject', routes: [{ path: '/notify', mode: 'report' }] }));
-    await reload(proxy);
+    await change(proxy, () => ({
+      unmatched: 'reject',
+      routes: [{ path: '/notify', mode: 'report' }],
+    }));
     expect((await readyz(proxy)).status).toBe(200);
     expect(await deliver(proxy, 'a')).toBe(200);
   });

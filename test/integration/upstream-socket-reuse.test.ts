@@ -1,10 +1,11 @@
-// An upstream socket is used again only where that is safe.
-// Which requests share an upstream socket. A socket reused after an unread body, half a response or unsolicited bytes
-// gives a client the response to somebody else's request.
+// Which requests share an upstream socket, and how sockets end. A socket reused after an unread body, half a response or
+// unsolicited bytes gives a client the response to somebody else's request. One that waits for the upstream to close it holds no
+// slot, one that the upstream has closed is not reset, and a request on one that failed is never sent again.
 import { createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect } from 'vitest';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
-import { exchange, sendTo } from '../support/http/raw-client.ts';
+import { exchange, openClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery, get, post } from '../support/http/requests.ts';
 import { listening } from '../support/machine/listening.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
@@ -23,7 +24,7 @@ const chunked = (target: string) =>
   `POST ${target} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`;
 
 const on = shared(startLenientUpstream, {
-  upstream: { keepAlive: '30s' },
+  upstream: { connections: 4, retryConnectFor: '500ms', keepAlive: '30s' },
   routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
   unmatched: 'forward',
 });
@@ -244,6 +245,81 @@ describe('unsolicited bytes end an idle socket and answer no request', () => {
       expect(await askAll([signed()])).toEqual(['ok']);
       idle.socket?.end();
       await eventually(() => idle.socket?.destroyed, true);
+    }
+  });
+});
+
+const CLOSING = 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok';
+/** Many more than there are slots. */
+const MANY = 40;
+/** Longer than a socket counts as just used. */
+const SUSPENDED_MS = 50;
+
+/** Makes `write` answer the next requests; returns the sockets that carried a response, and their errors. */
+function answerBy(write: (socket: Socket, nth: number) => void) {
+  const used = new Set<Socket>();
+  const failures: Error[] = [];
+  let answered = 0;
+  on.upstream.answer(() => (socket) => {
+    if (!used.has(socket)) socket.on('error', (error) => failures.push(error));
+    used.add(socket);
+    write(socket, answered++);
+  });
+  return { used, failures };
+}
+
+const status = async (request: string) => (await exchange(on.proxy.port, request)).status;
+const isOpen = (socket: Socket) => !socket.destroyed;
+
+describe('a socket that ends', () => {
+  test.each([
+    ['the proxy, which then waits for the upstream, holds no slot', OK, unsigned('/open')],
+    ['the upstream with Connection: close', CLOSING, unsigned('/open')],
+    ['the upstream without Connection: close', OK, unsigned('/open')],
+    ['the upstream after a verified request', CLOSING, signed()],
+    ['the upstream after a request without a body', CLOSING, ask()],
+  ])('by %s: no reset, and all are answered', async (who, answer, request) => {
+    const { used, failures } = answerBy((socket) =>
+      who.startsWith('the proxy') ? void socket.write(answer) : void socket.end(answer),
+    );
+    const statuses = new Set<number>();
+    for (let sent = 0; sent < MANY; sent++) statuses.add(await status(request));
+    expect([...statuses]).toEqual([200]);
+    expect(used.size).toBe(MANY);
+    await eventually(() => [...used].filter(isOpen).length, 0);
+    expect(failures).toEqual([]);
+  });
+
+  test('while the process was suspended gets no delivery', async () => {
+    const { used } = answerBy((socket) => void socket.write(OK));
+    const client = await openClient(on.proxy);
+    for (let round = 0; round < 10; round++) {
+      await client.send(signed());
+      expect((await client.response()).status).toBe(200);
+      await untilAtRest(on.proxy);
+      on.proxy.signal('SIGSTOP');
+      await client.send(signed());
+      await sleep(SUSPENDED_MS);
+      await Promise.all([...used].filter(isOpen).map((socket) => new Promise<void>((resolve) => socket.end(resolve))));
+      on.proxy.signal('SIGCONT');
+      expect((await client.response()).status).toBe(200);
+    }
+    client.destroy();
+  });
+
+  test.each<[string, (socket: Socket) => void]>([
+    ['the upstream closes', (socket) => void socket.end()],
+    ['the upstream resets', (socket) => void socket.resetAndDestroy()],
+    ['the upstream sends half a head', (socket) => void socket.end('HTTP/1.1 200 O')],
+  ])('with a request on it, when %s: 502, and it is not sent again', async (_name, fail) => {
+    for (const request of [signed(), ask()]) {
+      on.upstream.seen.length = 0;
+      answerBy((socket, nth) => (nth === 0 ? void socket.write(OK) : fail(socket)));
+      expect([await status(request), await status(request)]).toEqual([200, 502]);
+      expect(connections()).toEqual([connections()[0], connections()[0]]);
+      on.upstream.answer(() => OK);
+      expect(await status(request)).toBe(200);
+      expect(on.upstream.seen).toHaveLength(3);
     }
   });
 });

@@ -12,7 +12,7 @@ import { NOBODY } from '../support/machine/free-port.ts';
 import { listening } from '../support/machine/listening.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { edit, reload } from '../support/proxy/reloads.ts';
+import { change } from '../support/proxy/reloads.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 
 const authority = createAuthority(ownDirectory(), 'authority');
@@ -96,8 +96,7 @@ describe.concurrent('the state of the upstream', () => {
     expect(line.upstream_error).toMatch(/^(?:UNABLE_TO_VERIFY_LEAF_SIGNATURE|CONNECT_TIMEOUT)$/);
     await seen(proxy, { reachable: false, error: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
     await eventually(async () => (await proxy.status()).advice[0]?.remedy.includes('upstream.tls.caFile'), true);
-    await edit(proxy, (config) => ({ ...config, upstream: { url, tls: { caFile: authority.caFile } } }));
-    await reload(proxy);
+    await change(proxy, () => ({ upstream: { url, tls: { caFile: authority.caFile } } }));
     await seen(proxy, { reachable: true, error: null });
     await eventually(async () => (await proxy.status()).advice[0]?.state, 'ok');
   });

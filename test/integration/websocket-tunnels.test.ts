@@ -11,7 +11,7 @@ import { describe, expect, test as plainTest } from 'vitest';
 import type { WebSocket } from 'ws';
 import { sendTo } from '../support/http/raw-client.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { edit, reload } from '../support/proxy/reloads.ts';
+import { change, reload } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 import { AGREED, echoed, handshake, openWebSocket, startEcho } from '../support/websocket/client.ts';
@@ -108,8 +108,7 @@ test('a reload can allow and forbid them; open ones stay, and outlive the limits
   await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
   await reload(proxy, (text) => text.replace('action: forward', 'action: forward\n    upgrade: [websocket]'));
   const webSocket = await openWebSocket(liveOf(proxy));
-  await edit(proxy, (now) => ({ ...now, routes }));
-  await reload(proxy);
+  await change(proxy, () => ({ routes }));
   await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
   expect((await echoed(webSocket, 'still')).toString()).toBe('still');
   // A connection without a tunnel is ended meanwhile.

@@ -19,6 +19,3 @@ export const idsOf = (upstream: RawUpstream) =>
   upstream.heads.map((head) => Number(/^X-Id: (\d+)/m.exec(head)?.[1])).sort((a, b) => a - b);
 
 export const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
-
-/** For `untilMetrics` with `requests_in_flight`. */
-export const waiting = (count: number) => (found: readonly number[]) => found[0] === count;

@@ -32,13 +32,14 @@ export async function change(proxy: RunningProxy, how: (config: Record<string, o
 
 export const secretFile = (proxy: RunningProxy, id: string) => join(proxy.directory, 'secrets', id);
 
-/** Changes the config's text and reloads it, which is answered with this status. */
+/** Changes the config's text and reloads it, which is answered with this status; returns what the answer says. */
 export async function reload(
   proxy: RunningProxy,
   change: (config: string) => string = (config) => config,
   wanted = 200,
-): Promise<void> {
+): Promise<string> {
   await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
-  const { status } = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-  if (status !== wanted) throw new Error(`the reload answered ${status}`);
+  const response = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+  if (response.status !== wanted) throw new Error(`the reload answered ${response.status}`);
+  return response.text();
 }

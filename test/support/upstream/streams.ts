@@ -1,6 +1,8 @@
 // An upstream that swallows and produces bodies of any size without holding them, and a client side that counts.
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { listening } from '../machine/listening.ts';
 
@@ -24,16 +26,15 @@ export function bytesOf(bytes: number): Readable {
 /**
  * `POST …` swallows the body and responds with its length. `GET …/<bytes>` responds with that many bytes, with a
  * length, or chunked if the target ends in `?chunked`. `…/deaf` never reads, `…/early` responds 413 before the body
- * arrives, `…/slow/<ms>` responds with an empty body after that many milliseconds.
+ * arrives.
  */
 export async function startStreamingUpstream() {
-  const counts = { swallowed: 0, given: 0 };
+  let given = 0;
   const ends: ('whole' | 'broken')[] = [];
   const swallow = (incoming: IncomingMessage, response: ServerResponse) => {
     let length = 0;
     incoming.on('data', (piece: Buffer) => {
       length += piece.length;
-      counts.swallowed += piece.length;
     });
     incoming.once('error', () => {});
     incoming.once('close', () => ends.push(incoming.complete ? 'whole' : 'broken'));
@@ -46,34 +47,24 @@ export async function startStreamingUpstream() {
       response.writeHead(413, { 'content-length': 5 }).end('early');
       return;
     }
-    const wait = /\/slow\/(\d+)$/.exec(pathname)?.[1];
-    if (wait !== undefined) {
-      setTimeout(() => response.end(), Number(wait));
-      return;
-    }
     if (incoming.method === 'POST') return swallow(incoming, response);
     const bytes = Number(pathname.split('/').at(-1));
     if (search !== '?chunked') response.setHeader('content-length', bytes);
     const body = bytesOf(bytes).on('data', (piece: Buffer) => {
-      counts.given += piece.length;
+      given += piece.length;
     });
     pipeline(body.pause(), response).catch(() => {});
   });
-  const { port, sockets, close } = await listening(server);
+  const { port, close } = await listening(server);
   return {
     port,
     url: `http://127.0.0.1:${port}`,
-    /** Bytes of request bodies that it has read. */
-    get swallowed() {
-      return counts.swallowed;
-    },
     /** Bytes of response bodies that it has handed to its sockets. */
     get given() {
-      return counts.given;
+      return given;
     },
     /** How each request body ended: complete or not. */
     ends,
-    sockets,
     close,
   };
 }
@@ -81,37 +72,19 @@ export async function startStreamingUpstream() {
 /** Sends `bytes` in chunks or with a length; returns the response's body. */
 export async function upload(
   port: number,
-  options: { path: string; bytes: number; chunked: boolean },
+  { path, bytes, chunked }: { path: string; bytes: number; chunked: boolean },
 ): Promise<string> {
-  const { path, bytes, chunked } = options;
   const outgoing = request({ port, path, method: 'POST', agent: false });
   if (!chunked) outgoing.setHeader('content-length', bytes);
-  const answered = new Promise<string>((resolve, reject) => {
-    outgoing.once('error', reject);
-    outgoing.once('response', (response) => {
-      let text = '';
-      response.on('data', (piece) => {
-        text += piece;
-      });
-      response.once('end', () => resolve(text));
-      response.once('error', reject);
-    });
-  });
-  await pipeline(bytesOf(bytes), outgoing);
-  return answered;
+  const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
+  const [[response]] = await Promise.all([answered, pipeline(bytesOf(bytes), outgoing)]);
+  return text(response);
 }
 
 /** Reads a response to its end; returns the size of its body. Rejects if it breaks off. */
-export function download(port: number, path: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ port, path, agent: false }, (response) => {
-      let length = 0;
-      response.on('data', (piece: Buffer) => {
-        length += piece.length;
-      });
-      response.once('end', () => resolve(length));
-      response.once('error', reject);
-    });
-    outgoing.once('error', reject).end();
-  });
+export async function download(port: number, path: string): Promise<number> {
+  const [response] = (await once(request({ port, path, agent: false }).end(), 'response')) as [IncomingMessage];
+  let length = 0;
+  for await (const piece of response) length += (piece as Buffer).length;
+  return length;
 }
