@@ -132,9 +132,9 @@ export async function drop(directory: string, id: string): Promise<void> {
   });
 }
 
-/** Changes the stored bytes, as whoever can write to the file may. Tables: event, by id, and record, by place. */
+/** Changes what is stored, as whoever can write to the file may. Tables: event, by id, and record, by place. */
 export function altered(directory: string, sql: string, ...values: readonly (string | Uint8Array)[]): void {
-  const database = new DatabaseSync(fileIn(directory));
+  const database = new DatabaseSync(fileIn(directory), { timeout: 5000 });
   database.prepare(sql).run(...values);
   database.close();
 }

@@ -2,12 +2,15 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts';
 import { apiStatus } from '../../../src/admin/advice/advice.ts';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
 import { RULES } from '../../../src/core/gate.ts';
+import { DECISIONS, REASON_NAMES } from '../../../src/core/reasons.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
+import { METRIC_NAMES, METRICS, type MetricRow, PREFIX } from '../../../src/metrics/metric-table.ts';
 import { ROOT, read } from '../../support/machine/tools.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
 import { accepted, DEFERRED, hint, refused, settle, snapshot } from '../metrics/fixtures.ts';
@@ -70,6 +73,14 @@ test('docs/performance.md begins with figures of the run in bench/results.md', (
   const goals = results.match(/(?<=\| )(?:met|\*\*missed\*\*)(?= \|)/g) ?? [];
   const missed = goals.filter((goal) => goal !== 'met').length;
   expect(summary).toContain(`${missed} of the ${goals.length} goals are missed`);
+});
+
+test('docs/metrics.md has a row for each metric, label, decision and reason', () => {
+  const page = read('docs/metrics.md');
+  const labels = Object.values<MetricRow>(METRICS).flatMap(({ labels = [] }) => labels);
+  const rows = [...METRIC_NAMES.map((name) => PREFIX + name), ...labels, ...DECISIONS, ...REASON_NAMES];
+  for (const row of rows) expect(page).toContain(`\n| \`${row}\` |`);
+  for (const name of PROCESS_METRICS) expect(page).toContain(`\n- \`${name}\``);
 });
 
 describe('docs/logs.md', () => {

@@ -1,7 +1,6 @@
 // What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work.
 import type { ServerResponse } from 'node:http';
 import { expect } from 'vitest';
-import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import type { App } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
@@ -15,18 +14,14 @@ function holding(app: App): readonly ServerResponse[] {
   return held;
 }
 
-const failingRemovals = (times: number) => (store: DeferredStore) => {
-  let left = times;
-  return {
-    set: async (...given: Parameters<DeferredStore['set']>) => {
+test.concurrent('is not sent again while its removal fails', async ({ app, budget, results, start, delivery }) => {
+  let left = 2;
+  const queue = await start((store) => ({
+    set: async (...given) => {
       if (left-- > 0) throw new Error('not now');
       return store.set(...given);
     },
-  };
-};
-
-test.concurrent('is not sent again while its removal fails', async ({ app, budget, results, start, delivery }) => {
-  const queue = await start(failingRemovals(2));
+  }));
   await stored(queue, delivery('event'));
   await eventually(() => waiting(queue), 0);
   expect(app.requests).toHaveLength(1);

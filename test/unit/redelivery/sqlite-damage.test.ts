@@ -24,6 +24,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect } from 'vitest';
 import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
+import { altered } from '../../support/redelivery/redelivery.ts';
 import {
   bytesOf,
   eventOf,
@@ -36,7 +37,7 @@ import {
   readIn,
   someRecord,
 } from '../../support/redelivery/store-contract.ts';
-import { runSql, storedAgain, test } from './sqlite-fixtures.ts';
+import { storedAgain, test } from './sqlite-fixtures.ts';
 
 const isRoot = process.geteuid?.() === 0;
 const asideIn = (folder: string) => readdirSync(folder).filter((name) => /^aside-.*Z$/.test(name));
@@ -182,10 +183,11 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
   });
 
   const RUNNING: readonly [string, (directory: string, file: string) => void][] = [
-    ['a table was dropped', (directory) => runSql(directory, 'DROP TABLE record')],
+    ['a table was dropped', (directory) => altered(directory, 'DROP TABLE record')],
     [
       'a trigger refuses what comes',
-      (directory) => runSql(directory, "CREATE TRIGGER no BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END"),
+      (directory) =>
+        altered(directory, "CREATE TRIGGER no BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END"),
     ],
     ['the file was cut to nothing', (_, file) => truncateSync(file, 0)],
     ['the file was written over with text', (_, file) => overwrite(file, 0, Buffer.alloc(40_000, 'text'))],
@@ -313,7 +315,7 @@ describe.concurrent('a start', () => {
   }) => {
     const { store } = await open();
     await store.close();
-    runSql(directory, 'ALTER TABLE event ADD COLUMN later TEXT');
+    altered(directory, 'ALTER TABLE event ADD COLUMN later TEXT');
     const again = await open();
     await storedAgain(again.store);
     expect(again.losses).toEqual([expect.stringContaining('it holds no events of this version')]);
@@ -327,7 +329,7 @@ describe.concurrent('what others wrote to its tables:', () => {
     const { store } = await open();
     const event = eventOf();
     await store.add(event, 0);
-    runSql(directory, 'DELETE FROM record');
+    altered(directory, 'DELETE FROM record');
     expect(await oneLeased(store)).toMatchObject({ id: event.id, record: Buffer.alloc(0) });
     expect(await store.read(event.id)).toBeNull();
   });
@@ -341,7 +343,7 @@ describe.concurrent('what others wrote to its tables:', () => {
     const change = (from: string, to: string) =>
       execute(file, `PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, '${from}', '${to}')`);
     change('TEXT NOT NULL', 'TEXT DEFAULT ""');
-    for (const table of ['event', 'dropped']) runSql(directory, `UPDATE ${table} SET note = NULL`);
+    for (const table of ['event', 'dropped']) altered(directory, `UPDATE ${table} SET note = NULL`);
     change('TEXT DEFAULT ""', 'TEXT NOT NULL');
     const { soonest, dropped: told } = await store.summary();
     expect([soonest, told]).toMatchObject([[{ id: stays.id, note: null }], [{ id: dropped.id, note: null }]]);
@@ -350,7 +352,7 @@ describe.concurrent('what others wrote to its tables:', () => {
 
   test('without the sum of its bytes it is full', async ({ directory, open }) => {
     const { store } = await open();
-    runSql(directory, 'DELETE FROM total');
+    altered(directory, 'DELETE FROM total');
     expect(await store.add(eventOf(), 0)).toBe('full');
   });
 });
@@ -405,7 +407,7 @@ describe.concurrent('while it runs', () => {
     const [old, lost, fresh] = [eventOf(), eventOf(), eventOf()];
     await store.add(old, 60_000);
     const older = join(directory, 'older');
-    runSql(directory, `VACUUM INTO '${older}'`);
+    altered(directory, `VACUUM INTO '${older}'`);
     chmodSync(older, 0o600);
     await store.add(lost, 60_000);
     renameSync(older, file);

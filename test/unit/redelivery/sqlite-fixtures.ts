@@ -2,13 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test as base } from 'vitest';
 import { ignore } from '../../../src/base/errors.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import { type DeferredStore, fileIn, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { testDirectory } from '../../support/machine/files.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
+import { altered } from '../../support/redelivery/redelivery.ts';
 import { eventOf, MANY_BYTES, type StorePlace } from '../../support/redelivery/store-contract.ts';
 
 export const optionsIn = (directory: string): StoreOptions => ({
@@ -24,19 +24,12 @@ export const optionsIn = (directory: string): StoreOptions => ({
   onChange: () => {},
 });
 
-/** Runs SQL on the file beside whoever has it open. */
-export function runSql(directory: string, sql: string, ...values: readonly (string | number)[]): void {
-  const database = new DatabaseSync(fileIn(directory), { timeout: 5000 });
-  database.prepare(sql).run(...values);
-  database.close();
-}
-
 export async function makePlace(): Promise<StorePlace> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-deferred-'));
   return {
     open: (options = {}): Promise<DeferredStore> => openStore({ ...optionsIn(directory), ...options }),
-    endLeases: async () => runSql(directory, 'UPDATE event SET due = 1 WHERE lease IS NOT NULL'),
-    writeNote: async (id, text) => runSql(directory, 'UPDATE event SET note = ? WHERE id = ?', text, id),
+    endLeases: async () => altered(directory, 'UPDATE event SET due = 1 WHERE lease IS NOT NULL'),
+    writeNote: async (id, text) => altered(directory, 'UPDATE event SET note = ? WHERE id = ?', text, id),
     shared: false,
     clean: () => rm(directory, { recursive: true }),
   };
