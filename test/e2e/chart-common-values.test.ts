@@ -37,33 +37,25 @@ describe.skipIf(!ready)('the chart', () => {
     common = await template(['-f', `${CHART}/ci/sidecar-common-values.yaml`]);
   });
 
-  test.each<[string, readonly string[], string]>([
-    ['none', ['image.repository=proxy'], 'proxy'],
-    ['image.registry', ['image.registry=r.example.com', 'image.repository=hooks/proxy'], 'r.example.com/hooks/proxy'],
-    ['a trailing slash', ['image.registry=r.example.com/', 'image.repository=proxy'], 'r.example.com/proxy'],
+  test.each([
+    ['none', 'image.repository=proxy', 'proxy'],
+    ['one', 'image.registry=r.example.com,image.repository=hooks/proxy', 'r.example.com/hooks/proxy'],
+    ['a trailing slash', 'image.registry=r.example.com/,image.repository=proxy', 'r.example.com/proxy'],
     [
       'the global registry first',
-      ['image.registry=a.example.com', 'global.imageRegistry=b.example.com:5000', 'image.repository=proxy'],
+      'image.registry=a.example.com,global.imageRegistry=b.example.com:5000,image.repository=proxy',
       'b.example.com:5000/proxy',
     ],
     [
       'a host with dots',
-      ['global.imageRegistry=b.example.com', 'image.repository=r.example.com/proxy'],
+      'global.imageRegistry=b.example.com,image.repository=r.example.com/proxy',
       'r.example.com/proxy',
     ],
-    [
-      'a host with a port',
-      ['image.registry=b.example.com', 'image.repository=registry:5000/proxy'],
-      'registry:5000/proxy',
-    ],
-    ['localhost', ['image.registry=b.example.com', 'image.repository=localhost/proxy'], 'localhost/proxy'],
-    [
-      'a path with dots after the first segment',
-      ['image.registry=b.example.com', 'image.repository=hooks/proxy.v2'],
-      'b.example.com/hooks/proxy.v2',
-    ],
+    ['a host with a port', 'image.registry=b.example.com,image.repository=registry:5000/proxy', 'registry:5000/proxy'],
+    ['localhost', 'image.registry=b.example.com,image.repository=localhost/proxy', 'localhost/proxy'],
+    ['later dots', 'image.registry=b.example.com,image.repository=hooks/proxy.v2', 'b.example.com/hooks/proxy.v2'],
   ])('a registry is prepended to a repository without one: %s', async (_what, values, expected) => {
-    expect(await images(...values, 'image.tag=t')).toEqual([`${expected}:t`, `${expected}:t`]);
+    expect(await images(values, 'image.tag=t')).toEqual([`${expected}:t`, `${expected}:t`]);
   });
 
   test("a registry is never prepended to the app's own image", async () => {

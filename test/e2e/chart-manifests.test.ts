@@ -17,6 +17,7 @@ import {
   only,
   podSpec,
   proxyOf,
+  set,
   template,
   tryTemplate,
   valuesFiles,
@@ -179,22 +180,17 @@ describe.skipIf(!ready)('the chart', () => {
       modes.map((mode) => [name, mode] as const),
     )) {
       if (/^\d/.test(name) && ['sidecar', 'gateway'].includes(mode)) continue; // No name for a Service.
-      const values = [
-        'networkPolicy.enabled',
-        'pdb.enabled',
-        'serviceAccount.create',
-        'metrics.podMonitor.enabled',
-        'ingress.enabled',
+      const objects = [
+        'networkPolicy.enabled=true,pdb.enabled=true,serviceAccount.create=true',
+        'metrics.podMonitor.enabled=true,ingress.enabled=true',
       ];
-      const all = ['sidecar', 'gateway'].includes(mode) ? values.map((value) => `${value}=true`) : [];
-      const more = [
-        'ingress.host=h.example.com',
-        'ingress.className=on',
-        'upstream.url=http://a',
-        'secret.existingSecret=on',
+      const names = [
+        'ingress.host=h.example.com,ingress.className=on',
+        'upstream.url=http://a,secret.existingSecret=on',
       ];
-      const set = [`mode=${mode}`, ...all, ...(mode === 'inject' ? [] : more)];
-      const options = ['--namespace', name, '--kube-version', '1.36.0', ...set.flatMap((value) => ['--set', value])];
+      const isWhole = ['sidecar', 'gateway'].includes(mode);
+      const values = [`mode=${mode}`, ...(isWhole ? objects : []), ...(mode === 'inject' ? [] : names)];
+      const options = ['--namespace', name, '--kube-version', '1.36.0', ...set(...values)];
       const text = await mustRun('helm', ['template', name, CHART, ...options]);
       const wrong = text.match(/^[ -]*[\w./]*(?:[nN]ame|namespace|instance): (?:y|on|no|null|1e3|0x1f)$/gm);
       expect({ name, mode, wrong }).toEqual({ name, mode, wrong: null });

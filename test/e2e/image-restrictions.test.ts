@@ -133,16 +133,8 @@ describe.skipIf(!ready)('the image', () => {
       env: { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET, VERIFY_PATHS: '/notify' },
     });
     await until('ready', isReady);
-    const startedAt = Date.parse(
-      (
-        await mustRun('podman', [
-          'inspect',
-          '--format',
-          '{{.State.StartedAt.Format "2006-01-02T15:04:05.000Z07:00"}}',
-          proxy.name,
-        ])
-      ).trim(),
-    );
+    const format = '{{.State.StartedAt.Format "2006-01-02T15:04:05.000Z07:00"}}';
+    const startedAt = Date.parse(await proxy.inspect(format));
     const listening = JSON.parse((await proxy.logs()).split('\n')[0] ?? '') as { readonly time: string };
     const idle = await proxy.memory();
     report(

@@ -69,9 +69,10 @@ export async function startContainer(given: ContainerOptions) {
 
 function handle(name: string) {
   const inspect = async (format: string) => (await mustRun('podman', ['inspect', '--format', format, name])).trim();
-  const exitCode = async () => Number(await inspect('{{.State.ExitCode}}'));
   return {
     name,
+    /** What podman tells of it, in Go's template language. */
+    inspect,
     /** `running`, `exited`, or `out of memory`. */
     state: async () => {
       const [killed, status = ''] = (await inspect('{{.State.OOMKilled}} {{.State.Status}}')).split(' ');
@@ -88,7 +89,7 @@ function handle(name: string) {
     /** SIGTERM and, after 30 s, SIGKILL; returns the exit code. */
     async stop() {
       await mustRun('podman', ['stop', '--time', '30', name]);
-      return exitCode();
+      return Number(await inspect('{{.State.ExitCode}}'));
     },
     /**
      * Bytes that the kernel holds for the TCP sockets of its network namespace: received but not read, sent but not
