@@ -12,33 +12,15 @@ function decodedByPasses(text: string): string {
   return next === text ? text : decodedByPasses(next);
 }
 
-describe('decoding', () => {
-  test.each([
-    ['%6e', 'n'],
-    ['%6E', 'n'],
-    ['%256e', 'n'],
-    ['%25252525256e', 'n'],
-    ['%%36e', 'n'],
-    ['%25%36%65', 'n'],
-    ['%2%35%36e', 'n'],
-    ['%c3%A9', '\xc3\xa9'],
-    ['%', '%'],
-    ['%2', '%2'],
-    ['%zz%g0', '%zz%g0'],
-    ['100%25', '100%'],
-  ])('%s is %s', (text, wanted) => {
-    expect(decoded(text)).toBe(wanted);
-  });
-
-  test('in one pass gives the same as pass after pass', () => {
-    const pieces = fc.constantFrom('%', '%', '2', '5', '25', '%25', '3', '6', 'e', 'E', 'g', '/', '\xff');
-    fc.assert(
-      fc.property(fc.array(pieces, { maxLength: 30 }), (parts) => {
-        expect(decoded(parts.join(''))).toBe(decodedByPasses(parts.join('')));
-      }),
-      { numRuns: 2_000 },
-    );
-  });
+test('decoding in one pass gives the same as pass after pass', () => {
+  const signs = fc.constantFrom('%', '%', '25', '%25', 'g', '/', '\xff');
+  const digit = fc.constantFrom(...'2256eE09aAfF');
+  fc.assert(
+    fc.property(fc.array(fc.oneof(signs, digit), { maxLength: 30 }), (parts) => {
+      expect(decoded(parts.join(''))).toBe(decodedByPasses(parts.join('')));
+    }),
+    { numRuns: 2_000, examples: ['%25252525256e', '%%36e', '%25%36%65', '%2%35%36e'].map((text) => [[text]]) },
+  );
 });
 
 describe('letters', () => {

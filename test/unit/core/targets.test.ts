@@ -81,6 +81,7 @@ describe('a name', () => {
   });
 });
 
+// More of them: test/testdata/config/bad.
 describe('a configured path', () => {
   test.each([
     '/',
@@ -101,19 +102,15 @@ describe('a configured path', () => {
     ['notify', 'must begin with /'],
     ['', 'must begin with /'],
     ['/a*', 'may have a *'],
-    ['/*/b', 'may have a *'],
     ['/a/**', 'may have a *'],
     ['/café', 'write /caf%C3%A9'],
     ['/a b', 'must be ASCII'],
-    ['/a?b', 'must not hold'],
     ['/a#b', 'must not hold'],
     ['/a\\b', 'must not hold'],
     ['/a%', 'two hex digits'],
     ['/a%zz', 'two hex digits'],
     ['/a%20b', 'only non-ASCII characters'],
     ['/a%2Fb', 'only non-ASCII characters'],
-    ['/%6eotify', 'only non-ASCII characters'],
-    ['/a//b', 'an empty segment'],
     ['//*', 'an empty segment'],
     ['/a//*', 'an empty segment'],
     ['/a/../b', 'a dot segment'],
@@ -138,10 +135,8 @@ describe('a configured path', () => {
 
 test('two configured paths fold to one text if a server may read one as the other', () => {
   for (const [a, b] of [
-    ['/notify', '/NOTIFY'],
     ['/notify', '/notify/'],
     ['/notify', '/notify.'],
-    ['/hooks/*', '/Hooks/*'],
     ['/caf%C3%A9', '/cafe%CC%81'],
     ['/caf%C3%A9', '/CAF%C3%89'],
     ['/kiosk', '/%E2%84%AAio%C5%BFk'],
