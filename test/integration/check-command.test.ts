@@ -62,14 +62,6 @@ describe('check', () => {
     }
   });
 
-  test('another program on the port is no proxy', async ({ directory }) => {
-    const configFile = join(directory, 'config.yaml');
-    await writeFile(configFile, '');
-    const { states, messages } = await check({ adminPort: Number(new URL(on.upstream.url).port), configFile });
-    expect(states[0]).toBe('ready failed');
-    expect(messages).toContain('but not as this version of the proxy does');
-  });
-
   test('no text of an answer controls the terminal', async ({ answering, directory }) => {
     const found = { id: 'log-gaps\u009b', state: 'warning', message: 'a\u001b[2J\u202e' };
     const evil = { ...found, remedy: '\u009b', page: 'x\u001b[2J', follows: [found] };

@@ -77,17 +77,8 @@ describe('the response', () => {
     expect(response.lines).toEqual(['X-A: 1', 'Transfer-Encoding: chunked']);
   });
 
-  test('one that ends by close arrives complete', async () => {
-    on.upstream.answer(() => (socket) => socket.end('HTTP/1.1 200 OK\r\nX-A: 1\r\n\r\nto the end'));
-    const response = await exchange(on.proxy.port, get());
-    expect(response.body.toString()).toBe('to the end');
-    expect(response.lines).toContain('X-A: 1');
-  });
-
   test.each([
     ['another phrase', '200 Alles gut'],
-    ['no phrase', '200 '],
-    ['a phrase in latin1', '200 d\xe9j\xe0 vu'],
     ['a phrase in UTF-8', '200 \xe2\x9c\x85 \xf0\x9f\x91\x9c'],
     ['an unusual status', '299 Odd'],
     ['a redirect', '307 Over there'],
@@ -96,11 +87,6 @@ describe('the response', () => {
   ])('status line: %s', async (_name, status) => {
     const response = await answered([`HTTP/1.1 ${status}`, 'Content-Length: 0']);
     expect(`${response.status} ${response.reason}`).toBe(status);
-  });
-
-  test('status line: a phrase with control characters is dropped', async () => {
-    const response = await answered(['HTTP/1.1 200 a\x01b', 'Content-Length: 0']);
-    expect(`${response.status} ${response.reason}`).toBe('200 ');
   });
 
   test('informational ones come first, unchanged', async () => {
@@ -130,26 +116,19 @@ describe('the response', () => {
   });
 
   test.each([
-    ['HEAD', ['HTTP/1.1 200 OK', 'Content-Length: 12345', 'X-A: 1']],
-    ['HEAD', ['HTTP/1.1 404 Not Found', 'Content-Type: a']],
-    ['GET', ['HTTP/1.1 204 No Content', 'X-A: 1']],
-    ['GET', ['HTTP/1.1 304 Not Modified', 'ETag: "a"']],
-    ['GET', ['HTTP/1.1 304 Not Modified', 'Content-Length: 77']],
-  ])('one without a body: %s %j', async (method, head) => {
-    const response = await answered(head, '', method);
-    expect(response.lines).toEqual(head.slice(1));
-    expect(response.body.length).toBe(0);
-  });
-
-  // RFC 9110 8.6: a client may wait for a body that no 204 has.
-  test.each([
-    ['GET', '204 No Content', 'Content-Length: 7'],
-    ['HEAD', '204 No Content', 'Content-Length: 7'],
-    ['GET', '204 No Content', 'content-length: 0'],
-    ['GET', '204 No Content', 'Transfer-Encoding: chunked'],
-  ])('to %s, %s loses its %s', async (method, status, line) => {
-    const response = await answered([`HTTP/1.1 ${status}`, line, 'X-A: 1'], '', method);
-    expect(response.lines).toEqual(['X-A: 1']);
+    ['HEAD', '200 OK', ['Content-Length: 12345', 'X-A: 1'], null],
+    ['HEAD', '404 Not Found', ['Content-Type: a'], null],
+    ['GET', '204 No Content', ['X-A: 1'], null],
+    ['GET', '304 Not Modified', ['ETag: "a"'], null],
+    ['GET', '304 Not Modified', ['Content-Length: 77'], null],
+    // RFC 9110 8.6: a client may wait for a body that no 204 has.
+    ['GET', '204 No Content', ['Content-Length: 7', 'X-A: 1'], ['X-A: 1']],
+    ['HEAD', '204 No Content', ['Content-Length: 7', 'X-A: 1'], ['X-A: 1']],
+    ['GET', '204 No Content', ['content-length: 0', 'X-A: 1'], ['X-A: 1']],
+    ['GET', '204 No Content', ['Transfer-Encoding: chunked', 'X-A: 1'], ['X-A: 1']],
+  ])('one without a body: to %s, %s %j', async (method, status, lines, left) => {
+    const response = await answered([`HTTP/1.1 ${status}`, ...lines], '', method);
+    expect(response.lines).toEqual(left ?? lines);
     expect(response.body.length).toBe(0);
   });
 
@@ -164,17 +143,6 @@ describe('the response', () => {
     ];
     const response = await answered(['HTTP/1.1 200 OK', ...lines, 'Content-Length: 0']);
     expect(response.lines).toEqual(['X-Stays: 1', 'Content-Length: 0']);
-  });
-
-  test('it is cut, never ended, when the upstream disconnects', async () => {
-    on.upstream.answer(() => (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf'));
-    const client = await sendTo(on.proxy, get());
-    expect((await client.rest()).toString('latin1')).toBe('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf');
-    on.upstream.answer(
-      () => (socket) => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'),
-    );
-    const second = await sendTo(on.proxy, get());
-    expect((await second.rest()).toString('latin1')).not.toContain('0\r\n\r\n');
   });
 });
 

@@ -142,24 +142,6 @@ describe('odd but complete responses arrive complete, and none of their bytes re
 });
 
 describe('a request that may have been processed is not resent', () => {
-  test('a keep-alive connection closes under the next request: 502, sent once', async () => {
-    const client = await sendTo(on.proxy, numbered(1));
-    expect((await client.response()).status).toBe(200);
-    on.upstream.script((socket) => socket.destroy());
-    await client.send(numbered(2));
-    expect((await client.response()).status).toBe(502);
-    expect(idsOf(on.upstream)).toEqual([1, 2]);
-    client.destroy();
-  });
-
-  test('GET too: the proxy does not know what a GET does', async () => {
-    on.upstream.script((socket) => socket.resetAndDestroy());
-    const client = await sendTo(on.proxy, GET);
-    expect((await client.response()).status).toBe(502);
-    expect(on.upstream.heads).toHaveLength(1);
-    client.destroy();
-  });
-
   test('a restart: 502 for those in flight, 200 for those that wait, none twice', async () => {
     on.upstream.script(() => {});
     const inFlight = await Promise.all(numbers(SLOTS).map((id) => sendTo(on.proxy, numbered(id))));
