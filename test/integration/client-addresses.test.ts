@@ -1,11 +1,9 @@
 // Who the client is goes to the log alone, unless the upstream is to be told.
-// trustedProxies, forwardedHeaders, an upstream on a Unix socket, and checkExposure.
+// trustedProxies, forwardedHeaders and checkExposure.
 import { createServer } from 'node:http';
-import { join } from 'node:path';
 import { beforeEach, describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { exchange } from '../support/http/raw-client.ts';
-import { listening } from '../support/machine/listening.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -112,41 +110,6 @@ describe('forwardedHeaders', () => {
       ...seenBy(on.proxy.port, 'shop.example'),
     ]);
   });
-});
-
-test('an upstream on a Unix socket gets the client’s Host; may start late and come back', async ({
-  start,
-  directory,
-  onTestFinished,
-}) => {
-  const path = join(directory, 'app.sock');
-  const hosts: (string | undefined)[] = [];
-  const listen = async () => {
-    const server = createServer((request, response) => {
-      hosts.push(request.headers.host);
-      request.resume().on('end', () => response.end('ok'));
-    });
-    return (await listening(server, path)).close;
-  };
-  const proxy = await start({
-    ...OPEN,
-    upstream: { url: `unix://${path}`, retryConnectFor: '20s' },
-    admin: { readyNeedsUpstream: true },
-  });
-  const ready = async () => (await fetch(`${proxy.adminUrl}/readyz`)).status;
-  expect(await ready()).toBe(503);
-  const early = deliver(proxy, 'a');
-  await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 1);
-  const close = await listen();
-  expect(await early).toBe(200);
-  expect(await ready()).toBe(200);
-  expect((await exchange(proxy.port, get())).status).toBe(200);
-  await close();
-  const between = deliver(proxy, 'a');
-  await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 1);
-  onTestFinished(await listen());
-  expect(await between).toBe(200);
-  expect(hosts).toEqual([`127.0.0.1:${proxy.port}`, 'shop.example', `127.0.0.1:${proxy.port}`]);
 });
 
 // All of 127.0.0.0/8 is this machine on Linux: 127.0.0.2 stands for the pod's own address.

@@ -6,6 +6,7 @@ import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { delivery, post } from '../support/http/requests.ts';
 import type { LogLine } from '../support/machine/child-output.ts';
 import { ownDirectory } from '../support/machine/files.ts';
+import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload } from '../support/proxy/reloads.ts';
@@ -176,7 +177,6 @@ const answered = async (bytes: string, { port } = on.proxy) => {
   return status;
 };
 const signed = (target: string, body = 'event') => delivery(body, value('a'), { target });
-const inFlight = async (proxy = on.proxy) => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight');
 
 describe.concurrent('the fate of a delivery', () => {
   plainTest.for(rows)('$title: $fate', async ({ route, leaves, later, fate, line }) => {
@@ -202,11 +202,11 @@ describe.concurrent('the fate of a delivery', () => {
 });
 
 test('with once a duplicate is one; a waiting twin whose sender leaves is abandoned', async () => {
-  await eventually(inFlight, 0);
+  await inFlight(on.proxy, 0);
   const first = await sendTo(on.proxy, signed('/twins'));
   await eventually(() => sockets.has('/twins'), true);
   const twin = await sendTo(on.proxy, signed('/twins'));
-  await eventually(inFlight, 2);
+  await inFlight(on.proxy, 2);
   twin.destroy();
   await eventually(() => fatesOf(on.proxy, '/twins'), { abandoned: 1 });
   sockets.get('/twins')?.write(OK);
@@ -245,7 +245,7 @@ test('at log.requests: all a delivery has one line, also after its sender left',
   await eventually(() => sockets.has('/later'), true);
   client.destroy();
   const responses = 'entrupy_proxy_upstream_responses_total{route="/later",code="2xx"}';
-  await eventually(inFlight, 0);
+  await inFlight(on.proxy, 0);
   expect((await on.proxy.metrics()).get(responses)).toBe(0);
   sockets.get('/later')?.write(OK);
   expect(await on.proxy.waitForLog(({ route }) => route === '/later')).toMatchObject({
@@ -278,7 +278,7 @@ test('without a slot a delivery is failed, or abandoned; what grace cuts is fail
   await reload(proxy, (config) => config.replace('500ms', '1m')); // the sender leaves before
   expect(await fatesOf(proxy, '/plain')).toEqual({ failed: 1 });
   const waiter = await sendTo(proxy, signed('/plain', 'left'));
-  await eventually(() => inFlight(proxy), 3);
+  await inFlight(proxy, 3);
   waiter.destroy();
   await eventually(() => fatesOf(proxy, '/plain'), { failed: 1, abandoned: 1 });
 

@@ -8,7 +8,7 @@ import { deliver } from '../support/deliveries/deliver.ts';
 import { exchange, openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { get } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
-import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { inFlight, untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
 import { expectServed, GET, many, signed } from '../support/proxy/limited.ts';
 import { test } from '../support/proxy/proxied.ts';
 import { change } from '../support/proxy/reloads.ts';
@@ -65,7 +65,7 @@ describe('connections', () => {
       const client = await sendTo(on.proxy, `${signed('x'.repeat(1000))}x`);
       return client;
     });
-    await untilMetrics(on.proxy, ['requests_in_flight'], ([busy]) => busy === 4);
+    await inFlight(on.proxy, 4);
     await expect.poll(() => expectServed(on.proxy).then(() => 'served', String), { interval: 200 }).toBe('served');
     const refused = await Promise.race(slow.map((client) => client.response()));
     expect([refused.status, refused.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);

@@ -8,7 +8,7 @@ import { SECRET } from '../support/deliveries/signer.ts';
 import { type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery, get } from '../support/http/requests.ts';
 import { parseResponse } from '../support/http/response-parser.ts';
-import { expectSlotsFree, untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { expectSlotsFree, inFlight, untilAtRest } from '../support/proxy/at-rest.ts';
 import { change } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { CHUNKED, head, says, saysAndResets, textOf } from '../support/upstream/misbehaviour.ts';
@@ -144,12 +144,12 @@ describe('odd but complete responses arrive complete, and none of their bytes re
 describe('a request that may have been processed is not resent', () => {
   test('a restart: 502 for those in flight, 200 for those that wait, none twice', async () => {
     on.upstream.script(() => {});
-    const inFlight = await Promise.all(numbers(SLOTS).map((id) => sendTo(on.proxy, numbered(id))));
+    const cut = await Promise.all(numbers(SLOTS).map((id) => sendTo(on.proxy, numbered(id))));
     await expect.poll(() => on.upstream.heads.length).toBe(SLOTS);
     const later = await Promise.all([2, 3, 4].map((id) => sendTo(on.proxy, numbered(id))));
-    await untilMetrics(on.proxy, ['requests_in_flight'], ([count]) => count === 5);
+    await inFlight(on.proxy, 5);
     await on.upstream.stop();
-    for (const client of inFlight) expect((await client.response()).status).toBe(502);
+    for (const client of cut) expect((await client.response()).status).toBe(502);
     on.upstream.script((socket) => socket.write(OK));
     await on.upstream.listen();
     for (const client of later) expect((await client.response()).status).toBe(200);

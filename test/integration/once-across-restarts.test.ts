@@ -5,8 +5,9 @@
 import { describe, expect } from 'vitest';
 import { freePort } from '../support/machine/free-port.ts';
 import { DELIVERED, DUPLICATE, deliver, type EventUpstream, type Given, held, send } from '../support/once/events.ts';
-import { inFlight, KEY, keysOf, remembering, test } from '../support/once/once.ts';
+import { KEY, keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, SERVERS } from '../support/once/redis.ts';
+import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';

@@ -3,7 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
-import { inFlight } from '../support/once/once.ts';
+import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { reload } from '../support/proxy/reloads.ts';
 import {

@@ -4,8 +4,9 @@ import { beforeAll, beforeEach, describe, expect } from 'vitest';
 import { sendTo } from '../support/http/raw-client.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { DUPLICATE } from '../support/once/events.ts';
-import { inFlight, remembering } from '../support/once/once.ts';
+import { remembering } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
+import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
 import {

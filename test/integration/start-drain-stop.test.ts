@@ -12,7 +12,7 @@ import { delivery } from '../support/http/requests.ts';
 import { post } from '../support/load/load.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
-import { inFlight } from '../support/once/once.ts';
+import { inFlight } from '../support/proxy/at-rest.ts';
 import { runCommand } from '../support/proxy/command.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';

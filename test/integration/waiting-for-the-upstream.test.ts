@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { delivery, idsOf, numbers, patient } from '../support/deliveries/numbered.ts';
 import { type RawClient, sendTo } from '../support/http/raw-client.ts';
-import { inFlight } from '../support/once/once.ts';
-import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { inFlight, untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';
@@ -54,13 +53,16 @@ test.concurrent('a port that refuses, then listens again: each request arrives o
   await untilAtRest(proxy);
 });
 
-test.concurrent('a unix socket that is missing for longer than retryConnectFor: 502; one that appears within it', async ({
+test.concurrent('a unix socket that is missing for longer than retryConnectFor: 502; one that appears within it, or comes back', async ({
   directory,
   onTestFinished,
   proxyTo,
 }) => {
   const path = join(directory, 'app.sock');
-  const proxy = await proxyTo({ url: `unix://${path}` }, patient({ retryConnectFor: '300ms' }));
+  const config = { ...patient({ retryConnectFor: '300ms' }), admin: { readyNeedsUpstream: true } };
+  const proxy = await proxyTo({ url: `unix://${path}` }, config);
+  const ready = async () => (await fetch(`${proxy.adminUrl}/readyz`)).status;
+  expect(await ready()).toBe(503);
   await expectBadGateway(proxy);
   await reload(proxy, (config) => config.replace('retryConnectFor: 300ms', 'retryConnectFor: 30s'));
   const client = await sendTo(proxy, delivery(1));
@@ -68,7 +70,14 @@ test.concurrent('a unix socket that is missing for longer than retryConnectFor: 
   const upstream = await startRawUpstream(path);
   onTestFinished(upstream.close);
   expect((await client.response()).status).toBe(200);
-  expect(idsOf(upstream)).toEqual([1]);
+  expect(await ready()).toBe(200);
+  await upstream.stop();
+  await client.send(delivery(2));
+  await inFlight(proxy, 1);
+  await upstream.listen();
+  expect((await client.response()).status).toBe(200);
+  expect(idsOf(upstream)).toEqual([1, 2]);
+  for (const head of upstream.heads) expect(head).toMatch(/\r\nHost: a\r\n/); // the client's
 });
 
 test.concurrent('a name without an address for longer than retryConnectFor: 502', async ({ proxyTo }) => {

@@ -45,10 +45,6 @@ export async function remembering(proxy: RunningProxy, path = '/events/remembere
   return proxy;
 }
 
-/** Resolves when this many requests are in flight. */
-export const inFlight = (proxy: RunningProxy, count: number) =>
-  eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), count);
-
 /** A key in the store. */
 export const KEY = /^entrupy-once:[\w-]{43}$/;
 export const keysOf = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];

@@ -24,6 +24,11 @@ export async function untilMetrics(
   }
 }
 
+/** This many requests in flight. */
+export function inFlight(proxy: RunningProxy, count: number): Promise<void> {
+  return untilMetrics(proxy, ['requests_in_flight'], ([found]) => found === count);
+}
+
 /** No request in flight, no body held. */
 export function untilAtRest(proxy: RunningProxy): Promise<void> {
   return untilMetrics(proxy, ['requests_in_flight', 'buffered_bytes'], (values) =>
