@@ -33,7 +33,7 @@ export interface AdminSources {
 
 export interface Retired {
   readonly retired: number;
-  /** Deferred deliveries that nothing verifies any more, of those read so far; absent while no store is open. */
+  /** How many deferred deliveries nothing verifies any more, by the last look; absent while no store is open. */
   readonly stranded?: number;
   /** The ids of the secrets that were read. */
   readonly read: readonly string[];
@@ -55,7 +55,7 @@ const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 export function adminHandlers(sources: AdminSources): AdminHandlers {
   const { metrics, log } = sources;
-  /** From the last probe that completed, whichever caller started it. */
+  /** The result of the last probe that completed, whichever caller started it. */
   let probed: Probed;
   const probe = async () => {
     probed = await sources.probe();

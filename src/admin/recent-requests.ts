@@ -19,7 +19,7 @@ const KEPT_UNDELIVERED = 20;
 
 const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
 
-/** `noise`: rejected and reported requests that need no attention. The reasons leave them out. */
+/** What each minute counts. `noise`: rejected and reported requests that need no attention, not counted by reason. */
 type Counted = Decision | Reason | `signed ${Reason}` | 'noise' | (typeof LOST)[number];
 
 export class RecentRequests {
@@ -85,7 +85,7 @@ export class RecentRequests {
     dropOldest(this.#minutes, MINUTES_OF_A_DAY);
   }
 
-  /** Over the last `minutes`. */
+  /** The count of `name` over the last `minutes`. */
   #sum(name: Counted, minutes: number): number {
     const now = Math.floor(Date.now() / MINUTE);
     let total = 0;
@@ -135,7 +135,7 @@ const byReason = (count: (name: Reason) => number): RecentCounts['reasons'] =>
 
 /**
  * True for requests that every public port gets: other paths, other methods, GETs without a signature, even malformed
- * ones, and clients that left. One with a signature may be a delivery: noise only if its client left in report mode.
+ * ones, and clients that left. A signed one may be a delivery, so it is noise only if its client left in report mode.
  */
 function isNoise({ reason, method, signed, decision }: RequestRecord): boolean {
   if (signed) return reason === 'client_closed' && decision !== 'rejected';

@@ -7,12 +7,12 @@ import { shortened, shownPath } from '../log/log.ts';
 import { MINUTE } from './advice/times.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 
-/** Of one route, since the start. Times are epoch milliseconds, null for never. */
+/** The traffic of one route since the start. Times are epoch milliseconds, null for never. */
 export class RouteTraffic {
   fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
   /** When the app last took a delivery, even a deferred one, or a duplicate of a delivered event came. */
   lastTaken: number | null = null;
-  /** Deliveries not taken since `lastTaken`, without deferred ones. */
+  /** How many deliveries the app has not taken since `lastTaken`; deferred ones do not count. */
   notTaken = 0;
   notTakenSince: number | null = null;
   lastNotTaken: ShownRequest | null = null;
@@ -23,7 +23,7 @@ export class RouteTraffic {
   sender: string | null = null;
   /** The path of the last request with a signature; null before the first, and always for a route with its own path. */
   lastPath: string | null = null;
-  /** Since `lastAccepted`: requests with a signature that were refused, or would be but for report mode. */
+  /** How many signed requests were refused since `lastAccepted`, or would have been without report mode. */
   refusedSignatures = 0;
   refusedOfSender = 0;
   firstRefusedSignature: number | null = null;

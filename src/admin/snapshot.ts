@@ -26,11 +26,11 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   readonly state: SecretState | 'unusable';
   /** Why it cannot be read or used; null if it can. Never null if unusable. */
   readonly problem: string | null;
-  /** An unusual trait of a value that is used, such as a short one; null if there is none. */
+  /** What is unusual about a value that is used, such as that it is short; null if nothing is. */
   readonly note: string | null;
   /** Epoch seconds, from `Metrics.lastMatch`; 0 if the secret has not matched in this process. */
   readonly lastMatch: number;
-  /** When a reload took this value; null for one that was there at the start. */
+  /** When a reload brought this value into use; null for one that was in use from the start. */
   readonly changedAt: number | null;
   /** How many deferred deliveries are signed with it. */
   readonly deferred: number;
@@ -42,11 +42,11 @@ export interface RecentCounts extends Readonly<Record<Decision, number>> {
   readonly noise: number;
   /** Rejected and reported requests without a signature, by reason, without the noise; only those that occurred. */
   readonly reasons: { readonly [R in Reason]?: number };
-  /** Those of the last hour that had a signature, so they may be deliveries. */
+  /** The same for requests with a signature, over the last hour: they may be deliveries. */
   readonly signedReasons: { readonly [R in Reason]?: number };
 }
 
-/** Refused, reported or failed requests that share decision, cause, route, client and header: the last of them. */
+/** The last of the refused, reported or failed requests with the same decision, cause, route, client and header. */
 export interface RefusalGroup extends ShownRequest {
   readonly count: number;
 }
@@ -91,19 +91,19 @@ export interface DeferredStatus {
   readonly turnedAwayAt: number | null;
   /** The last time that the store lost its content; null if it has not since the start. */
   readonly storeLost: { readonly at: number; readonly problem: string } | null;
-  /** When the first waiting delivery will be lost, and when it came; null if none waits or none is sent. */
+  /** When a waiting delivery will first be lost, and when that one came; null if none waits or none is sent. */
   readonly firstLoss: { readonly at: number; readonly came: number } | null;
   /** False if no route has `redeliver` any more: then nothing is sent. */
   readonly sends: boolean;
   readonly waiting: number;
   readonly stopped: number;
   readonly unverified: number;
-  /** Why these cannot be verified, in one word; the id of the secret that verified them when they came. */
+  /** Groups of unverified ones: why, in one word; the id of the secret that verified them when they came; how many. */
   readonly whys: readonly { readonly why: string; readonly secret: string; readonly deliveries: number }[];
   readonly bytes: number;
   /** When the oldest one that waits came; null if none does. */
   readonly oldest: number | null;
-  /** Those with the soonest turn, in that order. */
+  /** The deliveries that are due soonest, in that order. */
   readonly deliveries: readonly DeferredDelivery[];
 }
 
@@ -145,7 +145,7 @@ export interface StatusSnapshot {
   readonly log: { readonly dropped: number; readonly lastDropped: number | null };
   /** Null before the first reload. */
   readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
-  /** Where delivered events are remembered; null if no route has `once`. */
+  /** Where delivered events are remembered; null until a route has `once`. */
   readonly once: {
     readonly store: string;
     readonly entries: number;
@@ -159,7 +159,7 @@ export interface StatusSnapshot {
   /** Newest first, and so is `undelivered`. */
   readonly refusals: readonly RefusalGroup[];
   readonly undelivered: readonly Undelivered[];
-  /** Deliveries of the last day that may be lost, by fate; `undelivered` has the latest. */
+  /** How many deliveries of the last day may be lost, by fate; `undelivered` lists the latest, except dropped ones. */
   readonly lost: Readonly<Record<'failed' | 'abandoned' | 'expired' | 'dropped', number>>;
   /** The last verified probe; null before the first. */
   readonly lastProbe: ShownRequest | null;

@@ -18,7 +18,7 @@ export interface Advice extends Found, Pick<Diagnosed, 'remedy' | 'page'> {
 /** The answer of /api/status. */
 export interface ApiStatus extends StatusSnapshot {
   readonly advice: readonly Advice[];
-  /** A sentence for each configured subject without a problem, except as BESIDE_WARNINGS says. */
+  /** A sentence for each configured subject without a problem; those in BESIDE_WARNINGS may have one. */
   readonly right: readonly { readonly id: Subject; readonly message: string }[];
 }
 
@@ -27,7 +27,7 @@ export function apiStatus(s: StatusSnapshot): ApiStatus {
   return { ...s, advice, right: rightBeside(advice, s) };
 }
 
-/** The worst first. */
+/** The order of advice: the worst first. */
 const STATES: readonly State[] = ['failed', 'warning', 'ok', 'note'];
 const byState = (one: Found, other: Found) => STATES.indexOf(one.state) - STATES.indexOf(other.state);
 const isWrong = ({ state }: Found) => state === 'failed' || state === 'warning';
@@ -40,7 +40,7 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   return (items.some(isWrong) ? items : [told(allIsWell(s)), ...items]).toSorted(byState);
 }
 
-/** One item for each cause, with the findings that follow from it, in the worst state of all. A note has its own. */
+/** One item for each cause, with the findings that follow from it; its state is the worst of all. Notes stay apart. */
 function causes(found: readonly Found[]): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : one.id));
   const items = [...alike.values()].map((same) => {
@@ -78,7 +78,7 @@ function allIsWell(s: StatusSnapshot): Found {
   return found('ok', 'all-is-well', `All is well: ${facts}.${scanned}`);
 }
 
-/** Shown even beside a warning on the subject, such as a secret that ends soon: `sentences` checks these itself. */
+/** Sentences shown even beside a warning, such as a secret that ends soon: `sentences` checks that they are true. */
 const BESIDE_WARNINGS: ReadonlySet<string> = new Set<Subject>(['secrets', 'upstream']);
 
 /** No sentence may give the all-clear beside a failure of the same subject. */
@@ -90,7 +90,7 @@ function rightBeside(advice: readonly Advice[], s: StatusSnapshot): ApiStatus['r
   return all.flatMap(([id, message]) => (message !== false && isRight(id) ? { id, message } : []));
 }
 
-/** False where the subject is not configured, or the sentence would not be true. */
+/** The sentence for each subject; false where it is not configured, or the sentence would not be true. */
 function sentences(s: StatusSnapshot): Partial<Record<Subject, string | false>> {
   const { upstream, certificates, lastReload, once, deferred } = s;
   const verify = s.routes.filter(({ action }) => action === 'verify');

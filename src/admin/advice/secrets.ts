@@ -9,7 +9,7 @@ import { count, type Finds, type Found, found, named, pathsOf } from './words.ts
 /** Routes that lack the same secrets share an item. */
 export function* withoutLiveSecret({ routes, secrets, now }: StatusSnapshot): Finds {
   const alike = (route: RouteStatus) => `${reports(route, now)} ${route.secretIds}`;
-  // A route that takes all secrets lists only the usable ones.
+  // `secretIds` has only usable secrets: where it is empty, every unusable one is named.
   const unusable = secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
   for (const lacking of Map.groupBy(routes.filter(isWithout), alike).values()) {
     const [ids = []] = lacking.map(({ secretIds }) => secretIds);
@@ -66,7 +66,7 @@ function expired(secret: SecretStatus, s: StatusSnapshot): Found | null {
   return found('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
 
-/** A new value that nothing has matched yet, while the one that verified deliveries before has ended. */
+/** Warns of a new value that has verified nothing yet, if a route that accepted requests has no other live secret. */
 function unproven({ id, state, lastMatch, changedAt }: SecretStatus, s: StatusSnapshot): Found | null {
   if (state !== 'live' || changedAt === null || lastMatch > 0) return null;
   const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');

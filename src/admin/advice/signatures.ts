@@ -45,7 +45,7 @@ function refusedInARow(route: RouteStatus, outside: readonly Found[], s: StatusS
   return { id, state, message: `${message} Likely cause: ${why}.` };
 }
 
-/** If nothing changed here, the sender or the way did. A sentence, or nothing. */
+/** A sentence if nothing changed here, which leaves the sender or what is in between; else empty. */
 function unchanged(lastAccepted: number | null, s: StatusSnapshot): string {
   if (lastAccepted === null || changesIn(s).some(({ at }) => at >= lastAccepted)) return '';
   return ' Nothing was changed here since the last one that was accepted.';
@@ -97,12 +97,12 @@ function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot)
   const were = refusedText(amount, last?.decision ?? '');
   const message = `${count(amount, 'signed request')} ${were} in the last hour, the last one${path === null ? '' : ` to ${path}`} ${ago(at, s.now)}${none ? ', and none was accepted' : some}: ${why}.${route === undefined ? '' : quiet(at, route, s.now)}`;
   const isFull = reason === 'overloaded' && (none || s.now - at < 15 * MINUTE);
-  // Judged at the last one: silence after it must not turn a large body into a failure.
+  // Judged as of the last refusal: the silence after it must not turn one refused body into a failure.
   const isTotal = route !== undefined && isTotalRefusal(route, { ...s, now: at });
   return found(isFull || isTotal ? 'failed' : 'warning', id, message);
 }
 
-/** The likely cause of refusals for a reason: by the newest that has a hint, if any. `groups`: newest first. */
+/** The likely cause of refusals, from the newest one that has a hint, else the newest. `groups`: newest first. */
 export function evidence(groups: readonly RefusalGroup[], of: Reason): Hint {
   const telling = groups.find((one) => one.hint !== null) ?? groups[0];
   const { rule = null, header = null, hint = null } = telling ?? {};
@@ -121,7 +121,7 @@ function outsideAdvice({ refusals, secrets, now }: StatusSnapshot): readonly Fou
   const refused = refusals.filter(({ reason }) => reason === 'expired_secret');
   const bySecret = Map.groupBy(refused, (group) => secrets.find(({ id }) => id === group.secret) ?? null);
   return [...bySecret].flatMap(([secret, all]) => {
-    // Null: unknown, or no longer configured.
+    // A null secret is unknown, or no longer configured.
     const groups = all.filter(({ at }) => (secret === null ? now - at < HOUR : secret.state !== 'live'));
     const [last] = groups;
     if (last === undefined) return [];

@@ -60,7 +60,7 @@ function unreachable({ url, error }: StatusSnapshot['upstream']): Found {
   return found('failed', id, `${what}${error === null ? '' : ` (${error})`}.`);
 }
 
-/** As in the alerts: a warning in the last 14 days, a failure in the last three. Null before that. */
+/** A warning in the last 14 days of a certificate and a failure in the last three, as in the alerts; null before. */
 export function certificateAdvice(status: CertificateStatus, now: number): Found | null {
   const { certificate, file, notBefore, notAfter } = status;
   const remaining = notAfter - now;

@@ -1,5 +1,5 @@
 // Advice on the fates of deliveries, and on refused requests. A route is judged by its last deliveries, however old:
-// where four come in an hour, counts of the last minutes would call it well as soon as nothing comes.
+// where four come in an hour, counts of the last minutes would say that all is well as soon as none comes.
 
 import type { Reason } from '../../core/reasons.ts';
 import { reports, UNMATCHED } from '../../core/routes.ts';

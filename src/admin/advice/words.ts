@@ -1,4 +1,4 @@
-// The parts of advice: the findings of each subject's file, and words that several sentences share.
+// What the files of advice share: the type of their findings, and words that several sentences use.
 import type { Diagnosis } from '../../core/diagnoses-and-remedies.ts';
 import { UNMATCHED } from '../../core/routes.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
@@ -40,14 +40,14 @@ export function count(amount: number, noun: string, plural = `${noun}s`): string
   return `${amount} ${amount === 1 ? noun : plural}`;
 }
 
-/** The changes here, with their times. */
+/** What has changed in this proxy (start, last reload, secrets) and when, in epoch milliseconds. */
 export const changesIn = ({ startedAt, lastReload, secrets }: StatusSnapshot) => [
   { at: startedAt, what: 'the start' },
   ...(lastReload === null ? [] : [{ at: lastReload.at, what: 'a reload' }]),
   ...secrets.flatMap(({ id, changedAt: at }) => (at === null ? [] : { at, what: `secret ${id} changed` })),
 ];
 
-/** When a problem began, last seen at `last`, and what had changed in the hour before. A sentence, or nothing. */
+/** Says when a problem began and what changed in the hour before; empty if nothing did and it was seen only once. */
 export function whatChanged(began: number, last: number, s: StatusSnapshot): string {
   const before = changesIn(s).filter(({ at }) => at <= began && began - at <= HOUR);
   const [change] = before.toSorted((one, other) => other.at - one.at);

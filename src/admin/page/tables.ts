@@ -77,7 +77,7 @@ const ROUTES: Table<RouteStatus> = {
   },
 };
 
-/** As check-config prints them. */
+/** The settings of a route, as check-config prints them. */
 function settingsOf({ action, methods, maxBody, query, reportUntil, once, redeliver }: RouteStatus): string {
   const settings = action === 'verify' ? { methods, maxBody, query, reportUntil, once, redeliver } : { methods };
   return Array.from(labelled(settings), (setting) => setting.join(' ')).join('; ');
