@@ -57,7 +57,7 @@ export const run = command(definition, async ({ values }, io) => {
 
 type Reading = 'secrets too' | 'no secrets';
 
-/** A problem or warning. Without a place, it is about a thing that the configuration names. */
+/** A problem or warning. One without a place is about something that the configuration names, such as a file. */
 type Remark = Problem | ({ readonly [K in Exclude<keyof Problem, 'message'>]: null } & Pick<Problem, 'message'>);
 
 const remark = (message: string): Remark => ({ file: null, line: null, column: null, key: null, message });

@@ -68,7 +68,7 @@ async function lookUntil(until: number, named: string | null, io: Io): Promise<r
   }
 }
 
-/** The worst first, else in the order found. */
+/** The lines of one look: the worst first, equal ones in the order found. */
 async function look(named: string | null, io: Io): Promise<readonly Line[]> {
   const { url } = await adminPort(named, io.env);
   const status = await askStatus(url);
@@ -142,7 +142,7 @@ async function configurationLine(named: string | null, status: ApiStatus): Promi
   return [{ id, state: 'failed', message, remedy, page: DIAGNOSES['reload-failed'].page }];
 }
 
-/** The advice of the running proxy, and what is right. */
+/** A line for each sentence on what is right and for each item of the proxy's advice. */
 export function statusLines({ upstream, right, advice }: ApiStatus): readonly Line[] {
   const notYet = upstream.exposure === 'unknown' ? [NOT_LOOKED] : [];
   return [...notYet, ...right.map(({ id, message }) => ok(id, message)), ...advice.map(lineOf)];
@@ -169,7 +169,7 @@ function lineOf(advice: ApiStatus['advice'][number]): Line {
 
 // --- for people
 
-/** The worst first. */
+/** The states of a line in the order of the output, the worst first, with their colours. */
 const COLOURS = { failed: 'red', unknown: 'yellow', warning: 'yellow', ok: 'green' } as const;
 const INDENT = ' '.repeat(9);
 

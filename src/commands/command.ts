@@ -127,7 +127,7 @@ function parse<O extends Options>({ options, positionals: names = [] }: Definiti
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 export function processIo(process: NodeJS.Process): Io {
-  // An error belongs to the write that failed. Without these listeners Node would end the process for any of them.
+  // The callback of a write handles its failure. Without these listeners, Node would end the process at any of them.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   return {
     stdout: (data) => process.stdout.write(data, exitIfLost),
@@ -177,7 +177,7 @@ export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
   return Object.fromEntries(rows);
 }
 
-/** For every command that has no text of its own for it. */
+/** The meaning of exit code 2 for every command that does not give its own. */
 export const USAGE_EXIT = { 2: 'the command line, or what it names, cannot be used' } as const;
 
 function helpOf(definition: Definition): string {

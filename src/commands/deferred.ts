@@ -90,7 +90,7 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
       return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
     },
   );
-  await store.close().catch(ignore); // rejects if it hangs, which has been told
+  await store.close().catch(ignore); // the action is over, so a failure to close no longer matters
   if (typeof done === 'string') {
     io.stderr(`entrupy-signature-proxy deferred: ${done}\n`);
     return 1;
@@ -109,7 +109,7 @@ async function everything(store: DeferredStore): Promise<ReadonlyMap<string, Ent
   return found;
 }
 
-/** A delivery as its note tells it, unchecked. */
+/** A delivery as its note describes it, unverified. */
 function shownOf({ id, state, bytes, wait, note }: Entry) {
   const { at, method, path, secret, attempts, tried, failure } = note ?? NOTHING;
   return {
@@ -198,7 +198,7 @@ async function watch({ store, admin, progress }: Deferred, asked: readonly Entry
       const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
       return { waiting: left.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
     }
-    // Reading a long list loads the proxy's disk or Redis: at most a tenth of the time.
+    // Reading a long list loads the proxy's disk or Redis, so it takes at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));
   }
 }
@@ -206,7 +206,7 @@ async function watch({ store, admin, progress }: Deferred, asked: readonly Entry
 /** Why no further change is to be expected; null if one is. */
 async function standstill(admin: URL, changed: number): Promise<string | null> {
   const status = await askStatus(admin);
-  const app = typeof status === 'string' ? null : status.upstream; // it does not say
+  const app = typeof status === 'string' ? null : status.upstream; // null: the proxy does not say
   if (app?.reachable === false) return `the app accepts no connection (${printable(`${app.error}`)})`;
   return Date.now() - changed < STILL_MS ? null : `nothing changed for ${STILL_MS / 1000} s`;
 }

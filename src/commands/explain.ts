@@ -69,7 +69,7 @@ export const run = command(definition, async ({ values, positionals: [method, ta
   return 0;
 });
 
-/** Name and value. The message must not repeat the text: it may be a signature. */
+/** Splits a header into name and value. The error must not repeat the text, which may be a signature. */
 function readHeader(text: string): readonly [name: string, value: string] {
   const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*(.*?)[ \t]*$/.exec(text) ?? [];
   if (name === undefined || value === undefined) throw usageError("--header needs the form 'NAME: VALUE'");
@@ -133,7 +133,7 @@ function asData(admission: Admission, { target, candidates, treatment }: Examina
 
 type Explained = ReturnType<typeof asData> & { readonly method: string; readonly target: string };
 
-/** The same in words, and the outcome on a line of its own. */
+/** What was found as text, with the outcome on a line of its own. */
 function textOf(
   { method, target, path, folded, marks, candidates, outcome, status, reason, rule, ...data }: Explained,
   paint: Paint,

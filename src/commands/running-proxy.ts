@@ -82,7 +82,7 @@ export async function askWhole(question: Question, mostBytes = MOST_BYTES): Prom
       socket.destroy();
       answer.resolve(response);
     });
-    request.on('error', answer.reject).end(body); // after the response, reading it rejects
+    request.on('error', answer.reject).end(body); // an error after the response rejects its reading
     const response = await answer.promise;
     if (response.statusCode === 101) return { status: 101, text: '' };
     let text = '';
@@ -120,7 +120,7 @@ function has(shape: Shape, value: unknown): boolean {
   return Object.entries(shape).every(([key, part]) => has(part, value[key as keyof typeof value]));
 }
 
-/** /api/status may try the upstream twice, for a second each. */
+/** /api/status takes about a second at most: for the upstream, and for the store of deferred deliveries. */
 const TIMEOUT = 5_000;
 
 /** The status, or a text that says why there is none. */

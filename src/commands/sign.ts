@@ -82,7 +82,7 @@ export async function readSecretOrDirectory(source: ChosenSource, io: Io): Promi
   return secrets;
 }
 
-/** `--secret-file <(pass show hook)` is a pipe. The proxy refuses pipes; here they are the best way to pass one. */
+/** `--secret-file <(pass show hook)` is a pipe. The proxy refuses pipes; here one is the best way to pass a secret. */
 async function readPipe(source: ChosenSource) {
   if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isFIFO()) return undefined;
   const content = await buffer(createReadStream(source.file, { end: MAX_SECRET_BYTES + 2 }));
