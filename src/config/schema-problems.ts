@@ -112,7 +112,7 @@ function problemsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
   return [atValue(path, parts.filter((part) => part != null).join('; '))];
 }
 
-/** `name` is not among the `known` keys of the mapping at `above`. */
+/** The problem of `name`, which is not among the `known` keys of the mapping at `above`. */
 function unknownKey(above: KeyPath, name: string, known: readonly string[]): ProblemAt {
   const near = nearest(name, known);
   const isHidden = near === null && above[0] === 'secrets';

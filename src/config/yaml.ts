@@ -97,7 +97,7 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
 
 // --- the library's errors in our words, at the place that the user must correct
 
-/** By the library's code: each must suit every error that has it. */
+/** Our sentences by the library's error code: each must suit every error that has the code. */
 const SENTENCES: Readonly<Record<string, string>> = {
   BAD_INDENT: 'this line is indented otherwise than those that it belongs to; or a "[" or "{" above is not closed',
   BAD_SCALAR_START: 'a value that begins with this character needs quotes',
@@ -141,7 +141,7 @@ function problemOf({ code, message, pos: [at] }: YAMLError, text: string): Probl
 /** The library's words where a key is indented like no block above; its codes also mean other errors. */
 const FITS_NO_BLOCK = /^Sequence item without|^All mapping items/;
 const KEY = /^[A-Za-z]\w*:(?: |$)/;
-/** Characters: with an error on every line, reading all that is above each would take too long. */
+/** The most characters read above an error: with one on every line, reading all of them would take too long. */
 const MOST_ABOVE = 4096;
 
 /** The columns where keys of the blocks still open after these lines begin, innermost first. */
