@@ -23,7 +23,7 @@ export function createDiagnosis() {
     return ++used <= DIAGNOSES_PER_SECOND;
   };
   return {
-    /** The problem of a signature's form; null if that was not the reason, or past the limit. */
+    /** The problem of a signature's form; null if that was not the reason, or the rate limit is reached. */
     form(head: Head, reason: string): Hint | null {
       if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
       return hintOf(readLoosely(head.signature).problems, null);
@@ -63,7 +63,7 @@ export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint
   return hintOf(problems, causeOf(signed, digest) ?? (unzipped && [unzipped]));
 }
 
-/** Empty: a secret of the route signed exactly this body, but the form is wrong. Null: nothing was found. */
+/** The cause of a mismatch. Empty: a secret of the route signed exactly this body in the wrong form. Null: unknown. */
 type Cause = readonly Hint[] | null;
 
 /** The diagnosis is a cause other than the form, if there is one: mending only the form would not help. */
@@ -120,7 +120,7 @@ const OUTSIDE = {
   not_yet: ['early-secret', 'is not valid yet'],
 } as const;
 
-/** Empty for a live secret that the route lists. */
+/** What is wrong with the use of a secret; empty for a live one that the route lists. */
 function whose(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed' | 'at'>): readonly Hint[] {
   const { id } = secret;
   const state = stateOf(secret, at);

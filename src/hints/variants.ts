@@ -125,7 +125,7 @@ function jsonVariants(text: string): readonly (readonly [name: string, text: str
   ];
 }
 
-/** The body itself if it was not compressed. */
+/** The decompressed body; the body itself if it is not gzip, or would be too large. */
 function unzipped(body: Buffer, limit: number): Buffer {
   try {
     // The bound stops decompression bombs.
@@ -136,8 +136,8 @@ function unzipped(body: Buffer, limit: number): Buffer {
 }
 
 /**
- * The hint for a body that something in front decompressed but left its Content-Encoding. The signed bytes are lost,
- * so no variant can match. `lines`: the head's, flat.
+ * The hint for a body that something in front decompressed without removing its Content-Encoding. The signed bytes are
+ * lost, so no variant can match. `lines`: the head's, flat.
  */
 export function decompressed(body: Buffer, lines: readonly string[]): Hint | null {
   const isEncoded = valuesOf(lines, 'content-encoding').length > 0;
