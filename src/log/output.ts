@@ -18,18 +18,18 @@ export class LogOutput {
   readonly #paint: Paint;
   /** Lines dropped since the start. */
   dropped = 0;
-  /** Those of them that the log has reported. */
+  /** How many of the dropped lines the log has reported. */
   #reported = 0;
   /** When a line was last dropped, in epoch milliseconds; null for never. */
   lastDropped: number | null = null;
-  /** The last write failed, perhaps after half a line. */
+  /** True if the last write failed, perhaps after half a line: the next one begins with a line break. */
   #failed = false;
 
   constructor(stream: OutputStream, env: Readonly<Record<string, string | undefined>>, format: LogFormat) {
     this.#stream = stream;
     this.#paint = painter(stream, env);
     this.format = format;
-    // Each write has its own callback. Without a listener here, Node would end the process.
+    // The callback of a write handles its failure. Without a listener here, Node would end the process.
     stream.on('error', () => {});
     // In Node, a write to a terminal that nobody reads, as after Ctrl-S, blocks the process, and so every client. No
     // public method prevents that.
