@@ -36,7 +36,7 @@ const forwarding = (values: readonly string[] = ['']) => ({
   series: ({ action }: Route) => (action === 'reject' ? [] : values),
 });
 const ONCE = { when: 'where a route has once' };
-/** docs/metrics.md explains it. */
+/** A condition that docs/metrics.md explains. */
 const REDELIVERING = 'with redelivery';
 const DEFERRED = { labels: ['state'], when: REDELIVERING };
 

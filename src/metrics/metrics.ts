@@ -99,7 +99,7 @@ export class Metrics {
     }
   }
 
-  /** That of the same value in the old plan: a value that became `<id>.previous` keeps its last match. */
+  /** When this value last matched under the old plan: one that became `<id>.previous` keeps its last match. */
   #lastMatchOf({ id, key }: PlannedSecret): number {
     const isSame = (old: PlannedSecret) => key === null || old.key?.equals(key) === true;
     const same = this.#plan.secrets.find((old) => (old.id === id || old.id === currentOf(id)) && isSame(old));
@@ -143,7 +143,7 @@ export class Metrics {
     return [...this.#routes.values()].flatMap((route) => route.samples(name));
   }
 
-  /** How the other metrics are read. */
+  /** The readings of all metrics that requests do not add to. */
   #readings(): Readonly<Record<ReadMetric, () => Reading>> {
     /** One sample for each secret; null for none. */
     const bySecret = (read: (secret: PlannedSecret) => number | null) => () =>

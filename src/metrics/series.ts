@@ -64,7 +64,7 @@ class Histogram {
   }
 }
 
-/** A counter is its own sample. */
+/** The numbers of one series. A counter is kept as the sample that a scrape renders. */
 type Series = Sample | Histogram;
 
 /** The metrics that requests add to, by route. */
@@ -76,7 +76,7 @@ const ROUTE_METRICS = METRIC_NAMES.filter(isRouteMetric);
 
 /** The series of one route, looked up once per request. */
 export class RouteSeries {
-  /** By the values of the labels other than `route`, separated by spaces. */
+  /** Each metric's series, keyed by the values of the labels other than `route`, separated by spaces. */
   readonly #families = new Map<RouteMetric, Map<string, Series>>();
 
   /** Returns false if there is no such series: losing a count is better than adding a series. */
