@@ -1,12 +1,12 @@
-// Deliver once: the first request for an event claims it, its twins wait, and duplicates are answered. The store may fail
-// at any time: then onStoreFailure decides, and no request hangs.
+// Deliver once: the first request for an event claims it, its twins wait, and duplicates are answered. The store may
+// fail at any time: then onStoreFailure decides, and no request hangs.
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../base/errors.ts';
 import type { DeliveryLease } from '../core/fate.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 
-/** `refuse`: the store failed and the config refuses then, or a twin takes too long, or too many of them wait. */
+/** `refuse`: the store failed and onStoreFailure is refuse, a twin takes too long, or too many twins wait already. */
 export type Claimed =
   | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
   | { readonly kind: 'refuse'; readonly full: 'store' | 'twins' }
@@ -31,7 +31,7 @@ interface ClaimRequest {
   readonly window: number;
   /** The longest wait for a twin, in milliseconds. */
   readonly patience: number;
-  /** Aborted when the client has departed. Called only by a claim that must wait: most events have no twin. */
+  /** Returns a signal that the client has departed. Called only by a claim that must wait: most events have no twin. */
   readonly departed: () => AbortSignal;
 }
 
@@ -65,13 +65,13 @@ export class Claims {
   constructor(options: ClaimsOptions) {
     this.#options = options;
     this.#store = options.open((failure) => this.#setFailure(failure));
-    // Each claim reports a failure to open it.
+    // If the store could not be opened, each claim reports that.
     this.#store.then(({ entries }) => {
       this.entries = entries;
     }, ignore);
   }
 
-  /** Waits for twins of the request, as long as `patience`, and says what to do with it; never rejects. */
+  /** Says what to do with a request, after waiting for its twins, at most for `patience`. Never rejects. */
   async claim(request: ClaimRequest): Promise<Claimed> {
     const key = eventKey(request.path, request.body);
     const until = performance.now() + request.patience;
@@ -166,7 +166,7 @@ function delivers(event: UnderWay): void {
   for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
 }
 
-/** Waits to be woken, and returns what is given then; `refuse` on timeout, `departed` if the client has departed. */
+/** Waits for a wake, and resolves with its value; `refuse` on timeout, `departed` if the client has departed. */
 function woken(sleepers: Set<Wake>, until: number, departed: AbortSignal): Promise<Claimed | null> {
   if (departed.aborted) return Promise.resolve(DEPARTED);
   return new Promise((resolve) => {

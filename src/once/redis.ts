@@ -47,7 +47,7 @@ interface Options extends Pick<ConnectionOptions, 'store' | 'passwordFile' | 're
 export async function createRedisStore(options: Options, onChange: OnStoreChange): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
   const leases = new Map<string, string>();
-  /** Leases that could not be released: that is done once the server is available again. */
+  /** Leases that could not be released; they are released once the server is available again. */
   const unreleased = new Map<string, string>();
   // Without a name the keys are those of 0.2.0, so that an upgrade forgets no event.
   const prefix = options.name === '' ? PREFIX : `${PREFIX}${options.name}:`;

@@ -27,9 +27,9 @@ export type OnStoreChange = (failure: string | null) => void;
 export function createMemoryStore(maxEntries: number): OnceStore {
   /** The end of each event's window on the monotonic clock, in the order of delivery. */
   const ends = new Map<string, number>();
-  /** Passes each event once. A new iterator would skip all removed ones each time: 80 µs an event where 100,000 are. */
+  /** Visits each event once. A new iterator would skip all removed ones each time: 80 µs with 100,000 events. */
   const order = ends.keys();
-  /** The oldest event, once `order` has come to it. */
+  /** The oldest event; undefined until it is taken from `order`. */
   let oldest: string | undefined;
   const remove = (key: string) => {
     if (ends.delete(key) && key === oldest) oldest = undefined;
