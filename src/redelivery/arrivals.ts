@@ -7,7 +7,7 @@ import { type Deferrable, eventId, eventOf, mostSendable, openRecord } from './r
 import type { Standing } from './standing.ts';
 import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
-/** The most deliveries taken by the app of which a slow store is being told at once. */
+/** The most calls in progress that tell the store of a taken delivery. A slow store must not pile them up. */
 const MOST_TOLD = 1000;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';
@@ -16,9 +16,9 @@ const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are 
 export class Arrivals {
   readonly #needs: Needs;
   readonly #standing: Standing;
-  /** Bytes that the store was given and has not answered. */
+  /** Bytes of deliveries that the store was given and has not answered yet. */
   #storing = 0;
-  /** For each that waits: a function that begins to store it, and the bytes that it needs. */
+  /** The deliveries that wait for the store: for each, a function that begins to store it, and the bytes it needs. */
   readonly #waiting = new Map<() => void, number>();
   #telling = 0;
 
@@ -28,9 +28,9 @@ export class Arrivals {
   }
 
   /**
-   * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects; it may
-   * still be stored after that, and is then sent although its client was told of a failure. In order of arrival: small ones
-   * that overtake a large one could delay it beyond its time limit.
+   * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects. A
+   * late one may still be stored, and is then sent although its client was told of a failure. Deliveries are stored in
+   * order of arrival: small ones that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
@@ -61,7 +61,7 @@ export class Arrivals {
     return promise;
   }
 
-  /** The app took this delivery, so an equal one in the store need not be sent. Never throws. */
+  /** Removes an equal delivery from the store, since the app has taken this one. Never rejects. */
   async taken({ head, body, at, route }: Deferrable): Promise<void> {
     const standing = this.#standing;
     // If the store is not told, an equal one is sent again.
@@ -75,7 +75,7 @@ export class Arrivals {
     standing.result('delivered', id, { route: route.path });
   }
 
-  /** A store that hangs must not fill the memory. One body alone may exceed the quarter. */
+  /** Stores what waits, up to a quarter of the budget, or one larger body: a hanging store must not fill the memory. */
   #beginNext(): void {
     for (const [begin, bytes] of this.#waiting) {
       if (this.#storing > 0 && this.#storing + bytes > this.#needs.budget.limit / 4) return;

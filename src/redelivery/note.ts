@@ -25,7 +25,7 @@ export interface Note {
 export const MAX_NOTE = 4096;
 const MAX_TEXT = 1024;
 
-/** At most `MAX_NOTE` bytes, in ASCII, with texts that `readNote` accepts. */
+/** The note as ASCII text of at most `MAX_NOTE` bytes; its texts are cut to what `readNote` accepts. */
 export function noteText(note: Note): string {
   const cut = (_: string, value: unknown) => (typeof value === 'string' ? value.slice(0, MAX_TEXT) : value);
   const text = JSON.stringify(note, cut).replace(/[\u007f-\uffff]/g, escaped);
@@ -35,7 +35,7 @@ export function noteText(note: Note): string {
 
 const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
-/** Null if it is no valid note. */
+/** The note in a text; null if it is not a valid one. */
 export function readNote(text: string): Note | null {
   if (text.length > MAX_NOTE) return null;
   const { at, route, method, path, secret, key, attempts, tried, failure } = parsedJson(text);
@@ -52,7 +52,7 @@ export function readWords(text: string) {
   return { failure: word(0), secret: word(1), key: word(2), route: word(3) };
 }
 
-/** An empty object if the text is not JSON of one. */
+/** The object in a JSON text; an empty one if the text holds none. */
 export function parsedJson(text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text);

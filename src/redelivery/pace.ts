@@ -8,7 +8,7 @@ const PROBE_EVERY_MS = 10_000;
 /** Between two sendings while they fail. */
 const FAILING_PAUSE_MS = 200;
 
-/** The pause after `attempts`: it doubles up to ten minutes. `random`, from 0 to 1, takes up to a quarter off. */
+/** Milliseconds to wait after `attempts`: they double up to ten minutes. `random` (0 to 1) cuts up to a quarter. */
 export function pauseAfter(attempts: number, random: number): number {
   return Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts, 20)) * (1 - random / 4);
 }
@@ -19,12 +19,12 @@ export function pauseAfter(attempts: number, random: number): number {
  */
 export type Went = 'taken' | 'refused' | 'failed' | 'no connection' | 'duplicate' | 'not sent';
 
-/** How many are sent at once. After a failure one at a time, each another event, since the failed one waits. */
+/** Decides how many are sent at once: after a failure one at a time, each another event, since the failed one waits. */
 export class SendingPace {
   readonly #most: number;
   /** True at the start and after a failure: one at a time until the app takes one. */
   #careful = true;
-  /** No sending begins earlier. Milliseconds of the clock that `note` is given. */
+  /** No sending begins before this time, in milliseconds of the clock that `note` is given. 0: at once. */
   notBefore = 0;
 
   constructor(most: number) {

@@ -1,6 +1,6 @@
-// Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is over.
-// The store is the schedule. This file leases what is due, as much at once as the pace allows, and within a quarter of the
-// budget; arrivals.ts stores deliveries, turn.ts handles each one leased, standing.ts knows the state of the store.
+// Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is
+// over. The store is the schedule. This file leases what is due, as much as the pace and a quarter of the budget allow;
+// arrivals.ts stores deliveries, turn.ts handles each one leased, standing.ts knows the state of the store.
 //
 //   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
 //                                              |                          |-> refused: stopped
@@ -18,11 +18,11 @@ import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { takeTurn, windowOf } from './turn.ts';
 
-/** The most at work at once; a quarter of the slots if that is fewer, so that fresh deliveries find one. */
+/** The most events in progress at once; a quarter of the upstream slots if fewer, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;
-/** Milliseconds: the longest sleep, since other processes store, too. Leases in use are renewed as often. */
+/** Milliseconds between two looks at the store, which other processes fill too; leases in use are renewed then. */
 const LOOK_EVERY_MS = 10_000;
-/** Milliseconds after a failure of the store, or while the budget has no room. */
+/** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
 
 export class Queue {
@@ -32,7 +32,7 @@ export class Queue {
   readonly #stopped = new AbortController();
   /** Null until a route needs it, or something is found stored: most proxies never open one. */
   #opened: Promise<DeferredStore> | null = null;
-  /** Leased events, not yet set or removed, each with the end of its turn. */
+  /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
   #nextLease: NodeJS.Timeout | undefined;
   #looks: NodeJS.Timeout | undefined;
@@ -85,7 +85,7 @@ export class Queue {
 
   /** Secrets or routes have changed: opens the store if needed now, and tries unverified deliveries again. */
   async adopt(): Promise<void> {
-    const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // and can be reached
+    const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // and reachable
     if (!this.isOpen) {
       if (this.sends || !isDirectory(this.place) || (await isStored())) await this.#open().catch(this.standing.failed);
     } else if (!this.standing.isEmpty) {
@@ -94,17 +94,17 @@ export class Queue {
     }
   }
 
-  /** Leases nothing more; what is at work goes on, and fresh deliveries are still stored. */
+  /** Leases nothing more. Turns in progress go on, and fresh deliveries are still stored. */
   stopSending(): void {
     this.#stopped.abort();
   }
 
-  /** Resolves when nothing is at work. */
+  /** Resolves when every turn in progress has ended. */
   async settled(): Promise<void> {
     await Promise.all(this.#atWork.values());
   }
 
-  /** Ends the leases that it still holds. */
+  /** Ends the leases that it still holds, and closes the store. */
   async close(): Promise<void> {
     this.stopSending();
     clearInterval(this.#looks);

@@ -1,6 +1,6 @@
 // A deferred delivery as bytes, and back: the request as it is sent upstream, with a MAC that is keyed from the secret
 // that verified it. Whoever can write to the store could otherwise forge deliveries, so nothing that is read is trusted
-// until parser, admission and MAC have passed it, in this order; each of these parts may hold anything.
+// until parser, admission and MAC have passed it, in this order; each part below may hold anything.
 //
 //   head:  entrupy-deferred 1 NAME LF, MAC LF, the first note LF, request line and lines as on the wire
 //   body:  the body's bytes
@@ -48,9 +48,9 @@ export interface Deferrable extends Outgoing {
 }
 
 /**
- * Why a record is not sent, in one word for list, page and log. `unreadable`: malformed. `limits`: larger than they
- * allow now. `name`: stored under another `redelivery.name`. `secret_gone`: its route no longer has the secret that
- * verified it. `route_gone`: its route does not take it now. `altered`: its bytes differ. Else the refusal's reason.
+ * Why a record is not sent, in one word for list, page and log. `unreadable`: malformed. `limits`: larger than the
+ * limits now allow. `name`: stored under another `redelivery.name`. `secret_gone`: its route no longer has the secret
+ * that verified it. `route_gone`: its route no longer takes it. `altered`: its bytes differ. Else the refusal's reason.
  */
 export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone' | 'altered' | Reason;
 
@@ -58,13 +58,13 @@ export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone
 interface Opened {
   /** Its history, with the route that takes it now. */
   readonly note: Note;
-  /** With a permit that is minted now. Null: it is not sent, and the note's `failure` is a `Why`. */
+  /** The request, with a permit that was just minted. Null: it is not sent, and the note's `failure` is a `Why`. */
   readonly request: Outgoing | null;
 }
 
 export type Rules = Pick<Needs, 'policy' | 'store'>;
 
-/** As leased, or as it is about to be stored. */
+/** A record as it was leased, or as it is about to be stored. */
 type Stored = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | Event['record'] };
 
 const NOTHING_KNOWN = { route: null, method: '', path: '', secret: '', key: '', attempts: 0, tried: 0 };
@@ -165,7 +165,7 @@ export function openRecord({ id, record: given, note: beside }: Stored, rules: R
   return { note, request: { head, lines, body, route: admission.route, permit: admission.permit } };
 }
 
-/** Where it is not the refusal's own reason. */
+/** The words that replace a reason of the rules in force; `none` is that of a request that they do not refuse. */
 const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: Why } = {
   ...{ none: 'route_gone', route_rejected: 'route_gone', method_not_allowed: 'route_gone', body_too_large: 'limits' },
   ...{ no_live_secret: 'secret_gone', signature_mismatch: 'secret_gone', expired_secret: 'secret_gone' },
@@ -182,7 +182,7 @@ function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, '', `entrupy-signature-proxy deferred ${use} 1 ${name}`, 32));
 }
 
-/** Lengths go in, so that no byte can move from one part to the other. */
+/** The MAC covers the lengths too, so that no byte can move from one part to the other. */
 function macOf(key: Buffer, told: Buffer, body: Buffer): string {
   const lengths = `${told.length} ${body.length}\n`;
   return createHmac('sha256', key).update(lengths).update(told).update(body).digest('base64url');

@@ -45,17 +45,17 @@ export class Standing {
   /** This process's changes to what is stored; and how many of them the summary includes. */
   #changes = 0;
   #seen = 0;
-  /** Then nobody knows whether it is empty. */
+  /** True if the last look failed: then it is not known whether the store is empty. */
   #lookFailed = false;
   /** How often the store failed, was full, was too slow, or lost events. */
   failures = 0;
-  /** The store's own account of its problem; null while it works. */
+  /** The problem that the store itself reports; null while it works. */
   #failing: string | null = null;
   /** The last delivery that was not stored because of the store; null once another one was. */
   turnedAway: { readonly why: string; readonly kind: Kind; readonly at: number } | null = null;
   /** The last time that the store lost events. */
   loss: { readonly at: number; readonly problem: string } | null = null;
-  /** By message: how many were not logged, and the last of them. */
+  /** By message: how many equal ones were not logged, and the level and fields of the last. */
   readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
   #isClosed = false;
 
@@ -89,7 +89,7 @@ export class Standing {
     return signed.reduce((sum, { deliveries }) => sum + deliveries, 0);
   }
 
-  /** This process has changed something, or the store may hold something that it has not seen. */
+  /** Call it when this process has changed what is stored, or the store may hold something that no look has seen. */
   changed(): void {
     this.#changes++;
     this.onChange();
@@ -139,7 +139,7 @@ export class Standing {
     if (this.#failing === null) this.tell('error', FAILS, { problem: textOf(error) }); // else it is logged already
   };
 
-  /** A delivery was not stored, because of the store. */
+  /** Call it when a delivery was not stored because of the store. */
   passes(kind: Kind, error: unknown): void {
     this.failed(error);
     this.turnedAway = { why: textOf(error), kind, at: Date.now() };
@@ -152,7 +152,7 @@ export class Standing {
     if (kind !== 'failed' && this.#failing === null) this.tell('info', WORKS, {});
   }
 
-  /** The store reports its problem; null: it works. */
+  /** Called by the store with its problem, or null when it works. */
   readonly set = (problem: string | null): void => {
     const changed = (problem === null) !== (this.#failing === null);
     this.#failing = problem;
@@ -162,7 +162,7 @@ export class Standing {
     this.tell('info', WORKS, {});
   };
 
-  /** Stored events are gone or were set aside: all, or the latest of them. */
+  /** Called by the store when events are gone from it or were set aside: all, or the latest of them. */
   readonly lost = (problem: string): void => {
     this.failures++;
     this.loss = { problem, at: Date.now() };

@@ -16,7 +16,7 @@ import { type Outgoing, openRecord } from './record.ts';
 import type { Standing } from './standing.ts';
 import type { DeferredStore, Leased, Setting } from './stores/store.ts';
 
-/** Milliseconds to the next try where a twin of `once`, or no slot, was in the way. */
+/** Milliseconds to the next try if no slot was free, or a twin was being delivered (`once`). */
 const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds after which a store that failed is told again. */
@@ -41,8 +41,8 @@ interface Sent {
 }
 
 /**
- * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null: no route has
- * it, so nothing is sent, and nothing expires.
+ * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null: no route
+ * has it, so nothing is sent, and nothing expires.
  */
 export function windowOf({ routes }: Policy, route: string | null): number | null {
   const windows = routes.all.flatMap(({ redeliver }) => redeliver ?? []);
@@ -71,7 +71,7 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
   if (leased.state === 'stopped') return becomes(known, { state: 'stopped', pause: LONGEST_PAUSE_MS });
 
   const { went, failure } = await attempt(request, needs, stopped);
-  // Many windows may end at once, and each gets a last try: a refused connection costs nothing.
+  // Many windows may end at once, and each gets its last try without a pause: a refused connection costs nothing.
   if (!isOver || went !== 'no connection') pace.note(went, performance.now());
   const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
   if (went === 'duplicate') return becomes(known, null, 'delivered');
@@ -112,7 +112,7 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
     lease = claim.lease;
   }
   const sent = await send(request, lease, needs);
-  // A sending that the end of the process cuts does not count: it could have been the last.
+  // A sending that the end of the process cuts does not count: it could have been the last one.
   const isCut = stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused';
   return isCut ? { went: 'not sent', failure: '' } : sent;
 }

@@ -1,8 +1,11 @@
-// The script of the queue of deferred deliveries, which the server runs for each call. `due` is a sorted set of ids by the
-// server's milliseconds; `event:ID` a hash: the record, its bytes, state, note, lease, when it was stored, its group;
-// `sums:GROUP` a sorted set of ids by when they came; `bodies` a hash: how many events have one body (16 digits of ID);
-// `dropped` a list; `totals` a hash: bytes of all and of each group, and `life`, new whenever everything was lost. A group
-// is a state, a line feed and words.
+// The Lua script of the queue of deferred deliveries, which the server runs for each call. Its keys:
+//
+//   due         sorted set: ids by the time at which they are due, in the server's milliseconds
+//   event:ID    hash: the record, its bytes, state, note, lease, when it was stored, its group
+//   sums:GROUP  sorted set: ids by when they came; a group is a state, a line feed and words
+//   bodies      hash: how many events have one body, by the first 16 digits of their ids
+//   dropped     list: the events that a person dropped, until a summary reports them
+//   totals      hash: bytes of all and of each group, and `life`, which is new after everything was lost
 //
 // No key has a time to live, so a server that evicts only keys with one never evicts ours.
 import * as contract from './store.ts';

@@ -34,7 +34,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
 
   const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;
   const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: contract.CALL_LIMIT_MS, probe };
-  // Only the look tells that it works.
+  // Only a look reports that the store works; the connection reports problems alone.
   const connection = new RedisConnection({ ...settings, onChange: (problem) => problem && onChange(problem) });
   const look = onePerTurn(() => connection.run(probe).catch(ignore));
   type Args = readonly (string | number | Buffer)[];
@@ -48,7 +48,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     async add({ id, record, note }, pause) {
       const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
-      // The next regular look may come only after a loss.
+      // A look learns the `life` at once: a loss before the next regular one would go unseen.
       if (known === 'stored' && lastLife === '') void look();
       if (known !== undefined) return known;
       onChange(added);

@@ -13,7 +13,7 @@ const PAGE = 500;
 const said = (name: string) => `iif(json_valid(note), note, '{}') ->> '${name}'`;
 const WORDS = ['failure', 'secret', 'key', 'route'].map(said).join(', ');
 
-/** The CHECKs bind other programs that write to the file, too. A summary reads `event_sums` alone. */
+/** The CHECKs bind other programs that write to the file, too. A summary takes its sums from `event_sums` alone. */
 export const SCHEMA: readonly string[] = [
   `CREATE TABLE event(
   place INTEGER PRIMARY KEY,
@@ -50,13 +50,13 @@ INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) F
 export type Events = ReturnType<typeof eventsIn>;
 
 /**
- * The calls of a store on an open file. `owner`: begins its leases, after the event's id. `moved`: gets the buffers of
+ * The calls of a store on an open file. `owner`: follows the event's id in each lease. `moved`: receives the buffers of
  * what was read, to be moved to another thread.
  */
 export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuffer[]) {
   const sql = statementsOf(database);
 
-  /** Null if it is over `largest` bytes, or absent. */
+  /** The record of an event; null if it is over `largest` bytes, or absent. */
   function read(id: string, largest: number): Uint8Array<ArrayBuffer> | null {
     const [found] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content FROM event JOIN record USING (place)
       WHERE id = ${id} AND octet_length(content) <= ${largest}`;
@@ -169,8 +169,8 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
 }
 
 /**
- * Each template is prepared once, its values are bound. Node's own `createTagStore` keeps its statements when the database
- * is closed on Node 24: the file then stays open, and cannot be opened anew once its log was deleted.
+ * Each template is prepared once, its values are bound. Node's own `createTagStore` keeps its statements when the
+ * database is closed on Node 24: the file then stays open, and cannot be opened anew once its log was deleted.
  */
 function statementsOf(database: DatabaseSync) {
   const prepared = new Map<TemplateStringsArray, StatementSync>();

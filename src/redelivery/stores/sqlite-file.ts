@@ -21,12 +21,12 @@ const NETWORKS: Readonly<Record<number, string>> = {
   ...{ 198183888: 'Lustre', 1196443219: 'GPFS', 1397113167: 'AFS', 1952539503: 'OCFS2', 18225520: 'GFS2' },
 };
 
-/** In a file that exists it would be a write, which a visitor needs neither a lock nor room for. */
+/** Only for a new file: in an existing one it would be a write, for which a visitor would need a lock and space. */
 const NEW_FILE = 'PRAGMA page_size=4096; PRAGMA auto_vacuum=FULL';
 
 /**
- * Nothing is mapped, so a truncated file is an error, no SIGBUS. No temporary files: the root may be read-only. What was
- * delivered is overwritten and freed.
+ * Nothing is mapped, so a truncated file is an error and not a SIGBUS. Nothing temporary is in a file: the root may be
+ * read-only. What was delivered is overwritten and freed.
  */
 const SETTINGS = `PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
@@ -37,13 +37,13 @@ interface Opened {
   readonly events: Events;
   /** The database and, for an owner, the lock. */
   readonly parts: DisposableStack;
-  /** Those of `#watched`. */
+  /** The identities of `#watched`, in their order, from when it was opened. */
   readonly identities: readonly string[];
 }
 
 export interface FileOptions {
   readonly path: string;
-  /** Eight hex digits for its process, which so keeps its leases when it opens the file again. Null: a visitor. */
+  /** Eight hex digits that name the owner, so it keeps its leases when it opens the file again. Null: a visitor. */
   readonly owner: string | null;
 }
 
@@ -60,11 +60,11 @@ export class StoreFile {
   /** What must stay the same while it is open: the directory, the lock, the file, its log and the log's index. */
   readonly #watched: readonly string[];
   #opened: Opened | null = null;
-  /** True if the next file is expected to be empty, and so no further loss. */
+  /** True if the next file is expected to be empty, so that this is not reported as another loss. */
   #isNew = false;
-  /** Not reported yet: why stored events are gone, or were set aside. */
+  /** The losses that are not reported yet: why stored events are gone, or were set aside. */
   readonly losses: string[] = [];
-  /** Not moved yet: the buffers of what was read. */
+  /** The buffers of what was read, until they are moved to the other thread. */
   readonly moved: ArrayBuffer[] = [];
 
   constructor({ path, owner }: FileOptions) {
@@ -90,7 +90,7 @@ export class StoreFile {
         if (isFull(error)) throw error;
         this.close();
         if (!isDamage(error) || this.#owner === null || tries === 3) throw error;
-        // SQLite calls a page malformed if the disk failed to read it once: such a file is whole.
+        // Not at once: SQLite calls a page malformed even if the disk only failed to read it once.
         if (tries === 2) this.#setAside((error as Error).message);
       }
     }
@@ -108,14 +108,14 @@ export class StoreFile {
     }
   }
 
-  /** The log of an empty file still holds bodies. Waits for no reader; its failure must not repeat what is committed. */
+  /** Empties the log of an empty file, since it holds bodies. Waits for no reader; failing must not repeat the job. */
   #emptyLog(): void {
     const database = this.#opened?.database;
     try {
       if (database?.prepare('SELECT 1 FROM event LIMIT 1').get() !== undefined) return;
       database?.exec('PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)');
     } catch {
-      // The next call will tell.
+      // The next call reports the problem, if it lasts.
     } finally {
       database?.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
     }
@@ -133,7 +133,7 @@ export class StoreFile {
     opened?.parts.dispose();
   }
 
-  /** SQLite would go on using a file that was removed or replaced, and all that it stores there would be lost. */
+  /** Reopens a file that was removed or replaced: SQLite would go on using the old one, and lose what it adds there. */
   #usable(): Opened {
     const identities = this.#opened?.identities ?? [];
     const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
@@ -197,7 +197,7 @@ export class StoreFile {
     this.#isNew ||= lock === 'absent';
     const isEmpty = sizeOf(this.#path) === 0;
     const problem = this.#isNew && isEmpty ? this.roomProblem() : null;
-    if (problem !== null) throw new Error(problem); // with a lock file, the next start would report a loss
+    if (problem !== null) throw new Error(problem); // before there is a lock file: then the next start would report a loss
     lockDirectory(this.#directory, parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index first.
@@ -249,7 +249,7 @@ function checkOwner({ uid }: fs.Stats, name: string): void {
   if (uid !== process.geteuid?.()) throw new Error(`${name} belongs to another user`);
 }
 
-/** It must not be open in this process: closing any handle of a file gives up all of the process's locks on it. */
+/** Creates a missing file. It must not be open here: closing any handle of a file ends this process's locks on it. */
 function makeFile(path: string): void {
   if (checkFile(path) === 'absent') fs.closeSync(fs.openSync(path, 'wx', 0o600));
 }
@@ -259,7 +259,7 @@ function sizeOf(path: string): number {
   return fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Tells a file at a path from every other one there, earlier or later. */
+/** What identifies the file at a path, so that one that replaces it is noticed. */
 function identityOf(path: string): string {
   const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stats === undefined ? 'absent' : `${stats.dev}:${stats.ino}`;
@@ -268,8 +268,8 @@ function identityOf(path: string): string {
 /**
  * Locks the directory until `parts` are disposed of. The lock must die with its process, also by SIGKILL, and a pid
  * proves nothing, since a container's is always 1. Node has no `flock`; but SQLite locks its file by `fcntl`, which the
- * kernel releases. That holds between containers on one machine, not between machines. The store's own file is not
- * locked so, since people's commands open it too.
+ * kernel releases. That works between containers on one machine, not between machines. The store's own file is not
+ * locked this way, since people's commands open it too.
  */
 function lockDirectory(directory: string, parts: DisposableStack): void {
   const path = join(directory, 'lock');

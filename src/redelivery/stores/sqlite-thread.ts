@@ -1,4 +1,4 @@
-// The thread of the embedded store. Calls that came meanwhile share one transaction and one sync.
+// The thread of the embedded store. Calls that come while it works share its next transaction and sync.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { codeOf } from '../../base/errors.ts';
 import type { Events } from './sqlite-events.ts';
@@ -19,7 +19,7 @@ export interface Reply {
 const file = new StoreFile(workerData);
 const port = parentPort as MessagePort;
 
-/** Null is the last message. */
+/** Null is the last message: it closes the file. */
 port.on('message', (first: Call | null) => {
   const calls: Call[] = [];
   let next: Call | null | undefined = first;
@@ -37,7 +37,7 @@ function answer(calls: readonly Call[]): void {
   port.postMessage(reply, file.moved.splice(0));
 }
 
-/** `known`: why nothing can be added, if that is known. */
+/** `known`: why nothing can be added, if that is known already; else null. */
 function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'losses'> {
   const isAdding = calls.some(({ method }) => method === 'add');
   // Reading alone needs no lock.

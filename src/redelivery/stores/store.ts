@@ -1,7 +1,7 @@
-// The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever leases an event
-// moves that time on, so this one number is claim, lease and schedule. A store holds opaque bytes under ids, and knows
-// no rules: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat events,
-// never alter or forge them. A store never sends anything.
+// The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever leases an
+// event moves that time on, so this one number is claim, lease and schedule. A store holds opaque bytes under ids, and
+// knows no rules: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat
+// events, never alter or forge them. A store never sends anything.
 //
 // Due times are by the store's clock, so all times here are spans from now. Those in notes are by the proxy's clock.
 import type { Buffer } from 'node:buffer';
@@ -90,8 +90,8 @@ export interface Setting {
 
 /**
  * Every method rejects with an Error if the store can't do its work, and never hangs: it takes `CALL_LIMIT_MS` at most.
- * The message is for the operator: it names places and the system's words, never bytes that were stored, and never a
- * password. A method that has rejected may still take effect later. The calls of one process take effect in their order.
+ * The message is for the operator: it has places and the system's words, never stored bytes, and never a password. A
+ * method that has rejected may still take effect later. The calls of one process take effect in their order.
  */
 export interface DeferredStore {
   /** Stores an event, due after `pause` milliseconds: after a crash at any moment it is there whole, or not at all. */
@@ -148,13 +148,13 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly maxBytes: number;
   /** The most bytes of one record, which a reload may change. What is larger is never read. */
   readonly mostBytes: () => number;
-  /** `visitor`: a command beside the proxy, which only lists, reads and drops. To it a store that does not exist is empty. */
+  /** `visitor`: a command beside the proxy, which only lists, reads and drops. A missing store looks empty to it. */
   readonly as: 'owner' | 'visitor';
   /** Called once for each remark that is no failure. */
   readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
   /** Called once for each loss: stored events are gone or were set aside, all or the latest of them. */
   readonly onLoss: (problem: string) => void;
-  /** Called with the store's problem (never a password), or null when it works; at any time, also the same again. */
+  /** Called at any time, even with no change, with the store's problem (never a password), or null when it works. */
   readonly onChange: (problem: string | null) => void;
 }
 
@@ -162,7 +162,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
 export const TIME_LIMIT_MS = 1000;
 /** Milliseconds: bodies cross a network, or wait for a disk. */
 export const CALL_LIMIT_MS = 10_000;
-/** Milliseconds. Its holder renews it every third of that. */
+/** Milliseconds until a lease ends. Its holder renews it after each third of that. */
 export const LEASE_MS = 30_000;
 /** Milliseconds. A waiting event that is due later, because the clock was set back, is made due now. */
 export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
@@ -170,7 +170,7 @@ export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
 export const LEAST_BYTES = 4096;
 export const MOST_GROUPS = 1000;
 export const SOONEST = 50;
-/** Queries are not signed, so anyone with one captured delivery can make many events of it. */
+/** The most events with one body. Queries are not signed, so one captured delivery can become any number of events. */
 export const MAX_OF_ONE_BODY = 16;
 
 export const ID_LENGTH = 49;
