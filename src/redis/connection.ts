@@ -17,8 +17,8 @@ export interface ConnectionOptions {
   /** Milliseconds. The longest wait for an answer. */
   readonly timeLimit: number;
   /**
-   * Asked at each connect and every `PROBE_EVERY_MS`, which finds a stuck server even if there is nothing to do. A write,
-   * like the commands that follow it: a full or read-only server would still answer PING.
+   * Sent at each connect and every `PROBE_EVERY_MS`, which finds a stuck server even if there is nothing to do. It must
+   * write, like the commands that follow it: a full or read-only server would still answer PING.
    */
   readonly probe: Command<unknown>;
   /** Told of a problem with the server (never a password), and null each time the server becomes available. */
@@ -28,7 +28,7 @@ export interface ConnectionOptions {
 /** A Lua script and how its answer is read. */
 export interface Script<Answer> {
   readonly text: string;
-  /** Calls `noSense` if the answer makes none, which is a failure of the store. Bulk strings are buffers. */
+  /** Calls `noSense` for an answer of the wrong form: that is a failure of the store. Bulk strings are buffers. */
   readonly read: (given: unknown) => Answer;
 }
 
@@ -85,7 +85,7 @@ export class RedisConnection {
 
   /**
    * Runs a command. Once one has timed out, later ones fail at once: a server that accepts and never answers must not
-   * delay deliveries. `onLost`: the server may have run it, but its answer came too late or never.
+   * delay deliveries. `onLost` is called if the server may have run it, but its answer came too late or never.
    */
   async run<Answer>(command: Command<Answer>, onLost: () => void = () => {}): Promise<Answer> {
     const { timeLimit } = this.#options;
