@@ -21,7 +21,7 @@ export interface App {
 
 /** Milliseconds from the start to the loading of prom-client, whose 7 ms would delay the first request. */
 const METRICS_AFTER_MS = 1000;
-/** A look sends nothing: it logs what requests and reloads have shown. */
+/** Milliseconds between two looks at the advice. They send nothing: they log what requests and reloads have shown. */
 const LOOK_EACH_MS = 15_000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
@@ -31,7 +31,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const { log, metrics, listener, upstream, exposure, requests, redelivery, claims } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
-  // Recorded even if no probe asks after a reload: a proxy that was ready once stays ready.
+  // Each reload records whether the proxy is ready, even if no probe asks: one that was ready once stays ready.
   live.onReload = () => void lifecycle.readiness();
   const known = () => redelivery.standing.known();
   const admin = createAdminServer({

@@ -94,7 +94,7 @@ function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
     one === undefined ? [] : [{ ...one, kind: 'directory', id, key: null, problem: CHANGES, warnings: [] }];
   const hasFile = isSteady(({ file }) => file);
   const base = hasFile ? second : { ...before, broken: [`${fileOf(before.loaded)}: ${CHANGES}`] };
-  // Else the other files are those of a configuration that does not count.
+  // False if the config keeps changing: then the files that it names do not count, either.
   const counts = base.loaded === second.loaded;
   const read = counts ? second : before;
   const secrets = sourcesIn(read).flatMap((name) => {
@@ -128,9 +128,9 @@ export function placesOf(inputs: Inputs): readonly string[] {
 
 // --- the limit of open files
 
-/** Files besides those of clients and of requests: the admin port's clients, upstream sockets at their end, our own. */
+/** Open files beyond client connections and `upstream.connections`: admin clients, closing upstream sockets, our own. */
 const OTHERS = 256;
-/** Files of the store of deferred deliveries in a directory, and of its thread. */
+/** Open files of the store of deferred deliveries in a directory, and of its thread. */
 const STORE = 10;
 
 /** How many files this process may have open; Infinity where /proc does not tell. */
@@ -144,8 +144,8 @@ function mostOpenFiles(): number {
 }
 
 /**
- * Lowers `limits.connections` to what fits, with a warning. Connections are open files, which the system limits for each
- * process. At that limit accept() fails, and nobody gets in any more, not even a probe, while silent clients stay.
+ * Lowers `limits.connections` to what fits, with a warning. Connections are open files, which the system limits for
+ * each process. At that limit accept() fails, and nobody gets in any more, not even a probe, while silent clients stay.
  */
 export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): LoadedConfig {
   const { config, file, warnings } = loaded;

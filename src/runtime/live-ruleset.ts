@@ -1,5 +1,5 @@
-// The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it. All files are read
-// if one changes, and every ten seconds. A change counts only once two readings agree on it.
+// The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it. All files are
+// read if one changes, and every ten seconds. A change counts only once two readings agree on it.
 import { unwatchFile, watchFile } from 'node:fs';
 import type { Retired } from '../admin/handlers.ts';
 import type { StatusSnapshot } from '../admin/snapshot.ts';
@@ -17,7 +17,7 @@ const READ_MS = 10_000;
 
 const idOf = ({ id }: { readonly id: string }) => id;
 
-/** The ruleset in force and the services that follow it. A part of a reload that fails keeps its old version. */
+/** The ruleset in force and the services that follow it. A part that fails to reload keeps its old version. */
 export class LiveRuleset {
   /** The ruleset in force. Only this class replaces it. */
   ruleset: Ruleset;
@@ -60,7 +60,7 @@ export class LiveRuleset {
     this.#poll();
   }
 
-  /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. Returns the problems. */
+  /** Reads all files now, and applies them even if nothing changed: for SIGHUP and /-/reload. Returns the problems. */
   reload(): Promise<readonly string[]> {
     this.#forced = true;
     return this.#check();
@@ -68,7 +68,7 @@ export class LiveRuleset {
 
   readonly #onChange = (): void => void this.#check();
 
-  /** Checks never run in parallel. Calls before one begins share it. */
+  /** Checks never run in parallel: all calls during one share the next. */
   readonly #check = onePerTurn(async (): Promise<readonly string[]> => {
     const [before, forced] = [this.#seen, this.#forced];
     this.#forced = false;
@@ -91,7 +91,7 @@ export class LiveRuleset {
       const isSame = sameInputs(found, before);
       if (isSame && when === 'if changed') return [];
       const inputs = isSame ? found : await settle(before, found, read);
-      // The services have ended: nothing may open them again.
+      // Once stopped, the services have ended, and nothing may open them again.
       return this.#stopped ? [] : this.#apply(inputs);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
@@ -101,7 +101,7 @@ export class LiveRuleset {
     }
   }
 
-  /** An unusable part keeps its old version: then the reload has failed. */
+  /** Puts inputs into use. An unusable part keeps its old version, and the reload counts as failed. */
   #apply(inputs: Inputs): readonly string[] {
     this.#seen = inputs;
     this.#adopt(buildRuleset(inputs, this.ruleset));

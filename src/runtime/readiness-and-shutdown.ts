@@ -1,4 +1,4 @@
-// From the start to the end: the first look at the upstream, when the proxy is ready, drains, and the order of shutdown.
+// The life of the proxy: the first look at the upstream, readiness, draining, and the order of shutdown.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Probed } from '../admin/snapshot.ts';
 import { END_MS } from '../base/blocked-threads.ts';
@@ -106,10 +106,10 @@ export class Lifecycle {
     const cut = listener.inFlight;
     upstream.close();
     pipeline.endWaits();
-    const answered = pipeline.settled().then(() => listener.refuseRest()); // what could not end is stored first
+    const answered = pipeline.settled().then(() => listener.refuseRest()); // deliveries that could not end are stored first
     await Promise.race([answered, late]);
     listener.cutAll();
-    await nextTurn(); // the cut requests are recorded
+    await nextTurn(); // lets the cut requests be recorded
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return { cut, late, until };
   }

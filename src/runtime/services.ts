@@ -108,7 +108,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
     else log.info('clients can no longer bypass the proxy', where);
   });
-  // It opens early too, so that deliveries from before a restart are sent.
+  // The store of redelivery opens early, too, so that deliveries from before a restart are sent.
   void redelivery.adopt();
 
   function adopt(next: Ruleset, before: Ruleset): void {

@@ -1,4 +1,4 @@
-// The state of the proxy: the facts of the status page and /api/status, from its parts, and the log of its problems.
+// The state of the proxy, gathered from its parts for the status page and /api/status; and the log of its problems.
 import type { Advice } from '../admin/advice/advice.ts';
 import type { DeferredStatus, Probed, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/snapshot.ts';
 import { isDirectory } from '../base/default-places.ts';
@@ -72,14 +72,14 @@ function secretStatus(material: SecretMaterial, at: number, lastMatch: number): 
   return { id, source, state, problem: material.problem, note, notBefore, notAfter, lastMatch, changedAt };
 }
 
-/** The state of `once`; null if no route has it. A store's URL may hold a user, so only its host is shown. */
+/** The state of `once`; null until a route has it. A store's URL may hold a user, so only its host is shown. */
 function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
   if (claims === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;
   return { store: host, entries: claims.entries(), problem: claims.failure, onStoreFailure };
 }
 
-/** Cheap even with tens of thousands of deliveries. */
+/** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
 export function deferredStatus({ place, sends, standing }: Queue, policy: Policy): DeferredStatus {
   const { problem, turnedAway, loss, at: known } = standing;
   const { groups, soonest } = standing.summary;
@@ -117,12 +117,12 @@ export function deferredStatus({ place, sends, standing }: Queue, policy: Policy
 /** Milliseconds. A problem that lasts, or comes and goes, has one line an hour. */
 const AGAIN_AFTER = 3_600_000;
 
-/** Of notes, only one is logged: signed requests on a named forward route may be deliveries that nobody verifies. */
+/** Of notes, only `signed-unverified` is logged: such requests may be deliveries that nobody verifies. */
 const LEVELS = { failed: 'error', warning: 'warn', note: 'info' } as const;
 
 /**
- * The log has every problem of the status page, also those for which no request has a line of its own: a certificate that
- * ends, a store that fails. Nobody should have to look at a page to learn of them.
+ * Logs every problem of the status page, also those for which no request has a line of its own, such as a certificate
+ * that ends or a store that fails: nobody should have to look at a page to learn of them.
  */
 export class DiagnosisLog {
   readonly #log: Log;
