@@ -34,7 +34,7 @@ function sameValue(a: SecretMaterial | undefined, b: SecretMaterial): boolean {
   return a?.key != null && b.key?.equals(a.key) === true;
 }
 
-/** Those that have a key. */
+/** The secrets that have a key. */
 export function usable(secrets: Materials): readonly (SecretMaterial & Secret)[] {
   return secrets.filter((one): one is SecretMaterial & Secret => one.key !== null);
 }

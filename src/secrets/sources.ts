@@ -69,7 +69,7 @@ function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allo
   }
 }
 
-/** Reads a `passwordFile` like a secret file: a pipe must not block, and an empty file must not pass: it rejects. */
+/** Reads a `passwordFile` like a secret file, so a pipe cannot block it. Rejects if the file is empty or unreadable. */
 export async function readPasswordFile(section: 'once' | 'redelivery', path: string): Promise<string> {
   const { key, problem } = await readKeyFile(path, { allowShort: true });
   if (key === null) throw new Error(`${section}.passwordFile ${path}: ${problem}`);
