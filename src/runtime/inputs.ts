@@ -128,7 +128,7 @@ export function placesOf(inputs: Inputs): readonly string[] {
 
 // --- the limit of open files
 
-/** Open files beyond client connections and `upstream.connections`: admin clients, closing upstream sockets, our own. */
+/** Open files beyond client connections and `upstream.connections`: admin clients, closing upstream sockets, ours. */
 const OTHERS = 256;
 /** Open files of the store of deferred deliveries in a directory, and of its thread. */
 const STORE = 10;
