@@ -1,11 +1,11 @@
-// Admission: what is to be done with a request, decided here alone and in one order. Pure: a head, a policy and a time
-// in, one of four admissions out. The pipeline carries it out; `explain` and `verify` print it, so they cannot differ.
+// Admission decides what is done with a request, in one order; nothing else decides that. Pure: a head, a policy and a
+// time in, one of four admissions out. The pipeline carries it out; `explain` and `verify` print it, so they all agree.
 //
 //   gate -> route, its headers -> reject: refuse
 //                              -> forward: method ------------------------------------> forward
 //                              -> verify: query, method, secret, form, length -> read -> `admitBody` -> forward
 //
-// Where a route only reports, some refusals become `report`: the request is forwarded, and counted.
+// In report mode some refusals become `report`: the request is forwarded, and counted as one that would be refused.
 import type { Buffer } from 'node:buffer';
 import { type Diagnosis, type Hint, largeBodyHint } from './diagnoses-and-remedies.ts';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate.ts';
@@ -26,7 +26,7 @@ export interface Arrival {
   readonly at: number;
 }
 
-/** `secret`: the id of the expired or not yet valid secret that signed it; null for other reasons. */
+/** `secret`: the id of the expired or not yet valid secret that signed the request; null for other reasons. */
 export interface Refused extends Pick<RequestRecord, 'rule' | 'header' | 'hint' | 'secret'> {
   readonly kind: 'refuse';
   /** The metric label: `unmatched` before a route is chosen. */
@@ -37,14 +37,14 @@ export interface Refused extends Pick<RequestRecord, 'rule' | 'header' | 'hint' 
 }
 
 export interface Permitted {
-  /** `report`: an enforcing route would refuse it. */
+  /** `report`: the request is forwarded, but an enforcing route would refuse it. */
   readonly kind: 'forward' | 'report';
   readonly route: Route;
   readonly permit: Permit;
   readonly hint: Hint | null;
 }
 
-/** Its verdict needs the body, which may be empty. */
+/** A request whose verdict needs its body, which may be empty. */
 export interface ToRead extends Claim {
   readonly kind: 'read';
   /** Bytes; null for a chunked body. */
@@ -100,7 +100,7 @@ function verified({ head, policy, at }: Arrival, route: Route): Admission {
   const form = signatureForm(head);
   const live = policy.keyring.live(route.secrets, at);
   if (live.length === 0) {
-    // The target could be read as routes that share no secret: the client's mistake, not the operator's.
+    // An ambiguous target combines routes that share no secret, which is the client's mistake, not the operator's.
     if (route.secrets?.length === 0) return early(form.reason ?? 'signature_mismatch');
     return early('no_live_secret', hintOf('secrets-outside-dates', policy.keyring.whyNoneLive(route.secrets, at)));
   }

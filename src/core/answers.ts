@@ -1,8 +1,8 @@
-// Every answer of our own, on both ports; the statuses of refusals are in reasons.ts. downstream/reply.ts frames and sends
-// them.
+// The proxy's own answers to requests, and the status phrases of both ports. Statuses of refusals are in reasons.ts;
+// downstream/reply.ts frames and sends the answers.
 import { REASONS } from './reasons.ts';
 
-/** The statuses of our own answers, and their phrases (RFC 9110 15). Node's own table would cost 35 ms and 15 MiB at start. */
+/** The phrases of our own statuses (RFC 9110 15). Loading Node's own table would cost 35 ms and 15 MiB at start. */
 export const PHRASES = {
   200: 'OK',
   202: 'Accepted',
@@ -24,7 +24,7 @@ export type OwnStatus = keyof typeof PHRASES;
 
 /** The answers to requests that are not refused for a reason. */
 const OTHERS = {
-  // The upstream fails before its response begins.
+  // Both: the upstream fails before its response begins.
   bad_gateway: { status: 502 },
   gateway_timeout: { status: 504 },
   /** An event that was delivered already. */

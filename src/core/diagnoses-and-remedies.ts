@@ -1,12 +1,12 @@
-// The one list of diagnoses, by subject: what to do about each, and its page or alert. Whatever tells people of a
-// problem names one: status page, /api/status, `check`, log, alerts, and docs/alerts.md and docs/troubleshooting.md,
-// which are generated. These texts stand nowhere else. A remedy must never weaken verification.
+// The one list of diagnoses, by subject: what to do about each, and its page or alert. Every report of a problem names
+// one of them: status page, /api/status, `check`, log, alerts, and docs/alerts.md and docs/troubleshooting.md, which
+// are generated. These texts are written nowhere else. A remedy must never weaken verification.
 
 const FIND = 'Then find the events again.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
 
-/** Diagnoses of a subject that share an alert, or a page in docs/ if they have no alert; and the remedy of each. */
+/** Diagnoses of one subject, each with its remedy. `place`: the alert that they share, or else their page in docs/. */
 const group = <const S, const R extends Readonly<Record<string, string>>>(subject: S, place: string, remedies: R) => {
   const alert = place.includes('.md') ? null : place;
   const page = alert === null ? place : `alerts.md#entrupyproxy${alert.toLowerCase()}`;
@@ -171,7 +171,7 @@ export type Subject = (typeof GROUPS)[number]['subject'];
 export type Diagnosis = KeysOf<(typeof GROUPS)[number]['remedies']>;
 
 type Cause = Diagnosis | Subject;
-/** Causes in an app that takes no deliveries. */
+/** Causes that mean the app does not take deliveries. */
 const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
 const FULL = ['proxy-full', 'bodies-full', 'stopped', 'twins-wait', 'once', 'store-slow', 'store-fails'] as const;
 
@@ -192,7 +192,7 @@ export interface Diagnosed {
   readonly page: string;
   /** The alert that fires for it, without its prefix; null if there is none. */
   readonly alert: string | null;
-  /** Diagnoses or subjects that can cause it: where one of them is found, this one is shown within that one. */
+  /** Diagnoses or subjects that can cause it. If one of them is found too, this one is shown as its consequence. */
   readonly follows: readonly string[];
 }
 
@@ -204,11 +204,11 @@ export const DIAGNOSES = Object.fromEntries(
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
 
-/** The likely cause of one request's end, for the operator alone; never a secret's value, nor a header's. */
+/** The likely cause of how one request ended, for the operator alone. Never holds the value of a secret or a header. */
 export interface Hint {
   readonly diagnosis: Diagnosis;
   readonly text: string;
-  /** The id of the secret outside its dates that signed it. */
+  /** The id of the expired or not yet valid secret that signed the request. */
   readonly secret?: string;
 }
 
@@ -225,7 +225,7 @@ export const OVERLOAD_HINTS = {
   },
 } as const satisfies Record<string, Hint>;
 
-/** Hint for a 413. `declared`: the length that the head declares; null if the body was counted. */
+/** Hint for a 413. `declared`: the head's length of the body, in bytes; null if the limit was passed while reading. */
 export function largeBodyHint(maxBody: number, declared: number | null): Hint {
   const size = declared === null ? 'and the body has more' : `and the head declares ${declared}`;
   return { diagnosis: 'large-body', text: `maxBody is ${maxBody} bytes, ${size}` };

@@ -1,7 +1,7 @@
 // The one place that decides a delivery's fate. Metrics, log, status page, `check` and alerts ask it and infer nothing.
 import type { Route } from './routes.ts';
 
-/** The fates of a delivery, which is a verified request but no probe, and their meaning for people. */
+/** The fates of a delivery (a verified request that is no probe), and their meaning for people. */
 export const FATE_MEANINGS = {
   taken: 'The app answered 2xx or 3xx, and did not break the answer off, whoever left.',
   refused: 'The app answered another 4xx than those of `failed`: sending it again is useless.',
@@ -23,7 +23,7 @@ export interface DeliveryLease {
   failed(): void;
 }
 
-/** Ends it by the status of the app's answer, which is whole, or was broken off by us. */
+/** Ends the lease by the status of the app's answer, which is complete, or which we cut off. */
 export function endLease(lease: DeliveryLease | null, status: number): void {
   if (status < 300) lease?.delivered();
   else lease?.failed();
@@ -43,7 +43,7 @@ export function isNotTaken(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }
 
-/** An answer that we broke off because its client was too slow still counts as given. */
+/** Decides the fate. An answer that we cut off because its client was too slow still counts as given. */
 export function fateOf({ stored, failed, status }: UpstreamEnd): Fate {
   if (stored) return 'deferred';
   if (status === 0) return failed === null ? 'abandoned' : 'failed';
@@ -51,7 +51,7 @@ export function fateOf({ stored, failed, status }: UpstreamEnd): Fate {
   return status >= 400 ? 'refused' : 'taken';
 }
 
-/** The metric series that exist from the start with 0; a fate that is missing here is not counted. */
+/** The fates that a route can give. Their metric series start at 0; a fate that is missing here is never counted. */
 export function possibleFates({ action, once, redeliver }: Pick<Route, 'action' | 'once' | 'redeliver'>) {
   if (action !== 'verify') return [];
   const lacks: Partial<Record<Fate, boolean>> = { duplicate: once === null, deferred: redeliver === null };

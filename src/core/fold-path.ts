@@ -42,7 +42,7 @@ export function decodeFully(bytes: Uint8Array, { overlong, invisible }: Leniency
   return out.subarray(0, end);
 }
 
-/** Replaces an escape at the end. Returns the new end, as the next two do. */
+/** Decodes a percent escape that ends at `end`. Returns the new end of `out`. */
 function readEscape(out: Buffer, end: number): number {
   if (out[end - 3] !== PERCENT) return end;
   const high = hexValue(out[end - 2]);
@@ -52,7 +52,7 @@ function readEscape(out: Buffer, end: number): number {
   return end - 2;
 }
 
-/** Replaces an overlong form: C0 or C1 and one byte; E0 80 or E0 81 and one byte; F0 80 80 or F0 80 81 and one byte. */
+/** Decodes an overlong form at `end`, and returns the new end. Before the last byte: C0|C1, E0 80|81 or F0 80 80|81. */
 function readOverlong(out: Buffer, end: number): number {
   const [last = 0, high = 0] = [out[end - 1], out[end - 2]];
   if (last >> 6 !== 0b10) return end;
@@ -66,7 +66,7 @@ function readOverlong(out: Buffer, end: number): number {
   return start + 1;
 }
 
-/** Drops an invisible character at the end: the soft hyphen, U+200B to U+200F, U+2060 and U+FEFF. */
+/** Drops the soft hyphen, U+200B to U+200F, U+2060 or U+FEFF if it ends at `end`. Returns the new end. */
 function dropInvisible(out: Buffer, end: number): number {
   const [last = 0, middle = 0, first = 0] = [out[end - 1], out[end - 2], out[end - 3]];
   if (middle === 0xc2 && last === 0xad) return end - 2;
@@ -77,7 +77,7 @@ function dropInvisible(out: Buffer, end: number): number {
 
 /**
  * Folds letters: compatibility forms, case, and letters that are equal only in upper case (`ı` and `i`, `ß` and `ss`).
- * A server may apply NFKC and case mapping in any order: the fold stays the same; a test tries each code point.
+ * In whatever order a server applies NFKC and case mapping, the fold is the same; a test tries each code point.
  */
 function foldLetters(text: string): string {
   return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');
@@ -86,7 +86,7 @@ function foldLetters(text: string): string {
 /** The decoded path as UTF-8 text with its letters folded, repeated until nothing changes. */
 function foldText(decoded: Buffer, leniency: Leniency): string {
   let text = foldLetters(decoded.toString('utf8'));
-  // Folding turns a full-width percent sign into a new escape. Each round makes one of nine characters, so few follow.
+  // Folding a full-width percent sign can make a new escape. Sent as `%EF%BC%85`, it costs nine characters a round.
   for (let round = 0; round < 16 && text.includes('%'); round++) {
     const next = foldLetters(decodeFully(Buffer.from(text, 'utf8'), leniency).toString('utf8'));
     if (next === text) break;
@@ -120,21 +120,21 @@ interface Reading<Path> {
   readonly bytes: Path;
 }
 
-/** A path's segments, under one reading. */
+/** A path's segments in one reading. */
 type Segments = Reading<readonly string[]>;
 
-/** A reading's text and bytes; one if they are the same. */
+/** The text and the bytes of a reading, or only the text if both are the same object. */
 export const viewsOf = <Path>({ text, bytes }: Reading<Path>) => (text === bytes ? [text] : [text, bytes]);
 
-/** A folded path: the reading of a strict server, and those of others. */
+/** A folded path: how a strict server reads it, and how others do. */
 export interface Folded extends Segments {
   /** The readings of lenient servers, where they differ. */
   readonly lenient: readonly Segments[];
-  /** The fewest segments that remain if a server drops sessions, and cuts the whole path at `;`, `?` or `#`. */
+  /** The fewest segments that remain if a server drops session segments, and cuts the whole path at `;`, `?` or `#`. */
   readonly kept: number;
   /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
   readonly climbs: boolean;
-  /** Causes of ambiguity that show only once it is decoded. */
+  /** Causes of ambiguity that show only once the path is decoded. */
   readonly marks: readonly string[];
 }
 
@@ -152,7 +152,7 @@ function keptByCut(text: string): number {
   return foldSegments(cut < 0 ? sent : sent.slice(0, cut)).length;
 }
 
-/** Not yet split into segments. */
+/** A decoded path, not yet split into segments. */
 type Decoded = Reading<string>;
 
 function decodedAs(path: Buffer, leniency: Leniency): Decoded {

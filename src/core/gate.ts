@@ -115,7 +115,7 @@ export const RULES = {
   'head-size': `a head larger than \`limits.maxHeader\`, or with more than ${MAX_LINES} lines`,
 } as Readonly<Record<RuleName, string>>;
 
-/** The rules of the parser's refusals, which name none themselves. */
+/** The rule to record when the parser refuses a head or body: the parser itself names none. */
 export const PARSER_RULES: { readonly [R in Reason]?: RuleName } = {
   bad_request: 'parser',
   header_too_large: 'head-size',
@@ -157,7 +157,7 @@ function allowHint(names: readonly string[], { path }: Route): string {
   return `${where} allowHeaders: [${listed}]${more}, but only if the proxy in front sets it itself (docs/ingress.md)`;
 }
 
-/** Refuses a query, after routing and before the method, in report mode too. An empty one (`/notify?`) counts. */
+/** Refuses a query, in report mode too. Called before the method is checked. An empty query (`/notify?`) counts. */
 export function refusedForQuery(head: Head, route: Route): GateRefusal | null {
   if (route.action !== 'verify' || route.query !== 'refuse' || !head.target.includes('?')) return null;
   return { rule: 'query', header: null, hint: `route ${route.path} needs query: forward; the query stays unsigned` };

@@ -1,5 +1,5 @@
-// The secrets of a policy: which a route lists, which are live, and which one signed. permit.ts gives the
-// verdict. A secret's value exists only in a KeyObject and is never printed.
+// The secrets of a policy: which of them a route lists, which are live, and which one signed a body. The verdict is in
+// permit.ts. A secret's value exists only in a KeyObject and is never printed.
 import type { Buffer } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
 import { signs } from './signature.ts';
@@ -10,7 +10,7 @@ export interface Secret {
   /** Epoch milliseconds; null for no bound. Valid from `notBefore` on and before `notAfter`. */
   readonly notBefore: number | null;
   readonly notAfter: number | null;
-  /** A person has ended it for good: setting the clock back does not revive it. */
+  /** True if a person has ended the secret for good: setting the clock back does not revive it. */
   readonly ended?: true;
 }
 
@@ -41,7 +41,7 @@ export class Keyring {
     return this.secrets.filter(({ id }) => isListed(id, ids));
   }
 
-  /** The listed secrets that are not live at `now`, and why, for people; null if there are none. */
+  /** A text for people: which listed secrets are not live at `now`, and why; null if no listed secret is outside. */
   whyNoneLive(ids: readonly string[] | null, now: number): string | null {
     const outside = this.listed(ids).filter((secret) => stateOf(secret, now) !== 'live');
     const texts = outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`);
@@ -74,7 +74,7 @@ export function stateOf({ notBefore, notAfter, ended }: Validity, now: number): 
   return notAfter !== null && now >= notAfter ? 'expired' : 'live';
 }
 
-/** Why a secret is not live, for people: `expired at 2026-12-01T00:00:00Z`. `date`: how dates are written. */
+/** Why a secret is not live, for people: `expired at 2026-12-01T00:00:00Z`. `date` formats a date. */
 export function whyOutside(
   state: Exclude<SecretState, 'live'>,
   { notBefore, notAfter }: Validity,
@@ -89,7 +89,7 @@ export function outsideText(secret: Validity, now: number): string | null {
   return state === 'live' ? null : whyOutside(state, secret);
 }
 
-/** The same, with this machine's time: its clock may be what is wrong. */
+/** As `outsideText`, with this machine's time added, since its clock may be wrong. */
 export function outsideByClock(secret: Validity, now: number): string | null {
   const text = outsideText(secret, now);
   return text === null ? null : `${text}; ${clockText(now)}`;

@@ -33,7 +33,7 @@ class Permit {
 export type { Permit };
 export const isPermit = Permit.is;
 
-/** A signature of the right form, and what it is to be verified with. */
+/** A signature of the right form, and the secrets to verify it with. */
 export interface Claim {
   readonly route: Route;
   /** The live secrets of the route at the time of the request's head. */
@@ -44,7 +44,7 @@ export interface Claim {
 
 export type Verdict =
   | { readonly permit: Permit }
-  /** `secret`: the id of the one outside its validity that made the signature. */
+  /** `secret`: the id of the expired or not yet valid secret that made the signature; null for a mismatch. */
   | { readonly refused: 'signature_mismatch' | 'expired_secret'; readonly secret: string | null };
 
 /** The body that `probe` signs. A verified probe reaches the app, but never counts as a delivery. */
@@ -80,7 +80,7 @@ export function permitReported(
 
 const FORWARDED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null, tunnel: false });
 
-/** A forward route needs no signature. Null for any other route. */
+/** The permit of a forward route, which needs no signature; null for any other route. */
 export const permitForward = (route: Route): Permit | null => (route.action === 'forward' ? FORWARDED : null);
 
 const UPGRADED = new Permit({ ...FORWARDED, tunnel: true });

@@ -26,10 +26,10 @@ export class Head {
   upgrade: string | null = null;
   /** True if the client sent `TE: trailers`. */
   asksForTrailers = false;
-  /** Lower-case names that servers read as another header or another target. */
+  /** Lower-case names of lines that servers may read as another header or another target. */
   readonly rerouting: string[] = [];
 
-  /** `lines`: the parser's flat list (name, value, …). Values are latin1 text without outer white space. */
+  /** `lines`: the parser's flat list (name, value, …). Values are latin1 text without white space around them. */
   constructor({ method, target, version }: Pick<Head, 'method' | 'target' | 'version'>, lines: readonly string[]) {
     this.method = method;
     this.target = target;

@@ -28,7 +28,7 @@ export interface RequestRecord {
   readonly signed: boolean;
   /** True if it had one signature header, of the right form. */
   readonly wellFormed: boolean;
-  /** The id of the secret that matched. */
+  /** The id of the secret that matched; null if none did. */
   readonly secret: string | null;
   readonly bodyBytes: number;
   /** Milliseconds from the request's head to its end; -1 while it has not ended. */
@@ -61,7 +61,7 @@ export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
 /** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
 
-/** Null if the header lines of a request hold none. */
+/** The trace id in a request's header lines; null if they have no valid `traceparent`. */
 export function traceIdOf(lines: readonly string[]): string | null {
   return TRACEPARENT.exec(valuesOf(lines, 'traceparent').at(-1) ?? '')?.[1] ?? null;
 }
@@ -71,11 +71,11 @@ export interface DeliveryRecord extends RequestRecord {
   readonly fate: Fate;
 }
 
-/** States of a deferred delivery: it will be sent again; the app refused it; the rules in force do not accept it. */
+/** States of a deferred delivery: it waits to be sent again; the app refused it; the current rules do not accept it. */
 export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-/** How a deferred delivery ended, or came to a stop. */
+/** How a deferred delivery ended, or why it is sent no more for now. */
 export const REDELIVERY_RESULTS = ['delivered', 'client_error', 'expired', 'dropped', 'unverified'] as const;
 export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
 
@@ -84,7 +84,7 @@ export interface RedeliveryRecord {
   readonly id: string;
   /** The route's path when it was stored or last tried; or `unmatched`. */
   readonly route: string;
-  /** A status or a word; empty if none is known. */
+  /** Why the app did not take it last, or why it cannot be sent: a status or a word; empty if unknown. */
   readonly failure: string;
 }
 
@@ -109,7 +109,7 @@ export function diagnosisOf(record: RequestRecord): Diagnosis | null {
   return reason === 'none' ? null : REASONS[reason].diagnosis;
 }
 
-/** `code`: the system's error code, which tells TLS problems from others. */
+/** The diagnosis of a failed upstream. `code`: the system's error code, which tells TLS problems from others. */
 export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Diagnosis {
   if (failure !== 'connect' || code === null) return BY_FAILURE[failure];
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'app-certificate-name';

@@ -1,4 +1,4 @@
-// The route of a target: the strictest treatment that any reading of it could get.
+// The route of a target: the strictest treatment by any route that a server could read it as.
 import { Buffer } from 'node:buffer';
 import { couldBeRead, examinePath, parsePattern, type ReadingKind, type Target, Words } from './targets.ts';
 
@@ -31,7 +31,7 @@ export const UNMATCHED = 'unmatched';
 
 export interface Examination {
   readonly target: Target;
-  /** Each route that a target could reach, and how it was found. */
+  /** Each route that the target could reach, and the kind of reading by which it does. */
   readonly candidates: readonly { readonly route: Route; readonly how: 'plain' | ReadingKind }[];
   /** The treatment: a configured route, or several verify routes combined into one that satisfies all of them. */
   readonly treatment: Route;
@@ -124,7 +124,7 @@ function byLength(a: Entry, b: Entry): number {
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 
-/** True if `plain` has the longer path: a target without marks has one reading, so only its longest match applies. */
+/** True if `plain` has the longer path and the target one reading (no marks): then only the longest match applies. */
 function isOutranked(entry: Entry, plain: Entry | undefined, target: Target): boolean {
   return plain !== undefined && target.marks.length === 0 && byLength(plain, entry) < 0;
 }

@@ -30,7 +30,7 @@ const DIGEST = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
 const refusedFor = (reason: FormReason): SignatureForm => ({ reason, digest: '' });
 
-/** Exactly one line of a head must be a signature, and none a look-alike. */
+/** Checks that exactly one line of a head is a signature, of the right form, and that none is a look-alike. */
 export function signatureForm(head: { signatures: number; lookAlikes: number; signature: string }): SignatureForm {
   if (head.signatures > 1 || head.lookAlikes > 0) return refusedFor('multiple_signatures');
   return head.signatures === 0 ? refusedFor('missing_signature') : readSignature(head.signature);

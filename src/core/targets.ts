@@ -1,5 +1,5 @@
 // The paths that a server could read a target as. Premise: servers decode, fold, cut and drop path segments, but never
-// invent them. Theorem: if any such reading of a target matches a verify or reject route, `couldBeRead` finds it.
+// invent any. Theorem: if any such reading of a target matches a verify or reject route, `couldBeRead` finds it.
 import { type Folded, foldPath, viewsOf } from './fold-path.ts';
 
 const DOT_SEGMENT = 'a dot segment';
@@ -43,8 +43,8 @@ export function parsePattern(path: string): PathPattern {
 export type ReadingKind = 'prefix' | 'in order';
 
 /**
- * How a server could read a target as the path of a verify or reject route; null if none could. `found`: where the
- * words of all such routes are in the target, in each view of each of its readings.
+ * How a server could read a target as the path of a verify or reject route; null if none could. `found`: the places of
+ * the words of all such routes in the target, once for each view (text or bytes) of each reading.
  */
 export function couldBeRead(target: Target, pattern: PathPattern, found: readonly Occurrences[]): ReadingKind | null {
   if (!pattern.wildcard && pattern.views.some(({ length }) => length === 0)) {
@@ -78,8 +78,8 @@ export function pathProblem(path: string): string | null {
 }
 
 /**
- * Equal for two configured paths that a server may take for each other. Those of `/a/*` and `/a` differ: a forward
- * wildcard matches only what is below its stem. Text is enough: paths that are equal as bytes are equal as text.
+ * A key that is equal for two configured paths that a server may take for each other. `/a/*` and `/a` have two keys: a
+ * forward wildcard matches only below its stem. Text is enough: paths that are equal as bytes are equal as text.
  */
 export function foldedPath(path: string): string {
   const { wildcard, views } = parsePattern(path);
@@ -91,7 +91,7 @@ export function foldedPath(path: string): string {
 
 interface Occurrences {
   readonly segments: readonly string[];
-  /** Each word's places among the segments, ascending. */
+  /** For each word the indexes of the segments that match it, ascending. */
   readonly places: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -104,10 +104,10 @@ function endsAt(segment: string, length: number): boolean {
   return segment.length === length || !/[A-Za-z0-9_-]/.test(segment.charAt(length));
 }
 
-/** The folded segments of a set of routes. */
+/** The folded segments of a set of routes, to be searched for in targets. */
 export class Words {
   readonly #words: ReadonlySet<string>;
-  /** Each length once, ascending. */
+  /** The lengths that words have, each once, ascending. */
   readonly #lengths: readonly number[];
 
   constructor(words: Iterable<string>) {
@@ -115,7 +115,7 @@ export class Words {
     this.#lengths = [...new Set([...this.#words].map(({ length }) => length))].sort((a, b) => a - b);
   }
 
-  /** The words in each view of each reading of the target. */
+  /** Finds the words in each view of each reading of the target. */
   findIn(target: Target): readonly Occurrences[] {
     return [target, ...target.lenient].flatMap(viewsOf).map((segments) => this.findAmong(segments));
   }

@@ -5,8 +5,8 @@ import { type Head, hasBody } from './request-head.ts';
 
 /**
  * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, exactly `websocket` (any case), no framing
- * line and no Expect. No other upgrade may pass (h2c above all): nothing in a tunnel is verified. A body would be
- * smuggling: servers differ in whether they read it or take it for the tunnel's first bytes.
+ * line and no Expect. No other upgrade may pass (h2c above all): nothing in a tunnel is verified. A body could smuggle
+ * bytes: servers differ in whether they read it or take it for the tunnel's first bytes.
  */
 export function asksForWebSocket(head: Head): boolean {
   return (
@@ -36,7 +36,7 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 export function acceptsWebSocket(asked: readonly string[], lines: readonly string[]): boolean {
   const [key = ''] = valuesOf(asked, 'sec-websocket-key');
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
-  // Repeated lines are joined with a comma, and then do not match.
+  // Repeated lines are joined with a comma, so that they do not match.
   const isWebSocket = valuesOf(lines, 'upgrade').join().toLowerCase() === 'websocket';
   return isWebSocket && valuesOf(lines, 'sec-websocket-accept').join() === accept;
 }
