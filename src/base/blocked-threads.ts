@@ -1,31 +1,31 @@
-// Threads that hang in a system call, such as one on a disk that does not answer. Neither the natural end nor
-// `process.exit` gets past one: both wait for it forever.
+// Finds threads that hang in a system call, such as a read from a disk that does not answer. Neither the natural end of
+// the process nor `process.exit` gets past one: both wait for it forever.
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from './errors.ts';
 
 const LOOK_EACH_MS = 50;
-/** On a starved machine a file that does not hang may take this long to read. */
+/** Milliseconds for which threads are watched: on a starved machine even a healthy file may take this long to read. */
 const LONGEST_LOOK_MS = 1500;
 
 /**
- * Milliseconds from the end of `grace` to the end of the process, whatever hangs: deliveries that were cut are stored
- * within a second and their clients answered, stores close, a look at threads, the last lines are read, another look:
- * 1100 + 250 + 350 + 250 = 1950 of the 2000 that are promised. Time that the close leaves goes to the first look.
+ * Milliseconds that each step after `shutdown.grace` may take, whatever hangs. `close`: cut deliveries are stored, then
+ * their clients answered and the stores closed. `look`: hanging threads are looked for, before and after `exit`, which
+ * lets the last log lines be read. Total: 1100 + 2 * 250 + 350 = 1950 of 2000; the first look gets what `close` leaves.
  */
 export const END_MS = { close: 1100, look: 250, exit: 350 } as const;
 
-/** Node's names of requests to its thread pool, with what they work on. */
+/** Node's names for requests to its thread pool, each with what the request works on. */
 const POOL: readonly (readonly [RegExp, string])[] = [
   [/^FSReq|^FileHandleCloseReq/, 'files'],
   [/^GetAddrInfo/, 'host names'],
 ];
 
-/** Our own running threads, by what they do, each with a call that it answers at once unless it hangs. */
+/** Our own running threads by what they do, each with a call that the thread answers at once unless it hangs. */
 export const threads = new Map<string, () => Promise<unknown>>();
 
 /**
- * The jobs of the threads that hang; resolves within `most` milliseconds of the process's own time, at once if none is
- * busy. Only what is busy at every look counts: a file is read in several steps.
+ * What the threads that hang work on. Resolves at once if none is busy, else within `most` milliseconds in which this
+ * process runs. A job counts only if it is busy at every look, since a file is read in several steps.
  */
 export async function blockedThreads(most = LONGEST_LOOK_MS): Promise<string[]> {
   const looks = Math.min(most, LONGEST_LOOK_MS) / LOOK_EACH_MS;
@@ -46,7 +46,7 @@ function busyPool(): string[] {
   return POOL.flatMap(([names, does]) => (requests.some((request) => names.test(request)) ? [does] : []));
 }
 
-/** Ends the process, whatever hangs. The single executable can end with 137 alone. */
+/** Ends the process, whatever hangs. The single executable can end only with code 137. */
 export function killSelf(code: number | string = 137): void {
   // Not imported: an old Node, which lacks the module, must get as far as saying which version is needed.
   const isExecutable = process.getBuiltinModule('node:sea').isSea();

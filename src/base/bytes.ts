@@ -1,9 +1,9 @@
-// Bytes in memory, where it matters who keeps them alive.
+// Bytes in memory: copies that keep no larger buffer alive, memory that is freed at once, and how much there may be.
 import { Buffer } from 'node:buffer';
 
 export const NO_BYTES = Buffer.alloc(0);
 
-/** Joins both in a buffer of their own, which keeps neither a 64 KiB read alive nor a pool that others share. */
+/** Joins both in a newly allocated buffer, which keeps neither a 64 KiB read nor Node's shared pool alive. */
 export function appended(bytes: Buffer, more: Buffer): Buffer<ArrayBuffer> {
   const both = Buffer.allocUnsafeSlow(bytes.length + more.length);
   bytes.copy(both);
@@ -11,7 +11,7 @@ export function appended(bytes: Buffer, more: Buffer): Buffer<ArrayBuffer> {
   return both;
 }
 
-/** Bytes. Anything smaller is left to the garbage collector. */
+/** Bytes. A smaller buffer is left to the garbage collector. */
 const WORTH_FREEING = 4 * 1024;
 
 /** Frees the bytes' memory at once, unless others share it or it is small. No view of it may be used again. */

@@ -4,8 +4,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
  * Calls `over` after `milliseconds`; the returned function cancels it. Timers run before sockets are read, so after a
- * standstill (a suspended process or machine, a core that others use) everything that came meanwhile would be late. Here
- * it is read first.
+ * standstill (a suspended process or machine, a core that others use) all that came meanwhile would count as late. So
+ * sockets are read once more before `over` is called.
  */
 export function deadline(milliseconds: number, over: () => void): () => void {
   let next: NodeJS.Immediate | undefined;
@@ -19,8 +19,8 @@ export function deadline(milliseconds: number, over: () => void): () => void {
 }
 
 /**
- * Makes one result for all who ask in one turn of the event loop, or while the previous one is being made. However many
- * ask, other work gets its turn in between. Each result is begun after they have asked, so no caller gets a stale one.
+ * Makes one result for all callers in one turn of the event loop, or while the previous result is being made. However
+ * many there are, other work gets its turn in between. A result is begun after its callers ask, so none is stale.
  */
 export function onePerTurn<T>(make: () => T | Promise<T>): () => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();

@@ -1,5 +1,5 @@
-// The default places of the configuration and of what must outlive the process, and the address at which someone on
-// this host, or in this container, reaches a listener of the proxy.
+// The default places of the configuration and of what must outlive the process, and the URL by which a program on this
+// host, or in this container, reaches a listener of the proxy.
 import { isIP } from 'node:net';
 
 export const CONFIG_FILE = '/etc/entrupy-signature-proxy/config.yaml';
@@ -11,10 +11,10 @@ export function namedConfig(option: string | null | undefined, env: NodeJS.Proce
   return option ?? (env.ENTRUPY_PROXY_CONFIG || null);
 }
 
-/** `redelivery.store` is a directory's absolute path, or a URL. */
+/** True if `redelivery.store` is the absolute path of a directory; else it is a URL. */
 export const isDirectory = (store: string) => store.startsWith('/');
 
-/** `http://127.0.0.1:9464/` for a listener on all interfaces, else its own address. */
+/** The URL of a listener: `http://127.0.0.1:9464/` if it listens on all interfaces, else one with its own address. */
 export function localUrl(host: unknown, port: number): URL {
   const url = new URL('http://127.0.0.1/');
   const isOwn = typeof host === 'string' && !/^(?:|0\.0\.0\.0|[0:]+)$/.test(host);

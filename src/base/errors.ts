@@ -1,4 +1,4 @@
-// System errors: their codes, those of files in words, and the listener that ignores them.
+// System errors: their codes, words for those of files, and a listener that ignores errors.
 
 /** An error's code, such as `ENOENT`; empty if it has none. */
 export function codeOf(error: unknown): string {

@@ -1,26 +1,26 @@
-// Text from clients and files, made safe to print, and colour for people. Terminals read a control character as part of an
-// escape sequence, some log shippers read U+2028 as a line break, and a bidirectional mark displays a path in another
-// order. JSON.stringify escapes only those below U+0020.
+// Text from clients and files, made safe to print, and colour for people. Terminals read a control character as part of
+// an escape sequence, some log shippers read U+2028 as a line break, and a bidirectional mark changes the order in
+// which a path is displayed. Of such characters JSON.stringify escapes only those below U+0020.
 // Imported as a whole, not by name: Node 18 lacks styleText, and `--help` must load there.
 import util from 'node:util';
 
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-/** The text with escapes (`\u202e`) in place of what a terminal or a page would obey. JSON stays the same JSON. */
+/** The text with escapes (`\u202e`) for characters that a terminal or a page would obey. JSON keeps its meaning. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 type Colour = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
 
-/** Colours a text, or leaves it as it is. */
+/** Colours a text, or returns it unchanged. */
 export type Paint = (colour: Colour, text: string) => string;
 
 export const plainText: Paint = (_, text) => text;
 
 /**
- * Paints on a terminal only, so that no escape sequence reaches a file or a pipe; not if NO_COLOR is set
- * (https://no-color.org) or the terminal is dumb.
+ * Returns a function that colours only for a terminal, so that no escape sequence reaches a file or a pipe, and not if
+ * NO_COLOR is set (https://no-color.org) or the terminal is dumb.
  */
 export function painter(
   stream: { readonly isTTY?: boolean },
