@@ -3,7 +3,7 @@
 import { containerMemory } from '../base/bytes.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
-/** Buffers up to this size may use the whole budget; larger ones leave an eighth of it to the small ones. */
+/** Bytes. Buffers up to this size may use the whole budget; larger ones leave an eighth of it to the small ones. */
 export const SMALL_BODY = 64 * 1024;
 
 /** Bytes. The limit for `limits.bufferedBytes: auto`: the smaller of 64 MiB and a quarter of the container's memory. */
@@ -16,12 +16,12 @@ export interface UnfinishedBody extends Member {
   readonly buffered: number;
   /** Bytes per millisecond over the last second or so. */
   rate(now: number): number;
-  /** Ends the body with 503 and releases its memory before returning. */
+  /** Ends the body, releasing its memory before returning. A request that needs it gets 503 if no answer has begun. */
   fail(reason: 'overloaded'): void;
 }
 
 export class ByteBudget {
-  /** Bytes. A reload may lower it: bodies that are buffered already stay. */
+  /** Bytes. A reload may lower it; bodies that are already buffered then stay. */
   limit: number;
   used = 0;
   #usedByLarge = 0;
@@ -32,14 +32,14 @@ export class ByteBudget {
     this.limit = limit;
   }
 
-  /** Bytes of the largest buffer that it ever has room for. */
+  /** The size of the largest buffer that can ever fit, in bytes. */
   get most(): number {
     return Math.max(Math.min(this.limit, SMALL_BODY), this.limit - this.limit / 8);
   }
 
   /**
-   * Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. `body` is null for
-   * a buffer that evicts no body.
+   * Reserves `bytes` for one buffer of `body`. False if evicting the slowest bodies made no room, or evicted `body`
+   * itself. With null for `body` nothing is evicted.
    */
   reserve(bytes: number, body: UnfinishedBody | null): boolean {
     while (!this.#fits(bytes)) {
@@ -52,7 +52,7 @@ export class ByteBudget {
     return true;
   }
 
-  /** Counts a buffer of `bytes` that is there already, whether there is room or not. */
+  /** Counts a buffer of `bytes` that already exists, even if it exceeds the limit. */
   hold(bytes: number): void {
     this.used += bytes;
     if (bytes > SMALL_BODY) this.#usedByLarge += bytes;
@@ -92,15 +92,15 @@ export const ROOM_RATE = 1.024;
 export const SLOT_RATE = 8;
 
 const WINDOW_MS = 1000;
-/** The shortest times over which the rate of a new body, and of a new window, is measured. */
+/** A rate is never measured over fewer milliseconds than these, in a body's first window and in later windows. */
 const FIRST_MS = 10;
 const LATER_MS = 250;
 
-/** The recent rate of a body. An early burst must not count forever: when room runs out, slow clients end first. */
+/** The recent rate of a body. An early burst must not count forever: when room runs out, slow bodies end first. */
 export class ArrivalRate {
   #windowStart: number;
   #windowBytes = 0;
-  /** Null within the first window, so that a new body does not count as slow. */
+  /** The rate of the last whole window. Null within the first, so that a new body does not count as slow. */
   #lastRate: number | null = null;
 
   /** `now` here and below: milliseconds on the monotonic clock. */
@@ -118,7 +118,7 @@ export class ArrivalRate {
     this.#windowBytes += bytes;
   }
 
-  /** Bytes per millisecond over the last second or so; 0 if none came in that time. */
+  /** Bytes per millisecond over the last second or so. While no bytes come, it falls towards 0. */
   rate(now: number): number {
     const elapsed = now - this.#windowStart;
     if (this.#lastRate === null) return this.#windowBytes / Math.max(elapsed, FIRST_MS);

@@ -6,19 +6,19 @@ import type { Reason } from '../core/reasons.ts';
 import type { MessageParser } from '../wire/parser.ts';
 import { ArrivalRate, type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
 
-/** Why a body is not whole, or was not accepted. */
+/** The reason why a body did not arrive whole, or was not accepted. */
 export type BodyFailure = Extract<
   Reason,
   'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed'
 >;
 
 /**
- * The owner of a piece's memory after the call. A caller that owns it frees it at once: garbage collection would come
- * too late, and the bodies of 200 refused clients would exceed the container's memory.
+ * The owner of a piece's memory after `receive`. If that is the caller, it frees the memory at once: garbage collection
+ * would come too late, and the bodies of 200 refused clients would exceed the container's memory.
  */
 export type Owner = 'caller' | 'receiver';
 
-/** The part of a body that one read brought, and the trailers so far. `ended`: the body is whole. */
+/** The part of a body that one read brought, and the trailers so far. State `ended`: the body is complete. */
 export type BodyPart = Pick<MessageParser, 'piece' | 'pieces' | 'state' | 'trailers'>;
 
 export interface BodyReceiver {
@@ -27,7 +27,7 @@ export interface BodyReceiver {
   /** Bytes per millisecond over the last second or so; Infinity while the client is paused. */
   rate(now: number): number;
   receive(part: BodyPart): Owner;
-  /** The body will never be whole. Called at most once, and not after its end. */
+  /** Called if the body will never be complete: at most once, and not after the body's end. */
   fail(failure: 'bad_request' | 'body_timeout'): void;
 }
 
@@ -44,9 +44,9 @@ export interface BufferedBodyOptions {
   readonly deadline: number;
 }
 
-/** The most chunks, besides one per 16 bytes: some encoders send one for each word, and each costs a microsecond. */
+/** Chunks that a body may have beyond one per 16 bytes: some encoders send one a word, and each costs a microsecond. */
 const MAX_TINY_CHUNKS = 8 * 1024;
-/** Bytes besides its own that a body may keep alive, such as its head: a copy would cost more. */
+/** Bytes of a read, such as the head, that a body may keep alive beside its own: copying the body would cost more. */
 const MAX_EXTRA = 4 * 1024;
 
 /**
@@ -58,13 +58,13 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   readonly deadline: number;
   /** Bytes of the body so far. */
   received = 0;
-  /** Bytes of memory that the body has reserved: its own buffer, or the read that its view keeps alive. */
+  /** Bytes that the body has reserved from the budget: its own buffer, or the whole read of which it is a view. */
   buffered = 0;
   readonly #options: BufferedBodyOptions;
   readonly #done: (end: BodyEnd) => void;
   readonly #arrivals: ArrivalRate;
   #buffer: Buffer = NO_BYTES;
-  /** False for a view into a read of the connection: the garbage collector frees it. */
+  /** True if `#buffer` is our own allocation; a view into a read of the connection is left to the garbage collector. */
   #ours = false;
   #ended = false;
 
@@ -108,7 +108,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.forget();
   }
 
-  /** As `discard`, but leaves the memory alone: a socket may still be writing from it. */
+  /** As `discard`, but leaves the memory to the garbage collector: a socket may still be writing from it. */
   forget(): void {
     this.#options.budget.release(this.buffered);
     this.buffered = 0;
@@ -133,7 +133,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   #grow(total: number): boolean {
     const { budget, declared, maxBody } = this.#options;
-    // Each growth costs a copy, and new memory a page fault for each 4 KiB, so the declared length is reserved at once,
+    // Each growth costs a copy, and new memory a page fault per 4 KiB, so the declared length is reserved at once,
     // but not for a client that has sent little, nor if less than half of the budget would stay free.
     const atOnce = declared !== null && total > SMALL_BODY && budget.used + declared <= budget.limit / 2;
     const capacity = atOnce ? declared : Math.max(total, Math.min(declared ?? maxBody, total * 2));
@@ -148,7 +148,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     return true;
   }
 
-  /** False: the budget has no room, and the body has failed. */
+  /** Returns false if the budget has no room; the body has then failed. */
   #reserve(bytes: number): boolean {
     if (this.#options.budget.reserve(bytes, this)) this.buffered = bytes;
     else this.fail('overloaded');
