@@ -13,11 +13,6 @@ const KILL_AFTER_MS = 10_000;
 
 export const HAS_PROMETHEUS = haveTools('prometheus');
 
-export interface ScrapeTarget {
-  readonly port: number;
-  readonly labels: Readonly<Record<string, string>>;
-}
-
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
   /** The result of an instant query. */
@@ -37,7 +32,7 @@ export type Prometheus = Awaited<ReturnType<typeof startPrometheus>>;
 
 export async function startPrometheus(options: {
   readonly job: string;
-  readonly targets: readonly ScrapeTarget[];
+  readonly targets: readonly { readonly port: number; readonly labels: Readonly<Record<string, string>> }[];
   /** The text of a rules file. */
   readonly rules?: string;
 }) {

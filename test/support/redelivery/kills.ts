@@ -19,7 +19,6 @@ export interface Kills {
   readonly seed: number;
   /** The store; its own directory unless given. */
   readonly redelivery?: object;
-  readonly program?: string;
   /** How the proxy ends; by SIGKILL unless given. */
   readonly end?: (proxy: RunningProxy) => Promise<void>;
 }
@@ -28,7 +27,7 @@ const SECRET = 'value-of-kills-0123456789-0123456789';
 const EACH_ROUND = 40;
 const ROUND_MS = 900;
 
-export async function killAtRandom({ rounds, seed, redelivery, program, end = kill }: Kills) {
+export async function killAtRandom({ rounds, seed, redelivery, end = kill }: Kills) {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-kills-'));
   const random = seeded(seed);
   const app = recordingApp({ port: await freePort(), recordFile: join(directory, 'arrivals'), after: 100 });
@@ -43,7 +42,6 @@ export async function killAtRandom({ rounds, seed, redelivery, program, end = ki
         log: { requests: 'none' },
       },
       secrets: { current: SECRET },
-      ...(program !== undefined && { program }),
     });
   try {
     await app.start('flapping');

@@ -96,8 +96,6 @@ export async function redeliver(proxy: RunningProxy, id?: string): Promise<{ sta
   return { ...((await response.json()) as { deliveries?: number }), status: response.status };
 }
 
-export const ROUTE = '{route="/notify",';
-
 /** The deliveries in the store by state, as the proxy sees it. */
 export async function deferred(proxy: RunningProxy) {
   const metrics = await proxy.metrics();

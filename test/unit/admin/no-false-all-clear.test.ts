@@ -105,11 +105,6 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     headline: 'failed proxy-full',
     says: /4 signed requests were refused in the last hour, .* and none was accepted: the proxy was full/,
   },
-  'the proxy is full after it has verified': {
-    requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: OVERLOAD_HINTS.slots })),
-    headline: 'failed slots-full',
-    says: /answered 503 to the last 4 deliveries to \/notify \(no place in upstream\.connections/,
-  },
   'the proxy is full, and takes every second delivery': {
     requests: [
       ...HELD,
@@ -128,7 +123,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
   'the store of delivered events failed, and refused': {
     requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: OVERLOAD_HINTS.store })),
     headline: 'failed once-store',
-    says: /answered 503 .*the store of delivered events fails/,
+    says: /The proxy answered 503 to the last 4 deliveries to \/notify \(the store of delivered events fails/,
   },
   'the app answers 500 to one in four': {
     requests: [accepted(), appSays(500), ...times(3, accepted())],

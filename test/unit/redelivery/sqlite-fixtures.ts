@@ -11,7 +11,7 @@ import { eventually } from '../../support/proxy/proxied.ts';
 import { altered } from '../../support/redelivery/redelivery.ts';
 import { eventOf, MANY_BYTES, type StorePlace } from '../../support/redelivery/store-contract.ts';
 
-export const optionsIn = (directory: string): StoreOptions => ({
+const optionsIn = (directory: string): StoreOptions => ({
   store: directory,
   name: '',
   passwordFile: null,
@@ -35,12 +35,6 @@ export async function makePlace(): Promise<StorePlace> {
   };
 }
 
-export interface Watched {
-  readonly store: DeferredStore;
-  readonly losses: string[];
-  readonly problems: (string | null)[];
-}
-
 export const test = base
   /** Has no store yet. */
   .extend('directory', ({ onTestFinished }) => testDirectory(onTestFinished))
@@ -48,19 +42,20 @@ export const test = base
   .extend('folder', ({ directory }) => dirname(fileIn(directory)))
   .extend('file', ({ directory }) => fileIn(directory))
   /** Opens the store, which the end of the test closes. */
-  .extend('open', ({ directory, onTestFinished }) => async (options: Partial<StoreOptions> = {}): Promise<Watched> => {
-    const watched = { losses: [] as string[], problems: [] as (string | null)[] };
+  .extend('open', ({ directory, onTestFinished }) => async (options: Partial<StoreOptions> = {}) => {
+    const losses: string[] = [];
+    const problems: (string | null)[] = [];
     const given: StoreOptions = {
       ...optionsIn(directory),
-      onLoss: (message) => void watched.losses.push(message),
+      onLoss: (message) => void losses.push(message),
       onChange: (problem) => {
-        if (problem !== watched.problems.at(-1)) watched.problems.push(problem);
+        if (problem !== problems.at(-1)) problems.push(problem);
       },
       ...options,
     };
     const store = await openStore(given);
     onTestFinished(() => store.close().catch(ignore));
-    return { store, ...watched };
+    return { store, losses, problems };
   });
 
 /** Stores until it works again: a thread that ended starts again after a second. */
