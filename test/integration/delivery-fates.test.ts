@@ -4,7 +4,6 @@ import type { Socket } from 'node:net';
 import { beforeAll, describe, expect, test as plainTest } from 'vitest';
 import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { delivery, post } from '../support/http/requests.ts';
-import type { LogLine } from '../support/machine/child-output.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
@@ -288,19 +287,4 @@ test('without a slot a delivery is failed, or abandoned; what grace cuts is fail
   const fates = proxy.logs().flatMap(({ msg, route, fate }) => (msg === 'request' ? [`${route} ${fate}`] : []));
   expect(fates.toSorted()).toEqual(['/kept deferred', '/plain abandoned', '/plain failed', '/plain failed']);
   for (const client of both) client.destroy();
-});
-
-test('with a full store a delivery is failed, with the app’s answer', async ({ start, directory, raw: app }) => {
-  app.script(says(answer(503)));
-  const routes = [{ path: '/notify', redeliver: '1h', maxBody: '1KiB' }];
-  const redelivery = { store: directory, maxBytes: '64KiB' };
-  const proxy = await start({ upstream: { url: app.url }, routes, redelivery });
-  const statuses: number[] = [];
-  // On a busy machine the store may be too slow for some, which then fail, too.
-  while ((await proxy.status()).deferred?.problem !== 'it is full')
-    statuses.push(await answered(signed('/notify', `event ${statuses.length}`), proxy));
-  expect([statuses.includes(202), statuses.at(-1)]).toEqual([true, 503]);
-  const failed = statuses.filter((status) => status === 503).length;
-  expect(await fatesOf(proxy, '/notify')).toEqual({ deferred: statuses.length - failed, failed });
-  expect(await proxy.waitForLog((line: LogLine) => line.fate === 'failed')).toMatchObject({ upstream_status: 503 });
 });

@@ -181,6 +181,10 @@ describe.concurrent('a delivery that the app does not take', () => {
     };
     const { status: passed, text } = await deliver(proxy, 'second');
     expect([passed, text.length]).toEqual([503, large.length]);
+    const line = await proxy.waitForLog(({ status, fate }) => status === 503 && fate === 'failed');
+    expect(line).toMatchObject({ upstream_status: 503 });
+    const fates = 'entrupy_proxy_deliveries_total{route="/notify",fate=';
+    expect((await proxy.metrics()).get(`${fates}"failed"}`)).toBe(3);
     app.answer = () => (_request, response) => {
       response.writeHead(500, { 'Content-Length': 10 }).write('12345');
       setImmediate(() => response.socket?.destroy());

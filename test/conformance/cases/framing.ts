@@ -68,6 +68,7 @@ const CHUNKS: readonly WireCase[] = [
     chunked('1;a=b;c="d"\r\na\r\n2\r\nbc\r\n0;e\r\n\r\n', ['X-B: 2']),
     { lines: ['Host: a', signatureLine('abc'), 'Content-Length: 3', 'X-B: 2'] },
   ),
+  refused('more chunks of one byte than any client sends', chunked('1\r\nx\r\n'.repeat(100_000))),
   delivered('zeros before a chunk size', chunked('003\r\nabc\r\n000\r\n\r\n')),
   delivered('many chunks', chunked('1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n')),
   served(
