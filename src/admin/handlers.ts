@@ -18,7 +18,7 @@ export interface AdminSources {
   started(): boolean;
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
-  /** Returns the problems: none if all is in use. */
+  /** Reloads, and returns the problems: none if all that was read is in use. */
   reload(): Promise<readonly string[]>;
   /** Reads every source, then ends every overlap. */
   retirePrevious(): Promise<Retired>;
@@ -37,7 +37,7 @@ export interface Retired {
   readonly stranded?: number;
   /** The ids of the secrets that were read. */
   readonly read: readonly string[];
-  /** Sources that could not be read whole, one line each: the next value of each begins an overlap. */
+  /** Sources that could not be read whole, one line each. Once one can be read, a new value begins another overlap. */
   readonly unread: readonly string[];
 }
 

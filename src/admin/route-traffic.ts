@@ -31,9 +31,9 @@ export class RouteTraffic {
   /** Answers of the app that took long, and senders that left before one. */
   slow = {
     times: [] as readonly number[],
-    /** Milliseconds until the app's last slow answer; null if there is none. */
+    /** Milliseconds that the app's last slow answer took; null if there is none. */
     answerMs: null as number | null,
-    /** Milliseconds after which a sender last left; null if none did. */
+    /** Milliseconds that the last sender to leave had waited; null if none left. */
     departedMs: null as number | null,
   };
   /** Requests with a signature that were forwarded without verifying it; null if there are none. */

@@ -80,7 +80,7 @@ function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close'
 }
 
 /**
- * True for a browser's request that another site caused; tools do not send these headers. The port has no login, so a
+ * True for a browser's request that another site caused, by headers that tools do not send. The port has no login, so a
  * foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
  * rebinding), must change nothing.
  */

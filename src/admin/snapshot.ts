@@ -56,7 +56,7 @@ type LostFields = 'at' | 'route' | 'path' | 'status' | 'upstreamError' | 'diagno
 /** A delivery that may be lost: it failed or was abandoned, or it was deferred and not taken in time. */
 export interface Undelivered extends Pick<ShownRequest, LostFields> {
   readonly fate: 'failed' | 'abandoned' | 'expired';
-  /** A failure of the upstream, its status, `overloaded` or `abandoned`. */
+  /** The upstream's failure or status, `overloaded` or `abandoned`. */
   readonly cause: string;
 }
 

@@ -18,7 +18,7 @@ export interface Advice extends Found, Pick<Diagnosed, 'remedy' | 'page'> {
 /** The answer of /api/status. */
 export interface ApiStatus extends StatusSnapshot {
   readonly advice: readonly Advice[];
-  /** A sentence for each configured subject without a problem; those in BESIDE_WARNINGS may have one. */
+  /** A sentence for each configured subject without a problem; subjects in BESIDE_WARNINGS may have a warning. */
   readonly right: readonly { readonly id: Subject; readonly message: string }[];
 }
 

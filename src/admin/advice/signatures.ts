@@ -45,7 +45,7 @@ function refusedInARow(route: RouteStatus, outside: readonly Found[], s: StatusS
   return { id, state, message: `${message} Likely cause: ${why}.` };
 }
 
-/** A sentence if nothing changed here, which leaves the sender or what is in between; else empty. */
+/** Says if nothing changed here since the last accepted signature, so that the cause is elsewhere; else empty. */
 function unchanged(lastAccepted: number | null, s: StatusSnapshot): string {
   if (lastAccepted === null || changesIn(s).some(({ at }) => at >= lastAccepted)) return '';
   return ' Nothing was changed here since the last one that was accepted.';
@@ -62,9 +62,9 @@ const silenceOf = ({ traffic: { lastAccepted } }: RouteStatus, { now }: StatusSn
   lastAccepted === null ? Number.POSITIVE_INFINITY : now - lastAccepted;
 
 /**
- * True if the last requests with a signature were all refused, and are too many for a stranger's tries: three if none
- * was accepted for SILENCE; else five from the client of the last accepted one, and no fewer than were accepted in the
- * last minutes.
+ * True if the last requests with a signature were all refused, and were too many to be a stranger's tries: at least
+ * three if none was accepted for SILENCE; else at least five from the client of the last accepted one, and no fewer
+ * than were accepted in the last minutes.
  */
 function isTotalRefusal(route: RouteStatus, s: StatusSnapshot): boolean {
   const { refusedSignatures, refusedOfSender } = route.traffic;

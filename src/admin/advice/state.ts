@@ -34,7 +34,7 @@ export function* stateAdvice(s: StatusSnapshot): Finds {
   }
 }
 
-/** Advice that may hold for weeks: it must not hide what happens meanwhile. */
+/** Advice that may hold for weeks. It comes last among its equals, so that it hides nothing newer. */
 export function* standingAdvice(s: StatusSnapshot): Finds {
   const { log, config, now } = s;
   const keys = config.awaitingRestart.join(', ');

@@ -118,7 +118,7 @@ function validity({ notBefore, notAfter }: SecretStatus, { now }: ApiStatus): Ht
   return from === null && until === null ? 'no end' : html`${from}${until}`;
 }
 
-/** Omitted when empty: an empty table of losses would worry people. */
+/** The table of losses. It is omitted when empty, since an empty one would worry people. */
 const lostTable = ({ lost: { failed, abandoned, expired } }: ApiStatus): Table<Undelivered> => ({
   id: 'undelivered',
   title: 'Deliveries that may be lost',
