@@ -30,7 +30,7 @@ export interface Definition<O extends Options = Options> {
   readonly options: O;
   /** The names of the positional arguments, for messages. Each command checks for those that it requires. */
   readonly positionals?: readonly string[];
-  /** By exit code. `USAGE_EXIT` adds one. */
+  /** What each exit code means. `USAGE_EXIT` adds one. */
   readonly exits: Meanings;
   /** The keys of the one object that --json prints, and their meanings. */
   readonly json?: Meanings;
@@ -49,7 +49,7 @@ export const JSON_OPTION = {
 } as const;
 
 export interface Io {
-  /** Bytes go out as they are. */
+  /** Writes text, or bytes as they are. */
   readonly stdout: (data: string | Uint8Array) => void;
   /** Colours a text for stdout if that is a terminal. */
   readonly paint: Paint;
