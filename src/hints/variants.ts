@@ -14,7 +14,7 @@ const [changed, compressed] = [hint('body-changed'), hint('body-compressed')];
 
 const PLACEHOLDER = sender("signed with the placeholder of Entrupy's example instead of a secret");
 
-/** Keys of senders without a configured secret; null for a plain hash. */
+/** The keys of senders that do not use the configured secret; null for a plain hash. */
 export const NO_SECRETS: readonly (readonly [hint: Hint, key: KeyObject | null])[] = [
   [sender('the signature is a plain SHA-256 of the body, made without a secret'), null],
   [sender('signed with an empty secret'), createSecretKey(Buffer.alloc(0))],
@@ -104,7 +104,7 @@ const go = escapes(/[<>&\u2028\u2029]/g);
 
 /**
  * The same JSON as today's serialisers write it, the likely ones first; none if it is no JSON. Numbers and the order of
- * keys stay as written. The name follows "JSON".
+ * keys stay as written. The name completes the hint, after "JSON".
  */
 function jsonVariants(text: string): readonly (readonly [name: string, text: string])[] {
   try {
