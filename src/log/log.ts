@@ -50,7 +50,7 @@ function plain(this: unknown, key: string, value: unknown): unknown {
   return typeof value === 'string' ? shortened(value, MAX_TEXT) : value;
 }
 
-/** The path as log and status page show it: cut at 256, and at `?` even if the caller forgot to. */
+/** The path as log and status page show it: cut at 256 characters, and at `?` even if the caller forgot to. */
 export function shownPath(path: string): string {
   return pathOf(path.slice(0, 256));
 }

@@ -59,7 +59,7 @@ export class LogOutput {
     });
   }
 
-  /** This line is never filtered, whatever the level: it is about the log itself. */
+  /** Reports the dropped lines. This line is written whatever the level: it is about the log itself. */
   #report(): void {
     const dropped = this.dropped - this.#reported;
     this.#reported = this.dropped;
