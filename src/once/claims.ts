@@ -49,7 +49,7 @@ interface UnderWay {
 const MAX_TWINS = 16;
 /** The pause between two checks of an event that another process is delivering. */
 const CHECK_EVERY_MS = 100;
-/** Milliseconds for the store to learn of the last deliveries; it has its own limit of about a second. */
+/** Milliseconds that a close waits for the store to learn of the last deliveries, which takes it a second or so. */
 const CLOSE_MS = 2000;
 
 export class Claims {
