@@ -4,7 +4,7 @@
 export interface Note {
   /** When the delivery came, epoch milliseconds of the proxy that stored it. */
   readonly at: number;
-  /** As configured; null if no route takes it now. */
+  /** The path of its route, as configured; null if no route takes it now. */
   readonly route: string | null;
   readonly method: string;
   /** Without the query, and shortened. */

@@ -3,9 +3,9 @@
 
 const FIRST_PAUSE_MS = 1000;
 export const MAX_PAUSE_MS = 10 * 60_000;
-/** Between two sendings while the app accepts no connection. */
+/** The pause between two sendings while the app accepts no connection. */
 const PROBE_EVERY_MS = 10_000;
-/** Between two sendings while they fail. */
+/** The pause between two sendings while they fail. */
 const FAILING_PAUSE_MS = 200;
 
 /** Milliseconds to wait after `attempts`: they double up to ten minutes. `random` (0 to 1) cuts up to a quarter. */

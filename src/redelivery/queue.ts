@@ -109,7 +109,7 @@ export class Queue {
     this.stopSending();
     clearInterval(this.#looks);
     this.standing.close();
-    const store = await this.#opened?.catch(() => null); // it could not be opened
+    const store = await this.#opened?.catch(() => null); // null: it could not be opened
     await Promise.allSettled(
       [...this.#atWork.keys()].map(({ lease, state }) => store?.set(lease, { state, pause: 0, note: null })),
     );

@@ -40,7 +40,7 @@ export interface Outgoing {
   readonly permit: Permit;
 }
 
-/** A request that could be stored. */
+/** A verified request that may have to be stored. */
 export interface Deferrable extends Outgoing {
   /** When it came, epoch milliseconds. */
   readonly at: number;

@@ -197,7 +197,7 @@ export class StoreFile {
     this.#isNew ||= lock === 'absent';
     const isEmpty = sizeOf(this.#path) === 0;
     const problem = this.#isNew && isEmpty ? this.roomProblem() : null;
-    if (problem !== null) throw new Error(problem); // before there is a lock file: then the next start would report a loss
+    if (problem !== null) throw new Error(problem); // with a lock file, the next start would report a loss
     lockDirectory(this.#directory, parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index first.
