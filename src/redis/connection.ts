@@ -97,7 +97,7 @@ export class RedisConnection {
       return await Promise.race([answer, late]);
     } catch (error) {
       this.#report(error as Error);
-      // Probed at once, a server that answers only probes properly would get the same commands again and again.
+      // Not probed at once: a server that answers only probes properly would get the same commands again and again.
       if (error === NO_SENSE) this.#probeLater();
       else if (this.#answers) this.#probe();
       answer.then(onLost, (failure) => {
