@@ -106,7 +106,7 @@ export class Lifecycle {
     const cut = listener.inFlight;
     upstream.close();
     pipeline.endWaits();
-    const answered = pipeline.settled().then(() => listener.refuseRest()); // deliveries that could not end are stored first
+    const answered = pipeline.settled().then(() => listener.refuseRest()); // unended deliveries are stored first
     await Promise.race([answered, late]);
     listener.cutAll();
     await nextTurn(); // lets the cut requests be recorded
