@@ -9,7 +9,7 @@ import { type RawResponse, values } from '../support/http/response-parser.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { dealt, startMisbehavingUpstream } from '../support/upstream/misbehaving-upstream.ts';
-import { type Misbehaviour, type Outcome, textOf } from '../support/upstream/misbehaviour.ts';
+import { type Misbehaviour, type Outcome, textOf } from '../support/upstream/misbehaviours.ts';
 
 const SEED = Number(process.env.SEED ?? 15);
 const REQUESTS = Number(process.env.REQUESTS ?? 20_000);

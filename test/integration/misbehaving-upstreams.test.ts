@@ -11,8 +11,18 @@ import { parseResponse } from '../support/http/response-parser.ts';
 import { expectSlotsFree, inFlight, untilAtRest } from '../support/proxy/at-rest.ts';
 import { change } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { CHUNKED, head, says, saysAndResets, textOf } from '../support/upstream/misbehaviour.ts';
-import { HALVES, HONEST, NO_ANSWERS, ODD, SILENT } from '../support/upstream/misbehaviours.ts';
+import {
+  CHUNKED,
+  HALVES,
+  HONEST,
+  head,
+  NO_ANSWERS,
+  ODD,
+  SILENT,
+  says,
+  saysAndResets,
+  textOf,
+} from '../support/upstream/misbehaviours.ts';
 import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const SLOTS = 2;

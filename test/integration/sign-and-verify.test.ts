@@ -1,5 +1,4 @@
-// `sign` and `verify` agree with openssl.
-// The commands as a user runs them: as a process, with files and pipes, checked against an HMAC that is not Node's.
+// `sign` and `verify` as a user runs them: as a process, with files and pipes, checked against an HMAC that is not Node's.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

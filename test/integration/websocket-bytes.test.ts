@@ -5,7 +5,8 @@ import { openClient, sendTo } from '../support/http/raw-client.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { AGREED, handshake, KEY } from '../support/websocket/client.ts';
-import { ROUTES } from '../support/websocket/tunnels.ts';
+
+const ROUTES = ['/live', '/ws/*'].map((path) => ({ path, action: 'forward', upgrade: ['websocket'] }));
 
 /** The upstream accepts every handshake unless told otherwise. */
 const on = shared(startLenientUpstream, { routes: ROUTES, log: { requests: 'all' } });

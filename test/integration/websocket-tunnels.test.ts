@@ -10,12 +10,31 @@ import { join } from 'node:path';
 import { describe, expect, test as plainTest } from 'vitest';
 import type { WebSocket } from 'ws';
 import { sendTo } from '../support/http/raw-client.ts';
-import { eventually } from '../support/proxy/proxied.ts';
+import { test as base, eventually, starting } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 import { AGREED, echoed, handshake, openWebSocket, startEcho } from '../support/websocket/client.ts';
-import { liveOf, ROUTES, test } from '../support/websocket/tunnels.ts';
+
+const ROUTES = [
+  { path: '/live', action: 'forward', upgrade: ['websocket'] },
+  { path: '/ws/*', action: 'forward', upgrade: ['websocket'] },
+];
+
+const test = base
+  /** As `startEcho`. */
+  .extend('startEchoing', starting(startEcho))
+  /** On a free loopback port. */
+  .extend('echo', ({ startEchoing }) => startEchoing(createServer(), { url: 'http://127.0.0.1' }))
+  .override(
+    'proxyTo',
+    ({ start }) =>
+      ({ url }, config = {}, options = {}) =>
+        start({ upstream: { url }, routes: ROUTES, log: { requests: 'all' }, ...config }, options),
+  );
+
+const liveOf = (proxy: RunningProxy) => `ws://127.0.0.1:${proxy.port}/live`;
 
 const REQUESTS = 'entrupy_proxy_requests_total{route="/live",decision="forwarded",reason="none"}';
 

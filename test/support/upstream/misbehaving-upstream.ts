@@ -3,9 +3,7 @@
 import { createServer, type Socket } from 'node:net';
 import { listening } from '../machine/listening.ts';
 import { seeded } from '../runner/seeded.ts';
-
-import type { Misbehaviour } from './misbehaviour.ts';
-import { HONEST, MISBEHAVIOURS, SILENT } from './misbehaviours.ts';
+import { HONEST, MISBEHAVIOURS, type Misbehaviour, SILENT } from './misbehaviours.ts';
 
 /** Half of the requests are answered by the RFC. */
 export function dealt(seed: number, id: number): Misbehaviour {
