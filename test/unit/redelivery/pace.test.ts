@@ -10,18 +10,13 @@ test('pauses begin with a second and double to ten minutes, less at most a quart
   expect(pauseAfter(3, 1)).toBe(6000);
 });
 
-test('the pace is one at a time until the app takes one, then eight', () => {
+test('the pace is one at a time until the app takes one, then eight, and one again after any failure, with a pause', () => {
   const pace = new SendingPace(8);
   expect(pace.most).toBe(1);
   pace.note('refused', NOW);
   expect(pace.most).toBe(1);
   pace.note('taken', NOW);
   expect([pace.most, pace.notBefore]).toEqual([8, 0]);
-});
-
-test('the pace is one at a time again after any failure, with a pause', () => {
-  const pace = new SendingPace(8);
-  pace.note('taken', NOW);
   pace.note('failed', NOW);
   expect([pace.most, pace.notBefore]).toEqual([1, NOW + 200]);
   pace.note('taken', NOW);
