@@ -53,6 +53,20 @@ describe('of a request', () => {
     expect(behindHeads.join()).not.toContain(line);
   });
 
+  test('no other field that means something in a head arrives', async () => {
+    const fields = [
+      ...['Content-Type', 'Forwarded', 'X-Forwarded-For', 'X-Real-IP', 'Cookie2', 'Set-Cookie', 'Set.Cookie2'],
+      ...['WWW-Authenticate', 'Authentication-Info', 'Cache-Control', 'Max-Forwards', 'Pragma', 'Range', 'If-Match'],
+      ...['Age', 'Date', 'Expires', 'Location', 'Retry-After', 'Vary', 'Origin', 'Referer'],
+    ];
+    const { status, seen } = await sent(
+      '/open',
+      [],
+      fields.map((name) => `${name}: 1`),
+    );
+    expect([status, seen?.trailers]).toEqual([200, []]);
+  });
+
   test('they are dropped when the body is forwarded with a length', async () => {
     const signature = `Entrupy-Signature: ${sign(SECRET, 'abc')}`;
     for (const target of ['/notify', '/report']) {

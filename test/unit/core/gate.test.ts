@@ -180,7 +180,11 @@ describe('names that shadow or re-route', () => {
     refusedForHeaders(head(changes), verify('/notify', { allowHeaders }))?.header ?? null;
   const named = (name: string, allow: readonly string[] = []) => refused(lines(name, 'x'), allow);
 
-  test.each(['x-forwarded-PREFIX', 'X.Forwarded.Prefix', 'X.Original.Path', 'Path.Info'])('%s is refused', (name) => {
+  test.each([
+    ...['x-forwarded-PREFIX', 'X.Forwarded.Prefix', 'X.Original.Path', 'Path.Info', 'X-Script-Name'],
+    ...['X-Original-URI', 'X-Original-Method', 'X-Override-URL', 'X-Rewrite-URI', 'X-HTTP-Method'],
+    ...['X-Forwarded-URI', 'X-Forwarded-Path', 'X-Forwarded-Method'],
+  ])('%s is refused', (name) => {
     expect(named(name)).toBe(name.toLowerCase());
   });
 

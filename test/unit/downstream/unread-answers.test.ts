@@ -99,6 +99,7 @@ onLinux('The queue of a connection is found by its peer, over IPv4 and IPv6.', a
     const key = queueKey({ localPort: ownPort, remoteAddress, remotePort });
     await expect.poll(() => own.connections).toBe(1);
     const [{ stream } = { stream: client }] = own.list();
+    expect(queueKey(stream)).toBe(key);
     await expect.poll(async () => ofPort(ownPort, await lookAtQueues(stream))).toEqual([key]);
     own.cutAll();
   }
