@@ -1,4 +1,4 @@
-// The parts that connections of both sides share: their deadlines, and the contents of TLS files.
+// What connections of both sides share: the timer that checks their deadlines, and the contents of TLS files.
 import type { Buffer } from 'node:buffer';
 import { ignore } from '../base/errors.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
@@ -11,7 +11,7 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
   readonly #after: (now: number) => void;
   #timer: NodeJS.Timeout | null = null;
 
-  /** `after`: called once all have been checked. */
+  /** `after`: called after each round of checks. */
   constructor(after: (now: number) => void = ignore) {
     this.#after = after;
   }
@@ -22,7 +22,7 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
 
   add(member: T): void {
     this.#members.add(member);
-    // Timers run before sockets are read, immediates after: see base/deadline.ts.
+    // Timers run before sockets are read, immediates after them: see base/deadline.ts.
     this.#timer ??= setInterval(() => setImmediate(this.#run), TICK_MS).unref();
   }
 
@@ -39,20 +39,20 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
     this.#timer = null;
   }
 
-  /** A copy, since members may leave during a loop over them. */
+  /** Returns a copy, since members may leave during a loop over them. */
   list(): T[] {
     return [...this.#members];
   }
 }
 
-/** The protocols that TLS negotiates (RFC 7301). */
+/** The protocols that TLS offers or accepts (ALPN, RFC 7301). */
 export const ALPN = ['http/1.1'];
 
-/** The contents of TLS files, already checked. When a file changes, all of them are replaced together. */
+/** The contents of TLS files, already checked. When one file changes, the contents of all are replaced together. */
 export interface TlsContents {
   readonly ca?: Buffer | undefined;
   readonly cert?: Buffer | undefined;
   readonly key?: Buffer | undefined;
-  /** For the upstream only: the name for SNI and for the certificate, if it is not the URL's host. */
+  /** For the upstream only: the name to send as SNI and to find in its certificate, if it is not the URL's host. */
   readonly servername?: string | undefined;
 }

@@ -1,8 +1,8 @@
-// llhttp, node's HTTP/1.1 parser, in the WebAssembly build that undici ships. No other file knows the path inside
-// undici or the ABI; test/unit/wire/llhttp.test.ts fails when an update moves what is needed here.
+// llhttp, node's HTTP/1.1 parser, in the WebAssembly build that undici ships. No other file knows its path in undici or
+// its ABI; test/unit/wire/llhttp.test.ts fails when an update moves what is needed here.
 //
-// Callbacks only record. Running another parser within a callback would overwrite the bytes that both read, and a
-// thrown exception would leave llhttp in an undefined state.
+// Callbacks only record. A parser that ran within a callback of another would overwrite the scratch area that both
+// read, and a thrown exception would leave llhttp in an undefined state.
 import { Buffer } from 'node:buffer';
 import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
 
@@ -36,16 +36,16 @@ export const REASON = 1;
 export const NAME = 2;
 export const VALUE = 3;
 
-/** The most bytes that one run reads: the size of the scratch area in the module's memory. */
+/** The most bytes that one run parses: the size of the scratch area in the module's memory. */
 export const SLICE = 64 * 1024;
 
 /** Records the events of one run. Offsets are into the bytes that `run` was given. */
 export interface RunRecorder {
-  /** A part of a name, value, target or reason phrase. Successive parts of a kind belong together. */
+  /** A part of a name, value, target or reason phrase. Successive parts of the same kind belong together. */
   span(kind: SpanKind, from: number, to: number): void;
   /** The head is complete. `none`: llhttp must not parse a body. `stop`: the head can't be relied on. */
   headComplete(status: number, connection: 'persists' | 'ends'): 'body' | 'none' | 'stop';
-  /** Called before a body; the head ended at `at`. */
+  /** Called before the first bytes of a body. The head ended at `at`. */
   bodyBegins(at: number): void;
   body(from: number, to: number): 'go on' | 'stop';
   /** The message is complete, and the run ends here. */
@@ -54,7 +54,7 @@ export interface RunRecorder {
 
 /** The recorder of the current run; null between runs. A callback without one stops its parser. */
 let running: RunRecorder | null = null;
-/** Added to an address in the module's memory, this gives the offset in the caller's bytes. */
+/** The number to add to an address in the module's memory to get the offset in the caller's bytes. */
 let shift = 0;
 /** True once the run has paused between a head and its body. */
 let bodyAwaits = false;
@@ -138,7 +138,7 @@ export class Llhttp {
     }
   }
 
-  /** Call it before the next message. */
+  /** Prepares the parser for the next message. */
   reset(): void {
     llhttp.llhttp_reset(this.#pointer);
   }
@@ -156,7 +156,7 @@ export class Llhttp {
     return methodNames[number];
   }
 
-  /** Such as `1.1`, without the protocol's name: llhttp also accepts RTSP and ICE. */
+  /** The version, such as `1.1`, without the protocol's name: llhttp also accepts RTSP and ICE. */
   get version(): string {
     const major = llhttp.llhttp_get_http_major(this.#pointer);
     const minor = llhttp.llhttp_get_http_minor(this.#pointer);
@@ -168,7 +168,7 @@ export class Llhttp {
     return llhttp.llhttp_message_needs_eof(this.#pointer) !== 0;
   }
 
-  /** Valid only within `messageComplete`: earlier, trailers may still say close; later, llhttp answers wrongly. */
+  /** Valid only within `messageComplete`: earlier, trailers may still say close; later, llhttp gives a wrong answer. */
   get keepAlive(): boolean {
     return llhttp.llhttp_should_keep_alive(this.#pointer) !== 0;
   }

@@ -1,5 +1,5 @@
 // Reads HTTP/1.1 messages, one at a time: the head whole, the body in pieces, and not a byte of what follows. llhttp
-// reads heads, chunks and trailers; a body with a length, or up to the close, is only counted.
+// reads heads, chunks and trailers; of a body that has a length, or lasts until the close, the bytes are only counted.
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
 import { isLine, MAX_LINES, nameIn, saysClose, trimmed } from '../core/header-lines.ts';
@@ -8,7 +8,7 @@ import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, V
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
-/** The maximum bytes of chunk framing between two bytes of a body, and of trailers. */
+/** The most bytes of chunk framing (sizes, extensions, trailers) between two bytes of a body, and after the last. */
 const MAX_CHUNK_FRAMING = 16 * 1024;
 
 const [LF, CR] = [0x0a, 0x0d];
@@ -17,8 +17,8 @@ const ENDING = ' HTTP/1.1\r\n';
 const NO_LINES: string[] = [];
 
 /**
- * The parts that the present run has found: kind, from, to, kind … All parsers share it, since one runs at a time and
- * drains it before its end; a list for each, freed after each head, cost 2 KB of garbage.
+ * The parts that the current run has found: kind, from, to, kind … All parsers share the list, since one runs at a time
+ * and drains it before its end; a list per parser, freed after each head, cost 2 KB of garbage.
  */
 const spans: number[] = [];
 let spanned = 0;
@@ -48,7 +48,7 @@ export class MessageParser implements RunRecorder {
   framing: Framing = 'none';
   /**
    * True for any transfer coding but a single `chunked`: its header would be dropped, and coded bytes sent on as plain.
-   * If llhttp does not know a spelling of `chunked`, it reads up to the close; that counts as coded too.
+   * Also true for a spelling of `chunked` that llhttp does not know: it then reads up to the close.
    */
   coded = false;
   /** True if the connection may carry another message after this one. */
@@ -68,7 +68,7 @@ export class MessageParser implements RunRecorder {
   requestMethod = '';
 
   #headBytes = 0;
-  /** The request or status line with its line end; of an incomplete request line only the last characters. */
+  /** The request or status line with its line end. Until a request line is complete, only its last characters. */
   #startLine = '';
   #chunkFraming = 0;
   /** True if a header line or trailer says that the connection ends. */
@@ -79,7 +79,7 @@ export class MessageParser implements RunRecorder {
   #pieceFrom = 0;
   #pieceTo = 0;
 
-  /** `mostHead`: the maximum bytes of a head, with the empty lines before it; `mostLines`: its maximum of lines. */
+  /** `mostHead`: the most bytes of a head and the empty lines before it. `mostLines`: the most lines of a head. */
   constructor(type: 'request' | 'response', mostHead: number, mostLines = MAX_LINES) {
     this.#type = type;
     this.#mostHead = mostHead;
@@ -92,7 +92,7 @@ export class MessageParser implements RunRecorder {
     return this.version !== '';
   }
 
-  /** Call it between two messages, never after one that ends its connection. */
+  /** Prepares for the next message. Never call it after a message that ends its connection. */
   next(): void {
     this.#llhttp.reset();
     this.method = this.target = this.reason = this.version = this.length = this.#startLine = '';
@@ -122,7 +122,7 @@ export class MessageParser implements RunRecorder {
     return this.framing === 'chunked' ? this.#run(bytes, from, SLICE) : this.#count(bytes, from);
   }
 
-  /** The connection has ended. True: the message ends with it; false: the message is cut. */
+  /** Called when the connection has ended. Returns true if the message is complete, false if it is cut. */
   finish(): boolean {
     if (this.state === 'body' && this.framing === 'close') this.state = 'ended';
     return this.state === 'ended';
@@ -144,7 +144,7 @@ export class MessageParser implements RunRecorder {
     if (this.#startLine === '') while (at < to && (bytes[at] === CR || bytes[at] === LF)) at++;
     const end = bytes.indexOf(LF, at) + 1;
     this.#startLine += bytes.toString('latin1', at, end === 0 ? to : Math.min(end, to));
-    // Otherwise a client that sends byte by byte would make us copy a long line each time.
+    // Only the end is kept: a client that sends byte by byte would otherwise make us copy a long line each time.
     if (end === 0 && this.#type === 'request') this.#startLine = this.#startLine.slice(-ENDING.length);
   }
 
@@ -152,10 +152,10 @@ export class MessageParser implements RunRecorder {
     this.#bytes = bytes;
     this.#framingFrom = from;
     this.#pieceFrom = this.#pieceTo = 0;
-    spanned = 0; // even if the last run threw: its parts must not become this message's
+    spanned = 0; // needed if the last run threw: its parts must not become part of this message
     const end = this.#llhttp.run(bytes, from, Math.min(bytes.length, from + most), this);
     const at = from + this.#llhttp.consumed;
-    // Offsets must not outlive these bytes.
+    // The recorded offsets are valid only for these bytes.
     this.#drainSpans();
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
     this.#bytes = NO_BYTES;
@@ -182,7 +182,7 @@ export class MessageParser implements RunRecorder {
     return to;
   }
 
-  /** The first failure counts. */
+  /** Fails the message. Of several failures the first counts. */
   #fail(failure: 'malformed' | 'too_large'): void {
     this.state = 'failed';
     this.failure ??= failure;
@@ -233,7 +233,7 @@ export class MessageParser implements RunRecorder {
   messageComplete(): void {
     this.#drainSpans();
     this.#examine(this.trailers);
-    // Trailers may end the connection, never keep it. llhttp reads no chunks after CONNECT, so no request may follow.
+    // Trailers may say `close`, but cannot undo it. llhttp reads no chunks after CONNECT, so no request may follow.
     const mayKeep = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
     this.keepAlive = mayKeep && this.#llhttp.keepAlive && !this.#closes;
   }
@@ -250,7 +250,7 @@ export class MessageParser implements RunRecorder {
     return true;
   }
 
-  /** Trims the values and notes what they say about connection and body. Says whether there is a transfer coding. */
+  /** Trims the values, and notes what they say about connection and body. `coded`: there is a transfer coding. */
   #examine(lines: string[]): 'coded' | 'plain' {
     let coding: 'coded' | 'plain' = 'plain';
     for (let index = 0; index < lines.length; index += 2) {
@@ -276,12 +276,12 @@ export class MessageParser implements RunRecorder {
     if (this.#llhttp.endsWithConnection) return 'close';
     if (coding === 'coded') return 'chunked';
     const length = Number(this.length);
-    // A body too long for an exact number never ends: nobody can send so much, so a close always cuts it.
+    // For a length above 2^53 - 1 `remaining` stays Infinity: nobody can send so much, so a close always cuts the body.
     if (Number.isSafeInteger(length)) this.remaining = length;
     return length === 0 ? 'none' : 'length';
   }
 
-  /** Turns the recorded offsets into text: slices of one string per run, which is one call instead of forty. */
+  /** Turns the recorded offsets into slices of one string per run: one call to decode bytes instead of forty. */
   #drainSpans(): void {
     if (spanned === 0) return;
     const inHead = this.state === 'head';

@@ -1,14 +1,14 @@
-// Tells whether bytes move on a socket. Node knows only what the kernel has accepted, and hears when a third of the
-// kernel's buffer is free again. Linux also shows how much the kernel has yet to send (/proc/net/tcp, man 5 proc);
-// elsewhere that is unknown.
+// Tells whether bytes move on a socket. Node knows only what the kernel has accepted, and is told of room only once a
+// third of the kernel's buffer is free. Linux also shows how many bytes the other side has yet to acknowledge
+// (/proc/net/tcp, man 5 proc); elsewhere that is unknown.
 import { Buffer } from 'node:buffer';
 import { createReadStream, readFileSync } from 'node:fs';
 import { type Socket, SocketAddress } from 'node:net';
 import { onePerTurn } from '../base/deadline.ts';
 
-/** Linux's default in bytes, for systems that do not tell. */
+/** Bytes: Linux's default for the largest send buffer, used on systems that do not tell theirs. */
 const DEFAULT_WMEM = 4 * 1024 * 1024;
-/** Bytes. Linux returns no more of a table in one read, whatever is asked for. */
+/** Bytes. Linux never returns more of a table in one read, however much is asked for. */
 const PIECE = 4096;
 
 type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
@@ -16,7 +16,7 @@ type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
 /** Bytes that the other side has not acknowledged, by `queueKey`; sockets without any are left out. */
 export type SendQueues = ReadonlyMap<string, number>;
 
-/** The most bytes that the kernel holds of what one socket sends: the last number of net.ipv4.tcp_wmem. */
+/** The most bytes that the kernel buffers for one sending socket: the last number of net.ipv4.tcp_wmem. */
 export function greatestSendBuffer(): number {
   try {
     return Number(readFileSync('/proc/sys/net/ipv4/tcp_wmem', 'latin1').trim().split(/\s+/)[2]) || DEFAULT_WMEM;
@@ -33,9 +33,9 @@ export function queueKey({ localPort = 0, remoteAddress = '', remotePort = 0 }: 
 const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => queuesIn('tcp6')) };
 
 /**
- * Looks at the queues of all sockets in the socket's table; empty where nothing is known. The table of IPv6 also holds
- * the IPv4 clients of a dual-stack listener. The kernel walks all sockets of the machine, which takes 8 ms even if
- * there are none: look seldom. All callers within one turn of the event loop share a look.
+ * Reads the queues of all sockets in the kernel's table that has this socket; empty where there is no such table. The
+ * table of IPv6 also has the IPv4 clients of a dual-stack listener. The kernel walks all sockets of the machine, which
+ * takes 8 ms even if there are none: look seldom. All callers within one turn of the event loop share a look.
  */
 export function lookAtQueues({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>): Promise<SendQueues> {
   return LOOKS[remoteAddress.includes(':') ? 'tcp6' : 'tcp']();
@@ -44,7 +44,7 @@ export function lookAtQueues({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>
 // `0: LOCAL:PORT REMOTE:PORT STATE SEND:RECEIVE …`, in hexadecimal; most rows have nothing to send.
 const ROW = /:([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):/g;
 
-/** Reads whole rows, some at a time: with 20,000 sockets a table has 3 MB. */
+/** Reads a table a few whole rows at a time: with 20,000 sockets it has 3 MB. */
 async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
   const queues = new Map<string, number>();
   const pieces = createReadStream(`/proc/net/${table}`, { encoding: 'latin1', highWaterMark: PIECE });
@@ -68,7 +68,7 @@ async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
 
 const fromHex = (digits: string) => Number.parseInt(digits, 16);
 
-/** The kernel prints words of four bytes, each in the machine's own order, which is taken to be little-endian. */
+/** The kernel prints words of four bytes, each in the machine's byte order, which this assumes to be little-endian. */
 function addressFromHex(hex: string): string {
   const bytes = Buffer.from(hex, 'hex').swap32();
   const isMapped = bytes.length === 16 && bytes.readBigUInt64BE() === 0n && bytes.readUInt32BE(8) === 0xffff;
@@ -80,7 +80,7 @@ function addressFromHex(hex: string): string {
 // --- progress
 
 export class SocketProgress {
-  /** When bytes last moved, in milliseconds on the monotonic clock; its owner sets it when they may begin to. */
+  /** When bytes last moved, in milliseconds on the monotonic clock. The owner sets it whenever the wait begins anew. */
   movedAt = 0;
   /** Bytes that the kernel has accepted. */
   #flushed = 0;
@@ -98,8 +98,8 @@ export class SocketProgress {
   }
 
   /**
-   * Looks whether the kernel moves bytes that node does not report yet: the kernel wakes a writer only once a third of
-   * its buffer (up to 4 MiB) is free. Without this a slow and steady upstream would be cut.
+   * Checks whether the other side has acknowledged bytes of which node is not told yet: the kernel wakes a writer only
+   * once a third of its buffer (up to 4 MiB) is free. Without this an upstream that reads slowly would be cut.
    */
   async look(socket: Socket): Promise<void> {
     const queued = (await lookAtQueues(socket)).get(queueKey(socket)) ?? 0;
@@ -109,16 +109,16 @@ export class SocketProgress {
   }
 }
 
-/** Bytes of answers that may lie in the kernel before anyone looks how many of them were read. */
+/** Bytes. Up to this many that may be unread, a client counts as reading, and the kernel's queue is not looked at. */
 const MAX_UNSEEN = 16 * 1024;
 
-/** How much of the answers of one connection its client has read. */
+/** Tracks how much of one connection's answers its client has read. */
 export class AnswerProgress {
   readonly #connection: { readonly stream: Socket };
   readonly #sending = new SocketProgress();
-  /** Bytes of all answers that are known to be read. */
+  /** Bytes of all answers so far that the client is known to have read. */
   #read = 0;
-  /** When the client was last seen to read, or had little to read. Milliseconds on the monotonic clock. */
+  /** When the client was last known to read, or had little to read. Milliseconds on the monotonic clock. */
   readAt = performance.now();
   /** Bytes that the kernel held at the last look. */
   inKernel = 0;
@@ -127,12 +127,12 @@ export class AnswerProgress {
     this.#connection = connection;
   }
 
-  /** Bytes of answers that are not known to be read. */
+  /** Bytes of answers that the client is not known to have read. */
   get unseen(): number {
     return this.#connection.stream.bytesWritten - this.#read;
   }
 
-  /** True if the kernel may hold much that the client does not read. */
+  /** True if the kernel may hold much that the client has not read. */
   get maySwell(): boolean {
     return this.unseen > MAX_UNSEEN;
   }
@@ -151,7 +151,7 @@ export class AnswerProgress {
     this.#sending.movedAt = now;
   }
 
-  /** Milliseconds for which the kernel has accepted nothing although something waits. */
+  /** Milliseconds for which the kernel has accepted nothing although bytes wait in node; 0 if none wait. */
   unreadFor(now: number): number {
     const { stream } = this.#connection;
     if (stream.writableLength === 0) this.#sending.movedAt = now;

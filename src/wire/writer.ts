@@ -6,11 +6,11 @@ import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
 import { trailerLines } from '../core/header-lines.ts';
 
-/** Parts of up to this many bytes in all are joined by copying; more are written one by one, corked. */
+/** Bytes. Parts up to this total are joined by copying; if there is more, each part is written by itself, corked. */
 const MAX_JOINED = 16 * 1024;
 /**
- * Bytes of a whole body that the socket gets at a time, since it reports only when the kernel has all of them. With 64
- * KiB a body of 1 MiB costs 18 % more CPU, with 256 KiB nothing that could be measured.
+ * Bytes of a whole body that the socket gets at a time: it reports progress only once the kernel has all it was given.
+ * With 64 KiB a body of 1 MiB costs 18 % more CPU, with 256 KiB nothing that could be measured.
  */
 const MAX_AHEAD = 256 * 1024;
 export const NO_TRAILERS: readonly string[] = [];
@@ -30,7 +30,7 @@ export class MessageWriter {
     this.#parts.push(text);
   }
 
-  /** Nobody may change `piece` until it is sent, nor use it after a `flush`. */
+  /** Adds a part of the body. Do not change `piece` until it is sent, nor use it after `flush`, which may free it. */
   data(piece: Buffer): void {
     if (piece.length === 0) return;
     if (this.#coding === 'chunked') this.#parts.push(`${piece.length.toString(16)}\r\n`);
@@ -40,12 +40,12 @@ export class MessageWriter {
 
   /**
    * Writes the rest. `sent` is called once the kernel has all of it, or the socket is closed. If the kernel takes all
-   * at once, that is before this call returns, since a callback of the socket's costs 1.3 µs.
+   * at once, `sent` is called before this returns: a callback from the socket would cost 1.3 µs.
    */
   end(trailers: readonly string[], sent: () => void): void {
     if (this.#coding === 'chunked') this.#parts.push(`0\r\n${trailers.length === 0 ? '\r\n' : trailerLines(trailers)}`);
     if (this.#parts.length === 0) this.#parts.push('');
-    // TLS never has all written when a write returns.
+    // In TLS a write is never complete when it returns.
     if ('encrypted' in this.#socket) return this.#write(sent);
     this.#write(undefined);
     if (this.#socket.writableLength === 0) sent();
@@ -53,8 +53,8 @@ export class MessageWriter {
   }
 
   /**
-   * Writes the rest, which ends with a whole body that is not chunked: each part once the kernel has the last, so that
-   * a slow and steady reader is seen to make progress. `sent`: as for `end`.
+   * Writes the rest, then `body`, which is whole and not chunked: each part once the kernel has the one before, so that
+   * a reader that is slow but steady is seen to make progress. `sent`: as for `end`.
    */
   endWith(body: Buffer, sent: () => void): void {
     if (body.length <= MAX_AHEAD) {
@@ -73,13 +73,13 @@ export class MessageWriter {
     next();
   }
 
-  /** Writes this turn's parts; call it at its end. Frees large pieces once sent: as garbage they reached 64 MiB. */
+  /** Writes this turn's parts; call it at the turn's end. Frees large pieces once sent: as garbage they took 64 MiB. */
   flush(): void {
     const large = this.#parts.filter(isLarge);
     if (this.#parts.length > 0) this.#write(large.length > 0 ? () => large.forEach(free) : undefined);
   }
 
-  /** Discards the parts of this turn. */
+  /** Discards the parts that are not written yet. */
   drop(): void {
     this.#parts = [];
   }
