@@ -1,10 +1,10 @@
-// The client's address: for the log, for the upstream if the operator asked for it, and for making room. No decision
-// may ever depend on X-Forwarded-For: the client writes it.
+// The client's address: for the log, for the upstream if the operator wants it, and for making room. No decision may
+// ever depend on X-Forwarded-For, since the client can write it.
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Policy } from '../core/policy.ts';
 
-/** The right-most address of X-Forwarded-For that is no trusted proxy; the connection's own if that is not trusted. */
+/** The connection's address; if it is trusted, the right-most untrusted one of X-Forwarded-For, else the left-most. */
 export function clientAddressOf(connected: string, lines: readonly string[], trusts: Policy['trusts']): string {
   if (!trusts(connected)) return connected;
   let client = connected;

@@ -1,5 +1,5 @@
-// One request and its answer, from the head to the end. Only this file writes the decision and the reason; only
-// reply.ts writes the status and whether the connection persists.
+// One request and its answer, from the request's head to its end. Only this file writes the decision and the reason;
+// only reply.ts writes the status, and whether the connection persists.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
@@ -14,9 +14,9 @@ import { signatureForm } from '../core/signature.ts';
 import { type ClientConnection, Reply } from './reply.ts';
 
 export interface Handler {
-  /** A request's head is complete. Its body goes to the receiver that this call sets, or is dropped. */
+  /** Called once a request's head is complete. The body goes to the receiver that this call sets, or is dropped. */
   onRequest(exchange: Exchange): void;
-  /** A request has ended, in whatever way. Requests are recorded only here. */
+  /** Called once a request has ended, in whatever way. Requests are recorded only here. */
   onEnd(exchange: Exchange): void;
 }
 
@@ -24,12 +24,12 @@ export interface Handler {
 export const STALL_MS = 30_000;
 
 /**
- * The queue of large bodies: each is verified in its own turn of the event loop. Node accepts one connection per turn,
- * so with the HMACs of 200 bodies of 1 MiB in one turn a newcomer waited 6 s.
+ * The end of the queue of large bodies: each is verified in its own turn of the event loop. Node accepts one connection
+ * per turn, so when the HMACs of 200 bodies of 1 MiB shared a turn, a new client waited 6 s.
  */
 let lastTurn: Promise<void> = Promise.resolve();
 
-/** One object with plain fields for each request: closures and option bags here cost 4 µs of 60. */
+/** One object with plain fields for each request: closures and option bags here cost 4 of a request's 60 µs. */
 export class Exchange implements RequestRecord {
   readonly head: Head;
   /** The head's lines as they came, flat: name, value, … */
@@ -40,7 +40,7 @@ export class Exchange implements RequestRecord {
   readonly reply: Reply;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
-  /** Receives the body as it comes. Null: the body is dropped. */
+  /** Receives the body as it comes; null if the body is dropped. */
   receiver: BodyReceiver | null = null;
   /** Milliseconds for which the client may leave the response unread; 0 is off. */
   stallTimeout = STALL_MS;
@@ -97,7 +97,7 @@ export class Exchange implements RequestRecord {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
 
-  /** Ignored once the request has ended: its fate may still be unknown, but the decision is what the client saw. */
+  /** Sets the decision, unless the request has ended: the fate may come later, but the client saw this decision. */
   decide(decision: Decision, reason: Reason | 'none', secret = this.secret): void {
     if (this.durationMs >= 0) return;
     this.decision = decision;
@@ -115,7 +115,7 @@ export class Exchange implements RequestRecord {
     if (reason !== 'client_closed') this.reply.refuse(ANSWERS[reason], allow);
   }
 
-  /** Sets the one listener for a departing client. As a public field it cost 30 MiB and 10 % of CPU under load. */
+  /** Sets the one listener for the client's departure. As a public field it cost 30 MiB and 10 % of CPU under load. */
   onDeparture(listener: (() => void) | null): void {
     this.#onDeparture = listener;
   }
@@ -140,15 +140,15 @@ export class Exchange implements RequestRecord {
     return body;
   }
 
-  /** The client has departed before its answer was sent. Only the connection calls it, once. */
+  /** Called once, by the connection alone, when the client has departed before its answer was sent. */
   clientDeparted(): void {
     this.reply.abandon();
     this.departed = true;
     this.departedMs = performance.now() - this.startedAt;
-    // An earlier decision stays: a refusal, or a failure of the upstream that the store does not decide on yet.
+    // An earlier decision stays: a refusal, or what was decided on a failure of the upstream once an answer has begun.
     const isRefused = this.decision === 'rejected' && this.reason !== 'none';
     const decided = isRefused || (this.upstreamFailure !== null && this.reply.status !== 0);
-    // A tunnel's client may leave without that being a failure.
+    // A tunnel's client may leave at any time; that is no failure.
     if (!decided && this.reply.status !== 101) this.reason = 'client_closed';
     const listener = this.#onDeparture;
     this.#onDeparture = null;

@@ -3,9 +3,9 @@
 //   silent -> tls -> head -> request (-> rest) -> idle -> head ...   any state -> closing -> closed
 //                                     `-> tunnel -> closed
 //
-// The next head is read only when the kernel has the whole last answer, so a pipelining client costs the memory of one
-// request and `maxHeader` bytes. The file is long because the states and the bytes that move them are read together;
-// what has a subject of its own is elsewhere: following-bytes.ts, unread-answers.ts.
+// The next head is read only once the kernel has the whole previous answer, so a pipelining client costs the memory of
+// one request and `maxHeader` bytes. The file is long because the states and the bytes that change them are read
+// together; subjects of their own are in following-bytes.ts and unread-answers.ts.
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
@@ -25,7 +25,7 @@ import type { ClientConnection } from './reply.ts';
 /** `rest`: the kernel has the answer, but a short remainder of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
-/** The listener, as its connections know it. Times in milliseconds, sizes in bytes. */
+/** The part of the listener that its connections know. Times in milliseconds, sizes in bytes. */
 interface Port {
   readonly limits: { readonly [limit in 'keepAlive' | 'headersTimeout' | 'connectionAge' | 'maxHeader']: number };
   readonly handler: Handler;
@@ -48,14 +48,14 @@ export class Connection implements ClientConnection {
   /** Identifies the connection: both ports and the client's address. */
   readonly key: string;
   state: State = 'silent';
-  /** Milliseconds on the monotonic clock, as are `since` and `deadline`. */
+  /** Milliseconds on the monotonic clock, as for `since` (when the current state began) and `deadline`. */
   readonly openedAt = performance.now();
   since = this.openedAt;
   deadline: number;
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
   readonly progress = new AnswerProgress(this);
-  /** When its latest request began, and how long after the previous one; NaN if there is none. */
+  /** When the latest request began, and how many milliseconds after the one before it; NaN without such a request. */
   requestedAt = Number.NaN;
   interval = Number.NaN;
   readonly #listener: Port;
@@ -98,7 +98,7 @@ export class Connection implements ClientConnection {
 
   // --- for the exchange, its reply and the receiver of the body
 
-  /** The connection's age is that at which the request began, not the age when it is answered. */
+  /** True if the connection must end with this answer. Its age is taken at the request's head, not at the answer. */
   mustClose(): boolean {
     const { closesAll, limits } = this.#listener;
     return this.#isLast || closesAll || this.since - this.openedAt >= limits.connectionAge;
@@ -119,13 +119,13 @@ export class Connection implements ClientConnection {
     if (this.state !== 'request') return;
     const now = performance.now();
     this.#endExchange('answered', now);
-    // Not `mustClose()`: a client that was not told `close` may have sent its next request, even in a drain.
+    // `mustClose()` is not asked: a client that was not told `close` may have sent its next request, even in a drain.
     if (said === 'close' || this.#isLast || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next(now);
     else this.#enter('rest', REST_MS, now);
   }
 
-  /** True once the whole answer is written, without `close`: the client may have it before we know. */
+  /** True once the whole answer is written, without `close`: the client may have it before we are told. */
   get mayHaveAnswer(): boolean {
     return this.state === 'rest' || this.exchange?.reply.allowsNext === true;
   }
@@ -152,12 +152,12 @@ export class Connection implements ClientConnection {
     else if (stallTimeout > 0 && this.progress.unreadFor(now) >= stallTimeout) this.destroy();
   }
 
-  /** The receiver of a body that is not complete yet. */
+  /** The receiver of a body that is not complete yet; else null. */
   get awaiting(): BodyReceiver | null {
     return this.#parser?.state === 'body' ? (this.exchange?.receiver ?? null) : null;
   }
 
-  /** The orderly end: send the last bytes, half-close, drop what still comes up to a limit, destroy (RFC 9112 9.6). */
+  /** Ends in order: send the last bytes, half-close, drop what still comes, up to a limit, destroy (RFC 9112 9.6). */
   close(): void {
     if (this.state === 'closing' || this.state === 'closed') return;
     const unsecured = this.state === 'tls';
@@ -177,8 +177,8 @@ export class Connection implements ClientConnection {
   }
 
   /**
-   * Ends the connection with a reset, so that the kernel drops what it holds. While a half-close is under way libuv
-   * refuses to reset, and the socket would never close.
+   * Ends the connection with a reset, so that the kernel drops what it holds. While a half-close is under way, libuv
+   * refuses to reset and the socket would never close, so it is destroyed instead.
    */
   reset(): void {
     const { writableEnded, writableFinished } = this.stream;
@@ -186,7 +186,7 @@ export class Connection implements ClientConnection {
     else this.#socket.resetAndDestroy();
   }
 
-  /** Refuses a head or a body that is still to come: the client was too slow. */
+  /** Refuses a head or a body that is not complete yet: the client was too slow. */
   refuseRest(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else this.awaiting?.fail('body_timeout');
@@ -204,7 +204,7 @@ export class Connection implements ClientConnection {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else if (this.state === 'idle' || this.state === 'rest') this.close();
     else if (this.state === 'request') {
-      // The client sends more but does not read its answer: drop what it sends, and let this answer be the last.
+      // FollowingBytes set the deadline: the client sends more but does not read. Drop that; this answer is the last.
       this.deadline = Number.POSITIVE_INFINITY;
       this.#following.drop();
     } else if (this.state === 'closing' && this.progress.maySwell)
@@ -212,7 +212,7 @@ export class Connection implements ClientConnection {
     else this.destroy();
   }
 
-  /** Goes on to the next request, or closes if bytes of it were dropped. Only here does the parser go on. */
+  /** Goes on to the next request, or closes if bytes of it were dropped. Only here is the parser reset for it. */
   #next(now = performance.now()): void {
     if (this.#following.state === 'dropped') return this.close();
     this.#parser?.next();
@@ -222,7 +222,7 @@ export class Connection implements ClientConnection {
     setImmediate(this.#readKept);
   }
 
-  /** Reads the kept bytes as the next request. */
+  /** Reads the kept bytes as the next request, if it is its turn. */
   readonly #readKept = (): void => {
     if (this.state !== 'head' || this.#following.state === 'none') return;
     const kept = this.#following.drain();
@@ -267,7 +267,7 @@ export class Connection implements ClientConnection {
     return owner;
   }
 
-  /** Called when the rest of an answered request's body has come, or can't be parsed. */
+  /** Called when the rest of an answered request's body has come, or cannot be parsed. */
   #endRest({ state }: MessageParser): void {
     if (state === 'ended') this.#next();
     else this.close();
@@ -292,7 +292,7 @@ export class Connection implements ClientConnection {
     return exchange;
   }
 
-  /** Passes on the part of the body that was in the last read. */
+  /** Passes the receiver the part of the body that was in the last read. */
   #giveBody(parser: MessageParser): Owner {
     const { exchange } = this;
     if (exchange === null || exchange.receiver === null) return 'caller';
@@ -303,7 +303,7 @@ export class Connection implements ClientConnection {
     return owner;
   }
 
-  /** Bytes that never became a request are still answered, and counted as a request. */
+  /** Refuses bytes that never became a request: they are answered, and counted as a request. */
   #refuseHead(reason: Reason): void {
     const exchange = this.#begin(NO_HEAD, []);
     this.#following.drop();
@@ -328,19 +328,19 @@ export class Connection implements ClientConnection {
     else this.close();
   };
 
-  /** A client that half-closes before its answer counts as gone, but may still read why its cut body was refused. */
+  /** A client that half-closes before its answer counts as departed, but is still told why its cut body was refused. */
   #onEndWithinRequest({ reply, receiver }: Exchange): void {
     if (reply.phase === 'ended') return;
     if (receiver !== null && this.#parser?.state !== 'ended') receiver.fail('bad_request');
     else this.#endExchange('departed');
     if (this.exchange?.reply.phase === 'ended' || this.state !== 'request') return;
-    // Earlier answers may lie unread in the kernel, and nobody will read them now.
+    // Earlier answers may lie unread in the kernel; no one will read them now.
     if (this.progress.maySwell) this.reset();
     else this.destroy();
   }
 
   readonly #onClose = (): void => {
-    // A head that has begun is a request, and is counted.
+    // A head that has begun counts as a request, even if it was never completed.
     if (this.state === 'head') this.#begin(NO_HEAD, []);
     this.#endExchange('departed');
     this.state = 'closed';

@@ -1,8 +1,8 @@
 // The bytes that a client sends behind the request in progress. Reading on after a dropped byte would take the middle
 // of a body for a request, or swallow a request unanswered, so `dropped` is final.
 //
-// Pipelined bytes are kept up to `maxHeader`. But a client may have its whole answer before the kernel tells us so,
-// with TLS always. It may then send its next request: if that is longer, the byte budget counts it, and reading pauses.
+// Pipelined bytes are kept up to `maxHeader`. But a client may have its whole answer before the kernel tells us so, in
+// TLS regularly. If its next request then exceeds `maxHeader`, the byte budget counts it, and reading pauses.
 import type { Buffer } from 'node:buffer';
 import { appended, NO_BYTES } from '../base/bytes.ts';
 import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
@@ -24,7 +24,7 @@ interface Port {
 
 export class FollowingBytes implements UnfinishedBody {
   place = -1;
-  /** Bytes reserved from the budget. While there are any, the connection is not read. */
+  /** Bytes reserved from the budget. While this is not 0, the connection is not read. */
   buffered = 0;
   state: 'none' | 'kept' | 'dropped' = 'none';
   readonly #connection: Followed;
@@ -37,12 +37,12 @@ export class FollowingBytes implements UnfinishedBody {
     this.#listener = listener;
   }
 
-  /** Told that `bytes` will follow. Too many are dropped, so that the answer that is still to come says `close`. */
+  /** Called once it is known that `bytes` will follow. Too many are dropped, so that the coming answer says `close`. */
   foresee(bytes: number): void {
     if (bytes > this.#listener.limits.maxHeader && !this.#connection.mayHaveAnswer) this.drop();
   }
 
-  /** Keeps a copy, since a view would keep its whole read alive; without room it drops everything that follows. */
+  /** Keeps a copy, since a view would keep its whole read alive. Without room, it drops everything from here on. */
   keep(bytes: Buffer): void {
     if (this.state === 'dropped') return;
     const total = this.#kept.length + bytes.length;
@@ -99,11 +99,11 @@ export class FollowingBytes implements UnfinishedBody {
   }
 }
 
-// --- the limits on what a connection reads only to drop: the rest of a refused body, and bytes after the last answer
+// --- limits on bytes that are read only to be dropped: the rest of a refused body, and what follows the last answer
 
 /** Bytes. A refused body up to this size is read and dropped; a longer one ends the connection. */
 export const DROPPED_BODY = 64 * 1024;
-/** Milliseconds for the rest of a refused body. */
+/** Milliseconds in which the rest of a refused body must come. */
 export const REST_MS = 2000;
 /** Limits on what a client sends after the last answer: bytes, milliseconds in all, milliseconds of silence. */
 export const DROPPED_BYTES = 32 * 1024 * 1024;

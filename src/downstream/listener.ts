@@ -1,5 +1,5 @@
-// A port: accepts connections, plain or TLS, makes room when there are too many, and ends them when the process stops.
-// Both ports are listeners.
+// A listener: accepts connections, plain or TLS, makes room when there are too many, and ends them when the process
+// stops. The proxy's port and the admin port are one each.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -20,22 +20,22 @@ export interface ListenerLimits {
   readonly keepAlive: number;
   readonly headersTimeout: number;
   readonly connectionAge: number;
-  /** `close`: above half of `connections` none is kept after its answer, so that newcomers find room. */
+  /** `close`: while over half of `connections` are open, each ends with its next answer, so newcomers find room. */
   readonly whenMany: 'keep' | 'close';
   readonly maxHeader: number;
-  /** How many answers may lie unread in the kernel. Fixed at the start. */
+  /** How many answers may lie unread in the kernel. A reload does not change it. */
   readonly unreadAnswers: number;
-  /** Null: plain HTTP. A running listener can't gain or lose TLS, but its contents can change. */
+  /** Null: plain HTTP. A running listener cannot gain or lose TLS, but its TLS files can change. */
   readonly tls: TlsContents | null;
 }
 
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 
-/** Connections that wait for accept. Node's default of 511 drops SYNs in a flood; each costs its client a second. */
+/** The most connections that wait for accept. Node's 511 would drop SYNs in a flood, each a second for its client. */
 const BACKLOG = 4096;
-/** Milliseconds for bytes that are on their way when the listener closes. */
+/** Milliseconds that bytes still on their way get when the listener closes. */
 const LAST_BYTES_MS = 100;
-/** The most closing connections: reading and dropping what they still send is a courtesy. */
+/** The most closing connections at once: reading what they still send, only to drop it, is a courtesy. */
 const MAX_CLOSING = 256;
 
 export class Listener {
@@ -51,7 +51,7 @@ export class Listener {
   readonly #room = new Room();
   readonly #closing = new Set<Connection>();
   #accepted = 0;
-  /** Stops the drain's ending of idle connections. */
+  /** Aborting it stops the drain from ending idle connections. */
   #endingIdle: AbortController | undefined;
 
   constructor(limits: ListenerLimits, handler: Handler, budget = new ByteBudget(0)) {
@@ -97,7 +97,7 @@ export class Listener {
     return (this.#server.address() as AddressInfo | null)?.port ?? 0;
   }
 
-  /** Returns the port. Rejects with the system's error if it is in use. */
+  /** Listens, and returns the port. Rejects with the system's error if the port is in use. */
   listen(host: string, port: number): Promise<number> {
     this.#server.on('error', ignore); // accept() fails while the process is out of file descriptors, then recovers
     return bind(this.#server, host, port);
@@ -132,7 +132,7 @@ export class Listener {
     } while (this.inFlight > 0);
   }
 
-  /** Refuses every request that is still arriving, and gives the last answers a moment. */
+  /** Refuses every request that is still arriving, and waits a moment for the last answers to go out. */
   async refuseRest(): Promise<void> {
     for (const connection of this.list()) connection.refuseRest();
     if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
@@ -158,7 +158,7 @@ export class Listener {
     else this.#tls.await(connection);
   }
 
-  /** Ends one connection to make room. False: each is a tunnel, or has a request that makes progress. */
+  /** Ends one connection to make room. False if each is a tunnel, or has a request that makes progress. */
   #makeRoom(now: number): boolean {
     const connection = this.#room.choose(this.list, now);
     if (connection === null) return false;
@@ -182,7 +182,7 @@ export class Listener {
 
   // --- the end
 
-  /** Connections that the kernel has queued are accepted first: closing would reset them. Node accepts one at a time. */
+  /** Accepts the connections that the kernel has queued: closing would reset them. Node accepts one per turn. */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + LAST_BYTES_MS;
     let before: number;

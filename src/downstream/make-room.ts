@@ -1,28 +1,28 @@
-// Chooses the connection that makes room when there are too many. Among those that have had no request yet the network
-// with the most of them loses one first: a host that opens thousands keeps nobody else out.
+// Chooses the connection to end when there are too many. Of those that have had no request yet, one of the network with
+// the most of them ends first: so a host that opens thousands keeps nobody else out.
 import { ROOM_RATE } from '../bodies/budget.ts';
 import type { Connection } from './connection.ts';
 import { UNREAD_MS } from './unread-answers.ts';
 
-/** The order in which connections make room, by their state or by what their client does. */
+/** The order in which connections end to make room, lowest first, by their state or by what their client does. */
 const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
-/** Connections up to this age make room last: otherwise each honest newcomer would be ended for the next one. */
+/** Milliseconds. Connections younger than this end last: otherwise each honest newcomer would end for the next one. */
 const YOUNG_MS = 500;
-/** How many candidates a pass finds, for several newcomers: a pass over all connections is expensive. */
+/** The most candidates that a pass keeps, for several newcomers: a pass over all connections is expensive. */
 const MAX_CANDIDATES = 32;
 const CANDIDATES_VALID_MS = 20;
 
-/** A connection that may be ended to make room, unless its `since` has changed meanwhile: then so has its state. */
+/** A connection that may be ended to make room, as long as its `since` is unchanged: a new state has a new `since`. */
 interface Candidate {
   readonly connection: Connection;
   readonly since: number;
   readonly rank: number;
-  /** Its position from the youngest of its network and rank: ending the largest first leaves each network its share. */
+  /** Its position, counted from the youngest of its network and rank. The largest ends first, so networks stay even. */
   share: number;
 }
 
 export class Room {
-  /** The next to end comes last. */
+  /** The candidates; the last one ends next. */
   #candidates: Candidate[] = [];
   #foundAt = Number.NEGATIVE_INFINITY;
 
@@ -51,7 +51,7 @@ export class Room {
   }
 }
 
-/** The lowest makes room first. Null: closed, a tunnel, or a request that makes progress. */
+/** The rank of a connection: the lowest ends first. Null: closed, a tunnel, or a request that makes progress. */
 function rankOf({ state, progress, awaiting }: Connection, now: number): number | null {
   if (state === 'tunnel' || state === 'closed') return null;
   if (state !== 'request') return RANKS[state];
@@ -60,8 +60,8 @@ function rankOf({ state, progress, awaiting }: Connection, now: number): number 
 }
 
 /**
- * Reorders the newcomers of each rank, which have had no request yet, among themselves: those of the network that holds
- * most of them come first. Connections that have had a request keep their places.
+ * Reorders, within each rank, the newcomers (connections without a request yet) among themselves: those of the network
+ * that has the most of them come first. Connections that have had a request keep their places.
  */
 function byNetwork(ranked: readonly Candidate[]): readonly Candidate[] {
   const newcomers = ranked.filter(({ connection }) => Number.isNaN(connection.requestedAt));

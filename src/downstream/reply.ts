@@ -8,7 +8,7 @@ import { type Head, hasBody } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
 
-/** The connection of a request, as the request and its reply know it. */
+/** The part of a client's connection that its request and the reply know. */
 export interface ClientConnection {
   readonly stream: Socket;
   readonly encrypted: boolean;
@@ -17,13 +17,13 @@ export interface ClientConnection {
   readonly since: number;
   /** True if the connection must end after the answer, which then says `close`. */
   mustClose(): boolean;
-  /** How much of the request's body is missing. `short`: the rest is read and dropped, so the connection may stay. */
+  /** How much of the request's body has not come. `short`: the rest is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long';
-  /** The kernel has the whole answer, or the connection is gone. `close`: no request follows. */
+  /** Called once the kernel has the whole answer, or the connection is gone. `close`: the client was told `close`. */
   replied(said: 'close' | 'persist'): void;
   /** Hands the stream to a tunnel. Returns the bytes that came after its request, unless some were dropped. */
   handOver(): Buffer | 'dropped';
-  /** Ends it at once: `reset` by a TCP reset if possible, `destroy` by one only if an answer may lie unread. */
+  /** Both end it at once: `reset` by a TCP reset if possible, `destroy` by a reset only if an answer may lie unread. */
   reset(): void;
   destroy(): void;
 }
@@ -36,7 +36,7 @@ export class Reply {
   readonly #writer: MessageWriter;
   /** `ended`: complete, though perhaps not sent. `gone`: nothing more can reach the client. Written only here. */
   phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
-  /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
+  /** True once bytes of the final answer are on their way: from then on the answer can only be ended or cut. */
   committed = false;
   #last = false;
   #awaitsContinue: boolean;
@@ -53,7 +53,7 @@ export class Reply {
     return this.#connection.stream.writableLength;
   }
 
-  /** True once the whole answer is written, without `Connection: close`. The client may have it before we know. */
+  /** True once the whole answer is written, without `Connection: close`. The client may have it before we are told. */
   get allowsNext(): boolean {
     return this.phase === 'ended' && !this.#last;
   }
@@ -82,20 +82,20 @@ export class Reply {
     // Nothing can follow a body that only the close ends, nor a request that was not read whole.
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
-    // Leading zeros are removed from the text: as a number, 18446744073709551615 would become another one. A 204 has no
-    // length (RFC 9110 8.6).
+    // The length stays text and loses only leading zeros: as a number, 18446744073709551615 would become another one. A
+    // 204 has no length (RFC 9110 8.6).
     const counts = !streams && length !== '' && status !== 204;
     const whole = counts ? `Content-Length: ${length.replace(/^0+(?=\d)/, '')}` : null;
     const head = this.#begunHead(status, reason, headLines(lines, chunked ? CHUNKED : whole));
     this.#writer.head(head, chunked ? 'chunked' : 'plain');
   }
 
-  /** Nobody else may use `piece` from now on. */
+  /** Adds a part of the body. The caller must not use `piece` after this. */
   data(piece: Buffer): void {
     if (this.phase === 'begun') this.#writer.data(piece);
   }
 
-  /** Writes what was added in this turn of the event loop. False: the client reads too slowly; wait for `onSent`. */
+  /** Writes what was added in this turn of the event loop. False if the client reads too slowly: wait for `onSent`. */
   flush(): boolean {
     if (this.phase !== 'begun') return true;
     this.committed = true;
@@ -119,8 +119,8 @@ export class Reply {
   /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */
   answer(answer: { status: OwnStatus; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
     if (this.committed || this.phase === 'gone') return;
-    this.#writer.drop(); // the upstream's response that failed in the turn in which it began
-    // A client that waits for 100 may send its body next, or another request.
+    this.#writer.drop(); // the head of an upstream's response that failed in the turn in which it began
+    // A client that waits for 100 may next send the body, or another request: nobody can tell which.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
     this.#last = unclear || wish === 'close' || this.#connection.mustClose();
     const { status, body, lines } = answer;
@@ -128,11 +128,11 @@ export class Reply {
     const head = this.#begunHead(status, PHRASES[status], framed);
     // Head and body are one string, so that they are one write.
     this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
-    // In the next tick: the caller may still note why it refused, and the parser may still be reading the request.
+    // Delayed to the next tick: the caller may still note why it refused, and the parser may still read the request.
     this.#end(NO_TRAILERS, () => process.nextTick(this.#replied));
   }
 
-  /** The connection becomes a tunnel; http-proxy-3 writes the 101. Only the connection calls it. */
+  /** Ends the reply when its connection becomes a tunnel; http-proxy-3 writes the 101. Only the connection calls it. */
   becomeTunnel(): void {
     this.status = 101;
     this.#last = true;
@@ -143,17 +143,17 @@ export class Reply {
   /** Ends the connection in a way that tells the client that the answer is incomplete. */
   cut(): void {
     if (this.phase === 'gone') return;
-    // In HTTP/1.0 a close may be the end of the body, so only a reset shows a cut. In TLS a missing close_notify does.
+    // In HTTP/1.0 a close may end the body, so only a reset shows the cut; in TLS a missing close_notify shows it.
     if (this.#request.version === '1.0' && !this.#connection.encrypted) this.#connection.reset();
     else this.#connection.destroy();
   }
 
-  /** Only the connection calls it: nothing more can be sent. */
+  /** Called by the connection alone, when nothing more can be sent. */
   abandon(): void {
     this.phase = 'gone';
   }
 
-  /** Calls `listener` when the kernel has all that was written, or the client is gone. */
+  /** Calls `listener` once the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void {
     this.#connection.stream.write('', listener);
   }
@@ -166,7 +166,7 @@ export class Reply {
     this.#writer.end(trailers, sent);
   }
 
-  /** HTTP/1.1 persists by default, so there we add no line that the upstream did not send. */
+  /** Begins the answer, and returns its head. HTTP/1.1 persists by default, so it needs no `Connection: keep-alive`. */
   #begunHead(status: number, reason: string, lines: string): string {
     this.phase = 'begun';
     this.status = status;

@@ -1,5 +1,5 @@
-// TLS on the clients' side: from a connection's first byte to its secured stream. connection.ts (`beginTls`)
-// limits a handshake to `limits.headersTimeout`; here a running one is ended only to make room for another.
+// TLS on the clients' side: from a connection's first byte to its secured stream. connection.ts (`beginTls`) limits a
+// handshake to `limits.headersTimeout`; this file ends one that is under way only to make room for another.
 import { Buffer } from 'node:buffer';
 import type { Server, TlsOptions } from 'node:tls';
 import { appended, free, NO_BYTES } from '../base/bytes.ts';
@@ -7,9 +7,9 @@ import { ALPN, type TlsContents } from '../wire/connections.ts';
 import { queueKey } from '../wire/socket-progress.ts';
 import type { Connection } from './connection.ts';
 
-/** The most TLS handshakes under way: 1,024 unfinished ones need 78 MiB. */
+/** The most TLS handshakes under way at once: 1,024 unfinished ones would need 78 MiB. */
 const MAX_UNDER_WAY = 128;
-/** Milliseconds that a TLS handshake has at least before it makes room for another: a busy client needs some. */
+/** Milliseconds that each TLS handshake gets before it may end to make room for another: a busy client needs some. */
 const LEAST_MS = 100;
 
 /** Client certificates are requested, and must be valid, if a CA for them is configured. */
@@ -21,11 +21,11 @@ export class TlsHandshakes {
   readonly #server: Server;
   /** Connections by key, the longest under way first. */
   readonly #underWay = new Map<string, Connection>();
-  /** Those that may begin: their ClientHello is whole, or can't be one. */
+  /** Connections whose handshake may begin: their ClientHello is whole, or the bytes cannot be one. */
   readonly #waiting: Connection[] = [];
 
   constructor(contents: TlsContents) {
-    // Loaded only if it is needed: TLS costs 2 MB of idle memory.
+    // Loaded only when needed: the TLS module costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     this.#server.on('secureConnection', (stream) => {
       const connection = this.#underWay.get(queueKey(stream));
@@ -40,7 +40,7 @@ export class TlsHandshakes {
     this.#server.on('tlsClientError', (_error, stream) => stream.destroy());
   }
 
-  /** New contents apply to TLS handshakes from now on. */
+  /** Uses new contents of the TLS files for handshakes from now on. */
   adopt(contents: TlsContents): void {
     const options = tlsOptions(contents);
     // setSecureContext does not change whether client certificates are requested.
@@ -48,7 +48,7 @@ export class TlsHandshakes {
     this.#server.setSecureContext(options);
   }
 
-  /** Waits for the whole ClientHello, then begins. Until then the connection counts as silent. */
+  /** Waits for the whole ClientHello, then queues the handshake. Until it begins, the connection counts as silent. */
   await(connection: Connection): void {
     const socket = connection.stream;
     let hello = NO_BYTES;
@@ -65,7 +65,7 @@ export class TlsHandshakes {
     socket.on('data', onData).once('end', onEnd);
   }
 
-  /** Begins one per turn of the event loop: a burst would end handshakes whose next flight has already come. */
+  /** Begins one handshake per turn of the event loop: a burst would end others whose next bytes have already come. */
   readonly #beginNext = (): void => {
     const longest = this.#longest();
     if (longest !== undefined && performance.now() - longest.since < LEAST_MS) {
@@ -83,11 +83,11 @@ export class TlsHandshakes {
     this.#underWay.set(connection.key, connection);
     socket.once('close', () => this.#underWay.delete(connection.key));
     connection.beginTls();
-    socket.allowHalfOpen = false; // a client that leaves now would keep its place
+    socket.allowHalfOpen = false; // otherwise a client that leaves now would keep its place
     if (!socket.destroyed) this.#server.emit('connection', socket);
   };
 
-  /** Of the network with most handshakes, the one longest under way; undefined while there is room for one more. */
+  /** The handshake longest under way in the network that has the most; undefined while there is room for one more. */
   #longest(): Connection | undefined {
     if (this.#underWay.size < MAX_UNDER_WAY) return undefined;
     const byNetwork = Map.groupBy(this.#underWay.values(), ({ network }) => network);
@@ -97,8 +97,8 @@ export class TlsHandshakes {
   }
 }
 
-// The first bytes of a TLS connection, until its ClientHello is whole (RFC 8446 4.1.2, in records of 5.1). TLS itself
-// begins only then: few handshakes are allowed, and a client that sends one byte must not count as one.
+// The first bytes of a TLS connection, until its ClientHello is whole (RFC 8446 4.1.2, in records of 5.1). A handshake
+// begins only then: few are allowed at once, and a client that sends a single byte must not count as one of them.
 
 const TLS_HANDSHAKE = 22;
 const MAJOR_VERSION = 3;
@@ -106,10 +106,10 @@ const CLIENT_HELLO = 1;
 const RECORD_HEADER = 5;
 const MESSAGE_HEADER = 4;
 const MAX_RECORD = 16 * 1024;
-/** Bytes. TLS does not wait for the end of a longer ClientHello: honest ones have one or two KiB. */
+/** Bytes. The end of a longer ClientHello is not waited for: honest ones have one or two KiB. */
 const MAX_BUFFERED = 16 * 1024;
 
-/** `other`: it is not a ClientHello, or too long. OpenSSL then answers with its alert. */
+/** `other`: the bytes are no ClientHello, or it is too long. OpenSSL then answers with an alert. */
 export function clientHelloIn(bytes: Buffer): 'part' | 'whole' | 'other' {
   /** The message's first bytes, and how many have come in all. */
   let header = NO_BYTES;

@@ -1,5 +1,5 @@
-// Answers that their clients do not read stay in kernel memory, which counts against the container's limit. So their
-// number is bounded, and the longest unread goes first.
+// Answers that clients do not read stay in kernel memory, which counts against the container's limit. So their number
+// is bounded, and the connection whose client has not read for longest is reset first.
 
 import { containerMemory } from '../base/bytes.ts';
 import { greatestSendBuffer, lookAtQueues } from '../wire/socket-progress.ts';
@@ -9,15 +9,15 @@ import { SILENCE_MS } from './following-bytes.ts';
 
 /** Milliseconds without progress after which an answer counts as unread when connections must make room. */
 export const UNREAD_MS = 1000;
-/** Milliseconds that an answer may stay unread when their number is at its limit; half as many at twice the limit. */
+/** Milliseconds that an answer may stay unread while as many as allowed do; with twice as many, half as long. */
 const PATIENCE_MS = 1000;
-/** The least patience while the kernel's memory suffices: a client far away acknowledges once a round trip. */
+/** Milliseconds: the least patience while the kernel's memory suffices. A client acknowledges once per round trip. */
 const ROUND_TRIP_MS = 400;
-/** Milliseconds between two looks at the kernel's queues: while its memory may run out, in a crowd, and otherwise. */
+/** Milliseconds between looks at the kernel's queues: if its memory may run out, if there is a crowd, and otherwise. */
 const PAUSE_MS = 100;
 const CROWDED_PAUSE_MS = 1000;
 const CALM_PAUSE_MS = 30_000;
-/** The least pause after a look, as a multiple of its duration, which is long with many thousand sockets. */
+/** The least pause after a look, as a multiple of the look's duration, which is long with many thousand sockets. */
 const PAUSE = 4;
 
 /** The number of answers that may lie unread: those that fit into half of the container's memory. */
@@ -25,7 +25,7 @@ export function mostUnreadAnswers(): number {
   return Math.max(1, Math.floor(containerMemory() / 2 / greatestSendBuffer()));
 }
 
-/** The present load, as shares of its limits: answers that may be unread, their bytes, and connections. */
+/** The current load, each as a share of its limit: answers that may be unread, their bytes, and connections. */
 type Crowd = { readonly [what in 'number' | 'bytes' | 'connections']: number };
 
 /** Milliseconds until the next look, which costs as much as some hundred requests: the kernel walks all its sockets. */
@@ -44,7 +44,7 @@ export class UnreadAnswers {
   readonly #most: number;
   readonly #mostOfOne = greatestSendBuffer();
   readonly #port: Port;
-  /** When the last look ended, and for how long no other may begin. Infinity during a look: two never overlap. */
+  /** When the last look ended (Infinity during a look, so two never overlap), and how long to rest after it. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #rest = 0;
 
@@ -59,7 +59,7 @@ export class UnreadAnswers {
     const unread = this.#port.list().filter((connection) => mayLieUnread(connection, now));
     const [first] = unread;
     if (first === undefined) return;
-    // A closing connection stays until a look has shown whether its answer was read.
+    // A closing connection stays open until a look has shown whether its answer was read.
     const isStaying = unread.some(({ state, since }) => state === 'closing' && now - since >= SILENCE_MS);
     const bytes = unread.reduce((sum, { progress }) => sum + Math.min(progress.unseen, this.#mostOfOne), 0);
     const shares = { number: unread.length / this.#most, bytes: bytes / this.#mostOfOne / this.#most };
@@ -71,7 +71,7 @@ export class UnreadAnswers {
   async #look(unread: readonly Connection[], { stream }: Connection): Promise<void> {
     const started = performance.now();
     this.#lookedAt = Number.POSITIVE_INFINITY;
-    // Answers that are written during the look may not show in it.
+    // Counted before the look: answers that are written during it may not show in it.
     const written = unread.map(({ stream }) => stream.bytesWritten);
     const queues = await lookAtQueues(stream);
     const now = performance.now();
@@ -102,7 +102,7 @@ export class UnreadAnswers {
   }
 }
 
-/** True if the kernel may hold much of the connection's answers. If not, its client counts as reading. */
+/** True if the kernel may hold much of the connection's answers. If not, its client is recorded as reading now. */
 function mayLieUnread({ state, progress }: Connection, now: number): boolean {
   if (state === 'tunnel' || state === 'closed') return false;
   if (!progress.maySwell) progress.readAt = now;
