@@ -3,13 +3,13 @@ import { connect, isIP, type Socket, type SocketConstructorOpts } from 'node:net
 import type { ConnectionOptions } from 'node:tls';
 import { ALPN, type TlsContents } from '../wire/connections.ts';
 
-/** Milliseconds after which TCP probes a silent connection. */
+/** Milliseconds of silence after which TCP probes a connection. */
 export const PROBE_AFTER_MS = 60_000;
-/** The error code of a connect that takes too long. */
+/** The code of our own error for a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 export const connectTimeout = () => Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT });
 
-/** A TLS session to resume, and a reader in place of 'data' events. */
+/** Options: a TLS session to resume, and a reader (`onread`) in place of 'data' events. */
 type Wishes = Pick<ConnectionOptions, 'session'> & Pick<SocketConstructorOpts, 'onread'>;
 
 /** Begins to connect. The socket may still fail. */
@@ -17,11 +17,11 @@ export function connectTo({ serverName, ...address }: Address, tls: TlsContents 
   const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
   const options = { ...address, ...keeping, ...wishes };
   if (serverName === null) return connect(options);
-  // The URL's host or the configured name, never a name that a client chose. SNI can't name an IP address (RFC 6066 3):
+  // The configured name or the URL's host, never a name that a client chose. SNI can't name an IP address (RFC 6066 3):
   // the certificate must then name the address itself.
   const name = tls?.servername ?? serverName;
   const named = { ...tls, ...(isIP(name) === 0 && { servername: name }), ALPNProtocols: ALPN };
-  // Loaded only if it is needed: TLS costs 2 MB of idle memory.
+  // Loaded only when needed: the TLS module costs 2 MB of idle memory.
   return process.getBuiltinModule('node:tls').connect({ ...options, ...named });
 }
 

@@ -1,6 +1,6 @@
 // The sockets to the upstream: one request at a time on each, the most recently freed is used next, and idle ones are
 // closed. An unexpected byte ends its socket: it would be read as the answer to the next request. Verified requests
-// have sockets of their own: what an upstream writes late for an unverified one must never be a delivery's answer.
+// have sockets of their own: bytes that an upstream sends late for an unverified one must never answer a delivery.
 import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
 import { deadline } from '../base/deadline.ts';
@@ -9,12 +9,12 @@ import { TickedSet, type TlsContents } from '../wire/connections.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
 
-/** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
+/** Milliseconds for which a retired socket waits for the upstream's close. If that comes first, TIME_WAIT is there. */
 const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
-/** Shared by all reads: Node would allocate 64 KiB for each and shrink it, which costs 1.1 µs for a short response. */
+/** Shared by all reads: Node would allocate and shrink 64 KiB for each read, which costs a short response 1.1 µs. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
-/** Milliseconds for which an idle socket is used again without being read first. */
+/** Milliseconds: a socket that has been idle for less is used again without being read first. */
 const FRESH_MS = 20;
 
 /** Where and how to connect. Times in milliseconds. */
@@ -34,9 +34,9 @@ export class ConnectionPool {
   #tls: TlsContents | null;
   #session: Buffer | undefined;
   readonly #all = new TickedSet<UpstreamConnection>();
-  /** Every socket, those of tunnels too, from its connect to its close. */
+  /** Every socket from its connect to its close, including those of tunnels. */
   readonly #sockets = new Set<Socket>();
-  /** The longest idle first. */
+  /** Idle connections, the longest idle first. */
   readonly #idle: Readonly<Record<Traffic, UpstreamConnection[]>> = { verified: [], unverified: [] };
   readonly #retiring = new Set<Socket>();
 
@@ -48,7 +48,7 @@ export class ConnectionPool {
 
   /**
    * True if the next idle connection should be read before it is acquired. After a suspension or a long turn of the
-   * loop the upstream's close lies in the kernel, beside the request that woke us: 40 of 40 such requests got 502.
+   * event loop, its close may lie in the kernel, beside the request that woke us: 40 of 40 such requests got 502.
    */
   mayHaveClosed(traffic: Traffic, now: number): boolean {
     const next = this.#idle[traffic].at(-1);
@@ -72,7 +72,7 @@ export class ConnectionPool {
     return null;
   }
 
-  /** Begins to open a connection, and calls its user's `onOpen`. Only one for a tunnel emits 'data'. */
+  /** Begins to open a connection, and later calls its user's `onOpen`. Only a tunnel's connection emits 'data'. */
   open(traffic: Traffic, use: 'requests' | 'tunnel'): UpstreamConnection {
     this.#makeRoom(traffic);
     const callback = (length: number) => {
@@ -84,7 +84,7 @@ export class ConnectionPool {
       if (error === null) connection.user?.onOpen();
     };
     const socket = this.openSocket(onOpen, this.#options.connectTimeout, onread);
-    socket.once('close', () => this.#closed(connection)); // runs before its user's, which may open another
+    socket.once('close', () => this.#closed(connection)); // before its user is told, who may open another
     const connection = new UpstreamConnection(socket, { traffic, tls: this.#tls });
     this.#all.add(connection);
     if (use === 'tunnel') socket.on('data', connection.read);
@@ -92,8 +92,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Ends idle connections of the other kind, so that both together stay within `connections`. A verified request ends
-   * one even below that: a server that serves one connection at a time would keep the delivery waiting behind it.
+   * Ends idle connections of the other kind, so that both kinds together stay within `connections`. A verified request
+   * ends one even below that: a server that serves one connection at a time would let the delivery wait behind it.
    */
   #makeRoom(traffic: Traffic): void {
     const others = this.#idle[traffic === 'verified' ? 'unverified' : 'verified'];
@@ -111,7 +111,7 @@ export class ConnectionPool {
     const socket = connectTo(this.address, tls, { session: this.#session, onread });
     this.#sockets.add(socket);
     socket.on('session', (session: Buffer) => {
-      // Resuming a session that began with other TLS files would skip the check of the certificate.
+      // A session that began with other TLS files must not be resumed: that would skip the check of the certificate.
       if (tls === this.#tls) this.#session = session;
     });
     const cancel = deadline(milliseconds, () => socket.destroy(connectTimeout()));
@@ -128,7 +128,7 @@ export class ConnectionPool {
     return socket;
   }
 
-  /** Releases a connection after a clean end of its response. */
+  /** Makes a connection idle again, after a clean end of its response. */
   release(connection: UpstreamConnection, now: number): void {
     if (connection.tls !== this.#tls) {
       connection.socket.destroy();
@@ -138,7 +138,7 @@ export class ConnectionPool {
     this.#idle[connection.traffic].push(connection);
   }
 
-  /** Retires a connection after its last request; it ends once the upstream has closed. `first`: who closes first. */
+  /** Retires a connection after its last request, until the upstream closes. `first`: the side that closes first. */
   retire(connection: UpstreamConnection, first: 'upstream' | 'proxy'): void {
     connection.user = null;
     const { socket } = connection;
@@ -155,7 +155,7 @@ export class ConnectionPool {
     this.#all.delete(connection);
     const { socket } = connection;
     socket.off('data', connection.read).pause();
-    Reflect.deleteProperty(socket, 'destroy'); // a failed write ends it again: paused, it would not learn of its end
+    Reflect.deleteProperty(socket, 'destroy'); // so a failed write ends it again: paused, it would not see its end
   }
 
   /** New connections use these TLS files; requests in flight end on the old ones. */

@@ -1,4 +1,4 @@
-// Limits the requests to the upstream to a number of slots, with bounded queues in front, in which none waits forever.
+// Limits the requests at the upstream to a number of slots, behind bounded queues in which no request waits forever.
 // Unverified requests get at most three quarters of the slots, so a flood of them never blocks a verified delivery.
 import { deadline } from '../base/deadline.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
@@ -12,29 +12,29 @@ export interface Waiter extends Member {
   readonly startedAt: number;
   /** Milliseconds from `startedAt` for which it waits for a slot, or for an upstream that accepts connections. */
   readonly patience: number;
-  /** The request now holds a slot. */
+  /** Called once the request holds a slot. */
   acquired(): void;
-  /** For how many milliseconds it has kept its slot only because its client makes no progress; else 0. */
+  /** Milliseconds for which it has kept its slot only because its client makes no progress; 0 if that is not so. */
   stalledFor(now: number): number;
   /** Ends the request and releases its slot: another one needs it, or its patience is over. */
   evict(): void;
   giveUp(failure: ForwardFailure): void;
 }
 
-/** How long a slot holder may wait for its client while others wait for a slot. The more of them wait, the shorter. */
+/** Milliseconds that a slot may wait for a slow client while others wait for a slot; the more of them, the fewer. */
 const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
 
-/** Waiters, each with the function that cancels the end of its patience. */
+/** Waiting requests, each with the function that cancels the timer of its patience. */
 type Queue = Map<Waiter, () => void>;
 
 export class UpstreamLimiter {
   readonly #slots: number;
-  /** Slots that requests without a verified signature may use. */
+  /** The number of slots that requests without a verified signature may use. */
   readonly #unverifiedSlots: number;
   /** The maximum length of each queue; a reload may change it. */
   queueLimit: number;
-  /** In the order in which they get slots. */
+  /** The queues, in the order in which they get slots. */
   readonly #queues: Readonly<Record<Waiter['kind'], Queue>> = {
     verified: new Map(),
     unverified: new Map(),
@@ -42,7 +42,7 @@ export class UpstreamLimiter {
   };
   readonly #holders = new IndexedSet<Waiter>();
   #unverifiedHolders = 0;
-  /** True while the upstream accepts no connections: every request waits. */
+  /** True while the upstream accepts no connections: then every request waits. */
   down = false;
   #sweeping: NodeJS.Timeout | null = null;
 
@@ -53,17 +53,17 @@ export class UpstreamLimiter {
     this.queueLimit = queue;
   }
 
-  /** Requests whose clients wait. */
+  /** The number of requests that wait here and have a client, so without the deferred ones. */
   get waiting(): number {
     return this.#queues.verified.size + this.#queues.unverified.size;
   }
 
-  /** True once half of the unverified slots are in use: the rest is for requests that do not wait for their client. */
+  /** True while slots run short (all, or half of the unverified ones, are in use): streamed bodies must then come first. */
   get scarce(): boolean {
     return this.#queues.unverified.size > 0 || this.#unverifiedHolders >= this.#unverifiedSlots / 2 || this.#full();
   }
 
-  /** Acquires a slot if the request need not wait. */
+  /** Acquires a slot; false if the request must wait for one. */
   tryAcquire(waiter: Waiter): boolean {
     const { verified, unverified, deferred } = this.#queues;
     if (verified.size > 0 || (waiter.kind !== 'verified' && unverified.size > 0)) return false;
@@ -72,7 +72,7 @@ export class UpstreamLimiter {
     return true;
   }
 
-  /** Waits for a slot until its patience is over. False: the queue is full. */
+  /** Queues the request for a slot until its patience is over. False if the queue is full. */
   wait(waiter: Waiter): boolean {
     const queue = this.#queues[waiter.kind];
     if (queue.size >= this.queueLimit) return false;
@@ -132,7 +132,7 @@ export class UpstreamLimiter {
     }
   }
 
-  /** Evicts stalled holders. Otherwise as many silent clients as there are slots would block everyone else. */
+  /** Evicts stalled holders of slots. Otherwise as many silent clients as there are slots would block everyone else. */
   #sweep(): void {
     if (this.waiting === 0 && this.#sweeping !== null) {
       clearInterval(this.#sweeping);

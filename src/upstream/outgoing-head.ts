@@ -1,5 +1,5 @@
-// The head of a request as it goes to the upstream: the client's lines byte for byte, framed by us, and the lines about
-// the client if `forwardedHeaders` asks for them.
+// The head of a request as it goes to the upstream: the client's lines byte for byte, our own framing, and our lines
+// about the client if `forwardedHeaders` asks for them.
 import type { Socket } from 'node:net';
 import { ABOUT_CLIENT, CHUNKED, headLines, linesOf, lowerCaseName } from '../core/header-lines.ts';
 import { declaredLength, type Head } from '../core/request-head.ts';
@@ -7,7 +7,7 @@ import { declaredLength, type Head } from '../core/request-head.ts';
 interface Outgoing {
   /** The lines to send; hop-by-hop lines and framing are replaced here. */
   readonly lines: readonly string[];
-  /** The bytes of a body that is sent whole; null for one that streams, or none. */
+  /** The length in bytes of a body that is sent whole; null if it streams, or if there is none. */
   readonly bodyLength: number | null;
   /** `close`: no request may follow on the socket. `upgrade`: the request is a WebSocket's handshake. */
   readonly connection: keyof typeof CONNECTION;
@@ -40,12 +40,12 @@ interface Received {
   };
 }
 
-/** Each spelling that servers may read as the same name: CGI turns all but letters and digits into `_`. */
+/** Each spelling that a server may read as a name about the client: CGI turns all but letters and digits into `_`. */
 const SPELT = new RegExp(`^(?:${ABOUT_CLIENT}|x-forwarded)$`.replaceAll('-', '[^a-z0-9]'));
-/** The names that we write: `allowHeaders` must not let the client's own pass beside ours. */
+/** The names of the lines that we write: `allowHeaders` must not let the client's own lines pass beside ours. */
 const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0-9]ip)$/;
 
-/** The lines for `forwardedHeaders: overwrite`: they say what we saw, whatever the client sent. */
+/** A request's lines for `forwardedHeaders: overwrite`: those about the client say what we saw, whatever it sent. */
 export function withForwarded({ lines, head, clientConnection }: Received, allowHeaders: readonly string[]): string[] {
   const kept: string[] = [];
   for (const [name, value] of linesOf(lines)) {

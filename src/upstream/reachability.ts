@@ -1,5 +1,5 @@
-// Whether an address accepts connections, and whether the upstream's port also answers at the pod's own address, where
-// clients can bypass the proxy.
+// Checks whether an address accepts connections, and whether the upstream's port also answers at the pod's own address,
+// where clients could bypass the proxy.
 import { connect, type NetConnectOpts, type TcpNetConnectOpts } from 'node:net';
 import type { Address } from './connect.ts';
 
@@ -22,10 +22,10 @@ const EVERY_MS = 10_000;
 /** Milliseconds. An address that does not answer within this time counts as not exposed. */
 const CONNECT_TIMEOUT_MS = 1000;
 
-/** `off`: not checked, since nobody asked. `unknown`: not yet checked, or it can't be. */
+/** `off`: the checks are switched off. `unknown`: not checked yet, or `$POD_IP` is not set. */
 type ExposureState = 'off' | 'unknown' | 'exposed' | 'hidden';
 
-/** The address at which clients could bypass the proxy. `hidden`: there is none. */
+/** The address at which clients could bypass the proxy. `hidden`: there is none. `unknown`: `$POD_IP` is not set. */
 type Bypass = TcpNetConnectOpts | 'unknown' | 'hidden';
 
 /** `podIp`: `$POD_IP`. `listenPort`: the port of the proxy. */
@@ -42,13 +42,13 @@ export class Exposure {
   #timer: NodeJS.Timeout | undefined;
   state: ExposureState = 'off';
 
-  /** `address`: as `bypassAddress` gives it. `onChange`: called when it becomes exposed, or stops being so. */
+  /** `address`: from `bypassAddress`. `onChange`: called when the upstream becomes exposed, or stops being so. */
   constructor(address: Bypass, onChange: (now: ExposureState) => void) {
     this.#address = address;
     this.#onChange = onChange;
   }
 
-  /** Starts or ends the checks; called at start and after each reload. */
+  /** Starts or stops the checks. Called at the start, and after each reload. */
   watch(checks: 'on' | 'off'): void {
     if ((checks === 'off') === (this.state === 'off')) return;
     this.stop();

@@ -1,4 +1,4 @@
-// The requester of the upstream, as src/upstream knows it: a client's exchange, or a request that has no client at all.
+// The source of a request, as src/upstream knows it: a client's exchange, or a deferred delivery, which has no client.
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
@@ -30,14 +30,14 @@ export interface ResponseSink {
 export interface Requester {
   readonly head: Head;
   readonly reply: ResponseSink;
-  /** Receives the body as it comes. Null: the body is dropped. */
+  /** Receives the body as it comes; null if the body is dropped. */
   receiver: BodyReceiver | null;
   /**
-   * Pausing its stream holds back the rest of the body; `handOver` hands it to the tunnel, and returns the bytes behind
-   * the WebSocket handshake. Null for a deferred delivery, which is sent behind all others, since no client waits.
+   * Pausing the stream holds back the rest of the body. `handOver` gives the stream to a tunnel, and returns the bytes
+   * behind the WebSocket handshake. Null for a deferred delivery: it is sent behind all others, since no client waits.
    */
   readonly clientConnection: { readonly stream: Socket; handOver(): Buffer | 'dropped' } | null;
-  /** Sets the one listener for a client that departs before its answer. */
+  /** Sets the one listener for the client's departure before its answer. */
   onDeparture(listener: (() => void) | null): void;
   // Facts for the record, written only in src/upstream.
   upstreamMs: number;
@@ -48,26 +48,26 @@ export interface Requester {
 }
 
 export interface ForwardOptions {
-  /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
+  /** The lines to send; outgoing-head.ts replaces hop-by-hop lines and framing. */
   readonly lines: readonly string[];
-  /** Milliseconds for which it waits for a slot, or for an upstream that accepts connections. */
+  /** Milliseconds for which the request waits for a slot, or for an upstream that accepts connections. */
   readonly patience: number;
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
-  /** The right to deliver: with it the upstream's 2xx counts even if the client departs once the request is sent. */
+  /** The right to deliver, or null. With it, the upstream's 2xx counts even if the client departs once sending began. */
   readonly lease: DeliveryLease | null;
   /**
-   * Called at the response's head, which waits for the promise, if one is returned: `passes` goes on, `stored` ends the
-   * upstream connection, since the client has got another answer. Without `atHead` the delivery can't be stored, so a
-   * departing client aborts the request unless the lease still counts.
+   * Called with the status of the response. If a promise is returned, the response waits for it: `passes` goes on, and
+   * `stored` ends the upstream connection, since the client has got another answer. Null for a request that is never
+   * stored: then a departing client aborts it, unless its lease still counts.
    */
   readonly atHead: ((status: number) => Promise<'passes' | 'stored'> | null) | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
-  /** The upstream gave no response, or broke it off. Called at most once, before `onEnd`. */
+  /** Called if the request is not forwarded, or its response is not whole: at most once, before `onEnd`. */
   readonly onFailure: (failure: ForwardFailure) => void;
-  /** The request's body is needed no longer. `unsent`: bytes of it may still be written. */
+  /** Called once the request's body is no longer needed. `unsent`: a socket may still be writing bytes of it. */
   readonly onEnd: (body: 'sent' | 'unsent') => void;
 }
 

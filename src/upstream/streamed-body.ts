@@ -1,5 +1,5 @@
 // A request's body that goes to the upstream as it comes: unverified, in order, with backpressure on both sides, and
-// nowhere whole. Verified bodies never stream.
+// never held whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
 import { appended, free, NO_BYTES } from '../base/bytes.ts';
 import { ArrivalRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
@@ -9,21 +9,21 @@ import type { Waiter } from './limiter.ts';
 import { type ForwardOptions, NO_BYTES_LEFT, type Requester } from './requester.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
-/** The exchange of a body, as the body knows it. */
+/** The part of its exchange that a body knows. */
 export interface BodyOwner extends Waiter {
-  /** Asks for a slot: enough of the body has come, or it has waited long enough. */
+  /** Asks for a slot: called once enough of the body has come, or it has waited long enough. */
   askForSlot(): void;
-  /** The kernel has the whole request. */
+  /** Called once the kernel has the whole request. */
   readonly onSent: () => void;
 }
 
-/** Bytes. While slots are scarce, a body gets one once this much of it has arrived, or all of it. */
+/** Bytes. While slots are scarce, a request asks for one only once this much of its body has arrived, or all of it. */
 const ENOUGH_FOR_SLOT = 16 * 1024;
 
 export class StreamedBody implements BodyReceiver {
   readonly #requester: Requester;
   readonly #owner: BodyOwner;
-  /** Milliseconds between two pieces; 0 is off. */
+  /** The most milliseconds between two pieces; 0 is off. */
   readonly #idleTimeout: number;
   readonly #buffered: WaitingBytes;
   readonly #arrivals: ArrivalRate;
@@ -32,9 +32,9 @@ export class StreamedBody implements BodyReceiver {
   #trailers: readonly string[] = NO_TRAILERS;
   #lastPieceAt: number;
   #paused = false;
-  /** Asks for a slot even for a small body after a while: some clients send the rest only after the answer. */
+  /** Asks for a slot after a while, however little has come: some clients send the rest only after the answer. */
   #slotTimer: NodeJS.Timeout | undefined;
-  /** Null until it has a slot and a connection, and after its end. */
+  /** Null until the request has a slot and a connection, and after its end. */
   #connection: UpstreamConnection | null = null;
 
   constructor(requester: Requester, owner: BodyOwner, { budget, idleTimeout }: ForwardOptions) {
@@ -47,13 +47,13 @@ export class StreamedBody implements BodyReceiver {
     requester.receiver = this;
   }
 
-  /** While slots are scarce: asks for one once the body is whole, or well on its way, or after `milliseconds`. */
+  /** For when slots are scarce: asks for one once all or enough of the body has come, or after `milliseconds`. */
   askWithin(milliseconds: number): void {
     this.#requester.reply.continue();
     this.#slotTimer = setTimeout(() => this.#ask(), milliseconds);
   }
 
-  /** Sends the bytes that have come, after a head that is already written, and later ones as they come. */
+  /** Sends the bytes that have come, behind the head that the caller has written, and later ones as they come. */
   sendOn(connection: UpstreamConnection): void {
     this.#connection = connection;
     this.#lastPieceAt = performance.now();
@@ -72,12 +72,12 @@ export class StreamedBody implements BodyReceiver {
     this.#requester.clientConnection?.stream.resume();
   }
 
-  /** True if the slot waits for a client that sends too slowly. */
+  /** True if the request's slot is kept waiting by a client that sends too slowly. */
   isSlow(now: number): boolean {
     return !this.whole && !this.#paused && this.#arrivals.rate(now) < SLOT_RATE;
   }
 
-  /** The request has ended: the rest of the body is dropped. */
+  /** Called when the request has ended: the rest of the body is dropped. */
   stop(): void {
     clearTimeout(this.#slotTimer);
     this.#slotTimer = undefined;
@@ -87,7 +87,7 @@ export class StreamedBody implements BodyReceiver {
     this.#resume();
   }
 
-  // --- for the connection that it comes from
+  // --- for the client's connection, from which the body comes
 
   get deadline(): number {
     const awaitsClient = this.#idleTimeout > 0 && !this.#paused && !this.whole;
@@ -101,7 +101,7 @@ export class StreamedBody implements BodyReceiver {
   receive({ piece, state, trailers }: BodyPart): Owner {
     this.whole = state === 'ended';
     this.#trailers = trailers;
-    const connection = this.#connection; // if this piece brings one about, `sendOn` sends it the piece, and the end
+    const connection = this.#connection; // if it is null and this piece leads to one, `sendOn` sends all
     if (piece !== null) this.#add(piece);
     if (this.whole && connection !== null) connection.writer.end(trailers, this.#owner.onSent);
     else if (this.whole && this.#slotTimer !== undefined) this.#ask();
@@ -123,7 +123,7 @@ export class StreamedBody implements BodyReceiver {
   #add(piece: Buffer): void {
     this.#lastPieceAt = performance.now();
     this.#arrivals.count(piece.length, this.#lastPieceAt);
-    // A copy, since a slice would keep its whole read alive: six times its bytes where chunks have one byte.
+    // A copy, since a slice would keep its whole read alive: six times as many bytes if each chunk has one byte.
     if (this.#connection !== null) this.#connection.writer.data(Buffer.from(piece));
     else this.#buffered.add(piece);
     if (this.#buffered.buffered < ENOUGH_FOR_SLOT) return;
@@ -138,7 +138,7 @@ export class StreamedBody implements BodyReceiver {
   }
 }
 
-/** The bytes that wait for the upstream: a copy, since a slice would keep its whole read alive. */
+/** A copy of the bytes that wait for the upstream: a slice would keep its whole read alive. */
 class WaitingBytes implements UnfinishedBody {
   place = -1;
   buffered = 0;
@@ -166,7 +166,7 @@ class WaitingBytes implements UnfinishedBody {
     if (!this.#budget.reserve(piece.length, this)) return this.fail();
     const before = this.#bytes;
     this.#bytes = appended(before, piece);
-    free(before); // at once, so that only the piece needs room; from here on both are one buffer
+    free(before); // now, so that only the piece needed new room; both are one buffer from here on
     for (const bytes of [this.buffered, piece.length]) this.#budget.release(bytes);
     this.buffered = this.#bytes.length;
     this.#budget.hold(this.buffered);

@@ -1,4 +1,4 @@
-// One socket to the upstream, with its parser and writer. It knows its user only by an interface.
+// One socket to the upstream, with its parser and writer. It knows the request that uses it only by an interface.
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
@@ -6,17 +6,17 @@ import type { TlsContents } from '../wire/connections.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { MessageWriter } from '../wire/writer.ts';
 
-/** The kind of requests that a socket carries, which never changes. */
+/** The kind of requests that a socket carries. It never changes: see connection-pool.ts. */
 export type Traffic = 'verified' | 'unverified';
 
-/** The request that a connection carries. */
+/** The request or tunnel that a connection carries. */
 export interface ConnectionUser {
-  /** A new connection can be written to. */
+  /** Called once a new connection can be written to. */
   onOpen(): void;
   onData(bytes: Buffer): void;
-  /** The upstream has half-closed. */
+  /** Called once the upstream has half-closed. */
   onEnd(): void;
-  /** The socket is closed, or could not be opened; the connection has no user any more. */
+  /** Called once the socket is closed, or could not be opened. The connection then has no user any more. */
   onClose(error: Error | null): void;
   tick(now: number): void;
 }
@@ -69,16 +69,16 @@ export class UpstreamConnection {
   }
 }
 
-// --- the limits on what an upstream may answer. Beyond them a response is a failure of the protocol
+// --- the limits on what an upstream may answer. A response beyond them counts as a failure of the protocol
 
-/** Bytes of a response's head. */
+/** The most bytes of a response's head. */
 const MAX_RESPONSE_HEAD = 64 * 1024;
 /** The maximum number of interim responses (1xx): nothing else stops an upstream that sends them forever. */
 export const MAX_INTERIMS = 100;
 
 // --- the workaround for answers that come while their request is still being sent
 
-/** Milliseconds between checks of a socket with a failed write. It ends at once unless a slow client pauses it. */
+/** Milliseconds between checks of a socket with a failed write. A check ends it unless a slow client has it paused. */
 const CHECK_MS = 1000;
 
 /**
@@ -94,7 +94,7 @@ function readBeforeFailedWriteEnds(socket: Socket): void {
     if (error?.syscall !== 'write') return destroy.call(socket, error);
     if (failed) return socket;
     failed = true;
-    // Reading goes on until 'end' or an error of a read destroys the socket.
+    // Reading goes on until 'end', an error of a read or the check below destroys the socket.
     const timer = setInterval(() => {
       if (!socket.isPaused()) destroy.call(socket, error);
     }, CHECK_MS).unref();

@@ -1,8 +1,8 @@
 // One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. Bytes are
 // forwarded unchanged, with backpressure from socket to socket. Each failure ends in an answer or a cut.
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
-// The file is long because its states are read together; what has a subject of its own is elsewhere: streamed-body.ts,
-// outgoing-head.ts, socket-progress.ts.
+// The file is long because its states are read together. Subjects of their own are in streamed-body.ts,
+// outgoing-head.ts and socket-progress.ts.
 import { Buffer } from 'node:buffer';
 import { endLease } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
@@ -17,9 +17,9 @@ import type { Upstream } from './upstream.ts';
 import { type ConnectionUser, MAX_INTERIMS, type Traffic, type UpstreamConnection } from './upstream-connection.ts';
 import { openTunnel } from './websocket-tunnel.ts';
 
-/** Bytes of an answer that may still be unsent when its slot is released. */
+/** Bytes of an answer that may still be unsent to the client when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
-/** Milliseconds from the head of an answer that nobody reads: an app that never ends it would keep its slot. */
+/** Milliseconds for an answer that nobody reads, from its head on: an app that never ends it would keep the slot. */
 const MAX_UNREAD_MS = 30_000;
 
 // Methods rather than closures, so that forwarding a request costs one object.
@@ -41,7 +41,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   readonly #progress = new SocketProgress();
   // The response.
   #begun = false;
-  /** Set while a head waits for `atHead`; `end` handles an end that comes meanwhile. The reply buffers one read. */
+  /** Set while a response waits at its head for `atHead`; `end` handles an end meanwhile. The reply buffers one read. */
   #waiting: { end: (() => void) | null } | null = null;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
@@ -74,12 +74,12 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#state = 'connecting';
     const traffic = this.kind === 'unverified' ? 'unverified' : 'verified';
     if (!this.#upstream.pool.mayHaveClosed(traffic, this.#acquiredAt)) return this.#connect(traffic);
-    // The first immediate ends this turn of the event loop, so the second follows a look at every socket.
+    // The first immediate ends this turn of the event loop, so the second runs after every socket has been read.
     setImmediate(() => setImmediate(() => this.#connect(traffic)));
   }
 
   #connect(traffic: Traffic): void {
-    if (this.#state !== 'connecting') return; // it has ended meanwhile
+    if (this.#state !== 'connecting') return; // the request has ended meanwhile
     const { pool } = this.#upstream;
     const { tunnel } = this.#permit;
     const idle = tunnel ? null : pool.acquire(traffic, this.#acquiredAt);
@@ -95,7 +95,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   }
 
   evict(): void {
-    // The response is complete, or the rest of it still counts for the lease: only the slow client is cut off.
+    // The response is complete, or its end still decides the lease: only the slow client is cut off.
     if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#requester.reply.cut();
     else this.giveUp(this.#upstream.full);
   }
@@ -127,8 +127,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   }
 
   /**
-   * True if no request may follow on the socket. A server that leaves a body unread reads it as its next request, so an
-   * unverified body could smuggle one in.
+   * True if no request may follow on the socket. A server that answers without reading a body would read it as its next
+   * request, so an unverified body could smuggle one in.
    */
   get #isLast(): boolean {
     return this.#upstream.options.keepAlive === 0 || (this.kind === 'unverified' && hasBody(this.#requester.head));
@@ -173,15 +173,15 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   #flush(connection: UpstreamConnection): void {
     if (this.#state === 'done' || this.#waiting !== null) return;
     const { reply } = this.#requester;
-    // The app has answered, so nothing is stored any more, and an endless answer would keep its slot.
+    // The app has answered, so nothing will be stored; reading an endless answer on for nobody would keep the slot.
     if (this.#begun && reply.phase === 'gone' && this.#options.lease === null) return this.#abort();
-    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the client's socket has those
-    // of this read: a hundred heads per client that reads nothing would exceed the container's memory.
+    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the kernel has those of this
+    // read for the client: a hundred heads for each client that reads nothing would exceed the container's memory.
     const takesAll = this.#begun ? reply.flush() : reply.unsent === 0;
     if (!takesAll) this.#pauseUpstream(connection);
   }
 
-  /** The head waits; nothing that happens to the upstream connection meanwhile counts before the decision. */
+  /** Makes the response wait at its head until `decided`. An end of the upstream connection counts only after that. */
   #waitAtHead(connection: UpstreamConnection, decided: Promise<'passes' | 'stored'>): void {
     const waiting: { end: (() => void) | null } = { end: null };
     this.#waiting = waiting;
@@ -210,7 +210,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     else this.giveUp(failedUpstream('reset', error));
   }
 
-  /** Says what comes next. `head`: this one was interim, or a failure of the protocol that ended the exchange. */
+  /** Returns what comes next. `head`: this head was interim, or it broke the protocol, which ended the exchange. */
   #onHead(connection: UpstreamConnection): 'body' | 'head' | 'tunnel' {
     const { parser } = connection;
     if (this.#begun || this.#waiting !== null || !parser.hasHead) return 'body';
@@ -242,11 +242,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     return 'body';
   }
 
-  /** The rest is the tunnel's. It may be silent for days, so it holds no slot; tunnels have a limit of their own. */
+  /** Gives the connection to a tunnel. It may be silent for days, so it holds no slot; tunnels have their own limit. */
   #becomeTunnel(connection: UpstreamConnection, early: Buffer): void {
     connection.socket.pause();
     this.#pausedAt = null; // the client may read on, but nothing resumes the socket before the tunnel
-    // Loaded with the first tunnel, which most proxies never see.
+    // Loaded with the first tunnel, since most proxies never have one.
     import('./websocket-library.ts').then(
       (library) => {
         const { clientConnection } = this.#requester;
@@ -278,11 +278,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#progress.movedAt = performance.now();
     this.#sentAt += this.#progress.movedAt - this.#pausedAt; // the pause does not count against the upstream
     this.#pausedAt = null;
-    // While a head waits nothing is read, since nothing would bound it.
+    // While the head waits for `atHead` nothing is read, since nothing would bound what is buffered.
     if (this.#waiting === null) this.#connection?.socket.resume();
   };
 
-  /** The response is complete. `followed`: what has come after it so far. */
+  /** Called once the response is complete. `followed`: what has come after it so far. */
   #complete(connection: UpstreamConnection, followed: 'nothing' | 'bytes' | 'close'): void {
     if (this.#waiting !== null) {
       this.#waiting.end ??= () => this.#complete(connection, this.#connection === null ? 'close' : followed);
@@ -303,7 +303,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     const { reply } = this.#requester;
     reply.end(trailers);
     if (reply.unsent <= MAX_UNSENT) return this.#upstream.release(this, reusable ? connection : null);
-    // The rest of the answer fills our memory until the client reads it. The slot is kept to bound that.
+    // The rest of the answer takes our memory until the client reads it. Keeping the slot bounds how much that is.
     this.#pausedAt = performance.now();
     if (reusable) this.#upstream.pool.retire(connection, 'proxy');
     reply.onSent(() => this.#upstream.release(this, null));
@@ -313,7 +313,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
 
   tick(now: number): void {
     const connection = this.#connection;
-    // While it is paused, the client's deadline applies.
+    // While the upstream is paused, only the client's deadline applies.
     if (connection === null || this.#waiting !== null || this.#pausedAt !== null) return;
     const { reply, clientConnection, upstreamMs } = this.#requester;
     const isUnread = this.#begun && (reply.phase === 'gone' || clientConnection === null);
@@ -332,7 +332,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
 
   // --- ends
 
-  /** The answer counts as its status says, for `once` too. */
+  /** Ends an answer that nobody reads. It counts by its status, for `once` too. */
   #endUnread(): void {
     endLease(this.#options.lease, this.#requester.upstreamStatus);
     this.giveUp({ side: 'client', reason: 'client_closed' });

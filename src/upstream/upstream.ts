@@ -1,5 +1,5 @@
 // The upstream as a whole: its slots, its sockets, and what happens while it accepts no connections. Requests then
-// wait, each for as long as its patience lasts, and one probe serves them all.
+// wait, each for as long as its patience lasts, and one series of probes serves them all.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../base/errors.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
@@ -12,7 +12,7 @@ import type { UpstreamConnection } from './upstream-connection.ts';
 /** Milliseconds between two probes of an upstream that accepts no connections. */
 const PROBE_EVERY_MS = 100;
 
-/** Milliseconds from the first connect of `failure` to the second. */
+/** Milliseconds from the first connect of `failure` until the second begins, if the first has not succeeded. */
 const SECOND_LOOK_MS = 250;
 
 /** False for TLS errors, such as an untrusted certificate: a retry would not help. */
@@ -24,7 +24,7 @@ export class Upstream {
   readonly options: UpstreamOptions;
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
-  /** The error of the last failed connect: why the upstream is down. */
+  /** The error of the last failed connect, which says why the upstream is down. */
   #lastError: Error | null = null;
   #closed = false;
   #asking: Promise<string | null> | null = null;
@@ -55,15 +55,15 @@ export class Upstream {
     else if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
   }
 
-  /** Why a request must give up its slot, or its wait for one. While the upstream is down: the last connect's error. */
+  /** Why a request must give up its slot, or its wait for one. While the upstream is down, the last connect's error. */
   get full(): ForwardFailure {
     if (this.#closed) return STOPPED;
     return this.limiter.down ? failedUpstream('connect', this.#lastError) : NO_SLOT;
   }
 
-  /** Lets the request wait again if that may help: no byte was sent, so a retry is safe for every method. */
+  /** Queues the request again if that may help: no byte was sent, so a retry is safe for every method. */
   connectFailed(request: Waiter, error: Error | null): void {
-    // No client waits for a deferred one, and its failure does not make the upstream count as down for the others.
+    // No client waits for a deferred request, and its failure does not make the upstream count as down for others.
     if (request.kind === 'deferred' || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     this.#lastError = error;
     if (!this.limiter.down) this.#probeSoon();
@@ -73,10 +73,10 @@ export class Upstream {
   }
 
   /**
-   * The system's code for why the upstream accepts no connections, the TLS handshake included; null if it does. A
-   * connect that has failed, or has no answer yet, gets a second one beside it: on a busy machine one fails now and
+   * The system's code for why the upstream accepts no connections (TLS handshake included); null if it does. A connect
+   * that has failed or has no answer by SECOND_LOOK_MS gets a second one beside it: on a busy machine one fails now and
    * then, and a lost SYN is sent again only after a second. Both have until `milliseconds`, since a handshake with a
-   * far upstream takes several round trips. Concurrent callers share them.
+   * far upstream takes several round trips. Concurrent callers share the two connects.
    */
   failure(milliseconds: number): Promise<string | null> {
     this.#asking ??= this.#connectTwice(milliseconds).finally(() => {
@@ -94,7 +94,7 @@ export class Upstream {
     return Promise.any(working).catch(() => first);
   }
 
-  /** Connects once. Returns the error's code; null if it works. */
+  /** Connects once. Returns the error's code; null if the connect succeeds. */
   tryConnect(milliseconds: number): Promise<string | null> {
     return new Promise((resolve) => {
       const done = (error: Error | null) => {
@@ -116,7 +116,7 @@ export class Upstream {
 
   #probeSoon(): void {
     setTimeout(async () => {
-      // If no request waits, the next one finds out by itself.
+      // If no request waits, no probe is needed: the next request finds out by itself.
       const up =
         this.limiter.waiting === 0 || (await acceptsConnection(this.pool.address, this.options.connectTimeout));
       if (up) this.limiter.setUp();

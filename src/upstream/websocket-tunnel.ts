@@ -1,8 +1,8 @@
-// A WebSocket's tunnel, from the 101 that accepts its handshake: http-proxy-3 writes that 101 to the client, pipes the
-// bytes both ways, and ends each side after the other.
+// A WebSocket's tunnel, from the 101 that accepts its handshake on: http-proxy-3 writes that 101 to the client, pipes
+// the bytes both ways, and ends each side when the other ends.
 //
 // The library sends no request: it gets the 101 as if to a request of its own, once upstream-exchange.ts has checked
-// it. Left to itself it opens a tunnel for any 101, even where bytes are missing (then
+// that. By itself it opens a tunnel for any 101, even where bytes are missing (then
 // test/integration/websocket-bytes.test.ts fails), and relays refusals without backpressure, coded bytes as plain, and
 // a cut body as whole (then test/integration/websocket-refused-handshakes.test.ts fails).
 
@@ -25,7 +25,7 @@ const TARGET = { protocol: 'http:', host: 'localhost', port: 80 };
 interface Opening {
   readonly library: typeof import('./websocket-library.ts');
   readonly client: Socket;
-  /** The upstream's bytes behind the 101. */
+  /** Bytes of the upstream that came in the same read as the 101, behind it. */
   readonly early: Buffer;
   readonly options: Pick<ForwardOptions, 'idleTimeout' | 'onEnd'>;
 }
@@ -36,7 +36,7 @@ export function openTunnel(
   { socket: upstream, parser }: UpstreamConnection,
   { library, client, early, options }: Opening,
 ): ConnectionUser {
-  /** A side that never answers the other's close must not hold both sockets forever. */
+  /** Ends both sockets if they fall silent: a side that never answers the other's close must not hold both forever. */
   const endSoon = () => {
     const milliseconds = options.idleTimeout || HALF_CLOSED_MS;
     for (const socket of [client, upstream]) socket.setTimeout(milliseconds, () => socket.destroy());
@@ -49,7 +49,7 @@ export function openTunnel(
   client.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
   const requests: ClientRequest[] = [];
   const proxy = library.createProxyServer({ target: TARGET, agent: NO_AGENT });
-  proxy.on('error', ignore); // the client's socket; its 'close' ends the exchange
+  proxy.on('error', ignore); // errors of the client's socket, whose 'close' ends the exchange
   proxy.once('proxyReqWs', (request) => requests.push(request));
   proxy.ws(ASKED, client, NO_BYTES, () => {
     if (!client.closed && !upstream.readableEnded) requester.upstreamFailure = 'reset';
