@@ -26,7 +26,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return (await command.load()).run(named ? argv.slice(1) : argv, io);
 }
 
-/** Milliseconds to write the last lines before the process is killed. */
+/** Milliseconds for writing the last lines before a process with a hanging thread is killed. */
 const FLUSH_MS = 250;
 
 // Setting the exit code lets stdout drain into a slow pipe; process.exit would lose the last lines.
@@ -37,5 +37,5 @@ try {
   process.stderr.write(`entrupy-signature-proxy: ${text}\n`);
   process.exitCode = 1;
 }
-// A thread that still runs hangs: it would never exit.
+// A thread that still runs here hangs, and would keep the process alive forever.
 if (threads.size > 0) setTimeout(() => killSelf(process.exitCode || undefined), FLUSH_MS);

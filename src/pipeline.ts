@@ -8,9 +8,9 @@
 //                                   `-> failed, or not taken (-> stored -> 202) -> answer
 //
 // core/admission.ts decides, in one order; this file carries it out. A request that fails before the permit is refused
-// with our own answer; where a route only reports, some are forwarded. `once` answers a duplicate with 200. A request
-// that fails later gets our answer if the response has not begun; else it is cut. Only a failed connect is retried.
-// Bytes that never become a head: downstream/connection.ts. The file is long because a life is read in one piece.
+// with our own answer; in report mode some are forwarded. `once` answers a duplicate with 200. A request that fails
+// later gets our answer if the response has not begun; else the response is cut. Only a failed connect is retried.
+// downstream/connection.ts answers bytes that never become a head. This file is long so that a life reads in one piece.
 
 import type { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
@@ -45,7 +45,7 @@ interface PipelineParts {
   readonly budget: ByteBudget;
   /** Called only on routes with `once`. */
   readonly claims: () => Claims;
-  /** Told only of deliveries on routes with `redeliver`. */
+  /** Used only for deliveries on routes with `redeliver`. */
   readonly redelivery: Pick<Arrivals, 'defer' | 'taken'>;
   /** Called once a delivery's fate is known. */
   readonly onFate: (delivery: DeliveryRecord) => void;
@@ -56,9 +56,9 @@ interface Pending extends Arrival {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;
-  /** What is stored if the app does not take it; null for a request that is never stored. */
+  /** The delivery to store if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
-  /** The store's answer; null until it is asked, which happens once. A slow store may read the body even after it. */
+  /** The store's answer; null until the store is asked, at most once. A slow store may read the body even after it. */
   asked: ReturnType<Arrivals['defer']> | null;
   /** The failure that ended its forwarding early; null if none did. */
   failure: ForwardFailure | null;
@@ -71,7 +71,7 @@ export class Pipeline {
   /** Deliveries that could still be stored, including those whose clients have departed. */
   #storable = 0;
   #onSettled: (() => void)[] = [];
-  /** Aborted at the end of `shutdown.grace`. */
+  /** Aborted at the end of `shutdown.grace`: ends the waits of storable deliveries for their twins. */
   readonly #waits = new AbortController();
 
   constructor(parts: PipelineParts) {
@@ -96,7 +96,7 @@ export class Pipeline {
     });
   }
 
-  /** Storable deliveries wait for their twins no longer: a twin may be at another process, and take long. */
+  /** Ends the waits of storable deliveries for their twins: a twin may be in another process, and take long. */
   endWaits(): void {
     this.#waits.abort();
   }
@@ -152,7 +152,7 @@ export class Pipeline {
     if (admission.kind === 'forward') return this.#deliver(pending, admission);
     if (admission.kind === 'refuse') this.#refuse(pending, admission);
     else this.#forward(pending, admission);
-    // After the answer, because its duration depends on the secrets and must not be observable.
+    // The diagnosis comes after the answer: its duration depends on the secrets, and no client may observe it.
     const { policy, at, head } = pending;
     const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
     exchange.hint = this.#diagnose.mismatch({ ...tried, body, given: head.signature, lines: exchange.lines });
@@ -165,7 +165,7 @@ export class Pipeline {
     pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
-    // All are verified here: nothing else may ever be stored and sent again.
+    // Every request here is verified; an unverified one must never be stored and sent again.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       this.#storable++;
       const body = permit.body ?? NO_BYTES;
@@ -175,7 +175,7 @@ export class Pipeline {
     else void this.#deliverOnce(pending, permitted, once);
   }
 
-  /** Accepts only verified requests: otherwise anyone could mark an event as delivered. */
+  /** Called only for verified requests: otherwise anyone could mark an event as delivered. */
   async #deliverOnce(pending: Pending, permitted: Permitted, window: number): Promise<void> {
     const { exchange, head, policy, deferrable } = pending;
     const { permit } = permitted;
@@ -208,7 +208,7 @@ export class Pipeline {
     this.#over(pending, permit, 'sent');
   }
 
-  /** `lease`: null without `once`. */
+  /** Sends the request upstream. `lease`: null without `once`. */
   #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
     const { exchange, policy, deferrable } = pending;
     const { permit, route } = permitted;
@@ -242,7 +242,7 @@ export class Pipeline {
   #fail(pending: Pending, failure: ForwardFailure): void {
     const { exchange, deferrable, asked } = pending;
     pending.failure = failure;
-    // A failure on the client's side is stored only if the proxy is full or stops.
+    // After a failure on the client's side, the delivery is stored only if the proxy is full or stops.
     const isOurs = failure.side === 'upstream' || failure.reason === 'overloaded';
     if (deferrable === null || exchange.reply.committed || !isOurs || asked !== null) return failed(exchange, failure);
     const why = failure.side === 'upstream' ? failure.cause : failure.reason;
@@ -251,7 +251,7 @@ export class Pipeline {
     });
   }
 
-  /** The app did not take the delivery: its client gets 202 once it is stored. */
+  /** Stores a delivery that the app did not take; its client gets 202 once it is stored. */
   #defer(pending: Pending, deferrable: Deferrable, failure: string): ReturnType<Arrivals['defer']> {
     const { exchange } = pending;
     pending.asked = this.#parts.redelivery.defer(deferrable, failure).then((told) => {
@@ -263,7 +263,7 @@ export class Pipeline {
     return pending.asked;
   }
 
-  /** The upstream's part is over: the fate of a delivery is known once the store has answered, if it was asked. */
+  /** Ends a request's forwarding. A delivery's fate is known now, or once the store has answered if it was asked. */
   #over(pending: Pending, { body }: Permit, sending: 'sent' | 'unsent'): void {
     const { exchange, deferrable, asked, body: memory } = pending;
     const over = (stored: boolean) => {
@@ -291,7 +291,7 @@ function fateIn({ exchange: { decision, upstreamStatus: status }, failure }: Pen
 /** Fates after which the sender may never try again: the hash lets people find the event. */
 const UNTAKEN: ReadonlySet<Fate> = new Set(['failed', 'abandoned', 'deferred']);
 
-/** Milliseconds that a request waits for the upstream where `retryConnectFor` is not set; less if it can be stored. */
+/** Milliseconds that a request waits for the upstream if `retryConnectFor` is not set: fewer if it can be stored. */
 const PATIENCE_MS = { plain: 5000, storable: 1000 };
 
 const patienceOf = ({ policy, deferrable }: Pending): number =>
