@@ -1,6 +1,6 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is
 // over. The store is the schedule. This file leases what is due, as much as the pace and a quarter of the budget allow;
-// arrivals.ts stores deliveries, turn.ts handles each one leased, standing.ts knows the state of the store.
+// arrivals.ts stores deliveries, turn.ts handles each one leased, store-state-and-log.ts knows the state of the store.
 //
 //   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
 //                                              |                          |-> refused: stopped
@@ -13,7 +13,7 @@ import { Arrivals } from './arrivals.ts';
 import type { Fields, Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';
 import { mostSendable } from './record.ts';
-import { Standing } from './standing.ts';
+import { StoreState } from './store-state-and-log.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { takeTurn, windowOf } from './turn.ts';
@@ -36,7 +36,7 @@ export class Queue {
   readonly #atWork = new Map<Leased, Promise<void>>();
   #nextLease: NodeJS.Timeout | undefined;
   #looks: NodeJS.Timeout | undefined;
-  readonly standing: Standing;
+  readonly storeState: StoreState;
   readonly arrivals: Arrivals;
   /** A directory, or a URL. */
   readonly place: string;
@@ -48,9 +48,9 @@ export class Queue {
     this.#openStore = open;
     const quarter = Math.floor(needs.upstream.options.connections / 4);
     this.#pace = new SendingPace(Math.max(1, Math.min(MOST_AT_WORK, quarter)));
-    this.standing = new Standing(needs, () => this.#open());
-    this.standing.onChange = this.#leaseDue;
-    this.arrivals = new Arrivals(needs, this.standing);
+    this.storeState = new StoreState(needs, () => this.#open());
+    this.storeState.onChange = this.#leaseDue;
+    this.arrivals = new Arrivals(needs, this.storeState);
   }
 
   // --- for people
@@ -63,7 +63,7 @@ export class Queue {
     if (!this.sends) return null;
     const count = id === null ? await this.#wake(() => true) : await (await this.#open()).wake([id]);
     this.#pace.now();
-    this.standing.changed();
+    this.storeState.changed();
     return count;
   }
 
@@ -87,10 +87,11 @@ export class Queue {
   async adopt(): Promise<void> {
     const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // and reachable
     if (!this.isOpen) {
-      if (this.sends || !isDirectory(this.place) || (await isStored())) await this.#open().catch(this.standing.failed);
-    } else if (!this.standing.isEmpty) {
-      await this.#wake(({ state }) => state === 'unverified').catch(this.standing.failed);
-      this.standing.changed();
+      if (this.sends || !isDirectory(this.place) || (await isStored()))
+        await this.#open().catch(this.storeState.failed);
+    } else if (!this.storeState.isEmpty) {
+      await this.#wake(({ state }) => state === 'unverified').catch(this.storeState.failed);
+      this.storeState.changed();
     }
   }
 
@@ -108,7 +109,7 @@ export class Queue {
   async close(): Promise<void> {
     this.stopSending();
     clearInterval(this.#looks);
-    this.standing.close();
+    this.storeState.close();
     const store = await this.#opened?.catch(() => null); // null: it could not be opened
     await Promise.allSettled(
       [...this.#atWork.keys()].map(({ lease, state }) => store?.set(lease, { state, pause: 0, note: null })),
@@ -118,15 +119,20 @@ export class Queue {
 
   #open(): Promise<DeferredStore> {
     if (this.#opened !== null) return this.#opened;
-    const { standing } = this;
-    const onRemark = (message: string, fields: Fields) => standing.tell('warn', message, fields);
+    const { storeState } = this;
+    const onRemark = (message: string, fields: Fields) => storeState.tell('warn', message, fields);
     const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onRemark } as const;
-    this.#opened = this.#openStore({ ...this.#needs.store, ...rules, onLoss: standing.lost, onChange: standing.set });
-    standing.changed();
+    this.#opened = this.#openStore({
+      ...this.#needs.store,
+      ...rules,
+      onLoss: storeState.lost,
+      onChange: storeState.set,
+    });
+    storeState.changed();
     const look = () => {
-      void standing.look();
+      void storeState.look();
       const held = this.#held;
-      if (held.length > 0) void standing.ask((store) => store.lease({ limit: 0, room: 0, held }));
+      if (held.length > 0) void storeState.ask((store) => store.lease({ limit: 0, room: 0, held }));
     };
     this.#looks = setInterval(look, LOOK_EVERY_MS).unref();
     look();
@@ -157,7 +163,7 @@ export class Queue {
   async #leaseNow(): Promise<number> {
     const { budget } = this.#needs;
     const free = this.#pace.most - this.#atWork.size;
-    if (free <= 0 || !this.sends || this.standing.isEmpty) return Number.POSITIVE_INFINITY;
+    if (free <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
     const quarter = budget.limit / 4;
@@ -169,7 +175,7 @@ export class Queue {
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.hold(room); // before anything is read
     const asked = { limit: isAlone ? 1 : free, room, held: this.#held };
-    const found = await this.standing.ask((store) => store.lease(asked));
+    const found = await this.storeState.ask((store) => store.lease(asked));
     budget.release(room);
     if (found === null) return PAUSE_MS;
     const { leased, wait } = found;
@@ -182,8 +188,8 @@ export class Queue {
   async #work(leased: Leased): Promise<void> {
     const { budget } = this.#needs;
     budget.hold(memoryOf(leased));
-    const parts = { needs: this.#needs, standing: this.standing, pace: this.#pace, stopped: this.#stopped.signal };
-    await takeTurn(leased, parts).catch(this.standing.failed);
+    const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace, stopped: this.#stopped.signal };
+    await takeTurn(leased, parts).catch(this.storeState.failed);
     this.#atWork.delete(leased);
     budget.release(memoryOf(leased));
     void this.#leaseDue();

@@ -13,7 +13,7 @@ import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace, type Went } from './pace.ts';
 import { type Outgoing, openRecord } from './record.ts';
-import type { Standing } from './standing.ts';
+import type { StoreState } from './store-state-and-log.ts';
 import type { DeferredStore, Leased, Setting } from './stores/store.ts';
 
 /** Milliseconds to the next try if no slot was free, or a twin was being delivered (`once`). */
@@ -28,7 +28,7 @@ const SLOT_WAIT_MS = 10_000;
 
 interface Parts {
   readonly needs: Needs;
-  readonly standing: Standing;
+  readonly storeState: StoreState;
   readonly pace: SendingPace;
   /** Aborted when the process stops. */
   readonly stopped: AbortSignal;
@@ -52,7 +52,7 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
 
 /** Resolves once the store knows what happened to the delivery, or the process stops. */
 export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
-  const { needs, standing, pace, stopped } = parts;
+  const { needs, storeState, pace, stopped } = parts;
   const { note: known, request } = openRecord(leased, needs);
   const end = known.at + (windowOf(needs.policy(), known.route) ?? Number.POSITIVE_INFINITY);
   const isOver = Date.now() >= end;
@@ -60,7 +60,7 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
     const untilEnd = isOver ? LONGEST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, Math.max(0, end - Date.now()));
     const setting = next && { note, state: next.state, pause: Math.min(next.pause, untilEnd) };
     if (!(await isSet(leased, setting, parts))) return;
-    for (const result of results) standing.result(result, leased.id, note);
+    for (const result of results) storeState.result(result, leased.id, note);
   };
   if (isOver && (request === null || leased.state === 'stopped')) return becomes(known, null, 'expired');
   if (request === null) {
@@ -88,15 +88,15 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
  * Tells the store until it answers: until then the lease is kept, so that nobody sends the delivery again. False if an
  * equal one has replaced it, or somebody else has leased it.
  */
-async function isSet({ lease }: Leased, setting: Setting | null, { standing, stopped }: Parts): Promise<boolean> {
+async function isSet({ lease }: Leased, setting: Setting | null, { storeState, stopped }: Parts): Promise<boolean> {
   const change = (store: DeferredStore) => store.set(lease, setting);
-  let isChanged = await standing.ask(change);
+  let isChanged = await storeState.ask(change);
   let tries = 1;
   for (; isChanged === null && !stopped.aborted; tries++) {
     await sleep(RETRY_MS, undefined, { signal: stopped }).catch(ignore);
-    isChanged = await standing.ask(change);
+    isChanged = await storeState.ask(change);
   }
-  standing.changed();
+  storeState.changed();
   // A change whose answer was lost may have taken effect.
   return isChanged === true || (isChanged === false && tries > 1);
 }

@@ -33,7 +33,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const lifecycle = new Lifecycle(live);
   // Each reload records whether the proxy is ready, even if no probe asks: one that was ready once stays ready.
   live.onReload = () => void lifecycle.readiness();
-  const known = () => redelivery.standing.known();
+  const known = () => redelivery.storeState.known();
   const admin = createAdminServer({
     probe: async () => (await Promise.all([lifecycle.readiness('always'), known()]))[0],
     status: (probed) => statusNow(startedAt, live, probed),

@@ -140,8 +140,8 @@ export class LiveRuleset {
     const now = Date.now();
     const { unread } = this.ruleset;
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
-    const { isOpen, standing } = this.services.redelivery;
-    const stranded = ended.reduce((sum, { key }) => sum + standing.signedBy(key), 0);
+    const { isOpen, storeState } = this.services.redelivery;
+    const stranded = ended.reduce((sum, { key }) => sum + storeState.signedBy(key), 0);
     const materials = retirePrevious(this.ruleset.materials, now);
     const policy = buildPolicy(this.ruleset.loaded.config, usable(materials));
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));

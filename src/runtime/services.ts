@@ -18,7 +18,7 @@ import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/store.ts';
 import { Pipeline } from '../pipeline.ts';
 import { Queue } from '../redelivery/queue.ts';
-import type { Standing } from '../redelivery/standing.ts';
+import type { StoreState } from '../redelivery/store-state-and-log.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/reachability.ts';
 import { Upstream } from '../upstream/upstream.ts';
@@ -44,9 +44,9 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const requests = new RequestLog(log, config.log.requests);
   const recent = new RecentRequests(() => policy().settings.responseTimeout);
   const hasOnce = () => deliversOnce(current().loaded.config);
-  const deferred = (read: (total: ReturnType<Standing['total']>) => number) =>
+  const deferred = (read: (total: ReturnType<StoreState['total']>) => number) =>
     redelivery.isShown
-      ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.standing.total(state))))
+      ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.storeState.total(state))))
       : null;
   const metrics = new Metrics(seriesPlan(first), {
     requests_in_flight: () => listener.inFlight,
@@ -60,7 +60,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     deferred_deliveries: () => deferred(({ deliveries }) => deliveries),
     deferred_bytes: () => deferred(({ bytes }) => bytes),
     deferred_oldest_timestamp_seconds: () => deferred(({ oldest }) => oldest / 1000),
-    deferred_store_failures_total: () => (redelivery.isShown ? redelivery.standing.failures : null),
+    deferred_store_failures_total: () => (redelivery.isShown ? redelivery.storeState.failures : null),
     log_lines_dropped_total: () => output.dropped,
     tls_certificate_not_after_timestamp_seconds: () =>
       current().certificates.map(({ certificate, notAfter }) => sample({ certificate }, notAfter / 1000)),

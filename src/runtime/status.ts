@@ -35,7 +35,7 @@ export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed):
     })),
     secrets: materials.map((material) => ({
       ...secretStatus(material, at, metrics.lastMatch(material.id)),
-      deferred: redelivery.standing.signedBy(material.key),
+      deferred: redelivery.storeState.signedBy(material.key),
     })),
     config: {
       file: loaded.file,
@@ -80,12 +80,12 @@ function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['on
 }
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
-export function deferredStatus({ place, sends, standing }: Queue, policy: Policy): DeferredStatus {
-  const { problem, turnedAway, loss, at: known } = standing;
-  const { groups, soonest } = standing.summary;
-  const waiting = standing.total('waiting');
-  const stopped = standing.total('stopped');
-  const unverified = standing.total('unverified');
+export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy): DeferredStatus {
+  const { problem, turnedAway, loss, at: known } = storeState;
+  const { groups, soonest } = storeState.summary;
+  const waiting = storeState.total('waiting');
+  const stopped = storeState.total('stopped');
+  const unverified = storeState.total('unverified');
   const losses = groups.flatMap(({ state, route, oldest: came }) => {
     const window = windowOf(policy, route);
     return state === 'waiting' && window !== null && came > 0 ? [{ at: came + window, came }] : [];

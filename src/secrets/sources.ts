@@ -7,7 +7,7 @@ import { codeOf, fileProblem } from '../base/errors.ts';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import type { Secret } from '../core/keyring.ts';
-import { type KeyReading, keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './secret-value.ts';
+import { type KeyReading, keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './value-rules.ts';
 
 /** A secret with the times of its source: epoch milliseconds, and `overlap` in milliseconds; null for none. */
 export interface SecretMaterial

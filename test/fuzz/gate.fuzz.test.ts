@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate.ts';
 import { endToEnd } from '../../src/core/header-lines.ts';
+import { examinePath } from '../../src/core/path-readings.ts';
 import { declaredLength, Head, hasBody, pathOf } from '../../src/core/request-head.ts';
-import { examinePath } from '../../src/core/targets.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));

@@ -1,8 +1,8 @@
-// core/targets.ts finds the words of all routes at once. Here each rule is restated for one route at a time, as in
+// core/path-readings.ts finds the words of all routes at once. Here each rule is restated for one route at a time, as in
 // its description, and both must agree.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { beginsWith, occursInOrder, segmentMatches, Words } from '../../src/core/targets.ts';
+import { beginsWith, occursInOrder, segmentMatches, Words } from '../../src/core/path-readings.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 // Few letters, so words are prefixes of words and segments end inside them.

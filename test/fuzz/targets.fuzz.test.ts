@@ -4,9 +4,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate.ts';
+import { foldedPath } from '../../src/core/path-readings.ts';
 import { Head } from '../../src/core/request-head.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../src/core/routes.ts';
-import { foldedPath } from '../../src/core/targets.ts';
 import { pathNear } from './hostile-paths.ts';
 import { canonical, decodeOnce, OPERATIONS, readings, SCRIPT } from './lax-server.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';

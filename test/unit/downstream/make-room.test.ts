@@ -5,7 +5,7 @@ import { networkOf } from '../../../src/downstream/client-address.ts';
 import type { Connection, State } from '../../../src/downstream/connection.ts';
 import { Room } from '../../../src/downstream/make-room.ts';
 
-interface Standing {
+interface StoreState {
   readonly network: string;
   readonly since: number;
   readonly state?: State;
@@ -16,7 +16,7 @@ interface Standing {
 const NOW = 100_000;
 
 /** The order in which they make room, as positions in the list. */
-function order(list: readonly Standing[]): number[] {
+function order(list: readonly StoreState[]): number[] {
   const all = list.map(({ network, since, state = 'silent', openedAt = 0, hadRequest = false }) => {
     return {
       network,

@@ -23,8 +23,8 @@ export const stored = (queue: Queue, delivery: Deferrable) =>
   eventually(() => queue.arrivals.defer(delivery, '500'), 'stored');
 
 export async function waiting(queue: Queue): Promise<number> {
-  await queue.standing.known();
-  return queue.standing.total('waiting').deliveries;
+  await queue.storeState.known();
+  return queue.storeState.total('waiting').deliveries;
 }
 
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} };

@@ -26,7 +26,7 @@ test.concurrent('is not sent again while its removal fails', async ({ app, budge
   await eventually(() => waiting(queue), 0);
   expect(app.requests).toHaveLength(1);
   expect(results).toEqual(['delivered']);
-  expect(queue.standing.failures).toBe(2);
+  expect(queue.storeState.failures).toBe(2);
   await eventually(() => budget.used, 0);
 });
 
@@ -43,7 +43,7 @@ test.concurrent('taken, it counts once, also if its removal fails late', async (
   await eventually(() => results, ['delivered']);
   expect(await waiting(queue)).toBe(0);
   expect(app.requests).toHaveLength(1);
-  expect(queue.standing.failures).toBe(1);
+  expect(queue.storeState.failures).toBe(1);
 });
 
 test.concurrent('refused, it stays so while the store cannot write', async ({ app, results, start, delivery }) => {
@@ -58,8 +58,8 @@ test.concurrent('refused, it stays so while the store cannot write', async ({ ap
   await stored(queue, delivery('event'));
   await eventually(() => results, ['client_error']);
   expect([app.requests.length, failures]).toEqual([1, 3]);
-  await queue.standing.known();
-  expect(queue.standing.summary.soonest).toMatchObject([{ state: 'stopped', note: { attempts: 1, failure: '404' } }]);
+  await queue.storeState.known();
+  expect(queue.storeState.summary.soonest).toMatchObject([{ state: 'stopped', note: { attempts: 1, failure: '404' } }]);
 });
 
 test.concurrent('none is dropped while it is sent: the app may take it', async ({
@@ -74,8 +74,8 @@ test.concurrent('none is dropped while it is sent: the app may take it', async (
   const held = holding(app);
   await stored(queue, delivery('event'));
   await eventually(() => held.length, 1);
-  await queue.standing.known();
-  const [{ id } = { id: '' }] = queue.standing.summary.soonest;
+  await queue.storeState.known();
+  const [{ id } = { id: '' }] = queue.storeState.summary.soonest;
   expect(await store.drop(id)).toBe('leased');
   held[0]?.writeHead(200).end();
   await eventually(() => results, ['delivered']);
@@ -187,7 +187,7 @@ test.concurrent('a turn that fails is told, and ends with its lease', async ({ b
   const { routes } = policyWith([verify('/notify', { redeliver: 60_000, once: 60_000 })], []);
   rules.policy = { ...rules.policy, routes };
   await stored(queue, delivery('event'));
-  await eventually(() => queue.standing.failures, 1);
+  await eventually(() => queue.storeState.failures, 1);
   await queue.settled();
   await eventually(() => budget.used, 0); // the next lease may be under way
   const before = held.length;
@@ -204,11 +204,11 @@ test.concurrent('a fresh copy that is taken ends the one that waits', async ({ a
   await eventually(() => results, ['client_error']);
   await queue.arrivals.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
   await queue.arrivals.taken(delivery('another'));
-  await queue.standing.known();
+  await queue.storeState.known();
   await queue.arrivals.taken({ ...event, at: Date.now() });
   await eventually(() => results, ['client_error', 'delivered']);
-  await queue.standing.known();
-  expect(queue.standing.isEmpty).toBe(true);
+  await queue.storeState.known();
+  expect(queue.storeState.isEmpty).toBe(true);
   expect(app.requests).toHaveLength(1);
 });
 

@@ -22,13 +22,13 @@ test('a client waits a second for a store, which holds a quarter of the budget a
   const large = ['a', 'b', 'c', 'd'].map((each) => each.repeat(budget.limit / 8));
   const told = await Promise.all(large.map((each) => queue.arrivals.defer(delivery(each), '500')));
   expect(told).toEqual(Array(4).fill('passes'));
-  expect([calls, queue.standing.failures, budget.used]).toEqual([2, 4, budget.limit / 4]);
-  expect(queue.standing.problem?.why).toMatch(/did not answer within 1000 ms/);
+  expect([calls, queue.storeState.failures, budget.used]).toEqual([2, 4, budget.limit / 4]);
+  expect(queue.storeState.problem?.why).toMatch(/did not answer within 1000 ms/);
   expect(await queue.arrivals.defer(delivery('small'), '500')).toBe('passes');
-  expect([calls, queue.standing.failures, budget.used]).toEqual([2, 5, budget.limit / 4]);
+  expect([calls, queue.storeState.failures, budget.used]).toEqual([2, 5, budget.limit / 4]);
   hung.resolve();
   await eventually(() => app.bodies().sort(), large.slice(0, 2));
-  expect(queue.standing.problem).toBeNull();
+  expect(queue.storeState.problem).toBeNull();
   await stored(queue, delivery('small'));
   await eventually(() => app.bodies().includes('small'), true);
   await eventually(() => budget.used, 0);
@@ -93,8 +93,8 @@ test('one over the limits is told, and holds up nothing', async ({ app, budget, 
   await stored(queue, delivery('event'));
   await eventually(() => app.bodies(), ['event']);
   await eventually(() => [...results].sort(), ['delivered', 'unverified']);
-  await queue.standing.known();
-  expect(queue.standing.total('unverified').deliveries).toBe(1);
+  await queue.storeState.known();
+  expect(queue.storeState.total('unverified').deliveries).toBe(1);
 });
 
 test('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
@@ -141,5 +141,5 @@ test('nothing more is leased once it is closed', async ({ start }) => {
   const before = asks;
   await queue.adopt();
   await queue.settled();
-  expect([asks, queue.standing.failures]).toEqual([before, 0]);
+  expect([asks, queue.storeState.failures]).toEqual([before, 0]);
 });

@@ -5,7 +5,7 @@ import type { Advice } from '../../../src/admin/advice/advice.ts';
 import type { Diagnosis } from '../../../src/core/diagnoses-and-remedies.ts';
 import { createLog } from '../../../src/log/log.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
-import { Standing } from '../../../src/redelivery/standing.ts';
+import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';
 import type { DeferredStore, Entry, Group } from '../../../src/redelivery/stores/store.ts';
 import { DiagnosisLog, deferredStatus } from '../../../src/runtime/status.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
@@ -24,9 +24,9 @@ async function statusOf(groups: readonly Group[], soonest: readonly Entry[], pol
   // Nothing else of a store is asked.
   const store = { summary: async () => ({ groups, soonest, dropped: [] }) } as unknown as DeferredStore;
   const log = { info: () => {}, warn: () => {}, error: () => {} };
-  const standing = new Standing({ log, onResult: () => {} }, async () => store);
-  await standing.look();
-  return deferredStatus({ place: '/store', sends: false, standing } as Queue, policy);
+  const storeState = new StoreState({ log, onResult: () => {} }, async () => store);
+  await storeState.look();
+  return deferredStatus({ place: '/store', sends: false, storeState } as Queue, policy);
 }
 
 test('sums are by state, and why nothing verifies some is told with their secrets', async () => {

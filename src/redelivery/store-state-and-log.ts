@@ -32,7 +32,7 @@ const RESULTS = {
 /** `failed`: was `failing`, and works again. */
 type Kind = 'full' | 'slow' | 'failing' | 'failed';
 
-export class Standing {
+export class StoreState {
   readonly #needs: Pick<Needs, 'log' | 'onResult'>;
   /** The store, opened if need be. */
   readonly store: () => Promise<DeferredStore>;
