@@ -10,7 +10,7 @@ import { looksLikeSignature } from './signature.ts';
 
 interface GateRule {
   readonly stops: string;
-  /** The header that breaks it, in lower case; absent if the request line does. */
+  /** The header that breaks the rule, in lower case; absent if the request line does. */
   readonly header?: string;
   readonly refuses: (head: Head) => boolean;
 }
@@ -123,7 +123,7 @@ export const PARSER_RULES: { readonly [R in Reason]?: RuleName } = {
 
 export interface GateRefusal {
   readonly rule: RuleName;
-  /** Lower case; null if no header is the cause. */
+  /** The header that broke the rule, in lower case; null if none did. */
   readonly header: string | null;
   /** The change that would allow the request, or the reason why none would. */
   readonly hint: string | null;

@@ -51,7 +51,7 @@ export type Verdict =
 export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
 
 /**
- * The verdict on a body that was read whole, with its permit. Only when no live secret matches does it try those outside
+ * The verdict on a body that was read whole, with its permit. Only if no live secret matches does it try those outside
  * their validity, to tell the operator; the answer is a 401 all the same.
  */
 export function judge(claim: Claim & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {

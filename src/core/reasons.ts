@@ -1,5 +1,5 @@
-// Decisions, reasons, and failures of the upstream. Metric label, log field, answer and diagnosis follow from this table;
-// tests fail until docs and dashboard name a new row. `possibleDecisions` says which routes can get it.
+// Decisions, reasons, and failures of the upstream. Metric label, log field, answer and diagnosis follow from this
+// table; tests fail until docs and dashboard name a new row. `possibleDecisions` says which routes can get it.
 import type { Diagnosis } from './diagnoses-and-remedies.ts';
 import { MAX_LINES } from './header-lines.ts';
 import { type Route, UNMATCHED } from './routes.ts';

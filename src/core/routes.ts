@@ -13,9 +13,11 @@ export interface Route {
   readonly mode: 'enforce' | 'report';
   /** Epoch milliseconds from which a report route enforces. */
   readonly reportUntil: number | null;
+  /** Bytes. */
   readonly maxBody: number;
   /** `refuse`: a request with a query, which the signature does not cover, gets 400. */
   readonly query: 'forward' | 'refuse';
+  /** Milliseconds for which a delivered event is remembered, so it is not delivered again; null means not at all. */
   readonly once: number | null;
   /** Milliseconds for which a delivery that the app did not take is sent again; null means not at all. */
   readonly redeliver: number | null;
