@@ -1,6 +1,6 @@
 // THE LIFE OF A REQUEST, read this first. A request is recorded once, at its end, and needs a permit for the upstream.
-// A delivery, which is a verified request but no probe, is recorded once more when its fate is known (core/fate.ts): that
-// may be after its client has departed.
+// A delivery, which is a verified request but no probe, is recorded once more when its fate is known (core/fate.ts):
+// that may be after its client has departed.
 //
 //   admit -> refuse
 //         -> read the body -> admit the body -> refuse

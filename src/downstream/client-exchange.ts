@@ -106,8 +106,8 @@ export class Exchange implements RequestRecord {
   }
 
   /**
-   * Refuses the request, unless the client has departed. A verified probe stays a probe, since nobody needs to know of
-   * its refusal. `allow`: the methods that the route allows, for 405.
+   * Refuses the request; nothing is sent if the reason is `client_closed`. A verified probe stays a probe, since nobody
+   * needs to know of its refusal. `allow`: the methods that the route allows, for 405.
    */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     if (this.decision !== 'probe') this.decide('rejected', reason);

@@ -38,7 +38,7 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
   }
 }
 
-/** A connection that a pool opened and never used is idle too, unless it is young: its first request is on its way. */
+/** True also for a connection that a pool opened and never used, unless it is young: a first request may be coming. */
 export function isIdle({ state, since }: Pick<Connection, 'state' | 'since'>, now: number): boolean {
   return state === 'idle' || (state === 'silent' && now - since > SILENT_MS);
 }

@@ -12,7 +12,7 @@ const READ_AHEAD = 128 * 1024;
 
 interface Followed {
   readonly stream: { pause(): void; resume(): void };
-  /** True once the whole answer is written, without `close`. */
+  /** True once the whole answer is written, without `close`: the client may have it, and send its next request. */
   readonly mayHaveAnswer: boolean;
   deadline: number;
 }

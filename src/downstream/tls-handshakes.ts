@@ -111,7 +111,7 @@ const MAX_BUFFERED = 16 * 1024;
 
 /** `other`: the bytes are no ClientHello, or it is too long. OpenSSL then answers with an alert. */
 export function clientHelloIn(bytes: Buffer): 'part' | 'whole' | 'other' {
-  /** The message's first bytes, and how many have come in all. */
+  /** The ClientHello's first bytes, and the number of its bytes that have come in all. */
   let header = NO_BYTES;
   let received = 0;
   let at = 0;

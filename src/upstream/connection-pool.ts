@@ -9,7 +9,7 @@ import { TickedSet, type TlsContents } from '../wire/connections.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
 
-/** Milliseconds for which a retired socket waits for the upstream's close. If that comes first, TIME_WAIT is there. */
+/** Milliseconds for which a retired socket waits for the upstream's close. If that is first, TIME_WAIT is not ours. */
 const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
 /** Shared by all reads: Node would allocate and shrink 64 KiB for each read, which costs a short response 1.1 µs. */

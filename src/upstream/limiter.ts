@@ -58,7 +58,7 @@ export class UpstreamLimiter {
     return this.#queues.verified.size + this.#queues.unverified.size;
   }
 
-  /** True while slots run short (all, or half of the unverified ones, are in use): streamed bodies must then come first. */
+  /** True while all slots, or half of the unverified ones, are in use: a streamed body must come before it gets one. */
   get scarce(): boolean {
     return this.#queues.unverified.size > 0 || this.#unverifiedHolders >= this.#unverifiedSlots / 2 || this.#full();
   }

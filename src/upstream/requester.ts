@@ -55,7 +55,7 @@ export interface ForwardOptions {
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
-  /** The right to deliver, or null. With it, the upstream's 2xx counts even if the client departs once sending began. */
+  /** The right to deliver, or null. With it, a 2xx counts even if the client departs, once sending has begun. */
   readonly lease: DeliveryLease | null;
   /**
    * Called with the status of the response. If a promise is returned, the response waits for it: `passes` goes on, and

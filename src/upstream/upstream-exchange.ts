@@ -41,7 +41,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   readonly #progress = new SocketProgress();
   // The response.
   #begun = false;
-  /** Set while a response waits at its head for `atHead`; `end` handles an end meanwhile. The reply buffers one read. */
+  /** Set while a response waits for `atHead`; `end` handles an end that comes meanwhile. The reply buffers one read. */
   #waiting: { end: (() => void) | null } | null = null;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;

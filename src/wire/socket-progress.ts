@@ -82,9 +82,9 @@ function addressFromHex(hex: string): string {
 export class SocketProgress {
   /** When bytes last moved, in milliseconds on the monotonic clock. The owner sets it whenever the wait begins anew. */
   movedAt = 0;
-  /** Bytes that the kernel has accepted. */
+  /** Bytes that the kernel had accepted at the last call of `idleFor`. */
   #flushed = 0;
-  /** Bytes in the kernel's queue at the last look; null before the first one. */
+  /** Bytes that the other side had acknowledged at the last look; null before the first one. */
   #seen: number | null = null;
 
   /** Milliseconds since bytes last moved. */
@@ -146,7 +146,7 @@ export class AnswerProgress {
     this.readAt = now;
   }
 
-  /** A request has begun. `now` here and below: milliseconds on the monotonic clock. */
+  /** Called when a request begins. `now` here and below: milliseconds on the monotonic clock. */
   begin(now: number): void {
     this.#sending.movedAt = now;
   }
