@@ -15,6 +15,16 @@ test.for(['route', 'method', 'path', 'secret', 'key'])('a long %s is left out, a
   );
 });
 
+test('beyond its bounds it is none: what lists a note makes a date of each time', () => {
+  const text = noteText(noteOf());
+  expect(readNote(text.padEnd(MAX_NOTE))).not.toBeNull();
+  expect(readNote(text.padEnd(MAX_NOTE + 1))).toBeNull();
+  for (const time of ['at', 'tried']) {
+    expect(readNote(noteText(noteOf({ [time]: 8.64e15 })))).not.toBeNull();
+    expect(readNote(noteText(noteOf({ [time]: 8.64e15 + 1 })))).toBeNull();
+  }
+});
+
 test('words that fit all stay', () => {
   const note = noteOf({ path: LONG.slice(0, 300), secret: LONG.slice(0, 100), method: LONG.slice(0, 100) });
   expect(readNote(noteText(note))).toEqual(note);

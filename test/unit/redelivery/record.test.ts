@@ -246,6 +246,13 @@ describe('the rules of now', () => {
   });
 });
 
+test('what is not sent came now at the latest, whatever the note beside it says', () => {
+  const { id, record, note } = made();
+  const rules = { policy: () => policyOf([]), store: { name: '' } as Rules['store'] };
+  const cameAt = (at: number) => openRecord({ id, record, note: { ...note, at } }, rules).note.at;
+  expect([cameAt(NOW - HOUR), cameAt(NOW + HOUR)]).toEqual([NOW - HOUR, NOW]);
+});
+
 describe('the secrets that may verify it', () => {
   const came = NOW - HOUR;
   const under = (...secrets: readonly Secret[]) => told(made(), { policy: policyOf([verify('/notify')], secrets) });

@@ -128,7 +128,11 @@ test('a large one waits until there is memory, then is sent', async ({ app, budg
   await eventually(() => budget.used, 0);
 });
 
-test('nothing more is leased once it is closed', async ({ start }) => {
+test('nothing more is leased once it stops, fresh ones are stored, and nothing is asked once it is closed', async ({
+  app,
+  start,
+  delivery,
+}) => {
   let asks = 0;
   const queue = await start((store) => ({
     lease: (asked) => {
@@ -137,9 +141,14 @@ test('nothing more is leased once it is closed', async ({ start }) => {
     },
   }));
   await eventually(() => asks > 0, true);
-  await queue.close();
+  queue.stopSending();
+  await queue.settled();
   const before = asks;
+  await stored(queue, delivery('fresh'));
+  await queue.deliverNow(null);
+  expect(await waiting(queue)).toBe(1);
+  await queue.close();
   await queue.adopt();
   await queue.settled();
-  expect([asks, queue.storeState.failures]).toEqual([before, 0]);
+  expect([asks, app.bodies(), queue.storeState.failures]).toEqual([before, [], 0]);
 });
