@@ -10,9 +10,9 @@ import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
 import { forward, head } from '../core/fixtures.ts';
 
-/** Both end with the test. */
-export async function startApp(): Promise<{ app: RawUpstream; upstream: Upstream }> {
-  const app = await startRawUpstream();
+/** Both end with the test. `path`: a unix socket instead of a free loopback port. */
+export async function startApp(path?: string): Promise<{ app: RawUpstream; upstream: Upstream }> {
+  const app = await startRawUpstream(path);
   const times = { connectTimeout: 1000, keepAlive: 1000 };
   const upstream = new Upstream({ url: app.url, connections: 1, queue: 2, ...times, tls: null });
   onTestFinished(async () => {

@@ -1,6 +1,7 @@
 // No permit, no upstream: enforced at run time too, for values cast past the compiler. And which sockets carry what.
 import { stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
+import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
@@ -8,10 +9,11 @@ import type { Waiter } from '../../../src/upstream/limiter.ts';
 import type { ForwardFailure } from '../../../src/upstream/requester.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
+import { testDirectory } from '../../support/machine/files.ts';
 import { OK } from '../../support/upstream/raw-upstream.ts';
 import { AGREED, KEY } from '../../support/websocket/client.ts';
 import { head } from '../core/fixtures.ts';
-import { forwardOptions, LIVE, requesterOf, send, startApp } from './fixtures.ts';
+import { forwardOptions, LIVE, requesterOf, send, sink, startApp } from './fixtures.ts';
 
 test.each([
   ['none', null],
@@ -45,6 +47,25 @@ test('a socket whose WebSocket handshake was refused is not used again: bytes of
   await new Promise((onEnd) => send(upstream, { permit: permitUpgrade(LIVE), onEnd }));
   await new Promise((onEnd) => send(upstream, { onEnd }));
   expect(used.size).toBe(2);
+});
+
+/** Bytes that are read from the upstream at once. */
+const ONE_READ = 64 * 1024;
+
+test('a request that waits for the socket of another does not get what the next read finds behind its answer', async () => {
+  const { app, upstream } = await startApp(join(await testDirectory(), 'app'));
+  const answer = `HTTP/1.1 200 OK\r\nContent-Length: ${ONE_READ - 42}\r\n\r\n`.padEnd(ONE_READ, 'x');
+  const used = new Set<Socket>();
+  app.script((socket) => {
+    const late = 'HTTP/1.1 500 Late\r\nContent-Length: 0\r\n\r\n';
+    socket.write(used.size === 0 ? `${answer}${late}` : OK);
+    used.add(socket);
+  });
+  const statuses: number[] = [];
+  const reply = () => sink({ begin: ({ status }) => statuses.push(status) });
+  const ends = [0, 1].map(() => new Promise((onEnd) => send(upstream, { reply: reply(), patience: 5000, onEnd })));
+  await Promise.all(ends);
+  expect([statuses, used.size]).toEqual([[200, 200], 2]);
 });
 
 /** In which the event loop reads nothing. */
