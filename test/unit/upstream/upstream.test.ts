@@ -49,6 +49,18 @@ test('a socket whose WebSocket handshake was refused is not used again: bytes of
   expect(used.size).toBe(2);
 });
 
+test('a socket that was in use while the TLS files changed is not used again', async () => {
+  const { app, upstream } = await startApp();
+  const used = new Set<Socket>();
+  app.script((socket) => {
+    used.add(socket);
+    upstream.pool.replaceTls({ servername: `change ${used.size}` });
+    socket.write(OK);
+  });
+  for (let sent = 0; sent < 2; sent++) await new Promise((onEnd) => send(upstream, { patience: 5000, onEnd }));
+  expect(used.size).toBe(2);
+});
+
 /** Bytes that are read from the upstream at once. */
 const ONE_READ = 64 * 1024;
 
