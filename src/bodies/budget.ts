@@ -86,8 +86,6 @@ export class ByteBudget {
 
 // --- how fast a body comes, and how slow is too slow
 
-/** Bytes per millisecond: a body slower than 1 KiB/s makes room for a new connection. */
-export const ROOM_RATE = 1.024;
 /** Bytes per millisecond. A body slower than 8 KiB/s keeps its upstream slot only while nobody else needs it. */
 export const SLOT_RATE = 8;
 

@@ -1,11 +1,12 @@
 // Chooses the connection to end when there are too many. Of those that have had no request yet, one of the network with
 // the most of them ends first: so a host that opens thousands keeps nobody else out.
-import { ROOM_RATE } from '../bodies/budget.ts';
 import type { Connection } from './connection.ts';
 import { UNREAD_MS } from './unread-answers.ts';
 
 /** The order in which connections end to make room, lowest first, by their state or by what their client does. */
 const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
+/** Bytes per millisecond: a connection whose body is slower than 1 KiB/s makes room. */
+const SLOW_RATE = 1.024;
 /** Milliseconds. Connections younger than this end last: otherwise each honest newcomer would end for the next one. */
 const YOUNG_MS = 500;
 /** The most candidates that a pass keeps, for several newcomers: a pass over all connections is expensive. */
@@ -56,7 +57,7 @@ function rankOf({ state, progress, awaiting }: Connection, now: number): number 
   if (state === 'tunnel' || state === 'closed') return null;
   if (state !== 'request') return RANKS[state];
   if (progress.unreadFor(now) >= UNREAD_MS) return RANKS.unread;
-  return awaiting !== null && awaiting.rate(now) < ROOM_RATE ? RANKS.slow : null;
+  return awaiting !== null && awaiting.rate(now) < SLOW_RATE ? RANKS.slow : null;
 }
 
 /**

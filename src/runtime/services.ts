@@ -1,7 +1,7 @@
 // The parts that live as long as the process: created from the first ruleset and updated with each later one.
 // They always ask for the current policy and never keep one.
 import type { Writable } from 'node:stream';
-import { RecentRequests } from '../admin/recent-requests.ts';
+import { RefusalsAndLosses } from '../admin/refusals-and-losses.ts';
 import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
@@ -42,7 +42,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const output = new LogOutput(stdout, env, config.log.format);
   const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
-  const recent = new RecentRequests(() => policy().settings.responseTimeout);
+  const recent = new RefusalsAndLosses(() => policy().settings.responseTimeout);
   const hasOnce = () => deliversOnce(current().loaded.config);
   const deferred = (read: (total: ReturnType<StoreState['total']>) => number) =>
     redelivery.isShown

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import type { AdminSources } from '../../src/admin/handlers.ts';
-import { RecentRequests } from '../../src/admin/recent-requests.ts';
+import { RefusalsAndLosses } from '../../src/admin/refusals-and-losses.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
@@ -75,7 +75,7 @@ test('metrics are text, or OpenMetrics if Accept asks for it', async () => {
 });
 
 test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
-  const refusals = new RecentRequests();
+  const refusals = new RefusalsAndLosses();
   refusals.record(refused({ path: '/<b>?sig=MARKER', hint: { diagnosis: 'another-secret', text: '<i>hint</i>' } }));
   const { ask } = await admin({ status: () => snapshot({ refusals: refusals.view().refusals }) });
   const page = await ask('/');

@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { adviceFor, apiStatus } from '../../../src/admin/advice/advice.ts';
 import { secretVerdict } from '../../../src/admin/advice/secrets.ts';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
-import { RecentRequests } from '../../../src/admin/recent-requests.ts';
+import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import type { DeferredStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { CURRENT, DEFERRED, hint, NOTIFY, NOW, QUIET, refused, settle, snapshot } from '../metrics/fixtures.ts';
 
@@ -16,7 +16,7 @@ function headline(changes: Partial<StatusSnapshot>): string {
   return `${first?.state}: ${first?.message} ${first?.remedy}`;
 }
 
-const gated = new RecentRequests();
+const gated = new RefusalsAndLosses();
 settle(
   gated,
   refused({

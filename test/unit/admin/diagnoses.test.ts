@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { type Advice, adviceFor, apiStatus } from '../../../src/admin/advice/advice.ts';
 import type { State } from '../../../src/admin/advice/words.ts';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
-import { RecentRequests } from '../../../src/admin/recent-requests.ts';
+import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import type { DeferredStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { statusLines } from '../../../src/commands/check.ts';
 import { DIAGNOSES, type Diagnosis, OVERLOAD_HINTS } from '../../../src/core/diagnoses-and-remedies.ts';
@@ -30,7 +30,7 @@ interface Case {
   /** What the snapshot has besides. */
   readonly has?: Partial<StatusSnapshot>;
   /** What came before the requests. */
-  readonly before?: (recent: RecentRequests) => void;
+  readonly before?: (recent: RefusalsAndLosses) => void;
 }
 
 const app = (url: string, error: string | null, exposed = false) => ({
@@ -49,7 +49,7 @@ const OLD = { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY } as 
 const NEXT = { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY } as const;
 const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY };
 const [POISON = DEFERRED.deliveries[0]] = [DEFERRED.deliveries[0]];
-const took = (recent: RecentRequests) => settle(recent, accepted());
+const took = (recent: RefusalsAndLosses) => settle(recent, accepted());
 
 const WHYS = ['secret_gone', 'name', 'limits'].map((why, at) => ({ why, secret: 'old', deliveries: at === 0 ? 2 : 1 }));
 
@@ -228,7 +228,7 @@ function certificate(notBefore: number, notAfter: number) {
 }
 
 function made({ request, has = {}, before }: Case): StatusSnapshot {
-  const recent = new RecentRequests();
+  const recent = new RefusalsAndLosses();
   before?.(recent);
   for (let at = 2; at >= 0; at--) {
     vi.setSystemTime(NOW - at * 1000);

@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Advice, adviceFor } from '../../../src/admin/advice/advice.ts';
 import type { State } from '../../../src/admin/advice/words.ts';
-import { RecentRequests } from '../../../src/admin/recent-requests.ts';
+import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import type { StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { type Diagnosis, OVERLOAD_HINTS } from '../../../src/core/diagnoses-and-remedies.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
@@ -36,7 +36,7 @@ function lookAt(
   { requests = [], spacing = 15 * MINUTE, state = {} }: Omit<Cause, 'headline' | 'says'>,
   silence: number,
 ): readonly Advice[] {
-  const recent = new RecentRequests();
+  const recent = new RefusalsAndLosses();
   for (const [at, request] of requests.entries()) {
     vi.setSystemTime(NOW - (requests.length - 1 - at) * spacing);
     settle(recent, request);

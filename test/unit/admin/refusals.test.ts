@@ -1,12 +1,12 @@
 import { beforeEach, expect, test, vi } from 'vitest';
-import { RecentRequests } from '../../../src/admin/recent-requests.ts';
+import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { accepted, hint, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
 /** A millisecond passes after each request. */
-class TickingRequests extends RecentRequests {
+class TickingRequests extends RefusalsAndLosses {
   override record(record: RequestRecord): void {
     super.record(record);
     vi.advanceTimersByTime(1);
@@ -51,7 +51,7 @@ test('requests with the same reason, route and client form one group, with its c
 });
 
 test('headers that broke a rule form their own groups, within the places of the rule', () => {
-  const refusals = new RecentRequests();
+  const refusals = new RefusalsAndLosses();
   const gated = (header: string) => settle(refusals, refused({ reason: 'bad_request', rule: 'route-headers', header }));
   for (const header of ['x-forwarded-prefix', 'x_trace', 'x-forwarded-prefix']) gated(header);
   expect(refusals.view().refusals.map(({ header, count }) => [header, count])).toEqual([
@@ -63,7 +63,7 @@ test('headers that broke a rule form their own groups, within the places of the 
 });
 
 test('a group keeps its last hint, since diagnoses are rate-limited', () => {
-  const refusals = new RecentRequests();
+  const refusals = new RefusalsAndLosses();
   for (const text of ['the first', 'the second', null, null])
     settle(refusals, refused({ hint: text === null ? null : hint('another-secret', text) }));
   expect(refusals.view().refusals).toEqual([expect.objectContaining({ hint: 'the second', count: 4 })]);
@@ -112,7 +112,7 @@ test('deliveries that may be lost are kept apart: verified, then our own 502, 50
 });
 
 test('kept texts are truncated and have no query', () => {
-  const refusals = new RecentRequests();
+  const refusals = new RefusalsAndLosses();
   const long = 'x'.repeat(5000);
   settle(
     refusals,
@@ -123,7 +123,7 @@ test('kept texts are truncated and have no query', () => {
 });
 
 test('the counts cover the last five minutes', () => {
-  const recent = new RecentRequests();
+  const recent = new RefusalsAndLosses();
   settle(recent, accepted());
   settle(recent, refused());
   settle(recent, refused());
@@ -148,7 +148,7 @@ test('the counts cover the last five minutes', () => {
 });
 
 test('the background noise of a public port is counted apart and is never the top reason', () => {
-  const recent = new RecentRequests();
+  const recent = new RefusalsAndLosses();
   const unsigned = (changes: Partial<RequestRecord>) => settle(recent, refused({ ...changes, signed: false }));
   unsigned({ reason: 'method_not_allowed', method: 'GET' });
   unsigned({ reason: 'route_rejected' });
@@ -163,7 +163,7 @@ test('the background noise of a public port is counted apart and is never the to
 });
 
 test('a refused request with a signature may be a delivery: it is no noise, and counts for an hour', () => {
-  const recent = new RecentRequests();
+  const recent = new RefusalsAndLosses();
   for (const reason of ['route_rejected', 'client_closed', 'bad_request'] as const) settle(recent, refused({ reason }));
   settle(recent, refused({ reason: 'bad_request', signed: false }));
   const signedReasons = { route_rejected: 1, client_closed: 1, bad_request: 1 };

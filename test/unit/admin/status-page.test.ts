@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { apiStatus } from '../../../src/admin/advice/advice.ts';
 import { pageHeaders, renderStatusPage } from '../../../src/admin/page/page.ts';
-import { RecentRequests } from '../../../src/admin/recent-requests.ts';
+import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import type { StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
@@ -16,7 +16,7 @@ function page(changes: Partial<StatusSnapshot> = {}): string {
 
 /** The lists of what came. */
 function after(...requests: readonly RequestRecord[]): Partial<StatusSnapshot> {
-  const recent = new RecentRequests();
+  const recent = new RefusalsAndLosses();
   for (const request of requests) settle(recent, request);
   const { refusals, undelivered } = recent.view();
   return { refusals, undelivered };

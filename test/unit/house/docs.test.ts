@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts';
 import { apiStatus } from '../../../src/admin/advice/advice.ts';
-import { RecentRequests } from '../../../src/admin/recent-requests.ts';
+import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
 import { RULES } from '../../../src/core/gate.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/reasons.ts';
@@ -125,7 +125,7 @@ describe('docs/logs.md', () => {
 });
 
 test('docs/admin.md has a row for every field of /api/status, and each row names the fields below it', () => {
-  const requests = new RecentRequests();
+  const requests = new RefusalsAndLosses();
   settle(requests, accepted({ status: 502, upstreamFailure: 'connect' }));
   settle(requests, accepted({ decision: 'probe' }));
   const { recent, ...lists } = requests.view();

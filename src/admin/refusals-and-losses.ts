@@ -22,7 +22,7 @@ const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
 /** What each minute counts. `noise`: rejected and reported requests that need no attention, not counted by reason. */
 type Counted = Decision | Reason | `signed ${Reason}` | 'noise' | (typeof LOST)[number];
 
-export class RecentRequests {
+export class RefusalsAndLosses {
   /** The counts of each minute that had any: the last MINUTES_OF_A_DAY of them at most. */
   readonly #minutes = new Map<number, Partial<Record<Counted, number>>>();
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
