@@ -1,12 +1,14 @@
 // A refusal by the gate names the rule and the header; one before the body has been read reaches the client.
 // The operator learns which rule and header refused a signed delivery and what would let it through. The client learns
 // nothing, and no header value is shown anywhere. The proxy closes a connection only after the client has had time to read.
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
 import type { LogLine } from '../support/machine/child-output.ts';
-import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startStreamingUpstream } from '../support/upstream/streams.ts';
@@ -106,11 +108,22 @@ describe('an early refusal reaches a client that is still writing 12 MB', () => 
     await untilAtRest(on.proxy);
   });
 
-  test('a client that keeps writing is cut in the end', async () => {
-    const client = await sendTo(on.proxy, unsigned('Transfer-Encoding: chunked'));
-    expect((await client.response()).status).toBe(401);
-    const drip = setInterval(() => client.socket.write('1\r\nx\r\n'), 50);
-    await client.rest().finally(() => clearInterval(drip));
-    await untilAtRest(on.proxy);
+  test.each([
+    ['keeps writing', 'Transfer-Encoding: chunked', '1\r\nx\r\n'],
+    ['falls silent', 'Transfer-Encoding: chunked', ''],
+    ['lacks the rest of a short body', 'Content-Length: 3', ''],
+  ])('a client that %s, and does not end its side, is cut in the end', async (_how, framing, drip) => {
+    const client = connect({ port: on.proxy.port, host: '127.0.0.1', allowHalfOpen: true });
+    let answer = '';
+    client.setEncoding('latin1').on('data', (text: string) => {
+      answer += text;
+    });
+    client.on('error', () => {});
+    client.write(unsigned(framing));
+    await once(client, 'end');
+    const writing = setInterval(() => client.write(drip), 50);
+    await untilMetrics(on.proxy, ['connections'], ([open]) => open === 0).finally(() => clearInterval(writing));
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+    client.destroy();
   });
 });

@@ -89,6 +89,11 @@ describe('the response', () => {
     expect(`${response.status} ${response.reason}`).toBe(status);
   });
 
+  test('a length loses its leading zeros, which some clients read as octal', async () => {
+    const { lines, body } = await answered(['HTTP/1.1 200 OK', 'Content-Length: 010'], 'abcdefghij');
+    expect([lines, body.toString()]).toEqual([['Content-Length: 10'], 'abcdefghij']);
+  });
+
   test('informational ones come first, unchanged', async () => {
     on.upstream.answer(() =>
       [
@@ -104,14 +109,14 @@ describe('the response', () => {
     expect(response.status).toBe(200);
   });
 
-  test('an HTTP/1.0 client gets neither chunks nor informational responses', async () => {
+  test('an HTTP/1.0 client gets neither chunks nor informational responses, and the end of its connection', async () => {
     on.upstream.answer(() =>
       [
         ...['HTTP/1.1 103 Early Hints', 'Link: </a>', ''],
         ...['HTTP/1.1 200 OK', 'X-A: 1', 'Transfer-Encoding: chunked', '', '3', 'abc', '0', 'X-Sum: 1', '', ''],
       ].join('\r\n'),
     );
-    const client = await sendTo(on.proxy, 'GET /open/x HTTP/1.0\r\nHost: h\r\n\r\n');
+    const client = await sendTo(on.proxy, 'GET /open/x HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n');
     expect((await client.rest()).toString()).toBe('HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: close\r\n\r\nabc');
   });
 

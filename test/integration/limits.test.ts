@@ -95,12 +95,14 @@ describe('connections', () => {
     for (const client of [busy, busyToo, third]) client.destroy();
   });
 
-  test('one that sends only line endings is closed, though it is never idle', async () => {
+  test('one that sends only line endings, or nothing, is closed, though it is never idle', async () => {
     await limit({ headersTimeout: '1s' }, on.proxy, '1s');
+    const silent = await openClient(on.proxy);
     const client = await sendTo(on.proxy, GET);
     expect((await client.response()).status).toBe(200);
     const drip = setInterval(() => client.socket.write('\r\n'), 100);
     await client.rest().finally(() => clearInterval(drip));
+    expect((await silent.rest()).length).toBe(0);
   });
 
   test('one older than connectionAge gets Connection: close with its next response', async () => {

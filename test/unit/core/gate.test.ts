@@ -96,6 +96,7 @@ const EXAMPLES: readonly Example[] = [
         'Content-Type',
         'Authorization',
         'cookie',
+        'Transfer-Encoding',
         'Entrupy-Signature',
         'entrupy_signature',
       ].map((value) => connection(value)),
