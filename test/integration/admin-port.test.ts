@@ -152,11 +152,13 @@ test('a cross-site browser request changes nothing', async () => {
   expect(acts).toEqual(['drain']);
 });
 
-test('a large body is refused', async () => {
+test('a large body is refused, and what the gate refuses', async () => {
   const { port, ask, acts } = await admin();
   expect((await ask('/-/reload', { method: 'POST', body: 'x'.repeat(2000) })).status).toBe(413);
   const chunked = 'POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n';
   expect(await rawStatus(port, chunked)).toBe(413); // it ends the connection, since the body never comes
+  const hosts = 'Host: 127.0.0.1\r\nHost: evil.example';
+  expect(await rawStatus(port, `POST /-/reload HTTP/1.1\r\n${hosts}\r\nConnection: close\r\n\r\n`)).toBe(400);
   expect(acts).toEqual([]);
 });
 

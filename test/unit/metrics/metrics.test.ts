@@ -232,9 +232,20 @@ test('requests that started before a reload still count, under their former mode
   metrics.replan(plan());
   settle(metrics, refused({ decision: 'reported' }));
   settle(metrics, accepted({ route: '/old' }));
+  metrics.redelivered({ route: '/old', result: 'expired', id: 'a', failure: '500' });
   const samples = await scrape(metrics);
   expect(samples.get(requests('reported', 'signature_mismatch'))).toBe(1);
   expect(samples.get(requests('accepted', 'none', 'unmatched'))).toBe(1);
+  expect(samples.get('redelivered_total{route="unmatched",result="expired"}')).toBe(1);
+});
+
+test('a time that only a broken clock gives counts as 0, and spoils no sum', async () => {
+  const metrics = metricsOf();
+  for (const durationMs of [Number.NaN, Number.POSITIVE_INFINITY, -1]) settle(metrics, accepted({ durationMs }));
+  const samples = await scrape(metrics);
+  const series = '{route="/notify",decision="accepted"}';
+  expect(samples.get(`request_duration_seconds_sum${series}`)).toBe(0);
+  expect(samples.get(`request_duration_seconds_count${series}`)).toBe(3);
 });
 
 test('whatever is recorded, the set of series does not grow and no label comes from a request', async () => {

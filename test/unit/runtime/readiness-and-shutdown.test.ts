@@ -1,4 +1,4 @@
-// Drains that end by themselves, with a fake clock.
+// Drains that end by themselves, with a fake clock, and what readiness asks of the upstream.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { END_MS } from '../../../src/base/blocked-threads.ts';
 import type { LiveRuleset } from '../../../src/runtime/live-ruleset.ts';
@@ -35,7 +35,7 @@ function alive() {
     cutAll: () => {},
   };
   const log = { info: () => {}, warn: () => {} };
-  const upstream = { accepts: async () => true, close: () => {} };
+  const upstream = { failure: async () => 'ECONNREFUSED', close: () => {} };
   const pipeline = { settled: async () => {}, endWaits: () => {} };
   const redelivery = { stopSending: () => {}, settled: async () => {} };
   const services = { listener, log, upstream, pipeline, redelivery, claims: () => null };
@@ -61,6 +61,10 @@ test('a drain ends by itself after 10 minutes: ready again, connections persist 
   vi.advanceTimersByTime(1);
   expect(await life.readiness()).toEqual({ ready: true, causes: [], error: null });
   expect(said).toEqual(['closing', 'persisting']);
+});
+
+test('an upstream that is down is told, and makes nothing unready unless readyNeedsUpstream', async () => {
+  expect(await alive().life.readiness('always')).toEqual({ ready: true, causes: [], error: 'ECONNREFUSED' });
 });
 
 test('a repeated drain lasts 10 minutes from then', () => {
