@@ -146,7 +146,7 @@ function addSecrets({ data, refuse, ignore, origins }: Overlay, env: Env, named:
   origins.set('secrets', given[0]);
 }
 
-/** The most typing errors in a name that is nearly ours: with three it probably belongs to another program. */
+/** How many typing errors a name of ours may have: with three it probably belongs to another program. */
 const MAX_EDITS = 2;
 /** Names that people try in place of ours. */
 const TRIED: readonly (readonly [name: RegExp, ours: string])[] = [
@@ -157,6 +157,6 @@ const TRIED: readonly (readonly [name: RegExp, ours: string])[] = [
   [/^webhook_endpoint_secret|^(?:entrupy_(?:webhook_)?|webhook_)secret(?:_key)?$/i, SECRET],
 ];
 
-/** The name of ours that was probably meant; empty if none was. */
+/** Which of our variables was probably meant; empty if none was. */
 const meantBy = (variable: string) =>
   nearest(variable, NAMES, MAX_EDITS) ?? TRIED.find(([name]) => name.test(variable))?.[1] ?? '';

@@ -4,9 +4,9 @@ import { isAlias, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument, 
 import type { KeyPath, ProblemAt } from './problems.ts';
 
 const MAX_DEPTH = 16;
-/** The most entries of one list or mapping. Without a limit, locating many problems would take minutes. */
+/** The maximum number of entries in one list or mapping. Without a limit, locating many problems would take minutes. */
 const MAX_WIDTH = 1000;
-/** The most entries of all lists and mappings together. With several times as many, zod fails to collect problems. */
+/** How many entries all lists and mappings may have together. With several times as many, zod fails. */
 const MAX_ENTRIES = 50_000;
 
 export type Mapping = Readonly<Record<string, unknown>>;
@@ -141,7 +141,7 @@ function problemOf({ code, message, pos: [at] }: YAMLError, text: string): Probl
 /** The library's words where a key is indented like no block above; its codes also mean other errors. */
 const FITS_NO_BLOCK = /^Sequence item without|^All mapping items/;
 const KEY = /^[A-Za-z]\w*:(?: |$)/;
-/** The most characters read above an error: with one on every line, reading all of them would take too long. */
+/** How many characters above an error are read: with one on every line, reading all of them would take too long. */
 const MOST_ABOVE = 4096;
 
 /** The columns where keys of the blocks still open after these lines begin, innermost first. */

@@ -5,9 +5,9 @@
 import { looksLikeSignature } from './signature.ts';
 
 const [HTAB, SP] = [0x09, 0x20];
-/** The most lines of a head, and of trailers: the parser refuses more. */
+/** The maximum number of lines in a head, and in trailers: the parser refuses more. */
 export const MAX_LINES = 100;
-/** The most lines that the proxy adds to a request: the five of `forwardedHeaders`, and `Connection: TE`. */
+/** How many lines the proxy adds to a request at most: the five of `forwardedHeaders`, and `Connection: TE`. */
 export const MAX_ADDED_LINES = 6;
 
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([

@@ -7,7 +7,7 @@ import { signs } from './signature.ts';
 export interface Secret {
   readonly id: string;
   readonly key: KeyObject;
-  /** Epoch milliseconds; null for no bound. Valid from `notBefore` on and before `notAfter`. */
+  /** Epoch milliseconds; null for no bound. The key is valid from `notBefore`, and no longer at `notAfter`. */
   readonly notBefore: number | null;
   readonly notAfter: number | null;
   /** True if a person has ended the secret for good: setting the clock back does not revive it. */

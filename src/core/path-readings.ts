@@ -58,7 +58,7 @@ export function couldBeRead(target: Target, pattern: PathPattern, found: readonl
   return target.marks.length > 0 && isFound(occursInOrder) ? 'in order' : null;
 }
 
-/** The most characters of a configured path. */
+/** The maximum number of characters in a configured path. */
 const MAX_CONFIGURED = 1024;
 
 /** Why a configured path is not plain, for the operator; null if it is. */

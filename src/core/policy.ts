@@ -11,7 +11,7 @@ export interface Policy {
     readonly bodyTimeout: number;
     /** Bytes. */
     readonly maxHeader: number;
-    /** The most client connections; at most half of them may be tunnels. */
+    /** The maximum number of client connections; at most half of them may be tunnels. */
     readonly connections: number;
     /** Null if unset. */
     readonly retryConnectFor: number | null;

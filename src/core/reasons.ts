@@ -51,8 +51,8 @@ export type Decision = (typeof DECISIONS)[number];
 type Outcomes = readonly [isPossible: boolean, decision: Decision, reasons: readonly (Reason | 'none')[]];
 
 /**
- * Every decision that a request on a route can get: the metric series that exist from the start with 0. One that
- * is missing here is not counted. `unmatched` also counts the heads that a rule other than `query` refuses.
+ * Every decision that a request on a route can get. Each has a metric series that starts at 0; a decision that is
+ * missing here is not counted. `unmatched` also counts the heads that a rule other than `query` refuses.
  */
 export function possibleDecisions(
   route: Pick<Route, 'path' | 'action' | 'mode' | 'once' | 'redeliver'>,

@@ -12,7 +12,7 @@ export interface RequestRecord {
   readonly method: string;
   /** The target's path as sent, not yet shortened; never its query. */
   readonly path: string;
-  /** The status of the answer; 499 if the client departed before it. */
+  /** The status of the answer; 499 if the client disconnected first. */
   readonly status: number;
   readonly decision: Decision;
   readonly reason: Reason | 'none';

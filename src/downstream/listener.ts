@@ -31,11 +31,11 @@ export interface ListenerLimits {
 
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 
-/** The most connections that wait for accept. Node's 511 would drop SYNs in a flood, each a second for its client. */
+/** How many connections may wait for accept. Node's 511 would drop SYNs in a flood, each a second for its client. */
 const BACKLOG = 4096;
 /** Milliseconds that bytes still on their way get when the listener closes. */
 const LAST_BYTES_MS = 100;
-/** The most closing connections at once: reading what they still send, only to drop it, is a courtesy. */
+/** The maximum number of closing connections at once: reading what they still send, only to drop it, is a courtesy. */
 const MAX_CLOSING = 256;
 
 export class Listener {

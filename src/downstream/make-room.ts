@@ -9,7 +9,7 @@ const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow
 const SLOW_RATE = 1.024;
 /** Milliseconds. Connections younger than this end last: otherwise each honest newcomer would end for the next one. */
 const YOUNG_MS = 500;
-/** The most candidates that a pass keeps, for several newcomers: a pass over all connections is expensive. */
+/** How many candidates a pass keeps, for several newcomers: a pass over all connections is expensive. */
 const MAX_CANDIDATES = 32;
 const CANDIDATES_VALID_MS = 20;
 
@@ -18,7 +18,7 @@ interface Candidate {
   readonly connection: Connection;
   readonly since: number;
   readonly rank: number;
-  /** Its position, counted from the youngest of its network and rank. The largest ends first, so networks stay even. */
+  /** Its position in its network and rank, youngest first. The highest position ends first, so networks stay even. */
   share: number;
 }
 

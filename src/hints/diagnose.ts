@@ -8,7 +8,7 @@ import type { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';
 import { bodyVariants, decompressed, keyVariants, NO_SECRETS } from './variants.ts';
 
-/** The most diagnoses a second: each bad signature of a flood would cost a hundred HMACs. */
+/** The maximum number of diagnoses a second: each bad signature of a flood would cost a hundred HMACs. */
 const DIAGNOSES_PER_SECOND = 3;
 /** Bytes of the largest body of which the proxy tries variants. */
 const MAX_BYTES = 16 * 1024;

@@ -9,7 +9,7 @@ type LogFormat = 'auto' | 'json' | 'text';
 
 type OutputStream = Writable & { readonly isTTY?: boolean };
 
-/** The most bytes that wait for a reader. */
+/** The maximum number of bytes that wait for a reader. */
 const MAX_WAITING = 64 * 1024;
 
 export class LogOutput {

@@ -5,7 +5,7 @@ import { type Fields, type Log, type LogLevel, shortened, shownPath } from './lo
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 
-/** The most lines per second (`log.requests`). */
+/** The maximum number of lines per second (`log.requests`). */
 const LINES_A_SECOND = 50;
 
 /** `log.level` filters too: a served request is info, a refused or reported one warn, a failed one error. */

@@ -31,7 +31,7 @@ interface ClaimRequest {
   readonly window: number;
   /** The longest wait for a twin, in milliseconds. */
   readonly patience: number;
-  /** Returns a signal that the client has departed. Called only by a claim that must wait: most events have no twin. */
+  /** Returns a signal that aborts when the client disconnects. Called only by a claim that must wait for a twin. */
   readonly departed: () => AbortSignal;
 }
 
@@ -45,7 +45,7 @@ interface UnderWay {
   delivers: boolean;
 }
 
-/** The most twins that wait for one event. Each keeps its body: replays of one event must not fill the byte budget. */
+/** How many twins may wait for one event. Each keeps its body: replays of one event must not fill the byte budget. */
 const MAX_TWINS = 16;
 /** The pause between two checks of an event that another process is delivering. */
 const CHECK_EVERY_MS = 100;

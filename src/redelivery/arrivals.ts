@@ -7,7 +7,7 @@ import { type Deferrable, eventId, eventOf, mostSendable, openRecord } from './r
 import type { StoreState } from './store-state-and-log.ts';
 import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
-/** The most calls in progress that tell the store of a taken delivery: with a slow store they would pile up. */
+/** How many calls may be in progress that tell the store of a taken delivery: with a slow store they would pile up. */
 const MOST_TOLD = 1000;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';

@@ -18,7 +18,7 @@ import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { takeTurn, windowOf } from './turn.ts';
 
-/** The most events in progress at once; a quarter of the upstream slots if fewer, so that fresh deliveries find one. */
+/** How many events are in progress at once; a quarter of the upstream slots if fewer, so that fresh ones find a slot. */
 const MOST_AT_WORK = 8;
 /** Milliseconds between two looks at the store, which other processes fill too; leases in use are renewed then. */
 const LOOK_EVERY_MS = 10_000;

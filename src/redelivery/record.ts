@@ -24,7 +24,7 @@ import type { Event, Leased } from './stores/store.ts';
 
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
-/** The most bytes of a head before the request: format, `redelivery.name`, MAC and note. */
+/** The maximum number of bytes in a head before the request: format, `redelivery.name`, MAC and note. */
 const MAX_FRAME = MAX_NOTE + 512;
 /** Characters of a path that a note keeps. */
 const MAX_PATH = 256;
@@ -50,7 +50,8 @@ export interface Deferrable extends Outgoing {
 /**
  * Why a record is not sent, in one word for list, page and log. `unreadable`: malformed. `limits`: larger than the
  * limits now allow. `name`: stored under another `redelivery.name`. `secret_gone`: its route no longer has the secret
- * that verified it. `route_gone`: its route no longer takes it. `altered`: its bytes differ. Else the refusal's reason.
+ * that verified it. `route_gone`: its route no longer takes it. `altered`: its bytes are not those
+ * that were stored. Else the refusal's reason.
  */
 export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone' | 'altered' | Reason;
 
@@ -75,15 +76,15 @@ export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, bod
   return `${bodyTag(ofBody)}-${hash('sha256', `${method} ${target} ${ofBody}`, 'hex').slice(0, 32)}`;
 }
 
-/** The most bytes of a head: `forwardedHeaders` may have added to it, among others a copy of `Host`. */
+/** The maximum number of bytes in a head: `forwardedHeaders` may have added to it, among others a copy of `Host`. */
 const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
 
-/** The most bytes of a record. */
+/** The maximum number of bytes in a record. */
 export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
   return mostHead(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
 }
 
-/** The most bytes of a record that can be sent: one larger than the budget would wait for room forever. */
+/** The maximum number of bytes in a record that can be sent: one larger than the budget would wait for room forever. */
 export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'>): number {
   const { routes, settings } = policy();
   return Math.min(mostBytes(settings.maxHeader, routes.all), budget.most);

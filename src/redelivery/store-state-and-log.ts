@@ -171,7 +171,7 @@ export class StoreState {
 
   // --- the log
 
-  /** `note`: has only a route where nothing else is known. */
+  /** `note`: holds only a route if nothing else is known. */
   result(result: RedeliveryResult, id: string, note: Pick<Note, 'route'> & Partial<Note>): void {
     const [level, message, field] = RESULTS[result];
     const { attempts = 0, failure = '', route } = note;

@@ -71,7 +71,7 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
 }
 
 const SETTLE_MS = 250;
-/** The most readings; whatever still changes after them counts as unreadable until the next check. */
+/** The maximum number of readings; whatever still changes after them counts as unreadable until the next check. */
 const MAX_TRIES = 8;
 
 /** Reads `changed` inputs again until two readings are the same, so a half-written file never counts. */

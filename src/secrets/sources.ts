@@ -26,7 +26,7 @@ export interface SecretMaterial
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
-/** The most files of a directory of secrets. More than that is probably the wrong path. */
+/** The maximum number of files in a directory of secrets. With more, the path is probably wrong. */
 const MAX_DIRECTORY_FILES = 256;
 /** Attempts to read a directory that kubelet swaps meanwhile. */
 const SWAP_ATTEMPTS = 3;
@@ -163,7 +163,7 @@ async function systemProblem(path: string, error: unknown): Promise<string> {
   return `permission denied: it belongs to user ${stats.uid}, group ${stats.gid}, with mode ${mode}, and ${who}`;
 }
 
-/** A warning for each file that is mounted by itself: the process never sees its replacement. */
+/** A warning for each file that is mounted on its own: if it is replaced, the process never sees the new one. */
 export async function fixedFiles(
   files: readonly string[],
   mountInfo = '/proc/self/mountinfo',

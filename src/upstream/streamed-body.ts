@@ -23,7 +23,7 @@ const ENOUGH_FOR_SLOT = 16 * 1024;
 export class StreamedBody implements BodyReceiver {
   readonly #requester: Requester;
   readonly #owner: BodyOwner;
-  /** The most milliseconds between two pieces; 0 is off. */
+  /** The longest time between two pieces, in milliseconds; 0 is off. */
   readonly #idleTimeout: number;
   readonly #buffered: WaitingBytes;
   readonly #arrivals: ArrivalRate;

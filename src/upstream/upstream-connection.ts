@@ -69,9 +69,9 @@ export class UpstreamConnection {
   }
 }
 
-// --- the limits on what an upstream may answer. A response beyond them counts as a failure of the protocol
+// --- the limits on what an upstream may answer. A response that exceeds them counts as a protocol error
 
-/** The most bytes of a response's head. */
+/** The maximum number of bytes in a response's head. */
 const MAX_RESPONSE_HEAD = 64 * 1024;
 /** The maximum number of interim responses (1xx): nothing else stops an upstream that sends them forever. */
 export const MAX_INTERIMS = 100;

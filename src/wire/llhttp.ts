@@ -36,7 +36,7 @@ export const REASON = 1;
 export const NAME = 2;
 export const VALUE = 3;
 
-/** The most bytes that one run parses: the size of the scratch area in the module's memory. */
+/** The maximum number of bytes that one run parses: the size of the scratch area in the module's memory. */
 export const SLICE = 64 * 1024;
 
 /** Records the events of one run. Offsets are into the bytes that `run` was given. */

@@ -8,7 +8,7 @@ import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, V
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
-/** The most bytes of chunk framing (sizes, extensions, trailers) between two bytes of a body, and after the last. */
+/** How many bytes of chunk framing (sizes, extensions, trailers) may be between two bytes of a body, and after it. */
 const MAX_CHUNK_FRAMING = 16 * 1024;
 
 const [LF, CR] = [0x0a, 0x0d];

@@ -16,7 +16,7 @@ type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
 /** Bytes that the other side has not acknowledged, by `queueKey`; sockets without any are left out. */
 export type SendQueues = ReadonlyMap<string, number>;
 
-/** The most bytes that the kernel buffers for one sending socket: the last number of net.ipv4.tcp_wmem. */
+/** The maximum number of bytes that the kernel buffers for one sending socket: the last number of net.ipv4.tcp_wmem. */
 export function greatestSendBuffer(): number {
   try {
     return Number(readFileSync('/proc/sys/net/ipv4/tcp_wmem', 'latin1').trim().split(/\s+/)[2]) || DEFAULT_WMEM;

@@ -10,7 +10,7 @@ import { ago, clock, HOUR, MINUTE, spanText } from './times.ts';
  */
 export type State = 'failed' | 'warning' | 'ok' | 'note';
 
-/** A finding of one subject's file. */
+/** A finding, as the file for its subject (secrets, traffic …) gives it. */
 export interface Found {
   readonly id: Diagnosis;
   readonly state: State;

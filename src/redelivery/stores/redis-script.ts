@@ -10,7 +10,7 @@
 // No key has a time to live, so a server that evicts only keys with one never evicts ours.
 import * as contract from './store.ts';
 
-/** The most events that one call looks at, which blocks the server for a few milliseconds. */
+/** The maximum number of events that one call looks at, which blocks the server for a few milliseconds. */
 const PAGE = 250;
 
 export const KEYS = ['due', 'event:', 'sums:', 'totals', 'bodies', 'dropped'] as const;

@@ -6,7 +6,7 @@ import { bodyTag } from '../../core/request-record.ts';
 import { type Note, noteText, readNote, readWords } from '../note.ts';
 import * as contract from './store.ts';
 
-/** The most notes of a page, which must fit into the thread's heap and hold up no writer. */
+/** The maximum number of notes on a page, which must fit into the thread's heap and hold up no writer. */
 const PAGE = 500;
 
 /** SQL for a field of the note, which may be any text. */

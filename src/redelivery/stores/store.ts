@@ -17,7 +17,7 @@ export interface Event {
    * equal ids, and events with ids that are equal up to the `-` have the same body.
    */
   readonly id: string;
-  /** Opaque bytes, which only the store joins: an earlier joined copy would be memory that no budget counts. */
+  /** Opaque bytes. Only the store joins them: joined earlier, they would be a copy that no budget counts. */
   readonly record: readonly [head: Buffer, body: Buffer];
   readonly note: Note;
 }
@@ -53,7 +53,7 @@ export interface Leased extends Omit<Entry, 'wait'> {
 }
 
 export interface Asked {
-  /** The most events. */
+  /** The maximum number of events. */
   readonly limit: number;
   /** Bytes of memory for records. One that is too large to be read needs none. */
   readonly room: number;
@@ -146,7 +146,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   /** With Redis: part of every key, so proxies with one name share what is stored. May be empty for a directory. */
   readonly name: string;
   readonly maxBytes: number;
-  /** The most bytes of one record, which a reload may change. What is larger is never read. */
+  /** The maximum number of bytes in one record, which a reload may change. What is larger is never read. */
   readonly mostBytes: () => number;
   /** `visitor`: a command beside the proxy, which only lists, reads and drops. A missing store looks empty to it. */
   readonly as: 'owner' | 'visitor';
@@ -160,7 +160,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
 
 /** Milliseconds. The longest that a client waits for the store. */
 export const TIME_LIMIT_MS = 1000;
-/** Milliseconds: bodies cross a network, or wait for a disk. */
+/** Milliseconds. It is long because bodies cross a network, or wait for a disk. */
 export const CALL_LIMIT_MS = 10_000;
 /** Milliseconds until a lease ends. Its holder renews it after each third of that. */
 export const LEASE_MS = 30_000;
@@ -170,7 +170,7 @@ export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
 export const LEAST_BYTES = 4096;
 export const MOST_GROUPS = 1000;
 export const SOONEST = 50;
-/** The most events with one body. Queries are not signed, so one captured delivery can become any number of events. */
+/** How many events may have one body: queries are not signed, so one captured delivery can become many events. */
 export const MAX_OF_ONE_BODY = 16;
 
 export const ID_LENGTH = 49;
