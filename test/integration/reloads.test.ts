@@ -220,10 +220,12 @@ describe.concurrent('an incomplete file never becomes policy', () => {
         const begun = performance.now();
         await writeFile(secretFile(proxy, 'current'), value('b').slice(0, 20));
         await writeFile(proxy.configFile, more);
+        const asked = fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' }); // it finds the first step
         await new Promise((resolve) => setTimeout(resolve, 100));
         await appendFile(secretFile(proxy, 'current'), value('b').slice(20));
         await appendFile(proxy.configFile, '  - path: /second\n');
         took = performance.now() - begun;
+        await asked;
       });
       return { proxy, took };
     };
