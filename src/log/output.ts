@@ -1,8 +1,8 @@
 // The output of the log: a stream that may fail or have no reader. It must never end the process, block it or fill its
 // memory, since any client can cause lines. A line that finds no room is dropped and counted.
 import type { Writable } from 'node:stream';
-import { type Paint, painter, printable } from '../base/printable.ts';
-import { createLog, type Fields, type LogLevel } from './log.ts';
+import { type Paint, painter } from '../base/printable.ts';
+import { createLog, textLine } from './log.ts';
 
 /** `auto`: text where the stream is a terminal, else json. */
 type LogFormat = 'auto' | 'json' | 'text';
@@ -68,41 +68,4 @@ export class LogOutput {
     };
     createLog('warn', (line) => this.#send(line, restore)).warn('log lines were dropped', { dropped });
   }
-}
-
-const TONES = { debug: 'dim', info: 'green', warn: 'yellow', error: 'red' } as const;
-
-/**
- * A JSON line as text for people. Text from a client must not control the terminal: every escape that the JSON had is
- * put back. Time (UTC), level and message come first, then short fields as `name=value`. A text with spaces, and each
- * item of a list, has a line of its own below. `json` and the result end in a line break.
- */
-export function textLine(json: string, paint: Paint): string {
-  const { time, level, msg, ...fields } = JSON.parse(json) as Fields;
-  const clock = String(time).slice(0, 19).replace('T', ' ');
-  const word = paint(TONES[level as LogLevel], String(level).padEnd(5));
-  const isRequest = msg === 'request';
-  const short: string[] = [];
-  const long: string[] = [];
-  for (const [name, value] of Object.entries(fields)) {
-    if (isRequest && HEADLINE.has(name)) continue;
-    const texts = Array.isArray(value) ? value.map(shown) : [shown(value)];
-    if (Array.isArray(value) || / /.test(texts[0] ?? '')) long.push(...texts.map((text) => `\n    ${name}: ${text}`));
-    else short.push(`${name}=${texts[0]}`);
-  }
-  const headline = isRequest ? requestHeadline(fields) : printable(String(msg));
-  const details = [...(short.length > 0 ? [`  ${short.join(' ')}`] : []), ...long].join('');
-  return `${paint('dim', clock)} ${word} ${paint('bold', headline)}${paint('dim', details)}\n`;
-}
-
-const HEADLINE: ReadonlySet<string> = new Set(['method', 'path', 'status', 'decision', 'reason']);
-
-/** `401 POST /notify: rejected, signature_mismatch`. */
-function requestHeadline({ method, path, status, decision, reason }: Fields): string {
-  const why = reason === 'none' ? '' : `, ${reason}`;
-  return printable(`${status} ${method} ${path}: ${decision}${why}`);
-}
-
-function shown(value: unknown): string {
-  return printable(typeof value === 'string' ? value : JSON.stringify(value));
 }

@@ -1,6 +1,8 @@
 // How fast deferred deliveries are sent again: how many at once, and how long each waits after a failure. The caller
 // passes the time in.
 
+/** How many events are in progress at once; a quarter of the upstream slots if fewer, so that fresh ones find a slot. */
+const MOST_AT_WORK = 8;
 const FIRST_PAUSE_MS = 1000;
 export const MAX_PAUSE_MS = 10 * 60_000;
 /** The pause between two sendings while the app accepts no connection. */
@@ -27,8 +29,9 @@ export class SendingPace {
   /** No sending begins before this time, in milliseconds of the clock that `note` is given. 0: at once. */
   notBefore = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  /** `slots`: of the upstream. */
+  constructor(slots: number) {
+    this.#most = Math.max(1, Math.min(MOST_AT_WORK, Math.floor(slots / 4)));
   }
 
   get most(): number {

@@ -18,8 +18,6 @@ import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { takeTurn, windowOf } from './turn.ts';
 
-/** How many events are in progress at once; a quarter of the upstream slots if fewer, so that fresh ones find a slot. */
-const MOST_AT_WORK = 8;
 /** Milliseconds between two looks at the store, which other processes fill too; leases in use are renewed then. */
 const LOOK_EVERY_MS = 10_000;
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
@@ -46,8 +44,7 @@ export class Queue {
     this.#needs = needs;
     this.place = needs.store.store;
     this.#openStore = open;
-    const quarter = Math.floor(needs.upstream.options.connections / 4);
-    this.#pace = new SendingPace(Math.max(1, Math.min(MOST_AT_WORK, quarter)));
+    this.#pace = new SendingPace(needs.upstream.options.connections);
     this.storeState = new StoreState(needs, () => this.#open());
     this.storeState.onChange = this.#leaseDue;
     this.arrivals = new Arrivals(needs, this.storeState);
