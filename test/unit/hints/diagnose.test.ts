@@ -1,7 +1,7 @@
 // The usual mistakes, each really made and then found. A diagnosis must never throw, reveal a value or take long.
 import { createHash, createHmac, createSecretKey } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Secret } from '../../../src/core/keyring.ts';
 import { Head } from '../../../src/core/request-head.ts';
 import { SIGNATURE_HEADER, signatureForm } from '../../../src/core/signature.ts';
@@ -175,6 +175,18 @@ describe('the body', () => {
     expect(hint(sign(OTHER, long), long)).toBe('signed with secret "partner" of another route');
     expect(hint(sign(SECRET, `${long}\n`), long)).toBeNull();
   });
+});
+
+test('of a flood three a second are diagnosed, by their form or by their body', () => {
+  vi.useFakeTimers({ now: AT });
+  const { form, mismatch } = createDiagnosis();
+  const head = new Head({ method: 'POST', target: '/', version: '1.1' }, [SIGNATURE_HEADER, 'SHA256:x']);
+  const [body, given] = [Buffer.from(COMPACT), sign(OTHER, COMPACT)];
+  const ofForm = () => form(head, 'malformed_signature') !== null;
+  const ofBody = () => mismatch({ body, given, secrets: KEYS, listed: ['current'], at: AT }) !== null;
+  expect([ofForm(), ofBody(), ofForm(), ofBody(), ofForm()]).toEqual([true, true, true, false, false]);
+  vi.setSystemTime(AT + 1000);
+  expect(ofBody()).toBe(true);
 });
 
 describe('any input', () => {

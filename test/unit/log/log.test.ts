@@ -196,6 +196,16 @@ test('the path is truncated at 256, has no query, and cannot break the line', ()
   for (const line of log.lines) expect(line.slice(0, -1)).toMatch(/^[\x20-\x7e]+$/);
 });
 
+test('no text fills the log', () => {
+  const long = 'x'.repeat(9999);
+  const log = requestLog('all');
+  log.record(refused({ method: long, path: long, header: long, hint: hint('gate-rule', long), upstreamError: long }));
+  expect(log.lines[0]?.length).toBeLessThan(1600);
+  const any = logTo();
+  any.log.warn('it', { long });
+  expect(any.lines[0]?.length).toBeLessThan(4200);
+});
+
 test('a second has at most 50 lines, then one line that counts the rest, even if the clock is set back', () => {
   const log = requestLog('rejected');
   const flood = (lines: number) => Array.from({ length: lines }, () => log.record(refused()));
