@@ -5,19 +5,21 @@ import { networkOf } from '../../../src/downstream/client-address.ts';
 import type { Connection, State } from '../../../src/downstream/connection.ts';
 import { Room } from '../../../src/downstream/make-room.ts';
 
-interface StoreState {
+interface Standing {
   readonly network: string;
   readonly since: number;
   readonly state?: State;
   readonly openedAt?: number;
   readonly hadRequest?: boolean;
+  /** Bytes per millisecond of its body. */
+  readonly rate?: number;
 }
 
 const NOW = 100_000;
 
 /** The order in which they make room, as positions in the list. */
-function order(list: readonly StoreState[]): number[] {
-  const all = list.map(({ network, since, state = 'silent', openedAt = 0, hadRequest = false }) => {
+function order(list: readonly Standing[]): number[] {
+  const all = list.map(({ network, since, state = 'silent', openedAt = 0, hadRequest = false, rate = 0 }) => {
     return {
       network,
       since,
@@ -25,6 +27,8 @@ function order(list: readonly StoreState[]): number[] {
       requestedAt: hadRequest ? 0 : Number.NaN,
       place: 0,
       state,
+      progress: { unreadFor: () => 0 },
+      awaiting: { rate: () => rate },
     } as unknown as Connection;
   });
   const room = new Room();
@@ -73,6 +77,19 @@ test('A lower rank goes first, whatever the addresses.', () => {
       { network: 'a', since: 0, state: 'idle', hadRequest: true },
     ]),
   ).toEqual([2, 0, 1, 3]);
+});
+
+test('A tunnel and a request that makes progress make no room; a young connection makes it last.', () => {
+  const one = { network: 'a', since: 1, hadRequest: true };
+  expect(
+    order([
+      { ...one, state: 'tunnel' },
+      { ...one, state: 'request', rate: 2 },
+      { ...one, openedAt: NOW - 100 },
+      { ...one, state: 'request', rate: 1 },
+      { ...one, state: 'idle' },
+    ]),
+  ).toEqual([3, 4, 2]);
 });
 
 test.each([
