@@ -72,6 +72,16 @@ test('TLS begins only when it is whole, and gets its bytes as they came.', async
   expect(type).toBe(22); // no alert, which is 21
 });
 
+test('A handshake that never ends is ended after headersTimeout.', async () => {
+  const listener = new Listener({ ...limitsOver('TLS'), headersTimeout: 1000 }, { onRequest() {}, onEnd() {} });
+  onTestFinished(() => listener.cutAll());
+  const client = connectTcp(await listener.listen('127.0.0.1', 0), '127.0.0.1').on('error', () => {});
+  client.write(real);
+  const closed = once(client, 'close');
+  await once(client, 'data'); // TLS has begun
+  await closed;
+});
+
 test.each([
   ['plain HTTP', Buffer.from('GET / HTTP/1.1\r\n')],
   ['another record', Buffer.from([23, 3, 3, 0, 1, 0])],
