@@ -241,9 +241,10 @@ test.concurrent('whichever bit flips, what comes is stored, what went bad told',
     const entries = await listed(store);
     await store.wake([...events.keys()]);
     const leased = await leasedFrom(store);
+    // A flip in the tree of the records may hide a page of them: they come empty, which is told, and the others are sent.
     const changed = leased.filter(({ id, record }) => {
       const was = events.get(id);
-      return record === null || was === undefined || !bytesOf(was).equals(record);
+      return was === undefined || (record?.length !== 0 && !bytesOf(was).equals(record ?? Buffer.alloc(0)));
     });
     // A flip within a record is found by its MAC, and one within an id makes it another event.
     if (losses.length === 0) expect(leased.length, `bit at ${at}`).toBeGreaterThanOrEqual(entries.length - 1);
