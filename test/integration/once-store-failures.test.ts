@@ -91,18 +91,30 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
     expect(events.times('orphan')).toBe(2);
   });
 
-  test('a lease is renewed while its delivery is in flight', async ({ events, deliverer, redis }) => {
+  test('a lease is renewed while its delivery is in flight, unless another proxy has delivered the event', async ({
+    events,
+    deliverer,
+    redis,
+  }) => {
     const server = await redis(VALKEY_OR_REDIS);
     const proxy = await remembering(await deliverer({ once: { store: server.url } }));
-    const { act, answer } = held();
-    events.script('e', act);
-    const first = send(proxy, 'e');
-    await events.reached('e');
+    const [taken, kept] = [held(), held()];
+    events.script('taken', taken.act);
+    const first = send(proxy, 'taken');
+    await events.reached('taken');
+    const hashed = eventKey('/events/taken', Buffer.from(bodyOf('taken')));
+    const [key = ''] = (await keysOf(server)).filter((each) => each.endsWith(hashed));
+    expect(key).not.toBe('');
+    await server.ask('SET', key, 'delivered', 'PX', '60000');
+    events.script('kept', kept.act);
+    const second = send(proxy, 'kept');
+    await events.reached('kept');
     const eventually = { timeout: 20_000, interval: 50 };
     await vi.waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(11_000), eventually);
     await vi.waitFor(async () => expect(await leaseLeft(server)).toBeGreaterThan(14_000), eventually);
-    answer(200);
-    expect(await first.given).toEqual(DELIVERED);
+    expect(await server.ask('GET', key)).toBe('delivered');
+    for (const { answer } of [taken, kept]) answer(200);
+    expect([await first.given, await second.given]).toEqual([DELIVERED, DELIVERED]);
   });
 
   test('a server that vanishes behind an open connection is left for the next one', async ({ deliverer, redis }) => {
