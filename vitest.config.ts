@@ -1,4 +1,4 @@
-// `npm test` runs `unit` and `fast`, in a minute and a half on two cores; `e2e` has the tests that need longer or real components.
+// `npm test` runs `unit` and `fast`, in a good minute on two cores; `e2e` has the tests that need longer or real components.
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
 import { THREAD_SOURCE, threadAsText } from './scripts/bundle.ts';
