@@ -57,7 +57,7 @@ export class StoreFile {
   readonly #path: string;
   readonly #directory: string;
   readonly #owner: string | null;
-  /** What must stay the same while it is open: the directory, the lock, the file, its log and the log's index. */
+  /** The paths that must stay the same while it is open: directory, lock, file, its log and the log's index. */
   readonly #watched: readonly string[];
   #opened: Opened | null = null;
   /** True if the next file is expected to be empty, so that this is not reported as another loss. */
@@ -82,9 +82,7 @@ export class StoreFile {
   transaction<T>(isRead: boolean, job: (events: Events) => T): T {
     for (let tries = 1; ; tries++) {
       try {
-        const result = this.#try(isRead, job);
-        if (!isRead) this.#emptyLog();
-        return result;
+        return this.#try(isRead, job);
       } catch (error) {
         if (sqliteCode(error) === BUSY) throw new Error('another program keeps its file locked');
         if (isFull(error)) throw error;
@@ -102,22 +100,10 @@ export class StoreFile {
       database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
       const result = job(events);
       database.exec('COMMIT');
+      if (!isRead) emptyLog(database);
       return result;
     } finally {
       if (database.isTransaction) database.exec('ROLLBACK');
-    }
-  }
-
-  /** Empties the log of an empty file, since it holds bodies. Waits for no reader; failing must not repeat the job. */
-  #emptyLog(): void {
-    const database = this.#opened?.database;
-    try {
-      if (database?.prepare('SELECT 1 FROM event LIMIT 1').get() !== undefined) return;
-      database?.exec('PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)');
-    } catch {
-      // The next call reports the problem, if it lasts.
-    } finally {
-      database?.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
     }
   }
 
@@ -207,6 +193,20 @@ export class StoreFile {
   }
 }
 
+/** Empties the log of an empty file, since it holds bodies. Waits for no reader. Never throws: the job is committed. */
+function emptyLog(database: DatabaseSync): void {
+  try {
+    if (database.prepare('SELECT 1 FROM event LIMIT 1').get() !== undefined) return;
+    try {
+      database.exec('PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)');
+    } finally {
+      database.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
+    }
+  } catch {
+    // The next call reports the problem, if it lasts.
+  }
+}
+
 // --- places
 
 /** The primary code of SQLite's error; 0 if it is none. */
@@ -259,7 +259,7 @@ function sizeOf(path: string): number {
   return fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** What identifies the file at a path, so that one that replaces it is noticed. */
+/** The identity of the file at a path: a file that replaces it has another. */
 function identityOf(path: string): string {
   const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stats === undefined ? 'absent' : `${stats.dev}:${stats.ino}`;
