@@ -19,7 +19,7 @@ const KEPT_UNDELIVERED = 20;
 
 const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
 
-/** What each minute counts. `noise`: rejected and reported requests that need no attention, not counted by reason. */
+/** The counters of each minute. `noise`: rejected and reported requests that need no attention, in no reason. */
 type Counted = Decision | Reason | `signed ${Reason}` | 'noise' | (typeof LOST)[number];
 
 export class RefusalsAndLosses {

@@ -26,7 +26,7 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   readonly state: SecretState | 'unusable';
   /** Why it cannot be read or used; null if it can. Never null if unusable. */
   readonly problem: string | null;
-  /** What is unusual about a value that is used, such as that it is short; null if nothing is. */
+  /** An unusual trait of the value in use, for instance that it is short; null if it has none. */
   readonly note: string | null;
   /** Epoch seconds, from `Metrics.lastMatch`; 0 if the secret has not matched in this process. */
   readonly lastMatch: number;

@@ -30,7 +30,7 @@ export interface Definition<O extends Options = Options> {
   readonly options: O;
   /** The names of the positional arguments, for messages. Each command checks for those that it requires. */
   readonly positionals?: readonly string[];
-  /** What each exit code means. `USAGE_EXIT` adds one. */
+  /** The meaning of each exit code. `USAGE_EXIT` adds one. */
   readonly exits: Meanings;
   /** The keys of the one object that --json prints, and their meanings. */
   readonly json?: Meanings;

@@ -133,7 +133,7 @@ function asData(admission: Admission, { target, candidates, treatment }: Examina
 
 type Explained = ReturnType<typeof asData> & { readonly method: string; readonly target: string };
 
-/** What was found as text, with the outcome on a line of its own. */
+/** The findings as text, with the outcome on a line of its own. */
 function textOf(
   { method, target, path, folded, marks, candidates, outcome, status, reason, rule, ...data }: Explained,
   paint: Paint,

@@ -182,7 +182,7 @@ export class Listener {
 
   // --- the end
 
-  /** Accepts the connections that the kernel has queued: closing would reset them. Node accepts one per turn. */
+  /** Takes over the connections that the kernel has queued: closing would reset them. Node accepts one per loop. */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + LAST_BYTES_MS;
     let before: number;

@@ -120,7 +120,7 @@ const OUTSIDE = {
   not_yet: ['early-secret', 'is not valid yet'],
 } as const;
 
-/** What is wrong with the use of a secret; empty for a live one that the route lists. */
+/** The problem with the use of a secret, in words; empty for a live one that the route lists. */
 function whose(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed' | 'at'>): readonly Hint[] {
   const { id } = secret;
   const state = stateOf(secret, at);

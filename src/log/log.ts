@@ -1,5 +1,6 @@
-// The log: one line per event, JSON or text for people. It must never throw, whatever it is given, and never print bytes: a Buffer in a
-// field may be a body or a secret. Text from a client is cut, has no query, and cannot control a terminal.
+// The log: one line per event, JSON or text for people. It must never throw, whatever it is given, and never print
+// bytes: a Buffer in a field may be a body or a secret. Text from a client is cut, has no query, and cannot control a
+// terminal.
 import { type Paint, printable } from '../base/printable.ts';
 import { pathOf } from '../core/request-head.ts';
 

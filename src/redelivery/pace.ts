@@ -1,7 +1,7 @@
 // How fast deferred deliveries are sent again: how many at once, and how long each waits after a failure. The caller
 // passes the time in.
 
-/** How many events are in progress at once; a quarter of the upstream slots if fewer, so that fresh ones find a slot. */
+/** How many events are sent at once; a quarter of the upstream slots if fewer, so that fresh ones find a slot. */
 const MOST_AT_WORK = 8;
 const FIRST_PAUSE_MS = 1000;
 export const MAX_PAUSE_MS = 10 * 60_000;
@@ -29,7 +29,7 @@ export class SendingPace {
   /** No sending begins before this time, in milliseconds of the clock that `note` is given. 0: at once. */
   notBefore = 0;
 
-  /** `slots`: of the upstream. */
+  /** `slots`: how many requests the upstream may have at once. */
   constructor(slots: number) {
     this.#most = Math.max(1, Math.min(MOST_AT_WORK, Math.floor(slots / 4)));
   }

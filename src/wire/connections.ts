@@ -1,4 +1,4 @@
-// What connections of both sides share: the timer that checks their deadlines, and the contents of TLS files.
+// The parts that connections of both sides share: the timer that checks their deadlines, and the contents of TLS files.
 import type { Buffer } from 'node:buffer';
 import { ignore } from '../base/errors.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';

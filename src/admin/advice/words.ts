@@ -1,4 +1,4 @@
-// What the files of advice share: the type of their findings, and words that several sentences use.
+// The parts that the files of advice share: the type of their findings, and words that several sentences use.
 import type { Diagnosis } from '../../core/diagnoses-and-remedies.ts';
 import { UNMATCHED } from '../../core/routes.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
@@ -40,7 +40,7 @@ export function count(amount: number, noun: string, plural = `${noun}s`): string
   return `${amount} ${amount === 1 ? noun : plural}`;
 }
 
-/** What has changed in this proxy (start, last reload, secrets) and when, in epoch milliseconds. */
+/** The changes in this proxy (start, last reload, secrets), each with its time in epoch milliseconds. */
 export const changesIn = ({ startedAt, lastReload, secrets }: StatusSnapshot) => [
   { at: startedAt, what: 'the start' },
   ...(lastReload === null ? [] : [{ at: lastReload.at, what: 'a reload' }]),

@@ -45,7 +45,7 @@ class StoreThread {
   readonly #options: contract.StoreOptions;
   readonly #file: FileOptions;
   #thread: Worker | null = null;
-  /** What resolves each call that the thread has not answered yet, in the order of the calls. */
+  /** The resolvers of the calls that the thread has not answered yet, in the order of the calls. */
   #sent: ((result: Result) => void)[] = [];
   #isClosed = false;
   /** Why calls are refused, until the thread answers or a new one may start; null if they are sent. */
