@@ -2,6 +2,7 @@
 // The pods that the chart renders, played by podman with the real image: the proxy beside its app, and the gateway.
 // podman supports neither native sidecars nor httpGet probes (it has no kubelet), so those are checked in the
 // manifests.
+import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -18,8 +19,12 @@ const ready = haveTools('podman', 'buildah', 'runc', 'helm');
 const SECRET = '0123456789abcdef0123456789abcdef';
 const BODY = '{"hello":"entrupy"}';
 const SIGNED = { 'Entrupy-Signature': sign(SECRET, BODY) };
-/** An address of podman's default network: podman does not tell a pod its address, so the test assigns one. */
-const POD_IP = '10.88.77.77';
+/**
+ * An address of podman's default network: podman does not tell a pod its address, so the test assigns one. Each pod has
+ * a new one: where another container keeps the network alive, the host goes on sending to the hardware address of the
+ * last pod that had it, for up to 50 s.
+ */
+const newPodIp = () => `10.88.${randomInt(128, 256)}.${randomInt(1, 255)}`;
 
 const image = (): string[] => {
   const [repository = '', tag = ''] = IMAGE.split(/:(?=[^:]*$)/);
@@ -28,13 +33,13 @@ const image = (): string[] => {
 };
 
 /** The rendered Deployment's pod with its Secret and ConfigMap, in a form that podman can play. */
-function playable(manifests: readonly Manifest[], ports: Readonly<Record<string, number>>): string {
+function playable(manifests: readonly Manifest[], podIp: string, ports: Readonly<Record<string, number>>): string {
   const deployment = only(manifests, 'Deployment');
   const pod = podSpec(deployment);
   const containers = pod.containers.map(
     ({ startupProbe, readinessProbe, livenessProbe, lifecycle, ...rest }: Container) => ({
       ...rest,
-      env: rest.env?.map((variable) => (variable.name === 'POD_IP' ? { name: 'POD_IP', value: POD_IP } : variable)),
+      env: rest.env?.map((variable) => (variable.name === 'POD_IP' ? { name: 'POD_IP', value: podIp } : variable)),
       ports: rest.ports?.map((port) => ({ ...port, hostIP: '127.0.0.1', hostPort: ports[port.name] })),
     }),
   );
@@ -53,18 +58,35 @@ describe.skipIf(!ready)('a rendered pod', () => {
   const played: string[] = [];
 
   const play = async (name: string, options: readonly string[]) => {
+    const podIp = newPodIp();
     const ports = { traffic: await freePort(), admin: await freePort() };
     const file = join(directory, `${name}.yaml`);
     await writeFile(
       file,
-      playable(await template(['--set', `fullnameOverride=${name}`, ...image(), ...options]), ports),
+      playable(await template(['--set', `fullnameOverride=${name}`, ...image(), ...options]), podIp, ports),
     );
     played.push(file);
-    await mustRun('podman', ['kube', 'play', '--network', `podman:ip=${POD_IP}`, file]);
+    await mustRun('podman', ['kube', 'play', '--network', `podman:ip=${podIp}`, file]);
     const [url, adminUrl] = [`http://127.0.0.1:${ports.traffic}`, `http://127.0.0.1:${ports.admin}`];
-    return { url, adminUrl, name };
+    return { url, adminUrl, name, podIp };
   };
-  const isReady = (adminUrl: string) => async () => (await fetch(`${adminUrl}/readyz`)).status === 200;
+  /** Each try ends after 2 s, like a kubelet's probe. A pod that never is ready tells what its containers said. */
+  const untilReady = async ({ adminUrl, name }: { readonly adminUrl: string; readonly name: string }) => {
+    const check = async () => {
+      const answer = await fetch(`${adminUrl}/readyz`, { signal: AbortSignal.timeout(2000) });
+      if (answer.status !== 200) throw new Error(await answer.text());
+      return true;
+    };
+    await until('ready', check).catch(async (error: Error) => {
+      const commands = [
+        ['ps', '--all'],
+        ...['app', 'entrupy-signature-proxy'].map((part) => ['logs', `${name}-${part}`]),
+      ];
+      const told = await Promise.all(commands.map((args) => run('podman', args)));
+      const lines = told.map(({ stdout, stderr }) => stdout + stderr);
+      throw new Error([`${error.message}: ${error.cause}`, ...lines].join('\n'));
+    });
+  };
 
   beforeAll(async () => {
     await buildImage();
@@ -76,7 +98,7 @@ describe.skipIf(!ready)('a rendered pod', () => {
   test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and a warning about an app on every interface', async () => {
     const everywhere = ['--set', 'app.args={demo,--upstream-only}'];
     const { url, adminUrl, name } = await play('entrupy-e2e-sidecar', ['--set', 'nativeSidecar=false', ...everywhere]);
-    await until('ready', isReady(adminUrl));
+    await untilReady({ adminUrl, name });
     expect((await fetch(`${adminUrl}/startz`)).status).toBe(200);
     expect(await post({ url: `${url}/notify`, body: BODY })).toMatchObject({ status: 401 });
     const signed = await fetch(`${url}/notify`, { method: 'POST', body: BODY, headers: SIGNED });
@@ -100,11 +122,11 @@ describe.skipIf(!ready)('a rendered pod', () => {
   });
 
   test('a default install causes no warning: its demo app listens on loopback only', async () => {
-    const { url, adminUrl, name } = await play('entrupy-e2e-bare', ['--set', 'nativeSidecar=false']);
-    await until('ready', isReady(adminUrl));
+    const { url, adminUrl, name, podIp } = await play('entrupy-e2e-bare', ['--set', 'nativeSidecar=false']);
+    await untilReady({ adminUrl, name });
     expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 200 });
     // From the same pod, but at the pod's own address, which the proxy checks.
-    const look = `fetch('http://${POD_IP}:3000/').then(() => console.log('open'), (error) => console.log(error.cause.code))`;
+    const look = `fetch('http://${podIp}:3000/').then(() => console.log('open'), (error) => console.log(error.cause.code))`;
     const app = ['exec', `${name}-app`, '/nodejs/bin/node', '-e', look];
     expect((await mustRun('podman', app)).trim()).toBe('ECONNREFUSED');
     expect(await (await fetch(`${adminUrl}/metrics`)).text()).toContain('\nentrupy_proxy_upstream_exposed 0\n');
@@ -112,8 +134,8 @@ describe.skipIf(!ready)('a rendered pod', () => {
 
   test('mode gateway: a missing upstream does not make the pod unready', async () => {
     const upstream = ['--set', 'mode=gateway,upstream.url=http://127.0.0.1:3999,config.upstream.retryConnectFor=0'];
-    const { url, adminUrl } = await play('entrupy-e2e-gateway', upstream);
-    await until('ready', isReady(adminUrl));
+    const { url, adminUrl, name } = await play('entrupy-e2e-gateway', upstream);
+    await untilReady({ adminUrl, name });
     expect(await post({ url: `${url}/notify`, body: BODY })).toMatchObject({ status: 401 });
     expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 502 });
   });

@@ -124,13 +124,19 @@ async function readMemory(pid: string): Promise<Memory> {
   };
 }
 
-/** Retries every 20 ms until `check` returns something, for at most `within` milliseconds. */
-export async function until<T>(what: string, check: () => Promise<T | undefined | false>, within = 15_000): Promise<T> {
+/**
+ * Retries every 20 ms until `check` returns something, for at most `within` milliseconds. The error's cause is that of
+ * the last try.
+ */
+export async function until<T>(what: string, check: () => Promise<T | undefined | false>, within = 60_000): Promise<T> {
   const deadline = performance.now() + within;
   for (;;) {
-    const value = await check().catch(() => undefined);
+    let cause: unknown;
+    const value = await check().catch((error: unknown) => {
+      cause = error;
+    });
     if (value !== undefined && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`waited ${within} ms for ${what}`);
+    if (performance.now() > deadline) throw new Error(`waited ${within} ms for ${what}`, { cause });
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
