@@ -181,7 +181,7 @@ export class Pipeline {
     const { permit } = permitted;
     exchange.decide(permit.decision, permit.reason, permit.secret);
     const { responseTimeout, idleTimeout } = policy.settings;
-    const patience = patienceOf(pending) + responseTimeout + idleTimeout;
+    const patience = retryConnectFor(pending) + responseTimeout + idleTimeout;
     const departed = () => (deferrable === null ? departureOf(exchange) : this.#waits.signal);
     const event = { path: head.path, body: permit.body ?? NO_BYTES, window };
     const claimed = await this.#parts.claims().claim({ ...event, patience, departed });
@@ -221,7 +221,7 @@ export class Pipeline {
     exchange.decide(permit.decision, permit.reason, permit.secret);
     const options: ForwardOptions = {
       lines: deferrable?.lines ?? linesOf(pending, route),
-      patience: patienceOf(pending),
+      patience: retryConnectFor(pending),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
@@ -291,11 +291,8 @@ function fateIn({ exchange: { decision, upstreamStatus: status }, failure }: Pen
 /** Fates after which the sender may never try again: the hash lets people find the event. */
 const UNTAKEN: ReadonlySet<Fate> = new Set(['failed', 'abandoned', 'deferred']);
 
-/** Milliseconds that a request waits for the upstream if `retryConnectFor` is not set: fewer if it can be stored. */
-const PATIENCE_MS = { plain: 5000, storable: 1000 };
-
-const patienceOf = ({ policy, deferrable }: Pending): number =>
-  policy.settings.retryConnectFor ?? (deferrable === null ? PATIENCE_MS.plain : PATIENCE_MS.storable);
+const retryConnectFor = ({ policy, deferrable }: Pending): number =>
+  policy.settings.retryConnectFor[deferrable === null ? 'plain' : 'storable'];
 
 /** The header lines to send upstream. */
 function linesOf({ exchange, policy }: Pending, route: Route): readonly string[] {

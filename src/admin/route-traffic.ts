@@ -1,9 +1,9 @@
 // The traffic of each route since the start: the fates of its deliveries, and its signatures. Counts of the last
 // minutes would say nothing where four deliveries come in an hour.
+import { shortened } from '../base/printable-and-colours.ts';
 import { FATES, type Fate } from '../core/fate.ts';
-import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import { type DeliveryRecord, type RequestRecord, shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { shortened, shownPath } from '../log/log.ts';
 import { MINUTE } from './advice/times.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 

@@ -2,7 +2,7 @@
 // and shows no secret. Its probes must answer even if everything else fails.
 import { Buffer } from 'node:buffer';
 import { ANSWERS } from '../core/answers.ts';
-import { refusedByGate } from '../core/gate.ts';
+import { refusedByGate } from '../core/gate-rules.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import { declaredLength } from '../core/request-head.ts';
 import { inRanges } from '../downstream/client-address.ts';

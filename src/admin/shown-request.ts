@@ -1,8 +1,8 @@
 // A request as the status page and /api/status show it: texts that a client chose are shortened; query,
 // header values and body are left out.
+import { shortened } from '../base/printable-and-colours.ts';
 import type { Diagnosis } from '../core/diagnoses-and-remedies.ts';
-import { diagnosisOf, type RequestRecord } from '../core/request-record.ts';
-import { shortened, shownPath } from '../log/log.ts';
+import { diagnosisOf, type RequestRecord, shownPath } from '../core/request-record.ts';
 
 type Whole = 'route' | 'status' | 'decision' | 'reason' | 'rule' | 'fate' | 'bodySha256';
 type Upstream = 'upstreamStatus' | 'upstreamFailure' | 'upstreamError';

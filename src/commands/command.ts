@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CONFIG_FILE } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
-import { type Paint, painter } from '../base/printable.ts';
+import { type Paint, painter } from '../base/printable-and-colours.ts';
 import type { Env } from '../config/environment.ts';
 
 interface Option {

@@ -1,11 +1,11 @@
 // `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it.
 import { createSecretKey, randomBytes } from 'node:crypto';
-import { type Paint, printable } from '../base/printable.ts';
+import { type Paint, printable } from '../base/printable-and-colours.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { labelled } from '../config/units.ts';
 import { type Admission, admit, type Refused } from '../core/admission.ts';
-import { PARSER_RULES, RULES } from '../core/gate.ts';
+import { PARSER_RULES, RULES } from '../core/gate-rules.ts';
 import type { Policy } from '../core/policy.ts';
 import { REASONS } from '../core/reasons.ts';
 import { Head, pathOf } from '../core/request-head.ts';

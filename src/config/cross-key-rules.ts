@@ -1,7 +1,7 @@
 // Rules that concern several keys, or more than the syntax of one. Pure, without a clock.
 // A rule must never judge a default that replaces a bad value, so it first asks whether the value is sound.
 import { isDirectory } from '../base/default-places.ts';
-import { whyNeverAllowed } from '../core/gate.ts';
+import { whyNeverAllowed } from '../core/gate-rules.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldedPath, pathProblem } from '../core/path-readings.ts';
 import type { Values } from './config.ts';

@@ -59,6 +59,9 @@ const admin = section({
   ),
 });
 
+/** Milliseconds for `retryConnectFor` if it is not set: fewer for a delivery that can be stored. */
+export const RETRY_CONNECT_MS = { plain: 5000, storable: 1000 };
+
 const upstream = section({
   url: key('The app behind the proxy.', or(upstreamUrl(), 'http://127.0.0.1:3000')),
   connections: key('The most sockets, so requests. Others wait up to retryConnectFor.', or(integer(1, 10_000), 128)),

@@ -8,7 +8,7 @@
 // In report mode some refusals become `report`: the request is forwarded, and counted as one that would be refused.
 import type { Buffer } from 'node:buffer';
 import { type Diagnosis, type Hint, largeBodyHint } from './diagnoses-and-remedies.ts';
-import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate.ts';
+import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate-rules.ts';
 import { type Claim, judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
 import type { Policy } from './policy.ts';
 import type { Reason } from './reasons.ts';

@@ -13,8 +13,8 @@ export interface Policy {
     readonly maxHeader: number;
     /** The maximum number of client connections; at most half of them may be tunnels. */
     readonly connections: number;
-    /** Null if unset. */
-    readonly retryConnectFor: number | null;
+    /** `storable`: for a delivery that is stored if the upstream does not take it. */
+    readonly retryConnectFor: Readonly<Record<'plain' | 'storable', number>>;
     readonly responseTimeout: number;
     readonly idleTimeout: number;
     readonly forwardedHeaders: 'none' | 'overwrite';

@@ -2,9 +2,10 @@
 
 import type { Diagnosis, Hint } from './diagnoses-and-remedies.ts';
 import { type Fate, isNotTaken } from './fate.ts';
-import type { RuleName } from './gate.ts';
+import type { RuleName } from './gate-rules.ts';
 import { valuesOf } from './header-lines.ts';
 import { type Decision, REASONS, type Reason, type UpstreamFailure } from './reasons.ts';
+import { pathOf } from './request-head.ts';
 
 export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */
@@ -50,6 +51,11 @@ export interface RequestRecord {
   readonly bodySha256: string | null;
   readonly client: string;
   readonly traceId: string | null;
+}
+
+/** A path as log, status page and notes show it: cut at 256 characters, and at `?` even if the caller forgot to. */
+export function shownPath(path: string): string {
+  return pathOf(path.slice(0, 256));
 }
 
 /**

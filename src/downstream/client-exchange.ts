@@ -5,7 +5,7 @@ import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
 import { ANSWERS } from '../core/answers.ts';
 import type { Hint } from '../core/diagnoses-and-remedies.ts';
-import { PARSER_RULES, type RuleName } from '../core/gate.ts';
+import { PARSER_RULES, type RuleName } from '../core/gate-rules.ts';
 import type { Decision, Reason, UpstreamFailure } from '../core/reasons.ts';
 import type { Head } from '../core/request-head.ts';
 import { type RequestRecord, traceIdOf } from '../core/request-record.ts';

@@ -6,7 +6,8 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { codeOf, ignore } from '../base/errors.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { ByteBudget } from '../bodies/budget.ts';
-import { TickedSet, type TlsContents } from '../wire/connections.ts';
+import { TickedSet } from '../wire/connection-deadlines.ts';
+import type { TlsContents } from '../wire/tls.ts';
 import type { Handler } from './client-exchange.ts';
 import { Connection, type State } from './connection.ts';
 import { endIdleLate, quietTurn } from './drain-idle.ts';

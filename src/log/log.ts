@@ -1,8 +1,7 @@
 // The log: one line per event, JSON or text for people. It must never throw, whatever it is given, and never print
 // bytes: a Buffer in a field may be a body or a secret. Text from a client is cut, has no query, and cannot control a
 // terminal.
-import { type Paint, printable } from '../base/printable.ts';
-import { pathOf } from '../core/request-head.ts';
+import { type Paint, printable, shortened } from '../base/printable-and-colours.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, unknown>>;
@@ -49,16 +48,6 @@ function plain(this: unknown, key: string, value: unknown): unknown {
     return { name, message, code, cause };
   }
   return typeof value === 'string' ? shortened(value, MAX_TEXT) : value;
-}
-
-/** The path as log and status page show it: cut at 256 characters, and at `?` even if the caller forgot to. */
-export function shownPath(path: string): string {
-  return pathOf(path.slice(0, 256));
-}
-
-/** Cuts a text that has no natural bound (a method, a hint) at `limit` UTF-16 units. */
-export function shortened(text: string, limit: number): string {
-  return text.length > limit ? `${text.slice(0, limit)}…` : text;
 }
 
 // --- the line for people

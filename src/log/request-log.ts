@@ -1,7 +1,8 @@
 // The request log: one line per request; a delivery's waits until its fate is known. It must never hold a query, a
 // body, a signature, a secret or another header's value, and a flood of requests must never become a flood of lines.
-import { diagnosisOf, type RequestRecord } from '../core/request-record.ts';
-import { type Fields, type Log, type LogLevel, shortened, shownPath } from './log.ts';
+import { shortened } from '../base/printable-and-colours.ts';
+import { diagnosisOf, type RequestRecord, shownPath } from '../core/request-record.ts';
+import type { Fields, Log, LogLevel } from './log.ts';
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 

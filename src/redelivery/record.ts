@@ -6,7 +6,7 @@
 //   body:  the body's bytes
 import { Buffer } from 'node:buffer';
 import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { printable } from '../base/printable.ts';
+import { printable } from '../base/printable-and-colours.ts';
 import { type Admission, admit, admitBody, type ToRead } from '../core/admission.ts';
 import { MAX_ADDED_LINES, MAX_LINES } from '../core/header-lines.ts';
 import { isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';
@@ -14,7 +14,7 @@ import type { Permit } from '../core/permit.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
-import { bodyTag } from '../core/request-record.ts';
+import { bodyTag, shownPath } from '../core/request-record.ts';
 import type { Route } from '../core/routes.ts';
 import { outgoingHead } from '../upstream/outgoing-head.ts';
 import { MessageParser } from '../wire/parser.ts';
@@ -26,8 +26,6 @@ import type { Event, Leased } from './stores/store.ts';
 const FORMAT = 'entrupy-deferred 1';
 /** The maximum number of bytes in a head before the request: format, `redelivery.name`, MAC and note. */
 const MAX_FRAME = MAX_NOTE + 512;
-/** Characters of a path that a note keeps. */
-const MAX_PATH = 256;
 const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
 /** A verified request, as it is sent upstream. */
@@ -106,7 +104,7 @@ function signerOf({ keyring }: Policy, { secret }: Permit): Secret {
 export function eventOf(delivery: Deferrable, failure: string, name: string): Event {
   const { at, route, head, body, policy, permit } = delivery;
   const { id: secret, key } = signerOf(policy, permit);
-  const path = printable(head.path.slice(0, MAX_PATH));
+  const path = printable(shownPath(head.path));
   const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
   const note: Note = { ...origin, attempts: 0, tried: 0, failure };
   const told = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');

@@ -2,6 +2,7 @@
 // replaces one reference to it.
 
 import type { Config } from '../config/config.ts';
+import { RETRY_CONNECT_MS } from '../config/keys-and-defaults.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { Keyring, type Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
@@ -61,7 +62,8 @@ export function buildPolicy(
   { upstream, limits, routes, unmatched, listen }: Config,
   secrets: readonly Secret[],
 ): Policy {
-  const { retryConnectFor, responseTimeout, idleTimeout, forwardedHeaders } = upstream;
+  const { retryConnectFor: set, responseTimeout, idleTimeout, forwardedHeaders } = upstream;
+  const retryConnectFor = set === null ? RETRY_CONNECT_MS : { plain: set, storable: set };
   const { bodyTimeout, connections, maxHeader } = limits;
   return Object.freeze({
     settings: { bodyTimeout, maxHeader, connections, retryConnectFor, responseTimeout, idleTimeout, forwardedHeaders },

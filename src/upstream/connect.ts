@@ -1,13 +1,19 @@
 // Opens sockets to the upstream: TCP, a Unix socket or TLS.
 import { connect, isIP, type Socket, type SocketConstructorOpts } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { ALPN, type TlsContents } from '../wire/connections.ts';
+import { codeOf } from '../base/errors.ts';
+import { ALPN, type TlsContents } from '../wire/tls.ts';
 
 /** Milliseconds of silence after which TCP probes a connection. */
 export const PROBE_AFTER_MS = 60_000;
 /** The code of our own error for a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 export const connectTimeout = () => Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT });
+
+/** False for TLS errors, such as an untrusted certificate: to connect once more would not help. */
+export function isWorthRetrying(error: Error | null): boolean {
+  return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
+}
 
 /** Options: a TLS session to resume, and a reader (`onread`) in place of 'data' events. */
 type Wishes = Pick<ConnectionOptions, 'session'> & Pick<SocketConstructorOpts, 'onread'>;

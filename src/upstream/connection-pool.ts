@@ -5,7 +5,8 @@ import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
 import { deadline } from '../base/deadline.ts';
 import { dropOldest } from '../base/indexed-set.ts';
-import { TickedSet, type TlsContents } from '../wire/connections.ts';
+import { TickedSet } from '../wire/connection-deadlines.ts';
+import type { TlsContents } from '../wire/tls.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
 

@@ -2,8 +2,8 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { TlsContents } from '../wire/connections.ts';
 import { MessageParser } from '../wire/parser.ts';
+import type { TlsContents } from '../wire/tls.ts';
 import { MessageWriter } from '../wire/writer.ts';
 
 /** The kind of requests that a socket carries. It never changes: see connection-pool.ts. */

@@ -2,7 +2,7 @@
 // wait, each for as long as its patience lasts, and one series of probes serves them all.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../base/errors.ts';
-import { CONNECT_TIMEOUT } from './connect.ts';
+import { CONNECT_TIMEOUT, isWorthRetrying } from './connect.ts';
 import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { acceptsConnection } from './reachability.ts';
@@ -14,11 +14,6 @@ const PROBE_EVERY_MS = 100;
 
 /** Milliseconds from the first connect of `failure` until the second begins, if the first has not succeeded. */
 const SECOND_LOOK_MS = 250;
-
-/** False for TLS errors, such as an untrusted certificate: a retry would not help. */
-function isWorthRetrying(error: Error | null): boolean {
-  return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
-}
 
 export class Upstream {
   readonly options: UpstreamOptions;

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { refusedByGate } from '../../src/core/gate.ts';
+import { refusedByGate } from '../../src/core/gate-rules.ts';
 import { endToEnd } from '../../src/core/header-lines.ts';
 import { examinePath } from '../../src/core/path-readings.ts';
 import { declaredLength, Head, hasBody, pathOf } from '../../src/core/request-head.ts';

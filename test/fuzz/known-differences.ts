@@ -1,6 +1,6 @@
 // The accepted differences between our parser and node:http, one row for each reason. The fuzzers fail on every other
 // difference.
-import { refusedByGate } from '../../src/core/gate.ts';
+import { refusedByGate } from '../../src/core/gate-rules.ts';
 import { MAX_LINES } from '../../src/core/header-lines.ts';
 import { Head } from '../../src/core/request-head.ts';
 import type { Parsed, ParsedMessage } from '../support/http/parsed.ts';

@@ -3,7 +3,7 @@
 // of lax-server.ts.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { refusedByGate } from '../../src/core/gate.ts';
+import { refusedByGate } from '../../src/core/gate-rules.ts';
 import { foldedPath } from '../../src/core/path-readings.ts';
 import { Head } from '../../src/core/request-head.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../src/core/routes.ts';

@@ -4,10 +4,10 @@
 
 import { DIAGNOSES, type Diagnosed, type Subject } from '../../core/diagnoses-and-remedies.ts';
 import type { StatusSnapshot } from '../snapshot.ts';
+import { deliveryAdvice } from './deliveries.ts';
 import { redeliveryAdvice } from './redelivery.ts';
 import { standingAdvice, stateAdvice } from './state.ts';
 import { ago, dateText, spanText } from './times.ts';
-import { trafficAdvice } from './traffic.ts';
 import { count, type Found, found, type State } from './words.ts';
 
 export interface Advice extends Found, Pick<Diagnosed, 'remedy' | 'page'> {
@@ -35,7 +35,7 @@ const worst = (all: readonly Found[]) => all.reduce((one, other) => (byState(one
 
 /** The advice on a snapshot: at least one item; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
-  const all = [...stateAdvice(s), ...trafficAdvice(s), ...redeliveryAdvice(s), ...standingAdvice(s)];
+  const all = [...stateAdvice(s), ...deliveryAdvice(s), ...redeliveryAdvice(s), ...standingAdvice(s)];
   const items = causes(all.filter((one) => one !== null));
   return (items.some(isWrong) ? items : [told(allIsWell(s)), ...items]).toSorted(byState);
 }

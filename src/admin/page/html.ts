@@ -1,6 +1,6 @@
 // HTML as a tagged template: inserted values are escaped, unless they are HTML made by this template. There must be no
 // way to mark a string as safe.
-import { printable } from '../../base/printable.ts';
+import { printable } from '../../base/printable-and-colours.ts';
 
 export class Html {
   readonly text: string;

@@ -3,8 +3,8 @@
 import { labelled } from '../../config/units.ts';
 import { reports } from '../../core/routes.ts';
 import type { ApiStatus } from '../advice/advice.ts';
+import { evidence } from '../advice/refusals.ts';
 import { secretVerdict } from '../advice/secrets.ts';
-import { evidence } from '../advice/signatures.ts';
 import { clock, spanText } from '../advice/times.ts';
 import type { State } from '../advice/words.ts';
 import type { DeferredDelivery, RefusalGroup, RouteStatus, SecretStatus, Undelivered } from '../snapshot.ts';

@@ -103,7 +103,7 @@ function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[]
   return short.sort();
 }
 
-const SHARED = ['base/default-places.ts', 'base/errors.ts', 'base/printable.ts'];
+const SHARED = ['base/default-places.ts', 'base/errors.ts', 'base/printable-and-colours.ts'];
 const ASKING = ['commands/command.ts', 'commands/running-proxy.ts'];
 const NODE = ['node:fs', 'node:fs/promises', 'node:net', 'node:util'];
 

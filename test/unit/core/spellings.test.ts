@@ -1,6 +1,6 @@
 // The rules on every spelling of the data file: what the gate refuses, what is read as `/notify`, what stays open.
 import { describe, expect, test } from 'vitest';
-import { refusedByGate } from '../../../src/core/gate.ts';
+import { refusedByGate } from '../../../src/core/gate-rules.ts';
 import { pathOf } from '../../../src/core/request-head.ts';
 import { SPELLINGS, type SpellingTreatment } from '../../testdata/spellings.ts';
 import { head, NOW, reject, table, verify } from './fixtures.ts';

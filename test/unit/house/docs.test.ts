@@ -6,7 +6,7 @@ import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts'
 import { apiStatus } from '../../../src/admin/advice/advice.ts';
 import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
-import { RULES } from '../../../src/core/gate.ts';
+import { RULES } from '../../../src/core/gate-rules.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/reasons.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';

@@ -8,7 +8,7 @@ import {
   refusedForHeaders,
   refusedForQuery,
   whyNeverAllowed,
-} from '../../../src/core/gate.ts';
+} from '../../../src/core/gate-rules.ts';
 import { forward, head, reject, verify } from './fixtures.ts';
 
 type Changes = Parameters<typeof head>[0];

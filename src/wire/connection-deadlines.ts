@@ -1,5 +1,4 @@
-// The parts that connections of both sides share: the timer that checks their deadlines, and the contents of TLS files.
-import type { Buffer } from 'node:buffer';
+// The timer that checks the deadlines of the connections of both sides.
 import { ignore } from '../base/errors.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
@@ -43,16 +42,4 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
   list(): T[] {
     return [...this.#members];
   }
-}
-
-/** The protocols that TLS offers or accepts (ALPN, RFC 7301). */
-export const ALPN = ['http/1.1'];
-
-/** The contents of TLS files, already checked. When one file changes, the contents of all are replaced together. */
-export interface TlsContents {
-  readonly ca?: Buffer | undefined;
-  readonly cert?: Buffer | undefined;
-  readonly key?: Buffer | undefined;
-  /** For the upstream only: the name to send as SNI and to find in its certificate, if it is not the URL's host. */
-  readonly servername?: string | undefined;
 }

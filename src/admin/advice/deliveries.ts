@@ -1,23 +1,22 @@
-// Advice on the fates of deliveries, and on refused requests. A route is judged by its last deliveries, however old:
+// Advice on the fates of deliveries. A route is judged by its last deliveries, however old:
 // where four come in an hour, counts of the last minutes would say that all is well as soon as none comes.
 
-import type { Reason } from '../../core/reasons.ts';
-import { reports, UNMATCHED } from '../../core/routes.ts';
+import { UNMATCHED } from '../../core/routes.ts';
 import { SLOW_ANSWERS, SLOW_SPAN_MS } from '../route-traffic.ts';
 import type { ShownRequest } from '../shown-request.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
-import { evidence, isVerified, refusedText, signatureAdvice } from './signatures.ts';
+import { isVerified, signatureAdvice, unsignedAdvice } from './refusals.ts';
 import { ago, DAY, HOUR, spanText } from './times.ts';
 import { count, type Finds, type Found, found, named, pathsOf, quiet, whatChanged } from './words.ts';
 
-export function trafficAdvice(s: StatusSnapshot): Finds {
+export function deliveryAdvice(s: StatusSnapshot): Finds {
   return [
     ...s.routes.map((route) => notTaken(route, s) ?? refusedSome(route, s)),
     ...s.routes.map((route) => unverified(route, s)),
     ...signatureAdvice(s),
     lost(s),
     ...s.routes.map((route) => slowApp(route, s)),
-    ...TOLD.map((reason) => unsigned(reason, s)),
+    ...unsignedAdvice(s),
   ];
 }
 
@@ -82,21 +81,4 @@ function slowApp(route: RouteStatus, s: StatusSnapshot): Found | null {
   const departed = slow.departedMs === null ? [] : `a sender last left after ${spanText(slow.departedMs)}`;
   const message = `The app is slow on ${named(route)}: ${SLOW_ANSWERS} deliveries in ${spanText(SLOW_SPAN_MS)} took long (${[answered, departed].flat().join('; ')}).`;
   return found('warning', 'slow-app', message);
-}
-
-/** Up to this many requests may just be `probe --unsigned`. */
-const FEW = 2;
-const TOLD = ['missing_signature', 'bad_request', 'header_too_large', 'header_timeout', 'overloaded'] as const;
-
-function unsigned(reason: Reason, s: StatusSnapshot): Found | null {
-  const amount = s.recent.reasons[reason] ?? 0;
-  if (amount <= FEW) return null;
-  const { accepted, duplicate, rejected, windowSeconds } = s.recent;
-  const groups = s.refusals.filter((group) => group.reason === reason);
-  const { diagnosis: id, text: why } = evidence(groups, reason);
-  const isReported = rejected === 0 && s.routes.some((route) => reports(route, s.now));
-  const were = refusedText(amount, isReported ? 'reported' : 'rejected');
-  const through = count(accepted + duplicate, 'delivery', 'deliveries');
-  const message = `${amount} requests without a signature ${were} in the last ${windowSeconds / 60} minutes, ${reason}: ${why}. ${through} got through.`;
-  return found('warning', id, message);
 }

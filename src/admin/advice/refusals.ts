@@ -1,4 +1,4 @@
-// Advice on refused requests that had a signature: since when, and the likely cause. They may be deliveries, but any
+// Advice on refused requests: since when, and the likely cause. Those that had a signature may be deliveries, but any
 // stranger can send them too.
 
 import type { Hint } from '../../core/diagnoses-and-remedies.ts';
@@ -132,4 +132,23 @@ function outsideAdvice({ refusals, secrets, now }: StatusSnapshot): readonly Fou
     const message = `${clients} signed with ${which}, the last time ${ago(last.at, now)}; ${clockText(now, dateText)}.`;
     return found('warning', state === 'not_yet' ? 'early-secret' : 'expired-secret', message);
   });
+}
+
+/** Up to this many requests may just be `probe --unsigned`. */
+const FEW = 2;
+const TOLD = ['missing_signature', 'bad_request', 'header_too_large', 'header_timeout', 'overloaded'] as const;
+
+export const unsignedAdvice = (s: StatusSnapshot): Finds => TOLD.map((reason) => unsigned(reason, s));
+
+function unsigned(reason: Reason, s: StatusSnapshot): Found | null {
+  const amount = s.recent.reasons[reason] ?? 0;
+  if (amount <= FEW) return null;
+  const { accepted, duplicate, rejected, windowSeconds } = s.recent;
+  const groups = s.refusals.filter((group) => group.reason === reason);
+  const { diagnosis: id, text: why } = evidence(groups, reason);
+  const isReported = rejected === 0 && s.routes.some((route) => reports(route, s.now));
+  const were = refusedText(amount, isReported ? 'reported' : 'rejected');
+  const through = count(accepted + duplicate, 'delivery', 'deliveries');
+  const message = `${amount} requests without a signature ${were} in the last ${windowSeconds / 60} minutes, ${reason}: ${why}. ${through} got through.`;
+  return found('warning', id, message);
 }

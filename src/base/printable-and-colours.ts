@@ -11,6 +11,11 @@ export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** Cuts a text that has no natural bound (a method, a hint) at `limit` UTF-16 units. */
+export function shortened(text: string, limit: number): string {
+  return text.length > limit ? `${text.slice(0, limit)}…` : text;
+}
+
 type Colour = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
 
 /** Colours a text, or returns it unchanged. */
