@@ -3,7 +3,7 @@
 import { isDirectory } from '../base/default-places.ts';
 import { whyNeverAllowed } from '../core/gate-rules.ts';
 import { isPrevious } from '../core/keyring.ts';
-import { foldedPath, pathProblem } from '../core/path-readings.ts';
+import { foldedPath, pathProblem } from '../core/path-patterns.ts';
 import type { Values } from './config.ts';
 import { atKey, atValue, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
 import type { Written } from './schema-problems.ts';

@@ -1,6 +1,7 @@
 // The route of a target: the strictest treatment by any route that a server could read it as.
 import { Buffer } from 'node:buffer';
-import { couldBeRead, examinePath, parsePattern, type ReadingKind, type Target, Words } from './path-readings.ts';
+import { parsePattern } from './path-patterns.ts';
+import { couldBeRead, examinePath, type ReadingKind, type Target, Words } from './path-readings.ts';
 
 export interface Route {
   /** As configured: exact, or ending in `/*`; or `unmatched`. It is the metric label too. */

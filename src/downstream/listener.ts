@@ -7,12 +7,12 @@ import { codeOf, ignore } from '../base/errors.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import { TickedSet } from '../wire/connection-deadlines.ts';
-import type { TlsContents } from '../wire/tls.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import type { Handler } from './client-exchange.ts';
+import { TlsHandshakes } from './client-tls.ts';
 import { Connection, type State } from './connection.ts';
 import { endIdleLate, quietTurn } from './drain-idle.ts';
 import { Room } from './make-room.ts';
-import { TlsHandshakes } from './tls-handshakes.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 
 /** Times in milliseconds, sizes in bytes. */

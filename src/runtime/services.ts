@@ -146,7 +146,7 @@ function createClaims(once: Config['once'], log: Log): Claims {
     /** The client for Redis is loaded only if it is needed. */
     async open(onChange) {
       if (once.store === 'memory') return createMemoryStore(once.maxEntries);
-      const { createRedisStore } = await import('../once/redis.ts');
+      const { createRedisStore } = await import('../once/redis-store.ts');
       return createRedisStore({ ...once, readPassword: (file) => readPasswordFile('once', file) }, onChange);
     },
     onStoreFailure: once.onStoreFailure,

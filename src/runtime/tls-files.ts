@@ -8,7 +8,7 @@ import type { CertificateStatus } from '../admin/snapshot.ts';
 import { NO_BYTES } from '../base/bytes.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { TlsParts } from '../config/config.ts';
-import type { TlsContents } from '../wire/tls.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 
 export interface TlsFile {
   readonly side: keyof TlsParts;

@@ -2,7 +2,7 @@
 import { connect, isIP, type Socket, type SocketConstructorOpts } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { codeOf } from '../base/errors.ts';
-import { ALPN, type TlsContents } from '../wire/tls.ts';
+import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 
 /** Milliseconds of silence after which TCP probes a connection. */
 export const PROBE_AFTER_MS = 60_000;

@@ -3,7 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
-import type { TlsContents } from '../wire/tls.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { MessageWriter } from '../wire/writer.ts';
 
 /** The kind of requests that a socket carries. It never changes: see connection-pool.ts. */

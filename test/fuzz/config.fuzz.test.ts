@@ -9,7 +9,7 @@ import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
 import { SCHEMAS } from '../../src/config/schema-problems.ts';
-import { pathProblem } from '../../src/core/path-readings.ts';
+import { pathProblem } from '../../src/core/path-patterns.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
 import { parseText, problemsOf } from '../support/proxy/config-text.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';

@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate-rules.ts';
-import { foldedPath } from '../../src/core/path-readings.ts';
+import { foldedPath } from '../../src/core/path-patterns.ts';
 import { Head } from '../../src/core/request-head.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../src/core/routes.ts';
 import { pathNear } from './hostile-paths.ts';

@@ -1,13 +1,7 @@
 // Marks, matching and the checks on configured paths. Their effect on routes is tested in routes.test.ts.
 import { describe, expect, test } from 'vitest';
-import {
-  couldBeRead,
-  examinePath,
-  foldedPath,
-  parsePattern,
-  pathProblem,
-  Words,
-} from '../../../src/core/path-readings.ts';
+import { foldedPath, parsePattern, pathProblem } from '../../../src/core/path-patterns.ts';
+import { couldBeRead, examinePath, Words } from '../../../src/core/path-readings.ts';
 import { SPELLINGS } from '../../testdata/spellings.ts';
 
 // Those that show only once a path is decoded: fold-path.test.ts.

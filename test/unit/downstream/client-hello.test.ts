@@ -4,8 +4,8 @@ import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { clientHelloIn } from '../../../src/downstream/client-tls.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
-import { clientHelloIn } from '../../../src/downstream/tls-handshakes.ts';
 import { listening } from '../../support/machine/listening.ts';
 import { limitsOver } from './fixtures.ts';
 

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Upstream } from '../../../src/upstream/upstream.ts';
-import type { TlsContents } from '../../../src/wire/tls.ts';
+import type { TlsContents } from '../../../src/wire/tls-contents.ts';
 import { type Listening, listening } from '../../support/machine/listening.ts';
 import { makeIdentity } from '../../support/tls/x509.ts';
 import { send } from './fixtures.ts';

@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import type { Server, TlsOptions } from 'node:tls';
 import { appended, free, NO_BYTES } from '../base/bytes.ts';
 import { queueKey } from '../wire/socket-progress.ts';
-import { ALPN, type TlsContents } from '../wire/tls.ts';
+import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import type { Connection } from './connection.ts';
 
 /** The most TLS handshakes under way at once: 1,024 unfinished ones would need 78 MiB. */
