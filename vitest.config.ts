@@ -31,7 +31,10 @@ export default defineConfig({
   test: {
     // More workers than cores: most tests wait for a socket or a process.
     maxWorkers: 8,
-    reporters: ['default', './test/support/runner/missing-reporter.ts', './test/support/runner/passed-reporter.ts'],
+    reporters: [
+      'default',
+      ...['missing', 'passed', 'second-try'].map((name) => `./test/support/runner/${name}-reporter.ts`),
+    ],
     onConsoleLog: (text) => !text.startsWith(MISSING),
     projects: [
       {
