@@ -1,5 +1,5 @@
-// Finds threads that hang in a system call, such as a read from a disk that does not answer. Neither the natural end of
-// the process nor `process.exit` gets past one: both wait for it forever.
+// Finds threads that hang in a system call, such as a read from a disk that does not answer. Such a thread keeps the
+// process alive forever: its natural end waits for the thread, and so does `process.exit`.
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from './errors.ts';
 
@@ -8,9 +8,9 @@ const LOOK_EACH_MS = 50;
 const LONGEST_LOOK_MS = 1500;
 
 /**
- * Milliseconds that each step after `shutdown.grace` may take, whatever hangs. `close`: cut deliveries are stored, then
- * their clients answered and the stores closed. `look`: hanging threads are looked for, before and after `exit`, which
- * lets the last log lines be read. Total: 1100 + 2 * 250 + 350 = 1950 of 2000; the first look gets what `close` leaves.
+ * Milliseconds that each step after `shutdown.grace` may take, whatever hangs. `close`: deliveries that were cut off
+ * are stored, their clients answered, the stores closed. `look`: hanging threads are looked for, before and after
+ * `exit`, a wait until the last log lines are read. Total: 1100 + 2 * 250 + 350 = 1950 of the 2000 that docs promise.
  */
 export const END_MS = { close: 1100, look: 250, exit: 350 } as const;
 
@@ -24,8 +24,8 @@ const POOL: readonly (readonly [RegExp, string])[] = [
 export const threads = new Map<string, () => Promise<unknown>>();
 
 /**
- * What the threads that hang work on. Resolves at once if none is busy, else within `most` milliseconds in which this
- * process runs. A job counts only if it is busy at every look, since a file is read in several steps.
+ * What the hanging threads work on, such as `files`. Resolves at once if no thread is busy, else within `most`
+ * milliseconds of running time. Work counts only if it is found at every look, since a file is read in several steps.
  */
 export async function blockedThreads(most = LONGEST_LOOK_MS): Promise<string[]> {
   const looks = Math.min(most, LONGEST_LOOK_MS) / LOOK_EACH_MS;
@@ -46,7 +46,7 @@ function busyPool(): string[] {
   return POOL.flatMap(([names, does]) => (requests.some((request) => names.test(request)) ? [does] : []));
 }
 
-/** Ends the process, whatever hangs. The single executable can end only with code 137. */
+/** Ends the process, whatever hangs. The single executable can only end with code 137. */
 export function killSelf(code: number | string = 137): void {
   // Not imported: an old Node, which lacks the module, must get as far as saying which version is needed.
   const isExecutable = process.getBuiltinModule('node:sea').isSea();

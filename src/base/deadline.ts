@@ -1,10 +1,9 @@
-// Turns of the event loop: a deadline for what comes through a socket or a file, and costly work that many may ask for
-// at once.
+// Two uses of the event loop's turns: a fair deadline for data from a socket or file, and one result for many callers.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
  * Calls `over` after `milliseconds`; the returned function cancels it. Timers run before sockets are read, so after a
- * standstill (a suspended process or machine, a core that others use) all that came meanwhile would count as late. So
+ * standstill (a suspended process or machine, a core that others use) data that came in time would count as late. So
  * sockets are read once more before `over` is called.
  */
 export function deadline(milliseconds: number, over: () => void): () => void {
@@ -19,8 +18,8 @@ export function deadline(milliseconds: number, over: () => void): () => void {
 }
 
 /**
- * Makes one result for all callers in one turn of the event loop, or while the previous result is being made. However
- * many there are, other work gets its turn in between. A result is begun after its callers ask, so none is stale.
+ * Returns a function that makes one result for all who call it in one turn of the event loop, or while the previous
+ * result is being made, so other work runs between two results. None is stale: it is begun after its callers ask.
  */
 export function onePerTurn<T>(make: () => T | Promise<T>): () => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();

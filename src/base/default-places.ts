@@ -6,7 +6,7 @@ export const CONFIG_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 export const STATE_DIRECTORY = '/var/lib/entrupy-signature-proxy';
 export const ADMIN_PORT = 9464;
 
-/** The configuration file that the user named, with `--config` or in the environment; null for the usual place. */
+/** The configuration file that the user named with `--config` or in the environment; null if the user named none. */
 export function namedConfig(option: string | null | undefined, env: NodeJS.ProcessEnv): string | null {
   return option ?? (env.ENTRUPY_PROXY_CONFIG || null);
 }

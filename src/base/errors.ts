@@ -1,4 +1,4 @@
-// System errors: their codes, words for those of files, and a listener that ignores errors.
+// System errors: their codes, texts for the errors of files, and a listener that ignores errors.
 
 /** An error's code, such as `ENOENT`; empty if it has none. */
 export function codeOf(error: unknown): string {
@@ -20,5 +20,5 @@ export function fileProblem(error: unknown): string {
   return FILE_PROBLEMS[code] ?? `it cannot be read (${code || 'unknown error'})`;
 }
 
-/** An error listener that does nothing: the 'close' that follows is handled. */
+/** A listener that does nothing, such as for an 'error' event, since the 'close' event after it is handled. */
 export function ignore(): void {}

@@ -4,7 +4,7 @@
 
 /** An object that can be in at most one indexed set at a time. */
 export interface Member {
-  /** Managed by the set: -1 or absent while the member is in none. */
+  /** Managed by the set: -1 or absent while the object is in no set. */
   place?: number;
 }
 
@@ -20,7 +20,7 @@ export class IndexedSet<T extends Member> {
     this.#members.push(member);
   }
 
-  /** Returns false if it was not a member. */
+  /** Returns false if `member` was not in the set. */
   delete(member: T): boolean {
     const { place = -1 } = member;
     if (place < 0) return false;

@@ -1,6 +1,6 @@
-// Text from clients and files, made safe to print, and colour for people. Terminals read a control character as part of
-// an escape sequence, some log shippers read U+2028 as a line break, and a bidirectional mark changes the order in
-// which a path is displayed. Of such characters JSON.stringify escapes only those below U+0020.
+// Text from clients and files, made safe to print, and colours for terminals. A terminal reads a control character as
+// part of an escape sequence, some log shippers read U+2028 as a line break, and a bidirectional mark changes the order
+// in which a path is displayed. Of such characters JSON.stringify escapes only those below U+0020.
 // Imported as a whole, not by name: Node 18 lacks styleText, and `--help` must load there.
 import util from 'node:util';
 

@@ -1,5 +1,5 @@
 // The byte budget: memory for all request bodies that are buffered at once. When it is full, the unfinished body with
-// the slowest recent rate ends, not the newcomer.
+// the slowest recent rate is ended, not the newcomer.
 import { containerMemory } from '../base/bytes.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
@@ -16,7 +16,7 @@ export interface UnfinishedBody extends Member {
   readonly buffered: number;
   /** Bytes per millisecond over the last second or so. */
   rate(now: number): number;
-  /** Ends the body, releasing its memory before returning. A request that needs it gets 503 if no answer has begun. */
+  /** Ends the body, releasing its memory before returning. Its request gets 503 if no answer has begun. */
   fail(reason: 'overloaded'): void;
 }
 
@@ -38,8 +38,8 @@ export class ByteBudget {
   }
 
   /**
-   * Reserves `bytes` for one buffer of `body`. False if evicting the slowest bodies made no room, or evicted `body`
-   * itself. With null for `body` nothing is evicted.
+   * Reserves `bytes` for one buffer of `body`; ends the slowest bodies to make room. False if that made none, or ended
+   * `body` itself. If `body` is null, no body is ended.
    */
   reserve(bytes: number, body: UnfinishedBody | null): boolean {
     while (!this.#fits(bytes)) {
@@ -69,7 +69,7 @@ export class ByteBudget {
     return bytes <= SMALL_BODY || this.#usedByLarge + bytes <= this.limit - this.limit / 8;
   }
 
-  /** The body to end for a buffer of `bytes`. A large one ends small bodies only when the whole budget is used. */
+  /** The body to end for a buffer of `bytes`. A large buffer ends small bodies only if the whole budget is used. */
   #slowestFor(bytes: number): UnfinishedBody | null {
     const sparesSmall = bytes > SMALL_BODY && this.used < this.limit;
     const now = performance.now();
@@ -94,11 +94,11 @@ const WINDOW_MS = 1000;
 const FIRST_MS = 10;
 const LATER_MS = 250;
 
-/** The recent rate of a body. An early burst must not count forever: when room runs out, slow bodies end first. */
+/** A body's recent rate. An early burst must not count forever, since a lack of memory ends the slowest bodies. */
 export class ArrivalRate {
   #windowStart: number;
   #windowBytes = 0;
-  /** The rate of the last whole window. Null within the first, so that a new body does not count as slow. */
+  /** The rate of the last whole window. Null within the first window, so that a new body does not count as slow. */
   #lastRate: number | null = null;
 
   /** `now` here and below: milliseconds on the monotonic clock. */

@@ -22,7 +22,7 @@ export type Owner = 'caller' | 'receiver';
 export type BodyPart = Pick<MessageParser, 'piece' | 'pieces' | 'state' | 'trailers'>;
 
 export interface BodyReceiver {
-  /** Milliseconds on the monotonic clock; `fail('body_timeout')` follows it. */
+  /** Milliseconds on the monotonic clock; once it has passed, `fail('body_timeout')` is called. */
   readonly deadline: number;
   /** Bytes per millisecond over the last second or so; Infinity while the client is paused. */
   rate(now: number): number;
@@ -44,9 +44,9 @@ export interface BufferedBodyOptions {
   readonly deadline: number;
 }
 
-/** Chunks that a body may have beyond one per 16 bytes: some encoders send one a word, and each costs a microsecond. */
+/** Chunks that a body may have beyond one per 16 bytes: some encoders send one per word; each costs a microsecond. */
 const MAX_TINY_CHUNKS = 8 * 1024;
-/** Bytes of a read, such as the head, that a body may keep alive beside its own: copying the body would cost more. */
+/** Bytes of a read, such as the head, that may stay in memory with the body: to copy the body would cost more. */
 const MAX_EXTRA = 4 * 1024;
 
 /**
@@ -108,7 +108,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.forget();
   }
 
-  /** As `discard`, but leaves the memory to the garbage collector: a socket may still be writing from it. */
+  /** Like `discard`, but leaves the memory to the garbage collector: a socket may still be writing from it. */
   forget(): void {
     this.#options.budget.release(this.buffered);
     this.buffered = 0;

@@ -13,7 +13,7 @@ export type Values = DeepReadonly<z.output<typeof configSchema>>;
 
 type SecretEntry = Values['secrets'][number];
 
-/** A source of secrets. A value is never part of the configuration. */
+/** A source of secrets. A secret's value is never part of the configuration. */
 export type SecretSource = Pick<SecretEntry, 'overlap' | 'notBefore' | 'notAfter' | 'allowShort'> &
   (
     | { readonly kind: 'env'; readonly id: string; readonly env: VariableName }
@@ -30,7 +30,7 @@ export interface Config extends Omit<Values, 'secrets' | 'routes' | 'unmatched'>
 /** The parts of a configuration that name TLS files. */
 export type TlsParts = Pick<Config, 'listen' | 'upstream'>;
 
-/** Secrets and TLS files whose own entries are sound. Only `check-config` uses them; the proxy never runs on them. */
+/** The sound secrets and TLS files of a faulty configuration, for `check-config`. The proxy never runs on them. */
 export type Salvaged = Pick<Config, 'secrets' | keyof TlsParts>;
 
 /** Fills in the defaults that depend on other keys. `values` must have passed every rule. */

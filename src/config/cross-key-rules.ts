@@ -31,7 +31,7 @@ function* addressErrors({ values: { listen, admin, upstream }, isSound }: Writte
   const listeners = Object.entries({ listen, admin });
   const known = listeners.filter(([name]) => isSound([name, 'port']) && isSound([name, 'host']));
   const hosts = new Set([listen.host, admin.host]);
-  // All interfaces include every other host.
+  // An address for all interfaces collides with every other host.
   const collide = hosts.size === 1 || hosts.has('::') || hosts.has('0.0.0.0');
   if (known.length === 2 && listen.port === admin.port && listen.port !== 0 && collide) {
     yield atKey(['admin', 'port'], `found ${admin.port}, which is also listen.port; allowed is any other port`);

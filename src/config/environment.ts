@@ -30,8 +30,8 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
 const NAMES = VARIABLES.map(([name]) => name);
 
 /**
- * The name of the variable that holds a secret. A value may have been pasted in its place, so it is shown only while a
- * variable has this name, or if it is a name of ours.
+ * The name of the variable that holds a secret. A secret may have been pasted in its place, so the name is shown only
+ * while a variable has it, or if it is one of `VARIABLES`.
  */
 export class VariableName {
   readonly #name: string;
@@ -57,14 +57,14 @@ function overlayOn(written: Mapping) {
   const data: Record<string, unknown> = Object.assign(Object.create(null), written);
   const errors: Problem[] = [];
   const warnings: Problem[] = [];
-  /** The variable that set a section or key (`listen.port`). Those from the file or a default have no entry. */
+  /** For each section or key (`listen.port`) that a variable set, the variable's name. */
   const origins = new Map<string, string>();
   const refuse = (variable: string, message: string) => void errors.push(variableProblem(variable, message));
   const ignore = (variable: string, why: string) => void warnings.push(variableProblem(variable, `ignored: ${why}`));
   return { data, errors, warnings, origins, refuse, ignore };
 }
 
-/** Applies the environment to the file's data. An empty variable counts as not set, except SECRET's. */
+/** Applies the environment to the file's data. An empty variable counts as not set, except `SECRET`. */
 export function applyEnvironment(written: Mapping, env: Env): Omit<Overlay, 'refuse' | 'ignore'> {
   const overlay = overlayOn(written);
   const entries: readonly unknown[] = Array.isArray(written.secrets) ? written.secrets : [];
@@ -117,7 +117,7 @@ function addRoutes({ data, refuse, origins }: Overlay, env: Env): void {
     return refuse(variable, 'set although the file has routes or unmatched; allowed is one or the other');
   }
   const paths = env[variable].split(',').map((path) => path.trim());
-  // If these were skipped, "VERIFY_PATHS=," would verify nothing.
+  // If empty entries were skipped, "VERIFY_PATHS=," would verify nothing.
   if (paths.includes('')) return refuse(variable, 'names an empty path; allowed is a list such as /notify,/webhooks/*');
   data.routes = paths.map((path) => ({ path, action: isVerify ? 'verify' : 'forward' }));
   data.unmatched = isVerify ? 'forward' : 'verify';
@@ -146,14 +146,14 @@ function addSecrets({ data, refuse, ignore, origins }: Overlay, env: Env, named:
   origins.set('secrets', given[0]);
 }
 
-/** How many typing errors a name of ours may have: with three it probably belongs to another program. */
+/** The maximum number of typing errors that are forgiven: a name with three probably belongs to another program. */
 const MAX_EDITS = 2;
 /** Names that people try in place of ours. */
 const TRIED: readonly (readonly [name: RegExp, ours: string])[] = [
   [/^UPSTREAM$/, 'UPSTREAM_URL'],
   [/^(?:LISTEN|PORT)$/, 'LISTEN_PORT'],
   [/^webhook_endpoint_secret.*_(?:old|prev)/i, `${SECRET}_PREVIOUS`],
-  // A missing or extra word is not a typing error, but without its secret the proxy answers every request with 503.
+  // These differ by whole words, but must be noticed: without its secret the proxy answers every request with 503.
   [/^webhook_endpoint_secret|^(?:entrupy_(?:webhook_)?|webhook_)secret(?:_key)?$/i, SECRET],
 ];
 

@@ -56,7 +56,7 @@ export async function readConfigFile({ file, env }: { file: string | null; env: 
   const named = namedConfig(file, env);
   const path = named ?? CONFIG_FILE;
   try {
-    // At most one byte more than a configuration may have: a device, or the wrong file, may have no end.
+    // Reads at most one byte more than is allowed: a device, or the wrong file, may have no end.
     return { file: path, bytes: await buffer(createReadStream(path, { end: MAX_FILE_BYTES })) };
   } catch (error) {
     if (codeOf(error) === 'ENOENT' && named === null) return { file: null, bytes: null };
@@ -102,7 +102,7 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
   return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings) };
 }
 
-/** A warning for each `env:` that names no variable. The name itself stays out: people paste a value there. */
+/** A warning for each `env:` whose variable is not set. It never shows the name: a value may have been pasted there. */
 function unsetVariables({ secrets }: Config, env: Env): readonly ProblemAt[] {
   return secrets.flatMap((source, index): ProblemAt[] => {
     if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) return [];

@@ -7,7 +7,7 @@ export type KeyPath = readonly (string | number)[];
 export interface Problem {
   /** A file's path, or `environment`. */
   readonly file: string;
-  /** 1-based; null if there is no text (the environment). */
+  /** 1-based; null for the environment, which has no lines. */
   readonly line: number | null;
   readonly column: number | null;
   /** `routes[0].path`, or the variable's name. */
@@ -75,7 +75,7 @@ export function nearest(found: string, allowed: readonly string[], mostEdits = 3
   return near[0]?.word ?? null;
 }
 
-/** Insertions, deletions and substitutions that turn `a` into `b`; infinite if they are more than `most`. */
+/** The number of insertions, deletions and substitutions that turn `a` into `b`; Infinity if more than `most`. */
 function edits(a: string, b: string, most: number): number {
   if (Math.abs(a.length - b.length) > most) return Number.POSITIVE_INFINITY;
   if (a === b) return 0;

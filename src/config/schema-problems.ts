@@ -1,5 +1,5 @@
-// The schema as a table of keys, for docs and messages, and the data of file and environment checked against it. A
-// default replaces a bad value, so that other problems are found too; rules first ask whether a value is sound.
+// The schema as a table of keys, for docs and messages, and the check of the data from file and environment. A default
+// replaces a bad value, so that other problems are found too; rules first ask whether a value is sound.
 import * as z from 'zod/mini';
 import type { Values } from './config.ts';
 import { configSchema } from './keys-and-defaults.ts';

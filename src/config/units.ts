@@ -1,8 +1,8 @@
-// Durations and sizes as people write them, and settings as such text. Only the documented spelling is accepted.
+// Durations and sizes as people write them, and settings shown with them. Only the documented spelling is accepted.
 
 type Units = Readonly<Record<string, number>>;
 
-/** A whole number with its unit. `bare`: the largest number that may have none. */
+/** A whole number with its unit. `bare`: the largest number that needs no unit. */
 function quantity(name: string, examples: string, { units, bare }: { units: Units; bare: number }) {
   const pattern = new RegExp(`^(0|[1-9][0-9]{0,8})(${Object.keys(units).join('|')})$`);
   return {
@@ -38,7 +38,7 @@ const SIZES = /^max(?:Body|Header|Bytes)$|^bufferedBytes$/;
 const COUNTS = /^(?:connections|maxEntries)$/;
 const DATES = /^(?:reportUntil|notBefore|notAfter)$/;
 
-/** Each key and its value. The name of its mapping precedes a key's own: `upstream.url`. */
+/** Each key with its value, as text. A nested key has the name of its mapping before its own: `upstream.url`. */
 export function labelled(data: object, prefix = ''): readonly (readonly [label: string, text: string])[] {
   return Object.entries(data).flatMap(([key, value]: [string, unknown]) => {
     if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return [];

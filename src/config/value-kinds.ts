@@ -29,7 +29,7 @@ export function optional<S extends z.ZodMiniType>(description: string, schema: S
 /** A key that may be left out, with its default as a user would write it. */
 export const or = z.prefault;
 
-/** Converts a value; the JSON Schema shows `input`. `read` returns null for a value that is not allowed. */
+/** A schema that converts values; JSON Schema shows `input`. `read` returns null for a value that is not allowed. */
 function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T | null) {
   const reader = z.transform((found: I, context): T => {
     const value = read(found);
@@ -84,7 +84,7 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
 /** Milliseconds. `also` allows 0, whatever the minimum. */
 export const duration = (...bounds: Bounds<0>) => quantity(DURATION, z.literal(0), bounds);
 
-/** Bytes. `also` allows that word. */
+/** Bytes. `also` allows the word `auto`. */
 export const size = <A extends 'auto' = never>(...bounds: Bounds<A>) => quantity(SIZE, z.int(), bounds);
 
 /** Epoch milliseconds. */
@@ -124,7 +124,7 @@ export function readUpstreamUrl(text: string): string | null {
   return isSound && Number(port) > 0 ? (URL.parse(text)?.origin ?? null) : null;
 }
 
-/** True for `redis://[user@]host:6379/0` or rediss://, with no password: it comes from a file. */
+/** True for `redis://[user@]host:6379/0` or rediss://, without a password, which comes from a file. */
 export function isRedisUrl(text: string): boolean {
   const isPlain = /^rediss?:\/\/(?:[^:@/]*@)?[^@/]+(?:\/[0-9]{0,4})?$/.test(text) && !BAD.test(text);
   return isPlain && Boolean(URL.parse(text)?.hostname);

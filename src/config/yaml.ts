@@ -6,7 +6,7 @@ import type { KeyPath, ProblemAt } from './problems.ts';
 const MAX_DEPTH = 16;
 /** The maximum number of entries in one list or mapping. Without a limit, locating many problems would take minutes. */
 const MAX_WIDTH = 1000;
-/** How many entries all lists and mappings may have together. With several times as many, zod fails. */
+/** The maximum number of entries in all lists and mappings together. With several times as many, zod fails. */
 const MAX_ENTRIES = 50_000;
 
 export type Mapping = Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ export function readYaml(text: string) {
   const lines = new LineCounter();
   const { contents, problems } = parse(text, lines);
   const walk: Walk = { problems, places: new Map(), entries: 0 };
-  /** The place of the key or its value; if it was not written, of the nearest key above. */
+  /** The place of the key or its value; if the key was not written, that of the nearest key above it. */
   const locate = ({ path, at }: ProblemAt) => {
     const written = path.findLastIndex((_, depth) => walk.places.has(JSON.stringify(path.slice(0, depth + 1)))) + 1;
     const place = walk.places.get(JSON.stringify(path.slice(0, written)));
@@ -61,7 +61,7 @@ export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The node as plain data. `key` is where its key begins. */
+/** The node as plain data. `key` is the offset at which its key begins. */
 function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: number }, walk: Walk): unknown {
   walk.places.set(JSON.stringify(path), { key, value: node?.range[0] ?? key });
   if (node === null) return null;
@@ -97,7 +97,7 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
 
 // --- the library's errors in our words, at the place that the user must correct
 
-/** Our sentences by the library's error code: each must suit every error that has the code. */
+/** Our sentence for each of the library's error codes: it must suit every error that has the code. */
 const SENTENCES: Readonly<Record<string, string>> = {
   BAD_INDENT: 'this line is indented otherwise than those that it belongs to; or a "[" or "{" above is not closed',
   BAD_SCALAR_START: 'a value that begins with this character needs quotes',
@@ -121,7 +121,7 @@ export const NO_SPACE = 'a space is missing after the ":" of this key';
 /** True for `mode:report`, which YAML reads as one word. */
 export const lacksSpace = (text: string): boolean => /^[A-Za-z]\w*:(?!\/\/)[^\s:]/.test(text);
 
-/** The errors as problems, one for each place. */
+/** Converts YAML errors to problems; of several at the same place, the first is kept. */
 function yamlProblems(errors: readonly YAMLError[], text: string): ProblemAt[] {
   const problems = errors.map((error) => problemOf(error, text)).reverse();
   return [...new Map(problems.map((one) => [one.at, one])).values()];
@@ -138,13 +138,13 @@ function problemOf({ code, message, pos: [at] }: YAMLError, text: string): Probl
   return problem(SENTENCES[code] ?? 'this is not valid YAML');
 }
 
-/** The library's words where a key is indented like no block above; its codes also mean other errors. */
+/** The library's messages for a key that is indented like no block above; their error codes also mean other errors. */
 const FITS_NO_BLOCK = /^Sequence item without|^All mapping items/;
 const KEY = /^[A-Za-z]\w*:(?: |$)/;
-/** How many characters above an error are read: with one on every line, reading all of them would take too long. */
+/** The maximum number of characters read above an error: if every line has an error, more would take too long. */
 const MOST_ABOVE = 4096;
 
-/** The columns where keys of the blocks still open after these lines begin, innermost first. */
+/** The columns at which keys begin in the blocks that are still open after these lines, innermost first. */
 function columnsOfKeys(above: string): number[] {
   const columns: number[] = [];
   for (const line of above.split('\n').reverse()) {

@@ -1,5 +1,5 @@
-// Admission decides what is done with a request, in one order; nothing else decides that. Pure: a head, a policy and a
-// time in, one of four admissions out. The pipeline carries it out; `explain` and `verify` print it, so they all agree.
+// Admission decides what is done with a request; nothing else decides it. Pure: from head, policy and time it makes one
+// of four admissions. The pipeline carries the admission out, `explain` and `verify` print it, so all three agree.
 //
 //   gate -> route, its headers -> reject: refuse
 //                              -> forward: method ------------------------------------> forward
@@ -22,17 +22,17 @@ import { asksForWebSocket } from './websocket-handshake.ts';
 export interface Arrival {
   readonly head: Head;
   readonly policy: Policy;
-  /** Epoch milliseconds. It decides the route's mode, and which secrets are live. */
+  /** Epoch milliseconds: the time that decides the route's mode, and which secrets are live. */
   readonly at: number;
 }
 
 /** `secret`: the id of the expired or not yet valid secret that signed the request; null for other reasons. */
 export interface Refused extends Pick<RequestRecord, 'rule' | 'header' | 'hint' | 'secret'> {
   readonly kind: 'refuse';
-  /** The metric label: `unmatched` before a route is chosen. */
+  /** The metric label: the route's path, or `unmatched` if a rule other than `query` refuses the request. */
   readonly label: string;
   readonly reason: Reason;
-  /** The methods that the route allows, for 405. */
+  /** The methods that the route allows if the answer is 405; else null. */
   readonly allow: readonly string[] | null;
 }
 
@@ -47,13 +47,13 @@ export interface Permitted {
 /** A request whose verdict needs its body, which may be empty. */
 export interface ToRead extends Claim {
   readonly kind: 'read';
-  /** Bytes; null for a chunked body. */
+  /** The declared length in bytes; null for a chunked body. */
   readonly declared: number | null;
 }
 
 export type Admission = Refused | Permitted | ToRead;
 
-/** The first step: everything that needs no body. */
+/** The first step: every decision that needs no body. */
 export function admit(arrival: Arrival): Admission {
   const { head, policy, at } = arrival;
   const atGate = refusedByGate(head);
@@ -100,7 +100,7 @@ function verified({ head, policy, at }: Arrival, route: Route): Admission {
   const form = signatureForm(head);
   const live = policy.keyring.live(route.secrets, at);
   if (live.length === 0) {
-    // An ambiguous target combines routes that share no secret, which is the client's mistake, not the operator's.
+    // Routes that an ambiguous target combines may share no secret: that is the client's mistake, so it gets no 503.
     if (route.secrets?.length === 0) return early(form.reason ?? 'signature_mismatch');
     return early('no_live_secret', hintOf('secrets-outside-dates', policy.keyring.whyNoneLive(route.secrets, at)));
   }

@@ -1,5 +1,5 @@
-// The proxy's own answers to requests, and the status phrases of both ports. Statuses of refusals are in reasons.ts;
-// downstream/reply.ts frames and sends the answers.
+// The proxy's own answers to requests, and the status phrases for responses on the proxy's and the admin port. The
+// statuses of refusals are in reasons.ts; downstream/reply.ts frames and sends the answers.
 import { REASONS } from './reasons.ts';
 
 /** The phrases of our own statuses (RFC 9110 15). Loading Node's own table would cost 35 ms and 15 MiB at start. */
@@ -22,14 +22,14 @@ export const PHRASES = {
 } as const;
 export type OwnStatus = keyof typeof PHRASES;
 
-/** The answers to requests that are not refused for a reason. */
+/** The answers that are not in reasons.ts. */
 const OTHERS = {
-  // Both: the upstream fails before its response begins.
+  // These two are for an upstream that fails before its response begins.
   bad_gateway: { status: 502 },
   gateway_timeout: { status: 504 },
-  /** An event that was delivered already. */
+  /** For an event that was already delivered (`once`). */
   duplicate: { status: 200 },
-  /** A delivery that the app did not take, once it is stored. */
+  /** For a delivery that the app did not take, after it has been stored. */
   deferred: { status: 202 },
 } as const;
 
@@ -37,7 +37,7 @@ const OTHERS = {
 export interface OwnAnswer {
   readonly status: OwnStatus;
   readonly body: string;
-  /** True if it ends the connection: the next request's start is unknown, or a retry should reach another pod. */
+  /** True if it closes the connection: the next request's start is unknown, or a retry should reach another pod. */
   readonly closes: boolean;
   /** Seconds after which the sender should try again; null if the answer has no `Retry-After`. */
   readonly retryAfter: number | null;

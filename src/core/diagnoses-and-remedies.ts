@@ -188,11 +188,11 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
 export interface Diagnosed {
   readonly subject: Subject;
   readonly remedy: string;
-  /** The page in docs/ that explains it: `rotation.md#after-a-leak`. */
+  /** The page in docs/ that explains the diagnosis, such as `rotation.md#after-a-leak`. */
   readonly page: string;
-  /** The alert that fires for it, without its prefix; null if there is none. */
+  /** The alert that fires for the diagnosis, without its prefix `EntrupyProxy`; null if there is none. */
   readonly alert: string | null;
-  /** Diagnoses or subjects that can cause it. If one of them is found too, this one is shown as its consequence. */
+  /** Diagnoses or subjects that can cause this diagnosis. If any is found too, this one is shown as its consequence. */
   readonly follows: readonly string[];
 }
 
@@ -225,7 +225,7 @@ export const OVERLOAD_HINTS = {
   },
 } as const satisfies Record<string, Hint>;
 
-/** Hint for a 413. `declared`: the head's length of the body, in bytes; null if the limit was passed while reading. */
+/** The hint for a 413. `declared`: the body's length by its head, in bytes; null if reading it passed the limit. */
 export function largeBodyHint(maxBody: number, declared: number | null): Hint {
   const size = declared === null ? 'and the body has more' : `and the head declares ${declared}`;
   return { diagnosis: 'large-body', text: `maxBody is ${maxBody} bytes, ${size}` };

@@ -1,4 +1,4 @@
-// The one place that decides a delivery's fate. Metrics, log, status page, `check` and alerts ask it and infer nothing.
+// The one place that decides a delivery's fate: metrics, log, status page, `check` and alerts infer none themselves.
 import type { Route } from './routes.ts';
 
 /** The fates of a delivery (a verified request that is no probe), and their meaning for people. */
@@ -17,13 +17,13 @@ export const FATES = Object.keys(FATE_MEANINGS) as readonly Fate[];
 
 /** The right to deliver an event under `once`. Its holder calls one of the two methods; only the first call counts. */
 export interface DeliveryLease {
-  /** The upstream's 2xx has arrived completely. */
+  /** The upstream answered 2xx: completely, or until we cut it off because nobody read it. */
   delivered(): void;
   /** The event was not delivered, so a retry may go through. */
   failed(): void;
 }
 
-/** Ends the lease by the status of the app's answer, which is complete, or which we cut off. */
+/** Ends the lease. `status`: that of the app's answer, which is complete or was cut off by us. */
 export function endLease(lease: DeliveryLease | null, status: number): void {
   if (status < 300) lease?.delivered();
   else lease?.failed();
@@ -32,13 +32,13 @@ export function endLease(lease: DeliveryLease | null, status: number): void {
 /** How the forwarding of a delivery ended. */
 interface UpstreamEnd {
   readonly stored: boolean;
-  /** The side whose failure ended it; null if none did. */
+  /** The side whose failure ended the forwarding; null if neither's did. */
   readonly failed: 'client' | 'upstream' | null;
   /** The status of the app's answer; 0 if none has begun. */
   readonly status: number;
 }
 
-/** True for a status that says: the app has not taken the delivery, and sending it again may help. */
+/** True for a status which says that the app has not taken the delivery, and that sending it again may help. */
 export function isNotTaken(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }

@@ -1,4 +1,4 @@
-// Folding: every spelling that some server could read as the same path becomes one list of segments.
+// Folding turns all spellings that some server could read as the same path into one list of segments.
 // It must never fold less than a server does: a spelling that is missed here bypasses verification.
 import { Buffer } from 'node:buffer';
 
@@ -24,8 +24,8 @@ const DROPPING: Leniency = { overlong: 'data', invisible: 'dropped' };
 const LAX: Leniency = { overlong: 'character', invisible: 'dropped' };
 
 /**
- * Decodes percent escapes until nothing changes. One pass is enough, since whatever is decoded (`%25252e`, `%2%35`,
- * `%c0%a52e`) is complete at its last byte. Repeated passes would take quadratic time.
+ * Decodes percent escapes until none is left. One pass is enough, since each of them, even a nested one (`%25252e`,
+ * `%2%35`, `%c0%a52e`), can be decoded at its last byte. Repeated passes would take quadratic time.
  */
 export function decodeFully(bytes: Uint8Array, { overlong, invisible }: Leniency = STRICT): Buffer {
   const out = Buffer.allocUnsafe(bytes.length);
@@ -52,7 +52,7 @@ function readEscape(out: Buffer, end: number): number {
   return end - 2;
 }
 
-/** Decodes an overlong form at `end`, and returns the new end. Before the last byte: C0|C1, E0 80|81 or F0 80 80|81. */
+/** Decodes an overlong form that ends at `end`: C0|C1, E0 80|81 or F0 80 80|81, then one byte. Returns the new end. */
 function readOverlong(out: Buffer, end: number): number {
   const [last = 0, high = 0] = [out[end - 1], out[end - 2]];
   if (last >> 6 !== 0b10) return end;
@@ -66,7 +66,7 @@ function readOverlong(out: Buffer, end: number): number {
   return start + 1;
 }
 
-/** Drops the soft hyphen, U+200B to U+200F, U+2060 or U+FEFF if it ends at `end`. Returns the new end. */
+/** Drops a soft hyphen, U+200B to U+200F, U+2060 or U+FEFF that ends at `end`. Returns the new end. */
 function dropInvisible(out: Buffer, end: number): number {
   const [last = 0, middle = 0, first = 0] = [out[end - 1], out[end - 2], out[end - 3]];
   if (middle === 0xc2 && last === 0xad) return end - 2;
@@ -83,10 +83,10 @@ function foldLetters(text: string): string {
   return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');
 }
 
-/** The decoded path as UTF-8 text with its letters folded, repeated until nothing changes. */
+/** The decoded path as UTF-8 text with its letters folded; decoded and folded again until nothing changes. */
 function foldText(decoded: Buffer, leniency: Leniency): string {
   let text = foldLetters(decoded.toString('utf8'));
-  // Folding a full-width percent sign can make a new escape. Sent as `%EF%BC%85`, it costs nine characters a round.
+  // Folding a full-width percent sign can make a new escape. Each round costs the sender nine characters: `%EF%BC%85`.
   for (let round = 0; round < 16 && text.includes('%'); round++) {
     const next = foldLetters(decodeFully(Buffer.from(text, 'utf8'), leniency).toString('utf8'));
     if (next === text) break;
@@ -99,7 +99,7 @@ function foldBytes(decoded: Buffer): string {
   return decoded.toString('latin1').replace(/[A-Z]+/g, (upper) => upper.toLowerCase());
 }
 
-/** Servers split at both slashes, cut at `;`, `?` and `#`, and trim spaces, controls and trailing dots. */
+/** Splits at both slashes, cuts at `;`, `?` and `#`, and trims spaces, controls and trailing dots, as servers do. */
 function foldSegments(text: string): string[] {
   const segments: string[] = [];
   for (const part of text.split(/[/\\]/)) {
@@ -110,11 +110,11 @@ function foldSegments(text: string): string[] {
   return segments;
 }
 
-// Without the lookbehind it takes quadratic time in the length of a run, which the attacker chooses.
+// Without the lookbehind a match takes time quadratic in the length of a run, which the attacker chooses.
 const ENDS = /(?<![\x00-\x20.\x7f])[\x00-\x20.\x7f]+$/;
 const trimmed = (segment: string) => segment.replace(ENDS, '').replace(/^[\x00-\x20\x7f]+/, '');
 
-/** A path as text and as bytes, which are the same object if there is only ASCII. Servers compare either way. */
+/** A path as text and as bytes, which are the same object if the path is ASCII alone. Servers compare either way. */
 interface Reading<Path> {
   readonly text: Path;
   readonly bytes: Path;
@@ -130,7 +130,7 @@ export const viewsOf = <Path>({ text, bytes }: Reading<Path>) => (text === bytes
 export interface Folded extends Segments {
   /** The readings of lenient servers, where they differ. */
   readonly lenient: readonly Segments[];
-  /** The fewest segments that remain if a server drops session segments, and cuts the whole path at `;`, `?` or `#`. */
+  /** The minimum number of segments if a server drops session segments and cuts the whole path at `;`, `?` or `#`. */
   readonly kept: number;
   /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
   readonly climbs: boolean;
@@ -172,7 +172,7 @@ function split({ text, bytes }: Decoded): Segments {
 export function foldPath(path: string): Folded {
   const sent = Buffer.from(path, 'latin1');
   const strict = decodedAs(sent, STRICT);
-  // Only bytes from C0 on begin an overlong form or an invisible character.
+  // An overlong form or an invisible character can only begin with a byte of at least C0.
   const [overlong, dropping, lax] = /[\xc0-\xff]/.test(strict.bytes)
     ? [decodedAs(sent, OVERLONG), decodedAs(sent, DROPPING), decodedAs(sent, LAX)]
     : [strict, strict, strict];

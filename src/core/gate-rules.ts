@@ -1,6 +1,6 @@
-// The gate: rules for every request. Each row is one rule with the attack that it stops; the first row that refuses
-// answers 400. No rule may rely on an earlier one having passed. A refusal names the rule and the header that broke it,
-// never a value. The client chooses the header's name, so the log and the status page shorten it.
+// The gate: rules for every request. Each row is one rule with the attack that it stops; a request that breaks one gets
+// 400. No rule may rely on an earlier one having passed. A refusal names the first broken rule and the header that
+// broke it, never a value. The client chooses the header's name, so the log and the status page shorten it.
 
 import { ABOUT_CLIENT, CGI_PATHS, HOP_BY_HOP, MAX_LINES, nominated } from './header-lines.ts';
 import type { Reason } from './reasons.ts';
@@ -125,7 +125,7 @@ export interface GateRefusal {
   readonly rule: RuleName;
   /** The header that broke the rule, in lower case; null if none did. */
   readonly header: string | null;
-  /** The change that would allow the request, or the reason why none would. */
+  /** The change that would allow the request, or why none can; null for the rules of `GATE`. */
   readonly hint: string | null;
 }
 
@@ -137,7 +137,7 @@ export function refusedByGate(head: Head): GateRefusal | null {
   return null;
 }
 
-/** Refuses names with `_` and re-routing headers, unless the route allows each of them by name. */
+/** Refuses header names with `_` and re-routing headers, unless the route allows each of them by name. */
 export function refusedForHeaders(head: Head, route: Route): GateRefusal | null {
   const unlisted = head.rerouting.filter((name) => !route.allowHeaders.includes(name));
   const header = unlisted.find((name) => whyNeverAllowed(name) !== null) ?? unlisted[0];

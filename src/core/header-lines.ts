@@ -7,7 +7,7 @@ import { looksLikeSignature } from './signature.ts';
 const [HTAB, SP] = [0x09, 0x20];
 /** The maximum number of lines in a head, and in trailers: the parser refuses more. */
 export const MAX_LINES = 100;
-/** How many lines the proxy adds to a request at most: the five of `forwardedHeaders`, and `Connection: TE`. */
+/** The maximum number of lines that the proxy adds to a request: five for `forwardedHeaders`, and `Connection: TE`. */
 export const MAX_ADDED_LINES = 6;
 
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -34,7 +34,7 @@ export function isLine(lines: readonly string[], index: number, lowerCase: strin
 }
 
 /**
- * The value without trailing SP and HTAB, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also removes
+ * The value without trailing SP and HTAB, which llhttp keeps (RFC 9112 5.1). Never `.trim()`: that also removes
  * U+00A0 and other bytes that belong to a value.
  */
 export function trimmed(value: string): string {
@@ -43,7 +43,7 @@ export function trimmed(value: string): string {
   return end < value.length ? value.slice(0, end) : value;
 }
 
-/** True for a Connection or Proxy-Connection line with the option `close`. llhttp 9.3 misses it if a tab follows. */
+/** True for a Connection or Proxy-Connection line with the option `close`. llhttp 9.3 misses `close` before a tab. */
 export function saysClose(lines: readonly string[], index: number): boolean {
   if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
   return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
@@ -54,7 +54,7 @@ export function valuesOf(lines: readonly string[], lowerCase: string): string[] 
   return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCase);
 }
 
-/** The end-to-end lines of a flat list (RFC 9110 7.6.1). `but`: hop-by-hop names that the caller handles itself. */
+/** The end-to-end lines of a flat list (RFC 9110 7.6.1). `but`: hop-by-hop names to keep, for the caller to handle. */
 export function endToEnd(lines: readonly string[], but: ReadonlySet<string> = new Set()): string[] {
   const named = valuesOf(lines, 'connection').flatMap(nominated);
   const dropped = new Set([...HOP_BY_HOP, ...named]).difference(but);
@@ -72,10 +72,10 @@ const REROUTING: ReadonlySet<string> = new Set([
   ...['x-http-method', 'x-http-method-override', 'x-method-override'],
 ]);
 
-/** CGI's names for the path, spelt with dashes, to catch those with dots. Any name with `_` is re-routing anyway. */
+/** CGI's variables for the path, spelt with dashes: look a name up with its dots (`script.name`) turned into dashes. */
 export const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
 
-/** True for a name with `_` (WSGI, CGI and PHP read it as `-`), and for a re-routing header, even spelt with dots. */
+/** True for a name with `_` (WSGI, CGI and PHP read it as `-`), and for a re-routing header, even with dots for `-`. */
 export function isRerouting(lowerCaseName: string): boolean {
   if (lowerCaseName.includes('_') || REROUTING.has(lowerCaseName)) return true;
   if (!lowerCaseName.includes('.')) return false;
@@ -115,8 +115,8 @@ const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'cl
 
 /**
  * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing`: our framing line, such
- * as `Content-Length: 5`. It replaces the first framing line, or comes last; null if the message has none.
- * `te`: the value of a `TE` that passes, which the caller's `Connection` must name (RFC 9110 10.1.4); null: none does.
+ * as `Content-Length: 5`, which replaces the sender's first one, or comes last; null if the message has none. `te`: the
+ * value with which a `TE` line passes (the caller's `Connection` must then name `TE`, RFC 9110 10.1.4); null for none.
  */
 export function headLines(lines: readonly string[], framing: string | null, te: 'trailers' | null = null): string {
   let text = '';

@@ -16,15 +16,15 @@ export interface Secret {
 
 const PREVIOUS = '.previous';
 
-/** The id of a secret's previous value. No file or variable can have this name. */
+/** The id of a secret's previous value. No configured secret may have such an id. */
 export const previousOf = (id: string) => id + PREVIOUS;
 
 export const isPrevious = (id: string) => id.endsWith(PREVIOUS);
 
-/** The id by which routes list a secret: its own, or for a previous value that of its successor. */
+/** The id by which routes list a secret: its own, or for a previous value the id without `.previous`. */
 export const currentOf = (id: string) => (isPrevious(id) ? id.slice(0, -PREVIOUS.length) : id);
 
-/** True if a route's list names the secret. An id includes its previous value during the overlap. */
+/** True if a route's list names the secret; a null list names all. An id also names the secret's previous value. */
 export function isListed(id: string, listed: readonly string[] | null): boolean {
   return listed === null || listed.includes(id) || listed.includes(currentOf(id));
 }
@@ -41,7 +41,7 @@ export class Keyring {
     return this.secrets.filter(({ id }) => isListed(id, ids));
   }
 
-  /** A text for people: which listed secrets are not live at `now`, and why; null if no listed secret is outside. */
+  /** A text for the operator: which listed secrets are not live at `now`, and why; null if there are none. */
   whyNoneLive(ids: readonly string[] | null, now: number): string | null {
     const outside = this.listed(ids).filter((secret) => stateOf(secret, now) !== 'live');
     const texts = outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`);
@@ -54,7 +54,7 @@ export class Keyring {
   }
 }
 
-/** The id of the first secret that signs the body as `digest`, or null. All are tried: timing must not tell which. */
+/** The id of the first secret that signs the body as `digest`, or null. Tries all: timing must not tell which it is. */
 export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
   let match: string | null = null;
   for (const secret of secrets) {
@@ -74,7 +74,7 @@ export function stateOf({ notBefore, notAfter, ended }: Validity, now: number): 
   return notAfter !== null && now >= notAfter ? 'expired' : 'live';
 }
 
-/** Why a secret is not live, for people: `expired at 2026-12-01T00:00:00Z`. `date` formats a date. */
+/** Why a secret is not live, as a text: `expired at 2026-12-01T00:00:00Z`. `date` formats a date. */
 export function whyOutside(
   state: Exclude<SecretState, 'live'>,
   { notBefore, notAfter }: Validity,
@@ -89,7 +89,7 @@ export function outsideText(secret: Validity, now: number): string | null {
   return state === 'live' ? null : whyOutside(state, secret);
 }
 
-/** As `outsideText`, with this machine's time added, since its clock may be wrong. */
+/** Like `outsideText`, but with this machine's time added, since its clock may be wrong. */
 export function outsideByClock(secret: Validity, now: number): string | null {
   const text = outsideText(secret, now);
   return text === null ? null : `${text}; ${clockText(now)}`;

@@ -11,7 +11,7 @@ export function parsePattern(path: string): PathPattern {
 /** The maximum number of characters in a configured path. */
 const MAX_CONFIGURED = 1024;
 
-/** Why a configured path is not plain, for the operator; null if it is. */
+/** Why a path may not be configured, as a text for the operator; null if it may. */
 export function pathProblem(path: string): string | null {
   if (!path.startsWith('/')) return 'must begin with /';
   const { stem, wildcard } = parsePattern(path);
@@ -28,8 +28,8 @@ export function pathProblem(path: string): string | null {
 }
 
 /**
- * A key that is equal for two configured paths that a server may take for each other. `/a/*` and `/a` have two keys: a
- * forward wildcard matches only below its stem. Text is enough: paths that are equal as bytes are equal as text.
+ * A key that is equal for two configured paths that a server may take for each other. `/a/*` and `/a` have different
+ * keys, since a forward wildcard matches only below its stem. Paths that are equal as bytes are equal as text, too.
  */
 export function foldedPath(path: string): string {
   const { wildcard, views } = parsePattern(path);

@@ -12,7 +12,7 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/;|%3b/i, 'a path parameter'],
 ];
 
-/** `marks`: the causes of its ambiguity; empty for a plain target. */
+/** A target's path, folded. `marks`: the causes of the target's ambiguity; empty for a plain one. */
 export interface Target extends Folded {
   readonly path: string;
 }
@@ -37,8 +37,8 @@ export interface PathPattern {
 export type ReadingKind = 'prefix' | 'in order';
 
 /**
- * How a server could read a target as the path of a verify or reject route; null if none could. `found`: the places of
- * the words of all such routes in the target, once for each view (text or bytes) of each reading.
+ * How a server could read a target as the path of a verify or reject route; null if none could. `found`: the places
+ * where the words (segments) of all such routes occur in the target, for each view (text or bytes) of each reading.
  */
 export function couldBeRead(target: Target, pattern: PathPattern, found: readonly Occurrences[]): ReadingKind | null {
   if (!pattern.wildcard && pattern.views.some(({ length }) => length === 0)) {
@@ -61,7 +61,7 @@ interface Occurrences {
   readonly places: ReadonlyMap<string, readonly number[]>;
 }
 
-/** True if `segment` is the word, or continues with a character that ends a name (`notify.json`, `notify:x`). */
+/** True if `segment` is the word, alone or before a character that ends a name (`notify.json`, `notify:x`). */
 export function segmentMatches(segment: string, word: string): boolean {
   return segment.startsWith(word) && endsAt(segment, word.length);
 }
@@ -73,7 +73,7 @@ function endsAt(segment: string, length: number): boolean {
 /** The folded segments of a set of routes, to be searched for in targets. */
 export class Words {
   readonly #words: ReadonlySet<string>;
-  /** The lengths that words have, each once, ascending. */
+  /** The lengths of the words, each once, ascending. */
   readonly #lengths: readonly number[];
 
   constructor(words: Iterable<string>) {

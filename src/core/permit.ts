@@ -1,5 +1,5 @@
 // Permits: nothing reaches the upstream without one, and only the rules in this file mint them. The class is exported
-// as a type alone, so code that would forward without a verdict does not compile; `isPermit` checks it at run time too.
+// as a type alone, so code that would forward without a permit does not compile; `isPermit` checks at run time, too.
 import { Buffer } from 'node:buffer';
 import { firstMatch, type Keyring, type Secret } from './keyring.ts';
 import { type Decision, isReportable, type Reason } from './reasons.ts';
@@ -13,7 +13,7 @@ class Permit {
   readonly secret: string | null;
   /** Exactly the bytes that were judged; null if the body is streamed unchecked. */
   readonly body: Buffer | null;
-  /** True if it opens a tunnel, in which nothing more is verified. */
+  /** True if the permit opens a tunnel, in which nothing more is verified. */
   readonly tunnel: boolean;
 
   constructor(fields: { readonly [Field in keyof Permit]: Permit[Field] }) {
@@ -51,8 +51,8 @@ export type Verdict =
 export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
 
 /**
- * The verdict on a body that was read whole, with its permit. Only if no live secret matches does it try those outside
- * their validity, to tell the operator; the answer is a 401 all the same.
+ * The verdict on a body that was read whole. If no live secret matches, those that have expired or are not yet valid
+ * are tried, only to tell the operator: the answer is a 401 all the same.
  */
 export function judge(claim: Claim & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
   const { route, keyring, live, body } = claim;
@@ -68,7 +68,7 @@ export function judge(claim: Claim & { readonly keyring: Keyring; readonly body:
   return { refused: secret === null ? 'signature_mismatch' : 'expired_secret', secret };
 }
 
-/** Report mode forwards and counts what enforce mode would refuse. `at`, in epoch milliseconds, decides the mode. */
+/** A permit if the route is in report mode at `at` (epoch milliseconds), and `reason` is reportable; else null. */
 export function permitReported(
   route: Route,
   at: number,
@@ -85,7 +85,7 @@ export const permitForward = (route: Route): Permit | null => (route.action === 
 
 const UPGRADED = new Permit({ ...FORWARDED, tunnel: true });
 
-/** A permit for a WebSocket's tunnel, on a forward route that lists it. Null for any other route. */
+/** A permit for a WebSocket's tunnel on a forward route with `upgrade: [websocket]`; null for any other route. */
 export function permitUpgrade(route: Route): Permit | null {
   return route.action === 'forward' && route.upgrade.includes('websocket') ? UPGRADED : null;
 }

@@ -19,6 +19,6 @@ export interface Policy {
     readonly idleTimeout: number;
     readonly forwardedHeaders: 'none' | 'overwrite';
   };
-  /** True for an address whose X-Forwarded-For may name the client. */
+  /** True for the address of a proxy whose X-Forwarded-For may name the client. */
   readonly trusts: (address: string) => boolean;
 }

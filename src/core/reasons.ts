@@ -1,10 +1,10 @@
-// Decisions, reasons, and failures of the upstream. Metric label, log field, answer and diagnosis follow from this
-// table; tests fail until docs and dashboard name a new row. `possibleDecisions` says which routes can get it.
+// Decisions, reasons, and failures of the upstream. A reason's metric label, log field, answer and diagnosis follow
+// from its row; tests fail until docs and dashboard name a new row. `possibleDecisions` says on which routes it occurs.
 import type { Diagnosis } from './diagnoses-and-remedies.ts';
 import { MAX_LINES } from './header-lines.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 
-/** `meaning`: why one such request was refused, for people. */
+/** `meaning`: why a request with this reason was refused, as a text for the operator. */
 const row = <const S extends number>(status: S, diagnosis: Diagnosis, meaning: string) =>
   ({ status, diagnosis, meaning }) as const;
 
@@ -38,7 +38,7 @@ export type Reason = keyof typeof REASONS;
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
-/** Report mode forwards these, and every 401, instead of refusing them. */
+/** Besides the reasons with 401, those for which report mode forwards a request instead of refusing it. */
 const REPORTABLE: ReadonlySet<string> = new Set<Reason>(['method_not_allowed', 'no_live_secret']);
 
 export const isReportable = (reason: Reason) => REASONS[reason].status === 401 || REPORTABLE.has(reason);
@@ -51,8 +51,8 @@ export type Decision = (typeof DECISIONS)[number];
 type Outcomes = readonly [isPossible: boolean, decision: Decision, reasons: readonly (Reason | 'none')[]];
 
 /**
- * Every decision that a request on a route can get. Each has a metric series that starts at 0; a decision that is
- * missing here is not counted. `unmatched` also counts the heads that a rule other than `query` refuses.
+ * Every decision, with its reason, that a request on a route can get. Each pair has a metric series that starts at 0; a
+ * pair that is missing here is not counted. Heads that a rule other than `query` refuses are counted on `unmatched`.
  */
 export function possibleDecisions(
   route: Pick<Route, 'path' | 'action' | 'mode' | 'once' | 'redeliver'>,

@@ -17,26 +17,26 @@ export interface RequestRecord {
   readonly status: number;
   readonly decision: Decision;
   readonly reason: Reason | 'none';
-  /** For the operator only: the likely cause of a mismatch, or what would allow the request. */
+  /** For the operator only: the likely cause of a refusal, or what would allow the request. */
   readonly hint: Hint | null;
-  /** The rule that refused it with 400 or 431; null for every other reason. */
+  /** The rule that refused the request with 400 or 431; null for every other reason. */
   readonly rule: RuleName | null;
   /** The lower-case name of the header that broke the rule, not yet shortened; never its value. */
   readonly header: string | null;
   /** `none`: not a delivery. `pending`: not known yet, although the request may have ended. */
   readonly fate: Fate | 'pending' | 'none';
-  /** True if it had a signature header, whatever its form. */
+  /** True if the request had a signature header, whatever its form. */
   readonly signed: boolean;
-  /** True if it had one signature header, of the right form. */
+  /** True if the request had exactly one signature header, of the right form. */
   readonly wellFormed: boolean;
   /** The id of the secret that matched; null if none did. */
   readonly secret: string | null;
   readonly bodyBytes: number;
   /** Milliseconds from the request's head to its end; -1 while it has not ended. */
   readonly durationMs: number;
-  /** Milliseconds from the request's head until the client departed before its whole answer; -1 if it has not. */
+  /** Milliseconds from the request's head until the client departed without the whole answer; -1 if it did not. */
   readonly departedMs: number;
-  /** Milliseconds of the HMAC and the comparison; -1 if none ran. */
+  /** Milliseconds that the HMACs and comparisons took; -1 if none ran. */
   readonly verifyMs: number;
   /** Milliseconds from the start of forwarding to the response's head; -1 if there was none. */
   readonly upstreamMs: number;
@@ -47,7 +47,7 @@ export interface RequestRecord {
   readonly upstreamFailure: UpstreamFailure | null;
   /** The system's code for that failure, such as `ECONNREFUSED`; null if there is none. */
   readonly upstreamError: string | null;
-  /** 16 hex digits of the SHA-256 of a delivery's body, if the app did not take it (failed, abandoned, deferred). */
+  /** The `bodyTag` of a delivery that the app did not take (failed, abandoned, deferred); null for other requests. */
   readonly bodySha256: string | null;
   readonly client: string;
   readonly traceId: string | null;
@@ -81,16 +81,16 @@ export interface DeliveryRecord extends RequestRecord {
 export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-/** How a deferred delivery ended, or why it is sent no more for now. */
+/** How a deferred delivery ended, or why it is not sent again for now. */
 export const REDELIVERY_RESULTS = ['delivered', 'client_error', 'expired', 'dropped', 'unverified'] as const;
 export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
 
 export interface RedeliveryRecord {
   readonly result: RedeliveryResult;
   readonly id: string;
-  /** The route's path when it was stored or last tried; or `unmatched`. */
+  /** The path of the delivery's route when it was stored or last tried; or `unmatched`. */
   readonly route: string;
-  /** Why the app did not take it last, or why it cannot be sent: a status or a word; empty if unknown. */
+  /** Why the app did not take the delivery, or why it cannot be sent: a status or a word; empty if unknown. */
   readonly failure: string;
 }
 
@@ -115,7 +115,7 @@ export function diagnosisOf(record: RequestRecord): Diagnosis | null {
   return reason === 'none' ? null : REASONS[reason].diagnosis;
 }
 
-/** The diagnosis of a failed upstream. `code`: the system's error code, which tells TLS problems from others. */
+/** The diagnosis for a failed upstream. `code`: the system's error code, which tells TLS problems from others. */
 export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Diagnosis {
   if (failure !== 'connect' || code === null) return BY_FAILURE[failure];
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'app-certificate-name';

@@ -1,4 +1,4 @@
-// The route of a target: the strictest treatment by any route that a server could read it as.
+// The route of a target: the strictest of all routes whose paths a server could read the target as.
 import { Buffer } from 'node:buffer';
 import { parsePattern } from './path-patterns.ts';
 import { couldBeRead, examinePath, type ReadingKind, type Target, Words } from './path-readings.ts';
@@ -25,7 +25,7 @@ export interface Route {
   readonly upgrade: readonly 'websocket'[];
   /** Lower case. */
   readonly allowHeaders: readonly string[];
-  /** Milliseconds; null means the upstream's. */
+  /** Both in milliseconds; null means the value under `upstream`. */
   readonly responseTimeout: number | null;
   readonly idleTimeout: number | null;
 }
@@ -110,7 +110,7 @@ export class RouteTable {
     if (route.action !== 'forward') return isBelow || path === stem;
     // A forward route takes only what is below its stem.
     if (!isBelow || path.length === stem.length + 1) return false;
-    // If unmatched forwards and no protected route could be meant, `..` or the stem itself reaches only open paths.
+    // If `unmatched` forwards and no protected route could be read, `..` or the stem alone reaches only open paths.
     if (this.#unmatched.action === 'forward' && read.length === 0) return true;
     return !climbs && kept > (views[0]?.length ?? 0);
   }
@@ -127,12 +127,12 @@ function byLength(a: Entry, b: Entry): number {
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 
-/** True if `plain` has the longer path and the target one reading (no marks): then only the longest match applies. */
+/** True if `plain` has the longer path, and the target only one reading (no marks): the longest match applies. */
 function isOutranked(entry: Entry, plain: Entry | undefined, target: Target): boolean {
   return plain !== undefined && target.marks.length === 0 && byLength(plain, entry) < 0;
 }
 
-/** True if the route only reports at `now`. */
+/** True if the route is in report mode at `now`. */
 export function reports(route: Pick<Route, 'mode' | 'reportUntil'>, now: number): boolean {
   return route.mode === 'report' && (route.reportUntil === null || now < route.reportUntil);
 }

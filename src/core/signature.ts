@@ -19,13 +19,13 @@ type FormReason = 'missing_signature' | 'multiple_signatures' | 'malformed_signa
 
 /** The part of a signature's check that needs no body. */
 interface SignatureForm {
-  /** A reason of reasons.ts; null if the format is right. */
+  /** A reason from reasons.ts; null if the form is right. */
   readonly reason: FormReason | null;
   /** The base64 of the HMAC; empty if there is a reason. */
   readonly digest: string;
 }
 
-// 32 bytes in base64: 43 characters and one `=`; the last character before it carries four bits, so two are zero.
+// 32 bytes in base64: 43 characters and one `=`. The last of the 43 carries only four bits, so its other two are zero.
 const DIGEST = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
 const refusedFor = (reason: FormReason): SignatureForm => ({ reason, digest: '' });
@@ -46,7 +46,7 @@ export function readSignature(value: string): SignatureForm {
 }
 
 /**
- * True if `key` signs `body` as `digest`. Both texts are 44 ASCII characters (`readSignature` checks the client's),
+ * True if `key` signs `body` as `digest`. Both digests are 44 ASCII characters (`readSignature` checks the client's),
  * so the comparison takes the same time whatever they contain.
  */
 export function signs(key: KeyObject, body: Uint8Array, digest: Buffer): boolean {

@@ -1,12 +1,12 @@
-// How a WebSocket handshake is recognised, and what accepts it.
+// How a WebSocket handshake is recognised, and which response accepts it.
 import { createHash } from 'node:crypto';
 import { endToEnd, linesOf, nominated, valuesOf } from './header-lines.ts';
 import { type Head, hasBody } from './request-head.ts';
 
 /**
- * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, exactly `websocket` (any case), no framing
- * line and no Expect. No other upgrade may pass (h2c above all): nothing in a tunnel is verified. A body could smuggle
- * bytes: servers differ in whether they read it or take it for the tunnel's first bytes.
+ * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, an Upgrade to `websocket` alone (any
+ * case), no framing line and no Expect. No other upgrade may pass (h2c above all), since nothing in a tunnel is
+ * verified. A body could smuggle bytes: servers either read it or take it for the tunnel's first bytes.
  */
 export function asksForWebSocket(head: Head): boolean {
   return (
@@ -32,7 +32,7 @@ export function tunnelHeaders(lines: readonly string[]): Record<string, string |
 /** The text that every server appends to a handshake's key (RFC 6455 1.3). */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** True if the 101 with these lines accepts the handshake with the lines `asked` (RFC 6455 4.2.2). */
+/** True if a 101 with the header `lines` accepts a handshake with the lines `asked` (RFC 6455 4.2.2). */
 export function acceptsWebSocket(asked: readonly string[], lines: readonly string[]): boolean {
   const [key = ''] = valuesOf(asked, 'sec-websocket-key');
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');

@@ -8,9 +8,9 @@ import type { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';
 import { bodyVariants, decompressed, keyVariants, NO_SECRETS } from './variants.ts';
 
-/** The maximum number of diagnoses a second: each bad signature of a flood would cost a hundred HMACs. */
+/** The maximum number of diagnoses per second: without it, each bad signature of a flood would cost a hundred HMACs. */
 const DIAGNOSES_PER_SECOND = 3;
-/** Bytes of the largest body of which the proxy tries variants. */
+/** Bytes. The proxy tries no variants of a larger body. */
 const MAX_BYTES = 16 * 1024;
 
 /** The proxy's diagnosis, rate-limited. */
@@ -23,7 +23,7 @@ export function createDiagnosis() {
     return ++used <= DIAGNOSES_PER_SECOND;
   };
   return {
-    /** The problem of a signature's form; null if that was not the reason, or the rate limit is reached. */
+    /** What is wrong with a signature's form; null if `reason` is not about the form, or the rate limit is reached. */
     form(head: Head, reason: string): Hint | null {
       if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
       return hintOf(readLoosely(head.signature).problems, null);
@@ -41,11 +41,11 @@ interface DiagnosisInput {
   readonly secrets: readonly Secret[];
   /** The ids that the route lists; null for all. */
   readonly listed: readonly string[] | null;
-  /** Epoch milliseconds. It decides which secrets are live. */
+  /** Epoch milliseconds: the time that decides which secrets are live. */
   readonly at: number;
-  /** The head's lines, flat: name, value, …; none where only the signature is known. */
+  /** The head's lines, flat: name, value, …; omitted if only the signature is known. */
   readonly lines?: readonly string[];
-  /** Bytes. No variants of a longer body are tried. All hashing together stays below 64 times this. */
+  /** Bytes. No variants of a longer body are tried. All hashing together stays below 64 times this number. */
   readonly maxBytes: number;
 }
 
@@ -66,7 +66,7 @@ export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint
 /** The cause of a mismatch. Empty: a secret of the route signed exactly this body in the wrong form. Null: unknown. */
 type Cause = readonly Hint[] | null;
 
-/** The diagnosis is a cause other than the form, if there is one: mending only the form would not help. */
+/** The hint for a wrong form and a cause. A known cause is its diagnosis: mending the form alone would not help. */
 function hintOf(problems: readonly string[], cause: Cause): Hint | null {
   const [first] = cause ?? [];
   if (problems.length === 0 && first === undefined) return null;
@@ -145,7 +145,7 @@ const HEX_DIGEST = /^[0-9a-f]{64}$/i;
 
 /**
  * The signature that a badly written header probably means: the 32 bytes of the HMAC (null if they were not found), and
- * the problems in its format. None repeats a part of the header. Never throws; reads at most 1024 characters.
+ * the problems in its format. No problem repeats a part of the header. Never throws; reads at most 1024 characters.
  */
 function readLoosely(given: string): { readonly digest: Buffer | null; readonly problems: readonly string[] } {
   const [, text = ''] = LOOSE.exec(given.slice(0, MAX_LENGTH + 1).trim()) ?? [];

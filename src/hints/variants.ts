@@ -96,15 +96,15 @@ function textVariants(text: string): readonly (readonly [Hint, string | Buffer])
 /** A text's lexemes, if it is JSON. */
 const LEXEME = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/gs;
 
-// Escapes apply to the JSON as a whole: these characters occur only in its strings.
+// Escapes can be made in the whole JSON text, since these characters occur only in its strings.
 const escapes = (characters: RegExp) => (json: string) =>
   json.replace(characters, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 const ascii = escapes(/[\u007f-\uffff]/g);
 const go = escapes(/[<>&\u2028\u2029]/g);
 
 /**
- * The same JSON as today's serialisers write it, the likely ones first; none if it is no JSON. Numbers and the order of
- * keys stay as written. The name completes the hint, after "JSON".
+ * `text` as today's serialisers of JSON would write it, the likely variants first; none if it is not JSON. Numbers and
+ * the order of keys stay as they are. `name` follows the word "JSON" in the hint.
  */
 function jsonVariants(text: string): readonly (readonly [name: string, text: string])[] {
   try {
