@@ -10,7 +10,7 @@
 // core/admission.ts decides, in one order; this file carries it out. A request that fails before the permit is refused
 // with our own answer; in report mode some are forwarded. `once` answers a duplicate with 200. A request that fails
 // later gets our answer if the response has not begun; else the response is cut. Only a failed connect is retried.
-// downstream/connection.ts answers bytes that never become a head. This file is long so that a life reads in one piece.
+// downstream/connection.ts answers bytes that never become a head. This file is long so that it shows a whole life.
 
 import type { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
@@ -58,9 +58,9 @@ interface Pending extends Arrival {
   body: BufferedBody | null;
   /** The delivery to store if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
-  /** The store's answer; null until the store is asked, at most once. A slow store may read the body even after it. */
+  /** The store's answer; null until the store is asked, at most once. A slow store may read the body after that. */
   asked: ReturnType<Arrivals['defer']> | null;
-  /** The failure that ended its forwarding early; null if none did. */
+  /** The failure that ended the forwarding early; null if none did. */
   failure: ForwardFailure | null;
 }
 
@@ -71,7 +71,7 @@ export class Pipeline {
   /** Deliveries that could still be stored, including those whose clients have departed. */
   #storable = 0;
   #onSettled: (() => void)[] = [];
-  /** Aborted at the end of `shutdown.grace`: ends the waits of storable deliveries for their twins. */
+  /** Aborted at the end of `shutdown.grace`, for storable deliveries that wait for a twin: see `endWaits`. */
   readonly #waits = new AbortController();
 
   constructor(parts: PipelineParts) {
@@ -96,7 +96,7 @@ export class Pipeline {
     });
   }
 
-  /** Ends the waits of storable deliveries for their twins: a twin may be in another process, and take long. */
+  /** Ends the waits of storable deliveries for a twin (the same event, being delivered), which may take long. */
   endWaits(): void {
     this.#waits.abort();
   }
@@ -208,7 +208,7 @@ export class Pipeline {
     this.#over(pending, permit, 'sent');
   }
 
-  /** Sends the request upstream. `lease`: null without `once`. */
+  /** Sends the request upstream. `lease`: null on a route without `once`. */
   #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
     const { exchange, policy, deferrable } = pending;
     const { permit, route } = permitted;
@@ -238,7 +238,7 @@ export class Pipeline {
     new UpstreamExchange(permit, exchange, this.#parts.upstream, options).start();
   }
 
-  /** The failure edge: stores the delivery if possible; else the client gets our answer, or its response is cut. */
+  /** Called on a failure: stores the delivery if possible; else the client gets our answer, or its response is cut. */
   #fail(pending: Pending, failure: ForwardFailure): void {
     const { exchange, deferrable, asked } = pending;
     pending.failure = failure;
@@ -263,7 +263,7 @@ export class Pipeline {
     return pending.asked;
   }
 
-  /** Ends a request's forwarding. A delivery's fate is known now, or once the store has answered if it was asked. */
+  /** Ends a request's forwarding. A delivery's fate is now known, or will be once the store, if asked, has answered. */
   #over(pending: Pending, { body }: Permit, sending: 'sent' | 'unsent'): void {
     const { exchange, deferrable, asked, body: memory } = pending;
     const over = (stored: boolean) => {
@@ -288,7 +288,7 @@ function fateIn({ exchange: { decision, upstreamStatus: status }, failure }: Pen
   return decision === 'duplicate' ? decision : fateOf({ stored, failed: failure?.side ?? null, status });
 }
 
-/** Fates after which the sender may never try again: the hash lets people find the event. */
+/** Fates after which the sender may never try again: the body's hash in the log helps to find the event. */
 const UNTAKEN: ReadonlySet<Fate> = new Set(['failed', 'abandoned', 'deferred']);
 
 const retryConnectFor = ({ policy, deferrable }: Pending): number =>
@@ -300,7 +300,7 @@ function linesOf({ exchange, policy }: Pending, route: Route): readonly string[]
   return forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders);
 }
 
-/** Answers if the response has not begun; else cuts it. */
+/** Sends our answer if no byte of a response has been sent; else cuts the response. */
 function failed(exchange: Exchange, failure: ForwardFailure): void {
   if (exchange.reply.committed) exchange.reply.cut();
   else if (failure.side === 'client') {
@@ -309,7 +309,7 @@ function failed(exchange: Exchange, failure: ForwardFailure): void {
   } else exchange.reply.refuse(ANSWERS[failure.answer]);
 }
 
-/** Aborted once the client departs; at once if it already has. */
+/** A signal that is aborted once the client departs, or at once if it has already. */
 function departureOf(exchange: Exchange): AbortSignal {
   if (exchange.departed) return AbortSignal.abort();
   const departure = new AbortController();

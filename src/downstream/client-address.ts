@@ -1,10 +1,10 @@
-// The client's address: for the log, for the upstream if the operator wants it, and for making room. No decision may
-// ever depend on X-Forwarded-For, since the client can write it.
+// The client's address: for the log, for the upstream (`forwardedHeaders`), and to choose which connection to end when
+// there are too many. No decision may ever depend on X-Forwarded-For, since the client can write it.
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Policy } from '../core/policy.ts';
 
-/** The connection's address; if it is trusted, the right-most untrusted one of X-Forwarded-For, else the left-most. */
+/** The connecting address; if that is trusted, X-Forwarded-For's right-most that is not, or else its left-most. */
 export function clientAddressOf(connected: string, lines: readonly string[], trusts: Policy['trusts']): string {
   if (!trusts(connected)) return connected;
   let client = connected;

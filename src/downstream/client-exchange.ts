@@ -1,5 +1,5 @@
-// One request and its answer, from the request's head to its end. Only this file writes the decision and the reason;
-// only reply.ts writes the status, and whether the connection persists.
+// One request and its answer, from the request's head to the end of both. Only this file sets the decision and the
+// reason; only reply.ts sets the status, and says whether the connection persists.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
@@ -14,22 +14,22 @@ import { signatureForm } from '../core/signature.ts';
 import { type ClientConnection, Reply } from './reply.ts';
 
 export interface Handler {
-  /** Called once a request's head is complete. The body goes to the receiver that this call sets, or is dropped. */
+  /** Called once a request's head is complete. The body goes to the `receiver` that this call sets, or is dropped. */
   onRequest(exchange: Exchange): void;
   /** Called once a request has ended, in whatever way. Requests are recorded only here. */
   onEnd(exchange: Exchange): void;
 }
 
-/** Milliseconds for which an answer may make no progress; a route's `idleTimeout` replaces it, except while closing. */
+/** Milliseconds for which an answer may make no progress if its request is not forwarded or its connection closes. */
 export const STALL_MS = 30_000;
 
 /**
- * The end of the queue of large bodies: each is verified in its own turn of the event loop. Node accepts one connection
- * per turn, so when the HMACs of 200 bodies of 1 MiB shared a turn, a new client waited 6 s.
+ * Resolves when the last large body in the queue may be verified: each gets a turn of the event loop of its own. Node
+ * accepts one connection per turn, so when the HMACs of 200 bodies of 1 MiB shared one, a new client waited 6 s.
  */
 let lastTurn: Promise<void> = Promise.resolve();
 
-/** One object with plain fields for each request: closures and option bags here cost 4 of a request's 60 µs. */
+/** One object with plain fields for each request: closures and option bags would cost 4 of the request's 60 µs. */
 export class Exchange implements RequestRecord {
   readonly head: Head;
   /** The head's lines as they came, flat: name, value, … */
@@ -97,7 +97,7 @@ export class Exchange implements RequestRecord {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
 
-  /** Sets the decision, unless the request has ended: the fate may come later, but the client saw this decision. */
+  /** Sets the decision, unless the request has ended: the decision that the client saw stays, whatever the fate. */
   decide(decision: Decision, reason: Reason | 'none', secret = this.secret): void {
     if (this.durationMs >= 0) return;
     this.decision = decision;
@@ -106,8 +106,8 @@ export class Exchange implements RequestRecord {
   }
 
   /**
-   * Refuses the request; nothing is sent if the reason is `client_closed`. A verified probe stays a probe, since nobody
-   * needs to know of its refusal. `allow`: the methods that the route allows, for 405.
+   * Refuses the request; nothing is sent if the reason is `client_closed`. A verified probe keeps the decision `probe`:
+   * nobody needs to know that it was refused. `allow`: the methods that the route allows, for 405.
    */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     if (this.decision !== 'probe') this.decide('rejected', reason);
@@ -115,14 +115,14 @@ export class Exchange implements RequestRecord {
     if (reason !== 'client_closed') this.reply.refuse(ANSWERS[reason], allow);
   }
 
-  /** Sets the one listener for the client's departure. As a public field it cost 30 MiB and 10 % of CPU under load. */
+  /** Sets the one listener for the client's departure. A public field cost 30 MiB and 10 % of CPU more under load. */
   onDeparture(listener: (() => void) | null): void {
     this.#onDeparture = listener;
   }
 
   /**
-   * Reads the body whole and calls `done` at its end. A large one first waits for its own turn of the event loop, since
-   * its HMAC takes long; it is dropped if the client departs meanwhile.
+   * Reads the body whole, then calls `done`. A large body first waits for its own turn of the event loop, since its
+   * HMAC takes long; it is dropped if the client departs meanwhile.
    */
   readWhole(options: BufferedBodyOptions, done: (end: BodyEnd) => void): BufferedBody {
     const body = new BufferedBody(options, (end) => {
@@ -145,7 +145,7 @@ export class Exchange implements RequestRecord {
     this.reply.abandon();
     this.departed = true;
     this.departedMs = performance.now() - this.startedAt;
-    // An earlier decision stays: a refusal, or what was decided on a failure of the upstream once an answer has begun.
+    // The reason stays if the request was refused, or if the upstream failed and an answer has begun.
     const isRefused = this.decision === 'rejected' && this.reason !== 'none';
     const decided = isRefused || (this.upstreamFailure !== null && this.reply.status !== 0);
     // A tunnel's client may leave at any time; that is no failure.

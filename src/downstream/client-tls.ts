@@ -7,9 +7,9 @@ import { queueKey } from '../wire/socket-progress.ts';
 import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import type { Connection } from './connection.ts';
 
-/** The most TLS handshakes under way at once: 1,024 unfinished ones would need 78 MiB. */
+/** The maximum number of TLS handshakes under way at once: 1,024 unfinished ones would need 78 MiB. */
 const MAX_UNDER_WAY = 128;
-/** Milliseconds that each TLS handshake gets before it may end to make room for another: a busy client needs some. */
+/** Milliseconds that a handshake gets before it may be ended to make room for another: busy clients answer late. */
 const LEAST_MS = 100;
 
 /** Client certificates are requested, and must be valid, if a CA for them is configured. */
@@ -19,9 +19,9 @@ function tlsOptions(tls: TlsContents): TlsOptions {
 
 export class TlsHandshakes {
   readonly #server: Server;
-  /** Connections by key, the longest under way first. */
+  /** Connections whose handshake is under way, by key; the earliest first. */
   readonly #underWay = new Map<string, Connection>();
-  /** Connections whose handshake may begin: their ClientHello is whole, or the bytes cannot be one. */
+  /** Connections whose handshake may begin: they have sent a whole ClientHello, or bytes that cannot be one. */
   readonly #waiting: Connection[] = [];
 
   constructor(contents: TlsContents) {
@@ -48,12 +48,12 @@ export class TlsHandshakes {
     this.#server.setSecureContext(options);
   }
 
-  /** Waits for the whole ClientHello, then queues the handshake. Until it begins, the connection counts as silent. */
+  /** Waits for the whole ClientHello, then queues the handshake. Until it begins, the state stays `silent`. */
   await(connection: Connection): void {
     const socket = connection.stream;
     let hello = NO_BYTES;
     const onData = (bytes: Buffer) => {
-      if (connection.state !== 'silent') return; // it is closing
+      if (connection.state !== 'silent') return; // the connection is closing
       hello = appended(hello, bytes);
       free(bytes);
       if (clientHelloIn(hello) === 'part') return;
@@ -65,7 +65,7 @@ export class TlsHandshakes {
     socket.on('data', onData).once('end', onEnd);
   }
 
-  /** Begins one handshake per turn of the event loop: a burst would end others whose next bytes have already come. */
+  /** Begins one handshake per turn of the event loop: several would end others whose next bytes have come already. */
   readonly #beginNext = (): void => {
     const longest = this.#longest();
     if (longest !== undefined && performance.now() - longest.since < LEAST_MS) {
@@ -87,7 +87,7 @@ export class TlsHandshakes {
     if (!socket.destroyed) this.#server.emit('connection', socket);
   };
 
-  /** The handshake longest under way in the network that has the most; undefined while there is room for one more. */
+  /** The oldest handshake of the network that has most of those under way; undefined while one more may begin. */
   #longest(): Connection | undefined {
     if (this.#underWay.size < MAX_UNDER_WAY) return undefined;
     const byNetwork = Map.groupBy(this.#underWay.values(), ({ network }) => network);
@@ -109,7 +109,7 @@ const MAX_RECORD = 16 * 1024;
 /** Bytes. The end of a longer ClientHello is not waited for: honest ones have one or two KiB. */
 const MAX_BUFFERED = 16 * 1024;
 
-/** `other`: the bytes are no ClientHello, or it is too long. OpenSSL then answers with an alert. */
+/** `other`: the bytes are no ClientHello, which OpenSSL refuses, or the ClientHello is too long to wait for. */
 export function clientHelloIn(bytes: Buffer): 'part' | 'whole' | 'other' {
   /** The ClientHello's first bytes, and the number of its bytes that have come in all. */
   let header = NO_BYTES;

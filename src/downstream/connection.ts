@@ -4,8 +4,7 @@
 //                                     `-> tunnel -> closed
 //
 // The next head is read only once the kernel has the whole previous answer, so a pipelining client costs the memory of
-// one request and `maxHeader` bytes. The file is long because the states and the bytes that change them are read
-// together; subjects of their own are in following-bytes.ts and unread-answers.ts.
+// one request and `maxHeader` bytes. The file is long: the states and the bytes that change them belong together.
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
@@ -37,7 +36,7 @@ interface Port {
 }
 
 export class Connection implements ClientConnection {
-  /** Its index in its `IndexedSet`; -1 while it is in none. */
+  /** The connection's index in its `IndexedSet`; -1 while it is in none. */
   place = -1;
   /** Only the reply writes to it, except in a tunnel. Receivers of bodies and FollowingBytes pause and resume it. */
   stream: Socket;
@@ -48,14 +47,14 @@ export class Connection implements ClientConnection {
   /** Identifies the connection: both ports and the client's address. */
   readonly key: string;
   state: State = 'silent';
-  /** Milliseconds on the monotonic clock, as for `since` (when the current state began) and `deadline`. */
+  /** Milliseconds on the monotonic clock, as are `since` (when the current state began) and `deadline`. */
   readonly openedAt = performance.now();
   since = this.openedAt;
   deadline: number;
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
   readonly progress = new AnswerProgress(this);
-  /** When the latest request began, and how many milliseconds after the one before it; NaN without such a request. */
+  /** When the latest request began, and the milliseconds from the start of the one before; NaN if there is none. */
   requestedAt = Number.NaN;
   interval = Number.NaN;
   readonly #listener: Port;
@@ -98,7 +97,7 @@ export class Connection implements ClientConnection {
 
   // --- for the exchange, its reply and the receiver of the body
 
-  /** True if the connection must end with this answer. Its age is taken at the request's head, not at the answer. */
+  /** True if the connection must end with this answer. The connection's age is taken at the request's head. */
   mustClose(): boolean {
     const { closesAll, limits } = this.#listener;
     return this.#isLast || closesAll || this.since - this.openedAt >= limits.connectionAge;
@@ -125,7 +124,7 @@ export class Connection implements ClientConnection {
     else this.#enter('rest', REST_MS, now);
   }
 
-  /** True once the whole answer is written, without `close`: the client may have it before we are told. */
+  /** True once the whole answer is written, without `close`: the client may have it before the kernel tells us so. */
   get mayHaveAnswer(): boolean {
     return this.state === 'rest' || this.exchange?.reply.allowsNext === true;
   }
@@ -157,7 +156,7 @@ export class Connection implements ClientConnection {
     return this.#parser?.state === 'body' ? (this.exchange?.receiver ?? null) : null;
   }
 
-  /** Ends in order: send the last bytes, half-close, drop what still comes, up to a limit, destroy (RFC 9112 9.6). */
+  /** Ends in order: sends the rest, half-closes, drops what still comes up to a limit, destroys (RFC 9112 9.6). */
   close(): void {
     if (this.state === 'closing' || this.state === 'closed') return;
     const unsecured = this.state === 'tls';
@@ -204,7 +203,7 @@ export class Connection implements ClientConnection {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else if (this.state === 'idle' || this.state === 'rest') this.close();
     else if (this.state === 'request') {
-      // FollowingBytes set the deadline: the client sends more but does not read. Drop that; this answer is the last.
+      // FollowingBytes set the deadline: the client sends but reads nothing. We drop its bytes; this answer is last.
       this.deadline = Number.POSITIVE_INFINITY;
       this.#following.drop();
     } else if (this.state === 'closing' && this.progress.maySwell)
@@ -212,7 +211,7 @@ export class Connection implements ClientConnection {
     else this.destroy();
   }
 
-  /** Goes on to the next request, or closes if bytes of it were dropped. Only here is the parser reset for it. */
+  /** Goes on to the next request, or closes if bytes of that were dropped. The parser is reset only here. */
   #next(now = performance.now()): void {
     if (this.#following.state === 'dropped') return this.close();
     this.#parser?.next();
@@ -222,7 +221,7 @@ export class Connection implements ClientConnection {
     setImmediate(this.#readKept);
   }
 
-  /** Reads the kept bytes as the next request, if it is its turn. */
+  /** Parses the kept bytes as the next request, if the connection is ready for one. */
   readonly #readKept = (): void => {
     if (this.state !== 'head' || this.#following.state === 'none') return;
     const kept = this.#following.drain();
@@ -328,7 +327,7 @@ export class Connection implements ClientConnection {
     else this.close();
   };
 
-  /** A client that half-closes before its answer counts as departed, but is still told why its cut body was refused. */
+  /** A client that half-closes before its answer counts as departed; but if it cut its body short, it gets a 400. */
   #onEndWithinRequest({ reply, receiver }: Exchange): void {
     if (reply.phase === 'ended') return;
     if (receiver !== null && this.#parser?.state !== 'ended') receiver.fail('bad_request');

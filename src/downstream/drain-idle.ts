@@ -1,9 +1,9 @@
-// In a drain, idle connections end late in `shutdown.delay`, a few at a time: load balancers have noticed by then, and
-// the app still serves. A close that crosses a client's next request loses that request, so none ends if one is likely.
+// In a drain, idle connections are closed late in `shutdown.delay`, a few at a time: load balancers know of it by then,
+// and the app still serves. A close that crosses a client's next request loses it: none is closed while one is likely.
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
 
-/** The fractions of the delay between which idle connections end, and the number of steps in which they do. */
+/** Idle connections are closed between these fractions of the delay, in this number of steps. */
 const FROM = 0.6;
 const TO = 0.9;
 const STEPS = 75;
@@ -11,11 +11,11 @@ const STEPS = 75;
 const MARGIN = 0.1;
 /** Milliseconds after which a new connection without a request counts as idle. */
 const SILENT_MS = 1000;
-/** A turn of the event loop that takes fewer milliseconds than this is quiet; and the most turns to wait for one. */
+/** Milliseconds: a turn of the event loop that takes less is quiet. And the maximum number of turns to wait for one. */
 const QUIET_MS = 0.25;
 const MAX_TURNS = 50;
 
-/** Ends idle connections. `delay`: milliseconds. Rejects once aborted: connections that have not ended by then stay. */
+/** Closes idle connections. `delay`: milliseconds. Rejects once aborted: the connections still open then stay open. */
 export async function endIdleLate(all: () => readonly Connection[], delay: number, signal: AbortSignal): Promise<void> {
   const began = performance.now();
   const step = (delay * (TO - FROM)) / STEPS;
@@ -26,8 +26,8 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
     const now = performance.now();
     part = (now - began) / delay;
     const idle = all().filter((connection) => isIdle(connection, now));
-    // Each step ends fewer: the last connections of a pool get all of its requests, and end with their answers. On a
-    // busy event loop a step takes longer, and so ends more connections.
+    // Each step closes fewer: the last connections of a pool get all its requests, and are closed with the answers. On
+    // a busy event loop a step takes longer, and so closes more connections.
     const stepsToGo = Math.max(1, ((TO - part) * delay) / Math.max(step, now - last));
     last = now;
     const few = leastLikely(idle, Math.floor((3 * idle.length) / stepsToGo), { at: now, margin: delay * MARGIN });
@@ -38,14 +38,14 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
   }
 }
 
-/** True also for a connection that a pool opened and never used, unless it is young: a first request may be coming. */
+/** True also for a connection without any request, unless it is young: then its first request may be on its way. */
 export function isIdle({ state, since }: Pick<Connection, 'state' | 'since'>, now: number): boolean {
   return state === 'idle' || (state === 'silent' && now - since > SILENT_MS);
 }
 
 /**
- * Resolves when the event loop has just read all that the kernel has, or after MAX_TURNS. Otherwise a process that is
- * busy, or throttled at its CPU limit, would close connections whose requests wait in the kernel.
+ * Resolves when the event loop has just read all that the kernel has, or after MAX_TURNS. Without this wait a process
+ * that is busy, or throttled at its CPU limit, would close connections whose requests lie in the kernel.
  */
 export async function quietTurn(): Promise<void> {
   await nextTurn();
@@ -59,8 +59,8 @@ export async function quietTurn(): Promise<void> {
 
 /**
  * At most `count` idle connections on which a request is least likely now: neither the newest nor the oldest, since
- * most pools use the one that was used last, and some the one used longest ago. A connection whose requests, if they
- * keep the interval of the last two, are due now (within `margin`) is chosen only if the others are too few.
+ * most pools use the one that was used last, and some the one used longest ago. A connection whose next request is due
+ * now (within `margin`), judged by the interval of the last two, is chosen only if the others are too few.
  */
 export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' | 'interval'>>(
   idle: readonly T[],

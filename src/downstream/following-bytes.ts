@@ -1,5 +1,5 @@
-// The bytes that a client sends behind the request in progress. Reading on after a dropped byte would take the middle
-// of a body for a request, or swallow a request unanswered, so `dropped` is final.
+// The bytes that a client sends after the request in progress. Reading on after a dropped byte would take the middle of
+// a body for a request, or swallow a request unanswered, so `dropped` is final.
 //
 // Pipelined bytes are kept up to `maxHeader`. But a client may have its whole answer before the kernel tells us so, in
 // TLS regularly. If its next request then exceeds `maxHeader`, the byte budget counts it, and reading pauses.
@@ -37,12 +37,12 @@ export class FollowingBytes implements UnfinishedBody {
     this.#listener = listener;
   }
 
-  /** Called once it is known that `bytes` will follow. Too many are dropped, so that the coming answer says `close`. */
+  /** Called when this many bytes follow the request. If they are too many, drops them: the answer then says `close`. */
   foresee(bytes: number): void {
     if (bytes > this.#listener.limits.maxHeader && !this.#connection.mayHaveAnswer) this.drop();
   }
 
-  /** Keeps a copy, since a view would keep its whole read alive. Without room, it drops everything from here on. */
+  /** Keeps a copy, since a view would keep the whole read in memory. If there is no room, drops all from here on. */
   keep(bytes: Buffer): void {
     if (this.state === 'dropped') return;
     const total = this.#kept.length + bytes.length;
@@ -73,7 +73,7 @@ export class FollowingBytes implements UnfinishedBody {
     return this.#kept.length / (now - this.#keptAt);
   }
 
-  /** Called when the budget needs the room. */
+  /** Called when the budget needs the memory for others. */
   fail(): void {
     this.drop();
   }

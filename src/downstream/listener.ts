@@ -1,5 +1,5 @@
-// A listener: accepts connections, plain or TLS, makes room when there are too many, and ends them when the process
-// stops. The proxy's port and the admin port are one each.
+// A listener: accepts connections, plain or TLS, ends some when there are too many, and all when the process stops. The
+// proxy's port and the admin port each have one.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -21,10 +21,10 @@ export interface ListenerLimits {
   readonly keepAlive: number;
   readonly headersTimeout: number;
   readonly connectionAge: number;
-  /** `close`: while over half of `connections` are open, each ends with its next answer, so newcomers find room. */
+  /** `close`: while over half of `connections` are open, each is closed after its next answer: newcomers find room. */
   readonly whenMany: 'keep' | 'close';
   readonly maxHeader: number;
-  /** How many answers may lie unread in the kernel. A reload does not change it. */
+  /** The number of answers that may lie unread in the kernel. A reload does not change it. */
   readonly unreadAnswers: number;
   /** Null: plain HTTP. A running listener cannot gain or lose TLS, but its TLS files can change. */
   readonly tls: TlsContents | null;
@@ -32,9 +32,9 @@ export interface ListenerLimits {
 
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 
-/** How many connections may wait for accept. Node's 511 would drop SYNs in a flood, each a second for its client. */
+/** Connections that may wait for accept. With Node's 511, SYNs are dropped in a flood: each costs a client a second. */
 const BACKLOG = 4096;
-/** Milliseconds that bytes still on their way get when the listener closes. */
+/** Milliseconds for which a closing listener waits for bytes that are still on their way. */
 const LAST_BYTES_MS = 100;
 /** The maximum number of closing connections at once: reading what they still send, only to drop it, is a courtesy. */
 const MAX_CLOSING = 256;
@@ -77,7 +77,7 @@ export class Listener {
   /** A copy of the open connections. */
   readonly list = (): readonly Connection[] => this.#all.list();
 
-  /** Open connections as a share of the most that are allowed. */
+  /** Open connections as a share of `limits.connections`. */
   get crowding(): number {
     return this.#all.size / this.limits.connections;
   }
@@ -93,7 +93,7 @@ export class Listener {
     while (this.#all.size > limits.connections && this.#makeRoom(performance.now()));
   }
 
-  /** The port that it listens on; 0 before. */
+  /** The port on which the listener listens; 0 before it does. */
   get port(): number {
     return (this.#server.address() as AddressInfo | null)?.port ?? 0;
   }
@@ -104,7 +104,7 @@ export class Listener {
     return bind(this.#server, host, port);
   }
 
-  /** Makes every response say `Connection: close`, and ends idle connections late in `delay` (milliseconds). */
+  /** Makes every response say `Connection: close`, and closes idle connections late in `delay` (milliseconds). */
   startDraining(delay: number): void {
     this.draining = true;
     if (delay === 0 || this.#endingIdle !== undefined) return;
@@ -129,7 +129,7 @@ export class Listener {
       await sleep(LAST_BYTES_MS);
       await quietTurn();
       for (const connection of this.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
-      await nextTurn(); // lets a request begin that was kept behind the last answer
+      await nextTurn(); // lets a request begin whose bytes were kept until the last answer was out
     } while (this.inFlight > 0);
   }
 
@@ -183,7 +183,7 @@ export class Listener {
 
   // --- the end
 
-  /** Takes over the connections that the kernel has queued: closing would reset them. Node accepts one per loop. */
+  /** Accepts the connections that wait in the kernel: closing would reset them. Node accepts one per turn. */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + LAST_BYTES_MS;
     let before: number;
@@ -195,7 +195,7 @@ export class Listener {
 }
 
 /**
- * Listens and returns the port, which the system chooses if it is 0. `::` is dual-stack, or IPv4 alone on a machine
+ * Listens and returns the port; for port 0 the system chooses one. `::` is dual-stack, or IPv4 alone on a machine
  * without IPv6. Rejects with the system's error, such as `EADDRINUSE`: the operator must learn of it.
  */
 export async function bind(server: Server, host: string, port: number): Promise<number> {

@@ -1,15 +1,15 @@
-// Chooses the connection to end when there are too many. Of those that have had no request yet, one of the network with
-// the most of them ends first: so a host that opens thousands keeps nobody else out.
+// Chooses the connection to end when there are too many. Among connections without a request so far, the network with
+// the most of them loses one first: so a host that opens thousands keeps nobody else out.
 import type { Connection } from './connection.ts';
 import { UNREAD_MS } from './unread-answers.ts';
 
-/** The order in which connections end to make room, lowest first, by their state or by what their client does. */
+/** The order in which connections are ended to make room, lowest first, by their state or by what their client does. */
 const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
-/** Bytes per millisecond: a connection whose body is slower than 1 KiB/s makes room. */
+/** Bytes per millisecond: a connection whose body is slower than 1 KiB/s may be ended to make room. */
 const SLOW_RATE = 1.024;
-/** Milliseconds. Connections younger than this end last: otherwise each honest newcomer would end for the next one. */
+/** Milliseconds. Connections younger than this are ended last: otherwise newcomers would only displace each other. */
 const YOUNG_MS = 500;
-/** How many candidates a pass keeps, for several newcomers: a pass over all connections is expensive. */
+/** The number of candidates that a pass keeps, for several newcomers: a pass over all connections is expensive. */
 const MAX_CANDIDATES = 32;
 const CANDIDATES_VALID_MS = 20;
 
@@ -18,16 +18,16 @@ interface Candidate {
   readonly connection: Connection;
   readonly since: number;
   readonly rank: number;
-  /** Its position in its network and rank, youngest first. The highest position ends first, so networks stay even. */
+  /** A newcomer's position in its network and rank, counted from the youngest; else 0. The highest is ended first. */
   share: number;
 }
 
 export class Room {
-  /** The candidates; the last one ends next. */
+  /** The candidates; the last one is ended next. */
   #candidates: Candidate[] = [];
   #foundAt = Number.NEGATIVE_INFINITY;
 
-  /** Chooses the next connection to end. Null: each of `all()` is a tunnel, or has a request that makes progress. */
+  /** Chooses the next connection to end; null if each of `all()` is a tunnel or has a request that makes progress. */
   choose(all: () => readonly Connection[], now: number): Connection | null {
     const isFresh = this.#candidates.length > 0 && now - this.#foundAt <= CANDIDATES_VALID_MS;
     if (!isFresh) this.#find(all(), now);
@@ -52,7 +52,7 @@ export class Room {
   }
 }
 
-/** The rank of a connection: the lowest ends first. Null: closed, a tunnel, or a request that makes progress. */
+/** A connection's rank; the lowest is ended first. Null if it is closed, a tunnel, or its request makes progress. */
 function rankOf({ state, progress, awaiting }: Connection, now: number): number | null {
   if (state === 'tunnel' || state === 'closed') return null;
   if (state !== 'request') return RANKS[state];

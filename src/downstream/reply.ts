@@ -23,7 +23,7 @@ export interface ClientConnection {
   replied(said: 'close' | 'persist'): void;
   /** Hands the stream to a tunnel. Returns the bytes that came after its request, unless some were dropped. */
   handOver(): Buffer | 'dropped';
-  /** Both end it at once: `reset` by a TCP reset if possible, `destroy` by a reset only if an answer may lie unread. */
+  /** Both end the connection: `reset` by a TCP reset if possible, `destroy` by one only if an answer may lie unread. */
   reset(): void;
   destroy(): void;
 }
@@ -53,7 +53,7 @@ export class Reply {
     return this.#connection.stream.writableLength;
   }
 
-  /** True once the whole answer is written, without `Connection: close`. The client may have it before we are told. */
+  /** True once the whole answer is written, without `close`: the client may have it before the kernel tells us so. */
   get allowsNext(): boolean {
     return this.phase === 'ended' && !this.#last;
   }
@@ -82,7 +82,7 @@ export class Reply {
     // Nothing can follow a body that only the close ends, nor a request that was not read whole.
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
-    // The length stays text and loses only leading zeros: as a number, 18446744073709551615 would become another one. A
+    // The length stays text and loses only leading zeros: as a number, 18446744073709551615 would become another. A
     // 204 has no length (RFC 9110 8.6).
     const counts = !streams && length !== '' && status !== 204;
     const whole = counts ? `Content-Length: ${length.replace(/^0+(?=\d)/, '')}` : null;
@@ -143,7 +143,7 @@ export class Reply {
   /** Ends the connection in a way that tells the client that the answer is incomplete. */
   cut(): void {
     if (this.phase === 'gone') return;
-    // In HTTP/1.0 a close may end the body, so only a reset shows the cut; in TLS a missing close_notify shows it.
+    // In HTTP/1.0 a close may mark the body's end, so only a reset shows the cut; in TLS the lack of close_notify does.
     if (this.#request.version === '1.0' && !this.#connection.encrypted) this.#connection.reset();
     else this.#connection.destroy();
   }
@@ -178,7 +178,7 @@ export class Reply {
 /** The interim response to a client that waits before it sends its body. */
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
-/** Forwards a reason phrase byte for byte. One with control characters could end the line, so it becomes empty. */
+/** Keeps the reason phrase byte for byte, but omits one with control characters, which could end the line. */
 function statusLine(status: number, reason: string): string {
   return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
 }

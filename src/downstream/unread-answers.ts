@@ -9,7 +9,7 @@ import { SILENCE_MS } from './following-bytes.ts';
 
 /** Milliseconds without progress after which an answer counts as unread when connections must make room. */
 export const UNREAD_MS = 1000;
-/** Milliseconds that an answer may stay unread while as many as allowed do; with twice as many, half as long. */
+/** Milliseconds that an answer may stay unread while the allowed number does; while twice as many do, half as long. */
 const PATIENCE_MS = 1000;
 /** Milliseconds: the least patience while the kernel's memory suffices. A client acknowledges once per round trip. */
 const ROUND_TRIP_MS = 400;
@@ -28,7 +28,7 @@ export function mostUnreadAnswers(): number {
 /** The current load, each as a share of its limit: answers that may be unread, their bytes, and connections. */
 type Crowd = { readonly [what in 'number' | 'bytes' | 'connections']: number };
 
-/** Milliseconds until the next look, which costs as much as some hundred requests: the kernel walks all its sockets. */
+/** Milliseconds until the next look, which costs as much as a hundred requests: the kernel walks all its sockets. */
 export function pauseOf({ number, bytes, connections }: Crowd): number {
   if (number > 1 && bytes > 1 / 2) return PAUSE_MS;
   return (number > 1 && bytes > 1 / 8) || connections > 3 / 4 ? CROWDED_PAUSE_MS : CALM_PAUSE_MS;
@@ -36,7 +36,7 @@ export function pauseOf({ number, bytes, connections }: Crowd): number {
 
 interface Port {
   list(): readonly Connection[];
-  /** Open connections as a share of the most that are allowed. */
+  /** Open connections as a share of the maximum. */
   readonly crowding: number;
 }
 
@@ -71,7 +71,7 @@ export class UnreadAnswers {
   async #look(unread: readonly Connection[], { stream }: Connection): Promise<void> {
     const started = performance.now();
     this.#lookedAt = Number.POSITIVE_INFINITY;
-    // Counted before the look: answers that are written during it may not show in it.
+    // Counted before the look: answers that are written during the look may not show in it.
     const written = unread.map(({ stream }) => stream.bytesWritten);
     const queues = await lookAtQueues(stream);
     const now = performance.now();

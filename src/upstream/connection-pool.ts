@@ -1,6 +1,6 @@
-// The sockets to the upstream: one request at a time on each, the most recently freed is used next, and idle ones are
-// closed. An unexpected byte ends its socket: it would be read as the answer to the next request. Verified requests
-// have sockets of their own: bytes that an upstream sends late for an unverified one must never answer a delivery.
+// The sockets to the upstream: one request at a time on each; the most recently freed is used next, and one that stays
+// idle is closed. An unexpected byte ends its socket, since it would be read as the answer to the next request.
+// Verified requests have sockets of their own: late bytes for an unverified one must never answer a delivery.
 import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
 import { deadline } from '../base/deadline.ts';
@@ -10,7 +10,7 @@ import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
 
-/** Milliseconds for which a retired socket waits for the upstream's close. If that is first, TIME_WAIT is not ours. */
+/** Milliseconds that a retired socket waits for the upstream to close: the side that closes first keeps TIME_WAIT. */
 const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
 /** Shared by all reads: Node would allocate and shrink 64 KiB for each read, which costs a short response 1.1 µs. */
@@ -49,7 +49,7 @@ export class ConnectionPool {
 
   /**
    * True if the next idle connection should be read before it is acquired. After a suspension or a long turn of the
-   * event loop, its close may lie in the kernel, beside the request that woke us: 40 of 40 such requests got 502.
+   * event loop, its close may lie unread in the kernel beside the request that woke us: 40 of 40 such requests got 502.
    */
   mayHaveClosed(traffic: Traffic, now: number): boolean {
     const next = this.#idle[traffic].at(-1);
@@ -85,7 +85,7 @@ export class ConnectionPool {
       if (error === null) connection.user?.onOpen();
     };
     const socket = this.openSocket(onOpen, this.#options.connectTimeout, onread);
-    socket.once('close', () => this.#closed(connection)); // before its user is told, who may open another
+    socket.once('close', () => this.#closed(connection)); // before the connection's user is told: it may open another
     const connection = new UpstreamConnection(socket, { traffic, tls: this.#tls });
     this.#all.add(connection);
     if (use === 'tunnel') socket.on('data', connection.read);
@@ -94,7 +94,7 @@ export class ConnectionPool {
 
   /**
    * Ends idle connections of the other kind, so that both kinds together stay within `connections`. A verified request
-   * ends one even below that: a server that serves one connection at a time would let the delivery wait behind it.
+   * ends one even below that: a server that serves one connection at a time would keep the delivery waiting.
    */
   #makeRoom(traffic: Traffic): void {
     const others = this.#idle[traffic === 'verified' ? 'unverified' : 'verified'];
@@ -156,10 +156,10 @@ export class ConnectionPool {
     this.#all.delete(connection);
     const { socket } = connection;
     socket.off('data', connection.read).pause();
-    Reflect.deleteProperty(socket, 'destroy'); // so a failed write ends it again: paused, it would not see its end
+    Reflect.deleteProperty(socket, 'destroy'); // so that a failed write ends the socket: while paused it sees no end
   }
 
-  /** New connections use these TLS files; requests in flight end on the old ones. */
+  /** New connections use these TLS files; requests in flight stay on their old connections. */
   replaceTls(tls: TlsContents | null): void {
     this.#tls = tls;
     this.#session = undefined;

@@ -16,12 +16,12 @@ export interface Waiter extends Member {
   acquired(): void;
   /** Milliseconds for which it has kept its slot only because its client makes no progress; 0 if that is not so. */
   stalledFor(now: number): number;
-  /** Ends the request and releases its slot: another one needs it, or its patience is over. */
+  /** Ends the request and releases its slot: another one needs the slot, or the request's patience is over. */
   evict(): void;
   giveUp(failure: ForwardFailure): void;
 }
 
-/** Milliseconds that a slot may wait for a slow client while others wait for a slot; the more of them, the fewer. */
+/** Milliseconds that a slot may wait for a slow client while others wait for a slot; the more wait, the shorter. */
 const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
 
@@ -58,7 +58,7 @@ export class UpstreamLimiter {
     return this.#queues.verified.size + this.#queues.unverified.size;
   }
 
-  /** True while all slots, or half of the unverified ones, are in use: a streamed body must come before it gets one. */
+  /** True if all slots, or half of the unverified ones, are taken: a streamed request then waits for its body first. */
   get scarce(): boolean {
     return this.#queues.unverified.size > 0 || this.#unverifiedHolders >= this.#unverifiedSlots / 2 || this.#full();
   }
@@ -101,7 +101,7 @@ export class UpstreamLimiter {
     for (const waiter of [...waiters, ...this.#holders]) waiter.evict();
   }
 
-  /** The upstream accepts connections again. */
+  /** Called when the upstream accepts connections again. */
   setUp(): void {
     this.down = false;
     this.#serveQueues();

@@ -40,12 +40,15 @@ interface Received {
   };
 }
 
-/** Each spelling that a server may read as a name about the client: CGI turns all but letters and digits into `_`. */
+/** Matches names that a server may read as headers about the client: CGI turns all but letters and digits into `_`. */
 const SPELT = new RegExp(`^(?:${ABOUT_CLIENT}|x-forwarded)$`.replaceAll('-', '[^a-z0-9]'));
 /** The names of the lines that we write: `allowHeaders` must not let the client's own lines pass beside ours. */
 const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0-9]ip)$/;
 
-/** A request's lines for `forwardedHeaders: overwrite`: those about the client say what we saw, whatever it sent. */
+/**
+ * The request's lines under `forwardedHeaders: overwrite`: the client's own forwarding headers are dropped, except
+ * those in `allowHeaders` that we do not write ourselves, and ours are appended.
+ */
 export function withForwarded({ lines, head, clientConnection }: Received, allowHeaders: readonly string[]): string[] {
   const kept: string[] = [];
   for (const [name, value] of linesOf(lines)) {

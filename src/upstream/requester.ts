@@ -34,7 +34,7 @@ export interface Requester {
   receiver: BodyReceiver | null;
   /**
    * Pausing the stream holds back the rest of the body. `handOver` gives the stream to a tunnel, and returns the bytes
-   * behind the WebSocket handshake. Null for a deferred delivery: it is sent behind all others, since no client waits.
+   * after the WebSocket handshake. Null for a deferred delivery: it is sent behind all others, since no client waits.
    */
   readonly clientConnection: { readonly stream: Socket; handOver(): Buffer | 'dropped' } | null;
   /** Sets the one listener for the client's departure before its answer. */
@@ -55,12 +55,12 @@ export interface ForwardOptions {
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
-  /** The right to deliver, or null. With it, a 2xx counts even if the client departs, once sending has begun. */
+  /** The right to deliver under `once`, or null. With it, a 2xx counts although the client left after sending began. */
   readonly lease: DeliveryLease | null;
   /**
-   * Called with the status of the response. If a promise is returned, the response waits for it: `passes` goes on, and
-   * `stored` ends the upstream connection, since the client has got another answer. Null for a request that is never
-   * stored: then a departing client aborts it, unless its lease still counts.
+   * Called with the status of the response. If a promise is returned, the response waits for it: on `passes` it is
+   * forwarded; on `stored` the upstream connection is closed, since the client has got another answer. Null for a
+   * request that is never stored: it is aborted if its client departs, unless its lease still counts.
    */
   readonly atHead: ((status: number) => Promise<'passes' | 'stored'> | null) | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */

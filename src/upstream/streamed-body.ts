@@ -23,7 +23,7 @@ const ENOUGH_FOR_SLOT = 16 * 1024;
 export class StreamedBody implements BodyReceiver {
   readonly #requester: Requester;
   readonly #owner: BodyOwner;
-  /** The longest time between two pieces, in milliseconds; 0 is off. */
+  /** The longest time that may pass between two pieces, in milliseconds; 0 is off. */
   readonly #idleTimeout: number;
   readonly #buffered: WaitingBytes;
   readonly #arrivals: ArrivalRate;
@@ -47,7 +47,7 @@ export class StreamedBody implements BodyReceiver {
     requester.receiver = this;
   }
 
-  /** For when slots are scarce: asks for one once all or enough of the body has come, or after `milliseconds`. */
+  /** Used while slots are scarce: asks for one once all or enough of the body has come, or after `milliseconds`. */
   askWithin(milliseconds: number): void {
     this.#requester.reply.continue();
     this.#slotTimer = setTimeout(() => this.#ask(), milliseconds);
@@ -101,7 +101,7 @@ export class StreamedBody implements BodyReceiver {
   receive({ piece, state, trailers }: BodyPart): Owner {
     this.whole = state === 'ended';
     this.#trailers = trailers;
-    const connection = this.#connection; // if it is null and this piece leads to one, `sendOn` sends all
+    const connection = this.#connection; // if null, and this piece leads to a connection, `sendOn` sends all bytes
     if (piece !== null) this.#add(piece);
     if (this.whole && connection !== null) connection.writer.end(trailers, this.#owner.onSent);
     else if (this.whole && this.#slotTimer !== undefined) this.#ask();
@@ -123,7 +123,7 @@ export class StreamedBody implements BodyReceiver {
   #add(piece: Buffer): void {
     this.#lastPieceAt = performance.now();
     this.#arrivals.count(piece.length, this.#lastPieceAt);
-    // A copy, since a slice would keep its whole read alive: six times as many bytes if each chunk has one byte.
+    // A copy, since a slice would keep the whole read in memory: six times as many bytes if each chunk has one.
     if (this.#connection !== null) this.#connection.writer.data(Buffer.from(piece));
     else this.#buffered.add(piece);
     if (this.#buffered.buffered < ENOUGH_FOR_SLOT) return;
@@ -138,7 +138,7 @@ export class StreamedBody implements BodyReceiver {
   }
 }
 
-/** A copy of the bytes that wait for the upstream: a slice would keep its whole read alive. */
+/** A copy of the bytes that wait for the upstream: a slice would keep the whole read in memory. */
 class WaitingBytes implements UnfinishedBody {
   place = -1;
   buffered = 0;
@@ -152,7 +152,7 @@ class WaitingBytes implements UnfinishedBody {
     budget.unfinished.add(this);
   }
 
-  /** Always 0, so that it is evicted before any other body: it waits for the upstream, not for the client. */
+  /** Always 0, so that these bytes are evicted before any other body: they wait for the upstream, not the client. */
   rate(): number {
     return 0;
   }
@@ -166,7 +166,7 @@ class WaitingBytes implements UnfinishedBody {
     if (!this.#budget.reserve(piece.length, this)) return this.fail();
     const before = this.#bytes;
     this.#bytes = appended(before, piece);
-    free(before); // now, so that only the piece needed new room; both are one buffer from here on
+    free(before); // at once: room was reserved only for the piece, and both are one buffer now
     for (const bytes of [this.buffered, piece.length]) this.#budget.release(bytes);
     this.buffered = this.#bytes.length;
     this.#budget.hold(this.buffered);

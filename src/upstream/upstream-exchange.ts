@@ -1,8 +1,7 @@
 // One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. Bytes are
 // forwarded unchanged, with backpressure from socket to socket. Each failure ends in an answer or a cut.
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
-// The file is long because its states are read together. Subjects of their own are in streamed-body.ts,
-// outgoing-head.ts and socket-progress.ts.
+// The file is long because its states make sense only together.
 import { Buffer } from 'node:buffer';
 import { endLease } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
@@ -19,7 +18,7 @@ import { openTunnel } from './websocket-tunnel.ts';
 
 /** Bytes of an answer that may still be unsent to the client when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
-/** Milliseconds for an answer that nobody reads, from its head on: an app that never ends it would keep the slot. */
+/** Milliseconds, from its head on, for an answer that nobody reads: an app that never ends it would keep the slot. */
 const MAX_UNREAD_MS = 30_000;
 
 // Methods rather than closures, so that forwarding a request costs one object.
@@ -41,7 +40,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   readonly #progress = new SocketProgress();
   // The response.
   #begun = false;
-  /** Set while a response waits for `atHead`; `end` handles an end that comes meanwhile. The reply buffers one read. */
+  /** Set while the response waits for `atHead`: `end` is called after the wait if the response ended meanwhile. */
   #waiting: { end: (() => void) | null } | null = null;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
@@ -95,7 +94,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   }
 
   evict(): void {
-    // The response is complete, or its end still decides the lease: only the slow client is cut off.
+    // If the response is complete, or its end still decides about the lease, only the slow client is cut off.
     if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#requester.reply.cut();
     else this.giveUp(this.#upstream.full);
   }
@@ -127,8 +126,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   }
 
   /**
-   * True if no request may follow on the socket. A server that answers without reading a body would read it as its next
-   * request, so an unverified body could smuggle one in.
+   * True if no request may follow on the socket. A server that answers without reading a body would read that as its
+   * next request, so an unverified body could smuggle a request in.
    */
   get #isLast(): boolean {
     return this.#upstream.options.keepAlive === 0 || (this.kind === 'unverified' && hasBody(this.#requester.head));
@@ -136,7 +135,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
 
   /**
    * True if the upstream may write more than its response: bytes of a tunnel, or, as some servers do, a late body for a
-   * response that has none. The next request on the socket would get that as its answer.
+   * response that has none. The next request on the socket would get those bytes as its answer.
    */
   #mayGetLateBytes(status: number): boolean {
     const { method } = this.#requester.head;
@@ -173,10 +172,10 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   #flush(connection: UpstreamConnection): void {
     if (this.#state === 'done' || this.#waiting !== null) return;
     const { reply } = this.#requester;
-    // The app has answered, so nothing will be stored; reading an endless answer on for nobody would keep the slot.
+    // The app has answered, so nothing will be stored; going on to read an endless answer would keep the slot.
     if (this.#begun && reply.phase === 'gone' && this.#options.lease === null) return this.#abort();
-    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the kernel has those of this
-    // read for the client: a hundred heads for each client that reads nothing would exceed the container's memory.
+    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the kernel has taken those
+    // of this read: a hundred heads for each client that reads nothing would exceed the container's memory.
     const takesAll = this.#begun ? reply.flush() : reply.unsent === 0;
     if (!takesAll) this.#pauseUpstream(connection);
   }
@@ -235,14 +234,14 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#requester.upstreamStatus = status;
     if (opens) return 'tunnel';
     const decided = this.#options.atHead?.(status) ?? null;
-    // Bytes behind a WebSocket handshake may be meant for the tunnel, so none may be read as a request.
+    // Bytes after a WebSocket handshake may be meant for the tunnel, so none may be read as a request.
     reply.begin(parser, tunnel ? 'close' : 'persist');
     if (decided === null) this.#begun = true;
     else this.#waitAtHead(connection, decided);
     return 'body';
   }
 
-  /** Gives the connection to a tunnel. It may be silent for days, so it holds no slot; tunnels have their own limit. */
+  /** Gives the connection to a tunnel. Tunnels may be silent for days, so they have their own limit, and no slot. */
   #becomeTunnel(connection: UpstreamConnection, early: Buffer): void {
     connection.socket.pause();
     this.#pausedAt = null; // the client may read on, but nothing resumes the socket before the tunnel
@@ -303,7 +302,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     const { reply } = this.#requester;
     reply.end(trailers);
     if (reply.unsent <= MAX_UNSENT) return this.#upstream.release(this, reusable ? connection : null);
-    // The rest of the answer takes our memory until the client reads it. Keeping the slot bounds how much that is.
+    // The rest of the answer takes our memory until the client reads it. Keeping the slot bounds that memory.
     this.#pausedAt = performance.now();
     if (reusable) this.#upstream.pool.retire(connection, 'proxy');
     reply.onSent(() => this.#upstream.release(this, null));
@@ -332,7 +331,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
 
   // --- ends
 
-  /** Ends an answer that nobody reads. It counts by its status, for `once` too. */
+  /** Ends an answer that nobody reads. Its status decides, for `once` too, as if the answer were complete. */
   #endUnread(): void {
     endLease(this.#options.lease, this.#requester.upstreamStatus);
     this.giveUp({ side: 'client', reason: 'client_closed' });

@@ -50,7 +50,7 @@ export class Upstream {
     else if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
   }
 
-  /** Why a request must give up its slot, or its wait for one. While the upstream is down, the last connect's error. */
+  /** Why a request must give up its slot, or its wait for one: the last connect's error if the upstream is down. */
   get full(): ForwardFailure {
     if (this.#closed) return STOPPED;
     return this.limiter.down ? failedUpstream('connect', this.#lastError) : NO_SLOT;
@@ -68,8 +68,8 @@ export class Upstream {
   }
 
   /**
-   * The system's code for why the upstream accepts no connections (TLS handshake included); null if it does. A connect
-   * that has failed or has no answer by SECOND_LOOK_MS gets a second one beside it: on a busy machine one fails now and
+   * The system's code for why the upstream accepts no connections (TLS handshake included); null if it accepts them. If
+   * a connect has failed or has no answer by SECOND_LOOK_MS, a second one begins: on a busy machine one fails now and
    * then, and a lost SYN is sent again only after a second. Both have until `milliseconds`, since a handshake with a
    * far upstream takes several round trips. Concurrent callers share the two connects.
    */

@@ -1,8 +1,8 @@
 // A WebSocket's tunnel, from the 101 that accepts its handshake on: http-proxy-3 writes that 101 to the client, pipes
 // the bytes both ways, and ends each side when the other ends.
 //
-// The library sends no request: it gets the 101 as if to a request of its own, once upstream-exchange.ts has checked
-// that. By itself it opens a tunnel for any 101, even where bytes are missing (then
+// The library sends no request: it gets a 101 that upstream-exchange.ts has checked, as if it had asked for it. Left
+// to itself, it opens a tunnel for any 101, even where bytes are missing (then
 // test/integration/websocket-bytes.test.ts fails), and relays refusals without backpressure, coded bytes as plain, and
 // a cut body as whole (then test/integration/websocket-refused-handshakes.test.ts fails).
 

@@ -1,4 +1,4 @@
-// The timer that checks the deadlines of the connections of both sides.
+// The timer that checks the deadlines of connections, to clients and to the upstream.
 import { ignore } from '../base/errors.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 

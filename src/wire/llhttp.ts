@@ -1,5 +1,5 @@
 // llhttp, node's HTTP/1.1 parser, in the WebAssembly build that undici ships. No other file knows its path in undici or
-// its ABI; test/unit/wire/llhttp.test.ts fails when an update moves what is needed here.
+// its ABI; test/unit/wire/llhttp.test.ts fails if an update changes what this file needs.
 //
 // Callbacks only record. A parser that ran within a callback of another would overwrite the scratch area that both
 // read, and a thrown exception would leave llhttp in an undefined state.
@@ -52,7 +52,7 @@ export interface RunRecorder {
   messageComplete(): void;
 }
 
-/** The recorder of the current run; null between runs. A callback without one stops its parser. */
+/** The recorder of the current run; null between runs. */
 let running: RunRecorder | null = null;
 /** The number to add to an address in the module's memory to get the offset in the caller's bytes. */
 let shift = 0;

@@ -1,5 +1,5 @@
 // Reads HTTP/1.1 messages, one at a time: the head whole, the body in pieces, and not a byte of what follows. llhttp
-// reads heads, chunks and trailers; of a body that has a length, or lasts until the close, the bytes are only counted.
+// reads heads, chunks and trailers; the bytes of a body that has a length, or lasts until the close, are only counted.
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
 import { isLine, MAX_LINES, nameIn, saysClose, trimmed } from '../core/header-lines.ts';
@@ -8,7 +8,7 @@ import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, V
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
-/** How many bytes of chunk framing (sizes, extensions, trailers) may be between two bytes of a body, and after it. */
+/** The most bytes of chunk framing (sizes, extensions, trailers) before a byte of a body, and after the last. */
 const MAX_CHUNK_FRAMING = 16 * 1024;
 
 const [LF, CR] = [0x0a, 0x0d];
@@ -18,7 +18,7 @@ const NO_LINES: string[] = [];
 
 /**
  * The parts that the current run has found: kind, from, to, kind … All parsers share the list, since one runs at a time
- * and drains it before its end; a list per parser, freed after each head, cost 2 KB of garbage.
+ * and drains it before the run ends; a list per parser, freed after each head, would leave 2 KB of garbage each time.
  */
 const spans: number[] = [];
 let spanned = 0;
@@ -47,8 +47,8 @@ export class MessageParser implements RunRecorder {
   trailers: string[] = NO_LINES;
   framing: Framing = 'none';
   /**
-   * True for any transfer coding but a single `chunked`: its header would be dropped, and coded bytes sent on as plain.
-   * Also true for a spelling of `chunked` that llhttp does not know: it then reads up to the close.
+   * True for any transfer coding but a single `chunked`: as the header is dropped, coded bytes would pass as plain.
+   * Also true for a spelling of `chunked` that llhttp does not know, since llhttp then reads up to the close.
    */
   coded = false;
   /** True if the connection may carry another message after this one. */
@@ -68,7 +68,7 @@ export class MessageParser implements RunRecorder {
   requestMethod = '';
 
   #headBytes = 0;
-  /** The request or status line with its line end. Until a request line is complete, only its last characters. */
+  /** The status or request line with its line end. Of a request line that comes in parts, only the end is kept. */
   #startLine = '';
   #chunkFraming = 0;
   /** True if a header line or trailer says that the connection ends. */
@@ -144,7 +144,7 @@ export class MessageParser implements RunRecorder {
     if (this.#startLine === '') while (at < to && (bytes[at] === CR || bytes[at] === LF)) at++;
     const end = bytes.indexOf(LF, at) + 1;
     this.#startLine += bytes.toString('latin1', at, end === 0 ? to : Math.min(end, to));
-    // Only the end is kept: a client that sends byte by byte would otherwise make us copy a long line each time.
+    // Only the end is kept: a client that sends byte by byte would otherwise make us copy a long line for each byte.
     if (end === 0 && this.#type === 'request') this.#startLine = this.#startLine.slice(-ENDING.length);
   }
 

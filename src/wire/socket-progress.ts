@@ -1,6 +1,6 @@
-// Tells whether bytes move on a socket. Node knows only what the kernel has accepted, and is told of room only once a
-// third of the kernel's buffer is free. Linux also shows how many bytes the other side has yet to acknowledge
-// (/proc/net/tcp, man 5 proc); elsewhere that is unknown.
+// Tells whether bytes move on a socket. Node knows only what the kernel has accepted, and hears of free space only once
+// a third of the kernel's buffer is free. Linux also shows how many bytes the other side has yet to acknowledge
+// (/proc/net/tcp, man 5 proc); on other systems their number is unknown.
 import { Buffer } from 'node:buffer';
 import { createReadStream, readFileSync } from 'node:fs';
 import { type Socket, SocketAddress } from 'node:net';
@@ -35,7 +35,7 @@ const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => q
 /**
  * Reads the queues of all sockets in the kernel's table that has this socket; empty where there is no such table. The
  * table of IPv6 also has the IPv4 clients of a dual-stack listener. The kernel walks all sockets of the machine, which
- * takes 8 ms even if there are none: look seldom. All callers within one turn of the event loop share a look.
+ * takes 8 ms even if there are none, so call this seldom. All callers within one turn of the event loop share a look.
  */
 export function lookAtQueues({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>): Promise<SendQueues> {
   return LOOKS[remoteAddress.includes(':') ? 'tcp6' : 'tcp']();
@@ -68,7 +68,7 @@ async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
 
 const fromHex = (digits: string) => Number.parseInt(digits, 16);
 
-/** The kernel prints words of four bytes, each in the machine's byte order, which this assumes to be little-endian. */
+/** The kernel prints words of four bytes, each in the machine's byte order, here assumed to be little-endian. */
 function addressFromHex(hex: string): string {
   const bytes = Buffer.from(hex, 'hex').swap32();
   const isMapped = bytes.length === 16 && bytes.readBigUInt64BE() === 0n && bytes.readUInt32BE(8) === 0xffff;
@@ -109,7 +109,7 @@ export class SocketProgress {
   }
 }
 
-/** Bytes. Up to this many that may be unread, a client counts as reading, and the kernel's queue is not looked at. */
+/** Bytes. While no more than this may be unread, a client counts as reading, and the kernel's queue is not read. */
 const MAX_UNSEEN = 16 * 1024;
 
 /** Tracks how much of one connection's answers its client has read. */

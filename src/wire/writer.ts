@@ -9,7 +9,7 @@ import { trailerLines } from '../core/header-lines.ts';
 /** Bytes. Parts up to this total are joined by copying; if there is more, each part is written by itself, corked. */
 const MAX_JOINED = 16 * 1024;
 /**
- * Bytes of a whole body that the socket gets at a time: it reports progress only once the kernel has all it was given.
+ * Bytes of a whole body that the socket gets at a time: a socket reports progress only once the kernel has all of that.
  * With 64 KiB a body of 1 MiB costs 18 % more CPU, with 256 KiB nothing that could be measured.
  */
 const MAX_AHEAD = 256 * 1024;
