@@ -1,5 +1,5 @@
-// Deliver once: the first request for an event claims it, its twins wait, and duplicates are answered. The store may
-// fail at any time: then onStoreFailure decides, and no request hangs.
+// Deliver once: the first request for an event claims it, its twins (requests for it that come meanwhile) wait, and
+// duplicates are answered. The store may fail at any time: then onStoreFailure decides, and no request hangs.
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../base/errors.ts';
@@ -27,7 +27,7 @@ interface ClaimsOptions {
 interface ClaimRequest {
   readonly path: string;
   readonly body: Uint8Array;
-  /** How long a delivered event is remembered, in milliseconds. */
+  /** Milliseconds for which a delivered event is remembered. */
   readonly window: number;
   /** The longest wait for a twin, in milliseconds. */
   readonly patience: number;
@@ -35,21 +35,21 @@ interface ClaimRequest {
   readonly departed: () => AbortSignal;
 }
 
-/** Called when it is known what happened to an event, or with null if the waiting twin must try again. */
+/** Wakes a waiting twin: with the outcome once it is known, or with null if the twin must try again itself. */
 type Wake = (claimed: Claimed | null) => void;
 
 /** An event that this process is delivering, or claiming in the store. */
 interface UnderWay {
   readonly twins: Set<Wake>;
-  /** True once it is being delivered, here or elsewhere. Before that, twins wait for the store: a second or so. */
+  /** True once this or another process delivers the event. Until then twins wait only for the store, about a second. */
   delivers: boolean;
 }
 
-/** How many twins may wait for one event. Each keeps its body: replays of one event must not fill the byte budget. */
+/** The maximum number of twins that wait for one event. Each keeps its body: replays must not fill the byte budget. */
 const MAX_TWINS = 16;
 /** The pause between two checks of an event that another process is delivering. */
 const CHECK_EVERY_MS = 100;
-/** Milliseconds that a close waits for the store to learn of the last deliveries, which takes it a second or so. */
+/** Milliseconds that `close` waits until the store knows of the last deliveries, which takes a second or so. */
 const CLOSE_MS = 2000;
 
 export class Claims {
@@ -88,7 +88,7 @@ export class Claims {
     return claimed;
   }
 
-  /** Resolves when no delivery is in flight and the store knows of all. */
+  /** Resolves when no delivery is in flight and the store knows how each has ended. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
       this.#onSettled = resolve;
@@ -116,7 +116,7 @@ export class Claims {
       }
     } catch (error) {
       this.#failed(error);
-      // Otherwise it is delivered without a claim, and still recorded if the store works again at the end.
+      // Otherwise the event is delivered without a claim, and still recorded if the store works again by then.
       if (this.#options.onStoreFailure === 'refuse') return { kind: 'refuse', full: 'store' };
     }
     delivers(own);
@@ -151,7 +151,7 @@ export class Claims {
     if (changed) this.#options.onChange(failure);
   }
 
-  /** `fate`: the answer to its twins; null if one of them may deliver next. */
+  /** Forgets an event and wakes its twins. `fate`: the answer to them; null if one of them may deliver next. */
   #end(key: string, fate: Claimed | null): void {
     const twins = this.#underWay.get(key)?.twins ?? [];
     this.#underWay.delete(key);
@@ -166,7 +166,7 @@ function delivers(event: UnderWay): void {
   for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
 }
 
-/** Waits for a wake, and resolves with its value; `refuse` on timeout, `departed` if the client has departed. */
+/** Waits for a `Wake` call, and resolves with its value; `refuse` on timeout, `departed` if the client disconnects. */
 function woken(sleepers: Set<Wake>, until: number, departed: AbortSignal): Promise<Claimed | null> {
   if (departed.aborted) return Promise.resolve(DEPARTED);
   return new Promise((resolve) => {
@@ -183,7 +183,7 @@ function woken(sleepers: Set<Wake>, until: number, departed: AbortSignal): Promi
   });
 }
 
-/** An event's key: its path as sent, without the query, and the SHA-256 of its body. */
+/** An event's key: a hash of its path (as sent, without the query) and of its body. */
 export function eventKey(path: string, body: Uint8Array): string {
   return hash('sha256', `${hash('sha256', body, 'base64url')} ${path}`, 'base64url');
 }

@@ -14,7 +14,7 @@ import type { Claim, OnceStore, OnStoreChange } from './store.ts';
 
 const PREFIX = 'entrupy-once:';
 const DELIVERED = 'delivered';
-/** Milliseconds. A claim that is not renewed for this long expires: its proxy has died. */
+/** Milliseconds after which a claim expires if it is not renewed: then its proxy has died. */
 const LEASE_MS = 3 * PROBE_EVERY_MS;
 
 const CLAIM: Script<Claim> = script(
@@ -43,7 +43,7 @@ interface Options extends Pick<ConnectionOptions, 'store' | 'passwordFile' | 're
   readonly name: string;
 }
 
-/** Resolves once it is known whether the server is available, so that the first event is checked too. */
+/** Opens the store. Resolves once it is known if the server is available, so that even the first event is checked. */
 export async function createRedisStore(options: Options, onChange: OnStoreChange): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
   const leases = new Map<string, string>();
@@ -65,7 +65,7 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
     for (const [key, token] of leases) connection.run([RENEW, [key], token]).catch(() => {});
   };
   const release = async (key: string, token: string) => {
-    // Recorded before the attempt: if the server came back before the attempt failed, nothing would release it later.
+    // Recorded before the attempt: if the server came back before that failed, nothing would release the lease later.
     if (!connection.usable) unreleased.set(key, token);
     await connection.run([RELEASE, [key], token], () => unreleased.set(key, token));
   };
@@ -75,7 +75,7 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
   return {
     async claim(key) {
       const token = randomUUID();
-      // A claim whose answer was lost would block the event until the lease expires.
+      // A claim whose answer was lost is released later: otherwise it would block the event until the lease expires.
       const answer = await connection.run([CLAIM, [key], token], () => unreleased.set(key, token));
       if (answer === 'first') leases.set(key, token);
       return answer;

@@ -1,7 +1,7 @@
 // The store of delivered events for `once`: its interface, and the one in memory.
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 
-/** `first`: the caller delivers it, and reports what happened. `busy`: another process is delivering it. */
+/** `first`: the caller delivers the event, and reports what happened. `busy`: another process is delivering it. */
 export type Claim = 'first' | 'delivered' | 'busy';
 
 /**
@@ -11,9 +11,9 @@ export type Claim = 'first' | 'delivered' | 'busy';
 export interface OnceStore {
   /** Atomic: exactly one of several simultaneous claims is `first`. */
   claim(key: string): Promise<Claim>;
-  /** The event was delivered, whoever holds the claim now. Claims within `window` milliseconds get `delivered`. */
+  /** Records a delivery, whoever holds the claim now. Claims within the next `window` milliseconds get `delivered`. */
   commit(key: string, window: number): Promise<void>;
-  /** The event was not delivered: the next claim is `first`. Does nothing without a claim of this process. */
+  /** Ends this process's claim of an event that was not delivered, if it has one: the next claim gets `first`. */
   release(key: string): Promise<void>;
   /** The number of events in the memory store, or of the claims that this process holds in a shared store. */
   readonly entries: () => number;
@@ -23,18 +23,18 @@ export interface OnceStore {
 /** Reports a problem with the store (never a password), and null once it works again. */
 export type OnStoreChange = (failure: string | null) => void;
 
-/** In this process's memory: bounded, the oldest event removed first, lost at a restart. */
+/** Creates a store in this process's memory: bounded, the oldest event is removed first, all are lost at a restart. */
 export function createMemoryStore(maxEntries: number): OnceStore {
   /** The end of each event's window on the monotonic clock, in the order of delivery. */
   const ends = new Map<string, number>();
-  /** Visits each event once. A new iterator would skip all removed ones each time: 80 µs with 100,000 events. */
+  /** Visits each event once. A new iterator would step over all removed events each time: 80 µs with 100,000. */
   const order = ends.keys();
-  /** The oldest event; undefined until it is taken from `order`. */
+  /** The key of the oldest event; undefined until it is taken from `order`. */
   let oldest: string | undefined;
   const remove = (key: string) => {
     if (ends.delete(key) && key === oldest) oldest = undefined;
   };
-  /** Removes events over the limit, and expired ones up to the first valid one; others may remain behind it. */
+  /** Removes events over the limit, and expired ones up to the first valid one; expired ones behind that may remain. */
   const forget = () => {
     while (ends.size > 0) {
       oldest ??= order.next().value;

@@ -1,5 +1,5 @@
-// Deliveries that the app did not take, on their way into the store: in order of arrival, each within a time limit, and
-// with at most a quarter of the budget in the store's hands at once.
+// Deliveries that the app did not take, on their way into the store: in order of arrival, each within a time limit. At
+// any time the store works on at most a quarter of the budget.
 import { deadline } from '../base/deadline.ts';
 import type { Needs } from './needs.ts';
 import { pauseAfter } from './pace.ts';
@@ -7,7 +7,7 @@ import { type Deferrable, eventId, eventOf, mostSendable, openRecord } from './r
 import type { StoreState } from './store-state-and-log.ts';
 import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
-/** How many calls may be in progress that tell the store of a taken delivery: with a slow store they would pile up. */
+/** The maximum number of calls in progress that tell the store of a taken delivery: a slow store would pile them up. */
 const MOST_TOLD = 1000;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';
@@ -16,7 +16,7 @@ const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are 
 export class Arrivals {
   readonly #needs: Needs;
   readonly #storeState: StoreState;
-  /** Bytes of deliveries that the store was given and has not answered yet. */
+  /** Bytes of the deliveries that were given to the store and are not answered yet. */
   #storing = 0;
   /** The deliveries that wait for the store: for each, a function that begins to store it, and the bytes it needs. */
   readonly #waiting = new Map<() => void, number>();
@@ -29,8 +29,8 @@ export class Arrivals {
 
   /**
    * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects. A
-   * late one may still be stored, and is then sent although its client was told of a failure. Deliveries are stored in
-   * order of arrival: small ones that overtake a large one could delay it beyond its time limit.
+   * slow store may still store the delivery after that: it is then sent although its client got an error. Deliveries
+   * are stored in order of arrival: small ones that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
@@ -61,10 +61,10 @@ export class Arrivals {
     return promise;
   }
 
-  /** Removes an equal delivery from the store, since the app has taken this one. Never rejects. */
+  /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */
   async taken({ head, body, at, route }: Deferrable): Promise<void> {
     const storeState = this.#storeState;
-    // If the store is not told, an equal one is sent again.
+    // If the store is not told, it keeps an equal delivery, which is then sent again.
     if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);
     this.#telling++;
@@ -88,7 +88,7 @@ export class Arrivals {
     const { route } = delivery;
     const event = eventOf(delivery, failure, this.#needs.store.name);
     const { id, record } = event;
-    // A 202 for what can never be sent would be worse than a failure.
+    // For a delivery that can never be sent, an answer of 202 would be worse than an error.
     const isSendable = record[0].length + record[1].length <= mostSendable(this.#needs);
     const opened = openRecord({ ...event, record: isSendable ? record : null }, this.#needs);
     if (opened.request === null) {

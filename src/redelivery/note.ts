@@ -1,27 +1,27 @@
 // The note beside a deferred delivery: its history. It has no MAC, so it is used only for display, metric labels and
-// the pace: whoever can forge it could write to the store, and so delay and repeat deliveries anyway.
+// timing: whoever can forge it can write to the store, and so could delay and repeat deliveries anyway.
 
 export interface Note {
-  /** When the delivery came, epoch milliseconds of the proxy that stored it. */
+  /** When the delivery came, in epoch milliseconds by the clock of the proxy that stored it. */
   readonly at: number;
   /** The path of its route, as configured; null if no route takes it now. */
   readonly route: string | null;
   readonly method: string;
-  /** Without the query, and shortened. */
+  /** The request's path without the query, shortened. */
   readonly path: string;
-  /** The id of the secret that verified it when it came. */
+  /** The id of the secret that verified the delivery when it came. */
   readonly secret: string;
-  /** A tag of that secret's value, which reveals nothing about it: after a rotation the id names another value. */
+  /** A tag of that secret's value, as the id names another value after a rotation. The tag reveals nothing about it. */
   readonly key: string;
-  /** How often it has been sent again. */
+  /** How often the delivery has been sent again. */
   readonly attempts: number;
-  /** When last sent again, epoch milliseconds; 0 if never. */
+  /** When it was last sent again, in epoch milliseconds; 0 if never. */
   readonly tried: number;
   /** Why the app did not take it, or why nothing verifies it: a status, or one word. */
   readonly failure: string;
 }
 
-/** Bytes. Longer text is not read as a note. */
+/** The maximum size of a note, in bytes. Longer text is not read as a note. */
 export const MAX_NOTE = 4096;
 const MAX_TEXT = 1024;
 
@@ -29,7 +29,7 @@ const MAX_TEXT = 1024;
 export function noteText(note: Note): string {
   const cut = (_: string, value: unknown) => (typeof value === 'string' ? value.slice(0, MAX_TEXT) : value);
   const text = JSON.stringify(note, cut).replace(/[\u007f-\uffff]/g, escaped);
-  // Only a word and numbers remain, so it fits.
+  // Only `failure`, a single word, and numbers remain, so that text fits.
   return text.length <= MAX_NOTE ? text : noteText({ ...note, route: null, method: '', path: '', secret: '', key: '' });
 }
 
@@ -45,14 +45,14 @@ export function readNote(text: string): Note | null {
   return { at, route, method, path, secret, key, attempts, tried, failure };
 }
 
-/** The words by which a store groups events, from its JSON of them. Missing ones are empty. */
+/** Reads the four texts by which a store groups events, from a JSON array. Those that are missing become empty. */
 export function readWords(text: string) {
   const known = parsedJson(text);
   const word = (at: number) => (isText(known[at]) ? known[at] : '');
   return { failure: word(0), secret: word(1), key: word(2), route: word(3) };
 }
 
-/** The object in a JSON text; an empty one if the text holds none. */
+/** Parses a JSON object or array; an empty object for any other text. */
 export function parsedJson(text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text);
@@ -62,7 +62,7 @@ export function parsedJson(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** The latest time of a Date (ECMA-262, 21.4.1.1). */
+/** The latest time that a Date can hold, in epoch milliseconds (ECMA-262, 21.4.1.1). */
 const MAX_TIME = 8.64e15;
 
 const isTime = (value: unknown): value is number => isCount(value) && value <= MAX_TIME;

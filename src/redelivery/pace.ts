@@ -1,7 +1,7 @@
 // How fast deferred deliveries are sent again: how many at once, and how long each waits after a failure. The caller
 // passes the time in.
 
-/** How many events are sent at once; a quarter of the upstream slots if fewer, so that fresh ones find a slot. */
+/** The maximum number of events sent at once; a quarter of the upstream slots if fewer: fresh ones need slots, too. */
 const MOST_AT_WORK = 8;
 const FIRST_PAUSE_MS = 1000;
 export const MAX_PAUSE_MS = 10 * 60_000;
@@ -10,26 +10,26 @@ const PROBE_EVERY_MS = 10_000;
 /** The pause between two sendings while they fail. */
 const FAILING_PAUSE_MS = 200;
 
-/** Milliseconds to wait after `attempts`: they double up to ten minutes. `random` (0 to 1) cuts up to a quarter. */
+/** Milliseconds to wait: each attempt doubles them, up to ten minutes; `random` (0 to 1) cuts up to a quarter off. */
 export function pauseAfter(attempts: number, random: number): number {
   return Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts, 20)) * (1 - random / 4);
 }
 
 /**
- * How a sending went. `refused`: a final 4xx, which shows that the app works. `duplicate`: `once` knows that it was
- * delivered before. `not sent`: no slot was free, a twin is being delivered (`once`), or the process stops.
+ * How a sending went. `refused`: a final 4xx, which shows that the app works. `duplicate`: `once` knows that the event
+ * was delivered before. `not sent`: no slot was free, a twin is being delivered (`once`), or the process stops.
  */
 export type Went = 'taken' | 'refused' | 'failed' | 'no connection' | 'duplicate' | 'not sent';
 
-/** Decides how many are sent at once: after a failure one at a time, each another event, since the failed one waits. */
+/** Decides how many events are sent at once: at the start and after a failure only one, until the app takes one. */
 export class SendingPace {
   readonly #most: number;
-  /** True at the start and after a failure: one at a time until the app takes one. */
+  /** True while one event is sent at a time. The next can be another one: one that failed waits out its own pause. */
   #careful = true;
-  /** No sending begins before this time, in milliseconds of the clock that `note` is given. 0: at once. */
+  /** No sending begins before this time, in milliseconds of the clock that `note` is given; 0 if there is no pause. */
   notBefore = 0;
 
-  /** `slots`: how many requests the upstream may have at once. */
+  /** `slots`: the maximum number of requests that the upstream gets at once. */
   constructor(slots: number) {
     this.#most = Math.max(1, Math.min(MOST_AT_WORK, Math.floor(slots / 4)));
   }

@@ -1,6 +1,6 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is
-// over. The store is the schedule. This file leases what is due, as much as the pace and a quarter of the budget allow;
-// arrivals.ts stores deliveries, turn.ts handles each one leased, store-state-and-log.ts knows the state of the store.
+// over. The store holds the schedule. This file leases as much of what is due as the pace and a quarter of the budget
+// allow; arrivals.ts stores deliveries, turn.ts handles a leased one, store-state-and-log.ts knows the store's state.
 //
 //   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
 //                                              |                          |-> refused: stopped
@@ -18,7 +18,7 @@ import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { takeTurn, windowOf } from './turn.ts';
 
-/** Milliseconds between two looks at the store, which other processes fill too; leases in use are renewed then. */
+/** Milliseconds between two looks at the store, which other processes fill too; each look renews the leases in use. */
 const LOOK_EVERY_MS = 10_000;
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
@@ -28,7 +28,7 @@ export class Queue {
   readonly #openStore: typeof openStore;
   readonly #pace: SendingPace;
   readonly #stopped = new AbortController();
-  /** Null until a route needs it, or something is found stored: most proxies never open one. */
+  /** The store; null until a route needs one, or stored deliveries are found: most proxies never open one. */
   #opened: Promise<DeferredStore> | null = null;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
@@ -39,7 +39,7 @@ export class Queue {
   /** A directory, or a URL. */
   readonly place: string;
 
-  /** Only tests give `open`. */
+  /** Only tests pass `open`. */
   constructor(needs: Needs, open = openStore) {
     this.#needs = needs;
     this.place = needs.store.store;
@@ -50,11 +50,11 @@ export class Queue {
     this.arrivals = new Arrivals(needs, this.storeState);
   }
 
-  // --- for people
+  // --- for the admin port and the metrics
 
   /**
-   * Makes all deferred deliveries due now, also those that the app refused; `id`: that one alone. Returns how many.
-   * The pace stays: after a failure one at a time. Null if nothing is sent, since no route has `redeliver`.
+   * Makes all deferred deliveries due now, or only the one with `id`, even if the app has refused it. Returns how many.
+   * The pace still applies: one at a time after a failure. Null if no route has `redeliver`, so that nothing is sent.
    */
   async deliverNow(id: string | null): Promise<number | null> {
     if (!this.sends) return null;
@@ -73,16 +73,16 @@ export class Queue {
     return windowOf(this.#needs.policy(), null) !== null;
   }
 
-  /** False where redelivery is not configured, and nothing is stored. */
+  /** False if redelivery is not configured, and nothing is stored. */
   get isShown(): boolean {
     return this.isOpen || this.place !== STATE_DIRECTORY;
   }
 
-  // --- life
+  // --- opening and closing
 
-  /** Secrets or routes have changed: opens the store if needed now, and tries unverified deliveries again. */
+  /** Called when secrets or routes have changed: opens the store if needed, and tries unverified deliveries again. */
   async adopt(): Promise<void> {
-    const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // and reachable
+    const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // false if unreachable
     if (!this.isOpen) {
       if (this.sends || !isDirectory(this.place) || (await isStored()))
         await this.#open().catch(this.storeState.failed);
@@ -102,7 +102,7 @@ export class Queue {
     await Promise.all(this.#atWork.values());
   }
 
-  /** Ends the leases that it still holds, and closes the store. */
+  /** Ends the leases that this process still holds, and closes the store. */
   async close(): Promise<void> {
     this.stopSending();
     clearInterval(this.#looks);
@@ -111,7 +111,7 @@ export class Queue {
     await Promise.allSettled(
       [...this.#atWork.keys()].map(({ lease, state }) => store?.set(lease, { state, pause: 0, note: null })),
     );
-    await store?.close().catch(ignore); // if it hangs, that is reported at the end
+    await store?.close().catch(ignore); // a store that hangs is reported when the process ends
   }
 
   #open(): Promise<DeferredStore> {
@@ -148,7 +148,7 @@ export class Queue {
 
   // --- leasing
 
-  /** Leases what is due, and again once there is more. Called when something may have become due. */
+  /** Leases what is due, and does so again when more is due. Called when something may have become due. */
   readonly #leaseDue = onePerTurn(async () => {
     if (this.#stopped.signal.aborted) return;
     const wait = await this.#leaseNow();
@@ -156,7 +156,7 @@ export class Queue {
     this.#nextLease = setTimeout(this.#leaseDue, Math.min(wait, LOOK_EVERY_MS)).unref();
   });
 
-  /** Returns the milliseconds until there may be more to lease; infinite if a later change triggers it. */
+  /** Leases once. Returns the milliseconds until more may be due; infinite if only a later change can bring more. */
   async #leaseNow(): Promise<number> {
     const { budget } = this.#needs;
     const free = this.#pace.most - this.#atWork.size;
@@ -165,7 +165,7 @@ export class Queue {
     if (pause > 0) return pause;
     const quarter = budget.limit / 4;
     const most = mostSendable(this.#needs);
-    // One alone may exceed the quarter; else it would never be sent.
+    // A single delivery may exceed the quarter while no other is in progress: otherwise it would never be sent.
     const isAlone = this.#atWork.size === 0 && most > quarter;
     const used = [...this.#atWork.keys()].reduce((sum, each) => sum + memoryOf(each), 0);
     const room = Math.floor(Math.min(isAlone ? most : quarter - used, budget.most - budget.used));
@@ -181,7 +181,7 @@ export class Queue {
     return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
   }
 
-  /** Never rejects. An event whose turn fails is due again once its lease has ended. */
+  /** Takes an event's turn. Never rejects. An event whose turn fails is due again once its lease has run out. */
   async #work(leased: Leased): Promise<void> {
     const { budget } = this.#needs;
     budget.hold(memoryOf(leased));

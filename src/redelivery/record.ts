@@ -1,8 +1,8 @@
 // A deferred delivery as bytes, and back: the request as it is sent upstream, with a MAC that is keyed from the secret
 // that verified it. Whoever can write to the store could otherwise forge deliveries, so nothing that is read is trusted
-// until parser, admission and MAC have passed it, in this order; each part below may hold anything.
+// until parser, admission and MAC have passed it, in this order; until then each part below may hold anything.
 //
-//   head:  entrupy-deferred 1 NAME LF, MAC LF, the first note LF, request line and lines as on the wire
+//   head:  entrupy-deferred 1 NAME LF, MAC LF, the first note LF, request line and header lines as on the wire
 //   body:  the body's bytes
 import { Buffer } from 'node:buffer';
 import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
@@ -31,7 +31,7 @@ const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`)
 /** A verified request, as it is sent upstream. */
 export interface Outgoing {
   readonly head: Head;
-  /** With `forwardedHeaders` applied. */
+  /** The header lines, with `forwardedHeaders` applied. */
   readonly lines: readonly string[];
   readonly body: Buffer;
   readonly route: Route;
@@ -40,16 +40,16 @@ export interface Outgoing {
 
 /** A verified request that may have to be stored. */
 export interface Deferrable extends Outgoing {
-  /** When it came, epoch milliseconds. */
+  /** When the request came, in epoch milliseconds. */
   readonly at: number;
   readonly policy: Policy;
 }
 
 /**
- * Why a record is not sent, in one word for list, page and log. `unreadable`: malformed. `limits`: larger than the
- * limits now allow. `name`: stored under another `redelivery.name`. `secret_gone`: its route no longer has the secret
- * that verified it. `route_gone`: its route no longer takes it. `altered`: its bytes are not those
- * that were stored. Else the refusal's reason.
+ * Why a record is not sent, in one word for lists, status page and log. `unreadable`: malformed. `limits`: larger than
+ * the limits now allow. `name`: stored under another `redelivery.name`. `secret_gone`: its route no longer has the
+ * secret that verified it. `route_gone`: no route takes such a request any more. `altered`: its bytes are not those
+ * that were stored. Else the reason for which the rules refuse the request.
  */
 export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone' | 'altered' | Reason;
 
@@ -57,7 +57,7 @@ export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone
 interface Opened {
   /** Its history, with the route that takes it now. */
   readonly note: Note;
-  /** The request, with a permit that was just minted. Null: it is not sent, and the note's `failure` is a `Why`. */
+  /** The request, with a permit that was just minted. Null if it is not sent: then the note's `failure` is a `Why`. */
   readonly request: Outgoing | null;
 }
 
@@ -74,7 +74,7 @@ export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, bod
   return `${bodyTag(ofBody)}-${hash('sha256', `${method} ${target} ${ofBody}`, 'hex').slice(0, 32)}`;
 }
 
-/** The maximum number of bytes in a head: `forwardedHeaders` may have added to it, among others a copy of `Host`. */
+/** The maximum number of bytes in a head, which `forwardedHeaders` may have made longer, e.g. by a copy of `Host`. */
 const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
 
 /** The maximum number of bytes in a record. */
@@ -88,7 +88,7 @@ export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'
   return Math.min(mostBytes(settings.maxHeader, routes.all), budget.most);
 }
 
-/** A secret's value, as a short tag that tells nothing about it (RFC 5869). */
+/** A short tag that identifies a secret's value and reveals nothing about it (RFC 5869). */
 export function keyTag(key: KeyObject): string {
   return derived(key, 'tag', '').toString('hex', 0, 6);
 }
@@ -113,7 +113,7 @@ export function eventOf(delivery: Deferrable, failure: string, name: string): Ev
   return { id: eventId(head, body), note, record: [Buffer.concat([frame, told]), body] };
 }
 
-/** Splits what a store gives back into head and body. Null if it holds no head. */
+/** Splits a stored record into head and body; null if it holds no whole head. */
 export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Event['record'] | null {
   const bytes = Buffer.from(buffer, byteOffset, length);
   const end = bytes.indexOf('\r\n\r\n') + 4;
@@ -121,15 +121,15 @@ export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuff
 }
 
 /**
- * Reads a record back as a request: parser, whole admission, MAC. If the note beside it is missing, its own is used.
- * A null record was too large to be read. Never throws.
+ * Reads a record back as a request, and checks it by parser, whole admission and MAC. If the note beside it is missing,
+ * its own first note is used. A null record was too large to be read. Never throws.
  */
 export function openRecord({ id, record: given, note: beside }: Stored, rules: Rules): Opened {
   const now = Date.now();
   let [route, first]: [string | null, Note | null] = [null, null];
   const no = (why: Why): Opened => {
     const known = beside ?? first ?? { ...NOTHING_KNOWN, at: now };
-    // A time in the future would keep it forever.
+    // A note dated in the future would delay the delivery's expiry, perhaps forever.
     const at = Math.min(known.at, now);
     return { note: { ...known, at, route: route ?? known.route, failure: why }, request: null };
   };
@@ -152,7 +152,7 @@ export function openRecord({ id, record: given, note: beside }: Stored, rules: R
   if (eventId(head, body) !== id) return no('altered');
   const early = admit(arrival);
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
-  // A report route forwards what it should refuse: nothing that comes from the store may use that.
+  // A route in report mode forwards what it should refuse: nothing that comes from the store may profit from that.
   if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
     return no(whyRefused(admission, policy.keyring.listed(target.secrets), first));
   }
@@ -164,7 +164,7 @@ export function openRecord({ id, record: given, note: beside }: Stored, rules: R
   return { note, request: { head, lines, body, route: admission.route, permit: admission.permit } };
 }
 
-/** The words that replace a reason of the rules in force; `none` is that of a request that they do not refuse. */
+/** The `Why` that replaces a reason to refuse, if another fits better; `none`: the rules do not refuse the request. */
 const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: Why } = {
   ...{ none: 'route_gone', route_rejected: 'route_gone', method_not_allowed: 'route_gone', body_too_large: 'limits' },
   ...{ no_live_secret: 'secret_gone', signature_mismatch: 'secret_gone', expired_secret: 'secret_gone' },
@@ -176,7 +176,7 @@ function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secr
   return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
 }
 
-/** A key for one use, which tells nothing about the secret (RFC 5869). Its label includes `name`. */
+/** Derives a key for one use, which reveals nothing about the secret (RFC 5869). `name` is part of its label. */
 function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, '', `entrupy-signature-proxy deferred ${use} 1 ${name}`, 32));
 }
@@ -201,9 +201,9 @@ function framedOf([head, body]: Event['record']) {
   return note && { name, mac, note, told, request: head.subarray(frame.length), body };
 }
 
-/** The head, if the bytes are exactly one head and `body` is exactly its body. */
+/** The parsed head, if the bytes are exactly one head and `body` is exactly its body; else null. */
 function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
-  // Lines that the proxy added do not count as the sender's, so every request that was accepted can be stored.
+  // Lines that the proxy added do not count against the sender's limit, so every accepted request can be stored.
   const parser = new MessageParser('request', mostHead(maxHeader), MAX_LINES + MAX_ADDED_LINES);
   try {
     const bytes = Buffer.from(request); // the parser may write to its bytes
@@ -220,8 +220,8 @@ function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
 }
 
 /**
- * The policy with only the secrets that were live at `at`, when the delivery came. A previous value must be live now:
- * the end of its overlap, or `retire-previous`, ends it for stored deliveries as well.
+ * The policy with only the secrets that were live at `at`, when the delivery came. A previous value must also be live
+ * now: the end of its overlap, or `retire-previous`, ends it for stored deliveries as well.
  */
 function policyAt(policy: Policy, at: number, now: number): Policy {
   const may = policy.keyring.secrets.filter(

@@ -1,6 +1,6 @@
-// The state of the store of deferred deliveries, as this process knows it: what waits there, its problem, and what is
-// logged of both. Tens of thousands of deliveries may cause the same message, so the first of equal ones is logged,
-// and the others are counted.
+// The state of the store of deferred deliveries, as this process knows it: what waits there, the store's problem, and
+// what is logged about both. Tens of thousands of deliveries may cause the same message: the first is logged, and the
+// others are counted.
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn } from '../base/deadline.ts';
@@ -29,20 +29,20 @@ const RESULTS = {
   unverified: ['error', 'a deferred delivery cannot be verified, and is not sent', 'why'],
 } as const satisfies Readonly<Record<RedeliveryResult, readonly [Level, string, string]>>;
 
-/** `failed`: was `failing`, and works again. */
+/** `failed`: the store was `failing`, and works again. */
 type Kind = 'full' | 'slow' | 'failing' | 'failed';
 
 export class StoreState {
   readonly #needs: Pick<Needs, 'log' | 'onResult'>;
-  /** The store, opened if need be. */
+  /** Returns the store, and opens it if it is not open yet. */
   readonly store: () => Promise<DeferredStore>;
   /** Called once this process has changed what is stored. */
   onChange: () => void = ignore;
   /** The store's latest summary. */
   summary: Summary = { groups: [], soonest: [], dropped: [] };
-  /** When the summary was made, epoch milliseconds: the `wait` of its entries counts from there. */
+  /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. */
   at = 0;
-  /** This process's changes to what is stored; and how many of them the summary includes. */
+  /** How often this process has changed what is stored; `#seen`: how many of these changes the summary includes. */
   #changes = 0;
   #seen = 0;
   /** True if the last look failed: then it is not known whether the store is empty. */
@@ -55,7 +55,7 @@ export class StoreState {
   turnedAway: { readonly why: string; readonly kind: Kind; readonly at: number } | null = null;
   /** The last time that the store lost events. */
   loss: { readonly at: number; readonly problem: string } | null = null;
-  /** By message: how many equal ones were not logged, and the level and fields of the last. */
+  /** For each message: how many equal ones were not logged, and the level and fields of the last. */
   readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
   #isClosed = false;
 
@@ -71,7 +71,7 @@ export class StoreState {
     return !this.#lookFailed && this.#seen === this.#changes && this.summary.soonest.length === 0;
   }
 
-  /** `oldest`: when it came, epoch milliseconds; 0 if there is none. */
+  /** The sums for one state. `oldest`: when the oldest delivery came, in epoch milliseconds; 0 if there is none. */
   total(state: DeferredState): { readonly deliveries: number; readonly bytes: number; readonly oldest: number } {
     const total = { deliveries: 0, bytes: 0, oldest: 0 };
     for (const { deliveries, bytes, oldest } of this.summary.groups.filter((group) => group.state === state)) {
@@ -82,14 +82,14 @@ export class StoreState {
     return total;
   }
 
-  /** How many stored deliveries the secret's value has signed, without those that nothing verifies now. */
+  /** How many stored deliveries the secret with this key has verified, without those that nothing verifies now. */
   signedBy(key: KeyObject | null): number {
     const tag = key === null ? null : keyTag(key);
     const signed = this.summary.groups.filter((group) => group.key === tag && group.state !== 'unverified');
     return signed.reduce((sum, { deliveries }) => sum + deliveries, 0);
   }
 
-  /** Call it when this process has changed what is stored, or the store may hold something that no look has seen. */
+  /** Must be called when this process has changed what is stored, or the store may hold what no look has seen yet. */
   changed(): void {
     this.#changes++;
     this.onChange();
@@ -116,14 +116,14 @@ export class StoreState {
     this.#flush();
   }
 
-  // --- how the store works
+  // --- whether the store works
 
   /** The present problem of the store; null if none is known. */
   get problem(): { readonly why: string; readonly kind: Kind } | null {
     return this.#failing === null ? this.turnedAway : { why: this.#failing, kind: 'failing' };
   }
 
-  /** The store's answer; null if the call failed, which is logged. */
+  /** Calls the store, and returns its answer; null if the call failed, which is logged. */
   async ask<T>(call: (store: DeferredStore) => Promise<T>): Promise<T | null> {
     try {
       return await call(await this.store());
@@ -139,7 +139,7 @@ export class StoreState {
     if (this.#failing === null) this.tell('error', FAILS, { problem: textOf(error) }); // else it is logged already
   };
 
-  /** Call it when a delivery was not stored because of the store. */
+  /** Must be called when a delivery was not stored because of the store. */
   passes(kind: Kind, error: unknown): void {
     this.failed(error);
     this.turnedAway = { why: textOf(error), kind, at: Date.now() };
@@ -162,7 +162,7 @@ export class StoreState {
     this.tell('info', WORKS, {});
   };
 
-  /** Called by the store when events are gone from it or were set aside: all, or the latest of them. */
+  /** Called by the store when stored events, all or the latest of them, are gone or were set aside. */
   readonly lost = (problem: string): void => {
     this.failures++;
     this.loss = { problem, at: Date.now() };
@@ -171,7 +171,7 @@ export class StoreState {
 
   // --- the log
 
-  /** `note`: holds only a route if nothing else is known. */
+  /** Logs and reports what became of a delivery. `note` holds only a route if nothing else is known. */
   result(result: RedeliveryResult, id: string, note: Pick<Note, 'route'> & Partial<Note>): void {
     const [level, message, field] = RESULTS[result];
     const { attempts = 0, failure = '', route } = note;
@@ -182,7 +182,7 @@ export class StoreState {
   tell(level: Level, message: string, fields: Fields): void {
     const before = this.#leftOut.get(message);
     if (before === undefined) this.#needs.log[level](message, fields);
-    this.#leftOut.delete(message); // the latest message comes last
+    this.#leftOut.delete(message); // so that the latest message comes last
     this.#leftOut.set(message, { level, fields, count: before === undefined ? 0 : before.count + 1 });
   }
 

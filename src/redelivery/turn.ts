@@ -1,7 +1,7 @@
 // One turn of a deferred delivery that was leased from the store: it is checked by every rule and sent, and the store
-// is told the result in one change, which has no effect if somebody else has leased it by then. A sending is a request
-// without a client: it goes upstream the same way as any other, with a permit that the rules have just minted, but no
-// metric of requests or of the upstream counts it.
+// is told the result in one change, which has no effect if another process has leased the delivery by then. A sending
+// is a request without a client: it goes upstream the same way as any other, with a permit that the rules have just
+// minted, but no metric of requests or of the upstream counts it.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../base/errors.ts';
 import { type DeliveryLease, isNotTaken } from '../core/fate.ts';
@@ -16,14 +16,14 @@ import { type Outgoing, openRecord } from './record.ts';
 import type { StoreState } from './store-state-and-log.ts';
 import type { DeferredStore, Leased, Setting } from './stores/store.ts';
 
-/** Milliseconds to the next try if no slot was free, or a twin was being delivered (`once`). */
+/** Milliseconds until the next try if no upstream slot was free, or a twin was being delivered (`once`). */
 const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
-/** Milliseconds after which a store that failed is told again. */
+/** Milliseconds between two attempts to report a delivery's result to a store that fails. */
 const RETRY_MS = 1000;
-/** Milliseconds: longer than any window. Without a window a delivery is still looked at this often. */
+/** Milliseconds, longer than any window. A delivery without a window is still looked at this often. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
-/** Milliseconds for which it waits for a slot, with its body in memory. */
+/** Milliseconds for which a sending waits for an upstream slot, with its body in memory. */
 const SLOT_WAIT_MS = 10_000;
 
 interface Parts {
@@ -36,13 +36,13 @@ interface Parts {
 
 interface Sent {
   readonly went: Went;
-  /** The status, or a word such as `reset`. */
+  /** The response's status, or a word such as `reset`. */
   readonly failure: string;
 }
 
 /**
- * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null: no route
- * has it, so nothing is sent, and nothing expires.
+ * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null if no route
+ * has `redeliver`, so that nothing is sent, and nothing expires.
  */
 export function windowOf({ routes }: Policy, route: string | null): number | null {
   const windows = routes.all.flatMap(({ redeliver }) => redeliver ?? []);
@@ -50,7 +50,7 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
   return routes.all.find(({ path }) => path === route)?.redeliver ?? Math.max(...windows);
 }
 
-/** Resolves once the store knows what happened to the delivery, or the process stops. */
+/** Takes one turn. Resolves once the store knows what happened to the delivery, or the process stops. */
 export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
   const { needs, storeState, pace, stopped } = parts;
   const { note: known, request } = openRecord(leased, needs);
@@ -67,11 +67,11 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
     const results = leased.state === 'unverified' ? [] : (['unverified'] as const);
     return becomes(known, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
   }
-  // It is due by the store's clock, but its window is not over by ours.
+  // A stopped delivery is due at the end of its window, which the store's clock has reached, but ours has not.
   if (leased.state === 'stopped') return becomes(known, { state: 'stopped', pause: LONGEST_PAUSE_MS });
 
   const { went, failure } = await attempt(request, needs, stopped);
-  // Many windows may end at once, and each gets its last try without a pause: a refused connection costs nothing.
+  // Many windows may end at once: each delivery gets its last try without a pause, as a refused connection is cheap.
   if (!isOver || went !== 'no connection') pace.note(went, performance.now());
   const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
   if (went === 'duplicate') return becomes(known, null, 'delivered');
@@ -85,8 +85,8 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
 }
 
 /**
- * Tells the store until it answers: until then the lease is kept, so that nobody sends the delivery again. False if an
- * equal one has replaced it, or somebody else has leased it.
+ * Reports the result to the store, again and again until it answers; meanwhile the lease is kept, so that nobody sends
+ * the delivery again. False if an equal delivery has replaced this one, or another process has leased it.
  */
 async function isSet({ lease }: Leased, setting: Setting | null, { storeState, stopped }: Parts): Promise<boolean> {
   const change = (store: DeferredStore) => store.set(lease, setting);
@@ -97,7 +97,7 @@ async function isSet({ lease }: Leased, setting: Setting | null, { storeState, s
     isChanged = await storeState.ask(change);
   }
   storeState.changed();
-  // A change whose answer was lost may have taken effect.
+  // A change whose answer was lost may have taken effect, and the next attempt then finds no such lease.
   return isChanged === true || (isChanged === false && tries > 1);
 }
 
@@ -112,18 +112,18 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
     lease = claim.lease;
   }
   const sent = await send(request, lease, needs);
-  // A sending that the end of the process cuts does not count: it could have been the last one.
+  // A sending that is cut off because the process stops does not count: it could have been the delivery's last one.
   const isCut = stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused';
   return isCut ? { went: 'not sent', failure: '' } : sent;
 }
 
-/** The reply of a request that has no client. */
+/** The sink for the response to a deferred delivery, which has no client: it discards everything. */
 const TO_NOBODY: ResponseSink = {
   ...{ phase: 'begun', unsent: 0, flush: () => true, onSent: (listener) => listener() },
   ...{ continue: ignore, inform: ignore, begin: ignore, data: ignore, cut: ignore, end: ignore },
 };
 
-/** Sends it, and resolves when the exchange is over; never rejects. `lease`: null without `once`. */
+/** Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. */
 function send({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const { promise, resolve } = Promise.withResolvers<Sent>();
@@ -144,7 +144,7 @@ function send({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, ne
   return promise;
 }
 
-/** An answer that breaks off is a failure; one that takes us too long to read counts as its status says. */
+/** A response that breaks off is a failure. If we stopped reading one that took too long, its status decides. */
 function sentBy(status: number, failure: ForwardFailure | null): Sent {
   const isGiven = failure === null || (failure.side === 'client' && failure.reason === 'client_closed');
   if (isGiven) {

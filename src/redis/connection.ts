@@ -12,23 +12,23 @@ export interface ConnectionOptions {
   readonly passwordFile: string | null;
   /** Called at each connect, so that the password may change. Rejects with the file's problem. */
   readonly readPassword: (file: string) => Promise<string>;
-  /** Begins every key. */
+  /** The text that begins every key. */
   readonly prefix: string;
   /** Milliseconds. The longest wait for an answer. */
   readonly timeLimit: number;
   /**
-   * Sent at each connect and every `PROBE_EVERY_MS`, which finds a stuck server even if there is nothing to do. It must
-   * write, like the commands that follow it: a full or read-only server would still answer PING.
+   * Sent at each connect and every `PROBE_EVERY_MS`, to find a stuck server even if there is nothing to do. A probe
+   * must write, like the commands that follow it: a full or read-only server would still answer PING.
    */
   readonly probe: Command<unknown>;
-  /** Told of a problem with the server (never a password), and null each time the server becomes available. */
+  /** Called with a problem of the server (never a password), and with null each time the server becomes available. */
   readonly onChange: (problem: string | null) => void;
 }
 
 /** A Lua script and how its answer is read. */
 export interface Script<Answer> {
   readonly text: string;
-  /** Calls `noSense` for an answer of the wrong form: that is a failure of the store. Bulk strings are buffers. */
+  /** Calls `noSense` if the answer has a wrong form, which is a failure of the store. Bulk strings come as buffers. */
   readonly read: (given: unknown) => Answer;
 }
 
@@ -41,7 +41,7 @@ export type Command<Answer> = readonly [
 /** The longest wait for a connection, and the longest pause between two attempts. */
 export const TIMEOUT_MS = 1000;
 export const PROBE_EVERY_MS = 5000;
-/** A connection without a byte for this long is dead, whatever the kernel says: probes are more frequent. */
+/** A connection on which nothing comes for this long is dead, whatever the kernel says: probes are more frequent. */
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
 const NO_SENSE = new Error('it gave an answer that makes no sense');
@@ -50,7 +50,7 @@ export function noSense(): never {
   throw NO_SENSE;
 }
 
-/** A script's text, and everything that it can answer. */
+/** Makes a `Script` from its text and all answers that it can give. */
 export function script<Answer extends string | number>(text: string, answers: readonly Answer[]): Script<Answer> {
   return { text, read: (given) => answers.find((known) => known === textOf(given)) ?? noSense() };
 }
@@ -62,12 +62,12 @@ export class RedisConnection {
   readonly #client;
   readonly #options: ConnectionOptions;
   #failure = 'not connected yet';
-  /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
+  /** True once a probe was answered. A connection alone proves nothing: a stuck server's kernel still accepts it. */
   #answers = false;
   #nextProbe: NodeJS.Timeout | undefined;
   readonly #probes: NodeJS.Timeout;
   readonly #known = Promise.withResolvers<void>();
-  /** Resolves once the server has answered or failed, or after a second: so the first event is stored, too. */
+  /** Resolves once the server has answered or failed, or after a second. Earlier commands would fail needlessly. */
   readonly known = Promise.race([this.#known.promise, sleep(TIMEOUT_MS, undefined, { ref: false })]);
 
   constructor(options: ConnectionOptions) {
@@ -84,8 +84,8 @@ export class RedisConnection {
   }
 
   /**
-   * Runs a command. Once one has timed out, later ones fail at once: a server that accepts and never answers must not
-   * delay deliveries. `onLost` is called if the server may have run it, but its answer came too late or never.
+   * Runs a command. Once one has timed out, later ones fail at once until a probe is answered: a server that accepts
+   * and never answers must not delay deliveries. `onLost`: called if the server may have run a command that fails here.
    */
   async run<Answer>(command: Command<Answer>, onLost: () => void = () => {}): Promise<Answer> {
     const { timeLimit } = this.#options;

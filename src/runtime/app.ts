@@ -19,9 +19,9 @@ export interface App {
   stop(options: { readonly delay: 'keep' | 'skip' }): Promise<void>;
 }
 
-/** Milliseconds from the start to the loading of prom-client, whose 7 ms would delay the first request. */
+/** Milliseconds from the start until prom-client is loaded, which takes 7 ms that would delay the first request. */
 const METRICS_AFTER_MS = 1000;
-/** Milliseconds between two looks at the advice. They send nothing: they log what requests and reloads have shown. */
+/** Milliseconds between two looks at the advice. A look sends nothing: it logs what requests and reloads have shown. */
 const LOOK_EACH_MS = 15_000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
@@ -31,7 +31,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const { log, metrics, listener, upstream, exposure, requests, redelivery, claims } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
-  // Each reload records whether the proxy is ready, even if no probe asks: one that was ready once stays ready.
+  // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
   live.onReload = () => void lifecycle.readiness();
   const known = () => redelivery.storeState.known();
   const admin = createAdminServer({
@@ -75,7 +75,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const told = new DiagnosisLog(log);
   const look = () => told.look(adviceFor(statusNow(startedAt, live, lifecycle.known())), Date.now());
   const looks = setInterval(look, LOOK_EACH_MS).unref();
-  // A failure is not lost: each scrape reports it.
+  // A failure here is not lost: each scrape of the metrics reports it.
   setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 
   return {

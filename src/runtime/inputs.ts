@@ -15,11 +15,11 @@ export interface Inputs {
   readonly file: ConfigFile | null;
   /** The last good config: an older one if the file is `broken`. Its secret sources and TLS files are still read. */
   readonly loaded: LoadedConfig;
-  /** The problems of the config file: none, or one text with a line for each. */
+  /** Empty, or a single string with one line for each problem of the config file. */
   readonly broken: readonly string[];
   readonly secrets: readonly SecretMaterial[];
   readonly tlsFiles: readonly TlsFile[];
-  /** Files whose replacement the process cannot see, a sentence each. */
+  /** A sentence for each file whose replacement the process cannot see. */
   readonly fixed: readonly string[];
   /** The config came from a pipe (`--config <(…)`), which can be read only once. */
   readonly piped: boolean;
@@ -58,7 +58,7 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
 /** The config file, or the place where one may appear. */
 const fileOf = ({ file }: LoadedConfig) => file ?? CONFIG_FILE;
 
-/** True for an empty file, and for comments alone: they may be the first lines of a file that is being written. */
+/** True for an empty file, and for comments alone, which may be the first lines of a file that is being written. */
 function isBlank(bytes: Buffer | null): boolean {
   const lines = bytes?.toString('latin1').split('\n') ?? [];
   return lines.every((line) => /^\s*(?:#|---\s*$|$)/.test(line));
@@ -71,7 +71,7 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
 }
 
 const SETTLE_MS = 250;
-/** The maximum number of readings; whatever still changes after them counts as unreadable until the next check. */
+/** The maximum number of readings. What still changes at the last one counts as unreadable until the next check. */
 const MAX_TRIES = 8;
 
 /** Reads `changed` inputs again until two readings are the same, so a half-written file never counts. */
@@ -94,7 +94,7 @@ function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
     one === undefined ? [] : [{ ...one, kind: 'directory', id, key: null, problem: CHANGES, warnings: [] }];
   const hasFile = isSteady(({ file }) => file);
   const base = hasFile ? second : { ...before, broken: [`${fileOf(before.loaded)}: ${CHANGES}`] };
-  // False if the config keeps changing: then the files that it names do not count, either.
+  // False if the config keeps changing: then what the files that it names hold does not count, either.
   const counts = base.loaded === second.loaded;
   const read = counts ? second : before;
   const secrets = sourcesIn(read).flatMap((name) => {
@@ -128,12 +128,12 @@ export function placesOf(inputs: Inputs): readonly string[] {
 
 // --- the limit of open files
 
-/** Open files beyond client connections and `upstream.connections`: admin clients, closing upstream sockets, ours. */
+/** Open files besides client connections and upstream slots: admin clients, closing upstream sockets, our own. */
 const OTHERS = 256;
-/** Open files of the store of deferred deliveries in a directory, and of its thread. */
+/** Open files of a store of deferred deliveries that is a directory, and of its thread. */
 const STORE = 10;
 
-/** How many files this process may have open; Infinity where /proc does not tell. */
+/** The maximum number of files that this process may have open; Infinity where /proc does not say. */
 function mostOpenFiles(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
@@ -144,8 +144,8 @@ function mostOpenFiles(): number {
 }
 
 /**
- * Lowers `limits.connections` to what fits, with a warning. Connections are open files, which the system limits for
- * each process. At that limit accept() fails, and nobody gets in any more, not even a probe, while silent clients stay.
+ * Lowers `limits.connections`, with a warning, to what the system's limit of open files allows: each connection is an
+ * open file. At that limit accept() fails, and nobody gets in any more, not even a probe, while idle clients stay.
  */
 export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): LoadedConfig {
   const { config, file, warnings } = loaded;
@@ -153,7 +153,7 @@ export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): Loa
   const { connections } = config.limits;
   const hasStore = isDirectory(redelivery.store) && routes.some(({ redeliver }) => redeliver !== null);
   const left = hasStore ? files - STORE : files;
-  // With few files nothing is promised, but the proxy serves: half of them are for clients.
+  // If only a few files may be open, the proxy serves all the same: half of them are for clients.
   const fits = Math.max(1, left - Math.min(upstream.connections + OTHERS, Math.floor(left / 2)));
   if (connections <= fits) return loaded;
   const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;

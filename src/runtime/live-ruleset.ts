@@ -1,5 +1,5 @@
-// The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it. All files are
-// read if one changes, and every ten seconds. A change counts only once two readings agree on it.
+// The ruleset in force: one reference that a reload swaps. The services adopt the new one; log and metrics report the
+// reload. All files are read if one changes, and every ten seconds. A change counts only once two readings agree on it.
 import { unwatchFile, watchFile } from 'node:fs';
 import type { Retired } from '../admin/handlers.ts';
 import type { StatusSnapshot } from '../admin/snapshot.ts';
@@ -10,9 +10,9 @@ import { type Inputs, placesOf, readInputs, sameInputs, settle } from './inputs.
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
-/** Milliseconds between two checks of times and sizes. Reading two files each second triples an idle proxy's CPU. */
+/** Milliseconds between two checks of file times and sizes. Reading two files a second would triple idle CPU use. */
 const POLL_MS = 1000;
-/** Milliseconds between two checks of the contents: NFS may show old times for a minute. */
+/** Milliseconds between two checks of file contents, needed because NFS may show old times for a minute. */
 const READ_MS = 10_000;
 
 const idOf = ({ id }: { readonly id: string }) => id;
@@ -33,9 +33,9 @@ export class LiveRuleset {
   #nextRead: NodeJS.Timeout | undefined;
   #polled: readonly string[] = [];
   #stopped = false;
-  /** The warnings that hold now, as JSON: each is logged only once while it holds. */
+  /** The warnings that apply now, as JSON: each is logged only once while it applies. */
   #logged: ReadonlySet<string> = new Set();
-  /** The last reload. Written only here. */
+  /** The last reload. Written only by this class. */
   lastReload: StatusSnapshot['lastReload'] = null;
 
   /** Throws RulesetError if the inputs can't become a ruleset. */
@@ -48,7 +48,7 @@ export class LiveRuleset {
     this.#logWarnings();
   }
 
-  /** Begins to watch the files. A poll does not see a change since the first reading, so they are read again soon. */
+  /** Begins to watch the files. Polling misses changes since the first reading, so all files are read again soon. */
   watch(): void {
     this.#poll();
     this.#readAfter(POLL_MS);
@@ -68,7 +68,7 @@ export class LiveRuleset {
 
   readonly #onChange = (): void => void this.#check();
 
-  /** Checks never run in parallel: all calls during one share the next. */
+  /** Reads the inputs and applies them. Checks never run in parallel: all calls during one share the next. */
   readonly #check = onePerTurn(async (): Promise<readonly string[]> => {
     const [before, forced] = [this.#seen, this.#forced];
     this.#forced = false;
@@ -91,7 +91,7 @@ export class LiveRuleset {
       const isSame = sameInputs(found, before);
       if (isSame && when === 'if changed') return [];
       const inputs = isSame ? found : await settle(before, found, read);
-      // Once stopped, the services have ended, and nothing may open them again.
+      // Once this has stopped, the services are closed, and nothing may open them again.
       return this.#stopped ? [] : this.#apply(inputs);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
@@ -113,7 +113,7 @@ export class LiveRuleset {
     return outcome;
   }
 
-  /** Polls the files of the inputs that were seen last, and no others; none once it has stopped. */
+  /** Polls the files of the inputs that were seen last, and no others; none after `stop`. */
   #poll(): void {
     for (const path of this.#polled) unwatchFile(path, this.#onChange);
     this.#polled = this.#stopped ? [] : placesOf(this.#seen);
@@ -166,7 +166,7 @@ export class LiveRuleset {
     return RESTART_ONLY.filter(([, read]) => read(this.#atStart) !== read(config)).map(([key]) => key);
   }
 
-  /** Logs the warnings that are new. Those that come with time, such as a secret's end, are DiagnosisLog's. */
+  /** Logs new warnings. DiagnosisLog logs those that come with time, such as that a secret is about to expire. */
   #logWarnings(): void {
     const { loaded, warnings, materials } = this.ruleset;
     const found = [

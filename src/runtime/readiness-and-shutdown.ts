@@ -12,7 +12,7 @@ const PROBE_TIMEOUT_MS = 900;
 /** A drain by `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MINUTES = 10;
 
-/** Does not keep the process alive. */
+/** Waits, without keeping the process alive. */
 const sleep = (milliseconds: number) => new Promise<void>((resolve) => void setTimeout(resolve, milliseconds).unref());
 
 export class Lifecycle {
@@ -21,7 +21,7 @@ export class Lifecycle {
   started = false;
   #wasReady = false;
   #stopping = false;
-  /** Milliseconds on the monotonic clock; null unless `drain` was called. */
+  /** When the drain began, in milliseconds of the monotonic clock; null unless a drain by `drain` is under way. */
   #drainingSince: number | null = null;
   #drainEnd: NodeJS.Timeout | undefined;
 
@@ -29,7 +29,7 @@ export class Lifecycle {
     this.#live = live;
   }
 
-  /** Connects to the upstream, once more after a second, and logs it if both fail: a wrong address shows at once. */
+  /** Connects to the upstream; if that fails, again after a second. Logs if both fail: a wrong address then shows. */
   async checkUpstream(): Promise<void> {
     const { upstream, log } = this.#live.services;
     if ((await upstream.tryConnect(PROBE_TIMEOUT_MS)) === null) return;
@@ -40,9 +40,9 @@ export class Lifecycle {
   }
 
   /**
-   * Ready when it listens and every enforcing route has a live secret. Once it was ready, an expired secret no longer
-   * counts here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
-   * `asks`: whether to ask the upstream even if its answer does not count.
+   * Ready if the proxy listens, does not drain, and every enforcing route has a live secret. Once ready, it stays so if
+   * a secret expires: that means 503, a metric and an alert, whereas unreadiness would take out every pod at once.
+   * `asks`: whether to ask the upstream even if its answer does not count (`admin.readyNeedsUpstream`).
    */
   async readiness(asks: 'if it counts' | 'always' = 'if it counts'): Promise<Probed> {
     const { ruleset, services } = this.#live;
@@ -65,7 +65,7 @@ export class Lifecycle {
     return { ready: causes.length === 0, causes, error: null };
   }
 
-  /** Drains: not ready, and every response closes its connection, but requests are still served. */
+  /** Begins a drain: the proxy is not ready and every response closes its connection, but requests are still served. */
   drain(): void {
     if (this.#stopping) return;
     const { ruleset, services } = this.#live;
@@ -81,8 +81,8 @@ export class Lifecycle {
   }
 
   /**
-   * Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut, a
-   * promise (`late`) for when nothing may wait any longer, and that time on the monotonic clock.
+   * Stops in this order: not ready, wait for `delay`, accept no more, wait for `grace`, answer the rest with an error.
+   * Returns how many requests were cut, and when nothing may wait any longer: `late` resolves then, `until` says when.
    */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }) {
     const { listener, upstream, log, claims, redelivery, pipeline } = this.#live.services;
@@ -106,7 +106,7 @@ export class Lifecycle {
     const cut = listener.inFlight;
     upstream.close();
     pipeline.endWaits();
-    const answered = pipeline.settled().then(() => listener.refuseRest()); // unended deliveries are stored first
+    const answered = pipeline.settled().then(() => listener.refuseRest()); // unfinished deliveries are stored first
     await Promise.race([answered, late]);
     listener.cutAll();
     await nextTurn(); // lets the cut requests be recorded

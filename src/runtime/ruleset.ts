@@ -24,8 +24,8 @@ export interface Ruleset extends BuiltTls {
   /** Why a part of the inputs is not in use, and its old version still is. */
   readonly failures: readonly string[];
   /**
-   * The sources that could not be read whole, each with its problem: the values in use may be older than theirs, and
-   * become previous ones once they can be read.
+   * The sources that could not be read whole, each with its problem. They may hold newer values than those in use,
+   * which then become previous ones once the sources can be read.
    */
   readonly unread: ReadonlyMap<string, string>;
 }
@@ -95,8 +95,8 @@ export function routesWithoutSecret(config: Config, policy: Policy, at: number):
 // --- the changes of the configuration that only a restart applies
 
 /**
- * Keys that a running process cannot change: its sockets, and what depends on them. The chart restarts its pods for
- * exactly these (helm/templates/_config.tpl; a test compares the lists).
+ * Keys of what a running process cannot change: its sockets and stores, and what depends on them. The chart restarts
+ * its pods for exactly these keys (helm/templates/_config.tpl; a test compares the lists).
  */
 export const RESTART_ONLY: readonly (readonly [key: string, read: (config: Config) => unknown])[] = [
   ['listen.host', ({ listen }) => listen.host],

@@ -26,10 +26,10 @@ import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
 /** The parts of the process that the app needs. */
 export interface Effects {
-  /** From the command line; null for the usual places. */
+  /** From `--config`; null: $ENTRUPY_PROXY_CONFIG, else the default path if there is a file. */
   readonly configFile: string | null;
   readonly env: Env;
-  /** Receives the log. It may fail, block or fill up. */
+  /** Receives the log. The stream may fail, block or fill up. */
   readonly stdout: Writable;
 }
 
@@ -73,7 +73,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     claims ??= createClaims(config.once, log);
     return claims;
   };
-  // The store connects early, so that problems are logged before the first event.
+  // The store of `once` opens now, so that its problems are logged before the first event.
   if (deliversOnce(config)) openedClaims();
   const redelivery = new Queue({
     store: { ...config.redelivery, readPassword: (file) => readPasswordFile('redelivery', file) },
@@ -108,7 +108,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
     else log.info('clients can no longer bypass the proxy', where);
   });
-  // The store of redelivery opens early, too, so that deliveries from before a restart are sent.
+  // The store of redelivery opens now, too, so that deliveries from before a restart are sent.
   void redelivery.adopt();
 
   function adopt(next: Ruleset, before: Ruleset): void {
@@ -127,14 +127,14 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     void redelivery.adopt();
   }
 
-  /** `claims`: null until a route has `once`. */
+  /** `claims` returns null until a route has `once`. */
   return {
     ...{ log, output, metrics, requests, recent, upstream, listener, exposure, redelivery, pipeline },
     ...{ claims: () => claims, adopt },
   };
 }
 
-/** One secret per id: a later one with the same id has no key (rotation.ts). */
+/** The routes and secrets that have series. Of several secrets with one id, only the first has a key (rotation.ts). */
 function seriesPlan({ loaded, materials }: Ruleset): SeriesPlan {
   const secrets = materials.filter(({ kind }) => kind === 'secret');
   const isFirst = ({ id }: SecretMaterial, nth: number) => secrets.findIndex((one) => one.id === id) === nth;
@@ -162,7 +162,7 @@ function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLim
   return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls, unreadAnswers, whenMany: 'keep' };
 }
 
-/** Bytes. */
+/** The limit of the byte budget, in bytes. */
 function budgetOf({ limits }: Config): number {
   return limits.bufferedBytes === 'auto' ? automaticLimit() : limits.bufferedBytes;
 }

@@ -15,7 +15,7 @@ import type { SecretMaterial } from '../secrets/sources.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
 
-/** `startedAt` is epoch milliseconds, as is `at` below. */
+/** The status now. `startedAt` is in epoch milliseconds, and so is `at` below. */
 export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed): StatusSnapshot {
   const { listener, upstream, exposure, metrics, output, claims, redelivery } = live.services;
   const { ready, causes, error } = probed;
@@ -72,7 +72,7 @@ function secretStatus(material: SecretMaterial, at: number, lastMatch: number): 
   return { id, source, state, problem: material.problem, note, notBefore, notAfter, lastMatch, changedAt };
 }
 
-/** The state of `once`; null until a route has it. A store's URL may hold a user, so only its host is shown. */
+/** The state of `once`; null until a route uses it. A store's URL may hold a user, so only its host is shown. */
 function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
   if (claims === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;
@@ -114,15 +114,15 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
 
 // --- the log
 
-/** Milliseconds. A problem that lasts, or comes and goes, has one line an hour. */
+/** Milliseconds. A problem that lasts, or comes and goes, is logged once an hour. */
 const AGAIN_AFTER = 3_600_000;
 
-/** Of notes, only `signed-unverified` is logged: such requests may be deliveries that nobody verifies. */
+/** Of the notes only `signed-unverified` is logged, since such requests may be deliveries that nobody verifies. */
 const LEVELS = { failed: 'error', warning: 'warn', note: 'info' } as const;
 
 /**
- * Logs every problem of the status page, also those for which no request has a line of its own, such as a certificate
- * that ends or a store that fails: nobody should have to look at a page to learn of them.
+ * Logs every problem of the status page, even one that shows in no request's line, such as a certificate that expires
+ * or a store that fails: nobody should have to look at a page to learn of it.
  */
 export class DiagnosisLog {
   readonly #log: Log;

@@ -1,6 +1,6 @@
 // The TLS part of a ruleset: files are read once, and checked before use. A certificate that does not match its key, or
-// has expired, never replaces one that works. Messages have the configuration's key, the file and OpenSSL's words:
-// nothing of a private key.
+// has expired, never replaces one that works. Messages name the configuration's key and the file, and quote OpenSSL;
+// they hold nothing of a private key.
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -14,7 +14,7 @@ export interface TlsFile {
   readonly side: keyof TlsParts;
   readonly role: 'ca' | 'cert' | 'key';
   readonly path: string;
-  /** The configuration's key and the path, for people: `listen.tls.certFile /etc/tls/tls.crt`. */
+  /** The configuration's key and the path, for messages: `listen.tls.certFile /etc/tls/tls.crt`. */
   readonly name: string;
   /** Empty if the file can't be read. */
   readonly bytes: Buffer;
@@ -52,12 +52,12 @@ export async function canBeRead(path: string): Promise<boolean> {
 }
 
 export interface BuiltTls {
-  /** Null if the config has none. */
+  /** Null if the config has no TLS for this side. */
   readonly listenTls: TlsContents | null;
   readonly upstreamTls: TlsContents | null;
-  /** Unusable contents: the start fails; at a reload the old ones stay in use. */
+  /** Why contents can't be used: then a start fails, while at a reload the old ones stay in use. */
   readonly failures: readonly string[];
-  /** Certificates outside their validity, used because there is no better one. */
+  /** Certificates that are used outside their period of validity, because there is no better one. */
   readonly warnings: readonly string[];
   /** The certificates in use: after a failed reload, older ones than those in the files. */
   readonly certificates: readonly CertificateStatus[];
@@ -97,7 +97,7 @@ function problemsOf(files: readonly TlsFile[], tls: TlsContents): string[] {
   const unreadable = files.flatMap(({ problem }) => problem ?? []);
   if (unreadable.length > 0) return unreadable;
   const each = files.flatMap((file) => [...refusals([file], { [file.role]: file.bytes }), ...lostAuthorities(file)]);
-  // All at once: the key may not be the certificate's, or be too short for OpenSSL's security level.
+  // All files together: the key may belong to another certificate, or be too short for OpenSSL's security level.
   return each.length > 0 ? each : refusals(files, tls);
 }
 
@@ -115,7 +115,7 @@ function refusals(files: readonly TlsFile[], contents: TlsContents): string[] {
 /** The PEM labels that OpenSSL accepts for a certificate. */
 const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
 
-/** OpenSSL skips certificates of a CA file that it cannot read, and then refuses every client of that authority. */
+/** CA certificates that OpenSSL cannot read: it would skip them, and then refuse every client of that authority. */
 function lostAuthorities({ name, role, bytes }: TlsFile): string[] {
   if (role !== 'ca') return [];
   const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
@@ -124,7 +124,7 @@ function lostAuthorities({ name, role, bytes }: TlsFile): string[] {
   return broken < 0 ? [] : [`${name}: certificate ${broken + 1} of ${blocks.length} cannot be read`];
 }
 
-/** The first certificate of a PEM file, which the other side sees; null if there is none. */
+/** The first certificate of a PEM file, the one that the other side checks; null if there is none. */
 export function readCertificate(bytes: Buffer): X509Certificate | null {
   if (!bytes.includes('-----BEGIN ')) return null;
   try {

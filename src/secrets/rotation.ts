@@ -6,7 +6,7 @@ import type { Env } from '../config/environment.ts';
 import { isPrevious, previousOf, type Secret } from '../core/keyring.ts';
 import { readSources, type SecretMaterial } from './sources.ts';
 
-/** Milliseconds. A value that is replaced sooner may be the first half of a file that was written slowly. */
+/** Milliseconds. A value that is replaced sooner than this may be the first half of a file that was written slowly. */
 const WHOLE_AFTER_MS = 60_000;
 
 /** Every secret, each previous value right after its successor. */
@@ -39,7 +39,7 @@ export function usable(secrets: Materials): readonly (SecretMaterial & Secret)[]
   return secrets.filter((one): one is SecretMaterial & Secret => one.key !== null);
 }
 
-/** Secrets that can't be used, or are used although their source is bad. No message holds a value. */
+/** A message for each secret that can't be used, or is used although its source is bad. No message holds a value. */
 export function failuresOf(secrets: Materials): readonly string[] {
   return secrets.flatMap(({ kind, id, source, problem }) => {
     if (problem === null) return [];
@@ -60,8 +60,8 @@ function keepGood(fresh: SecretMaterial, current: Materials): Materials {
 }
 
 /**
- * Compares the secrets of all sources. One with a reserved id, or with the id of an earlier one, loses its key. One
- * with the value of an earlier one gets a warning.
+ * Compares the secrets of all sources. A secret with a reserved id, or with the id of an earlier one, loses its key. A
+ * secret with the value of an earlier one gets a warning.
  */
 function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
   const kept: SecretMaterial[] = [];
@@ -78,7 +78,7 @@ function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMa
   return kept;
 }
 
-/** The previous value, if any, of this change or an earlier one. Once expired, it tells late senders from forgers. */
+/** The value that this or an earlier change replaced, if any. Even expired, it tells late senders from forgers. */
 function previousFor(secret: SecretMaterial, current: Materials, now: number): Materials {
   if (secret.key === null || secret.overlap === null) return [];
   const id = previousOf(secret.id);
@@ -91,13 +91,13 @@ function previousFor(secret: SecretMaterial, current: Materials, now: number): M
   return [{ ...secret, id, source, key: old.key, problem: null, warnings: [], notAfter, overlap: null }];
 }
 
-/** True if the value may be the first half of its successor. It never becomes `previous`. */
+/** True if the value may be the first half of its successor: such a value never becomes a previous one. */
 function isHalf({ adoptedAt }: SecretMaterial, now: number): boolean {
-  // A clock that was set back must not end an overlap.
+  // If the clock was set back, the value counts as whole, so that it gets its overlap.
   return adoptedAt !== null && adoptedAt <= now && now - adoptedAt < WHOLE_AFTER_MS;
 }
 
-/** Ends every overlap at `now` (epoch milliseconds), as after a leak: signatures by old values count as expired. */
+/** Ends every overlap at `now` (epoch milliseconds), e.g. after a leak: signatures with old values count as expired. */
 export function retirePrevious(current: Materials, now: number): Materials {
   return current.map((secret) =>
     isPreviousValue(secret) ? { ...secret, ended: true, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,

@@ -1,5 +1,5 @@
 // Reads secrets from files, directories and environment variables, as kubelet, Docker and people create them. A bad
-// source is a problem, never thrown. No read blocks on a pipe or device. No copy of a value is kept but the KeyObject.
+// source becomes a `problem`, never an exception. No read blocks on a pipe or device. Only a KeyObject keeps a value.
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,13 +14,13 @@ export interface SecretMaterial
   extends KeyReading,
     Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'>,
     Pick<Secret, 'ended'> {
-  /** Only a `secret` has an id. The others have no key: an unusable directory, or a file with a bad name. */
+  /** `directory`: one that cannot be used. `misnamed`: a file with a bad name. Neither has a key. */
   readonly kind: 'secret' | 'directory' | 'misnamed';
-  /** The id, or a label for people: the source, or `file "<name>"`. */
+  /** The id of a `secret`; of the others a label for messages: the source, or `file "<name>"`. */
   readonly id: string;
   /** `file <path>`, `env <name>` or `env (name hidden)`, `directory <path>` or `replaced value of <id>`. */
   readonly source: string;
-  /** When a reload adopted this value, in epoch milliseconds; null for the values of the start. */
+  /** When a reload adopted this value, in epoch milliseconds; null for a value that was read at start. */
   readonly adoptedAt: number | null;
 }
 
@@ -28,12 +28,12 @@ type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
 /** The maximum number of files in a directory of secrets. With more, the path is probably wrong. */
 const MAX_DIRECTORY_FILES = 256;
-/** Attempts to read a directory that kubelet swaps meanwhile. */
+/** The maximum number of attempts to read a directory, if kubelet swaps its files meanwhile. */
 const SWAP_ATTEMPTS = 3;
 
 const ID = /^[A-Za-z0-9._-]+$/;
 const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
-/** The mode's bits for writers besides the owner. Readers are fine: Kubernetes' fsGroup is for that. */
+/** The mode's bits for writers other than the owner. Other readers are fine: Kubernetes' fsGroup needs them. */
 const WRITERS = 0o022;
 const WRITABLE = 'its file is writable by others than its owner, who could replace the secret; chmod go-w fixes it';
 
@@ -98,8 +98,8 @@ async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>
 }
 
 /**
- * Reads every regular file of a directory and follows links. Names that begin with `.` belong to kubelet and editors.
- * All files come from one `..data` generation: if kubelet swaps it meanwhile, the reading starts again.
+ * Reads every regular file of a directory and follows links. Skips names that begin with `.`, which kubelet and editors
+ * use. All files come from one `..data` generation: if kubelet swaps it meanwhile, the reading starts again.
  */
 async function readKeyDirectory(source: DirectorySource): Promise<Entries> {
   for (let attempt = 0; attempt < SWAP_ATTEMPTS; attempt += 1) {
@@ -125,7 +125,7 @@ async function readOnce(source: DirectorySource): Promise<Entries> {
   for (const name of names) {
     const file = join(directory, name);
     const stats = await stat(file).catch(() => null);
-    // readKeyFile reports a dangling link. Anything else that is not a regular file is not meant as a secret.
+    // readKeyFile reports a dangling link (null). Anything else that is not a regular file is not meant as a secret.
     if (stats !== null && !stats.isFile()) continue;
     if (ID.test(name)) entries.push({ kind: 'secret', id: name, ...(await readKeyFile(file, source)) });
     else entries.push({ kind: 'misnamed', id: `file ${JSON.stringify(name)}`, ...refused(BAD_NAME) });
@@ -153,7 +153,7 @@ async function fill(handle: FileHandle, buffer: Buffer): Promise<number> {
   return length;
 }
 
-/** A system error in words. */
+/** Describes a system error for the operator; if permission is denied, with the owner and the mode. */
 async function systemProblem(path: string, error: unknown): Promise<string> {
   if (!['EACCES', 'EPERM'].includes(codeOf(error))) return fileProblem(error);
   const who = `this process runs as user ${process.geteuid?.() ?? '?'}, group ${process.getegid?.() ?? '?'}`;
@@ -168,7 +168,7 @@ export async function fixedFiles(
   files: readonly string[],
   mountInfo = '/proc/self/mountinfo',
 ): Promise<readonly string[]> {
-  // Its fifth field is the mount point, with octal escapes (proc(5)). Other systems have no such file.
+  // The fifth field of a line is the mount point, with octal escapes (proc(5)). Only Linux has such a file.
   const mounts = (await readFile(mountInfo, 'utf8').catch(() => '')).split('\n').map((line) => {
     const fromOctal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
     return line.split(' ')[4]?.replace(/\\([0-7]{3})/g, fromOctal);

@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { SecretSource } from '../config/config.ts';
 
-/** The reading of one value: a key, or a problem; both if an older key is still in use. */
+/** The result of reading one value: a key, or a problem; both if an older key is still in use. */
 export interface KeyReading {
   readonly key: KeyObject | null;
   readonly problem: string | null;
@@ -32,7 +32,7 @@ export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'a
   return keyFromValue(content.subarray(0, content.length - lf - cr), rules);
 }
 
-/** Makes a key from every byte of the value. The caller may overwrite them afterwards: the key has its own copy. */
+/** Makes a key from every byte of the value. The caller may overwrite the value later: the key has its own copy. */
 export function keyFromValue(value: Buffer, { allowShort }: Pick<SecretSource, 'allowShort'>): KeyReading {
   if (value.length === 0) return refused('it is empty');
   if (value.length > MAX_SECRET_BYTES)

@@ -1,13 +1,13 @@
 // The Lua script of the queue of deferred deliveries, which the server runs for each call. Its keys:
 //
 //   due         sorted set: ids by the time at which they are due, in the server's milliseconds
-//   event:ID    hash: the record, its bytes, state, note, lease, when it was stored, its group
-//   sums:GROUP  sorted set: ids by when they came; a group is a state, a line feed and words
-//   bodies      hash: how many events have one body, by the first 16 digits of their ids
-//   dropped     list: the events that a person dropped, until a summary reports them
-//   totals      hash: bytes of all and of each group, and `life`, which is new after everything was lost
+//   event:ID    hash: the record and its size in bytes, the event's state, note, lease, time of storing and group
+//   sums:GROUP  sorted set: ids by when they came; GROUP is state, line feed, JSON of failure, secret, key and route
+//   bodies      hash: the number of events with one body, by the first 16 digits of their ids
+//   dropped     list: the events that an operator dropped, until a summary reports them
+//   totals      hash: bytes of all events and of each group, and `life`, which differs after everything was lost
 //
-// No key has a time to live, so a server that evicts only keys with one never evicts ours.
+// No key has a time to live, so a server that evicts only keys that have one never evicts ours.
 import * as contract from './store.ts';
 
 /** The maximum number of events that one call looks at, which blocks the server for a few milliseconds. */
@@ -15,7 +15,7 @@ const PAGE = 250;
 
 export const KEYS = ['due', 'event:', 'sums:', 'totals', 'bodies', 'dropped'] as const;
 
-/** The first argument is the name of the call, the others are its own. */
+/** The script's first argument is the name of a call below, the others are that call's arguments. */
 export const SCRIPT = `local due, events, sums, totals, bodies, dropped = unpack(KEYS)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -16,11 +16,11 @@ const LOST = 'the server holds nothing any more';
 const SET = script(SCRIPT, ['set', 'dropped', 'absent']);
 const DROPPED = script(SCRIPT, ['dropped', 'absent', 'leased']);
 
-/** Resolves once it is known whether the server is available, so that the first delivery is stored too. */
+/** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
   const { name, maxBytes, mostBytes, onChange, onLoss, onRemark } = options;
   let lastPolicy = '';
-  /** The `life` of what this process knows to be stored; empty if nothing is. */
+  /** The `life` (redis-script.ts) of what is stored, as far as this process knows; empty if nothing is stored. */
   let lastLife = '';
 
   function looked(given: unknown): void {
@@ -34,7 +34,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
 
   const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;
   const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: contract.CALL_LIMIT_MS, probe };
-  // Only a look reports that the store works; the connection reports problems alone.
+  // Only a look reports that the store works; the connection reports only problems.
   const connection = new RedisConnection({ ...settings, onChange: (problem) => problem && onChange(problem) });
   const look = onePerTurn(() => connection.run(probe).catch(ignore));
   type Args = readonly (string | number | Buffer)[];
@@ -48,7 +48,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     async add({ id, record, note }, pause) {
       const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
-      // A look learns the `life` at once: a loss before the next regular one would go unseen.
+      // This look learns the `life` at once: otherwise a loss before the next regular look would go unseen.
       if (known === 'stored' && lastLife === '') void look();
       if (known !== undefined) return known;
       onChange(added);

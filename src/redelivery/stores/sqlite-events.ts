@@ -1,19 +1,19 @@
 // The events in a file of SQLite: its tables, and each call of a store as a few statements within the caller's
-// transaction. Records have a table of their own, so that only a sending or a person's command reads any.
+// transaction. Records have a table of their own, and are read only to be sent or for an operator's command.
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { bodyTag } from '../../core/request-record.ts';
 import { type Note, noteText, readNote, readWords } from '../note.ts';
 import * as contract from './store.ts';
 
-/** The maximum number of notes on a page, which must fit into the thread's heap and hold up no writer. */
+/** The maximum number of notes on a page: a page must fit into the thread's heap, and not delay a writer for long. */
 const PAGE = 500;
 
-/** SQL for a field of the note, which may be any text. */
+/** SQL that reads a field of the note. The note may be any text, even one that is not JSON. */
 const said = (name: string) => `iif(json_valid(note), note, '{}') ->> '${name}'`;
 const WORDS = ['failure', 'secret', 'key', 'route'].map(said).join(', ');
 
-/** The CHECKs bind other programs that write to the file, too. A summary takes its sums from `event_sums` alone. */
+/** The CHECKs bind other programs that write to the file, too. A summary reads its sums from the index `event_sums`. */
 export const SCHEMA: readonly string[] = [
   `CREATE TABLE event(
   place INTEGER PRIMARY KEY,
@@ -42,7 +42,7 @@ END`,
 END`,
 ];
 
-/** Takes over a file: ends the leases of former owners, and counts everything again. */
+/** SQL with which an owner takes over a file: it ends the leases of former owners, and counts everything again. */
 export const inheritance = (owner: string) => `UPDATE event SET due = min(due, unixepoch() * 1000), lease = NULL
 WHERE substr(lease, ${contract.ID_LENGTH + 2}, ${owner.length}) <> '${owner}';
 INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) FROM event`;
@@ -50,8 +50,8 @@ INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) F
 export type Events = ReturnType<typeof eventsIn>;
 
 /**
- * The calls of a store on an open file. `owner`: follows the event's id in each lease. `moved`: receives the buffers of
- * what was read, to be moved to another thread.
+ * The calls of a store on an open file. `owner` follows the event's id in each lease. `moved` receives the buffers of
+ * the records that were read, which are then moved to another thread.
  */
 export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuffer[]) {
   const sql = statementsOf(database);
@@ -67,7 +67,7 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
   return {
     read,
 
-    /** `most`: the most bytes of all that is stored. */
+    /** `most`: the maximum number of bytes of all events together. */
     add(
       { id, note, record }: { id: string; note: Note; record: Uint8Array<ArrayBuffer> },
       pause: number,
@@ -75,7 +75,8 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
     ) {
       const of = bodyTag(id);
       const counted = Math.max(record.length, contract.LEAST_BYTES);
-      // Twins are the ids that begin with `of` and `-`; `.` is the next character. Without a total there is no room.
+      // Twins are the ids that begin with `${of}-`; `.` follows `-` in ASCII, so it bounds the range. If the row of
+      // `total` is missing, `hasRoom` is null, which counts as full.
       const [known] = sql<{ old: number | null; hasRoom: number | null; twins: number }>`SELECT old,
         (SELECT bytes FROM total) - coalesce(old, 0) + ${counted} <= ${most} AS hasRoom,
         (SELECT count(*) FROM event WHERE id > ${`${of}-`} AND id < ${`${of}.`}) AS twins
@@ -89,7 +90,7 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
       return known.old === null ? 'stored' : 'replaced';
     },
 
-    /** `largest`: the most bytes of one record. */
+    /** `largest`: the maximum number of bytes in a record that is read. */
     lease({ limit, room, held }: contract.Asked, largest: number) {
       const [leases, ids] = [JSON.stringify(held), JSON.stringify(held.map(contract.leasedId))];
       sql`UPDATE event SET due = ${later(contract.LEASE_MS)} WHERE id IN (SELECT value FROM json_each(${ids}))
@@ -169,8 +170,8 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
 }
 
 /**
- * Each template is prepared once, its values are bound. Node's own `createTagStore` keeps its statements when the
- * database is closed on Node 24: the file then stays open, and cannot be opened anew once its log was deleted.
+ * Prepares each template once, and binds its values. Node's own `createTagStore` keeps its statements when the database
+ * is closed, on Node 24: the file then stays open, and cannot be opened anew once its log was deleted.
  */
 function statementsOf(database: DatabaseSync) {
   const prepared = new Map<TemplateStringsArray, StatementSync>();

@@ -1,6 +1,6 @@
-// The file of the embedded store: opened, checked before each use, set aside once it is damaged, kept small. Its
-// directory is its user's alone, on a local file system, and used by one process at a time. Every call here may hang if
-// the disk does.
+// The file of the embedded store: opened, checked before each use, set aside once it is damaged, kept small. Only the
+// process's user may use its directory, which is on a local file system, and only one proxy at a time. Every call here
+// may hang if the disk does.
 import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -9,24 +9,24 @@ import { type Events, eventsIn, inheritance, SCHEMA } from './sqlite-events.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */
 const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
-/** Milliseconds to wait for a lock. Two calls in a row that wait end within a second. */
+/** Milliseconds to wait for a lock: so short that two calls in a row that both wait still end within a second. */
 const BUSY_MS = 300;
-/** Bytes that must be free: a removal needs room too, in the log and then in the file. */
+/** Bytes that must be free before an event is added: a removal needs room too, in the log and then in the file. */
 const LEAST_FREE = 8 * 1024 * 1024;
 const MOST_ASIDE = 4;
 
-/** Linux's numbers of file systems that other machines use too, where SQLite's locks and shared memory fail. */
+/** Linux's numbers (statfs) for network and cluster file systems, on which SQLite's locks and shared memory fail. */
 const NETWORKS: Readonly<Record<number, string>> = {
   ...{ 26985: 'NFS', 4283649346: 'CIFS', 4266872130: 'SMB', 20859: 'SMB', 16914839: '9p', 12805120: 'CephFS' },
   ...{ 198183888: 'Lustre', 1196443219: 'GPFS', 1397113167: 'AFS', 1952539503: 'OCFS2', 18225520: 'GFS2' },
 };
 
-/** Only for a new file: in an existing one it would be a write, for which a visitor would need a lock and space. */
+/** Settings only for a new file: in an existing one they would be a write, for which a visitor needs lock and space. */
 const NEW_FILE = 'PRAGMA page_size=4096; PRAGMA auto_vacuum=FULL';
 
 /**
- * Nothing is mapped, so a truncated file is an error and not a SIGBUS. Nothing temporary is in a file: the root may be
- * read-only. What was delivered is overwritten and freed.
+ * The file is not mapped into memory: if it is truncated, that is an error and not a SIGBUS. Temporary data stays in
+ * memory, since the root may be read-only. What was delivered is overwritten, and its space is freed.
  */
 const SETTINGS = `PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
@@ -37,13 +37,13 @@ interface Opened {
   readonly events: Events;
   /** The database and, for an owner, the lock. */
   readonly parts: DisposableStack;
-  /** The identities of `#watched`, in their order, from when it was opened. */
+  /** The identities of the `#watched` files when the database was opened, in the same order. */
   readonly identities: readonly string[];
 }
 
 export interface FileOptions {
   readonly path: string;
-  /** Eight hex digits that name the owner, so it keeps its leases when it opens the file again. Null: a visitor. */
+  /** Eight hex digits that name the owner, so that it keeps its leases if it opens the file again. Null: a visitor. */
   readonly owner: string | null;
 }
 
@@ -57,14 +57,14 @@ export class StoreFile {
   readonly #path: string;
   readonly #directory: string;
   readonly #owner: string | null;
-  /** The paths that must stay the same while it is open: directory, lock, file, its log and the log's index. */
+  /** The paths that must stay the same while the file is open: directory, lock, file, its log and the log's index. */
   readonly #watched: readonly string[];
   #opened: Opened | null = null;
-  /** True if the next file is expected to be empty, so that this is not reported as another loss. */
+  /** True if the next file that is opened should be empty: that is then not reported as another loss. */
   #isNew = false;
   /** The losses that are not reported yet: why stored events are gone, or were set aside. */
   readonly losses: string[] = [];
-  /** The buffers of what was read, until they are moved to the other thread. */
+  /** The buffers of the records that were read, until they are moved to the other thread. */
   readonly moved: ArrayBuffer[] = [];
 
   constructor({ path, owner }: FileOptions) {
@@ -76,8 +76,8 @@ export class StoreFile {
   }
 
   /**
-   * Runs a job in one transaction, with one sync; again with the file opened anew if it looks damaged, and with a new
-   * file if it still does. Throws if the job had no effect, as far as can be known.
+   * Runs a job in one transaction, with one sync. If the file looks damaged, runs the job again with the file reopened,
+   * and then with a new file. Throws if the job had no effect, as far as can be known.
    */
   transaction<T>(isRead: boolean, job: (events: Events) => T): T {
     for (let tries = 1; ; tries++) {
@@ -88,7 +88,7 @@ export class StoreFile {
         if (isFull(error)) throw error;
         this.close();
         if (!isDamage(error) || this.#owner === null || tries === 3) throw error;
-        // Not at once: SQLite calls a page malformed even if the disk only failed to read it once.
+        // Only at the second try: SQLite calls a page malformed even if the disk only failed to read it once.
         if (tries === 2) this.#setAside((error as Error).message);
       }
     }
@@ -123,9 +123,9 @@ export class StoreFile {
   #usable(): Opened {
     const identities = this.#opened?.identities ?? [];
     const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
-    if (changed.length > 0) this.close(); // this empties the log into the file, if that is still there
+    if (changed.length > 0) this.close(); // this empties the log into the file, if it is still there
     if (changed.includes(this.#path)) {
-      // The logs that have not changed belong to the file that is gone.
+      // A log or index that has not changed belongs to the file that is gone.
       const logs = [`${this.#path}-wal`, `${this.#path}-shm`];
       for (const own of logs) if (!changed.includes(own)) fs.rmSync(own, { force: true });
       this.#lose(`${this.#path} was removed or replaced`);
@@ -156,7 +156,7 @@ export class StoreFile {
   #open(): Opened {
     using parts = new DisposableStack();
     if (this.#owner !== null) this.#claim(parts);
-    // A visitor creates nothing: to it a file that does not exist is an empty one.
+    // A visitor creates nothing: it takes a missing file for an empty one.
     const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
     const database = parts.use(new DatabaseSync(place, { timeout: BUSY_MS }));
     if (sizeOf(this.#path) === 0) database.exec(NEW_FILE);
@@ -176,24 +176,24 @@ export class StoreFile {
     return { database, events, parts: parts.move(), identities: this.#watched.map(identityOf) };
   }
 
-  /** Creates what an owner needs, locks it, and reports what was lost since the last owner. */
+  /** Creates what an owner needs, locks the directory, and reports what was lost since the last owner. */
   #claim(parts: DisposableStack): void {
     makeDirectory(this.#directory);
     const [lock, , log, index] = this.#watched.slice(1).map(checkFile);
     this.#isNew ||= lock === 'absent';
     const isEmpty = sizeOf(this.#path) === 0;
     const problem = this.#isNew && isEmpty ? this.roomProblem() : null;
-    if (problem !== null) throw new Error(problem); // with a lock file, the next start would report a loss
+    if (problem !== null) throw new Error(problem); // before a lock file makes the next start report a loss
     lockDirectory(this.#directory, parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
-    // SQLite itself removes the index first.
+    // SQLite itself removes the index before the log, so somebody else has removed the log.
     if (log === 'absent' && index === 'present')
       this.#lose(`${this.#path}-wal was removed, and what came last with it`);
     makeFile(this.#path);
   }
 }
 
-/** Empties the log of an empty file, since it holds bodies. Waits for no reader. Never throws: the job is committed. */
+/** Empties the log, which holds old bodies, if no event is left. Waits for no reader. Never throws: the job is done. */
 function emptyLog(database: DatabaseSync): void {
   try {
     if (database.prepare('SELECT 1 FROM event LIMIT 1').get() !== undefined) return;
@@ -207,14 +207,14 @@ function emptyLog(database: DatabaseSync): void {
   }
 }
 
-// --- places
+// --- files and directories
 
-/** The primary code of SQLite's error; 0 if it is none. */
+/** The primary code of an error of SQLite; 0 for any other error. */
 function sqliteCode(error: unknown): number {
   return codeOf(error) === 'ERR_SQLITE_ERROR' ? Number((error as { readonly errcode?: number }).errcode) & 0xff : 0;
 }
 
-/** Creates it if it is missing; throws if other users or other machines may use it. */
+/** Creates a directory if it is missing; throws if other users or other machines may use it. */
 function makeDirectory(path: string): void {
   makeDurably(path);
   const stats = fs.lstatSync(path);
@@ -235,7 +235,7 @@ function makeDurably(path: string): void {
   fs.closeSync(parent);
 }
 
-/** Throws unless it is a regular file that only this user may write. */
+/** Throws if the path is neither absent nor a regular file of this user that nobody else may write to. */
 function checkFile(path: string): 'absent' | 'present' {
   const stats = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return 'absent';
@@ -249,7 +249,7 @@ function checkOwner({ uid }: fs.Stats, name: string): void {
   if (uid !== process.geteuid?.()) throw new Error(`${name} belongs to another user`);
 }
 
-/** Creates a missing file. It must not be open here: closing any handle of a file ends this process's locks on it. */
+/** Creates a missing file. This process must not have it open: closing any handle of a file ends its locks on that. */
 function makeFile(path: string): void {
   if (checkFile(path) === 'absent') fs.closeSync(fs.openSync(path, 'wx', 0o600));
 }
@@ -266,10 +266,10 @@ function identityOf(path: string): string {
 }
 
 /**
- * Locks the directory until `parts` are disposed of. The lock must die with its process, also by SIGKILL, and a pid
- * proves nothing, since a container's is always 1. Node has no `flock`; but SQLite locks its file by `fcntl`, which the
- * kernel releases. That works between containers on one machine, not between machines. The store's own file is not
- * locked this way, since people's commands open it too.
+ * Locks the directory until `parts` are disposed of. The lock must die with its process, even by SIGKILL, and a pid
+ * proves nothing, since a container's is always 1. Node has no `flock`; but SQLite locks its file by `fcntl`, and the
+ * kernel releases that lock. It works between containers on one machine, not between machines. The store's own file is
+ * not locked this way, since operators' commands open it too.
  */
 function lockDirectory(directory: string, parts: DisposableStack): void {
   const path = join(directory, 'lock');

@@ -1,2 +1,2 @@
-/** The code of the store's thread: here its file, in a build the bundled text (scripts/bundle.ts). */
+/** The code of the store's thread: here its file; a build puts the bundled text in its place (scripts/bundle.ts). */
 export const threadSource: URL | string = new URL('./sqlite-thread.ts', import.meta.url);

@@ -1,4 +1,4 @@
-// The thread of the embedded store. Calls that come while it works share its next transaction and sync.
+// The thread of the embedded store. Calls that come while the thread works share its next transaction and sync.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { codeOf } from '../../base/errors.ts';
 import type { Events } from './sqlite-events.ts';
@@ -9,9 +9,9 @@ export type Args<M extends Method> = Parameters<Events[M]>;
 type Call = { [M in Method]: { readonly method: M; readonly args: Args<M> } }[Method];
 export type Result = { readonly value: unknown } | { readonly failure: string };
 export interface Reply {
-  /** For the first calls that were not answered yet, in their order. */
+  /** The results of the first calls that were not answered yet, in their order. */
   readonly results: readonly Result[];
-  /** Why nothing could be done; null: it works. */
+  /** Why nothing could be done; null if the store works. */
   readonly problem: string | null;
   readonly losses: readonly string[];
 }
@@ -19,7 +19,7 @@ export interface Reply {
 const file = new StoreFile(workerData);
 const port = parentPort as MessagePort;
 
-/** Null is the last message: it closes the file. */
+/** The last message is null: it closes the file. */
 port.on('message', (first: Call | null) => {
   const calls: Call[] = [];
   let next: Call | null | undefined = first;
@@ -32,7 +32,7 @@ port.on('message', (first: Call | null) => {
 
 function answer(calls: readonly Call[]): void {
   const reply: Reply = { ...doneAll(calls, null), losses: file.losses.splice(0) };
-  // Frees what was written now, not at the next garbage collection.
+  // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
   port.postMessage(reply, file.moved.splice(0));
 }
@@ -54,7 +54,7 @@ function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'los
   } catch (error) {
     // The system's message repeats the path, which the caller adds.
     const problem = /^E[A-Z]+$/.test(codeOf(error)) ? codeOf(error) : (error as Error).message;
-    // Without the additions, the other calls may find room.
+    // If nothing is added, the other calls may find room.
     if (isFull(error) && isAdding && known === null) return doneAll(calls, problem);
     return { results: calls.map(() => ({ failure: problem })), problem };
   }

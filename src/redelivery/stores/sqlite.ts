@@ -14,10 +14,10 @@ import * as contract from './store.ts';
 
 const THREAD = 'the store of deferred deliveries';
 const RESTART_MS = 1000;
-/** Limits of the thread's heap. Records are outside it. */
+/** Limits of the thread's heap. Records are not in the heap. */
 const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
 
-/** Resolves once the file is open, or could not be opened: then each later call tries again. */
+/** Opens the store. Resolves once the file is open, or could not be opened: then each later call tries again. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
   const { maxBytes, mostBytes } = options;
   const thread = new StoreThread(options);
@@ -48,7 +48,7 @@ class StoreThread {
   /** The resolvers of the calls that the thread has not answered yet, in the order of the calls. */
   #sent: ((result: Result) => void)[] = [];
   #isClosed = false;
-  /** Why calls are refused, until the thread answers or a new one may start; null if they are sent. */
+  /** Why calls are refused until the thread answers or a new one may start; null if calls are sent to the thread. */
   #refusal: string | null = null;
 
   constructor(options: contract.StoreOptions) {
@@ -65,7 +65,7 @@ class StoreThread {
     this.#thread.postMessage({ method, args }, moved);
     const { promise, resolve } = Promise.withResolvers<Result>();
     this.#sent.push(resolve);
-    const limit = contract.CALL_LIMIT_MS / (this.#options.as === 'visitor' ? 2 : 1); // a person waits for a visitor
+    const limit = contract.CALL_LIMIT_MS / (this.#options.as === 'visitor' ? 2 : 1); // a visitor's user is waiting
     const cancel = deadline(limit, () => {
       const failure = `it did not answer within ${limit} ms`;
       this.#refusal = failure;
@@ -78,7 +78,7 @@ class StoreThread {
     return result.value as ReturnType<Events[M]>;
   }
 
-  /** Closes it after all calls. A thread that hangs does not end, so the process can't, either. */
+  /** Closes the store after all calls. A thread that hangs does not end, so the process can't, either. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#thread === null) return;
@@ -90,7 +90,7 @@ class StoreThread {
     const thread = new Worker(threadSource, {
       ...{ workerData: this.#file, eval: typeof threadSource === 'string' },
       ...{ name: 'deferred', resourceLimits: LIMITS },
-      // The environment holds secrets, and nothing but the log's lines may be on the standard streams.
+      // The environment holds secrets, so the thread gets none. Only the log's lines may be on the standard streams.
       ...{ env: {}, execArgv: ['--disable-warning=ExperimentalWarning'] },
     });
     thread.on('message', (reply: Reply) => this.#settle(reply));

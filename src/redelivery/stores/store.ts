@@ -3,7 +3,7 @@
 // knows no rules: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat
 // events, never alter or forge them. A store never sends anything.
 //
-// Due times are by the store's clock, so all times here are spans from now. Those in notes are by the proxy's clock.
+// Due times are by the store's clock, so all times here are spans from now. Times in notes are by the proxy's clock.
 import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { DeferredState } from '../../core/request-record.ts';
@@ -17,26 +17,26 @@ export interface Event {
    * equal ids, and events with ids that are equal up to the `-` have the same body.
    */
   readonly id: string;
-  /** Opaque bytes. Only the store joins them: joined earlier, they would be a copy that no budget counts. */
+  /** Opaque bytes. Only the store joins the two parts: joined earlier, they would be a copy that no budget counts. */
   readonly record: readonly [head: Buffer, body: Buffer];
   readonly note: Note;
 }
 
 /**
  * `stored`: as durable as the store's own settings make it. `replaced`: stored in place of an equal event, whatever its
- * state; a lease of that one is lost. `full`, by `maxBytes`, or `crowded`, by `MAX_OF_ONE_BODY`: nothing has changed.
+ * state; a lease of the old event is lost. `full` (`maxBytes`) or `crowded` (`MAX_OF_ONE_BODY`): nothing has changed.
  */
 export type Added = 'stored' | 'replaced' | 'full' | 'crowded';
 
 /** An event as a list shows it. Nothing here is verified. */
 export interface Entry {
   readonly id: string;
-  /** The size of its record. */
+  /** The size of the event's record. */
   readonly bytes: number;
   readonly state: DeferredState;
-  /** Milliseconds until it is due; 0 or less: now. */
+  /** Milliseconds until the event is due; 0 or less if it is due now. */
   readonly wait: number;
-  /** Null where it cannot be read. */
+  /** Null if the note cannot be read. */
   readonly note: Note | null;
 }
 
@@ -44,53 +44,53 @@ export type Dropped = 'dropped' | 'absent' | 'leased';
 
 export interface Leased extends Omit<Entry, 'wait'> {
   /**
-   * The right to the event until it is set or removed, or the lease has run out and somebody else has leased the event:
-   * a text that no other lease ever has, in any process or store. It begins with the event's id.
+   * The right to the event: a text that begins with the event's id and that no other lease ever has, in any process or
+   * store. It ends when the event is set, replaced or removed, or is leased again after the lease has run out.
    */
   readonly lease: string;
-  /** Empty if there is none. Null: larger than `mostBytes`, so it was not read. */
+  /** Empty if there is none. Null if it is larger than `mostBytes`, and so was not read. */
   readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
 export interface Asked {
   /** The maximum number of events. */
   readonly limit: number;
-  /** Bytes of memory for records. One that is too large to be read needs none. */
+  /** Bytes of memory for records. A record larger than `mostBytes` is not read, and needs none. */
   readonly room: number;
-  /** The caller's leases in use: renewed, unless they were lost; their events are not leased again. */
+  /** The caller's leases in use. They are renewed, unless they were lost, and their events are not leased again. */
   readonly held: readonly string[];
 }
 
-/** The stored events with equal state and words; the words are empty where the note cannot be read. */
+/** Events that share state, failure, secret, key and route; the last four are empty where the note cannot be read. */
 export interface Group extends Readonly<Record<'failure' | 'secret' | 'key' | 'route', string>> {
   readonly state: DeferredState;
   readonly deliveries: number;
-  /** As they count against `maxBytes`: each at least `LEAST_BYTES`. */
+  /** Bytes as they count against `maxBytes`: at least `LEAST_BYTES` for each event. */
   readonly bytes: number;
-  /** When the first one came, by the notes; epoch milliseconds. */
+  /** When the first event came, in epoch milliseconds, according to the notes. */
   readonly oldest: number;
 }
 
 export interface Summary {
-  /** At most `MOST_GROUPS`, since whoever writes to the store chooses the words; without words where there are more. */
+  /** At most about `MOST_GROUPS`, since whoever writes to the store chooses the texts: if more, texts are empty. */
   readonly groups: readonly Group[];
   /** At most `SOONEST`, the first due first. */
   readonly soonest: readonly Entry[];
-  /** Some events that `drop` removed. Each is reported once, to one owner. */
+  /** Events that `drop` has removed, some at a time. Each is reported once, to one owner. */
   readonly dropped: readonly Pick<Entry, 'id' | 'note'>[];
 }
 
 export interface Setting {
-  /** Milliseconds from now until it is due. */
+  /** Milliseconds from now until the event is due. */
   readonly pause: number;
   readonly state: DeferredState;
-  /** Null keeps the last one. */
+  /** Null keeps the present note. */
   readonly note: Note | null;
 }
 
 /**
  * Every method rejects with an Error if the store can't do its work, and never hangs: it takes `CALL_LIMIT_MS` at most.
- * The message is for the operator: it has places and the system's words, never stored bytes, and never a password. A
+ * The message is for the operator: it names paths and quotes the system, and holds no stored bytes and no password. A
  * method that has rejected may still take effect later. The calls of one process take effect in their order.
  */
 export interface DeferredStore {
@@ -98,40 +98,40 @@ export interface DeferredStore {
   add(event: Event, pause: number): Promise<Added>;
 
   /**
-   * Leases events that are due, the first due first, and moves each on by `LEASE_MS`. It stops at the first one that
-   * does not fit `room`. `wait`: milliseconds until the next one is due; 0 if one is now; infinite if there is none.
+   * Leases events that are due, the first due first; each is due again after `LEASE_MS`. Stops at the first one that
+   * does not fit into `room`. `wait`: milliseconds until the next is due; 0 if one is now; infinite if there is none.
    */
   lease(asked: Asked): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
-  /** Ends a lease, and sets when its event is due next; null removes it. False if the lease was lost: no change. */
+  /** Ends a lease, and sets when its event is due next; null removes the event. False if it was lost: no change. */
   set(lease: string, setting: Setting | null): Promise<boolean>;
 
   /**
-   * Removes an event, even a leased one, because the app took a fresh delivery of an equal one. False if there was none
-   * or if it was stored less than `age` milliseconds ago: an event that came after that delivery stays.
+   * Removes an event, even a leased one, because the app took a fresh delivery that equals it. False if there is none,
+   * or if it was stored less than `age` milliseconds ago: an event that came after the fresh delivery stays.
    */
   end(id: string, age: number): Promise<boolean>;
 
-  /** A part of what is stored, in any order, and the place of the next part; the first and the last place are `0`. */
+  /** A page of what is stored, in any order, and the place of the next one: `0` for the first, and after the last. */
   page(place: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
 
-  /** Makes events due now, unless they are leased; stopped ones wait again. Returns how many of the ids are stored. */
+  /** Makes events due now unless they are leased; `stopped` becomes `waiting`. Returns how many of `ids` are stored. */
   wake(ids: readonly string[]): Promise<number>;
 
-  /** For people: a record. Null if there is none, or it is larger than `mostBytes`. */
+  /** For the `deferred` command: an event's record. Null if there is none, or if it is larger than `mostBytes`. */
   read(id: string): Promise<Uint8Array<ArrayBuffer> | null>;
 
-  /** For people: removes an event. One that somebody has leased stays: the app may be taking it just now. */
+  /** For the `deferred` command: removes an event. A leased one stays, since the app may be taking it just now. */
   drop(id: string): Promise<Dropped>;
 
-  /** For an owner. Makes due what would wait longer than `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
+  /** For an owner. Makes events due that would wait over `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
   summary(): Promise<Summary>;
 
-  /** Nothing may be called after it. Leases last until their time ends, or the store has a new owner. */
+  /** After it nothing may be called. Leases last until their time runs out, or until a directory has a new owner. */
   close(): Promise<void>;
 }
 
-/** Everything that is stored; what changes meanwhile may be missed, or come twice. No page holds up a writer. */
+/** Everything that is stored, page by page. What changes meanwhile may be missed, or be returned twice. */
 export async function* pagesOf(store: Pick<DeferredStore, 'page'>): AsyncGenerator<readonly Entry[]> {
   let place = '0';
   do {
@@ -143,16 +143,16 @@ export async function* pagesOf(store: Pick<DeferredStore, 'page'>): AsyncGenerat
 
 /** `store` may be a directory, too. */
 export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwordFile' | 'readPassword'> {
-  /** With Redis: part of every key, so proxies with one name share what is stored. May be empty for a directory. */
+  /** With Redis: part of every key, so proxies with equal names share what is stored. May be empty for a directory. */
   readonly name: string;
   readonly maxBytes: number;
-  /** The maximum number of bytes in one record, which a reload may change. What is larger is never read. */
+  /** Returns the maximum number of bytes in a record, which a reload may change. A larger record is never read. */
   readonly mostBytes: () => number;
   /** `visitor`: a command beside the proxy, which only lists, reads and drops. A missing store looks empty to it. */
   readonly as: 'owner' | 'visitor';
-  /** Called once for each remark that is no failure. */
+  /** Called once for each remark, which is not a failure. */
   readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
-  /** Called once for each loss: stored events are gone or were set aside, all or the latest of them. */
+  /** Called once for each loss: stored events, all or the latest of them, are gone or were set aside. */
   readonly onLoss: (problem: string) => void;
   /** Called at any time, even with no change, with the store's problem (never a password), or null when it works. */
   readonly onChange: (problem: string | null) => void;
@@ -160,17 +160,17 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
 
 /** Milliseconds. The longest that a client waits for the store. */
 export const TIME_LIMIT_MS = 1000;
-/** Milliseconds. It is long because bodies cross a network, or wait for a disk. */
+/** The longest time that a call takes, in milliseconds: long, because bodies cross a network, or wait for a disk. */
 export const CALL_LIMIT_MS = 10_000;
-/** Milliseconds until a lease ends. Its holder renews it after each third of that. */
+/** Milliseconds until a lease runs out. Its holder renews it after each third of that time. */
 export const LEASE_MS = 30_000;
-/** Milliseconds. A waiting event that is due later, because the clock was set back, is made due now. */
+/** Milliseconds. A waiting event that is due later than that, because the clock was set back, is made due now. */
 export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
-/** The least bytes that an event counts as: tiny ones must not make a store's list endless. */
+/** The minimum number of bytes that an event counts as: tiny ones must not make a store's list endless. */
 export const LEAST_BYTES = 4096;
 export const MOST_GROUPS = 1000;
 export const SOONEST = 50;
-/** How many events may have one body: queries are not signed, so one captured delivery can become many events. */
+/** The maximum number of events with one body: queries are not signed, so one captured delivery can become many. */
 export const MAX_OF_ONE_BODY = 16;
 
 export const ID_LENGTH = 49;
