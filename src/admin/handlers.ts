@@ -20,9 +20,9 @@ export interface AdminSources {
   drain(): void;
   /** Reloads, and returns the problems: none if all that was read is in use. */
   reload(): Promise<readonly string[]>;
-  /** Reads every source, then ends every overlap. */
+  /** Reloads, then ends the overlap of every replaced secret value. */
   retirePrevious(): Promise<Retired>;
-  /** Resolves once the deferred deliveries are known, after a second at most. */
+  /** Resolves once what is known of the deferred deliveries is up to date, after a second at most. */
   known(): Promise<void>;
   /** Makes deferred deliveries due now: all, or the one with `id`. Returns how many; null if no route redelivers. */
   redeliver(id: string | null): Promise<number | null>;
@@ -33,11 +33,11 @@ export interface AdminSources {
 
 export interface Retired {
   readonly retired: number;
-  /** How many deferred deliveries nothing verifies any more, by the last look; absent while no store is open. */
+  /** How many deferred deliveries are signed with retired values, and so are not sent; absent if no store is open. */
   readonly stranded?: number;
   /** The ids of the secrets that were read. */
   readonly read: readonly string[];
-  /** Sources that could not be read whole, one line each. Once one can be read, a new value begins another overlap. */
+  /** Sources that could not be read whole, one line each. A new value found in one later begins another overlap. */
   readonly unread: readonly string[];
 }
 
@@ -48,7 +48,7 @@ export interface AdminReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** By path. Those under `/-/` change something, so server.ts checks the client. */
+/** The handlers by path. Those under `/-/` change something, so server.ts checks the client. */
 export type AdminHandlers = Readonly<Record<string, (exchange: Exchange) => AdminReply | Promise<AdminReply>>>;
 
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
@@ -60,7 +60,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
   const probe = async () => {
     probed = await sources.probe();
   };
-  // A status costs milliseconds, and so do its page and the metrics: a client that asks often must not delay probes.
+  // Making a status takes milliseconds, and so does its page: a client that asks often must not delay probes.
   const current = onePerTurn(() => apiStatus(sources.status(probed)));
   const statusText = onePerTurn(async () => JSON.stringify(await current()));
   const page = onePerTurn(async () => renderStatusPage(await current()));

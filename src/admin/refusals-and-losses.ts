@@ -10,7 +10,7 @@ import { TrafficByRoute } from './route-traffic.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
 import type { RecentCounts, RefusalGroup, StatusSnapshot, Undelivered } from './snapshot.ts';
 
-/** Minutes that `recent` covers, except its `signedReasons`. */
+/** The minutes that `recent` covers; only its `signedReasons` cover an hour. */
 const LATELY = 5;
 const MINUTES_OF_A_DAY = 24 * 60;
 const GROUPS_PER_REASON = 10;
@@ -19,13 +19,13 @@ const KEPT_UNDELIVERED = 20;
 
 const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
 
-/** The counters of each minute. `noise`: rejected and reported requests that need no attention, in no reason. */
+/** The counters of a minute. `noise` is counted instead of the reason of a refusal that needs no attention. */
 type Counted = Decision | Reason | `signed ${Reason}` | 'noise' | (typeof LOST)[number];
 
 export class RefusalsAndLosses {
-  /** The counts of each minute that had any: the last MINUTES_OF_A_DAY of them at most. */
+  /** The counts by minute (since the epoch), for the last MINUTES_OF_A_DAY minutes that had any. */
   readonly #minutes = new Map<number, Partial<Record<Counted, number>>>();
-  /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
+  /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each map, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
   readonly traffic = new TrafficByRoute();
   readonly #responseTimeout: () => number;

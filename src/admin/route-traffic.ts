@@ -1,5 +1,5 @@
 // The traffic of each route since the start: the fates of its deliveries, and its signatures. Counts of the last
-// minutes would say nothing where four deliveries come in an hour.
+// minutes would say nothing where only four deliveries come in an hour.
 import { shortened } from '../base/printable-and-colours.ts';
 import { FATES, type Fate } from '../core/fate.ts';
 import { type DeliveryRecord, type RequestRecord, shownPath } from '../core/request-record.ts';
@@ -10,7 +10,7 @@ import { type ShownRequest, shownOf } from './shown-request.ts';
 /** The traffic of one route since the start. Times are epoch milliseconds, null for never. */
 export class RouteTraffic {
   fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
-  /** When the app last took a delivery, even a deferred one, or a duplicate of a delivered event came. */
+  /** When the app last took a delivery (perhaps one that was deferred), or a duplicate of a delivered event came. */
   lastTaken: number | null = null;
   /** How many deliveries the app has not taken since `lastTaken`; deferred ones do not count. */
   notTaken = 0;
@@ -28,7 +28,7 @@ export class RouteTraffic {
   refusedOfSender = 0;
   firstRefusedSignature: number | null = null;
   lastRefusedSignature: number | null = null;
-  /** Answers of the app that took long, and senders that left before one. */
+  /** Slow answers of the app, and senders that left before an answer; `times` has the last SLOW_ANSWERS of both. */
   slow = {
     times: [] as readonly number[],
     /** Milliseconds that the app's last slow answer took; null if there is none. */
@@ -36,7 +36,7 @@ export class RouteTraffic {
     /** Milliseconds that the last sender to leave had waited; null if none left. */
     departedMs: null as number | null,
   };
-  /** Requests with a signature that were forwarded without verifying it; null if there are none. */
+  /** Requests with a signature that was not verified, since their route forwards; null if there are none. */
   unverified: null | {
     readonly count: number;
     /** POSTs with a signature of the right form, as Entrupy sends them. */
@@ -46,10 +46,10 @@ export class RouteTraffic {
   } = null;
 }
 
-/** This many slow answers or departed senders within SLOW_SPAN_MS make an app slow. */
+/** If this many slow answers or departed senders come within SLOW_SPAN_MS, the app counts as slow. */
 export const SLOW_ANSWERS = 5;
 export const SLOW_SPAN_MS = 15 * MINUTE;
-/** Milliseconds after which an answer is slow: before the sender, or the proxy, gives up. */
+/** Milliseconds after which an answer counts as slow: before the sender, or the proxy, gives up waiting for it. */
 const slowMs = (responseTimeout: number) => Math.min(5000, responseTimeout / 3);
 
 export class TrafficByRoute {
@@ -98,7 +98,7 @@ export class TrafficByRoute {
     }
   }
 
-  /** The app has taken a delivery, perhaps one that was deferred. */
+  /** Call it when the app has taken a delivery, perhaps one that was deferred. */
   taken(route: string, at: number): void {
     Object.assign(this.#of(route), { lastTaken: at, notTaken: 0, notTakenSince: null });
   }

@@ -28,12 +28,12 @@ const LIMITS: ListenerLimits = {
   headersTimeout: 5000,
   keepAlive: 75_000, // longer than a scrape interval, so that a scraper keeps its connection
   connectionAge: Number.POSITIVE_INFINITY,
-  whenMany: 'close', // a probe that finds no room is a failed probe, and three of them end the pod
+  whenMany: 'close', // a probe that finds no room fails, and Kubernetes ends the pod after three such
   unreadAnswers: 8,
   tls: null,
 };
 
-/** A preStop httpGet can send only GET. */
+/** The preStop httpGet of Kubernetes can send only GET. */
 const ACTION_METHODS: Readonly<Record<string, readonly string[]>> = { '/-/drain': ['GET', 'POST'] };
 
 export function createAdminServer(sources: AdminSources): Listener {
@@ -80,9 +80,9 @@ function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close'
 }
 
 /**
- * True for a browser's request that another site caused, by headers that tools do not send. The port has no login, so a
- * foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
- * rebinding), must change nothing.
+ * True for a browser's request that another site caused, recognized by headers that tools do not send. The port has no
+ * login, so a foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address
+ * (DNS rebinding), must change nothing.
  */
 export function isForeign(method: string, lines: readonly string[]): boolean {
   const sites = valuesOf(lines, 'sec-fetch-site');
@@ -97,7 +97,7 @@ export function isForeign(method: string, lines: readonly string[]): boolean {
   return sources.some((source) => !isOwnAddress(source, host));
 }
 
-/** False for every name but localhost: an attacker's name that resolves here is same-origin with itself. */
+/** False for every name but localhost: a page under an attacker's name that resolves here would be same-origin. */
 function isOwnAddress(source: string, host: string | undefined): boolean {
   const url = URL.parse(source);
   if (url === null || url.host === '' || url.host !== host?.toLowerCase()) return false;

@@ -12,7 +12,7 @@ export interface ShownRequest extends Pick<RequestRecord, Whole | Upstream | 'me
   /** The problem, and its likely cause in words; each null if not known. */
   readonly diagnosis: Diagnosis | null;
   readonly hint: string | null;
-  /** The secret outside its dates that signed it; null if that is not known. */
+  /** The id of the secret outside its dates that signed the request; null if none is known. */
   readonly secret: string | null;
 }
 

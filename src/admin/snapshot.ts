@@ -1,6 +1,6 @@
 // The state of the running proxy for the status page, /api/status and the advice: a plain snapshot that runtime fills.
 // It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds. Operators
-// rely on its names: docs/admin.md lists them.
+// rely on the names of the keys: docs/admin.md lists them.
 import type { Config } from '../config/config.ts';
 import type { Secret, SecretState } from '../core/keyring.ts';
 import type { Decision, Reason } from '../core/reasons.ts';
@@ -11,7 +11,7 @@ import type { ShownRequest } from './shown-request.ts';
 
 export interface RouteStatus
   extends Pick<Route, 'path' | 'action' | 'mode' | 'reportUntil' | 'methods' | 'query' | 'once' | 'redeliver'> {
-  /** Ids that can match here, `current.previous` included; empty unless `action` is verify. */
+  /** Ids of secrets that can match here, `current.previous` included; empty unless `action` is verify. */
   readonly secretIds: readonly string[];
   readonly liveSecrets: number;
   /** Bytes; null if the route has no limit (forward, reject). */
@@ -24,7 +24,7 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   /** `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `env (name hidden)` or `replaced value of current`. */
   readonly source: string;
   readonly state: SecretState | 'unusable';
-  /** Why it cannot be read or used; null if it can. Never null if unusable. */
+  /** Why the secret cannot be read or used; null if it can. Never null if `state` is `unusable`. */
   readonly problem: string | null;
   /** An unusual trait of the value in use, for instance that it is short; null if it has none. */
   readonly note: string | null;
@@ -32,7 +32,7 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   readonly lastMatch: number;
   /** When a reload brought this value into use; null for one that was in use from the start. */
   readonly changedAt: number | null;
-  /** How many deferred deliveries are signed with it. */
+  /** How many deferred deliveries are signed with this value. */
   readonly deferred: number;
 }
 
@@ -40,7 +40,7 @@ export interface RecentCounts extends Readonly<Record<Decision, number>> {
   readonly windowSeconds: number;
   /** Rejected and reported requests that need no attention. */
   readonly noise: number;
-  /** Rejected and reported requests without a signature, by reason, without the noise; only those that occurred. */
+  /** Rejected and reported requests without a signature, by reason, without the noise; only reasons that occurred. */
   readonly reasons: { readonly [R in Reason]?: number };
   /** The same for requests with a signature, over the last hour: they may be deliveries. */
   readonly signedReasons: { readonly [R in Reason]?: number };
@@ -72,12 +72,12 @@ export interface DeferredDelivery {
   readonly id: string;
   readonly state: DeferredState;
   readonly at: number;
-  /** Null if no route takes it. */
+  /** Null if no route is known for it. */
   readonly route: string | null;
   readonly attempts: number;
-  /** A status, or a word such as `connect`; for an unverified one, why nothing verifies it. */
+  /** A status, or a word such as `connect`; for an unverified delivery, the word for why it cannot be verified. */
   readonly lastFailure: string;
-  /** Null if it is not sent again by itself. */
+  /** Null if it is not sent again automatically. */
   readonly nextTry: number | null;
 }
 
@@ -87,23 +87,23 @@ export interface DeferredStatus {
   readonly problem: string | null;
   /** `failed`: the store has worked again since. */
   readonly problemKind: 'full' | 'slow' | 'failing' | 'failed';
-  /** When a delivery last could not be stored; null once another was. */
+  /** When a delivery last could not be stored; null once another one was stored. */
   readonly turnedAwayAt: number | null;
   /** The last time that the store lost its content; null if it has not since the start. */
   readonly storeLost: { readonly at: number; readonly problem: string } | null;
-  /** When a waiting delivery will first be lost, and when that one came; null if none waits or none is sent. */
+  /** When the first waiting delivery is lost unless taken before, and when it came; null if none waits or is sent. */
   readonly firstLoss: { readonly at: number; readonly came: number } | null;
   /** False if no route has `redeliver` any more: then nothing is sent. */
   readonly sends: boolean;
   readonly waiting: number;
   readonly stopped: number;
   readonly unverified: number;
-  /** Groups of unverified ones: why, in one word; the id of the secret that verified them when they came; how many. */
+  /** Groups of unverified deliveries: why, in one word; the id of the secret that verified them at first; how many. */
   readonly whys: readonly { readonly why: string; readonly secret: string; readonly deliveries: number }[];
   readonly bytes: number;
-  /** When the oldest one that waits came; null if none does. */
+  /** When the oldest waiting delivery came; null if none waits. */
   readonly oldest: number | null;
-  /** The deliveries that are due soonest, in that order. */
+  /** At most 50 deliveries, the first due first. */
   readonly deliveries: readonly DeferredDelivery[];
 }
 

@@ -162,7 +162,7 @@ function unread({ secrets }: Config, { env }: Io): readonly SecretRow[] {
 
 async function notesOn(config: Config, secrets: readonly SecretMaterial[]): Promise<readonly string[]> {
   const notes = secrets.flatMap(({ id, warnings }) => warnings.map((warning) => `secret ${id}: ${warning}`));
-  // Only a directory's ids are unknown when the configuration is loaded.
+  // The loader has checked the ids already, unless a directory of secrets is configured: its ids are known only now.
   for (const { path, secrets: ids } of config.routes) {
     const unknown = ids?.filter((id) => !secrets.some((secret) => secret.id === id)) ?? [];
     notes.push(...unknown.map((id) => `route ${path}: no secret has the id ${id} now`));

@@ -58,7 +58,7 @@ export const run = command(definition, async ({ values }, io) => {
   return isOk ? 0 : 1;
 });
 
-/** Looks again until nothing is failed or unknown; the last time at `until`, on the monotonic clock. */
+/** Looks again until nothing is failed or unknown; the last time at `until`, in milliseconds on the monotonic clock. */
 async function lookUntil(until: number, named: string | null, io: Io): Promise<readonly Line[]> {
   for (;;) {
     const isLast = performance.now() >= until;
@@ -114,7 +114,7 @@ async function isRefused(file: string | null, { env }: Io): Promise<boolean> {
   }
 }
 
-// --- where one does
+// --- where a proxy answers
 
 /**
  * Says whether the file, which is only hashed, is the configuration in use. `named`: the file that the user named. No
@@ -142,7 +142,7 @@ async function configurationLine(named: string | null, status: ApiStatus): Promi
   return [{ id, state: 'failed', message, remedy, page: DIAGNOSES['reload-failed'].page }];
 }
 
-/** A line for each sentence on what is right and for each item of the proxy's advice. */
+/** A line for each sentence in `right` and each item of `advice`, after one if the proxy's exposure is unknown. */
 export function statusLines({ upstream, right, advice }: ApiStatus): readonly Line[] {
   const notYet = upstream.exposure === 'unknown' ? [NOT_LOOKED] : [];
   return [...notYet, ...right.map(({ id, message }) => ok(id, message)), ...advice.map(lineOf)];
@@ -156,7 +156,7 @@ const NOT_LOOKED: Line = {
 
 const ok = (id: string, message: string): Line => ({ id, state: 'ok', message, remedy: null, page: null });
 
-/** Warnings of the status page that fail a check: no delivery is lost yet, but the proxy was not meant to run so. */
+/** Warnings of the status page that fail a check: no delivery is lost yet, but the proxy should not run like this. */
 const FAILS = new Set<Diagnosis>(['draining', 'not-ready', 'exposed', 'reload-failed', 'awaiting-restart']);
 
 function lineOf(advice: ApiStatus['advice'][number]): Line {
@@ -167,7 +167,7 @@ function lineOf(advice: ApiStatus['advice'][number]): Line {
   return { id, state: fails ? 'failed' : 'warning', message, remedy, page };
 }
 
-// --- for people
+// --- the output as text
 
 /** The states of a line in the order of the output, the worst first, with their colours. */
 const COLOURS = { failed: 'red', unknown: 'yellow', warning: 'yellow', ok: 'green' } as const;

@@ -11,14 +11,14 @@ import type { Env } from '../config/environment.ts';
 interface Option {
   readonly type: 'string' | 'boolean';
   readonly multiple?: boolean;
-  /** The name of its value in the help: `FILE`. Only with type string. */
+  /** The name of the option's value in the help, such as `FILE`. Only with type string. */
   readonly value?: string;
   readonly does: string;
 }
 
 export type Options = Readonly<Record<string, Option>>;
 
-/** The meaning of each name. */
+/** The meaning of each option, exit code or key. */
 type Meanings = Readonly<Record<string, string>>;
 
 export interface Definition<O extends Options = Options> {
@@ -94,7 +94,7 @@ export function command<const O extends Options>(
   };
 }
 
-/** The options that were given, by the definition of the command. */
+/** The type of the options that were given to a command with the definition `D`. */
 export type ValuesOf<D extends Definition> = ReturnType<typeof parse<D['options']>>['values'];
 
 function parse<O extends Options>({ options, positionals: names = [] }: Definition<O>, argv: readonly string[]) {
@@ -127,7 +127,7 @@ function parse<O extends Options>({ options, positionals: names = [] }: Definiti
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 export function processIo(process: NodeJS.Process): Io {
-  // The callback of a write handles its failure. Without these listeners, Node would end the process at any of them.
+  // The callback of a write handles its failure. Without these listeners, a failure would end the process, too.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   return {
     stdout: (data) => process.stdout.write(data, exitIfLost),
@@ -193,7 +193,7 @@ ${columns({ ...USAGE_EXIT, ...exits })}
 `;
 }
 
-/** The longest line of a help text. */
+/** The length of the longest line of a help text, in characters. */
 const WIDTH = 100;
 
 /** Two columns, indented, the second one wrapped. */

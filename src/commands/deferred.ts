@@ -1,6 +1,6 @@
-// `deferred`: the deliveries that the app did not take, for the operator. It reads the store beside the running proxy
-// and leases nothing; only `deliver` needs the proxy. The store's content is shown unverified, so its text must never
-// control the terminal.
+// `deferred`: the deliveries that the app did not take, for the operator. It reads the store while the proxy uses it,
+// but claims no delivery; only `deliver` needs the proxy. The store's content is shown unverified, so its text must
+// never control the terminal.
 import { setTimeout as delay } from 'node:timers/promises';
 import { dateText, spanText } from '../admin/advice/times.ts';
 import { localUrl } from '../base/default-places.ts';
@@ -44,10 +44,10 @@ ends at once while the app accepts no connection, and after a minute in which no
   },
 } as const;
 
-/** For a request to the proxy, in milliseconds. */
+/** Milliseconds that a request to the proxy may take. */
 const TIMEOUT = 10_000;
 const LOOK_MS = 500;
-/** `deliver` ends after this long without a change; the proxy goes on. */
+/** Milliseconds without a change after which `deliver` ends; the proxy goes on. */
 const STILL_MS = 60_000;
 
 interface Deferred {
@@ -58,14 +58,14 @@ interface Deferred {
   readonly progress: Io['stderr'];
 }
 
-/** The result, for programs and for people. */
+/** The result of an action: `json` with --json, else `text`. */
 interface Done {
   readonly json: object;
   readonly text: string | Uint8Array;
   readonly code?: 1;
 }
 
-/** `id`: empty for all. Returns a text, the reason, if it could not be done. Rejects if the store fails. */
+/** `id`: empty for all deliveries. Returns the reason if nothing could be done. Rejects if the store fails. */
 type Action = (deferred: Deferred, id: string) => Promise<Done | string>;
 
 const ACTIONS: Readonly<Record<string, Action>> = { list, show, deliver, drop };
@@ -102,7 +102,7 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
 const NOTHING_DEFERRED = 'Nothing is deferred.\n';
 const noSuchId = (id: string) => `nothing is deferred under the ID ${id}`;
 
-/** Everything that is stored, each once: a page may repeat what another one had. */
+/** Every stored delivery, by its id: a page may repeat what another one had. */
 async function everything(store: DeferredStore): Promise<ReadonlyMap<string, Entry>> {
   const found = new Map<string, Entry>();
   for await (const page of pagesOf(store)) for (const entry of page) found.set(entry.id, entry);
@@ -178,7 +178,7 @@ async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   return { json, text: `${told}; ${end}. What waits is tried again.\n`, code: 1 };
 }
 
-/** Waits until each is gone or was tried again, or nothing changes. Returns those not gone, and why it ended. */
+/** Waits until each delivery is gone or was tried, or nothing changes. Returns the ids left, and why the wait ended. */
 async function watch({ store, admin, progress }: Deferred, asked: readonly Entry[]) {
   let told = '';
   let changed = 0;
@@ -198,7 +198,7 @@ async function watch({ store, admin, progress }: Deferred, asked: readonly Entry
       const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
       return { waiting: left.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
     }
-    // Reading a long list loads the proxy's disk or Redis, so it takes at most a tenth of the time.
+    // Reading a long list burdens the proxy's disk or Redis, so it may take at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));
   }
 }

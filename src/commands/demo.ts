@@ -52,7 +52,7 @@ function portOf(text = '3000'): number {
 
 type OnRequest = (request: IncomingMessage, body: { bytes: number; sha256: string }) => void;
 
-/** Starts an app that answers every request, checks no signature, and reports each. */
+/** Starts an app that answers every request, checks no signature, and reports each request. */
 async function startUpstream(host: string, port: number, onRequest: OnRequest) {
   const server = process.getBuiltinModule('node:http').createServer((request, response) => {
     const digest = createHash('sha256');

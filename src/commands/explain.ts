@@ -51,7 +51,7 @@ export const run = command(definition, async ({ values, positionals: [method, ta
   if (!/^[A-Z-]+$/.test(method)) {
     throw usageError(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
   }
-  // The gate answers `OPTIONS *` and CONNECT.
+  // `OPTIONS *` and CONNECT have no path, but the gate decides on them.
   if (!target.startsWith('/') && target !== '*' && method !== 'CONNECT') {
     const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*\/?/i, '');
     throw usageError(`give the path: explain ${method} ${printable(`/${path}`)}`);
@@ -98,7 +98,7 @@ function refusedByParser(failure: MessageParser['failure']): Refused {
   return { kind: 'refuse', label: UNMATCHED, reason, rule, header: null, hint: null, allow: null, secret: null };
 }
 
-/** Reads no secret: each that the configuration names counts as live in the policy. */
+/** The policy of the configuration. No secret is read: each that the configuration names counts as live. */
 function policyOf(config: Config): Policy {
   const named = config.routes.flatMap(({ secrets }) => secrets ?? []);
   const sources = config.secrets.map((source) => (source.kind === 'directory' ? source.directory : source.id));

@@ -59,7 +59,7 @@ export const run = command(definition, async ({ values, positionals: [target] },
 
 type Values = ValuesOf<typeof definition>;
 
-/** The target's URL, and the secrets that sign in turn: null for no signature. */
+/** The URL to send to, and the secrets to try one after another; null among them is an attempt without a signature. */
 async function addressee(values: Values, target: string | undefined, io: Io) {
   const { url, config, unsigned } = values;
   const source = chosenSource(values);
@@ -72,7 +72,7 @@ async function addressee(values: Values, target: string | undefined, io: Io) {
   return { url: running.url, secrets: named ?? running.secrets, tls: { certificate: 'any' } as const };
 }
 
-/** The running proxy's listener, and the live secrets of the target's route. */
+/** The target's URL on the running proxy, and the live secrets of its route. */
 async function runningProxy(target: string, file: string | null, { env }: Io) {
   if (!target.startsWith('/')) throw usageError('TARGET must begin with /');
   const { config } = await loadConfig({ file, env });
@@ -80,7 +80,7 @@ async function runningProxy(target: string, file: string | null, { env }: Io) {
   if ((tls?.clientCaFile ?? null) !== null) {
     throw new UsageError('clients need a TLS certificate (listen.tls.clientCaFile), and probe has none');
   }
-  // Never resolved against the address: `//other/notify` would then name another host.
+  // The target is never resolved against the address: `//other/notify` would then name another host.
   const url = new URL(`${tls === null ? 'http' : 'https'}://${localUrl(host, port).host}${target}`);
   const policy = buildPolicy(config, usable(await readSecrets(config.secrets, env)));
   const admission = admit({ head: signedHead(url.pathname + url.search), policy, at: Date.now() });

@@ -13,8 +13,8 @@ const COMMENT = /(?:^|[ \t])#.*/gm;
 const ADMIN = /(?:^|[{,])[ \t]*["']?admin["']?[ \t]*:[ \t]*(?:\{[^}]*|.*(?:\n(?!\S).*)*)/m;
 
 /**
- * $ADMIN_HOST and $ADMIN_PORT override the file. A running proxy keeps its address if its file breaks or goes, so the
- * file is searched as text, whether it is valid YAML or not. `problem`: why a file that was named cannot be read.
+ * The admin port's address; $ADMIN_HOST and $ADMIN_PORT override the file. It stays in use even if the file breaks, so
+ * the file is searched as text, and need not be valid YAML. `problem`: why a file that was named cannot be read.
  */
 export async function adminPort(named: string | null, env: Env): Promise<{ url: URL; problem: string | null }> {
   let problem: string | null = null;
@@ -24,7 +24,7 @@ export async function adminPort(named: string | null, env: Env): Promise<{ url: 
   });
   const [section = ''] = ADMIN.exec(text.replace(COMMENT, '')) ?? [];
   const written = (key: string) => new RegExp(`\\b${key}["']?[ \\t]*:\\s*["']?([^\\s,}"']+)`).exec(section)?.[1];
-  // Kubernetes' service link `tcp://…` is no port.
+  // $ADMIN_PORT may be one of Kubernetes' service links (`tcp://…`), which is no port.
   const isPort = (text: string) => /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536;
   const port = [env.ADMIN_PORT, written('port')].map(String).find(isPort) ?? ADMIN_PORT;
   return { url: localUrl(env.ADMIN_HOST || written('host'), Number(port)), problem };
@@ -41,7 +41,7 @@ interface Question {
   readonly certificate?: 'any';
 }
 
-/** Bytes that are kept of an answer's body: enough for a refusal, or the causes of not being ready. */
+/** Bytes of a body that `ask` returns: enough for a refusal, or for the list of causes why the proxy is not ready. */
 const SHOWN_BYTES = 512;
 const MOST_BYTES = 8 * 1024 * 1024;
 
@@ -58,18 +58,18 @@ interface Answer {
   readonly text: string;
 }
 
-/** As `askWhole`, but `text` is the beginning of the body, as one line without control characters. */
+/** Like `askWhole`, but `text` is only the start of the body, in one line: a space replaces all but printable ASCII. */
 export async function ask(question: Question): Promise<Answer> {
   const { status, text } = await askWhole(question, SHOWN_BYTES);
   const shown = text.slice(0, SHOWN_BYTES).replace(/[^\x20-\x7e]+/g, ' ');
   return { status, text: shown.trim() };
 }
 
-/** Sends the request. `text` is the body; it ends soon after `mostBytes`. Never rejects. */
+/** Sends the request. `text` is the body, cut off soon after `mostBytes`. Never rejects. */
 export async function askWhole(question: Question, mostBytes = MOST_BYTES): Promise<Answer> {
   const { url, headers, body, timeout } = question;
   // An import would evaluate every export of node:http, and its WebSocket loads Node's own undici. A healthcheck, which
-  // runs within the proxy's memory limit, takes 54 MB and 40 ms without that, 64 MB and 60 ms with it.
+  // runs within the proxy's memory limit, takes 64 MB and 60 ms with an import, 54 MB and 40 ms without.
   const { request: send } = process.getBuiltinModule(url.protocol === 'https:' ? 'node:https' : 'node:http');
   const signal = AbortSignal.timeout(timeout);
   try {
@@ -101,7 +101,7 @@ export async function askWhole(question: Question, mostBytes = MOST_BYTES): Prom
 
 // --- the answer of /api/status, as far as commands read it
 
-/** A type, `?` for one that may be null; a list of a shape; or keys with their shapes. */
+/** A type, with `?` if the value may be null; a list of items of one shape; or keys with their shapes. */
 type Shape = 'string' | 'string?' | 'boolean' | readonly [Shape] | { readonly [key: string]: Shape };
 
 const FOUND = { id: 'string', state: 'string', message: 'string' } as const;
@@ -120,7 +120,7 @@ function has(shape: Shape, value: unknown): boolean {
   return Object.entries(shape).every(([key, part]) => has(part, value[key as keyof typeof value]));
 }
 
-/** /api/status takes about a second at most: for the upstream, and for the store of deferred deliveries. */
+/** Milliseconds. The answer takes about a second at most, since it waits for the upstream and the deferred store. */
 const TIMEOUT = 5_000;
 
 /** The status, or a text that says why there is none. */

@@ -52,14 +52,14 @@ type ListenError = NodeJS.ErrnoException & { readonly address?: string; readonly
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
   let app: App | null = null;
-  // Handled before the program is loaded: without a handler, PID 1 ignores SIGTERM, and is killed at the end of the
-  // grace period.
+  // Signals are handled before the program is loaded: without a handler, PID 1 ignores SIGTERM, and is killed at the
+  // end of the grace period.
   const { promise: stopped, resolve: stop } = Promise.withResolvers<'keep' | 'skip'>();
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
     if (count++ > 0) return void exit(signal === 'SIGINT' ? 130 : 143);
-    // No balancer sends requests to a proxy that is still starting, so no delay is needed.
+    // SIGINT skips shutdown.delay. So does a stop during the start, since no load balancer sends requests yet.
     stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
   // Without a handler node opens its debugger on loopback, where a pod's other containers could read the secrets.
@@ -71,7 +71,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   const { startApp } = await import('../runtime/app.ts');
   app = await startApp({ configFile, env: io.env, stdout: process.stdout });
   await app.stop({ delay: await stopped });
-  // A pipe that nobody reads would keep the process alive.
+  // Forces the exit, since a pipe that nobody reads would keep the process alive.
   setTimeout(() => void exit(0, END_MS.look), END_MS.exit).unref();
   return 0;
 }

@@ -71,7 +71,7 @@ export async function readSecret(chosen: ChosenSource | null, io: Io): Promise<S
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };
 }
 
-/** Every usable secret of a directory, else the one secret. Throws UsageError if there is none. */
+/** Every usable secret if the source is a directory, else its one secret. Throws UsageError if there is none. */
 export async function readSecretOrDirectory(source: ChosenSource, io: Io): Promise<readonly Secret[]> {
   if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isDirectory()) {
     return [await readSecret(source, io)];

@@ -36,7 +36,7 @@ Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
   },
 } as const;
 
-/** Bytes; a longer body is tried only as it is. Higher than in the proxy, since no other request waits here. */
+/** Bytes. A longer body is tried only unaltered. The limit is above the proxy's, since no other request waits here. */
 const DIAGNOSED_BYTES = 1024 * 1024;
 
 export const run = command(definition, async (given, io) => {
@@ -76,10 +76,10 @@ async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
 
 type Verdict = ReturnType<typeof verdictOn>;
 
-/** A proxy without a configuration: it verifies every POST with all of its secrets. */
+/** The configuration of a proxy without a file: it verifies every POST with all of its secrets. */
 const { config: DEFAULTS } = parseConfig({ file: null, bytes: null }, {});
 
-/** The proxy's own verdict. */
+/** The verdict that the proxy would give, with the likely cause if the signature is invalid. */
 function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]) {
   const at = Date.now();
   const arrival = { head: signedHead('/', given), policy: buildPolicy(DEFAULTS, secrets), at };

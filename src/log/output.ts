@@ -22,7 +22,7 @@ export class LogOutput {
   #reported = 0;
   /** When a line was last dropped, in epoch milliseconds; null for never. */
   lastDropped: number | null = null;
-  /** True if the last write failed, perhaps after half a line: the next one begins with a line break. */
+  /** True if the last write failed, perhaps after half a line, so that the next one must begin with a line break. */
   #failed = false;
 
   constructor(stream: OutputStream, env: Readonly<Record<string, string | undefined>>, format: LogFormat) {
@@ -31,8 +31,8 @@ export class LogOutput {
     this.format = format;
     // The callback of a write handles its failure. Without a listener here, Node would end the process.
     stream.on('error', () => {});
-    // In Node, a write to a terminal that nobody reads, as after Ctrl-S, blocks the process, and so every client. No
-    // public method prevents that.
+    // In Node, a write to a terminal that nobody reads (after Ctrl-S, say) blocks the whole process, so every client
+    // has to wait. No public method prevents that.
     const { _handle: handle } = stream as { _handle?: { setBlocking?: (blocking: boolean) => void } };
     handle?.setBlocking?.(false);
   }

@@ -1,4 +1,4 @@
-// The request log: one line per request; a delivery's waits until its fate is known. It must never hold a query, a
+// The request log: one line per request; a delivery's line waits until its fate is known. It must never hold a query, a
 // body, a signature, a secret or another header's value, and a flood of requests must never become a flood of lines.
 import { shortened } from '../base/printable-and-colours.ts';
 import { diagnosisOf, type RequestRecord, shownPath } from '../core/request-record.ts';
@@ -9,7 +9,7 @@ export type RequestLogMode = 'all' | 'rejected' | 'none';
 /** The maximum number of lines per second (`log.requests`). */
 const LINES_A_SECOND = 50;
 
-/** `log.level` filters too: a served request is info, a refused or reported one warn, a failed one error. */
+/** `log.level` also filters the lines: a served request is info, a refused or reported one warn, a failed one error. */
 export class RequestLog {
   mode: RequestLogMode;
   readonly #log: Log;
@@ -22,12 +22,12 @@ export class RequestLog {
     this.mode = mode;
   }
 
-  /** Call it at the request's end, and for a delivery when its fate is known: the later of the two writes the line. */
+  /** Call it at the request's end, and for a delivery also once its fate is known: the later call writes the line. */
   record(record: RequestRecord): void {
     if (this.mode === 'none' || record.fate === 'pending' || record.durationMs < 0) return;
     const level = levelOf(record);
     if ((this.mode === 'rejected' && level === 'info') || !this.#log.enabled(level)) return;
-    // A timer, not the clock: the second ends in time even if the clock is set back or the flood ends.
+    // A timer, not the clock, ends the second: so it ends even if the clock is set back or the flood stops.
     this.#second ??= setTimeout(() => this.flush(), 1000).unref();
     if (++this.#lines <= LINES_A_SECOND) this.#log[level]('request', fieldsOf(record));
   }
@@ -42,7 +42,7 @@ export class RequestLog {
   }
 }
 
-/** Mode `rejected` leaves out exactly `info`: what was served, and the app's own errors outside deliveries. */
+/** Mode `rejected` leaves out exactly level `info`: what was served, and the app's own errors outside deliveries. */
 function levelOf({ decision, fate, status, upstreamStatus, upstreamFailure }: RequestRecord): LogLevel {
   if (fate !== 'none') return FATE_LEVELS[fate];
   if (upstreamFailure !== null) return 'error';

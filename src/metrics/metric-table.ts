@@ -12,13 +12,13 @@ export interface MetricRow {
   readonly labels?: readonly string[];
   /** One sentence, without quotes. */
   readonly help: string;
-  /** Upper bounds of a histogram, ascending, without +Inf: nine at most. */
+  /** Upper bounds of a histogram, ascending, without +Inf; at most nine. */
   readonly buckets?: readonly number[];
   /** Which routes or secrets have a series; all by default. HELP and TYPE are always exposed. */
   readonly when?: string;
   /**
-   * For a metric that events add to: the series of a route and its secrets, each as its label values after `route`, as
-   * in `accepted none`. A metric without `series` is read at each scrape.
+   * For a metric that events add to: the series of a route and its secrets, each as the values of its labels other than
+   * `route`, such as `accepted none`. A metric without `series` is read at each scrape.
    */
   readonly series?: (route: Route, secrets: readonly string[]) => readonly string[];
 }

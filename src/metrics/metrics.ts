@@ -1,5 +1,5 @@
-// The metrics: one method for each event, which adds to plain numbers. The set of series follows only from the plan; a
-// client must never be able to add one.
+// The metrics: one method for each kind of event adds to plain numbers. The set of series follows only from the plan: a
+// client must never be able to add a series.
 
 import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
@@ -27,7 +27,7 @@ export interface SeriesPlan {
 type ReadMetric = Exclude<MetricName, RouteMetric>;
 type Own = Extract<ReadMetric, `secret_${string}` | `${string}reload${string}` | 'route_report_mode' | 'build_info'>;
 
-/** Numbers that other parts hold. A metric without a reading does not compile. */
+/** Reads the numbers that other parts hold. The code does not compile if a metric lacks its reading. */
 export type OtherReadings = Readonly<Record<Exclude<ReadMetric, Own>, () => Reading>>;
 
 export class Metrics {
@@ -50,7 +50,7 @@ export class Metrics {
 
   /**
    * Called once for each request, when it has ended. It takes 0.3 µs for an accepted one; prom-client's labelled calls
-   * take 2. If a reload has removed the route meanwhile, the request counts as `unmatched`.
+   * would take 2 µs. If a reload has removed the route meanwhile, the request counts as `unmatched`.
    */
   record(r: RequestRecord): void {
     const route = this.#routes.get(r.route) ?? this.#routes.get(UNMATCHED);
@@ -66,7 +66,7 @@ export class Metrics {
     if (this.#lastMatches.has(r.secret)) this.#lastMatches.set(r.secret, Date.now() / 1000);
   }
 
-  /** Called once for each delivery, when its fate is known. The app's answer counts then, even if the client left. */
+  /** Called once for each delivery, when its fate is known. It counts the app's answer, even if the client has left. */
   deliver(r: DeliveryRecord): void {
     const route = this.#routes.get(r.route) ?? this.#routes.get(UNMATCHED);
     if (route === undefined) return;
@@ -88,7 +88,7 @@ export class Metrics {
     if (!counted) this.#routes.get(UNMATCHED)?.add('redelivered_total', 1, result);
   }
 
-  /** Adapts the series to a new plan: new ones begin at 0, others keep counting, those not in the plan are removed. */
+  /** Adapts the series to a new plan: new ones begin at 0, others go on, and removed routes and secrets lose theirs. */
   replan(plan: SeriesPlan): void {
     this.#lastMatches = new Map(plan.secrets.map((secret) => [secret.id, this.#lastMatchOf(secret)]));
     this.#plan = plan;
@@ -145,7 +145,7 @@ export class Metrics {
 
   /** The readings of all metrics that requests do not add to. */
   #readings(): Readonly<Record<ReadMetric, () => Reading>> {
-    /** One sample for each secret; null for none. */
+    /** One sample for each secret for which `read` does not return null. */
     const bySecret = (read: (secret: PlannedSecret) => number | null) => () =>
       this.#plan.secrets.flatMap((secret) => {
         const value = read(secret);

@@ -1,5 +1,5 @@
 // The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Routes and secrets alone
-// fix the set of series: recording never adds one.
+// determine the set of series: recording a request never adds one.
 
 import type { Route } from '../core/routes.ts';
 import { METRIC_NAMES, METRICS, type MetricName, type MetricRow, PREFIX } from './metric-table.ts';
@@ -8,7 +8,7 @@ type Labels = Readonly<Record<string, string>>;
 
 /** One line of the exposition, in the shape that prom-client's registry renders. */
 export interface Sample {
-  /** Only if it is not the family's name: `…_bucket`, `…_sum`, `…_count`. */
+  /** The name of the sample, if it is not the family's name: `…_bucket`, `…_sum`, `…_count`. */
   readonly metricName?: string;
   readonly labels?: Readonly<Record<string, string | number>>;
   /** prom-client renders such an object once and caches the text: keep one object per series. */
@@ -93,8 +93,8 @@ export class RouteSeries {
   }
 
   /**
-   * Adds the series that the route and its secrets need, and removes those of removed secrets. Those of the old route
-   * stay: requests that began under it still end, and a counter that disappears loses its last increments.
+   * Adds the series that the route and its secrets need, and removes those of removed secrets. Series that only the
+   * route's former settings needed stay, because requests that began under them must still be counted when they end.
    */
   adapt(route: Route, secrets: readonly string[]): void {
     for (const name of ROUTE_METRICS) {

@@ -1,6 +1,6 @@
 // Advice on the state of the proxy: one item for each cause, worst first. The status page, /api/status, `check` and the
-// log show it. A pure function of the snapshot. The facts are here, the remedies in core/diagnoses-and-remedies.ts.
-// It must never say that all is well while deliveries are lost.
+// log show it. It follows from the snapshot alone, and must never say that all is well while deliveries are lost. The
+// facts are written here, the remedies in core/diagnoses-and-remedies.ts.
 
 import { DIAGNOSES, type Diagnosed, type Subject } from '../../core/diagnoses-and-remedies.ts';
 import type { StatusSnapshot } from '../snapshot.ts';
@@ -11,7 +11,7 @@ import { ago, dateText, spanText } from './times.ts';
 import { count, type Found, found, type State } from './words.ts';
 
 export interface Advice extends Found, Pick<Diagnosed, 'remedy' | 'page'> {
-  /** Findings that follow from it, and so have no item of their own. */
+  /** Findings that are consequences of this one, and so have no item of their own. */
   readonly follows: readonly Found[];
 }
 
@@ -40,7 +40,7 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   return (items.some(isWrong) ? items : [told(allIsWell(s)), ...items]).toSorted(byState);
 }
 
-/** One item for each cause, with the findings that follow from it; its state is the worst of all. Notes stay apart. */
+/** One item per cause, with the findings that follow from it and the worst of their states. Notes are not merged. */
 function causes(found: readonly Found[]): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : one.id));
   const items = [...alike.values()].map((same) => {
@@ -78,10 +78,10 @@ function allIsWell(s: StatusSnapshot): Found {
   return found('ok', 'all-is-well', `All is well: ${facts}.${scanned}`);
 }
 
-/** Sentences shown even beside a warning, such as a secret that ends soon: `sentences` checks that they are true. */
+/** Subjects whose sentence is shown even beside a warning about them, since `sentences` gives only what is true. */
 const BESIDE_WARNINGS: ReadonlySet<string> = new Set<Subject>(['secrets', 'upstream']);
 
-/** No sentence may give the all-clear beside a failure of the same subject. */
+/** No sentence may give the all-clear beside a problem of the same subject. */
 function rightBeside(advice: readonly Advice[], s: StatusSnapshot): ApiStatus['right'] {
   const wrong = advice.flatMap((one) => [one, ...one.follows]).filter(isWrong);
   const subjects = new Set<string>(wrong.map(({ id }) => DIAGNOSES[id].subject));

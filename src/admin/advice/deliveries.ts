@@ -1,5 +1,5 @@
-// Advice on the fates of deliveries. A route is judged by its last deliveries, however old:
-// where four come in an hour, counts of the last minutes would say that all is well as soon as none comes.
+// Advice on the fates of deliveries. A route is judged by its last deliveries, however old they are: where only four
+// come in an hour, counts of the last minutes would be 0 most of the time, and say that all is well.
 
 import { UNMATCHED } from '../../core/routes.ts';
 import { SLOW_ANSWERS, SLOW_SPAN_MS } from '../route-traffic.ts';
@@ -45,7 +45,7 @@ function detailOf({ upstreamFailure, upstreamError, hint }: ShownRequest): strin
   return known.length === 0 ? '' : ` (${known.join(', ')})`;
 }
 
-/** The app refuses some deliveries of a route, and takes others. `lost` has those that failed. */
+/** The app refused a delivery to a route in the last hour, but has taken others since. Failed ones are in `lost`. */
 function refusedSome(route: RouteStatus, s: StatusSnapshot): Found | null {
   const { lastRefused: last, slow } = route.traffic;
   if (last === null || s.now - last.at >= HOUR) return null;
@@ -53,7 +53,7 @@ function refusedSome(route: RouteStatus, s: StatusSnapshot): Found | null {
   return found('warning', last.diagnosis ?? 'proxy-full', message);
 }
 
-/** `failed` only if no delivery was verified lately: any stranger can send a signature. */
+/** Its state is `failed` only if no delivery was verified in the last day, since any stranger can send a signature. */
 function unverified({ path, traffic: { unverified: found } }: RouteStatus, s: StatusSnapshot): Found | null {
   if (found === null || s.now - found.at >= DAY) return null;
   const verified = pathsOf(s.routes.filter(({ action }) => action === 'verify').slice(0, 3));

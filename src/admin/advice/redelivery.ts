@@ -1,12 +1,12 @@
-// Advice on deferred deliveries: a store that fails, past and imminent losses, deliveries that are not sent again by
-// themselves, and long waits.
+// Advice on deferred deliveries: a store that fails, past and imminent losses, deliveries that are not sent again
+// automatically, and long waits.
 import type { DeferredStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, clock, DAY, HOUR, MINUTE, spanText } from './times.ts';
 import { count, type Found, found, named, whatChanged } from './words.ts';
 
-/** After this long a wait is a warning, as in the alert, and a turned-away delivery no longer counts as recent. */
+/** Milliseconds after which a wait is a warning, as in the alert, and a turned-away delivery is no longer recent. */
 const LONG_MS = 15 * MINUTE;
-/** After this many attempts an event is suspect, if the app takes others. */
+/** The number of attempts after which an event is suspect if the app takes others. */
 const POISON_ATTEMPTS = 3;
 const MOST_POISON = 3;
 
@@ -36,7 +36,7 @@ function* ofStore(deferred: DeferredStatus, now: number): Generator<Found> {
     const message = `${name} lost what waited in it ${ago(storeLost.at, now)}: ${storeLost.problem}.`;
     yield found('warning', 'deferred-lost', message);
   }
-  // `failed` in the last hour of the event's window, or in its last quarter if that is shorter.
+  // `failed` in the last hour before the loss, or in the last quarter of the delivery's time if that is shorter.
   if (firstLoss !== null && waiting > 0 && firstLoss.at - now <= Math.min(HOUR, (firstLoss.at - firstLoss.came) / 4)) {
     const { at } = firstLoss;
     const when = at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
@@ -54,7 +54,7 @@ function* ofStore(deferred: DeferredStatus, now: number): Generator<Found> {
   yield found(isLate ? 'warning' : 'failed', STORE[problemKind], `${name} ${fails}${away}. ${until}`);
 }
 
-/** Why a delivery cannot be verified, in words for people; keyed by the word in the list and the log. */
+/** Why a delivery cannot be verified, as part of a sentence; keyed by the word in `deferred list` and in the log. */
 const WHYS: Readonly<Record<string, string>> = {
   name: 'of another redelivery.name',
   limits: 'larger than maxBody, limits.maxHeader or limits.bufferedBytes now allow',

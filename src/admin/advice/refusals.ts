@@ -1,5 +1,5 @@
-// Advice on refused requests: since when, and the likely cause. Those that had a signature may be deliveries, but any
-// stranger can send them too.
+// Advice on refused requests: since when, and the likely cause. Those with a signature may be deliveries, but any
+// stranger can send a signature, too.
 
 import type { Hint } from '../../core/diagnoses-and-remedies.ts';
 import { clockText, whyOutside } from '../../core/keyring.ts';
@@ -39,13 +39,13 @@ function refusedInARow(route: RouteStatus, outside: readonly Found[], s: StatusS
   const state = isTotal ? 'failed' : 'warning';
   const groups = s.refusals.filter((group) => group.route === route.path && group.at >= (lastAccepted ?? 0));
   const own = groups.filter(({ reason }) => SIGNATURE_REASONS.has(reason));
-  // If the only cause is a secret outside its dates, this joins the item on that secret.
+  // If the only cause is a secret outside its dates, this finding joins the item on that secret.
   if (own.length === 0) return outside[0] === undefined ? null : { id: outside[0].id, state, message };
   const { diagnosis: id, text: why } = evidence(own, 'signature_mismatch');
   return { id, state, message: `${message} Likely cause: ${why}.` };
 }
 
-/** Says if nothing changed here since the last accepted signature, so that the cause is elsewhere; else empty. */
+/** A sentence if nothing was changed here since the last accepted signature: the cause is elsewhere. Else empty. */
 function unchanged(lastAccepted: number | null, s: StatusSnapshot): string {
   if (lastAccepted === null || changesIn(s).some(({ at }) => at >= lastAccepted)) return '';
   return ' Nothing was changed here since the last one that was accepted.';
@@ -71,7 +71,7 @@ function isTotalRefusal(route: RouteStatus, s: StatusSnapshot): boolean {
   const isLong = silenceOf(route, s) > SILENCE;
   const isTotal = isLong ? refusedSignatures >= 3 : refusedOfSender >= Math.max(5, s.recent.accepted);
   if (!isTotal || route.action !== 'verify' || reports(route, s.now)) return false;
-  // While deliveries are verified on another route, refusals on `unmatched` are strangers'.
+  // While deliveries are verified on another route, refusals on `unmatched` are blamed on strangers.
   return route.path !== UNMATCHED || !s.routes.some((other) => other !== route && isVerified(other, s));
 }
 
@@ -81,7 +81,7 @@ export const isVerified = ({ traffic }: RouteStatus, { now }: StatusSnapshot) =>
 
 /** Requests with a signature were refused for one reason, perhaps while others were accepted. */
 function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot): Found | null {
-  // The first has its own advice; a request with a signature never has the second.
+  // An expired secret has its own advice, and no request with a signature is refused for a missing one.
   if (reason === 'expired_secret' || reason === 'missing_signature') return null;
   const groups = s.refusals.filter((group) => group.reason === reason);
   const [last] = groups;
@@ -97,7 +97,7 @@ function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot)
   const were = refusedText(amount, last?.decision ?? '');
   const message = `${count(amount, 'signed request')} ${were} in the last hour, the last one${path === null ? '' : ` to ${path}`} ${ago(at, s.now)}${none ? ', and none was accepted' : some}: ${why}.${route === undefined ? '' : quiet(at, route, s.now)}`;
   const isFull = reason === 'overloaded' && (none || s.now - at < 15 * MINUTE);
-  // Judged as of the last refusal: the silence after it must not turn one refused body into a failure.
+  // Judged as of the last refusal, because the silence after it must not turn one refused body into a failure.
   const isTotal = route !== undefined && isTotalRefusal(route, { ...s, now: at });
   return found(isFull || isTotal ? 'failed' : 'warning', id, message);
 }
@@ -134,7 +134,7 @@ function outsideAdvice({ refusals, secrets, now }: StatusSnapshot): readonly Fou
   });
 }
 
-/** Up to this many requests may just be `probe --unsigned`. */
+/** Up to this many requests have no advice: they may just be `probe --unsigned`. */
 const FEW = 2;
 const TOLD = ['missing_signature', 'bad_request', 'header_too_large', 'header_timeout', 'overloaded'] as const;
 

@@ -9,7 +9,7 @@ import { count, type Finds, type Found, found, named, pathsOf } from './words.ts
 /** Routes that lack the same secrets share an item. */
 export function* withoutLiveSecret({ routes, secrets, now }: StatusSnapshot): Finds {
   const alike = (route: RouteStatus) => `${reports(route, now)} ${route.secretIds}`;
-  // `secretIds` has only usable secrets: where it is empty, every unusable one is named.
+  // `secretIds` has only usable secrets, so if it is empty, every unusable secret is named.
   const unusable = secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
   for (const lacking of Map.groupBy(routes.filter(isWithout), alike).values()) {
     const [ids = []] = lacking.map(({ secretIds }) => secretIds);
@@ -61,7 +61,7 @@ function expired(secret: SecretStatus, s: StatusSnapshot): Found | null {
   const proven = s.secrets.filter(({ state, lastMatch }) => state === 'live' && lastMatch > 0);
   const routes = s.routes.filter(({ secretIds }) => secretIds.includes(id));
   const verifies = ({ secretIds }: RouteStatus) => proven.some((other) => secretIds.includes(other.id));
-  // If somebody still signs with it, the advice on signatures says so.
+  // If somebody still signs with the expired secret, the advice on signatures says so.
   if (routes.every(verifies) || routes.some(isWithout) || isUsedOutside(secret, s)) return null;
   return found('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
@@ -98,10 +98,10 @@ const isUsedOutside = ({ id }: SecretStatus, s: StatusSnapshot) => s.refusals.so
 const onlySecretOf = ({ id }: SecretStatus, { routes }: StatusSnapshot) =>
   pathsOf(routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id)));
 
-/** Says whether a secret can be removed: once it has expired, or another has matched since. */
+/** Says whether a secret can be removed: once it has expired, or another has matched more recently. */
 export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
   const { id, state, lastMatch, deferred } = secret;
-  // Without the secret, deliveries signed with it cannot be verified, so are never sent.
+  // Without the secret, deliveries signed with it cannot be verified, and so are never sent.
   const signed = `${count(deferred, 'deferred delivery is', 'deferred deliveries are')} signed with it`;
   if (isPrevious(id)) return `ends by itself${deferred > 0 ? `; ${signed}, and not sent after that` : ''}`;
   if (deferred > 0) return `keep it: ${signed}`;

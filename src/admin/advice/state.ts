@@ -34,7 +34,7 @@ export function* stateAdvice(s: StatusSnapshot): Finds {
   }
 }
 
-/** Advice that may hold for weeks. It comes last among its equals, so that it hides nothing newer. */
+/** Advice that may hold for weeks. It comes last among advice of the same state, so that it hides nothing newer. */
 export function* standingAdvice(s: StatusSnapshot): Finds {
   const { log, config, now } = s;
   const keys = config.awaitingRestart.join(', ');
@@ -60,7 +60,7 @@ function unreachable({ url, error }: StatusSnapshot['upstream']): Found {
   return found('failed', id, `${what}${error === null ? '' : ` (${error})`}.`);
 }
 
-/** A warning in the last 14 days of a certificate and a failure in the last three, as in the alerts; null before. */
+/** A warning 14 days before a certificate ends, a failure three days before (as in the alerts) or if not valid yet. */
 export function certificateAdvice(status: CertificateStatus, now: number): Found | null {
   const { certificate, file, notBefore, notAfter } = status;
   const remaining = notAfter - now;

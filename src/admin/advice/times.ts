@@ -22,7 +22,7 @@ export function ago(at: number, now: number): string {
 
 const UNITS = { days: DAY, h: HOUR, min: MINUTE };
 
-/** Milliseconds in the largest unit that gives at least two (`30 h`, not `1 d`). */
+/** A span of milliseconds in the largest unit of which it has at least two (`30 h`, not `1 days`). */
 export function spanText(ms: number): string {
   const [unit, size] = Object.entries(UNITS).find(([, size]) => ms >= 2 * size) ?? ['s', 1000];
   return `${unit === 's' ? Math.round(ms / size) : Math.floor(ms / size)} ${unit}`;

@@ -1,4 +1,4 @@
-// The parts that the files of advice share: the type of their findings, and words that several sentences use.
+// What the files of advice share: the type of their findings, and phrases that several sentences use.
 import type { Diagnosis } from '../../core/diagnoses-and-remedies.ts';
 import { UNMATCHED } from '../../core/routes.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
@@ -10,7 +10,7 @@ import { ago, clock, HOUR, MINUTE, spanText } from './times.ts';
  */
 export type State = 'failed' | 'warning' | 'ok' | 'note';
 
-/** A finding, as the file for its subject (secrets, traffic …) gives it. */
+/** A finding, as the file for its subject (secrets.ts, deliveries.ts …) gives it. */
 export interface Found {
   readonly id: Diagnosis;
   readonly state: State;
@@ -18,12 +18,12 @@ export interface Found {
   readonly message: string;
 }
 
-/** The findings of a file; null: nothing to report. */
+/** The findings of one file. A null among them means nothing to report. */
 export type Finds = Iterable<Found | null>;
 
 export const found = (state: State, id: Diagnosis, message: string): Found => ({ id, state, message });
 
-/** A route's name for people. `unmatched` is a setting, not a path: its last signed request's path comes first. */
+/** A route's name in sentences. As `unmatched` is no path, the path of its last signed request comes first. */
 export function named({ path, action, traffic: { lastPath } }: RouteStatus): string {
   return path === UNMATCHED && lastPath !== null ? `${lastPath} (${path}: ${action})` : path;
 }
@@ -47,7 +47,7 @@ export const changesIn = ({ startedAt, lastReload, secrets }: StatusSnapshot) =>
   ...secrets.flatMap(({ id, changedAt: at }) => (at === null ? [] : { at, what: `secret ${id} changed` })),
 ];
 
-/** Says when a problem began and what changed in the hour before; empty if nothing did and it was seen only once. */
+/** Says when a problem began and what changed in the hour before; empty if no change is known and it was seen once. */
 export function whatChanged(began: number, last: number, s: StatusSnapshot): string {
   const before = changesIn(s).filter(({ at }) => at <= began && began - at <= HOUR);
   const [change] = before.toSorted((one, other) => other.at - one.at);

@@ -1,5 +1,5 @@
-// HTML as a tagged template: inserted values are escaped, unless they are HTML made by this template. There must be no
-// way to mark a string as safe.
+// HTML as a tagged template: inserted values are escaped, unless they are HTML made by this template. Only a constant
+// of the source may ever be marked as safe (`new Html([STYLE], [])`).
 import { printable } from '../../base/printable-and-colours.ts';
 
 export class Html {

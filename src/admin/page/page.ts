@@ -145,7 +145,7 @@ footer { padding-top: 1.1rem; padding-bottom: 2rem; font-size: .88rem; }
 /** Allows the style of the page only: no script, image, font, form or frame. */
 const PAGE_CSP = `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 
-/** The headers of the page. `query`: the target's, with its `?`. */
+/** The headers of the page. `query`: that of the request's target, with its `?`. */
 export function pageHeaders(query: string): Readonly<Record<string, string>> {
   const isPaused = new URLSearchParams(query).get('refresh') === 'off';
   const refresh = isPaused ? {} : { Refresh: String(REFRESH_SECONDS) };

@@ -14,11 +14,11 @@ interface Table<Row> {
   readonly id: string;
   readonly title: string;
   readonly caption: string;
-  /** Shown instead of an empty table; without it the section is omitted. */
+  /** The text shown instead of an empty table; if there is no such text, an empty table's section is omitted. */
   readonly none?: string;
   /** The column that names the row. */
   readonly name?: string;
-  /** The number of rows that are shown at once; more are shown on demand. */
+  /** The number of rows that are always shown; the others are shown on demand. */
   readonly folded?: number;
   readonly columns: Readonly<Record<string, (row: Row, s: ApiStatus) => Html | string | number>>;
 }
@@ -51,7 +51,7 @@ function section<Row>(table: Table<Row>, rows: readonly Row[], s: ApiStatus): Ht
 /** Epoch milliseconds as `3 min ago (11:57 UTC)` or `in 2 days (2026-11-26 12:00 UTC)`; the title is the exact time. */
 export function when(at: number, now: number): Html {
   const iso = new Date(at).toISOString();
-  // An event that came while the snapshot was made is a moment ahead of it.
+  // The time of an event that came while the snapshot was made may be a moment after `now`.
   const isAhead = at - now >= 1000;
   const span = spanText(isAhead ? at - now : Math.max(0, now - at));
   return html`<time datetime="${iso}" title="${iso}">${isAhead ? `in ${span}` : `${span} ago`}</time> <span class="soft">(${clock(at, now)})</span>`;
@@ -151,7 +151,7 @@ const DEFERRED: Table<DeferredDelivery> = {
     'Sent again': ({ attempts }) => attempts,
     'Last failure': ({ lastFailure }) => lastFailure,
     'Next try': ({ nextTry }, { now, deferred }) => {
-      if (nextTry === null || deferred?.sends !== true) return '–'; // not sent by itself
+      if (nextTry === null || deferred?.sends !== true) return '–'; // not sent automatically
       return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
     },
   },
