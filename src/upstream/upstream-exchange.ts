@@ -324,7 +324,10 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     if (!this.#begun) {
       if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
       else if (socket.writableLength === 0) overdue = false;
-      else if (idleTimeout > 0 && idle >= idleTimeout / 2) void this.#progress.look(socket);
+      else if (idleTimeout > 0 && idle >= idleTimeout / 2) {
+        overdue &&= this.#progress.isStill;
+        void this.#progress.look(socket);
+      }
     }
     if (overdue) this.giveUp(failedUpstream('timeout'));
   }

@@ -86,6 +86,8 @@ export class SocketProgress {
   #flushed = 0;
   /** Bytes that the other side had acknowledged at the last look; null before the first one. */
   #seen: number | null = null;
+  /** The `movedAt` for which a look has shown that nothing has moved since the look before it. */
+  #stillFrom: number | null = null;
 
   /** Milliseconds since bytes last moved. */
   idleFor(socket: Socket, now: number): number {
@@ -102,10 +104,17 @@ export class SocketProgress {
    * once a third of its buffer (up to 4 MiB) is free. Without this an upstream that reads slowly would be cut.
    */
   async look(socket: Socket): Promise<void> {
+    const from = this.movedAt;
     const queued = (await lookAtQueues(socket)).get(queueKey(socket)) ?? 0;
     const seen = this.#flushed - queued;
-    if (this.#seen !== null && this.#seen !== seen) this.movedAt = performance.now();
+    if (this.#seen === seen) this.#stillFrom = from;
+    else if (this.#seen !== null) this.movedAt = performance.now();
     this.#seen = seen;
+  }
+
+  /** True if two looks have found no movement: where the machine has thousands of sockets, each takes its time. */
+  get isStill(): boolean {
+    return this.#stillFrom === this.movedAt;
   }
 }
 

@@ -13,13 +13,15 @@ import { forward, head } from '../core/fixtures.ts';
 /** Both end with the test. `path`: a unix socket instead of a free loopback port. */
 export async function startApp(path?: string): Promise<{ app: RawUpstream; upstream: Upstream }> {
   const app = await startRawUpstream(path);
-  const times = { connectTimeout: 1000, keepAlive: 1000 };
-  const upstream = new Upstream({ url: app.url, connections: 1, queue: 2, ...times, tls: null });
-  onTestFinished(async () => {
-    upstream.close();
-    await app.close();
-  });
-  return { app, upstream };
+  onTestFinished(() => app.close());
+  return { app, upstream: upstreamAt(app.url) };
+}
+
+/** It ends with the test. */
+export function upstreamAt(url: string): Upstream {
+  const upstream = new Upstream({ url, connections: 1, queue: 2, connectTimeout: 1000, keepAlive: 1000, tls: null });
+  onTestFinished(() => upstream.close());
+  return upstream;
 }
 
 const CLIENT = { stream: new Socket(), handOver: () => Buffer.alloc(0) };

@@ -1,6 +1,6 @@
 // No permit, no upstream: enforced at run time too, for values cast past the compiler. And which sockets carry what.
 import { stat } from 'node:fs/promises';
-import { Socket } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
@@ -10,10 +10,11 @@ import type { ForwardFailure } from '../../../src/upstream/requester.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { testDirectory } from '../../support/machine/files.ts';
+import { listening } from '../../support/machine/listening.ts';
 import { OK } from '../../support/upstream/raw-upstream.ts';
 import { AGREED, KEY } from '../../support/websocket/client.ts';
 import { head } from '../core/fixtures.ts';
-import { forwardOptions, LIVE, requesterOf, send, sink, startApp } from './fixtures.ts';
+import { forwardOptions, LIVE, requesterOf, send, sink, startApp, upstreamAt } from './fixtures.ts';
 
 test.each([
   ['none', null],
@@ -138,4 +139,36 @@ test('a request that waited out an outage has the code that another one found', 
   upstream.connectFailed(first, refused);
   const failure = await new Promise((resolve) => upstream.acquireSlot(asks(resolve)));
   expect(failure).toMatchObject({ cause: 'connect', code: 'ECONNREFUSED' });
+});
+
+const HOUR_MS = 3_600_000;
+
+test('an upstream that takes nothing is given up only once looks at the queue of the kernel have shown it', async () => {
+  const begun = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', () => {
+        socket.pause();
+        begun.resolve();
+      });
+  });
+  const { port, close } = await listening(server);
+  const upstream = upstreamAt(`http://127.0.0.1:${port}`);
+  onTestFinished(close);
+  const lines = ['Host', 'h', 'X-Long', 'x'.repeat(16 * 1024 * 1024)];
+  const onFailure = vi.fn();
+  const exchange = send(upstream, { lines, idleTimeout: HOUR_MS, onFailure });
+  await begun.promise;
+  let now = performance.now();
+  const tick = () => {
+    now += 2 * HOUR_MS;
+    exchange.tick(now);
+  };
+  for (let ticks = 0; ticks < 5; ticks++) tick(); // without a pause in which a look could end
+  expect(onFailure).not.toHaveBeenCalled();
+  await vi.waitFor(() => {
+    tick();
+    expect(onFailure).toHaveBeenCalledWith(expect.objectContaining({ cause: 'timeout' }));
+  });
 });
