@@ -11,7 +11,6 @@
 // with our own answer; in report mode some are forwarded. `once` answers a duplicate with 200. A request that fails
 // later gets our answer if the response has not begun; else the response is cut. Only a failed connect is retried.
 // downstream/connection.ts answers bytes that never become a head. This file is long so that it shows a whole life.
-
 import type { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { NO_BYTES } from './base/bytes.ts';

@@ -1,7 +1,6 @@
 // Recent requests, for operators without Prometheus: counts of the last minutes, grouped refusals, and deliveries that
 // may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of one reason never
 // displaces the entry of another that explains a broken rotation.
-
 import { dropOldest } from '../base/indexed-set.ts';
 import { DECISIONS, type Decision, REASON_NAMES, type Reason } from '../core/reasons.ts';
 import { bodyTag, type DeliveryRecord, type RedeliveryRecord, type RequestRecord } from '../core/request-record.ts';

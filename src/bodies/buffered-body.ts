@@ -1,5 +1,4 @@
 // Request bodies in memory. The byte budget counts exactly the bytes that they hold.
-
 import { Buffer } from 'node:buffer';
 import { free, NO_BYTES } from '../base/bytes.ts';
 import type { Reason } from '../core/reasons.ts';

@@ -1,5 +1,4 @@
 // `probe`: sends one POST and compares the status of the answer.
-
 import { localUrl } from '../base/default-places.ts';
 import { loadConfig } from '../config/load.ts';
 import { admit } from '../core/admission.ts';

@@ -1,6 +1,5 @@
 // Environment variables as part of the configuration, with a file or alone. The value of a secret's variable is not
 // kept: only whether it is set matters here.
-
 import { LOG_FORMATS } from './keys-and-defaults.ts';
 import { listOf, nearest, type Problem } from './problems.ts';
 import { isMapping, type Mapping } from './yaml.ts';

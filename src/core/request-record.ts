@@ -1,5 +1,4 @@
 // The facts about a request that has ended, recorded once and read by metrics, log and status page.
-
 import type { Diagnosis, Hint } from './diagnoses-and-remedies.ts';
 import { type Fate, isNotTaken } from './fate.ts';
 import type { RuleName } from './gate-rules.ts';

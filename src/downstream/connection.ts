@@ -5,7 +5,6 @@
 //
 // The next head is read only once the kernel has the whole previous answer, so a pipelining client costs the memory of
 // one request and `maxHeader` bytes. The file is long: the states and the bytes that change them belong together.
-
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';

@@ -1,6 +1,5 @@
 // Answers that clients do not read stay in kernel memory, which counts against the container's limit. So their number
 // is bounded, and the connection whose client has not read for longest is reset first.
-
 import { containerMemory } from '../base/bytes.ts';
 import { greatestSendBuffer, lookAtQueues } from '../wire/socket-progress.ts';
 import { STALL_MS } from './client-exchange.ts';

@@ -1,6 +1,5 @@
 // The one table of metrics: exposition, docs/metrics.md and the tests follow from it. Labels come from the config and
 // from closed sets alone (core/reasons.ts, core/request-record.ts): text from a client must never become a label.
-
 import { possibleFates } from '../core/fate.ts';
 import { possibleDecisions, UPSTREAM_FAILURES } from '../core/reasons.ts';
 import { REDELIVERY_RESULTS } from '../core/request-record.ts';

@@ -1,6 +1,5 @@
 // The metrics: one method for each kind of event adds to plain numbers. The set of series follows only from the plan: a
 // client must never be able to add a series.
-
 import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
 import type { DeliveryRecord, RedeliveryRecord, RequestRecord } from '../core/request-record.ts';

@@ -1,6 +1,5 @@
 // The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Routes and secrets alone
 // determine the set of series: recording a request never adds one.
-
 import type { Route } from '../core/routes.ts';
 import { METRIC_NAMES, METRICS, type MetricName, type MetricRow, PREFIX } from './metric-table.ts';
 

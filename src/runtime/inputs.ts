@@ -1,6 +1,5 @@
 // The inputs of a ruleset, read once: the config file, every secret source, every TLS file. Reading changes nothing.
 // Contents decide whether two readings differ, never file times or events.
-
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';

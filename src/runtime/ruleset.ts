@@ -1,6 +1,5 @@
 // A ruleset: one policy with everything that it was made of. It is built whole from inputs or not at all, and a reload
 // replaces one reference to it.
-
 import type { Config } from '../config/config.ts';
 import { RETRY_CONNECT_MS } from '../config/keys-and-defaults.ts';
 import type { LoadedConfig } from '../config/load.ts';

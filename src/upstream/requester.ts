@@ -1,5 +1,4 @@
 // The source of a request, as src/upstream knows it: a client's exchange, or a deferred delivery, which has no client.
-
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { codeOf } from '../base/errors.ts';

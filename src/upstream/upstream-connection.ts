@@ -1,5 +1,4 @@
 // One socket to the upstream, with its parser and writer. It knows the request that uses it only by an interface.
-
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';

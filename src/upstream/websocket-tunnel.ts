@@ -5,7 +5,6 @@
 // to itself, it opens a tunnel for any 101, even where bytes are missing (then
 // test/integration/websocket-bytes.test.ts fails), and relays refusals without backpressure, coded bytes as plain, and
 // a cut body as whole (then test/integration/websocket-refused-handshakes.test.ts fails).
-
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { NO_BYTES } from '../base/bytes.ts';

@@ -1,6 +1,5 @@
 // Writes one message to a socket. All parts of one turn of the event loop go out as one write, since each further write
 // costs a third as much as a request.
-
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';

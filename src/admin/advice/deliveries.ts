@@ -1,6 +1,5 @@
 // Advice on the fates of deliveries. A route is judged by its last deliveries, however old they are: where only four
 // come in an hour, counts of the last minutes would be 0 most of the time, and say that all is well.
-
 import { UNMATCHED } from '../../core/routes.ts';
 import { SLOW_ANSWERS, SLOW_SPAN_MS } from '../route-traffic.ts';
 import type { ShownRequest } from '../shown-request.ts';

@@ -1,6 +1,5 @@
 // Advice on refused requests: since when, and the likely cause. Those with a signature may be deliveries, but any
 // stranger can send a signature, too.
-
 import type { Hint } from '../../core/diagnoses-and-remedies.ts';
 import { clockText, whyOutside } from '../../core/keyring.ts';
 import { REASONS, type Reason } from '../../core/reasons.ts';

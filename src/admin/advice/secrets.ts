@@ -1,5 +1,4 @@
 // Advice on secrets: none live, expiring, in rotation, not proven yet; and for each, whether it can be removed.
-
 import { clockText, currentOf, isPrevious, whyOutside } from '../../core/keyring.ts';
 import { reports } from '../../core/routes.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../snapshot.ts';

@@ -1,5 +1,4 @@
 // Advice on the state of the proxy: readiness, upstream, configuration, certificates and log.
-
 import { clockText } from '../../core/keyring.ts';
 import { diagnosisOfFailure } from '../../core/request-record.ts';
 import { reports } from '../../core/routes.ts';

@@ -1,6 +1,5 @@
 // The status page, for operators without Grafana. Plain HTML and CSS, no script, nothing from other hosts; html.ts
 // escapes text that comes from a client or a file.
-
 import { hash } from 'node:crypto';
 import { FATE_MEANINGS, FATES } from '../../core/fate.ts';
 import type { ApiStatus } from '../advice/advice.ts';

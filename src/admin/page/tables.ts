@@ -1,5 +1,4 @@
 // The tables of the status page. State is always a word, never a colour alone.
-
 import { labelled } from '../../config/units.ts';
 import { reports } from '../../core/routes.ts';
 import type { ApiStatus } from '../advice/advice.ts';
