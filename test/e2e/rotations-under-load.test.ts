@@ -58,11 +58,16 @@ test('old and new secrets mixed: no valid delivery refused or lost, none accepte
     ],
     log: { requests: 'none' },
   }));
-  const reloaded = (change: () => Promise<unknown>) => lineAfter(proxy, ({ msg }) => msg === 'reloaded', change);
+  /** A reload that an earlier change caused, and that came late, has other secrets. */
+  const reloaded = (has: (secrets: readonly string[]) => boolean, change: () => Promise<unknown>) =>
+    lineAfter(proxy, ({ msg, secrets }) => msg === 'reloaded' && has(secrets as readonly string[]), change);
   const mounted = (...keys: readonly Version[]) =>
     kubeletWrites(join(directory, 'mounted'), Object.fromEntries(keys.map(({ name, value }) => [name, value])));
   await mounted(firstKey);
-  await reloaded(async () => proxy.signal('SIGHUP'));
+  await reloaded(
+    (ids) => ids.includes(firstKey.name),
+    async () => proxy.signal('SIGHUP'),
+  );
   const files: Version[] = [];
   const keys = [firstKey];
   for (const version of [...first.values(), firstKey]) version.liveFrom = Date.now();
@@ -94,7 +99,8 @@ test('old and new secrets mixed: no valid delivery refused or lost, none accepte
     const next = new Version(`file-${nth}`);
     const old = first.get(nth) ?? next;
     const before = Date.now();
-    await reloaded(() => replaceFile(join(directory, next.name), next.value));
+    const hasPrevious = (ids: readonly string[]) => ids.includes(`${next.name}.previous`);
+    await reloaded(hasPrevious, () => replaceFile(join(directory, next.name), next.value));
     next.liveFrom = Date.now();
     const metrics = await proxy.metrics();
     const ends = metrics.get(`entrupy_proxy_secret_not_after_timestamp_seconds{secret="${next.name}.previous"}`) ?? 0;
@@ -107,12 +113,18 @@ test('old and new secrets mixed: no valid delivery refused or lost, none accepte
   async function rotateDirectory(nth: number): Promise<void> {
     const next = new Version(`key-${nth}`);
     const old = keys.at(-1) ?? next;
-    await reloaded(() => mounted(old, next));
+    await reloaded(
+      (ids) => ids.includes(next.name),
+      () => mounted(old, next),
+    );
     next.liveFrom = Date.now();
     keys.push(next);
     await pause(STEP_MS / 3);
     const before = Date.now();
-    await reloaded(() => mounted(next));
+    await reloaded(
+      (ids) => !ids.includes(old.name),
+      () => mounted(next),
+    );
     old.end(before, Date.now());
   }
 
