@@ -70,7 +70,7 @@ export class Pipeline {
   /** Deliveries that could still be stored, including those whose clients have departed. */
   #storable = 0;
   #onSettled: (() => void)[] = [];
-  /** Aborted at the end of `shutdown.grace`, for storable deliveries that wait for a twin: see `endWaits`. */
+  /** Aborted at the end of `shutdown.grace`: storable deliveries then stop waiting for a twin, see `endWaits`. */
   readonly #waits = new AbortController();
 
   constructor(parts: PipelineParts) {

@@ -36,7 +36,7 @@ export interface Examination {
   readonly target: Target;
   /** Each route that the target could reach, and the kind of reading by which it does. */
   readonly candidates: readonly { readonly route: Route; readonly how: 'plain' | ReadingKind }[];
-  /** The treatment: a configured route, or several verify routes combined into one that satisfies all of them. */
+  /** The route whose rules apply: a configured one, or one that combines the demands of several verify routes. */
   readonly treatment: Route;
 }
 

@@ -128,7 +128,7 @@ export class Reply {
     const head = this.#begunHead(status, PHRASES[status], framed);
     // Head and body are one string, so that they are one write.
     this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
-    // Delayed to the next tick: the caller may still note why it refused, and the parser may still read the request.
+    // `#replied` runs on the next tick: the caller may still note why it refused, and the parser may still be reading.
     this.#end(NO_TRAILERS, () => process.nextTick(this.#replied));
   }
 

@@ -66,7 +66,7 @@ export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint
 /** The cause of a mismatch. Empty: a secret of the route signed exactly this body in the wrong form. Null: unknown. */
 type Cause = readonly Hint[] | null;
 
-/** The hint for a wrong form and a cause. A known cause is its diagnosis: mending the form alone would not help. */
+/** Joins form problems and the cause. A known cause sets the diagnosis: fixing the form alone would not help. */
 function hintOf(problems: readonly string[], cause: Cause): Hint | null {
   const [first] = cause ?? [];
   if (problems.length === 0 && first === undefined) return null;

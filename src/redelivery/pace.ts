@@ -7,7 +7,7 @@ const FIRST_PAUSE_MS = 1000;
 export const MAX_PAUSE_MS = 10 * 60_000;
 /** The pause between two sendings while the app accepts no connection. */
 const PROBE_EVERY_MS = 10_000;
-/** The pause between two sendings while they fail. */
+/** The pause after a sending that failed although the app accepts connections. */
 const FAILING_PAUSE_MS = 200;
 
 /** Milliseconds to wait: each attempt doubles them, up to ten minutes; `random` (0 to 1) cuts up to a quarter off. */

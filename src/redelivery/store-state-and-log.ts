@@ -82,7 +82,7 @@ export class StoreState {
     return total;
   }
 
-  /** How many stored deliveries the secret with this key has verified, without those that nothing verifies now. */
+  /** How many stored deliveries the secret with this key has verified, except those now in state `unverified`. */
   signedBy(key: KeyObject | null): number {
     const tag = key === null ? null : keyTag(key);
     const signed = this.summary.groups.filter((group) => group.key === tag && group.state !== 'unverified');

@@ -71,7 +71,7 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
   if (leased.state === 'stopped') return becomes(known, { state: 'stopped', pause: LONGEST_PAUSE_MS });
 
   const { went, failure } = await attempt(request, needs, stopped);
-  // Many windows may end at once: each delivery gets its last try without a pause, as a refused connection is cheap.
+  // A last try that finds no connection sets no pause: many windows may end at once, and a refused connection is cheap.
   if (!isOver || went !== 'no connection') pace.note(went, performance.now());
   const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
   if (went === 'duplicate') return becomes(known, null, 'delivered');
@@ -112,7 +112,7 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
     lease = claim.lease;
   }
   const sent = await send(request, lease, needs);
-  // A sending that is cut off because the process stops does not count: it could have been the delivery's last one.
+  // An attempt cut off because the process stops does not count: it could have been the delivery's last.
   const isCut = stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused';
   return isCut ? { went: 'not sent', failure: '' } : sent;
 }

@@ -67,7 +67,7 @@ export class RedisConnection {
   #nextProbe: NodeJS.Timeout | undefined;
   readonly #probes: NodeJS.Timeout;
   readonly #known = Promise.withResolvers<void>();
-  /** Resolves once the server has answered or failed, or after a second. Earlier commands would fail needlessly. */
+  /** Resolves once the server has answered or failed, or after a second. Commands before that would fail needlessly. */
   readonly known = Promise.race([this.#known.promise, sleep(TIMEOUT_MS, undefined, { ref: false })]);
 
   constructor(options: ConnectionOptions) {

@@ -1,6 +1,6 @@
 // The TLS part of a ruleset: files are read once, and checked before use. A certificate that does not match its key, or
-// has expired, never replaces one that works. Messages name the configuration's key and the file, and quote OpenSSL;
-// they hold nothing of a private key.
+// has expired, never replaces one that works. Messages name the setting and the file, and quote OpenSSL, but never any
+// part of a private key.
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';

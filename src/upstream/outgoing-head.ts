@@ -5,7 +5,7 @@ import { ABOUT_CLIENT, CHUNKED, headLines, linesOf, lowerCaseName } from '../cor
 import { declaredLength, type Head } from '../core/request-head.ts';
 
 interface Outgoing {
-  /** The lines to send; hop-by-hop lines and framing are replaced here. */
+  /** The lines to send, before `outgoingHead` replaces hop-by-hop lines and framing. */
   readonly lines: readonly string[];
   /** The length in bytes of a body that is sent whole; null if it streams, or if there is none. */
   readonly bodyLength: number | null;

@@ -112,7 +112,7 @@ export class SocketProgress {
     this.#seen = seen;
   }
 
-  /** True if two looks have found no movement: where the machine has thousands of sockets, each takes its time. */
+  /** True if two looks in a row found no movement. A look can be slow where the machine has thousands of sockets. */
   get isStill(): boolean {
     return this.#stillFrom === this.movedAt;
   }

@@ -17,7 +17,7 @@ export interface Advice extends Found, Pick<Diagnosed, 'remedy' | 'page'> {
 /** The answer of /api/status. */
 export interface ApiStatus extends StatusSnapshot {
   readonly advice: readonly Advice[];
-  /** A sentence for each configured subject without a problem; subjects in BESIDE_WARNINGS may have a warning. */
+  /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
   readonly right: readonly { readonly id: Subject; readonly message: string }[];
 }
 

@@ -156,7 +156,7 @@ export class StoreFile {
   #open(): Opened {
     using parts = new DisposableStack();
     if (this.#owner !== null) this.#claim(parts);
-    // A visitor creates nothing: it takes a missing file for an empty one.
+    // A visitor (a command beside the proxy) creates no file: to it, a missing file is an empty store.
     const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
     const database = parts.use(new DatabaseSync(place, { timeout: BUSY_MS }));
     if (sizeOf(this.#path) === 0) database.exec(NEW_FILE);
