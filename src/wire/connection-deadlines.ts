@@ -21,12 +21,12 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
 
   add(member: T): void {
     this.#members.add(member);
-    // Timers run before sockets are read, immediates after them: see base/deadline.ts.
-    this.#timer ??= setInterval(() => setImmediate(this.#run), TICK_MS).unref();
+    // Timers run before sockets are read, immediates after them: see base/deadline.ts. The time is the timer's: after a
+    // standstill between the two, nothing that came meanwhile is late.
+    this.#timer ??= setInterval(() => setImmediate(this.#run, performance.now()), TICK_MS).unref();
   }
 
-  readonly #run = (): void => {
-    const now = performance.now();
+  readonly #run = (now: number): void => {
     for (const ticked of this.list()) ticked.tick(now);
     this.#after(now);
   };
