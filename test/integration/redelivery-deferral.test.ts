@@ -115,7 +115,9 @@ describe.concurrent('a delivery that the app does not take', () => {
     const clients = await Promise.all(Array.from({ length: 30 }, () => openClient(proxy)));
     for (const [at, client] of clients.entries()) await client.send(deliveryBytes(`event ${at}`.padEnd(50_000)));
     await eventually(() => app.requests.length, 30);
-    const bodies = app.bodies().toSorted();
+    // The difference of whole bodies would take vitest a minute, in which every test of this file stands still.
+    const arrived = () => app.bodies().map((body) => `${body.length} bytes: ${body.trimEnd()}`);
+    const bodies = arrived().toSorted();
     for (const client of clients.slice(1)) client.destroy();
     await inFlight(proxy, 1);
     proxy.signal('SIGTERM');
@@ -124,8 +126,9 @@ describe.concurrent('a delivery that the app does not take', () => {
     expect(await recordsIn(directory)).toHaveLength(30);
     app.answer = () => 200;
     const next = await redeliverer();
+    // Not known at once: until the store has answered, nothing counts as deferred.
+    await eventually(() => arrived().slice(30).toSorted(), bodies);
     await nothingDeferred(next);
-    expect(app.bodies().slice(30).toSorted()).toEqual(bodies);
   });
 
   test('is stored long before others give up, but for retryConnectFor', async ({ app, redeliverer, directory }) => {

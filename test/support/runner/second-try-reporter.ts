@@ -8,7 +8,9 @@ export default class SecondTryReporter implements Reporter {
       for (const { message, stack, diff } of test.result().errors ?? []) {
         const where = stack?.split('\n').find((line) => line.includes('/test/')) ?? '';
         const said = stripVTControlCharacters([message, diff ?? [], where].flat().join('\n'));
-        console.log(`passed at a second try: ${test.module.relativeModuleId}: ${test.fullName}\n${said}\n`);
+        console.log(
+          `passed at a second try: ${test.module.relativeModuleId}: ${test.fullName}\n${said.slice(0, 2000)}\n`,
+        );
       }
     }
   }
