@@ -129,6 +129,9 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     const proxy = await redeliverer();
     app.answer = () => 503;
     await defer(proxy, 'stored');
+    // One that waits may be leased just now, and is not dropped then.
+    app.answer = () => 404;
+    await eventually(async () => (await deferred(proxy)).stopped, 1);
     const [id = ''] = await recordsIn(directory);
     disk.fault('hang');
     const env = { ...disk.env, ADMIN_PORT: String(proxy.adminPort) };
