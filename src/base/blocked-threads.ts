@@ -24,7 +24,7 @@ const POOL: readonly (readonly [RegExp, string])[] = [
 export const threads = new Map<string, () => Promise<unknown>>();
 
 /**
- * What the hanging threads work on, such as `files`. Resolves at once if no thread is busy, else within `most`
+ * The work of the hanging threads, such as `files`. Resolves at once if no thread is busy, else within `most`
  * milliseconds of running time. Work counts only if it is found at every look, since a file is read in several steps.
  */
 export async function blockedThreads(most = LONGEST_LOOK_MS): Promise<string[]> {

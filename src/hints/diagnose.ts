@@ -23,7 +23,7 @@ export function createDiagnosis() {
     return ++used <= DIAGNOSES_PER_SECOND;
   };
   return {
-    /** What is wrong with a signature's form; null if `reason` is not about the form, or the rate limit is reached. */
+    /** The problems of a signature's form; null if `reason` is not about the form, or the rate limit is reached. */
     form(head: Head, reason: string): Hint | null {
       if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
       return hintOf(readLoosely(head.signature).problems, null);

@@ -1,4 +1,4 @@
-// What the TLS connections of both sides share.
+// The contents of TLS files, and the protocol that TLS agrees on: the same for both sides.
 import type { Buffer } from 'node:buffer';
 
 /** The protocols that TLS offers or accepts (ALPN, RFC 7301). */

@@ -1,4 +1,5 @@
 // What the app does not take is stored, and answered with 202; everything else passes as without `redeliver`.
+import { hash } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -116,7 +117,7 @@ describe.concurrent('a delivery that the app does not take', () => {
     for (const [at, client] of clients.entries()) await client.send(deliveryBytes(`event ${at}`.padEnd(50_000)));
     await eventually(() => app.requests.length, 30);
     // The difference of whole bodies would take vitest a minute, in which every test of this file stands still.
-    const arrived = () => app.bodies().map((body) => `${body.length} bytes: ${body.trimEnd()}`);
+    const arrived = () => app.bodies().map((body) => hash('sha256', body));
     const bodies = arrived().toSorted();
     for (const client of clients.slice(1)) client.destroy();
     await inFlight(proxy, 1);

@@ -8,6 +8,7 @@ import { isVerified, signatureAdvice, unsignedAdvice } from './refusals.ts';
 import { ago, DAY, HOUR, spanText } from './times.ts';
 import { count, type Finds, type Found, found, named, pathsOf, quiet, whatChanged } from './words.ts';
 
+/** The advice on refused requests has its places in between: of equally bad items the first is the headline. */
 export function deliveryAdvice(s: StatusSnapshot): Finds {
   return [
     ...s.routes.map((route) => notTaken(route, s) ?? refusedSome(route, s)),

@@ -128,7 +128,7 @@ async function readMemory(pid: string): Promise<Memory> {
  * Retries every 20 ms until `check` returns something, for at most `within` milliseconds. The error's cause is that of
  * the last try.
  */
-export async function until<T>(what: string, check: () => Promise<T | undefined | false>, within = 60_000): Promise<T> {
+export async function until<T>(what: string, check: () => Promise<T | undefined | false>, within = 15_000): Promise<T> {
   const deadline = performance.now() + within;
   for (;;) {
     let cause: unknown;

@@ -54,13 +54,8 @@ export const policyOf = (
   settings: Partial<Policy['settings']> = {},
 ): Policy => ({
   settings: {
-    ...{
-      bodyTimeout: 1,
-      connections: 1,
-      retryConnectFor: { plain: 1, storable: 1 },
-      responseTimeout: 1,
-      idleTimeout: 1,
-    },
+    ...{ bodyTimeout: 1, connections: 1, responseTimeout: 1, idleTimeout: 1 },
+    retryConnectFor: { plain: 1, storable: 1 },
     ...{ maxHeader: 16_384, forwardedHeaders: 'none' as const },
     ...settings,
   },

@@ -7,7 +7,6 @@ import { type Permit, permitForward, permitUpgrade } from '../../../src/core/per
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
 import type { Waiter } from '../../../src/upstream/limiter.ts';
 import type { ForwardFailure } from '../../../src/upstream/requester.ts';
-import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { testDirectory } from '../../support/machine/files.ts';
 import { listening } from '../../support/machine/listening.ts';
@@ -120,9 +119,7 @@ test('the socket of a tunnel ends with a failed write, also while its client rea
 });
 
 test('a request that waited out an outage has the code that another one found', async () => {
-  const times = { connectTimeout: 1000, keepAlive: 1000 };
-  const upstream = new Upstream({ url: 'http://127.0.0.1:1', connections: 1, queue: 2, ...times, tls: null });
-  onTestFinished(() => upstream.close());
+  const upstream = upstreamAt('http://127.0.0.1:1');
   const asks = (then: (failure: ForwardFailure) => void): Waiter => ({
     place: -1,
     kind: 'verified',
