@@ -2,6 +2,7 @@
 // The entry point: it maps the command line to a command and the result to an exit code. A command is loaded only when
 // it runs.
 import { killSelf, threads } from './base/blocked-threads.ts';
+import { didYouMean } from './base/nearest-word.ts';
 import { COMMANDS, usage } from './commands/all.ts';
 import { processIo } from './commands/command.ts';
 
@@ -20,7 +21,10 @@ async function main(argv: readonly string[]): Promise<number> {
   const name = named ? first : 'serve';
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    io.stderr(`entrupy-signature-proxy: there is no command ${JSON.stringify(name.slice(0, 64))}; see --help\n`);
+    const meant = didYouMean(name, Object.keys(COMMANDS));
+    io.stderr(
+      `entrupy-signature-proxy: there is no command ${JSON.stringify(name.slice(0, 64))}${meant}; see --help\n`,
+    );
     return 2;
   }
   return (await command.load()).run(named ? argv.slice(1) : argv, io);

@@ -16,13 +16,14 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   explain: { does: 'explain what happens to a request, and why', load: () => import('./explain.ts') },
   deferred: { does: 'list, show, deliver or drop deferred deliveries', load: () => import('./deferred.ts') },
   probe: { does: 'send one POST, signed or not', load: () => import('./probe.ts') },
+  'retire-previous': { does: 'end every overlap at once, after a leak', load: () => import('./retire-previous.ts') },
   healthcheck: { does: 'check whether a running proxy is ready', load: () => import('./healthcheck.ts') },
   demo: { does: 'try everything on loopback', load: () => import('./demo.ts') },
 };
 
 /** The help of the program itself. */
 export function usage(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(14)}${does}`);
+  const lines = Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(17)}${does}`);
   return `Usage: entrupy-signature-proxy [COMMAND] [OPTIONS]
 
 Verifies Entrupy webhook signatures in front of any upstream.

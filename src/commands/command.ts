@@ -5,6 +5,7 @@ import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CONFIG_FILE } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
+import { didYouMean } from '../base/nearest-word.ts';
 import { type Paint, painter } from '../base/printable-and-colours.ts';
 import type { Env } from '../config/environment.ts';
 
@@ -32,6 +33,8 @@ export interface Definition<O extends Options = Options> {
   readonly positionals?: readonly string[];
   /** The meaning of each exit code. `USAGE_EXIT` adds one. */
   readonly exits: Meanings;
+  /** The environment variables that the command reads, and their meanings; loaded only for the help. */
+  readonly variables?: () => Promise<Meanings>;
   /** The keys of the one object that --json prints, and their meanings. */
   readonly json?: Meanings;
 }
@@ -78,7 +81,7 @@ export function command<const O extends Options>(
   return async (argv, io) => {
     const end = argv.indexOf('--');
     if (argv.slice(0, end === -1 ? argv.length : end).some((arg) => /^(?:-h|--help(?:=.*)?)$/s.test(arg))) {
-      io.stdout(helpOf(definition));
+      io.stdout(await helpOf(definition));
       return 0;
     }
     try {
@@ -117,7 +120,10 @@ function parse<O extends Options>({ options, positionals: names = [] }: Definiti
   } catch (error) {
     if (!(error instanceof Error) || error instanceof UsageError) throw error;
     // Node names the option, never its value. Its advice about positional arguments is cut off.
-    throw usageError(error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' '));
+    const message = error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' ');
+    const unknown = /^Unknown option '--([\w-]+)/.exec(message)?.[1] ?? '';
+    const names = Object.keys(options).map((name) => `--${name}`);
+    throw usageError(`${message}${unknown === '' ? '' : didYouMean(`--${unknown}`, names)}`);
   }
 }
 
@@ -180,14 +186,15 @@ export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
 /** The meaning of exit code 2 for every command that does not give its own. */
 export const USAGE_EXIT = { 2: 'the command line, or what it names, cannot be used' } as const;
 
-function helpOf(definition: Definition): string {
-  const { name, usage, about, exits } = definition;
+async function helpOf(definition: Definition): Promise<string> {
+  const { name, usage, about, exits, variables } = definition;
+  const read = variables && `\nVariables:\n${columns(await variables())}\n`;
   return `Usage: entrupy-signature-proxy ${name} ${usage}
 
 ${about.trim()}
 
 ${columns(optionRows(definition))}
-
+${read ?? ''}
 Exit code:
 ${columns({ ...USAGE_EXIT, ...exits })}
 `;

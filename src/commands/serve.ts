@@ -13,6 +13,10 @@ Runs the proxy; the default command.
 Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops without
 the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 does nothing.`,
   options: CONFIG_OPTION,
+  variables: async () => {
+    const { VARIABLES } = await import('../config/environment.ts');
+    return Object.fromEntries(VARIABLES.map(([name, meaning]) => [name, meaning.replaceAll('`', '')]));
+  },
   exits: {
     0: 'stopped by a signal',
     1: 'it failed, or a port is in use',

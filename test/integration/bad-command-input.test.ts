@@ -9,6 +9,8 @@ import { test } from '../support/proxy/proxied.ts';
 test('a command that does not exist, or is no command', async () => {
   const stderr = 'entrupy-signature-proxy: there is no command "__proto__"; see --help\n';
   expect(await runCommand(['__proto__'])).toEqual({ code: 2, stdout: '', stderr });
+  const near = 'entrupy-signature-proxy: there is no command "chek"; did you mean check?; see --help\n';
+  expect(await runCommand(['chek'])).toEqual({ code: 2, stdout: '', stderr: near });
 });
 
 test('a secret pasted into the configuration of `serve`, the default command', async ({ directory }) => {

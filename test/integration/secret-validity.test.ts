@@ -9,6 +9,7 @@ import { post } from '../support/load/load.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { kubeletWrites } from '../support/machine/kubelet.ts';
 import { mustRun } from '../support/machine/tools.ts';
+import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload, secretFile } from '../support/proxy/reloads.ts';
@@ -25,6 +26,9 @@ async function retire(proxy: RunningProxy): Promise<readonly [number, unknown]> 
   const answer = await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' });
   return [answer.status, await answer.json()];
 }
+
+const retireByCommand = (proxy: RunningProxy) =>
+  callCommand(['retire-previous'], { env: { ADMIN_PORT: String(proxy.adminPort) } });
 
 async function secretStates(proxy: RunningProxy): Promise<Readonly<Record<string, string>>> {
   const { secrets } = await proxy.status();
@@ -129,7 +133,8 @@ describe.concurrent('overlap', () => {
     for (const id of ['one', 'two']) await replaceFile(join(directory, id), value(id));
     await reload(proxy);
     expect(await delivered('one-old', 'two-old')).toEqual([200, 200]);
-    expect(await retire(proxy)).toEqual([200, { status: 'ok', retired: 2, read: ids }]);
+    const stdout = 'read: one, two, three, four\nended: 2 overlaps\n';
+    expect(await retireByCommand(proxy)).toEqual({ code: 0, stdout, stderr: '' });
     expect(await delivered('one-old', 'two-old', 'one', 'two')).toEqual([401, 401, 200, 200]);
     expect(new Set(reasons(proxy))).toEqual(new Set(['expired_secret']));
     expect(await retire(proxy)).toEqual([200, { status: 'ok', retired: 0, read: ids }]);
@@ -150,6 +155,11 @@ describe.concurrent('overlap', () => {
     await writeFile(join(directory, 'two'), '');
     const error = `file ${join(directory, 'two')}: it is empty; the last good value is still in use`;
     expect(await retire(proxy)).toEqual([503, { status: 'failed', retired: 1, read: ['one', 'three', 'four'], error }]);
+    expect(await retireByCommand(proxy)).toEqual({
+      code: 1,
+      stdout: 'read: one, three, four\nended: 0 overlaps\n',
+      stderr: expect.stringContaining(`cannot be read whole: ${error}`),
+    });
     expect(await delivered('four-old', 'two')).toEqual([401, 200]);
   });
 

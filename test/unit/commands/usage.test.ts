@@ -8,6 +8,7 @@ import * as demo from '../../../src/commands/demo.ts';
 import * as explain from '../../../src/commands/explain.ts';
 import * as healthcheck from '../../../src/commands/healthcheck.ts';
 import * as probe from '../../../src/commands/probe.ts';
+import * as retirePrevious from '../../../src/commands/retire-previous.ts';
 import * as serve from '../../../src/commands/serve.ts';
 import * as sign from '../../../src/commands/sign.ts';
 import * as verify from '../../../src/commands/verify.ts';
@@ -16,7 +17,9 @@ import { ran } from '../../support/proxy/fake-io.ts';
 const COMMANDS = {
   ...{ serve, check, explain, demo, sign, verify, probe, healthcheck, deferred },
   'check-config': checkConfig,
+  'retire-previous': retirePrevious,
 };
+const HAVE_HEADER = new Set(['sign', 'explain']);
 const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };
 
 describe.each(Object.entries(COMMANDS) as [keyof typeof COMMANDS, { run: Run }][])('%s', (name, { run }) => {
@@ -28,7 +31,8 @@ describe.each(Object.entries(COMMANDS) as [keyof typeof COMMANDS, { run: Run }][
   });
 
   test.each(['--hedaer', '--__proto__=1', '-x'])('%s', async (option) => {
-    await expectRefusal(name, option, `Unknown option '${option.replace('=1', '')}'; see --help`);
+    const meant = option === '--hedaer' && HAVE_HEADER.has(name) ? '; did you mean --header?' : '';
+    await expectRefusal(name, option, `Unknown option '${option.replace('=1', '')}'${meant}; see --help`);
   });
 });
 
