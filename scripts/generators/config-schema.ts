@@ -1,16 +1,16 @@
 // config.schema.json and docs/configuration.md, from the schema. No fact about a key may be added here: edit
-// src/config/keys-and-defaults.ts instead.
+// src/config/schema.ts instead.
 import * as z from 'zod/mini';
 import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
-import { configSchema } from '../../src/config/keys-and-defaults.ts';
+import { configSchema } from '../../src/config/schema.ts';
 import { mayBeEmpty, SCHEMAS, unwrap } from '../../src/config/schema-problems.ts';
 import { ALLOWED } from '../../src/config/value-kinds.ts';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
 
 const INTRODUCTION = `# Configuration
 
-<!-- Generated from src/config/keys-and-defaults.ts by npm run generate: edit the schema, not this page. -->
+<!-- Generated from src/config/schema.ts by npm run generate: edit the schema, not this page. -->
 
 The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
 \`${CONFIG_FILE}\` if it exists, else only the environment.

@@ -3,8 +3,8 @@
 import type * as z from 'zod/mini';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 import { VariableName } from './environment.ts';
-import { type configSchema, routeSchema } from './keys-and-defaults.ts';
 import type { KeyPath } from './problems.ts';
+import { type configSchema, routeSchema } from './schema.ts';
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 

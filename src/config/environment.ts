@@ -1,8 +1,8 @@
 // Environment variables as part of the configuration, with a file or alone. The value of a secret's variable is not
 // kept: only whether it is set matters here.
 import { nearest } from '../base/nearest-word.ts';
-import { LOG_FORMATS } from './keys-and-defaults.ts';
 import { listOf, type Problem } from './problems.ts';
+import { LOG_FORMATS } from './schema.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;

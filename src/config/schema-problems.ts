@@ -3,8 +3,8 @@
 import * as z from 'zod/mini';
 import { nearest } from '../base/nearest-word.ts';
 import type { Values } from './config.ts';
-import { configSchema } from './keys-and-defaults.ts';
 import { atKey, atValue, formatPath, type KeyPath, listOf, type ProblemAt, show } from './problems.ts';
+import { configSchema } from './schema.ts';
 import { ALLOWED } from './value-kinds.ts';
 import { isMapping, lacksSpace, type Mapping, NO_SPACE } from './yaml.ts';
 

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { codeOf, ignore } from '../base/errors.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { ByteBudget } from '../bodies/budget.ts';
-import { TickedSet } from '../wire/connection-deadlines.ts';
+import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import type { Handler } from './client-exchange.ts';
 import { TlsHandshakes } from './client-tls.ts';

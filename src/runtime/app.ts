@@ -6,8 +6,8 @@ import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
 import { localUrl } from '../base/default-places.ts';
 import { VERSION } from '../base/version.ts';
 import { readInputs } from './inputs.ts';
+import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
-import { Lifecycle } from './readiness-and-shutdown.ts';
 import type { Effects } from './services.ts';
 import { DiagnosisLog, statusNow } from './status.ts';
 

@@ -1,8 +1,8 @@
 // A ruleset: one policy with everything that it was made of. It is built whole from inputs or not at all, and a reload
 // replaces one reference to it.
 import type { Config } from '../config/config.ts';
-import { RETRY_CONNECT_MS } from '../config/keys-and-defaults.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { RETRY_CONNECT_MS } from '../config/schema.ts';
 import { Keyring, type Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import { type Route, RouteTable, reports } from '../core/routes.ts';

@@ -5,7 +5,7 @@ import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
 import { deadline } from '../base/deadline.ts';
 import { dropOldest } from '../base/indexed-set.ts';
-import { TickedSet } from '../wire/connection-deadlines.ts';
+import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';

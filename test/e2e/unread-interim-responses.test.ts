@@ -1,7 +1,6 @@
 // Interim responses (1xx) that clients do not read end no proxy.
 // They must be forwarded (RFC 9110 15.2), so none can be dropped. Before they held back the upstream, 60 clients that
 // read nothing held 306 MB, and at the image's heap the process ended.
-
 import { expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { untilMetrics } from '../support/proxy/at-rest.ts';

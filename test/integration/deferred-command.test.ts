@@ -1,6 +1,5 @@
 // The command `deferred` beside a running proxy: it lists, shows, drops, and has the proxy deliver. Its store is a real
 // directory, and what is in it was deferred by the proxy, or put there by somebody; or a Redis with a password.
-
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';

@@ -1,6 +1,5 @@
 // A probe is no delivery: its answer is the app's own, on any route, and nothing but its own series counts it. `probe TARGET`
 // sends it to a running proxy by the configuration, signed with what the route lists.
-
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';

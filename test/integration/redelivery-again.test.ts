@@ -2,7 +2,6 @@
 // never sent. The numbers add up, whatever happens: what was stored, less what replaced an equal event, was delivered, expired,
 // was dropped, or waits. /api/status, the page and `check` tell it, and which secret each needs, also when its value has become
 // the previous one.
-
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -2,7 +2,6 @@
 // request sees all of the change: limits, too, are those in force, not those at the start. A reload brings in only what is whole:
 // files that are empty, half written, broken, missing or no files at all leave the old policy and the last good secrets in use,
 // and the log, the metrics and the admin port say so.
-
 import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';

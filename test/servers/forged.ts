@@ -1,6 +1,5 @@
 // Requests whose body is a complete forged request to the verified path: with every method, with a length and in
 // chunks, on every kind of unverified route, alone and with bytes behind it.
-
 import { inChunks } from '../support/http/requests.ts';
 
 export interface Form {

@@ -1,5 +1,4 @@
 // Deliveries with a missing, repeated or look-alike signature, with Expect, and the order of all checks.
-
 import { get, request } from '../../support/http/requests.ts';
 import {
   closing,

@@ -1,5 +1,4 @@
 // Lines, chunks, trailers and versions: the exact grammar of RFC 9112.
-
 import { get, request } from '../../support/http/requests.ts';
 import {
   closing,

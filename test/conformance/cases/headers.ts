@@ -1,6 +1,5 @@
 // Headers that could make a server see another request: Host, Connection, names that servers fold, and headers that
 // re-route.
-
 import { get, request } from '../../support/http/requests.ts';
 import { delivered, gated, served, signatureLine, signed, type WireCase } from '../wire-case.ts';
 

@@ -1,5 +1,4 @@
 // Limits as the client sees them: declared and counted sizes, heads that are too large or too slow, bodies that stall.
-
 import { get, request } from '../../support/http/requests.ts';
 import { closing, forged, refusal, served, signatureLine, signed, tooLarge, type WireCase } from '../wire-case.ts';
 

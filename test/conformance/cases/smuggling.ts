@@ -1,6 +1,5 @@
 // Smuggling: two servers disagree on where a body ends. Whatever could make them disagree is refused, or rewritten so
 // that it cannot. Background: RFC 9112 (6.3, 11.2), proxy-request-smuggling advisories such as CVE-2026-29057.
-
 import { get, inChunks, request } from '../../support/http/requests.ts';
 import {
   closing,

@@ -1,6 +1,5 @@
 // Targets that the gate refuses, targets that a server could read as a verified route, and targets that must keep
 // working. The long list of spellings is tried on real servers in test/e2e; these rows cover each rule once.
-
 import { get, request } from '../../support/http/requests.ts';
 import {
   delivered,

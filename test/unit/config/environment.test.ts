@@ -1,5 +1,4 @@
 // The environment beside a file, and alone.
-
 import { describe, expect, test } from 'vitest';
 import { VARIABLES, VariableName } from '../../../src/config/environment.ts';
 import { formatProblem } from '../../../src/config/problems.ts';

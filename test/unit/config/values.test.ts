@@ -1,7 +1,7 @@
 // Values, each in exactly the documented forms: durations, sizes, methods, hosts, networks and URLs.
 import { METHODS as KNOWN } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { METHODS } from '../../../src/config/keys-and-defaults.ts';
+import { METHODS } from '../../../src/config/schema.ts';
 import { DURATION, SIZE } from '../../../src/config/units.ts';
 import { isCidr, isHost, isRedisUrl, readUpstreamUrl } from '../../../src/config/value-kinds.ts';
 import { parse } from '../../support/http/parsed.ts';

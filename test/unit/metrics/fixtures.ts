@@ -1,5 +1,4 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
-
 import { createSecretKey } from 'node:crypto';
 import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
 import type { DeferredStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';

@@ -1,4 +1,4 @@
-// The timer that checks the deadlines of connections, to clients and to the upstream.
+// A set of connections whose deadlines one timer checks, for both sides.
 import { ignore } from '../base/errors.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 

@@ -1,8 +1,8 @@
 // Drains that end by themselves, with a fake clock, and what readiness asks of the upstream.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { END_MS } from '../../../src/base/blocked-threads.ts';
+import { Lifecycle } from '../../../src/runtime/lifecycle.ts';
 import type { LiveRuleset } from '../../../src/runtime/live-ruleset.ts';
-import { Lifecycle } from '../../../src/runtime/readiness-and-shutdown.ts';
 
 const MINUTE = 60_000;
 const RULESET = {
