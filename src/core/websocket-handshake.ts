@@ -1,6 +1,6 @@
 // How a WebSocket handshake is recognised, and which response accepts it.
 import { createHash } from 'node:crypto';
-import { endToEnd, linesOf, nominated, valuesOf } from './header-lines.ts';
+import { endToEnd, nominated, pairsOf, valuesOf } from './header-lines.ts';
 import { type Head, hasBody } from './request-head.ts';
 
 /**
@@ -23,7 +23,7 @@ export function asksForWebSocket(head: Head): boolean {
 /** The lines of a 101 by name, as http-proxy-3 writes them: the end-to-end ones, `Connection` and `Upgrade`. */
 export function tunnelHeaders(lines: readonly string[]): Record<string, string | string[]> {
   // A 101 has no length (RFC 9110 8.6).
-  const passed = linesOf(endToEnd(lines)).filter(([name]) => name.toLowerCase() !== 'content-length');
+  const passed = pairsOf(endToEnd(lines)).filter(([name]) => name.toLowerCase() !== 'content-length');
   const byName = Map.groupBy(passed, ([name]) => name);
   const headers = Array.from(byName, ([name, all]) => [name, all.map(([, value]) => value)] as const);
   return { ...Object.fromEntries(headers), connection: 'Upgrade', upgrade: 'websocket' };

@@ -3,7 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { type OwnAnswer, type OwnStatus, PHRASES } from '../core/answers.ts';
-import { CHUNKED, headLines } from '../core/header-lines.ts';
+import { CHUNKED, headLines } from '../core/forwarded-lines.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';

@@ -1,7 +1,9 @@
 // The head of a request as it goes to the upstream: the client's lines byte for byte, our own framing, and our lines
 // about the client if `forwardedHeaders` asks for them.
 import type { Socket } from 'node:net';
-import { ABOUT_CLIENT, CHUNKED, headLines, linesOf, lowerCaseName } from '../core/header-lines.ts';
+import { ABOUT_CLIENT, CHUNKED, headLines } from '../core/forwarded-lines.ts';
+import { pairsOf } from '../core/header-lines.ts';
+import { lowerCaseName } from '../core/header-names.ts';
 import { declaredLength, type Head } from '../core/request-head.ts';
 
 interface Outgoing {
@@ -51,7 +53,7 @@ const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0
  */
 export function withForwarded({ lines, head, clientConnection }: Received, allowHeaders: readonly string[]): string[] {
   const kept: string[] = [];
-  for (const [name, value] of linesOf(lines)) {
+  for (const [name, value] of pairsOf(lines)) {
     const lower = lowerCaseName(name);
     if (SPELT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
     kept.push(name, value);

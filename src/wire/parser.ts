@@ -2,7 +2,8 @@
 // reads heads, chunks and trailers; the bytes of a body that has a length, or lasts until the close, are only counted.
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
-import { isLine, MAX_LINES, nameIn, saysClose, trimmed } from '../core/header-lines.ts';
+import { isLine, MAX_LINES, saysClose, withoutTrailingSpace } from '../core/header-lines.ts';
+import { nameIn } from '../core/header-names.ts';
 import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
@@ -255,7 +256,7 @@ export class MessageParser implements RunRecorder {
     let coding: 'coded' | 'plain' = 'plain';
     for (let index = 0; index < lines.length; index += 2) {
       const sent = lines[index + 1] ?? '';
-      const value = trimmed(sent);
+      const value = withoutTrailingSpace(sent);
       if (value !== sent) lines[index + 1] = value;
       if (isLine(lines, index, 'transfer-encoding')) {
         if (this.state === 'head' && (coding === 'coded' || value.toLowerCase() !== 'chunked')) this.coded = true;
