@@ -3,7 +3,8 @@
 // displaces the entry of another that explains a broken rotation.
 import { dropOldest } from '../base/indexed-set.ts';
 import { DECISIONS, type Decision, REASON_NAMES, type Reason } from '../core/reasons.ts';
-import { bodyTag, type DeliveryRecord, type RedeliveryRecord, type RequestRecord } from '../core/request-record.ts';
+import type { RedeliveryRecord } from '../core/redelivery-record.ts';
+import { bodyTag, type DeliveryRecord, type RequestRecord } from '../core/request-record.ts';
 import { MINUTE } from './advice/times.ts';
 import { TrafficByRoute } from './route-traffic.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';

@@ -2,7 +2,8 @@
 // header values and body are left out.
 import { shortened } from '../base/printable-and-colours.ts';
 import type { Diagnosis } from '../core/diagnoses-and-remedies.ts';
-import { diagnosisOf, type RequestRecord, shownPath } from '../core/request-record.ts';
+import { diagnosisOf } from '../core/request-diagnosis.ts';
+import { type RequestRecord, shownPath } from '../core/request-record.ts';
 
 type Whole = 'route' | 'status' | 'decision' | 'reason' | 'rule' | 'fate' | 'bodySha256';
 type Upstream = 'upstreamStatus' | 'upstreamFailure' | 'upstreamError';

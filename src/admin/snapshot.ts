@@ -4,7 +4,7 @@
 import type { Config } from '../config/config.ts';
 import type { Secret, SecretState } from '../core/keyring.ts';
 import type { Decision, Reason } from '../core/reasons.ts';
-import type { DeferredState } from '../core/request-record.ts';
+import type { DeferredState } from '../core/redelivery-record.ts';
 import type { Route } from '../core/routes.ts';
 import type { RouteTraffic } from './route-traffic.ts';
 import type { ShownRequest } from './shown-request.ts';

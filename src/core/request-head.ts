@@ -1,5 +1,5 @@
 // A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
-
+import { valuesOf } from './header-lines.ts';
 import { lowerCaseName } from './header-names.ts';
 import { isRerouting } from './rerouting-headers.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts';
@@ -92,4 +92,12 @@ export function hasBody(head: Head): boolean {
 export function declaredLength(head: Head): number | null {
   if (head.transferEncodings > 0) return null;
   return head.contentLengths > 0 ? Number(head.contentLength) : 0;
+}
+
+/** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
+
+/** The trace id in a request's header lines; null if they have no valid `traceparent`. */
+export function traceIdOf(lines: readonly string[]): string | null {
+  return TRACEPARENT.exec(valuesOf(lines, 'traceparent').at(-1) ?? '')?.[1] ?? null;
 }

@@ -1,9 +1,8 @@
 // The facts about a request that has ended, recorded once and read by metrics, log and status page.
-import type { Diagnosis, Hint } from './diagnoses-and-remedies.ts';
-import { type Fate, isNotTaken } from './fate.ts';
+import type { Hint } from './diagnoses-and-remedies.ts';
+import type { Fate } from './fate.ts';
 import type { RuleName } from './gate-rules.ts';
-import { valuesOf } from './header-lines.ts';
-import { type Decision, REASONS, type Reason, type UpstreamFailure } from './reasons.ts';
+import type { Decision, Reason, UpstreamFailure } from './reasons.ts';
 import { pathOf } from './request-head.ts';
 
 export interface RequestRecord {
@@ -63,62 +62,7 @@ export function shownPath(path: string): string {
  */
 export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
 
-/** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
-
-/** The trace id in a request's header lines; null if they have no valid `traceparent`. */
-export function traceIdOf(lines: readonly string[]): string | null {
-  return TRACEPARENT.exec(valuesOf(lines, 'traceparent').at(-1) ?? '')?.[1] ?? null;
-}
-
 /** A delivery whose fate is known. Its request may or may not have ended. */
 export interface DeliveryRecord extends RequestRecord {
   readonly fate: Fate;
-}
-
-/** States of a deferred delivery: it waits to be sent again; the app refused it; the current rules do not accept it. */
-export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
-export type DeferredState = (typeof DEFERRED_STATES)[number];
-
-/** How a deferred delivery ended, or why it is not sent again for now. */
-export const REDELIVERY_RESULTS = ['delivered', 'client_error', 'expired', 'dropped', 'unverified'] as const;
-export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
-
-export interface RedeliveryRecord {
-  readonly result: RedeliveryResult;
-  readonly id: string;
-  /** The path of the delivery's route when it was stored or last tried; or `unmatched`. */
-  readonly route: string;
-  /** Why the app did not take the delivery, or why it cannot be sent: a status or a word; empty if unknown. */
-  readonly failure: string;
-}
-
-// --- what is wrong with one request: the log and the status page both ask here, so they agree
-
-const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
-  connect: 'app-down',
-  timeout: 'app-hangs',
-  reset: 'app-breaks-off',
-  protocol: 'app-not-http',
-};
-
-/** The diagnosis of a request that was refused, reported, or not taken by the app; null for any other. */
-export function diagnosisOf(record: RequestRecord): Diagnosis | null {
-  const { hint, fate, reason, upstreamFailure, upstreamError, upstreamStatus: status } = record;
-  if (hint !== null) return hint.diagnosis;
-  if (fate === 'taken' || fate === 'duplicate') return null;
-  if (upstreamFailure !== null) return diagnosisOfFailure(upstreamFailure, upstreamError);
-  if (fate !== 'none' && status >= 500) return 'app-fails';
-  if (fate !== 'none' && status >= 400) return isNotTaken(status) ? 'app-busy' : 'app-refuses';
-  if (fate === 'abandoned') return 'sender-leaves';
-  return reason === 'none' ? null : REASONS[reason].diagnosis;
-}
-
-/** The diagnosis for a failed upstream. `code`: the system's error code, which tells TLS problems from others. */
-export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Diagnosis {
-  if (failure !== 'connect' || code === null) return BY_FAILURE[failure];
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'app-certificate-name';
-  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') return 'app-certificate-dates';
-  if (/^(?:DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|CERT_)/.test(code)) return 'app-certificate-unknown';
-  return /^(?:ERR_SSL|EPROTO|ERR_TLS)/.test(code) ? 'app-tls' : BY_FAILURE[failure];
 }

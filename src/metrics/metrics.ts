@@ -2,7 +2,8 @@
 // client must never be able to add a series.
 import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
-import type { DeliveryRecord, RedeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import type { RedeliveryRecord } from '../core/redelivery-record.ts';
+import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import type { createExposition } from './exposition.ts';
 import { METRIC_NAMES, METRICS, type MetricName, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';

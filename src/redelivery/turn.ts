@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../base/errors.ts';
 import { type DeliveryLease, isNotTaken } from '../core/fate.ts';
 import type { Policy } from '../core/policy.ts';
-import type { RedeliveryResult } from '../core/request-record.ts';
+import type { RedeliveryResult } from '../core/redelivery-record.ts';
 import type { ForwardFailure, Requester, ResponseSink } from '../upstream/requester.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';

@@ -1,6 +1,6 @@
 // Advice on the state of the proxy: readiness, upstream, configuration, certificates and log.
 import { clockText } from '../../core/keyring.ts';
-import { diagnosisOfFailure } from '../../core/request-record.ts';
+import { diagnosisOfFailure } from '../../core/request-diagnosis.ts';
 import { reports } from '../../core/routes.ts';
 import type { CertificateStatus, StatusSnapshot } from '../snapshot.ts';
 import { secretAdvice, withoutLiveSecret } from './secrets.ts';

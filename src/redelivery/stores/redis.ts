@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { onePerTurn } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
-import { DEFERRED_STATES } from '../../core/request-record.ts';
+import { DEFERRED_STATES } from '../../core/redelivery-record.ts';
 import { noSense, RedisConnection, script } from '../../redis/connection.ts';
 import { noteText, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT } from './redis-script.ts';

@@ -1,0 +1,33 @@
+// What is wrong with one request: the log and the status page both ask here, so they agree.
+import type { Diagnosis } from './diagnoses-and-remedies.ts';
+import { isNotTaken } from './fate.ts';
+import { REASONS, type UpstreamFailure } from './reasons.ts';
+import type { RequestRecord } from './request-record.ts';
+
+const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
+  connect: 'app-down',
+  timeout: 'app-hangs',
+  reset: 'app-breaks-off',
+  protocol: 'app-not-http',
+};
+
+/** The diagnosis of a request that was refused, reported, or not taken by the app; null for any other. */
+export function diagnosisOf(record: RequestRecord): Diagnosis | null {
+  const { hint, fate, reason, upstreamFailure, upstreamError, upstreamStatus: status } = record;
+  if (hint !== null) return hint.diagnosis;
+  if (fate === 'taken' || fate === 'duplicate') return null;
+  if (upstreamFailure !== null) return diagnosisOfFailure(upstreamFailure, upstreamError);
+  if (fate !== 'none' && status >= 500) return 'app-fails';
+  if (fate !== 'none' && status >= 400) return isNotTaken(status) ? 'app-busy' : 'app-refuses';
+  if (fate === 'abandoned') return 'sender-leaves';
+  return reason === 'none' ? null : REASONS[reason].diagnosis;
+}
+
+/** The diagnosis for a failed upstream. `code`: the system's error code, which tells TLS problems from others. */
+export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Diagnosis {
+  if (failure !== 'connect' || code === null) return BY_FAILURE[failure];
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'app-certificate-name';
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') return 'app-certificate-dates';
+  if (/^(?:DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|CERT_)/.test(code)) return 'app-certificate-unknown';
+  return /^(?:ERR_SSL|EPROTO|ERR_TLS)/.test(code) ? 'app-tls' : BY_FAILURE[failure];
+}
