@@ -1,6 +1,6 @@
 // The traffic of each route since the start: the fates of its deliveries, and its signatures. Counts of the last
 // minutes would say nothing where only four deliveries come in an hour.
-import { shortened } from '../base/printable-and-colours.ts';
+import { shortened } from '../base/printable.ts';
 import { FATES, type Fate } from '../core/fate.ts';
 import { type DeliveryRecord, type RequestRecord, shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';

@@ -1,6 +1,6 @@
 // A request as the status page and /api/status show it: texts that a client chose are shortened; query,
 // header values and body are left out.
-import { shortened } from '../base/printable-and-colours.ts';
+import { shortened } from '../base/printable.ts';
 import type { Diagnosis } from '../core/diagnoses-and-remedies.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { type RequestRecord, shownPath } from '../core/request-record.ts';

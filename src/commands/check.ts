@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApiStatus } from '../admin/advice/advice.ts';
 import { namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
-import { printable } from '../base/printable-and-colours.ts';
+import { printable } from '../base/printable.ts';
 import { DURATION } from '../config/units.ts';
 import { DIAGNOSES, type Diagnosis } from '../core/diagnoses-and-remedies.ts';
 import { CONFIG_OPTION, command, type Io, JSON_OPTION, usageError } from './command.ts';

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { dateText, spanText } from '../admin/advice/times.ts';
 import { localUrl } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
-import { printable } from '../base/printable-and-colours.ts';
+import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
 import { mostBytes, splitRecord } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';

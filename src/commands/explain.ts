@@ -1,6 +1,7 @@
 // `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it.
 import { createSecretKey, randomBytes } from 'node:crypto';
-import { type Paint, printable } from '../base/printable-and-colours.ts';
+import type { Paint } from '../base/colours.ts';
+import { printable } from '../base/printable.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { labelled } from '../config/units.ts';

@@ -1,6 +1,6 @@
 // `verify`: the verdict on one captured delivery, and the likely cause of a mismatch. It must never print a secret, nor
 // the right signature.
-import type { Paint } from '../base/printable-and-colours.ts';
+import type { Paint } from '../base/colours.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';
 import { admit, admitBody } from '../core/admission.ts';
 import type { Secret } from '../core/keyring.ts';

@@ -1,6 +1,6 @@
 // The request log: one line per request; a delivery's line waits until its fate is known. It must never hold a query, a
 // body, a signature, a secret or another header's value, and a flood of requests must never become a flood of lines.
-import { shortened } from '../base/printable-and-colours.ts';
+import { shortened } from '../base/printable.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { type RequestRecord, shownPath } from '../core/request-record.ts';
 import type { Fields, Log, LogLevel } from './log.ts';

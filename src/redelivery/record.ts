@@ -6,7 +6,7 @@
 //   body:  the body's bytes
 import { Buffer } from 'node:buffer';
 import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { printable } from '../base/printable-and-colours.ts';
+import { printable } from '../base/printable.ts';
 import { type Admission, admit, admitBody, type ToRead } from '../core/admission.ts';
 import { MAX_ADDED_LINES, MAX_LINES } from '../core/header-lines.ts';
 import { isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';

@@ -1,6 +1,6 @@
 // HTML as a tagged template: inserted values are escaped, unless they are HTML made by this template. Only a constant
 // of the source may ever be marked as safe (`new Html([STYLE], [])`).
-import { printable } from '../../base/printable-and-colours.ts';
+import { printable } from '../../base/printable.ts';
 
 export class Html {
   readonly text: string;

@@ -103,7 +103,7 @@ function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[]
   return short.sort();
 }
 
-const SHARED = ['default-places', 'errors', 'nearest-word', 'printable-and-colours'].map((name) => `base/${name}.ts`);
+const SHARED = ['colours', 'default-places', 'errors', 'nearest-word'].map((name) => `base/${name}.ts`);
 const ASKING = ['commands/command.ts', 'commands/running-proxy.ts'];
 const NODE = ['node:fs', 'node:fs/promises', 'node:net', 'node:util'];
 
@@ -114,7 +114,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
 });
 
 test('check loads no more at its start, but tables of texts: no secret, no parser, no part of the proxy', () => {
-  const more = ['config/units.ts', 'core/diagnoses-and-remedies.ts'];
+  const more = ['base/printable.ts', 'config/units.ts', 'core/diagnoses-and-remedies.ts'];
   const node = [...NODE, 'node:crypto', 'node:timers/promises'];
   expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...more, ...node].sort());
 });

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { plainText } from '../../../src/base/printable-and-colours.ts';
+import { plainText } from '../../../src/base/colours.ts';
 import { createLog, type LogLevel, textLine } from '../../../src/log/log.ts';
 import { RequestLog, type RequestLogMode } from '../../../src/log/request-log.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
