@@ -2,10 +2,10 @@
 // src/config/schema.ts instead.
 import * as z from 'zod/mini';
 import { CONFIG_FILE } from '../../src/base/default-places.ts';
-import { VARIABLES } from '../../src/config/environment.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { mayBeEmpty, SCHEMAS, unwrap } from '../../src/config/schema-problems.ts';
 import { ALLOWED } from '../../src/config/value-kinds.ts';
+import { VARIABLES } from '../../src/config/variables.ts';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
 
 const INTRODUCTION = `# Configuration

@@ -1,10 +1,7 @@
 // `probe`: sends one POST and compares the status of the answer.
 import { localUrl } from '../base/default-places.ts';
-import { loadConfig } from '../config/load.ts';
-import { admit } from '../core/admission.ts';
 import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
-import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { CONFIG_OPTION, command, type Io, UsageError, usageError, type ValuesOf } from './command.ts';
 import { ask } from './running-proxy.ts';
@@ -74,6 +71,10 @@ async function addressee(values: Values, target: string | undefined, io: Io) {
 /** The target's URL on the running proxy, and the live secrets of its route. */
 async function runningProxy(target: string, file: string | null, { env }: Io) {
   if (!target.startsWith('/')) throw usageError('TARGET must begin with /');
+  // Loaded only here: the parser and its libraries take as much memory as the rest of this command.
+  const { loadConfig } = await import('../config/load.ts');
+  const { admit } = await import('../core/admission.ts');
+  const { buildPolicy } = await import('../runtime/ruleset.ts');
   const { config } = await loadConfig({ file, env });
   const { host, port, tls } = config.listen;
   if ((tls?.clientCaFile ?? null) !== null) {

@@ -2,9 +2,9 @@
 // null for keys that were left out. Deeply frozen. Its types come from the schema, so that no key is described twice.
 import type * as z from 'zod/mini';
 import { type Route, UNMATCHED } from '../core/routes.ts';
-import { VariableName } from './environment.ts';
 import type { KeyPath } from './problems.ts';
 import { type configSchema, routeSchema } from './schema.ts';
+import { VariableName } from './variables.ts';
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 

@@ -118,3 +118,11 @@ test('check loads no more at its start, but tables of texts: no secret, no parse
   const node = [...NODE, 'node:crypto', 'node:timers/promises'];
   expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...more, ...node].sort());
 });
+
+test.each(['probe', 'sign'])(
+  '%s loads at its start no configuration, and none of the libraries that read one',
+  (name) => {
+    const loaded = loadedBy(name, 'at start').filter((file) => /^(?:config\/|runtime\/|yaml|zod)/.test(file));
+    expect(loaded).toEqual(['config/variables.ts']);
+  },
+);
