@@ -2,9 +2,10 @@
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
 import { certificateAdvice } from '../admin/advice/state.ts';
 import type { SecretStatus } from '../admin/snapshot.ts';
+import { didYouMean } from '../base/nearest-word.ts';
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
-import { formatProblem, type Problem } from '../config/problems.ts';
+import { atValue, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from '../config/problems.ts';
 import { labelled } from '../config/units.ts';
 import { DIAGNOSES } from '../core/diagnoses-and-remedies.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
@@ -36,7 +37,7 @@ checked even if the configuration has other problems.`,
   json: {
     ok: '`true` if the exit code is 0',
     'file, sha256': 'the file, and the SHA-256 of its bytes; `null` if there is none, or it has errors',
-    'errors[], warnings[]': '`message`, and its place or `null`: `file`, `line`, `column`, `key`',
+    'errors[], warnings[]': '`message`, and its place: `file`, `line` and `column` (`null` for `environment`), `key`',
     'routes[]': 'with every default; durations in ms, sizes in bytes; the last one is `unmatched`',
     'secrets[]': '`id`, `source`, `problem`, `notBefore`, `notAfter` (epoch ms), and',
     'secrets[].state': '`live`, `not_yet`, `expired`, `unusable`, `not_read`',
@@ -56,12 +57,6 @@ export const run = command(definition, async ({ values }, io) => {
 
 type Reading = 'secrets too' | 'no secrets';
 
-/** A problem or warning. One without a place is about something that the configuration names, such as a file. */
-type Remark = Problem | ({ readonly [K in Exclude<keyof Problem, 'message'>]: null } & Pick<Problem, 'message'>);
-
-const remark = (message: string): Remark => ({ file: null, line: null, column: null, key: null, message });
-const sentence = (remark: Remark) => (remark.file === null ? remark.message : formatProblem(remark));
-
 interface SecretRow extends Pick<SecretStatus, 'id' | 'source' | 'problem' | 'notBefore' | 'notAfter'> {
   readonly state: SecretStatus['state'] | 'not_read';
 }
@@ -70,35 +65,37 @@ interface Report {
   readonly file: string | null;
   readonly sha256: string | null;
   /** Why serve could not start or be ready. */
-  readonly errors: readonly Remark[];
-  readonly warnings: readonly Remark[];
+  readonly errors: readonly Problem[];
+  readonly warnings: readonly Problem[];
   readonly secrets: readonly SecretRow[];
 }
 
 /** `config` is null if it has errors of its own. */
 async function inspect(file: string | null, reading: Reading, io: Io): Promise<Report & { config: Config | null }> {
   try {
-    const { config, warnings, ...loaded } = fitOpenFiles(await loadConfig({ file, env: io.env }));
+    const { config, warnings, locate, ...loaded } = fitOpenFiles(await loadConfig({ file, env: io.env }));
     const found = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
     if (reading === 'no secrets') return { ...found, errors: [], warnings, secrets: unread(config, io) };
     const { secrets, problems, ending } = await readFiles(config, io);
     const without = routesWithoutSecret(config, buildPolicy(config, usable(secrets)), Date.now());
-    const dead = without.map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`);
-    const notes = [...ending, ...(await notesOn(config, secrets))].map(remark);
-    const errors = [...problems, ...dead].map(remark);
-    return { ...found, errors, warnings: [...warnings, ...notes], secrets: secrets.map(rowOf) };
+    const dead = without.map(({ path }) =>
+      atValue(routePlace(config, path), `route ${path}: no live secret, so its requests are answered with 503`),
+    );
+    const errors = inOrder([...problems, ...dead].map(locate));
+    const notes = [...ending, ...(await notesOn(config, secrets, io))].map(locate);
+    return { ...found, errors, warnings: inOrder([...warnings, ...notes]), secrets: secrets.map(rowOf) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, salvaged } = error;
-    const others = salvaged === null || reading === 'no secrets' ? [] : (await readFiles(salvaged, io)).problems;
-    const errors = [...problems, ...others.map(remark)];
+    const others = salvaged === null || reading === 'no secrets' ? [] : (await readFiles(salvaged.config, io)).problems;
+    const errors = inOrder([...problems, ...others.flatMap((other) => salvaged?.locate(other) ?? [])]);
     return { config: null, file: null, sha256: null, errors, warnings: [], secrets: [] };
   }
 }
 
 function print(config: Config | null, report: Report, reading: Reading, io: Io): void {
   const { file, sha256, errors, warnings, secrets } = report;
-  const lines = errors.map((one) => `${sentence(one)}\n`).join('');
+  const lines = errors.map((one) => `${formatProblem(one)}\n`).join('');
   if (config === null) return io.stderr(`${lines}${errors.length} ${errors.length === 1 ? 'error' : 'errors'}\n`);
   const { limits, upstream, shutdown } = config;
   const sections = [
@@ -106,7 +103,7 @@ function print(config: Config | null, report: Report, reading: Reading, io: Io):
     ['Routes', table(routesOf(config).map(routeCells))],
     ['Secrets', secrets.length === 0 ? ['none'] : table(secrets.map(secretCells))],
     ['Settings', table(labelled({ limits, upstream, shutdown, ...storesOf(config) }))],
-    ['Warnings', warnings.map(sentence)],
+    ['Warnings', warnings.map(formatProblem)],
   ] as const;
   for (const [title, rows] of sections) {
     const heading = io.paint(title === 'Warnings' ? 'yellow' : 'bold', title);
@@ -134,16 +131,38 @@ function secretCells({ id, source, state, problem, ...validity }: SecretRow): re
  * Reads secret sources and TLS files. `problems`: failures, and certificates outside their dates. `ending`:
  * certificates that expire soon.
  */
-async function readFiles(config: Salvaged, { env }: Io) {
+async function readFiles(config: Salvaged, io: Io) {
   const tls = buildTls(config, await readTlsFiles(config), null);
-  const secrets = await readSecrets(config.secrets, env);
+  const secrets = await readSecrets(config.secrets, io.env);
   const now = Date.now();
   const ending = tls.certificates.flatMap((certificate) => {
     const advice = certificateAdvice(certificate, now);
     const isValid = now >= certificate.notBefore && now < certificate.notAfter; // else it is among the problems
-    return advice !== null && isValid ? [`${advice.message} ${DIAGNOSES[advice.id].remedy}`] : [];
+    if (advice === null || !isValid) return [];
+    const side = certificate.certificate === 'listen' ? 'listen' : 'upstream';
+    return [atValue([side, 'tls', 'certFile'], `${advice.message} ${DIAGNOSES[advice.id].remedy}`)];
   });
-  return { secrets, problems: [...tls.failures, ...tls.warnings, ...failuresOf(secrets)], ending };
+  const bad = secrets.flatMap((secret) =>
+    failuresOf([secret]).map((message) => atValue(secretPlace(config, secret, io), message)),
+  );
+  return { secrets, problems: [...[...tls.failures, ...tls.warnings].map(tlsProblem), ...bad], ending };
+}
+
+/** A message about a TLS file begins with the file's key, which becomes its place. */
+function tlsProblem(message: string): ProblemAt {
+  const [prefix = '', side = '', key = ''] = /^(\w+)\.tls\.(\w+) /.exec(message) ?? [];
+  return atValue([side, 'tls', key], message.slice(prefix.length));
+}
+
+/** The key that names the secret's source. */
+function secretPlace({ secrets }: Salvaged, { id, source }: SecretMaterial, { env }: Io): KeyPath {
+  const named = secrets.find((one) => sourceName(one, env) === source && (one.kind === 'directory' || one.id === id));
+  return named === undefined ? ['secrets'] : ['secrets', named.index ?? 0, named.kind];
+}
+
+function routePlace({ routes }: Config, path: string): KeyPath {
+  const index = routes.findIndex((route) => route.path === path);
+  return index < 0 ? ['unmatched'] : ['routes', index, routes[index]?.secrets ? 'secrets' : 'path'];
 }
 
 function rowOf(secret: SecretMaterial): SecretRow {
@@ -159,18 +178,26 @@ function unread({ secrets }: Config, { env }: Io): readonly SecretRow[] {
   });
 }
 
-async function notesOn(config: Config, secrets: readonly SecretMaterial[]): Promise<readonly string[]> {
-  const notes = secrets.flatMap(({ id, warnings }) => warnings.map((warning) => `secret ${id}: ${warning}`));
+async function notesOn(config: Config, secrets: readonly SecretMaterial[], io: Io): Promise<readonly ProblemAt[]> {
+  const notes = secrets.flatMap((secret) =>
+    secret.warnings.map((warning) => atValue(secretPlace(config, secret, io), `secret ${secret.id}: ${warning}`)),
+  );
   // The loader has checked the ids already, unless a directory of secrets is configured: its ids are known only now.
-  for (const { path, secrets: ids } of config.routes) {
-    const unknown = ids?.filter((id) => !secrets.some((secret) => secret.id === id)) ?? [];
-    notes.push(...unknown.map((id) => `route ${path}: no secret has the id ${id} now`));
+  const ids = secrets.flatMap(({ kind, id }) => (kind === 'secret' ? id : []));
+  for (const [index, { path, secrets: named }] of config.routes.entries()) {
+    for (const [nth, id] of (named ?? []).entries()) {
+      if (ids.includes(id)) continue;
+      const message = `route ${path}: no secret has the id ${id} now${didYouMean(id, ids)}`;
+      notes.push(atValue(['routes', index, 'secrets', nth], message));
+    }
   }
   const stores = storesOf(config);
   for (const section of ['once', 'redelivery'] as const) {
     const file = stores[section]?.passwordFile ?? null;
     // Not an error: serve starts without the password, and does without the store.
-    if (file !== null) await readPasswordFile(section, file).catch(({ message }: Error) => notes.push(message));
+    const key = `${section}.passwordFile `; // the message begins with it
+    const unreadable = ({ message }: Error) => notes.push(atValue([section, 'passwordFile'], message.replace(key, '')));
+    if (file !== null) await readPasswordFile(section, file).catch(unreadable);
   }
   return notes;
 }

@@ -14,8 +14,10 @@ export type Values = DeepReadonly<z.output<typeof configSchema>>;
 type SecretEntry = Values['secrets'][number];
 
 /** A source of secrets. A secret's value is never part of the configuration. */
-export type SecretSource = Pick<SecretEntry, 'overlap' | 'notBefore' | 'notAfter' | 'allowShort'> &
-  (
+export type SecretSource = Pick<SecretEntry, 'overlap' | 'notBefore' | 'notAfter' | 'allowShort'> & {
+  /** Its index under `secrets`; absent for a source that is in no configuration. */
+  readonly index?: number;
+} & (
     | { readonly kind: 'env'; readonly id: string; readonly env: VariableName }
     | { readonly kind: 'file'; readonly id: string; readonly file: string }
     | { readonly kind: 'directory'; readonly directory: string }
@@ -48,16 +50,17 @@ export function resolveConfig(values: Values): Config {
 /** The parts that can still be checked in a configuration with problems. */
 export function salvage({ secrets, listen, upstream }: Values, isSound: (path: KeyPath) => boolean): Salvaged {
   return {
-    secrets: secrets.filter((_, index) => isSound(['secrets', index])).map(resolveSecret),
+    secrets: secrets.flatMap((entry, index) => (isSound(['secrets', index]) ? resolveSecret(entry, index) : [])),
     listen: { ...listen, tls: isSound(['listen', 'tls']) ? listen.tls : null },
     upstream: { ...upstream, tls: isSound(['upstream', 'tls']) ? upstream.tls : null },
   };
 }
 
-function resolveSecret({ id, file, env, directory, ...validity }: SecretEntry): SecretSource {
-  if (directory !== null) return { kind: 'directory', directory, ...validity };
-  if (file !== null && id !== null) return { kind: 'file', id, file, ...validity };
-  if (env !== null && id !== null) return { kind: 'env', id, env: new VariableName(env), ...validity };
+function resolveSecret({ id, file, env, directory, ...validity }: SecretEntry, index: number): SecretSource {
+  const rest = { ...validity, index };
+  if (directory !== null) return { kind: 'directory', directory, ...rest };
+  if (file !== null && id !== null) return { kind: 'file', id, file, ...rest };
+  if (env !== null && id !== null) return { kind: 'env', id, env: new VariableName(env), ...rest };
   throw new Error('a secret without a source has passed the rules');
 }
 

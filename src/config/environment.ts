@@ -101,6 +101,7 @@ function addSecrets({ data, refuse, ignore, origins }: Overlay, env: Env, named:
     return { id: name === SECRET ? 'env' : 'env-previous', env: name, allowShort };
   });
   origins.set('secrets', given[0]);
+  for (const [index, name] of given.entries()) origins.set(`secrets.${index}`, name);
 }
 
 /** The maximum number of typing errors that are forgiven: a name with three probably belongs to another program. */

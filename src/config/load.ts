@@ -9,7 +9,16 @@ import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
 import { crossErrors, crossWarnings } from './cross-key-rules.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
-import { atValue, formatPath, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
+import {
+  atKey,
+  atValue,
+  formatPath,
+  formatProblem,
+  inOrder,
+  type KeyPath,
+  type Problem,
+  type ProblemAt,
+} from './problems.ts';
 import { allowedAt, readWritten, soundness } from './schema-problems.ts';
 import { readYaml } from './yaml.ts';
 
@@ -21,9 +30,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
   /** The parts without problems; null if the text could not be read at all. */
-  readonly salvaged: Salvaged | null;
+  readonly salvaged: (Pick<LoadedConfig, 'locate'> & { readonly config: Salvaged }) | null;
 
-  constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {
+  constructor(problems: readonly Problem[], salvaged: ConfigError['salvaged'] = null) {
     super(problems.map(formatProblem).join('\n'));
     this.problems = problems;
     this.salvaged = salvaged;
@@ -41,6 +50,8 @@ export interface LoadedConfig extends Pick<ConfigFile, 'file'> {
   /** Lower-case hex SHA-256 of the file's bytes, or of no bytes if there is no file. */
   readonly sha256: string;
   readonly warnings: readonly Problem[];
+  /** Gives a problem that was found later, such as in a file that the configuration names, its place in the text. */
+  readonly locate: (problem: ProblemAt) => Problem;
 }
 
 /**
@@ -75,11 +86,11 @@ function decode({ file, bytes }: ConfigFile): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** Parses and checks a file's bytes with the environment. Pure. Throws only ConfigError, with every problem. */
+/** Parses and checks a file's bytes with the environment. Throws only ConfigError, with every problem. */
 export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig {
   const source = readYaml(decode({ file, bytes }));
   const { data, errors, warnings, origins } = applyEnvironment(source.data ?? {}, env);
-  const toProblem = (placed: ProblemAt): Problem => {
+  const locate = (placed: ProblemAt): Problem => {
     const { path, at, message } = placed;
     const [section, key] = path;
     const variable = origins.get(`${section}.${key}`) ?? origins.get(`${section}`);
@@ -87,19 +98,21 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
     if (file === null) return variableProblem(safeKey(path), message);
     return { file, ...source.locate(placed), key: safeKey(path), message };
   };
-  const unread = source.problems.map(toProblem);
+  const unread = source.problems.map(locate);
   if (source.data === null) throw new ConfigError(inOrder(unread));
   const written = readWritten(data);
   const placed = [...written.problems, ...crossErrors(written)];
   // A value that could not be read must not be reported as missing too.
   const unreadable = new Set(unread.map(({ key }) => key));
-  errors.push(...unread, ...placed.map(toProblem).filter(({ key }) => !unreadable.has(key)));
+  errors.push(...unread, ...placed.map(locate).filter(({ key }) => !unreadable.has(key)));
   if (errors.length > 0) {
-    throw new ConfigError(inOrder(errors), salvage(written.values, soundness([...placed, ...source.problems])));
+    const sound = salvage(written.values, soundness([...placed, ...source.problems]));
+    throw new ConfigError(inOrder(errors), { config: sound, locate });
   }
   const config = resolveConfig(written.values);
-  warnings.push(...[...crossWarnings(written.values), ...unsetVariables(config, env)].map(toProblem));
-  return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings) };
+  const suspect = [...crossWarnings(written.values), ...unsetVariables(config, env), ...endedReports(config)];
+  warnings.push(...suspect.map(locate));
+  return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings), locate };
 }
 
 /** A warning for each `env:` whose variable is not set. It never shows the name: a value may have been pasted there. */
@@ -108,6 +121,14 @@ function unsetVariables({ secrets }: Config, env: Env): readonly ProblemAt[] {
     if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) return [];
     const message = `no variable of this name is set, so secret ${source.id} cannot be used; allowed is a variable's name, never a value`;
     return [atValue(['secrets', index, 'env'], message)];
+  });
+}
+
+/** A warning for each report mode whose end is past. */
+function endedReports({ routes }: Config): readonly ProblemAt[] {
+  return routes.flatMap(({ mode, reportUntil }, index): ProblemAt[] => {
+    if (mode !== 'report' || reportUntil === null || reportUntil > Date.now()) return [];
+    return [atKey(['routes', index, 'reportUntil'], 'is past, so the route enforces; remove it and mode')];
   });
 }
 

@@ -108,7 +108,9 @@ function refusals(files: readonly TlsFile[], contents: TlsContents): string[] {
     return [];
   } catch (error) {
     const names = files.map(({ name }) => name).join(', ');
-    return [`${names}: OpenSSL says ${error instanceof Error ? error.message : String(error)}`];
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const isOther = code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH';
+    return [`${names}: ${isOther ? 'the key does not belong to the certificate' : `OpenSSL says ${message}`}`];
   }
 }
 

@@ -21,6 +21,8 @@ const TOO_SHORT = `it is shorter than ${SHORTEST_BYTES} bytes and too easy to gu
 const LF = 0x0a;
 const CR = 0x0d;
 const WHITE_SPACE = Array.from(' \t\n\v\f\r\u00a0\ufeff', (character) => Buffer.from(character));
+/** Values that documentations show, ours included, or that a template left unfilled; compared in lower case. */
+const PLACEHOLDER = /^(?:change[-_ ]?me|\$\{.*\}$|\{\{.*\}\}$|<.*>$|the-secret-that-you-gave-to-entrupy$)/;
 const REPLACEMENT_CHARACTER = Buffer.from('\ufffd');
 
 export const refused = (problem: string): KeyReading => ({ key: null, problem, warnings: [] });
@@ -54,6 +56,7 @@ function warningsAbout(value: Buffer): readonly string[] {
   const endsWithSpace = WHITE_SPACE.some((space) => value.subarray(-space.length).equals(space));
   const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
   const quotes = "which are kept as part of the secret (docker's --env-file does not remove them)";
+  const isPlaceholder = PLACEHOLDER.test(value.toString('utf8').trim().toLowerCase());
   const isRepaired = value.includes(REPLACEMENT_CHARACTER);
   const found: readonly (readonly [holds: boolean, warning: string])[] = [
     [isShort, TOO_SHORT],
@@ -63,6 +66,7 @@ function warningsAbout(value: Buffer): readonly string[] {
     [isQuoted, `it is enclosed in quotes, ${quotes}`],
     [value.subarray(0, -1).includes(LF), 'it has several lines, which together are one secret'],
     [value.includes(0), 'it holds a NUL byte, which most senders cannot use'],
+    [isPlaceholder, 'it is a placeholder of a documentation or a template, which anyone can guess'],
     [isRepaired, 'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value'],
   ];
   return found.flatMap(([holds, warning]) => (holds ? warning : []));

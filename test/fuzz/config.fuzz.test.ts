@@ -106,7 +106,7 @@ test('a refused configuration is reported with a position, and its valid parts c
         if (line === null) expect(file).toBe('environment');
         else expect(line >= 1 && line <= last).toBe(true);
       }
-      for (const { kind, ...source } of error.salvaged?.secrets ?? [])
+      for (const { kind, ...source } of error.salvaged?.config.secrets ?? [])
         expect(Object.hasOwn(source, kind) && Object.values(source).every((one) => one !== undefined)).toBe(true);
     }),
     timeBox(6),

@@ -87,7 +87,7 @@ test('a good configuration is shown as it runs, with secrets by id and never by 
     /^ {2}limits\.connections +1024$/m,
     /^ {2}shutdown\.grace +20s$/m,
     /:10:12: unmatched: forward sends every request/,
-    /^ {2}route \/notify: no secret has the id absent now$/m,
+    /:6:41: routes\[0\]\.secrets\[1\]: route \/notify: no secret has the id absent now$/m,
     /^The configuration is valid\.$/m,
   ]) {
     expect(stdout).toMatch(line);
@@ -100,8 +100,8 @@ test('a secret that cannot be used, or none for a route that enforces, is exit 2
   const { code, stdout, stderr } = await check(['--config', config]);
   expect(code).toBe(2);
   expect(stdout).toMatch(/^ {2}a +file .*\/missing +cannot be used: /m);
-  expect(stderr).toMatch(/^secret a \(file .*\/missing\): /m);
-  expect(stderr).toMatch(/^route unmatched: no live secret, so its requests are answered with 503$/m);
+  expect(stderr).toMatch(/:1:26: secrets\[0\]\.file: secret a \(file .*\/missing\): /m);
+  expect(stderr).toMatch(/:1:1: unmatched: route unmatched: no live secret, so its requests are answered with 503$/m);
 
   const unread = await check(['--config', config, '--no-secrets']);
   expect([unread.code, unread.stderr]).toEqual([0, '']);
@@ -126,10 +126,10 @@ test('secrets and TLS files are checked even when the configuration has other pr
     2,
     [
       expect.stringMatching(/:2:9: listen\.port: found "many"/),
+      `${config}:3:20: listen.tls.certFile: ${folder}/tls.crt cannot be read by user ${process.geteuid?.()}: it does not exist`,
+      expect.stringMatching(/:3:\d+: listen\.tls\.keyFile: \S*tls\.key cannot be read by/),
+      expect.stringMatching(/:5:20: secrets\[0\]\.file: secret a \(file .*\/missing\): it does not exist/),
       expect.stringMatching(/:6:33: secrets\[1\]\.overlap: /),
-      `listen.tls.certFile ${folder}/tls.crt cannot be read by user ${process.geteuid?.()}: it does not exist`,
-      `listen.tls.keyFile ${folder}/tls.key cannot be read by user ${process.geteuid?.()}: it does not exist`,
-      expect.stringMatching(/^secret a \(file .*\/missing\): it does not exist/),
     ],
   ]);
   expect(stderr).toMatch(/^5 errors$/m);
@@ -145,11 +145,13 @@ test('a certificate that has expired is an error, one that ends within 14 days a
   };
   expect(await checked('expired', { expired: true })).toMatchObject({
     code: 2,
-    stderr: expect.stringMatching(/^listen\.tls\.certFile \S*expired\.pem: the certificate expired on 2020-02-01/),
+    stderr: expect.stringMatching(
+      /:1:28: listen\.tls\.certFile: \S*expired\.pem: the certificate expired on 2020-02-01/,
+    ),
   });
   const { code, stdout } = await checked('soon', { days: 2 });
   expect(stdout).toMatch(
-    /^Warnings\n {2}The TLS certificate in \S*soon\.pem expires in \d+ h, at 20\d\d-\d\d-\d\d \d\d:\d\d UTC\. From then on clients that check it refuse to connect\. Replace/m,
+    /^Warnings\n {2}\S+:1:28: listen\.tls\.certFile: The TLS certificate in \S*soon\.pem expires in \d+ h, at 20\d\d-\d\d-\d\d \d\d:\d\d UTC\. From then on clients that check it refuse to connect\. Replace/m,
   );
   expect(code).toBe(0);
   expect(await checked('later', { days: 20 })).toMatchObject({
@@ -165,7 +167,9 @@ test('the mode of an ended report is enforce, and a world-writable secret file i
   const config = await put('config.yaml', `secrets: [{ id: a, file: ${secret} }]\n${ended}\n`);
   const open = await check(['--config', config]);
   expect([open.code, open.stderr]).toEqual([0, '']);
-  expect(open.stdout).toMatch(/^ {2}secret a: its file is writable by others than its owner.*chmod go-w/m);
+  expect(open.stdout).toMatch(
+    /:1:26: secrets\[0\]\.file: secret a: its file is writable by others than its owner.*chmod go-w/m,
+  );
   expect(open.stdout).toMatch(/^ {2}\/a +verify +mode enforce;.* reportUntil 2021-01-01T00:00:00Z/m);
   await chmod(secret, 0o644);
   expect((await check(['--config', config])).stdout).not.toContain('writable by');
@@ -212,10 +216,42 @@ test('with once on a route, the store is shown, and an unreadable password is a 
   const missing = await check(['--config', redis], secret);
   expect([missing.code, missing.stderr]).toEqual([0, '']);
   expect(missing.stdout).toMatch(/^ {2}once\.store +redis:\/\/valkey:6379\/0$/m);
-  expect(missing.stdout).toMatch(/^ {2}once\.passwordFile .*\/password: it does not exist$/m);
+  expect(missing.stdout).toMatch(/:3:55: once\.passwordFile: \S*\/password: it does not exist$/m);
   expect((await check(['--config', redis, '--no-secrets'])).stdout).not.toContain('does not exist');
 
   await put('password', 'hunter2\n');
   const { stdout } = await check(['--config', redis], secret);
   expect(stdout).not.toMatch(/does not exist|hunter2/);
+});
+
+test('--json gives each problem of a secret, a TLS file, a route or a variable its place, and a near id is named', async () => {
+  await mkdir(join(folder, 'secrets'), { recursive: true });
+  await put('secrets/current', SECRET);
+  const { certFile } = createAuthority(folder, 'one').issue('a', { names: ['DNS:localhost'] });
+  const { keyFile } = createAuthority(folder, 'two').issue('b', { names: ['DNS:localhost'] });
+  const config = await put(
+    'config.yaml',
+    [
+      `listen: { tls: { certFile: ${certFile}, keyFile: ${keyFile} } }`,
+      `secrets: [{ directory: ${folder}/secrets }, { id: b, file: ${folder}/missing }]`,
+      'routes:',
+      '  - { path: /a, secrets: [curent] }',
+      '',
+    ].join('\n'),
+  );
+  const placed = async (args: readonly string[], env = {}) => {
+    const { errors, warnings } = JSON.parse((await check(['--json', ...args], env)).stdout);
+    const words = ({ line, key, message }: Record<string, string | number>) => `${line} ${key}: ${message}`;
+    return [errors.map(words), warnings.map(words)];
+  };
+  expect(await placed(['--config', config])).toEqual([
+    [
+      expect.stringMatching(/^1 listen\.tls\.certFile: [^,]*a\.pem, .*: the key does not belong to the certificate$/),
+      expect.stringMatching(/^2 secrets\[1\]\.file: secret b .*: it does not exist$/),
+      expect.stringMatching(/^4 routes\[0\]\.secrets: route \/a: no live secret/),
+    ],
+    ['4 routes[0].secrets[0]: route /a: no secret has the id curent now; did you mean current?'],
+  ]);
+  const [errors] = await placed([], { [KEY]: SECRET, [`${KEY}_PREVIOUS`]: 'short' });
+  expect(errors).toEqual([expect.stringMatching(/^null WEBHOOK_ENDPOINT_SECRET_KEY_PREVIOUS: secret env-previous/)]);
 });

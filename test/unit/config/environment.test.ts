@@ -88,7 +88,7 @@ describe('secrets', () => {
       { kind: 'file', id: 'file', file: '/run/key', ...validity },
     ];
     expect(load(env)).toMatchObject({ config: { secrets }, warnings: [] });
-    const short = secrets.map((secret) => ({ ...secret, allowShort: true }));
+    const short = secrets.map((secret, index) => ({ ...secret, index, allowShort: true }));
     expect(load({ ...env, ALLOW_SHORT_SECRET: 'true' }).config.secrets).toEqual(short);
   });
 

@@ -71,6 +71,9 @@ describe('a value', () => {
     [`${VALUE}\n${VALUE}`, 'several lines'],
     [`${VALUE}\0`, 'NUL'],
     [`${VALUE}\ufffd`, 'U+FFFD'],
+    ['changeme-0123456789-0123456789-0123456789', 'placeholder'],
+    ['$' + '{WEBHOOK_SECRET_OF_THIS_ENVIRONMENT}', 'placeholder'],
+    ['the-secret-that-you-gave-to-entrupy', 'placeholder'],
   ])('%j is used unchanged, with a warning', (value, warning) => {
     const { key, warnings } = keyFromValue(Buffer.from(value), RULES);
     expect(key?.equals(keyOf(value))).toBe(true);
