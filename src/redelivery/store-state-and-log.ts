@@ -29,8 +29,8 @@ const RESULTS = {
   unverified: ['error', 'a deferred delivery cannot be verified, and is not sent', 'why'],
 } as const satisfies Readonly<Record<RedeliveryResult, readonly [Level, string, string]>>;
 
-/** `failed`: the store was `failing`, and works again. */
-type Kind = 'full' | 'slow' | 'failing' | 'failed';
+/** `recovered`: the store was `failing`, and works again. */
+type Kind = 'full' | 'slow' | 'failing' | 'recovered';
 
 export class StoreState {
   readonly #needs: Pick<Needs, 'log' | 'onResult'>;
@@ -146,10 +146,10 @@ export class StoreState {
   }
 
   stored(): void {
-    const { kind = 'failed' } = this.turnedAway ?? {};
+    const { kind = 'recovered' } = this.turnedAway ?? {};
     this.turnedAway = null;
     this.changed();
-    if (kind !== 'failed' && this.#failing === null) this.tell('info', WORKS, {});
+    if (kind !== 'recovered' && this.#failing === null) this.tell('info', WORKS, {});
   }
 
   /** Called by the store with its problem, or null when it works. */
@@ -158,7 +158,7 @@ export class StoreState {
     this.#failing = problem;
     if (!changed) return;
     if (problem !== null) return this.tell('error', FAILS, { problem });
-    if (this.turnedAway?.kind === 'failing') this.turnedAway = { ...this.turnedAway, kind: 'failed' };
+    if (this.turnedAway?.kind === 'failing') this.turnedAway = { ...this.turnedAway, kind: 'recovered' };
     this.tell('info', WORKS, {});
   };
 

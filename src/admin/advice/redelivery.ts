@@ -27,7 +27,7 @@ export function* redeliveryAdvice(s: StatusSnapshot): Generator<Found> {
 const many = (amount: number) => count(amount, 'deferred delivery', 'deferred deliveries');
 const manyWait = (amount: number) => count(amount, 'deferred delivery waits', 'deferred deliveries wait');
 
-const STORE = { full: 'store-full', slow: 'store-slow', failing: 'store-fails', failed: 'store-fails' } as const;
+const STORE = { full: 'store-full', slow: 'store-slow', failing: 'store-fails', recovered: 'store-fails' } as const;
 
 function* ofStore(deferred: DeferredStatus, now: number): Generator<Found> {
   const { store, storeLost, firstLoss, waiting, problem, problemKind, turnedAwayAt } = deferred;
@@ -45,7 +45,7 @@ function* ofStore(deferred: DeferredStatus, now: number): Generator<Found> {
   }
   if (problem === null) return;
   const away = turnedAwayAt === null ? '' : `; a delivery was last turned away ${ago(turnedAwayAt, now)}`;
-  const worksAgain = problemKind === 'failed';
+  const worksAgain = problemKind === 'recovered';
   const fails = problemKind === 'full' ? 'is full' : `${worksAgain ? 'failed' : 'fails'}: ${problem}`;
   const until = worksAgain
     ? 'It works again; no delivery has needed it since.'

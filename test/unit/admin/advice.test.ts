@@ -126,7 +126,7 @@ test('without redelivery nothing is said of it', () => {
 });
 
 test('a store that works again is not said to fail', () => {
-  const failed = { problem: 'EACCES', problemKind: 'failed', turnedAwayAt: NOW - 60_000 } as const;
+  const failed = { problem: 'EACCES', problemKind: 'recovered', turnedAwayAt: NOW - 60_000 } as const;
   const [found] = adviceFor(snapshot({ deferred: { ...DEFERRED, ...failed } })).filter(
     ({ id }) => id === 'store-fails',
   );

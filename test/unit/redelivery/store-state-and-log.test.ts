@@ -46,7 +46,7 @@ test('after a lock the store has failed, and works, until a delivery is stored',
   storeState.passes('failing', new Error('another program keeps its file locked'));
   expect(storeState.problem?.kind).toBe('failing');
   storeState.set(null);
-  expect(storeState.problem).toMatchObject({ kind: 'failed', why: 'another program keeps its file locked' });
+  expect(storeState.problem).toMatchObject({ kind: 'recovered', why: 'another program keeps its file locked' });
   storeState.stored();
   expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
 });
