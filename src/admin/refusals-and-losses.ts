@@ -8,7 +8,7 @@ import { bodyTag, type DeliveryRecord, type RequestRecord } from '../core/reques
 import { MINUTE } from './advice/times.ts';
 import { TrafficByRoute } from './route-traffic.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
-import type { RecentCounts, RefusalGroup, StatusSnapshot, Undelivered } from './snapshot.ts';
+import type { RecentCounts, RefusalGroup, Undelivered } from './snapshot.ts';
 
 /** The minutes that `recent` covers; only its `signedReasons` cover an hour. */
 const LATELY = 5;
@@ -30,7 +30,7 @@ export class RefusalsAndLosses {
   readonly traffic = new TrafficByRoute();
   readonly #responseTimeout: () => number;
   #undelivered: readonly Undelivered[] = [];
-  #lastProbe: StatusSnapshot['lastProbe'] = null;
+  #lastProbe: ShownRequest | null = null;
 
   /** `responseTimeout`: milliseconds, as configured. */
   constructor(responseTimeout: () => number = () => 30_000) {
@@ -107,7 +107,7 @@ export class RefusalsAndLosses {
   }
 
   /** The parts of a status snapshot that come from requests. */
-  view(): Pick<StatusSnapshot, 'recent' | 'refusals' | 'lost' | 'undelivered' | 'lastProbe'> {
+  view() {
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
     const lately = (name: Counted) => this.#sum(name, LATELY);
     return {

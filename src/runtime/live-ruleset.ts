@@ -2,7 +2,6 @@
 // reload. All files are read if one changes, and every ten seconds. A change counts only once two readings agree on it.
 import { unwatchFile, watchFile } from 'node:fs';
 import type { Retired } from '../admin/handlers.ts';
-import type { StatusSnapshot } from '../admin/snapshot.ts';
 import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import { isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
@@ -36,7 +35,7 @@ export class LiveRuleset {
   /** The warnings that apply now, as JSON: each is logged only once while it applies. */
   #logged: ReadonlySet<string> = new Set();
   /** The last reload. Written only by this class. */
-  lastReload: StatusSnapshot['lastReload'] = null;
+  lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null = null;
 
   /** Throws RulesetError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {

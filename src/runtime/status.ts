@@ -1,6 +1,6 @@
 // The state of the proxy, gathered from its parts for the status page and /api/status; and the log of its problems.
 import type { Advice } from '../admin/advice/advice.ts';
-import type { DeferredStatus, Probed, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/snapshot.ts';
+import type { Probed } from '../admin/snapshot.ts';
 import { isDirectory } from '../base/default-places.ts';
 import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
@@ -10,78 +10,117 @@ import type { Route } from '../core/routes.ts';
 import type { Log } from '../log/log.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Queue } from '../redelivery/queue.ts';
+import type { Entry } from '../redelivery/stores/store.ts';
 import { windowOf } from '../redelivery/turn.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
 
 /** The status now. `startedAt` is in epoch milliseconds, and so is `at` below. */
-export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed): StatusSnapshot {
-  const { listener, upstream, exposure, metrics, output, claims, redelivery } = live.services;
-  const { ready, causes, error } = probed;
-  const { loaded, policy, materials } = live.ruleset;
-  const requests = live.services.recent.view();
-  const at = Date.now();
+export function statusNow(startedAt: number, live: LiveRuleset, { ready, causes, error }: Probed) {
+  const { listener, upstream, exposure, metrics, output, claims, recent, redelivery } = live.services;
+  const { loaded, policy, materials, since, warnings, certificates } = live.ruleset;
+  const { storeState } = redelivery;
+  const now = Date.now();
   return {
-    ...{ version: VERSION, nodeVersion: process.version, startedAt, now: at },
-    ...{ ready, causes, draining: listener.draining },
+    version: VERSION,
+    nodeVersion: process.version,
+    startedAt,
+    now,
+    ready,
+    causes,
+    draining: listener.draining,
     upstream: {
-      ...{ url: upstream.options.url, reachable: error === null, error },
-      ...{ exposed: exposure.state === 'exposed', exposure: exposure.state },
+      url: upstream.options.url,
+      /** False if two attempts to connect failed or timed out, TLS handshake included; `error` says why. */
+      reachable: error === null,
+      error,
+      exposed: exposure.state === 'exposed',
+      exposure: exposure.state,
     },
     routes: routesOf(loaded.config).map((route) => ({
-      ...routeStatus(route, policy, at),
-      traffic: live.services.recent.traffic.of(route.path),
+      ...routeStatus(route, policy, now),
+      traffic: recent.traffic.of(route.path),
     })),
-    secrets: materials.map((material) => ({
-      ...secretStatus(material, at, metrics.lastMatch(material.id)),
-      deferred: redelivery.storeState.signedBy(material.key),
+    secrets: materials.map((secret) => ({
+      ...secretStatus(secret, now),
+      /** Epoch seconds; 0 if the secret has not matched in this process. */
+      lastMatch: metrics.lastMatch(secret.id),
+      /** How many deferred deliveries are signed with this value. */
+      deferred: storeState.signedBy(secret.key),
     })),
     config: {
+      /** Null if there is no file, only the environment. */
       file: loaded.file,
       sha256: loaded.sha256,
-      since: live.ruleset.since,
-      warnings: [...loaded.warnings.map(({ key, message }) => `${key}: ${message}`), ...live.ruleset.warnings],
+      since,
+      warnings: [...loaded.warnings.map(({ key, message }) => `${key}: ${message}`), ...warnings],
+      /** Changed keys that take effect only after a restart. */
       awaitingRestart: live.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections },
-    certificates: live.ruleset.certificates,
+    certificates,
+    /** Log lines that standard output did not take, since the start. */
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
+    /** Null before the first reload. */
     lastReload: live.lastReload,
     once: onceStatus(claims(), loaded.config.once),
+    /** Null while the store is not open. */
     deferred: redelivery.isOpen ? deferredStatus(redelivery, policy) : null,
-    ...requests,
+    ...recent.view(),
+    /** The address of docs/; null if package.json names no repository. */
     docs: DOCS,
   };
 }
 
-function routeStatus(route: Route, { keyring }: Policy, at: number): Omit<RouteStatus, 'traffic'> {
+function routeStatus(route: Route, { keyring }: Policy, at: number) {
   const { path, action, mode, reportUntil, methods, query, once, redeliver } = route;
   const verifies = action === 'verify';
-  const secretIds = verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [];
-  const liveSecrets = verifies ? keyring.live(route.secrets, at).length : 0;
-  const maxBody = verifies ? route.maxBody : null;
-  return { path, action, mode, reportUntil, methods, secretIds, liveSecrets, maxBody, query, once, redeliver };
+  return {
+    path,
+    action,
+    mode,
+    reportUntil,
+    methods,
+    /** Ids of secrets that can match here, `current.previous` included. */
+    secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
+    liveSecrets: verifies ? keyring.live(route.secrets, at).length : 0,
+    /** Bytes; null if the route has no limit (forward, reject). */
+    maxBody: verifies ? route.maxBody : null,
+    query,
+    once,
+    redeliver,
+  };
 }
 
-/** `lastMatch` is epoch seconds. */
-function secretStatus(material: SecretMaterial, at: number, lastMatch: number): Omit<SecretStatus, 'deferred'> {
-  const { id, source, key, warnings, notBefore, notAfter, adoptedAt: changedAt } = material;
-  const state = key === null ? 'unusable' : stateOf(material, at);
-  const note = warnings.join('; ') || null;
-  return { id, source, state, problem: material.problem, note, notBefore, notAfter, lastMatch, changedAt };
+function secretStatus({ id, source, key, problem, warnings, adoptedAt, ...dates }: SecretMaterial, at: number) {
+  const { notBefore, notAfter } = dates;
+  return {
+    id,
+    source,
+    state: key === null ? ('unusable' as const) : stateOf(dates, at),
+    /** Why the secret cannot be read or used; never null if `state` is `unusable`. */
+    problem,
+    /** An unusual trait of the value in use, for instance that it is short; null if it has none. */
+    note: warnings.join('; ') || null,
+    notBefore,
+    /** That of a `.previous` value is the end of its overlap. */
+    notAfter,
+    /** When a reload brought this value into use; null for one that was in use from the start. */
+    changedAt: adoptedAt,
+  };
 }
 
 /** The state of `once`; null until a route uses it. A store's URL may hold a user, so only its host is shown. */
-function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
+function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['once']) {
   if (claims === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;
   return { store: host, entries: claims.entries(), problem: claims.failure, onStoreFailure };
 }
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
-export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy): DeferredStatus {
-  const { problem, turnedAway, loss, at: known } = storeState;
+export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy) {
+  const { problem, turnedAway, loss } = storeState;
   const { groups, soonest } = storeState.summary;
   const waiting = storeState.total('waiting');
   const stopped = storeState.total('stopped');
@@ -92,24 +131,36 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
   });
   return {
     store: isDirectory(place) ? place : new URL(place).host,
+    /** The store's last problem, until it takes a delivery again; null if there is none. */
     problem: problem?.why ?? null,
     problemKind: problem?.kind ?? 'failing',
+    /** When a delivery last could not be stored; null once another one was stored. */
     turnedAwayAt: turnedAway?.at ?? null,
+    /** The last time that the store lost its content; null if it has not since the start. */
     storeLost: loss,
+    /** When the first waiting delivery is lost unless taken before, and when it came; null if none waits or is sent. */
     firstLoss: losses.toSorted((one, other) => one.at - other.at)[0] ?? null,
     sends,
-    ...{ waiting: waiting.deliveries, stopped: stopped.deliveries, unverified: unverified.deliveries },
+    waiting: waiting.deliveries,
+    stopped: stopped.deliveries,
+    unverified: unverified.deliveries,
+    /** Groups of unverified deliveries: why, in one word; the id of the secret that verified them at first; how many. */
     whys: groups
       .filter(({ state }) => state === 'unverified')
       .map(({ failure: why, secret, deliveries }) => ({ why, secret, deliveries })),
     bytes: waiting.bytes + stopped.bytes + unverified.bytes,
+    /** When the oldest waiting delivery came; null if none waits. */
     oldest: waiting.oldest || null,
-    deliveries: soonest.map(({ id, state, wait, note }) => {
-      const { at = 0, route = null, attempts = 0, failure: lastFailure = 'unreadable' } = note ?? {};
-      const nextTry = state === 'waiting' ? Math.round(known + wait) : null;
-      return { id, state, at, route, attempts, lastFailure, nextTry };
-    }),
+    /** At most 50 deliveries, the first due first. */
+    deliveries: soonest.map((entry) => deliveryStatus(entry, storeState.at)),
   };
+}
+
+function deliveryStatus({ id, state, wait, note }: Entry, seenAt: number) {
+  const { at = 0, route = null, attempts = 0, failure = 'unreadable' } = note ?? {};
+  /** Null if it is not sent again automatically. */
+  const nextTry = state === 'waiting' ? Math.round(seenAt + wait) : null;
+  return { id, state, at, route, attempts, lastFailure: failure, nextTry };
 }
 
 // --- the log
