@@ -15,8 +15,11 @@ const INTRODUCTION = `# Configuration
 The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
 \`${CONFIG_FILE}\` if it exists, else only the environment.
 [config.example.yaml](../config.example.yaml) shows every key. With [config.schema.json](../config.schema.json) an
-editor completes and checks keys. \`entrupy-signature-proxy check-config\` reports every mistake at once, with its line
-and column.
+editor completes and checks keys: its first line names the schema, by a path or URL that the editor can read, such as
+\`# yaml-language-server: $schema=/opt/entrupy-signature-proxy/config.schema.json\` for a file elsewhere. An editor that
+assigns schemas by file name, as SchemaStore's catalog does, takes
+\`entrupy-signature-proxy*.yaml\`. \`entrupy-signature-proxy check-config\` reports every mistake at once, with its line and
+column.
 
 - The format is YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are
   errors.
@@ -98,11 +101,14 @@ export function renderConfigSchema(): string {
       const allowed = ALLOWED.get(zodSchema)?.allowed;
       const branches = allowed === undefined ? [] : (jsonSchema.anyOf ?? []);
       for (const branch of branches) Object.assign(branch, { errorMessage: `allowed is ${allowed}` });
+      // The format alone: zod's pattern for it has 200 characters, which an editor would show as its message.
+      if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
       const where = path.filter((step) => step !== 'properties').join('.');
       if (where === '' || !mayBeEmpty(where) || typeof jsonSchema.type !== 'string') return;
       Object.assign(jsonSchema, { type: [jsonSchema.type, 'null'] });
     },
   });
-  const title = 'entrupy-signature-proxy configuration';
-  return `${JSON.stringify({ ...schema, title }, null, 2)}\n`;
+  const { $schema, ...rest } = schema;
+  const [$id, title] = ['urn:entrupy-signature-proxy:config', 'entrupy-signature-proxy configuration'];
+  return `${JSON.stringify({ $schema, $id, title, ...rest }, null, 2)}\n`;
 }
