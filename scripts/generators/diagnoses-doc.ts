@@ -1,5 +1,5 @@
 // The remedies in docs/alerts.md and docs/troubleshooting.md, between marks. Each diagnosis is in exactly one list.
-import { DIAGNOSES } from '../../src/core/diagnoses-and-remedies.ts';
+import { DIAGNOSES } from '../../src/health/diagnoses.ts';
 
 const ALL = Object.entries(DIAGNOSES);
 /** Not after `<!-- diagnoses: end`: the mark that ends one list begins none. */

@@ -1,9 +1,9 @@
 // A request as the status page and /api/status show it: texts that a client chose are shortened; query,
 // header values and body are left out.
 import { shortened } from '../base/printable.ts';
-import type { Diagnosis } from '../core/diagnoses-and-remedies.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { type RequestRecord, shownPath } from '../core/request-record.ts';
+import type { Diagnosis } from '../health/diagnoses.ts';
 
 type Whole = 'route' | 'status' | 'decision' | 'reason' | 'rule' | 'fate' | 'bodySha256';
 type Upstream = 'upstreamStatus' | 'upstreamFailure' | 'upstreamError';

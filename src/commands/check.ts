@@ -8,7 +8,7 @@ import { namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { DURATION } from '../config/units.ts';
-import { DIAGNOSES, type Diagnosis } from '../core/diagnoses-and-remedies.ts';
+import { DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
 import { CONFIG_OPTION, command, type Io, JSON_OPTION, usageError } from './command.ts';
 import { adminPort, askStatus } from './running-proxy.ts';
 

@@ -1,10 +1,11 @@
 // What is wrong with one request: the log and the status page both ask here, so they agree.
-import type { Diagnosis } from './diagnoses-and-remedies.ts';
+
 import { isNotTaken } from './fate.ts';
+import type { RequestDiagnosis } from './hint.ts';
 import { REASONS, type UpstreamFailure } from './reasons.ts';
 import type { RequestRecord } from './request-record.ts';
 
-const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
+const BY_FAILURE: Readonly<Record<UpstreamFailure, RequestDiagnosis>> = {
   connect: 'app-down',
   timeout: 'app-hangs',
   reset: 'app-breaks-off',
@@ -12,7 +13,7 @@ const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
 };
 
 /** The diagnosis of a request that was refused, reported, or not taken by the app; null for any other. */
-export function diagnosisOf(record: RequestRecord): Diagnosis | null {
+export function diagnosisOf(record: RequestRecord): RequestDiagnosis | null {
   const { hint, fate, reason, upstreamFailure, upstreamError, upstreamStatus: status } = record;
   if (hint !== null) return hint.diagnosis;
   if (fate === 'taken' || fate === 'duplicate') return null;
@@ -24,7 +25,7 @@ export function diagnosisOf(record: RequestRecord): Diagnosis | null {
 }
 
 /** The diagnosis for a failed upstream. `code`: the system's error code, which tells TLS problems from others. */
-export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Diagnosis {
+export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): RequestDiagnosis {
   if (failure !== 'connect' || code === null) return BY_FAILURE[failure];
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'app-certificate-name';
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') return 'app-certificate-dates';

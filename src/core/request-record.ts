@@ -1,7 +1,8 @@
 // The facts about a request that has ended, recorded once and read by metrics, log and status page.
-import type { Hint } from './diagnoses-and-remedies.ts';
+
 import type { Fate } from './fate.ts';
 import type { RuleName } from './gate-rules.ts';
+import type { Hint } from './hint.ts';
 import type { Decision, Reason, UpstreamFailure } from './reasons.ts';
 import { pathOf } from './request-head.ts';
 

@@ -2,7 +2,7 @@
 // Hints are only for the operator. None holds a value, a digest or a part of a signature, and none lets anything pass.
 import { Buffer } from 'node:buffer';
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
-import type { Hint } from '../core/diagnoses-and-remedies.ts';
+import type { Hint } from '../core/hint.ts';
 import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
 import type { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';

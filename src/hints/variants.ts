@@ -3,8 +3,8 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import type { Hint } from '../core/diagnoses-and-remedies.ts';
 import { valuesOf } from '../core/header-lines.ts';
+import type { Hint } from '../core/hint.ts';
 
 const hint =
   (diagnosis: Hint['diagnosis']) =>

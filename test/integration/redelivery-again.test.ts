@@ -6,7 +6,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
-import { DIAGNOSES, type Diagnosis } from '../../src/core/diagnoses-and-remedies.ts';
+import { DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';

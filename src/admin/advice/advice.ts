@@ -1,7 +1,7 @@
 // Advice on the state of the proxy: one item for each cause, worst first. The status page, /api/status, `check` and the
 // log show it. It follows from the snapshot alone, and must never say that all is well while deliveries are lost. The
-// facts are written here, the remedies in core/diagnoses-and-remedies.ts.
-import { DIAGNOSES, type Diagnosed, type Subject } from '../../core/diagnoses-and-remedies.ts';
+// facts are written here, the remedies in health/diagnoses.ts.
+import { DIAGNOSES, type Diagnosed, type Subject } from '../../health/diagnoses.ts';
 import type { StatusSnapshot } from '../snapshot.ts';
 import { deliveryAdvice } from './deliveries.ts';
 import { redeliveryAdvice } from './redelivery.ts';

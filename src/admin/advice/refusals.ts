@@ -1,9 +1,10 @@
 // Advice on refused requests: since when, and the likely cause. Those with a signature may be deliveries, but any
 // stranger can send a signature, too.
-import type { Hint } from '../../core/diagnoses-and-remedies.ts';
+
 import { clockText, whyOutside } from '../../core/keyring.ts';
 import { REASONS, type Reason } from '../../core/reasons.ts';
 import { reports, UNMATCHED } from '../../core/routes.ts';
+import type { Diagnosis } from '../../health/diagnoses.ts';
 import type { RefusalGroup, RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, DAY, dateText, HOUR, MINUTE, spanText } from './times.ts';
 import { changesIn, count, type Finds, type Found, found, named, quiet, whatChanged } from './words.ts';
@@ -102,7 +103,7 @@ function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot)
 }
 
 /** The likely cause of refusals, from the newest one that has a hint, else the newest. `groups`: newest first. */
-export function evidence(groups: readonly RefusalGroup[], of: Reason): Hint {
+export function evidence(groups: readonly RefusalGroup[], of: Reason): { diagnosis: Diagnosis; text: string } {
   const telling = groups.find((one) => one.hint !== null) ?? groups[0];
   const { rule = null, header = null, hint = null } = telling ?? {};
   const reason = telling === undefined || telling.reason === 'none' ? of : telling.reason;

@@ -1,6 +1,7 @@
 // What the files of advice share: the type of their findings, and phrases that several sentences use.
-import type { Diagnosis } from '../../core/diagnoses-and-remedies.ts';
+
 import { UNMATCHED } from '../../core/routes.ts';
+import type { Diagnosis } from '../../health/diagnoses.ts';
 import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
 import { ago, clock, HOUR, MINUTE, spanText } from './times.ts';
 

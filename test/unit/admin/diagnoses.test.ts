@@ -8,9 +8,10 @@ import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import type { DeferredStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { statusLines } from '../../../src/commands/check.ts';
-import { DIAGNOSES, type Diagnosis, OVERLOAD_HINTS } from '../../../src/core/diagnoses-and-remedies.ts';
+import { OVERLOAD_HINTS, type RequestDiagnosis } from '../../../src/core/hint.ts';
 import { REASONS, type Reason } from '../../../src/core/reasons.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
+import { DIAGNOSES, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { DiagnosisLog } from '../../../src/runtime/status.ts';
@@ -40,7 +41,7 @@ const noAnswer = (changes: Partial<RequestRecord>) => accepted({ status: 502, up
 const answered = (status: number) => accepted({ status, upstreamStatus: status });
 const because = (reason: Reason, changes: Partial<RequestRecord> = {}) =>
   refused({ reason, status: REASONS[reason].status, ...changes });
-const hinted = (diagnosis: Diagnosis, text: string) => refused({ hint: hint(diagnosis, text) });
+const hinted = (diagnosis: RequestDiagnosis, text: string) => refused({ hint: hint(diagnosis, text) });
 const secret = (changes: Partial<SecretStatus>) => ({ secrets: [{ ...CURRENT, ...changes }] });
 const overloaded = (room: keyof typeof OVERLOAD_HINTS, secret: string | null = 'current') =>
   because('overloaded', { secret, hint: OVERLOAD_HINTS[room] });

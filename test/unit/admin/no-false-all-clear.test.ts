@@ -5,9 +5,10 @@ import { type Advice, adviceFor } from '../../../src/admin/advice/advice.ts';
 import type { State } from '../../../src/admin/advice/words.ts';
 import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
 import type { StatusSnapshot } from '../../../src/admin/snapshot.ts';
-import { type Diagnosis, OVERLOAD_HINTS } from '../../../src/core/diagnoses-and-remedies.ts';
+import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
+import type { Diagnosis } from '../../../src/health/diagnoses.ts';
 import { accepted, CURRENT, DEFERRED, hint, NOTIFY, NOW, refused, settle, snapshot } from '../metrics/fixtures.ts';
 
 const MINUTE = 60_000;

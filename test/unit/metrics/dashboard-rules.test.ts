@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { withRunbook } from '../../../dashboard/runbook.ts';
 import { DOCS } from '../../../src/base/version.ts';
-import { DIAGNOSES } from '../../../src/core/diagnoses-and-remedies.ts';
+import { DIAGNOSES } from '../../../src/health/diagnoses.ts';
 import { RULE_FILES } from '../../rules/rule-files.ts';
 import { read } from '../../support/machine/tools.ts';
 import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/metrics/seen.ts';

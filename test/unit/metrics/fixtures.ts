@@ -2,8 +2,8 @@
 import { createSecretKey } from 'node:crypto';
 import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
 import type { DeferredStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
-import type { Diagnosis, Hint } from '../../../src/core/diagnoses-and-remedies.ts';
 import { type Fate, fateOf } from '../../../src/core/fate.ts';
+import type { Hint, RequestDiagnosis } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import { Metrics, type OtherReadings, type SeriesPlan } from '../../../src/metrics/metrics.ts';
 import { sample } from '../../../src/metrics/series.ts';
@@ -11,7 +11,7 @@ import { verify } from '../core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 
-export const hint = (diagnosis: Diagnosis, text: string, secret?: string): Hint =>
+export const hint = (diagnosis: RequestDiagnosis, text: string, secret?: string): Hint =>
   secret === undefined ? { diagnosis, text } : { diagnosis, text, secret };
 
 /** A delivery, unless the changes say otherwise; its fate follows from them. */

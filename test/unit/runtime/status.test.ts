@@ -2,7 +2,7 @@
 // says is wrong is in the log, too, once an hour at most; of what is a note, one alone.
 import { expect, test } from 'vitest';
 import type { Advice } from '../../../src/admin/advice/advice.ts';
-import type { Diagnosis } from '../../../src/core/diagnoses-and-remedies.ts';
+import type { Diagnosis } from '../../../src/health/diagnoses.ts';
 import { createLog } from '../../../src/log/log.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
 import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';

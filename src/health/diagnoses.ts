@@ -203,30 +203,3 @@ export const DIAGNOSES = Object.fromEntries(
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
-
-/** The likely cause of how one request ended, for the operator alone. Never holds the value of a secret or a header. */
-export interface Hint {
-  readonly diagnosis: Diagnosis;
-  readonly text: string;
-  /** The id of the expired or not yet valid secret that signed the request. */
-  readonly secret?: string;
-}
-
-/** Hints for a 503, by cause. */
-export const OVERLOAD_HINTS = {
-  bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes is used up' },
-  slots: { diagnosis: 'slots-full', text: 'no place in upstream.connections became free' },
-  tunnels: { diagnosis: 'tunnels-full', text: 'there are too many WebSockets for limits.connections' },
-  stopped: { diagnosis: 'stopped', text: 'the proxy stopped' },
-  store: { diagnosis: 'once-store', text: 'the store of delivered events fails' },
-  twins: {
-    diagnosis: 'twins-wait',
-    text: 'another request for the same event took too long, or too many waited for it',
-  },
-} as const satisfies Record<string, Hint>;
-
-/** The hint for a 413. `declared`: the body's length by its head, in bytes; null if reading it passed the limit. */
-export function largeBodyHint(maxBody: number, declared: number | null): Hint {
-  const size = declared === null ? 'and the body has more' : `and the head declares ${declared}`;
-  return { diagnosis: 'large-body', text: `maxBody is ${maxBody} bytes, ${size}` };
-}
