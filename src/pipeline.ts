@@ -61,6 +61,8 @@ interface Pending extends Arrival {
   asked: ReturnType<Arrivals['defer']> | null;
   /** The failure that ended the forwarding early; null if none did. */
   failure: ForwardFailure | null;
+  /** True if the event was already delivered (`once`). */
+  isDuplicate: boolean;
 }
 
 export class Pipeline {
@@ -70,7 +72,7 @@ export class Pipeline {
   /** Deliveries that could still be stored, including those whose clients have departed. */
   #storable = 0;
   #onSettled: (() => void)[] = [];
-  /** Aborted at the end of `shutdown.grace`: storable deliveries then stop waiting for a twin, see `endWaits`. */
+  /** Aborted at the end of `shutdown.grace`: no delivery waits for a twin after that, see `endWaits`. */
   readonly #waits = new AbortController();
 
   constructor(parts: PipelineParts) {
@@ -82,7 +84,7 @@ export class Pipeline {
     const { head } = exchange;
     const policy = this.#parts.policy();
     exchange.client = clientAddressOf(exchange.client, exchange.lines, policy.trusts);
-    const unknown = { body: null, deferrable: null, asked: null, failure: null };
+    const unknown = { body: null, deferrable: null, asked: null, failure: null, isDuplicate: false };
     const pending: Pending = { exchange, head, policy, at: Date.now(), ...unknown };
     this.#carryOut(pending, admit(pending));
   }
@@ -95,7 +97,7 @@ export class Pipeline {
     });
   }
 
-  /** Ends the waits of storable deliveries for a twin (the same event, being delivered), which may take long. */
+  /** Ends every delivery's wait for a twin (the same event, being delivered), which may take long. */
   endWaits(): void {
     this.#waits.abort();
   }
@@ -181,10 +183,8 @@ export class Pipeline {
     exchange.decide(permit.decision, permit.reason, permit.secret);
     const { responseTimeout, idleTimeout } = policy.settings;
     const patience = retryConnectFor(pending) + responseTimeout + idleTimeout;
-    const departed = () => (deferrable === null ? departureOf(exchange) : this.#waits.signal);
     const event = { path: head.path, body: permit.body ?? NO_BYTES, window };
-    const claimed = await this.#parts.claims().claim({ ...event, patience, departed });
-    exchange.onDeparture(null);
+    const claimed = await this.#parts.claims().claim({ ...event, patience, stop: this.#waits.signal });
     switch (claimed.kind) {
       case 'deliver':
         if (!exchange.departed || deferrable !== null) return this.#forward(pending, permitted, claimed.lease);
@@ -195,11 +195,12 @@ export class Pipeline {
         failed(exchange, pending.failure);
         break;
       case 'duplicate':
+        pending.isDuplicate = true;
         exchange.decide('duplicate', 'none');
         exchange.reply.refuse(ANSWERS.duplicate);
         break;
-      case 'departed':
-        if (deferrable !== null) this.#fail(pending, STOPPED);
+      case 'stopped':
+        if (!exchange.departed || deferrable !== null) this.#fail(pending, STOPPED);
         break;
       default:
         claimed satisfies never;
@@ -283,8 +284,9 @@ export class Pipeline {
   }
 }
 
-function fateIn({ exchange: { decision, upstreamStatus: status }, failure }: Pending, stored: boolean): Fate {
-  return decision === 'duplicate' ? decision : fateOf({ stored, failed: failure?.side ?? null, status });
+/** The exchange's decision would not do: it stays as it was when the client departed. */
+function fateIn({ exchange: { upstreamStatus: status }, failure, isDuplicate }: Pending, stored: boolean): Fate {
+  return isDuplicate ? 'duplicate' : fateOf({ stored, failed: failure?.side ?? null, status });
 }
 
 /** Fates after which the sender may never try again: the body's hash in the log helps to find the event. */
@@ -306,12 +308,4 @@ function failed(exchange: Exchange, failure: ForwardFailure): void {
     exchange.hint ??= failure.hint ?? null;
     exchange.refuse(failure.reason);
   } else exchange.reply.refuse(ANSWERS[failure.answer]);
-}
-
-/** A signal that is aborted once the client departs, or at once if it has already. */
-function departureOf(exchange: Exchange): AbortSignal {
-  if (exchange.departed) return AbortSignal.abort();
-  const departure = new AbortController();
-  exchange.onDeparture(() => departure.abort());
-  return departure.signal;
 }

@@ -6,15 +6,18 @@ import { ignore } from '../base/errors.ts';
 import type { DeliveryLease } from '../core/fate.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 
-/** `refuse`: the store failed and onStoreFailure is refuse, a twin takes too long, or too many twins wait already. */
+/**
+ * `refuse`: the store failed and onStoreFailure is refuse, a twin takes too long, or too many twins wait already.
+ * `stopped`: the wait was ended before it was known whether the event is delivered.
+ */
 export type Claimed =
   | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
   | { readonly kind: 'refuse'; readonly full: 'store' | 'twins' }
-  | { readonly kind: 'duplicate' | 'departed' };
+  | { readonly kind: 'duplicate' | 'stopped' };
 
 const DUPLICATE: Claimed = { kind: 'duplicate' };
 const REFUSE: Claimed = { kind: 'refuse', full: 'twins' };
-const DEPARTED: Claimed = { kind: 'departed' };
+const STOPPED: Claimed = { kind: 'stopped' };
 
 interface ClaimsOptions {
   /** Opens the store, which may report problems at any time. */
@@ -31,8 +34,8 @@ interface ClaimRequest {
   readonly window: number;
   /** The longest wait for a twin, in milliseconds. */
   readonly patience: number;
-  /** Returns a signal that aborts when the client disconnects. Called only by a claim that must wait for a twin. */
-  readonly departed: () => AbortSignal;
+  /** Ends the wait for a twin. A client's departure does not: what happens to the event decides the delivery's fate. */
+  readonly stop: AbortSignal;
 }
 
 /** Wakes a waiting twin: with the outcome once it is known, or with null if the twin must try again itself. */
@@ -77,7 +80,7 @@ export class Claims {
     const until = performance.now() + request.patience;
     for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
       if (first.delivers && first.twins.size >= MAX_TWINS) return REFUSE;
-      const claimed = await woken(first.twins, until, request.departed());
+      const claimed = await woken(first.twins, until, request.stop);
       if (claimed !== null) return claimed;
     }
     // No `await` since the lookup, so exactly one twin proceeds.
@@ -109,9 +112,8 @@ export class Claims {
       for (let claim = await store.claim(key); claim !== 'first'; claim = await store.claim(key)) {
         if (claim === 'delivered') return DUPLICATE;
         delivers(own);
-        const signal = request.departed();
-        await sleep(CHECK_EVERY_MS, undefined, { signal }).catch(() => {});
-        if (signal.aborted) return DEPARTED;
+        await sleep(CHECK_EVERY_MS, undefined, { signal: request.stop }).catch(ignore);
+        if (request.stop.aborted) return STOPPED;
         if (performance.now() >= until) return REFUSE;
       }
     } catch (error) {
@@ -166,19 +168,19 @@ function delivers(event: UnderWay): void {
   for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
 }
 
-/** Waits for a `Wake` call, and resolves with its value; `refuse` on timeout, `departed` if the client disconnects. */
-function woken(sleepers: Set<Wake>, until: number, departed: AbortSignal): Promise<Claimed | null> {
-  if (departed.aborted) return Promise.resolve(DEPARTED);
+/** Waits for a `Wake` call, and resolves with its value; with `refuse` on timeout, with `stopped` once `stop` aborts. */
+function woken(sleepers: Set<Wake>, until: number, stop: AbortSignal): Promise<Claimed | null> {
+  if (stop.aborted) return Promise.resolve(STOPPED);
   return new Promise((resolve) => {
     const wake: Wake = (claimed) => {
       clearTimeout(timer);
-      departed.removeEventListener('abort', depart);
+      stop.removeEventListener('abort', end);
       sleepers.delete(wake);
       resolve(claimed);
     };
-    const depart = () => wake(DEPARTED);
+    const end = () => wake(STOPPED);
     const timer = setTimeout(() => wake(REFUSE), Math.max(0, until - performance.now()));
-    departed.addEventListener('abort', depart);
+    stop.addEventListener('abort', end);
     sleepers.add(wake);
   });
 }

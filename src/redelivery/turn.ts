@@ -105,9 +105,8 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
   const { route, head, body } = request;
   let lease: DeliveryLease | null = null;
   if (route.once !== null) {
-    const departed = () => new AbortController().signal;
-    const event = { path: head.path, body, window: route.once, patience: 0, departed };
-    const claim = await needs.claims().claim(event);
+    const event = { path: head.path, body, window: route.once, patience: 0 };
+    const claim = await needs.claims().claim({ ...event, stop: stopped });
     if (claim.kind !== 'deliver') return { went: claim.kind === 'duplicate' ? claim.kind : 'not sent', failure: '' };
     lease = claim.lease;
   }

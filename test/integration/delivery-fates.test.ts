@@ -149,7 +149,8 @@ const on = shared(startRawUpstream, {
   upstream: { retryConnectFor: '500ms' },
   routes: [
     ...rows.map(({ route, options = {} }) => ({ path: route, ...options })),
-    { path: '/twins', ...ONCE },
+    ...['/twins', '/untaken-twins'].map((path) => ({ path, ...ONCE })),
+    { path: '/kept-twins', ...ONCE, ...REDELIVER },
     { path: '/later', ...ONCE },
     { path: '/watched', mode: 'report' },
     { path: '/open', action: 'forward' },
@@ -164,6 +165,7 @@ beforeAll(async () => {
     const row = rows.find((each) => each.route === route);
     // What is deferred comes again; it has the same answer.
     if (row !== undefined && sockets.has(route)) return void socket.write(answer(503));
+    if (sockets.has(route)) return void socket.write(OK);
     sockets.set(route, socket);
     (row?.app ?? OTHERS[route])?.(socket);
   });
@@ -200,19 +202,24 @@ describe.concurrent('the fate of a delivery', () => {
   });
 });
 
-test('with once a duplicate is one; a waiting twin whose sender leaves is abandoned', async () => {
+test.for([
+  { route: '/twins', first: OK, fates: { taken: 1, duplicate: 2 } },
+  { route: '/kept-twins', first: OK, fates: { taken: 1, duplicate: 2 } },
+  { route: '/untaken-twins', first: answer(500), fates: { failed: 1, abandoned: 1, taken: 1 } },
+])('a twin whose sender left has the fate of its event: $route', async ({ route, first, fates }) => {
   await inFlight(on.proxy, 0);
-  const first = await sendTo(on.proxy, signed('/twins'));
-  await eventually(() => sockets.has('/twins'), true);
-  const twin = await sendTo(on.proxy, signed('/twins'));
+  const sender = await sendTo(on.proxy, signed(route));
+  await eventually(() => sockets.has(route), true);
+  const twin = await sendTo(on.proxy, signed(route));
   await inFlight(on.proxy, 2);
   twin.destroy();
-  await eventually(() => fatesOf(on.proxy, '/twins'), { abandoned: 1 });
-  sockets.get('/twins')?.write(OK);
-  expect((await first.response()).status).toBe(200);
-  expect(await answered(signed('/twins'))).toBe(200);
-  expect(await fatesOf(on.proxy, '/twins')).toEqual({ abandoned: 1, taken: 1, duplicate: 1 });
-  first.destroy();
+  await inFlight(on.proxy, 1);
+  expect(await fatesOf(on.proxy, route)).toEqual({});
+  sockets.get(route)?.write(first);
+  await sender.response();
+  expect(await answered(signed(route))).toBe(200);
+  await eventually(() => fatesOf(on.proxy, route), fates);
+  sender.destroy();
 });
 
 test('only what was verified has a fate, on a report route, too', async () => {

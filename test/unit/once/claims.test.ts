@@ -26,9 +26,9 @@ function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {
     onStoreFailure,
     onChange: (failure) => void failures.push(failure),
   });
-  const admit = (options: { patience?: number; client?: AbortSignal } = {}) => {
-    const { patience = 5_000, client = new AbortController().signal } = options;
-    return all.claim({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, departed: () => client });
+  const admit = (options: { patience?: number; stop?: AbortSignal } = {}) => {
+    const { patience = 5_000, stop = new AbortController().signal } = options;
+    return all.claim({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, stop });
   };
   return { all, failure, failures, calls, admit };
 }
@@ -96,14 +96,14 @@ describe('a twin', () => {
     expect(kindOf(await admit())).toBe('deliver');
   });
 
-  test('gives up its place if its client leaves, before or during the wait', async () => {
+  test('gives up its place if its wait is ended, before or during it', async () => {
     const { admit } = deliveries();
     const lease = leaseOf(await admit());
-    const client = new AbortController();
-    const waiting = admit({ client: client.signal });
-    client.abort();
-    expect(await waiting).toEqual({ kind: 'departed' });
-    expect(await admit({ client: client.signal })).toEqual({ kind: 'departed' });
+    const stopping = new AbortController();
+    const waiting = admit({ stop: stopping.signal });
+    stopping.abort();
+    expect(await waiting).toEqual({ kind: 'stopped' });
+    expect(await admit({ stop: stopping.signal })).toEqual({ kind: 'stopped' });
     const others = Array.from({ length: 16 }, () => admit());
     lease.delivered();
     for (const other of others) expect(await other).toEqual({ kind: 'duplicate' });
@@ -114,11 +114,11 @@ describe('a twin', () => {
     const { admit } = deliveries({ claim: async () => claims.shift() ?? 'busy' });
     expect(await admit()).toEqual({ kind: 'duplicate' });
     expect(await admit({ patience: 20 })).toMatchObject({ kind: 'refuse' });
-    const client = new AbortController();
-    const waiting = admit({ client: client.signal });
+    const stopping = new AbortController();
+    const waiting = admit({ stop: stopping.signal });
     await turnOfTheLoop();
-    client.abort();
-    expect(await waiting).toEqual({ kind: 'departed' });
+    stopping.abort();
+    expect(await waiting).toEqual({ kind: 'stopped' });
   });
 });
 
@@ -136,7 +136,7 @@ describe('a burst of one event', () => {
     const first = await early[0];
     const late = Array.from({ length: 10 }, () => admit());
     expect((await Promise.all(late)).map(kindOf)).toEqual(Array(10).fill('refuse'));
-    leaseOf(first ?? { kind: 'departed' }).delivered();
+    leaseOf(first ?? { kind: 'stopped' }).delivered();
     const kinds = (await Promise.all(early)).map(kindOf);
     const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
     expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
