@@ -1,11 +1,11 @@
 // The metrics: one method for each kind of event adds to plain numbers. The set of series follows only from the plan: a
 // client must never be able to add a series.
+import { madeOnce } from '../base/made-once.ts';
 import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
 import type { RedeliveryRecord } from '../core/redelivery-record.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
-import type { createExposition } from './exposition.ts';
 import { METRIC_NAMES, METRICS, type MetricName, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';
 import { isRouteMetric, type Reading, type RouteMetric, RouteSeries, sample } from './series.ts';
 
@@ -33,7 +33,6 @@ export type OtherReadings = Readonly<Record<Exclude<ReadMetric, Own>, () => Read
 export class Metrics {
   readonly #others: OtherReadings;
   #plan: SeriesPlan;
-  #exposition: Promise<ReturnType<typeof createExposition>> | null = null;
   #routes = new Map<string, RouteSeries>();
   /** When each secret last matched, by id; in epoch seconds, 0 if it has not. */
   #lastMatches = new Map<string, number>();
@@ -118,12 +117,10 @@ export class Metrics {
   }
 
   /** Loads prom-client and starts to watch the event loop and the garbage collector; `expose` calls it if needed. */
-  prepare() {
-    this.#exposition ??= import('./exposition.ts').then(({ createExposition }) =>
-      createExposition(() => this.#families()),
-    );
-    return this.#exposition;
-  }
+  readonly prepare = madeOnce(async () => {
+    const { createExposition } = await import('./exposition.ts');
+    return createExposition(() => this.#families());
+  });
 
   async expose(accept: string | undefined) {
     return (await this.prepare())(accept);

@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../base/errors.ts';
+import { madeOnce } from '../base/made-once.ts';
 import type { DeliveryLease } from '../core/fate.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 
@@ -57,7 +58,8 @@ const CLOSE_MS = 2000;
 
 export class Claims {
   readonly #options: ClaimsOptions;
-  readonly #store: Promise<OnceStore>;
+  /** Returns the store, and opens it if it is not open yet. */
+  readonly #store: () => Promise<OnceStore>;
   readonly #underWay = new Map<string, UnderWay>();
   #onSettled: (() => void) | null = null;
   entries = () => 0;
@@ -67,11 +69,12 @@ export class Claims {
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
-    this.#store = options.open((failure) => this.#setFailure(failure));
-    // If the store could not be opened, each claim reports that.
-    this.#store.then(({ entries }) => {
-      this.entries = entries;
-    }, ignore);
+    this.#store = madeOnce(async () => {
+      const store = await options.open((failure) => this.#setFailure(failure));
+      this.entries = store.entries;
+      return store;
+    });
+    this.#store().catch(ignore); // each claim tries again, and reports the problem
   }
 
   /** Says what to do with a request, after waiting for its twins, at most for `patience`. Never rejects. */
@@ -103,12 +106,12 @@ export class Claims {
     const timer = setTimeout(() => this.#onSettled?.(), CLOSE_MS);
     await this.settled();
     clearTimeout(timer);
-    await this.#store.then((store) => store.close(), ignore);
+    await this.#store().then((store) => store.close(), ignore);
   }
 
   async #claim(key: string, own: UnderWay, request: ClaimRequest, until: number): Promise<Claimed> {
     try {
-      const store = await this.#store;
+      const store = await this.#store();
       for (let claim = await store.claim(key); claim !== 'first'; claim = await store.claim(key)) {
         if (claim === 'delivered') return DUPLICATE;
         delivers(own);
@@ -131,7 +134,7 @@ export class Claims {
       if (!open) return;
       open = false;
       try {
-        const store = await this.#store;
+        const store = await this.#store();
         if (fate === null) await store.release(key);
         else await store.commit(key, window);
       } catch (error) {

@@ -9,6 +9,7 @@ import { stat } from 'node:fs/promises';
 import { onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
+import { madeOnce } from '../base/made-once.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Fields, Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';
@@ -25,11 +26,10 @@ const PAUSE_MS = 1000;
 
 export class Queue {
   readonly #needs: Needs;
-  readonly #openStore: typeof openStore;
   readonly #pace: SendingPace;
   readonly #stopped = new AbortController();
-  /** The store; null until a route needs one, or stored deliveries are found: most proxies never open one. */
-  #opened: Promise<DeferredStore> | null = null;
+  /** Opens the store: called only once a route needs one, or stored deliveries are found. Most proxies never do. */
+  readonly #store: () => Promise<DeferredStore>;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
   #nextLease: NodeJS.Timeout | undefined;
@@ -43,11 +43,14 @@ export class Queue {
   constructor(needs: Needs, open = openStore) {
     this.#needs = needs;
     this.place = needs.store.store;
-    this.#openStore = open;
     this.#pace = new SendingPace(needs.upstream.options.connections);
     this.storeState = new StoreState(needs, () => this.#open());
     this.storeState.onChange = this.#leaseDue;
     this.arrivals = new Arrivals(needs, this.storeState);
+    const { lost: onLoss, set: onChange } = this.storeState;
+    const onRemark = (message: string, fields: Fields) => this.storeState.tell('warn', message, fields);
+    const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onRemark, onLoss, onChange } as const;
+    this.#store = madeOnce(() => open({ ...needs.store, ...rules }));
   }
 
   // --- for the admin port and the metrics
@@ -65,7 +68,7 @@ export class Queue {
   }
 
   get isOpen(): boolean {
-    return this.#opened !== null;
+    return this.#looks !== undefined;
   }
 
   /** True if a route has `redeliver` now. */
@@ -107,7 +110,7 @@ export class Queue {
     this.stopSending();
     clearInterval(this.#looks);
     this.storeState.close();
-    const store = await this.#opened?.catch(() => null); // null: it could not be opened
+    const store = this.isOpen ? await this.#store().catch(() => null) : null; // null: it could not be opened
     await Promise.allSettled(
       [...this.#atWork.keys()].map(({ lease, state }) => store?.set(lease, { state, pause: 0, note: null })),
     );
@@ -115,25 +118,17 @@ export class Queue {
   }
 
   #open(): Promise<DeferredStore> {
-    if (this.#opened !== null) return this.#opened;
-    const { storeState } = this;
-    const onRemark = (message: string, fields: Fields) => storeState.tell('warn', message, fields);
-    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onRemark } as const;
-    this.#opened = this.#openStore({
-      ...this.#needs.store,
-      ...rules,
-      onLoss: storeState.lost,
-      onChange: storeState.set,
-    });
-    storeState.changed();
+    if (this.isOpen) return this.#store();
     const look = () => {
-      void storeState.look();
+      void this.storeState.look();
       const held = this.#held;
-      if (held.length > 0) void storeState.ask((store) => store.lease({ limit: 0, room: 0, held }));
+      if (held.length > 0) void this.storeState.ask((store) => store.lease({ limit: 0, room: 0, held }));
     };
     this.#looks = setInterval(look, LOOK_EVERY_MS).unref();
+    const opened = this.#store();
+    this.storeState.changed();
     look();
-    return this.#opened;
+    return opened;
   }
 
   async #wake(asked: (entry: Entry) => boolean): Promise<number> {

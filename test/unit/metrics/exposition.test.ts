@@ -44,6 +44,22 @@ test('every name of the table has HELP and TYPE exactly once, with the right typ
   }
 });
 
+test('metrics that could not be loaded, since no file descriptor was free, are loaded once one is', () => {
+  const program = `
+    import { closeSync, openSync } from 'node:fs';
+    import { metricsOf, UNMATCHED } from ${JSON.stringify(import.meta.resolve('./fixtures.ts'))};
+    const metrics = metricsOf({ routes: [UNMATCHED], secrets: [] });
+    const full = [];
+    try { for (;;) full.push(openSync('/dev/null')); } catch {}
+    const lost = await metrics.prepare().catch(({ code }) => code);
+    for (const descriptor of full) closeSync(descriptor);
+    const { body } = await metrics.expose('');
+    console.log(lost, body.includes('entrupy_proxy_build_info{'));`;
+  const words = ['-c', 'ulimit -n 100 && exec "$0" --input-type=module --eval "$1"', process.execPath, program];
+  const { stdout, stderr } = spawnSync('sh', words, { encoding: 'utf8', timeout: 30_000 });
+  expect({ stdout, stderr }).toEqual({ stdout: 'EMFILE true\n', stderr: '' });
+});
+
 test('the table follows the conventions: units, _total only on counters, at most ten buckets', () => {
   for (const name of METRIC_NAMES) {
     const { help, buckets = [], labels = [] }: MetricRow = METRICS[name];

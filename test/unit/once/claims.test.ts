@@ -9,19 +9,20 @@ import { createMemoryStore } from '../../../src/once/store.ts';
 
 type Options = Partial<OnceStore> & {
   readonly onStoreFailure?: 'forward' | 'refuse';
-  readonly opened?: Promise<OnceStore>;
+  /** How often the store cannot be opened. */
+  readonly unopened?: number;
 };
 
-function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {}) {
+function deliveries({ onStoreFailure = 'forward', unopened = 0, ...over }: Options = {}) {
   const memory = createMemoryStore(100);
   const failures: (string | null)[] = [];
-  const calls = { closed: 0 };
+  const calls = { opened: 0, closed: 0 };
   const store: OnceStore = { ...memory, ...over, close: () => void calls.closed++ };
   let failure: OnStoreChange = () => {};
   const all = new Claims({
     open: (onChange) => {
       failure = onChange;
-      return opened ?? Promise.resolve(store);
+      return ++calls.opened > unopened ? Promise.resolve(store) : away();
     },
     onStoreFailure,
     onChange: (failure) => void failures.push(failure),
@@ -170,11 +171,15 @@ describe('a store that fails', () => {
     expect(failures).toEqual(['the store is away']);
   });
 
-  test('or cannot be opened', async () => {
-    const { admit, all } = deliveries({ opened: away(), onStoreFailure: 'refuse' });
+  test('or cannot be opened, until it can', async () => {
+    const { admit, all, calls } = deliveries({ unopened: 1, onStoreFailure: 'refuse' });
     expect(await admit()).toMatchObject({ kind: 'refuse' });
     expect([all.entries(), all.failures]).toEqual([0, 1]);
+    leaseOf(await admit()).delivered();
+    expect(await admit()).toEqual({ kind: 'duplicate' });
+    expect([all.entries(), all.failures]).toEqual([1, 1]);
     await all.close();
+    expect(calls).toEqual({ opened: 2, closed: 1 });
   });
 
   test('still lets requests for an event without a lease go one at a time, and learns of its delivery', async () => {

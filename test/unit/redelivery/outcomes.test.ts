@@ -82,6 +82,17 @@ test.concurrent('none is dropped while it is sent: the app may take it', async (
   expect(await store.drop(id)).toBe('absent');
 });
 
+test.concurrent('a store that could not be opened is opened by the next delivery', async ({ start, delivery }) => {
+  let opened = 0;
+  const queue = await start((store) => {
+    if (++opened > 1) return {};
+    void store.close(); // which gives up its directory
+    throw new Error('no file descriptor is free');
+  });
+  await stored(queue, delivery('event'));
+  expect(opened).toBe(2);
+});
+
 test.concurrent('what replaces one at work is sent once that is over', async ({ app, results, start, delivery }) => {
   const queue = await start(() => ({}));
   await stored(queue, delivery('the app works'));
