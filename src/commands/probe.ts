@@ -1,5 +1,8 @@
 // `probe`: sends one POST and compares the status of the answer.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { localUrl } from '../base/default-places.ts';
+import { DURATION } from '../config/units.ts';
+import type { Secret } from '../core/keyring.ts';
 import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
@@ -11,7 +14,7 @@ export const definition = {
   name: 'probe',
   usage: '{--url URL | [--config FILE] TARGET} [OPTIONS]',
   about: `
-Sends one POST with the body ${PROBE_BODY}, and prints the answer. Waits at most 10 s.
+Sends one POST with the body ${PROBE_BODY}, and prints the answer. Waits at most 10 s for it.
 To TARGET, a path of a verified route, it goes to the proxy that runs here with the configuration, signed with
 the route's live secrets; to --url it is signed if a secret is given. Of several secrets, as of a directory in
 --secret-file, each is tried until one succeeds. Without --expect and --expect-not, a 2xx is a success.
@@ -27,15 +30,65 @@ Your app gets a verified one. The proxy counts it as a probe, not as a delivery:
     unsigned: { type: 'boolean', does: 'sends it without a signature' },
     expect: { type: 'string', value: 'CODE', does: 'succeeds only on this status' },
     'expect-not': { type: 'string', value: 'CODE', does: 'succeeds on every status but this' },
+    'expect-unsigned': {
+      type: 'string',
+      value: 'CODE',
+      does: 'after the signed one sends one without a signature, which must get this status',
+    },
+    wait: {
+      type: 'string',
+      value: 'DURATION',
+      does: 'while nothing answers, or with a 5xx that was not expected, tries again each second, at most this long',
+    },
   },
   exits: { 0: 'success', 1: 'another answer, or none' },
 } as const;
 
 const TIMEOUT = 10_000;
+const AGAIN_AFTER_MS = 1000;
 
 export const run = command(definition, async ({ values, positionals: [target] }, io) => {
   const expected = readExpectation(values);
+  const thenUnsigned = values['expect-unsigned'];
+  const wait = values.wait === undefined ? 0 : DURATION.parse(values.wait);
+  if (wait === null) throw usageError(`--wait takes ${DURATION.name} such as ${DURATION.examples}`);
   const { url, secrets, tls } = await addressee(values, target, io);
+  const attempts: Attempt[] = [{ secrets, expected }];
+  if (thenUnsigned !== undefined) {
+    if (secrets.some((secret) => secret === null))
+      throw usageError('--expect-unsigned needs a secret for the signed one before it');
+    attempts.push({ secrets: [null], expected: exactly(thenUnsigned, '--expect-unsigned') });
+  }
+  const until = performance.now() + wait;
+  for (const attempt of attempts) {
+    const { met, status, told } = await insisted({ url, tls, ...attempt }, until);
+    io.stdout(`${met ? 'ok' : 'failed'}: ${told}\n`);
+    if (status === null) io.stderr('`check`, run beside the proxy, says whether it is ready, and why it is not\n');
+    if (!met) return 1;
+  }
+  return 0;
+});
+
+interface Attempt {
+  /** Tried one after another; null is an attempt without a signature. */
+  readonly secrets: readonly (Secret | null)[];
+  readonly expected: Expectation;
+}
+
+type Request = Attempt & Pick<Awaited<ReturnType<typeof addressee>>, 'url' | 'tls'>;
+
+/** Tries again until the server gives an answer that counts, or `until`, in milliseconds on the monotonic clock. */
+async function insisted(request: Request, until: number) {
+  for (;;) {
+    const result = await sent(request);
+    const isDown = !result.met && (result.status === null || result.status >= 500);
+    if (!isDown || performance.now() >= until) return result;
+    await sleep(Math.min(AGAIN_AFTER_MS, until - performance.now()));
+  }
+}
+
+/** Sends the request with each secret until one has success. `told` says what was expected, and what came. */
+async function sent({ url, tls, secrets, expected }: Request) {
   for (const [index, secret] of secrets.entries()) {
     const signature = secret === null ? {} : { [SIGNATURE_HEADER]: signatureOf(secret.key, PROBE_BODY) };
     const headers = { 'Content-Type': 'application/json', ...signature };
@@ -47,11 +100,10 @@ export const run = command(definition, async ({ values, positionals: [target] },
     const how = secret === null ? 'unsigned' : 'signed';
     const tried = met ? `, with ${secret?.id}` : `, with each of ${secrets.length} secrets`;
     const which = secrets.length === 1 ? '' : tried;
-    io.stdout(`${met ? 'ok' : 'failed'}: ${expected.meaning}, got ${got} (${how} POST ${url.href}${which})\n`);
-    return met ? 0 : 1;
+    return { met, status, told: `${expected.meaning}, got ${got} (${how} POST ${url.href}${which})` };
   }
   throw new Error('nothing to send');
-});
+}
 
 type Values = ValuesOf<typeof definition>;
 
@@ -98,12 +150,20 @@ function readUrl(text: string): URL {
   return url;
 }
 
-function readExpectation({ expect, 'expect-not': expectNot }: Values) {
+interface Expectation {
+  readonly meaning: string;
+  readonly meets: (status: number) => boolean;
+}
+
+function readExpectation({ expect, 'expect-not': expectNot }: Values): Expectation {
   if (expect !== undefined && expectNot !== undefined) throw usageError('give --expect or --expect-not, not both');
-  const text = expect ?? expectNot;
-  if (text === undefined) return { meaning: 'expected 2xx', meets: (status: number) => status >= 200 && status < 300 };
-  const not = expectNot === undefined ? '' : '-not';
-  if (!/^[1-5][0-9][0-9]$/.test(text)) throw usageError(`--expect${not} takes a status from 100 to 599, not '${text}'`);
-  const meaning = `expected ${not === '' ? '' : 'anything but '}${text}`;
-  return { meaning, meets: (status: number) => (status === Number(text)) === (not === '') };
+  if (expect !== undefined) return exactly(expect, '--expect');
+  if (expectNot === undefined) return { meaning: 'expected 2xx', meets: (status) => status >= 200 && status < 300 };
+  const { meets } = exactly(expectNot, '--expect-not');
+  return { meaning: `expected anything but ${expectNot}`, meets: (status) => !meets(status) };
+}
+
+function exactly(text: string, option: string): Expectation {
+  if (!/^[1-5][0-9][0-9]$/.test(text)) throw usageError(`${option} takes a status from 100 to 599, not '${text}'`);
+  return { meaning: `expected ${text}`, meets: (status) => status === Number(text) };
 }

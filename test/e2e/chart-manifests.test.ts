@@ -2,7 +2,7 @@
 // Every mode and switch of the chart, rendered by real Helm and checked against the types of Kubernetes, the proxy's
 // own check-config, promtool and the "restricted" Pod Security rules. One wrong values file for each rule is in
 // test/testdata/helm/bad: its first lines hold the expected error from Helm.
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -228,15 +228,33 @@ describe.skipIf(!ready)('the chart', () => {
     expect(await warns(once, ...GATEWAY, 'autoscaling.enabled=true,autoscaling.minReplicas=1')).toBe(true);
   });
 
-  test('helm test sends to the first enforcing route, first signed: that explains a missing Secret', async () => {
-    const pod = podSpec(only(of('sidecar-app'), 'Pod'));
-    const url = ['probe', '--url', 'http://shop:80/notify'];
-    const signed = (file: string) => [...url, '--secret-file', file, '--expect-not', '401'];
-    // With each key in turn: a rotation removes `current`.
-    expect(pod.initContainers?.[0]?.args).toEqual(signed('/etc/entrupy/secrets'));
-    expect(pod.containers[0]?.args).toEqual([...url, '--expect', '401']);
-    const named = podSpec(only(of('gateway-everything'), 'Pod')).initContainers?.[0]?.args;
-    expect(named).toContain('/etc/entrupy/secrets/current');
+  test.each(HELMS)(
+    'helm test of %s: one container sends both requests for a minute, to the first enforcing route',
+    async (helm) => {
+      const probeOf = async (name: string) => {
+        const pod = only(await template(['-f', `${CHART}/ci/${name}-values.yaml`], { helm }), 'Pod');
+        expect(pod.metadata.annotations).toMatchObject({ 'helm.sh/hook-delete-policy': 'before-hook-creation' });
+        expect(allContainers(podSpec(pod))).toHaveLength(1);
+        return podSpec(pod).containers[0];
+      };
+      const probe = await probeOf('sidecar-app');
+      const expected = ['--expect-not', '401', '--expect-unsigned', '401', '--wait', '1m'];
+      const secrets = '/etc/entrupy/secrets/hook-keys';
+      // With each key in turn: a rotation removes `current`.
+      const args = ['probe', '--url', 'http://shop:80/notify', '--secret-file', secrets, ...expected];
+      expect(probe?.args).toEqual(args);
+      expect(probe?.volumeMounts).toMatchObject([{ name: 'entrupy-secrets', mountPath: secrets }]);
+      expect((await probeOf('gateway-everything'))?.args).toContain(`${secrets}/current`);
+      // The pod of a missing Secret starts, with an empty directory.
+      const empty = join(directory, helm, 'hook-keys');
+      await mkdir(empty, { recursive: true });
+      const inPlace = args.map((word) => (word === secrets ? empty : word));
+      const stderr = expect.stringContaining('/hook-keys: it holds no secrets');
+      expect(await runCommand(inPlace)).toMatchObject({ code: 2, stderr });
+    },
+  );
+
+  test('without a route that refuses there is no helm test', async () => {
     const report = ['--set', 'config.routes[0].path=/notify,config.routes[0].mode=report,config.unmatched=forward'];
     expect((await template(report)).map(({ kind }) => kind)).not.toContain('Pod');
   });

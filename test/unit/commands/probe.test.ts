@@ -145,3 +145,56 @@ describe('no response is a failure, whatever was expected', () => {
     expect(await ask({ url, timeout: 50 })).toEqual({ status: null, text: 'no answer within 0.05 s' });
   });
 });
+
+describe('a server that comes up later', () => {
+  /** Cuts the first connections; then answers a signed request with each status in turn, the last one for ever. */
+  const later = (cuts: number, ...statuses: number[]) =>
+    serve((request, response) => {
+      if (cuts-- > 0) return void request.socket.destroy();
+      const isSigned = request.headers['entrupy-signature'] === sign(SECRET, BODY);
+      const [status = 200] = statuses.length > 1 ? statuses.splice(0, 1) : statuses;
+      request.resume().on('end', () => response.writeHead(isSigned ? status : 401).end());
+    });
+  const both = ['--secret-env', 'HOOK', '--expect-not', '401', '--expect-unsigned', '401'];
+
+  test('is waited for with --wait, and then gets both requests', async () => {
+    const url = await later(1);
+    expect(await probe('--url', url, ...both)).toMatchObject({ code: 1 });
+    const again = await later(1);
+    expect(await probe('--url', again, ...both, '--wait', '1m')).toEqual({
+      code: 0,
+      stdout: `ok: expected anything but 401, got 200 (signed POST ${again})\nok: expected 401, got 401 (unsigned POST ${again})\n`,
+      stderr: '',
+    });
+  });
+
+  test('is waited for while it answers 5xx, but never once it has refused', async () => {
+    expect(await probe('--url', await later(0, 503, 200), '--secret-env', 'HOOK', '--wait', '1m')).toMatchObject({
+      code: 0,
+    });
+    const url = await later(0);
+    const stdout = `failed: expected 500, got 401 (unsigned POST ${url})\n`;
+    expect(await probe('--url', url, '--expect', '500', '--wait', '24h')).toEqual({ code: 1, stdout, stderr: '' });
+  });
+
+  test('and never does: the output says what it met, and what to ask', async () => {
+    const url = 'http://127.0.0.1:1/';
+    expect(await probe('--url', url, ...both, '--wait', '10ms')).toEqual({
+      code: 1,
+      stdout: `failed: expected anything but 401, got no answer: the connection was refused (signed POST ${url})\n`,
+      stderr: expect.stringContaining('`check`, run beside the proxy'),
+    });
+  });
+
+  test('the unsigned request of --expect-unsigned can fail alone, and needs a signed one before it', async () => {
+    const url = await answering(200);
+    const stdout = `ok: expected anything but 401, got 200 (signed POST ${url})\nfailed: expected 401, got 200 (unsigned POST ${url})\n`;
+    expect(await probe('--url', url, ...both)).toEqual({ code: 1, stdout, stderr: '' });
+    for (const wrong of [
+      ['--expect-unsigned', '401'],
+      [...both.slice(0, 2), '--expect-unsigned', 'x'],
+      ['--wait', '1'],
+    ])
+      expect(await probe('--url', url, ...wrong)).toMatchObject({ code: 2 });
+  });
+});
