@@ -107,10 +107,10 @@ export function eventOf(delivery: Deferrable, failure: string, name: string): Ev
   const path = printable(shownPath(head.path));
   const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
   const note: Note = { ...origin, attempts: 0, tried: 0, failure };
-  const told = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
-  const mac = macOf(derived(key, 'record', name), told, body);
+  const covered = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
+  const mac = macOf(derived(key, 'record', name), covered, body);
   const frame = Buffer.from(`${FORMAT} ${name}\n${mac}\n`, 'latin1');
-  return { id: eventId(head, body), note, record: [Buffer.concat([frame, told]), body] };
+  return { id: eventId(head, body), note, record: [Buffer.concat([frame, covered]), body] };
 }
 
 /** Splits a stored record into head and body; null if it holds no whole head. */
@@ -124,50 +124,64 @@ export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuff
  * Reads a record back as a request, and checks it by parser, whole admission and MAC. If the note beside it is missing,
  * its own first note is used. A null record was too large to be read. Never throws.
  */
-export function openRecord({ id, record: given, note: beside }: Stored, rules: Rules): Opened {
+export function openRecord({ id, record, note: beside }: Stored, rules: Rules): Opened {
   const now = Date.now();
-  let [route, first]: [string | null, Note | null] = [null, null];
-  const no = (why: Why): Opened => {
-    const known = beside ?? first ?? { ...NOTHING_KNOWN, at: now };
-    // A note dated in the future would delay the delivery's expiry, perhaps forever.
-    const at = Math.min(known.at, now);
-    return { note: { ...known, at, route: route ?? known.route, failure: why }, request: null };
-  };
-  if (given === null) return no('limits');
-  const record = given instanceof Uint8Array ? splitRecord(given) : given;
+  const checked = checkRecord(id, record, { rules, now });
+  if ('request' in checked) {
+    const { first, request } = checked;
+    const { attempts, tried, failure } = beside ?? first;
+    return { note: { ...first, route: checked.route, attempts, tried, failure }, request };
+  }
+  const { first = null, route = null, why: failure } = checked;
+  const note = beside ?? first ?? { ...NOTHING_KNOWN, at: now };
+  // A note dated in the future would delay the delivery's expiry, perhaps forever.
+  return { note: { ...note, at: Math.min(note.at, now), route: route ?? note.route, failure }, request: null };
+}
+
+/** A record's first note and the route that takes it now, as far as they are known; and why it is not sent, if so. */
+type Checked =
+  | { readonly first: Note; readonly route: string; readonly request: Outgoing }
+  | { readonly first?: Note; readonly route?: string; readonly why: Why };
+
+function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rules: Rules; now: number }): Checked {
+  if (stored === null) return { why: 'limits' };
+  const record = stored instanceof Uint8Array ? splitRecord(stored) : stored;
   const framed = record && framedOf(record);
-  if (framed === null) return no('unreadable');
-  const { name, mac, told, request, body } = framed;
-  first = framed.note;
+  if (framed === null) return { why: 'unreadable' };
+  const { name, mac, covered, request, body, note: first } = framed;
   const inForce = rules.policy();
   const { maxHeader } = inForce.settings;
-  if (request.length > mostHead(maxHeader)) return no('limits');
+  if (request.length > mostHead(maxHeader)) return { first, why: 'limits' };
   const parsed = parsedOf(request, body, maxHeader);
-  if (parsed === null) return no('unreadable');
+  if (parsed === null) return { first, why: 'unreadable' };
   const { head, lines } = parsed;
   const policy = policyAt(inForce, first.at, now);
   const arrival = { head, policy, at: now };
   const target = policy.routes.routeFor(head.path, now);
-  route = target.path;
-  if (eventId(head, body) !== id) return no('altered');
+  const place = { first, route: target.path };
+  if (eventId(head, body) !== id) return { ...place, why: 'altered' };
   const early = admit(arrival);
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
   // A route in report mode forwards what it should refuse: nothing that comes from the store may profit from that.
   if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
-    return no(whyRefused(admission, policy.keyring.listed(target.secrets), first));
+    return { ...place, why: whyRefused(admission, policy.keyring.listed(target.secrets), first) };
   }
-  if (name !== rules.store.name) return no('name');
-  const expected = macOf(derived(signerOf(policy, admission.permit).key, 'record', name), told, body);
-  if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return no('altered');
-  const { attempts, tried, failure } = beside ?? first;
-  const note = { ...first, route: target.path, attempts, tried, failure };
-  return { note, request: { head, lines, body, route: admission.route, permit: admission.permit } };
+  if (name !== rules.store.name) return { ...place, why: 'name' };
+  const { route, permit } = admission;
+  const expected = macOf(derived(signerOf(policy, permit).key, 'record', name), covered, body);
+  if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return { ...place, why: 'altered' };
+  return { ...place, request: { head, lines, body, route, permit } };
 }
 
 /** The `Why` that replaces a reason to refuse, if another fits better; `none`: the rules do not refuse the request. */
 const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: Why } = {
-  ...{ none: 'route_gone', route_rejected: 'route_gone', method_not_allowed: 'route_gone', body_too_large: 'limits' },
-  ...{ no_live_secret: 'secret_gone', signature_mismatch: 'secret_gone', expired_secret: 'secret_gone' },
+  none: 'route_gone',
+  route_rejected: 'route_gone',
+  method_not_allowed: 'route_gone',
+  body_too_large: 'limits',
+  no_live_secret: 'secret_gone',
+  signature_mismatch: 'secret_gone',
+  expired_secret: 'secret_gone',
 };
 
 function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Note): Why {
@@ -182,9 +196,9 @@ function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
 }
 
 /** The MAC covers the lengths too, so that no byte can move from one part to the other. */
-function macOf(key: Buffer, told: Buffer, body: Buffer): string {
-  const lengths = `${told.length} ${body.length}\n`;
-  return createHmac('sha256', key).update(lengths).update(told).update(body).digest('base64url');
+function macOf(key: Buffer, covered: Buffer, body: Buffer): string {
+  const lengths = `${covered.length} ${body.length}\n`;
+  return createHmac('sha256', key).update(lengths).update(covered).update(body).digest('base64url');
 }
 
 /** The head as it is sent, but with the client's HTTP version, which admission judges. */
@@ -197,8 +211,8 @@ function framedOf([head, body]: Event['record']) {
   const [frame, name, mac, text] = FRAME.exec(head.toString('latin1', 0, MAX_FRAME)) ?? [];
   if (frame === undefined || name === undefined || mac === undefined || text === undefined) return null;
   const note = readNote(text);
-  const told = head.subarray(frame.length - text.length - 1);
-  return note && { name, mac, note, told, request: head.subarray(frame.length), body };
+  const covered = head.subarray(frame.length - text.length - 1);
+  return note && { name, mac, note, covered, request: head.subarray(frame.length), body };
 }
 
 /** The parsed head, if the bytes are exactly one head and `body` is exactly its body; else null. */
