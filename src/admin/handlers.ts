@@ -22,8 +22,8 @@ export interface AdminSources {
   reload(): Promise<readonly string[]>;
   /** Reloads, then ends the overlap of every replaced secret value. */
   retirePrevious(): Promise<Retired>;
-  /** Resolves once what is known of the deferred deliveries is up to date, after a second at most. */
-  known(): Promise<void>;
+  /** Resolves once the facts about deferred deliveries are up to date, after a second at most. */
+  deferredUpToDate(): Promise<void>;
   /** Makes deferred deliveries due now: all, or the one with `id`. Returns how many; null if no route redelivers. */
   redeliver(id: string | null): Promise<number | null>;
   actionsFrom(): readonly string[];
@@ -73,7 +73,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return ready ? OK : json(503, { status: 'not_ready', causes });
     },
     '/metrics': async ({ lines }) => {
-      await sources.known();
+      await sources.deferredUpToDate();
       const { body, contentType } = await metrics.expose(valuesOf(lines, 'accept').join());
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
     },
@@ -106,10 +106,10 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return json(200, { status: 'ok', deliveries });
     },
     '/-/retire-previous': async ({ client }) => {
-      const { unread, ...told } = await sources.retirePrevious();
-      log.info('previous secrets retired on the admin port', { client, ...told });
-      if (unread.length === 0) return json(200, { status: 'ok', ...told });
-      return json(503, { status: 'failed', ...told, error: unread.join('\n') });
+      const { unread, ...report } = await sources.retirePrevious();
+      log.info('previous secrets retired on the admin port', { client, ...report });
+      if (unread.length === 0) return json(200, { status: 'ok', ...report });
+      return json(503, { status: 'failed', ...report, error: unread.join('\n') });
     },
   };
 }

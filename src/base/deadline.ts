@@ -2,14 +2,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
- * Calls `over` after `milliseconds`; the returned function cancels it. Timers run before sockets are read, so after a
- * standstill (a suspended process or machine, a core that others use) data that came in time would count as late. So
- * sockets are read once more before `over` is called.
+ * Calls `expired` after `milliseconds`; the returned function cancels it. Timers run before sockets are read, so after
+ * a standstill (a suspended process or machine, a core that others use) data that came in time would count as late. So
+ * sockets are read once more before `expired` is called.
  */
-export function deadline(milliseconds: number, over: () => void): () => void {
+export function deadline(milliseconds: number, expired: () => void): () => void {
   let next: NodeJS.Immediate | undefined;
   const timer = setTimeout(() => {
-    next = setImmediate(over);
+    next = setImmediate(expired);
   }, milliseconds);
   return () => {
     clearTimeout(timer);
@@ -19,7 +19,7 @@ export function deadline(milliseconds: number, over: () => void): () => void {
 
 /**
  * Returns a function that makes one result for all who call it in one turn of the event loop, or while the previous
- * result is being made, so other work runs between two results. None is stale: it is begun after its callers ask.
+ * result is being made, so other work runs between two results. None is stale: each is begun after its callers ask.
  */
 export function onePerTurn<T>(make: () => T | Promise<T>): () => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();

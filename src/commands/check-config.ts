@@ -74,8 +74,8 @@ interface Report {
 async function inspect(file: string | null, reading: Reading, io: Io): Promise<Report & { config: Config | null }> {
   try {
     const { config, warnings, locate, ...loaded } = fitOpenFiles(await loadConfig({ file, env: io.env }));
-    const found = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
-    if (reading === 'no secrets') return { ...found, errors: [], warnings, secrets: unread(config, io) };
+    const source = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
+    if (reading === 'no secrets') return { ...source, errors: [], warnings, secrets: unread(config, io) };
     const { secrets, problems, ending } = await readFiles(config, io);
     const without = routesWithoutSecret(config, buildPolicy(config, usable(secrets)), Date.now());
     const dead = without.map(({ path }) =>
@@ -83,7 +83,7 @@ async function inspect(file: string | null, reading: Reading, io: Io): Promise<R
     );
     const errors = inOrder([...problems, ...dead].map(locate));
     const notes = [...ending, ...(await notesOn(config, secrets, io))].map(locate);
-    return { ...found, errors, warnings: inOrder([...warnings, ...notes]), secrets: secrets.map(rowOf) };
+    return { ...source, errors, warnings: inOrder([...warnings, ...notes]), secrets: secrets.map(rowOf) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, salvaged } = error;
@@ -95,7 +95,7 @@ async function inspect(file: string | null, reading: Reading, io: Io): Promise<R
 
 function print(config: Config | null, report: Report, reading: Reading, io: Io): void {
   const { file, sha256, errors, warnings, secrets } = report;
-  const lines = errors.map((one) => `${formatProblem(one)}\n`).join('');
+  const lines = errors.map((error) => `${formatProblem(error)}\n`).join('');
   if (config === null) return io.stderr(`${lines}${errors.length} ${errors.length === 1 ? 'error' : 'errors'}\n`);
   const { limits, upstream, shutdown } = config;
   const sections = [

@@ -161,9 +161,9 @@ const FAILS = new Set<Diagnosis>(['draining', 'not-ready', 'exposed', 'reload-fa
 
 function lineOf(advice: ApiStatus['advice'][number]): Line {
   const { id, remedy, page, follows } = advice;
-  const message = [advice.message, ...follows.map((one) => `So ${one.id}: ${one.message}`)].join('\n');
+  const message = [advice.message, ...follows.map(({ id, message }) => `So ${id}: ${message}`)].join('\n');
   if (advice.state === 'ok' || advice.state === 'note') return ok(id, message);
-  const fails = advice.state !== 'warning' || [advice, ...follows].some((one) => FAILS.has(one.id));
+  const fails = advice.state !== 'warning' || [advice, ...follows].some(({ id }) => FAILS.has(id));
   return { id, state: fails ? 'failed' : 'warning', message, remedy, page };
 }
 

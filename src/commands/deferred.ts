@@ -104,9 +104,9 @@ const noSuchId = (id: string) => `nothing is deferred under the ID ${id}`;
 
 /** Every stored delivery, by its id: a page may repeat what another one had. */
 async function everything(store: DeferredStore): Promise<ReadonlyMap<string, Entry>> {
-  const found = new Map<string, Entry>();
-  for await (const page of pagesOf(store)) for (const entry of page) found.set(entry.id, entry);
-  return found;
+  const entries = new Map<string, Entry>();
+  for await (const page of pagesOf(store)) for (const entry of page) entries.set(entry.id, entry);
+  return entries;
 }
 
 /** A delivery as its note describes it, unverified. */
@@ -125,12 +125,12 @@ const NOTHING = { at: null, method: null, path: null, secret: null, attempts: 0,
 
 async function list({ store }: Deferred): Promise<Done> {
   const deliveries = Array.from((await everything(store)).values(), shownOf);
-  deliveries.sort((one, other) => (one.at ?? 0) - (other.at ?? 0));
-  const rows = deliveries.map((one) => {
-    const { id, at, state, attempts, lastFailure, bytes, method, path } = one;
+  deliveries.sort((a, b) => (a.at ?? 0) - (b.at ?? 0));
+  const rows = deliveries.map((delivery) => {
+    const { id, at, state, attempts, lastFailure, bytes, method, path } = delivery;
     const came = at === null ? '-' : dateText(at);
     const request = method === null ? '-' : `${method} ${path}`;
-    return [id, came, state, lastFailure ?? '-', String(attempts), nextText(one), String(bytes), request];
+    return [id, came, state, lastFailure ?? '-', String(attempts), nextText(delivery), String(bytes), request];
   });
   const lines = table([['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes', 'request'], ...rows]);
   return { json: { deliveries }, text: rows.length === 0 ? NOTHING_DEFERRED : `${lines.join('\n')}\n` };
@@ -162,41 +162,41 @@ async function drop({ store }: Deferred, id: string): ReturnType<Action> {
 /** Has the running proxy, which alone sends, try deferred deliveries now, at its own pace. */
 async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   const { store, admin } = deferred;
-  const asked = [...(await everything(store)).values()].filter((entry) => id === '' || entry.id === id);
-  if (id !== '' && asked.length === 0) return noSuchId(id);
-  if (asked.length === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: NOTHING_DEFERRED };
+  const chosen = [...(await everything(store)).values()].filter((entry) => id === '' || entry.id === id);
+  if (id !== '' && chosen.length === 0) return noSuchId(id);
+  if (chosen.length === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: NOTHING_DEFERRED };
   const url = new URL(id === '' ? '/-/redeliver' : `/-/redeliver?id=${id}`, admin);
   const { status, text } = await ask({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
   if (status === null) return `no answer from the proxy at ${admin.href}: ${text}`;
   if (status === 409) return 'nothing is sent while no route has redeliver';
   if (status !== 200) return `the proxy at ${admin.href} answered ${status} ${text}`;
-  const { waiting, end } = await watch(deferred, asked);
-  const gone = asked.length - waiting.length;
-  const json = { asked: asked.length, gone, waiting };
-  const told = `${gone} of ${asked.length} ${gone === 1 ? 'is' : 'are'} gone from the store`;
-  if (waiting.length === 0) return { json, text: `${told}: taken by the app, dropped or expired.\n` };
-  return { json, text: `${told}; ${end}. What waits is tried again.\n`, code: 1 };
+  const { waiting, end } = await watch(deferred, chosen);
+  const gone = chosen.length - waiting.length;
+  const json = { asked: chosen.length, gone, waiting };
+  const summary = `${gone} of ${chosen.length} ${gone === 1 ? 'is' : 'are'} gone from the store`;
+  if (waiting.length === 0) return { json, text: `${summary}: taken by the app, dropped or expired.\n` };
+  return { json, text: `${summary}; ${end}. What waits is tried again.\n`, code: 1 };
 }
 
-/** Waits until each delivery is gone or was tried, or nothing changes. Returns the ids left, and why the wait ended. */
-async function watch({ store, admin, progress }: Deferred, asked: readonly Entry[]) {
-  let told = '';
+/** Waits until each delivery is gone or was tried, or nothing changes. Returns the remaining ids, and why the wait ended. */
+async function watch({ store, admin, progress }: Deferred, chosen: readonly Entry[]) {
+  let lastText = '';
   let changed = 0;
   for (;;) {
     const began = Date.now();
     const now = await everything(store);
-    const left = asked.filter(({ id }) => now.has(id));
-    const tried = left.filter(({ id, note }) => (now.get(id)?.note?.attempts ?? 0) !== (note?.attempts ?? 0));
-    const text = `${asked.length - left.length} of ${asked.length} gone, ${tried.length} tried and not taken\n`;
-    let end = tried.length === left.length ? 'each of the others was tried' : null;
-    if (text !== told) {
+    const remaining = chosen.filter(({ id }) => now.has(id));
+    const tried = remaining.filter(({ id, note }) => (now.get(id)?.note?.attempts ?? 0) !== (note?.attempts ?? 0));
+    const text = `${chosen.length - remaining.length} of ${chosen.length} gone, ${tried.length} tried and not taken\n`;
+    let end = tried.length === remaining.length ? 'each of the others was tried' : null;
+    if (text !== lastText) {
       progress(text);
-      told = text;
+      lastText = text;
       changed = began;
     } else end ??= await standstill(admin, changed);
     if (end !== null) {
       const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
-      return { waiting: left.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
+      return { waiting: remaining.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
     }
     // Reading a long list burdens the proxy's disk or Redis, so it may take at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));

@@ -178,16 +178,16 @@ async function play(step: Step, app: App, { arrived, io }: { arrived: string[]; 
   const url = new URL(`http://127.0.0.1:${app.port}${path}`);
   const { status, text } = await askWhole({ url, headers, body: Buffer.from(body), timeout: TIMEOUT });
   const after = await metric(app, series);
-  const found = { status, arrived: arrived.splice(0), counted: after - before };
+  const actual = { status, arrived: arrived.splice(0), counted: after - before };
   const isForwarded = decision !== 'rejected';
   const unchanged = `${signature} ${hash('sha256', body, 'hex')}`;
   const expected = { status: isForwarded ? 200 : 401, arrived: isForwarded ? [unchanged] : [], counted: 1 };
-  const isRight = isDeepStrictEqual(found, expected);
-  const got = found.arrived.length > 0 ? `got ${Buffer.byteLength(body)} bytes` : 'got nothing';
+  const isRight = isDeepStrictEqual(actual, expected);
+  const got = actual.arrived.length > 0 ? `got ${Buffer.byteLength(body)} bytes` : 'got nothing';
   io.stdout(`   client   ${status} ${text.trim()}\n`);
   io.stdout(`   upstream ${got}${isRight && isForwarded ? ', unchanged' : ''}\n`);
   io.stdout(`   metrics  ${series} ${after}\n`);
-  if (!isRight) io.stderr(`   UNEXPECTED: ${JSON.stringify(found)} is not ${JSON.stringify(expected)}\n`);
+  if (!isRight) io.stderr(`   UNEXPECTED: ${JSON.stringify(actual)} is not ${JSON.stringify(expected)}\n`);
   return isRight;
 }
 

@@ -63,9 +63,9 @@ export const run = command(definition, async ({ values, positionals: [method, ta
   const policy = policyOf(config);
   const read = readHead(`${method} ${target}`, headers, config.limits.maxHeader);
   const admission = read instanceof Head ? admit({ head: read, policy, at }) : read;
-  const found = asData(admission, policy.routes.examine(pathOf(Buffer.from(target).toString('latin1')), at));
-  const form = read instanceof Head && found.reason !== null ? createDiagnosis().form(read, found.reason) : null;
-  const data = { method, target, ...found, hint: found.hint ?? form?.text ?? null };
+  const outcome = asData(admission, policy.routes.examine(pathOf(Buffer.from(target).toString('latin1')), at));
+  const form = read instanceof Head && outcome.reason !== null ? createDiagnosis().form(read, outcome.reason) : null;
+  const data = { method, target, ...outcome, hint: outcome.hint ?? form?.text ?? null };
   io.stdout(`${values.json ? JSON.stringify(data) : textOf(data, io.paint)}\n`);
   return 0;
 });

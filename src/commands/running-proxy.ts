@@ -115,7 +115,7 @@ const STATUS: Shape = {
 
 function has(shape: Shape, value: unknown): boolean {
   if (typeof shape === 'string') return shape.startsWith(typeof value) || (shape === 'string?' && value === null);
-  if (0 in shape) return Array.isArray(value) && value.every((one) => has(shape[0], one));
+  if (0 in shape) return Array.isArray(value) && value.every((item) => has(shape[0], item));
   if (typeof value !== 'object' || value === null) return false;
   return Object.entries(shape).every(([key, part]) => has(part, value[key as keyof typeof value]));
 }

@@ -30,16 +30,16 @@ export function* crossErrors(written: Written): Problems {
 
 function* addressErrors({ values: { listen, admin, upstream }, isSound }: Written): Problems {
   const listeners = Object.entries({ listen, admin });
-  const known = listeners.filter(([name]) => isSound([name, 'port']) && isSound([name, 'host']));
+  const sound = listeners.filter(([name]) => isSound([name, 'port']) && isSound([name, 'host']));
   const hosts = new Set([listen.host, admin.host]);
   // An address for all interfaces collides with every other host.
   const collide = hosts.size === 1 || hosts.has('::') || hosts.has('0.0.0.0');
-  if (known.length === 2 && listen.port === admin.port && listen.port !== 0 && collide) {
+  if (sound.length === 2 && listen.port === admin.port && listen.port !== 0 && collide) {
     yield atKey(['admin', 'port'], `found ${admin.port}, which is also listen.port; allowed is any other port`);
   }
   const { hostname = '', port = '' } = isSound(['upstream', 'url']) ? (URL.parse(upstream.url) ?? {}) : {};
   const isLoopback = /^(?:localhost|127\.[0-9.]+|\[::1\])$/.test(hostname);
-  for (const [name, own] of isLoopback ? known : []) {
+  for (const [name, own] of isLoopback ? sound : []) {
     const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(own.host);
     if (String(own.port) !== port || !isReached) continue;
     const message = `the proxy itself listens on this address (${name}.port); allowed is the address of the app`;
@@ -129,18 +129,18 @@ function* routeErrors({ path, value, has, sound }: RouteEntry): Problems {
 
 function* secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }: Written): Problems {
   if (sound('action') && value.action !== 'verify') return;
-  const known = secrets.flatMap(({ value: { id } }) => id ?? []);
+  const ids = secrets.flatMap(({ value: { id } }) => id ?? []);
   // The ids of a directory are unknown until it is read.
   const anyId = !isSound(['secrets']) || secrets.some(({ has }) => has('directory'));
-  const allowed = known.length === 0 ? 'an id under secrets, but there are none' : listOf(known, 'or');
+  const allowed = ids.length === 0 ? 'an id under secrets, but there are none' : listOf(ids, 'or');
   // Text that resembles no id may be a secret's value that was pasted here.
   const hidden = 'not shown, as it may be a value; give the id of a secret';
   for (const [index, id] of (value.secrets ?? []).entries()) {
     const place = [...path, 'secrets', index];
     if (isPrevious(id)) {
       yield atValue(place, 'ends in ".previous"; allowed is the id alone, which includes its previous value');
-    } else if (!anyId && !known.includes(id)) {
-      const near = nearest(id, known);
+    } else if (!anyId && !ids.includes(id)) {
+      const near = nearest(id, ids);
       const what = near === null ? `names no secret of this configuration (${hidden}); ` : `found "${id}", `;
       yield atValue(place, `${what}allowed is ${allowed}${near === null ? '' : `; did you mean "${near}"?`}`);
     }

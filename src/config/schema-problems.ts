@@ -103,24 +103,24 @@ function problemsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
   const { allowed = '', keys = [] } = allowedAt(path) ?? {};
   if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name, keys));
-  const { input: found } = issue;
-  if (found === undefined) return [atValue(path, `missing; required is ${allowed}`)];
+  const { input: value } = issue;
+  if (value === undefined) return [atValue(path, `missing; required is ${allowed}`)];
   const words = issue.code === 'invalid_value' ? issue.values.map(String) : [];
-  const near = typeof found === 'string' ? nearest(found, words) : null;
-  const quotes = path.includes('secrets') && typeof found === 'number' ? 'a number needs quotes' : null;
-  const space = keys.length > 0 && typeof found === 'string' && lacksSpace(found) ? NO_SPACE : null;
-  const parts = [`found ${show(found, path)}, allowed is ${allowed}`, near && `did you mean "${near}"?`, quotes, space];
+  const near = typeof value === 'string' ? nearest(value, words) : null;
+  const quotes = path.includes('secrets') && typeof value === 'number' ? 'a number needs quotes' : null;
+  const space = keys.length > 0 && typeof value === 'string' && lacksSpace(value) ? NO_SPACE : null;
+  const parts = [`found ${show(value, path)}, allowed is ${allowed}`, near && `did you mean "${near}"?`, quotes, space];
   return [atValue(path, parts.filter((part) => part != null).join('; '))];
 }
 
-/** The problem of `name`, which is not among the `known` keys of the mapping at `above`. */
-function unknownKey(above: KeyPath, name: string, known: readonly string[]): ProblemAt {
-  const near = nearest(name, known);
+/** The problem of `name`, which is not among the `allowed` keys of the mapping at `above`. */
+function unknownKey(above: KeyPath, name: string, allowed: readonly string[]): ProblemAt {
+  const near = nearest(name, allowed);
   const isHidden = near === null && above[0] === 'secrets';
   const elsewhere = [...SCHEMAS.keys()].filter((path) => path.endsWith(`.${name}`)).map((path) => `"${path}"`);
   const places = near === null ? elsewhere : [`"${near}"`];
   const meant = places.length > 0 && places.length <= 3 ? `; did you mean ${listOf(places, 'or')}?` : '';
   const advice = isHidden ? "; the configuration never holds a secret's value, only its file, env or directory" : meant;
-  const found = `unknown key${isHidden ? ' (not shown)' : ''}`;
-  return atKey([...above, name], `${found}, allowed are ${listOf(known, 'and')}${advice}`);
+  const problem = `unknown key${isHidden ? ' (not shown)' : ''}`;
+  return atKey([...above, name], `${problem}, allowed are ${listOf(allowed, 'and')}${advice}`);
 }

@@ -124,7 +124,7 @@ export const lacksSpace = (text: string): boolean => /^[A-Za-z]\w*:(?!\/\/)[^\s:
 /** Converts YAML errors to problems; of several at the same place, the first is kept. */
 function yamlProblems(errors: readonly YAMLError[], text: string): ProblemAt[] {
   const problems = errors.map((error) => problemOf(error, text)).reverse();
-  return [...new Map(problems.map((one) => [one.at, one])).values()];
+  return [...new Map(problems.map((problem) => [problem.at, problem])).values()];
 }
 
 function problemOf({ code, message, pos: [at] }: YAMLError, text: string): ProblemAt {

@@ -88,9 +88,9 @@ export class RouteTable {
 
   examine(path: string, now: number): Examination {
     const target = examinePath(path);
-    const found = this.#words.findIn(target);
+    const words = this.#words.findIn(target);
     const read = this.#protecting.flatMap((entry) => {
-      const how = couldBeRead(target, entry.pattern, found);
+      const how = couldBeRead(target, entry.pattern, words);
       return how === null ? [] : { ...entry, how };
     });
     const plain = this.#longestFirst.find((entry) => this.#matches(entry, target, read));

@@ -32,9 +32,9 @@ export function tunnelHeaders(lines: readonly string[]): Record<string, string |
 /** The text that every server appends to a handshake's key (RFC 6455 1.3). */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** True if a 101 with the header `lines` accepts a handshake with the lines `asked` (RFC 6455 4.2.2). */
-export function acceptsWebSocket(asked: readonly string[], lines: readonly string[]): boolean {
-  const [key = ''] = valuesOf(asked, 'sec-websocket-key');
+/** True if a 101 with the header `lines` accepts a handshake with the lines `requested` (RFC 6455 4.2.2). */
+export function acceptsWebSocket(requested: readonly string[], lines: readonly string[]): boolean {
+  const [key = ''] = valuesOf(requested, 'sec-websocket-key');
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
   // Repeated lines are joined with a comma, so that they do not match.
   const isWebSocket = valuesOf(lines, 'upgrade').join().toLowerCase() === 'websocket';

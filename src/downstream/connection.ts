@@ -24,7 +24,7 @@ import type { ClientConnection } from './reply.ts';
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
 /** The part of the listener that its connections know. Times in milliseconds, sizes in bytes. */
-interface Port {
+interface ConnectionsOwner {
   readonly limits: { readonly [limit in 'keepAlive' | 'headersTimeout' | 'connectionAge' | 'maxHeader']: number };
   readonly handler: Handler;
   readonly budget: ByteBudget;
@@ -56,14 +56,14 @@ export class Connection implements ClientConnection {
   /** When the latest request began, and the milliseconds from the start of the one before; NaN if there is none. */
   requestedAt = Number.NaN;
   interval = Number.NaN;
-  readonly #listener: Port;
+  readonly #listener: ConnectionsOwner;
   /** The socket beneath TLS, or `stream` itself. */
   readonly #socket: Socket;
   #parser: MessageParser | null = null;
   readonly #following: FollowingBytes;
   #dropped = 0;
 
-  constructor(socket: Socket, listener: Port) {
+  constructor(socket: Socket, listener: ConnectionsOwner) {
     this.stream = this.#socket = socket;
     this.#listener = listener;
     this.#following = new FollowingBytes(this, listener);

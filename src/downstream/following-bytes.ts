@@ -17,7 +17,7 @@ interface Followed {
   deadline: number;
 }
 
-interface Port {
+interface KeptLimits {
   readonly limits: { readonly maxHeader: number };
   readonly budget: ByteBudget;
 }
@@ -28,11 +28,11 @@ export class FollowingBytes implements UnfinishedBody {
   buffered = 0;
   state: 'none' | 'kept' | 'dropped' = 'none';
   readonly #connection: Followed;
-  readonly #listener: Port;
+  readonly #listener: KeptLimits;
   #kept = NO_BYTES;
   #keptAt = 0;
 
-  constructor(connection: Followed, listener: Port) {
+  constructor(connection: Followed, listener: KeptLimits) {
     this.#connection = connection;
     this.#listener = listener;
   }

@@ -31,8 +31,8 @@ export class Room {
   choose(all: () => readonly Connection[], now: number): Connection | null {
     const isFresh = this.#candidates.length > 0 && now - this.#foundAt <= CANDIDATES_VALID_MS;
     if (!isFresh) this.#find(all(), now);
-    for (let found = this.#candidates.pop(); found !== undefined; found = this.#candidates.pop()) {
-      const { connection, since } = found;
+    for (let candidate = this.#candidates.pop(); candidate !== undefined; candidate = this.#candidates.pop()) {
+      const { connection, since } = candidate;
       if (connection.place >= 0 && connection.since === since && rankOf(connection, now) !== null) return connection;
     }
     return isFresh ? this.choose(all, now) : null;

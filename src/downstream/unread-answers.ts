@@ -33,7 +33,7 @@ export function pauseOf({ number, bytes, connections }: Crowd): number {
   return (number > 1 && bytes > 1 / 8) || connections > 3 / 4 ? CROWDED_PAUSE_MS : CALM_PAUSE_MS;
 }
 
-interface Port {
+interface OpenConnections {
   list(): readonly Connection[];
   /** Open connections as a share of the maximum. */
   readonly crowding: number;
@@ -42,27 +42,27 @@ interface Port {
 export class UnreadAnswers {
   readonly #most: number;
   readonly #mostOfOne = greatestSendBuffer();
-  readonly #port: Port;
+  readonly #open: OpenConnections;
   /** When the last look ended (Infinity during a look, so two never overlap), and how long to rest after it. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #rest = 0;
 
   /** `most`: how many answers may be unread. */
-  constructor(most: number, port: Port) {
+  constructor(most: number, open: OpenConnections) {
     this.#most = most;
-    this.#port = port;
+    this.#open = open;
   }
 
   /** Looks at the kernel's queues if it is time. Call it several times a second while there are connections. */
   watch(now: number): void {
-    const unread = this.#port.list().filter((connection) => mayLieUnread(connection, now));
+    const unread = this.#open.list().filter((connection) => mayLieUnread(connection, now));
     const [first] = unread;
     if (first === undefined) return;
     // A closing connection stays open until a look has shown whether its answer was read.
     const isStaying = unread.some(({ state, since }) => state === 'closing' && now - since >= SILENCE_MS);
     const bytes = unread.reduce((sum, { progress }) => sum + Math.min(progress.unseen, this.#mostOfOne), 0);
     const shares = { number: unread.length / this.#most, bytes: bytes / this.#mostOfOne / this.#most };
-    const pauseNow = pauseOf({ ...shares, connections: this.#port.crowding });
+    const pauseNow = pauseOf({ ...shares, connections: this.#open.crowding });
     const pause = Math.min(pauseNow, isStaying ? CROWDED_PAUSE_MS : CALM_PAUSE_MS);
     if (now - this.#lookedAt >= Math.max(pause, this.#rest)) void this.#look(unread, first);
   }

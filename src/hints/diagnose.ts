@@ -160,7 +160,7 @@ function readDigest(text: string, problems: string[]): Buffer | null {
     return Buffer.from(text, 'base64');
   }
   const inner = Buffer.from(text, 'base64').toString('latin1');
-  const hex = [text, inner].find((one) => HEX_DIGEST.test(one));
+  const hex = [text, inner].find((encoded) => HEX_DIGEST.test(encoded));
   if (hex === text) problems.push('the signature is hex, not base64');
   else if (hex === inner) problems.push('the signature is the base64 of the hex text, not of the 32 bytes');
   else problems.push('the signature is not the base64 of 32 bytes');

@@ -112,9 +112,11 @@ function jsonVariants(text: string): readonly (readonly [name: string, text: str
   } catch {
     return [];
   }
-  const lexemes = (text.match(LEXEME) ?? []).map((one) => (one.includes('\\') ? JSON.stringify(JSON.parse(one)) : one));
+  const lexemes = (text.match(LEXEME) ?? []).map((lexeme) =>
+    lexeme.includes('\\') ? JSON.stringify(JSON.parse(lexeme)) : lexeme,
+  );
   const compact = lexemes.join('');
-  const spaced = lexemes.map((one) => (one === ',' || one === ':' ? `${one} ` : one)).join('');
+  const spaced = lexemes.map((lexeme) => (lexeme === ',' || lexeme === ':' ? `${lexeme} ` : lexeme)).join('');
   return [
     ['compact', compact],
     ['spaced and escaped as by json.dumps', ascii(spaced)],

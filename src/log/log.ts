@@ -69,7 +69,7 @@ export function textLine(json: string, paint: Paint): string {
   const long: string[] = [];
   for (const [name, value] of Object.entries(fields)) {
     if (isRequest && HEADLINE.has(name)) continue;
-    const texts = Array.isArray(value) ? value.map(shown) : [shown(value)];
+    const texts = Array.isArray(value) ? value.map(fieldText) : [fieldText(value)];
     if (Array.isArray(value) || / /.test(texts[0] ?? '')) long.push(...texts.map((text) => `\n    ${name}: ${text}`));
     else short.push(`${name}=${texts[0]}`);
   }
@@ -86,6 +86,6 @@ function requestHeadline({ method, path, status, decision, reason }: Fields): st
   return printable(`${status} ${method} ${path}: ${decision}${why}`);
 }
 
-function shown(value: unknown): string {
+function fieldText(value: unknown): string {
   return printable(typeof value === 'string' ? value : JSON.stringify(value));
 }

@@ -71,7 +71,7 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
   };
   const renewal = setInterval(renew, PROBE_EVERY_MS).unref();
 
-  await connection.known;
+  await connection.firstAnswer;
   return {
     async claim(key) {
       const token = randomUUID();

@@ -39,15 +39,15 @@ export class Arrivals {
     const begin = async () => {
       this.#waiting.delete(begin);
       this.#storing += bytes;
-      const told = await this.#add(delivery, failure).catch((error: unknown) => {
+      const outcome = await this.#add(delivery, failure).catch((error: unknown) => {
         if (!isLate) this.#storeState.passes('failing', error);
         return 'passes' as const;
       });
       cancel();
       this.#storing -= bytes;
       if (isLate) this.#needs.budget.release(bytes);
-      if (isLate && told === 'stored') this.#storeState.tell('info', LATE, { route: delivery.route.path });
-      resolve(told);
+      if (isLate && outcome === 'stored') this.#storeState.tell('info', LATE, { route: delivery.route.path });
+      resolve(outcome);
       this.#beginNext();
     };
     const cancel = deadline(TIME_LIMIT_MS, () => {

@@ -47,8 +47,8 @@ export function readNote(text: string): Note | null {
 
 /** Reads the four texts by which a store groups events, from a JSON array. Those that are missing become empty. */
 export function readWords(text: string) {
-  const known = parsedJson(text);
-  const word = (at: number) => (isText(known[at]) ? known[at] : '');
+  const words = parsedJson(text);
+  const word = (at: number) => (isText(words[at]) ? words[at] : '');
   return { failure: word(0), secret: word(1), key: word(2), route: word(3) };
 }
 

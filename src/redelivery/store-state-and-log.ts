@@ -96,7 +96,7 @@ export class StoreState {
   }
 
   /** Resolves once the summary includes the last change, after a second at most. */
-  async known(): Promise<void> {
+  async upToDate(): Promise<void> {
     if (this.#seen === this.#changes) return;
     await Promise.race([this.look(), sleep(PATIENCE_MS, undefined, { ref: false })]);
   }

@@ -53,8 +53,8 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
 /** Takes one turn. Resolves once the store knows what happened to the delivery, or the process stops. */
 export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
   const { needs, storeState, pace, stopped } = parts;
-  const { note: known, request } = openRecord(leased, needs);
-  const end = known.at + (windowOf(needs.policy(), known.route) ?? Number.POSITIVE_INFINITY);
+  const { note: stored, request } = openRecord(leased, needs);
+  const end = stored.at + (windowOf(needs.policy(), stored.route) ?? Number.POSITIVE_INFINITY);
   const isOver = Date.now() >= end;
   const becomes = async (note: Note, next: Omit<Setting, 'note'> | null, ...results: RedeliveryResult[]) => {
     const untilEnd = isOver ? LONGEST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, Math.max(0, end - Date.now()));
@@ -62,25 +62,25 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
     if (!(await isSet(leased, setting, parts))) return;
     for (const result of results) storeState.result(result, leased.id, note);
   };
-  if (isOver && (request === null || leased.state === 'stopped')) return becomes(known, null, 'expired');
+  if (isOver && (request === null || leased.state === 'stopped')) return becomes(stored, null, 'expired');
   if (request === null) {
     const results = leased.state === 'unverified' ? [] : (['unverified'] as const);
-    return becomes(known, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
+    return becomes(stored, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
   }
   // A stopped delivery is due at the end of its window, which the store's clock has reached, but ours has not.
-  if (leased.state === 'stopped') return becomes(known, { state: 'stopped', pause: LONGEST_PAUSE_MS });
+  if (leased.state === 'stopped') return becomes(stored, { state: 'stopped', pause: LONGEST_PAUSE_MS });
 
   const { went, failure } = await attempt(request, needs, stopped);
   // A last try that finds no connection sets no pause: many windows may end at once, and a refused connection is cheap.
   if (!isOver || went !== 'no connection') pace.note(went, performance.now());
-  const note = { ...known, attempts: known.attempts + 1, tried: Date.now(), failure };
-  if (went === 'duplicate') return becomes(known, null, 'delivered');
+  const note = { ...stored, attempts: stored.attempts + 1, tried: Date.now(), failure };
+  if (went === 'duplicate') return becomes(stored, null, 'delivered');
   if (went === 'taken') return becomes(note, null, 'delivered');
-  if (went === 'not sent') return becomes(known, { state: 'waiting', pause: BUSY_PAUSE_MS });
+  if (went === 'not sent') return becomes(stored, { state: 'waiting', pause: BUSY_PAUSE_MS });
   if (isOver && went === 'refused') return becomes(note, null, 'client_error', 'expired');
   if (isOver) return becomes(note, null, 'expired');
   if (went === 'refused') return becomes(note, { state: 'stopped', pause: LONGEST_PAUSE_MS }, 'client_error');
-  if (went === 'no connection') return becomes({ ...known, failure }, { state: 'waiting', pause: 0 });
+  if (went === 'no connection') return becomes({ ...stored, failure }, { state: 'waiting', pause: 0 });
   return becomes(note, { state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
 }
 
@@ -135,8 +135,8 @@ function send({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, ne
   new UpstreamExchange(permit, requester, needs.upstream, {
     ...{ lines, patience: SLOT_WAIT_MS, responseTimeout, idleTimeout, lease, budget: needs.budget },
     atHead: null,
-    onFailure: (found) => {
-      failure = found;
+    onFailure: (reported) => {
+      failure = reported;
     },
     onEnd: () => resolve(sentBy(requester.upstreamStatus, failure)),
   }).start();

@@ -52,7 +52,7 @@ export function noSense(): never {
 
 /** Makes a `Script` from its text and all answers that it can give. */
 export function script<Answer extends string | number>(text: string, answers: readonly Answer[]): Script<Answer> {
-  return { text, read: (given) => answers.find((known) => known === textOf(given)) ?? noSense() };
+  return { text, read: (given) => answers.find((answer) => answer === textOf(given)) ?? noSense() };
 }
 
 /** A bulk string as text, and anything else as it is. */
@@ -66,9 +66,9 @@ export class RedisConnection {
   #answers = false;
   #nextProbe: NodeJS.Timeout | undefined;
   readonly #probes: NodeJS.Timeout;
-  readonly #known = Promise.withResolvers<void>();
+  readonly #heard = Promise.withResolvers<void>();
   /** Resolves once the server has answered or failed, or after a second. Commands before that would fail needlessly. */
-  readonly known = Promise.race([this.#known.promise, sleep(TIMEOUT_MS, undefined, { ref: false })]);
+  readonly firstAnswer = Promise.race([this.#heard.promise, sleep(TIMEOUT_MS, undefined, { ref: false })]);
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -124,7 +124,7 @@ export class RedisConnection {
     if (!this.#client.isOpen) return; // closed by us
     this.#failure = error.message || String((error as NodeJS.ErrnoException).code ?? error);
     this.#options.onChange(this.#failure);
-    this.#known.resolve();
+    this.#heard.resolve();
   }
 
   /** Sends a probe. The server counts as unavailable until it answers. */
@@ -135,7 +135,7 @@ export class RedisConnection {
       () => {
         this.#answers = true;
         this.#options.onChange(null);
-        this.#known.resolve();
+        this.#heard.resolve();
       },
       (error: Error) => {
         if (!this.#client.isReady) return; // the next 'ready' probes again

@@ -33,18 +33,18 @@ export async function startApp(effects: Effects): Promise<App> {
   const lifecycle = new Lifecycle(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
   live.onReload = () => void lifecycle.readiness();
-  const known = () => redelivery.storeState.known();
+  const deferredUpToDate = () => redelivery.storeState.upToDate();
   const admin = createAdminServer({
-    probe: async () => (await Promise.all([lifecycle.readiness('always'), known()]))[0],
+    probe: async () => (await Promise.all([lifecycle.readiness('always'), deferredUpToDate()]))[0],
     status: (probed) => statusNow(startedAt, live, probed),
     started: () => lifecycle.started,
     readiness: () => lifecycle.readiness(),
     drain: () => lifecycle.drain(),
     reload: () => live.reload(),
-    known,
+    deferredUpToDate,
     redeliver: (id) => redelivery.deliverNow(id),
     retirePrevious: async () => {
-      await known();
+      await deferredUpToDate();
       return live.retirePrevious();
     },
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
@@ -72,8 +72,8 @@ export async function startApp(effects: Effects): Promise<App> {
   if (!ready) log.warn('not ready', { causes });
   live.watch();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
-  const told = new DiagnosisLog(log);
-  const look = () => told.look(adviceFor(statusNow(startedAt, live, lifecycle.known())), Date.now());
+  const diagnoses = new DiagnosisLog(log);
+  const look = () => diagnoses.look(adviceFor(statusNow(startedAt, live, lifecycle.unprobed())), Date.now());
   const looks = setInterval(look, LOOK_EACH_MS).unref();
   // A failure here is not lost: each scrape of the metrics reports it.
   setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();

@@ -89,8 +89,8 @@ const CHANGES = 'it keeps changing while it is being read';
 /** The inputs that two readings agree on. Whatever keeps changing counts as unreadable: its old version stays. */
 function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
   const isSteady = (of: (inputs: Inputs) => unknown) => isDeepStrictEqual(of(first), of(second));
-  const unread = ([one]: readonly SecretMaterial[], id: string): readonly SecretMaterial[] =>
-    one === undefined ? [] : [{ ...one, kind: 'directory', id, key: null, problem: CHANGES, warnings: [] }];
+  const unread = ([secret]: readonly SecretMaterial[], id: string): readonly SecretMaterial[] =>
+    secret === undefined ? [] : [{ ...secret, kind: 'directory', id, key: null, problem: CHANGES, warnings: [] }];
   const hasFile = isSteady(({ file }) => file);
   const base = hasFile ? second : { ...before, broken: [`${fileOf(before.loaded)}: ${CHANGES}`] };
   // False if the config keeps changing: then what the files that it names hold does not count, either.

@@ -46,7 +46,7 @@ export class Lifecycle {
    */
   async readiness(asks: 'if it counts' | 'always' = 'if it counts'): Promise<Probed> {
     const { ruleset, services } = this.#live;
-    const { causes } = this.known();
+    const { causes } = this.unprobed();
     const counts = ruleset.loaded.config.admin.readyNeedsUpstream;
     const error = counts || asks === 'always' ? await services.upstream.failure(PROBE_TIMEOUT_MS) : null;
     if (counts && error !== null) causes.push(`the upstream accepts no connections (${error})`);
@@ -54,8 +54,8 @@ export class Lifecycle {
     return { ready: causes.length === 0, causes, error };
   }
 
-  /** The readiness as far as it is known without asking the upstream. */
-  known(): Probed & { causes: string[] } {
+  /** The readiness without asking the upstream. */
+  unprobed(): Probed & { causes: string[] } {
     const { ruleset, services } = this.#live;
     const now = Date.now();
     const without = this.#wasReady ? [] : routesWithoutSecret(ruleset.loaded.config, ruleset.policy, now);

@@ -86,10 +86,10 @@ export class LiveRuleset {
     const before = this.#seen;
     const read = (last: Inputs) => readInputs(configFile, env, last);
     try {
-      const found = await read(before);
-      const isSame = sameInputs(found, before);
+      const changed = await read(before);
+      const isSame = sameInputs(changed, before);
       if (isSame && when === 'if changed') return [];
-      const inputs = isSame ? found : await settle(before, found, read);
+      const inputs = isSame ? changed : await settle(before, changed, read);
       // Once this has stopped, the services are closed, and nothing may open them again.
       return this.#stopped ? [] : this.#apply(inputs);
     } catch (error) {
@@ -144,12 +144,14 @@ export class LiveRuleset {
     const materials = retirePrevious(this.ruleset.materials, now);
     const policy = buildPolicy(this.ruleset.loaded.config, usable(materials));
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
-    const told = {
-      read: materials.filter((one) => one.key !== null && !isPreviousValue(one) && !unread.has(one.source)).map(idOf),
+    const report = {
+      read: materials
+        .filter((value) => value.key !== null && !isPreviousValue(value) && !unread.has(value.source))
+        .map(idOf),
       unread: [...unread].map(([source, problem]) => `${source}: ${problem}`),
     };
-    this.services.log.warn('replaced values were retired', { secrets: ended.map(idOf), ...told });
-    return { retired: ended.length, ...(isOpen && { stranded }), ...told };
+    this.services.log.warn('replaced values were retired', { secrets: ended.map(idOf), ...report });
+    return { retired: ended.length, ...(isOpen && { stranded }), ...report };
   }
 
   #adopt(next: Ruleset): void {
@@ -168,14 +170,14 @@ export class LiveRuleset {
   /** Logs new warnings. DiagnosisLog logs those that come with time, such as that a secret is about to expire. */
   #logWarnings(): void {
     const { loaded, warnings, materials } = this.ruleset;
-    const found = [
+    const current = [
       ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
       ...warnings.map((problem) => ({ problem })),
       ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
     ];
     const before = this.#logged;
-    this.#logged = new Set(found.map((fields) => JSON.stringify(fields)));
-    for (const fields of found) {
+    this.#logged = new Set(current.map((fields) => JSON.stringify(fields)));
+    for (const fields of current) {
       if (!before.has(JSON.stringify(fields))) this.services.log.warn('configuration warning', fields);
     }
   }

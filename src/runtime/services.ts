@@ -137,7 +137,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
 /** The routes and secrets that have series. Of several secrets with one id, only the first has a key (rotation.ts). */
 function seriesPlan({ loaded, materials }: Ruleset): SeriesPlan {
   const secrets = materials.filter(({ kind }) => kind === 'secret');
-  const isFirst = ({ id }: SecretMaterial, nth: number) => secrets.findIndex((one) => one.id === id) === nth;
+  const isFirst = ({ id }: SecretMaterial, nth: number) => secrets.findIndex((secret) => secret.id === id) === nth;
   return { routes: routesOf(loaded.config), secrets: secrets.filter(isFirst) };
 }
 

@@ -139,7 +139,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     /** The last time that the store lost its content; null if it has not since the start. */
     storeLost: loss,
     /** When the first waiting delivery is lost unless taken before, and when it came; null if none waits or is sent. */
-    firstLoss: losses.toSorted((one, other) => one.at - other.at)[0] ?? null,
+    firstLoss: losses.toSorted((a, b) => a.at - b.at)[0] ?? null,
     sends,
     waiting: waiting.deliveries,
     stopped: stopped.deliveries,
@@ -177,7 +177,7 @@ const LEVELS = { failed: 'error', warning: 'warn', note: 'info' } as const;
  */
 export class DiagnosisLog {
   readonly #log: Log;
-  readonly #told = new Map<string, number>();
+  readonly #logged = new Map<string, number>();
 
   constructor(log: Log) {
     this.#log = log;
@@ -186,10 +186,10 @@ export class DiagnosisLog {
   look(advice: readonly Advice[], now: number): void {
     for (const { id, state, message, remedy, page, follows } of advice) {
       if (state === 'ok' || (state === 'note' && id !== 'signed-unverified')) continue;
-      const told = `${state} ${id}`;
-      if (now - (this.#told.get(told) ?? Number.NEGATIVE_INFINITY) < AGAIN_AFTER) continue;
-      this.#told.set(told, now);
-      const also = follows.length === 0 ? {} : { follows: follows.map((one) => one.id) };
+      const kind = `${state} ${id}`;
+      if (now - (this.#logged.get(kind) ?? Number.NEGATIVE_INFINITY) < AGAIN_AFTER) continue;
+      this.#logged.set(kind, now);
+      const also = follows.length === 0 ? {} : { follows: follows.map((consequence) => consequence.id) };
       this.#log[LEVELS[state]]('diagnosis', { diagnosis: id, problem: message, remedy, page, ...also });
     }
   }

@@ -86,8 +86,8 @@ export function buildTls(
   const listenTls = listen.tls && build('listen', running?.listenTls ?? null);
   const upstreamTls = upstream.tls && build('upstream', running?.upstreamTls ?? null, upstream.tls.serverName);
   const certificates = [
-    ...shown('listen', listen.tls?.certFile, listenTls),
-    ...shown('upstream_client', upstream.tls?.certFile, upstreamTls),
+    ...certificateIn('listen', listen.tls?.certFile, listenTls),
+    ...certificateIn('upstream_client', upstream.tls?.certFile, upstreamTls),
   ];
   return { listenTls, upstreamTls, failures, warnings, certificates };
 }
@@ -149,7 +149,7 @@ export function timeProblem({ name, bytes }: Pick<TlsFile, 'name' | 'bytes'>, no
 }
 
 /** The certificate that a side presents; empty if it has none. */
-function shown(
+function certificateIn(
   certificate: CertificateStatus['certificate'],
   file: string | null | undefined,
   tls: TlsContents | null,

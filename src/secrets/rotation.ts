@@ -36,7 +36,7 @@ function sameValue(a: SecretMaterial | undefined, b: SecretMaterial): boolean {
 
 /** The secrets that have a key. */
 export function usable(secrets: Materials): readonly (SecretMaterial & Secret)[] {
-  return secrets.filter((one): one is SecretMaterial & Secret => one.key !== null);
+  return secrets.filter((secret): secret is SecretMaterial & Secret => secret.key !== null);
 }
 
 /** A message for each secret that can't be used, or is used although its source is bad. No message holds a value. */

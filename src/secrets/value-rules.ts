@@ -58,7 +58,7 @@ function warningsAbout(value: Buffer): readonly string[] {
   const quotes = "which are kept as part of the secret (docker's --env-file does not remove them)";
   const isPlaceholder = PLACEHOLDER.test(value.toString('utf8').trim().toLowerCase());
   const isRepaired = value.includes(REPLACEMENT_CHARACTER);
-  const found: readonly (readonly [holds: boolean, warning: string])[] = [
+  const traits: readonly (readonly [holds: boolean, warning: string])[] = [
     [isShort, TOO_SHORT],
     [isWeak, `it is shorter than ${RECOMMENDED_BYTES} bytes: longer secrets are safer`],
     [startsWithSpace, `it begins with white space or a byte order mark, ${KEPT}`],
@@ -69,5 +69,5 @@ function warningsAbout(value: Buffer): readonly string[] {
     [isPlaceholder, 'it is a placeholder of a documentation or a template, which anyone can guess'],
     [isRepaired, 'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value'],
   ];
-  return found.flatMap(([holds, warning]) => (holds ? warning : []));
+  return traits.flatMap(([holds, warning]) => (holds ? warning : []));
 }

@@ -53,11 +53,11 @@ export class Exposure {
     if ((checks === 'off') === (this.state === 'off')) return;
     this.stop();
     const address = checks === 'off' ? checks : this.#address;
-    if (typeof address === 'string') return this.#found(address);
-    this.#found('unknown');
+    if (typeof address === 'string') return this.#become(address);
+    this.#become('unknown');
     const check = async () => {
-      const found = (await acceptsConnection(address, CONNECT_TIMEOUT_MS)) ? 'exposed' : 'hidden';
-      if (this.#timer !== undefined) this.#found(found);
+      const state = (await acceptsConnection(address, CONNECT_TIMEOUT_MS)) ? 'exposed' : 'hidden';
+      if (this.#timer !== undefined) this.#become(state);
     };
     this.#timer = setInterval(check, EVERY_MS).unref();
     void check();
@@ -68,7 +68,7 @@ export class Exposure {
     this.#timer = undefined;
   }
 
-  #found(now: ExposureState): void {
+  #become(now: ExposureState): void {
     const before = this.state;
     this.state = now;
     if ((before === 'exposed') !== (now === 'exposed')) this.#onChange(now);

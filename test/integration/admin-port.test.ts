@@ -31,7 +31,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ow
       acts.push('reload');
       return state.reload;
     },
-    known: async () => {},
+    deferredUpToDate: async () => {},
     redeliver: async () => acts.push('redeliver'),
     retirePrevious: async () => {
       acts.push('retire');

@@ -43,7 +43,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     return connection.run([{ text: SCRIPT, read }, KEYS, call, ...texts]);
   };
 
-  await connection.known;
+  await connection.firstAnswer;
   return {
     async add({ id, record, note }, pause) {
       const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);

@@ -23,7 +23,7 @@ export const stored = (queue: Queue, delivery: Deferrable) =>
   eventually(() => queue.arrivals.defer(delivery, '500'), 'stored');
 
 export async function waiting(queue: Queue): Promise<number> {
-  await queue.storeState.known();
+  await queue.storeState.upToDate();
   return queue.storeState.total('waiting').deliveries;
 }
 

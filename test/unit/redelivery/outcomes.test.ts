@@ -58,7 +58,7 @@ test.concurrent('refused, it stays so while the store cannot write', async ({ ap
   await stored(queue, delivery('event'));
   await eventually(() => results, ['client_error']);
   expect([app.requests.length, failures]).toEqual([1, 3]);
-  await queue.storeState.known();
+  await queue.storeState.upToDate();
   expect(queue.storeState.summary.soonest).toMatchObject([{ state: 'stopped', note: { attempts: 1, failure: '404' } }]);
 });
 
@@ -74,7 +74,7 @@ test.concurrent('none is dropped while it is sent: the app may take it', async (
   const held = holding(app);
   await stored(queue, delivery('event'));
   await eventually(() => held.length, 1);
-  await queue.storeState.known();
+  await queue.storeState.upToDate();
   const [{ id } = { id: '' }] = queue.storeState.summary.soonest;
   expect(await store.drop(id)).toBe('leased');
   held[0]?.writeHead(200).end();
@@ -221,10 +221,10 @@ test.concurrent('a fresh copy that is taken ends the one that waits', async ({ a
   await eventually(() => results, ['client_error']);
   await queue.arrivals.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
   await queue.arrivals.taken(delivery('another'));
-  await queue.storeState.known();
+  await queue.storeState.upToDate();
   await queue.arrivals.taken({ ...event, at: Date.now() });
   await eventually(() => results, ['client_error', 'delivered']);
-  await queue.storeState.known();
+  await queue.storeState.upToDate();
   expect(queue.storeState.isEmpty).toBe(true);
   expect(app.requests).toHaveLength(1);
 });
