@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
+import EVENT from '../../examples/events/authentication-v1.json' with { type: 'json' };
 import type { Decision, Reason } from '../core/reasons.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { bind } from '../downstream/listener.ts';
@@ -92,9 +93,7 @@ routes:
 shutdown: { delay: 0s, grace: 5s }
 `;
 
-/** An authentication as Entrupy's v1 API shows it (https://developer.entrupy.com/docs/api/). */
-const DELIVERY =
-  '{"item":{"entrupy_id":"1SALEFYH","properties":{"brand":{"id":"louis_vuitton"}},"status":{"result":{"final":true,"id":"authentic"}}}}';
+const DELIVERY = JSON.stringify(EVENT);
 
 /** A delivery and its decision, by default `accepted`. A rejected one gets 401; others reach the upstream unchanged. */
 interface Step {

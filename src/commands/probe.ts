@@ -6,7 +6,7 @@ import type { Secret } from '../core/keyring.ts';
 import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
-import { CONFIG_OPTION, command, type Io, UsageError, usageError, type ValuesOf } from './command.ts';
+import { CONFIG_OPTION, command, type Io, readBody, UsageError, usageError, type ValuesOf } from './command.ts';
 import { ask } from './running-proxy.ts';
 import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
 
@@ -19,14 +19,17 @@ To TARGET, a path of a verified route, it goes to the proxy that runs here with 
 the route's live secrets; to --url it is signed if a secret is given. Of several secrets, as of a directory in
 --secret-file, each is tried until one succeeds. Without --expect and --expect-not, a 2xx is a success.
 Your app gets a verified one. The proxy counts it as a probe, not as a delivery: send one every few minutes.
+With --body it sends that file instead, which is then a delivery like any other.
 
   entrupy-signature-proxy probe /notify
+  entrupy-signature-proxy probe /notify --body examples/events/authentication-v2.json
   entrupy-signature-proxy probe /notify --unsigned --expect 401`,
   positionals: ['TARGET'],
   options: {
     url: { type: 'string', value: 'URL', does: 'http:// or https://' },
     ...CONFIG_OPTION,
     ...SECRET_OPTIONS,
+    body: { type: 'string', value: 'FILE', does: 'sends its bytes, or standard input for -, as a delivery' },
     unsigned: { type: 'boolean', does: 'sends it without a signature' },
     expect: { type: 'string', value: 'CODE', does: 'succeeds only on this status' },
     'expect-not': { type: 'string', value: 'CODE', does: 'succeeds on every status but this' },
@@ -53,6 +56,7 @@ export const run = command(definition, async ({ values, positionals: [target] },
   const wait = values.wait === undefined ? 0 : DURATION.parse(values.wait);
   if (wait === null) throw usageError(`--wait takes ${DURATION.name} such as ${DURATION.examples}`);
   const { url, secrets, tls } = await addressee(values, target, io);
+  const body = values.body === undefined ? PROBE_BODY : await readBody(values.body, io);
   const attempts: Attempt[] = [{ secrets, expected }];
   if (thenUnsigned !== undefined) {
     if (secrets.some((secret) => secret === null))
@@ -61,7 +65,7 @@ export const run = command(definition, async ({ values, positionals: [target] },
   }
   const until = performance.now() + wait;
   for (const attempt of attempts) {
-    const { met, status, told } = await insisted({ url, tls, ...attempt }, until);
+    const { met, status, told } = await insisted({ url, tls, body, ...attempt }, until);
     io.stdout(`${met ? 'ok' : 'failed'}: ${told}\n`);
     if (status === null) io.stderr('`check`, run beside the proxy, says whether it is ready, and why it is not\n');
     if (!met) return 1;
@@ -75,7 +79,7 @@ interface Attempt {
   readonly expected: Expectation;
 }
 
-type Request = Attempt & Pick<Awaited<ReturnType<typeof addressee>>, 'url' | 'tls'>;
+type Request = Attempt & { readonly body: Buffer } & Pick<Awaited<ReturnType<typeof addressee>>, 'url' | 'tls'>;
 
 /** Tries again until the server gives an answer that counts, or `until`, in milliseconds on the monotonic clock. */
 async function insisted(request: Request, until: number) {
@@ -88,11 +92,11 @@ async function insisted(request: Request, until: number) {
 }
 
 /** Sends the request with each secret until one has success. `told` says what was expected, and what came. */
-async function sent({ url, tls, secrets, expected }: Request) {
+async function sent({ url, tls, body, secrets, expected }: Request) {
   for (const [index, secret] of secrets.entries()) {
-    const signature = secret === null ? {} : { [SIGNATURE_HEADER]: signatureOf(secret.key, PROBE_BODY) };
+    const signature = secret === null ? {} : { [SIGNATURE_HEADER]: signatureOf(secret.key, body) };
     const headers = { 'Content-Type': 'application/json', ...signature };
-    const { status, text } = await ask({ url, headers, body: PROBE_BODY, timeout: TIMEOUT, ...tls });
+    const { status, text } = await ask({ url, headers, body, timeout: TIMEOUT, ...tls });
     const met = status !== null && expected.meets(status);
     // Another secret may succeed where this one was refused; without an answer none would.
     if (!met && status !== null && index + 1 < secrets.length) continue;

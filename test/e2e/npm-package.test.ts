@@ -53,7 +53,10 @@ describe.skipIf(!ready)('the npm package', () => {
       .split('\n')
       .map((file) => file.replace('package/', ''));
     expect(files.filter((file) => !file.startsWith('dist/')).sort()).toEqual(
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'config.example.yaml', 'config.schema.json', 'package.json'].sort(),
+      [
+        ...['CHANGELOG.md', 'LICENSE', 'README.md', 'config.example.yaml', 'config.schema.json', 'package.json'],
+        ...['examples/events/authentication-v1.json', 'examples/events/authentication-v2.json'],
+      ].sort(),
     );
     expect(files).toEqual(expect.arrayContaining(['dist/main.js', 'dist/program.js', 'dist/serve.js']));
     expect(files.filter((file) => /\.(?:ts|map)$/.test(file))).toEqual([]);
@@ -79,6 +82,14 @@ describe.skipIf(!ready)('the npm package', () => {
     ) as { dependencies: Record<string, { dependencies?: object }> };
     expect(Object.keys(tree.dependencies)).toEqual([manifest.name]);
     expect(tree.dependencies[manifest.name]?.dependencies ?? {}).toEqual({});
+  });
+
+  test("the example for Node's test runner passes with it", async () => {
+    const app = join(directory, 'app');
+    await mkdir(join(app, 'node_modules'), { recursive: true });
+    await symlink(join(directory, 'global/lib/node_modules', manifest.name), join(app, 'node_modules', manifest.name));
+    await cp(`${ROOT}examples/ci/webhook.test.js`, join(app, 'webhook.test.mjs'));
+    await mustRun(process.execPath, ['--test', 'webhook.test.mjs'], { cwd: app });
   });
 
   test('npx runs it from the tarball', async () => {
@@ -176,7 +187,7 @@ describe.skipIf(!ready)('the npm package', () => {
     test.each(['demo', 'start'])('npm run %s without the development packages says what to run', async (script) => {
       const clone = join(directory, `production-${script}`);
       await mkdir(clone);
-      for (const part of ['package.json', '.npmrc', 'scripts', 'src'])
+      for (const part of ['package.json', '.npmrc', 'scripts', 'src', 'examples/events'])
         await cp(`${ROOT}${part}`, join(clone, part), { recursive: true });
       for (const node of [nodeOf('20.20.2'), process.execPath]) {
         const env = { PATH: `${dirname(node)}:${process.env.PATH ?? ''}`, NODE_ENV: 'production' };

@@ -83,6 +83,7 @@ describe.skipIf(!ready)('a release', () => {
     expect(workflows.sort()).toEqual(
       ['check', 'code-scanning', 'fuzz', 'release-build', 'release', 'scorecard'].map((name) => `${name}.yaml`),
     );
+    await mustRun(LINTER, ['examples/ci/webhook.yaml'], { env: env() });
     // One by one: given several files, the linter checks only the first.
     for (const name of workflows) {
       await mustRun(LINTER, [`.github/workflows/${name}`], { env: env() });
