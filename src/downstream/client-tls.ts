@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import type { Server, TlsOptions } from 'node:tls';
 import { appended, free, NO_BYTES } from '../base/bytes.ts';
-import { queueKey } from '../wire/socket-progress.ts';
+import { connectionKey } from '../wire/socket-progress.ts';
 import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import type { Connection } from './connection.ts';
 
@@ -28,7 +28,7 @@ export class TlsHandshakes {
     // Loaded only when needed: the TLS module costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     this.#server.on('secureConnection', (stream) => {
-      const connection = this.#underWay.get(queueKey(stream));
+      const connection = this.#underWay.get(connectionKey(stream));
       if (connection === undefined) {
         stream.destroy();
         return;

@@ -14,7 +14,7 @@ import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { AnswerProgress, queueKey } from '../wire/socket-progress.ts';
+import { AnswerProgress, connectionKey } from '../wire/socket-progress.ts';
 import { networkOf } from './client-address.ts';
 import { Exchange, type Handler } from './client-exchange.ts';
 import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
@@ -43,7 +43,7 @@ export class Connection implements ClientConnection {
   readonly address: string;
   /** The network that counts as one client when connections must make room. */
   readonly network: string;
-  /** Identifies the connection: both ports and the client's address. */
+  /** Identifies the connection by its two ends. */
   readonly key: string;
   state: State = 'silent';
   /** Milliseconds on the monotonic clock, as are `since` (when the current state began) and `deadline`. */
@@ -69,7 +69,7 @@ export class Connection implements ClientConnection {
     this.#following = new FollowingBytes(this, listener);
     this.address = (socket.remoteAddress ?? '').replace(/^::ffff:/, ''); // how a dual-stack socket names IPv4
     this.network = networkOf(this.address);
-    this.key = queueKey(socket);
+    this.key = connectionKey(socket);
     this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);

@@ -11,9 +11,9 @@ const DEFAULT_WMEM = 4 * 1024 * 1024;
 /** Bytes. Linux never returns more of a table in one read, however much is asked for. */
 const PIECE = 4096;
 
-type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
+type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
 
-/** Bytes that the other side has not acknowledged, by `queueKey`; sockets without any are left out. */
+/** Bytes that the other side has not acknowledged, by `connectionKey`; sockets without any are left out. */
 export type SendQueues = ReadonlyMap<string, number>;
 
 /** The maximum number of bytes that the kernel buffers for one sending socket: the last number of net.ipv4.tcp_wmem. */
@@ -25,10 +25,13 @@ export function greatestSendBuffer(): number {
   }
 }
 
-/** The key of a socket in `SendQueues`. */
-export function queueKey({ localPort = 0, remoteAddress = '', remotePort = 0 }: Ends): string {
-  return `${localPort} ${remoteAddress.replace(/^::ffff:|%.*$/g, '')} ${remotePort}`;
+/** Both ends of a connection. The local address belongs to it: two clients may have one address and one port. */
+export function connectionKey({ localAddress, localPort = 0, remoteAddress, remotePort = 0 }: Ends): string {
+  return `${plainAddress(localAddress)} ${localPort} ${plainAddress(remoteAddress)} ${remotePort}`;
 }
+
+/** An address without its zone; IPv4 as such, where a dual-stack socket names it `::ffff:…`. */
+export const plainAddress = (address = ''): string => address.replace(/^::ffff:|%.*$/g, '');
 
 const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => queuesIn('tcp6')) };
 
@@ -42,7 +45,7 @@ export function lookAtQueues({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>
 }
 
 // `0: LOCAL:PORT REMOTE:PORT STATE SEND:RECEIVE …`, in hexadecimal; most rows have nothing to send.
-const ROW = /:([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):/g;
+const ROW = / ([0-9A-F]+):([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):/g;
 
 /** Reads a table a few whole rows at a time: with 20,000 sockets it has 3 MB. */
 async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
@@ -54,10 +57,10 @@ async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
       const text = `${rest}${piece}`;
       const end = text.lastIndexOf('\n') + 1;
       rest = text.slice(end);
-      for (const [, localPort = '', address = '', remotePort = '', queued = ''] of text.slice(0, end).matchAll(ROW)) {
-        const remoteAddress = addressFromHex(address);
-        const ends = { localPort: fromHex(localPort), remoteAddress, remotePort: fromHex(remotePort) };
-        queues.set(queueKey(ends), fromHex(queued));
+      for (const [, own = '', ownPort = '', other = '', otherPort = '', queued = ''] of text.slice(0, end).matchAll(ROW)) {
+        const local = { localAddress: addressFromHex(own), localPort: fromHex(ownPort) };
+        const remote = { remoteAddress: addressFromHex(other), remotePort: fromHex(otherPort) };
+        queues.set(connectionKey({ ...local, ...remote }), fromHex(queued));
       }
     }
   } catch {
@@ -105,7 +108,7 @@ export class SocketProgress {
    */
   async look(socket: Socket): Promise<void> {
     const from = this.movedAt;
-    const queued = (await lookAtQueues(socket)).get(queueKey(socket)) ?? 0;
+    const queued = (await lookAtQueues(socket)).get(connectionKey(socket)) ?? 0;
     const seen = this.#flushed - queued;
     if (this.#seen === seen) this.#stillFrom = from;
     else if (this.#seen !== null) this.movedAt = performance.now();

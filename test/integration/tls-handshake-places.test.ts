@@ -16,7 +16,7 @@ const MANY = 200;
 const authority = createAuthority(ownDirectory(), 'authority');
 const sockets: Socket[] = [];
 const on = shared(startUpstream, {
-  listen: { tls: authority.issue('proxy', { names: ['DNS:localhost'] }) },
+  listen: { host: '0.0.0.0', tls: authority.issue('proxy', { names: ['DNS:localhost'] }) },
   routes: [{ path: '/notify' }],
   limits: { headersTimeout: '1m' }, // no handshake ends by itself, however busy the machine is
 });
@@ -24,9 +24,9 @@ afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
 });
 
-function open(localAddress: string): Promise<Socket> {
+function open(localAddress: string, other: { host?: string; localPort?: number } = {}): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port: on.proxy.port, localAddress, noDelay: true });
+    const socket = connect({ host: '127.0.0.1', port: on.proxy.port, localAddress, noDelay: true, ...other });
     sockets.push(socket);
     socket.once('error', reject);
     socket.once('connect', () => {
@@ -37,8 +37,8 @@ function open(localAddress: string): Promise<Socket> {
 }
 
 /** A handshake whose client gets the proxy's bytes only once they are released. */
-async function farAway(localAddress: string) {
-  const socket = await open(localAddress);
+async function farAway(localAddress: string, other = {}) {
+  const socket = await open(localAddress, other);
   const waiting: Buffer[] = [];
   const answered = Promise.withResolvers<void>();
   let released = false;
@@ -64,7 +64,7 @@ async function farAway(localAddress: string) {
     for (const bytes of waiting.splice(0)) far.push(bytes);
     return secured;
   };
-  return { release, stream };
+  return { release, stream, socket };
 }
 
 /** Opens connections one after another, each with these first bytes; resolves once the proxy has them. */
@@ -105,6 +105,20 @@ test('Handshakes that one address begins and leaves take the place of none from 
   expect(await release()).toBe(true);
 });
 
+test('Two clients that have one address and one port, to two addresses of ours, are two.', async () => {
+  const one = await farAway('127.0.0.1');
+  const two = await farAway('127.0.0.1', { host: '127.0.0.2', localPort: one.socket.localPort });
+  expect([await one.release(), await two.release()]).toEqual([true, true]);
+  for (const { stream } of [one, two]) expect(await firstAnswer(stream)).toBe('HTTP/1.1 401');
+});
+
+/** How the answer to an unsigned request begins; empty if there is none. */
+const firstAnswer = (stream: TLSSocket) =>
+  new Promise<string>((resolve) => {
+    stream.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1', 0, 12))).once('close', () => resolve(''));
+    stream.write('POST /notify HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n');
+  });
+
 test('A ClientHello that comes byte by byte is served.', async () => {
   const socket = await open('127.0.0.1');
   const bytewise = new Duplex({
@@ -117,9 +131,7 @@ test('A ClientHello that comes byte by byte is served.', async () => {
   socket.on('data', (bytes: Buffer) => bytewise.push(bytes));
   const stream = connectTls({ socket: bytewise, ca: readFileSync(authority.caFile), servername: 'localhost' });
   await new Promise((resolve, reject) => stream.once('secureConnect', resolve).once('error', reject));
-  stream.write('POST /notify HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n');
-  const [answer] = await new Promise<Buffer[]>((resolve) => stream.once('data', (bytes: Buffer) => resolve([bytes])));
-  expect(answer?.toString('latin1', 0, 12)).toBe('HTTP/1.1 401');
+  expect(await firstAnswer(stream)).toBe('HTTP/1.1 401');
 });
 
 test('Bytes that are no TLS handshake get their alert at once.', async () => {

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { pauseOf } from '../../../src/downstream/unread-answers.ts';
-import { lookAtQueues, queueKey, type SendQueues } from '../../../src/wire/socket-progress.ts';
+import { lookAtQueues, connectionKey, type SendQueues } from '../../../src/wire/socket-progress.ts';
 import { LIMITS } from './fixtures.ts';
 
 const onLinux = test.runIf(process.platform === 'linux');
@@ -52,7 +52,7 @@ const untilRead = (reader: Socket) =>
 
 const unread = async () => ofPort(port, await lookAtQueues({ remoteAddress: '127.0.0.1' })).length;
 
-const ofPort = (local: number, queues: SendQueues) => [...queues.keys()].filter((key) => key.startsWith(`${local} `));
+const ofPort = (local: number, queues: SendQueues) => [...queues.keys()].filter((key) => key.split(' ')[1] === `${local}`);
 
 onLinux('Not more of them stay than are allowed, and none of them hangs.', async () => {
   for (let asked = 0; asked < 3 * MOST; asked++) ask('/large').pause();
@@ -83,7 +83,7 @@ onLinux('One whose connection is closing counts, and does not outlive its end.',
   await expect.poll(unread).toBe(0);
 });
 
-onLinux('The queue of a connection is found by its peer, over IPv4 and IPv6.', async () => {
+onLinux('The queue of a connection is found by its ends, over IPv4 and IPv6.', async () => {
   for (const host of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
     const own = new Listener(
       { ...listener.limits, unreadAnswers: 100 },
@@ -95,11 +95,12 @@ onLinux('The queue of a connection is found by its peer, over IPv4 and IPv6.', a
     clients.push(client);
     await once(client, 'connect');
     client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
-    const { localAddress: remoteAddress, localPort: remotePort } = client;
-    const key = queueKey({ localPort: ownPort, remoteAddress, remotePort });
+    const { localAddress, localPort, remoteAddress } = client;
+    const theirs = { remoteAddress: localAddress, remotePort: localPort };
+    const key = connectionKey({ localAddress: remoteAddress, localPort: ownPort, ...theirs });
     await expect.poll(() => own.connections).toBe(1);
     const [{ stream } = { stream: client }] = own.list();
-    expect(queueKey(stream)).toBe(key);
+    expect(connectionKey(stream)).toBe(key);
     await expect.poll(async () => ofPort(ownPort, await lookAtQueues(stream))).toEqual([key]);
     own.cutAll();
   }
