@@ -129,10 +129,16 @@ export class ConnectionPool {
     return socket;
   }
 
-  /** Makes a connection idle again, after a clean end of its response. */
+  /**
+   * Makes a connection idle; nothing else does. An idle one is read, so that an unexpected byte ends it, has nothing to
+   * write, no user, and a parser at the start of a message. One that lacks any of that is destroyed, not repaired.
+   */
   release(connection: UpstreamConnection, now: number): void {
-    if (connection.tls !== this.#tls) {
-      connection.socket.destroy();
+    const { socket, parser, user, tls } = connection;
+    const isRead = socket.readable && !socket.isPaused();
+    const isIdle = isRead && socket.writable && socket.writableLength === 0 && user === null && parser.isAtStart;
+    if (!isIdle || tls !== this.#tls) {
+      socket.destroy();
       return;
     }
     connection.unusedUntil = now + this.#options.keepAlive;

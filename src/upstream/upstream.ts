@@ -124,7 +124,14 @@ export class Upstream {
     this.#released = [];
     const now = performance.now();
     for (const [waiter, connection] of released) {
-      if (!connection.socket.destroyed) this.pool.release(connection, now);
+      const { socket } = connection;
+      if (socket.isPaused() && !socket.destroyed) {
+        // The pause was for a client that is answered now. What came meanwhile must be noticed first, so a turn later.
+        socket.resume();
+        this.release(waiter, connection);
+        continue;
+      }
+      if (!socket.destroyed) this.pool.release(connection, now);
       this.limiter.release(waiter);
     }
   };

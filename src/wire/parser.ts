@@ -93,6 +93,11 @@ export class MessageParser implements RunRecorder {
     return this.version !== '';
   }
 
+  /** True before the first byte of a message. */
+  get isAtStart(): boolean {
+    return this.state === 'head' && this.#headBytes === 0 && this.#startLine === '';
+  }
+
   /** Prepares for the next message. Never call it after a message that ends its connection. */
   next(): void {
     this.#llhttp.reset();

@@ -11,7 +11,7 @@ const DEFAULT_WMEM = 4 * 1024 * 1024;
 /** Bytes. Linux never returns more of a table in one read, however much is asked for. */
 const PIECE = 4096;
 
-type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
+type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'> & { readonly localAddress?: string | undefined };
 
 /** Bytes that the other side has not acknowledged, by `connectionKey`; sockets without any are left out. */
 export type SendQueues = ReadonlyMap<string, number>;
@@ -57,7 +57,9 @@ async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
       const text = `${rest}${piece}`;
       const end = text.lastIndexOf('\n') + 1;
       rest = text.slice(end);
-      for (const [, own = '', ownPort = '', other = '', otherPort = '', queued = ''] of text.slice(0, end).matchAll(ROW)) {
+      for (const [, own = '', ownPort = '', other = '', otherPort = '', queued = ''] of text
+        .slice(0, end)
+        .matchAll(ROW)) {
         const local = { localAddress: addressFromHex(own), localPort: fromHex(ownPort) };
         const remote = { remoteAddress: addressFromHex(other), remotePort: fromHex(otherPort) };
         queues.set(connectionKey({ ...local, ...remote }), fromHex(queued));

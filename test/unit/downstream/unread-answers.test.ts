@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { pauseOf } from '../../../src/downstream/unread-answers.ts';
-import { lookAtQueues, connectionKey, type SendQueues } from '../../../src/wire/socket-progress.ts';
+import { connectionKey, lookAtQueues, type SendQueues } from '../../../src/wire/socket-progress.ts';
 import { LIMITS } from './fixtures.ts';
 
 const onLinux = test.runIf(process.platform === 'linux');
@@ -52,7 +52,8 @@ const untilRead = (reader: Socket) =>
 
 const unread = async () => ofPort(port, await lookAtQueues({ remoteAddress: '127.0.0.1' })).length;
 
-const ofPort = (local: number, queues: SendQueues) => [...queues.keys()].filter((key) => key.split(' ')[1] === `${local}`);
+const ofPort = (local: number, queues: SendQueues) =>
+  [...queues.keys()].filter((key) => key.split(' ')[1] === `${local}`);
 
 onLinux('Not more of them stay than are allowed, and none of them hangs.', async () => {
   for (let asked = 0; asked < 3 * MOST; asked++) ask('/large').pause();

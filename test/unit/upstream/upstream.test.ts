@@ -1,4 +1,5 @@
 // No permit, no upstream: enforced at run time too, for values cast past the compiler. And which sockets carry what.
+import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { createServer, Socket } from 'node:net';
 import { join } from 'node:path';
@@ -7,6 +8,8 @@ import { type Permit, permitForward, permitUpgrade } from '../../../src/core/per
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
 import type { Waiter } from '../../../src/upstream/limiter.ts';
 import type { ForwardFailure } from '../../../src/upstream/requester.ts';
+import type { Upstream } from '../../../src/upstream/upstream.ts';
+import type { UpstreamConnection } from '../../../src/upstream/upstream-connection.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { testDirectory } from '../../support/machine/files.ts';
 import { listening } from '../../support/machine/listening.ts';
@@ -80,6 +83,58 @@ test('a request that waits for the socket of another does not get what the next 
   expect([statuses, used.size]).toEqual([[200, 200], 2]);
 });
 
+/** An open connection that nothing uses, and the upstream's end of it. */
+async function unused(upstream: Upstream) {
+  const connection = upstream.pool.open('verified', 'requests');
+  await new Promise<void>((onOpen) => {
+    connection.user = { onOpen, onData() {}, onEnd() {}, onClose() {}, tick() {} };
+  });
+  connection.user = null;
+  return connection;
+}
+
+test.each<[string, boolean, (connection: UpstreamConnection) => unknown]>([
+  ['nothing is left to do', true, () => {}],
+  ['is paused', false, ({ socket }) => socket.pause()],
+  ['has something to write', false, ({ socket }) => socket.write(Buffer.alloc(32 * 1024 * 1024))],
+  ['has a user', false, (connection) => Object.assign(connection, { user: { onClose() {} } })],
+  ['is within a message', false, ({ parser }) => parser.read(Buffer.from('H'), 0)],
+  ['is behind a message', false, ({ parser }) => parser.read(Buffer.from(OK), 0)],
+  ['has ended', false, ({ socket }) => socket.destroy()],
+])('a socket on which %s becomes idle: %s', async (_what, becomes, change) => {
+  const { upstream } = await startApp();
+  const connection = await unused(upstream);
+  change(connection);
+  upstream.pool.release(connection, performance.now());
+  expect(upstream.pool.acquire('verified', performance.now()) === connection).toBe(becomes);
+  expect(connection.socket.destroyed).toBe(!becomes);
+});
+
+test('what an upstream wrote while its socket was paused is no answer to the next request', async () => {
+  const server = createServer((socket) => socket.write(OK));
+  const { port, close } = await listening(server);
+  onTestFinished(close);
+  const upstream = upstreamAt(`http://127.0.0.1:${port}`);
+  const written = once(server, 'connection');
+  const connection = upstream.pool.open('verified', 'requests');
+  connection.socket.pause();
+  await Promise.all([written, once(connection.socket, 'connect')]);
+  const first = waiter({});
+  upstream.acquireSlot(first);
+  const next = new Promise((resolve) => {
+    const acquired = () => resolve(upstream.pool.acquire('verified', performance.now()));
+    upstream.acquireSlot(waiter({ acquired, patience: 5000 }));
+  });
+  upstream.release(first, connection);
+  expect(await next).toBe(null);
+});
+
+const waiter = (changes: Partial<Waiter>): Waiter => ({
+  ...{ place: -1, kind: 'verified', startedAt: performance.now(), patience: 0 },
+  ...{ acquired() {}, stalledFor: () => 0, evict() {}, giveUp() {} },
+  ...changes,
+});
+
 /** In which the event loop reads nothing. */
 const LONG_TURN_MS = 50;
 
@@ -120,16 +175,7 @@ test('the socket of a tunnel ends with a failed write, also while its client rea
 
 test('a request that waited out an outage has the code that another one found', async () => {
   const upstream = upstreamAt('http://127.0.0.1:1');
-  const asks = (then: (failure: ForwardFailure) => void): Waiter => ({
-    place: -1,
-    kind: 'verified',
-    startedAt: performance.now(),
-    patience: 0,
-    acquired() {},
-    stalledFor: () => 0,
-    evict: () => then(upstream.full),
-    giveUp: then,
-  });
+  const asks = (then: (failure: ForwardFailure) => void) => waiter({ evict: () => then(upstream.full), giveUp: then });
   const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
   const first = asks(() => {});
   upstream.acquireSlot(first);
