@@ -6,7 +6,7 @@ import { didYouMean } from '../base/nearest-word.ts';
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { atValue, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from '../config/problems.ts';
-import { labelled } from '../config/units.ts';
+import { labelled, OF_ROUTE } from '../config/settings-text.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
@@ -118,7 +118,7 @@ function print(config: Config | null, report: Report, reading: Reading, io: Io):
 function routeCells(route: Route): readonly string[] {
   const { path, action, mode: _, query, maxBody, ...others } = route;
   const mode = reports(route, Date.now()) ? 'report' : 'enforce';
-  const options = labelled(action === 'verify' ? { mode, ...others, maxBody, query } : others);
+  const options = labelled(action === 'verify' ? { mode, ...others, maxBody, query } : others, OF_ROUTE);
   return [path, action, options.map((option) => option.join(' ')).join('; ')];
 }
 

@@ -4,7 +4,7 @@ import type { Paint } from '../base/colours.ts';
 import { printable } from '../base/printable.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { labelled } from '../config/units.ts';
+import { labelled, OF_ROUTE } from '../config/settings-text.ts';
 import { type Admission, admit, type Refused } from '../core/admission.ts';
 import { PARSER_RULES, RULES } from '../core/gate-rules.ts';
 import type { Policy } from '../core/policy.ts';
@@ -139,12 +139,9 @@ function textOf(
   { method, target, path, folded, marks, candidates, outcome, status, reason, rule, ...data }: Explained,
   paint: Paint,
 ): string {
-  const rows = labelled({
-    ...{ path, folded, marks },
-    candidates: candidates.map(({ path, action, mode, how }) => `${path} (${action}, ${mode}: ${how})`),
-    ...data,
-    rule: rule && `${rule}, on ${data.route ?? 'every route'}: it stops ${RULES[rule]}`,
-  });
+  const how = candidates.map(({ path, action, mode, how }) => `${path} (${action}, ${mode}: ${how})`);
+  const stops = rule && `${rule}, on ${data.route ?? 'every route'}: it stops ${RULES[rule]}`;
+  const rows = labelled({ path, folded, marks, candidates: how, ...data, rule: stops }, OF_ROUTE);
   const end = {
     refused: `${status} ${reason}`,
     reported: `forwarded, reported as ${reason}`,

@@ -1,4 +1,4 @@
-// Durations and sizes as people write them, and settings shown with them. Only the documented spelling is accepted.
+// Durations and sizes as people write them. Only the documented spelling is accepted.
 
 type Units = Readonly<Record<string, number>>;
 
@@ -6,7 +6,9 @@ type Units = Readonly<Record<string, number>>;
 function quantity(name: string, examples: string, { units, bare }: { units: Units; bare: number }) {
   const pattern = new RegExp(`^(0|[1-9][0-9]{0,8})(${Object.keys(units).join('|')})$`);
   return {
-    ...{ name, examples, pattern },
+    name,
+    examples,
+    pattern,
     /** Null for every spelling but the documented one. */
     parse(input: string | number): number | null {
       const given = input === '0' ? 0 : input;
@@ -31,25 +33,3 @@ export const DURATION = quantity('a duration', '250ms, 5s, 2m or 24h', MILLISECO
 const BYTES = { units: { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }, bare: Number.MAX_SAFE_INTEGER };
 /** `512`, `64KiB`, `1MiB`, `2GiB`. */
 export const SIZE = quantity('a size', '512, 64KiB or 1MiB', BYTES);
-
-// --- settings as text: a line for each key that has a value
-
-const SIZES = /^max(?:Body|Header|Bytes)$|^bufferedBytes$/;
-const COUNTS = /^(?:connections|maxEntries)$/;
-const DATES = /^(?:reportUntil|notBefore|notAfter)$/;
-
-/** Each key with its value, as text. A nested key has the name of its mapping before its own: `upstream.url`. */
-export function labelled(data: object, prefix = ''): readonly (readonly [label: string, text: string])[] {
-  return Object.entries(data).flatMap(([key, value]: [string, unknown]) => {
-    if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return [];
-    if (typeof value === 'object' && !Array.isArray(value)) return labelled(value, `${prefix}${key}.`);
-    return [[`${prefix}${key}`, valueText(key, value)] as const];
-  });
-}
-
-function valueText(key: string, value: unknown): string {
-  if (Array.isArray(value)) return value.join(', ');
-  if (typeof value !== 'number' || COUNTS.test(key)) return String(value);
-  if (DATES.test(key)) return new Date(value).toISOString().replace('.000Z', 'Z');
-  return (SIZES.test(key) ? SIZE : DURATION).format(value);
-}

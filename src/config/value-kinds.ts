@@ -6,11 +6,13 @@ import { isDirectory } from '../base/default-places.ts';
 import { listOf } from './problems.ts';
 import { DURATION, type Quantity, SIZE } from './units.ts';
 
-/** For each schema, a phrase that says what is allowed. */
-export const ALLOWED = z.registry<{ readonly allowed: string }>();
+/** For each schema, a phrase that says what is allowed. `format`: a number as a user would write it; by default digits. */
+export const ALLOWED = z.registry<{ readonly allowed: string; readonly format?: Format }>();
 
-function allows<S extends z.ZodMiniType>(allowed: string, schema: S): S {
-  ALLOWED.add(schema, { allowed });
+type Format = (value: number) => string;
+
+function allows<S extends z.ZodMiniType>(allowed: string, schema: S, format: Format = String): S {
+  ALLOWED.add(schema, { allowed, format });
   return schema;
 }
 
@@ -30,11 +32,11 @@ export function optional<S extends z.ZodMiniType>(description: string, schema: S
 export const or = z.prefault;
 
 /** A schema that converts values; JSON Schema shows `input`. `read` returns null for a value that is not allowed. */
-function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T | null) {
-  const reader = z.transform((found: I, context): T => {
-    const value = read(found);
+function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (written: I) => T | null) {
+  const reader = z.transform((written: I, context): T => {
+    const value = read(written);
     if (value !== null) return value;
-    context.issues.push({ code: 'custom', input: found });
+    context.issues.push({ code: 'custom', input: written });
     return z.NEVER;
   });
   return z.pipe(input as z.ZodMiniType<I, I>, reader);
@@ -71,14 +73,15 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
   const least = kind.parse(min) ?? Number(min);
   const most = kind.parse(max) ?? Number(max);
   const extra = also === undefined ? '' : `${JSON.stringify(also)} or `;
-  const read = (found: string | number): number | A | null => {
-    const value = kind.parse(found);
-    if (found === also || value === also) return also ?? null;
+  const read = (written: string | number): number | A | null => {
+    const value = kind.parse(written);
+    if (written === also || value === also) return also ?? null;
     return value !== null && value >= least && value <= most ? value : null;
   };
   const words = also === 'auto' ? [z.literal('auto')] : [];
   const input = z.union([...words, bare, z.string().check(z.regex(kind.pattern))]);
-  return allows(`${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`, converted(input, read));
+  const allowed = `${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`;
+  return allows(allowed, converted(input, read), kind.format);
 }
 
 /** Milliseconds. `also` allows 0, whatever the minimum. */
@@ -92,6 +95,7 @@ export const date = () =>
   allows(
     'a date and time with its zone, such as 2026-11-01T00:00:00Z',
     converted(z.iso.datetime({ offset: true }), Date.parse),
+    (value) => new Date(value).toISOString().replace('.000Z', 'Z'),
   );
 
 // --- hosts, networks and URLs
@@ -139,7 +143,7 @@ function isDeferredStore(text: string): boolean {
   return !/[\x00-\x1f\x7f]|\/\.{0,2}(?=\/|$)/.test(text) && Buffer.byteLength(text) <= MAX_PATH;
 }
 
-const text = (allowed: string, isAllowed: (found: string) => boolean) =>
+const text = (allowed: string, isAllowed: (text: string) => boolean) =>
   allows(allowed, z.string().check(z.refine(isAllowed)));
 
 export const host = () => text('an IP address without brackets, or a host name', isHost);
@@ -147,7 +151,7 @@ export const host = () => text('an IP address without brackets, or a host name',
 export const hostName = () =>
   text(
     'a host name, not an IP address (TLS does not allow one as server name, RFC 6066 3)',
-    (found) => HOST_NAME.test(found) && isIP(found) === 0,
+    (name) => HOST_NAME.test(name) && isIP(name) === 0,
   );
 
 export const cidr = () => text('a network such as 10.0.0.0/8 or fd00::/8', isCidr);
@@ -158,6 +162,6 @@ export const upstreamUrl = () => allows(URL_FORMS, converted(z.string(), readUps
 
 const REDIS = 'redis://host:6379/0 (rediss:// for TLS), with its password in passwordFile alone';
 
-export const storeUrl = () => text(`memory, or ${REDIS}`, (found) => found === 'memory' || isRedisUrl(found));
+export const storeUrl = () => text(`memory, or ${REDIS}`, (store) => store === 'memory' || isRedisUrl(store));
 
 export const deferredStore = () => text(`a directory's absolute path, or ${REDIS}`, isDeferredStore);

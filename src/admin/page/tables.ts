@@ -1,5 +1,5 @@
 // The tables of the status page. State is always a word, never a colour alone.
-import { labelled } from '../../config/units.ts';
+import { labelled, OF_ROUTE } from '../../config/settings-text.ts';
 import { reports } from '../../core/routes.ts';
 import type { ApiStatus } from '../advice/advice.ts';
 import { evidence } from '../advice/refusals.ts';
@@ -79,7 +79,7 @@ const ROUTES: Table<RouteStatus> = {
 /** The settings of a route, as check-config prints them. */
 function settingsOf({ action, methods, maxBody, query, reportUntil, once, redeliver }: RouteStatus): string {
   const settings = action === 'verify' ? { methods, maxBody, query, reportUntil, once, redeliver } : { methods };
-  return Array.from(labelled(settings), (setting) => setting.join(' ')).join('; ');
+  return Array.from(labelled(settings, OF_ROUTE), (setting) => setting.join(' ')).join('; ');
 }
 
 function modeOf(route: RouteStatus, { now }: ApiStatus): Html | string {
