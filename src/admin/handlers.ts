@@ -5,7 +5,7 @@ import type { OwnStatus } from '../core/answers.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
-import type { Metrics } from '../metrics/metrics.ts';
+import type { createScrapes } from '../metrics/metrics.ts';
 import { apiStatus } from './advice/advice.ts';
 import { pageHeaders, renderStatusPage } from './page/page.ts';
 import type { Probed, StatusSnapshot } from './snapshot.ts';
@@ -27,7 +27,7 @@ export interface AdminSources {
   /** Makes deferred deliveries due now: all, or the one with `id`. Returns how many; null if no route redelivers. */
   redeliver(id: string | null): Promise<number | null>;
   actionsFrom(): readonly string[];
-  readonly metrics: Pick<Metrics, 'expose'>;
+  readonly metrics: Pick<ReturnType<typeof createScrapes>, 'expose'>;
   readonly log: Log;
 }
 

@@ -31,7 +31,6 @@ type Own = Extract<ReadMetric, `secret_${string}` | `${string}reload${string}` |
 export type OtherReadings = Readonly<Record<Exclude<ReadMetric, Own>, () => Reading>>;
 
 export class Metrics {
-  readonly #others: OtherReadings;
   #plan: SeriesPlan;
   #routes = new Map<string, RouteSeries>();
   /** When each secret last matched, by id; in epoch seconds, 0 if it has not. */
@@ -41,8 +40,7 @@ export class Metrics {
   /** Epoch seconds. */
   #lastReloadSuccess = Date.now() / 1000;
 
-  constructor(plan: SeriesPlan, others: OtherReadings) {
-    this.#others = others;
+  constructor(plan: SeriesPlan) {
     this.#plan = plan;
     this.replan(plan);
   }
@@ -116,32 +114,23 @@ export class Metrics {
     return this.#lastMatches.get(secretId) ?? 0;
   }
 
-  /** Loads prom-client and starts to watch the event loop and the garbage collector; `expose` calls it if needed. */
-  readonly prepare = madeOnce(async () => {
-    const { createExposition } = await import('./exposition.ts');
-    return createExposition(() => this.#families());
-  });
-
-  async expose(accept: string | undefined) {
-    return (await this.prepare())(accept);
-  }
-
-  #families() {
-    const readings = this.#readings();
+  /** All metrics, for one scrape. `others`: what other parts hold. */
+  families(others: OtherReadings) {
+    const readings: Readonly<Record<ReadMetric, () => Reading>> = { ...others, ...this.#ownReadings() };
     return METRIC_NAMES.map((name) => {
-      const read = isRouteMetric(name) ? this.#samples(name) : readings[name]();
+      const read = isRouteMetric(name) ? this.#samples(name, others) : readings[name]();
       const values = typeof read === 'number' ? [{ value: read }] : (read ?? []);
       return { name: PREFIX + name, help: METRICS[name].help, type: typeOf(name), values };
     });
   }
 
-  #samples(name: RouteMetric): Reading {
-    if (name === 'redelivered_total' && this.#others.deferred_deliveries() === null) return null;
+  #samples(name: RouteMetric, others: OtherReadings): Reading {
+    if (name === 'redelivered_total' && others.deferred_deliveries() === null) return null;
     return [...this.#routes.values()].flatMap((route) => route.samples(name));
   }
 
-  /** The readings of all metrics that requests do not add to. */
-  #readings(): Readonly<Record<ReadMetric, () => Reading>> {
+  /** The metrics that are read here, and that requests do not add to. */
+  #ownReadings(): Readonly<Record<Own, () => Reading>> {
     /** One sample for each secret for which `read` does not return null. */
     const bySecret = (read: (secret: PlannedSecret) => number | null) => () =>
       this.#plan.secrets.flatMap((secret) => {
@@ -150,7 +139,6 @@ export class Metrics {
       });
     const isLive = (secret: PlannedSecret) => secret.key !== null && stateOf(secret, Date.now()) === 'live';
     return {
-      ...this.#others,
       secret_last_match_timestamp_seconds: bySecret(({ id }) => this.lastMatch(id)),
       secret_changed_timestamp_seconds: bySecret(({ id, adoptedAt }) =>
         isPrevious(id) ? null : (adoptedAt ?? 0) / 1000,
@@ -167,4 +155,13 @@ export class Metrics {
       build_info: () => [sample({ version: VERSION, node_version: process.version }, 1)],
     };
   }
+}
+
+/** The metrics as they are scraped: `prepare` loads prom-client, and `expose` calls it if needed. */
+export function createScrapes(metrics: Metrics, others: OtherReadings) {
+  const prepare = madeOnce(async () => {
+    const { createExposition } = await import('./exposition.ts');
+    return createExposition(() => metrics.families(others));
+  });
+  return { prepare, expose: async (accept: string | undefined) => (await prepare())(accept) };
 }

@@ -28,7 +28,7 @@ const LOOK_EACH_MS = 15_000;
 export async function startApp(effects: Effects): Promise<App> {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims } = live.services;
+  const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
@@ -48,7 +48,7 @@ export async function startApp(effects: Effects): Promise<App> {
       return live.retirePrevious();
     },
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
-    metrics,
+    metrics: scrapes,
     log,
   });
 
@@ -64,8 +64,13 @@ export async function startApp(effects: Effects): Promise<App> {
   const port = await listener.listen(listen.host, listen.port).catch(fail);
   lifecycle.started = true;
   log.info('listening', {
-    ...{ host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort },
-    ...{ upstream: upstreamAt.url, admin_url: localUrl(adminAt.host, adminPort).href, version: VERSION },
+    host: listen.host,
+    port,
+    admin_host: adminAt.host,
+    admin_port: adminPort,
+    upstream: upstreamAt.url,
+    admin_url: localUrl(adminAt.host, adminPort).href,
+    version: VERSION,
   });
   void lifecycle.checkUpstream();
   const { ready, causes } = await lifecycle.readiness();
@@ -76,7 +81,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const look = () => diagnoses.look(adviceFor(statusNow(startedAt, live, lifecycle.unprobed())), Date.now());
   const looks = setInterval(look, LOOK_EACH_MS).unref();
   // A failure here is not lost: each scrape of the metrics reports it.
-  setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
+  setTimeout(() => void scrapes.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 
   return {
     port,

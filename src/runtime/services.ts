@@ -12,7 +12,7 @@ import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
 import { createLog, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
-import { Metrics, type SeriesPlan } from '../metrics/metrics.ts';
+import { createScrapes, Metrics, type SeriesPlan } from '../metrics/metrics.ts';
 import { sample } from '../metrics/series.ts';
 import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/store.ts';
@@ -43,29 +43,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
   const recent = new RefusalsAndLosses(() => policy().settings.responseTimeout);
-  const hasOnce = () => deliversOnce(current().loaded.config);
-  const deferred = (read: (total: ReturnType<StoreState['total']>) => number) =>
-    redelivery.isShown
-      ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.storeState.total(state))))
-      : null;
-  const metrics = new Metrics(seriesPlan(first), {
-    requests_in_flight: () => listener.inFlight,
-    connections: () => listener.connections,
-    buffered_bytes: () => budget.used,
-    buffered_bytes_limit: () => budget.limit,
-    upstream_exposed: () =>
-      current().loaded.config.upstream.checkExposure ? Number(exposure.state === 'exposed') : null,
-    once_entries: () => (hasOnce() ? (claims?.entries() ?? 0) : null),
-    once_store_failures_total: () => (hasOnce() ? (claims?.failures ?? 0) : null),
-    deferred_deliveries: () => deferred(({ deliveries }) => deliveries),
-    deferred_bytes: () => deferred(({ bytes }) => bytes),
-    deferred_oldest_timestamp_seconds: () => deferred(({ oldest }) => oldest / 1000),
-    deferred_store_failures_total: () => (redelivery.isShown ? redelivery.storeState.failures : null),
-    log_lines_dropped_total: () => output.dropped,
-    tls_certificate_not_after_timestamp_seconds: () =>
-      current().certificates.map(({ certificate, notAfter }) => sample({ certificate }, notAfter / 1000)),
-    config_info: () => [sample({ sha256: current().loaded.sha256 }, 1)],
-  });
+  const metrics = new Metrics(seriesPlan(first));
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
   let claims: Claims | null = null;
@@ -88,7 +66,11 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     },
   });
   const pipeline = new Pipeline({
-    ...{ policy, upstream, budget, claims: openedClaims, redelivery: redelivery.arrivals },
+    policy,
+    upstream,
+    budget,
+    claims: openedClaims,
+    redelivery: redelivery.arrivals,
     onFate: (delivery) => {
       metrics.deliver(delivery);
       recent.deliver(delivery);
@@ -107,6 +89,29 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     const where = typeof bypass === 'string' ? {} : { ...bypass };
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
     else log.info('clients can no longer bypass the proxy', where);
+  });
+  const hasOnce = () => deliversOnce(current().loaded.config);
+  const deferred = (read: (total: ReturnType<StoreState['total']>) => number) =>
+    redelivery.isShown
+      ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.storeState.total(state))))
+      : null;
+  const scrapes = createScrapes(metrics, {
+    requests_in_flight: () => listener.inFlight,
+    connections: () => listener.connections,
+    buffered_bytes: () => budget.used,
+    buffered_bytes_limit: () => budget.limit,
+    upstream_exposed: () =>
+      current().loaded.config.upstream.checkExposure ? Number(exposure.state === 'exposed') : null,
+    once_entries: () => (hasOnce() ? (claims?.entries() ?? 0) : null),
+    once_store_failures_total: () => (hasOnce() ? (claims?.failures ?? 0) : null),
+    deferred_deliveries: () => deferred(({ deliveries }) => deliveries),
+    deferred_bytes: () => deferred(({ bytes }) => bytes),
+    deferred_oldest_timestamp_seconds: () => deferred(({ oldest }) => oldest / 1000),
+    deferred_store_failures_total: () => (redelivery.isShown ? redelivery.storeState.failures : null),
+    log_lines_dropped_total: () => output.dropped,
+    tls_certificate_not_after_timestamp_seconds: () =>
+      current().certificates.map(({ certificate, notAfter }) => sample({ certificate }, notAfter / 1000)),
+    config_info: () => [sample({ sha256: current().loaded.sha256 }, 1)],
   });
   // The store of redelivery opens now, too, so that deliveries from before a restart are sent.
   void redelivery.adopt();
@@ -127,10 +132,21 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     void redelivery.adopt();
   }
 
-  /** `claims` returns null until a route has `once`. */
   return {
-    ...{ log, output, metrics, requests, recent, upstream, listener, exposure, redelivery, pipeline },
-    ...{ claims: () => claims, adopt },
+    log,
+    output,
+    metrics,
+    scrapes,
+    requests,
+    recent,
+    upstream,
+    listener,
+    exposure,
+    redelivery,
+    pipeline,
+    /** Returns null until a route has `once`. */
+    claims: () => claims,
+    adopt,
   };
 }
 

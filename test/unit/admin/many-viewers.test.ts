@@ -3,8 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type AdminSources, adminHandlers } from '../../../src/admin/handlers.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import { Metrics } from '../../../src/metrics/metrics.ts';
-import { OTHERS, plan, snapshot } from '../metrics/fixtures.ts';
+import { metricsOf, OTHERS, snapshot } from '../metrics/fixtures.ts';
 
 const PAGES = ['/', '/api/status', '/?refresh=off'];
 
@@ -48,7 +47,7 @@ test('nobody waits for a probe of the upstream that another one has begun', asyn
 
 test('the metrics: one text in each format', async () => {
   let read = 0;
-  const metrics = new Metrics(plan(), { ...OTHERS, requests_in_flight: () => ++read });
+  const metrics = metricsOf({}, { ...OTHERS, requests_in_flight: () => ++read });
   await metrics.expose(undefined); // prom-client is loaded
   read = 0;
   const accept = ['text/plain', 'application/openmetrics-text'];

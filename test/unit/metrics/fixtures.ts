@@ -5,7 +5,7 @@ import type { DeferredStatus, RouteStatus, SecretStatus, StatusSnapshot } from '
 import { type Fate, fateOf } from '../../../src/core/fate.ts';
 import type { Hint, RequestDiagnosis } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
-import { Metrics, type OtherReadings, type SeriesPlan } from '../../../src/metrics/metrics.ts';
+import { createScrapes, Metrics, type OtherReadings, type SeriesPlan } from '../../../src/metrics/metrics.ts';
 import { sample } from '../../../src/metrics/series.ts';
 import { verify } from '../core/fixtures.ts';
 
@@ -89,8 +89,9 @@ export function secret(id: string, changes: Partial<PlannedSecret> = {}): Planne
   return { id, key: keyOf(id), notBefore: null, notAfter: null, adoptedAt: null, ...changes };
 }
 
-export function metricsOf(changes: Partial<SeriesPlan> = {}): Metrics {
-  return new Metrics(plan(changes), OTHERS);
+export function metricsOf(changes: Partial<SeriesPlan> = {}, others = OTHERS) {
+  const metrics = new Metrics(plan(changes));
+  return Object.assign(metrics, createScrapes(metrics, others));
 }
 
 export const OTHERS: OtherReadings = {

@@ -3,13 +3,12 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { VERSION } from '../../../src/base/version.ts';
 import { FATES } from '../../../src/core/fate.ts';
 import { DECISIONS, REASON_NAMES, UPSTREAM_FAILURES } from '../../../src/core/reasons.ts';
-import type { Metrics } from '../../../src/metrics/metrics.ts';
 import { accepted, keyOf, metricsOf, NOW, plan, refused, route, secret, settle, UNMATCHED } from './fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW, toFake: ['Date'] }));
 
 /** The program's own samples by series. */
-async function scrape(metrics: Metrics): Promise<Map<string, number>> {
+async function scrape(metrics: ReturnType<typeof metricsOf>): Promise<Map<string, number>> {
   const { body } = await metrics.expose(undefined);
   const lines = body.split('\n').filter((line) => line.startsWith('entrupy_proxy_'));
   const samples = lines.map((line): [string, number] => {
