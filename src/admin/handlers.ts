@@ -26,6 +26,8 @@ export interface AdminSources {
   deferredUpToDate(): Promise<void>;
   /** Makes deferred deliveries due now: all, or the one with `id`. Returns how many; null if no route redelivers. */
   redeliver(id: string | null): Promise<number | null>;
+  /** Answers with the next refused requests; returns an answer if it cannot. */
+  capture(exchange: Exchange): AdminReply | null;
   actionsFrom(): readonly string[];
   readonly metrics: Pick<ReturnType<typeof createScrapes>, 'expose'>;
   readonly log: Log;
@@ -48,8 +50,11 @@ export interface AdminReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The handlers by path. Those under `/-/` change something, so server.ts checks the client. */
-export type AdminHandlers = Readonly<Record<string, (exchange: Exchange) => AdminReply | Promise<AdminReply>>>;
+/**
+ * The handlers by path. Those under `/-/` change something or show bodies, so server.ts checks the client. Null: the
+ * handler answers by itself.
+ */
+export type AdminHandlers = Readonly<Record<string, (exchange: Exchange) => AdminReply | null | Promise<AdminReply>>>;
 
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
@@ -105,6 +110,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       log.info('redelivery requested on the admin port', { client, deliveries });
       return json(200, { status: 'ok', deliveries });
     },
+    '/-/capture': (exchange) => sources.capture(exchange),
     '/-/retire-previous': async ({ client }) => {
       const { unread, ...report } = await sources.retirePrevious();
       log.info('previous secrets retired on the admin port', { client, ...report });

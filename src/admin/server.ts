@@ -63,14 +63,15 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
     return reply(exchange, { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: methods.join(', ') } });
   }
   if (acts && isForeign(head.method, exchange.lines)) return reply(exchange, json(403, { error: 'cross_site' }));
-  if (acts && !mayAct(client, sources.actionsFrom())) {
+  if (acts && !mayAct(path, client, sources.actionsFrom())) {
     sources.log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
       path,
       client,
     });
     return reply(exchange, json(403, { error: 'forbidden' }));
   }
-  reply(exchange, await run(exchange));
+  const answer = await run(exchange);
+  if (answer !== null) reply(exchange, answer);
 }
 
 function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close' = 'persist'): void {
@@ -105,9 +106,10 @@ function isOwnAddress(source: string, host: string | undefined): boolean {
 }
 
 /**
- * True if the client may use the actions: loopback always, and everyone if no network is configured. In that case any
- * pod of a cluster can drain this one.
+ * True if the client may use the action: loopback always, and everyone if no network is configured. In that case any
+ * pod of a cluster can drain this one, but none can read bodies and signatures by a capture.
  */
-export function mayAct(client: string, networks: readonly string[]): boolean {
-  return networks.length === 0 || inRanges(['127.0.0.0/8', '::1/128', ...networks])(client);
+export function mayAct(path: string, client: string, networks: readonly string[]): boolean {
+  if (networks.length === 0 && path !== '/-/capture') return true;
+  return inRanges(['127.0.0.0/8', '::1/128', ...networks])(client);
 }

@@ -13,6 +13,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   check: { does: 'ask the running proxy how things stand', load: () => import('./check.ts') },
   sign: { does: 'sign a body as Entrupy does', load: () => import('./sign.ts') },
   verify: { does: 'verify a signature, or find out why it is invalid', load: () => import('./verify.ts') },
+  capture: { does: 'write the next refused requests to files', load: () => import('./capture.ts') },
   explain: { does: 'explain what happens to a request, and why', load: () => import('./explain.ts') },
   deferred: { does: 'list, show, deliver or drop deferred deliveries', load: () => import('./deferred.ts') },
   probe: { does: 'send one POST, signed or not', load: () => import('./probe.ts') },

@@ -1,26 +1,33 @@
 // `verify`: the verdict on one captured delivery, and the likely cause of a mismatch. It must never print a secret, nor
 // the right signature.
+import { NO_BYTES } from '../base/bytes.ts';
 import type { Paint } from '../base/colours.ts';
-import { loadConfig, parseConfig } from '../config/load.ts';
+import { type LoadedConfig, loadConfig, parseConfig } from '../config/load.ts';
 import { admit, admitBody } from '../core/admission.ts';
+import type { Hint } from '../core/hint.ts';
 import type { Secret } from '../core/keyring.ts';
-import { REASONS } from '../core/reasons.ts';
+import type { Policy } from '../core/policy.ts';
+import { isReportable, REASONS, type Reason } from '../core/reasons.ts';
+import { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { diagnose } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
+import { MessageParser } from '../wire/parser.ts';
 import { command, type Io, JSON_OPTION, readBody, UsageError, usageError } from './command.ts';
 import { chosenSource, readSecret, SECRET_OPTIONS, signedHead } from './sign.ts';
 
 export const definition = {
   name: 'verify',
-  usage: '--signature VALUE [OPTIONS] [BODY]',
+  usage: '{--signature VALUE [BODY] | --request FILE} [OPTIONS]',
   about: `
 Checks the signature of a captured body and prints the secret that made it, or the likely cause of a mismatch.
 BODY is a file, or - for standard input, which is also the default. It must be exactly the bytes that were sent.
-Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
+Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY. --request takes a whole request, as capture
+writes it; with --config it meets the routes of that configuration, as it met the proxy's.`,
   options: {
     signature: { type: 'string', value: 'VALUE', does: 'the value of the signature header, or the whole header line' },
+    request: { type: 'string', value: 'FILE', does: 'a whole request: head and body, byte for byte' },
     config: { type: 'string', value: 'FILE', does: 'tries all secrets of this configuration' },
     ...SECRET_OPTIONS,
     ...JSON_OPTION,
@@ -40,13 +47,20 @@ Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
 const DIAGNOSED_BYTES = 1024 * 1024;
 
 export const run = command(definition, async (given, io) => {
-  const { signature, config } = given.values;
-  if (signature === undefined) throw usageError('--signature is required');
+  const { signature, request, config } = given.values;
+  if ((signature === undefined) === (request === undefined)) throw usageError('give --signature or --request');
+  if (request !== undefined && given.positionals.length > 0)
+    throw usageError('--request holds the body, so give no BODY');
   const source = chosenSource(given.values);
   if (config !== undefined && source !== null) throw usageError('give --config or a secret, not both');
-  const secrets = config === undefined ? [await readSecret(source, io)] : await secretsOf(config, io);
-  const body = await readBody(given.positionals[0], io);
-  const verdict = verdictOn(headerValue(signature), body, secrets);
+  const named = config === undefined ? null : await loadConfig({ file: config, env: io.env });
+  const secrets = named === null ? [await readSecret(source, io)] : await secretsOf(named, io);
+  const bytes = await readBody(request ?? given.positionals[0], io);
+  const alone = { head: signedHead('/', headerValue(signature ?? '')), lines: [], body: bytes };
+  const captured = request === undefined ? alone : readRequest(bytes, request);
+  // A signature alone has no path, so it meets all secrets, whatever the routes.
+  const routes = request === undefined || named === null ? DEFAULTS : named.config;
+  const verdict = verdictOn(captured, buildPolicy(routes, secrets), secrets);
   io.stdout(given.values.json ? `${JSON.stringify(verdict)}\n` : textOf(verdict, io.paint));
   return verdict.valid ? 0 : 1;
 });
@@ -65,8 +79,7 @@ function headerValue(pasted: string): string {
   return pasted.replace(new RegExp(`^[>\\s]*${SIGNATURE_HEADER}[ \\t]*:`, 'i'), '').trim();
 }
 
-async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
-  const { config } = await loadConfig({ file, env: io.env });
+async function secretsOf({ config, file }: LoadedConfig, io: Io): Promise<readonly Secret[]> {
   const read = await readSecrets(config.secrets, io.env);
   for (const { id, problem } of read) if (problem !== null) io.stderr(`warning: secret ${id}: ${problem}\n`);
   const secrets = usable(read);
@@ -79,19 +92,58 @@ type Verdict = ReturnType<typeof verdictOn>;
 /** The configuration of a proxy without a file: it verifies every POST with all of its secrets. */
 const { config: DEFAULTS } = parseConfig({ file: null, bytes: null }, {});
 
-/** The verdict that the proxy would give, with the likely cause if the signature is invalid. */
-function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]) {
+interface Captured {
+  /** Null if the parser refuses it. */
+  readonly head: Head | null;
+  readonly lines: readonly string[];
+  /** Null if it was not read. */
+  readonly body: Buffer | null;
+}
+
+/** The most bytes of a head: the greatest `limits.maxHeader`. */
+const MOST_HEAD = 256 * 1024;
+
+/** Reads a request as it came. Throws UsageError if it ends within its body. */
+function readRequest(bytes: Buffer, file: string): Captured {
+  const parser = new MessageParser('request', MOST_HEAD);
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length && (parser.state === 'head' || parser.state === 'body'); ) {
+    at = parser.read(bytes, at);
+    if (parser.piece !== null) pieces.push(Buffer.from(parser.piece));
+  }
+  const { state } = parser;
+  if (!parser.hasHead && state !== 'failed') throw new UsageError(`${file} ends within the request's head`);
+  const { lines } = parser;
+  if (!parser.hasHead) return { head: null, lines, body: null };
+  const head = new Head(parser, lines);
+  if (state === 'ended') return { head, lines, body: Buffer.concat(pieces) };
+  if (pieces.length > 0) throw new UsageError(`${file} ends within the request's body, or it is malformed`);
+  return { head, lines, body: null };
+}
+
+/** The verdict that the proxy would give now, with the likely cause if the request would be refused. */
+function verdictOn({ head, lines, body }: Captured, policy: Policy, secrets: readonly Secret[]) {
   const at = Date.now();
-  const arrival = { head: signedHead('/', given), policy: buildPolicy(DEFAULTS, secrets), at };
+  if (head === null) return invalid('bad_request', null, null);
+  const arrival = { head, policy, at };
   const admission = admit(arrival);
-  const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body) : admission;
+  if (admission.kind === 'read' && body === null) {
+    throw new UsageError('the file holds no body, which this verdict needs: the proxy had refused it before');
+  }
+  const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body ?? NO_BYTES) : admission;
   if (verdict.kind === 'forward') {
+    if (verdict.permit.secret === null) throw new UsageError(`its route ${verdict.route.path} forwards, unverified`);
     return { valid: true, reason: null, secret: verdict.permit.secret, diagnosis: null, hint: null };
   }
-  if (verdict.kind !== 'refuse') throw new Error(`a verdict that is to ${verdict.kind}`);
-  const { reason, secret } = verdict;
-  const unexplained = { diagnosis: REASONS[reason].diagnosis, text: REASONS[reason].meaning };
-  const tried = { secrets, listed: null, at, maxBytes: DIAGNOSED_BYTES };
-  const { diagnosis, text } = diagnose({ body, given, ...tried }) ?? unexplained;
+  const { reason, secret, hint } = verdict.kind === 'refuse' ? verdict : { ...verdict, ...verdict.permit };
+  if (reason === 'none') throw new Error('a report without a reason');
+  const tried = { body: body ?? NO_BYTES, given: head.signature, lines, secrets, listed: null, at };
+  const isSigned = head.signatures === 1 && (isReportable(reason) || reason === 'expired_secret');
+  const found = isSigned && reason !== 'method_not_allowed' ? diagnose({ ...tried, maxBytes: DIAGNOSED_BYTES }) : null;
+  return invalid(reason, secret, found ?? hint);
+}
+
+function invalid(reason: Reason, secret: string | null, hint: Hint | null) {
+  const { diagnosis, text } = hint ?? { diagnosis: REASONS[reason].diagnosis, text: REASONS[reason].meaning };
   return { valid: false, reason, secret, diagnosis, hint: text };
 }

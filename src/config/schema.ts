@@ -53,7 +53,7 @@ const admin = section({
   port: key('The admin port. 0 takes any free port.', or(port(), ADMIN_PORT)),
   readyNeedsUpstream: key('For a sidecar: not ready until the upstream accepts connections.', or(flag(), false)),
   actionsFrom: key(
-    'Networks that may use /-/drain, /-/reload, /-/redeliver and /-/retire-previous. If empty, anyone who reaches the port may. Loopback always may.',
+    'Networks that may use the paths under /-/. If empty, anyone who reaches the port may, but for /-/capture. Loopback always may.',
     or(networks(), []),
   ),
 });

@@ -13,6 +13,7 @@ import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { signatureForm } from '../core/signature.ts';
 import { type ClientConnection, Reply } from './reply.ts';
+import type { RequestCopy } from './request-copies.ts';
 
 export interface Handler {
   /** Called once a request's head is complete. The body goes to the `receiver` that this call sets, or is dropped. */
@@ -68,6 +69,8 @@ export class Exchange implements RequestRecord {
   client: string;
   /** True once the client has departed before its answer was sent. */
   departed = false;
+  /** The request's bytes as they came; null unless it began while requests are captured. */
+  copy: RequestCopy | null = null;
   #onDeparture: (() => void) | null = null;
 
   constructor(head: Head, lines: readonly string[], connection: ClientConnection) {

@@ -5,7 +5,7 @@
 //
 // The next head is read only once the kernel has the whole previous answer, so a pipelining client costs the memory of
 // one request and `maxHeader` bytes. The file is long: the states and the bytes that change them belong together.
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
@@ -19,6 +19,7 @@ import { networkOf } from './client-address.ts';
 import { Exchange, type Handler } from './client-exchange.ts';
 import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
 import type { ClientConnection } from './reply.ts';
+import type { RequestCopies, RequestCopy } from './request-copies.ts';
 
 /** `rest`: the kernel has the answer, but a short remainder of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
@@ -28,6 +29,8 @@ interface ConnectionsOwner {
   readonly limits: { readonly [limit in 'keepAlive' | 'headersTimeout' | 'connectionAge' | 'maxHeader']: number };
   readonly handler: Handler;
   readonly budget: ByteBudget;
+  /** Null while nobody captures requests. */
+  readonly copies: RequestCopies | null;
   /** True if every answer must end its connection. */
   readonly closesAll: boolean;
   onClosing(connection: Connection): void;
@@ -62,6 +65,8 @@ export class Connection implements ClientConnection {
   #parser: MessageParser | null = null;
   readonly #following: FollowingBytes;
   #dropped = 0;
+  /** A copy of the request in progress, as it came; null if none is made. */
+  #copy: RequestCopy | null = null;
 
   constructor(socket: Socket, listener: ConnectionsOwner) {
     this.stream = this.#socket = socket;
@@ -224,6 +229,7 @@ export class Connection implements ClientConnection {
   readonly #readKept = (): void => {
     if (this.state !== 'head' || this.#following.state === 'none') return;
     const kept = this.#following.drain();
+    this.#copy = this.#listener.copies?.begin() ?? null;
     if (kept === 'dropped') this.close();
     else if (this.#read(kept) === 'caller') free(kept);
   };
@@ -248,12 +254,10 @@ export class Connection implements ClientConnection {
   #read(bytes: Buffer): Owner {
     this.#parser ??= new MessageParser('request', this.#listener.limits.maxHeader);
     const parser = this.#parser;
-    const { headersTimeout } = this.#listener.limits;
     let owner: Owner = 'caller';
     let at = 0;
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
-      if (this.state === 'silent' || this.state === 'idle') this.#enter('head', headersTimeout);
-      at = parser.read(bytes, at);
+      at = this.#parse(parser, bytes, at);
       // Checked before the request is answered: the answer must say `close` if too many bytes follow.
       if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
       if (!this.#hasBegun(parser)) continue;
@@ -263,6 +267,21 @@ export class Connection implements ClientConnection {
     }
     if (at < bytes.length && parser.state === 'ended') this.#following.keep(bytes.subarray(at));
     return owner;
+  }
+
+  /** Has the parser read from `at` on; while requests are captured, copies what it takes. */
+  #parse(parser: MessageParser, bytes: Buffer, at: number): number {
+    if (this.state === 'silent' || this.state === 'idle') {
+      this.#enter('head', this.#listener.limits.headersTimeout);
+      this.#copy = this.#listener.copies?.begin() ?? null;
+    }
+    // Of a body that comes after the answer nothing is read but its end.
+    const isRead = this.state === 'head' || this.exchange?.reply.phase === 'waiting';
+    if (this.#copy === null || !isRead) return parser.read(bytes, at);
+    const raw = Buffer.from(bytes.subarray(at)); // the parser removes chunk framing in place
+    const end = parser.read(bytes, at);
+    this.#copy.add(parser.state === 'failed' ? raw : raw.subarray(0, end - at));
+    return end;
   }
 
   /** Called when the rest of an answered request's body has come, or cannot be parsed. */
@@ -284,6 +303,7 @@ export class Connection implements ClientConnection {
     this.#enter('request', Number.POSITIVE_INFINITY);
     const exchange = new Exchange(head, lines, this);
     this.exchange = exchange;
+    exchange.copy = this.#copy;
     this.interval = this.since - this.requestedAt;
     this.requestedAt = this.since;
     this.progress.begin(this.since);
@@ -317,6 +337,8 @@ export class Connection implements ClientConnection {
     this.exchange = null;
     exchange.durationMs = now - exchange.startedAt;
     this.#listener.handler.onEnd(exchange);
+    this.#copy?.release();
+    this.#copy = null;
   }
 
   readonly #onEnd = (): void => {

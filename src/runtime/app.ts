@@ -28,7 +28,7 @@ const LOOK_EACH_MS = 15_000;
 export async function startApp(effects: Effects): Promise<App> {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims } = live.services;
+  const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
@@ -47,6 +47,7 @@ export async function startApp(effects: Effects): Promise<App> {
       await deferredUpToDate();
       return live.retirePrevious();
     },
+    capture: (exchange) => captures.begin(exchange),
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
     metrics: scrapes,
     log,

@@ -1,6 +1,7 @@
 // The parts that live as long as the process: created from the first ruleset and updated with each later one.
 // They always ask for the current policy and never keep one.
 import type { Writable } from 'node:stream';
+import { Captures } from '../admin/captures.ts';
 import { RefusalsAndLosses } from '../admin/refusals-and-losses.ts';
 import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
@@ -81,9 +82,17 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     metrics.record(record);
     requests.record(record);
     recent.record(record);
+    captures.offer(record);
   };
   const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
   const listener = new Listener(listenerLimits(first), { onRequest, onEnd }, budget);
+  const captures = new Captures({
+    log,
+    mostBytes: () => mostCopied(current().loaded.config),
+    copyRequests: (copies) => {
+      listener.copies = copies;
+    },
+  });
   const bypass = bypassAddress(env.POD_IP, upstream.pool.address, config.listen.port);
   const exposure = new Exposure(bypass, (now) => {
     const where = typeof bypass === 'string' ? {} : { ...bypass };
@@ -144,6 +153,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     exposure,
     redelivery,
     pipeline,
+    captures,
     /** Returns null until a route has `once`. */
     claims: () => claims,
     adopt,
@@ -176,6 +186,11 @@ function createClaims(once: Config['once'], log: Log): Claims {
 function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {
   const unreadAnswers = mostUnreadAnswers();
   return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls, unreadAnswers, whenMany: 'keep' };
+}
+
+/** The most bytes of one captured request: chunk framing may be as long as the body. */
+function mostCopied(config: Config): number {
+  return config.limits.maxHeader + 2 * Math.max(...routesOf(config).map(({ maxBody }) => maxBody));
 }
 
 /** The limit of the byte budget, in bytes. */

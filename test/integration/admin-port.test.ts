@@ -37,6 +37,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ow
       acts.push('retire');
       return { retired: 5, stranded: 2, read: ['a'], unread: state.unread };
     },
+    capture: () => null,
     actionsFrom: () => [],
     log: createLog('debug', (line) => lines.push(line)),
     ...changes,

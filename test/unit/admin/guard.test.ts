@@ -47,5 +47,6 @@ test.each([
   ['a link-local address with its zone', 'fe80::1%eth0', ['fe80::/10'], true],
   ['no address', '', ['0.0.0.0/0'], false],
 ])('the actions: %s', (_, address, networks, may) => {
-  expect(mayAct(address, networks)).toBe(may);
+  expect(mayAct('/-/drain', address, networks)).toBe(may);
+  expect(mayAct('/-/capture', address, networks)).toBe(may && (networks.length > 0 || address === '127.0.0.1'));
 });

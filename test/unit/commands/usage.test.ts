@@ -1,5 +1,6 @@
 // Command lines: each mistake is one readable line and exit code 2, in every command that takes options this way.
 import { describe, expect, test } from 'vitest';
+import * as capture from '../../../src/commands/capture.ts';
 import * as check from '../../../src/commands/check.ts';
 import * as checkConfig from '../../../src/commands/check-config.ts';
 import { command, type Run } from '../../../src/commands/command.ts';
@@ -18,6 +19,7 @@ const COMMANDS = {
   ...{ serve, check, explain, demo, sign, verify, probe, healthcheck, deferred },
   'check-config': checkConfig,
   'retire-previous': retirePrevious,
+  capture,
 };
 const HAVE_HEADER = new Set(['sign', 'explain']);
 const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };
@@ -49,7 +51,9 @@ test.each<[keyof typeof COMMANDS, args: string, message: string]>([
   ['sign', '--secret-file a --secret-env b', 'give --secret-file or --secret-env, not both'],
   ['sign', '--secret-env NONE', 'the secret from env (name hidden) cannot be used: the variable is not set'],
   ['sign', '--secret-file /none', 'the secret from file /none cannot be used: it does not exist'],
-  ['verify', '', '--signature is required'],
+  ['verify', '', 'give --signature or --request'],
+  ['verify', '--request a b', '--request holds the body, so give no BODY'],
+  ['capture', '--for never', '--for takes a duration such as 250ms, 5s, 2m or 24h'],
   ['verify', '--signature x --config a --secret-env b', 'give --config or a secret, not both'],
   ['serve', 'extra', 'too many arguments: expected none'],
   ['serve', '--config', "Option '--config <value>' argument missing"],

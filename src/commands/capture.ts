@@ -1,0 +1,176 @@
+// `capture`: writes the next requests that the running proxy refuses to files, as they came. It must load no part of
+// the proxy, whose memory it may share.
+import { Buffer } from 'node:buffer';
+import { hash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
+import { namedConfig } from '../base/default-places.ts';
+import { fileProblem } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
+import { DURATION } from '../config/units.ts';
+import { CONFIG_OPTION, command, type Io, UsageError, usageError } from './command.ts';
+import { adminPort, begun, whyNoAnswer } from './running-proxy.ts';
+
+export const definition = {
+  name: 'capture',
+  usage: '[OPTIONS]',
+  about: `
+Has the proxy on this host or in this container hand over the next requests that it refuses, whole and as they came:
+each becomes a file such as 001-signature_mismatch.http, which \`verify --request\` takes. Ends after --count requests,
+after --for, or at Ctrl-C. Requests in report mode come only with --reason; accepted ones never.
+The files hold bodies and header values: delete them when you are done. The proxy hands them to loopback alone, or to
+the networks of admin.actionsFrom, and keeps nothing itself. One capture runs at a time.
+
+  entrupy-signature-proxy capture --count 3 --reason signature_mismatch --out refused
+  entrupy-signature-proxy verify --request refused/001-signature_mismatch.http --config config.yaml`,
+  options: {
+    count: { type: 'string', value: 'N', does: 'how many requests (10)' },
+    for: { type: 'string', value: 'DURATION', does: 'for how long, such as 30s or 10m (10m)' },
+    reason: { type: 'string', value: 'REASON', does: 'only those with this reason, such as signature_mismatch' },
+    out: { type: 'string', value: 'DIR', does: 'where to write the files (.); created if it does not exist' },
+    ...CONFIG_OPTION,
+  },
+  exits: { 0: 'at least one file was written', 1: 'no request came, or no proxy answers' },
+} as const;
+
+export const run = command(definition, async ({ values }, io) => {
+  const { count = '10', out = '.', reason } = values;
+  const ms = DURATION.parse(values.for ?? '10m');
+  if (ms === null || ms === 0) throw usageError(`--for takes ${DURATION.name} such as ${DURATION.examples}`);
+  const { url, problem } = await adminPort(namedConfig(values.config, io.env), io.env);
+  if (problem !== null) io.stderr(`warning: ${problem}\n`);
+  const query = { count, ms: String(ms), ...(reason !== undefined && { reason }) };
+  url.pathname = '/-/capture';
+  url.search = String(new URLSearchParams(query));
+  await mkdir(out, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw new UsageError(`cannot create ${out}: ${fileProblem(error)}`);
+  });
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    return await capture(url, { out, again: values.config, stop: stop.signal }, io);
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+});
+
+interface Options {
+  readonly out: string;
+  /** The configuration's file as given, for the command that repeats a verdict. */
+  readonly again: string | undefined;
+  readonly stop: AbortSignal;
+}
+
+async function capture(url: URL, { out, again, stop }: Options, io: Io): Promise<number> {
+  let response: IncomingMessage;
+  try {
+    response = await begun({ url, body: Buffer.alloc(0) }, stop);
+  } catch (error) {
+    if (!stop.aborted) io.stderr(`no answer from ${url.origin}: ${whyNoAnswer(error)}\n`);
+    return 1;
+  }
+  if (response.statusCode !== 200) return refusal(response, io);
+  io.stderr('waiting for requests that the proxy refuses; Ctrl-C ends it\n');
+  let written = 0;
+  let missed = 0;
+  try {
+    for await (const frame of framesOf(response)) {
+      missed = frame.about.missed;
+      if (frame.bytes === null) continue;
+      const file = await write(out, frame.about.reason, frame.bytes, written + 1);
+      written++;
+      const { route, client, hint } = frame.about;
+      const why = hint === null ? '' : `: ${printable(hint)}`;
+      io.stdout(`${file}  ${printable(`${route} from ${client}`)}${why}\n`);
+      io.stdout(
+        `  entrupy-signature-proxy verify --request ${file}${again === undefined ? '' : ` --config ${again}`}\n`,
+      );
+    }
+  } catch (error) {
+    // What was written stays. A proxy that stops cuts the answer; Ctrl-C does, too.
+    if (error instanceof UsageError) throw error;
+    if (!stop.aborted) io.stderr(`the capture broke off: ${whyNoAnswer(error)}\n`);
+  }
+  if (missed > 0) io.stderr(`${missed} more were refused that could not be copied or read in time\n`);
+  if (written === 0) io.stderr('no request was refused meanwhile\n');
+  return written > 0 ? 0 : 1;
+}
+
+async function refusal(response: IncomingMessage, io: Io): Promise<number> {
+  const { statusCode } = response;
+  const { message = '' } = (await json(response).catch(() => ({}))) as { message?: string };
+  if (statusCode === 400) throw new UsageError(`the proxy refuses the options: ${printable(String(message))}`);
+  const hint = statusCode === 403 ? 'only loopback and the networks of admin.actionsFrom may capture' : message;
+  io.stderr(`the proxy answers ${statusCode}: ${printable(String(hint))}\n`);
+  return 1;
+}
+
+/** Writes the request to a file of its own: a number that is taken is passed over. Returns the file's path. */
+async function write(out: string, reason: string, bytes: Buffer, first: number): Promise<string> {
+  for (let number = first; ; number++) {
+    const file = join(out, `${String(number).padStart(3, '0')}-${reason.replace(/[^a-z_]/g, '')}.http`);
+    try {
+      await writeFile(file, bytes, { flag: 'wx', mode: 0o600 });
+      return file;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EEXIST') throw new UsageError(`cannot write ${file}: ${fileProblem(error)}`);
+    }
+  }
+}
+
+interface About {
+  readonly reason: string;
+  readonly route: string;
+  readonly client: string;
+  readonly hint: string | null;
+  readonly missed: number;
+  readonly bytes?: number;
+  readonly sha256?: string;
+}
+
+/** The frames of the answer: a line of JSON, then the request's bytes, whose number and hash the line has. */
+async function* framesOf(response: AsyncIterable<Buffer>): AsyncGenerator<Frame> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  let wanted = 0;
+  for await (const piece of response) {
+    pieces.push(piece);
+    size += piece.length;
+    if (size < wanted) continue; // joined once they are all there
+    let kept: Buffer = Buffer.concat(pieces.splice(0));
+    for (let frame = frameAt(kept); frame !== null; frame = frameAt(kept)) {
+      wanted = frame.end;
+      if (kept.length < wanted) break;
+      yield frame;
+      kept = kept.subarray(wanted);
+      wanted = 0;
+    }
+    pieces.push(kept);
+    size = kept.length;
+  }
+}
+
+interface Frame {
+  readonly about: About;
+  /** Null in the last frame, which only counts. */
+  readonly bytes: Buffer | null;
+  /** Where the frame ends. */
+  readonly end: number;
+}
+
+/** The frame at the start of the bytes, perhaps cut; null until its line is whole. */
+function frameAt(kept: Buffer): Frame | null {
+  const from = kept.indexOf(0x0a) + 1;
+  if (from === 0) return null;
+  const about = JSON.parse(kept.toString('utf8', 0, from)) as About;
+  const end = from + (about.bytes ?? 0);
+  const bytes = about.bytes === undefined ? null : kept.subarray(from, end);
+  if (bytes !== null && kept.length >= end && hash('sha256', bytes, 'hex') !== about.sha256) {
+    throw new Error('a request came damaged');
+  }
+  return { about, bytes, end };
+}
