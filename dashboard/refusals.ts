@@ -26,6 +26,7 @@ const REASON_COLOR: Readonly<Record<Reason, string>> = {
   body_too_large: 'purple',
   overloaded: 'dark-purple',
   body_timeout: 'light-purple',
+  loop_detected: 'dark-green',
   client_closed: '#808080',
 };
 const DECISION_COLOR = {

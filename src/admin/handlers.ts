@@ -29,6 +29,8 @@ export interface AdminSources {
   /** Answers with the next refused requests; returns an answer if it cannot. */
   capture(exchange: Exchange): AdminReply | null;
   actionsFrom(): readonly string[];
+  /** True if the connection with this key is one of the proxy's own to its upstream, so that clients would come here. */
+  leadsBack(key: string): boolean;
   readonly metrics: Pick<ReturnType<typeof createScrapes>, 'expose'>;
   readonly log: Log;
 }

@@ -1,4 +1,4 @@
-// Rules that concern several keys, or more than the syntax of one. Pure, without a clock.
+// Rules that concern several keys, or more than the syntax of one. Pure, but for this machine's own addresses.
 // A rule must never judge a default that replaces a bad value, so it first asks whether the value is sound.
 import { isDirectory } from '../base/default-places.ts';
 import { nearest } from '../base/nearest-word.ts';
@@ -6,6 +6,7 @@ import { whyNeverAllowed } from '../core/gate-rules.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldedPath, pathProblem } from '../core/path-patterns.ts';
 import type { Values } from './config.ts';
+import { reachesListener } from './own-addresses.ts';
 import { atKey, atValue, type KeyPath, listOf, type ProblemAt, show } from './problems.ts';
 import type { Written } from './schema-problems.ts';
 
@@ -37,11 +38,8 @@ function* addressErrors({ values: { listen, admin, upstream }, isSound }: Writte
   if (sound.length === 2 && listen.port === admin.port && listen.port !== 0 && collide) {
     yield atKey(['admin', 'port'], `found ${admin.port}, which is also listen.port; allowed is any other port`);
   }
-  const { hostname = '', port = '' } = isSound(['upstream', 'url']) ? (URL.parse(upstream.url) ?? {}) : {};
-  const isLoopback = /^(?:localhost|127\.[0-9.]+|\[::1\])$/.test(hostname);
-  for (const [name, own] of isLoopback ? sound : []) {
-    const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(own.host);
-    if (String(own.port) !== port || !isReached) continue;
+  for (const [name, own] of isSound(['upstream', 'url']) ? sound : []) {
+    if (!reachesListener(upstream.url, own)) continue;
     const message = `the proxy itself listens on this address (${name}.port); allowed is the address of the app`;
     yield atValue(['upstream', 'url'], message);
   }

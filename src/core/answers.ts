@@ -19,6 +19,7 @@ export const PHRASES = {
   502: 'Bad Gateway',
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
+  508: 'Loop Detected',
 } as const;
 export type OwnStatus = keyof typeof PHRASES;
 
@@ -43,7 +44,7 @@ export interface OwnAnswer {
   readonly retryAfter: number | null;
 }
 
-const CLOSING: ReadonlySet<number> = new Set([400, 408, 431, 502, 503, 504]);
+const CLOSING: ReadonlySet<number> = new Set([400, 408, 431, 502, 503, 504, 508]);
 
 function answerOf(name: string, status: OwnStatus): OwnAnswer {
   // A 401 never reveals which check failed (Entrupy's example receiver does the same).

@@ -43,7 +43,8 @@ export type AppDiagnosis =
   | 'app-hangs'
   | 'app-not-http'
   | 'app-refuses'
-  | 'app-tls';
+  | 'app-tls'
+  | 'upstream-loop';
 
 /** For the operator alone. Never holds the value of a secret or a header. */
 export interface Hint {

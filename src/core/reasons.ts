@@ -30,6 +30,7 @@ export const REASONS = {
     'it is signed with another secret than the ones here, or its body was changed in front of the proxy, or a forger sent it',
   ),
   expired_secret: row(401, 'expired-secret', 'it is signed with a secret that has ended, or has not begun'),
+  loop_detected: row(508, 'upstream-loop', 'this proxy sent it: upstream.url leads back here'),
   /** Logged and counted, never sent. */
   client_closed: row(499, 'front-leaves', 'the client left before the answer'),
 } as const;
@@ -49,6 +50,15 @@ export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'deferred', 'probe'] as const;
 export type Decision = (typeof DECISIONS)[number];
 
+/** Reasons to refuse a request before its route is known. */
+const UNROUTED: readonly Reason[] = [
+  'bad_request',
+  'header_too_large',
+  'header_timeout',
+  'loop_detected',
+  'client_closed',
+];
+
 type Outcomes = readonly [isPossible: boolean, decision: Decision, reasons: readonly (Reason | 'none')[]];
 
 /**
@@ -59,9 +69,9 @@ export function possibleDecisions(
   route: Pick<Route, 'path' | 'action' | 'mode' | 'once' | 'redeliver'>,
 ): readonly (readonly [Decision, Reason | 'none'])[] {
   const [forwards, verifies] = [route.action === 'forward', route.action === 'verify'];
-  const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected'];
+  const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected', 'loop_detected'];
   const rows: readonly Outcomes[] = [
-    [route.path === UNMATCHED, 'rejected', ['bad_request', 'header_too_large', 'header_timeout', 'client_closed']],
+    [route.path === UNMATCHED, 'rejected', UNROUTED],
     [route.action === 'reject', 'rejected', ['route_rejected']],
     [forwards, 'forwarded', ['none', 'client_closed']],
     [forwards, 'rejected', ['bad_request', 'method_not_allowed', 'overloaded', 'body_timeout']],

@@ -5,6 +5,9 @@ import type { RequestDiagnosis } from './hint.ts';
 import { REASONS, type UpstreamFailure } from './reasons.ts';
 import type { RequestRecord } from './request-record.ts';
 
+/** The `upstreamError` of a request that came back to this proxy. */
+export const LOOP = 'LOOP_DETECTED';
+
 const BY_FAILURE: Readonly<Record<UpstreamFailure, RequestDiagnosis>> = {
   connect: 'app-down',
   timeout: 'app-hangs',
@@ -17,6 +20,7 @@ export function diagnosisOf(record: RequestRecord): RequestDiagnosis | null {
   const { hint, fate, reason, upstreamFailure, upstreamError, upstreamStatus: status } = record;
   if (hint !== null) return hint.diagnosis;
   if (fate === 'taken' || fate === 'duplicate') return null;
+  if (upstreamError === LOOP) return 'upstream-loop';
   if (upstreamFailure !== null) return diagnosisOfFailure(upstreamFailure, upstreamError);
   if (fate !== 'none' && status >= 500) return 'app-fails';
   if (fate !== 'none' && status >= 400) return isNotTaken(status) ? 'app-busy' : 'app-refuses';

@@ -44,7 +44,7 @@ export interface RequestRecord {
   readonly interims: number;
   /** The cause if the upstream sent no complete response; else null. */
   readonly upstreamFailure: UpstreamFailure | null;
-  /** The system's code for that failure, such as `ECONNREFUSED`; null if there is none. */
+  /** The system's code for that failure, such as `ECONNREFUSED`, or `LOOP_DETECTED`; null if there is none. */
   readonly upstreamError: string | null;
   /** The `bodyTag` of a delivery that the app did not take (failed, abandoned, deferred); null for other requests. */
   readonly bodySha256: string | null;

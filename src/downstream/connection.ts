@@ -46,7 +46,6 @@ export class Connection implements ClientConnection {
   readonly address: string;
   /** The network that counts as one client when connections must make room. */
   readonly network: string;
-  /** Identifies the connection by its two ends. */
   readonly key: string;
   state: State = 'silent';
   /** Milliseconds on the monotonic clock, as are `since` (when the current state began) and `deadline`. */

@@ -13,6 +13,8 @@ export interface ClientConnection {
   readonly stream: Socket;
   readonly encrypted: boolean;
   readonly address: string;
+  /** Identifies the connection by its two ends. */
+  readonly key: string;
   /** Milliseconds on the monotonic clock: when the request's head was complete. */
   readonly since: number;
   /** True if the connection must end after the answer, which then says `close`. */

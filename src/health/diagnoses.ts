@@ -77,6 +77,7 @@ const GROUPS = [
     'app-fails': `Look at the log of the app: verification is not the cause. ${FIND}`,
     'app-hangs': `Look at the log of the app, and let it answer first and work then. ${FIND}`,
     'app-breaks-off': `Did the app crash? Look at its log. If it speaks TLS, write https:// in upstream.url. ${FIND}`,
+    'upstream-loop': `Write the address of the app in upstream.url: what is there leads back to this proxy. ${FIND}`,
     'app-not-http': `Is upstream.url the right port, and http:// or https:// right? curl --http1.1 -v shows the answer. ${FIND}`,
   }),
   group('answers', 'DeliveryFailed', {

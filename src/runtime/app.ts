@@ -48,6 +48,7 @@ export async function startApp(effects: Effects): Promise<App> {
       return live.retirePrevious();
     },
     capture: (exchange) => captures.begin(exchange),
+    leadsBack: (key) => upstream.pool.leadsBack(key),
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
     metrics: scrapes,
     log,

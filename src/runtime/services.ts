@@ -84,7 +84,10 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     recent.record(record);
     captures.offer(record);
   };
-  const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
+  const onRequest: Handler['onRequest'] = (exchange) => {
+    if (upstream.pool.leadsBack(exchange.clientConnection.key)) exchange.refuse('loop_detected');
+    else pipeline.begin(exchange);
+  };
   const listener = new Listener(listenerLimits(first), { onRequest, onEnd }, budget);
   const captures = new Captures({
     log,

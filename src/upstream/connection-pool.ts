@@ -5,6 +5,7 @@ import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
 import { deadline } from '../base/deadline.ts';
 import { dropOldest } from '../base/indexed-set.ts';
+import { peerKey } from '../wire/socket-progress.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
@@ -40,6 +41,8 @@ export class ConnectionPool {
   /** Idle connections, the longest idle first. */
   readonly #idle: Readonly<Record<Traffic, UpstreamConnection[]>> = { verified: [], unverified: [] };
   readonly #retiring = new Set<Socket>();
+  /** Open connections by their `ends`. */
+  readonly #byEnds = new Map<string, UpstreamConnection>();
 
   constructor(options: UpstreamOptions) {
     this.address = addressOf(options.url);
@@ -82,7 +85,10 @@ export class ConnectionPool {
     };
     const onread = use === 'requests' ? { buffer: READ_BUFFER, callback } : undefined;
     const onOpen = (error: Error | null) => {
-      if (error === null) connection.user?.onOpen();
+      if (error !== null) return;
+      connection.ends = peerKey(socket);
+      this.#byEnds.set(connection.ends, connection);
+      connection.user?.onOpen();
     };
     const socket = this.openSocket(onOpen, this.#options.connectTimeout, onread);
     socket.once('close', () => this.#closed(connection)); // before the connection's user is told: it may open another
@@ -165,6 +171,16 @@ export class ConnectionPool {
     Reflect.deleteProperty(socket, 'destroy'); // so that a failed write ends the socket: while paused it sees no end
   }
 
+  /**
+   * True if the client's connection with this key is the other end of one of ours: the upstream's address leads back
+   * here, and a request would come round until no slot is free. One end alone would match innocent clients, too.
+   */
+  leadsBack(key: string): boolean {
+    const connection = this.#byEnds.get(key);
+    if (connection !== undefined) connection.leadsBack = true;
+    return connection !== undefined;
+  }
+
   /** New connections use these TLS files; requests in flight stay on their old connections. */
   replaceTls(tls: TlsContents | null): void {
     this.#tls = tls;
@@ -179,6 +195,7 @@ export class ConnectionPool {
 
   #closed(connection: UpstreamConnection): void {
     this.#all.delete(connection);
+    if (this.#byEnds.get(connection.ends) === connection) this.#byEnds.delete(connection.ends);
     this.#retiring.delete(connection.socket);
     const idle = this.#idle[connection.traffic];
     const at = idle.indexOf(connection);

@@ -32,6 +32,10 @@ export class UpstreamConnection {
   user: ConnectionUser | null = null;
   /** When the connection is closed if not used again, in milliseconds on the monotonic clock; Infinity while in use. */
   unusedUntil = Number.POSITIVE_INFINITY;
+  /** The key of the connection as the upstream sees it; empty until it is open. */
+  ends = '';
+  /** True if its other end has proved to be this proxy. */
+  leadsBack = false;
   /** True once its last request has ended: bytes that still come are dropped. */
   retiring = false;
   #error: Error | null = null;

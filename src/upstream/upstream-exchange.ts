@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { endLease } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
+import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { acceptsWebSocket } from '../core/websocket-handshake.ts';
 import { SocketProgress } from '../wire/socket-progress.ts';
@@ -232,6 +233,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     }
     this.#requester.upstreamMs = this.#progress.movedAt - this.startedAt;
     this.#requester.upstreamStatus = status;
+    if (connection.leadsBack) this.#requester.upstreamError = LOOP;
     if (opens) return 'tunnel';
     const decided = this.#options.atHead?.(status) ?? null;
     // Bytes after a WebSocket handshake may be meant for the tunnel, so none may be read as a request.

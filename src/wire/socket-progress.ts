@@ -11,7 +11,8 @@ const DEFAULT_WMEM = 4 * 1024 * 1024;
 /** Bytes. Linux never returns more of a table in one read, however much is asked for. */
 const PIECE = 4096;
 
-type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'> & { readonly localAddress?: string | undefined };
+type End = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort';
+type Ends = { readonly [end in End]?: Socket[end] | undefined };
 
 /** Bytes that the other side has not acknowledged, by `connectionKey`; sockets without any are left out. */
 export type SendQueues = ReadonlyMap<string, number>;
@@ -30,8 +31,14 @@ export function connectionKey({ localAddress, localPort = 0, remoteAddress, remo
   return `${plainAddress(localAddress)} ${localPort} ${plainAddress(remoteAddress)} ${remotePort}`;
 }
 
+/** The `connectionKey` that the other side of the connection has. */
+export function peerKey({ localAddress, localPort, remoteAddress, remotePort }: Ends): string {
+  const theirs = { localAddress: remoteAddress, localPort: remotePort };
+  return connectionKey({ ...theirs, remoteAddress: localAddress, remotePort: localPort });
+}
+
 /** An address without its zone; IPv4 as such, where a dual-stack socket names it `::ffff:…`. */
-export const plainAddress = (address = ''): string => address.replace(/^::ffff:|%.*$/g, '');
+const plainAddress = (address = ''): string => address.replace(/^::ffff:|%.*$/g, '');
 
 const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => queuesIn('tcp6')) };
 

@@ -39,6 +39,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ow
     },
     capture: () => null,
     actionsFrom: () => [],
+    leadsBack: () => false,
     log: createLog('debug', (line) => lines.push(line)),
     ...changes,
   });

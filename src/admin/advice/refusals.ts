@@ -136,7 +136,14 @@ function outsideAdvice({ refusals, secrets, now }: StatusSnapshot): readonly Fou
 
 /** Up to this many requests have no advice: they may just be `probe --unsigned`. */
 const FEW = 2;
-const TOLD = ['missing_signature', 'bad_request', 'header_too_large', 'header_timeout', 'overloaded'] as const;
+const TOLD: readonly Reason[] = [
+  'loop_detected',
+  'missing_signature',
+  'bad_request',
+  'header_too_large',
+  'header_timeout',
+  'overloaded',
+];
 
 export const unsignedAdvice = (s: StatusSnapshot): Finds => TOLD.map((reason) => unsigned(reason, s));
 

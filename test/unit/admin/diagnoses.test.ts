@@ -10,6 +10,7 @@ import type { DeferredStatus, SecretStatus, StatusSnapshot } from '../../../src/
 import { statusLines } from '../../../src/commands/check.ts';
 import { OVERLOAD_HINTS, type RequestDiagnosis } from '../../../src/core/hint.ts';
 import { REASONS, type Reason } from '../../../src/core/reasons.ts';
+import { LOOP } from '../../../src/core/request-diagnosis.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { DIAGNOSES, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { createLog } from '../../../src/log/log.ts';
@@ -124,6 +125,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
     },
   },
   'app-down': { state: 'failed', has: app('http://app:3000', 'ECONNREFUSED') },
+  'upstream-loop': { state: 'failed', request: accepted({ status: 508, upstreamStatus: 508, upstreamError: LOOP }) },
   'app-certificate-name': { state: 'failed', has: app('https://app', 'ERR_TLS_CERT_ALTNAME_INVALID') },
   'app-certificate-dates': { state: 'failed', has: app('https://app', 'CERT_HAS_EXPIRED') },
   'app-certificate-unknown': { state: 'failed', has: app('https://app', 'DEPTH_ZERO_SELF_SIGNED_CERT') },

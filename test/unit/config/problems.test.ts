@@ -1,6 +1,7 @@
 // One file for each rule in test/testdata/config. Its last lines, which start with `#! `, are exactly the expected
 // problems. And texts that were made to cost time or memory: test/fuzz/config.fuzz.test.ts makes up others.
 import { readdirSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { formatProblem } from '../../../src/config/problems.ts';
 import { parseText, problemsOf } from '../../support/proxy/config-text.ts';
@@ -39,6 +40,38 @@ test('text pasted in place of a secret is never repeated', () => {
   for (const { name, text } of holding) {
     const problems = problemsOf(() => parseText(text, name, {}));
     expect(JSON.stringify(problems)).not.toContain('PASTED');
+  }
+});
+
+const OWN = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
+
+test.each<[string, readonly string[], readonly string[]]>([
+  [
+    '::',
+    ['0.0.0.0', '::', 'localhost', '127.3.4.5', '::1', '::ffff:127.0.0.1', '::ffff:0.0.0.0', ...OWN],
+    ['192.0.2.99'],
+  ],
+  ['0.0.0.0', ['0.0.0.0', 'localhost', '127.0.0.1', '::ffff:127.0.0.1'], ['::', '::1', 'app']],
+  ['127.0.0.1', ['0.0.0.0', 'localhost', '127.0.0.1', '::ffff:7f00:1'], ['::', '127.0.0.2']],
+  ['0:0:0:0:0:0:0:1', ['::', '::1', 'localhost'], ['0.0.0.0', '127.0.0.1']],
+  ['localhost', ['0.0.0.0', '::', 'LOCALHOST'], ['127.0.0.2']],
+  ['192.0.2.99', ['192.0.2.99'], ['0.0.0.0', 'localhost']],
+  ['Own.Example', ['own.example'], ['app.example']],
+])('an upstream at which the proxy itself listens, on %s, is refused', (host, refused, accepted) => {
+  const problems = (upstream: string, section: string, port = 81) => {
+    const at = `${upstream.includes(':') ? `[${upstream}]` : upstream}${port === 80 ? '' : `:${port}`}`;
+    const other = section === 'listen' ? 'admin' : 'listen';
+    return problemsIn(`upstream: { url: 'http://${at}' }
+${section}: { host: '${host}', port: ${port} }
+${other}: { host: 127.9.9.9, port: 9999 }`);
+  };
+  for (const section of ['listen', 'admin']) {
+    const is = `the proxy itself listens on this address (${section}.port)`;
+    for (const upstream of refused) {
+      expect(problems(upstream, section), upstream).toEqual([expect.stringContaining(is)]);
+      expect(problems(upstream, section, 80), upstream).toEqual([expect.stringContaining(is)]);
+    }
+    for (const upstream of accepted) expect(problems(upstream, section), upstream).toEqual([]);
   }
 });
 

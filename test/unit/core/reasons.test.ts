@@ -23,6 +23,7 @@ const CONTRACT: Readonly<Record<string, number>> = {
   body_timeout: 408,
   signature_mismatch: 401,
   expired_secret: 401,
+  loop_detected: 508,
   client_closed: 499,
 };
 

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { pauseOf } from '../../../src/downstream/unread-answers.ts';
-import { connectionKey, lookAtQueues, type SendQueues } from '../../../src/wire/socket-progress.ts';
+import { connectionKey, lookAtQueues, peerKey, type SendQueues } from '../../../src/wire/socket-progress.ts';
 import { LIMITS } from './fixtures.ts';
 
 const onLinux = test.runIf(process.platform === 'linux');
@@ -96,9 +96,7 @@ onLinux('The queue of a connection is found by its ends, over IPv4 and IPv6.', a
     clients.push(client);
     await once(client, 'connect');
     client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
-    const { localAddress, localPort, remoteAddress } = client;
-    const theirs = { remoteAddress: localAddress, remotePort: localPort };
-    const key = connectionKey({ localAddress: remoteAddress, localPort: ownPort, ...theirs });
+    const key = peerKey(client);
     await expect.poll(() => own.connections).toBe(1);
     const [{ stream } = { stream: client }] = own.list();
     expect(connectionKey(stream)).toBe(key);

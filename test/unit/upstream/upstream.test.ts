@@ -11,6 +11,7 @@ import type { ForwardFailure } from '../../../src/upstream/requester.ts';
 import type { Upstream } from '../../../src/upstream/upstream.ts';
 import type { UpstreamConnection } from '../../../src/upstream/upstream-connection.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
+import { connectionKey } from '../../../src/wire/socket-progress.ts';
 import { testDirectory } from '../../support/machine/files.ts';
 import { listening } from '../../support/machine/listening.ts';
 import { OK } from '../../support/upstream/raw-upstream.ts';
@@ -108,6 +109,26 @@ test.each<[string, boolean, (connection: UpstreamConnection) => unknown]>([
   upstream.pool.release(connection, performance.now());
   expect(upstream.pool.acquire('verified', performance.now()) === connection).toBe(becomes);
   expect(connection.socket.destroyed).toBe(!becomes);
+});
+
+test('a connection leads back if both of its ends are those of one of ours, as long as that is open', async () => {
+  const { upstream } = await startApp();
+  const { pool } = upstream;
+  const { socket } = await unused(upstream);
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  const far = {
+    localAddress: remoteAddress,
+    localPort: remotePort,
+    remoteAddress: localAddress,
+    remotePort: localPort,
+  };
+  const mapped = { ...far, localAddress: `::ffff:${far.localAddress}`, remoteAddress: `::ffff:${far.remoteAddress}` };
+  const others = [{ remotePort: 1 }, { remoteAddress: '127.0.0.2' }, { localPort: 1 }, { localAddress: '127.0.0.2' }];
+  for (const other of others) expect(pool.leadsBack(connectionKey({ ...far, ...other }))).toBe(false);
+  for (const same of [far, mapped]) expect(pool.leadsBack(connectionKey(same))).toBe(true);
+  socket.destroy();
+  await once(socket, 'close');
+  expect(pool.leadsBack(connectionKey(far))).toBe(false);
 });
 
 test('what an upstream wrote while its socket was paused is no answer to the next request', async () => {
