@@ -58,7 +58,8 @@ const GROUPS = [
   group('signatures', 'ExpiredSecretUsed', {
     'expired-secret':
       'If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. If the clock is wrong, set it.',
-    'early-secret': "Set the clock, if it is wrong; if it is right, correct the secret's notBefore.",
+    'early-secret':
+      'A candidate on trial is proven by this: remove its notBefore once it is to count (rotation.md). Otherwise correct notBefore, or the clock, if that is wrong.',
   }),
   group('refusals', 'RejectionRatioHigh', {
     'gate-rule': `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
