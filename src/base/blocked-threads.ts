@@ -1,5 +1,5 @@
 // Finds threads that hang in a system call, such as a read from a disk that does not answer. Such a thread keeps the
-// process alive forever: its natural end waits for the thread, and so does `process.exit`.
+// process alive forever: its natural end waits for the thread, and so does `process.exit` (nodejs/node#17872).
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from './errors.ts';
 

@@ -3,7 +3,6 @@ import util from 'node:util';
 
 type Colour = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
 
-/** Colours a text, or returns it unchanged. */
 export type Paint = (colour: Colour, text: string) => string;
 
 export const plainText: Paint = (_, text) => text;

@@ -14,7 +14,6 @@ const FILE_PROBLEMS: Readonly<Record<string, string>> = {
   EPERM: 'permission denied',
 };
 
-/** Why a file could not be read. */
 export function fileProblem(error: unknown): string {
   const code = codeOf(error);
   return FILE_PROBLEMS[code] ?? `it cannot be read (${code || 'unknown error'})`;

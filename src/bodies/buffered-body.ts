@@ -55,7 +55,6 @@ const MAX_EXTRA = 4 * 1024;
 export class BufferedBody implements BodyReceiver, UnfinishedBody {
   place = -1;
   readonly deadline: number;
-  /** Bytes of the body so far. */
   received = 0;
   /** Bytes that the body has reserved from the budget: its own buffer, or the whole read of which it is a view. */
   buffered = 0;

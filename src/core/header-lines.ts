@@ -41,7 +41,7 @@ export function withoutTrailingSpace(value: string): string {
   return end < value.length ? value.slice(0, end) : value;
 }
 
-/** True for a Connection or Proxy-Connection line with the option `close`. llhttp 9.3 misses `close` before a tab. */
+/** True for a Connection or Proxy-Connection line with the option `close`. llhttp 9.3 misses it before a tab. */
 export function saysClose(lines: readonly string[], index: number): boolean {
   if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
   return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');

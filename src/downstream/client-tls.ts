@@ -43,7 +43,8 @@ export class TlsHandshakes {
   /** Uses new contents of the TLS files for handshakes from now on. */
   adopt(contents: TlsContents): void {
     const options = tlsOptions(contents);
-    // setSecureContext does not change whether client certificates are requested.
+    // setSecureContext does not change whether client certificates are requested: without this line
+    // test/integration/tls-on-both-sides.test.ts fails.
     Object.assign(this.#server, { requestCert: options.requestCert });
     this.#server.setSecureContext(options);
   }

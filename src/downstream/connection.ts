@@ -4,7 +4,7 @@
 //                                     `-> tunnel -> closed
 //
 // The next head is read only once the kernel has the whole previous answer, so a pipelining client costs the memory of
-// one request and `maxHeader` bytes. The file is long: the states and the bytes that change them belong together.
+// one request and `maxHeader` bytes.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
@@ -55,8 +55,9 @@ export class Connection implements ClientConnection {
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
   readonly progress = new AnswerProgress(this);
-  /** When the latest request began, and the milliseconds from the start of the one before; NaN if there is none. */
+  /** When the latest request began; NaN before the first. */
   requestedAt = Number.NaN;
+  /** Milliseconds from the start of the request before it; NaN before the second. */
   interval = Number.NaN;
   readonly #listener: ConnectionsOwner;
   /** The socket beneath TLS, or `stream` itself. */
@@ -180,7 +181,7 @@ export class Connection implements ClientConnection {
 
   /**
    * Ends the connection with a reset, so that the kernel drops what it holds. While a half-close is under way, libuv
-   * refuses to reset and the socket would never close, so it is destroyed instead.
+   * refuses to reset (libuv/libuv#2425), and the socket would never close, so it is destroyed instead.
    */
   reset(): void {
     const { writableEnded, writableFinished } = this.stream;

@@ -115,7 +115,6 @@ export class Listener {
     endIdleLate(this.list, delay, this.#endingIdle.signal).catch(ignore);
   }
 
-  /** Undoes `startDraining`: connections may persist again. */
   stopDraining(): void {
     this.draining = false;
     this.#endingIdle?.abort();
@@ -186,7 +185,7 @@ export class Listener {
 
   // --- the end
 
-  /** Accepts the connections that wait in the kernel: closing would reset them. Node accepts one per turn. */
+  /** Accepts what waits in the kernel: closing would reset it. Node accepts one a turn (libuv/libuv#3696). */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + LAST_BYTES_MS;
     let before: number;

@@ -8,7 +8,7 @@ import { SILENCE_MS } from './following-bytes.ts';
 
 /** Milliseconds without progress after which an answer counts as unread when connections must make room. */
 export const UNREAD_MS = 1000;
-/** Milliseconds that an answer may stay unread while the allowed number does; while twice as many do, half as long. */
+/** Milliseconds that an answer may stay unread once too many do; half of them while twice the allowed number do. */
 const PATIENCE_MS = 1000;
 /** Milliseconds: the least patience while the kernel's memory suffices. A client acknowledges once per round trip. */
 const ROUND_TRIP_MS = 400;

@@ -18,7 +18,7 @@ const GROUPS = [
     draining: 'Nothing, if it is about to stop. The drain ends after 10 minutes without a SIGTERM.',
   }),
   group('ready', 'troubleshooting.md#it-does-not-start', {
-    'not-ready': 'Mend what it names: until then load balancers send no requests here.',
+    'not-ready': 'Fix what it names: until then load balancers send no requests here.',
   }),
   group('secrets', 'NoLiveSecret', {
     'no-live-secret': `Put a value where the secret is read from; ${NO_RESTART} for a file. What got 503 meanwhile may be lost.`,
@@ -48,10 +48,10 @@ const GROUPS = [
     'trailing-newline': 'Enter the secret without the line break, here and at Entrupy.',
     'secret-form': 'Enter the secret in the same form here and at Entrupy.',
     'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',
-    'sender-signs': 'Mend how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
+    'sender-signs': 'Fix how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
   }),
   group('signatures', 'RejectionRatioHigh', {
-    'signature-form': `${YOURS}mend how their sender writes the header, or what stands in front of the proxy.`,
+    'signature-form': `${YOURS}fix how their sender writes the header, or what stands in front of the proxy.`,
     'no-signature':
       "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
   }),
@@ -87,7 +87,7 @@ const GROUPS = [
   }),
   group('deliveries', 'DeliveryFailed', {
     'deliveries-lost':
-      'Mend the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
+      'Fix the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
     'app-refuses':
       'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
     'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
@@ -122,7 +122,7 @@ const GROUPS = [
     'store-full':
       'Make the app take deliveries, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
-    'store-fails': `Mend it by the problem that it names: its room, its owner (uid 65532), redelivery.passwordFile; ${NO_RESTART}.`,
+    'store-fails': `Fix the problem that it names: its room, its owner (uid 65532), redelivery.passwordFile; ${NO_RESTART}.`,
   }),
   group('redelivery', 'DeliveryFailed', {
     'deferred-lost':

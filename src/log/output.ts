@@ -16,7 +16,6 @@ export class LogOutput {
   format: LogFormat;
   readonly #stream: OutputStream;
   readonly #paint: Paint;
-  /** Lines dropped since the start. */
   dropped = 0;
   /** How many of the dropped lines the log has reported. */
   #reported = 0;
@@ -32,7 +31,7 @@ export class LogOutput {
     // The callback of a write handles its failure. Without a listener here, Node would end the process.
     stream.on('error', () => {});
     // In Node, a write to a terminal that nobody reads (after Ctrl-S, say) blocks the whole process, so every client
-    // has to wait. No public method prevents that.
+    // has to wait. No public method prevents that (nodejs/node#6816).
     const { _handle: handle } = stream as { _handle?: { setBlocking?: (blocking: boolean) => void } };
     handle?.setBlocking?.(false);
   }

@@ -34,7 +34,7 @@ export function createExposition(own: () => readonly Family[]) {
   return (accept: string | undefined) => (prefersOpenMetrics(accept) ? open() : text());
 }
 
-/** prom-client's own metrics, without its gauges named `_total`, which promtool rejects. */
+/** prom-client's own metrics, without its gauges named `_total`, which promtool rejects (prometheus/client_js#283). */
 async function processFamilies(registry: Registry) {
   const families = await registry.getMetricsAsJSON();
   return families
@@ -45,8 +45,8 @@ async function processFamilies(registry: Registry) {
 const LAG = /^nodejs_eventloop_lag_(min|max|mean|stddev|p\d+)_seconds$/;
 
 /**
- * Corrects the event loop's lag. Node measures from one tick of its timer to the next, so an idle loop reads as 250 ms
- * late, and a loop without a tick since the last scrape as 292 years late, or NaN.
+ * Corrects the event loop's lag. Node measures from one tick of its timer to the next (nodejs/node#34661), so an idle
+ * loop reads as 250 ms late, and a loop without a tick since the last scrape as 292 years late, or NaN.
  */
 function corrected<S extends { readonly value: number }>(name: string, sample: S): S {
   const statistic = LAG.exec(name)?.[1];

@@ -34,7 +34,6 @@ function sameValue(a: SecretMaterial | undefined, b: SecretMaterial): boolean {
   return a?.key != null && b.key?.equals(a.key) === true;
 }
 
-/** The secrets that have a key. */
 export function usable(secrets: Materials): readonly (SecretMaterial & Secret)[] {
   return secrets.filter((secret): secret is SecretMaterial & Secret => secret.key !== null);
 }

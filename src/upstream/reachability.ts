@@ -17,7 +17,6 @@ export function acceptsConnection(to: NetConnectOpts, milliseconds: number): Pro
 
 // --- the pod's own address
 
-/** Milliseconds between two checks. */
 const EVERY_MS = 10_000;
 /** Milliseconds. An address that does not answer within this time counts as not exposed. */
 const CONNECT_TIMEOUT_MS = 1000;

@@ -74,7 +74,6 @@ export class UpstreamConnection {
 
 // --- the limits on what an upstream may answer. A response that exceeds them counts as a protocol error
 
-/** The maximum number of bytes in a response's head. */
 const MAX_RESPONSE_HEAD = 64 * 1024;
 /** The maximum number of interim responses (1xx): nothing else stops an upstream that sends them forever. */
 export const MAX_INTERIMS = 100;
@@ -86,10 +85,10 @@ const CHECK_MS = 1000;
 
 /**
  * An upstream may answer and close while a request is still being sent to it. A write then fails while the answer lies
- * unread in the kernel, and node destroys the socket with it. So `destroy` is overridden, the only way to read the
- * answer first (by `onread`: after a failed write a stream emits no data). Without this, of 100 early answers to
- * bodies of 0.1, 1 and 8 MB, 1, 87 and 99 were lost. The pool removes the override for tunnels. If node bypasses the
- * override, test/e2e/early-answers.test.ts fails.
+ * unread in the kernel, and Node destroys the socket with it (nodejs/node#149, #54366). So `destroy` is overridden, the
+ * only way to read the answer first (by `onread`: after a failed write a stream emits no data). Without this, of 100
+ * early answers to bodies of 0.1, 1 and 8 MB, 1, 87 and 99 were lost. The pool removes the override for tunnels. If Node
+ * bypasses the override, test/e2e/early-answers.test.ts fails.
  */
 function readBeforeFailedWriteEnds(socket: Socket): void {
   const destroy = socket.destroy;

@@ -29,7 +29,6 @@ const PAUSED = 21;
 /** Any number but 0, 1, 2 and 21 ends the parse with an error. */
 const STOP = -1;
 
-/** Kinds of parts of a head or of trailers. */
 export type SpanKind = typeof TARGET | typeof REASON | typeof NAME | typeof VALUE;
 export const TARGET = 0;
 export const REASON = 1;
@@ -138,7 +137,6 @@ export class Llhttp {
     }
   }
 
-  /** Prepares the parser for the next message. */
   reset(): void {
     llhttp.llhttp_reset(this.#pointer);
   }

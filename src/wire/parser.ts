@@ -1,5 +1,6 @@
 // Reads HTTP/1.1 messages, one at a time: the head whole, the body in pieces, and not a byte of what follows. llhttp
 // reads heads, chunks and trailers; the bytes of a body that has a length, or lasts until the close, are only counted.
+// test/unit/wire/llhttp.test.ts shows each of llhttp's oddities that is worked around here.
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
 import { isLine, MAX_LINES, saysClose, withoutTrailingSpace } from '../core/header-lines.ts';
@@ -211,7 +212,7 @@ export class MessageParser implements RunRecorder {
     this.framing = this.#framingOf(coding);
     if (coding === 'coded' && this.framing === 'close') this.coded = true;
     const line = this.#startLine;
-    // llhttp 9.3 takes CR CR for the end of a status line.
+    // llhttp 9.3 takes CR CR for the end of a status line (nodejs/llhttp#865).
     const isCut = !isRequest && line.indexOf('\r') !== line.length - 2;
     if (isCut || this.failure !== null) return 'stop';
     // llhttp reads `RTSP/1.0` and `ICE/1.0` as HTTP, and a line without a protocol as HTTP/0.9.
@@ -266,7 +267,7 @@ export class MessageParser implements RunRecorder {
       if (isLine(lines, index, 'transfer-encoding')) {
         if (this.state === 'head' && (coding === 'coded' || value.toLowerCase() !== 'chunked')) this.coded = true;
         coding = 'coded';
-        // llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it.
+        // llhttp 9.3 ignores an empty coding beside a length or chunks (nodejs/llhttp#874).
         if (value === '') this.#fail('malformed');
       } else if (this.state === 'head' && isLine(lines, index, 'content-length')) this.length = value;
       else if (saysClose(lines, index)) this.#closes = true;

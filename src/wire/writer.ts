@@ -78,7 +78,6 @@ export class MessageWriter {
     if (this.#parts.length > 0) this.#write(large.length > 0 ? () => large.forEach(free) : undefined);
   }
 
-  /** Discards the parts that are not written yet. */
   drop(): void {
     this.#parts = [];
   }
