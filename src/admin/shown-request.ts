@@ -3,32 +3,31 @@
 import { shortened } from '../base/printable.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { type RequestRecord, shownPath } from '../core/request-record.ts';
-import type { Diagnosis } from '../health/diagnoses.ts';
 
-type Whole = 'route' | 'status' | 'decision' | 'reason' | 'rule' | 'fate' | 'bodySha256';
-type Upstream = 'upstreamStatus' | 'upstreamFailure' | 'upstreamError';
+export type ShownRequest = Readonly<ReturnType<typeof shownOf>>;
 
-export interface ShownRequest extends Pick<RequestRecord, Whole | Upstream | 'method' | 'path' | 'client' | 'header'> {
-  readonly at: number;
-  /** The problem, and its likely cause in words; each null if not known. */
-  readonly diagnosis: Diagnosis | null;
-  readonly hint: string | null;
-  /** The id of the secret outside its dates that signed the request; null if none is known. */
-  readonly secret: string | null;
-}
-
-export function shownOf(record: RequestRecord, at: number): ShownRequest {
-  const { route, status, decision, reason, rule, fate, bodySha256, header, hint } = record;
-  const { upstreamStatus, upstreamFailure, upstreamError } = record;
+export function shownOf(record: RequestRecord, at: number) {
+  const { header, hint } = record;
   return {
-    ...{ at, route, status, decision, reason, rule, fate, bodySha256 },
-    ...{ upstreamStatus, upstreamFailure, upstreamError },
+    at,
+    route: record.route,
     method: shortened(record.method, 32),
     path: shownPath(record.path),
     client: shortened(record.client, 64),
+    status: record.status,
+    decision: record.decision,
+    reason: record.reason,
+    rule: record.rule,
     header: header === null ? null : shortened(header, 128),
+    fate: record.fate,
+    bodySha256: record.bodySha256,
+    upstreamStatus: record.upstreamStatus,
+    upstreamFailure: record.upstreamFailure,
+    upstreamError: record.upstreamError,
     diagnosis: diagnosisOf(record),
+    /** The likely cause in words. */
     hint: hint === null ? null : shortened(hint.text, 512),
+    /** The id of the secret outside its dates that signed the request. */
     secret: hint?.secret ?? null,
   };
 }

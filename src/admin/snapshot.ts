@@ -2,6 +2,7 @@
 // It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds. Operators
 // rely on the names of the keys: docs/admin.md lists them.
 import type { Decision, Reason } from '../core/reasons.ts';
+import type { Diagnosis } from '../health/diagnoses.ts';
 // The one import of a type from above: the only maker of a snapshot declares its shape.
 import type { statusNow } from '../runtime/status.ts';
 import type { ShownRequest } from './shown-request.ts';
@@ -9,6 +10,7 @@ import type { ShownRequest } from './shown-request.ts';
 export type StatusSnapshot = ReturnType<typeof statusNow>;
 export type RouteStatus = StatusSnapshot['routes'][number];
 export type SecretStatus = StatusSnapshot['secrets'][number];
+export type CertificateStatus = StatusSnapshot['certificates'][number];
 export type DeferredStatus = NonNullable<StatusSnapshot['deferred']>;
 export type DeferredDelivery = DeferredStatus['deliveries'][number];
 
@@ -35,19 +37,12 @@ export interface RefusalGroup extends ShownRequest {
   readonly count: number;
 }
 
-type LostFields = 'at' | 'route' | 'path' | 'status' | 'upstreamError' | 'diagnosis' | 'hint' | 'bodySha256' | 'client';
+type LostFields = 'at' | 'route' | 'path' | 'status' | 'upstreamError' | 'hint' | 'bodySha256' | 'client';
 
 /** A delivery that may be lost: it failed or was abandoned, or it was deferred and not taken in time. */
 export interface Undelivered extends Pick<ShownRequest, LostFields> {
+  readonly diagnosis: Diagnosis | null;
   readonly fate: 'failed' | 'abandoned' | 'expired';
   /** The upstream's failure or status, `overloaded` or `abandoned`. */
   readonly cause: string;
-}
-
-/** A TLS certificate in use: the one that clients see, or the one that the upstream sees. */
-export interface CertificateStatus {
-  readonly certificate: 'listen' | 'upstream_client';
-  readonly file: string;
-  readonly notBefore: number;
-  readonly notAfter: number;
 }

@@ -149,7 +149,9 @@ export function statusLines({ upstream, right, advice }: ApiStatus): readonly Li
 }
 
 const NOT_LOOKED: Line = {
-  ...{ id: 'exposed', state: 'unknown', page: DIAGNOSES.exposed.page },
+  id: 'exposed',
+  state: 'unknown',
+  page: DIAGNOSES.exposed.page,
   message: 'Whether clients can bypass the proxy is not known: it has not looked, or has no address to look at.',
   remedy: 'Set $POD_IP to the address of the pod, as the chart does; the first look comes with the start.',
 };

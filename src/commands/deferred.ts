@@ -82,8 +82,12 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
   const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
   const store = await openStore({
-    ...{ ...redelivery, ...rules, readPassword },
-    ...{ onRemark: remark, onLoss: remark, onChange: ignore },
+    ...redelivery,
+    ...rules,
+    readPassword,
+    onRemark: remark,
+    onLoss: remark,
+    onChange: ignore,
   });
   const done = await action({ store, admin: localUrl(at.host, at.port), progress: io.stderr }, id).catch(
     (error: Error) => {
@@ -115,8 +119,14 @@ function shownOf({ id, state, bytes, wait, note }: Entry) {
   return {
     id: printable(id),
     state: note === null ? ('unreadable' as const) : state,
-    ...{ at, bytes, method: method && printable(method), path: path && printable(path) },
-    ...{ secret: secret && printable(secret), attempts, lastTry: tried || null, lastFailure: failure },
+    at,
+    bytes,
+    method: method && printable(method),
+    path: path && printable(path),
+    secret: secret && printable(secret),
+    attempts,
+    lastTry: tried || null,
+    lastFailure: failure,
     nextTry: state === 'waiting' ? Math.round(Date.now() + Math.max(0, wait)) : null,
   };
 }

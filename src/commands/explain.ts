@@ -120,15 +120,20 @@ function asData(admission: Admission, { target, candidates, treatment }: Examina
   const { methods, secrets, maxBody, action } = treatment;
   const folded = [target, ...target.lenient].map(({ text }) => `/${text.join('/')}`);
   return {
-    ...{ path: target.path, folded: [...new Set(folded)], marks: target.marks },
+    path: target.path,
+    folded: [...new Set(folded)],
+    marks: target.marks,
     candidates: candidates.map(({ route: { path, action, mode }, how }) => ({ path, action, mode, how })),
     route: rule === null || OF_A_ROUTE.has(rule) ? treatment.path : null,
     outcome: OUTCOMES[admission.kind],
     status: refused === null ? null : REASONS[refused.reason].status,
     reason: refused?.reason ?? reported,
-    ...{ rule, header },
+    rule,
+    header,
     hint: 'hint' in admission ? (admission.hint?.text ?? null) : null,
-    ...{ methods, secrets, maxBody: action === 'verify' ? maxBody : null },
+    methods,
+    secrets,
+    maxBody: action === 'verify' ? maxBody : null,
   };
 }
 

@@ -18,5 +18,4 @@ export function labelled(data: object, path: KeyPath = [], prefix = ''): readonl
 
 type Labelled = readonly [label: string, text: string];
 
-/** The path of a route's keys. */
 export const OF_ROUTE: KeyPath = ['routes', 0];

@@ -83,7 +83,6 @@ export function pathOf(target: string): string {
   return query < 0 ? target : target.slice(0, query);
 }
 
-/** True if the framing lines announce a body. */
 export function hasBody(head: Head): boolean {
   return head.transferEncodings > 0 || (head.contentLengths > 0 && head.contentLength !== '0');
 }

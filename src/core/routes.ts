@@ -1,7 +1,7 @@
 // The route of a target: the strictest of all routes whose paths a server could read the target as.
 import { Buffer } from 'node:buffer';
 import { parsePattern } from './path-patterns.ts';
-import { couldBeRead, examinePath, type ReadingKind, type Target, Words } from './path-readings.ts';
+import { couldBeRead, examinePath, type Target, Words } from './path-readings.ts';
 
 export interface Route {
   /** As configured: exact, or ending in `/*`; or `unmatched`. It is the metric label too. */
@@ -32,13 +32,7 @@ export interface Route {
 
 export const UNMATCHED = 'unmatched';
 
-export interface Examination {
-  readonly target: Target;
-  /** Each route that the target could reach, and the kind of reading by which it does. */
-  readonly candidates: readonly { readonly route: Route; readonly how: 'plain' | ReadingKind }[];
-  /** The route whose rules apply: a configured one, or one that combines the demands of several verify routes. */
-  readonly treatment: Route;
-}
+export type Examination = ReturnType<RouteTable['examine']>;
 
 interface Entry {
   readonly route: Route;
@@ -86,7 +80,11 @@ export class RouteTable {
     return treatment;
   }
 
-  examine(path: string, now: number): Examination {
+  /**
+   * `candidates`: each route that the target could reach, and the kind of reading by which it does. `treatment`: the
+   * route whose rules apply, a configured one, or one that combines the demands of several verify routes.
+   */
+  examine(path: string, now: number) {
     const target = examinePath(path);
     const words = this.#words.findIn(target);
     const read = this.#protecting.flatMap((entry) => {
@@ -153,17 +151,20 @@ function strictest(routes: readonly Route[], now: number): Route {
   return verify.length === 1 ? named : Object.freeze(combined(named, verify));
 }
 
+type ForwardOnly = 'upgrade' | 'responseTimeout' | 'idleTimeout';
+/** The options in which the strictest route alone decides. */
+type OfNamed = ForwardOnly | 'path' | 'action' | 'mode' | 'reportUntil' | 'once' | 'redeliver';
+
 /** One route that demands what all of `routes` demand. A new route option does not compile until it is merged here. */
 function combined(named: Route, routes: readonly Route[]): Route {
-  const { path, action, mode, reportUntil, once, redeliver, upgrade, responseTimeout, idleTimeout } = named;
-  return {
-    ...{ path, action, mode, reportUntil, once, redeliver, upgrade, responseTimeout, idleTimeout },
+  const demands: Omit<Route, OfNamed> = {
     methods: intersection(routes.map((route) => route.methods)),
     secrets: intersection(routes.map((route) => route.secrets)),
     allowHeaders: intersection(routes.map((route) => route.allowHeaders)) ?? [],
     maxBody: Math.min(...routes.map((route) => route.maxBody)),
     query: routes.some((route) => route.query === 'refuse') ? 'refuse' : 'forward',
   };
+  return { ...named, ...demands };
 }
 
 const labelLength = (route: Route) => (route.path === UNMATCHED ? 0 : route.path.length);

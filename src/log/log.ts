@@ -26,7 +26,10 @@ export function createLog(lowest: LogLevel, write: (line: string) => void): Log 
   const log: Log = {
     level: lowest,
     enabled: (level) => RANK[level] >= RANK[log.level],
-    ...{ debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
   };
   return log;
 }

@@ -45,28 +45,39 @@ export class RequestLog {
 
 /** Mode `rejected` leaves out exactly level `info`: what was served, and the app's own errors outside deliveries. */
 function levelOf({ decision, fate, status, upstreamStatus, upstreamFailure }: RequestRecord): LogLevel {
-  if (fate !== 'none') return FATE_LEVELS[fate];
+  if (fate === 'failed') return 'error';
+  if (fate === 'abandoned' || fate === 'deferred') return 'warn';
+  if (fate !== 'none') return 'info';
   if (upstreamFailure !== null) return 'error';
   if (decision === 'rejected') return 'warn';
   if (status >= 500 && upstreamStatus === 0) return 'error';
   return decision === 'reported' ? 'warn' : 'info';
 }
 
-const FATE_LEVELS: Readonly<Record<Exclude<RequestRecord['fate'], 'none'>, LogLevel>> = {
-  ...{ taken: 'info', duplicate: 'info', refused: 'info', pending: 'info' },
-  ...{ abandoned: 'warn', deferred: 'warn', failed: 'error' },
-};
-
 function fieldsOf(r: RequestRecord): Fields {
-  const { route, status, decision, reason, secret, rule, client } = r;
   const cut = (text: string | null | undefined, limit: number) => (text ? shortened(text, limit) : null);
   const fields = {
-    ...{ route, method: shortened(r.method, 32), path: shownPath(r.path), status, decision, reason },
-    ...{ fate: r.fate === 'none' ? null : r.fate, hint: cut(r.hint?.text, 512), diagnosis: diagnosisOf(r), secret },
-    ...{ body_bytes: r.bodyBytes, duration_ms: milliseconds(r.durationMs) },
-    ...{ upstream_ms: r.upstreamMs < 0 ? null : milliseconds(r.upstreamMs), upstream_status: r.upstreamStatus || null },
-    ...{ upstream_failure: r.upstreamFailure, upstream_error: cut(r.upstreamError, 64), rule },
-    ...{ header: cut(r.header, 128), client, trace_id: r.traceId, body_sha256: r.bodySha256 },
+    route: r.route,
+    method: shortened(r.method, 32),
+    path: shownPath(r.path),
+    status: r.status,
+    decision: r.decision,
+    reason: r.reason,
+    fate: r.fate === 'none' ? null : r.fate,
+    hint: cut(r.hint?.text, 512),
+    diagnosis: diagnosisOf(r),
+    secret: r.secret,
+    body_bytes: r.bodyBytes,
+    duration_ms: milliseconds(r.durationMs),
+    upstream_ms: r.upstreamMs < 0 ? null : milliseconds(r.upstreamMs),
+    upstream_status: r.upstreamStatus || null,
+    upstream_failure: r.upstreamFailure,
+    upstream_error: cut(r.upstreamError, 64),
+    rule: r.rule,
+    header: cut(r.header, 128),
+    client: r.client,
+    trace_id: r.traceId,
+    body_sha256: r.bodySha256,
   };
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }

@@ -11,13 +11,7 @@ import { LiveRuleset } from './live-ruleset.ts';
 import type { Effects } from './services.ts';
 import { DiagnosisLog, statusNow } from './status.ts';
 
-export interface App {
-  readonly port: number;
-  readonly adminPort: number;
-  /** Reads config, secrets and TLS files now, as SIGHUP does. Returns the problems. */
-  reload(): Promise<readonly string[]>;
-  stop(options: { readonly delay: 'keep' | 'skip' }): Promise<void>;
-}
+export type App = Awaited<ReturnType<typeof startApp>>;
 
 /** Milliseconds from the start until prom-client is loaded, which takes 7 ms that would delay the first request. */
 const METRICS_AFTER_MS = 1000;
@@ -25,7 +19,7 @@ const METRICS_AFTER_MS = 1000;
 const LOOK_EACH_MS = 15_000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
-export async function startApp(effects: Effects): Promise<App> {
+export async function startApp(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
   const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures } = live.services;
@@ -88,8 +82,9 @@ export async function startApp(effects: Effects): Promise<App> {
   return {
     port,
     adminPort,
+    /** Reads config, secrets and TLS files now, as SIGHUP does. Returns the problems. */
     reload: () => live.reload(),
-    async stop(options) {
+    async stop(options: { readonly delay: 'keep' | 'skip' }) {
       const { cut, late, until } = await lifecycle.stop(options);
       live.stop();
       clearInterval(looks);

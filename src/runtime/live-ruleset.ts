@@ -21,7 +21,6 @@ export class LiveRuleset {
   /** The ruleset in force. Only this class replaces it. */
   ruleset: Ruleset;
   readonly services: Services;
-  /** Called after each reload. */
   onReload = (): void => {};
   readonly #effects: Effects;
   readonly #atStart: Config;
@@ -133,7 +132,6 @@ export class LiveRuleset {
     return problems;
   }
 
-  /** Reads all files, then ends every overlap. */
   async retirePrevious(): Promise<Retired> {
     await this.reload();
     const now = Date.now();

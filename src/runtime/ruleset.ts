@@ -46,7 +46,9 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
   if (running === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
   return Object.freeze({
     ...tls,
-    ...{ loaded, since: running?.loaded.sha256 === loaded.sha256 ? running.since : now, materials },
+    loaded,
+    since: running?.loaded.sha256 === loaded.sha256 ? running.since : now,
+    materials,
     policy: buildPolicy(loaded.config, usable(materials)),
     warnings: [...fixed, ...tls.warnings],
     failures: [...broken, ...failuresOf(materials), ...tls.failures],

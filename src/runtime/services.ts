@@ -196,7 +196,6 @@ function mostCopied(config: Config): number {
   return config.limits.maxHeader + 2 * Math.max(...routesOf(config).map(({ maxBody }) => maxBody));
 }
 
-/** The limit of the byte budget, in bytes. */
 function budgetOf({ limits }: Config): number {
   return limits.bufferedBytes === 'auto' ? automaticLimit() : limits.bufferedBytes;
 }

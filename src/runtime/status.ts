@@ -16,7 +16,7 @@ import type { SecretMaterial } from '../secrets/sources.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
 
-/** The status now. `startedAt` is in epoch milliseconds, and so is `at` below. */
+/** The status now; docs/admin.md says what each key means. `startedAt`, and `at` below, are epoch milliseconds. */
 export function statusNow(startedAt: number, live: LiveRuleset, { ready, causes, error }: Probed) {
   const { listener, upstream, exposure, metrics, output, claims, recent, redelivery } = live.services;
   const { loaded, policy, materials, since, warnings, certificates } = live.ruleset;
@@ -46,29 +46,22 @@ export function statusNow(startedAt: number, live: LiveRuleset, { ready, causes,
       ...secretStatus(secret, now),
       /** Epoch seconds; 0 if the secret has not matched in this process. */
       lastMatch: metrics.lastMatch(secret.id),
-      /** How many deferred deliveries are signed with this value. */
       deferred: storeState.signedBy(secret.key),
     })),
     config: {
-      /** Null if there is no file, only the environment. */
       file: loaded.file,
       sha256: loaded.sha256,
       since,
       warnings: [...loaded.warnings.map(({ key, message }) => `${key}: ${message}`), ...warnings],
-      /** Changed keys that take effect only after a restart. */
       awaitingRestart: live.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections },
     certificates,
-    /** Log lines that standard output did not take, since the start. */
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
-    /** Null before the first reload. */
     lastReload: live.lastReload,
     once: onceStatus(claims(), loaded.config.once),
-    /** Null while the store is not open. */
     deferred: redelivery.isOpen ? deferredStatus(redelivery, policy) : null,
     ...recent.view(),
-    /** The address of docs/; null if package.json names no repository. */
     docs: DOCS,
   };
 }
@@ -134,9 +127,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     /** The store's last problem, until it takes a delivery again; null if there is none. */
     problem: problem?.why ?? null,
     problemKind: problem?.kind ?? 'failing',
-    /** When a delivery last could not be stored; null once another one was stored. */
     turnedAwayAt: turnedAway?.at ?? null,
-    /** The last time that the store lost its content; null if it has not since the start. */
     storeLost: loss,
     /** When the first waiting delivery is lost unless taken before, and when it came; null if none waits or is sent. */
     firstLoss: losses.toSorted((a, b) => a.at - b.at)[0] ?? null,
@@ -149,9 +140,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
       .filter(({ state }) => state === 'unverified')
       .map(({ failure: why, secret, deliveries }) => ({ why, secret, deliveries })),
     bytes: waiting.bytes + stopped.bytes + unverified.bytes,
-    /** When the oldest waiting delivery came; null if none waits. */
     oldest: waiting.oldest || null,
-    /** At most 50 deliveries, the first due first. */
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState.at)),
   };
 }

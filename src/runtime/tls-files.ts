@@ -4,7 +4,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { CertificateStatus } from '../admin/snapshot.ts';
 import { NO_BYTES } from '../base/bytes.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { TlsParts } from '../config/config.ts';
@@ -60,7 +59,7 @@ export interface BuiltTls {
   /** Certificates that are used outside their period of validity, because there is no better one. */
   readonly warnings: readonly string[];
   /** The certificates in use: after a failed reload, older ones than those in the files. */
-  readonly certificates: readonly CertificateStatus[];
+  readonly certificates: ReturnType<typeof certificateIn>;
 }
 
 /** Builds the TLS contents of both sides from files. `running` is null at start. */
@@ -92,7 +91,6 @@ export function buildTls(
   return { listenTls, upstreamTls, failures, warnings, certificates };
 }
 
-/** Why one side's contents can't be used at all. */
 function problemsOf(files: readonly TlsFile[], tls: TlsContents): string[] {
   const unreadable = files.flatMap(({ problem }) => problem ?? []);
   if (unreadable.length > 0) return unreadable;
@@ -148,13 +146,9 @@ export function timeProblem({ name, bytes }: Pick<TlsFile, 'name' | 'bytes'>, no
   return `${name}: the certificate is not valid before ${validFromDate.toISOString()}; check this machine's clock`;
 }
 
-/** The certificate that a side presents; empty if it has none. */
-function certificateIn(
-  certificate: CertificateStatus['certificate'],
-  file: string | null | undefined,
-  tls: TlsContents | null,
-): readonly CertificateStatus[] {
+/** The certificate that clients or the upstream see; empty if there is none. */
+function certificateIn(certificate: 'listen' | 'upstream_client', file: string | null = null, tls: TlsContents | null) {
   const read = tls?.cert === undefined ? null : readCertificate(tls.cert);
-  if (read === null || file == null) return [];
+  if (read === null || file === null) return [];
   return [{ certificate, file, notBefore: read.validFromDate.getTime(), notAfter: read.validToDate.getTime() }];
 }

@@ -44,7 +44,6 @@ function adviceList(s: ApiStatus): Html {
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
 
-/** The fates of the deliveries since the start. */
 function figures({ routes, startedAt, now }: ApiStatus): Html {
   const boxes = FATES.map((fate) => {
     const amount = routes.reduce((sum, { traffic }) => sum + traffic.fates[fate], 0);
