@@ -34,8 +34,8 @@ const RUN_HERE = [
   'export WEBHOOK_ENDPOINT_SECRET_KEY',
   'BODY=',
   '# another body with the same signature',
-  'node_modules/.bin/node src/main.ts check\n',
-  'node_modules/.bin/node src/main.ts check-config',
+  'npm run -s proxy -- check\n',
+  'npm run -s proxy -- check-config',
 ];
 const RUN_BY_E2E = ['docker build', 'printf %s "$WEBHOOK_ENDPOINT_SECRET_KEY" |\n  kubectl create secret'];
 
@@ -178,7 +178,7 @@ describe('in front of your own app', () => {
   });
 
   test('check finds nothing wrong, and both probes are content', async () => {
-    const commands = block('node_modules/.bin/node src/main.ts check\n');
+    const commands = block('npm run -s proxy -- check\n');
     const { text, code } = await output(commands, { ...env, LISTEN_PORT: port, ADMIN_PORT: adminPort });
     expect(text).toMatch(/^(?:Nothing is wrong\.$|0 failed, 0 unknown)/m);
     expect(text).toMatch(/^ok: expected 2xx, got 200 .*\nok: expected 401, got 401 /m);
@@ -218,7 +218,7 @@ test('check-config and explain accept the README’s configuration, and explain 
   await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-readme-'));
   const file = join(directory.path, 'config.yaml');
   await writeFile(file, yaml);
-  const commands = block('node_modules/.bin/node src/main.ts check-config').replaceAll('config.yaml', file);
+  const commands = block('npm run -s proxy -- check-config').replaceAll('config.yaml', file);
   const { text, code } = await output(`set -e\n${commands}`);
   expect(code, text).toBe(0);
   expect(text).toContain('The configuration is valid');
