@@ -6,9 +6,11 @@
 {{- $admin := include "entrupy-signature-proxy.adminPort" . | int -}}
 {{- $beside := and (has $v.mode (list "sidecar" "library")) (not $v.upstream.url) -}}
 {{- $hasSecret := or $v.secret.existingSecret $v.secret.values ($v.config).secrets $v.existingConfigMap -}}
-{{- $moreConfig := omit (deepCopy ($v.config | default dict)) "listen" "admin" -}}
 {{- $workload := include "entrupy-signature-proxy.isWorkload" . -}}
-{{- $problems := list -}}
+{{- $problems := include "entrupy-signature-proxy.modeProblems" . | fromJsonArray -}}
+{{- if $v.imagePullSecrets -}}
+  {{- $problems = append $problems "imagePullSecrets has another name here: set image.pullSecrets, or global.imagePullSecrets for all charts of a parent" -}}
+{{- end -}}
 {{- if not (kindIs "string" $v.image.tag) -}}
   {{- $problems = append $problems (printf "image.tag is the number %v, and numbers lose trailing zeros (1.10 becomes 1.1): use --set-string image.tag=..., or quotes in a values file" $v.image.tag) -}}
 {{- end -}}
@@ -41,9 +43,7 @@
   {{- $problems = append $problems "config.once.store holds a password: put it into a Secret and set once.existingSecret" -}}
 {{- end -}}
 {{- if $v.once.existingSecret -}}
-  {{- if eq $v.mode "inject" -}}
-    {{- $problems = append $problems "once.existingSecret is not for mode inject: set inject.onceSecret, a Secret in the pods' own namespace" -}}
-  {{- else if and (eq $store "memory") (not $v.existingConfigMap) -}}
+  {{- if and (ne $v.mode "inject") (eq $store "memory") (not $v.existingConfigMap) -}}
     {{- $problems = append $problems "once.existingSecret is the password of a Redis or Valkey store: set config.once.store, such as redis://valkey:6379/0" -}}
   {{- end -}}
   {{- if (($v.config).once).passwordFile -}}
@@ -54,26 +54,21 @@
 {{- if and (eq $v.mode "gateway") (not $v.upstream.url) (not $v.existingConfigMap) -}}
   {{- $problems = append $problems "upstream.url is required in mode gateway: the Service to protect, such as http://legacy.shop.svc:8080" -}}
 {{- end -}}
-{{- if and (ne $v.mode "sidecar") ($v.app.lifecycle) -}}
-  {{- $problems = append $problems (printf "app.lifecycle is only for mode sidecar, not %s" $v.mode) -}}
-{{- end -}}
-{{- if and (ne $v.mode "sidecar") $v.app.image -}}
-  {{- $problems = append $problems (printf "app.image is only for mode sidecar, not %s" $v.mode) -}}
-{{- end -}}
 {{- if ($v.config.upstream).url -}}
   {{- $problems = append $problems "the chart sets config.upstream.url: use upstream.url or app.port" -}}
 {{- end -}}
-{{- if and $v.existingConfigMap $moreConfig -}}
-  {{- $problems = append $problems (printf "existingConfigMap replaces config, so these would be ignored: %s" (keys $moreConfig | sortAlpha | join ", ")) -}}
+{{- $ignored := include "entrupy-signature-proxy.ignoredConfig" . | fromJsonArray -}}
+{{- if $ignored -}}
+  {{- $why := "existingConfigMap replaces config" -}}
+  {{- if eq $v.mode "inject" }}{{ $why = "in mode inject each namespace has its own ConfigMap (inject.configMap)" -}}
+  {{- else if eq $v.mode "monitoring" }}{{ $why = "mode monitoring has no proxy" }}{{ end -}}
+  {{- $problems = append $problems (printf "%s, so these would be ignored: config.%s" $why (join ", config." $ignored)) -}}
 {{- end -}}
 {{- if eq $traffic $admin -}}
   {{- $problems = append $problems (printf "config.listen.port and config.admin.port are both %d" $traffic) -}}
 {{- end -}}
 {{- if and $beside (has (int $v.app.port) (list $traffic $admin)) -}}
   {{- $problems = append $problems (printf "app.port %d is also a port of the proxy, and both share the pod's network: change config.listen.port or config.admin.port" (int $v.app.port)) -}}
-{{- end -}}
-{{- if and $v.autoscaling.enabled (ne $v.mode "gateway") -}}
-  {{- $problems = append $problems "autoscaling is for mode gateway: in mode sidecar use your own autoscaler, by the metrics of the app container" -}}
 {{- end -}}
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
   {{- $problems = append $problems "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
@@ -82,21 +77,31 @@
 {{- if and (gt (len ($service.ipFamilies | default list)) 1) (has ($service.ipFamilyPolicy | default "") (list "" "SingleStack")) -}}
   {{- $problems = append $problems "service.ipFamilies names two families: set service.ipFamilyPolicy to PreferDualStack or RequireDualStack" -}}
 {{- end -}}
-{{- if and $v.serviceAccount.create (not $workload) -}}
-  {{- $problems = append $problems (printf "serviceAccount.create is for modes sidecar and gateway, not %s" $v.mode) -}}
+{{- range $name := list "annotations" "imagePullSecrets" -}}
+  {{- if and (get $v.serviceAccount $name) (not $v.serviceAccount.create) -}}
+    {{- $problems = append $problems (printf "serviceAccount.%s are for an account that the chart creates: set serviceAccount.create=true, or change the existing account" $name) -}}
+  {{- end -}}
 {{- end -}}
-{{- if and $v.serviceAccount.annotations (not $v.serviceAccount.create) -}}
-  {{- $problems = append $problems "serviceAccount.annotations are for an account that the chart creates: set serviceAccount.create=true, or annotate the existing account" -}}
+{{- $memory := dig "limits" "memory" "" ($v.resources | default dict) | toString -}}
+{{- if and $memory (lt (include "entrupy-signature-proxy.mebibytes" $memory | int) 96) -}}
+  {{- $problems = append $problems (printf "resources.limits.memory %s is less than 96Mi: under load the proxy takes up to 41 MiB, a command beside it (check, deferred) up to 25, and the kernel's socket buffers count too (docs/kubernetes.md#sizing)" $memory) -}}
 {{- end -}}
-{{- $serviceMonitor := $v.metrics.serviceMonitor | default dict -}}
-{{- if and $serviceMonitor.enabled (eq $v.mode "inject") -}}
-  {{- $problems = append $problems "metrics.serviceMonitor is not for mode inject, whose pods are in other namespaces: use metrics.podMonitor" -}}
+{{- if eq $v.mode "inject" -}}
+  {{- range $v.extraEnv -}}
+    {{- if or .valueFrom (not (kindIs "string" .value)) -}}
+      {{- $problems = append $problems (printf "extraEnv %s: in mode inject a variable needs a value that is text, and no valueFrom" .name) -}}
+    {{- else if has .name (list "UPSTREAM_URL" "LISTEN_PORT" "ADMIN_PORT" "POD_IP") -}}
+      {{- $problems = append $problems (printf "extraEnv %s: the injection policy sets this variable itself" .name) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name := list "podMonitor" "serviceMonitor" -}}
+  {{- if and $workload $v.networkPolicy.enabled (not $v.networkPolicy.metricsFrom) (get $v.metrics $name | default dict).enabled -}}
+    {{- $problems = append $problems (printf "networkPolicy.metricsFrom is empty, so Prometheus cannot reach the port that metrics.%s names: set it to Prometheus' namespace, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" $name) -}}
+  {{- end -}}
 {{- end -}}
 {{- range $name := list "podMonitor" "serviceMonitor" -}}
   {{- $monitor := get $v.metrics $name | default dict -}}
-  {{- if and $monitor.enabled (eq $v.mode "monitoring") -}}
-    {{- $problems = append $problems (printf "metrics.%s belongs to the pods: enable it in their release, not in mode monitoring" $name) -}}
-  {{- end -}}
   {{- if and $monitor.interval $monitor.scrapeTimeout -}}
     {{- if gt (include "entrupy-signature-proxy.seconds" $monitor.scrapeTimeout | int) (include "entrupy-signature-proxy.seconds" $monitor.interval | int) -}}
       {{- $problems = append $problems (printf "metrics.%s.scrapeTimeout %s is more than its interval %s" $name $monitor.scrapeTimeout $monitor.interval) -}}
@@ -107,23 +112,10 @@
   {{- if not (or (include "entrupy-signature-proxy.makes" (dict "root" . "name" "rules")) (include "entrupy-signature-proxy.makes" (dict "root" . "name" "dashboard"))) -}}
     {{- $problems = append $problems "mode monitoring has nothing to create: remove metrics.rules.enabled or metrics.dashboard.enabled" -}}
   {{- end -}}
-  {{- if $v.config -}}
-    {{- $problems = append $problems (printf "mode monitoring has no proxy, so these would be ignored: config.%s" (keys $v.config | sortAlpha | join ", config.")) -}}
-  {{- end -}}
-{{- end -}}
-{{- if not $workload -}}
-  {{- range $name := list "ingress" "httpRoute" "networkPolicy" -}}
-    {{- if (index $v $name).enabled -}}
-      {{- $problems = append $problems (printf "%s is for modes sidecar and gateway, not %s" $name $v.mode) -}}
-    {{- end -}}
-  {{- end -}}
 {{- end -}}
 {{- $stop := add (include "entrupy-signature-proxy.seconds" (dig "shutdown" "delay" "5s" $v.config)) (include "entrupy-signature-proxy.seconds" (dig "shutdown" "grace" "20s" $v.config)) -}}
 {{- if and $workload (lt (int $v.terminationGracePeriodSeconds) (int $stop)) -}}
   {{- $problems = append $problems (printf "terminationGracePeriodSeconds %d is less than config.shutdown's delay and grace together, %d s: requests in flight would be cut" (int $v.terminationGracePeriodSeconds) $stop) -}}
-{{- end -}}
-{{- if and (eq $v.mode "inject") $moreConfig -}}
-  {{- $problems = append $problems (printf "in mode inject each namespace has its own ConfigMap (inject.configMap), so these would be ignored: config.%s" (keys $moreConfig | sortAlpha | join ", config.")) -}}
 {{- end -}}
 {{- if and (eq $v.mode "inject") (not (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")) (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
   {{- $problems = append $problems (printf "mode inject needs Kubernetes 1.36 (MutatingAdmissionPolicy v1), this is %s: use mode sidecar or library" .Capabilities.KubeVersion.Version) -}}
@@ -131,6 +123,27 @@
 {{- if $problems -}}
   {{- fail (printf "these values do not fit together:\n  - %s" (join "\n  - " $problems)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* A quantity of memory such as 96Mi, 0.1Gi or 134217728, in whole MiB; 0 for what is none. */}}
+{{- define "entrupy-signature-proxy.mebibytes" -}}
+{{- $units := dict "" 1 "k" 1000 "Ki" 1024 "M" 1000000 "Mi" 1048576 "G" 1000000000 "Gi" 1073741824 "T" 1000000000000 "Ti" 1099511627776 -}}
+{{- divf (mulf (regexFind "^[0-9.]+(e[0-9]+)?" . | default "0" | float64) (get $units (regexFind "[A-Za-z]*$" . ) | default 0)) 1048576 | floor | int64 -}}
+{{- end -}}
+
+{{/* The keys of config that nothing reads, as a JSON list. Where the file is another's, the chart still reads its ports here. */}}
+{{- define "entrupy-signature-proxy.ignoredConfig" -}}
+{{- $ignored := list -}}
+{{- if or .Values.existingConfigMap (has .Values.mode (list "inject" "monitoring")) -}}
+  {{- $read := dict "listen" (list "port") "admin" (list "port") -}}
+  {{- if .Values.existingConfigMap }}{{ $_ := set $read "listen" (list "port" "tls") }}{{ end -}}
+  {{- if eq .Values.mode "monitoring" }}{{ $read = dict }}{{ end -}}
+  {{- range $key, $value := .Values.config -}}
+    {{- if not (hasKey $read $key) }}{{ $ignored = append $ignored $key -}}
+    {{- else }}{{ range $name := keys $value | sortAlpha }}{{ if not (has $name (get $read $key)) }}{{ $ignored = append $ignored (printf "%s.%s" $key $name) }}{{ end }}{{ end }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- $ignored | toJson -}}
 {{- end -}}
 
 {{/* The rules of the store for routes with redeliver, as a JSON list: Redis, or a directory that a volume of one pod keeps. */}}
@@ -151,9 +164,7 @@
   {{- $problems = append $problems "config.redelivery.store holds a password: put it into a Secret and set redelivery.existingSecret" -}}
 {{- end -}}
 {{- if $r.existingSecret -}}
-  {{- if eq $v.mode "inject" -}}
-    {{- $problems = append $problems "redelivery.existingSecret is not for mode inject: set inject.redeliverySecret, a Secret in the pods' own namespace" -}}
-  {{- else if not (or $isRedis $v.existingConfigMap) -}}
+  {{- if not (or $isRedis $v.existingConfigMap (eq $v.mode "inject")) -}}
     {{- $problems = append $problems "redelivery.existingSecret is the password of a Redis or Valkey store: set config.redelivery.store, such as redis://valkey:6379/0" -}}
   {{- end -}}
   {{- if (($v.config).redelivery).passwordFile -}}
@@ -163,10 +174,7 @@
 {{- if gt (len $volumes) 1 -}}
   {{- $problems = append $problems (printf "%s are mutually exclusive: deferred deliveries have one place" (join " and " $volumes)) -}}
 {{- end -}}
-{{- if and $volumes (has $v.mode (list "inject" "monitoring")) -}}
-  {{- $why := ternary "pods that are injected share a Redis or Valkey, which redelivery.store in their ConfigMap names" "mode monitoring has no proxy" (eq $v.mode "inject") -}}
-  {{- $problems = append $problems (printf "%s is not for mode %s: %s" (first $volumes) $v.mode $why) -}}
-{{- else if and $volumes $isRedis -}}
+{{- if and $volumes $isRedis -}}
   {{- $problems = append $problems (printf "%s is for a directory, and config.redelivery.store is a Redis or Valkey: remove one of them" (first $volumes)) -}}
 {{- else if and (include "entrupy-signature-proxy.redelivers" .) (not $isRedis) (not $volumes) -}}
   {{- $problems = append $problems (printf "a route has redeliver, and no volume keeps %s: set config.redelivery.store to a Redis or Valkey; or redelivery.size or redelivery.existingClaim, for one pod; or redelivery.ephemeral=true, which loses what is deferred with the pod" $store) -}}

@@ -9,7 +9,7 @@
 {{- end -}}
 
 {{- define "entrupy-signature-proxy.upstreamUrl" -}}
-{{- .Values.upstream.url | default (printf "http://127.0.0.1:%d" (int .Values.app.port)) -}}
+{{- include "entrupy-signature-proxy.templated" (dict "root" . "value" (.Values.upstream.url | default "")) | default (printf "http://127.0.0.1:%d" (int .Values.app.port)) -}}
 {{- end -}}
 
 {{- define "entrupy-signature-proxy.scheme" -}}
@@ -65,7 +65,7 @@
 {{/* The claim that keeps the directory; empty if there is none. */}}
 {{- define "entrupy-signature-proxy.claim" -}}
 {{- with .Values.redelivery | default dict -}}
-{{- if .existingClaim }}{{ .existingClaim }}{{ else if .size }}{{ printf "%s-deferred" (include "entrupy-signature-proxy.ownName" $) }}{{ end -}}
+{{- if .existingClaim }}{{ include "entrupy-signature-proxy.templated" (dict "root" $ "value" .existingClaim) }}{{ else if .size }}{{ printf "%s-deferred" (include "entrupy-signature-proxy.ownName" $) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 

@@ -19,9 +19,12 @@ Modes sidecar and gateway use the same two. Both are lists.
     - name: POD_IP             # the address that upstream.checkExposure probes
       valueFrom: {fieldRef: {apiVersion: v1, fieldPath: status.podIP}}
     {{- with .Values.extraEnv }}
-    {{- toYaml . | nindent 4 }}
+    {{- include "entrupy-signature-proxy.templated" (dict "root" $ "value" .) | nindent 4 }}
     {{- end }}
-  {{- include "entrupy-signature-proxy.pass" (dict "from" .Values "keys" (list "envFrom") "indent" 2) }}
+  {{- with .Values.envFrom }}
+  envFrom:
+    {{- include "entrupy-signature-proxy.templated" (dict "root" $ "value" .) | nindent 4 }}
+  {{- end }}
   ports:
     - {name: traffic, containerPort: {{ include "entrupy-signature-proxy.trafficPort" . }}, protocol: TCP}
     - {name: admin, containerPort: {{ include "entrupy-signature-proxy.adminPort" . }}, protocol: TCP}
@@ -83,7 +86,7 @@ Modes sidecar and gateway use the same two. Both are lists.
     items:
       {{- toYaml . | nindent 6 }}
     {{- end }}
-{{- with .Values.once.existingSecret }}
+{{- with include "entrupy-signature-proxy.passwordSecret" (dict "root" . "store" "once") }}
 # Optional: without the Secret once.onStoreFailure decides.
 - name: entrupy-once
   secret:
@@ -96,19 +99,19 @@ Modes sidecar and gateway use the same two. Both are lists.
 # Optional: without the Secret deliveries are answered as without redeliver.
 - name: entrupy-redelivery
   secret:
-    secretName: {{ .existingSecret }}
+    secretName: {{ include "entrupy-signature-proxy.passwordSecret" (dict "root" $ "store" "redelivery") | quote }}
     optional: true
     items: [{key: {{ .key | default "password" | quote }}, path: password}]
 {{- end }}
 {{- if include "entrupy-signature-proxy.claim" $ }}
 - name: entrupy-deferred
-  persistentVolumeClaim: {claimName: {{ include "entrupy-signature-proxy.claim" $ }}}
+  persistentVolumeClaim: {claimName: {{ include "entrupy-signature-proxy.claim" $ | quote }}}
 {{- else if .ephemeral }}
 - {name: entrupy-deferred, emptyDir: {}}
 {{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}
-{{ toYaml . }}
+{{ include "entrupy-signature-proxy.templated" (dict "root" $ "value" .) }}
 {{- end }}
 {{- end -}}
 

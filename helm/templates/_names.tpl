@@ -31,12 +31,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* An object's metadata: the release's labels and annotations, with its own over them. `scope`: "cluster" for one without a namespace. */}}
+{{/*
+An object's metadata: the release's labels and annotations, with its own over them. `namespace`: another than the
+release's. `scope`: "cluster" for an object without one.
+*/}}
 {{- define "entrupy-signature-proxy.metadata" -}}
 metadata:
   name: {{ .name | default (include "entrupy-signature-proxy.fullname" .root) | quote }}
   {{- if ne (.scope | default "") "cluster" }}
-  namespace: {{ include "entrupy-signature-proxy.namespace" .root | quote }}
+  namespace: {{ .namespace | default (include "entrupy-signature-proxy.namespace" .root) | quote }}
   {{- end }}
   labels:
     {{- mergeOverwrite (include "entrupy-signature-proxy.labels" .root | fromYaml) (deepCopy (.labels | default dict)) | toYaml | nindent 4 }}
@@ -77,26 +80,38 @@ metadata:
 {{- .Values.image.repository | splitList "/" | last -}}
 {{- end -}}
 
-{{/* A list, empty if there are none. Plain names are accepted too, as in other charts. */}}
 {{- define "entrupy-signature-proxy.pullSecrets" -}}
-{{- $secrets := list -}}
-{{- range concat ((.Values.global).imagePullSecrets | default list) (.Values.image.pullSecrets | default list) -}}
-  {{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- include "entrupy-signature-proxy.secretList" (concat ((.Values.global).imagePullSecrets | default list) (.Values.image.pullSecrets | default list)) -}}
 {{- end -}}
+
+{{/* A list, empty if there are none. Plain names are accepted too, as in other charts. */}}
+{{- define "entrupy-signature-proxy.secretList" -}}
+{{- $secrets := list -}}
+{{- range . }}{{ $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) }}{{ end -}}
 {{- with $secrets | uniq }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* A name, an address or a list, in which the user may have used Helm's own templates, as other charts allow. */}}
+{{- define "entrupy-signature-proxy.templated" -}}
+{{- tpl (kindIs "string" .value | ternary .value (toYaml .value)) .root -}}
 {{- end -}}
 
 {{/* Empty for the namespace's default account. */}}
 {{- define "entrupy-signature-proxy.serviceAccountName" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "entrupy-signature-proxy.fullname" .) "" (.Values.serviceAccount.create | default false)) -}}
+{{- include "entrupy-signature-proxy.templated" (dict "root" . "value" (.Values.serviceAccount.name | default "")) | default (ternary (include "entrupy-signature-proxy.fullname" .) "" (.Values.serviceAccount.create | default false)) -}}
 {{- end -}}
 
 {{- define "entrupy-signature-proxy.configMapName" -}}
-{{- .Values.existingConfigMap | default (include "entrupy-signature-proxy.ownName" .) -}}
+{{- include "entrupy-signature-proxy.templated" (dict "root" . "value" (.Values.existingConfigMap | default "")) | default (include "entrupy-signature-proxy.ownName" .) -}}
 {{- end -}}
 
 {{- define "entrupy-signature-proxy.secretName" -}}
-{{- .Values.secret.existingSecret | default (include "entrupy-signature-proxy.ownName" .) -}}
+{{- include "entrupy-signature-proxy.templated" (dict "root" . "value" (.Values.secret.existingSecret | default "")) | default (include "entrupy-signature-proxy.ownName" .) -}}
+{{- end -}}
+
+{{/* The Secret with the password of `store`, once or redelivery; empty if there is none. */}}
+{{- define "entrupy-signature-proxy.passwordSecret" -}}
+{{- include "entrupy-signature-proxy.templated" (dict "root" .root "value" ((get .root.Values .store | default dict).existingSecret | default "")) -}}
 {{- end -}}
 
 {{/* "true" if the chart runs the demo upstream, the only case in which it generates a secret. */}}

@@ -80,6 +80,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(only(common, 'ServiceAccount')).toMatchObject({
       metadata: { name: 'orders', annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/orders' } },
       automountServiceAccountToken: false,
+      imagePullSecrets: [{ name: 'registry' }],
     });
     expect(podSpec(only(common, 'Deployment'))).toMatchObject({ serviceAccountName: 'orders' });
     const bare = await template([]);
@@ -116,6 +117,29 @@ describe.skipIf(!ready)('the chart', () => {
       metadata: exposed,
       spec: { rules: [{ filters: [{ type: 'RequestHeaderModifier' }], timeouts: { request: '60s' } }] },
     });
+  });
+
+  test('names and variables may be templates, as in other charts', () => {
+    const deployment = only(common, 'Deployment');
+    expect(podSpec(deployment).volumes).toContainEqual({
+      name: 'entrupy-secrets',
+      secret: { secretName: 'shop-keys', optional: true },
+    });
+    expect(podSpec(only(common, 'Pod')).volumes).toMatchObject([{ secret: { secretName: 'shop-keys' } }]);
+    expect(proxyOf(podSpec(deployment)).env).toContainEqual({ name: 'REGION', value: 'shop' });
+  });
+
+  test('monitors, rules and dashboard may be in another namespace than the pods, which the monitors name', async () => {
+    const pods = { namespaceSelector: { matchNames: ['shop'] } };
+    const all = await template(['-f', `${CHART}/ci/monitoring-values.yaml`]);
+    expect(only(all, 'PodMonitor')).toMatchObject({ metadata: { namespace: 'monitoring' }, spec: pods });
+    expect(only(all, 'PrometheusRule')).toMatchObject({ metadata: { namespace: 'monitoring' } });
+    expect(all.find(({ metadata }) => metadata.name.endsWith('-dashboard'))).toMatchObject({
+      metadata: { namespace: 'grafana' },
+    });
+    const hosts = await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]);
+    expect(only(hosts, 'ServiceMonitor')).toMatchObject({ metadata: { namespace: 'monitoring' }, spec: pods });
+    expect(only(common, 'ServiceMonitor').spec).not.toHaveProperty('namespaceSelector');
   });
 
   test("every object and pod has the common annotations, and an object's own go before them", async () => {
@@ -240,7 +264,7 @@ describe.skipIf(!ready)('the chart', () => {
       ['hooks.example.com', ['Exact /notify', 'Prefix /webhooks']],
       ['hooks.example.org', ['Prefix /']],
     ]);
-    expect(tls).toEqual([{ secretName: 'hooks-tls', hosts: ['hooks.example.com', 'hooks.example.org'] }]);
+    expect(tls).toEqual([{ secretName: 'shop-tls', hosts: ['hooks.example.com', 'hooks.example.org'] }]);
     const spec = async (...values: string[]) =>
       only(await template(set(...GATEWAY, 'ingress.enabled=true', ...values)), 'Ingress').spec;
     expect(await spec('ingress.host=h.example.com', 'ingress.path=/a', 'ingress.tlsSecret=t')).toEqual(

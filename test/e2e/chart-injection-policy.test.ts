@@ -241,6 +241,8 @@ describe.skipIf(!ready)('the injection policy', () => {
       image: 'registry.example.com/hooks/proxy:0.1.0'.replace('0.1.0', VERSION),
       readinessProbe: { periodSeconds: 5, failureThreshold: 2 },
     });
+    const ca = { name: 'NODE_EXTRA_CA_CERTS', value: '/etc/entrupy-signature-proxy/ca.crt' };
+    expect(proxyOf(podSpec(pod)).env?.at(-1)).toEqual(ca);
     expect(podSpec(pod).volumes).toMatchObject([
       { secret: { secretName: 'hook-keys' } },
       { configMap: { name: 'hook-config' } },

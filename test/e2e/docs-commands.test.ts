@@ -40,6 +40,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
         ...env,
         PATH: `${directory}/bin:${TOOLS}/bin:${process.env.PATH ?? ''}`,
         WEBHOOK_ENDPOINT_SECRET_KEY: SECRET,
+        TOKEN: 'the token of a registry',
       },
       cwd: join(directory, 'clone'),
     });
@@ -53,6 +54,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     const files = {
       'current.key': SECRET,
       'next.key': `${SECRET}, the next one`,
+      'ca.crt': 'a certificate',
       'routes.yaml': 'config: {routes: [{path: /notify}], unmatched: reject}\n',
       'config.yaml': 'routes: [{path: /notify}]\n',
       'values-of-orders.yaml': 'replicaCount: 2\n',
