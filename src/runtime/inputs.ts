@@ -151,9 +151,9 @@ export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): Loa
   const { upstream, routes, redelivery } = config;
   const { connections } = config.limits;
   const hasStore = isDirectory(redelivery.store) && routes.some(({ redeliver }) => redeliver !== null);
-  const left = hasStore ? files - STORE : files;
+  const remaining = hasStore ? files - STORE : files;
   // If only a few files may be open, the proxy serves all the same: half of them are for clients.
-  const fits = Math.max(1, left - Math.min(upstream.connections + OTHERS, Math.floor(left / 2)));
+  const fits = Math.max(1, remaining - Math.min(upstream.connections + OTHERS, Math.floor(remaining / 2)));
   if (connections <= fits) return loaded;
   const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
   const warning = { file: file ?? 'environment', line: null, column: null, key: 'limits.connections', message };

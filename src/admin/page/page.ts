@@ -39,7 +39,7 @@ const STATE_WORDS = { ok: '● OK', note: 'Note', warning: '▲ Look at this', f
 function adviceList(s: ApiStatus): Html {
   const items = s.advice.map(
     ({ id, state, message, remedy, page, follows }) =>
-      html`<li class="${state}"><strong>${STATE_WORDS[state]}.</strong> <span>${message} <b>${remedy}</b></span> ${state === 'ok' ? null : html`<small><span class="id">${id}:</span> ${docsLink(s, page)}</small>`}${follows.map((one) => html`<p class="note"><span>So <span class="id">${one.id}</span>: ${one.message}</span></p>`)}</li>`,
+      html`<li class="${state}"><strong>${STATE_WORDS[state]}.</strong> <span>${message} <b>${remedy}</b></span> ${state === 'ok' ? null : html`<small><span class="id">${id}:</span> ${docsLink(s, page)}</small>`}${follows.map((item) => html`<p class="note"><span>So <span class="id">${item.id}</span>: ${item.message}</span></p>`)}</li>`,
   );
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
