@@ -49,7 +49,8 @@ async function fill(folder: string, work: string): Promise<void> {
   );
   execFileSync(process.execPath, [`${ROOT}scripts/bundle-sbom.ts`, join(folder, 'sbom.cdx.json'), '--node'], quiet);
   copyFileSync(nodeLicence(), join(folder, 'LICENSE-NODE'));
-  for (const name of ['LICENSE', 'config.example.yaml']) copyFileSync(`${ROOT}${name}`, join(folder, name));
+  for (const name of ['LICENSE', 'config.example.yaml', 'config.schema.json'])
+    copyFileSync(`${ROOT}${name}`, join(folder, name));
   cpSync(`${ROOT}examples/systemd`, join(folder, 'examples/systemd'), { recursive: true });
 }
 

@@ -73,6 +73,7 @@ describe.skipIf(!ready)('the executable', () => {
       'LICENSE-NODE',
       'THIRD-PARTY-LICENSES.txt',
       'config.example.yaml',
+      'config.schema.json',
       'examples/systemd/entrupy-signature-proxy.service',
     ]) {
       expect((await stat(join(folder, name))).size, name).toBeGreaterThan(500);
@@ -98,6 +99,7 @@ describe.skipIf(!ready)('the executable', () => {
 
   test('is installed by the commands of docs/systemd.md, and the unit accepts it', async () => {
     const page = await readFile(`${ROOT}docs/systemd.md`, 'utf8');
+    expect(page).toContain('npm ci && node_modules/.bin/node scripts/release/executable.ts --out .\n'); // as above
     const [, install = ''] = /^```sh\n(tar [\s\S]*?)^```$/m.exec(page) ?? [];
     const empty = join(directory, 'empty');
     await mkdir(empty);
