@@ -1,8 +1,9 @@
 // An event that kills the app must not starve the rest, nor run for ever.
 import { join } from 'node:path';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import { freePort } from '../support/machine/free-port.ts';
 import { deferred, deliver, redeliver, test } from '../support/redelivery/redelivery.ts';
+import { waitFor } from '../support/runner/wait-for.ts';
 import { recordingApp } from '../support/upstream/recording-app.ts';
 
 const GOOD = 1000;
@@ -26,7 +27,7 @@ test('one of a thousand kills the app: all others arrive', async ({ redeliverer,
     await app.start('steady');
     await redeliver(proxy);
     // A probe each ten seconds after each death.
-    await vi.waitFor(async () => expect((await deferred(proxy)).waiting).toBe(1), { timeout: 300_000, interval: 100 });
+    await waitFor(async () => expect((await deferred(proxy)).waiting).toBe(1), 300_000);
     const arrivals = app.arrivals();
     const taken = new Set(arrivals.filter(({ status }) => status === 200).map(({ id }) => id));
     expect(taken.size).toBe(GOOD);

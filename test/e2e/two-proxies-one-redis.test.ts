@@ -6,13 +6,14 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { eventKey } from '../../src/once/claims.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, startRedis } from '../support/once/redis.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { seeded, shuffled } from '../support/runner/seeded.ts';
+import { waitFor } from '../support/runner/wait-for.ts';
 import { startUpstream } from '../support/upstream/upstream.ts';
 
 const EVENTS = 2000;
@@ -189,7 +190,7 @@ async function sendAll(ports: readonly [number, number]): Promise<Copy[]> {
 async function deliveredBy(redis: RedisServer): Promise<Set<string>> {
   // Redis closes its connection once everything sent on it is done: the second proxy's and this one remain.
   const clients = async () => String(await redis.ask('CLIENT', 'LIST')).match(/^id=/gm)?.length;
-  await vi.waitFor(async () => expect(await clients()).toBe(2), 30_000);
+  await waitFor(async () => expect(await clients()).toBe(2));
   const ids = Array.from({ length: EVENTS }, (_, nth) => String(nth));
   const keys = ids.map((id) => `entrupy-once:${eventKey('/notify', Buffer.from(bodyOf(id)))}`);
   const values = (await redis.ask('MGET', ...keys)) as readonly (string | null)[];

@@ -9,7 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, vi } from 'vitest';
+import { describe, expect } from 'vitest';
 import { eventKey } from '../../src/once/claims.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { listening } from '../support/machine/listening.ts';
@@ -22,6 +22,7 @@ import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually, starting } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';
+import { waitFor } from '../support/runner/wait-for.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 
 const MANY = 40;
@@ -82,10 +83,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
     one.signal('SIGKILL');
     expect((await first.given).status).toBe(0);
     const second = send(two, 'orphan');
-    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(2_000), {
-      timeout: 20_000,
-      interval: 50,
-    });
+    await waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(2_000));
     expect(events.times('orphan')).toBe(1);
     expect(await second.given).toEqual(DELIVERED);
     expect(events.times('orphan')).toBe(2);
@@ -109,9 +107,8 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
     events.script('kept', kept.act);
     const second = send(proxy, 'kept');
     await events.reached('kept');
-    const eventually = { timeout: 20_000, interval: 50 };
-    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(11_000), eventually);
-    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeGreaterThan(14_000), eventually);
+    await waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(11_000));
+    await waitFor(async () => expect(await leaseLeft(server)).toBeGreaterThan(14_000));
     expect(await server.ask('GET', key)).toBe('delivered');
     for (const { answer } of [taken, kept]) answer(200);
     expect([await first.given, await second.given]).toEqual([DELIVERED, DELIVERED]);

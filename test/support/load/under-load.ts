@@ -1,11 +1,12 @@
 // A proxy and an upstream in their own processes, under a steady load of signed deliveries.
 import { join } from 'node:path';
-import { onTestFinished, vi } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { sign } from '../deliveries/signer.ts';
 import type { LogLine } from '../machine/child-output.ts';
 import { testDirectory } from '../machine/files.ts';
 import { freePort } from '../machine/free-port.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
+import { waitFor } from '../runner/wait-for.ts';
 import { recordingApp } from '../upstream/recording-app.ts';
 import type { Delivery } from './paced-load.ts';
 
@@ -52,10 +53,7 @@ export async function lineAfter(
   const lines = () => proxy.logs().filter(satisfies);
   const before = lines().length;
   await change();
-  return vi.waitFor(() => lines()[before] ?? Promise.reject(new Error('no such line')), {
-    timeout: 10_000,
-    interval: 10,
-  });
+  return waitFor(() => lines()[before] ?? Promise.reject(new Error('no such line')));
 }
 
 /** Paces a test: for spreading changes over time, never for waiting for one. */

@@ -1,6 +1,7 @@
 // A `test` with proxies and upstreams of its own, which end with it, so tests may run concurrently.
-import { test as base, expect, type TestContext, vi } from 'vitest';
+import { test as base, expect, type TestContext } from 'vitest';
 import { testDirectory } from '../machine/files.ts';
+import { waitFor } from '../runner/wait-for.ts';
 import { startLenientUpstream } from '../upstream/lenient-upstream.ts';
 import { startRawUpstream } from '../upstream/raw-upstream.ts';
 import { startStreamingUpstream } from '../upstream/streams.ts';
@@ -68,7 +69,7 @@ export const test = base
 
 type ProxyConfig = Readonly<Record<string, unknown>> & { readonly upstream?: object };
 
-/** Polls until the value is as wanted; fails after 20 s with the last value. */
+/** Polls until the value is as wanted; fails with the last value. */
 export async function eventually<T>(look: () => T | Promise<T>, wanted: Awaited<T>): Promise<void> {
-  await vi.waitFor(async () => expect(await look()).toEqual(wanted), { timeout: 20_000, interval: 50 });
+  await waitFor(async () => expect(await look()).toEqual(wanted));
 }

@@ -2,13 +2,13 @@
 // test; a directory outlives its proxies, so that the next one finds what the last one stored.
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { vi } from 'vitest';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import { type DeferredStore, fileIn, pagesOf, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { sendTo } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';
 import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
+import { waitFor } from '../runner/wait-for.ts';
 import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
 
 /** What the app does with a request: a status, no answer at all, or an end of the connection. */
@@ -144,5 +144,5 @@ async function visited<T>(store: string, ask: (store: DeferredStore) => Promise<
     ...{ as: 'visitor', onRemark: () => {}, onLoss: () => {}, onChange: () => {} },
   };
   const visitor = await openStore(options);
-  return await vi.waitFor(() => ask(visitor), 20_000).finally(() => visitor.close());
+  return await waitFor(() => ask(visitor)).finally(() => visitor.close());
 }

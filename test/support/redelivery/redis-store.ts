@@ -1,9 +1,9 @@
 // Stores of deferred deliveries on a real Redis or Valkey. The caller closes them.
 import { randomUUID } from 'node:crypto';
-import { vi } from 'vitest';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import type { DeferredStore, StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import type { RedisServer } from '../once/redis.ts';
+import { waitFor } from '../runner/wait-for.ts';
 import { idOf, MANY_BYTES, type StorePlace } from './store-contract.ts';
 
 export const NAME = 'orders';
@@ -34,7 +34,7 @@ export async function opened(url: string, options: Partial<StoreOptions> = {}) {
 
 /** Resolves when the store answers: on a busy machine it may open before it is connected. */
 export async function ready(store: DeferredStore): Promise<DeferredStore> {
-  await vi.waitFor(() => store.read('0'), { timeout: 40_000, interval: 20 });
+  await waitFor(() => store.read('0'));
   return store;
 }
 

@@ -8,6 +8,7 @@ import { permitUpgrade } from '../../../src/core/permit.ts';
 import type { Requester, ResponseSink } from '../../../src/upstream/requester.ts';
 import { failedUpstream } from '../../../src/upstream/requester.ts';
 import type { Upstream } from '../../../src/upstream/upstream.ts';
+import { waitFor } from '../../support/runner/wait-for.ts';
 import { handshake } from '../../support/websocket/client.ts';
 import { head } from '../core/fixtures.ts';
 import { LIVE, requesterOf, type Sent, send, sink, startApp } from './fixtures.ts';
@@ -55,7 +56,7 @@ test.for([
   const { seen, reply } = unreading();
   const ended = Promise.withResolvers<string>();
   ask(upstream, { reply, onEnd: ended.resolve });
-  await vi.waitFor(() => expect(seen.informed).toBeGreaterThan(0));
+  await waitFor(() => expect(seen.informed).toBeGreaterThan(0));
   for (let turns = 0; turns < 200; turns++) await nextTurn();
   expect(seen.informed).toBeLessThanOrEqual(MOST_OF_ONE_READ);
   seen.reads();
@@ -69,7 +70,7 @@ test('the time in which the upstream has to wait is none of its response timeout
   const { seen, reply } = unreading();
   const onFailure = vi.fn();
   const exchange = send(upstream, { reply, onFailure, responseTimeout: 60_000 });
-  await vi.waitFor(() => expect(seen.informed).toBe(1));
+  await waitFor(() => expect(seen.informed).toBe(1));
   const late = performance.now() + 70_000;
   exchange.tick(late);
   expect(onFailure).not.toHaveBeenCalled();
@@ -143,7 +144,7 @@ test.for([
   const onFailure = vi.fn();
   const onEnd = vi.fn();
   const exchange = send(upstream, { requester, lease, onFailure, onEnd });
-  await vi.waitFor(() => expect(begin).toHaveBeenCalled());
+  await waitFor(() => expect(begin).toHaveBeenCalled());
   exchange.tick(performance.now() + 29_000);
   expect(onEnd).not.toHaveBeenCalled();
   exchange.tick(performance.now() + 31_000);

@@ -14,6 +14,7 @@ import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { connectionKey } from '../../../src/wire/socket-progress.ts';
 import { testDirectory } from '../../support/machine/files.ts';
 import { listening } from '../../support/machine/listening.ts';
+import { waitFor } from '../../support/runner/wait-for.ts';
 import { OK } from '../../support/upstream/raw-upstream.ts';
 import { AGREED, KEY } from '../../support/websocket/client.ts';
 import { head } from '../core/fixtures.ts';
@@ -188,7 +189,7 @@ test('the socket of a tunnel ends with a failed write, also while its client rea
   socket.write('GET / HTTP/1.1\r\n\r\n');
   await expect.poll(() => socket.readableLength).toBeGreaterThanOrEqual(socket.readableHighWaterMark);
   for (const other of app.sockets) other.resetAndDestroy(); // which nothing reads
-  await vi.waitFor(() => {
+  await waitFor(() => {
     socket.write('x');
     expect(socket.destroyed).toBe(true);
   });
@@ -231,7 +232,7 @@ test('an upstream that takes nothing is given up only once looks at the queue of
   };
   for (let ticks = 0; ticks < 5; ticks++) tick(); // without a pause in which a look could end
   expect(onFailure).not.toHaveBeenCalled();
-  await vi.waitFor(() => {
+  await waitFor(() => {
     tick();
     expect(onFailure).toHaveBeenCalledWith(expect.objectContaining({ cause: 'timeout' }));
   });
