@@ -6,8 +6,11 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e
 
 /** The text with escapes (`\u202e`) for characters that a terminal or a page would obey. JSON keeps its meaning. */
 export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(UNPRINTABLE, escaped);
 }
+
+/** A UTF-16 unit as JSON escapes it: `\u202e`. */
+export const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 /** Cuts a text that has no natural bound (a method, a hint) at `limit` UTF-16 units. */
 export function shortened(text: string, limit: number): string {

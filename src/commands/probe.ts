@@ -65,8 +65,8 @@ export const run = command(definition, async ({ values, positionals: [target] },
   }
   const until = performance.now() + wait;
   for (const attempt of attempts) {
-    const { met, status, told } = await insisted({ url, tls, body, ...attempt }, until);
-    io.stdout(`${met ? 'ok' : 'failed'}: ${told}\n`);
+    const { met, status, report } = await insisted({ url, tls, body, ...attempt }, until);
+    io.stdout(`${met ? 'ok' : 'failed'}: ${report}\n`);
     if (status === null) io.stderr('`check`, run beside the proxy, says whether it is ready, and why it is not\n');
     if (!met) return 1;
   }
@@ -91,7 +91,7 @@ async function insisted(request: Request, until: number) {
   }
 }
 
-/** Sends the request with each secret until one has success. `told` says what was expected, and what came. */
+/** Sends the request with each secret until one has success. `report` says what was expected, and what came. */
 async function sent({ url, tls, body, secrets, expected }: Request) {
   for (const [index, secret] of secrets.entries()) {
     const signature = secret === null ? {} : { [SIGNATURE_HEADER]: signatureOf(secret.key, body) };
@@ -104,7 +104,7 @@ async function sent({ url, tls, body, secrets, expected }: Request) {
     const how = secret === null ? 'unsigned' : 'signed';
     const tried = met ? `, with ${secret?.id}` : `, with each of ${secrets.length} secrets`;
     const which = secrets.length === 1 ? '' : tried;
-    return { met, status, told: `${expected.meaning}, got ${got} (${how} POST ${url.href}${which})` };
+    return { met, status, report: `${expected.meaning}, got ${got} (${how} POST ${url.href}${which})` };
   }
   throw new Error('nothing to send');
 }

@@ -1,4 +1,5 @@
 // `retire-previous`: has the running proxy end every overlap at once, after a leak. It must load no part of the proxy.
+import type { Retired } from '../admin/handlers.ts';
 import { ADMIN_PORT, namedConfig } from '../base/default-places.ts';
 import { CONFIG_OPTION, command } from './command.ts';
 import { adminPort, askWhole } from './running-proxy.ts';
@@ -40,18 +41,13 @@ export const run = command(definition, async ({ values }, io) => {
   return 1;
 });
 
-interface Retired {
-  readonly read: readonly string[];
-  readonly retired: number;
-  readonly stranded?: number;
-  readonly error?: string;
-}
+type Answer = Omit<Retired, 'unread'> & { readonly error?: string };
 
 /** Null if the answer is not that of the proxy: another program may listen on the port. */
-function readAnswer(text: string): Retired | null {
+function readAnswer(text: string): Answer | null {
   try {
-    const value: Partial<Retired> = JSON.parse(text);
-    return Array.isArray(value.read) && typeof value.retired === 'number' ? (value as Retired) : null;
+    const value: Partial<Answer> = JSON.parse(text);
+    return Array.isArray(value.read) && typeof value.retired === 'number' ? (value as Answer) : null;
   } catch {
     return null;
   }

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import { isDirectory } from '../base/default-places.ts';
+import { isoDate } from '../core/keyring.ts';
 import { listOf } from './problems.ts';
 import { DURATION, type Quantity, SIZE } from './units.ts';
 
@@ -96,7 +97,7 @@ export const date = () =>
   allows(
     'a date and time with its zone, such as 2026-11-01T00:00:00Z',
     converted(z.iso.datetime({ offset: true }), Date.parse),
-    (value) => new Date(value).toISOString().replace('.000Z', 'Z'),
+    isoDate,
   );
 
 // --- hosts, networks and URLs

@@ -9,7 +9,7 @@
 import type { Buffer } from 'node:buffer';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate-rules.ts';
 import { type Hint, largeBodyHint, type RequestDiagnosis } from './hint.ts';
-import { type Claim, judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
+import { judge, type Permit, permitForward, permitReported, permitUpgrade, type SignatureClaim } from './permit.ts';
 import type { Policy } from './policy.ts';
 import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
@@ -45,7 +45,7 @@ export interface Permitted {
 }
 
 /** A request whose verdict needs its body, which may be empty. */
-export interface ToRead extends Claim {
+export interface ToRead extends SignatureClaim {
   readonly kind: 'read';
   /** The declared length in bytes; null for a chunked body. */
   readonly declared: number | null;

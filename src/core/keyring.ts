@@ -97,4 +97,4 @@ export function outsideByClock(secret: Validity, now: number): string | null {
 
 export const clockText = (now: number, date = isoDate) => `this machine's clock says ${date(now - (now % 1000))}`;
 
-const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('.000Z', 'Z');
+export const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('.000Z', 'Z');

@@ -34,7 +34,7 @@ export type { Permit };
 export const isPermit = Permit.is;
 
 /** A signature of the right form, and the secrets to verify it with. */
-export interface Claim {
+export interface SignatureClaim {
   readonly route: Route;
   /** The live secrets of the route at the time of the request's head. */
   readonly live: readonly Secret[];
@@ -54,7 +54,7 @@ export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
  * The verdict on a body that was read whole. If no live secret matches, those that have expired or are not yet valid
  * are tried, only to tell the operator: the answer is a 401 all the same.
  */
-export function judge(claim: Claim & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
+export function judge(claim: SignatureClaim & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
   const { route, keyring, live, body } = claim;
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
   const digest = Buffer.from(claim.digest, 'latin1');

@@ -3,6 +3,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
+import { escaped } from '../base/printable.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Hint } from '../core/hint.ts';
 
@@ -97,8 +98,7 @@ function textVariants(text: string): readonly (readonly [Hint, string | Buffer])
 const LEXEME = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/gs;
 
 // Escapes can be made in the whole JSON text, since these characters occur only in its strings.
-const escapes = (characters: RegExp) => (json: string) =>
-  json.replace(characters, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+const escapes = (characters: RegExp) => (json: string) => json.replace(characters, escaped);
 const ascii = escapes(/[\u007f-\uffff]/g);
 const go = escapes(/[<>&\u2028\u2029]/g);
 

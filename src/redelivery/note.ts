@@ -1,5 +1,6 @@
 // The note beside a deferred delivery: its history. It has no MAC, so it is used only for display, metric labels and
 // timing: whoever can forge it can write to the store, and so could delay and repeat deliveries anyway.
+import { escaped } from '../base/printable.ts';
 
 export interface Note {
   /** When the delivery came, in epoch milliseconds by the clock of the proxy that stored it. */
@@ -32,8 +33,6 @@ export function noteText(note: Note): string {
   // Only `failure`, a single word, and numbers remain, so that text fits.
   return text.length <= MAX_NOTE ? text : noteText({ ...note, route: null, method: '', path: '', secret: '', key: '' });
 }
-
-const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 /** The note in a text; null if it is not a valid one. */
 export function readNote(text: string): Note | null {

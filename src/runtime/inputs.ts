@@ -128,9 +128,9 @@ export function placesOf(inputs: Inputs): readonly string[] {
 // --- the limit of open files
 
 /** Open files besides client connections and upstream slots: admin clients, closing upstream sockets, our own. */
-const OTHERS = 256;
+const OTHER_FILES = 256;
 /** Open files of a store of deferred deliveries that is a directory, and of its thread. */
-const STORE = 10;
+const STORE_FILES = 10;
 
 /** The maximum number of files that this process may have open; Infinity where /proc does not say. */
 function mostOpenFiles(): number {
@@ -151,9 +151,9 @@ export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): Loa
   const { upstream, routes, redelivery } = config;
   const { connections } = config.limits;
   const hasStore = isDirectory(redelivery.store) && routes.some(({ redeliver }) => redeliver !== null);
-  const remaining = hasStore ? files - STORE : files;
+  const remaining = hasStore ? files - STORE_FILES : files;
   // If only a few files may be open, the proxy serves all the same: half of them are for clients.
-  const fits = Math.max(1, remaining - Math.min(upstream.connections + OTHERS, Math.floor(remaining / 2)));
+  const fits = Math.max(1, remaining - Math.min(upstream.connections + OTHER_FILES, Math.floor(remaining / 2)));
   if (connections <= fits) return loaded;
   const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
   const warning = { file: file ?? 'environment', line: null, column: null, key: 'limits.connections', message };
