@@ -84,7 +84,7 @@
 {{- end -}}
 {{- $memory := dig "limits" "memory" "" ($v.resources | default dict) | toString -}}
 {{- if and $memory (lt (include "entrupy-signature-proxy.mebibytes" $memory | int) 96) -}}
-  {{- $problems = append $problems (printf "resources.limits.memory %s is less than 96Mi: under load the proxy takes up to 41 MiB, a command beside it (check, deferred) up to 25, and the kernel's socket buffers count too (docs/kubernetes.md#sizing)" $memory) -}}
+  {{- $problems = append $problems (printf "resources.limits.memory %s is less than 96Mi: a command in the container takes up to 25 MiB of it (check, deferred), and under load the kernel would kill the proxy (docs/docker.md#sizing)" $memory) -}}
 {{- end -}}
 {{- if eq $v.mode "inject" -}}
   {{- range $v.extraEnv -}}
