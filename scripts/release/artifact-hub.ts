@@ -1,16 +1,15 @@
-// Publishes artifacthub-repo.yml beside the chart in the registry, where Artifact Hub looks for it: as the tag artifacthub.io
-// of the chart's name. Only the publisher knows the repository's id.
+// Publishes artifacthub-repo.yml beside the chart in the registry, where Artifact Hub (https://artifacthub.io) looks for
+// it: as the tag artifacthub.io of the chart's name. Only the publisher knows the repository's id.
 //
 //   node scripts/release/artifact-hub.ts --id ID --to REGISTRY/PATH/NAME
 //
 // SKOPEO_OPTIONS: options for `skopeo copy`, such as --dest-tls-verify=false.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseDocument } from 'yaml';
 
 const CONFIG = 'application/vnd.cncf.artifacthub.config.v1+yaml';
 const LAYER = 'application/vnd.cncf.artifacthub.repository-metadata.layer.v1.yaml';
@@ -41,11 +40,9 @@ if (id === undefined || to === undefined) {
   process.stderr.write('Usage: node scripts/release/artifact-hub.ts --id ID --to REGISTRY/PATH/NAME\n');
   process.exitCode = 2;
 } else {
-  const document = parseDocument(readFileSync(new URL('../../artifacthub-repo.yml', import.meta.url), 'utf8'));
-  document.set('repositoryID', id);
   const work = mkdtempSync(join(tmpdir(), 'entrupy-artifact-hub-'));
   try {
-    writeLayout(work, Buffer.from(document.toString()));
+    writeLayout(work, Buffer.from(`repositoryID: ${JSON.stringify(id)}\n`));
     const options = (process.env.SKOPEO_OPTIONS ?? '').split(' ').filter((option) => option.startsWith('--dest'));
     execFileSync('skopeo', [
       'copy',
