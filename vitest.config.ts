@@ -1,4 +1,5 @@
-// `npm test` runs `unit` and `fast`, in a good minute on two cores; `e2e` has the tests that need longer or real components.
+// `npm test` runs `unit` and `fast`, in a good minute on two cores; the projects `e2e-…` have the tests that need longer or
+// real components. .ci/run runs some of these projects side by side.
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
 import { THREAD_SOURCE, threadAsText } from './scripts/bundle.ts';
@@ -25,6 +26,41 @@ const builtThreads: Plugin = {
   configureVitest: ({ defineCacheKeyGenerator }) =>
     defineCacheKeyGenerator(({ id }) => (THREAD_SOURCE.test(id) ? false : undefined)),
 };
+
+/** The end-to-end tests by what they share and judge; `at`: how many files at a time. */
+export const E2E = {
+  /** What these find does not depend on speed or memory. */
+  anytime: {
+    at: 2,
+    files: [
+      'chart-*',
+      ...[
+        'no-mixed-answers',
+        'npm-package',
+        'redelivery-kills',
+        'redelivery-over-redis',
+        'redelivery-poison',
+        'release',
+      ],
+      ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit', 'two-proxies-one-redis'],
+      'unread-bodies',
+    ],
+  },
+  /** These share podman's images. */
+  containers: { at: 1, files: ['docs-commands', 'executable', 'image-restrictions', 'pod-under-podman'] },
+  /** These mostly wait, for Prometheus, silent servers and reloads, so they go on beside those that judge speed. */
+  patient: {
+    at: 2,
+    files: [
+      ...['metrics-in-prometheus', 'spellings-on-real-servers', 'early-answers', 'reloads-under-load'],
+      'rotations-under-load',
+    ],
+  },
+  alone: { at: 1, files: ['*'] },
+};
+const ELSEWHERE = [E2E.anytime, E2E.containers, E2E.patient].flatMap(({ files }) =>
+  files.map((file) => `test/e2e/${file}.test.ts`),
+);
 
 export default defineConfig({
   plugins: [builtThreads],
@@ -58,16 +94,18 @@ export default defineConfig({
           retry: RETRY,
         },
       },
-      {
+      ...Object.entries(E2E).map(([name, { files, at }], groupOrder) => ({
         test: {
-          name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          name: `e2e-${name}`,
+          include: files.map((file) => `test/e2e/${file}.test.ts`),
+          exclude: name === 'alone' ? ELSEWHERE : [],
           testTimeout: 600_000,
           hookTimeout: 600_000,
-          fileParallelism: false,
+          maxWorkers: at,
+          sequence: { groupOrder },
           retry: RETRY,
         },
-      },
+      })),
     ],
   },
 });
