@@ -32,7 +32,7 @@ export class ByteBudget {
     this.limit = limit;
   }
 
-  /** The size of the largest buffer that can ever fit, in bytes. */
+  /** The size of the largest buffer that can ever fit, in bytes. A body without a length can count on half of it. */
   get most(): number {
     return Math.max(Math.min(this.limit, SMALL_BODY), this.limit - this.limit / 8);
   }

@@ -130,13 +130,12 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   }
 
   #grow(total: number): boolean {
-    const { budget, declared, maxBody } = this.#options;
-    // Each growth costs a copy, and new memory a page fault per 4 KiB, so the declared length is reserved at once,
-    // but not for a client that has sent little, nor if less than half of the budget would stay free.
-    const atOnce = declared !== null && total > SMALL_BODY && budget.used + declared <= budget.limit / 2;
-    const capacity = atOnce ? declared : Math.max(total, Math.min(declared ?? maxBody, total * 2));
+    const { budget } = this.#options;
     const before = this.buffered;
-    if (!this.#reserve(capacity)) return false; // both buffers count while both exist
+    const capacity = this.#capacityFor(total);
+    // Both buffers count while both exist. What does not fit even without other bodies must end none of them.
+    if (before + capacity > budget.most) this.fail('overloaded');
+    if (this.#ended || !this.#reserve(capacity)) return false;
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.received);
     budget.release(before);
@@ -144,6 +143,19 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.#buffer = next;
     this.#ours = true;
     return true;
+  }
+
+  #capacityFor(total: number): number {
+    const { declared, maxBody, budget } = this.#options;
+    const { used, limit, most } = budget;
+    const twice = 2 * total;
+    // The last growth is the one after which another would find no room beside the buffer that it replaces. So what is
+    // declared fits up to `most`; without a length half of that does, and no client gets more for what it has sent.
+    if (declared === null) return Math.max(total, Math.min(maxBody, 2 * twice > most ? most - this.buffered : twice));
+    // Each growth costs a copy, and new memory a page fault per 4 KiB, so the declared length is reserved at once,
+    // but not for a client that has sent little, nor if less than half of the budget would stay free.
+    const atOnce = total > SMALL_BODY && used + declared <= limit / 2;
+    return atOnce || twice + declared > most ? declared : Math.min(declared, twice);
   }
 
   /** Returns false if the budget has no room; the body has then failed. */

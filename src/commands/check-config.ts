@@ -10,7 +10,7 @@ import { labelled, OF_ROUTE } from '../config/settings-text.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
-import { fitOpenFiles } from '../runtime/inputs.ts';
+import { fitMachine } from '../runtime/machine-limits.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
 import { buildTls, readTlsFiles } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
@@ -73,7 +73,7 @@ interface Report {
 /** `config` is null if it has errors of its own. */
 async function inspect(file: string | null, reading: Reading, io: Io): Promise<Report & { config: Config | null }> {
   try {
-    const { config, warnings, locate, ...loaded } = fitOpenFiles(await loadConfig({ file, env: io.env }));
+    const { config, warnings, locate, ...loaded } = fitMachine(await loadConfig({ file, env: io.env }));
     const source = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
     if (reading === 'no secrets') return { ...source, errors: [], warnings, secrets: unread(config, io) };
     const { secrets, problems, ending } = await readFiles(config, io);

@@ -67,6 +67,9 @@ export const OVERLOAD_HINTS = {
   },
 } as const satisfies Record<string, Hint>;
 
+/** The hint for a request that its client closed within. No rule is broken, whatever the answer. */
+export const BROKEN_OFF: Hint = { diagnosis: 'front-leaves', text: 'the client closed within the request' };
+
 /** The hint for a 413. `declared`: the body's length by its head, in bytes; null if reading it passed the limit. */
 export function largeBodyHint(maxBody: number, declared: number | null): Hint {
   const size = declared === null ? 'and the body has more' : `and the head declares ${declared}`;

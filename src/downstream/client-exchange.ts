@@ -5,7 +5,7 @@ import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
 import { ANSWERS } from '../core/answers.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate-rules.ts';
-import type { Hint } from '../core/hint.ts';
+import { BROKEN_OFF, type Hint } from '../core/hint.ts';
 import type { Decision, Reason, UpstreamFailure } from '../core/reasons.ts';
 import type { Head } from '../core/request-head.ts';
 import { traceIdOf } from '../core/request-head.ts';
@@ -117,6 +117,12 @@ export class Exchange implements RequestRecord {
     if (this.decision !== 'probe') this.decide('rejected', reason);
     this.rule ??= PARSER_RULES[reason] ?? null;
     if (reason !== 'client_closed') this.reply.refuse(ANSWERS[reason], allow);
+  }
+
+  /** Called after `refuse`, for a client that has closed within its request: what fails is no rule. */
+  brokenOff(): void {
+    this.rule = null;
+    this.hint = BROKEN_OFF;
   }
 
   /** Sets the one listener for the client's departure. A public field cost 30 MiB and 10 % of CPU more under load. */

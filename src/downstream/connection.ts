@@ -322,10 +322,11 @@ export class Connection implements ClientConnection {
   }
 
   /** Refuses bytes that never became a request: they are answered, and counted as a request. */
-  #refuseHead(reason: Reason): void {
-    const exchange = this.#begin(NO_HEAD, []);
+  #refuseHead(reason: Reason): Exchange {
+    const exchange = this.#begin(this.#parser?.asksForHead ? HEAD_ALONE : NO_HEAD, []);
     this.#following.drop();
     exchange.refuse(reason);
+    return exchange;
   }
 
   // --- ends
@@ -344,15 +345,18 @@ export class Connection implements ClientConnection {
   readonly #onEnd = (): void => {
     this.#readKept();
     if (this.state === 'request' && this.exchange !== null) this.#onEndWithinRequest(this.exchange);
-    else if (this.state === 'head') this.#refuseHead('bad_request');
+    else if (this.state === 'head') this.#refuseHead('bad_request').brokenOff();
     else this.close();
   };
 
   /** A client that half-closes before its answer counts as departed; but if it cut its body short, it gets a 400. */
-  #onEndWithinRequest({ reply, receiver }: Exchange): void {
+  #onEndWithinRequest(exchange: Exchange): void {
+    const { reply, receiver } = exchange;
     if (reply.phase === 'ended') return;
-    if (receiver !== null && this.#parser?.state !== 'ended') receiver.fail('bad_request');
-    else this.#endExchange('departed');
+    if (receiver !== null && this.#parser?.state !== 'ended') {
+      receiver.fail('bad_request');
+      exchange.brokenOff();
+    } else this.#endExchange('departed');
     if (this.exchange?.reply.phase === 'ended' || this.state !== 'request') return;
     // Earlier answers may lie unread in the kernel; no one will read them now.
     if (this.progress.maySwell) this.reset();
@@ -372,3 +376,5 @@ export class Connection implements ClientConnection {
 }
 
 const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);
+/** The head of a request of which only the method is known. */
+const HEAD_ALONE = new Head({ method: 'HEAD', target: '', version: '1.1' }, []);

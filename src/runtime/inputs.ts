@@ -1,12 +1,12 @@
 // The inputs of a ruleset, read once: the config file, every secret source, every TLS file. Reading changes nothing.
 // Contents decide whether two readings differ, never file times or events.
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { CONFIG_FILE, isDirectory } from '../base/default-places.ts';
+import { CONFIG_FILE } from '../base/default-places.ts';
 import type { Env } from '../config/environment.ts';
 import { ConfigError, type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
 import { fixedFiles, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
+import { fitMachine } from './machine-limits.ts';
 import { canBeRead, readTlsFiles, type TlsFile } from './tls-files.ts';
 
 export interface Inputs {
@@ -36,7 +36,7 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
 }
 
 async function readConfig(named: string | null, env: Env, before: Inputs | null) {
-  const parsed = (file: ConfigFile) => ({ file, loaded: fitOpenFiles(parseConfig(file, env)), broken: [] });
+  const parsed = (file: ConfigFile) => ({ file, loaded: fitMachine(parseConfig(file, env)), broken: [] });
   if (before === null) return parsed(await readConfigFile({ file: named, env }));
   if (before.piped) return before;
   const { loaded } = before;
@@ -123,40 +123,4 @@ export function placesOf(inputs: Inputs): readonly string[] {
     return [source.directory, ...mine.map(({ id }) => `${source.directory}/${id}`)];
   });
   return [...new Set([...namedFiles(inputs), ...listed])];
-}
-
-// --- the limit of open files
-
-/** Open files besides client connections and upstream slots: admin clients, closing upstream sockets, our own. */
-const OTHER_FILES = 256;
-/** Open files of a store of deferred deliveries that is a directory, and of its thread. */
-const STORE_FILES = 10;
-
-/** The maximum number of files that this process may have open; Infinity where /proc does not say. */
-function mostOpenFiles(): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-    return Number(soft ?? Number.POSITIVE_INFINITY);
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
-}
-
-/**
- * Lowers `limits.connections`, with a warning, to what the system's limit of open files allows: each connection is an
- * open file. At that limit accept() fails, and nobody gets in any more, not even a probe, while idle clients stay.
- */
-export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): LoadedConfig {
-  const { config, file, warnings } = loaded;
-  const { upstream, routes, redelivery } = config;
-  const { connections } = config.limits;
-  const hasStore = isDirectory(redelivery.store) && routes.some(({ redeliver }) => redeliver !== null);
-  const remaining = hasStore ? files - STORE_FILES : files;
-  // If only a few files may be open, the proxy serves all the same: half of them are for clients.
-  const fits = Math.max(1, remaining - Math.min(upstream.connections + OTHER_FILES, Math.floor(remaining / 2)));
-  if (connections <= fits) return loaded;
-  const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
-  const warning = { file: file ?? 'environment', line: null, column: null, key: 'limits.connections', message };
-  const limits = Object.freeze({ ...config.limits, connections: fits });
-  return { ...loaded, config: Object.freeze({ ...config, limits }), warnings: [...warnings, warning] };
 }

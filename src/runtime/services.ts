@@ -3,7 +3,7 @@
 import type { Writable } from 'node:stream';
 import { Captures } from '../admin/captures.ts';
 import { RefusalsAndLosses } from '../admin/refusals-and-losses.ts';
-import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
+import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import { DEFERRED_STATES } from '../core/redelivery-record.ts';
@@ -23,6 +23,7 @@ import type { StoreState } from '../redelivery/store-state-and-log.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/reachability.ts';
 import { Upstream } from '../upstream/upstream.ts';
+import { budgetOf } from './machine-limits.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
 /** The parts of the process that the app needs. */
@@ -194,8 +195,4 @@ function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLim
 /** The most bytes of one captured request: chunk framing may be as long as the body. */
 function mostCopied(config: Config): number {
   return config.limits.maxHeader + 2 * Math.max(...routesOf(config).map(({ maxBody }) => maxBody));
-}
-
-function budgetOf({ limits }: Config): number {
-  return limits.bufferedBytes === 'auto' ? automaticLimit() : limits.bufferedBytes;
 }

@@ -16,6 +16,8 @@ const MAX_CHUNK_FRAMING = 16 * 1024;
 const [LF, CR] = [0x0a, 0x0d];
 /** The end of a request line; only its length counts. */
 const ENDING = ' HTTP/1.1\r\n';
+/** The beginning of a request line whose answer has no body (RFC 9110 9.3.2). */
+const HEAD = 'HEAD ';
 const NO_LINES: string[] = [];
 
 /**
@@ -99,6 +101,11 @@ export class MessageParser implements RunRecorder {
     return this.state === 'head' && this.#headBytes === 0 && this.#startLine === '';
   }
 
+  /** True for a HEAD request, also while its head is not whole, or if it never will be. */
+  get asksForHead(): boolean {
+    return this.#startLine.startsWith(HEAD);
+  }
+
   /** Prepares for the next message. Never call it after a message that ends its connection. */
   next(): void {
     this.#llhttp.reset();
@@ -151,8 +158,11 @@ export class MessageParser implements RunRecorder {
     if (this.#startLine === '') while (at < to && (bytes[at] === CR || bytes[at] === LF)) at++;
     const end = bytes.indexOf(LF, at) + 1;
     this.#startLine += bytes.toString('latin1', at, end === 0 ? to : Math.min(end, to));
-    // Only the end is kept: a client that sends byte by byte would otherwise make us copy a long line for each byte.
-    if (end === 0 && this.#type === 'request') this.#startLine = this.#startLine.slice(-ENDING.length);
+    // Only both ends are kept: a client that sends byte by byte would otherwise make us copy a long line for each byte.
+    const line = this.#startLine;
+    const [first, last] = [HEAD.length, ENDING.length];
+    if (end === 0 && this.#type === 'request' && line.length > first + last)
+      this.#startLine = line.slice(0, first) + line.slice(-last);
   }
 
   #run(bytes: Buffer, from: number, most: number): number {

@@ -10,6 +10,7 @@ import { delivery } from '../support/http/requests.ts';
 import type { LogLine } from '../support/machine/child-output.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
+import { startProxy } from '../support/proxy/proxy.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startStreamingUpstream } from '../support/upstream/streams.ts';
 
@@ -125,5 +126,60 @@ describe('an early refusal reaches a client that is still writing 12 MB', () => 
     await untilMetrics(on.proxy, ['connections'], ([open]) => open === 0).finally(() => clearInterval(writing));
     expect(answer).toMatch(/^HTTP\/1\.1 401 /);
     client.destroy();
+  });
+});
+
+// RFC 9110 9.3.2: the answer to HEAD has no body, also where its head is never whole.
+describe('a HEAD that is refused gets no body', () => {
+  test.each<[string, string, number]>([
+    ['a line without a colon', 'HEAD /notify HTTP/1.1\r\nNo colon\r\n\r\n', 400],
+    ['a control character in the target', 'HEAD /\x01 HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+    ['a head that is too large', `\r\nHEAD /notify HTTP/1.1\r\nX: ${'x'.repeat(4000)}\r\n\r\n`, 431],
+    ['a target that is too long', `HEAD /${'x'.repeat(4000)} HTTP/1.1\r\n`, 431],
+    ['a head that its client breaks off', 'HEAD /notify HT', 400],
+    ['chunks that are none', 'HEAD /open/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz', 400],
+    ['a rule of the gate', 'HEAD /open/x#x HTTP/1.1\r\nHost: h\r\n\r\n', 400],
+  ])('for %s, whole or byte by byte', async (_what, bytes, status) => {
+    for (const pieces of [[bytes], bytes]) {
+      const client = await openClient(on.proxy);
+      for (const piece of pieces) await client.send(piece);
+      client.end();
+      expect((await client.rest()).toString('latin1')).toMatch(
+        new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*\\r\\n\\r\\n$`),
+      );
+    }
+  });
+
+  test('for a head that comes too late', async () => {
+    const proxy = await startProxy({
+      config: { limits: { headersTimeout: '100ms' }, upstream: { url: on.upstream.url } },
+    });
+    const client = await sendTo(proxy, 'HEAD /notify HTTP/1.1\r\n');
+    expect((await client.rest()).toString('latin1')).toMatch(/^HTTP\/1\.1 408 [\s\S]*\r\n\r\n$/);
+    await proxy.stop();
+  });
+
+  test('but not for another method that begins so', async () => {
+    const client = await sendTo(on.proxy, 'HEADER / HTTP/1.1\r\n\r\n');
+    expect((await client.response()).body.toString()).toBe('{"error":"bad_request"}');
+  });
+});
+
+describe('a client that closes within its request', () => {
+  const length = 'Content-Length: 9';
+  test.each([
+    ['head', 'POST /notify HTTP/1.1\r\nHost: h\r\nX-In', 'unmatched'],
+    ['body', `${signed(length)}abc`, '/notify'],
+    ['chunks', `${signed('Transfer-Encoding: chunked')}3\r\nabc\r\n`, '/notify'],
+    ['streamed body', `POST /open/x HTTP/1.1\r\nHost: h\r\n${length}\r\n\r\nabc`, '/open/*'],
+  ])('%s has broken no rule: it left, as one that resets', async (_within, bytes, route) => {
+    const left = () => on.proxy.logs().filter((line) => line.diagnosis === 'front-leaves' && line.route === route);
+    const before = left().length;
+    const client = await sendTo(on.proxy, bytes);
+    client.end();
+    expect((await client.rest()).toString('latin1')).toMatch(/^HTTP\/1\.1 400 /);
+    await eventually(() => left().length, before + 1);
+    expect(left().at(-1)).toMatchObject({ status: 400, reason: 'bad_request' });
+    expect(left().at(-1)?.rule).toBeUndefined();
   });
 });

@@ -52,13 +52,45 @@ test('for any pieces the body is their bytes, and every byte returns to the budg
 });
 
 test('a growing buffer counts as the old and the new one together', () => {
-  const body = read({ maxBody: 1024 * KIB, limit: 420 * KIB });
+  const body = read({ maxBody: 1024 * KIB, limit: 600 * KIB });
   body.give(new Uint8Array(60 * KIB), new Uint8Array(60 * KIB + 1)); // 120 KiB, then 240 KiB in addition
   expect(body.results).toEqual([]);
   expect(body.budget.used).toBe(2 * (120 * KIB + 1));
-  body.give(new Uint8Array(121 * KIB)); // 482 KiB in addition to 240 are too much
+  body.give(new Uint8Array(170 * KIB)); // 290 KiB in addition to 240 are too much
   expect(body.results).toEqual([{ failure: 'overloaded' }]);
   expect(body.budget.used).toBe(0);
+});
+
+// Before, bodies of more than half of the budget got 503, since a growing buffer counts as the old and the new one.
+test('an idle budget takes seven eighths of itself with a length, half of that in chunks, and no more', () => {
+  const passes = (limit: number, size: number, declares: boolean, piece: number) => {
+    const { give, end, results } = read({ maxBody: 2 * limit, limit, ...(declares ? { declared: size } : {}) });
+    for (let at = 0; at < size; at += piece) give(new Uint8Array(Math.min(piece, size - at)));
+    end();
+    return results.length === 1 && results[0] !== undefined && 'body' in results[0];
+  };
+  for (const limit of [4, 64, 256, 1024, 4096].map((kib) => kib * KIB)) {
+    const { most } = new ByteBudget(limit);
+    for (const piece of [1000, 16 * KIB, 64 * KIB]) {
+      for (const share of [0.1, 0.3, 0.49, 0.51, 0.6, 0.75, 0.9, 1]) {
+        expect(passes(limit, Math.floor(most * share), true, piece), `${share} of ${limit} by ${piece}`).toBe(true);
+        if (share < 0.5) expect(passes(limit, Math.floor(most * share), false, piece)).toBe(true);
+      }
+      for (const declares of [true, false]) expect(passes(limit, most + 1, declares, piece)).toBe(false);
+    }
+  }
+});
+
+test('a body that can never fit ends no other', () => {
+  const first = read({ maxBody: 1024 * KIB, limit: 420 * KIB });
+  first.give(new Uint8Array(KIB));
+  const { budget } = first;
+  const options = { budget, maxBody: 1024 * KIB, declared: 400 * KIB, startedAt: 0, deadline: 1e9 };
+  const ends: BodyEnd[] = [];
+  const second = new BufferedBody(options, (end) => ends.push(end));
+  second.receive({ piece: Buffer.alloc(64 * KIB), pieces: 1, state: 'body', trailers: [] });
+  expect(ends).toEqual([{ failure: 'overloaded' }]);
+  expect(first.results).toEqual([]);
 });
 
 test('a declared body gets its whole buffer at once behind 64 KiB, while half of the budget stays free', () => {

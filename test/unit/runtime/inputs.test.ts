@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
-import { fitOpenFiles, type Inputs, readInputs, settle } from '../../../src/runtime/inputs.ts';
+import { type Inputs, readInputs, settle } from '../../../src/runtime/inputs.ts';
+import { fitMachine, fitOpenFiles } from '../../../src/runtime/machine-limits.ts';
 import { buildRuleset } from '../../../src/runtime/ruleset.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { makeIdentity } from '../../support/tls/x509.ts';
@@ -108,4 +109,28 @@ describe('of the files that a process may open, connections get', () => {
   ] as const)('%s', (_, yaml, files, expected) => {
     expect(fits(yaml, files)).toEqual(expected);
   });
+});
+
+test.each<[string, string, readonly string[]]>([
+  ['by default', '', []],
+  ['of up to half of seven eighths', 'limits: { maxBody: 7MiB, bufferedBytes: 16MiB }', []],
+  [
+    'of more than that',
+    'limits: { maxBody: 8MiB, bufferedBytes: 16MiB }',
+    [
+      'limits.maxBody: limits.bufferedBytes, 16MiB, is sure to hold one in chunks only up to 7340032 bytes: larger ones get 503',
+    ],
+  ],
+  [
+    'of more than seven eighths, by a route of its own and by all',
+    'limits: { maxBody: 9MiB, bufferedBytes: 16MiB }\nroutes: [{ path: /a }, { path: /b, maxBody: 15MiB }]',
+    [
+      'limits.maxBody: limits.bufferedBytes, 16MiB, is sure to hold one in chunks only up to 7340032 bytes: larger ones get 503',
+      'routes[1].maxBody: limits.bufferedBytes, 16MiB, holds no body of more than 14680064 bytes, and is sure to hold one in chunks only up to 7340032 bytes: larger ones get 503',
+    ],
+  ],
+])('bodies that never fit into the byte budget are told: %s', (_what, yaml, expected) => {
+  const loaded = parseConfig({ file: 'config.yaml', bytes: Buffer.from(yaml) }, {});
+  const told = fitMachine(loaded).warnings.filter(({ key }) => key.endsWith('maxBody'));
+  expect(told.map(({ key, message }) => `${key}: ${message.replace(/, however.*/, '')}`)).toEqual(expected);
 });

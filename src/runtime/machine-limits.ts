@@ -1,0 +1,71 @@
+// What of a configuration this machine allows: its open files, and the largest bodies that the byte budget can hold.
+import { readFileSync } from 'node:fs';
+import { isDirectory } from '../base/default-places.ts';
+import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
+import type { Config } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { atValue, type ProblemAt } from '../config/problems.ts';
+import { SIZE } from '../config/units.ts';
+
+/** The configuration as this machine can run it, with a warning for each thing that it does not allow. */
+export function fitMachine(loaded: LoadedConfig): LoadedConfig {
+  const tooLarge = largeBodies(loaded.config).map(loaded.locate);
+  return fitOpenFiles({ ...loaded, warnings: [...loaded.warnings, ...tooLarge] });
+}
+
+export function budgetOf({ limits }: Config): number {
+  return limits.bufferedBytes === 'auto' ? automaticLimit() : limits.bufferedBytes;
+}
+
+/** Each `maxBody` that allows bodies for which an idle proxy has no room. */
+function largeBodies(config: Config): readonly ProblemAt[] {
+  const limit = budgetOf(config);
+  const { most } = new ByteBudget(limit);
+  const whole = Math.floor(most);
+  const chunked = Math.floor(most / 2);
+  const { limits, routes } = config;
+  const all = [
+    { maxBody: limits.maxBody, path: ['limits', 'maxBody'] },
+    ...routes.map(({ maxBody }, index) => ({ maxBody, path: ['routes', index, 'maxBody'] })),
+  ];
+  const large = all.filter(({ maxBody }, nth) => maxBody > chunked && (nth === 0 || maxBody !== limits.maxBody));
+  return large.map(({ maxBody, path }) => {
+    const never = maxBody > whole ? `holds no body of more than ${whole} bytes, and ` : '';
+    const message = `limits.bufferedBytes, ${SIZE.format(limit)}, ${never}is sure to hold one in chunks only up to ${chunked} bytes: larger ones get 503, however idle the proxy is; raise it, or lower maxBody`;
+    return atValue(path, message);
+  });
+}
+
+/** Open files besides client connections and upstream slots: admin clients, closing upstream sockets, our own. */
+const OTHER_FILES = 256;
+/** Open files of a store of deferred deliveries that is a directory, and of its thread. */
+const STORE_FILES = 10;
+
+/** The maximum number of files that this process may have open; Infinity where /proc does not say. */
+function mostOpenFiles(): number {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+    return Number(soft ?? Number.POSITIVE_INFINITY);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/**
+ * Lowers `limits.connections`, with a warning, to what the system's limit of open files allows: each connection is an
+ * open file. At that limit accept() fails, and nobody gets in any more, not even a probe, while idle clients stay.
+ */
+export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): LoadedConfig {
+  const { config, file, warnings } = loaded;
+  const { upstream, routes, redelivery } = config;
+  const { connections } = config.limits;
+  const hasStore = isDirectory(redelivery.store) && routes.some(({ redeliver }) => redeliver !== null);
+  const remaining = hasStore ? files - STORE_FILES : files;
+  // If only a few files may be open, the proxy serves all the same: half of them are for clients.
+  const fits = Math.max(1, remaining - Math.min(upstream.connections + OTHER_FILES, Math.floor(remaining / 2)));
+  if (connections <= fits) return loaded;
+  const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
+  const warning = { file: file ?? 'environment', line: null, column: null, key: 'limits.connections', message };
+  const limits = Object.freeze({ ...config.limits, connections: fits });
+  return { ...loaded, config: Object.freeze({ ...config, limits }), warnings: [...warnings, warning] };
+}
