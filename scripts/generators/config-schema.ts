@@ -27,9 +27,11 @@ column.
 - Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
   \`2026-11-01T00:00:00Z\`. File paths are relative to the working directory.
 - The file never contains a secret's value, and no message repeats text from under \`secrets\`.
-- Paths are plain ASCII (percent escapes only for non-ASCII characters). Two paths that a server could take for each
-  other, such as \`/notify\` and \`/NOTIFY\`, are an error. Some upstreams need \`unmatched: verify\`:
-  [the premise](security.md#the-premise).
+- A path is literal, but for a last \`/*\`: what other routers read as a pattern, such as \`/hooks/:id\`, \`/hooks/[id]\` or
+  \`/hooks/.*\`, is an error, since it would match no request. Write \`/hooks/*\`.
+- Paths are plain ASCII. Escapes are only for non-ASCII characters, and for spaces inside a segment (\`/my%20hook\`). Two
+  paths that a server could take for each other, such as \`/notify\` and \`/NOTIFY\`, are an error. Some upstreams need
+  \`unmatched: verify\`: [the premise](security.md#the-premise).
 
 ## Changes
 

@@ -63,7 +63,8 @@ export const run = command(definition, async ({ values, positionals: [method, ta
   const policy = policyOf(config);
   const read = readHead(`${method} ${target}`, headers, config.limits.maxHeader);
   const admission = read instanceof Head ? admit({ head: read, policy, at }) : read;
-  const outcome = asData(admission, policy.routes.examine(pathOf(Buffer.from(target).toString('latin1')), at));
+  const path = pathOf(Buffer.from(target).toString('latin1'));
+  const outcome = asData(admission, path, policy.routes.examine(path, at));
   const form = read instanceof Head && outcome.reason !== null ? createDiagnosis().form(read, outcome.reason) : null;
   const data = { method, target, ...outcome, hint: outcome.hint ?? form?.text ?? null };
   io.stdout(`${values.json ? JSON.stringify(data) : textOf(data, io.paint)}\n`);
@@ -113,27 +114,28 @@ const OUTCOMES = { refuse: 'refused', report: 'reported', forward: 'forwarded', 
 /** Rules that depend on the route. All others hold for every route. */
 const OF_A_ROUTE: ReadonlySet<string> = new Set(['query', 'route-headers']);
 
-function asData(admission: Admission, { target, candidates, treatment }: Examination) {
+function asData(admission: Admission, path: string, examination: Examination | null) {
   const refused = admission.kind === 'refuse' ? admission : null;
   const reported = admission.kind === 'report' ? admission.permit.reason : null;
   const { rule = null, header = null } = refused ?? {};
-  const { methods, secrets, maxBody, action } = treatment;
-  const folded = [target, ...target.lenient].map(({ text }) => `/${text.join('/')}`);
+  const { target = null, candidates = [], treatment = null } = examination ?? {};
+  const readings = target === null ? [] : [target, ...target.lenient];
+  const folded = readings.map(({ text }) => `/${text.join('/')}`);
   return {
-    path: target.path,
+    path,
     folded: [...new Set(folded)],
-    marks: target.marks,
+    marks: target?.marks ?? [],
     candidates: candidates.map(({ route: { path, action, mode }, how }) => ({ path, action, mode, how })),
-    route: rule === null || OF_A_ROUTE.has(rule) ? treatment.path : null,
+    route: rule === null || OF_A_ROUTE.has(rule) ? (treatment?.path ?? null) : null,
     outcome: OUTCOMES[admission.kind],
     status: refused === null ? null : REASONS[refused.reason].status,
     reason: refused?.reason ?? reported,
     rule,
     header,
     hint: 'hint' in admission ? (admission.hint?.text ?? null) : null,
-    methods,
-    secrets,
-    maxBody: action === 'verify' ? maxBody : null,
+    methods: treatment?.methods ?? null,
+    secrets: treatment?.secrets ?? null,
+    maxBody: treatment?.action === 'verify' ? treatment.maxBody : null,
   };
 }
 

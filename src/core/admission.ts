@@ -59,6 +59,7 @@ export function admit(arrival: Arrival): Admission {
   const atGate = refusedByGate(head);
   if (atGate !== null) return byRule(atGate, UNMATCHED);
   const route = policy.routes.routeFor(head.path, at);
+  if (route === null) return byRule({ rule: 'path', header: null, hint: null }, UNMATCHED);
   const forHeaders = refusedForHeaders(head, route);
   if (forHeaders !== null) return byRule(forHeaders, UNMATCHED);
   switch (route.action) {

@@ -105,11 +105,12 @@ export const GATE = {
   },
 } as const satisfies Record<string, GateRule>;
 
-export type RuleName = keyof typeof GATE | 'route-headers' | 'query' | 'parser' | 'head-size';
+export type RuleName = keyof typeof GATE | 'path' | 'route-headers' | 'query' | 'parser' | 'head-size';
 
 /** Every rule with the attack that it stops: the names that the log, the status page and `explain` can show. */
 export const RULES = {
   ...Object.fromEntries(Object.entries(GATE).map(([name, { stops }]) => [name, stops])),
+  path: 'accents and the like, more than 30 in a row, which take quadratic time to compare; and characters that Unicode folds to a `%`',
   'route-headers': 'a header that servers read as another header or another target, and that the route does not allow',
   query: 'a query, which the signature does not cover, on a route with `query: refuse`',
   parser: 'bytes that are not a whole HTTP/1.1 request, or a body in too many tiny chunks',

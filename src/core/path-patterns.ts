@@ -2,10 +2,17 @@
 import { foldPath, viewsOf } from './fold-path.ts';
 import { examinePath, type PathPattern } from './path-readings.ts';
 
+/** Throws for a path that cannot be folded: `pathProblem` refuses it. */
 export function parsePattern(path: string): PathPattern {
+  const { stem, wildcard } = splitWildcard(path);
+  const folded = foldPath(stem);
+  if (folded === null) throw new Error('a path that cannot be folded');
+  return { wildcard, stem, views: viewsOf(folded) };
+}
+
+function splitWildcard(path: string): Pick<PathPattern, 'stem' | 'wildcard'> {
   const wildcard = path.endsWith('/*');
-  const stem = wildcard ? path.slice(0, -2) : path;
-  return { wildcard, stem, views: viewsOf(foldPath(stem)) };
+  return { wildcard, stem: wildcard ? path.slice(0, -2) : path };
 }
 
 /** The maximum number of characters in a configured path. */
@@ -14,16 +21,49 @@ const MAX_CONFIGURED = 1024;
 /** Why a path may not be configured, as a text for the operator; null if it may. */
 export function pathProblem(path: string): string | null {
   if (!path.startsWith('/')) return 'must begin with /';
-  const { stem, wildcard } = parsePattern(path);
-  if (stem.includes('*')) return 'may have a * only as the whole last segment (/*)';
+  const { stem, wildcard } = splitWildcard(path);
   if (stem.length > MAX_CONFIGURED) return `is longer than ${MAX_CONFIGURED} characters`;
-  if (/[^\x21-\x7e]/.test(stem)) return `must be ASCII: write ${encodeURI(stem.replace(/[\x00-\x20\x7f]/g, ''))}`;
+  const pattern = patternProblem(stem);
+  if (pattern !== null) return pattern;
+  if (/[^\x21-\x7e]/.test(stem)) return `must be ASCII: write ${inAscii(stem)}`;
   if (/[?#\\"<>^`{|}]/.test(stem)) return 'must not hold any of ? # \\ " < > ^ ` { | }';
   if (/%(?![0-9a-f]{2})/i.test(stem)) return 'has a % that is not followed by two hex digits';
-  if (/%[0-7]/.test(stem)) return 'may escape only non-ASCII characters';
-  const mark = examinePath(stem).marks[0];
+  if (/%(?!20)[0-7]/.test(stem)) return 'may escape only non-ASCII characters, and spaces (%20)';
+  if (/\/%20|%20\.*(?:\/|$)/.test(stem)) return 'has a space (%20) at an end of a segment, where servers drop it';
+  const target = examinePath(stem);
+  if (target === null) return 'must be plain: it holds a character that folds to %, or 31 accents in a row';
+  const mark = target.marks[0];
   if (mark !== undefined) return `must be plain: it holds ${mark}`;
   if (wildcard && stem.endsWith('/')) return 'must be plain: it holds an empty segment';
+  return null;
+}
+
+/** The path with escapes for what is not ASCII, without controls and the spaces that servers drop. */
+function inAscii(path: string): string {
+  const kept = path.replace(/[\x00-\x1f\x7f]+/g, '').replace(/(?<=\/) +|(?<! ) +(?=\/|$)/g, '');
+  return kept.replace(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text.toWellFormed()));
+}
+
+/** How other routers write what is no literal segment, and what they mean by it. */
+const PATTERNS: readonly (readonly [RegExp, string])[] = [
+  [/^[:$][A-Za-z_{]|^(?:\[.*\]|\(.*\)|<.*>|\{.*\})$/, 'a parameter'],
+  [/\.[+*]|\\[dw]|^\^|\$$/, 'a regular expression'],
+  [/^\+$|\*/, 'a wildcard'],
+];
+
+/**
+ * Why a path is refused that other routers read as a pattern. Taken literally it would match no request, so with
+ * `unmatched: forward` everything that it was written for would be forwarded unverified.
+ */
+function patternProblem(stem: string): string | null {
+  const segments = stem.split('/');
+  for (const [at, segment] of segments.entries()) {
+    const meaning = PATTERNS.find(([form]) => form.test(segment))?.[1];
+    if (meaning === undefined) continue;
+    const above = segments.slice(0, at).join('/');
+    const rest = above === '' ? 'everything' : `everything below ${above}`;
+    return `holds ${segment}, ${meaning} to other routers but plain text here: write ${above}/* for ${rest}`;
+  }
   return null;
 }
 

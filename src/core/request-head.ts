@@ -77,10 +77,12 @@ function readLine(head: Head, name: string, value: string): void {
   }
 }
 
-/** A target's path: all before the `?`. The gate refuses targets with `#`. */
+/** A target's path: all before the `?`, and before a `#`, which the gate refuses: the log must hold no fragment either. */
 export function pathOf(target: string): string {
   const query = target.indexOf('?');
-  return query < 0 ? target : target.slice(0, query);
+  const path = query < 0 ? target : target.slice(0, query);
+  const fragment = path.indexOf('#');
+  return fragment < 0 ? path : path.slice(0, fragment);
 }
 
 export function hasBody(head: Head): boolean {

@@ -15,7 +15,7 @@ import type { Policy } from '../core/policy.ts';
 import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { bodyTag, shownPath } from '../core/request-record.ts';
-import type { Route } from '../core/routes.ts';
+import { type Route, UNMATCHED } from '../core/routes.ts';
 import { outgoingHead } from '../upstream/outgoing-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import type { Needs } from './needs.ts';
@@ -158,13 +158,13 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   const policy = policyAt(inForce, first.at, now);
   const arrival = { head, policy, at: now };
   const target = policy.routes.routeFor(head.path, now);
-  const place = { first, route: target.path };
+  const place = { first, route: target?.path ?? UNMATCHED };
   if (eventId(head, body) !== id) return { ...place, why: 'altered' };
   const early = admit(arrival);
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
   // A route in report mode forwards what it should refuse: nothing that comes from the store may profit from that.
   if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
-    return { ...place, why: whyRefused(admission, policy.keyring.listed(target.secrets), first) };
+    return { ...place, why: whyRefused(admission, policy.keyring.listed(target?.secrets ?? null), first) };
   }
   if (name !== rules.store.name) return { ...place, why: 'name' };
   const { route, permit } = admission;

@@ -1,8 +1,8 @@
-// core/path-readings.ts finds the words of all routes at once. Here each rule is restated for one route at a time, as in
-// its description, and both must agree.
+// core/path-readings.ts finds all routes at once. Here each rule is restated for one route at a time, as in its
+// description, and both must agree.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { beginsWith, occursInOrder, segmentMatches, Words } from '../../src/core/path-readings.ts';
+import { RoutePaths, type Target } from '../../src/core/path-readings.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 // Few letters, so words are prefixes of words and segments end inside them.
@@ -27,17 +27,29 @@ function inOrder(segments: readonly string[], wanted: readonly string[]): boolea
   return at >= 0 && inOrder(segments.slice(at + 1), rest);
 }
 
-test('words are found exactly where the rule for one route finds them', { timeout: TEST_TIMEOUT }, () => {
+/** A target with a mark, in two readings of two views each. */
+const target = fc.tuple(segments, segments, segments, segments).map(
+  ([text, bytes, ...other]): Target => ({
+    ...{ path: '', text, bytes, lenient: [{ text: other[0], bytes: other[1] }] },
+    ...{ marks: ['a mark'], kept: 1, climbs: false },
+  }),
+);
+
+test('routes are found exactly where the rule for one route finds them', { timeout: TEST_TIMEOUT }, () => {
   fc.assert(
-    fc.property(segments, routes, (segments, routes) => {
-      const found = new Words(routes.flat()).findAmong(segments);
-      for (const route of routes) {
-        expect(beginsWith(route, found)).toBe(beginsSomewhere(segments, route));
-        expect(occursInOrder(route, found)).toBe(inOrder(segments, route));
-      }
-      for (const segment of segments) {
-        for (const word of routes.flat()) expect(segmentMatches(segment, word)).toBe(matches(segment, word));
-      }
+    fc.property(target, routes, (target, routes) => {
+      const patterns = routes.map((words) => ({ wildcard: true, stem: '', views: [words] }));
+      const views = [target, ...target.lenient].flatMap(({ text, bytes }) => [text, bytes]);
+      const reads = (words: readonly string[]) => {
+        if (views.some((view) => beginsSomewhere(view, words))) return 'prefix';
+        return views.some((view) => inOrder(view, words)) ? 'in order' : undefined;
+      };
+      const found = new RoutePaths(patterns).readingsIn(target);
+      expect(patterns.map((pattern) => found.get(pattern))).toEqual(routes.map(reads));
+      const plain = new RoutePaths(patterns).readingsIn({ ...target, marks: [] });
+      expect(patterns.map((pattern) => plain.get(pattern))).toEqual(
+        routes.map((words) => (reads(words) === 'prefix' ? 'prefix' : undefined)),
+      );
     }),
     timeBox(1),
   );

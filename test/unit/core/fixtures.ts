@@ -66,8 +66,8 @@ export const policyOf = (
 
 /** The `action path` that a path gets, which is all that most tests ask for. */
 export function claimed(routes: readonly Route[], path: string, unmatched: Route['action'] = 'forward'): string {
-  const { action, path: label } = table(routes, unmatched).routeFor(path, NOW);
-  return `${action} ${label}`;
+  const route = table(routes, unmatched).routeFor(path, NOW);
+  return route === null ? 'refused' : `${route.action} ${route.path}`;
 }
 
 /** An honest head, apart from the test's changes. `lines` are all of its lines, including `Host`. */

@@ -147,7 +147,7 @@ test('an honest head passes', () => {
 
 test('each rule has examples, and says what it stops', () => {
   expect(EXAMPLES.map(({ rule }) => rule)).toEqual(Object.keys(GATE));
-  expect(Object.keys(RULES)).toEqual([...Object.keys(GATE), 'route-headers', 'query', 'parser', 'head-size']);
+  expect(Object.keys(RULES)).toEqual([...Object.keys(GATE), 'path', 'route-headers', 'query', 'parser', 'head-size']);
   for (const stops of Object.values(RULES)) expect(stops).toMatch(/\w/);
   for (const { refused, passes } of EXAMPLES) expect([refused.length > 0, passes.length > 0]).toEqual([true, true]);
 });

@@ -9,6 +9,7 @@ test('the path of a target ends at its first question mark', () => {
   expect(pathOf('/a?b?c')).toBe('/a');
   expect(pathOf('/a')).toBe('/a');
   expect(pathOf('/a%3Fb?')).toBe('/a%3Fb');
+  for (const target of ['/a#b', '/a#b?c', '/a?b#c', '/a#']) expect([target, pathOf(target)]).toEqual([target, '/a']);
 });
 
 describe('reading a head', () => {

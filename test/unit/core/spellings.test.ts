@@ -10,8 +10,9 @@ const STRICT = table([verify('/notify')], 'verify');
 const REJECTING = table([reject('/notify')]);
 
 function treatmentOf(target: string): SpellingTreatment {
-  if (refusedByGate(head({ target })) !== null) return 'refused';
-  return POLICY.routeFor(pathOf(target), NOW).action === 'verify' ? 'verified' : 'open';
+  const route = POLICY.routeFor(pathOf(target), NOW);
+  if (route === null || refusedByGate(head({ target })) !== null) return 'refused';
+  return route.action === 'verify' ? 'verified' : 'open';
 }
 
 test('there are at least a hundred, all different', () => {
@@ -32,10 +33,16 @@ describe.each(['verified', 'refused', 'open'] as const)('%s', (treatment) => {
 
 test('spellings that an open proxy verifies are rejected on a reject route', () => {
   for (const { target } of SPELLINGS.filter(({ treatment }) => treatment === 'verified')) {
-    expect([target, REJECTING.routeFor(pathOf(target), NOW).action]).toEqual([target, 'reject']);
+    expect([target, REJECTING.routeFor(pathOf(target), NOW)?.action]).toEqual([target, 'reject']);
   }
 });
 
 test('with unmatched: verify nothing is open', () => {
-  for (const { target } of SPELLINGS) expect(STRICT.routeFor(pathOf(target), NOW).action).toBe('verify');
+  for (const { target, treatment } of SPELLINGS) {
+    const action = STRICT.routeFor(pathOf(target), NOW)?.action ?? 'refused';
+    expect([target, action === 'refused' ? treatment : action]).toEqual([
+      target,
+      action === 'refused' ? action : 'verify',
+    ]);
+  }
 });

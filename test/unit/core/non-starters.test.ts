@@ -1,0 +1,61 @@
+// What core/non-starters.ts says of Unicode, checked against the Unicode of this Node, code point by code point.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { hasLongRun, isNonStarter } from '../../../src/core/non-starters.ts';
+
+const partsOf = (text: string) => Array.from(text.normalize('NFKD'), isNonStarter);
+
+const leading = (parts: readonly boolean[]) => [...parts, false].indexOf(false);
+const trailing = (parts: readonly boolean[]) => parts.length - 1 - parts.lastIndexOf(false);
+
+test('combining classes decide, not categories', () => {
+  // Marks of class 230, 220, 240, 9, 8, 224 and 216, the last two spacing ones; Adlam's in plane 1.
+  for (const mark of ['\u0301', '\u0323', '\u0345', '\u094d', '\u3099', '\u302e', '\u{1d165}', '\u{1e944}']) {
+    expect([mark, isNonStarter(mark)]).toEqual([mark, true]);
+  }
+  // Letters; marks of class 0: spacing, enclosing, the grapheme joiner, a variation selector; Hangul vowels.
+  for (const other of [
+    'a',
+    'é'.normalize('NFD').charAt(0),
+    '\u0903',
+    '\u093e',
+    '\u20dd',
+    '\u034f',
+    '\ufe0f',
+    '\u1161',
+  ]) {
+    expect([other, isNonStarter(other)]).toEqual([other, false]);
+  }
+});
+
+test('of all code points only marks and two more continue a run, and case mapping makes none longer', () => {
+  for (let point = 0; point <= 0x10ffff; point++) {
+    if (point >= 0xd800 && point <= 0xdfff) continue;
+    const character = String.fromCodePoint(point);
+    const parts = partsOf(character);
+    const isSuspect = /[\p{M}\uff9e\uff9f]/u.test(character);
+    if (isSuspect ? parts.filter(Boolean).length > 2 : parts[0] || trailing(parts) > 3) {
+      expect.fail(`U+${point.toString(16)} decomposes to ${parts}`);
+    }
+    const mapped = partsOf(character.normalize('NFKC').toLowerCase().toUpperCase());
+    if (leading(mapped) > leading(parts) || trailing(mapped) > trailing(parts)) {
+      expect.fail(`U+${point.toString(16)} is mapped to ${mapped}`);
+    }
+  }
+});
+
+test('31 non-starters in a row, once decomposed, are found', () => {
+  const marks = fc.constantFrom(...'\u0301\u0323\u0344\u0345\u0f73\uff9e\uff9f\u3099\u{1d165}\u{1e944}');
+  const others = fc.constantFrom(...'aéᾂ가\u1161\u0903\u200b\u034fﷺﱞ／');
+  const text = fc.array(fc.oneof({ weight: 30, arbitrary: marks }, others), { maxLength: 60, size: 'max' });
+  let found = 0;
+  fc.assert(
+    fc.property(text, (characters) => {
+      const parts = partsOf(characters.join('')).map(Number).join('');
+      expect(hasLongRun(characters.join(''))).toBe(parts.includes('1'.repeat(31)));
+      found += Number(parts.includes('1'.repeat(31)));
+    }),
+    { numRuns: 2_000 },
+  );
+  expect(found).toBeGreaterThan(100);
+});
