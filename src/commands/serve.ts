@@ -1,5 +1,5 @@
 // `serve`: the proxy as a process, with its signals and exit codes.
-import { blockedThreads, END_MS, killSelf } from '../base/blocked-threads.ts';
+import { blockedThreads, END_MS, exitNow, killSelf } from '../base/blocked-threads.ts';
 import { ignore } from '../base/errors.ts';
 import type { App } from '../runtime/app.ts';
 import { CONFIG_OPTION, command, type Io } from './command.ts';
@@ -35,9 +35,9 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
     'no interface of this machine has that address; correct listen.host (LISTEN_HOST) or admin.host (ADMIN_HOST)',
 };
 
-async function exit(code: number, lookMs?: number): Promise<void> {
-  if ((await blockedThreads(lookMs)).length > 0) killSelf();
-  process.exit(code);
+async function exit(): Promise<void> {
+  if ((await blockedThreads(END_MS.look)).length > 0) killSelf();
+  process.exit(0);
 }
 
 /** Resolves when the proxy has stopped. */
@@ -62,7 +62,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
-    if (count++ > 0) return void exit(signal === 'SIGINT' ? 130 : 143);
+    if (count++ > 0) return exitNow(signal === 'SIGINT' ? 130 : 143);
     // SIGINT skips shutdown.delay. So does a stop during the start, since no load balancer sends requests yet.
     stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
@@ -76,6 +76,6 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   app = await startApp({ configFile, env: io.env, stdout: process.stdout });
   await app.stop({ delay: await stopped });
   // Forces the exit, since a pipe that nobody reads would keep the process alive.
-  setTimeout(() => void exit(0, END_MS.look), END_MS.exit).unref();
+  setTimeout(() => void exit(), END_MS.exit).unref();
   return 0;
 }

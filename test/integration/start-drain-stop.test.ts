@@ -1,6 +1,6 @@
 // The life of the process: signals in, exit codes out, nothing lost in between.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +17,7 @@ import { runCommand } from '../support/proxy/command.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { nothingDeferred } from '../support/redelivery/redelivery.ts';
 
 const stores = ownDirectory();
 const BODY = '{"event":1}';
@@ -140,11 +141,25 @@ async function untilCatchesHangup({ pid }: ChildProcess): Promise<void> {
 }
 
 test.concurrent.for([
-  ['SIGTERM', 'SIGTERM', 143],
-  ['SIGTERM', 'SIGINT', 130],
-  ['SIGINT', 'SIGINT', 130],
-] as const)('%s, then %s: ends at once with %i', async ([first, second, code], { start }) => {
-  const proxy = await start({ shutdown: { delay: LONG, grace: LONG } });
+  ['SIGTERM', 'SIGTERM', 143, 'none'],
+  ['SIGTERM', 'SIGINT', 130, 'none'],
+  ['SIGINT', 'SIGINT', 130, 'none'],
+  ['SIGTERM', 'SIGTERM', 143, 'works'],
+  ['SIGTERM', 'SIGINT', 130, 'is in use by another process'],
+  ['SIGTERM', 'SIGTERM', 143, 'is open to others (mode 0755)'],
+] as const)('%s, then %s: ends at once with %i; the store: %s', async ([first, second, code, state], { start }) => {
+  const store = join(stores, `${first}-${second}-${state}`);
+  const redelivers = { routes: [{ path: '/notify', redeliver: '1h' }], redelivery: { store } };
+  const config = { shutdown: { delay: LONG, grace: LONG }, ...(state !== 'none' && redelivers) };
+  const other = state === 'is in use by another process' ? await start(config) : null;
+  if (other !== null) await nothingDeferred(other);
+  if (state === 'is open to others (mode 0755)') {
+    await mkdir(join(store, 'deferred'), { recursive: true });
+    await chmod(join(store, 'deferred'), 0o755);
+  }
+  const proxy = await start(config);
+  const isKept = state === 'none' || state === 'works';
+  if (!isKept) await proxy.waitForLog(({ msg }) => msg === 'the store of deferred deliveries fails');
   const rest = Promise.withResolvers<void>();
   const sent = held(proxy, rest.promise); // delays a stop by SIGINT
   await inFlight(proxy, 1);

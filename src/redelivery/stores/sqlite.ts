@@ -61,10 +61,7 @@ class StoreThread {
   async call<M extends Method>(method: M, args: Args<M>, moved: ArrayBuffer[] = []): Promise<ReturnType<Events[M]>> {
     const refusal = this.#isClosed ? 'it is closed' : this.#refusal;
     if (refusal !== null) throw this.#error(refusal);
-    this.#thread ??= this.#start();
-    this.#thread.postMessage({ method, args }, moved);
-    const { promise, resolve } = Promise.withResolvers<Result>();
-    this.#sent.push(resolve);
+    const { promise, resolve } = this.#send(method, args, moved);
     const limit = contract.CALL_LIMIT_MS / (this.#options.as === 'visitor' ? 2 : 1); // a visitor's user is waiting
     const cancel = deadline(limit, () => {
       const failure = `it did not answer within ${limit} ms`;
@@ -76,6 +73,15 @@ class StoreThread {
     cancel();
     if ('failure' in result) throw this.#error(result.failure);
     return result.value as ReturnType<Events[M]>;
+  }
+
+  /** Resolves with whatever the thread answers, however late. */
+  #send<M extends Method>(method: M, args: Args<M>, moved: ArrayBuffer[]) {
+    this.#thread ??= this.#start();
+    this.#thread.postMessage({ method, args }, moved);
+    const answer = Promise.withResolvers<Result>();
+    this.#sent.push(answer.resolve);
+    return answer;
   }
 
   /** Closes the store after all calls. A thread that hangs does not end, so the process can't, either. */
@@ -106,7 +112,7 @@ class StoreThread {
       threads.delete(THREAD);
       this.#thread = null;
     });
-    threads.set(THREAD, () => (this.#isClosed ? once(thread, 'exit') : this.call('read', ['', 0])));
+    threads.set(THREAD, () => (this.#isClosed ? once(thread, 'exit') : this.#send('read', ['', 0], []).promise));
     return thread;
   }
 
