@@ -69,6 +69,21 @@
 {{- end -}}
 {{- end -}}
 
+{{/*
+What a store for routes with redeliver needs and the pods of the current Deployment lack: they read the new ConfigMap, but
+get no new volume. Empty where nothing is missing, or there is no Deployment yet.
+*/}}
+{{- define "entrupy-signature-proxy.withoutStore" -}}
+{{- $live := include "entrupy-signature-proxy.liveDeployment" . | fromJson -}}
+{{- if and (include "entrupy-signature-proxy.isWorkload" .) (include "entrupy-signature-proxy.redelivers" .) $live.spec -}}
+  {{- $mounted := list -}}
+  {{- range dig "template" "spec" "volumes" list $live.spec }}{{ $mounted = append $mounted .name }}{{ end -}}
+  {{- $redelivery := .Values.redelivery | default dict -}}
+  {{- if and $redelivery.existingSecret (not (has "entrupy-redelivery" $mounted)) }}the password of its store
+  {{- else if and (or (include "entrupy-signature-proxy.claim" .) $redelivery.ephemeral) (not (has "entrupy-deferred" $mounted)) }}its volume{{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The Deployment's strategy. With a claim one pod ends before the next begins, by the usual type: Helm 4 cannot change that of a release. */}}
 {{- define "entrupy-signature-proxy.strategy" -}}
 {{- $ours := ternary (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 0 "maxUnavailable" 1)) dict (ne (include "entrupy-signature-proxy.claim" .) "") -}}

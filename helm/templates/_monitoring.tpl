@@ -20,3 +20,17 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- if kindIs "invalid" $enabled }}{{ $enabled = eq .root.Values.mode "monitoring" }}{{ end -}}
 {{- if $enabled }}true{{ end -}}
 {{- end -}}
+
+{{/* Labels by which Prometheus knows this release's pods, as the operator sets them; empty without a monitor. */}}
+{{- define "entrupy-signature-proxy.job" -}}
+{{- $own := include "entrupy-signature-proxy.ownName" . -}}
+{{- $monitor := .Values.metrics.podMonitor -}}
+{{- $job := "" -}}
+{{- if $monitor.enabled }}{{ $job = printf "%s/%s" ($monitor.namespace | default (include "entrupy-signature-proxy.namespace" .)) $own -}}
+{{- else if (.Values.metrics.serviceMonitor).enabled }}{{ $job = include "entrupy-signature-proxy.metricsService" . }}{{ end -}}
+{{- if $job }}namespace="{{ include "entrupy-signature-proxy.namespace" . }}",job="{{ $job }}"{{ end -}}
+{{- end -}}
+
+{{- define "entrupy-signature-proxy.metricsService" -}}
+{{- printf "%s-metrics" (include "entrupy-signature-proxy.ownName" . | trunc 55 | trimSuffix "-") -}}
+{{- end -}}

@@ -297,8 +297,30 @@ describe.skipIf(!ready)('the chart', () => {
     expect(only(manifests, 'Deployment').metadata.labels).toHaveProperty(['app.kubernetes.io/instance'], 'my.shop');
   });
 
+  test('the notes print the queries of docs/rotation.md for the release alone, as its monitor names it', async () => {
+    const page = await readFile(`${CHART}/../docs/rotation.md`, 'utf8');
+    const queries = [...page.matchAll(/^```promql\n(.*\{.*\}.*)\n```$/gm)].map(([, query = '']) => query);
+    const [live = '', , retired = ''] = queries;
+    const named = (job: string) => [live, retired].map((query) => query.replaceAll('shop/orders-signature-proxy', job));
+    for (const query of named('shop/shop-signature-proxy'))
+      expect(await notesOf('metrics.podMonitor.enabled=true')).toContain(`\n  ${query}\n`);
+    for (const query of named('shop-signature-proxy-metrics'))
+      expect(await notesOf('metrics.serviceMonitor.enabled=true')).toContain(`\n  ${query}\n`);
+    expect(await notesOf()).not.toContain('entrupy_proxy_secret_live');
+  });
+
+  test('the notes close the forwarded port, say where the signed test goes, and give an address', async () => {
+    const notes = await notesOf(...GATEWAY, 'service.type=LoadBalancer');
+    expect(notes).toMatch(/port-forward svc\/shop 8080:80 & FORWARD=\$!; sleep 2\n(?:.*\n)+? {2}kill \$FORWARD\n/);
+    expect(notes).toContain('the signed one reaches http://legacy, as a probe');
+    expect(notes).toMatch(/^Address: +kubectl -n shop get svc shop /m);
+    expect(await notesOf()).not.toMatch(/^Address/m);
+    const injected = await notesOf('mode=inject', 'inject.redeliverySecret=valkey');
+    expect(injected).toContain("WARNING: A pod gets nothing to store while its app's container is down");
+  });
+
   test('the notes mention helm test if it exists, and its pod does not wait for a missing Secret', async () => {
-    expect(await notesOf(...APP)).toContain('`helm test shop -n shop`');
+    expect(await notesOf(...APP)).toContain('`helm test shop -n shop --logs`');
     expect(await notesOf(...APP, 'test.enabled=false')).not.toContain('helm test');
     const tls = ['config.listen.tls.certFile=/tls/crt', 'config.listen.tls.keyFile=/tls/key'];
     expect(await notesOf(...APP, ...tls)).not.toContain('helm test');

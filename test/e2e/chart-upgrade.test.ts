@@ -300,6 +300,19 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     );
   });
 
+  test('the notes say what the pods that run will lack if an upgrade turns redelivery on', async () => {
+    const route = set('config.routes[0].path=/notify', 'config.routes[0].redeliver=72h');
+    const redis = set('config.redelivery.store=redis://valkey', 'config.redelivery.name=orders');
+    const told = /^WARNING: redeliver is new here\. .* without (.*): they store nothing/m;
+    const claim = [...APP, ...route, ...set('redelivery.size=1Gi')];
+    expect(await install(CHART, ...claim)).not.toMatch(told);
+    expect(await upgrade(...APP, ...route, ...redis, ...set('redelivery.existingSecret=valkey'))).toMatch(told);
+    await upgrade(...APP);
+    expect(told.exec(await upgrade(...claim))?.[1]).toBe('its volume');
+    expect(await upgrade(...claim)).not.toMatch(told);
+    expect(await upgrade(...APP, ...route, ...redis)).not.toMatch(told);
+  });
+
   test('values of every mode survive --reuse-values', async () => {
     for (const name of ['sidecar-everything', 'gateway-everything', 'library', 'inject-everything', 'gateway-once']) {
       const file = join(VALUES, `${name}-values.yaml`);

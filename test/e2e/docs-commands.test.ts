@@ -177,14 +177,14 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     expect(renders.length).toBeGreaterThan(5);
     const sources = new Map<string, Manifest[]>();
     for (const command of renders) sources.set(command, await renderedBy(command));
-    for (const name of ['namespace', 'trial', 'shop'])
-      sources.set(name, parseManifests(await readFile(`${ROOT}examples/inject/${name}.yaml`, 'utf8')));
+    for (const name of ['inject/namespace', 'inject/trial', 'inject/shop', 'gateway/network-policy'])
+      sources.set(name, parseManifests(await readFile(`${ROOT}examples/${name}.yaml`, 'utf8')));
     const named = [...sources].flatMap(([from, manifests]) => manifests.map((manifest) => ({ from, manifest })));
     expect(await typeProblems(named)).toEqual([]);
     for (const { from, manifest } of named)
       if (['Deployment', 'Pod'].includes(manifest.kind))
         expect(restrictedProblems(podSpec(manifest)), from).toEqual([]);
-    expect(allContainers(podSpec(only(sources.get('shop') ?? [], 'Deployment')))).toHaveLength(1);
+    expect(allContainers(podSpec(only(sources.get('inject/shop') ?? [], 'Deployment')))).toHaveLength(1);
     const library = sources.get('helm template shop examples/library-chart') ?? [];
     const container = proxyOf(podSpec(only(library, 'Deployment')));
     expect(container).toMatchObject({ restartPolicy: 'Always', lifecycle: { preStop: {} } });

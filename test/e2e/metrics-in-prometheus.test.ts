@@ -142,6 +142,13 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     expect(metricsIn(doc).filter((name) => !exposed.includes(`# TYPE ${name} `))).toEqual([]);
   });
 
+  test("a rotation's query comes true although other proxies are scraped, and not without its scope", async () => {
+    const [, written = ''] = /^```promql\n(.*)\n```$/m.exec(read('docs/rotation.md')) ?? [];
+    const query = written.replaceAll('shop/orders-signature-proxy', 'hooks').replaceAll('"next"', '"current"');
+    expect(await prometheus.query(query)).toHaveLength(1);
+    expect(await prometheus.query(query.replaceAll('namespace="shop",', ''))).toEqual([]);
+  });
+
   test('a config that only one pod has differs on the dashboard', async () => {
     await appendFile(proxies[0]?.configFile ?? '', '# another\n');
     await expect.poll(differing, { timeout: 90_000, interval: 500 }).toBe(1);
