@@ -51,13 +51,14 @@ describe('a proxy that met every reason', () => {
     await on.proxy.waitForLog(({ reason }) => reason === 'client_closed', 'client_closed');
   });
 
-  test('each reason was met, by its counter', async () => {
+  // A loop needs an upstream that is the proxy itself: test/integration/loops.test.ts.
+  test('each reason was met but a loop, by its counter', async () => {
     const met = new Set<string>();
     for (const [series, value] of await on.proxy.metrics()) {
       const reason = /^entrupy_proxy_requests_total\{.*reason="([^"]*)"/.exec(series)?.[1];
       if (reason !== undefined && value > 0) met.add(reason);
     }
-    expect([...met].sort()).toEqual(['none', ...REASON_NAMES].sort());
+    expect([...met].sort()).toEqual(['none', ...REASON_NAMES].filter((name) => name !== 'loop_detected').sort());
   });
 
   test.each(['/metrics', '/livez', '/startz', '/readyz', '/health', '/', '/api/status'])(
