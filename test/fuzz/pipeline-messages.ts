@@ -85,6 +85,8 @@ export interface Message {
   readonly chunk: number;
   /** True if the upstream's answer waits until the client has written its next piece. */
   readonly held: boolean;
+  /** Interim responses in front of the upstream's answer. */
+  readonly interims: number;
 }
 
 /** A message on the wire, and what it must get. */
@@ -99,6 +101,7 @@ export interface Sent {
   readonly body: Buffer;
   readonly status: number;
   readonly held: boolean;
+  readonly interims: number;
   /** Whether the connection may go on behind its answer. */
   readonly ends: 'never' | 'perhaps' | 'always';
 }
@@ -106,7 +109,7 @@ export interface Sent {
 let count = 0;
 
 /** Writes a message with a new id, which the upstream echoes. All ids have one length. */
-export function written({ kind, size, filling, chunk, held }: Message): Sent {
+export function written({ kind, size, filling, chunk, held, interims }: Message): Sent {
   const { start, status, lines, body, closes }: Kind = KINDS[kind];
   const id = String(count++).padStart(8, '0');
   const least = kind === 'too large' ? MAX_SMALL + 1 : 0;
@@ -130,6 +133,7 @@ export function written({ kind, size, filling, chunk, held }: Message): Sent {
     body: Buffer.from(text, 'latin1'),
     status,
     held,
+    interims: status === 200 ? interims : 0,
     ends: closes ? 'always' : unread ? 'perhaps' : 'never',
   };
 }

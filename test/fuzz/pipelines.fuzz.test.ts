@@ -1,5 +1,8 @@
 // Each byte that a client sends belongs to exactly one message. Of the messages on a connection the first few, in order,
 // get exactly their answers; of the others nothing reaches anyone, and the connection ends.
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
@@ -16,36 +19,51 @@ import { countedByStatus, settled } from './wire-checks.ts';
 
 /** The last messages of each connection. Where one before them was lost, they get an answer that is not theirs. */
 const PROBES = 3;
-const PROBE = { kind: 'no route', size: 0, filling: 'letters', chunk: 0, held: false } as const;
+const PROBE = { kind: 'no route', size: 0, filling: 'letters', chunk: 0, held: false, interims: 0 } as const;
 
-let upstream: LenientUpstream;
+/** Bytes of an interim response, and of the upstream's TLS records. */
+const RECORD = 1024;
+
 const identity = loopbackIdentity(ownDirectory());
-/** Each proxy, and its metrics after the last pipelines. */
-const on = {} as Record<Pipeline['over'], { readonly proxy: RunningProxy; counted: Map<string, number> }>;
-/** What an answer waits for, by the id of its message. */
+interface Running {
+  readonly proxy: RunningProxy;
+  readonly upstream: LenientUpstream;
+  /** The proxy's metrics after the last pipelines. */
+  counted: Map<string, number>;
+}
+
+/** TLS on both sides, or on neither. */
+const on = {} as Record<Pipeline['over'], Running>;
+/** What an answer waits for, and the interim responses in front of it, by the id of its message. */
 const holds = new Map<string, Hold>();
+const interims = new Map<string, number>();
 beforeAll(async () => {
-  upstream = await startLenientUpstream();
-  upstream.answer(echo);
-  const listens = [
-    ['TCP', {}],
-    ['TLS', { tls: identity.pair }],
-  ] as const;
-  for (const [over, listen] of listens) {
-    const config = { ...CONFIG, listen, upstream: { url: upstream.url } };
+  for (const over of ['TCP', 'TLS'] as const) {
+    const isSecure = over === 'TLS';
+    const [cert, key] = [identity.pair.certFile, identity.pair.keyFile].map((file) => readFileSync(file, 'utf8'));
+    const upstream = await startLenientUpstream(isSecure ? { cert: cert ?? '', key: key ?? '' } : undefined);
+    upstream.answer(echo);
+    const to = { url: upstream.url, ...(isSecure && { tls: { caFile: identity.caFile } }) };
+    const config = { ...CONFIG, listen: isSecure ? { tls: identity.pair } : {}, upstream: to };
     const proxy = await startProxy({ config, secrets: { current: SECRET } });
-    on[over] = { proxy, counted: await proxy.metrics() };
+    on[over] = { proxy, upstream, counted: await proxy.metrics() };
   }
 });
 afterAll(async () => {
-  for (const { proxy } of Object.values(on)) await proxy.stop();
-  await upstream?.close();
+  for (const { proxy, upstream } of Object.values(on)) {
+    await proxy.stop();
+    await upstream.close();
+  }
 });
 
 function echo(request: SeenRequest) {
   const id = idOf(request);
-  const head = `HTTP/1.1 200 OK\r\nX-Id: ${id}\r\nContent-Length: ${id.length}\r\n\r\n`;
-  return (socket: { write(text: string): unknown }) => {
+  // Over TLS each is a record of its own, in one read with what is behind it.
+  const early = `HTTP/1.1 103 Early Hints\r\nX-Id: ${id}\r\nLink: `.padEnd(RECORD - 4, 'x');
+  const before = `${early}\r\n\r\n`.repeat(interims.get(id) ?? 0);
+  const head = `${before}HTTP/1.1 200 OK\r\nX-Id: ${id}\r\nContent-Length: ${id.length}\r\n\r\n`;
+  return (socket: Socket) => {
+    if (socket instanceof TLSSocket) socket.setMaxSendFragment(RECORD);
     const answer = () => socket.write(request.method === 'HEAD' ? head : head + id);
     const hold = holds.get(id);
     if (hold === undefined) answer();
@@ -56,7 +74,10 @@ function echo(request: SeenRequest) {
 function playOf({ messages, cuts, over }: Pipeline): Play {
   const sent = messages.map(written);
   const hold = new Hold();
-  for (const { id, held } of sent) if (held) holds.set(id, hold);
+  for (const message of sent) {
+    if (message.held) holds.set(message.id, hold);
+    interims.set(message.id, message.interims);
+  }
   const pieces = piecesOf(sent, cuts);
   const probes = Array.from({ length: PROBES }, () => written(PROBE));
   const { port, metrics } = on[over].proxy;
@@ -74,8 +95,9 @@ async function check(pipelines: readonly Pipeline[]): Promise<void> {
     each.counted = await settled(each.proxy);
     counts.set(over, countedByStatus(before, each.counted));
   }
-  const seen = upstream.seen.splice(0);
+  const seen = Object.values(on).flatMap(({ upstream }) => upstream.seen.splice(0));
   holds.clear();
+  interims.clear();
   const conversations: Conversation[] = [];
   for (const outcome of ended) {
     if (outcome.status === 'rejected') throw outcome.reason;
@@ -104,7 +126,7 @@ async function checkShown(pipelines: readonly Pipeline[]): Promise<void> {
 }
 
 const messageOf = (kind: Message['kind'], size: number, filling: Message['filling'] = 'letters') =>
-  ({ kind, size, filling, chunk: 0, held: false }) as const;
+  ({ kind, size, filling, chunk: 0, held: false, interims: 0 }) as const;
 
 // A proxy that drops the rest of a body and reads on swallows the next delivery, or takes a piece of it for a request.
 test.each([1, 9, 63].flatMap((refused) => [0.2, 17, 33, 63, 100].map((size) => ({ refused, size }))))(
@@ -156,8 +178,8 @@ test('whatever follows whatever, however it is cut', { timeout: TEST_TIMEOUT }, 
 });
 
 test('nothing is left half-sent upstream, and the proxy logged nothing odd', async () => {
-  expect(upstream.leftovers()).toEqual([]);
-  for (const { proxy } of Object.values(on)) {
+  for (const { proxy, upstream } of Object.values(on)) {
+    expect(upstream.leftovers()).toEqual([]);
     // Signed bodies that are too large are told, and rightly.
     expect(proxy.logs().filter(({ level, msg }) => level === 'error' && msg !== 'diagnosis')).toEqual([]);
     expect((await proxy.stop()).code).toBe(0);

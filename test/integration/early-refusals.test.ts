@@ -150,13 +150,13 @@ describe('a HEAD that is refused gets no body', () => {
     }
   });
 
-  test('for a head that comes too late', async () => {
+  test('for a head that comes too late', async ({ onTestFinished }) => {
     const proxy = await startProxy({
       config: { limits: { headersTimeout: '100ms' }, upstream: { url: on.upstream.url } },
     });
+    onTestFinished(async () => void (await proxy.stop()));
     const client = await sendTo(proxy, 'HEAD /notify HTTP/1.1\r\n');
     expect((await client.rest()).toString('latin1')).toMatch(/^HTTP\/1\.1 408 [\s\S]*\r\n\r\n$/);
-    await proxy.stop();
   });
 
   test('but not for another method that begins so', async () => {

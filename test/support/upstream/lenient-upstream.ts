@@ -2,6 +2,7 @@
 // for the worst server behind the proxy and records, byte by byte, each request that it parsed. It must never be
 // stricter than necessary: no test can catch what it does not see.
 import { createServer, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { listening } from '../machine/listening.ts';
 import { OK } from './raw-upstream.ts';
 
@@ -25,14 +26,15 @@ export type Answer = string | Buffer | 'cut' | ((socket: Socket) => void);
 
 export type LenientUpstream = Awaited<ReturnType<typeof startLenientUpstream>>;
 
-export async function startLenientUpstream() {
+/** `identity`: its certificate and key, PEM, if it speaks TLS. */
+export async function startLenientUpstream(identity?: { readonly cert: string; readonly key: string }) {
   const seen: SeenRequest[] = [];
   const pending = new Map<number, Buffer>();
   let give: (request: SeenRequest) => Answer = (request) =>
     request.method === 'HEAD' ? 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n' : OK;
   let connections = 0;
 
-  const server = createServer((socket) => {
+  const onConnection = (socket: Socket) => {
     const connection = connections++;
     pending.set(connection, Buffer.alloc(0));
     socket.on('error', () => socket.destroy());
@@ -45,11 +47,12 @@ export async function startLenientUpstream() {
       }
       pending.set(connection, bytes);
     });
-  });
+  };
+  const server = identity === undefined ? createServer(onConnection) : createTlsServer(identity, onConnection);
   const { port, close } = await listening(server);
   return {
     port,
-    url: `http://127.0.0.1:${port}`,
+    url: `${identity === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
     seen,
     /** `METHOD target body` of each request, the body as latin1. */
     list: () => seen.map(({ method, target, body }) => `${method} ${target} ${body.toString('latin1')}`.trimEnd()),
