@@ -4,7 +4,7 @@
 import { dropOldest } from '../base/indexed-set.ts';
 import { DECISIONS, type Decision, REASON_NAMES, type Reason } from '../core/reasons.ts';
 import type { RedeliveryRecord } from '../core/redelivery-record.ts';
-import { bodyTag, type DeliveryRecord, type RequestRecord } from '../core/request-record.ts';
+import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { MINUTE } from './advice/times.ts';
 import { TrafficByRoute } from './route-traffic.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
@@ -17,7 +17,7 @@ const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
 
-const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
+const LOST = ['failed', 'abandoned', 'dropped'] as const;
 
 /** The counters of a minute. `noise` is counted instead of the reason of a refusal that needs no attention. */
 type Counted = Decision | Reason | `signed ${Reason}` | 'noise' | (typeof LOST)[number];
@@ -62,14 +62,9 @@ export class RefusalsAndLosses {
     if (record.upstreamFailure !== null) this.#keep(shownOf(record, at));
   }
 
-  redelivered({ route, result, id, failure }: RedeliveryRecord): void {
-    const at = Date.now();
-    if (result === 'delivered') this.traffic.taken(route, at);
+  redelivered({ route, result }: RedeliveryRecord): void {
+    if (result === 'delivered') this.traffic.taken(route, Date.now());
     if (result === 'dropped') this.#count('dropped');
-    if (result !== 'expired') return;
-    const shown = { at, route, path: '', status: 202, upstreamError: null, client: '' };
-    const cause = { cause: failure, hint: null, diagnosis: 'deferred-lost', bodySha256: bodyTag(id) } as const;
-    this.#lose({ ...shown, ...cause, fate: 'expired' });
   }
 
   #lose(shown: Undelivered): void {

@@ -13,6 +13,7 @@ export type SecretStatus = StatusSnapshot['secrets'][number];
 export type CertificateStatus = StatusSnapshot['certificates'][number];
 export type DeferredStatus = NonNullable<StatusSnapshot['deferred']>;
 export type DeferredDelivery = DeferredStatus['deliveries'][number];
+export type LostDelivery = DeferredStatus['losses'][number];
 
 /** The parts of a snapshot that take time to find out. */
 export interface Probed {
@@ -39,10 +40,10 @@ export interface RefusalGroup extends ShownRequest {
 
 type LostFields = 'at' | 'route' | 'path' | 'status' | 'upstreamError' | 'hint' | 'bodySha256' | 'client';
 
-/** A delivery that may be lost: it failed or was abandoned, or it was deferred and not taken in time. */
+/** A delivery that may be lost: it failed or was abandoned. */
 export interface Undelivered extends Pick<ShownRequest, LostFields> {
   readonly diagnosis: Diagnosis | null;
-  readonly fate: 'failed' | 'abandoned' | 'expired';
+  readonly fate: 'failed' | 'abandoned';
   /** The upstream's failure or status, `overloaded` or `abandoned`. */
   readonly cause: string;
 }

@@ -140,6 +140,10 @@ const redelivery = section({
     'The limit of all that is stored; beyond it, deliveries are answered as without redeliver. A delivery counts at least 4KiB.',
     or(size('4KiB', '16GiB'), '256MiB'),
   ),
+  keep: key(
+    'How long what the app refused, did not take in time, or cannot be verified is kept after redeliver ends, for a person to deliver or drop it; 0: not at all. The oldest of it goes first when room is needed.',
+    or(duration('1ms', '720h', 0), '168h'),
+  ),
 });
 
 export const LOG_FORMATS = ['auto', 'json', 'text'] as const;

@@ -1,11 +1,16 @@
 // The states and results of deferred deliveries, as stores, metrics, log and status page name them.
 
-/** States of a deferred delivery: it waits to be sent again; the app refused it; the current rules do not accept it. */
-export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
+/**
+ * States of a deferred delivery: it waits to be sent again; the app refused it; its window ended before the app took it;
+ * the current rules do not accept it. Only one that waits is sent unasked.
+ */
+export const DEFERRED_STATES = ['waiting', 'stopped', 'expired', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-/** How a deferred delivery ended, or why it is not sent again for now. */
-export const REDELIVERY_RESULTS = ['delivered', 'client_error', 'expired', 'dropped', 'unverified'] as const;
+/** How deferred deliveries end. `replaced`: the app took an equal fresh one, or that took its place in the store. */
+const ENDS = ['delivered', 'dropped', 'lost', 'replaced'] as const;
+/** Ends, and why a deferred delivery that is still there is not sent by itself for now. */
+export const REDELIVERY_RESULTS = [...ENDS, 'client_error', 'expired', 'unverified'] as const;
 export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
 
 export interface RedeliveryRecord {

@@ -126,20 +126,26 @@ const GROUPS = [
   }),
   group('redelivery', 'DeliveryFailed', {
     'deferred-lost':
-      'Find the events again by the log lines that name them, or by sqlite3 FILE .recover where a file was set aside. Make redeliver longer than your outages.',
+      'Find the events again: entrupy-signature-proxy deferred list names them at its end, and so do the lines "lost" of the log. Longer redeliver and redelivery.keep leave more time.',
+    'store-damaged':
+      'Save what is in it, as redelivery.md says, or find the events again; then move it away. Look at the disk.',
+    'deferred-expired':
+      'Correct what kept the app from taking them, then entrupy-signature-proxy deferred deliver. deferred drop --expired ends those that nobody needs any more.',
   }),
   group('redelivery', 'DeliveryDeferred', {
     'deferred-ending':
       'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
     poison:
-      'Look at the log of the app for it. entrupy-signature-proxy deferred show ID prints it; if the app can never take it, deferred drop ID.',
+      'Look at the log of the app for it: entrupy-signature-proxy deferred show ID prints it. It is sent again until its time is over. If the app can never take it, you may also drop it.',
     'deferred-long':
       'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
-    'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver; or drop them.',
+    'deferred-stopped':
+      'Correct the app, then entrupy-signature-proxy deferred deliver. They are kept for redelivery.keep.',
     'deferred-unverified':
       'Put back what it names: the secret, the route, the limit or the name. What was altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
   }),
   group('redelivery', 'redelivery.md', {
+    'store-evicts': 'Set maxmemory-policy noeviction on that server: with it a full server refuses, and drops nothing.',
     'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
     'deferred-waits': 'Nothing, if the app is coming back.',
   }),

@@ -11,6 +11,8 @@ type OutputStream = Writable & { readonly isTTY?: boolean };
 
 /** The maximum number of bytes that wait for a reader. */
 const MAX_WAITING = 64 * 1024;
+/** Milliseconds that the stream has for a line that must not be dropped. */
+const SURELY_MS = 500;
 
 export class LogOutput {
   format: LogFormat;
@@ -39,22 +41,33 @@ export class LogOutput {
   /** Takes one line of JSON, its `\n` included. */
   readonly write = (line: string): void => {
     if (this.#stream.writableLength >= MAX_WAITING) this.#drop();
-    else this.#send(line, () => this.#drop());
+    else this.#send(line, (isTaken) => isTaken || this.#drop());
   };
+
+  /** Writes a line that must not be dropped: `onDone` is told whether the stream has taken it, so false if others wait. */
+  writeSurely(line: string, onDone: (isTaken: boolean) => void): void {
+    if (this.#stream.writableLength > 0 || !this.#stream.writable) return onDone(false);
+    const timer = setTimeout(onDone, SURELY_MS, false).unref();
+    this.#send(line, (isTaken) => {
+      clearTimeout(timer);
+      onDone(isTaken);
+    });
+  }
 
   #drop(): void {
     this.dropped++;
     this.lastDropped = Date.now();
   }
 
-  #send(json: string, onFailure: () => void): void {
+  #send(json: string, onDone: (isTaken: boolean) => void): void {
     const isText = this.format === 'text' || (this.format === 'auto' && this.#stream.isTTY === true);
     const line = isText ? textLine(json, this.#paint) : json;
     const bytes = Buffer.from(this.#failed ? `\n${line}` : line);
     this.#stream.write(bytes, (error) => {
       this.#failed = Boolean(error);
-      if (error) onFailure();
-      else if (this.#stream.writableLength === 0 && this.#reported < this.dropped) this.#report();
+      onDone(!error);
+      if (error) return;
+      if (this.#stream.writableLength === 0 && this.#reported < this.dropped) this.#report();
     });
   }
 
@@ -62,8 +75,8 @@ export class LogOutput {
   #report(): void {
     const dropped = this.dropped - this.#reported;
     this.#reported = this.dropped;
-    const restore = () => {
-      this.#reported -= dropped;
+    const restore = (isTaken: boolean) => {
+      if (!isTaken) this.#reported -= dropped;
     };
     createLog('warn', (line) => this.#send(line, restore)).warn('log lines were dropped', { dropped });
   }

@@ -125,7 +125,7 @@ export class Metrics {
   }
 
   #samples(name: RouteMetric, others: OtherReadings): Reading {
-    if (name === 'redelivered_total' && others.deferred_deliveries() === null) return null;
+    if (name === 'redelivered_total' && others.deferred_store_failures_total() === null) return null;
     return [...this.#routes.values()].flatMap((route) => route.samples(name));
   }
 

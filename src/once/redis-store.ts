@@ -32,6 +32,16 @@ const RENEW = done(`local v = redis.call('GET', KEYS[1])
 if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end`);
 
 const PROBE: Command<1> = [done(`redis.call('SET', KEYS[1], '', 'PX', 1)`), ['look']];
+/** Does to a key that no event has all that the others do, and names the command that the server refuses. */
+const TEST: Command<1> = [
+  done(`local function fails(name, ...)
+  local answer = redis.pcall(name, KEYS[1], ...)
+  return type(answer) == 'table' and answer.err and answer.err .. ' (' .. name .. ')'
+end
+local problem = fails('SET', '${DELIVERED}', 'PX', ${LEASE_MS}) or fails('GET') or fails('DEL')
+if problem then return redis.error_reply(problem) end`),
+  ['test'],
+];
 
 /** A script that answers only that it is done. */
 function done(text: string): Script<1> {
@@ -51,15 +61,13 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
   const unreleased = new Map<string, string>();
   // Without a name the keys are those of 0.2.0, so that an upgrade forgets no event.
   const prefix = options.name === '' ? PREFIX : `${PREFIX}${options.name}:`;
-  const changed = (failure: string | null) => {
-    onChange(failure);
-    if (failure !== null) return;
+  const onUsable = () => {
     renew();
     const late = [...unreleased];
     unreleased.clear();
     for (const [key, token] of late) release(key, token).catch(() => {});
   };
-  const settings = { ...options, prefix, timeLimit: TIMEOUT_MS, probe: PROBE, onChange: changed };
+  const settings = { ...options, prefix, timeLimit: TIMEOUT_MS, probe: () => PROBE, test: TEST, onUsable, onChange };
   const connection = new RedisConnection(settings);
   const renew = () => {
     for (const [key, token] of leases) connection.run([RENEW, [key], token]).catch(() => {});

@@ -39,8 +39,8 @@ export class Arrivals {
     const begin = async () => {
       this.#waiting.delete(begin);
       this.#storing += bytes;
-      const outcome = await this.#add(delivery, failure).catch((error: unknown) => {
-        if (!isLate) this.#storeState.passes('failing', error);
+      const outcome = await this.#add(delivery, failure, () => isLate).catch((error: unknown) => {
+        if (!isLate) this.#storeState.passes('failing', bytes, error);
         return 'passes' as const;
       });
       cancel();
@@ -53,7 +53,7 @@ export class Arrivals {
     const cancel = deadline(TIME_LIMIT_MS, () => {
       isLate = !this.#waiting.delete(begin);
       if (isLate) this.#needs.budget.hold(bytes); // the caller now releases the body, which the store still holds
-      this.#storeState.passes('slow', `the store did not answer within ${TIME_LIMIT_MS} ms`);
+      this.#storeState.passes('slow', bytes);
       resolve('passes');
     });
     this.#waiting.set(begin, bytes);
@@ -64,6 +64,7 @@ export class Arrivals {
   /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */
   async taken({ head, body, at, route }: Deferrable): Promise<void> {
     const storeState = this.#storeState;
+    storeState.took(route.path, at);
     // If the store is not told, it keeps an equal delivery, which is then sent again.
     if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);
@@ -72,7 +73,7 @@ export class Arrivals {
     this.#telling--;
     if (isEnded !== true) return;
     storeState.changed();
-    storeState.result('delivered', id, { route: route.path });
+    storeState.result('replaced', id, { route: route.path });
   }
 
   /** Stores what waits, up to a quarter of the budget, or one larger body: a hanging store must not fill the memory. */
@@ -83,10 +84,10 @@ export class Arrivals {
     }
   }
 
-  async #add(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
+  async #add(delivery: Deferrable, failure: string, isLate: () => boolean): Promise<'stored' | 'passes'> {
     const storeState = this.#storeState;
     const { route } = delivery;
-    const event = eventOf(delivery, failure, this.#needs.store.name);
+    const event = eventOf(delivery, failure, this.#needs.store().name);
     const { id, record } = event;
     // For a delivery that can never be sent, an answer of 202 would be worse than an error.
     const isSendable = record[0].length + record[1].length <= mostSendable(this.#needs);
@@ -95,12 +96,31 @@ export class Arrivals {
       storeState.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.note.failure });
       return 'passes';
     }
-    const added = await (await storeState.store()).add(event, pauseAfter(0, 0));
-    if (added === 'full') storeState.passes('full', 'it is full');
+    const store = await storeState.store();
+    const add = () => store.add(event, pauseAfter(0, 0));
+    const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
+    let added = await add();
+    for (let isFreed = true; isFreed && added === 'full' && !isLate(); ) {
+      isFreed = await this.#makeRoom(id, bytes);
+      added = await add();
+    }
+    if (added === 'full') storeState.passes('full', bytes);
     if (added === 'crowded') storeState.tell('warn', CROWDED, { route: route.path, id });
     if (added === 'full' || added === 'crowded') return 'passes';
-    if (added === 'replaced') storeState.tell('info', 'a deferred delivery was replaced by an equal one', { id });
+    if (added === 'replaced') storeState.result('replaced', id, event.note);
     storeState.stored();
     return 'stored';
+  }
+
+  /** Ends the oldest events that are not sent by themselves, each after its line. False if there is no room to gain. */
+  async #makeRoom(id: string, bytes: number): Promise<boolean> {
+    const spared = (await this.#storeState.ask((store) => store.spare(id, bytes))) ?? [];
+    let isFreed = false;
+    for (const leased of spared) {
+      const { lease, state, asked, note } = leased;
+      if (await this.#storeState.lose(leased, note, 'room')) isFreed = true;
+      else await this.#storeState.ask((store) => store.set(lease, { state, asked, pause: 0, note: null }));
+    }
+    return isFreed;
   }
 }

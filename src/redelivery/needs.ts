@@ -15,7 +15,13 @@ export interface Needs {
   readonly budget: ByteBudget;
   /** Called only for routes with `once`. */
   readonly claims: () => Claims;
-  readonly store: Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'>;
+  /** The store's settings: those in force, until the store is open. */
+  readonly store: () => Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'> & {
+    /** Milliseconds for which an event that is not sent by itself is kept after its window. */
+    readonly keep: number;
+  };
   readonly log: Readonly<Record<'info' | 'warn' | 'error', (message: string, fields: Fields) => void>>;
+  /** Writes the line of a loss. False if the log did not take it. */
+  readonly tellLoss: (fields: Fields) => Promise<boolean>;
   readonly onResult: (ended: RedeliveryRecord) => void;
 }

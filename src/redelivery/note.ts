@@ -16,6 +16,8 @@ export interface Note {
   readonly key: string;
   /** How often the delivery has been sent again. */
   readonly attempts: number;
+  /** How many of these attempts the app failed to take after it had taken others that came no earlier. */
+  readonly passed: number;
   /** When it was last sent again, in epoch milliseconds; 0 if never. */
   readonly tried: number;
   /** Why the app did not take it, or why nothing verifies it: a status, or one word. */
@@ -37,11 +39,11 @@ export function noteText(note: Note): string {
 /** The note in a text; null if it is not a valid one. */
 export function readNote(text: string): Note | null {
   if (text.length > MAX_NOTE) return null;
-  const { at, route, method, path, secret, key, attempts, tried, failure } = parsedJson(text);
-  if (!isTime(at) || !isCount(attempts) || !isTime(tried) || !isWord(failure)) return null;
+  const { at, route, method, path, secret, key, attempts, passed, tried, failure } = parsedJson(text);
+  if (!isTime(at) || !isCount(attempts) || !isCount(passed) || !isTime(tried) || !isWord(failure)) return null;
   if (!isText(method) || !isText(path) || !isText(secret) || !isText(key)) return null;
   if (route !== null && !isText(route)) return null;
-  return { at, route, method, path, secret, key, attempts, tried, failure };
+  return { at, route, method, path, secret, key, attempts, passed, tried, failure };
 }
 
 /** Reads the four texts by which a store groups events, from a JSON array. Those that are missing become empty. */

@@ -4,7 +4,10 @@
 //
 //   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
 //                                              |                          |-> refused: stopped
-//                                              `-> unverified: stays      `-> failed: waits
+//                                              `-> unverified: stays      |-> failed: waits
+//                                                                         `-> failed, and its window is over: expired
+//
+// What is stopped, unverified or expired is kept for a person, and lost when that time is over or room is needed.
 import { stat } from 'node:fs/promises';
 import { onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
@@ -16,7 +19,7 @@ import { SendingPace } from './pace.ts';
 import { mostSendable } from './record.ts';
 import { StoreState } from './store-state-and-log.ts';
 import { openStore } from './stores/open-store.ts';
-import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
+import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { takeTurn, windowOf } from './turn.ts';
 
 /** Milliseconds between two looks at the store, which other processes fill too; each look renews the leases in use. */
@@ -27,7 +30,6 @@ const PAUSE_MS = 1000;
 export class Queue {
   readonly #needs: Needs;
   readonly #pace: SendingPace;
-  readonly #stopped = new AbortController();
   /** Opens the store: called only once a route needs one, or stored deliveries are found. Most proxies never do. */
   readonly #store: () => Promise<DeferredStore>;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
@@ -36,21 +38,31 @@ export class Queue {
   #looks: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
   readonly arrivals: Arrivals;
-  /** A directory, or a URL. */
-  readonly place: string;
+  /** True if the store is not open, since nothing needs it, and nothing is stored. */
+  #isAbsent = false;
+  /** The settings with which the store was opened; null before. */
+  inUse: ReturnType<Needs['store']> | null = null;
 
   /** Only tests pass `open`. */
   constructor(needs: Needs, open = openStore) {
-    this.#needs = needs;
-    this.place = needs.store.store;
+    const store = () => this.inUse ?? needs.store();
+    this.#needs = { ...needs, store };
     this.#pace = new SendingPace(needs.upstream.options.connections);
-    this.storeState = new StoreState(needs, () => this.#open());
+    this.storeState = new StoreState(this.#needs, () => this.#open());
     this.storeState.onChange = this.#leaseDue;
-    this.arrivals = new Arrivals(needs, this.storeState);
+    this.arrivals = new Arrivals(this.#needs, this.storeState);
     const { lost: onLoss, set: onChange } = this.storeState;
     const onRemark = (message: string, fields: Fields) => this.storeState.tell('warn', message, fields);
     const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onRemark, onLoss, onChange } as const;
-    this.#store = madeOnce(() => open({ ...needs.store, ...rules }));
+    this.#store = madeOnce(() => {
+      this.inUse ??= needs.store();
+      return open({ ...this.inUse, ...rules });
+    });
+  }
+
+  /** A directory, or a URL. */
+  get place(): string {
+    return this.#needs.store().store;
   }
 
   // --- for the admin port and the metrics
@@ -61,7 +73,7 @@ export class Queue {
    */
   async deliverNow(id: string | null): Promise<number | null> {
     if (!this.sends) return null;
-    const count = id === null ? await this.#wake(() => true) : await (await this.#open()).wake([id]);
+    const count = id === null ? await this.#wake('person') : await (await this.#open()).wake([id], 'person');
     this.#pace.now();
     this.storeState.changed();
     return count;
@@ -76,6 +88,11 @@ export class Queue {
     return windowOf(this.#needs.policy(), null) !== null;
   }
 
+  /** True if the numbers of what is stored are known. */
+  get isCounted(): boolean {
+    return this.isOpen ? this.storeState.at > 0 : this.#isAbsent;
+  }
+
   /** False if redelivery is not configured, and nothing is stored. */
   get isShown(): boolean {
     return this.isOpen || this.place !== STATE_DIRECTORY;
@@ -87,17 +104,17 @@ export class Queue {
   async adopt(): Promise<void> {
     const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // false if unreachable
     if (!this.isOpen) {
-      if (this.sends || !isDirectory(this.place) || (await isStored()))
-        await this.#open().catch(this.storeState.failed);
+      this.#isAbsent = !this.sends && isDirectory(this.place) && !(await isStored());
+      if (!this.#isAbsent) await this.#open().catch(this.storeState.failed);
     } else if (!this.storeState.isEmpty) {
-      await this.#wake(({ state }) => state === 'unverified').catch(this.storeState.failed);
+      await this.#wake('reload').catch(this.storeState.failed);
       this.storeState.changed();
     }
   }
 
   /** Leases nothing more. Turns in progress go on, and fresh deliveries are still stored. */
   stopSending(): void {
-    this.#stopped.abort();
+    this.storeState.stopped.abort();
   }
 
   /** Resolves when every turn in progress has ended. */
@@ -112,7 +129,9 @@ export class Queue {
     this.storeState.close();
     const store = this.isOpen ? await this.#store().catch(() => null) : null; // null: it could not be opened
     await Promise.allSettled(
-      [...this.#atWork.keys()].map(({ lease, state }) => store?.set(lease, { state, pause: 0, note: null })),
+      [...this.#atWork.keys()].map(({ lease, state, asked }) =>
+        store?.set(lease, { state, asked, pause: 0, note: null }),
+      ),
     );
     await store?.close().catch(ignore); // a store that hangs is reported when the process ends
   }
@@ -131,12 +150,13 @@ export class Queue {
     return opened;
   }
 
-  async #wake(asked: (entry: Entry) => boolean): Promise<number> {
+  /** A person wakes all, a reload only what it may have made verifiable. */
+  async #wake(by: 'person' | 'reload'): Promise<number> {
     const store = await this.#open();
     let count = 0;
     for await (const page of pagesOf(store)) {
-      const ids = page.filter(asked).map(({ id }) => id);
-      if (ids.length > 0) count += await store.wake(ids);
+      const ids = page.filter(({ state }) => by === 'person' || state === 'unverified').map(({ id }) => id);
+      if (ids.length > 0) count += await store.wake(ids, by);
     }
     return count;
   }
@@ -145,7 +165,7 @@ export class Queue {
 
   /** Leases what is due, and does so again when more is due. Called when something may have become due. */
   readonly #leaseDue = onePerTurn(async () => {
-    if (this.#stopped.signal.aborted) return;
+    if (this.storeState.stopped.signal.aborted) return;
     const wait = await this.#leaseNow();
     clearTimeout(this.#nextLease);
     this.#nextLease = setTimeout(this.#leaseDue, Math.min(wait, LOOK_EVERY_MS)).unref();
@@ -180,7 +200,7 @@ export class Queue {
   async #work(leased: Leased): Promise<void> {
     const { budget } = this.#needs;
     budget.hold(memoryOf(leased));
-    const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace, stopped: this.#stopped.signal };
+    const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace };
     await takeTurn(leased, parts).catch(this.storeState.failed);
     this.#atWork.delete(leased);
     budget.release(memoryOf(leased));

@@ -66,7 +66,7 @@ export type Rules = Pick<Needs, 'policy' | 'store'>;
 /** A record as it was leased, or as it is about to be stored. */
 type Stored = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | Event['record'] };
 
-const NOTHING_KNOWN = { route: null, method: '', path: '', secret: '', key: '', attempts: 0, tried: 0 };
+const NOTHING_KNOWN = { route: null, method: '', path: '', secret: '', key: '', attempts: 0, passed: 0, tried: 0 };
 
 /** The event's id: equal for equal method, target and body. */
 export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, body: Uint8Array): string {
@@ -106,7 +106,7 @@ export function eventOf(delivery: Deferrable, failure: string, name: string): Ev
   const { id: secret, key } = signerOf(policy, permit);
   const path = printable(shownPath(head.path));
   const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
-  const note: Note = { ...origin, attempts: 0, tried: 0, failure };
+  const note: Note = { ...origin, attempts: 0, passed: 0, tried: 0, failure };
   const covered = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
   const mac = macOf(derived(key, 'record', name), covered, body);
   const frame = Buffer.from(`${FORMAT} ${name}\n${mac}\n`, 'latin1');
@@ -129,8 +129,8 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
   const checked = checkRecord(id, record, { rules, now });
   if ('request' in checked) {
     const { first, request } = checked;
-    const { attempts, tried, failure } = beside ?? first;
-    return { note: { ...first, route: checked.route, attempts, tried, failure }, request };
+    const { attempts, passed, tried, failure } = beside ?? first;
+    return { note: { ...first, route: checked.route, attempts, passed, tried, failure }, request };
   }
   const { first = null, route = null, why: failure } = checked;
   const note = beside ?? first ?? { ...NOTHING_KNOWN, at: now };
@@ -166,7 +166,7 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
     return { ...place, why: whyRefused(admission, policy.keyring.listed(target?.secrets ?? null), first) };
   }
-  if (name !== rules.store.name) return { ...place, why: 'name' };
+  if (name !== rules.store().name) return { ...place, why: 'name' };
   const { route, permit } = admission;
   const expected = macOf(derived(signerOf(policy, permit).key, 'record', name), covered, body);
   if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return { ...place, why: 'altered' };

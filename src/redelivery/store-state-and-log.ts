@@ -1,19 +1,31 @@
 // The state of the store of deferred deliveries, as this process knows it: what waits there, the store's problem, and
 // what is logged about both. Tens of thousands of deliveries may cause the same message: the first is logged, and the
-// others are counted.
+// others are counted. Only a loss has a line of its own, always.
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
 import type { DeferredState, RedeliveryResult } from '../core/redelivery-record.ts';
+import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
+import { QUICK_FOR_MS } from '../redis/connection.ts';
 import type { Fields, Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { keyTag } from './record.ts';
-import type { DeferredStore, Summary } from './stores/store.ts';
+import {
+  type DeferredStore,
+  type Leased,
+  MOST_DROPPED,
+  type Summary,
+  TIME_LIMIT_MS,
+  type WhyLost,
+} from './stores/store.ts';
 
 /** Milliseconds. The longest wait for the latest summary. */
 const PATIENCE_MS = 1000;
+
+/** Milliseconds between two attempts, at a test or at a report, while the store fails. */
+const RETRY_MS = 1000;
 
 const FAILS = 'the store of deferred deliveries fails';
 const WORKS = 'the store of deferred deliveries works';
@@ -23,24 +35,28 @@ type Level = keyof Needs['log'];
 
 const RESULTS = {
   delivered: ['info', 'a deferred delivery was taken', 'attempts'],
-  expired: ['error', 'a deferred delivery is lost: its window is over', 'attempts'],
+  replaced: ['info', 'a deferred delivery gave way to an equal fresh one', 'attempts'],
+  expired: ['error', 'a deferred delivery was not taken in time, and is kept until you deliver or drop it', 'attempts'],
   dropped: ['warn', 'a deferred delivery was dropped from the store', 'attempts'],
   client_error: ['warn', 'the app refused a deferred delivery', 'status'],
   unverified: ['error', 'a deferred delivery cannot be verified, and is not sent', 'why'],
-} as const satisfies Readonly<Record<RedeliveryResult, readonly [Level, string, string]>>;
+} as const satisfies Readonly<Record<Exclude<RedeliveryResult, 'lost'>, readonly [Level, string, string]>>;
 
-/** `recovered`: the store was `failing`, and works again. */
-type Kind = 'full' | 'slow' | 'failing' | 'recovered';
+export type StoreProblem = 'full' | 'slow' | 'failing';
 
 export class StoreState {
-  readonly #needs: Pick<Needs, 'log' | 'onResult'>;
+  readonly #needs: Pick<Needs, 'log' | 'onResult' | 'store' | 'tellLoss'>;
   /** Returns the store, and opens it if it is not open yet. */
   readonly store: () => Promise<DeferredStore>;
+  /** Aborted when the process stops: then nothing is leased or tried again. */
+  readonly stopped = new AbortController();
   /** Called once this process has changed what is stored. */
   onChange: () => void = ignore;
   /** The store's latest summary. */
-  summary: Summary = { groups: [], soonest: [], dropped: [] };
-  /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. */
+  summary: Summary = {
+    ...{ groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null },
+  };
+  /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */
   at = 0;
   /** How often this process has changed what is stored; `#seen`: how many of these changes the summary includes. */
   #changes = 0;
@@ -49,17 +65,26 @@ export class StoreState {
   #lookFailed = false;
   /** How often the store failed, was full, was too slow, or lost events. */
   failures = 0;
-  /** The problem that the store itself reports; null while it works. */
+  /** Why the store fails: from the first failure until a test event went all the way. Null if it works. */
   #failing: string | null = null;
-  /** The last delivery that was not stored because of the store; null once another one was. */
-  turnedAway: { readonly why: string; readonly kind: Kind; readonly at: number } | null = null;
-  /** The last time that the store lost events. */
-  loss: { readonly at: number; readonly problem: string } | null = null;
+  /** When the store was last too slow, in milliseconds on the monotonic clock. */
+  #slowAt = Number.NEGATIVE_INFINITY;
+  /** The bytes of the last delivery for which there was no room; null if there is room. */
+  #lacking: number | null = null;
+  /** False before a test event went all the way for the first time. */
+  #isProven = false;
+  #nextTest: NodeJS.Timeout | undefined;
+  /** The problem that was last logged; null if it is over. */
+  #told: string | null = null;
+  /** When a delivery was last turned away because of the store, in epoch milliseconds; null for never. */
+  turnedAwayAt: number | null = null;
+  /** For each route, when the latest of the deliveries that the app took had come, in epoch milliseconds. */
+  readonly #taken = new Map<string, number>();
   /** For each message: how many equal ones were not logged, and the level and fields of the last. */
   readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
   #isClosed = false;
 
-  constructor(needs: Pick<Needs, 'log' | 'onResult'>, store: () => Promise<DeferredStore>) {
+  constructor(needs: Pick<Needs, 'log' | 'onResult' | 'store' | 'tellLoss'>, store: () => Promise<DeferredStore>) {
     this.#needs = needs;
     this.store = store;
   }
@@ -102,25 +127,44 @@ export class StoreState {
   }
 
   readonly look = onePerTurn(async () => {
+    if (!this.#isProven || this.problem !== null) await this.#test();
     const changes = this.#changes;
-    const summary = await this.ask((store) => store.summary());
+    const summary = await this.store()
+      .then((store) => store.summary())
+      .catch((error: unknown) => {
+        if (this.#failing === null) this.failed(error);
+        return null;
+      });
     if (summary !== null) [this.summary, this.at] = [summary, Date.now()];
     this.#lookFailed = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
+    const used = this.summary.groups.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (this.#lacking !== null && used + this.#lacking <= this.#needs.store().maxBytes) this.#lacking = null;
+    this.#tellProblem();
     this.#flush();
+    if (summary?.dropped.length === MOST_DROPPED) void this.look();
   });
 
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#nextTest);
     this.#flush();
   }
 
   // --- whether the store works
 
   /** The present problem of the store; null if none is known. */
-  get problem(): { readonly why: string; readonly kind: Kind } | null {
-    return this.#failing === null ? this.turnedAway : { why: this.#failing, kind: 'failing' };
+  get problem(): { readonly why: string; readonly kind: StoreProblem } | null {
+    if (this.#failing !== null) return { why: this.#failing, kind: 'failing' };
+    const isSlow = performance.now() - this.#slowAt < QUICK_FOR_MS;
+    if (isSlow) return { why: `it did not answer within ${TIME_LIMIT_MS} ms`, kind: 'slow' };
+    return this.#lacking === null ? null : { why: 'it is full', kind: 'full' };
+  }
+
+  /** True once a test event went all the way, and what is stored was counted. */
+  get isKnown(): boolean {
+    return this.#isProven && this.at > 0;
   }
 
   /** Calls the store, and returns its answer; null if the call failed, which is logged. */
@@ -133,50 +177,117 @@ export class StoreState {
     }
   }
 
+  /**
+   * Reports the end of a lease, again and again until the store answers; meanwhile the lease is kept, so that nobody
+   * sends the delivery again. False if an equal delivery has replaced this one, or another process has leased it.
+   */
+  async insist(change: (store: DeferredStore) => Promise<boolean>): Promise<boolean | null> {
+    const { signal } = this.stopped;
+    let isChanged = await this.ask(change);
+    while (isChanged === null && !signal.aborted) {
+      await sleep(RETRY_MS, undefined, { signal }).catch(ignore);
+      isChanged = await this.ask(change);
+    }
+    this.changed();
+    return isChanged;
+  }
+
   readonly failed = (error: unknown): void => {
     if (this.#isClosed) return;
     this.failures++;
-    if (this.#failing === null) this.tell('error', FAILS, { problem: textOf(error) }); // else it is logged already
+    this.#fail(textOf(error));
   };
 
-  /** Must be called when a delivery was not stored because of the store. */
-  passes(kind: Kind, error: unknown): void {
-    this.failed(error);
-    this.turnedAway = { why: textOf(error), kind, at: Date.now() };
+  /** Must be called when a delivery of `bytes` was not stored because of the store. */
+  passes(kind: StoreProblem, bytes: number, error: unknown = 'it is full'): void {
+    this.failures++;
+    this.turnedAwayAt = Date.now();
+    if (kind === 'full') this.#lacking = bytes;
+    if (kind === 'slow') this.#slowAt = performance.now();
+    if (kind === 'failing') this.#fail(textOf(error));
+    this.#tellProblem();
   }
 
   stored(): void {
-    const { kind = 'recovered' } = this.turnedAway ?? {};
-    this.turnedAway = null;
+    this.#lacking = null;
+    this.#tellProblem();
     this.changed();
-    if (kind !== 'recovered' && this.#failing === null) this.tell('info', WORKS, {});
   }
 
-  /** Called by the store with its problem, or null when it works. */
+  /** Called by the store with its problem, or null when it has none: then a test shows whether it works. */
   readonly set = (problem: string | null): void => {
-    const changed = (problem === null) !== (this.#failing === null);
-    this.#failing = problem;
-    if (!changed) return;
-    if (problem !== null) return this.tell('error', FAILS, { problem });
-    if (this.turnedAway?.kind === 'failing') this.turnedAway = { ...this.turnedAway, kind: 'recovered' };
-    this.tell('info', WORKS, {});
+    if (problem !== null && !this.#isClosed) this.#fail(problem);
   };
 
   /** Called by the store when stored events, all or the latest of them, are gone or were set aside. */
-  readonly lost = (problem: string): void => {
+  readonly lost = (problem: string, events: number | null): void => {
     this.failures++;
-    this.loss = { problem, at: Date.now() };
-    this.tell('error', LOST, { problem });
+    this.tell('error', LOST, { problem, events: events ?? 'not known' });
+    const lost = events === null ? [] : this.summary.groups;
+    for (const { route, deliveries, failure } of lost)
+      for (let nth = 0; nth < deliveries; nth++) this.#needs.onResult({ result: 'lost', id: '', route, failure });
+    this.changed();
   };
+
+  #fail(problem: string): void {
+    this.#failing = problem;
+    this.#tellProblem();
+    clearTimeout(this.#nextTest);
+    this.#nextTest = setTimeout(() => void this.look(), RETRY_MS).unref();
+  }
+
+  async #test(): Promise<void> {
+    const store = await this.store().catch(ignore); // a test of one that could not be opened says why
+    const began = performance.now();
+    const problem = await (store?.test() ?? this.store()).then(() => null, textOf);
+    if (performance.now() - began > TIME_LIMIT_MS) this.#slowAt = performance.now();
+    if (problem !== null) {
+      if (this.#failing === null) this.failures++;
+      return this.#fail(problem);
+    }
+    this.#failing = null;
+    this.#isProven = true;
+  }
+
+  #tellProblem(): void {
+    if (this.#isClosed) return;
+    const why = this.problem?.why ?? null;
+    if (why !== null && why !== this.#told) this.tell('error', FAILS, { problem: why });
+    if (why === null && this.#told !== null) this.tell('info', WORKS, {});
+    this.#told = why;
+  }
+
+  // --- what the app takes, for what it does not
+
+  /** Must be called when the app took a delivery that had come at `at`. */
+  took(route: string, at: number): void {
+    this.#taken.set(route, Math.max(at, this.#taken.get(route) ?? 0));
+  }
+
+  /** True if the app took another delivery of the route that had come no earlier than `at`. */
+  hasTakenSince(route: string, at: number): boolean {
+    return (this.#taken.get(route) ?? 0) >= at;
+  }
 
   // --- the log
 
   /** Logs and reports what became of a delivery. `note` holds only a route if nothing else is known. */
-  result(result: RedeliveryResult, id: string, note: Pick<Note, 'route'> & Partial<Note>): void {
+  result(result: Exclude<RedeliveryResult, 'lost'>, id: string, note: Pick<Note, 'route'> & Partial<Note>): void {
     const [level, message, field] = RESULTS[result];
     const { attempts = 0, failure = '', route } = note;
     this.tell(level, message, { id, [field]: field === 'attempts' ? attempts : failure });
     this.#needs.onResult({ result, id, route: route ?? UNMATCHED, failure });
+  }
+
+  /** Removes a leased event that ends without a decision, after its line. False if that, or the lease, was lost. */
+  async lose({ id, lease }: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
+    const { route = null, attempts = 0, failure = '', at = 0 } = note ?? {};
+    const came = note === null ? 'not known' : new Date(at).toISOString();
+    const of = { id, body_sha256: bodyTag(id), route: route ?? UNMATCHED };
+    if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) return false;
+    if ((await this.insist((store) => store.lose(lease, why))) !== true) return false;
+    this.#needs.onResult({ result: 'lost', id, route: route ?? UNMATCHED, failure });
+    return true;
   }
 
   tell(level: Level, message: string, fields: Fields): void {

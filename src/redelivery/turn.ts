@@ -2,7 +2,6 @@
 // is told the result in one change, which has no effect if another process has leased the delivery by then. A sending
 // is a request without a client: it goes upstream the same way as any other, with a permit that the rules have just
 // minted, but no metric of requests or of the upstream counts it.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ignore } from '../base/errors.ts';
 import { type DeliveryLease, isNotTaken } from '../core/fate.ts';
 import type { Policy } from '../core/policy.ts';
@@ -14,13 +13,13 @@ import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace, type Went } from './pace.ts';
 import { type Outgoing, openRecord } from './record.ts';
 import type { StoreState } from './store-state-and-log.ts';
-import type { DeferredStore, Leased, Setting } from './stores/store.ts';
+import type { Leased, Setting, WhyLost } from './stores/store.ts';
 
 /** Milliseconds until the next try if no upstream slot was free, or a twin was being delivered (`once`). */
 const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
-/** Milliseconds between two attempts to report a delivery's result to a store that fails. */
-const RETRY_MS = 1000;
+/** Milliseconds until the next try to end a delivery whose line the log did not take. */
+const UNTOLD_PAUSE_MS = 5000;
 /** Milliseconds, longer than any window. A delivery without a window is still looked at this often. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
 /** Milliseconds for which a sending waits for an upstream slot, with its body in memory. */
@@ -30,9 +29,10 @@ interface Parts {
   readonly needs: Needs;
   readonly storeState: StoreState;
   readonly pace: SendingPace;
-  /** Aborted when the process stops. */
-  readonly stopped: AbortSignal;
 }
+
+/** What is counted once the store knows it; a loss is counted with its line. */
+type Counted = Exclude<RedeliveryResult, 'lost'>;
 
 interface Sent {
   readonly went: Went;
@@ -50,55 +50,97 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
   return routes.all.find(({ path }) => path === route)?.redeliver ?? Math.max(...windows);
 }
 
-/** Takes one turn. Resolves once the store knows what happened to the delivery, or the process stops. */
-export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
-  const { needs, storeState, pace, stopped } = parts;
-  const { note: stored, request } = openRecord(leased, needs);
-  const end = stored.at + (windowOf(needs.policy(), stored.route) ?? Number.POSITIVE_INFINITY);
-  const isOver = Date.now() >= end;
-  const becomes = async (note: Note, next: Omit<Setting, 'note'> | null, ...results: RedeliveryResult[]) => {
-    const untilEnd = isOver ? LONGEST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, Math.max(0, end - Date.now()));
-    const setting = next && { note, state: next.state, pause: Math.min(next.pause, untilEnd) };
-    if (!(await isSet(leased, setting, parts))) return;
-    for (const result of results) storeState.result(result, leased.id, note);
-  };
-  if (isOver && (request === null || leased.state === 'stopped')) return becomes(stored, null, 'expired');
-  if (request === null) {
-    const results = leased.state === 'unverified' ? [] : (['unverified'] as const);
-    return becomes(stored, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
-  }
-  // A stopped delivery is due at the end of its window, which the store's clock has reached, but ours has not.
-  if (leased.state === 'stopped') return becomes(stored, { state: 'stopped', pause: LONGEST_PAUSE_MS });
-
-  const { went, failure } = await attempt(request, needs, stopped);
-  // A last try that finds no connection sets no pause: many windows may end at once, and a refused connection is cheap.
-  if (!isOver || went !== 'no connection') pace.note(went, performance.now());
-  const note = { ...stored, attempts: stored.attempts + 1, tried: Date.now(), failure };
-  if (went === 'duplicate') return becomes(stored, null, 'delivered');
-  if (went === 'taken') return becomes(note, null, 'delivered');
-  if (went === 'not sent') return becomes(stored, { state: 'waiting', pause: BUSY_PAUSE_MS });
-  if (isOver && went === 'refused') return becomes(note, null, 'client_error', 'expired');
-  if (isOver) return becomes(note, null, 'expired');
-  if (went === 'refused') return becomes(note, { state: 'stopped', pause: LONGEST_PAUSE_MS }, 'client_error');
-  if (went === 'no connection') return becomes({ ...stored, failure }, { state: 'waiting', pause: 0 });
-  return becomes(note, { state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
+/** A turn, as it begins. */
+interface Turn {
+  readonly leased: Leased;
+  readonly note: Note;
+  readonly windowEnd: number;
+  readonly isOver: boolean;
+  readonly parts: Parts;
 }
 
-/**
- * Reports the result to the store, again and again until it answers; meanwhile the lease is kept, so that nobody sends
- * the delivery again. False if an equal delivery has replaced this one, or another process has leased it.
- */
-async function isSet({ lease }: Leased, setting: Setting | null, { storeState, stopped }: Parts): Promise<boolean> {
-  const change = (store: DeferredStore) => store.set(lease, setting);
-  let isChanged = await storeState.ask(change);
-  let tries = 1;
-  for (; isChanged === null && !stopped.aborted; tries++) {
-    await sleep(RETRY_MS, undefined, { signal: stopped }).catch(ignore);
-    isChanged = await storeState.ask(change);
-  }
-  storeState.changed();
-  // A change whose answer was lost may have taken effect, and the next attempt then finds no such lease.
-  return isChanged === true || (isChanged === false && tries > 1);
+/** Takes one turn. Resolves once the store knows what happened to the delivery, or the process stops. */
+export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
+  const { asked, state, record } = leased;
+  const { note, request } = openRecord(leased, parts.needs);
+  const { windowEnd, keptUntil } = timesOf(note, parts.needs);
+  const now = Date.now();
+  const turn = { leased, note, windowEnd, isOver: now >= windowEnd, parts };
+  const isKept = state === 'stopped' || state === 'expired';
+  if (record?.length === 0) return lose(turn, leased.note ?? note, 'record');
+  if ((isKept || request === null) && !asked && now >= keptUntil) return lose(turn, note, 'keep');
+  if (request === null) return rest(turn, now);
+  // It is due at the end of the time for which it is kept, which the store's clock has reached, but ours has not.
+  if (isKept && !asked) return stay(turn, note, state);
+  if (state === 'unverified' && turn.isOver && !asked) return stay(turn, note, 'expired', 'expired');
+  return send(turn, request);
+}
+
+/** What cannot be verified stays what it is, if a person or the app has to decide about it, else it is unverified. */
+function rest(turn: Turn, now: number): Promise<void> {
+  const { asked, state } = turn.leased;
+  const note = { ...turn.note, tried: asked ? now : turn.note.tried };
+  if (state === 'stopped' || state === 'expired') return stay(turn, note, state);
+  const results = state === 'unverified' ? [] : (['unverified'] as const);
+  return wait(turn, note, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS, asked: false }, ...results);
+}
+
+async function send(turn: Turn, request: Outgoing): Promise<void> {
+  const { leased, note: known, isOver, parts } = turn;
+  const { needs, storeState, pace } = parts;
+  const { asked, state } = leased;
+  const { went, failure } = await attempt(request, needs, storeState.stopped.signal);
+  // A last try that finds no connection sets no pause: many windows may end at once, and a refused connection is cheap.
+  if (!isOver || went !== 'no connection') pace.note(went, performance.now());
+  const hasPassed = went === 'failed' && storeState.hasTakenSince(request.route.path, known.at);
+  const tries = { attempts: known.attempts + 1, passed: known.passed + Number(hasPassed), tried: Date.now() };
+  const note = { ...known, ...tries, failure };
+  if (went === 'taken') storeState.took(request.route.path, known.at);
+  if (went === 'taken' || went === 'duplicate') return become(turn, went === 'taken' ? note : known, null, 'delivered');
+  if (went === 'not sent') return wait(turn, known, { state, pause: BUSY_PAUSE_MS, asked });
+  if (went === 'refused') return stay(turn, note, state === 'expired' ? state : 'stopped', 'client_error');
+  if (state === 'stopped' || state === 'expired') return stay(turn, note, state);
+  if (isOver) return stay(turn, note, 'expired', 'expired');
+  if (went === 'no connection') return wait(turn, { ...known, failure }, { state: 'waiting', pause: 0, asked: false });
+  return wait(turn, note, { state: 'waiting', pause: pauseAfter(note.attempts, Math.random()), asked: false });
+}
+
+/** When the window of a delivery ends, and until when it is kept after that, in epoch milliseconds. */
+function timesOf({ at, route, tried }: Note, { policy, store }: Needs) {
+  const windowEnd = at + (windowOf(policy(), route) ?? Number.POSITIVE_INFINITY);
+  return { windowEnd, keptUntil: Math.max(windowEnd, Math.min(tried, Date.now())) + store().keep };
+}
+
+/** Sends the delivery no more by itself, until the time for which it is kept is over. */
+function stay(turn: Turn, note: Note, state: 'stopped' | 'expired', ...results: Counted[]): Promise<void> {
+  const pause = Math.min(timesOf(note, turn.parts.needs).keptUntil - Date.now(), LONGEST_PAUSE_MS);
+  return become(turn, note, { state, pause, asked: false }, ...results);
+}
+
+/** Waits, but not beyond the end of the window. */
+function wait(turn: Turn, note: Note, next: Omit<Setting, 'note'>, ...results: Counted[]): Promise<void> {
+  const pause = Math.min(next.pause, turn.isOver ? LONGEST_PAUSE_MS : turn.windowEnd - Date.now());
+  return become(turn, note, { ...next, pause }, ...results);
+}
+
+/** Reports to the store what the delivery becomes, null for its end, and then counts the results. */
+async function become(
+  turn: Turn,
+  note: Note,
+  next: Omit<Setting, 'note'> | null,
+  ...results: Counted[]
+): Promise<void> {
+  const { leased, parts } = turn;
+  const setting = next && { ...next, note };
+  if ((await parts.storeState.insist((store) => store.set(leased.lease, setting))) !== true) return;
+  for (const result of results) parts.storeState.result(result, leased.id, note);
+}
+
+/** Removes a delivery that ended without a decision, once the log has taken its line. */
+async function lose(turn: Turn, note: Note, why: WhyLost): Promise<void> {
+  const { leased, parts } = turn;
+  if (await parts.storeState.lose(leased, note, why)) return;
+  return become(turn, note, { state: leased.state, pause: UNTOLD_PAUSE_MS, asked: leased.asked });
 }
 
 async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): Promise<Sent> {
@@ -110,7 +152,7 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
     if (claim.kind !== 'deliver') return { went: claim.kind === 'duplicate' ? claim.kind : 'not sent', failure: '' };
     lease = claim.lease;
   }
-  const sent = await send(request, lease, needs);
+  const sent = await exchange(request, lease, needs);
   // An attempt cut off because the process stops does not count: it could have been the delivery's last.
   const isCut = stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused';
   return isCut ? { went: 'not sent', failure: '' } : sent;
@@ -123,7 +165,7 @@ const TO_NOBODY: ResponseSink = {
 };
 
 /** Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. */
-function send({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
+function exchange({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const { promise, resolve } = Promise.withResolvers<Sent>();
   let failure: ForwardFailure | null = null;

@@ -17,11 +17,21 @@ export interface ConnectionOptions {
   /** Milliseconds. The longest wait for an answer. */
   readonly timeLimit: number;
   /**
-   * Sent at each connect and every `PROBE_EVERY_MS`, to find a stuck server even if there is nothing to do. A probe
-   * must write, like the commands that follow it: a full or read-only server would still answer PING.
+   * Sent every `PROBE_EVERY_MS`, to find a stuck server even if there is nothing to do. A probe must write, like the
+   * commands that follow it: a full or read-only server would still answer PING.
    */
-  readonly probe: Command<unknown>;
-  /** Called with a problem of the server (never a password), and with null each time the server becomes available. */
+  readonly probe: () => Command<unknown>;
+  /**
+   * Sent at each connect, and again and again after a failure until it is answered. It must use every command that
+   * others use: a server that refuses one of them would otherwise count as one that works.
+   */
+  readonly test: Command<unknown>;
+  /** Called each time that the server becomes available. */
+  readonly onUsable: () => void;
+  /**
+   * Called with a problem of the server (never a password), and with null each time the server becomes available; after
+   * a call that took too long, only once all were quick for `QUICK_FOR_MS`.
+   */
   readonly onChange: (problem: string | null) => void;
 }
 
@@ -41,6 +51,8 @@ export type Command<Answer> = readonly [
 /** The longest wait for a connection, and the longest pause between two attempts. */
 export const TIMEOUT_MS = 1000;
 export const PROBE_EVERY_MS = 5000;
+/** Milliseconds for which a server that was slow must be quick before it counts as one that works. */
+export const QUICK_FOR_MS = 60_000;
 /** A connection on which nothing comes for this long is dead, whatever the kernel says: probes are more frequent. */
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
@@ -65,6 +77,9 @@ export class RedisConnection {
   /** True once a probe was answered. A connection alone proves nothing: a stuck server's kernel still accepts it. */
   #answers = false;
   #nextProbe: NodeJS.Timeout | undefined;
+  /** When a call last took too long, in milliseconds on the monotonic clock. */
+  #slowAt = Number.NEGATIVE_INFINITY;
+  #quickAgain: NodeJS.Timeout | undefined;
   readonly #probes: NodeJS.Timeout;
   readonly #heard = Promise.withResolvers<void>();
   /** Resolves once the server has answered or failed, or after a second. Commands before that would fail needlessly. */
@@ -76,7 +91,7 @@ export class RedisConnection {
     this.#client.on('ready', () => this.#probe());
     this.#client.on('error', (error: Error) => this.#report(error));
     this.#client.connect().catch(() => {}); // the client keeps trying, and emits 'error'
-    this.#probes = setInterval(() => this.run(options.probe).catch(() => {}), PROBE_EVERY_MS).unref();
+    this.#probes = setInterval(() => this.run(options.probe()).catch(() => {}), PROBE_EVERY_MS).unref();
   }
 
   get usable(): boolean {
@@ -92,7 +107,10 @@ export class RedisConnection {
     if (!this.usable) throw new Error(this.#failure);
     const answer = this.#eval(command);
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const cancel = deadline(timeLimit, () => reject(new Error(`it did not answer within ${Math.ceil(timeLimit)} ms`)));
+    const cancel = deadline(timeLimit, () => {
+      this.#slowAt = performance.now();
+      reject(new Error(`it did not answer within ${Math.ceil(timeLimit)} ms`));
+    });
     try {
       return await Promise.race([answer, late]);
     } catch (error) {
@@ -112,6 +130,7 @@ export class RedisConnection {
   close(): void {
     clearInterval(this.#probes);
     clearTimeout(this.#nextProbe);
+    clearTimeout(this.#quickAgain);
     this.#client.destroy();
   }
 
@@ -127,14 +146,15 @@ export class RedisConnection {
     this.#heard.resolve();
   }
 
-  /** Sends a probe. The server counts as unavailable until it answers. */
+  /** Sends the test. The server counts as unavailable until it answers. */
   #probe(): void {
     this.#answers = false;
     clearTimeout(this.#nextProbe);
-    this.#eval(this.#options.probe).then(
+    this.#eval(this.#options.test).then(
       () => {
         this.#answers = true;
-        this.#options.onChange(null);
+        this.#options.onUsable();
+        this.#works();
         this.#heard.resolve();
       },
       (error: Error) => {
@@ -143,6 +163,13 @@ export class RedisConnection {
         this.#probeLater();
       },
     );
+  }
+
+  #works(): void {
+    clearTimeout(this.#quickAgain);
+    const wait = this.#slowAt + QUICK_FOR_MS - performance.now();
+    if (wait > 0) this.#quickAgain = setTimeout(() => this.usable && this.#works(), wait).unref();
+    else this.#options.onChange(null);
   }
 
   #probeLater(): void {

@@ -162,7 +162,10 @@ export class LiveRuleset {
   /** The changed keys that take effect only after a restart. */
   get awaitingRestart(): readonly string[] {
     const { config } = this.ruleset.loaded;
-    return RESTART_ONLY.filter(([, read]) => read(this.#atStart) !== read(config)).map(([key]) => key);
+    // A store that was not open yet opens with the settings in force.
+    const { inUse } = this.services.redelivery;
+    const running = { ...this.#atStart, redelivery: inUse ?? config.redelivery };
+    return RESTART_ONLY.filter(([, read]) => read(running) !== read(config)).map(([key]) => key);
   }
 
   /** Logs new warnings. DiagnosisLog logs those that come with time, such as that a secret is about to expire. */

@@ -10,7 +10,7 @@ import { DEFERRED_STATES } from '../core/redelivery-record.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
-import { createLog, type Log } from '../log/log.ts';
+import { createLog, type Fields, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
 import { createScrapes, Metrics, type SeriesPlan } from '../metrics/metrics.ts';
@@ -55,13 +55,21 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   };
   // The store of `once` opens now, so that its problems are logged before the first event.
   if (deliversOnce(config)) openedClaims();
+  const tellLoss = (fields: Fields) =>
+    new Promise<boolean>((resolve) => {
+      createLog('error', (line) => output.writeSurely(line, resolve)).error('lost', fields);
+    });
   const redelivery = new Queue({
-    store: { ...config.redelivery, readPassword: (file) => readPasswordFile('redelivery', file) },
+    store: () => ({
+      ...current().loaded.config.redelivery,
+      readPassword: (file) => readPasswordFile('redelivery', file),
+    }),
     policy,
     upstream,
     budget,
     claims: openedClaims,
     log,
+    tellLoss,
     onResult: (ended) => {
       metrics.redelivered(ended);
       recent.redelivered(ended);
@@ -105,7 +113,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   });
   const hasOnce = () => deliversOnce(current().loaded.config);
   const deferred = (read: (total: ReturnType<StoreState['total']>) => number) =>
-    redelivery.isShown
+    redelivery.isShown && redelivery.isCounted
       ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.storeState.total(state))))
       : null;
   const scrapes = createScrapes(metrics, {

@@ -6,11 +6,12 @@ import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
 import { stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
+import type { DeferredState } from '../core/redelivery-record.ts';
 import type { Route } from '../core/routes.ts';
 import type { Log } from '../log/log.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Queue } from '../redelivery/queue.ts';
-import type { Entry } from '../redelivery/stores/store.ts';
+import type { Entry, Loss } from '../redelivery/stores/store.ts';
 import { windowOf } from '../redelivery/turn.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
@@ -113,43 +114,59 @@ function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['on
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
 export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy) {
-  const { problem, turnedAway, loss } = storeState;
-  const { groups, soonest } = storeState.summary;
-  const waiting = storeState.total('waiting');
-  const stopped = storeState.total('stopped');
-  const unverified = storeState.total('unverified');
-  const losses = groups.flatMap(({ state, route, oldest: came }) => {
+  const { problem, turnedAwayAt, isKnown, summary } = storeState;
+  const { groups, soonest, losses, lostLately, aside, evicts } = summary;
+  const total = (state: DeferredState) => storeState.total(state).deliveries;
+  const ends = groups.flatMap(({ state, route, oldest: came }) => {
     const window = windowOf(policy, route);
     return state === 'waiting' && window !== null && came > 0 ? [{ at: came + window, came }] : [];
   });
   return {
     store: isDirectory(place) ? place : new URL(place).host,
-    /** The store's last problem, until it takes a delivery again; null if there is none. */
+    /** `unknown`: it has not answered yet. */
+    state: problem?.kind ?? (isKnown ? ('works' as const) : ('unknown' as const)),
+    /** Why it is full, slow or failing; else null. */
     problem: problem?.why ?? null,
-    problemKind: problem?.kind ?? 'failing',
-    turnedAwayAt: turnedAway?.at ?? null,
-    storeLost: loss,
-    /** When the first waiting delivery is lost unless taken before, and when it came; null if none waits or is sent. */
-    firstLoss: losses.toSorted((a, b) => a.at - b.at)[0] ?? null,
+    /** When a delivery was last turned away because of the store; null for never. */
+    turnedAwayAt,
+    /** When the window of the first waiting delivery ends, and when that came; null if none waits or is sent. */
+    firstEnd: ends.toSorted((a, b) => a.at - b.at)[0] ?? null,
     sends,
-    waiting: waiting.deliveries,
-    stopped: stopped.deliveries,
-    unverified: unverified.deliveries,
+    waiting: total('waiting'),
+    stopped: total('stopped'),
+    expired: total('expired'),
+    unverified: total('unverified'),
     /** Groups of unverified deliveries: why, in one word; the id of the secret that verified them at first; how many. */
     whys: groups
       .filter(({ state }) => state === 'unverified')
       .map(({ failure: why, secret, deliveries }) => ({ why, secret, deliveries })),
-    bytes: waiting.bytes + stopped.bytes + unverified.bytes,
-    oldest: waiting.oldest || null,
+    bytes: groups.reduce((sum, { bytes }) => sum + bytes, 0),
+    oldest: storeState.total('waiting').oldest || null,
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState.at)),
+    losses: losses.map(lossStatus),
+    /** How many deliveries were lost in the last day. */
+    lostLately,
+    /** Damaged files that lie beside the store's own. */
+    aside,
+    /** The Redis policy by which the store may drop deliveries; null if it drops none. */
+    evicts,
   };
 }
 
 function deliveryStatus({ id, state, wait, note }: Entry, seenAt: number) {
-  const { at = 0, route = null, attempts = 0, failure = 'unreadable' } = note ?? {};
+  const { at = 0, route = null, attempts = 0, passed = 0, failure = 'unreadable' } = note ?? {};
+  const due = Math.round(seenAt + wait);
   /** Null if it is not sent again automatically. */
-  const nextTry = state === 'waiting' ? Math.round(seenAt + wait) : null;
-  return { id, state, at, route, attempts, lastFailure: failure, nextTry };
+  const nextTry = state === 'waiting' ? due : null;
+  /** When it is removed unless a person decides before; null if it waits, or that is not known. */
+  const keptUntil = state === 'stopped' || state === 'expired' ? due : null;
+  return { id, state, at, route, attempts, passed, lastFailure: failure, nextTry, keptUntil };
+}
+
+/** `why`: `keep`, `room`, `record` (the store lost it), or, with an empty `id`, what happened to the store. */
+function lossStatus({ at, id, note, why, events }: Loss) {
+  const { at: came = null, route = null, attempts = 0, failure: lastFailure = '' } = note ?? {};
+  return { at, id, route, came, attempts, lastFailure, why, events };
 }
 
 // --- the log

@@ -151,7 +151,7 @@ describe('deferred', () => {
     app.answer = () => 500;
     for (const body of ['one', 'two', 'three']) await defer(proxy, body);
     app.answer = () => 410; // from now on nothing is sent by itself
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 3, unverified: 0 });
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 3, expired: 0, unverified: 0 });
     app.answer = () => 200;
     const told = await command(proxy, 'deliver');
     expect(told).toMatchObject({
@@ -167,7 +167,7 @@ describe('deferred', () => {
     app.answer = () => 500;
     await defer(proxy, 'refused');
     app.answer = () => 422;
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
     const [id = ''] = await recordsIn(directory);
     expect((await command(proxy, 'list')).stdout).toMatch(/ stopped +422 +1 /);
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 1, asked: 1, gone: 0, waiting: [id] });
@@ -212,11 +212,11 @@ describe('deferred', () => {
     app.answer = () => 500;
     for (const body of ['ours', 'broken', 'forged', 'late']) await defer(proxy, body);
     app.answer = () => 404; // from now on the proxy leaves them alone
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 4, unverified: 0 });
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 4, expired: 0, unverified: 0 });
     const [broken = '', forged = '', late = '', ours = ''] = await recordsIn(directory);
     altered(directory, "UPDATE event SET note = 'nothing' WHERE id = ?", broken);
     const note = { at: 1, route: null, method: 'POST', path: '/\x1b]0;x\x07\x9b', secret: '\x1b[2J', key: '' };
-    const text = JSON.stringify({ ...note, attempts: 0, tried: 0, failure: 'connect' });
+    const text = JSON.stringify({ ...note, attempts: 0, passed: 0, tried: 0, failure: 'connect' });
     altered(directory, 'UPDATE event SET note = ? WHERE id = ?', text, forged);
     const noDate = text.replace('"at":1', `"at":${Number.MAX_SAFE_INTEGER}`);
     altered(directory, 'UPDATE event SET note = ? WHERE id = ?', noDate, late);
@@ -259,7 +259,7 @@ describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
     app.answer = () => 500;
     for (const body of ['one', 'two']) await defer(proxy, body);
     app.answer = () => 410;
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 2, unverified: 0 });
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 2, expired: 0, unverified: 0 });
     const { stdout } = await command(proxy, 'list', '--json');
     const { deliveries } = JSON.parse(stdout) as { deliveries: { id: string; state: string; path: string }[] };
     expect(deliveries).toMatchObject([

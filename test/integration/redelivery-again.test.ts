@@ -9,6 +9,7 @@ import { describe, expect } from 'vitest';
 import { DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
 import { replaceFile } from '../support/machine/files.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -37,7 +38,7 @@ test.concurrent('a later attempt is told from the first across restarts, and wha
   app.answer = () => 500;
   await defer(first, 'refused');
   app.answer = () => 404;
-  await eventually(() => deferred(first), { waiting: 0, stopped: 1, unverified: 0 });
+  await eventually(() => deferred(first), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
   expect(await results(first, 'client_error')).toBe(1);
   const [refused = ''] = await recordsIn(directory);
   app.answer = () => 503;
@@ -51,7 +52,7 @@ test.concurrent('a later attempt is told from the first across restarts, and wha
   await redeliver(next, event);
   const line = await next.waitForLog(({ msg }) => msg === 'a deferred delivery was taken');
   expect(line.attempts).toBeGreaterThanOrEqual(3);
-  await eventually(() => deferred(next), { waiting: 0, stopped: 1, unverified: 0 });
+  await eventually(() => deferred(next), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
   expect((await next.status()).secrets).toMatchObject([{ id: 'current', deferred: 1 }]);
   expect((await redeliver(next, 'none')).status).toBe(404);
   expect(sendings('refused')).toBe(2);
@@ -61,7 +62,7 @@ test.concurrent('a later attempt is told from the first across restarts, and wha
   expect(await recordsIn(directory)).toEqual([]);
 });
 
-test.concurrent('an app that is down gets one probe, once it is up all that waits; at its window’s end one is lost', async ({
+test.concurrent('an app that is down gets one probe, once it is up all that waits; at its window’s end one is kept for a person', async ({
   app,
   redeliverer,
   directory,
@@ -76,10 +77,10 @@ test.concurrent('an app that is down gets one probe, once it is up all that wait
   await reload(proxy, (config) => config.replace('redeliver: 1h', 'redeliver: 2500ms'));
   await defer(proxy, 'event 7');
   const before = app.requests.length;
-  await proxy.waitForLog(({ msg }) => msg === 'a deferred delivery is lost: its window is over');
-  await nothingDeferred(proxy);
+  await proxy.waitForLog(({ msg }) => String(msg).startsWith('a deferred delivery was not taken in time'));
+  await eventually(() => deferred(proxy), { waiting: 0, stopped: 0, expired: 1, unverified: 0 });
   expect(await results(proxy, 'expired')).toBe(1);
-  expect(await recordsIn(directory)).toEqual([]);
+  expect(await recordsIn(directory)).toHaveLength(1);
   expect(app.requests.length - before).toBeGreaterThanOrEqual(2);
 });
 
@@ -124,47 +125,55 @@ async function account(proxy: RunningProxy) {
   const result = (name: string) =>
     metrics.get(`entrupy_proxy_redelivered_total{route="/notify",result="${name}"}`) ?? 0;
   const answered = metrics.get('entrupy_proxy_requests_total{route="/notify",decision="deferred",reason="none"}') ?? 0;
-  const { waiting = 0, stopped = 0, unverified = 0 } = await deferred(proxy);
+  const { waiting = 0, stopped = 0, expired = 0, unverified = 0 } = await deferred(proxy);
   const late = told(proxy, 'a delivery was stored late: its client has been told of a failure');
-  const replaced = told(proxy, 'a deferred delivery was replaced by an equal one');
+  const ends = ['delivered', 'dropped', 'lost', 'replaced'].map((name) => [name, result(name)] as const);
   return {
-    stored: answered + late - replaced,
-    ended: result('delivered') + result('expired') + result('dropped'),
-    rest: waiting + stopped + unverified,
-    kinds: { delivered: result('delivered'), expired: result('expired'), dropped: result('dropped'), replaced },
+    stored: answered + late,
+    ended: ends.reduce((sum, [, count]) => sum + count, 0),
+    rest: waiting + stopped + expired + unverified,
+    kinds: { ...Object.fromEntries(ends), expired: result('expired') },
   };
 }
 
-test.concurrent('what was stored adds up with what ended and what waits', async ({ app, redeliverer, directory }) => {
-  const random = seeded(7);
-  const proxy = await redeliverer({
-    route: { redeliver: '4s' },
-    config: { log: { requests: 'none' } },
-    upstream: { responseTimeout: '1s' },
-  });
-  app.answer = () => ANSWERS[Math.floor(random() * ANSWERS.length)] ?? 200;
-  for (let round = 0; round < ROUNDS; round++) {
-    const sent = Array.from({ length: EACH_ROUND }, async () => {
-      await sleep(random() * 1500);
-      await deliver(proxy, `event ${Math.floor(random() * BODIES)}`).catch(() => null); // one breaks off now and then
+test.concurrent.for(['directory', ...(HAS_SERVERS ? ['Redis'] : [])])(
+  'what was stored in a %s adds up with what ended and what is there',
+  async (kind, { app, redeliverer, directory, onTestFinished }) => {
+    const random = seeded(7);
+    const server = kind === 'Redis' ? await startRedis(REDIS_OR_VALKEY) : null;
+    onTestFinished(() => server?.kill());
+    const place = server?.url ?? directory;
+    const proxy = await redeliverer({
+      route: { redeliver: '4s' },
+      redelivery: { store: place, name: 'ledger', maxBytes: '64KiB', keep: '3s' },
+      config: { log: { requests: 'none' } },
+      upstream: { responseTimeout: '1s' },
     });
-    await Promise.all(sent);
-    if (round % 2 === 0) await redeliver(proxy);
-    for (const id of (await recordsIn(directory)).slice(0, 2)) await drop(directory, id);
-  }
-  const isBalanced = async () => {
-    const { stored, ended, rest } = await account(proxy);
-    return stored - ended - rest;
-  };
-  // The count of equal messages is written every ten seconds.
-  await eventually(isBalanced, 0);
-  app.answer = () => 200;
-  await redeliver(proxy);
-  await eventually(async () => (await account(proxy)).rest, 0);
-  await eventually(isBalanced, 0);
-  const { kinds } = await account(proxy);
-  for (const [kind, count] of Object.entries(kinds)) expect(count, kind).toBeGreaterThan(0);
-});
+    app.answer = () => ANSWERS[Math.floor(random() * ANSWERS.length)] ?? 200;
+    for (let round = 0; round < ROUNDS; round++) {
+      const sent = Array.from({ length: EACH_ROUND }, async () => {
+        await sleep(random() * 1500);
+        await deliver(proxy, `event ${Math.floor(random() * BODIES)}`).catch(() => null); // one breaks off now and then
+      });
+      await Promise.all(sent);
+      if (round % 2 === 0) await redeliver(proxy);
+      for (const id of (await recordsIn(place)).slice(0, 2)) await drop(place, id);
+    }
+    const isBalanced = async () => {
+      const { stored, ended, rest } = await account(proxy);
+      return stored - ended - rest;
+    };
+    // The count of equal messages is written every ten seconds.
+    await eventually(isBalanced, 0);
+    await eventually(async () => (await account(proxy)).rest, 0); // taken, or lost
+    await eventually(isBalanced, 0);
+    const { kinds } = await account(proxy);
+    for (const [end, count] of Object.entries(kinds)) expect(count, end).toBeGreaterThan(0);
+    const lost = proxy.logs().filter(({ msg }) => msg === 'lost');
+    expect(lost).toHaveLength((await results(proxy, 'lost')) ?? 0); // a line each
+    expect(new Set(lost.map(({ why }) => why))).toEqual(new Set(['keep', 'room']));
+  },
+);
 
 const UNVERIFIED = 'a deferred delivery cannot be verified, and is not sent';
 
@@ -180,13 +189,13 @@ describe('what nothing verifies now', () => {
     await defer(proxy, 'event', { secret: 'old' });
     await reload(proxy, (config) => config.replace('- old\n', '- none\n'));
     await redeliver(proxy);
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 0, unverified: 1 });
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 0, expired: 0, unverified: 1 });
     expect(await results(proxy, 'unverified')).toBe(1);
     await proxy.waitForLog(({ msg, why }) => msg === UNVERIFIED && why === 'secret_gone');
     const before = app.requests.length;
     app.answer = () => 200;
     await redeliver(proxy);
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 0, unverified: 1 });
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 0, expired: 0, unverified: 1 });
     expect(app.requests.length).toBe(before);
     await reload(proxy, (config) => config.replace('- none\n', '- old\n'));
     await nothingDeferred(proxy);
@@ -227,7 +236,7 @@ describe('what nothing verifies now', () => {
     app.answer = () => 200;
     const before = app.requests.length;
     const next = await redeliverer({ config: { limits: { bufferedBytes: '256KiB', maxBody: '1MiB' } } });
-    await eventually(() => deferred(next), { waiting: 0, stopped: 0, unverified: 3 });
+    await eventually(() => deferred(next), { waiting: 0, stopped: 0, expired: 0, unverified: 3 });
     expect(app.requests.length).toBe(before + 1);
     expect(await results(next, 'unverified')).toBe(3);
     await next.waitForLog(({ msg, why }) => msg === UNVERIFIED && why === 'limits');
@@ -235,7 +244,7 @@ describe('what nothing verifies now', () => {
     app.answer = () => 500;
     await defer(next, 'small');
     app.answer = () => 200;
-    await eventually(() => deferred(next), { waiting: 0, stopped: 0, unverified: 3 });
+    await eventually(() => deferred(next), { waiting: 0, stopped: 0, expired: 0, unverified: 3 });
     expect(app.bodies().at(-1)).toBe('small');
     expect(await recordsIn(directory)).toHaveLength(3);
   });
@@ -263,7 +272,7 @@ describe.concurrent('a proxy that redelivers', () => {
     directory,
   }) => {
     const proxy = await redeliverer();
-    expect((await proxy.status()).deferred).toMatchObject({ waiting: 0, sends: true, problem: null, deliveries: [] });
+    expect((await proxy.status()).deferred).toMatchObject({ waiting: 0, sends: true, deliveries: [] });
     expect(await checked(proxy)).toEqual([`ok: The store of deferred deliveries (${directory}) works.`]);
     expect(await pageOf(proxy)).not.toContain('id="deferred"');
     app.answer = () => 503;
@@ -271,17 +280,17 @@ describe.concurrent('a proxy that redelivers', () => {
     await defer(proxy, 'event');
     const status = await proxy.status();
     const [id] = await recordsIn(directory);
-    expect(status.deferred).toMatchObject({ waiting: 1, stopped: 0, unverified: 0, bytes: 4096 });
+    expect(status.deferred).toMatchObject({ waiting: 1, stopped: 0, expired: 0, unverified: 0, bytes: 4096 });
     const [first] = status.deferred?.deliveries ?? [];
     expect(first).toMatchObject({ id, state: 'waiting', route: '/notify', lastFailure: '503' });
     expect(first?.at).toBeGreaterThanOrEqual(before);
     expect(status.undelivered).toEqual([]);
     expect(await pageOf(proxy)).toContain(`<code>${id}</code>`);
     expect((await checked(proxy))[1]).toMatch(
-      /^ok: 1 deferred delivery waits to be sent again, the oldest since \d\d:\d\d UTC, for \d+ s\. The first is lost at /,
+      /^ok: 1 deferred delivery waits to be sent again, the oldest since \d\d:\d\d UTC, for \d+ s\. The time of the first ends at /,
     );
     app.answer = () => 400;
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
     expect(await checked(proxy)).toEqual([
       'warning: The app refused 1 deferred delivery (4xx), so it is sent again only when you ask.',
     ]);
@@ -296,7 +305,7 @@ describe.concurrent('a proxy that redelivers', () => {
     expect((await redeliver(proxy)).status).toBe(409);
     await proxy.stop();
     const next = await redeliverer({ config: { routes } });
-    await eventually(() => deferred(next), { waiting: 1, stopped: 0, unverified: 0 });
+    await eventually(() => deferred(next), { waiting: 1, stopped: 0, expired: 0, unverified: 0 });
     expect((await next.status()).deferred).toMatchObject({ waiting: 1, sends: false });
     expect((await checked(next)).join()).toMatch(unsent);
     expect((await redeliver(next)).status).toBe(409);
@@ -329,10 +338,13 @@ describe.concurrent('a proxy that redelivers', () => {
     expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery cannot be verified, so not sent/);
     await rm(fileIn(directory));
     await defer(proxy, 'fresh', { secret: 'b' });
-    const message = `The store of deferred deliveries \\(${directory}\\) lost what waited in it .* was removed or replaced`;
+    const message = '3 deferred deliveries of the last day ended untaken, .* was removed or replaced';
     expect((await checked(proxy)).join('\n')).toMatch(new RegExp(`^warning: ${message}`, 'm'));
     expect(await pageOf(proxy)).toMatch(new RegExp(message));
-    expect((await proxy.status()).deferred?.storeLost?.problem).toContain(fileIn(directory));
+    expect((await proxy.status()).deferred?.losses).toMatchObject([
+      { id: '', events: 3, why: expect.stringContaining('removed') },
+    ]);
+    expect(await results(proxy, 'lost')).toBe(3);
     const lost = 'the store of deferred deliveries has lost what waited in it';
     const line = await proxy.waitForLog(({ msg }) => msg === lost);
     expect(line).toMatchObject({ level: 'error', problem: expect.stringContaining('removed or replaced') });
@@ -342,7 +354,7 @@ describe.concurrent('a proxy that redelivers', () => {
     const store = join(directory, 'none');
     const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }], redelivery: { store } } });
     // The store is configured, so the gauges are there.
-    expect(await deferred(proxy)).toEqual({ waiting: 0, stopped: 0, unverified: 0 });
+    expect(await deferred(proxy)).toEqual({ waiting: 0, stopped: 0, expired: 0, unverified: 0 });
     expect((await redeliver(proxy)).status).toBe(409);
     expect(await checked(proxy)).toEqual([]);
     await expect(readdir(store)).rejects.toThrow('ENOENT');

@@ -208,11 +208,11 @@ test('a fresh one is tried first, equal ones stored once, and at most 16 of one 
   for (let times = 0; times < 3; times++) await defer(proxy, 'event');
   expect(await recordsIn(directory)).toHaveLength(1);
   app.answer = () => 400;
-  await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
+  await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
   app.answer = () => 500;
   await defer(proxy, 'event');
   expect(await recordsIn(directory)).toHaveLength(1);
-  expect(await deferred(proxy)).toEqual({ waiting: 1, stopped: 0, unverified: 0 });
+  expect(await deferred(proxy)).toEqual({ waiting: 1, stopped: 0, expired: 0, unverified: 0 });
   app.answer = () => 200;
   await nothingDeferred(proxy);
   app.answer = () => 500;

@@ -132,7 +132,7 @@ describe('an answer counts once it is whole', () => {
   });
 
   test.for(['/notify', '/once'])("a sending to %s that breaks off waits; the sender's retry counts", async (target) => {
-    const before = (await results(on.proxy, 'delivered', target)) ?? Number.NaN;
+    const before = (await results(on.proxy, 'replaced', target)) ?? Number.NaN;
     on.upstream.answer = () => 500;
     expect(await send('broken', target)).toEqual(DEFERRED);
     on.upstream.answer = () => (_request, response) => {
@@ -142,6 +142,6 @@ describe('an answer counts once it is whole', () => {
     on.upstream.answer = () => 200;
     expect(await send('broken', target)).toEqual({ status: 200, text: 'the app says 200' });
     await nothingDeferred(on.proxy);
-    expect(await results(on.proxy, 'delivered', target)).toBe(before + 1);
+    expect(await results(on.proxy, 'replaced', target)).toBe(before + 1);
   });
 });

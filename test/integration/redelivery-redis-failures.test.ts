@@ -4,14 +4,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { describe, expect } from 'vitest';
-import type { DeferredStore } from '../../src/redelivery/stores/store.ts';
+import { type DeferredStore, HOLDS_NOTHING, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { PASSWORD } from '../support/once/failing-store.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { test } from '../support/redelivery/redis-owners.ts';
-import { eventKey, idsOf, opened, prefixOf } from '../support/redelivery/redis-store.ts';
+import { idsOf, known, opened, prefixOf, recordKey, writeKnown } from '../support/redelivery/redis-store.ts';
 import {
   bytesOf,
   eventOf,
@@ -36,15 +36,25 @@ const METHODS = {
   add: (store: DeferredStore, id: string) => store.add(eventOf(id), 0),
   lease: (store: DeferredStore) => leasedFrom(store),
   hold: (store: DeferredStore, id: string) => leasedFrom(store, { limit: 0, held: [`${id} none`] }),
-  set: (store: DeferredStore, id: string) => store.set(`${id} none`, { pause: 0, state: 'waiting', note: noteOf() }),
+  set: (store: DeferredStore, id: string) =>
+    store.set(`${id} none`, { pause: 0, state: 'waiting', note: noteOf(), asked: false }),
   remove: (store: DeferredStore, id: string) => store.set(`${id} none`, null),
   end: (store: DeferredStore, id: string) => store.end(id, 0),
   summary: (store: DeferredStore) => store.summary(),
   list: (store: DeferredStore) => listed(store),
-  wake: (store: DeferredStore, id: string) => store.wake([id]),
+  wake: (store: DeferredStore, id: string) => store.wake([id], 'person'),
+  lose: (store: DeferredStore, id: string) => store.lose(`${id} none`, 'keep'),
+  spare: (store: DeferredStore, id: string) => store.spare(id, 1),
+  find: (store: DeferredStore, id: string) => store.find(id),
+  losses: (store: DeferredStore) => store.losses(),
   read: (store: DeferredStore, id: string) => store.read(id),
   drop: (store: DeferredStore, id: string) => store.drop(id),
 } as const;
+
+const RIGHTS =
+  'eval|time|info|exists|set|get|strlen|hget|hset|hsetnx|hdel|hexists|hkeys|hlen|hincrby|hscan|zadd|zrem|zscore|zcard|zcount|zrange|zrangebyscore|rpush|lrange|ltrim|unlink'.split(
+    '|',
+  );
 
 describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
   test('that is full refuses what is new, stores no half, and delivers the rest', async ({ redis, open, server }) => {
@@ -57,17 +67,19 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
       await full.ask('CONFIG', 'SET', 'maxmemory', '1');
       await expect(store.add(fresh, 0)).rejects.toThrow(/^OOM /);
       await expect(store.add(kept, 0)).rejects.toThrow(/^OOM /);
-      expect(await full.ask('EXISTS', eventKey(fresh.id))).toBe(0);
+      expect(await full.ask('EXISTS', recordKey(fresh.id))).toBe(0);
       expect(await totalsOf(full)).toEqual(before);
       expect(await readIn(store, kept.id)).toEqual(bytesOf(kept));
       const note = noteOf({ attempts: 7 });
-      expect(await store.set((await oneLeased(store)).lease, { pause: 0, state: 'waiting', note })).toBe(true);
+      expect(await store.set((await oneLeased(store)).lease, { pause: 0, state: 'waiting', note, asked: false })).toBe(
+        true,
+      );
       const taken = await oneLeased(store);
       expect(taken.note).toEqual(note);
       await leasedFrom(store, { limit: 0, held: [taken.lease] });
       expect(await store.set(taken.lease, null)).toBe(true);
       const [rest = ''] = await idsIn(store);
-      expect(await store.wake([rest])).toBe(1);
+      expect(await store.wake([rest], 'person')).toBe(1);
       expect(await store.drop(rest)).toBe('dropped');
       expect((await store.summary()).dropped).toMatchObject([{ id: rest }]);
       expect(failures).toEqual([expect.stringMatching(/^OOM /)]);
@@ -115,11 +127,11 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     async (key, { server, open }) => {
       const { store, failures } = await open();
       await server.ask('SET', key, 'of another');
-      const stores = key === BODIES ? (['add'] as const) : (['add', 'lease', 'summary'] as const);
+      const stores = key === BODIES ? (['add', 'summary'] as const) : (['add', 'lease', 'summary'] as const);
       for (const method of stores) await expect(METHODS[method](store, idOf())).rejects.toThrow(/WRONGTYPE/);
       expect(failures).toContainEqual(expect.stringMatching(/WRONGTYPE/));
       expect(await server.ask('GET', key)).toBe('of another');
-      expect(await server.ask('KEYS', eventKey('*'))).toEqual([]);
+      expect(await server.ask('KEYS', recordKey('?*'))).toEqual([]);
       await server.ask('DEL', key);
       await eventually(() => failures.at(-1), null);
       expect(await store.add(eventOf(), 0)).toBe('stored');
@@ -130,8 +142,8 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     const { store } = await open();
     const [bare = '', long = ''] = idsOf(2, 'unfit');
     for (const id of [bare, long]) await store.add(eventOf(id), 0);
-    await server.ask('HDEL', eventKey(bare), 'record');
-    await server.ask('HSET', eventKey(long), 'record', 'x'.repeat(300_000));
+    await server.ask('DEL', recordKey(bare));
+    await server.ask('SET', recordKey(long), 'x'.repeat(300_000));
     for (const id of [bare, long]) expect(await store.read(id)).toBeNull();
     const leased = await leasedFrom(store);
     expect(leased.map(({ record }) => record)).toEqual([Buffer.alloc(0), null]);
@@ -140,29 +152,63 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(await totalsOf(server)).not.toContain(bare);
   });
 
-  test('in which others wrote over events: these are gone, and what they wrote stays', async ({ server, open }) => {
+  test('in which others wrote over records: these are lost, and hold up nothing', async ({ server, open }) => {
     const { store } = await open();
-    const [first = '', second = ''] = idsOf(2, 'over');
-    for (const id of [first, second]) {
-      await store.add(eventOf(id), 0);
-      await server.ask('SET', eventKey(id), 'of another');
+    const ids = idsOf(3, 'over');
+    for (const id of ids) await store.add(eventOf(id), 0);
+    for (const id of ids.slice(0, 2)) {
+      await server.ask('DEL', recordKey(id));
+      await server.ask('RPUSH', recordKey(id), 'of another');
       expect(await store.read(id)).toBeNull();
     }
-    expect(await store.drop(first)).toBe('absent');
-    expect(await leasedFrom(store)).toEqual([]);
-    expect(await listed(store)).toEqual([]);
-    await expect(store.add(eventOf(first), 0)).rejects.toThrow(/WRONGTYPE/);
-    for (const id of [first, second]) expect(await server.ask('GET', eventKey(id))).toBe('of another');
-    await eventually(() => totalsOf(server), []);
+    expect(await store.drop(ids[0] ?? '')).toBe('dropped');
+    expect((await leasedFrom(store)).map(({ record }) => record?.length)).toEqual([0, 300]);
+    expect(await store.add(eventOf(ids[1]), 0)).toBe('replaced');
   });
 
-  test('that evicted events gives what is due behind them', async ({ server, open }) => {
+  test('that evicted records: an event without one is due first, with all that is known of it', async ({
+    server,
+    open,
+  }) => {
     const { store } = await open();
     const ids = idsOf(20, 'evicted');
-    for (const id of ids) await store.add(eventOf(id), 0);
-    for (const id of ids.slice(0, -1)) await server.ask('DEL', eventKey(id));
-    expect(await oneLeased(store, 1)).toMatchObject({ id: ids.at(-1) });
-    expect(await server.ask('ZCARD', DUE)).toBe(1);
+    for (const id of ids) await store.add(eventOf(id), 60_000);
+    for (const id of ids.slice(0, -1)) await server.ask('DEL', recordKey(id));
+    await store.summary();
+    const lost = await leasedFrom(store);
+    expect(lost.map(({ id }) => id).sort()).toEqual(ids.slice(0, -1).sort());
+    for (const { lease, record, note } of lost) {
+      expect([record?.length, note?.failure]).toEqual([0, '503']);
+      expect(await store.lose(lease, 'record')).toBe(true);
+    }
+    expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], lostLately: 19 });
+  });
+
+  test.for(['due', 'came', 'totals', 'bodies', 'sums:*'])(
+    'that lost the key %j counts what is there',
+    async (name, { server, open }) => {
+      const { store } = await open({ maxBytes: 3 * LEAST_BYTES });
+      const ids = idsOf(3, name);
+      for (const id of ids) await store.add(eventOf(id, someRecord(), noteOf({ at: 7 })), 0);
+      const before = await store.summary();
+      const keys = (await server.ask('KEYS', `${prefixOf()}${name}`)) as string[];
+      expect(await server.ask('DEL', ...keys)).toBe(1);
+      const { groups } = await store.summary();
+      expect(groups).toEqual(before.groups);
+      expect(await store.add(eventOf(), 0)).toBe('full');
+      expect(await idsIn(store)).toEqual(ids.toSorted());
+      expect(await leasedFrom(store)).toHaveLength(3);
+    },
+  );
+
+  test('that lost what is known of all events tells that it holds nothing', async ({ server, open }) => {
+    const { store, losses } = await open();
+    await store.add(eventOf(), 0);
+    await store.test(); // looks
+    await server.ask('DEL', `${prefixOf()}entries`);
+    await eventually(() => losses, [HOLDS_NOTHING]);
+    expect(await store.summary()).toMatchObject({ groups: [], losses: [{ id: '', events: 1 }] });
+    expect(await totalsOf(server)).not.toContain('bytes');
   });
 
   test('in which others wrote over what is known of an event: it is listed, leased and dropped', async ({
@@ -173,25 +219,18 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     const ids = idsOf(3, 'known').sort();
     for (const [at, field] of ['note', 'state', 'stored'].entries()) {
       await store.add(eventOf(ids[at]), 0);
-      await server.ask('HSET', eventKey(ids[at] ?? ''), field, '[');
+      await writeKnown(server, ids[at] ?? '', { [field]: at === 2 ? [] : '[' });
     }
-    expect(await listed(store)).toMatchObject(
-      ids.map((id, at) => ({ id, state: 'waiting', ...(at === 0 && { note: null }) })),
-    );
+    const all = await listed(store);
+    expect(all).toMatchObject(ids.map((id, at) => ({ id, state: 'waiting', ...(at === 0 && { note: null }) })));
     expect((await store.summary()).soonest).toHaveLength(3);
     const [first, second] = await leasedFrom(store, { limit: 2 });
     for (const each of [first, second]) expect(each !== undefined && (await store.set(each.lease, null))).toBe(true);
     const [last = ''] = await idsIn(store);
+    expect(await known(server, last)).toMatchObject({ bytes: 300 });
+    await server.ask('HSET', `${prefixOf()}entries`, last, '[');
     expect(await store.drop(last)).toBe('dropped');
     expect(await idsIn(store)).toEqual([]);
-  });
-
-  test('that lost its times alone gives its room back', async ({ server, open }) => {
-    const { store } = await open();
-    await store.add(eventOf(), 0);
-    await server.ask('DEL', DUE);
-    await eventually(() => server.ask('EXISTS', TOTALS), 0);
-    expect(await listed(store)).toEqual([]);
   });
 
   test('with a password that changes', async ({ redis, directory, open, attempt }) => {
@@ -227,7 +266,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
   });
 
   test('that gives its user no more rights than the docs name', async ({ server, open }) => {
-    const rights = ['~entrupy-deferred:{orders}:*', ...RIGHTS.map((name) => `+${name}`)];
+    const rights = ['~entrupy-deferred:{orders}:*', '+select', ...RIGHTS.map((name) => `+${name}`)];
     await server.ask('ACL', 'SETUSER', 'hooks', 'on', 'nopass', ...rights);
     const { store, failures, remarks } = await open({ store: server.url.replace('//', '//hooks@') });
     for (const method of Object.values(METHODS)) await method(store, idOf('rights'));
@@ -235,26 +274,40 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     await store.add(taken, 0);
     const leased = await leasedFrom(store);
     await leasedFrom(store, { limit: 0, held: leased.map(({ lease }) => lease) });
-    for (const each of leased) await store.set(each.lease, { pause: 0, state: 'stopped', note: noteOf() });
-    expect(await store.wake([taken.id])).toBe(1);
+    for (const each of leased)
+      await store.set(each.lease, { pause: 0, state: 'stopped', note: noteOf(), asked: false });
+    expect(await store.wake([taken.id], 'person')).toBe(1);
     expect(await store.set((await oneLeased(store)).lease, null)).toBe(true);
     await store.add(taken, 0);
     expect(await store.drop(taken.id)).toBe('dropped');
     expect((await store.summary()).dropped).toMatchObject([{ id: taken.id }]);
     expect([failures, remarks]).toEqual([[], []]);
   });
+
+  test('that refuses its user one of the commands names it, until it no longer does', async ({ server, attempt }) => {
+    for (const name of RIGHTS) {
+      const rights = RIGHTS.map((each) => `${each === name ? '-' : '+'}${each}`);
+      await server.ask('ACL', 'SETUSER', name, 'on', 'nopass', '~entrupy-deferred:{orders}:*', ...rights);
+      const { store, failures } = await attempt({ store: server.url.replace('//', `//${name}@`) });
+      await eventually(() => failures.at(-1) ?? '', expect.stringMatching(new RegExp(`'${name}|\\(${name}`, 'i')));
+      await expect(store.add(eventOf(), 0)).rejects.toThrow(/permission/);
+      if (name !== 'unlink') continue;
+      await server.ask('ACL', 'SETUSER', name, `+${name}`);
+      await eventually(() => failures.at(-1), null);
+      expect(await store.add(eventOf(), 0)).toBe('stored');
+    }
+  });
 });
 
-const RIGHTS =
-  'select|eval|time|info|exists|set|hget|hmget|hset|hsetnx|hdel|hexists|hkeys|hlen|hstrlen|hincrby|zadd|zrem|zscore|zcard|zcount|zrange|zrangebyscore|zscan|rpush|lrange|ltrim|unlink'.split(
-    '|',
-  );
-
-const SOUND = '*4\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n$1\r\n0\r\n';
+const SOUND = '*5\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n$1\r\n0\r\n$0\r\n\r\n';
+const TESTED = '$4\r\ndone\r\n';
 
 describe.concurrent.for(['+OK\r\n', '$-1\r\n', '*1\r\n:1\r\n'])('a server that answers scripts with %j', (answer) => {
   test.for(Object.keys(METHODS) as (keyof typeof METHODS)[])('makes %s reject', async (name, { onTestFinished }) => {
-    const server = await startAnsweringStore((_script, args) => (args.includes('look') ? SOUND : answer));
+    const server = await startAnsweringStore((_script, args) => {
+      if (args.includes('test')) return TESTED;
+      return args.includes('look') ? SOUND : answer;
+    });
     onTestFinished(() => server.close());
     const { store, failures } = await opened(server.url);
     onTestFinished(() => store.close());

@@ -104,6 +104,6 @@ function sentences(s: StatusSnapshot): Partial<Record<Subject, string | false>> 
     certificates: dates.length > 0 && `TLS certificates: ${dates.join(', ')}.`,
     reload: reloaded || 'No reload since the start.',
     once: once !== null && `The store of delivered events (${once.store}) answers.`,
-    redelivery: deferred !== null && `The store of deferred deliveries (${deferred.store}) works.`,
+    redelivery: deferred?.state === 'works' && `The store of deferred deliveries (${deferred.store}) works.`,
   };
 }

@@ -65,7 +65,7 @@ function unverified({ path, traffic: { unverified: found } }: RouteStatus, s: St
 
 function lost(s: StatusSnapshot): Found | null {
   const { failed, abandoned } = s.lost;
-  const [last] = s.undelivered.filter(({ fate }) => fate !== 'expired');
+  const [last] = s.undelivered;
   if (failed + abandoned === 0 || last === undefined) return null;
   const why = [last.cause, last.upstreamError ?? last.hint ?? []].flat().join(', ');
   const kinds = [failed > 0 ? `${failed} failed` : [], abandoned > 0 ? `${abandoned} abandoned by their sender` : []];

@@ -6,7 +6,14 @@ import { evidence } from '../advice/refusals.ts';
 import { secretVerdict } from '../advice/secrets.ts';
 import { clock, spanText } from '../advice/times.ts';
 import type { State } from '../advice/words.ts';
-import type { DeferredDelivery, RefusalGroup, RouteStatus, SecretStatus, Undelivered } from '../snapshot.ts';
+import type {
+  DeferredDelivery,
+  LostDelivery,
+  RefusalGroup,
+  RouteStatus,
+  SecretStatus,
+  Undelivered,
+} from '../snapshot.ts';
 import { type Html, html } from './html.ts';
 
 interface Table<Row> {
@@ -25,6 +32,7 @@ interface Table<Row> {
 export function tables(s: ApiStatus): Html {
   return html`${section(lostTable(s), s.undelivered, s)}
 ${section(DEFERRED, s.deferred?.deliveries ?? [], s)}
+${section(LOST, s.deferred?.losses ?? [], s)}
 ${section(ROUTES, s.routes, s)}
 ${section(SECRETS, s.secrets, s)}
 ${section(REFUSALS, s.refusals, s)}`;
@@ -118,10 +126,10 @@ function validity({ notBefore, notAfter }: SecretStatus, { now }: ApiStatus): Ht
 }
 
 /** The table of losses. It is omitted when empty, since an empty one would worry people. */
-const lostTable = ({ lost: { failed, abandoned, expired } }: ApiStatus): Table<Undelivered> => ({
+const lostTable = ({ lost: { failed, abandoned } }: ApiStatus): Table<Undelivered> => ({
   id: 'undelivered',
   title: 'Deliveries that may be lost',
-  caption: `${failed + abandoned + expired} of the last day: ${failed} failed, ${abandoned} abandoned by their sender, ${expired} expired after they were deferred. The newest come first, 20 at most. Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).`,
+  caption: `${failed + abandoned} of the last day: ${failed} failed, ${abandoned} abandoned by their sender. The newest come first, 20 at most. Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).`,
   folded: 5,
   columns: {
     When: ({ at }, { now }) => when(at, now),
@@ -141,7 +149,7 @@ const DEFERRED: Table<DeferredDelivery> = {
   id: 'deferred',
   title: 'Deferred deliveries',
   caption:
-    'The app did not take them; they are stored and sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
+    'The app did not take them; they are stored, and those that wait are sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
   columns: {
     Came: ({ at }, { now }) => when(at, now),
     Event: ({ id, route }) =>
@@ -149,14 +157,32 @@ const DEFERRED: Table<DeferredDelivery> = {
     State: ({ state }) => pill(DEFERRED_STATES[state], state),
     'Sent again': ({ attempts }) => attempts,
     'Last failure': ({ lastFailure }) => lastFailure,
-    'Next try': ({ nextTry }, { now, deferred }) => {
+    'Next try': ({ nextTry, keptUntil }, { now, deferred }) => {
+      if (keptUntil !== null) return html`when you ask; kept until ${when(keptUntil, now)}`;
       if (nextTry === null || deferred?.sends !== true) return '–'; // not sent automatically
       return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
     },
   },
 };
 
-const DEFERRED_STATES = { waiting: 'ok', stopped: 'warning', unverified: 'failed' } as const;
+const LOST: Table<LostDelivery> = {
+  id: 'lost',
+  title: 'Deferred deliveries that are lost',
+  caption:
+    'They ended without a decision, and the store remembers them for a week. The newest come first, 20 at most: entrupy-signature-proxy deferred names all (docs/redelivery.md).',
+  folded: 5,
+  columns: {
+    When: ({ at }, { now }) => when(at, now),
+    Event: ({ id, route, events }) =>
+      id === '' ? html`${events ?? 'a number not known'}` : html`<code>${id}</code><p class="soft">route ${route}</p>`,
+    Came: ({ came }, { now }) => (came === null ? '–' : when(came, now)),
+    'Sent again': ({ id, attempts }) => (id === '' ? '–' : attempts),
+    'Last failure': ({ lastFailure }) => lastFailure || '–',
+    Why: ({ why }) => why,
+  },
+};
+
+const DEFERRED_STATES = { waiting: 'ok', stopped: 'warning', expired: 'failed', unverified: 'failed' } as const;
 
 const REFUSALS: Table<RefusalGroup> = {
   id: 'refusals',

@@ -6,42 +6,53 @@ import { onePerTurn } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/redelivery-record.ts';
 import { noSense, RedisConnection, script } from '../../redis/connection.ts';
-import { noteText, readNote, readWords } from '../note.ts';
-import { KEYS, SCRIPT } from './redis-script.ts';
+import { noteText, parsedJson, readNote, readWords } from '../note.ts';
+import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
 import * as contract from './store.ts';
 
 const EVICTS = 'the store may drop deferred deliveries: its maxmemory-policy evicts keys that have no time to live';
-const LOST = 'the server holds nothing any more';
 
-const SET = script(SCRIPT, ['set', 'dropped', 'absent']);
-const DROPPED = script(SCRIPT, ['dropped', 'absent', 'leased']);
+const SET = script(SCRIPT, ['set', 'absent']);
+const ENDED = script(SCRIPT, ['dropped', 'absent', 'leased']);
+const TEST = [script(SCRIPT, ['done']), TEST_KEYS, 'test', contract.TEST_ID, noteText(contract.TEST_NOTE)] as const;
 
 /** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
   const { name, maxBytes, mostBytes, onChange, onLoss, onRemark } = options;
-  let lastPolicy = '';
+  let policy = '';
+  /** The problem that the last look found; empty if it found none. */
+  let failure = '';
   /** The `life` (redis-script.ts) of what is stored, as far as this process knows; empty if nothing is stored. */
   let lastLife = '';
+  /** How many events were stored at the last look. */
+  let events = 0;
 
   function looked(given: unknown): void {
-    const [problem = '', policy = '', life = '', bytes] = listOf(given, 4).map(textOf);
+    const [problem = '', found = '', life = '', count, lost] = listOf(given, 5).map(textOf);
+    failure = problem;
     onChange(problem || null);
-    if (lastLife !== '' && life !== lastLife) onLoss(LOST);
-    lastLife = bytes === '0' ? '' : life;
-    if (policy !== lastPolicy && policy.startsWith('allkeys')) onRemark(EVICTS, { policy });
-    lastPolicy = policy;
+    if (lost !== '') onLoss(contract.HOLDS_NOTHING, events);
+    lastLife = count === '0' ? '' : life;
+    events = Number(count);
+    if (found !== policy && found.startsWith('allkeys')) onRemark(EVICTS, { policy: found });
+    policy = found;
   }
 
-  const probe = [{ text: SCRIPT, read: looked }, KEYS, 'look'] as const;
-  const settings = { ...options, prefix: `entrupy-deferred:{${name}}:`, timeLimit: contract.CALL_LIMIT_MS, probe };
-  // Only a look reports that the store works; the connection reports only problems.
-  const connection = new RedisConnection({ ...settings, onChange: (problem) => problem && onChange(problem) });
-  const look = onePerTurn(() => connection.run(probe).catch(ignore));
+  const probe = () => [{ text: SCRIPT, read: looked }, KEYS, 'look', lastLife, `${events}`] as const;
+  const prefix = `entrupy-deferred:{${name}}:`;
+  const connection = new RedisConnection({
+    ...{ ...options, prefix, timeLimit: contract.CALL_LIMIT_MS, probe, test: TEST },
+    // Only a look reports that the store works; the connection reports only problems.
+    onUsable: () => void look(),
+    onChange: (problem) => problem && onChange(problem),
+  });
+  const look = onePerTurn(() => connection.run(probe()).catch(ignore));
   type Args = readonly (string | number | Buffer)[];
   const run = <Answer>(read: (given: unknown) => Answer, call: keyof contract.DeferredStore, ...args: Args) => {
     const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));
     return connection.run([{ text: SCRIPT, read }, KEYS, call, ...texts]);
   };
+  const token = () => `${randomUUID()}.`;
 
   await connection.firstAnswer;
   return {
@@ -54,18 +65,30 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
       onChange(added);
       throw new Error(added);
     },
-    lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), `${randomUUID()}.`, ...held),
+    lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
     async set(lease, setting) {
       const note = setting?.note ? [noteText(setting.note)] : [];
-      const given = setting === null ? [] : [setting.pause, setting.state, ...note];
-      return (await run(SET.read, 'set', lease, ...given)) !== 'absent';
+      const given = setting === null ? [] : [setting.pause, setting.state, setting.asked ? 'person' : '', ...note];
+      return (await run(SET.read, 'set', lease, ...given)) === 'set';
     },
-    end: async (id, age) => (await run(DROPPED.read, 'end', id, age)) === 'dropped',
+    lose: async (lease, why) => (await run(SET.read, 'lose', lease, why)) === 'set',
+    spare: (id, bytes) => run((given) => listOf(given).map(leasedOf), 'spare', id, bytes, maxBytes, token()),
+    end: async (id, age) => (await run(ENDED.read, 'end', id, age)) === 'dropped',
     page: (place) => run(pageOf, 'page', place),
-    wake: (ids) => run(numberOf, 'wake', ...ids),
+    wake: (ids, by) => run(numberOf, 'wake', by, ...ids),
+    find: async (id) => (await run((given) => listOf(given).map(entryOf), 'find', id))[0] ?? null,
     read: (id) => run((given) => (bytesOf(given).length > 0 ? bytesOf(given) : null), 'read', id, mostBytes()),
-    drop: (id) => run(DROPPED.read, 'drop', id),
-    summary: () => run(summaryOf, 'summary'),
+    drop: (id) => run(ENDED.read, 'drop', id),
+    async summary() {
+      const summary = await run(summaryOf, 'summary');
+      return { ...summary, evicts: policy.startsWith('allkeys') ? policy : null };
+    },
+    losses: () => run((given) => listOf(given).map(lossOf).reverse(), 'losses', contract.MOST_LOSSES),
+    async test() {
+      await connection.run(TEST);
+      await connection.run(probe());
+      if (failure !== '') throw new Error(failure);
+    },
     close: async () => connection.close(),
   };
 }
@@ -74,11 +97,14 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
 
 function allLeasedOf(given: unknown) {
   const [all, wait] = listOf(given, 2);
-  const leased = listOf(all).map((each): contract.Leased => {
-    const [entry, lease, record] = listOf(each, 3);
-    return { ...entryOf(entry), lease: textOf(lease), record: record === null ? null : bytesOf(record) };
-  });
+  const leased = listOf(all).map(leasedOf);
   return { leased, wait: numberOf(wait) < 0 ? Number.POSITIVE_INFINITY : numberOf(wait) };
+}
+
+function leasedOf(given: unknown): contract.Leased {
+  const [entry, lease, record] = listOf(given, 3);
+  const asked = textOf(listOf(entry, 6)[5]) !== '';
+  return { ...entryOf(entry), asked, lease: textOf(lease), record: record === null ? null : bytesOf(record) };
 }
 
 function pageOf(given: unknown): readonly [next: string, entries: readonly contract.Entry[]] {
@@ -86,14 +112,27 @@ function pageOf(given: unknown): readonly [next: string, entries: readonly contr
   return [textOf(next), listOf(entries).map(entryOf)];
 }
 
-function summaryOf(given: unknown): contract.Summary {
-  const [groups = [], soonest = [], dropped = []] = listOf(given, 3).map((part) => listOf(part));
+function summaryOf(given: unknown): Omit<contract.Summary, 'evicts'> {
+  const lists = listOf(given, 5);
+  const [groups = [], soonest = [], dropped = [], lost = []] = lists.slice(0, 4).map((part) => listOf(part));
   return {
     groups: groups.map(groupOf),
     soonest: soonest.map(entryOf),
     dropped: dropped.map(textOf).map((each) => {
       return { id: contract.leasedId(each), note: readNote(each.slice(contract.ID_LENGTH + 1)) };
     }),
+    losses: lost.map(lossOf).reverse(),
+    lostLately: numberOf(lists[4]),
+    aside: [],
+  };
+}
+
+/** Text that is no loss is shown as one of which nothing is known. */
+function lossOf(given: unknown): contract.Loss {
+  const { 0: at, 1: id, 2: note, 3: why, 4: events } = parsedJson(textOf(given));
+  return {
+    ...{ at: Number(at) || 0, id: `${id ?? ''}`, note: readNote(`${note ?? ''}`), why: `${why ?? ''}` },
+    events: typeof events === 'number' ? events : null,
   };
 }
 
@@ -105,7 +144,7 @@ function groupOf(given: unknown): contract.Group {
 }
 
 function entryOf(given: unknown): contract.Entry {
-  const [id, bytes, state, note, wait] = listOf(given, 5);
+  const [id, bytes, state, note, wait] = listOf(given, 6);
   const known = { state: stateOf(textOf(state)), note: readNote(textOf(note)) };
   return { ...known, id: textOf(id), bytes: numberOf(bytes), wait: numberOf(wait) };
 }

@@ -2,6 +2,7 @@
 // transaction. Records have a table of their own, and are read only to be sent or for an operator's command.
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import { dropOldest } from '../../base/indexed-set.ts';
 import { bodyTag } from '../../core/request-record.ts';
 import { type Note, noteText, readNote, readWords } from '../note.ts';
 import * as contract from './store.ts';
@@ -20,7 +21,8 @@ export const SCHEMA: readonly string[] = [
   id TEXT NOT NULL UNIQUE CHECK (octet_length(id) = ${contract.ID_LENGTH}),
   due INTEGER NOT NULL CHECK (due BETWEEN 0 AND 9000000000000000),
   stored INTEGER NOT NULL CHECK (stored BETWEEN 0 AND 9000000000000000),
-  state TEXT NOT NULL CHECK (state IN ('waiting', 'stopped', 'unverified')),
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'stopped', 'expired', 'unverified')),
+  asked INTEGER NOT NULL DEFAULT 0 CHECK (asked IN (0, 1)),
   bytes INTEGER NOT NULL CHECK (bytes BETWEEN 0 AND 2147483647),
   lease TEXT CHECK (octet_length(lease) <= 100),
   note TEXT NOT NULL CHECK (octet_length(note) <= 4096),
@@ -30,8 +32,13 @@ export const SCHEMA: readonly string[] = [
 ) STRICT`,
   'CREATE INDEX event_due ON event(due, state)',
   'CREATE INDEX event_sums ON event(state, words, came, counted)',
+  'CREATE INDEX event_came ON event(came)',
+  "CREATE INDEX event_kept ON event(came, counted) WHERE state <> 'waiting'",
   'CREATE TABLE record(place INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT',
   'CREATE TABLE dropped(key INTEGER PRIMARY KEY, id TEXT NOT NULL, note TEXT NOT NULL) STRICT',
+  `CREATE TABLE lost(
+  key INTEGER PRIMARY KEY, at INTEGER NOT NULL, id TEXT NOT NULL, note TEXT NOT NULL, why TEXT NOT NULL, events INTEGER
+) STRICT`,
   'CREATE TABLE total(bytes INTEGER NOT NULL) STRICT',
   `CREATE TRIGGER event_added AFTER INSERT ON event BEGIN
   UPDATE total SET bytes = bytes + new.counted;
@@ -49,11 +56,25 @@ INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) F
 
 export type Events = ReturnType<typeof eventsIn>;
 
-/**
- * The calls of a store on an open file. `owner` follows the event's id in each lease. `moved` receives the buffers of
- * the records that were read, which are then moved to another thread.
- */
-export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuffer[]) {
+/** What is known of a file beside its content. */
+export interface Around {
+  /** The text that follows the event's id in each lease. */
+  readonly owner: string;
+  /** Receives the buffers of the records that were read, which are then moved to another thread. */
+  readonly moved: ArrayBuffer[];
+  /** The last leases that a call has ended, for a caller that missed the answer. */
+  readonly ended: Set<string>;
+  /** How many events the last summary found; null before the first. */
+  count: number | null;
+  readonly aside: () => readonly contract.Aside[];
+}
+
+/** The maximum number of ended leases that are remembered. */
+const MOST_ENDED = 1000;
+
+/** The calls of a store on an open file. */
+export function eventsIn(database: DatabaseSync, around: Around) {
+  const { owner, moved, ended } = around;
   const sql = statementsOf(database);
 
   /** The record of an event; null if it is over `largest` bytes, or absent. */
@@ -64,8 +85,31 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
     return found?.content ?? null;
   }
 
-  return {
+  /** `rows`: what a call that ends a lease has changed. */
+  function isEnded(lease: string, rows: readonly unknown[]): boolean {
+    if (rows.length > 0) dropOldest(ended.add(lease), MOST_ENDED);
+    return ended.has(lease);
+  }
+
+  function remember({ id, note, why, events }: Omit<contract.Loss, 'at' | 'note'> & { readonly note: string }): void {
+    sql`INSERT INTO lost(at, id, note, why, events) VALUES (${Date.now()}, ${id}, ${note}, ${why}, ${events})`;
+    sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${contract.MOST_LOSSES}
+      OR at < ${Date.now() - contract.LOSSES_FOR_MS}`;
+  }
+
+  function lossesOf(most: number): readonly contract.Loss[] {
+    return noted(sql<contract.Loss>`SELECT at, id, note, why, events FROM lost
+      WHERE at >= ${Date.now() - contract.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`);
+  }
+
+  const calls = {
     read,
+
+    find(id: string): contract.Entry | null {
+      const found = sql<contract.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note
+        FROM event WHERE id = ${id}`;
+      return noted(found)[0] ?? null;
+    },
 
     /** `most`: the maximum number of bytes of all events together. */
     add(
@@ -96,8 +140,8 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
       sql`UPDATE event SET due = ${later(contract.LEASE_MS)} WHERE id IN (SELECT value FROM json_each(${ids}))
         AND lease IN (SELECT value FROM json_each(${leases}))`;
       const due = sql<
-        contract.Entry & { size: number }
-      >`SELECT id, bytes, state, note, coalesce(octet_length(content), 0) AS size
+        Row & { size: number }
+      >`SELECT id, bytes, state, asked, note, coalesce(octet_length(content), 0) AS size
         FROM event LEFT JOIN record USING (place) WHERE due <= ${Date.now()}
         AND id NOT IN (SELECT value FROM json_each(${ids})) ORDER BY due LIMIT ${limit}`;
       const leased: contract.Leased[] = [];
@@ -106,9 +150,7 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
         const isRead = size <= largest;
         if (isRead && size > left) break;
         if (isRead) left -= size;
-        const lease = `${event.id} ${owner}${randomUUID()}`;
-        sql`UPDATE event SET lease = ${lease}, due = ${later(contract.LEASE_MS)} WHERE id = ${event.id}`;
-        leased.push({ ...event, lease, record: isRead ? (read(event.id, largest) ?? new Uint8Array()) : null });
+        leased.push(leasedOf(event, isRead ? (read(event.id, largest) ?? new Uint8Array()) : null));
       }
       const [next] = sql<{ due: number }>`SELECT due FROM event ORDER BY due LIMIT 1`;
       return { leased, wait: next === undefined ? Infinity : Math.max(0, next.due - Date.now()) };
@@ -116,23 +158,57 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
 
     set(lease: string, setting: contract.Setting | null): boolean {
       const id = contract.leasedId(lease);
-      if (setting === null) return sql`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING 1`.length > 0;
-      const { pause, state, note } = setting;
-      return (
-        sql`UPDATE event SET due = ${later(pause)}, state = ${state}, lease = NULL,
-        note = coalesce(${note && noteText(note)}, note) WHERE id = ${id} AND lease = ${lease} RETURNING 1`.length > 0
+      if (setting === null)
+        return isEnded(lease, sql`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING 1`);
+      const { pause, state, note, asked } = setting;
+      return isEnded(
+        lease,
+        sql`UPDATE event SET due = ${later(pause)}, state = ${state}, asked = ${Number(asked)}, lease = NULL,
+        note = coalesce(${note && noteText(note)}, note) WHERE id = ${id} AND lease = ${lease} RETURNING 1`,
       );
+    },
+
+    lose(lease: string, why: string): boolean {
+      const id = contract.leasedId(lease);
+      const gone = sql<{ note: string }>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note`;
+      for (const { note } of gone) remember({ id, note, why, events: 1 });
+      return isEnded(lease, gone);
+    },
+
+    /** Remembers that a file's events are lost. */
+    loseFile: (why: string, events: number | null): void => remember({ id: '', note: '', why, events }),
+
+    spare(id: string, bytes: number, most: number): readonly contract.Leased[] {
+      const counted = Math.max(bytes, contract.LEAST_BYTES);
+      const [known] = sql<{ excess: number; kept: number }>`SELECT
+        (SELECT bytes FROM total) - coalesce((SELECT counted FROM event WHERE id = ${id}), 0) + ${counted - most}
+          AS excess,
+        (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
+          - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
+      let excess = known?.excess ?? 0;
+      if (known === undefined || excess <= 0 || excess > known.kept) return [];
+      const oldest = sql<Row>`SELECT id, bytes, state, asked, note FROM event WHERE state <> 'waiting' AND id <> ${id}
+        AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came LIMIT ${PAGE}`;
+      const spared: contract.Leased[] = [];
+      for (const event of noted(oldest)) {
+        if (excess <= 0) break;
+        excess -= Math.max(event.bytes, contract.LEAST_BYTES);
+        spared.push(leasedOf(event, null));
+      }
+      return spared;
     },
 
     end: (id: string, age: number): boolean =>
       sql`DELETE FROM event WHERE id = ${id} AND stored < ${Date.now() - age} RETURNING 1`.length > 0,
 
-    page(place: string): readonly [next: string, entries: readonly contract.Entry[]] {
+    page(at: string): readonly [next: string, entries: readonly contract.Entry[]] {
+      const [came = -1, place = 0] = at === '0' ? [] : at.split(' ').map(Number);
       const page = sql<
-        contract.Entry & { place: number }
-      >`SELECT place, id, bytes, state, due - ${Date.now()} AS wait, note
-        FROM event WHERE place > ${Number(place)} ORDER BY place LIMIT ${PAGE}`;
-      return [`${page[PAGE - 1]?.place ?? 0}`, noted(page)];
+        contract.Entry & { came: number; place: number }
+      >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, note
+        FROM event WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
+      const last = page[PAGE - 1];
+      return [last === undefined ? '0' : `${last.came} ${last.place}`, noted(page)];
     },
 
     summary(): contract.Summary {
@@ -145,16 +221,24 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
           sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state`;
       }
       const groups = sums.map(({ words, ...group }) => ({ ...group, ...readWords(words) }));
+      around.count = groups.reduce((sum, { deliveries }) => sum + deliveries, 0);
       const soonest = sql<contract.Entry>`SELECT id, bytes, state, due - ${now} AS wait, note FROM event
         ORDER BY due LIMIT ${contract.SOONEST}`;
       const dropped = sql<contract.Entry>`DELETE FROM dropped
-        WHERE key IN (SELECT key FROM dropped LIMIT ${PAGE}) RETURNING id, note`;
-      return { groups, soonest: noted(soonest), dropped: noted(dropped) };
+        WHERE key IN (SELECT key FROM dropped LIMIT ${contract.MOST_DROPPED}) RETURNING id, note`;
+      const [{ lostLately } = { lostLately: 0 }] = sql<{ lostLately: number }>`SELECT
+        coalesce(sum(coalesce(events, 1)), 0) AS lostLately FROM lost WHERE at >= ${now - contract.LATELY_MS}`;
+      return {
+        ...{ groups, soonest: noted(soonest), dropped: noted(dropped), losses: lossesOf(contract.SHOWN_LOSSES) },
+        ...{ lostLately, aside: around.aside(), evicts: null },
+      };
     },
 
-    wake(ids: readonly string[]): number {
+    losses: () => lossesOf(contract.MOST_LOSSES),
+
+    wake(ids: readonly string[], by: 'person' | 'reload'): number {
       const [given, now] = [JSON.stringify(ids), Date.now()];
-      sql`UPDATE event SET due = min(due, ${now}), state = iif(state = 'stopped', 'waiting', state)
+      sql`UPDATE event SET due = min(due, ${now}), asked = max(asked, ${by === 'person' ? 1 : 0})
         WHERE id IN (SELECT value FROM json_each(${given})) AND (lease IS NULL OR due <= ${now})`;
       return sql`SELECT 1 FROM event WHERE id IN (SELECT value FROM json_each(${given}))`.length;
     },
@@ -166,8 +250,37 @@ export function eventsIn(database: DatabaseSync, owner: string, moved: ArrayBuff
       sql`INSERT INTO dropped(id, note) VALUES (${id}, ${free.note})`;
       return 'dropped';
     },
+
+    /** The caller's transaction ends with all that it did undone but the sync: no other call sees the event. */
+    test(): void {
+      const id = contract.TEST_ID;
+      const went = (isRight: boolean, step: string) => {
+        if (!isRight) throw new Error(`its test event was not ${step}`);
+      };
+      went(calls.add({ id, note: contract.TEST_NOTE, record: new Uint8Array(1) }, 0, Infinity) !== 'full', 'stored');
+      sql`UPDATE event SET due = 0 WHERE id = ${id}`;
+      const [leased] = calls.lease({ limit: 1, room: 1, held: [] }, 1).leased;
+      went(leased?.id === id && leased.record?.length === 1, 'leased');
+      const lease = leased?.lease ?? '';
+      calls.lease({ limit: 0, room: 0, held: [lease] }, 0);
+      went((calls.find(id)?.wait ?? 0) > 0, 'renewed');
+      went(calls.page('0')[1][0]?.id === id, 'listed');
+      went(calls.set(lease, { pause: 0, state: 'waiting', note: contract.TEST_NOTE, asked: false }), 'set');
+      went(calls.end(id, -1000), 'ended');
+    },
   };
+
+  /** Leases an event that is free. */
+  function leasedOf({ asked, ...event }: Noted<Row>, record: contract.Leased['record']): contract.Leased {
+    const lease = `${event.id} ${owner}${randomUUID()}`;
+    sql`UPDATE event SET lease = ${lease}, due = ${later(contract.LEASE_MS)} WHERE id = ${event.id}`;
+    return { ...event, asked: asked === 1, lease, record };
+  }
+
+  return calls;
 }
+
+type Row = Omit<contract.Entry, 'wait'> & { readonly asked: number };
 
 /**
  * Prepares each template once, and binds its values. Node's own `createTagStore` keeps its statements when the database
@@ -184,6 +297,8 @@ function statementsOf(database: DatabaseSync) {
 
 const later = (pause: number) => Math.min(Date.now() + Math.max(0, Math.ceil(pause)), 9e15);
 
+type Noted<R> = Omit<R, 'note'> & { readonly note: Note | null };
+
 /** The rows, with their notes parsed. */
-const noted = <Row>(rows: readonly (Row & { readonly note: unknown })[]) =>
+const noted = <R>(rows: readonly (R & { readonly note: unknown })[]): Noted<R>[] =>
   rows.map((row) => ({ ...row, note: readNote(String(row.note)) }));

@@ -5,7 +5,8 @@ import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
-import { type Events, eventsIn, inheritance, SCHEMA } from './sqlite-events.ts';
+import { type Around, type Events, eventsIn, inheritance, SCHEMA } from './sqlite-events.ts';
+import type { Aside } from './store.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */
 const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
@@ -14,6 +15,8 @@ const BUSY_MS = 300;
 /** Bytes that must be free before an event is added: a removal needs room too, in the log and then in the file. */
 const LEAST_FREE = 8 * 1024 * 1024;
 const MOST_ASIDE = 4;
+/** The name of a file that was set aside; it ends with the number of events that it had, where that is known. */
+const ASIDE = /^aside-queue\.sqlite-(\d{4}-\d\d-\d\d)T(\d\d)(\d\d)([\d.]+)Z(?:-(\d+))?$/;
 
 /** Linux's numbers (statfs) for network and cluster file systems, on which SQLite's locks and shared memory fail. */
 const NETWORKS: Readonly<Record<number, string>> = {
@@ -63,9 +66,10 @@ export class StoreFile {
   /** True if the next file that is opened should be empty: that is then not reported as another loss. */
   #isNew = false;
   /** The losses that are not reported yet: why stored events are gone, or were set aside. */
-  readonly losses: string[] = [];
-  /** The buffers of the records that were read, until they are moved to the other thread. */
-  readonly moved: ArrayBuffer[] = [];
+  readonly losses: [problem: string, events: number | null][] = [];
+  /** The losses that no open file remembers yet. */
+  #unwritten: StoreFile['losses'] = [];
+  readonly around: Around;
 
   constructor({ path, owner }: FileOptions) {
     this.#path = path;
@@ -73,6 +77,8 @@ export class StoreFile {
     this.#owner = owner;
     const files = [join(this.#directory, 'lock'), path, `${path}-wal`, `${path}-shm`];
     this.#watched = owner === null ? [] : [this.#directory, ...files];
+    const aside = () => this.#aside();
+    this.around = { owner: owner ?? '', moved: [], ended: new Set(), count: null, aside };
   }
 
   /**
@@ -134,13 +140,28 @@ export class StoreFile {
     return this.#opened;
   }
 
+  /** The damaged files that lie in the directory. A name tells when it was set aside, and how many events it had. */
+  #aside(): readonly Aside[] {
+    return fs.readdirSync(this.#directory).flatMap((name) => {
+      const [found, day, hour, minute, rest, events] = ASIDE.exec(name) ?? [];
+      if (found === undefined) return [];
+      const at = Date.parse(`${day}T${hour}:${minute}:${rest}Z`);
+      return {
+        name,
+        bytes: sizeOf(join(this.#directory, name)),
+        at,
+        events: events === undefined ? null : Number(events),
+      };
+    });
+  }
+
   #setAside(damage: string): void {
-    const prefix = `aside-${basename(this.#path)}-`;
-    const there = fs.readdirSync(this.#directory).filter((name) => name.startsWith(prefix) && name.endsWith('Z'));
-    if (there.length >= MOST_ASIDE) {
+    if (this.#aside().length >= MOST_ASIDE) {
       throw new Error(`it is damaged, as ${MOST_ASIDE} were before: look at the disk, and move them away`);
     }
-    const aside = `${prefix}${new Date().toISOString().replaceAll(':', '')}`;
+    const { count } = this.around;
+    const time = new Date().toISOString().replaceAll(':', '');
+    const aside = `aside-${basename(this.#path)}-${time}${count === null ? '' : `-${count}`}`;
     const left = ['-wal', ''].filter((ending) => checkFile(`${this.#path}${ending}`) === 'present');
     for (const ending of left) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
@@ -148,8 +169,10 @@ export class StoreFile {
     this.#lose(`${this.#path}: ${damage}; ${where}`);
   }
 
-  #lose(problem: string): void {
-    this.losses.push(problem);
+  #lose(problem: string, events = this.around.count): void {
+    this.losses.push([problem, events]);
+    this.#unwritten.push([problem, events]);
+    this.around.count = null;
     this.#isNew = true;
   }
 
@@ -166,11 +189,13 @@ export class StoreFile {
     else if (schema.length !== SCHEMA.length || !schema.every(({ sql }) => SCHEMA.includes(String(sql)))) {
       throw new DamageError('it holds no events of this version');
     }
-    const events = eventsIn(database, this.#owner ?? '', this.moved);
+    const events = eventsIn(database, this.around);
     if (this.#owner !== null) {
       const [found] = database.prepare("PRAGMA integrity_check('event')").all();
       if (found?.integrity_check !== 'ok') throw new DamageError(String(found?.integrity_check));
       database.exec(inheritance(this.#owner));
+      for (const loss of this.#unwritten) events.loseFile(...loss);
+      this.#unwritten = [];
     }
     this.#isNew = false;
     return { database, events, parts: parts.move(), identities: this.#watched.map(identityOf) };
@@ -188,7 +213,7 @@ export class StoreFile {
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index before the log, so somebody else has removed the log.
     if (log === 'absent' && index === 'present')
-      this.#lose(`${this.#path}-wal was removed, and what came last with it`);
+      this.#lose(`${this.#path}-wal was removed, and what came last with it`, null);
     makeFile(this.#path);
   }
 }

@@ -13,8 +13,11 @@ export interface Reply {
   readonly results: readonly Result[];
   /** Why nothing could be done; null if the store works. */
   readonly problem: string | null;
-  readonly losses: readonly string[];
+  readonly losses: StoreFile['losses'];
 }
+
+const ADDS: ReadonlySet<Method> = new Set(['add', 'test']);
+const READS: ReadonlySet<Method> = new Set(['page', 'read', 'find', 'losses']);
 
 const file = new StoreFile(workerData);
 const port = parentPort as MessagePort;
@@ -34,19 +37,19 @@ function answer(calls: readonly Call[]): void {
   const reply: Reply = { ...doneAll(calls, null), losses: file.losses.splice(0) };
   // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
-  port.postMessage(reply, file.moved.splice(0));
+  port.postMessage(reply, file.around.moved.splice(0));
 }
 
 /** `known`: why nothing can be added, if that is known already; else null. */
 function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'losses'> {
-  const isAdding = calls.some(({ method }) => method === 'add');
+  const isAdding = calls.some(({ method }) => ADDS.has(method));
   // Reading alone needs no lock.
-  const isRead = calls.every(({ method }) => method === 'page' || method === 'read');
+  const isRead = calls.every(({ method }) => READS.has(method));
   try {
     const results = file.transaction(isRead, (events) => {
       const refusal = known ?? (isAdding ? file.roomProblem() : null);
       return calls.map(({ method, args }) => {
-        if (method === 'add' && refusal !== null) return { failure: refusal };
+        if (ADDS.has(method) && refusal !== null) return { failure: refusal };
         return { value: (events[method] as (...given: readonly unknown[]) => unknown)(...args) };
       });
     });

@@ -31,12 +31,17 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     },
     lease: (asked) => thread.call('lease', [asked, mostBytes()]),
     set: (lease, setting) => thread.call('set', [lease, setting]),
+    lose: (lease, why) => thread.call('lose', [lease, why]),
+    spare: (id, bytes) => thread.call('spare', [id, bytes, maxBytes]),
     end: (id, age) => thread.call('end', [id, age]),
     page: (place) => thread.call('page', [place]),
-    wake: (ids) => thread.call('wake', [ids]),
+    wake: (ids, by) => thread.call('wake', [ids, by]),
+    find: (id) => thread.call('find', [id]),
     read: (id) => thread.call('read', [id, mostBytes()]),
     drop: (id) => thread.call('drop', [id]),
     summary: () => thread.call('summary', []),
+    losses: () => thread.call('losses', []),
+    test: () => thread.call('test', []),
     close: () => thread.close(),
   };
 }
@@ -118,7 +123,7 @@ class StoreThread {
 
   #settle({ results, problem, losses }: Reply): void {
     this.#refusal = null;
-    for (const loss of losses) this.#options.onLoss(loss);
+    for (const loss of losses) this.#options.onLoss(...loss);
     this.#options.onChange(problem && this.#error(problem).message);
     for (const [at, settle] of this.#sent.splice(0, results.length).entries()) settle(results[at] ?? { failure: '' });
   }

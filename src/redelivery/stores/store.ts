@@ -43,12 +43,14 @@ export interface Entry {
 export type Dropped = 'dropped' | 'absent' | 'leased';
 
 export interface Leased extends Omit<Entry, 'wait'> {
+  /** True if a person asked for it to be sent, and no sending has ended since. */
+  readonly asked: boolean;
   /**
    * The right to the event: a text that begins with the event's id and that no other lease ever has, in any process or
    * store. It ends when the event is set, replaced or removed, or is leased again after the lease has run out.
    */
   readonly lease: string;
-  /** Empty if there is none. Null if it is larger than `mostBytes`, and so was not read. */
+  /** Empty if the store has lost it. Null if it is larger than `mostBytes`, and so was not read. */
   readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
@@ -76,8 +78,39 @@ export interface Summary {
   readonly groups: readonly Group[];
   /** At most `SOONEST`, the first due first. */
   readonly soonest: readonly Entry[];
-  /** Events that `drop` has removed, some at a time. Each is reported once, to one owner. */
+  /** Events that `drop` has removed, at most `MOST_DROPPED` at a time. Each is reported once, to one owner. */
   readonly dropped: readonly Pick<Entry, 'id' | 'note'>[];
+  /** The latest losses, at most `SHOWN_LOSSES`. */
+  readonly losses: readonly Loss[];
+  /** How many losses the last day had, as far as the store remembers. */
+  readonly lostLately: number;
+  /** Damaged files that lie beside the store's own. */
+  readonly aside: readonly Aside[];
+  /** The policy by which the server evicts keys that have no time to live; null if it evicts none. */
+  readonly evicts: string | null;
+}
+
+/** `keep`: nobody decided in time. `room`: a newer event needed its bytes. `record`: the store lost its bytes. */
+export type WhyLost = 'keep' | 'room' | 'record';
+
+/** An event that ended without a decision; or, with an empty `id`, all that a store held, and `why` is a sentence. */
+export interface Loss {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly id: string;
+  readonly note: Note | null;
+  readonly why: string;
+  /** How many events were lost; null if that is not known. */
+  readonly events: number | null;
+}
+
+export interface Aside {
+  readonly name: string;
+  readonly bytes: number;
+  /** When it was set aside, in epoch milliseconds. */
+  readonly at: number;
+  /** How many events may be in it, by the last summary; null if that is not known. */
+  readonly events: number | null;
 }
 
 export interface Setting {
@@ -86,6 +119,8 @@ export interface Setting {
   readonly state: DeferredState;
   /** Null keeps the present note. */
   readonly note: Note | null;
+  /** True if what a person asked for is still to be done. */
+  readonly asked: boolean;
 }
 
 /**
@@ -103,8 +138,20 @@ export interface DeferredStore {
    */
   lease(asked: Asked): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
-  /** Ends a lease, and sets when its event is due next; null removes the event. False if it was lost: no change. */
+  /**
+   * Ends a lease, and sets when its event is due next; null removes the event. False if the lease was lost: no change.
+   * True again for the call that ended it, within a minute, since the answer may have been lost.
+   */
   set(lease: string, setting: Setting | null): Promise<boolean>;
+
+  /** Ends a lease as `set` does, removes the event, and remembers it as lost. */
+  lose(lease: string, why: WhyLost): Promise<boolean>;
+
+  /**
+   * Leases, unread, events that are not sent by themselves, the oldest first: as many as must be lost so that another
+   * one of `bytes` fits, or a part of them. None if it fits now, or would not fit without all of them.
+   */
+  spare(id: string, bytes: number): Promise<readonly Leased[]>;
 
   /**
    * Removes an event, even a leased one, because the app took a fresh delivery that equals it. False if there is none,
@@ -112,11 +159,13 @@ export interface DeferredStore {
    */
   end(id: string, age: number): Promise<boolean>;
 
-  /** A page of what is stored, in any order, and the place of the next one: `0` for the first, and after the last. */
+  /** A page of what is stored, the oldest first, and the place of the next one: `0` for the first, and after the last. */
   page(place: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
 
-  /** Makes events due now unless they are leased; `stopped` becomes `waiting`. Returns how many of `ids` are stored. */
-  wake(ids: readonly string[]): Promise<number>;
+  /** Makes events due now unless they are leased. Returns how many of `ids` are stored. */
+  wake(ids: readonly string[], by: 'person' | 'reload'): Promise<number>;
+
+  find(id: string): Promise<Entry | null>;
 
   /** For the `deferred` command: an event's record. Null if there is none, or if it is larger than `mostBytes`. */
   read(id: string): Promise<Uint8Array<ArrayBuffer> | null>;
@@ -126,6 +175,12 @@ export interface DeferredStore {
 
   /** For an owner. Makes events due that would wait over `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
   summary(): Promise<Summary>;
+
+  /** The losses of the last `LOSSES_FOR_MS`, at most `MOST_LOSSES`, the latest first. */
+  losses(): Promise<readonly Loss[]>;
+
+  /** For an owner. Resolves once a test event, which nobody else ever sees, went through every step of a real one. */
+  test(): Promise<void>;
 
   /** After it nothing may be called. Leases last until their time runs out, or until a directory has a new owner. */
   close(): Promise<void>;
@@ -152,8 +207,11 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly as: 'owner' | 'visitor';
   /** Called once for each remark, which is not a failure. */
   readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
-  /** Called once for each loss: stored events, all or the latest of them, are gone or were set aside. */
-  readonly onLoss: (problem: string) => void;
+  /**
+   * Called once for each time that stored events are gone or were set aside: all `events` of the last summary, or, if it
+   * is null, a number that is not known.
+   */
+  readonly onLoss: (problem: string, events: number | null) => void;
   /** Called at any time, even with no change, with the store's problem (never a password), or null when it works. */
   readonly onChange: (problem: string | null) => void;
 }
@@ -170,6 +228,30 @@ export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
 export const LEAST_BYTES = 4096;
 export const MOST_GROUPS = 1000;
 export const SOONEST = 50;
+export const MOST_DROPPED = 250;
+export const SHOWN_LOSSES = 20;
+export const MOST_LOSSES = 1000;
+export const LOSSES_FOR_MS = 7 * 24 * 3_600_000;
+/** Milliseconds. */
+export const LATELY_MS = 24 * 3_600_000;
+/** Why everything in a server is lost. */
+export const HOLDS_NOTHING = 'the server holds nothing any more';
+/** The id of the test event, which no real event can have. */
+export const TEST_ID = `${'test'.padStart(16, '0')}-${'0'.repeat(32)}`;
+export const TEST_NOTE: Note = {
+  ...{
+    at: 0,
+    route: null,
+    method: '',
+    path: '',
+    secret: '',
+    key: '',
+    attempts: 0,
+    passed: 0,
+    tried: 0,
+    failure: 'test',
+  },
+};
 /** The maximum number of events with one body: queries are not signed, so one captured delivery can become many. */
 export const MAX_OF_ONE_BODY = 16;
 

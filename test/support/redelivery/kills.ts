@@ -125,7 +125,7 @@ async function drained(proxy: RunningProxy): Promise<void> {
     await ask(proxy);
     await sleep(100);
     const metrics = await proxy.metrics();
-    const states = ['waiting', 'stopped', 'unverified'];
+    const states = ['waiting', 'stopped', 'expired', 'unverified'];
     const all = states.map((state) => metrics.get(`entrupy_proxy_deferred_deliveries{state="${state}"}`) ?? 0);
     // The first listing takes a moment.
     quiet = looks > 20 && all.every((count) => count === 0) ? quiet + 1 : 0;

@@ -2,6 +2,8 @@
 // test; a directory outlives its proxies, so that the next one finds what the last one stored.
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { isDirectory } from '../../../src/base/default-places.ts';
+import type { Needs } from '../../../src/redelivery/needs.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import { type DeferredStore, fileIn, pagesOf, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { sendTo } from '../http/raw-client.ts';
@@ -10,6 +12,19 @@ import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
 import { waitFor } from '../runner/wait-for.ts';
 import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
+
+/** What the state of a store needs; its log takes every line. */
+export const needsOf = (log: Needs['log'], onResult: Needs['onResult'] = () => {}) => ({
+  ...{ log, onResult, tellLoss: async () => true },
+  store: () => ({
+    store: '/store',
+    name: '',
+    passwordFile: null,
+    readPassword: async () => '',
+    maxBytes: 1e6,
+    keep: 0,
+  }),
+});
 
 /** What the app does with a request: a status, no answer at all, or an end of the connection. */
 export type Answer = number | 'hang' | 'reset' | Handler;
@@ -100,11 +115,11 @@ export async function redeliver(proxy: RunningProxy, id?: string): Promise<{ sta
 export async function deferred(proxy: RunningProxy) {
   const metrics = await proxy.metrics();
   const of = (state: string) => metrics.get(`entrupy_proxy_deferred_deliveries{state="${state}"}`);
-  return { waiting: of('waiting'), stopped: of('stopped'), unverified: of('unverified') };
+  return { waiting: of('waiting'), stopped: of('stopped'), expired: of('expired'), unverified: of('unverified') };
 }
 
 export const nothingDeferred = (proxy: RunningProxy) =>
-  eventually(() => deferred(proxy), { waiting: 0, stopped: 0, unverified: 0 });
+  eventually(() => deferred(proxy), { waiting: 0, stopped: 0, expired: 0, unverified: 0 });
 
 /** How many deferred deliveries of the route ended so. */
 export async function results(proxy: RunningProxy, result: string, route = '/notify'): Promise<number | undefined> {
@@ -140,7 +155,8 @@ export function altered(directory: string, sql: string, ...values: readonly (str
 /** Again if need be: a busy machine may take longer than a store's second. */
 async function visited<T>(store: string, ask: (store: DeferredStore) => Promise<T>): Promise<T> {
   const options: StoreOptions = {
-    ...{ store, name: '', passwordFile: null, readPassword: async () => '', maxBytes: 1, mostBytes: () => 1 },
+    ...{ store, passwordFile: null, readPassword: async () => '', maxBytes: 1, mostBytes: () => 1 },
+    name: isDirectory(store) ? '' : 'ledger',
     ...{ as: 'visitor', onRemark: () => {}, onLoss: () => {}, onChange: () => {} },
   };
   const visitor = await openStore(options);

@@ -39,7 +39,18 @@ export async function ready(store: DeferredStore): Promise<DeferredStore> {
 }
 
 export const prefixOf = (name = NAME) => `entrupy-deferred:{${name}}:`;
-export const eventKey = (id: string, name = NAME) => `${prefixOf(name)}event:${id}`;
+export const recordKey = (id: string, name = NAME) => `${prefixOf(name)}record:${id}`;
+
+/** What the server knows of an event beside its record. */
+export async function known(server: RedisServer, id: string, name = NAME): Promise<Record<string, unknown>> {
+  return JSON.parse(String(await server.ask('HGET', `${prefixOf(name)}entries`, id)));
+}
+
+/** Writes over it, as whoever can write to the store may. */
+export async function writeKnown(server: RedisServer, id: string, changes: object, name = NAME): Promise<void> {
+  const text = JSON.stringify({ ...(await known(server, id, name)), ...changes });
+  await server.ask('HSET', `${prefixOf(name)}entries`, id, text);
+}
 
 /** A place of its own on a server that is there already. */
 export function placeOn(server: RedisServer): StorePlace {
@@ -49,12 +60,12 @@ export function placeOn(server: RedisServer): StorePlace {
     shared: true,
     async endLeases() {
       for (const id of (await server.ask('ZRANGE', `${prefixOf(name)}due`, '0', '-1')) as string[]) {
-        const lease = await server.ask('HGET', eventKey(id, name), 'lease');
+        const { lease } = await known(server, id, name);
         if (lease !== '') await server.ask('ZADD', `${prefixOf(name)}due`, '1', id);
       }
     },
     async writeNote(id, text) {
-      await server.ask('HSET', eventKey(id, name), 'note', text);
+      await writeKnown(server, id, { note: text }, name);
     },
     async clean() {
       await server.ask('FLUSHALL');

@@ -4,7 +4,7 @@ import { adviceFor, apiStatus } from '../../../src/admin/advice/advice.ts';
 import { secretVerdict } from '../../../src/admin/advice/secrets.ts';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
-import type { DeferredStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
+import type { DeferredStatus, LostDelivery, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { CURRENT, DEFERRED, hint, NOTIFY, NOW, QUIET, refused, settle, snapshot } from '../metrics/fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
@@ -125,14 +125,15 @@ test('without redelivery nothing is said of it', () => {
   expect(renderStatusPage(apiStatus(snapshot()))).not.toContain('Deferred deliveries');
 });
 
-test('a store that works again is not said to fail', () => {
-  const failed = { problem: 'EACCES', problemKind: 'recovered', turnedAwayAt: NOW - 60_000 } as const;
-  const [found] = adviceFor(snapshot({ deferred: { ...DEFERRED, ...failed } })).filter(
-    ({ id }) => id === 'store-fails',
-  );
-  expect(found?.message).toMatch(/ failed: EACCES; a delivery was last turned away 60 s ago .*\. It works again; /);
-  expect(found?.message).not.toMatch(/fails|Until/);
-  expect(found?.state).toBe('failed');
+test('a store that works is said to, one that has not answered is not, and past failures are no problem', () => {
+  const said = (changes: Partial<DeferredStatus>) => {
+    const deferred = { ...DEFERRED, waiting: 0, turnedAwayAt: NOW - 60_000, ...changes };
+    const { advice, right } = apiStatus(snapshot({ deferred }));
+    return [advice[0]?.id, right.find(({ id }) => id === 'redelivery')?.message.replace(/.*\) /, '') ?? null];
+  };
+  expect(said({})).toEqual(['nothing-proven', 'works.']);
+  expect(said({ state: 'unknown' })).toEqual(['nothing-proven', null]);
+  expect(said({ state: 'failing', problem: 'EACCES' })).toEqual(['store-fails', null]);
 });
 
 test('the page lists when each came, its route, attempts, last failure and next try', () => {
@@ -179,20 +180,19 @@ test('why nothing verifies some is told once, whatever their routes and secrets'
   expect(found?.message).toMatch(/ so not sent: 6 altered in the store\.$/);
 });
 
-test('what the store lost is told for a day', () => {
-  const lost = (ago: number) =>
-    adviceFor(
-      snapshot({ deferred: { ...DEFERRED, waiting: 0, storeLost: { at: NOW - ago, problem: 'q was removed' } } }),
-    );
-  expect(lost(24 * HOUR - 1)).toMatchObject([
-    {
-      id: 'deferred-lost',
-      state: 'warning',
-      message: expect.stringMatching(
-        /^The store of deferred deliveries \(\S+\) lost what waited in it .* ago.*: q was/,
-      ),
-    },
-  ]);
+test('what was lost is told for a day, with its number, or that this is not known', () => {
+  const known = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
+  const lost = (ago: number, changes: Partial<LostDelivery> = {}) => {
+    const losses = [{ ...known, ...changes, at: NOW - ago }];
+    return adviceFor(snapshot({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately: 7 } }));
+  };
+  expect(lost(24 * HOUR - 1)).toMatchObject([{ id: 'deferred-lost', state: 'warning' }]);
+  expect(lost(0)[0]?.message).toMatch(
+    /^7 deferred deliveries of the last day ended untaken, .* decided about it in time/,
+  );
+  expect(lost(0, { id: '', why: 'q was removed', events: null })[0]?.message).toMatch(
+    /^7 .* or more .*: q was removed\.$/,
+  );
   expect(lost(24 * HOUR).map(({ id }) => id)).toEqual(['nothing-proven']);
 });
 

@@ -144,22 +144,32 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   },
   'store-full': {
     state: 'failed',
-    has: deferred({ problem: 'it is full', problemKind: 'full', turnedAwayAt: NOW - MINUTE }),
+    has: deferred({ problem: 'it is full', state: 'full', turnedAwayAt: NOW - MINUTE }),
   },
-  'store-slow': { state: 'warning', has: deferred({ problem: 'it took 1000 ms', problemKind: 'slow' }) },
+  'store-slow': { state: 'warning', has: deferred({ problem: 'it took 1000 ms', state: 'slow' }) },
   'store-fails': {
     state: 'warning',
-    has: deferred({ problem: 'EACCES', problemKind: 'failing', turnedAwayAt: NOW - 16 * MINUTE }),
+    has: deferred({ problem: 'EACCES', state: 'failing', turnedAwayAt: NOW - 16 * MINUTE }),
   },
   'deferred-lost': {
     state: 'warning',
-    before: (recent) => recent.redelivered({ route: '/notify', result: 'expired', id: '', failure: '503' }),
+    before: (recent) => recent.redelivered({ route: '/notify', result: 'dropped', id: '', failure: '503' }),
   },
+  'store-damaged': {
+    state: 'failed',
+    has: deferred({ aside: [{ name: 'aside-queue.sqlite-2026-11-01T120000.000Z', bytes: 7, at: NOW, events: null }] }),
+  },
+  'store-evicts': { state: 'warning', has: deferred({ evicts: 'allkeys-lru' }) },
+  'deferred-expired': { state: 'failed', has: deferred({ waiting: 0, expired: 2 }) },
   'deferred-ending': {
     state: 'failed',
-    has: deferred({ firstLoss: { at: NOW + 59 * MINUTE, came: NOW - 71 * 60 * MINUTE } }),
+    has: deferred({ firstEnd: { at: NOW + 59 * MINUTE, came: NOW - 71 * 60 * MINUTE } }),
   },
-  poison: { state: 'warning', before: took, has: deferred({ deliveries: POISON === undefined ? [] : [POISON] }) },
+  poison: {
+    state: 'warning',
+    before: took,
+    has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3 }] }),
+  },
   'deferred-long': { state: 'warning', has: deferred({ oldest: NOW - 16 * MINUTE }) },
   'deferred-stopped': { state: 'warning', has: deferred({ waiting: 0, stopped: 2 }) },
   'deferred-unverified': { state: 'warning', has: deferred({ waiting: 0, unverified: 4, whys: WHYS }) },
@@ -209,7 +219,7 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'once-store': /fails: ECONNREFUSED\. Until it works again, events may be delivered twice/,
   'store-full':
     /^The store of deferred deliveries \(\/var\/lib\/\S+\) is full; a delivery was last turned away 60 s ago .*\. Until/,
-  'store-slow': /fails: it took 1000 ms\. Until it works again/,
+  'store-slow': /is slow: it took 1000 ms\. Until it works again/,
   'store-fails': /fails: EACCES; a delivery was last turned away 16 min ago .*\. Until it works again/,
   'deferred-long': /to be sent again, the oldest since 11:44 UTC, for 16 min\. It began .* after the start\.$/,
   'deferred-stopped': /^The app refused 2 deferred deliveries \(4xx\), so they are sent again only when you ask\.$/,

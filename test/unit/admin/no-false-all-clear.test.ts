@@ -63,7 +63,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
   },
   'the app answers 503, so the store is full': {
     requests: times(4, appSays(503)),
-    state: { deferred: { ...DEFERRED, problem: 'it is full', problemKind: 'full', turnedAwayAt: NOW } },
+    state: { deferred: { ...DEFERRED, problem: 'it is full', state: 'full', turnedAwayAt: NOW } },
     headline: 'failed app-fails',
     says: /The app answered 503 to the last 4 deliveries/,
     follows: ['deliveries-lost', 'store-full', 'deferred-waits'],

@@ -145,14 +145,14 @@ export const CURRENT: SecretStatus = {
 
 export const DEFERRED: DeferredStatus = {
   store: '/var/lib/entrupy-signature-proxy',
+  state: 'works',
   problem: null,
-  problemKind: 'failing',
   turnedAwayAt: null,
-  storeLost: null,
-  firstLoss: null,
+  firstEnd: null,
   sends: true,
   waiting: 1,
   stopped: 0,
+  expired: 0,
   unverified: 0,
   whys: [],
   bytes: 4096,
@@ -164,10 +164,16 @@ export const DEFERRED: DeferredStatus = {
       at: NOW - 60_000,
       route: '/notify',
       attempts: 3,
+      passed: 0,
       lastFailure: '503',
       nextTry: NOW + 8000,
+      keptUntil: null,
     },
   ],
+  losses: [],
+  lostLately: 0,
+  aside: [],
+  evicts: null,
 };
 
 export const QUIET = {
@@ -212,7 +218,7 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
     recent: QUIET,
     refusals: [],
     undelivered: [],
-    lost: { failed: 0, abandoned: 0, expired: 0, dropped: 0 },
+    lost: { failed: 0, abandoned: 0, dropped: 0 },
     lastProbe: null,
     docs: null,
     ...changes,

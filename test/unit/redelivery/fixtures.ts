@@ -4,6 +4,7 @@ import { test as base } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { admit, admitBody } from '../../../src/core/admission.ts';
 import type { Policy } from '../../../src/core/policy.ts';
+import type { Fields } from '../../../src/redelivery/needs.ts';
 import { Queue } from '../../../src/redelivery/queue.ts';
 import type { Deferrable } from '../../../src/redelivery/record.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
@@ -27,6 +28,12 @@ export async function waiting(queue: Queue): Promise<number> {
   return queue.storeState.total('waiting').deliveries;
 }
 
+interface Settings {
+  keep: number;
+  maxBytes: number;
+  takesLine: () => boolean;
+}
+
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} };
 const TIMES = { connections: 8, responseTimeout: 0, idleTimeout: 0 };
 
@@ -43,12 +50,16 @@ export const test = base
   .extend('budget', () => new ByteBudget(1_048_576))
   /** How deliveries ended, in the order of their ends. */
   .extend('results', (): string[] => [])
+  /** Settings of the store, which a test may change before the start. */
+  .extend('settings', (): Settings => ({ keep: 3_600_000, maxBytes: 16 * 1_048_576, takesLine: () => true }))
+  /** The fields of the lines of losses. */
+  .extend('lines', (): Fields[] => [])
   /** The policy in force, which a test may replace. */
   .extend('rules', () => ({ policy: policyOf(['current', VALUE]) }))
   /** The store beneath. */
   .extend('opened', () => Promise.withResolvers<DeferredStore>())
   /** Called once; `between` may replace methods of the store. Resolves when the store is open. */
-  .extend('start', ({ directory, app, budget, opened, results, rules, onTestFinished }) => {
+  .extend('start', ({ directory, app, budget, opened, results, rules, settings, lines, onTestFinished }) => {
     const times = { connectTimeout: 1000, keepAlive: 1000 };
     const upstream = new Upstream({ url: app.url, connections: 32, queue: 32, tls: null, ...times });
     onTestFinished(() => upstream.close());
@@ -57,7 +68,8 @@ export const test = base
       const queue = new Queue(
         {
           policy: () => rules.policy,
-          ...{ upstream, budget, store: { ...place, maxBytes: 16 * 1_048_576 } },
+          ...{ upstream, budget, store: () => ({ ...place, ...settings }) },
+          tellLoss: async (fields) => settings.takesLine() && lines.push(fields) > 0,
           claims: () => {
             throw new Error('no route has once');
           },
@@ -67,8 +79,8 @@ export const test = base
         async (options) => {
           const store = await openStore(options);
           opened.resolve(store);
-          const methods = ['add', 'lease', 'set', 'end', 'summary'] as const;
-          const others = ['page', 'wake', 'read', 'drop', 'close'] as const;
+          const methods = ['add', 'lease', 'set', 'lose', 'spare', 'end', 'summary', 'test'] as const;
+          const others = ['page', 'wake', 'find', 'read', 'drop', 'losses', 'close'] as const;
           const bound = Object.fromEntries([...methods, ...others].map((name) => [name, store[name].bind(store)]));
           return { ...bound, ...between(store) } as DeferredStore;
         },

@@ -1,6 +1,10 @@
 // What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work.
 import type { ServerResponse } from 'node:http';
 import { expect } from 'vitest';
+import { DEFERRED_STATES } from '../../../src/core/redelivery-record.ts';
+import type { Queue } from '../../../src/redelivery/queue.ts';
+import { eventId } from '../../../src/redelivery/record.ts';
+import { LEAST_BYTES } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import type { App } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
@@ -115,8 +119,8 @@ test.concurrent('what replaces one at work is sent once that is over', async ({ 
     await eventually(() => waiting(queue), 0);
     expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
   }
-  // What was replaced has no end of its own.
-  expect(results).toEqual(Array(5).fill('delivered'));
+  // What was replaced has that end, and no other.
+  expect(results.toSorted()).toEqual([...Array(5).fill('delivered'), 'replaced', 'replaced']);
 });
 
 test.concurrent('one that an equal one replaced is not lost at its end', async ({ app, results, start, delivery }) => {
@@ -129,32 +133,188 @@ test.concurrent('one that an equal one replaced is not lost at its end', async (
   await eventually(() => Date.now() >= untilOver, true);
   held[0]?.writeHead(500).end();
   await queue.settled();
-  expect(results).toEqual([]);
+  expect(results).toEqual(['replaced']);
   expect(await waiting(queue)).toBe(1);
 });
 
-test.concurrent('one whose window is over gets one sending', async ({ app, results, start, delivery }) => {
+const totals = async (queue: Queue) => {
+  await queue.storeState.upToDate();
+  return DEFERRED_STATES.flatMap((state) => {
+    const { deliveries } = queue.storeState.total(state);
+    return deliveries === 0 ? [] : `${deliveries} ${state}`;
+  });
+};
+
+test.concurrent('one whose window is over gets one sending, and is kept', async ({ app, results, start, delivery }) => {
   const queue = await start(() => ({}));
+  app.answer = () => 500;
+  await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
+  await eventually(() => results, ['expired']);
+  expect([app.requests.length, await totals(queue)]).toEqual([1, ['1 expired']]);
+  // A person may have it sent, again and again; it stays what it is until the app takes it.
+  for (let times = 2; times < 4; times++) {
+    expect(await queue.deliverNow(null)).toBe(1);
+    await eventually(() => app.requests.length, times);
+    await queue.settled();
+    expect([results, await totals(queue)]).toEqual([['expired'], ['1 expired']]);
+  }
+  app.answer = () => 404;
+  await queue.deliverNow(null);
+  await eventually(() => results, ['expired', 'client_error']);
+  expect(await totals(queue)).toEqual(['1 expired']);
+  app.answer = () => 200;
+  await queue.deliverNow(null);
+  await eventually(() => results, ['expired', 'client_error', 'delivered']);
+  expect(await totals(queue)).toEqual([]);
+});
+
+test.concurrent('one that is kept is not sent unasked, nor removed, where the store has a clock that is ahead', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  let changes = 0;
+  const queue = await start((store) => ({
+    set: (lease, setting) => store.set(lease, setting && changes++ < 5 ? { ...setting, pause: 0 } : setting),
+  }));
+  app.answer = () => 500;
+  await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
+  await eventually(() => changes, 6);
+  await queue.settled();
+  expect([app.requests.length, results, await totals(queue)]).toEqual([1, ['expired'], ['1 expired']]);
+});
+
+test.concurrent('one that expired ends when the app takes an equal fresh one', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  const queue = await start(() => ({}));
+  app.answer = () => 500;
+  await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
+  await eventually(() => results, ['expired']);
+  await queue.arrivals.taken({ ...delivery('over'), at: Date.now() + 1000 });
+  await eventually(() => results, ['expired', 'replaced']);
+  expect(await totals(queue)).toEqual([]);
+});
+
+test.concurrent.for([
+  ['expired', 500, ['expired', 'lost']],
+  ['stopped', 404, ['client_error', 'lost']],
+] as const)(
+  'one that is %s ends lost once it was kept long enough, with its line',
+  async ([, status, ends], { app, results, lines, settings, start, delivery }) => {
+    settings.keep = 0;
+    const queue = await start(() => ({}));
+    app.answer = () => status;
+    await stored(queue, delivery('over', { age: 7_200_000 }));
+    await eventually(() => results, [...ends]);
+    expect([app.requests.length, await totals(queue)]).toEqual([1, []]);
+    expect(lines).toMatchObject([{ why: 'keep', attempts: 1, last_answer: `${status}`, route: '/notify' }]);
+    await queue.storeState.look();
+    expect(queue.storeState.summary.losses).toMatchObject([{ why: 'keep', note: { attempts: 1 } }]);
+  },
+);
+
+test.concurrent('nothing is removed while the log takes no line', async ({
+  app,
+  results,
+  lines,
+  settings,
+  start,
+  delivery,
+}) => {
+  settings.keep = 0;
+  lines.length = 0;
+  let takes = false;
+  settings.takesLine = () => takes;
+  const queue = await start((store) => ({
+    set: (lease, setting) => store.set(lease, setting && { ...setting, pause: Math.min(setting.pause, 200) }),
+  }));
   app.answer = () => 500;
   await stored(queue, delivery('over', { age: 7_200_000 }));
   await eventually(() => results, ['expired']);
-  expect(app.requests).toHaveLength(1);
-  expect(await waiting(queue)).toBe(0);
+  await queue.settled();
+  expect([results, lines, await totals(queue)]).toEqual([['expired'], [], ['1 expired']]);
+  takes = true;
+  await eventually(() => results, ['expired', 'lost']);
+  expect(lines).toHaveLength(1);
 });
 
-test.concurrent('one the app refused is removed at its end, not sent', async ({ app, results, start, delivery }) => {
-  let changes = 0;
+test.concurrent('what is kept gives way to what comes, the oldest first, and each has its line', async ({
+  app,
+  results,
+  lines,
+  settings,
+  start,
+  delivery,
+}) => {
+  settings.maxBytes = 3 * LEAST_BYTES;
+  const queue = await start(() => ({}));
+  app.answer = (body) => (body.startsWith('old') ? 404 : 500);
+  for (const [at, name] of ['old 2', 'old 1', 'old 3'].entries()) {
+    await stored(queue, delivery(name, { age: name === 'old 1' ? 1_000_000 : 1000 * (3 - at) }));
+    await eventually(() => results.length, at + 1);
+  }
+  for (const nth of [1, 2, 3]) await stored(queue, delivery(`fresh ${nth}`));
+  expect(results.filter((each) => each === 'lost')).toHaveLength(3);
+  expect(lines.map(({ id }) => id)).toEqual(
+    ['old 1', 'old 2', 'old 3'].map((name) => eventId(delivery(name).head, Buffer.from(name))),
+  );
+  // What waits gives way to nobody.
+  expect(await queue.arrivals.defer(delivery('fresh 4'), '500')).toBe('passes');
+  expect(queue.storeState.problem).not.toBeNull(); // full, or slow on a busy machine
+  expect(await totals(queue)).toEqual(['3 waiting']);
+});
+
+test.concurrent('what nothing verifies is kept after its window, and expired once something does', async ({
+  app,
+  results,
+  rules,
+  start,
+  delivery,
+}) => {
+  const queue = await start(() => ({}));
+  const { policy } = rules;
+  const event = delivery('over', { age: 7_200_000 - 60_000 });
+  await stored(queue, event);
+  rules.policy = policyOf(['current', 'another-secret-0123456789abcdef']);
+  await eventually(() => results, ['unverified']);
+  await queue.deliverNow(null);
+  await queue.settled();
+  expect(await totals(queue)).toEqual(['1 unverified']);
+  rules.policy = policy;
+  await queue.adopt();
+  await eventually(() => results, ['unverified', 'expired']);
+  expect([app.requests, await totals(queue)]).toEqual([[], ['1 expired']]);
+});
+
+test.concurrent('only an attempt after others were taken that came no earlier speaks against an event', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
   const queue = await start((store) => ({
-    set: (lease, setting) => {
-      const isFirst = changes++ === 0;
-      return store.set(lease, isFirst && setting ? { ...setting, pause: 0 } : setting); // the store's clock is ahead
-    },
+    set: (lease, setting) => store.set(lease, setting && { ...setting, pause: 0 }),
   }));
-  app.answer = () => 404;
-  await stored(queue, delivery('event', { age: 3_600_000 - 3000 }));
-  await eventually(() => results, ['client_error', 'expired']);
-  expect(app.requests).toHaveLength(1);
-  expect(await waiting(queue)).toBe(0);
+  const passed = async () => {
+    await queue.storeState.upToDate();
+    const note = queue.storeState.summary.soonest[0]?.note;
+    return [Math.min(note?.attempts ?? 0, 3), Math.min(note?.passed ?? 0, 3)];
+  };
+  app.answer = () => 503;
+  await stored(queue, delivery('suspect'));
+  await eventually(passed, [3, 0]);
+  await queue.arrivals.taken(delivery('came earlier', { age: 60_000 }));
+  const before = app.requests.length;
+  await eventually(() => app.requests.length > before + 2, true);
+  expect(await passed()).toEqual([3, 0]);
+  await queue.arrivals.taken(delivery('came later'));
+  await eventually(passed, [3, 3]);
+  expect(results).toEqual([]);
 });
 
 test.concurrent('unverified, one is looked at each minute', async ({ app, results, rules, start, delivery }) => {
@@ -223,7 +383,7 @@ test.concurrent('a fresh copy that is taken ends the one that waits', async ({ a
   await queue.arrivals.taken(delivery('another'));
   await queue.storeState.upToDate();
   await queue.arrivals.taken({ ...event, at: Date.now() });
-  await eventually(() => results, ['client_error', 'delivered']);
+  await eventually(() => results, ['client_error', 'replaced']);
   await queue.storeState.upToDate();
   expect(queue.storeState.isEmpty).toBe(true);
   expect(app.requests).toHaveLength(1);

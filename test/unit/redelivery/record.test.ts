@@ -67,7 +67,7 @@ interface Changes {
 type Stored = Pick<Parameters<typeof openRecord>[0], 'id' | 'record'>;
 
 function open(stored: Stored, { policy = POLICY, name = '', maxHeader = 16_384 }: Changes = {}) {
-  const store = { name } as Rules['store'];
+  const store = () => ({ name }) as ReturnType<Rules['store']>;
   return openRecord(
     { ...stored, note: null },
     { policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }), store },
@@ -111,6 +111,7 @@ describe('what was stored', () => {
     expect(opened.permit).toMatchObject({ decision: 'accepted', secret: 'current' });
     expect(open(stored).note).toEqual({
       ...{ at: NOW - HOUR, secret: 'current', key: keyTag(CURRENT.key), failure: '500', attempts: 0, tried: 0 },
+      passed: 0,
       ...{ route: '/notify', method: 'POST', path: '/notify' },
     });
     expect(opened.route.path).toBe('/notify');
@@ -248,7 +249,7 @@ describe('the rules of now', () => {
 
 test('what is not sent came now at the latest, whatever the note beside it says', () => {
   const { id, record, note } = made();
-  const rules = { policy: () => policyOf([]), store: { name: '' } as Rules['store'] };
+  const rules = { policy: () => policyOf([]), store: () => ({ name: '' }) as ReturnType<Rules['store']> };
   const cameAt = (at: number) => openRecord({ id, record, note: { ...note, at } }, rules).note.at;
   expect([cameAt(NOW - HOUR), cameAt(NOW + HOUR)]).toEqual([NOW - HOUR, NOW]);
 });

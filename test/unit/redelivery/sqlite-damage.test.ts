@@ -40,7 +40,7 @@ import {
 import { storedAgain, test } from './sqlite-fixtures.ts';
 
 const isRoot = process.geteuid?.() === 0;
-const asideIn = (folder: string) => readdirSync(folder).filter((name) => /^aside-.*Z$/.test(name));
+const asideIn = (folder: string) => readdirSync(folder).filter((name) => /^aside-.*Z(?:-\d+)?$/.test(name));
 const modeOf = (path: string) => (lstatSync(path).mode & 0o777).toString(8);
 
 /** Closes the store, and leaves its files as a kill would. */
@@ -239,7 +239,7 @@ test.concurrent('whichever bit flips, what comes is stored, what went bad told',
     overwrite(file, at, Uint8Array.of((readFileSync(file)[at] ?? 0) ^ (1 << randomInt(8))));
     const { store, losses } = await open();
     const entries = await listed(store);
-    await store.wake([...events.keys()]);
+    await store.wake([...events.keys()], 'person');
     const leased = await leasedFrom(store);
     // A flip in the tree of the records may hide a page of them: they come empty, which is told, and the others are sent.
     const changed = leased.filter(({ id, record }) => {
@@ -486,7 +486,7 @@ describe.concurrent('while it runs', () => {
     const { lease } = await oneLeased(store);
     await store.add(event, 60_000);
     const much = Array.from({ length: 60_000 }, (_, at) => `${at}`.padEnd(1000));
-    await expect(store.wake(much)).rejects.toThrow();
+    await expect(store.wake(much, 'person')).rejects.toThrow();
     const again = async () => {
       await store.summary().catch(() => {});
       return problems.join();

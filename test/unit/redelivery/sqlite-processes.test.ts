@@ -145,7 +145,10 @@ test.runIf(haveTools('sqlite3'))(
     const { store, losses } = await open();
     expect(await idsIn(store)).toEqual(events.map(({ id }) => id).sort());
     expect(losses).toEqual([]);
-    await store.wake(events.map(({ id }) => id));
+    await store.wake(
+      events.map(({ id }) => id),
+      'person',
+    );
     for (const { id, record } of await leasedFrom(store)) {
       expect(record).toEqual(bytesOf(events.find((event) => event.id === id) ?? eventOf()));
     }

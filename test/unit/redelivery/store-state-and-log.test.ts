@@ -1,59 +1,151 @@
-// The log of a store that fails and works again: it must not end with a word that is not true.
-import { expect, test } from 'vitest';
+// What is known of a store, and the log of one that fails and works again: neither may say what is not true.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';
-import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
+import type { DeferredStore, Summary } from '../../../src/redelivery/stores/store.ts';
+import { needsOf } from '../../support/redelivery/redelivery.ts';
+import { noteOf } from '../../support/redelivery/store-contract.ts';
 
 const FAILS = 'the store of deferred deliveries fails';
 const WORKS = 'the store of deferred deliveries works';
+const MINUTE = 60_000;
 
+const EMPTY: Summary = {
+  ...{ groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null },
+};
+const groupOf = (deliveries: number) => {
+  const words = { failure: '503', secret: 'a', key: 'k', route: '/notify' };
+  return { state: 'waiting' as const, ...words, deliveries, bytes: 4096 * deliveries, oldest: 1 };
+};
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] }));
+afterEach(() => void vi.useRealTimers());
+
+/** A store whose test event has no problem, unless `problem` names one; `tested` counts how often one was sent. */
 function standingOf() {
   const told: string[] = [];
+  const results: string[] = [];
+  const world = { problem: '', tested: 0, takes: 0, summary: EMPTY };
   const tell = (message: string) => told.push(message);
-  const store = { summary: async () => ({ groups: [], soonest: [], dropped: [] }) } as Partial<DeferredStore>;
-  const needs = { log: { info: tell, warn: tell, error: tell }, onResult: () => {} };
-  return { storeState: new StoreState(needs, async () => store as DeferredStore), told };
+  const store: Partial<DeferredStore> = {
+    summary: async () => world.summary,
+    async test() {
+      world.tested++;
+      if (world.takes > 0) await vi.advanceTimersByTimeAsync(world.takes);
+      if (world.problem !== '') throw new Error(world.problem);
+    },
+  };
+  const needs = needsOf({ info: tell, warn: tell, error: tell }, ({ result, route }) =>
+    results.push(`${result} ${route}`),
+  );
+  const storeState = new StoreState(needs, async () => store as DeferredStore);
+  return { storeState, told, results, world };
 }
 
-test('that a full disk takes deliveries again is told, once', () => {
-  const { storeState, told } = standingOf();
-  storeState.passes('failing', new Error('less than 8 MiB are free on its file system')); // it works but for additions
-  expect(storeState.problem?.kind).toBe('failing');
-  storeState.stored();
-  storeState.stored();
+/** Looks as often as the proxy does, for a while. */
+async function lookFor(storeState: StoreState, milliseconds: number): Promise<void> {
+  for (let gone = 0; gone < milliseconds; gone += 10_000) {
+    await vi.advanceTimersByTimeAsync(10_000);
+    await storeState.look();
+  }
+}
+
+test('nothing is known before a test event went all the way, and what is stored was counted', async () => {
+  const { storeState, world } = standingOf();
+  expect([storeState.isKnown, storeState.at]).toEqual([false, 0]);
+  world.problem = 'NOPERM zscan';
+  await storeState.look();
+  expect([storeState.isKnown, storeState.problem]).toEqual([false, { kind: 'failing', why: 'NOPERM zscan' }]);
+  world.problem = '';
+  await storeState.look();
+  expect([storeState.isKnown, storeState.problem]).toEqual([true, null]);
+  await storeState.look();
+  expect(world.tested).toBe(2); // a store that works is not tested again
+});
+
+test('a call that fails is a problem until the test event passes, which is tried each second', async () => {
+  const { storeState, told, world } = standingOf();
+  await storeState.look();
+  world.problem = 'EIO';
+  storeState.failed(new Error('EIO'));
+  storeState.set(null); // the store itself has none
+  await vi.advanceTimersByTimeAsync(3000);
+  expect(storeState.problem).toEqual({ kind: 'failing', why: 'EIO' });
+  expect([told, storeState.failures]).toEqual([[FAILS], 1]);
+  world.problem = '';
+  await vi.advanceTimersByTimeAsync(1000);
   expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
+});
+
+test('a slow store is told until it has been quick for a minute, also where nobody stores anything', async () => {
+  const { storeState, told, world } = standingOf();
+  await storeState.look();
+  storeState.passes('slow', 4096);
+  storeState.stored();
+  await lookFor(storeState, 50_000);
+  expect(storeState.problem?.kind).toBe('slow');
+  world.takes = 1500;
+  await storeState.look();
+  world.takes = 0;
+  await lookFor(storeState, 50_000);
+  expect(storeState.problem?.kind).toBe('slow');
+  await lookFor(storeState, 20_000);
+  expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
+});
+
+test('a full store is a problem until the delivery would fit', async () => {
+  const { storeState, told, world } = standingOf();
+  world.summary = { ...EMPTY, groups: [groupOf(240)] }; // of 244
+  await storeState.look();
+  storeState.passes('full', 40_000);
+  await lookFor(storeState, MINUTE);
+  expect(storeState.problem?.kind).toBe('full');
+  world.summary = { ...EMPTY, groups: [groupOf(100)] };
+  await storeState.look();
+  expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
+  expect(storeState.turnedAwayAt).not.toBeNull(); // it is turned away for good
 });
 
 test('what was left out of the log does not make "fails" its last word', async () => {
   const { storeState, told } = standingOf();
   for (let nth = 0; nth < 3; nth++) {
-    storeState.set('EIO');
-    storeState.passes('failing', new Error('EIO'));
-    storeState.set(null);
+    storeState.passes('failing', 4096, new Error('EIO'));
+    await storeState.look();
   }
-  await storeState.look();
   expect(told.slice(0, 2)).toEqual([FAILS, WORKS]);
   expect(told.at(-1)).toBe(WORKS);
-  storeState.passes('slow', 'the store did not answer within 1000 ms');
-  storeState.passes('slow', 'the store did not answer within 1000 ms');
-  storeState.stored();
+});
+
+test('what a store lost is told, and counted as far as the last summary knows', async () => {
+  const { storeState, told, results, world } = standingOf();
+  world.summary = { ...EMPTY, groups: [groupOf(2)] };
   await storeState.look();
-  expect(told.slice(4)).toEqual([FAILS, WORKS, FAILS, WORKS]);
-});
-
-test('after a lock the store has failed, and works, until a delivery is stored', () => {
-  const { storeState, told } = standingOf();
-  storeState.set('another program keeps its file locked');
-  storeState.passes('failing', new Error('another program keeps its file locked'));
-  expect(storeState.problem?.kind).toBe('failing');
-  storeState.set(null);
-  expect(storeState.problem).toMatchObject({ kind: 'recovered', why: 'another program keeps its file locked' });
-  storeState.stored();
-  expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
-});
-
-test('what the store lost is told, counted and remembered', () => {
-  const { storeState, told } = standingOf();
-  storeState.lost('its file was removed');
+  storeState.lost('its log was removed', null);
+  expect(results).toEqual([]);
+  storeState.lost('its file was removed', 2);
   expect(told).toEqual(['the store of deferred deliveries has lost what waited in it']);
-  expect([storeState.failures, storeState.loss?.problem]).toEqual([1, 'its file was removed']);
+  expect([storeState.failures, results]).toEqual([2, ['lost /notify', 'lost /notify']]);
+});
+
+test('an event is lost only once its line is told', async () => {
+  const { storeState, results } = standingOf();
+  const lines: object[] = [];
+  const lost: string[] = [];
+  const store = { lose: async (lease: string) => lost.push(lease) > 0 } as Partial<DeferredStore>;
+  let takes = false;
+  const tellLoss = async (fields: object) => takes && lines.push(fields) > 0;
+  const needs = { ...needsOf({ info() {}, warn() {}, error() {} }, ({ result }) => results.push(result)), tellLoss };
+  const state = new StoreState(needs, async () => store as DeferredStore);
+  const leased = { id: `${'ab'.repeat(8)}-1`, lease: 'lease', bytes: 1, state: 'expired', asked: false } as const;
+  const note = noteOf({ at: 0, attempts: 4, failure: '500' });
+  expect(await state.lose({ ...leased, record: null, note }, note, 'keep')).toBe(false);
+  expect([lost, results]).toEqual([[], []]);
+  takes = true;
+  expect(await state.lose({ ...leased, record: null, note }, note, 'keep')).toBe(true);
+  expect(lines).toEqual([
+    {
+      ...{ id: leased.id, body_sha256: 'ab'.repeat(8), route: '/notify', came: '1970-01-01T00:00:00.000Z' },
+      ...{ attempts: 4, last_answer: '500', why: 'keep' },
+    },
+  ]);
+  expect([lost, results, storeState.failures]).toEqual([['lease'], ['lost'], 0]);
 });

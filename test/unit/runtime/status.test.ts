@@ -8,6 +8,7 @@ import type { Queue } from '../../../src/redelivery/queue.ts';
 import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';
 import type { DeferredStore, Entry, Group } from '../../../src/redelivery/stores/store.ts';
 import { DiagnosisLog, deferredStatus } from '../../../src/runtime/status.ts';
+import { needsOf } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
 import { policyOf, verify } from '../core/fixtures.ts';
 
@@ -22,9 +23,10 @@ const group = (changes: Partial<Group> = {}): Group => {
 
 async function statusOf(groups: readonly Group[], soonest: readonly Entry[], policy = policyOf([], [])) {
   // Nothing else of a store is asked.
-  const store = { summary: async () => ({ groups, soonest, dropped: [] }) } as unknown as DeferredStore;
+  const summary = { groups, soonest, dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
+  const store = { test: async () => {}, summary: async () => summary } as unknown as DeferredStore;
   const log = { info: () => {}, warn: () => {}, error: () => {} };
-  const storeState = new StoreState({ log, onResult: () => {} }, async () => store);
+  const storeState = new StoreState(needsOf(log), async () => store);
   await storeState.look();
   return deferredStatus({ place: '/store', sends: false, storeState } as Queue, policy);
 }
@@ -34,10 +36,19 @@ test('sums are by state, and why nothing verifies some is told with their secret
     group({ oldest: 9 }),
     group({ failure: 'connect', deliveries: 2, bytes: 2 * 4096, oldest: 5 }),
     group({ state: 'stopped', oldest: 3 }),
+    group({ state: 'expired', oldest: 2 }),
     group({ state: 'unverified', failure: 'secret_gone', secret: 'old', oldest: 1 }),
   ];
   const status = await statusOf(groups, []);
-  expect(status).toMatchObject({ waiting: 3, stopped: 1, unverified: 1, bytes: 5 * 4096, oldest: 5, sends: false });
+  expect(status).toMatchObject({
+    waiting: 3,
+    stopped: 1,
+    expired: 1,
+    unverified: 1,
+    bytes: 6 * 4096,
+    oldest: 5,
+    sends: false,
+  });
   expect(status.whys).toEqual([{ why: 'secret_gone', secret: 'old', deliveries: 1 }]);
 });
 
@@ -49,11 +60,11 @@ test('what waits has the time of its next try, and what has no readable note is 
   );
   const [soon, odd, rests] = status.deliveries ?? [];
   expect(soon?.nextTry).toBeGreaterThanOrEqual(before + 59_000);
-  expect(rests).toMatchObject({ state: 'stopped', nextTry: null, lastFailure: '503' });
+  expect(rests).toMatchObject({ state: 'stopped', nextTry: null, keptUntil: expect.any(Number), lastFailure: '503' });
   expect(odd).toMatchObject({ id: 'odd', lastFailure: 'unreadable', route: null });
 });
 
-test('the first loss is by the window of the route, else by the longest of all', async () => {
+test('the first end is by the window of the route, else by the longest of all', async () => {
   const policy = policyOf([verify('/short', { redeliver: 1000 }), verify('/long', { redeliver: 9000 })], []);
   const groups = [
     group({ route: '/long', oldest: 100 }),
@@ -61,9 +72,9 @@ test('the first loss is by the window of the route, else by the longest of all',
     group({ route: '/short', oldest: 8500 }),
     group({ route: '/short', state: 'stopped', oldest: 1 }),
   ];
-  expect((await statusOf(groups, [], policy)).firstLoss).toEqual({ at: 9100, came: 100 });
-  expect((await statusOf(groups.slice(1), [], policy)).firstLoss).toEqual({ at: 9200, came: 200 });
-  expect((await statusOf(groups, [])).firstLoss).toBeNull();
+  expect((await statusOf(groups, [], policy)).firstEnd).toEqual({ at: 9100, came: 100 });
+  expect((await statusOf(groups.slice(1), [], policy)).firstEnd).toEqual({ at: 9200, came: 200 });
+  expect((await statusOf(groups, [])).firstEnd).toBeNull();
 });
 
 const advice = (id: Diagnosis, state: Advice['state']): Advice => ({
