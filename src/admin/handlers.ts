@@ -1,11 +1,11 @@
 // The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
 // receive traffic.
 import { onePerTurn } from '../base/deadline.ts';
-import type { OwnStatus } from '../core/answers.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { createScrapes } from '../metrics/metrics.ts';
+import { type AdminReply, json } from './admin-reply.ts';
 import { apiStatus } from './advice/advice.ts';
 import { pageHeaders, renderStatusPage } from './page/page.ts';
 import type { Probed, StatusSnapshot } from './snapshot.ts';
@@ -43,13 +43,6 @@ export interface Retired {
   readonly read: readonly string[];
   /** Sources that could not be read whole, one line each. A new value found in one later begins another overlap. */
   readonly unread: readonly string[];
-}
-
-export interface AdminReply {
-  readonly status: OwnStatus;
-  readonly body: string;
-  /** `Content-Type` is `application/json` by default. */
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -120,8 +113,4 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return json(503, { status: 'failed', ...report, error: unread.join('\n') });
     },
   };
-}
-
-export function json(status: OwnStatus, value: unknown): AdminReply {
-  return { status, body: JSON.stringify(value) };
 }

@@ -1,7 +1,6 @@
 // The ruleset in force: one reference that a reload swaps. The services adopt the new one; log and metrics report the
 // reload. All files are read if one changes, and every ten seconds. A change counts only once two readings agree on it.
 import { unwatchFile, watchFile } from 'node:fs';
-import type { Retired } from '../admin/handlers.ts';
 import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import { isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
@@ -132,7 +131,7 @@ export class LiveRuleset {
     return problems;
   }
 
-  async retirePrevious(): Promise<Retired> {
+  async retirePrevious() {
     await this.reload();
     const now = Date.now();
     const { unread } = this.ruleset;
