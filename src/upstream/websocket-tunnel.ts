@@ -1,10 +1,10 @@
 // A WebSocket's tunnel, from the 101 that accepts its handshake on: http-proxy-3 writes that 101 to the client, pipes
 // the bytes both ways, and ends each side when the other ends.
 //
-// The library sends no request: it gets a 101 that upstream-exchange.ts has checked, as if it had asked for it. Left
-// to itself, it opens a tunnel for any 101, even where bytes are missing (then
-// test/integration/websocket-bytes.test.ts fails), and relays refusals without backpressure, coded bytes as plain, and
-// a cut body as whole (then test/integration/websocket-refused-handshakes.test.ts fails).
+// Its request goes to an agent of ours, whose answer is the 101 that has come, checked by upstream-exchange.ts. Given a
+// socket to ask by itself (`createConnection`), the library opens a tunnel for any 101, even where bytes are missing
+// (then test/integration/websocket-bytes.test.ts fails), and relays refusals without backpressure, coded bytes as plain,
+// and a cut body as whole (then test/integration/websocket-refused-handshakes.test.ts fails).
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { NO_BYTES } from '../base/bytes.ts';
@@ -17,8 +17,6 @@ import type { ConnectionUser, UpstreamConnection } from './upstream-connection.t
 /** Milliseconds of silence that end a tunnel after one side has closed, if `idleTimeout` is off. */
 const HALF_CLOSED_MS = 30_000;
 const ASKED = { method: 'GET', url: '/', headers: { upgrade: 'websocket' } } as IncomingMessage;
-/** Gives requests no socket, so they are never sent. */
-const NO_AGENT = { addRequest: ignore } as unknown as Agent;
 const TARGET = { protocol: 'http:', host: 'localhost', port: 80 };
 
 interface Opening {
@@ -46,14 +44,14 @@ export function openTunnel(
     options.onEnd('sent');
   });
   client.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
-  const requests: ClientRequest[] = [];
-  const proxy = library.createProxyServer({ target: TARGET, agent: NO_AGENT });
+  const answer = { headers: tunnelHeaders(parser.lines) } as IncomingMessage;
+  // A microtask, since the library listens for the answer once it has made its request.
+  const addRequest = (request: ClientRequest) => queueMicrotask(() => request.emit('upgrade', answer, upstream, early));
+  const proxy = library.createProxyServer({ target: TARGET, agent: { addRequest } as unknown as Agent });
   proxy.on('error', ignore); // errors of the client's socket, whose 'close' ends the exchange
-  proxy.once('proxyReqWs', (request) => requests.push(request));
   proxy.ws(ASKED, client, NO_BYTES, () => {
     if (!client.closed && !upstream.readableEnded) requester.upstreamFailure = 'reset';
   });
-  requests[0]?.emit('upgrade', { headers: tunnelHeaders(parser.lines) } as IncomingMessage, upstream, early);
   for (const socket of [client, upstream]) socket.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent forever
   client.once('end', endSoon);
   return { onOpen: ignore, onData: ignore, tick: ignore, onEnd: endSoon, onClose: endSoon };
