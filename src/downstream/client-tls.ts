@@ -2,7 +2,7 @@
 // handshake to `limits.headersTimeout`; this file ends one that is under way only to make room for another.
 import { Buffer } from 'node:buffer';
 import type { Server, TlsOptions } from 'node:tls';
-import { appended, free, NO_BYTES } from '../base/bytes.ts';
+import { free, JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { connectionKey } from '../wire/socket-progress.ts';
 import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import type { Connection } from './connection.ts';
@@ -52,14 +52,14 @@ export class TlsHandshakes {
   /** Waits for the whole ClientHello, then queues the handshake. Until it begins, the state stays `silent`. */
   await(connection: Connection): void {
     const socket = connection.stream;
-    let hello = NO_BYTES;
+    const hello = new ClientHello();
     const onData = (bytes: Buffer) => {
       if (connection.state !== 'silent') return; // the connection is closing
-      hello = appended(hello, bytes);
+      const state = hello.add(bytes);
       free(bytes);
-      if (clientHelloIn(hello) === 'part') return;
+      if (state === 'part') return;
       socket.off('data', onData).off('end', onEnd).pause();
-      socket.unshift(hello);
+      socket.unshift(hello.bytes);
       if (this.#waiting.push(connection) === 1) setImmediate(this.#beginNext);
     };
     const onEnd = () => connection.destroy();
@@ -110,25 +110,40 @@ const MAX_RECORD = 16 * 1024;
 /** Bytes. The end of a longer ClientHello is not waited for: honest ones have one or two KiB. */
 const MAX_BUFFERED = 16 * 1024;
 
-/** `other`: the bytes are no ClientHello, which OpenSSL refuses, or the ClientHello is too long to wait for. */
-export function clientHelloIn(bytes: Buffer): 'part' | 'whole' | 'other' {
-  /** The ClientHello's first bytes, and the number of its bytes that have come in all. */
-  let header = NO_BYTES;
-  let received = 0;
-  let at = 0;
-  // OpenSSL, too, waits for the whole header of a record, whatever it begins with.
-  while (bytes.length - at >= RECORD_HEADER) {
-    if (bytes[at] !== TLS_HANDSHAKE || bytes[at + 1] !== MAJOR_VERSION) return 'other';
-    const length = bytes.readUInt16BE(at + 3);
-    if (length === 0 || length > MAX_RECORD) return 'other';
-    const from = at + RECORD_HEADER;
-    at = from + length;
-    received += Math.min(at, bytes.length) - from;
-    const to = Math.min(at, from + MESSAGE_HEADER - header.length);
-    if (to > from) header = Buffer.concat([header, bytes.subarray(from, to)]);
-    if (header.length > 0 && header[0] !== CLIENT_HELLO) return 'other';
-    const isKnown = header.length === MESSAGE_HEADER;
-    if (isKnown && received >= MESSAGE_HEADER + header.readUIntBE(1, 3)) return 'whole';
+/** Reads each record once, since a client may send 16 KiB of tiny ones byte by byte. */
+export class ClientHello {
+  readonly #all = new JoinedBytes(MAX_BUFFERED);
+  /** The place of the first record that is not whole. */
+  #at = 0;
+  /** Bytes of the message in the records before that place. */
+  #received = 0;
+  /** The message's first four bytes, as far as they are in those records. */
+  #header = NO_BYTES;
+
+  /** All that has come. */
+  get bytes(): Buffer {
+    return this.#all.bytes;
   }
-  return bytes.length >= MAX_BUFFERED ? 'other' : 'part';
+
+  /** `other`: the bytes are no ClientHello, which OpenSSL refuses, or the ClientHello is too long to wait for. */
+  add(piece: Buffer): 'part' | 'whole' | 'other' {
+    this.#all.add(piece);
+    const { bytes } = this;
+    // OpenSSL, too, waits for the whole header of a record, whatever it begins with.
+    while (bytes.length - this.#at >= RECORD_HEADER) {
+      if (bytes[this.#at] !== TLS_HANDSHAKE || bytes[this.#at + 1] !== MAJOR_VERSION) return 'other';
+      const length = bytes.readUInt16BE(this.#at + 3);
+      if (length === 0 || length > MAX_RECORD) return 'other';
+      const from = this.#at + RECORD_HEADER;
+      const part = bytes.subarray(from, from + length);
+      const header = Buffer.concat([this.#header, part.subarray(0, MESSAGE_HEADER - this.#header.length)]);
+      const received = this.#received + part.length;
+      if (header.length > 0 && header[0] !== CLIENT_HELLO) return 'other';
+      const isKnown = header.length === MESSAGE_HEADER;
+      if (isKnown && received >= MESSAGE_HEADER + header.readUIntBE(1, 3)) return 'whole';
+      if (part.length < length) break;
+      [this.#at, this.#received, this.#header] = [from + length, received, header];
+    }
+    return bytes.length >= MAX_BUFFERED ? 'other' : 'part';
+  }
 }

@@ -4,7 +4,7 @@
 // Pipelined bytes are kept up to `maxHeader`. But a client may have its whole answer before the kernel tells us so, in
 // TLS regularly. If its next request then exceeds `maxHeader`, the byte budget counts it, and reading pauses.
 import type { Buffer } from 'node:buffer';
-import { appended, NO_BYTES } from '../base/bytes.ts';
+import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
 
 /** Bytes that Node may still read from a paused socket: until its own buffer of 64 KiB is full, and one more read. */
@@ -29,7 +29,7 @@ export class FollowingBytes implements UnfinishedBody {
   state: 'none' | 'kept' | 'dropped' = 'none';
   readonly #connection: Followed;
   readonly #listener: KeptLimits;
-  #kept = NO_BYTES;
+  #kept: JoinedBytes | null = null;
   #keptAt = 0;
 
   constructor(connection: Followed, listener: KeptLimits) {
@@ -45,17 +45,18 @@ export class FollowingBytes implements UnfinishedBody {
   /** Keeps a copy, since a view would keep the whole read in memory. If there is no room, drops all from here on. */
   keep(bytes: Buffer): void {
     if (this.state === 'dropped') return;
-    const total = this.#kept.length + bytes.length;
+    const total = (this.#kept?.length ?? 0) + bytes.length;
     const isLong = total > this.#listener.limits.maxHeader;
     if (isLong && !(this.#connection.mayHaveAnswer && this.#reserve(total))) return this.drop();
-    this.#kept = appended(this.#kept, bytes);
+    this.#kept ??= new JoinedBytes(this.#listener.limits.maxHeader);
+    this.#kept.add(bytes);
     this.state = 'kept';
   }
 
   /** Drops the kept bytes and everything that follows. */
   drop(): void {
     this.#release();
-    this.#kept = NO_BYTES;
+    this.#kept = null;
     this.state = 'dropped';
   }
 
@@ -63,14 +64,14 @@ export class FollowingBytes implements UnfinishedBody {
   drain(): Buffer | 'dropped' {
     if (this.state === 'dropped') return 'dropped';
     this.#release();
-    const kept = this.#kept;
-    this.#kept = NO_BYTES;
+    const kept = this.#kept?.bytes ?? NO_BYTES;
+    this.#kept = null;
     this.state = 'none';
     return kept;
   }
 
   rate(now: number): number {
-    return this.#kept.length / (now - this.#keptAt);
+    return (this.#kept?.length ?? 0) / (now - this.#keptAt);
   }
 
   /** Called when the budget needs the memory for others. */

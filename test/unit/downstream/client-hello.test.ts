@@ -4,8 +4,9 @@ import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
-import { clientHelloIn } from '../../../src/downstream/client-tls.ts';
+import { ClientHello } from '../../../src/downstream/client-tls.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
+import { leastCpu } from '../../support/machine/cpu-time.ts';
 import { listening } from '../../support/machine/listening.ts';
 import { limitsOver } from './fixtures.ts';
 
@@ -23,12 +24,8 @@ beforeAll(async () => {
 
 /** What is found after each piece. */
 function found(pieces: readonly (Buffer | number[])[]): string[] {
-  const bytes = Buffer.concat(pieces.map((piece) => Buffer.from(piece)));
-  let end = 0;
-  return pieces.map((piece) => {
-    end += piece.length;
-    return clientHelloIn(bytes.subarray(0, end));
-  });
+  const hello = new ClientHello();
+  return pieces.map((piece) => hello.add(Buffer.from(piece)));
 }
 
 const bytewise = (bytes: Buffer) => Array.from(bytes, (byte) => [byte]);
@@ -55,6 +52,14 @@ test.each([1, 2, 3, 5, 100])('One in records of %i bytes is whole at its last by
   const states = found(bytewise(inRecords(size)));
   expect(states.indexOf('whole')).toBe(states.length - 1);
   expect(states).not.toContain('other');
+});
+
+test('What one costs that comes byte by byte in tiny records is linear in its bytes.', () => {
+  const record = (byte: number) => [22, 3, 1, 0, 1, byte];
+  const records = Buffer.from([1, 0, 255, 255, ...Array(2_700).fill(0)].flatMap(record));
+  const cost = (size: number) => leastCpu(() => found(bytewise(records.subarray(0, size))));
+  cost(4_000);
+  expect(cost(16_000) / cost(2_000)).toBeLessThan(16); // the square would be 64
 });
 
 test('TLS begins only when it is whole, and gets its bytes as they came.', async () => {
