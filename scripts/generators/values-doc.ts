@@ -1,6 +1,7 @@
-// The table of all values in helm/README.md, from helm/values.yaml: each value's default, and the comment on its line.
+// The table of all values in helm/README.md: each value's default, the comment on its line in helm/values.yaml, and the
+// modes that use it, from the chart's own table.
 import { readFileSync } from 'node:fs';
-import { isMap, isScalar, type ParsedNode, parseDocument, stringify } from 'yaml';
+import { isMap, isScalar, type ParsedNode, parse, parseDocument, stringify } from 'yaml';
 
 const [BEGIN, END] = ['<!-- values: generated from values.yaml -->', '<!-- /values -->'];
 
@@ -51,14 +52,33 @@ function shown(value: unknown): string {
     .replace(/\s*\n\s*/g, ' ');
 }
 
-function renderTable(yaml: string, schema: string): string {
+interface Row {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly modes: readonly string[];
+}
+
+const TABLE = /^\{\{- define "entrupy-signature-proxy\.modes" -\}\}\n([\s\S]*?)^\{\{- end/m;
+const sectionOf = (path: string) => path.split('.').slice(0, -1).join('.');
+
+/** The modes that use a value: its own, or those of a value beside it in a section that a switch turns on. */
+function modesOf(path: string, rows: readonly Row[]): string {
+  const own = rows.find(({ values }) => path in values);
+  const section = path.startsWith('image.') ? '' : sectionOf(path);
+  const beside = rows.find(({ values }) => Object.keys(values).some((name) => sectionOf(name) === section));
+  return (own ?? (section === '' ? undefined : beside))?.modes.join(', ') ?? '';
+}
+
+function renderTable({ yaml, schema, modes }: { readonly [name in 'yaml' | 'schema' | 'modes']: string }): string {
+  const [, table = ''] = TABLE.exec(modes) ?? [];
+  const known = parse(table) as readonly Row[];
   const document = parseDocument(yaml);
   const place = { path: '', lines: yaml.split('\n'), at: 0 };
   const rows = valuesOf(document.contents, JSON.parse(schema) as Schema, place);
   const lines = rows.map(
-    ({ path, value, meaning }) => `| \`${path}\` | \`${cell(shown(value))}\` | ${cell(meaning)} |`,
+    ({ path, value, meaning }) =>
+      `| \`${path}\` | \`${cell(shown(value))}\` | ${cell(meaning)} | ${modesOf(path, known)} |`,
   );
-  return ['| value | default | what it says |', '|---|---|---|', ...lines].join('\n');
+  return ['| value | default | what it says | only for |', '|---|---|---|---|', ...lines].join('\n');
 }
 
 /** The chart's README with its table renewed. */
@@ -67,5 +87,5 @@ export function withValuesTable(page: string): string {
   const [before = '', rest = ''] = page.split(BEGIN);
   const after = rest.split(END)[1];
   if (after === undefined) throw new Error(`it has no ${BEGIN} … ${END}`);
-  return `${before}${BEGIN}\n\n${renderTable(read('values.yaml'), read('values.schema.json'))}\n\n${END}${after}`;
+  return `${before}${BEGIN}\n\n${renderTable({ yaml: read('values.yaml'), schema: read('values.schema.json'), modes: read('templates/_modes.tpl') })}\n\n${END}${after}`;
 }
