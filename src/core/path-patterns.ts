@@ -25,7 +25,7 @@ export function pathProblem(path: string): string | null {
   if (stem.length > MAX_CONFIGURED) return `is longer than ${MAX_CONFIGURED} characters`;
   const pattern = patternProblem(stem);
   if (pattern !== null) return pattern;
-  if (/[^\x21-\x7e]/.test(stem)) return `must be ASCII: write ${inAscii(stem)}`;
+  if (/[^\x21-\x7e]/.test(stem)) return `must be ASCII without spaces: write ${inAscii(stem)}`;
   if (/[?#\\"<>^`{|}]/.test(stem)) return 'must not hold any of ? # \\ " < > ^ ` { | }';
   if (/%(?![0-9a-f]{2})/i.test(stem)) return 'has a % that is not followed by two hex digits';
   if (/%(?!20)[0-7]/.test(stem)) return 'may escape only non-ASCII characters, and spaces (%20)';

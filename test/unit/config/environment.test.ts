@@ -149,6 +149,21 @@ describe('paths', () => {
     [{ VERIFY_PATHS: ' ' }, null, 'VERIFY_PATHS: names an empty path'],
     [{ VERIFY_PATHS: '/a,' }, null, 'VERIFY_PATHS: names an empty path'],
     [{ VERIFY_PATHS: '/a,b' }, null, 'VERIFY_PATHS: found "b", allowed is a path'],
+    [
+      { VERIFY_PATHS: '/hooks/:id' },
+      null,
+      'VERIFY_PATHS: found "/hooks/:id", which holds :id, a parameter to other routers',
+    ],
+    [
+      { FORWARD_PATHS: '/a,/static/.*' },
+      null,
+      'FORWARD_PATHS: found "/static/.*", which holds .*, a regular expression',
+    ],
+    [
+      { VERIFY_PATHS: '/my hook' },
+      null,
+      'VERIFY_PATHS: found "/my hook", which must be ASCII without spaces: write /my%20hook',
+    ],
     [{ VERIFY_PATHS: '/a,/A' }, null, 'VERIFY_PATHS: found "/A", which servers can also read as "/a"'],
   ])('%j beside %j is refused', (env, text, message) => {
     expect(refusals({ [KEY]: 'a', ...env }, text)).toEqual([expect.stringContaining(`environment: ${message}`)]);
