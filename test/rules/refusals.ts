@@ -163,7 +163,7 @@ export const REFUSALS: readonly RuleCase[] = [
     summary: 'The last reload failed on 1 pod(s) of shop hooks.',
     description: 'The last good state is still in use. See the log of b b:9464, which names the file and the problem.',
   }),
-  silent('ReloadFailed', 'when a reload mends it within minutes', {
+  silent('ReloadFailed', 'when a reload fixes it within minutes', {
     series: { last_reload_successful: '1x5 0x3 1x20' },
     alerts: { '8m': ['ReloadFailed{alertstate="pending",severity="warning"}'], '12m': [] },
   }),

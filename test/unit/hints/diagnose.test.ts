@@ -215,7 +215,7 @@ test('a body that was decompressed on the way is told, if its header stayed and 
   expect(at(gzipSync(`${COMPACT} `), 'content-encoding', 'gzip')).toBe(null);
 });
 
-describe('each mistake has its diagnosis, which says where it is mended', () => {
+describe('each mistake has its diagnosis, which says where it is fixed', () => {
   const [OLD, NEW] = ['the-secret-that-has-expired-0123456789', 'the-secret-of-next-month-0123456789'];
   const secrets = [...KEYS, key('old', OLD, 'expired'), key('new', NEW, 'not_yet')];
 
@@ -237,7 +237,7 @@ describe('each mistake has its diagnosis, which says where it is mended', () => 
       secret: 'old',
     });
     expect(found(sign(NEW, COMPACT), COMPACT, { secrets })).toMatchObject({ diagnosis: 'early-secret', secret: 'new' });
-    // Whoever mends the form of the signature alone is refused again.
+    // Whoever fixes the form of the signature alone is refused again.
     const hex = `SHA256:${createHmac('sha256', OLD).update(COMPACT).digest('hex')}`;
     const text = expect.stringMatching(/^the signature is hex/);
     expect(found(hex, COMPACT, { secrets })).toMatchObject({ diagnosis: 'expired-secret', text });

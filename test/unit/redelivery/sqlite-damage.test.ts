@@ -76,7 +76,7 @@ test.concurrent('the folder and its files are for its user alone', async ({ fold
   expect(problems).toEqual([null]);
 });
 
-describe.concurrent('is refused, told, and used once that is mended:', () => {
+describe.concurrent('is refused, told, and used once that is fixed:', () => {
   const FOLDER = [''];
   const FILES = ['queue.sqlite', 'queue.sqlite-wal', 'queue.sqlite-shm', 'lock'];
   const SPOILT: readonly [string, readonly string[], (path: string, other: string) => void, problem: string][] = [
