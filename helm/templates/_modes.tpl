@@ -2,8 +2,8 @@
 Which mode uses which value. One that a mode cannot use is refused, with the way that works: in silence a Secret or a
 variable would have no effect. Silent are defaults, and what belongs to a feature that is off, so that releases of several
 modes can share a values file. A value that is in no row is used in every mode, or does no harm where it is not (image).
-A row: values with their defaults (null: any value that is not empty counts; 5 s of sleep was one until 0.2.0), the modes that use them, and for each other
-mode what to do instead.
+A row: values with their defaults (null: any value that is not empty counts; two are those of 0.1.0, which --reuse-values
+brings back), the modes that use them, and for each other mode what to do instead.
 */}}
 {{- define "entrupy-signature-proxy.modes" -}}
 - values:
@@ -82,7 +82,7 @@ mode what to do instead.
   modes: [sidecar, gateway]
   inject: make it beside the app's own Service
   library: make it in your own chart
-- values: {test.path: , test.secretKey: }
+- values: {test.path: , test.secretKey: current}
   modes: [sidecar, gateway]
   inject: there is no helm test for pods of other releases; run `probe` in one of them (docs/commands.md)
   library: there is no helm test for your own chart's pods; run `probe` in one of them (docs/commands.md)

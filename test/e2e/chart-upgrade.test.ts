@@ -314,16 +314,16 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
   });
 
   test('values of every mode survive --reuse-values', async () => {
-    for (const name of ['sidecar-everything', 'gateway-everything', 'library', 'inject-everything', 'gateway-once']) {
+    const names = ['sidecar-everything', 'gateway-everything', 'library', 'inject-everything', 'gateway-once'];
+    for (const [name, from] of names.flatMap((name) => [OLD, LAST].map((from) => [name, from] as const))) {
       const file = join(VALUES, `${name}-values.yaml`);
-      const old = await mustRun(helm, ['show', 'values', OLD]);
-      await writeFile(join(directory, 'defaults.yaml'), old);
-      // With --reuse-values this chart renders as if its defaults were those of 0.1.0.
-      const chart = join(directory, `chart-${helm}-${name}`);
+      const old = await mustRun(helm, ['show', 'values', from]);
+      // With --reuse-values this chart renders as if its defaults were those of the old one.
+      const chart = join(directory, `chart-${helm}-${name}-${from === OLD}`);
       await mustRun('cp', ['-r', CHART, chart]);
       await writeFile(join(chart, 'values.yaml'), old);
       const { code, stderr } = await tryTemplate(['-f', file, '--kube-version', '1.36.0'], { helm, chart });
-      expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: '' });
+      expect({ name, from, code, stderr }).toEqual({ name, from, code: 0, stderr: '' });
     }
   });
 });
