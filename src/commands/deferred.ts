@@ -7,9 +7,10 @@ import { localUrl } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
-import { mostBytes, splitRecord } from '../redelivery/record.ts';
+import { DIAGNOSES } from '../health/diagnoses.ts';
+import { mostBytes, splitRecord, type Why } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';
-import { type DeferredStore, type Entry, pagesOf } from '../redelivery/stores/store.ts';
+import { type DeferredStore, type Dropped, type Entry, type Loss, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
 import { readPasswordFile } from '../secrets/sources.ts';
 import { CONFIG_OPTION, command, type Io, JSON_OPTION, table, usageError } from './command.ts';
@@ -17,17 +18,22 @@ import { ask, askStatus } from './running-proxy.ts';
 
 export const definition = {
   name: 'deferred',
-  usage: '[list | show ID | deliver [ID] | drop ID] [OPTIONS]',
+  usage: '[list | show ID | deliver [ID] | drop ID | drop --expired] [OPTIONS]',
   about: `
 Deliveries that the app did not take and that are stored, to be sent again.
 
-list, the default, lists them, the oldest first. show ID prints the body's bytes. drop ID removes one, unless it is
-being sent just now: it is never sent again. These three read the store, and do not check what is in it: the proxy
-checks each record before it sends it.
+list, the default, lists them, the oldest first, and at its end what was lost in the last week. show ID prints the body's
+bytes. drop ID removes one, drop --expired all whose time is over, unless they are being sent just now: they are never
+sent again. These three read the store, and do not check what is in it: the proxy checks each record before it sends it.
 
-deliver [ID] has the running proxy try one now, or all, and waits until each is gone from the store or was tried. It
-ends at once while the app accepts no connection, and after a minute in which nothing changes; the proxy goes on.`,
-  options: { ...CONFIG_OPTION, ...JSON_OPTION },
+deliver [ID] has the running proxy try one now, or all, also those that it no longer sends by itself, and waits until each
+is gone from the store or was tried. What the app does not take stays what it was. It ends at once while the app accepts
+no connection, and after a minute in which nothing changes; the proxy goes on.`,
+  options: {
+    ...CONFIG_OPTION,
+    expired: { type: 'boolean', does: 'with drop: all that the app did not take in time' },
+    ...JSON_OPTION,
+  },
   positionals: ['ACTION', 'ID'],
   exits: {
     0: 'done',
@@ -35,12 +41,14 @@ ends at once while the app accepts no connection, and after a minute in which no
   },
   json: {
     deliveries:
-      'list: each with id, state (waiting, stopped, unverified or unreadable), at, bytes, method, path (without the query), secret, attempts, lastTry, lastFailure (a status, or the word for why it is not sent), nextTry; times are epoch milliseconds',
-    'id, state, at, bytes, method, path, secret, attempts, lastTry, lastFailure, nextTry, body':
+      'list: each with id, state (waiting, stopped, expired, unverified or unreadable), at, bytes, method, path (without the query), secret, attempts, lastTry, lastFailure (a status, or the word for why it is not sent), nextTry, keptUntil; times are epoch milliseconds',
+    lost: 'list: what was lost in the last week, at most 1,000, the latest first: each with at, id, route, came, attempts, lastFailure, why (keep: nobody decided in time; room: a newer one needed it; record: the store lost it); or, with an empty id, what happened to the store, and events, how many, null if that is not known',
+    'id, state, at, bytes, method, path, secret, attempts, lastTry, lastFailure, nextTry, keptUntil, body':
       'show: the body is base64',
     'asked, gone, waiting':
       'deliver: how many were to be tried, how many are gone from the store, and the IDs of the others',
-    'id, dropped': 'drop',
+    'id, dropped': 'drop ID',
+    'dropped, sending': 'drop --expired: how many were dropped, and how many are being sent',
   },
 } as const;
 
@@ -56,6 +64,8 @@ interface Deferred {
   readonly admin: URL;
   /** Receives a line for each change that `deliver` sees. */
   readonly progress: Io['stderr'];
+  /** Receives what is shown before all of it is known; null with --json. */
+  readonly early: Io['stdout'] | null;
 }
 
 /** The result of an action: `json` with --json, else `text`. */
@@ -68,13 +78,14 @@ interface Done {
 /** `id`: empty for all deliveries. Returns the reason if nothing could be done. Rejects if the store fails. */
 type Action = (deferred: Deferred, id: string) => Promise<Done | string>;
 
-const ACTIONS: Readonly<Record<string, Action>> = { list, show, deliver, drop };
+const ACTIONS: Readonly<Record<string, Action>> = { list, show, deliver, drop, 'drop --expired': dropExpired };
 
-export const run = command(definition, async ({ values, positionals: [name = 'list', id = ''] }, io) => {
+export const run = command(definition, async ({ values, positionals: [word = 'list', id = ''] }, io) => {
+  const name = values.expired === true ? `${word} --expired` : word;
   const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
   if (action === undefined) throw usageError('the action must be list, show, deliver or drop');
   if (id === '' && (action === show || action === drop)) throw usageError(`${name} needs an ID`);
-  if (id !== '' && action === list) throw usageError(`${name} takes no ID`);
+  if (id !== '' && (action === list || action === dropExpired)) throw usageError(`${name} takes no ID`);
   if (!/^[a-z0-9-]*$/.test(id)) throw usageError('an ID has only a-z, 0-9 and "-"');
   const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
   const { admin: at, redelivery, limits } = config;
@@ -89,11 +100,11 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
     onLoss: remark,
     onChange: ignore,
   });
-  const done = await action({ store, admin: localUrl(at.host, at.port), progress: io.stderr }, id).catch(
-    (error: Error) => {
-      return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
-    },
-  );
+  const early = values.json === true ? null : io.stdout;
+  const asked = { store, admin: localUrl(at.host, at.port), progress: io.stderr, early };
+  const done = await action(asked, id).catch((error: Error) => {
+    return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
+  });
   await store.close().catch(ignore); // the action is over, so a failure to close no longer matters
   if (typeof done === 'string') {
     io.stderr(`entrupy-signature-proxy deferred: ${done}\n`);
@@ -106,16 +117,18 @@ export const run = command(definition, async ({ values, positionals: [name = 'li
 const NOTHING_DEFERRED = 'Nothing is deferred.\n';
 const noSuchId = (id: string) => `nothing is deferred under the ID ${id}`;
 
-/** Every stored delivery, by its id: a page may repeat what another one had. */
-async function everything(store: DeferredStore): Promise<ReadonlyMap<string, Entry>> {
+/** The delivery with this ID, or every stored one: a page may repeat what another one had. */
+async function chosenFrom(store: DeferredStore, id: string): Promise<ReadonlyMap<string, Entry>> {
   const entries = new Map<string, Entry>();
-  for await (const page of pagesOf(store)) for (const entry of page) entries.set(entry.id, entry);
+  const pages = id === '' ? pagesOf(store) : [[await store.find(id)].filter((entry) => entry !== null)];
+  for await (const page of pages) for (const entry of page) entries.set(entry.id, entry);
   return entries;
 }
 
 /** A delivery as its note describes it, unverified. */
 function shownOf({ id, state, bytes, wait, note }: Entry) {
   const { at, method, path, secret, attempts, tried, failure } = note ?? NOTHING;
+  const due = Math.round(Date.now() + Math.max(0, wait));
   return {
     id: printable(id),
     state: note === null ? ('unreadable' as const) : state,
@@ -127,26 +140,58 @@ function shownOf({ id, state, bytes, wait, note }: Entry) {
     attempts,
     lastTry: tried || null,
     lastFailure: failure,
-    nextTry: state === 'waiting' ? Math.round(Date.now() + Math.max(0, wait)) : null,
+    nextTry: state === 'waiting' ? due : null,
+    keptUntil: state === 'stopped' || state === 'expired' ? due : null,
   };
 }
 
 const NOTHING = { at: null, method: null, path: null, secret: null, attempts: 0, tried: 0, failure: null };
 
-async function list({ store }: Deferred): Promise<Done> {
-  const deliveries = Array.from((await everything(store)).values(), shownOf);
-  deliveries.sort((a, b) => (a.at ?? 0) - (b.at ?? 0));
-  const rows = deliveries.map((delivery) => {
-    const { id, at, state, attempts, lastFailure, bytes, method, path } = delivery;
-    const came = at === null ? '-' : dateText(at);
-    const request = method === null ? '-' : `${method} ${path}`;
-    return [id, came, state, lastFailure ?? '-', String(attempts), nextText(delivery), String(bytes), request];
-  });
-  const lines = table([['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes', 'request'], ...rows]);
-  return { json: { deliveries }, text: rows.length === 0 ? NOTHING_DEFERRED : `${lines.join('\n')}\n` };
+function lostOf({ at, id, note, why, events }: Loss) {
+  const { at: came = null, route = null, attempts = 0, failure: lastFailure = '' } = note ?? {};
+  return { at, id: printable(id), route: route && printable(route), came, attempts, lastFailure, why, events };
 }
 
-function nextText({ nextTry, lastFailure }: ReturnType<typeof shownOf>): string {
+/** Shows each page as it comes: a store may hold a hundred thousand. */
+async function list({ store, early }: Deferred): Promise<Done> {
+  const deliveries: ReturnType<typeof shownOf>[] = [];
+  for await (const page of pagesOf(store)) {
+    const shown = page.map(shownOf);
+    if (deliveries.length === 0 && shown.length > 0) early?.(lineOf(HEADINGS));
+    early?.(shown.map((delivery) => lineOf(cellsOf(delivery))).join(''));
+    if (early === null || deliveries.length === 0) deliveries.push(...shown);
+  }
+  const lost = (await store.losses()).map(lostOf);
+  const rows = lost.map(({ at, id, route, came, attempts, lastFailure, why, events }) =>
+    id === ''
+      ? [timeText(at), `${events ?? 'a number not known'}`, '-', '-', '-', '-', why]
+      : [timeText(at), id, timeText(came), route ?? '-', `${attempts}`, lastFailure, why],
+  );
+  const lines = table([['lost', 'id', 'came', 'route', 'attempts', 'last answer', 'why'], ...rows]).join('\n');
+  const nothing = deliveries.length === 0 ? NOTHING_DEFERRED : '';
+  return { json: { deliveries, lost }, text: lost.length === 0 ? nothing : `${nothing}\n${lines}\n` };
+}
+
+const HEADINGS = ['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes', 'request'];
+/** The widths of all columns but the last: the first line is shown before the others are known. */
+const WIDTHS = [49, 20, 10, 12, 8, 20, 8];
+
+const lineOf = (cells: readonly string[]) => {
+  return `${cells
+    .map((cell, at) => cell.padEnd(WIDTHS[at] ?? 0))
+    .join('  ')
+    .trimEnd()}\n`;
+};
+const timeText = (at: number | null) => (at === null ? '-' : dateText(at));
+
+function cellsOf(delivery: ReturnType<typeof shownOf>): readonly string[] {
+  const { id, at, state, attempts, lastFailure, bytes, method, path } = delivery;
+  const request = method === null ? '-' : `${method} ${path}`;
+  return [id, timeText(at), state, lastFailure ?? '-', `${attempts}`, nextText(delivery), `${bytes}`, request];
+}
+
+function nextText({ nextTry, keptUntil, lastFailure }: ReturnType<typeof shownOf>): string {
+  if (keptUntil !== null) return `kept for ${spanText(Math.max(0, keptUntil - Date.now()))}`;
   if (nextTry === null) return '-';
   const wait = nextTry - Date.now();
   if (wait > 0) return `in ${spanText(wait)}`;
@@ -154,9 +199,8 @@ function nextText({ nextTry, lastFailure }: ReturnType<typeof shownOf>): string 
 }
 
 async function show({ store }: Deferred, id: string): ReturnType<Action> {
-  const bytes = await store.read(id);
-  const entry = (await everything(store)).get(id);
-  if (entry === undefined) return noSuchId(id);
+  const [bytes, entry] = [await store.read(id), await store.find(id)];
+  if (entry === null) return noSuchId(id);
   const record = bytes && splitRecord(bytes);
   if (record === null) return `${id} cannot be read: it is larger than maxBody and maxHeader allow, or not whole`;
   return { json: { ...shownOf(entry), body: record[1].toString('base64') }, text: record[1] };
@@ -169,10 +213,22 @@ async function drop({ store }: Deferred, id: string): ReturnType<Action> {
   return { json: { id, dropped: true }, text: `dropped ${id}: it is never sent again\n` };
 }
 
+async function dropExpired({ store }: Deferred): ReturnType<Action> {
+  const ends: Dropped[] = [];
+  for await (const page of pagesOf(store)) {
+    const ids = page.filter(({ state }) => state === 'expired').map(({ id }) => id);
+    ends.push(...(await Promise.all(ids.map((id) => store.drop(id)))));
+  }
+  const count = (end: Dropped) => ends.filter((each) => each === end).length;
+  const json = { dropped: count('dropped'), sending: count('leased') };
+  const text = `dropped ${json.dropped}: never sent again\n`;
+  return json.sending === 0 ? { json, text } : { json, text: `${text}${json.sending} are being sent\n`, code: 1 };
+}
+
 /** Has the running proxy, which alone sends, try deferred deliveries now, at its own pace. */
 async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   const { store, admin } = deferred;
-  const chosen = [...(await everything(store)).values()].filter((entry) => id === '' || entry.id === id);
+  const chosen = [...(await chosenFrom(store, id)).values()];
   if (id !== '' && chosen.length === 0) return noSuchId(id);
   if (chosen.length === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: NOTHING_DEFERRED };
   const url = new URL(id === '' ? '/-/redeliver' : `/-/redeliver?id=${id}`, admin);
@@ -180,23 +236,23 @@ async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   if (status === null) return `no answer from the proxy at ${admin.href}: ${text}`;
   if (status === 409) return 'nothing is sent while no route has redeliver';
   if (status !== 200) return `the proxy at ${admin.href} answered ${status} ${text}`;
-  const { waiting, end } = await watch(deferred, chosen);
+  const { waiting, end } = await watch(deferred, id, chosen);
   const gone = chosen.length - waiting.length;
   const json = { asked: chosen.length, gone, waiting };
   const summary = `${gone} of ${chosen.length} ${gone === 1 ? 'is' : 'are'} gone from the store`;
-  if (waiting.length === 0) return { json, text: `${summary}: taken by the app, dropped or expired.\n` };
-  return { json, text: `${summary}; ${end}. What waits is tried again.\n`, code: 1 };
+  if (waiting.length === 0) return { json, text: `${summary}: taken by the app, or dropped.\n` };
+  return { json, text: `${summary}; ${end}. What waits is tried again, what is kept stays.\n`, code: 1 };
 }
 
 /** Waits until each delivery is gone or was tried, or nothing changes. Returns the remaining ids, and why the wait ended. */
-async function watch({ store, admin, progress }: Deferred, chosen: readonly Entry[]) {
+async function watch({ store, admin, progress }: Deferred, id: string, chosen: readonly Entry[]) {
   let lastText = '';
   let changed = 0;
   for (;;) {
     const began = Date.now();
-    const now = await everything(store);
+    const now = await chosenFrom(store, id);
     const remaining = chosen.filter(({ id }) => now.has(id));
-    const tried = remaining.filter(({ id, note }) => (now.get(id)?.note?.attempts ?? 0) !== (note?.attempts ?? 0));
+    const tried = remaining.filter((before) => triesOf(now.get(before.id)) !== triesOf(before));
     const text = `${chosen.length - remaining.length} of ${chosen.length} gone, ${tried.length} tried and not taken\n`;
     let end = tried.length === remaining.length ? 'each of the others was tried' : null;
     if (text !== lastText) {
@@ -206,12 +262,21 @@ async function watch({ store, admin, progress }: Deferred, chosen: readonly Entr
     } else end ??= await standstill(admin, changed);
     if (end !== null) {
       const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
-      return { waiting: remaining.map(({ id }) => id), end: failure ? `${end}; the last failure: ${failure}` : end };
+      const isRefused = failure !== undefined && UNVERIFIABLE.has(failure);
+      const remedy = isRefused ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
+      const why = failure ? `; the last failure: ${failure}${remedy}` : '';
+      return { waiting: remaining.map(({ id }) => id), end: `${end}${why}` };
     }
     // Reading a long list burdens the proxy's disk or Redis, so it may take at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));
   }
 }
+
+const triesOf = (entry: Entry | undefined) => `${entry?.note?.attempts} ${entry?.note?.tried}`;
+/** The words for a delivery that the rules of now refuse, so that it was not sent. */
+const UNVERIFIABLE: ReadonlySet<string> = new Set<Why>([
+  ...(['secret_gone', 'route_gone', 'limits', 'name', 'altered', 'unreadable'] as const),
+]);
 
 /** Why no further change is to be expected; null if one is. */
 async function standstill(admin: URL, changed: number): Promise<string | null> {

@@ -1,17 +1,17 @@
 // The command `deferred` beside a running proxy: it lists, shows, drops, and has the proxy deliver. Its store is a real
 // directory, and what is in it was deferred by the proxy, or put there by somebody; or a Redis with a password.
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test as plainTest } from 'vitest';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
-import { ownDirectory } from '../support/machine/files.ts';
+import { ownDirectory, replaceFile } from '../support/machine/files.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
-import { eventually } from '../support/proxy/proxied.ts';
+import { eventually, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { change } from '../support/proxy/reloads.ts';
+import { change, reload, secretFile } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import {
   type App,
@@ -156,7 +156,7 @@ describe('deferred', () => {
     const told = await command(proxy, 'deliver');
     expect(told).toMatchObject({
       code: 0,
-      stdout: '3 of 3 are gone from the store: taken by the app, dropped or expired.\n',
+      stdout: '3 of 3 are gone from the store: taken by the app, or dropped.\n',
     });
     expect(told.stderr).toMatch(/3 of 3 gone, 0 tried and not taken\n$/);
     expect(new Set(app.bodies().slice(-3))).toEqual(new Set(['one', 'two', 'three']));
@@ -172,7 +172,7 @@ describe('deferred', () => {
     expect((await command(proxy, 'list')).stdout).toMatch(/ stopped +422 +1 /);
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 1, asked: 1, gone: 0, waiting: [id] });
     expect((await command(proxy, 'deliver', id)).stdout).toMatch(
-      /^0 of 1 are gone from the store; each of the others was tried; the last failure: 422\. What waits is tried again\.\n$/,
+      /^0 of 1 are gone from the store; each of the others was tried; the last failure: 422\. What waits is tried again, what is kept stays\.\n$/,
     );
     app.answer = () => 200;
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
@@ -229,16 +229,58 @@ describe('deferred', () => {
     for (const id of [broken, forged, late]) await command(proxy, 'drop', id);
   });
 
+  plainTest('keeps what the app did not take in time, until a person has it delivered or drops it', async () => {
+    const kept = async (expired: number) => {
+      const all = { waiting: 0, stopped: 0, expired, unverified: 0 };
+      await eventually(() => deferred(proxy), all);
+    };
+    app.answer = () => 500;
+    await change(proxy, () => ({ routes: [{ path: '/notify', redeliver: '1s' }] }));
+    for (const body of ['one', 'two', 'three']) await defer(proxy, body);
+    await kept(3);
+    const sent = app.requests.length;
+    const [id = ''] = await recordsIn(directory);
+    expect((await command(proxy)).stdout).toMatch(new RegExp(`^${id} .* expired +500 +\\d+ +kept for 6 days +`, 'm'));
+    const { deliveries } = (await json(proxy, 'list')) as unknown as { deliveries: { keptUntil: number }[] };
+    expect(deliveries.map(({ keptUntil }) => Math.round((keptUntil - Date.now()) / 86_400_000))).toEqual([7, 7, 7]);
+    const checked = await callCommand(['check', '--config', proxy.configFile], {
+      env: { ADMIN_PORT: `${proxy.adminPort}` },
+    });
+    expect(checked).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/failed +deferred-expired: The app did not take 3 /),
+    });
+    const { stdout } = await command(proxy, 'deliver');
+    expect(stdout).toMatch(/^0 of 3 are gone from the store; each of the others was tried; the last failure: 500\. /);
+    expect(app.requests).toHaveLength(sent + 3);
+    await kept(3);
+    // Its secret may be gone by then.
+    const file = secretFile(proxy, 'current');
+    const secret = await readFile(file, 'utf8');
+    await replaceFile(file, `another ${value('b')}`);
+    await reload(proxy);
+    const refused = (await command(proxy, 'deliver', id)).stdout;
+    expect(refused).toMatch(/the last failure: secret_gone\. Put back what it names: the secret, /);
+    await kept(3);
+    await replaceFile(file, secret);
+    await reload(proxy);
+    app.answer = () => 200;
+    expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
+    await kept(2);
+    expect(await json(proxy, 'drop', '--expired')).toEqual({ code: 0, dropped: 2, sending: 0 });
+    await kept(0);
+    expect((await command(proxy)).stdout).toBe('Nothing is deferred.\n'); // what a person decided is no loss
+    expect(await command(proxy, 'list', '--expired')).toMatchObject({ code: 2 });
+    await change(proxy, () => ({ routes: [{ path: '/notify', redeliver: '1h' }] }));
+  });
+
   plainTest('says at once that the app is down, and that no route has redeliver', async () => {
     await app.close();
     await defer(proxy, 'waits');
     const told = await command(proxy, 'deliver');
     expect(told.code).toBe(1);
     expect(told.stdout).toMatch(/^0 of 1 are gone from the store; the app accepts no connection \(ECONNREFUSED\)/);
-    await eventually(
-      async () => (await command(proxy)).stdout.includes(' connect  0         when the app answers '),
-      true,
-    );
+    await eventually(async () => / connect +0 +when the app answers /.test((await command(proxy)).stdout), true);
     await change(proxy, () => ({ routes: [{ path: '/notify' }] }));
     const refused = await command(proxy, 'deliver');
     expect(refused).toMatchObject({ code: 1, stdout: '' });
