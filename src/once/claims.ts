@@ -63,6 +63,9 @@ export class Claims {
   readonly #underWay = new Map<string, UnderWay>();
   #onSettled: (() => void) | null = null;
   entries = () => 0;
+  evicts: OnceStore['evicts'] = () => null;
+  /** False before the store has worked or failed. */
+  isKnown = false;
   failures = 0;
   /** The current problem with the store; null if none is known. */
   failure: string | null = null;
@@ -72,6 +75,7 @@ export class Claims {
     this.#store = madeOnce(async () => {
       const store = await options.open((failure) => this.#setFailure(failure));
       this.entries = store.entries;
+      this.evicts = store.evicts;
       return store;
     });
     this.#store().catch(ignore); // each claim tries again, and reports the problem
@@ -152,6 +156,7 @@ export class Claims {
 
   #setFailure(failure: string | null): void {
     const changed = (failure === null) !== (this.failure === null);
+    this.isKnown = true;
     this.failure = failure;
     if (changed) this.#options.onChange(failure);
   }

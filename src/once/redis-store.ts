@@ -1,9 +1,11 @@
 // The store of `once` in Redis or Valkey, shared by all replicas. Claims and commits are atomic on the server. A claim
 // is a lease: if its proxy dies, the event becomes free again.
+import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import {
   type Command,
   type ConnectionOptions,
+  noSense,
   PROBE_EVERY_MS,
   RedisConnection,
   type Script,
@@ -32,16 +34,18 @@ const RENEW = done(`local v = redis.call('GET', KEYS[1])
 if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end`);
 
 const PROBE: Command<1> = [done(`redis.call('SET', KEYS[1], '', 'PX', 1)`), ['look']];
-/** Does to a key that no event has all that the others do, and names the command that the server refuses. */
-const TEST: Command<1> = [
-  done(`local function fails(name, ...)
+/**
+ * Does to a key that no event has all that the others do, and names the command that the server refuses. Answers with
+ * the server's maxmemory-policy, empty if the user may not ask for it.
+ */
+const TEST = `local function fails(name, ...)
   local answer = redis.pcall(name, KEYS[1], ...)
   return type(answer) == 'table' and answer.err and answer.err .. ' (' .. name .. ')'
 end
 local problem = fails('SET', '${DELIVERED}', 'PX', ${LEASE_MS}) or fails('GET') or fails('DEL')
-if problem then return redis.error_reply(problem) end`),
-  ['test'],
-];
+if problem then return redis.error_reply(problem) end
+local info = redis.pcall('INFO', 'memory')
+return type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''`;
 
 /** A script that answers only that it is done. */
 function done(text: string): Script<1> {
@@ -67,7 +71,12 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
     unreleased.clear();
     for (const [key, token] of late) release(key, token).catch(() => {});
   };
-  const settings = { ...options, prefix, timeLimit: TIMEOUT_MS, probe: () => PROBE, test: TEST, onUsable, onChange };
+  let policy = '';
+  const read = (given: unknown) => {
+    policy = given instanceof Buffer ? given.toString() : noSense();
+  };
+  const test: Command<void> = [{ text: TEST, read }, ['test']];
+  const settings = { ...options, prefix, timeLimit: TIMEOUT_MS, probe: () => PROBE, test, onUsable, onChange };
   const connection = new RedisConnection(settings);
   const renew = () => {
     for (const [key, token] of leases) connection.run([RENEW, [key], token]).catch(() => {});
@@ -98,6 +107,7 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
       if (token !== undefined) await release(key, token);
     },
     entries: () => leases.size,
+    evicts: () => (policy === '' || policy === 'noeviction' ? null : policy),
     close() {
       clearInterval(renewal);
       connection.close();

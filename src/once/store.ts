@@ -17,6 +17,8 @@ export interface OnceStore {
   release(key: string): Promise<void>;
   /** The number of events in the memory store, or of the claims that this process holds in a shared store. */
   readonly entries: () => number;
+  /** The policy by which the server may forget events before their window is over; null if it forgets none. */
+  readonly evicts: () => string | null;
   close(): void;
 }
 
@@ -50,6 +52,7 @@ export function createMemoryStore(maxEntries: number): OnceStore {
       forget();
     },
     release: async () => {},
+    evicts: () => null,
     entries() {
       forget();
       return ends.size;

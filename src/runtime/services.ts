@@ -183,7 +183,10 @@ function createClaims(once: Config['once'], log: Log): Claims {
   return new Claims({
     /** The client for Redis is loaded only if it is needed. */
     async open(onChange) {
-      if (once.store === 'memory') return createMemoryStore(once.maxEntries);
+      if (once.store === 'memory') {
+        onChange(null);
+        return createMemoryStore(once.maxEntries);
+      }
       const { createRedisStore } = await import('../once/redis-store.ts');
       return createRedisStore({ ...once, readPassword: (file) => readPasswordFile('once', file) }, onChange);
     },

@@ -109,7 +109,8 @@ function secretStatus({ id, source, key, problem, warnings, adoptedAt, ...dates 
 function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['once']) {
   if (claims === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;
-  return { store: host, entries: claims.entries(), problem: claims.failure, onStoreFailure };
+  const { failure: problem, isKnown } = claims;
+  return { store: host, entries: claims.entries(), isKnown, problem, evicts: claims.evicts(), onStoreFailure };
 }
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */

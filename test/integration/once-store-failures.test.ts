@@ -120,9 +120,27 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
     const proxy = await remembering(await deliverer({ once: { store: `redis://127.0.0.1:${relay.port}` } }));
     expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
     relay.blackhole();
-    await logged([proxy], BACK, async () => expect(await deliver(proxy, 'e')).toEqual(DELIVERED));
-    expect(await deliver(proxy, 'e')).toEqual(DUPLICATE);
+    expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
+    await eventually(() => deliver(proxy, 'e'), DUPLICATE);
     await relay.close();
+  });
+
+  test('a server that refuses its user a command names it, and one that may forget events is told', async ({
+    deliverer,
+    redis,
+  }) => {
+    const server = await redis(REDIS_OR_VALKEY);
+    const rights = ['on', 'nopass', '~entrupy-once:*', '+eval', '+get', '+set', '+info', '+select'];
+    await server.ask('ACL', 'SETUSER', 'hooks', ...rights);
+    await server.ask('CONFIG', 'SET', 'maxmemory-policy', 'volatile-lru');
+    const proxy = await deliverer({ once: { store: server.url.replace('//', '//hooks@') } });
+    expect(await fails(proxy)).toMatchObject({ problem: expect.stringMatching(/'del'|\(DEL\)/) });
+    await logged([proxy], BACK, () => server.ask('ACL', 'SETUSER', 'hooks', '+del'));
+    const { once, advice } = await proxy.status();
+    expect(once).toMatchObject({ isKnown: true, problem: null, evicts: 'volatile-lru' });
+    expect(advice.flatMap((item) => [item, ...item.follows]).map(({ id, state }) => `${state} ${id}`)).toContain(
+      'warning store-evicts',
+    );
   });
 });
 
@@ -182,8 +200,10 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     expect(later).toEqual([DELIVERED, DELIVERED, failed, REFUSED]);
     // At a second each, the test would time out.
     for (let nth = 0; nth < MANY; nth++) expect(await deliver(going, `one of many ${nth}`)).toEqual(DELIVERED);
-    await logged(both, BACK, server.resume);
-    expect(await deliver(refusing, 'before')).toEqual(DUPLICATE);
+    server.resume();
+    await eventually(() => deliver(refusing, 'before'), DUPLICATE);
+    // It works, and stays told until it was quick for a minute.
+    for (const proxy of both) expect(await problemOf(proxy)).toMatch(/did not answer within 1000 ms/);
     expect(await deliver(refusing, 'failed')).toEqual(failed);
     expect([await deliver(going, 'new'), await deliver(refusing, 'new')]).toEqual([DELIVERED, DUPLICATE]);
     expect(events.times('left')).toBe(0);
@@ -193,15 +213,17 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     const underWay = send(going, 'under-way');
     await events.reached('under-way');
     const [ofGoing, ofRefusing] = await Promise.all([failuresSince(going), failuresSince(refusing)]);
-    expect(await logged(both, FAILS, server.kill)).toMatchObject([{ on_failure: 'forward' }, { on_failure: 'refuse' }]);
+    await server.kill();
+    for (const proxy of both) await eventually(() => problemOf(proxy), expect.not.stringMatching(/did not answer/));
     expect([await deliver(going, 'e'), await deliver(going, 'e')]).toEqual([DELIVERED, DELIVERED]);
     expect(await deliver(refusing, 'other')).toEqual(REFUSED);
     expect([await ofRefusing(), await ofGoing()]).toEqual([1, 4]);
     events.script('failed again', give(500));
     expect(await deliver(going, 'failed again')).toEqual(failed);
     expect(await ofGoing()).toBe(5); // never claimed, so there is nothing to release
-    await logged(both, BACK, server.start);
-    expect([await deliver(refusing, 'e'), await remembered(server)]).toEqual([DELIVERED, 1]); // not known before
+    await server.start();
+    await eventually(() => deliver(refusing, 'e'), DELIVERED); // not known before
+    expect(await remembered(server)).toBe(1);
     expect([await deliver(refusing, 'other'), await deliver(going, 'other')]).toEqual([DELIVERED, DUPLICATE]);
     // Its lease was lost with the server, and was taken again.
     const twin = send(refusing, 'under-way');
@@ -209,10 +231,10 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     answer(200);
     expect([await underWay.given, await twin.given]).toEqual([DELIVERED, DUPLICATE]);
     expect(['e', 'under-way', 'other'].map(events.times)).toEqual([3, 1, 1]);
-    // An outage has its start and its end in the log, and nothing in between.
+    // An outage has its start in the log, once: on a busy machine another one comes before.
     for (const { logs } of both) {
-      const said = logs().flatMap(({ msg }) => (msg === FAILS || msg === BACK ? [msg] : []));
-      expect(said).toEqual(said.map((_, at) => (at % 2 === 0 ? FAILS : BACK)));
+      const said = logs().filter(({ msg }) => msg === FAILS || msg === BACK);
+      expect(said.at(-1)).toMatchObject({ msg: FAILS, problem: expect.stringMatching(/did not answer/) });
     }
   });
 });
@@ -248,6 +270,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
 });
 
 const isCommit = (script: string) => script.includes(`'PX', ARGV[1])`);
+const isTest = (script: string) => script.includes('maxmemory_policy');
 const isClaim = (script: string) => script.includes(`'busy'`);
 /** Short, so that code that waits for a twin fails by its answer, not by the test's time limit. */
 const upstream = { retryConnectFor: '10ms', responseTimeout: '5s', idleTimeout: '5s' };
@@ -259,7 +282,8 @@ test
     async ({ storeThat, deliverer }) => {
       // A server that answers everything alike is never available.
       let answer = (_script: string) => '+OK\r\n';
-      const { url: store } = await storeThat((script) => answer(script));
+      let tested = '+OK\r\n';
+      const { url: store } = await storeThat((script) => (isTest(script) ? tested : answer(script)));
       const both = await Promise.all([
         deliverer({ once: { store }, upstream }),
         deliverer({ once: { store, onStoreFailure: 'refuse' }, upstream }),
@@ -270,6 +294,7 @@ test
       const answers = (event: string) => Promise.all(both.map((proxy) => deliver(proxy, event)));
       expect(await answers('alike')).toEqual([DELIVERED, REFUSED]);
       await eventually(problems, noSense);
+      tested = '$0\r\n\r\n';
       for (const claimed of ['+OK\r\n', '$-1\r\n']) {
         answer = (script) => (isClaim(script) ? claimed : ':1\r\n');
         await eventually(problems, ['null', 'null']);

@@ -103,7 +103,7 @@ function sentences(s: StatusSnapshot): Partial<Record<Subject, string | false>> 
     exposed: upstream.exposure === 'hidden' && 'Clients cannot bypass the proxy.',
     certificates: dates.length > 0 && `TLS certificates: ${dates.join(', ')}.`,
     reload: reloaded || 'No reload since the start.',
-    once: once !== null && `The store of delivered events (${once.store}) answers.`,
+    once: once?.isKnown === true && `The store of delivered events (${once.store}) answers.`,
     redelivery: deferred?.state === 'works' && `The store of deferred deliveries (${deferred.store}) works.`,
   };
 }

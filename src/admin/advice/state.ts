@@ -15,6 +15,10 @@ export function* stateAdvice(s: StatusSnapshot): Finds {
   if (!upstream.reachable) yield unreachable(upstream);
   yield* s.certificates.map((certificate) => certificateAdvice(certificate, now));
   if (upstream.exposed) yield found('warning', 'exposed', EXPOSED);
+  if (once !== null && once.evicts !== null) {
+    const message = `The store of delivered events (${once.store}) may forget them before their time: its maxmemory-policy is ${once.evicts}.`;
+    yield found('warning', 'store-evicts', message);
+  }
   if (once !== null && once.problem !== null) {
     const refuses = once.onStoreFailure === 'refuse';
     const effect = refuses ? 'routes with once answer 503' : 'events may be delivered twice';

@@ -140,7 +140,16 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   exposed: { state: 'warning', has: app('http://app', null, true) },
   'once-store': {
     state: 'warning',
-    has: { once: { store: 'redis', entries: 0, problem: 'ECONNREFUSED', onStoreFailure: 'forward' } },
+    has: {
+      once: {
+        store: 'redis',
+        entries: 0,
+        isKnown: true,
+        problem: 'ECONNREFUSED',
+        evicts: null,
+        onStoreFailure: 'forward',
+      },
+    },
   },
   'store-full': {
     state: 'failed',

@@ -278,7 +278,16 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     says: /new value of current has verified nothing yet, and the old one ends in/,
   },
   'the store of delivered events fails, and refuses': {
-    state: { once: { store: 'redis', entries: 0, problem: 'ECONNREFUSED', onStoreFailure: 'refuse' } },
+    state: {
+      once: {
+        store: 'redis',
+        entries: 0,
+        problem: 'ECONNREFUSED',
+        isKnown: true,
+        evicts: null,
+        onStoreFailure: 'refuse',
+      },
+    },
     headline: 'failed once-store',
     says: /fails: ECONNREFUSED.*routes with once answer 503/,
   },

@@ -135,7 +135,7 @@ test('docs/admin.md has a row for every field of /api/status, and each row names
     ...lists,
     certificates: [{ certificate: 'listen', file: 'tls.crt', notBefore: 0, notAfter: 0 }],
     lastReload: { ok: true, at: 0, error: null },
-    once: { store: 'memory', entries: 0, problem: null, onStoreFailure: 'forward' },
+    once: { store: 'memory', entries: 0, isKnown: true, problem: null, evicts: null, onStoreFailure: 'forward' },
     deferred: DEFERRED,
   });
   const status: Record<string, unknown> = { ...apiStatus(shown), recent: counts };

@@ -29,7 +29,7 @@ test('a store that is too slow still finds the body whole, though its client has
       claiming.resolve();
       return 'busy' as const;
     },
-    ...{ commit: async () => {}, release: async () => {}, entries: () => 0, close: async () => {} },
+    ...{ commit: async () => {}, release: async () => {}, entries: () => 0, evicts: () => null, close: async () => {} },
   };
   const claims = new Claims({ open: async () => elsewhere, onStoreFailure: 'refuse', onChange: () => {} });
   const asked = Promise.withResolvers<Deferrable>();
