@@ -29,7 +29,8 @@ test('combining classes decide, not categories', () => {
 });
 
 test('of all code points only marks and two more continue a run, and case mapping makes none longer', () => {
-  for (let point = 0; point <= 0x10ffff; point++) {
+  // Planes 4 to 13 are unassigned, 15 and 16 for private use.
+  for (let point = 0; point <= 0xeffff; point = point === 0x3ffff ? 0xe0000 : point + 1) {
     if (point >= 0xd800 && point <= 0xdfff) continue;
     const character = String.fromCodePoint(point);
     const parts = partsOf(character);
