@@ -94,6 +94,10 @@ function plainText(value: unknown): string {
   return typeof value === 'string' ? value || "''" : JSON.stringify(value);
 }
 
+/** For editors: matches every path that may be configured, and few others, which `pathProblem` refuses. */
+const PATH_FORM =
+  /^(?!.*(?:\/[:$][A-Za-z_]|\/\+(?:\/|$)|\/\[[^/]*\](?:\/|$)|\/\([^/]*\)(?:\/|$)|\.[+*]|\/\/|\$(?:\/|$)))(?:\/(?:[!$&'()+,.0-9:=@A-Z[\]_a-z~-]|%(?:20|[89A-Fa-f][0-9A-Fa-f]))*)*(?:\/\*)?$/;
+
 /** The file's own schema: sections may be empty, which YAML reads as null. */
 export function renderConfigSchema(): string {
   const schema = z.toJSONSchema(configSchema, {
@@ -105,6 +109,7 @@ export function renderConfigSchema(): string {
       for (const branch of branches) Object.assign(branch, { errorMessage: `allowed is ${allowed}` });
       // The format alone: zod's pattern for it has 200 characters, which an editor would show as its message.
       if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+      if (jsonSchema.pattern === '^\\/') jsonSchema.pattern = PATH_FORM.source;
       const where = path.filter((step) => step !== 'properties').join('.');
       if (where === '' || !mayBeEmpty(where) || typeof jsonSchema.type !== 'string') return;
       Object.assign(jsonSchema, { type: [jsonSchema.type, 'null'] });

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import { CONFIG_KEYS, renderConfigSchema } from '../../../scripts/generators/config-schema.ts';
+import { pathProblem } from '../../../src/core/path-patterns.ts';
 import { parseText } from '../../support/proxy/config-text.ts';
 
 const root = new URL('../../../', import.meta.url);
@@ -59,8 +60,24 @@ test('config.schema.json accepts the example in an editor, and refuses what pars
     'limits: { maxBody: 1MB }',
     'log: { level: warning }',
     'unmatched:',
+    ...['/:id', '/[id]', '/a/+', '/$id', '/.+', '/a*', 'a', '/a//b', '/my hook'].map(
+      (path) => `routes: [{ path: "${path}" }]`,
+    ),
   ];
-  expect(bad.map(takes)).toEqual([false, false, false, false, false]);
+  expect(bad.filter(takes)).toEqual([]);
+  const good = [
+    '/',
+    '/*',
+    '/a/',
+    '/a/b/*',
+    '/v1/items:batch',
+    '/my%20hook',
+    '/caf%C3%A9',
+    '/a$b(c)[d]+e',
+    "/~a,b=c@d!e&f'",
+  ];
+  expect(good.filter((path) => !takes(`routes: [{ path: "${path}" }]`))).toEqual([]);
+  expect(good.filter((path) => pathProblem(path) !== null)).toEqual([]);
 });
 
 // With two kinds of spelling in one key, an editor's own words for a wrong size or duration name no unit.
