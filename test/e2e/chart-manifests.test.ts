@@ -2,7 +2,7 @@
 // Every mode and switch of the chart, rendered by real Helm and checked against the types of Kubernetes, the proxy's
 // own check-config, promtool and the "restricted" Pod Security rules. One wrong values file for each rule is in
 // test/testdata/helm/bad: its first lines hold the expected error from Helm.
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -255,19 +255,8 @@ describe.skipIf(!ready)('the chart', () => {
       expect(probe?.args).toEqual(args);
       expect(probe?.volumeMounts).toMatchObject([{ name: 'entrupy-secrets', mountPath: secrets }]);
       expect((await probeOf('gateway-everything'))?.args).toContain(`${secrets}/current`);
-      // The pod of a missing Secret starts, with an empty directory.
-      const empty = join(directory, helm, 'hook-keys');
-      await mkdir(empty, { recursive: true });
-      const inPlace = args.map((word) => (word === secrets ? empty : word));
-      const stderr = expect.stringContaining('/hook-keys: it holds no secrets');
-      expect(await runCommand(inPlace)).toMatchObject({ code: 2, stderr });
     },
   );
-
-  test('without a route that refuses there is no helm test', async () => {
-    const report = ['--set', 'config.routes[0].path=/notify,config.routes[0].mode=report,config.unmatched=forward'];
-    expect((await template(report)).map(({ kind }) => kind)).not.toContain('Pod');
-  });
 
   test('Helm checks config: with the proxy’s own schema', async () => {
     const schema = await mustRun('cat', [`${CHART}/values.schema.json`]);
