@@ -17,6 +17,8 @@ export function capacityRow(): Panel[] {
         { expr: `max(${of('requests_in_flight')})`, legend: 'in flight, fullest pod' },
         { expr: `sum(${of('connections')})`, legend: 'connections, all pods' },
         { expr: `max(${of('connections')})`, legend: 'connections, fullest pod' },
+        { expr: `sum(${rate(of('connections_refused_total'))})`, legend: 'turned away a second' },
+        { expr: `count(${of('diagnosis')})`, legend: 'problems, all pods' },
       ],
       unit: 'short',
     }),

@@ -3,27 +3,26 @@
 import { onePerTurn } from '../base/deadline.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
+import type { Probed } from '../health/facts.ts';
+import type { ApiStatus } from '../health/health.ts';
 import type { Log } from '../log/log.ts';
 import type { createScrapes } from '../metrics/metrics.ts';
 import { type AdminReply, json } from './admin-reply.ts';
-import { apiStatus } from './advice/advice.ts';
 import { pageHeaders, renderStatusPage } from './page/page.ts';
-import type { Probed, StatusSnapshot } from './snapshot.ts';
 
 /** The data and actions behind the admin port; runtime supplies them. */
 export interface AdminSources {
   /** Asks whether the upstream accepts connections, which takes time. Simultaneous callers share one answer. */
   probe(): Promise<Probed>;
-  status(probed: Probed): StatusSnapshot;
+  /** The judgement of now, with the last answer of the upstream. */
+  status(): ApiStatus;
   started(): boolean;
-  readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
+  readiness(): Promise<Pick<Probed, 'ready' | 'causes'>>;
   drain(): void;
   /** Reloads, and returns the problems: none if all that was read is in use. */
   reload(): Promise<readonly string[]>;
   /** Reloads, then ends the overlap of every replaced secret value. */
   retirePrevious(): Promise<Retired>;
-  /** Resolves once the facts about deferred deliveries are up to date, after a second at most. */
-  deferredUpToDate(): Promise<void>;
   /** Makes deferred deliveries due now: all, or the one with `id`. Returns how many; null if no route redelivers. */
   redeliver(id: string | null): Promise<number | null>;
   /** Answers with the next refused requests; returns an answer if it cannot. */
@@ -55,13 +54,8 @@ const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 export function adminHandlers(sources: AdminSources): AdminHandlers {
   const { metrics, log } = sources;
-  /** The result of the last probe that completed, whichever caller started it. */
-  let probed: Probed;
-  const probe = async () => {
-    probed = await sources.probe();
-  };
   // Making a status takes milliseconds, and so does its page: a client that asks often must not delay probes.
-  const current = onePerTurn(() => apiStatus(sources.status(probed)));
+  const current = onePerTurn(() => sources.status());
   const statusText = onePerTurn(async () => JSON.stringify(await current()));
   const page = onePerTurn(async () => renderStatusPage(await current()));
   return {
@@ -73,16 +67,16 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return ready ? OK : json(503, { status: 'not_ready', causes });
     },
     '/metrics': async ({ lines }) => {
-      await sources.deferredUpToDate();
+      await sources.probe(); // so that the metric `diagnosis` says what the page would
       const { body, contentType } = await metrics.expose(valuesOf(lines, 'accept').join());
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
     },
     '/api/status': async () => {
-      await probe();
+      await sources.probe();
       return { status: 200, body: await statusText() };
     },
     '/': async ({ head, path }) => {
-      await probe();
+      await sources.probe();
       return { status: 200, body: await page(), headers: pageHeaders(head.target.slice(path.length)) };
     },
     '/-/drain': ({ client }) => {

@@ -1,7 +1,6 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-import { certificateAdvice } from '../admin/advice/state.ts';
-import type { SecretStatus } from '../admin/snapshot.ts';
+
 import { didYouMean } from '../base/nearest-word.ts';
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
@@ -10,6 +9,8 @@ import { labelled, OF_ROUTE } from '../config/settings-text.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
+import type { SecretFacts } from '../health/facts.ts';
+import { certificateFinding } from '../health/state.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
 import { buildTls, readTlsFiles } from '../runtime/tls-files.ts';
@@ -57,8 +58,8 @@ export const run = command(definition, async ({ values }, io) => {
 
 type Reading = 'secrets too' | 'no secrets';
 
-interface SecretRow extends Pick<SecretStatus, 'id' | 'source' | 'problem' | 'notBefore' | 'notAfter'> {
-  readonly state: SecretStatus['state'] | 'not_read';
+interface SecretRow extends Pick<SecretFacts, 'id' | 'source' | 'problem' | 'notBefore' | 'notAfter'> {
+  readonly state: SecretFacts['state'] | 'not_read';
 }
 
 interface Report {
@@ -136,7 +137,7 @@ async function readFiles(config: Salvaged, io: Io) {
   const secrets = await readSecrets(config.secrets, io.env);
   const now = Date.now();
   const ending = tls.certificates.flatMap((certificate) => {
-    const advice = certificateAdvice(certificate, now);
+    const advice = certificateFinding(certificate, now);
     const isValid = now >= certificate.notBefore && now < certificate.notAfter; // else it is among the problems
     if (advice === null || !isValid) return [];
     const side = certificate.certificate === 'listen' ? 'listen' : 'upstream';

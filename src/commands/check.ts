@@ -3,12 +3,12 @@
 import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApiStatus } from '../admin/advice/advice.ts';
 import { namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { DURATION } from '../config/units.ts';
 import { DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
+import type { ApiStatus } from '../health/health.ts';
 import { CONFIG_OPTION, command, type Io, JSON_OPTION, usageError } from './command.ts';
 import { adminPort, askStatus } from './running-proxy.ts';
 
@@ -142,9 +142,9 @@ async function configurationLine(named: string | null, status: ApiStatus): Promi
   return [{ id, state: 'failed', message, remedy, page: DIAGNOSES['reload-failed'].page }];
 }
 
-/** A line for each sentence in `right` and each item of `advice`, after one if the proxy's exposure is unknown. */
-export function statusLines({ upstream, right, advice }: ApiStatus): readonly Line[] {
-  const notYet = upstream.exposure === 'unknown' ? [NOT_LOOKED] : [];
+/** A line for each sentence in `right` and each item of `advice`, after one for each thing that is not known yet. */
+export function statusLines({ upstream, right, advice, isFresh }: ApiStatus): readonly Line[] {
+  const notYet = [...(upstream.exposure === 'unknown' ? [NOT_LOOKED] : []), ...(isFresh ? [FRESH] : [])];
   return [...notYet, ...right.map(({ id, message }) => ok(id, message)), ...advice.map(lineOf)];
 }
 
@@ -154,6 +154,15 @@ const NOT_LOOKED: Line = {
   page: DIAGNOSES.exposed.page,
   message: 'Whether clients can bypass the proxy is not known: it has not looked, or has no address to look at.',
   remedy: 'Set $POD_IP to the address of the pod, as the chart does; the first look comes with the start.',
+};
+
+const FRESH: Line = {
+  id: 'deliveries',
+  state: 'unknown',
+  message:
+    'A delivery was not taken a moment ago: ten seconds after the first one it is known whether its route fails.',
+  remedy: 'Look again, or let check --wait do it.',
+  page: DIAGNOSES['deliveries-lost'].page,
 };
 
 const ok = (id: string, message: string): Line => ({ id, state: 'ok', message, remedy: null, page: null });

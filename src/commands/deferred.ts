@@ -2,12 +2,12 @@
 // but claims no delivery; only `deliver` needs the proxy. The store's content is shown unverified, so its text must
 // never control the terminal.
 import { setTimeout as delay } from 'node:timers/promises';
-import { dateText, spanText } from '../admin/advice/times.ts';
 import { localUrl } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
+import { dateText, spanText } from '../health/times.ts';
 import { mostBytes, splitRecord, type Why } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';
 import { type DeferredStore, type Dropped, type Entry, type Loss, pagesOf } from '../redelivery/stores/store.ts';

@@ -3,10 +3,10 @@
 // the container's memory with the proxy, so this file must load no part of the proxy.
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import type { ApiStatus } from '../admin/advice/advice.ts';
 import { ADMIN_PORT, CONFIG_FILE, localUrl } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { Env } from '../config/environment.ts';
+import type { ApiStatus } from '../health/health.ts';
 
 const COMMENT = /(?:^|[ \t])#.*/gm;
 /** The section `admin`: in braces, as in JSON, or up to the next line that is not indented. */
@@ -118,6 +118,7 @@ const STATUS: Shape = {
   config: { file: 'string?', sha256: 'string', awaitingRestart: ['string'] },
   upstream: { reachable: 'boolean', error: 'string?', exposure: 'string' },
   right: [{ id: 'string', message: 'string' }],
+  isFresh: 'boolean',
   advice: [{ ...FOUND, remedy: 'string', page: 'string', follows: [FOUND] }],
 };
 

@@ -52,6 +52,13 @@ export function valuesOf(lines: readonly string[], lowerCase: string): string[] 
   return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCase);
 }
 
+/** The value of the first line with this lower-case name; empty if there is none. Allocates nothing. */
+export function firstValue(lines: readonly string[], lowerCase: string): string {
+  for (let index = 0; index < lines.length; index += 2)
+    if (isLine(lines, index, lowerCase)) return lines[index + 1] ?? '';
+  return '';
+}
+
 /** The end-to-end lines of a flat list (RFC 9110 7.6.1). `but`: hop-by-hop names to keep, for the caller to handle. */
 export function endToEnd(lines: readonly string[], but: ReadonlySet<string> = new Set()): string[] {
   const named = valuesOf(lines, 'connection').flatMap(nominated);

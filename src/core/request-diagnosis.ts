@@ -8,6 +8,8 @@ import type { RequestRecord } from './request-record.ts';
 /** The `upstreamError` of a request that came back to this proxy. */
 export const LOOP = 'LOOP_DETECTED';
 
+type Telling = 'hint' | 'fate' | 'reason' | 'upstreamFailure' | 'upstreamError' | 'upstreamStatus';
+
 const BY_FAILURE: Readonly<Record<UpstreamFailure, RequestDiagnosis>> = {
   connect: 'app-down',
   timeout: 'app-hangs',
@@ -16,7 +18,7 @@ const BY_FAILURE: Readonly<Record<UpstreamFailure, RequestDiagnosis>> = {
 };
 
 /** The diagnosis of a request that was refused, reported, or not taken by the app; null for any other. */
-export function diagnosisOf(record: RequestRecord): RequestDiagnosis | null {
+export function diagnosisOf(record: Pick<RequestRecord, Telling>): RequestDiagnosis | null {
   const { hint, fate, reason, upstreamFailure, upstreamError, upstreamStatus: status } = record;
   if (hint !== null) return hint.diagnosis;
   if (fate === 'taken' || fate === 'duplicate') return null;

@@ -49,6 +49,13 @@ export interface RequestRecord {
   /** The `bodyTag` of a delivery that the app did not take (failed, abandoned, deferred); null for other requests. */
   readonly bodySha256: string | null;
   readonly client: string;
+  /** The address of the client's connection: where a trusted proxy stands in front, that of the proxy. */
+  readonly connectionAddress: string;
+  /** Two headers as sent, to tell senders from strangers; empty if absent. Never logged or shown. */
+  readonly userAgent: string;
+  readonly contentType: string;
+  /** The name, as sent, of another header whose value has the form of a signature; null if there is none. */
+  readonly renamedHeader: string | null;
   readonly traceId: string | null;
 }
 

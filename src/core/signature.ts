@@ -28,6 +28,8 @@ interface SignatureForm {
 // 32 bytes in base64: 43 characters and one `=`. The last of the 43 carries only four bits, so its other two are zero.
 const DIGEST = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
+const SIGNATURE_LENGTH = SIGNATURE_PREFIX.length + 44;
+
 const refusedFor = (reason: FormReason): SignatureForm => ({ reason, digest: '' });
 
 /** Checks that exactly one line of a head is a signature, of the right form, and that none is a look-alike. */
@@ -52,6 +54,17 @@ export function readSignature(value: string): SignatureForm {
 export function signs(key: KeyObject, body: Uint8Array, digest: Buffer): boolean {
   const expected = Buffer.from(signBody(key, body), 'latin1');
   return expected.length === digest.length && timingSafeEqual(expected, digest);
+}
+
+/** The name, as sent, of another header whose value has the form of a signature; null if there is none. */
+export function renamedSignature(lines: readonly string[]): string | null {
+  for (let index = 0; index < lines.length; index += 2) {
+    const value = lines[index + 1] ?? '';
+    // The length first: no other header costs more than that.
+    const isSignature = value.length === SIGNATURE_LENGTH && readSignature(value).reason === null;
+    if (isSignature && lines[index]?.toLowerCase() !== LOWER_CASE_SIGNATURE_HEADER) return lines[index] ?? null;
+  }
+  return null;
 }
 
 /** True for the signature header's name, and for names that WSGI, CGI or PHP servers would read as it. */

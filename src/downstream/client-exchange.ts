@@ -5,13 +5,14 @@ import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
 import { ANSWERS } from '../core/answers.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate-rules.ts';
+import { firstValue } from '../core/header-lines.ts';
 import { BROKEN_OFF, type Hint } from '../core/hint.ts';
 import type { Decision, Reason, UpstreamFailure } from '../core/reasons.ts';
 import type { Head } from '../core/request-head.ts';
 import { traceIdOf } from '../core/request-head.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { signatureForm } from '../core/signature.ts';
+import { renamedSignature, signatureForm } from '../core/signature.ts';
 import { type ClientConnection, Reply } from './reply.ts';
 import type { RequestCopy } from './request-copies.ts';
 
@@ -20,6 +21,8 @@ export interface Handler {
   onRequest(exchange: Exchange): void;
   /** Called once a request has ended, in whatever way. Requests are recorded only here. */
   onEnd(exchange: Exchange): void;
+  /** Called when a connection is ended before any answer, since there are too many. `address`: that of its client. */
+  onTurnedAway?(cause: 'limit' | 'handshakes', address: string): void;
 }
 
 /** Milliseconds for which an answer may make no progress if its request is not forwarded or its connection closes. */
@@ -86,6 +89,22 @@ export class Exchange implements RequestRecord {
 
   get traceId(): string | null {
     return traceIdOf(this.lines);
+  }
+
+  get connectionAddress(): string {
+    return this.clientConnection.address;
+  }
+
+  get userAgent(): string {
+    return firstValue(this.lines, 'user-agent');
+  }
+
+  get contentType(): string {
+    return firstValue(this.lines, 'content-type');
+  }
+
+  get renamedHeader(): string | null {
+    return this.signed ? null : renamedSignature(this.lines);
   }
 
   get signed(): boolean {

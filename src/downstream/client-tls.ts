@@ -23,8 +23,11 @@ export class TlsHandshakes {
   readonly #underWay = new Map<string, Connection>();
   /** Connections whose handshake may begin: they have sent a whole ClientHello, or bytes that cannot be one. */
   readonly #waiting: Connection[] = [];
+  readonly #onTurnedAway: (connection: Connection) => void;
 
-  constructor(contents: TlsContents) {
+  /** `onTurnedAway`: called before a handshake is ended to make room for another. */
+  constructor(contents: TlsContents, onTurnedAway: (connection: Connection) => void) {
+    this.#onTurnedAway = onTurnedAway;
     // Loaded only when needed: the TLS module costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     this.#server.on('secureConnection', (stream) => {
@@ -78,6 +81,7 @@ export class TlsHandshakes {
     if (connection?.state !== 'silent') return;
     if (longest !== undefined) {
       this.#underWay.delete(longest.key);
+      this.#onTurnedAway(longest);
       longest.destroy();
     }
     const socket = connection.stream;

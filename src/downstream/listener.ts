@@ -64,7 +64,10 @@ export class Listener {
     this.budget = budget;
     this.#unread = new UnreadAnswers(limits.unreadAnswers, this);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#tls = limits.tls === null ? null : new TlsHandshakes(limits.tls);
+    this.#tls =
+      limits.tls === null
+        ? null
+        : new TlsHandshakes(limits.tls, ({ address }) => handler.onTurnedAway?.('handshakes', address));
   }
 
   /** Open connections, counted from accept, before TLS. */
@@ -153,6 +156,7 @@ export class Listener {
     const connection = new Connection(socket, this);
     while (this.#all.size >= this.limits.connections) {
       if (this.#makeRoom(connection.openedAt)) continue;
+      this.handler.onTurnedAway?.('limit', connection.address);
       socket.destroy();
       return;
     }
@@ -166,6 +170,7 @@ export class Listener {
     const connection = this.#room.choose(this.list, now);
     if (connection === null) return false;
     this.#all.delete(connection);
+    if (Number.isNaN(connection.requestedAt)) this.handler.onTurnedAway?.('limit', connection.address);
     connection.refuseRest();
     connection.destroy();
     return true;

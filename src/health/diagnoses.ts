@@ -54,6 +54,8 @@ const GROUPS = [
     'signature-form': `${YOURS}fix how their sender writes the header, or what stands in front of the proxy.`,
     'no-signature':
       "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
+    'signature-dropped':
+      'Let what is in front of the proxy pass Entrupy-Signature under its own name: find what drops or renames headers there (ingress.md).',
   }),
   group('signatures', 'ExpiredSecretUsed', {
     'expired-secret':
@@ -88,6 +90,8 @@ const GROUPS = [
   group('deliveries', 'DeliveryFailed', {
     'deliveries-lost':
       'Fix the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
+    'app-redirects':
+      'Set the address at Entrupy, or the path that the app serves, to the one that it redirects to. A slash at the end, or http:// for https://, is the usual cause.',
     'app-refuses':
       'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
     'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
@@ -111,6 +115,8 @@ const GROUPS = [
   }),
   group('room', 'security.md#when-it-is-full', {
     'connections-full': 'Limit connections by address in front of the proxy, or raise limits.connections.',
+    'descriptors-full':
+      'Raise the limit of open files of this process (ulimit -n), or lower limits.connections and upstream.connections.',
   }),
   group('exposed', 'troubleshooting.md#diagnoses', {
     exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.',
@@ -122,7 +128,8 @@ const GROUPS = [
     'store-full':
       'Make the app take deliveries, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
-    'store-fails': `Fix the problem that it names: its room, its owner (uid 65532), redelivery.passwordFile; ${NO_RESTART}.`,
+    'store-fails': `Fix it by the problem that it names: its room, or its owner (uid 65532); ${NO_RESTART}.`,
+    'redis-fails': `Bring the Redis back, or correct redelivery.store or redelivery.passwordFile, by the problem that it names; ${NO_RESTART}.`,
   }),
   group('redelivery', 'DeliveryFailed', {
     'deferred-lost':
@@ -137,8 +144,6 @@ const GROUPS = [
       'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
     poison:
       'Look at the log of the app for it: entrupy-signature-proxy deferred show ID prints it. It is sent again until its time is over. If the app can never take it, you may also drop it.',
-    'deferred-long':
-      'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
     'deferred-stopped':
       'Correct the app, then entrupy-signature-proxy deferred deliver. They are kept for redelivery.keep.',
     'deferred-unverified':
@@ -147,7 +152,8 @@ const GROUPS = [
   group('redelivery', 'redelivery.md', {
     'store-evicts': 'Set maxmemory-policy noeviction on that server: with it a full server refuses, and drops nothing.',
     'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
-    'deferred-waits': 'Nothing, if the app is coming back.',
+    'deferred-waits':
+      'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
   }),
   group('certificates', 'CertificateExpiresSoon', {
     'certificate-ends': `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
@@ -181,15 +187,25 @@ export type Diagnosis = KeysOf<(typeof GROUPS)[number]['remedies']>;
 type Cause = Diagnosis | Subject;
 /** Causes that mean the app does not take deliveries. */
 const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
-const FULL = ['proxy-full', 'bodies-full', 'stopped', 'twins-wait', 'once', 'store-slow', 'store-fails'] as const;
+const FULL = [
+  'proxy-full',
+  'bodies-full',
+  'stopped',
+  'twins-wait',
+  'once',
+  'store-slow',
+  'store-fails',
+  'redis-fails',
+] as const;
 
 const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'not-ready': ['no-live-secret', 'secrets-outside-dates', 'upstream'],
   'no-live-secret': ['secret-problem'],
+  'another-secret': ['secret-problem'],
+  'reload-failed': ['secret-problem'],
   'deliveries-lost': [...APP, ...FULL, 'sender-leaves'],
   'sender-leaves': ['slow-app'],
   'store-full': APP,
-  'deferred-long': APP,
   'deferred-waits': APP,
 };
 

@@ -57,6 +57,15 @@ export const METRICS = {
     when: 'routes that forward',
     series: ({ action }) => (action === 'forward' ? [''] : []),
   },
+  diagnosis: {
+    labels: ['diagnosis', 'state', 'route'],
+    help: 'Always 1, for each thing that is wrong now, as the status page says: docs/alerts.md has a section on each.',
+    when: 'while something is wrong',
+  },
+  connections_refused_total: {
+    labels: ['cause'],
+    help: 'Connections that were ended before any answer, since there were too many.',
+  },
   request_duration_seconds: {
     labels: ['route', 'decision'],
     help: 'Time from the head of the request to its end.',

@@ -1,6 +1,5 @@
 // The composition root: inputs in, a running proxy out. It stops what it starts.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { adviceFor } from '../admin/advice/advice.ts';
 import { createAdminServer } from '../admin/server.ts';
 import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
 import { localUrl } from '../base/default-places.ts';
@@ -9,20 +8,22 @@ import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import type { Effects } from './services.ts';
-import { DiagnosisLog, statusNow } from './status.ts';
+import { DiagnosisLog, factsNow } from './status.ts';
 
 export type App = Awaited<ReturnType<typeof startApp>>;
 
 /** Milliseconds from the start until prom-client is loaded, which takes 7 ms that would delay the first request. */
 const METRICS_AFTER_MS = 1000;
-/** Milliseconds between two looks at the advice. A look sends nothing: it logs what requests and reloads have shown. */
-const LOOK_EACH_MS = 15_000;
+/** Milliseconds between two judgements, so that none depends on who asks, and between two looks of the log. */
+const LOOK_EACH_MS = 1000;
+const LOG_EACH_MS = 15_000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
 export async function startApp(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures } = live.services;
+  const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures, health, descriptors } =
+    live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
@@ -30,12 +31,11 @@ export async function startApp(effects: Effects) {
   const deferredUpToDate = () => redelivery.storeState.upToDate();
   const admin = createAdminServer({
     probe: async () => (await Promise.all([lifecycle.readiness('always'), deferredUpToDate()]))[0],
-    status: (probed) => statusNow(startedAt, live, probed),
+    status: () => health.judge(factsNow(startedAt, live, lifecycle.unprobed()), performance.now()),
     started: () => lifecycle.started,
     readiness: () => lifecycle.readiness(),
     drain: () => lifecycle.drain(),
     reload: () => live.reload(),
-    deferredUpToDate,
     redeliver: (id) => redelivery.deliverNow(id),
     retirePrevious: async () => {
       await deferredUpToDate();
@@ -73,8 +73,14 @@ export async function startApp(effects: Effects) {
   if (!ready) log.warn('not ready', { causes });
   live.watch();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
+  health.facts = () => factsNow(startedAt, live, lifecycle.unprobed());
   const diagnoses = new DiagnosisLog(log);
-  const look = () => diagnoses.look(adviceFor(statusNow(startedAt, live, lifecycle.unprobed())), Date.now());
+  let logged = 0;
+  const look = async () => {
+    await descriptors.count();
+    const advice = health.look()?.advice ?? [];
+    if (++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0) diagnoses.look(advice, Date.now());
+  };
   const looks = setInterval(look, LOOK_EACH_MS).unref();
   // A failure here is not lost: each scrape of the metrics reports it.
   setTimeout(() => void scrapes.prepare().catch(() => {}), METRICS_AFTER_MS).unref();

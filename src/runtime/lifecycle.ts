@@ -1,14 +1,16 @@
 // The life of the proxy: the first look at the upstream, readiness, draining, and the order of shutdown.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Probed } from '../admin/snapshot.ts';
 import { END_MS } from '../base/blocked-threads.ts';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
+import type { Probed } from '../health/facts.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
 /** The longest wait of a probe for the upstream, in milliseconds: a kubelet gives a probe a second. */
 const PROBE_TIMEOUT_MS = 900;
+/** Milliseconds for which the last answer of the upstream is believed. */
+const UPSTREAM_VALID_MS = 60_000;
 /** A drain by `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MINUTES = 10;
 
@@ -20,6 +22,8 @@ export class Lifecycle {
   /** True once the proxy listens. */
   started = false;
   #wasReady = false;
+  /** What the last question to the upstream found, and when it was asked. */
+  #upstream: { readonly error: string | null; readonly at: number } = { error: null, at: 0 };
   #stopping = false;
   /** When the drain began, in milliseconds of the monotonic clock; null unless a drain by `drain` is under way. */
   #drainingSince: number | null = null;
@@ -49,12 +53,13 @@ export class Lifecycle {
     const { causes } = this.unprobed();
     const counts = ruleset.loaded.config.admin.readyNeedsUpstream;
     const error = counts || asks === 'always' ? await services.upstream.failure(PROBE_TIMEOUT_MS) : null;
+    if (counts || asks === 'always') this.#upstream = { error, at: performance.now() };
     if (counts && error !== null) causes.push(`the upstream accepts no connections (${error})`);
     if (causes.length === 0) this.#wasReady = true;
     return { ready: causes.length === 0, causes, error };
   }
 
-  /** The readiness without asking the upstream. */
+  /** The readiness without asking the upstream: its last answer counts for a minute. */
   unprobed(): Probed & { causes: string[] } {
     const { ruleset, services } = this.#live;
     const now = Date.now();
@@ -62,7 +67,8 @@ export class Lifecycle {
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
     if (services.listener.draining) causes.push('draining');
-    return { ready: causes.length === 0, causes, error: null };
+    const { error, at } = this.#upstream;
+    return { ready: causes.length === 0, causes, error: performance.now() - at < UPSTREAM_VALID_MS ? error : null };
   }
 
   /** Begins a drain: the proxy is not ready and every response closes its connection, but requests are still served. */

@@ -42,7 +42,7 @@ const OTHER_FILES = 256;
 const STORE_FILES = 10;
 
 /** The maximum number of files that this process may have open; Infinity where /proc does not say. */
-function mostOpenFiles(): number {
+export function mostOpenFiles(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
     return Number(soft ?? Number.POSITIVE_INFINITY);

@@ -2,7 +2,6 @@
 // They always ask for the current policy and never keep one.
 import type { Writable } from 'node:stream';
 import { Captures } from '../admin/captures.ts';
-import { RefusalsAndLosses } from '../admin/refusals-and-losses.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
@@ -10,6 +9,9 @@ import { DEFERRED_STATES } from '../core/redelivery-record.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
+import { Health } from '../health/health.ts';
+import { type Advice, isWrong } from '../health/judge.ts';
+import { ConnectionLog, TURNED_AWAY_CAUSES } from '../log/connection-log.ts';
 import { createLog, type Fields, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
@@ -23,6 +25,7 @@ import type { StoreState } from '../redelivery/store-state-and-log.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/reachability.ts';
 import { Upstream } from '../upstream/upstream.ts';
+import { Descriptors } from './descriptors.ts';
 import { budgetOf } from './machine-limits.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
@@ -35,6 +38,9 @@ export interface Effects {
   readonly stdout: Writable;
 }
 
+/** The most series of the metric `diagnosis`. */
+const MOST_DIAGNOSES = 100;
+
 export type Services = ReturnType<typeof createServices>;
 
 /** Creates the services from the first ruleset. `current` returns the one in force. */
@@ -44,7 +50,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const output = new LogOutput(stdout, env, config.log.format);
   const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
-  const recent = new RefusalsAndLosses(() => policy().settings.responseTimeout);
+  const health = new Health(() => policy().settings.responseTimeout);
   const metrics = new Metrics(seriesPlan(first));
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
@@ -72,7 +78,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     tellLoss,
     onResult: (ended) => {
       metrics.redelivered(ended);
-      recent.redelivered(ended);
+      health.redelivered(ended);
     },
   });
   const pipeline = new Pipeline({
@@ -83,21 +89,26 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     redelivery: redelivery.arrivals,
     onFate: (delivery) => {
       metrics.deliver(delivery);
-      recent.deliver(delivery);
+      health.deliver(delivery);
       requests.record(delivery);
     },
   });
   const onEnd: Handler['onEnd'] = (record) => {
     metrics.record(record);
     requests.record(record);
-    recent.record(record);
+    health.record(record);
     captures.offer(record);
   };
   const onRequest: Handler['onRequest'] = (exchange) => {
     if (upstream.pool.leadsBack(exchange.clientConnection.key)) exchange.refuse('loop_detected');
     else pipeline.begin(exchange);
   };
-  const listener = new Listener(listenerLimits(first), { onRequest, onEnd }, budget);
+  const connections = new ConnectionLog(log);
+  const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
+    connections.record(cause, address);
+    health.turnAway(address);
+  };
+  const listener = new Listener(listenerLimits(first), { onRequest, onEnd, onTurnedAway }, budget);
   const captures = new Captures({
     log,
     mostBytes: () => mostCopied(current().loaded.config),
@@ -117,6 +128,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.storeState.total(state))))
       : null;
   const scrapes = createScrapes(metrics, {
+    diagnosis: () => diagnosisSamples(health.look()?.advice ?? []),
+    connections_refused_total: () => TURNED_AWAY_CAUSES.map((cause) => sample({ cause }, connections.counts[cause])),
     requests_in_flight: () => listener.inFlight,
     connections: () => listener.connections,
     buffered_bytes: () => budget.used,
@@ -141,7 +154,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     const { config } = next.loaded;
     if (deliversOnce(config)) openedClaims();
     metrics.replan(seriesPlan(next));
-    recent.traffic.keepOnly(routesOf(config).map(({ path }) => path));
+    health.ledger.keepOnly(routesOf(config).map(({ path }) => path));
     budget.limit = budgetOf(config);
     output.format = config.log.format;
     log.level = config.log.level;
@@ -159,7 +172,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     metrics,
     scrapes,
     requests,
-    recent,
+    health,
+    descriptors: new Descriptors(),
     upstream,
     listener,
     exposure,
@@ -177,6 +191,12 @@ function seriesPlan({ loaded, materials }: Ruleset): SeriesPlan {
   const secrets = materials.filter(({ kind }) => kind === 'secret');
   const isFirst = ({ id }: SecretMaterial, nth: number) => secrets.findIndex((secret) => secret.id === id) === nth;
   return { routes: routesOf(loaded.config), secrets: secrets.filter(isFirst) };
+}
+
+/** One sample for each item that is wrong; its consequences have none. */
+function diagnosisSamples(advice: readonly Advice[]) {
+  const wrong = advice.filter(isWrong).slice(0, MOST_DIAGNOSES);
+  return wrong.map(({ id: diagnosis, state, route }) => sample({ diagnosis, state, route: route ?? '' }, 1));
 }
 
 function createClaims(once: Config['once'], log: Log): Claims {

@@ -1,6 +1,4 @@
-// The state of the proxy, gathered from its parts for the status page and /api/status; and the log of its problems.
-import type { Advice } from '../admin/advice/advice.ts';
-import type { Probed } from '../admin/snapshot.ts';
+// The facts about the proxy, gathered from its parts for the judge; and the log of its problems.
 import { isDirectory } from '../base/default-places.ts';
 import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
@@ -8,6 +6,8 @@ import { stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import type { DeferredState } from '../core/redelivery-record.ts';
 import type { Route } from '../core/routes.ts';
+import type { Probed } from '../health/facts.ts';
+import type { Advice } from '../health/judge.ts';
 import type { Log } from '../log/log.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Queue } from '../redelivery/queue.ts';
@@ -17,9 +17,9 @@ import type { SecretMaterial } from '../secrets/sources.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
 
-/** The status now; docs/admin.md says what each key means. `startedAt`, and `at` below, are epoch milliseconds. */
-export function statusNow(startedAt: number, live: LiveRuleset, { ready, causes, error }: Probed) {
-  const { listener, upstream, exposure, metrics, output, claims, recent, redelivery } = live.services;
+/** The facts now; docs/admin.md says what each key means. `startedAt`, and `at` below, are epoch milliseconds. */
+export function factsNow(startedAt: number, live: LiveRuleset, { ready, causes, error }: Probed) {
+  const { listener, upstream, exposure, metrics, output, claims, redelivery, descriptors } = live.services;
   const { loaded, policy, materials, since, warnings, certificates } = live.ruleset;
   const { storeState } = redelivery;
   const now = Date.now();
@@ -39,10 +39,7 @@ export function statusNow(startedAt: number, live: LiveRuleset, { ready, causes,
       exposed: exposure.state === 'exposed',
       exposure: exposure.state,
     },
-    routes: routesOf(loaded.config).map((route) => ({
-      ...routeStatus(route, policy, now),
-      traffic: recent.traffic.of(route.path),
-    })),
+    routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, now)),
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
       /** Epoch seconds; 0 if the secret has not matched in this process. */
@@ -57,12 +54,12 @@ export function statusNow(startedAt: number, live: LiveRuleset, { ready, causes,
       awaitingRestart: live.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections },
+    descriptors: descriptors.read(),
     certificates,
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: live.lastReload,
     once: onceStatus(claims(), loaded.config.once),
     deferred: redelivery.isOpen ? deferredStatus(redelivery, policy) : null,
-    ...recent.view(),
     docs: DOCS,
   };
 }
@@ -118,10 +115,14 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
   const { problem, turnedAwayAt, isKnown, summary } = storeState;
   const { groups, soonest, losses, lostLately, aside, evicts } = summary;
   const total = (state: DeferredState) => storeState.total(state).deliveries;
-  const ends = groups.flatMap(({ state, route, oldest: came }) => {
-    const window = windowOf(policy, route);
-    return state === 'waiting' && window !== null && came > 0 ? [{ at: came + window, came }] : [];
-  });
+  /** When the window of the first delivery in a state ends, and when that came; null if there is none. */
+  const firstEnd = (of: DeferredState) => {
+    const ends = groups.flatMap(({ state, route, oldest: came }) => {
+      const window = windowOf(policy, route);
+      return state === of && window !== null && came > 0 ? [{ at: came + window, came }] : [];
+    });
+    return ends.toSorted((a, b) => a.at - b.at)[0] ?? null;
+  };
   return {
     store: isDirectory(place) ? place : new URL(place).host,
     /** `unknown`: it has not answered yet. */
@@ -130,8 +131,8 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     problem: problem?.why ?? null,
     /** When a delivery was last turned away because of the store; null for never. */
     turnedAwayAt,
-    /** When the window of the first waiting delivery ends, and when that came; null if none waits or is sent. */
-    firstEnd: ends.toSorted((a, b) => a.at - b.at)[0] ?? null,
+    firstEnd: firstEnd('waiting'),
+    firstUnverified: firstEnd('unverified'),
     sends,
     waiting: total('waiting'),
     stopped: total('stopped'),
@@ -191,13 +192,14 @@ export class DiagnosisLog {
   }
 
   look(advice: readonly Advice[], now: number): void {
-    for (const { id, state, message, remedy, page, follows } of advice) {
+    for (const { id, state, message, remedy, page, follows, route } of advice) {
       if (state === 'ok' || (state === 'note' && id !== 'signed-unverified')) continue;
-      const kind = `${state} ${id}`;
+      const kind = `${state} ${id} ${route}`;
       if (now - (this.#logged.get(kind) ?? Number.NEGATIVE_INFINITY) < AGAIN_AFTER) continue;
       this.#logged.set(kind, now);
+      const where = route === null ? {} : { route };
       const also = follows.length === 0 ? {} : { follows: follows.map((consequence) => consequence.id) };
-      this.#log[LEVELS[state]]('diagnosis', { diagnosis: id, problem: message, remedy, page, ...also });
+      this.#log[LEVELS[state]]('diagnosis', { diagnosis: id, problem: message, remedy, page, ...where, ...also });
     }
   }
 }

@@ -4,12 +4,11 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import type { AdminSources } from '../../src/admin/handlers.ts';
-import { RefusalsAndLosses } from '../../src/admin/refusals-and-losses.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
 import { freePort } from '../support/machine/free-port.ts';
-import { metricsOf, refused, snapshot } from '../unit/metrics/fixtures.ts';
+import { judged, metricsOf, refused, settle } from '../unit/metrics/fixtures.ts';
 
 const open: Listener[] = [];
 afterEach(() => {
@@ -22,7 +21,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ow
   const state = { ready: true, started: true, unread: [] as string[], reload: [] as string[] };
   const server = createAdminServer({
     probe: async () => ({ ready: true, causes: [], error: null }),
-    status: () => snapshot(),
+    status: () => judged(),
     metrics: metricsOf(),
     started: () => state.started,
     readiness: async () => ({ ready: state.ready, causes: state.ready ? [] : ['no live secret on /notify'] }),
@@ -31,7 +30,6 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ow
       acts.push('reload');
       return state.reload;
     },
-    deferredUpToDate: async () => {},
     redeliver: async () => acts.push('redeliver'),
     retirePrevious: async () => {
       acts.push('retire');
@@ -77,9 +75,8 @@ test('metrics are text, or OpenMetrics if Accept asks for it', async () => {
 });
 
 test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
-  const refusals = new RefusalsAndLosses();
-  refusals.record(refused({ path: '/<b>?sig=MARKER', hint: { diagnosis: 'another-secret', text: '<i>hint</i>' } }));
-  const { ask } = await admin({ status: () => snapshot({ refusals: refusals.view().refusals }) });
+  const request = refused({ path: '/<b>?sig=MARKER', hint: { diagnosis: 'another-secret', text: '<i>hint</i>' } });
+  const { ask } = await admin({ status: () => judged({}, (health) => settle(health, request)) });
   const page = await ask('/');
   expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
   expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-\S+'; /);

@@ -121,8 +121,9 @@ describe('check', () => {
   test('a reload that fails for a secret leaves the configuration right', async () => {
     await rm(secretFile(on.proxy, 'current'));
     await reload(on.proxy, undefined, 500);
-    const { states } = await check(on.proxy);
-    expect(states).toEqual(expect.arrayContaining(['configuration ok', 'reload-failed failed', 'secrets ok']));
+    const { states, messages } = await check(on.proxy);
+    expect(states).toEqual(expect.arrayContaining(['configuration ok', 'secret-problem failed', 'secrets ok']));
+    expect(messages).toContain('\n         So reload-failed: The last reload failed');
   });
 });
 

@@ -7,7 +7,7 @@ import { openClient } from '../support/http/raw-client.ts';
 import { delivery, get, request } from '../support/http/requests.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
-import { test, value } from '../support/proxy/proxied.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 import { handshake } from '../support/websocket/client.ts';
 
@@ -45,8 +45,10 @@ test.for(['http', 'https'] as const)(
     expect([ofRoute('/notify', 'accepted', 'none'), ofRoute('/open', 'forwarded', 'none')]).toEqual([2, 2]);
     for (const route of ['unmatched', '/notify'])
       await proxy.waitForLog((line) => line.diagnosis === 'upstream-loop' && line.route === route);
-    const [headline] = (await proxy.status()).advice;
-    expect(headline).toMatchObject({ id: 'upstream-loop', state: 'failed' });
+    await eventually(async () => {
+      const [headline] = (await proxy.status()).advice;
+      return `${headline?.state} ${headline?.id}`;
+    }, 'failed upstream-loop');
   },
 );
 

@@ -44,7 +44,7 @@ test('each reaches the app despite once and redeliver; its answer passes', async
   expect(proxy.logs().filter(({ msg }) => msg === 'request')).toEqual([]);
   const { lastProbe, routes, refusals, undelivered } = await proxy.status();
   expect(lastProbe).toMatchObject({ route: '/notify', path: '/notify', status: 200, upstreamStatus: 200 });
-  expect([refusals, undelivered, routes[0]?.traffic.lastAccepted]).toEqual([[], [], null]);
+  expect([refusals, undelivered, routes[0]?.traffic.lastTaken]).toEqual([[], [], null]);
 
   // One that finds no slot, one whose sender leaves, and one that the app does not answer stay probes.
   status = 0;

@@ -2,9 +2,9 @@
 // exit code 1. Nothing is read without an end.
 import { createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import type { ApiStatus } from '../../src/admin/advice/advice.ts';
 import { statusLines } from '../../src/commands/check.ts';
 import { readStatus } from '../../src/commands/running-proxy.ts';
+import type { ApiStatus } from '../../src/health/health.ts';
 import { listening } from '../support/machine/listening.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { test as withProxy } from '../support/proxy/proxied.ts';

@@ -7,7 +7,7 @@ import { createServer } from 'node:https';
 import { createServer as createNetServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, type TestContext } from 'vitest';
-import type { ApiStatus } from '../../src/admin/advice/advice.ts';
+import type { ApiStatus } from '../../src/health/health.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { delivery, idsOf, numbers, patient } from '../support/deliveries/numbered.ts';
@@ -257,7 +257,7 @@ describe.concurrent('the state of the upstream', () => {
       expect(await deliver(proxy, 'a')).toBe(502);
       await proxy.waitForLog((line) => line.status === 502 && line.upstream_failure === failure, failure);
       const { advice } = await proxy.status();
-      expect(advice[0]).toMatchObject({ state: 'failed', remedy: expect.stringMatching(/https:\/\//) });
+      expect(advice.map(({ remedy }) => remedy).join()).toMatch(/https:\/\//);
     }
   });
 });

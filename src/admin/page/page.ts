@@ -2,9 +2,9 @@
 // escapes text that comes from a client or a file.
 import { hash } from 'node:crypto';
 import { FATE_MEANINGS, FATES } from '../../core/fate.ts';
-import type { ApiStatus } from '../advice/advice.ts';
-import type { State } from '../advice/words.ts';
-import type { ShownRequest } from '../shown-request.ts';
+import type { ApiStatus } from '../../health/health.ts';
+import type { State } from '../../health/sentences.ts';
+import type { ShownRequest } from '../../health/shown-request.ts';
 import { Html, html } from './html.ts';
 import { pill, tables, when } from './tables.ts';
 

@@ -1,19 +1,12 @@
 // The tables of the status page. State is always a word, never a colour alone.
 import { labelled, OF_ROUTE } from '../../config/settings-text.ts';
 import { reports } from '../../core/routes.ts';
-import type { ApiStatus } from '../advice/advice.ts';
-import { evidence } from '../advice/refusals.ts';
-import { secretVerdict } from '../advice/secrets.ts';
-import { clock, spanText } from '../advice/times.ts';
-import type { State } from '../advice/words.ts';
-import type {
-  DeferredDelivery,
-  LostDelivery,
-  RefusalGroup,
-  RouteStatus,
-  SecretStatus,
-  Undelivered,
-} from '../snapshot.ts';
+import type { DeferredDelivery, LostDelivery, SecretFacts } from '../../health/facts.ts';
+import type { ApiStatus } from '../../health/health.ts';
+import type { RefusalGroup, Undelivered } from '../../health/recent-requests.ts';
+import { secretVerdict } from '../../health/secrets.ts';
+import { reasonText, type State } from '../../health/sentences.ts';
+import { clock, spanText } from '../../health/times.ts';
 import { type Html, html } from './html.ts';
 
 interface Table<Row> {
@@ -69,6 +62,8 @@ export function pill(state: State, text: string): Html {
   return html`<span class="pill ${state}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
 }
 
+type RouteStatus = ApiStatus['routes'][number];
+
 const ROUTES: Table<RouteStatus> = {
   id: 'routes',
   title: 'Routes',
@@ -101,7 +96,7 @@ function secretsOf({ action, liveSecrets, secretIds }: RouteStatus): Html | stri
   return html`${liveSecrets} live <span class="soft">of ${secretIds.join(', ')}</span>`;
 }
 
-const SECRETS: Table<SecretStatus> = {
+const SECRETS: Table<SecretFacts> = {
   id: 'secrets',
   title: 'Secrets',
   caption: 'All live secrets are tried. In a rotation, watch the last match move from the old one to the new one.',
@@ -112,14 +107,14 @@ const SECRETS: Table<SecretStatus> = {
     State: ({ state }) => pill(SECRET_STATES[state], state.replace('_', ' ')),
     'Last match': ({ lastMatch }, { now }) => (lastMatch > 0 ? when(lastMatch * 1000, now) : 'not since the start'),
     Valid: validity,
-    Verdict: secretVerdict,
+    Verdict: (secret, s) => secretVerdict(secret, s),
     'Read from': ({ source }) => source,
   },
 };
 
 const SECRET_STATES = { live: 'ok', not_yet: 'warning', expired: 'warning', unusable: 'failed' } as const;
 
-function validity({ notBefore, notAfter }: SecretStatus, { now }: ApiStatus): Html | string {
+function validity({ notBefore, notAfter }: SecretFacts, { now }: ApiStatus): Html | string {
   const from = notBefore !== null && notBefore > now ? html`begins ${when(notBefore, now)} ` : null;
   const until = notAfter === null ? null : html`${notAfter > now ? 'ends' : 'ended'} ${when(notAfter, now)}`;
   return from === null && until === null ? 'no end' : html`${from}${until}`;
@@ -195,7 +190,7 @@ const REFUSALS: Table<RefusalGroup> = {
     Count: ({ count }) => count,
     Request: ({ method, path, route }) => html`<code>${method} ${path}</code><p class="soft">route ${route}</p>`,
     Answer: (refusal) => html`${refusal.status} ${outcomeOf(refusal)}`,
-    Why: whyOf,
+    Why: explained,
     Client: ({ client }) => html`<code>${client}</code>`,
   },
 };
@@ -205,9 +200,9 @@ function outcomeOf({ decision, upstreamFailure }: RefusalGroup): Html {
   return pill('failed', upstreamFailure === null ? 'refused' : 'upstream failed');
 }
 
-function whyOf(group: RefusalGroup): Html {
+function explained(group: RefusalGroup): Html {
   const { reason, diagnosis, upstreamFailure, upstreamError } = group;
-  const why = reason === 'none' ? null : html`<code>${reason}</code><p>${evidence([group], reason).text}.</p>`;
+  const why = reason === 'none' ? null : html`<code>${reason}</code><p>${reasonText(group, group.hint)}.</p>`;
   const code = upstreamError === null ? '' : ` (${upstreamError})`;
   const upstream =
     upstreamFailure === null ? null : html`<p>The upstream gave no complete response: ${upstreamFailure}${code}.</p>`;

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import type { ApiStatus } from '../../../src/admin/advice/advice.ts';
+import type { ApiStatus } from '../../../src/health/health.ts';
 import { followOutput, type LogLine } from '../machine/child-output.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 

@@ -2,23 +2,22 @@
 // with one id, one remedy and one page. One without its case does not compile.
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { parse } from 'yaml';
-import { type Advice, adviceFor, apiStatus } from '../../../src/admin/advice/advice.ts';
-import type { State } from '../../../src/admin/advice/words.ts';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
-import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
-import type { DeferredStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { statusLines } from '../../../src/commands/check.ts';
 import { OVERLOAD_HINTS, type RequestDiagnosis } from '../../../src/core/hint.ts';
 import { REASONS, type Reason } from '../../../src/core/reasons.ts';
 import { LOOP } from '../../../src/core/request-diagnosis.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { DIAGNOSES, type Diagnosis } from '../../../src/health/diagnoses.ts';
+import type { DeferredFacts, Facts, SecretFacts } from '../../../src/health/facts.ts';
+import type { ApiStatus, Health } from '../../../src/health/health.ts';
+import type { State } from '../../../src/health/sentences.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { DiagnosisLog } from '../../../src/runtime/status.ts';
 import { read } from '../../support/machine/tools.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
-import { accepted, CURRENT, DEFERRED, hint, NOTIFY, NOW, refused, settle, snapshot } from '../metrics/fixtures.ts';
+import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -30,9 +29,9 @@ interface Case {
   /** Three of these have come, a second apart. */
   readonly request?: RequestRecord;
   /** What the snapshot has besides. */
-  readonly has?: Partial<StatusSnapshot>;
+  readonly has?: Partial<Facts>;
   /** What came before the requests. */
-  readonly before?: (recent: RefusalsAndLosses) => void;
+  readonly before?: (recent: Health) => void;
 }
 
 const app = (url: string, error: string | null, exposed = false) => ({
@@ -43,15 +42,15 @@ const answered = (status: number) => accepted({ status, upstreamStatus: status }
 const because = (reason: Reason, changes: Partial<RequestRecord> = {}) =>
   refused({ reason, status: REASONS[reason].status, ...changes });
 const hinted = (diagnosis: RequestDiagnosis, text: string) => refused({ hint: hint(diagnosis, text) });
-const secret = (changes: Partial<SecretStatus>) => ({ secrets: [{ ...CURRENT, ...changes }] });
+const secret = (changes: Partial<SecretFacts>) => ({ secrets: [{ ...CURRENT, ...changes }] });
 const overloaded = (room: keyof typeof OVERLOAD_HINTS, secret: string | null = 'current') =>
   because('overloaded', { secret, hint: OVERLOAD_HINTS[room] });
-const deferred = (changes: Partial<DeferredStatus>) => ({ deferred: { ...DEFERRED, ...changes } });
+const deferred = (changes: Partial<DeferredFacts>) => ({ deferred: { ...DEFERRED, ...changes } });
 const OLD = { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY } as const;
 const NEXT = { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY } as const;
 const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY };
 const [POISON = DEFERRED.deliveries[0]] = [DEFERRED.deliveries[0]];
-const took = (recent: RefusalsAndLosses) => settle(recent, accepted());
+const took = (recent: Health) => settle(recent, accepted());
 
 const WHYS = ['secret_gone', 'name', 'limits'].map((why, at) => ({ why, secret: 'old', deliveries: at === 0 ? 2 : 1 }));
 
@@ -83,6 +82,11 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
     state: 'failed',
     request: refused({ reason: 'malformed_signature', hint: hint('signature-form', 'it is hex') }),
   },
+  'signature-dropped': {
+    state: 'failed',
+    request: refused({ reason: 'missing_signature', signed: false, renamedHeader: 'X-Entrupy-Signature' }),
+    before: took,
+  },
   'no-signature': { state: 'warning', request: refused({ reason: 'missing_signature', signed: false }) },
   'expired-secret': {
     state: 'failed',
@@ -98,7 +102,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'large-head': { state: 'failed', request: because('header_too_large') },
   'slow-request': { state: 'failed', request: because('body_timeout') },
   'other-address': {
-    state: 'warning',
+    state: 'failed',
     request: because('route_rejected'),
     has: { routes: [{ ...NOTIFY, action: 'reject' }] },
   },
@@ -109,10 +113,18 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
     request: accepted({ route: 'unmatched', path: '/webhooks/entrupy', decision: 'forwarded', secret: null }),
     has: { routes: [{ ...NOTIFY, path: 'unmatched', action: 'forward' }] },
   },
-  'deliveries-lost': { state: 'warning', request: accepted(), before: (recent) => settle(recent, answered(500)) },
+  'deliveries-lost': {
+    state: 'warning',
+    before(health) {
+      settle(health, answered(500));
+      vi.advanceTimersByTime(MINUTE);
+      for (let at = 0; at < 30; at++) settle(health, accepted());
+    },
+  },
   'app-fails': { state: 'failed', request: answered(500) },
   'app-busy': { state: 'failed', request: answered(429) },
   'app-refuses': { state: 'failed', request: answered(404) },
+  'app-redirects': { state: 'warning', request: accepted({ status: 308, upstreamStatus: 308 }) },
   'app-hangs': { state: 'failed', request: noAnswer({ upstreamFailure: 'timeout' }) },
   'app-breaks-off': { state: 'failed', request: noAnswer({ upstreamFailure: 'reset' }) },
   'app-not-http': { state: 'failed', request: noAnswer({ upstreamFailure: 'protocol' }) },
@@ -136,7 +148,8 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'tunnels-full': { state: 'failed', request: overloaded('tunnels', null) },
   stopped: { state: 'failed', request: overloaded('stopped') },
   'twins-wait': { state: 'failed', request: overloaded('twins') },
-  'connections-full': { state: 'warning', has: { connections: { open: 9, limit: 9 } } },
+  'connections-full': { state: 'warning', before: (health) => health.turnAway('192.0.2.9') },
+  'descriptors-full': { state: 'failed', has: { descriptors: { open: 1023, limit: 1024 } } },
   exposed: { state: 'warning', has: app('http://app', null, true) },
   'once-store': {
     state: 'warning',
@@ -156,13 +169,18 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
     has: deferred({ problem: 'it is full', state: 'full', turnedAwayAt: NOW - MINUTE }),
   },
   'store-slow': { state: 'warning', has: deferred({ problem: 'it took 1000 ms', state: 'slow' }) },
+  'redis-fails': { state: 'warning', has: deferred({ store: 'redis', problem: 'ECONNREFUSED', state: 'failing' }) },
   'store-fails': {
     state: 'warning',
     has: deferred({ problem: 'EACCES', state: 'failing', turnedAwayAt: NOW - 16 * MINUTE }),
   },
   'deferred-lost': {
     state: 'warning',
-    before: (recent) => recent.redelivered({ route: '/notify', result: 'dropped', id: '', failure: '503' }),
+    has: deferred({
+      waiting: 0,
+      lostLately: 1,
+      losses: [{ at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 }],
+    }),
   },
   'store-damaged': {
     state: 'failed',
@@ -179,11 +197,10 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
     before: took,
     has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3 }] }),
   },
-  'deferred-long': { state: 'warning', has: deferred({ oldest: NOW - 16 * MINUTE }) },
   'deferred-stopped': { state: 'warning', has: deferred({ waiting: 0, stopped: 2 }) },
   'deferred-unverified': { state: 'warning', has: deferred({ waiting: 0, unverified: 4, whys: WHYS }) },
   'deferred-unsent': { state: 'warning', has: deferred({ sends: false }) },
-  'deferred-waits': { state: 'ok', has: deferred({}) },
+  'deferred-waits': { state: 'warning', has: deferred({}) },
   'certificate-ends': { state: 'failed', has: { certificates: [certificate(0, NOW + DAY)] } },
   'certificate-early': { state: 'failed', has: { certificates: [certificate(NOW + DAY, NOW + 99 * DAY)] } },
   'reload-failed': { state: 'warning', has: { lastReload: { ok: false, at: NOW, error: 'line 3' } } },
@@ -211,31 +228,31 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'secret-ends': /expires in 24 h, at 2026-11-25 12:00 UTC\. From then on senders to \/notify get 503/,
   'secret-unproven':
     /value of current that was loaded .* has verified nothing yet, and no other secret is live on \/notify/,
-  'body-changed': /Likely cause: re-serialised\.$/,
-  'body-compressed': /Likely cause: decompressed\.$/,
-  'trailing-newline': /^No signature was .* Likely cause: a newline\.$/,
-  'signature-form': /^No signature was .* Likely cause: it is hex\.$/,
+  'body-changed':
+    /^No delivery was accepted since the start; 3 requests with a signature were refused, .*: re-serialised\.$/,
+  'body-compressed': /: decompressed\.$/,
+  'trailing-newline': /: a newline\.$/,
+  'signature-form': /: it is hex\.$/,
   'slow-request': /: the body did not come/,
-  'other-address': /^3 signed requests .* none was accepted: the path is rejected/,
-  'large-body': /^3 signed requests .*, and none was accepted: the body is larger/,
+  'other-address': /^No delivery was accepted .*: the path is rejected/,
+  'large-body': /: the body is larger/,
   'front-leaves': /: the client left before/,
   'app-hangs': /no whole answer to the last 3 deliveries to \/notify \(timeout\)/,
   'app-breaks-off': /no whole answer to the last 3 deliveries to \/notify \(reset\)/,
   'app-down': /http:\/\/app:3000 accepts no connections \(ECONNREFUSED\)/,
   'app-certificate-unknown': /^TLS to the upstream https:\/\/app fails \(DEPTH_/,
-  'connections-full': /^All 9 connections are in use/,
+  'connections-full': /^1 connection of the last day ended before any answer, since limits\.connections was reached/,
   exposed: /^Clients can bypass the proxy/,
   'once-store': /fails: ECONNREFUSED\. Until it works again, events may be delivered twice/,
   'store-full':
     /^The store of deferred deliveries \(\/var\/lib\/\S+\) is full; a delivery was last turned away 60 s ago .*\. Until/,
   'store-slow': /is slow: it took 1000 ms\. Until it works again/,
   'store-fails': /fails: EACCES; a delivery was last turned away 16 min ago .*\. Until it works again/,
-  'deferred-long': /to be sent again, the oldest since 11:44 UTC, for 16 min\. It began .* after the start\.$/,
   'deferred-stopped': /^The app refused 2 deferred deliveries \(4xx\), so they are sent again only when you ask\.$/,
   'deferred-unverified':
     /^4 .* not sent: 2 whose secret old is gone or has another value, 1 of another redelivery\.name, 1 larger than/,
   'deferred-unsent': /^1 deferred delivery waits, and nothing is sent, since no route has redeliver\.$/,
-  'deferred-waits': /^1 deferred delivery waits to be sent again, the oldest since 11:59 UTC, for 60 s\.$/,
+  'deferred-waits': /^1 deferred delivery waits to be sent again, the oldest since 11:59 UTC, for 60 s\. It began/,
   'certificate-ends':
     /in \/tls\/tls\.crt expires in 24 h, at 2026-11-25 12:00 UTC\. From then on clients that check it refuse/,
   'certificate-early': /is not valid before 2026-11-25 12:00 UTC; this machine's clock says .*: clients/,
@@ -249,16 +266,15 @@ function certificate(notBefore: number, notAfter: number) {
   return { certificate: 'listen', file: '/tls/tls.crt', notBefore, notAfter } as const;
 }
 
-function made({ request, has = {}, before }: Case): StatusSnapshot {
-  const recent = new RefusalsAndLosses();
-  before?.(recent);
-  for (let at = 2; at >= 0; at--) {
-    vi.setSystemTime(NOW - at * 1000);
-    if (request !== undefined) settle(recent, request);
-  }
-  const { routes = [NOTIFY], ...others } = has;
-  const shown = routes.map((route) => ({ ...route, traffic: recent.traffic.of(route.path) }));
-  return snapshot({ ...recent.view(), ...others, routes: shown });
+function made({ request, has = {}, before }: Case): ApiStatus {
+  vi.setSystemTime(NOW - 14_000);
+  return judged(has, (health) => {
+    before?.(health);
+    for (let at = 2; at >= 0; at--) {
+      if (request !== undefined) settle(health, request);
+      vi.advanceTimersByTime(at > 0 ? 1000 : 12_000);
+    }
+  });
 }
 
 const RULES = parse(read('helm/files/rules.yaml')).groups.flatMap(({ rules }: { rules: object[] }) => rules) as {
@@ -270,18 +286,17 @@ const PAGES = { alerts: read('docs/alerts.md'), others: read('docs/troubleshooti
 describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
   const { subject, remedy, page, alert } = DIAGNOSES[id];
 
-  function advised(): { readonly s: StatusSnapshot; readonly all: readonly Advice[]; readonly found: Advice } {
+  function advised() {
     const s = made(one);
-    const all = adviceFor(s);
-    const found = all.find((item) => item.id === id);
-    if (found === undefined) throw new Error(`not among ${all.map((item) => item.id)}`);
-    return { s, all, found };
+    const found = s.advice.find((item) => item.id === id);
+    if (found === undefined) throw new Error(`not among ${s.advice.map((item) => item.id)}`);
+    return { s, all: s.advice, found };
   }
 
   test('is on the status page, with its remedy', () => {
     const { s, all, found } = advised();
     expect(found).toMatchObject({ state: one.state, remedy, page });
-    const text = renderStatusPage(apiStatus(s)).replaceAll(/&#(\d+);/g, (_, code) => String.fromCharCode(code));
+    const text = renderStatusPage(s).replaceAll(/&#(\d+);/g, (_, code) => String.fromCharCode(code));
     expect(text).toContain(found.message);
     expect(text).toContain(remedy);
     // A note is never the headline, and whatever is wrong comes before what is not.
@@ -297,13 +312,13 @@ describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
 
   test('is a line of check, which names remedy and page if it is wrong', () => {
     const { s, found } = advised();
-    const lines = statusLines(apiStatus(s));
+    const lines = statusLines(s);
     const line = lines.find(({ message }) => message.startsWith(found.message));
     const isWrong = one.state === 'failed' || one.state === 'warning';
     if (!isWrong) return expect(line).toMatchObject({ id, state: 'ok' });
     expect(line).toMatchObject({ id, state: expect.stringMatching(/^(?:failed|warning)$/), remedy, page });
     // Nothing of the same subject is right; live secrets, and an app that is there, are facts beside a warning.
-    const right = apiStatus(s).right.map((one) => one.id);
+    const right = s.right.map((one) => one.id);
     if (one.state === 'failed' || !/^(?:secrets|upstream)$/.test(subject)) expect(right).not.toContain(subject);
   });
 
@@ -352,6 +367,8 @@ test('what follows from a diagnosis names others, and never leads back to itself
 
 /** Told of several requests together, or of good ones: the line of one has another, or none. */
 const OF_MANY: ReadonlySet<Diagnosis> = new Set([
+  'signature-dropped',
+  'app-redirects',
   'secret-unproven',
   'deliveries-lost',
   'slow-app',

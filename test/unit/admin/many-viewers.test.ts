@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type AdminSources, adminHandlers } from '../../../src/admin/handlers.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import { metricsOf, OTHERS, snapshot } from '../metrics/fixtures.ts';
+import { judged, metricsOf, OTHERS } from '../metrics/fixtures.ts';
 
 const PAGES = ['/', '/api/status', '/?refresh=off'];
 
@@ -11,7 +11,7 @@ test('the status page and its JSON: one status for all', async () => {
   let taken = 0;
   const status = () => {
     taken++;
-    return snapshot();
+    return judged();
   };
   const handlers = adminHandlers({ probe: async () => ({}), status } as unknown as AdminSources);
   const view = async (target: string) => {
@@ -33,7 +33,7 @@ test('nobody waits for a probe of the upstream that another one has begun', asyn
     probes++;
     return probed.promise;
   };
-  const handlers = adminHandlers({ probe, status: () => snapshot() } as unknown as AdminSources);
+  const handlers = adminHandlers({ probe, status: () => judged() } as unknown as AdminSources);
   const views: unknown[] = [];
   for (let at = 0; at < 6; at++) {
     const path = at % 2 === 0 ? '/' : '/api/status';

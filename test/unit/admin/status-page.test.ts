@@ -1,48 +1,43 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, expect, test, vi } from 'vitest';
-import { apiStatus } from '../../../src/admin/advice/advice.ts';
 import { pageHeaders, renderStatusPage } from '../../../src/admin/page/page.ts';
-import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
-import type { StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
-import { accepted, CURRENT, hint, NOTIFY, NOW, refused, settle, snapshot } from '../metrics/fixtures.ts';
+import type { Facts } from '../../../src/health/facts.ts';
+import { accepted, CURRENT, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
-function page(changes: Partial<StatusSnapshot> = {}): string {
-  return renderStatusPage(apiStatus(snapshot(changes)));
-}
-
-/** The lists of what came. */
-function after(...requests: readonly RequestRecord[]): Partial<StatusSnapshot> {
-  const recent = new RefusalsAndLosses();
-  for (const request of requests) settle(recent, request);
-  const { refusals, undelivered } = recent.view();
-  return { refusals, undelivered };
+/** The page with these facts, after these requests. */
+function page(facts: Partial<Facts> = {}, ...requests: readonly RequestRecord[]): string {
+  return renderStatusPage(
+    judged(facts, (health) => {
+      for (const request of requests) settle(health, request);
+    }),
+  );
 }
 
 const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
 
 test('what happened while the snapshot was taken is not in the future', () => {
   vi.setSystemTime(NOW + 5);
-  expect(page(after(refused()))).not.toContain('>in 0 s<');
+  expect(page({}, refused())).not.toContain('>in 0 s<');
 });
 
 test('text from clients, files and names is escaped', () => {
   const request = refused({ path: `/${XSS}`, method: XSS, hint: hint('another-secret', XSS), client: XSS, route: XSS });
-  const text = page({
-    ...after(request),
+  const facts = {
     version: XSS,
     nodeVersion: XSS,
     causes: [XSS],
     ready: false,
-    upstream: { url: XSS, reachable: true, error: null, exposed: false, exposure: 'off' },
+    upstream: { url: XSS, reachable: true, error: null, exposed: false, exposure: 'off' as const },
     routes: [{ ...NOTIFY, path: XSS, methods: [XSS], secretIds: [XSS] }],
     secrets: [{ ...CURRENT, id: XSS, source: XSS, problem: XSS }],
     config: { file: XSS, sha256: XSS, since: NOW, warnings: [XSS], awaitingRestart: [] },
     lastReload: { ok: false, at: NOW, error: XSS },
-  });
+  };
+  const text = page(facts, request);
   expect(text).not.toMatch(/<script|<img|onerror=alert\(2\)>/);
   expect(text.match(/&#60;script&#62;/g)?.length).toBeGreaterThanOrEqual(14);
 });
@@ -50,21 +45,19 @@ test('text from clients, files and names is escaped', () => {
 test('refusals are groups with their count; possibly lost deliveries have their own section, if there are any', () => {
   const seven = new Array<RequestRecord>(7).fill(refused());
   const failed = { status: 502, upstreamFailure: 'connect', upstreamError: 'ENOTFOUND', bodySha256: 'ab12' } as const;
-  const text = page(after(...seven, accepted(failed)));
+  const text = page({}, ...seven, accepted(failed));
   expect(text).toContain('data-label="Count">7</td>');
   expect(text).toContain('<h2 id="undelivered">Deliveries that may be lost</h2>');
   expect(text).toContain('connect (ENOTFOUND)');
   expect(text).toContain('<code>ab12</code>');
-  expect(page(after(refused()))).not.toContain('id="undelivered"');
+  expect(page({}, refused())).not.toContain('id="undelivered"');
 });
 
 test('the fates of deliveries have figures, and each route shows its settings and when the app last took one', () => {
-  const traffic = { ...NOTIFY.traffic, lastTaken: NOW - 90_000 };
-  const text = page({
-    routes: [{ ...NOTIFY, traffic: { ...traffic, fates: { ...traffic.fates, taken: 12, failed: 3 } } }],
-  });
+  const failed = accepted({ status: 500, upstreamStatus: 500 });
+  const text = page({}, ...new Array<RequestRecord>(12).fill(accepted()), failed, failed, failed);
   for (const figure of ['<dt>taken</dt><dd>12</dd>', '<dt>failed</dt><dd>3</dd>']) expect(text).toContain(figure);
-  expect(text).toMatch(/methods POST; maxBody 1MiB; query forward<\/td>.*"Last taken"><time[^>]*>90 s ago/);
+  expect(text).toMatch(/methods POST; maxBody 1MiB; query forward<\/td>.*"Last taken"><time[^>]*>0 s ago/);
 });
 
 test('the certificates have their files and dates, below the tables or, where one ends soon, at the top', () => {
@@ -85,7 +78,7 @@ test('the documentation is linked if its address is known, else its files are na
 });
 
 test('control characters and bidirectional marks are made visible', () => {
-  expect(page(after(refused({ path: '/a\u0000\u001b\u202eb' })))).toContain('/a\\u0000\\u001b\\u202eb');
+  expect(page({}, refused({ path: '/a\u0000\u001b\u202eb' }))).toContain('/a\\u0000\\u001b\\u202eb');
 });
 
 test('the CSP allows the page’s only style, and the page needs nothing else', () => {
@@ -114,7 +107,7 @@ test('each state is a word, and the title shows it', () => {
 });
 
 test('it has landmarks, one h1, named sections, and tables with captions and scoped headers', () => {
-  const text = page(after(refused()));
+  const text = page({}, refused());
   for (const tag of ['<header>', '<main>', '<footer', '<html lang="en">', 'name="viewport"'])
     expect(text).toContain(tag);
   expect(text.match(/<h1>/g)).toHaveLength(1);
@@ -128,7 +121,7 @@ test('a refusal shows its reason, and its hint', () => {
   const each = REASON_NAMES.map((reason) =>
     refused({ reason, status: REASONS[reason].status, hint: hint('another-secret', `hint ${reason}`) }),
   );
-  const text = page(after(...each));
+  const text = page({}, ...each);
   for (const reason of REASON_NAMES) {
     expect(text).toMatch(new RegExp(`<code>${reason}</code><p>[^<]*hint ${reason}`));
   }

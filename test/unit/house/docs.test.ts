@@ -3,9 +3,6 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts';
-import { apiStatus } from '../../../src/admin/advice/advice.ts';
-import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
-import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
 import { RULES } from '../../../src/core/gate-rules.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/reasons.ts';
 import { createLog } from '../../../src/log/log.ts';
@@ -13,7 +10,7 @@ import { RequestLog } from '../../../src/log/request-log.ts';
 import { METRIC_NAMES, METRICS, type MetricRow, PREFIX } from '../../../src/metrics/metric-table.ts';
 import { ROOT, read } from '../../support/machine/tools.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
-import { accepted, DEFERRED, hint, refused, settle, snapshot } from '../metrics/fixtures.ts';
+import { accepted, DEFERRED, hint, judged, refused, settle } from '../metrics/fixtures.ts';
 
 const pages = [
   ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'],
@@ -125,27 +122,25 @@ describe('docs/logs.md', () => {
 });
 
 test('docs/admin.md has a row for every field of /api/status, and each row names the fields below it', () => {
-  const requests = new RefusalsAndLosses();
-  settle(requests, accepted({ status: 502, upstreamFailure: 'connect' }));
-  settle(requests, accepted({ decision: 'probe' }));
-  const { recent, ...lists } = requests.view();
-  const { accepted: _, rejected, reported, forwarded, duplicate, deferred, probe, ...counts } = recent;
-  // The compiler demands every field of the contract here.
-  const shown = snapshot({
-    ...lists,
+  const facts = {
     certificates: [{ certificate: 'listen', file: 'tls.crt', notBefore: 0, notAfter: 0 }],
     lastReload: { ok: true, at: 0, error: null },
     once: { store: 'memory', entries: 0, isKnown: true, problem: null, evicts: null, onStoreFailure: 'forward' },
     deferred: DEFERRED,
+  } as const;
+  const { recent, ...shown } = judged(facts, (health) => {
+    settle(health, accepted({ status: 502, upstreamFailure: 'connect' }));
+    settle(health, accepted({ decision: 'probe' }));
   });
-  const status: Record<string, unknown> = { ...apiStatus(shown), recent: counts };
+  const { accepted: _, rejected, reported, forwarded, duplicate, deferred, probe, ...counts } = recent;
+  const status: Record<string, unknown> = { ...shown, recent: counts };
   const [, section = ''] = read('docs/admin.md').split('\n## /api/status\n');
   const [table = '', requestFields = '', traffic = ''] = section.split(/\n### (?:Requests|Traffic)\n/);
   expect(
     fieldRows(traffic)
       .flatMap(({ fields }) => fields)
       .toSorted(),
-  ).toEqual(Object.keys(new RouteTraffic()).toSorted());
+  ).toEqual(Object.keys(shown.routes[0]?.traffic ?? {}).toSorted());
   const rows = fieldRows(table);
   expect(rows.flatMap(({ fields }) => fields).toSorted()).toEqual(Object.keys(status).toSorted());
   for (const { fields, meaning } of rows) {

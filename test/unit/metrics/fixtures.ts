@@ -1,10 +1,10 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
 import { createSecretKey } from 'node:crypto';
-import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
-import type { DeferredStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
 import { type Fate, fateOf } from '../../../src/core/fate.ts';
 import type { Hint, RequestDiagnosis } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
+import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../../src/health/facts.ts';
+import { Health } from '../../../src/health/health.ts';
 import { createScrapes, Metrics, type OtherReadings, type SeriesPlan } from '../../../src/metrics/metrics.ts';
 import { sample } from '../../../src/metrics/series.ts';
 import { verify } from '../core/fixtures.ts';
@@ -41,6 +41,10 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     upstreamError: null,
     bodySha256: null,
     client: '192.0.2.7',
+    connectionAddress: '192.0.2.7',
+    userAgent: 'Entrupy/0',
+    contentType: 'application/json',
+    renamedHeader: null,
     traceId: null,
     ...changes,
   };
@@ -95,6 +99,8 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, others = OTHERS) {
 }
 
 export const OTHERS: OtherReadings = {
+  diagnosis: () => [sample({ diagnosis: 'app-down', state: 'failed', route: '' }, 1)],
+  connections_refused_total: () => [sample({ cause: 'limit' }, 2)],
   requests_in_flight: () => 3,
   connections: () => 4,
   buffered_bytes: () => 5,
@@ -115,7 +121,7 @@ export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
   return { routes: [verify('/notify'), UNMATCHED], secrets: [secret('current')], ...changes };
 }
 
-export const NOTIFY: RouteStatus = {
+export const NOTIFY: RouteFacts = {
   path: '/notify',
   action: 'verify',
   mode: 'enforce',
@@ -127,10 +133,9 @@ export const NOTIFY: RouteStatus = {
   query: 'forward',
   once: null,
   redeliver: null,
-  traffic: new RouteTraffic(),
 };
 
-export const CURRENT: SecretStatus = {
+export const CURRENT: SecretFacts = {
   id: 'current',
   source: 'file /run/secrets/entrupy',
   state: 'live',
@@ -143,12 +148,13 @@ export const CURRENT: SecretStatus = {
   deferred: 0,
 };
 
-export const DEFERRED: DeferredStatus = {
+export const DEFERRED: DeferredFacts = {
   store: '/var/lib/entrupy-signature-proxy',
   state: 'works',
   problem: null,
   turnedAwayAt: null,
   firstEnd: null,
+  firstUnverified: null,
   sends: true,
   waiting: 1,
   stopped: 0,
@@ -176,21 +182,11 @@ export const DEFERRED: DeferredStatus = {
   evicts: null,
 };
 
-export const QUIET = {
-  windowSeconds: 300,
-  accepted: 0,
-  rejected: 0,
-  reported: 0,
-  forwarded: 0,
-  duplicate: 0,
-  deferred: 0,
-  probe: 0,
-  reasons: {},
-  signedReasons: {},
-  noise: 0,
-} as const;
+type Given = Partial<{
+  readonly [K in keyof Facts]: Facts[K] extends readonly (infer One)[] ? readonly One[] : Facts[K];
+}>;
 
-export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot {
+export function factsOf(changes: Given = {}): Facts {
   return {
     version: '0.1.0',
     nodeVersion: 'v26.10.0',
@@ -210,17 +206,20 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
       awaitingRestart: [],
     },
     connections: { open: 3, limit: 1024 },
+    descriptors: { open: 30, limit: 1024 },
     certificates: [],
     log: { dropped: 0, lastDropped: null },
     lastReload: null,
     once: null,
     deferred: null,
-    recent: QUIET,
-    refusals: [],
-    undelivered: [],
-    lost: { failed: 0, abandoned: 0, dropped: 0 },
-    lastProbe: null,
     docs: null,
     ...changes,
-  };
+  } as Facts;
+}
+
+/** The judgement of these facts, and of what `came`. */
+export function judged(facts: Given = {}, came: (health: Health) => void = () => {}) {
+  const health = new Health(() => 30_000);
+  came(health);
+  return health.judge(factsOf(facts), performance.now());
 }

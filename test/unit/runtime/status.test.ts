@@ -1,8 +1,8 @@
 // What the snapshot tells of deferred deliveries: as the store last told, with the time of each next try. And what the page
 // says is wrong is in the log, too, once an hour at most; of what is a note, one alone.
 import { expect, test } from 'vitest';
-import type { Advice } from '../../../src/admin/advice/advice.ts';
 import type { Diagnosis } from '../../../src/health/diagnoses.ts';
+import type { Advice } from '../../../src/health/judge.ts';
 import { createLog } from '../../../src/log/log.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
 import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';
@@ -81,6 +81,7 @@ const advice = (id: Diagnosis, state: Advice['state']): Advice => ({
   id,
   state,
   message: id,
+  route: null,
   remedy: 'r',
   page: 'p',
   follows: [],

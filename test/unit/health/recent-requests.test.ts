@@ -1,20 +1,27 @@
 import { beforeEach, expect, test, vi } from 'vitest';
-import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
-import type { RequestRecord } from '../../../src/core/request-record.ts';
-import { accepted, hint, NOW, refused, settle } from '../metrics/fixtures.ts';
+import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
+import { Health } from '../../../src/health/health.ts';
+import { accepted, factsOf, hint, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
-/** A millisecond passes after each request. */
-class TickingRequests extends RefusalsAndLosses {
-  override record(record: RequestRecord): void {
-    super.record(record);
+class Requests {
+  readonly #health = new Health(() => 30_000);
+  deliver(record: DeliveryRecord): void {
+    this.#health.deliver(record);
+  }
+  /** A millisecond passes after each. */
+  record(record: RequestRecord): void {
+    this.#health.record(record);
     vi.advanceTimersByTime(1);
+  }
+  view() {
+    return this.#health.judge(factsOf(), performance.now());
   }
 }
 
 test('only refused, reported and upstream-failed requests are kept, newest first', () => {
-  const refusals = new TickingRequests();
+  const refusals = new Requests();
   settle(refusals, refused({ reason: 'missing_signature' }));
   settle(refusals, accepted());
   settle(refusals, refused({ decision: 'reported', status: 200, upstreamStatus: 200 }));
@@ -27,7 +34,7 @@ test('only refused, reported and upstream-failed requests are kept, newest first
 });
 
 test('a flood of one reason fills only its own places and evicts no other reason', () => {
-  const refusals = new TickingRequests();
+  const refusals = new Requests();
   settle(refusals, refused({ hint: hint('expired-secret', 'the old secret') }));
   for (let i = 0; i < 10_000; i++)
     settle(refusals, refused({ reason: 'bad_request', status: 400, path: `/${i}`, client: `192.0.2.${i % 1000}` }));
@@ -37,7 +44,7 @@ test('a flood of one reason fills only its own places and evicts no other reason
 });
 
 test('requests with the same reason, route and client form one group, with its count and its last request', () => {
-  const refusals = new TickingRequests();
+  const refusals = new Requests();
   for (let i = 0; i < 5; i++) settle(refusals, refused({ path: `/notify/${i}` }));
   settle(refusals, refused({ client: '192.0.2.8' }));
   settle(refusals, refused({ route: '/other' }));
@@ -51,26 +58,26 @@ test('requests with the same reason, route and client form one group, with its c
 });
 
 test('headers that broke a rule form their own groups, within the places of the rule', () => {
-  const refusals = new RefusalsAndLosses();
+  const refusals = new Requests();
   const gated = (header: string) => settle(refusals, refused({ reason: 'bad_request', rule: 'route-headers', header }));
   for (const header of ['x-forwarded-prefix', 'x_trace', 'x-forwarded-prefix']) gated(header);
   expect(refusals.view().refusals.map(({ header, count }) => [header, count])).toEqual([
-    ['x_trace', 1],
     ['x-forwarded-prefix', 2],
+    ['x_trace', 1],
   ]);
   for (let i = 0; i < 1000; i++) gated(`x_${i}`);
   expect(refusals.view().refusals).toHaveLength(10);
 });
 
 test('a group keeps its last hint, since diagnoses are rate-limited', () => {
-  const refusals = new RefusalsAndLosses();
+  const refusals = new Requests();
   for (const text of ['the first', 'the second', null, null])
     settle(refusals, refused({ hint: text === null ? null : hint('another-secret', text) }));
   expect(refusals.view().refusals).toEqual([expect.objectContaining({ hint: 'the second', count: 4 })]);
 });
 
 test('deliveries that may be lost are kept apart: verified, then our own 502, 503, 504, a cut, or 5xx of the app; each for a day in the total', () => {
-  const refusals = new TickingRequests();
+  const refusals = new Requests();
   const failed = { status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' } as const;
   settle(refusals, accepted({ ...failed, bodySha256: '0123456789abcdef', path: '/notify?PRIVATE' }));
   settle(refusals, refused({ reason: 'overloaded', status: 503, secret: 'current' }));
@@ -98,15 +105,13 @@ test('deliveries that may be lost are kept apart: verified, then our own 502, 50
   ]);
   for (let i = 0; i < 100; i++) settle(refusals, accepted(failed));
   expect(refusals.view().undelivered).toHaveLength(20);
-  expect(refusals.view().lost).toEqual({ failed: 103, abandoned: 0, dropped: 0 });
-  refusals.redelivered({ route: '/notify', result: 'dropped', id: '', failure: '503' });
-  expect(refusals.view().lost).toEqual({ failed: 103, abandoned: 0, dropped: 1 });
-  vi.advanceTimersByTime(24 * 3_600_000);
-  expect(refusals.view().lost).toEqual({ failed: 0, abandoned: 0, dropped: 0 });
+  expect(refusals.view().lost).toEqual({ failed: 103, abandoned: 0, refused: 2, turnedAway: 0 });
+  vi.advanceTimersByTime(25 * 3_600_000);
+  expect(refusals.view().lost).toEqual({ failed: 0, abandoned: 0, refused: 0, turnedAway: 0 });
 });
 
 test('kept texts are truncated and have no query', () => {
-  const refusals = new RefusalsAndLosses();
+  const refusals = new Requests();
   const long = 'x'.repeat(5000);
   settle(
     refusals,
@@ -117,7 +122,7 @@ test('kept texts are truncated and have no query', () => {
 });
 
 test('the counts cover the last five minutes', () => {
-  const recent = new RefusalsAndLosses();
+  const recent = new Requests();
   settle(recent, accepted());
   settle(recent, refused());
   settle(recent, refused());
@@ -141,8 +146,8 @@ test('the counts cover the last five minutes', () => {
   expect(recent.view().recent).toMatchObject({ reported: 0 });
 });
 
-test('the background noise of a public port is counted apart and is never the top reason', () => {
-  const recent = new RefusalsAndLosses();
+test('the background noise of a public port is counted apart', () => {
+  const recent = new Requests();
   const unsigned = (changes: Partial<RequestRecord>) => settle(recent, refused({ ...changes, signed: false }));
   unsigned({ reason: 'method_not_allowed', method: 'GET' });
   unsigned({ reason: 'route_rejected' });
@@ -151,17 +156,13 @@ test('the background noise of a public port is counted apart and is never the to
   unsigned({ reason: 'missing_signature', method: 'HEAD' });
   unsigned({ reason: 'bad_request', method: 'GET' });
   settle(recent, accepted({ reason: 'client_closed' }));
-  expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 6, reasons: {} });
+  expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 6 });
   unsigned({ reason: 'missing_signature' });
-  expect(recent.view().recent).toMatchObject({ rejected: 7, noise: 6, reasons: { missing_signature: 1 } });
+  expect(recent.view().recent).toMatchObject({ rejected: 7, noise: 6 });
 });
 
-test('a refused request with a signature may be a delivery: it is no noise, and counts for an hour', () => {
-  const recent = new RefusalsAndLosses();
+test('a refused request with a signature may be a delivery: it is no noise', () => {
+  const recent = new Requests();
   for (const reason of ['route_rejected', 'client_closed', 'bad_request'] as const) settle(recent, refused({ reason }));
-  settle(recent, refused({ reason: 'bad_request', signed: false }));
-  const signedReasons = { route_rejected: 1, client_closed: 1, bad_request: 1 };
-  expect(recent.view().recent).toMatchObject({ noise: 0, reasons: { bad_request: 1 }, signedReasons });
-  vi.advanceTimersByTime(50 * 60_000);
-  expect(recent.view().recent).toMatchObject({ reasons: {}, signedReasons });
+  expect(recent.view().recent).toMatchObject({ noise: 0 });
 });

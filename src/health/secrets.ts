@@ -1,13 +1,14 @@
-// Advice on secrets: none live, expiring, in rotation, not proven yet; and for each, whether it can be removed.
-import { clockText, currentOf, isPrevious, whyOutside } from '../../core/keyring.ts';
-import { reports } from '../../core/routes.ts';
-import type { RouteStatus, SecretStatus, StatusSnapshot } from '../snapshot.ts';
+// Secrets: none live, expiring, in rotation, not proven yet; and for each, whether it can be removed.
+import { clockText, currentOf, isPrevious, whyOutside } from '../core/keyring.ts';
+import { reports } from '../core/routes.ts';
+import type { Facts, RouteFacts, SecretFacts } from './facts.ts';
+import { count, type Finding, type Findings, finding, type Input, pathsOf } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
-import { count, type Finds, type Found, found, named, pathsOf } from './words.ts';
 
 /** Routes that lack the same secrets share an item. */
-export function* withoutLiveSecret({ routes, secrets, now }: StatusSnapshot): Finds {
-  const alike = (route: RouteStatus) => `${reports(route, now)} ${route.secretIds}`;
+export function* withoutLiveSecret({ facts }: Input): Findings {
+  const { routes, secrets, now } = facts;
+  const alike = (route: RouteFacts) => `${reports(route, now)} ${route.secretIds}`;
   // `secretIds` has only usable secrets, so if it is empty, every unusable secret is named.
   const unusable = secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
   for (const lacking of Map.groupBy(routes.filter(isWithout), alike).values()) {
@@ -18,94 +19,93 @@ export function* withoutLiveSecret({ routes, secrets, now }: StatusSnapshot): Fi
     const why = outside.length > 0 ? `${outside.join(', ')}; ${clockText(now, dateText)}` : missing;
     const only = lacking.some((route) => reports(route, now));
     const effect = only ? 'so nothing there is verified' : 'so senders get 503';
-    const message = `No secret is live on ${lacking.map(named).join(', ')}, ${effect}: ${why}.`;
+    const message = `No secret is live on ${pathsOf(lacking)}, ${effect}: ${why}.`;
     const id = outside.length > 0 ? 'secrets-outside-dates' : 'no-live-secret';
-    yield found(only ? 'warning' : 'failed', id, message);
+    yield finding(only ? 'warning' : 'failed', id, message);
   }
 }
 
-const isWithout = ({ action, liveSecrets }: RouteStatus) => action === 'verify' && liveSecrets === 0;
+const isWithout = ({ action, liveSecrets }: RouteFacts) => action === 'verify' && liveSecrets === 0;
 
-function whyNotLive(secret: SecretStatus): string | null {
+function whyNotLive(secret: SecretFacts): string | null {
   const { id, state } = secret;
   if (state !== 'not_yet' && state !== 'expired') return null;
   return `secret ${id} ${state === 'not_yet' ? 'is ' : ''}${whyOutside(state, secret, dateText)}`;
 }
 
-export function* secretAdvice(s: StatusSnapshot): Finds {
-  for (const secret of s.secrets) {
+export function* secretFindings(input: Input): Findings {
+  for (const secret of input.facts.secrets) {
     const { id, source, note } = secret;
-    yield ofSecret(secret, s);
-    if (note !== null) yield found('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
+    yield ofSecret(secret, input);
+    if (note !== null) yield finding('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
   }
 }
 
-function ofSecret(secret: SecretStatus, s: StatusSnapshot): Found | null {
+function ofSecret(secret: SecretFacts, input: Input): Finding | null {
+  const s = input.facts;
   const { id, state, source, problem, notAfter } = secret;
   if (problem !== null) {
     const message = `Secret ${id}${state === 'unusable' ? ' cannot be used' : ''} (${source}): ${problem}.`;
-    return found('warning', 'secret-problem', message);
+    return finding('warning', 'secret-problem', message);
   }
   if (isPrevious(id)) return state === 'live' ? rotation(secret, s) : null;
-  if (state === 'expired') return expired(secret, s);
-  if (notAfter === null || state !== 'live' || notAfter - s.now > 7 * DAY) return unproven(secret, s);
+  if (state === 'expired') return expired(secret, input);
+  if (notAfter === null || state !== 'live' || notAfter - s.now > 7 * DAY) return unproven(secret, input);
   const alone = onlySecretOf(secret, s);
   const then = alone === '' ? '' : ` From then on senders to ${alone} get 503.`;
   const message = `Secret ${id} expires in ${spanText(notAfter - s.now)}, at ${dateText(notAfter)}.${then}`;
-  return found('warning', 'secret-ends', message);
+  return finding('warning', 'secret-ends', message);
 }
 
-function expired(secret: SecretStatus, s: StatusSnapshot): Found | null {
+function expired(secret: SecretFacts, { facts: s, ledger }: Input): Finding | null {
   const { id } = secret;
   const proven = s.secrets.filter(({ state, lastMatch }) => state === 'live' && lastMatch > 0);
   const routes = s.routes.filter(({ secretIds }) => secretIds.includes(id));
-  const verifies = ({ secretIds }: RouteStatus) => proven.some((other) => secretIds.includes(other.id));
+  const verifies = ({ secretIds }: RouteFacts) => proven.some((other) => secretIds.includes(other.id));
   // If somebody still signs with the expired secret, the advice on signatures says so.
-  if (routes.every(verifies) || routes.some(isWithout) || isUsedOutside(secret, s)) return null;
-  return found('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
+  if (routes.every(verifies) || routes.some(isWithout) || ledger.outside.has(id)) return null;
+  return finding('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
 
 /** Warns of a new value that has verified nothing yet, if a route that accepted requests has no other live secret. */
-function unproven({ id, state, lastMatch, changedAt }: SecretStatus, s: StatusSnapshot): Found | null {
+function unproven({ id, state, lastMatch, changedAt }: SecretFacts, { facts: s, ledger }: Input): Finding | null {
   if (state !== 'live' || changedAt === null || lastMatch > 0) return null;
   const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');
-  const only = s.routes.filter(({ secretIds, traffic: { lastAccepted } }) => {
-    return secretIds.includes(id) && lastAccepted !== null && !others.some((other) => secretIds.includes(other.id));
+  const only = s.routes.filter(({ path, secretIds }) => {
+    const { good, bad } = ledger.of(path).series;
+    return secretIds.includes(id) && good + bad > 0 && !others.some((other) => secretIds.includes(other.id));
   });
   if (only.length === 0) return null;
   const message = `The value of ${id} that was loaded ${ago(changedAt, s.now)} has verified nothing yet, and no other secret is live on ${pathsOf(only)}.`;
-  return found('warning', 'secret-unproven', message);
+  return finding('warning', 'secret-unproven', message);
 }
 
 /** A previous value expires by design; only senders that still use it need attention. */
-function rotation({ id, lastMatch, notAfter }: SecretStatus, s: StatusSnapshot): Found | null {
+function rotation({ id, lastMatch, notAfter }: SecretFacts, s: Facts): Finding | null {
   const current = currentOf(id);
   const end = (notAfter ?? s.now) - s.now;
   if (lastMatch > 0 && s.now - lastMatch * 1000 < HOUR) {
     const message = `Rotation: senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it ends in ${spanText(end)}.`;
-    return found('warning', 'old-secret-used', message);
+    return finding('warning', 'old-secret-used', message);
   }
   if (!s.secrets.some((other) => other.id === current && other.lastMatch === 0)) return null;
   const message = `Rotation: the new value of ${current} has verified nothing yet, and the old one ends in ${spanText(end)}.`;
-  return found(end < 6 * HOUR ? 'warning' : 'ok', 'secret-unproven', message);
+  return finding(end < 6 * HOUR ? 'warning' : 'ok', 'secret-unproven', message);
 }
 
-/** True if a recently refused request was signed with this secret, outside its dates. */
-const isUsedOutside = ({ id }: SecretStatus, s: StatusSnapshot) => s.refusals.some(({ secret }) => secret === id);
-
 /** The paths of the routes on which no other secret is live; empty if there are none. */
-const onlySecretOf = ({ id }: SecretStatus, { routes }: StatusSnapshot) =>
+const onlySecretOf = ({ id }: SecretFacts, { routes }: Facts) =>
   pathsOf(routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id)));
 
 /** Says whether a secret can be removed: once it has expired, or another has matched more recently. */
-export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
+export function secretVerdict(secret: SecretFacts, s: Facts & { readonly signedOutside: readonly string[] }): string {
   const { id, state, lastMatch, deferred } = secret;
   // Without the secret, deliveries signed with it cannot be verified, and so are never sent.
   const signed = `${count(deferred, 'deferred delivery is', 'deferred deliveries are')} signed with it`;
   if (isPrevious(id)) return `ends by itself${deferred > 0 ? `; ${signed}, and not sent after that` : ''}`;
   if (deferred > 0) return `keep it: ${signed}`;
   if (state === 'expired')
-    return isUsedOutside(secret, s) ? 'a client still signs with it: see the refusals below' : 'can be removed';
+    return s.signedOutside.includes(id) ? 'a client still signs with it: see the refusals below' : 'can be removed';
   if (state !== 'live') return '–'; // its state says all
   if (lastMatch > 0 && s.now - lastMatch * 1000 < HOUR) return 'in use: keep it';
   const alone = onlySecretOf(secret, s);

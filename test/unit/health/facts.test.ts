@@ -1,33 +1,20 @@
-// What the advice says of secrets, settings and deferred deliveries, and which secrets can be removed.
+// What is said of facts: secrets, settings and deferred deliveries, and which secrets can be removed.
 import { expect, test, vi } from 'vitest';
-import { adviceFor, apiStatus } from '../../../src/admin/advice/advice.ts';
-import { secretVerdict } from '../../../src/admin/advice/secrets.ts';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
-import { RefusalsAndLosses } from '../../../src/admin/refusals-and-losses.ts';
-import type { DeferredStatus, LostDelivery, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
-import { CURRENT, DEFERRED, hint, NOTIFY, NOW, QUIET, refused, settle, snapshot } from '../metrics/fixtures.ts';
+import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/health/facts.ts';
+import { secretVerdict } from '../../../src/health/secrets.ts';
+import { CURRENT, DEFERRED, judged, NOTIFY, NOW } from '../metrics/fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
 const HOUR = 3_600_000;
 
-function headline(changes: Partial<StatusSnapshot>): string {
-  const [first] = adviceFor(snapshot(changes));
+function headline(changes: Partial<Facts>): string {
+  const [first] = judged(changes).advice;
   return `${first?.state}: ${first?.message} ${first?.remedy}`;
 }
 
-const gated = new RefusalsAndLosses();
-settle(
-  gated,
-  refused({
-    reason: 'bad_request',
-    rule: 'route-headers',
-    header: 'x-forwarded-prefix',
-    hint: hint('gate-rule', 'route /notify needs allowHeaders: [x-forwarded-prefix]'),
-  }),
-);
-
-test.each<[string, Partial<StatusSnapshot>, RegExp]>([
+test.each<[string, Partial<Facts>, RegExp]>([
   [
     'its only secret has not begun',
     {
@@ -58,16 +45,6 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^warning: No secret is live on \/notify, so nothing there is verified/,
   ],
   [
-    'something in front adds a header',
-    { recent: { ...QUIET, rejected: 4, signedReasons: { bad_request: 4 } }, refusals: gated.view().refusals },
-    /^warning: 4 signed requests were refused .* none was accepted: the request breaks a rule .* \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify needs allowHeaders.*something in front of the proxy changes their requests/,
-  ],
-  [
-    'a scanner probes the port',
-    { recent: { ...QUIET, accepted: 9, rejected: 40, noise: 40 } },
-    /^ok: All is well: 9 requests served and no delivery refused in the last 5 minutes\. 40 others were refused, as on any public port\. Nothing to do\./,
-  ],
-  [
     'senders still use a replaced value',
     {
       secrets: [CURRENT, { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * HOUR, lastMatch: NOW / 1000 - 9 }],
@@ -83,21 +60,21 @@ test('what was chosen, and stands, is a note below the headline, never amber', (
     config: { file: null, sha256: '', since: NOW, warnings: ['unmatched: forward'], awaitingRestart: [] },
     secrets: [{ ...CURRENT, note: 'it is shorter than 32 bytes' }],
   };
-  expect(adviceFor(snapshot(changes)).map(({ id, state }) => `${state} ${id}`)).toEqual([
+  expect(judged(changes).advice.map(({ id, state }) => `${state} ${id}`)).toEqual([
     'ok nothing-proven',
     'note secret-value',
     'note chosen',
   ]);
   // Whoever replaces a short value here alone has 401 for everything.
-  expect(adviceFor(snapshot(changes))[1]?.remedy).toMatch(/^Nothing.*set the new one at Entrupy, too/);
+  expect(judged(changes).advice[1]?.remedy).toMatch(/^Nothing.*set the new one at Entrupy, too/);
 });
 
 test('an expired report mode and a replaced value that is due to expire need no action', () => {
-  const calm = snapshot({
+  const calm = judged({
     routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],
     secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000 }],
   });
-  expect(new Set(adviceFor(calm).map(({ state }) => state))).toEqual(new Set(['ok']));
+  expect(new Set(calm.advice.map(({ state }) => state))).toEqual(new Set(['ok']));
 });
 
 test('each secret has a verdict on whether it can be removed', () => {
@@ -105,8 +82,8 @@ test('each secret has a verdict on whether it can be removed', () => {
   const old = { ...CURRENT, id: 'old', lastMatch: hours(3) };
   const next = { ...CURRENT, id: 'next', lastMatch: hours(0.1) };
   const both = { ...NOTIFY, secretIds: ['old', 'next'], liveSecrets: 2 };
-  const verdict = (secret: typeof CURRENT, changes: Partial<StatusSnapshot> = {}) =>
-    secretVerdict(secret, snapshot({ routes: [both], secrets: [old, next], ...changes }));
+  const verdict = (secret: typeof CURRENT, changes: Partial<Facts> = {}) =>
+    secretVerdict(secret, judged({ routes: [both], secrets: [old, next], ...changes }));
   expect(verdict(old)).toBe('can be removed once its last match is older than your sender retries');
   expect(verdict(next)).toBe('in use: keep it');
   expect(verdict({ ...old, lastMatch: 0 })).toMatch(/^can be removed once/);
@@ -121,14 +98,14 @@ test('each secret has a verdict on whether it can be removed', () => {
 });
 
 test('without redelivery nothing is said of it', () => {
-  expect(adviceFor(snapshot()).map(({ id }) => id)).toEqual(['nothing-proven']);
-  expect(renderStatusPage(apiStatus(snapshot()))).not.toContain('Deferred deliveries');
+  expect(judged().advice.map(({ id }) => id)).toEqual(['nothing-proven']);
+  expect(renderStatusPage(judged())).not.toContain('Deferred deliveries');
 });
 
 test('a store that works is said to, one that has not answered is not, and past failures are no problem', () => {
-  const said = (changes: Partial<DeferredStatus>) => {
+  const said = (changes: Partial<DeferredFacts>) => {
     const deferred = { ...DEFERRED, waiting: 0, turnedAwayAt: NOW - 60_000, ...changes };
-    const { advice, right } = apiStatus(snapshot({ deferred }));
+    const { advice, right } = judged({ deferred });
     return [advice[0]?.id, right.find(({ id }) => id === 'redelivery')?.message.replace(/.*\) /, '') ?? null];
   };
   expect(said({})).toEqual(['nothing-proven', 'works.']);
@@ -143,7 +120,7 @@ test('the page lists when each came, its route, attempts, last failure and next 
   const late = { ...first, id: 'late', nextTry: NOW - 1 };
   const unverified = { ...late, id: 'unverified', route: null, state: 'unverified', nextTry: null } as const;
   const deferred = { ...DEFERRED, deliveries: [first, stopped, late, unverified] };
-  const text = renderStatusPage(apiStatus(snapshot({ deferred })));
+  const text = renderStatusPage(judged({ deferred }));
   const [, rows = ''] = text.split('<h2 id="deferred">Deferred deliveries</h2>');
   const cells = [...rows.slice(0, rows.indexOf('</table>')).matchAll(/<td data-label="([^"]+)">(.*?)<\/td>/g)].map(
     ([, head, value = '']) =>
@@ -167,16 +144,16 @@ test('the page lists when each came, its route, attempts, last failure and next 
     'Next try: –',
   ]);
   expect(cells).toContain('Event: unverified no known route');
-  const idle = renderStatusPage(apiStatus(snapshot({ deferred: { ...deferred, sends: false } })));
+  const idle = renderStatusPage(judged({ deferred: { ...deferred, sends: false } }));
   expect(idle).not.toContain('in 8 s');
   expect(text).toContain('maxBody 1MiB');
   const route = { ...NOTIFY, redeliver: 72 * HOUR };
-  expect(renderStatusPage(apiStatus(snapshot({ routes: [route] })))).toContain('redeliver 72h');
+  expect(renderStatusPage(judged({ routes: [route] }))).toContain('redeliver 72h');
 });
 
 test('why nothing verifies some is told once, whatever their routes and secrets', () => {
   const whys = ['a', 'b', 'b'].map((secret) => ({ why: 'altered', secret, deliveries: 2 }));
-  const [found] = adviceFor(snapshot({ deferred: { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys } }));
+  const [found] = judged({ deferred: { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys } }).advice;
   expect(found?.message).toMatch(/ so not sent: 6 altered in the store\.$/);
 });
 
@@ -184,7 +161,7 @@ test('what was lost is told for a day, with its number, or that this is not know
   const known = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
   const lost = (ago: number, changes: Partial<LostDelivery> = {}) => {
     const losses = [{ ...known, ...changes, at: NOW - ago }];
-    return adviceFor(snapshot({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately: 7 } }));
+    return judged({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately: 7 } }).advice;
   };
   expect(lost(24 * HOUR - 1)).toMatchObject([{ id: 'deferred-lost', state: 'warning' }]);
   expect(lost(0)[0]?.message).toMatch(
@@ -198,10 +175,10 @@ test('what was lost is told for a day, with its number, or that this is not know
 
 test('a secret that deferred deliveries need is kept, whatever else speaks for its removal', () => {
   const next = { ...CURRENT, id: 'next', lastMatch: NOW / 1000 - 60 };
-  const old: SecretStatus = { ...CURRENT, id: 'old', lastMatch: NOW / 1000 - 10_800, deferred: 12 };
+  const old: SecretFacts = { ...CURRENT, id: 'old', lastMatch: NOW / 1000 - 10_800, deferred: 12 };
   const both = { ...NOTIFY, secretIds: ['old', 'next'], liveSecrets: 2 };
-  const verdict = (secret: SecretStatus, deferred: DeferredStatus | null = DEFERRED) =>
-    secretVerdict(secret, snapshot({ routes: [both], secrets: [old, next], deferred }));
+  const verdict = (secret: SecretFacts, deferred: DeferredFacts | null = DEFERRED) =>
+    secretVerdict(secret, judged({ routes: [both], secrets: [old, next], deferred }));
   expect(verdict(old)).toBe('keep it: 12 deferred deliveries are signed with it');
   expect(verdict({ ...old, deferred: 1, state: 'expired', notAfter: NOW - 1 })).toBe(
     'keep it: 1 deferred delivery is signed with it',

@@ -1,0 +1,83 @@
+// Health: what the process knows of its deliveries, and its judgement. Status page, /api/status, `check`, log and metrics
+// show one and the same object, made when they ask.
+import type { RedeliveryRecord } from '../core/redelivery-record.ts';
+import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import type { Facts } from './facts.ts';
+import { type Judgement, judge } from './judge.ts';
+import { Ledger } from './ledger.ts';
+import { RecentRequests } from './recent-requests.ts';
+import { epoch } from './sentences.ts';
+import { LOSSES } from './series.ts';
+
+export class Health {
+  readonly ledger = new Ledger();
+  readonly #recent = new RecentRequests();
+  readonly #responseTimeout: () => number;
+  #before: Judgement['states'] = new Map();
+  /** Set once the process runs. */
+  facts: (() => Facts) | null = null;
+
+  /** `responseTimeout`: milliseconds, as configured. */
+  constructor(responseTimeout: () => number) {
+    this.#responseTimeout = responseTimeout;
+  }
+
+  /** Called once for each request, at its end. */
+  record(record: RequestRecord): void {
+    const now = performance.now();
+    this.ledger.record(record, now);
+    this.#recent.record(record, now);
+  }
+
+  /** Called once for each delivery, when its fate is known. */
+  deliver(record: DeliveryRecord): void {
+    this.ledger.deliver(record, performance.now(), this.#responseTimeout());
+    this.#recent.deliver(record);
+  }
+
+  redelivered(record: RedeliveryRecord): void {
+    this.ledger.redelivered(record, performance.now());
+  }
+
+  /** `address`: that of a connection that was ended before any answer, since there were too many. */
+  turnAway(address: string): void {
+    this.ledger.turnAway(address, performance.now());
+  }
+
+  /** Judges now; null before the process runs. */
+  look() {
+    return this.facts === null ? null : this.judge(this.facts(), performance.now());
+  }
+
+  /** `now`: milliseconds of the monotonic clock. */
+  judge(facts: Facts, now: number) {
+    const input = { ledger: this.ledger, facts, now, before: this.#before };
+    const { states, ...judgement } = judge(input);
+    this.#before = states;
+    const time = (at: number) => (Number.isNaN(at) ? null : Math.round(epoch(input, at)));
+    const routes = facts.routes.map((route) => {
+      const { fates, series } = this.ledger.of(route.path);
+      return { ...route, traffic: { fates: { ...fates }, lastTaken: time(series.lastGood) } };
+    });
+    return {
+      ...facts,
+      routes,
+      ...this.#recent.view(now),
+      /** How many deliveries of the last day may be lost, by how they ended. */
+      lost: this.#lost(now),
+      ...judgement,
+      /** Ids of secrets outside their dates that somebody signed with. */
+      signedOutside: [...this.ledger.outside.keys()],
+    };
+  }
+
+  #lost(now: number) {
+    const series = this.ledger.routes.map(([, known]) => known.series);
+    const of = (kind: number) => series.reduce((sum, { losses }) => sum + losses.sum(kind, now), 0);
+    const [failed = 0, abandoned = 0, refused = 0, turnedAway = 0] = LOSSES.map((_, kind) => of(kind));
+    return { failed, abandoned, refused, turnedAway };
+  }
+}
+
+/** The answer of /api/status. */
+export type ApiStatus = ReturnType<Health['judge']>;

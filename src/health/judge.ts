@@ -1,0 +1,125 @@
+// THE JUDGE: all that is wrong, in one place, worst first, one item for each cause and route. It is pure: page, API, `check`,
+// log and metrics show its items and judge nothing. The facts are written in a file for each subject, the remedies in
+// diagnoses.ts. It must never say that all is well while deliveries are lost.
+import { deliveryFindings, statesOf } from './deliveries.ts';
+import { DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
+import type { Facts } from './facts.ts';
+import { isFresh, type OutcomeState } from './outcomes.ts';
+import { refusalFindings } from './refusals.ts';
+import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
+import { standingFindings, stateFindings } from './state.ts';
+import { storeFindings } from './stores.ts';
+import { dateText, spanText } from './times.ts';
+
+export interface Advice extends Finding, Pick<Diagnosed, 'remedy' | 'page'> {
+  /** Findings that are consequences of this one, and so have no item of their own. */
+  readonly follows: readonly Finding[];
+}
+
+export interface Judgement {
+  /** At least one item; the first is the headline. */
+  readonly advice: readonly Advice[];
+  /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
+  readonly right: readonly { readonly id: Subject; readonly message: string }[];
+  /** True while a first bad outcome is too fresh to say whether its route fails. */
+  readonly isFresh: boolean;
+  /** The next judgement's `before`. */
+  readonly states: ReadonlyMap<string, OutcomeState>;
+}
+
+export function judge(input: Input): Judgement {
+  const states = statesOf(input);
+  const found = [
+    ...stateFindings(input),
+    ...deliveryFindings(input, states),
+    ...refusalFindings(input),
+    ...storeFindings(input),
+    ...standingFindings(input),
+  ].filter((one) => one !== null);
+  const items = causes(found);
+  const advice = (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState);
+  const fresh = input.ledger.routes.some(([, { series }]) => isFresh(series, input.now));
+  return { advice, right: rightBeside(advice, input.facts), isFresh: fresh, states };
+}
+
+/** The order of items: the worst first. */
+const STATES: readonly State[] = ['failed', 'warning', 'ok', 'note'];
+const byState = (one: Finding, other: Finding) => STATES.indexOf(one.state) - STATES.indexOf(other.state);
+export const isWrong = ({ state }: Finding) => state === 'failed' || state === 'warning';
+const worst = (all: readonly Finding[]) => all.reduce((one, other) => (byState(one, other) > 0 ? other : one));
+
+/** One item per cause and route, with the findings that follow from it and the worst of their states. Notes stay apart. */
+function causes(found: readonly Finding[]): readonly Advice[] {
+  const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
+  const items = [...alike.values()].map((same) => ({
+    ...worst(same),
+    message: same.map(({ message }) => message).join(' '),
+  }));
+  const wrong = items.filter(isWrong);
+  const causeOf = (one: Finding): Finding => {
+    if (one.state === 'note') return one;
+    const { follows } = DIAGNOSES[one.id];
+    const possible = wrong.filter((other) => {
+      const isCause = follows.includes(other.id) || follows.includes(DIAGNOSES[other.id].subject);
+      return isCause && (other.route === one.route || other.route === null || one.route === null);
+    });
+    const cause = possible.find(({ route }) => route === one.route) ?? possible[0];
+    return cause === undefined ? one : causeOf(cause);
+  };
+  return [...Map.groupBy(items, causeOf)].map(([cause, all]) =>
+    told(
+      { ...cause, state: worst(all).state },
+      all.filter((one) => one !== cause),
+    ),
+  );
+}
+
+function told(one: Finding, follows: readonly Finding[] = []): Advice {
+  const { remedy, page } = DIAGNOSES[one.id];
+  return { ...one, remedy, page, follows };
+}
+
+function allIsWell(input: Input): Finding {
+  const { ledger, facts, now } = input;
+  const noise = ledger.noise.sum(0, now);
+  const scanned =
+    noise === 0 ? '' : ` ${count(noise, 'other request was', 'other requests were')} refused, as on any public port.`;
+  const last = Math.max(Number.NEGATIVE_INFINITY, ...ledger.routes.flatMap(([, { series }]) => series.lastGood || []));
+  if (last === Number.NEGATIVE_INFINITY) {
+    const message = `Nothing is wrong, and nothing is proven yet: no delivery has reached the app since the start, ${spanText(facts.now - facts.startedAt)} ago.${scanned}`;
+    return finding('ok', 'nothing-proven', message);
+  }
+  const message = `All is well: the app took the last delivery ${since(input, last)}, and nothing is known to be lost.${scanned}`;
+  return finding('ok', 'all-is-well', message);
+}
+
+/** Subjects whose sentence is shown even beside a warning about them, since `sentences` gives only what is true. */
+const BESIDE_WARNINGS: ReadonlySet<string> = new Set<Subject>(['secrets', 'upstream']);
+
+/** No sentence may give the all-clear beside a problem of the same subject. */
+function rightBeside(advice: readonly Advice[], facts: Facts): Judgement['right'] {
+  const wrong = advice.flatMap((one) => [one, ...one.follows]).filter(isWrong);
+  const subjects = new Set<string>(wrong.map(({ id }) => DIAGNOSES[id].subject));
+  const isRight = (id: string) => BESIDE_WARNINGS.has(id) || !subjects.has(id);
+  const all = Object.entries(sentences(facts)) as [Subject, string | false][];
+  return all.flatMap(([id, message]) => (message !== false && isRight(id) ? { id, message } : []));
+}
+
+/** The sentence for each subject; false where it is not configured, or the sentence would not be true. */
+function sentences(s: Facts): Partial<Record<Subject, string | false>> {
+  const { upstream, certificates, lastReload, once, deferred } = s;
+  const verify = s.routes.filter(({ action }) => action === 'verify');
+  const live = verify.map(({ path, liveSecrets }) => `${liveSecrets} on ${path}`).join(', ');
+  const dates = certificates.map(({ file, notAfter }) => `${file} until ${dateText(notAfter).slice(0, 10)}`);
+  const reloaded = lastReload !== null && `The last reload worked, at ${new Date(lastReload.at).toISOString()}.`;
+  return {
+    ready: s.ready && !s.draining && `The proxy is ready (version ${s.version}).`,
+    secrets: verify.length > 0 && verify.every(({ liveSecrets }) => liveSecrets > 0) && `Live secrets: ${live}.`,
+    upstream: upstream.reachable && `The upstream ${upstream.url} accepts connections.`,
+    exposed: upstream.exposure === 'hidden' && 'Clients cannot bypass the proxy.',
+    certificates: dates.length > 0 && `TLS certificates: ${dates.join(', ')}.`,
+    reload: reloaded || 'No reload since the start.',
+    once: once?.isKnown === true && `The store of delivered events (${once.store}) answers.`,
+    redelivery: deferred?.state === 'works' && `The store of deferred deliveries (${deferred.store}) works.`,
+  };
+}

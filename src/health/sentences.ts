@@ -1,0 +1,121 @@
+// What the judge's files share: its input, their findings, and phrases that several sentences use.
+
+import { shortened } from '../base/printable.ts';
+import { REASONS, type Reason } from '../core/reasons.ts';
+import { shownPath } from '../core/request-record.ts';
+import { UNMATCHED } from '../core/routes.ts';
+import type { Detail } from './detail.ts';
+import type { Diagnosis } from './diagnoses.ts';
+import type { Facts } from './facts.ts';
+import type { Ledger } from './ledger.ts';
+import type { OutcomeState } from './outcomes.ts';
+import type { OutcomeDiagnosis } from './series.ts';
+import { clock, HOUR, MINUTE, spanText } from './times.ts';
+
+/** What is judged. */
+export interface Input {
+  readonly ledger: Ledger;
+  readonly facts: Facts;
+  /** Milliseconds of the monotonic clock, as in the ledger. */
+  readonly now: number;
+  /** The state that each route's outcomes had last: one is left later than it is reached. */
+  readonly before: ReadonlyMap<string, OutcomeState>;
+}
+
+/**
+ * `failed`: deliveries are not taken, refused or turned away now, or will be lost soon. `warning`: look at it. `ok`:
+ * nothing to do. `note`: a deliberate choice, or strangers; never the headline.
+ */
+export type State = 'failed' | 'warning' | 'ok' | 'note';
+
+export interface Finding {
+  readonly id: Diagnosis;
+  readonly state: State;
+  /** The facts, in one or two sentences. */
+  readonly message: string;
+  /** The route's path; null for a finding on no route of its own. */
+  readonly route: string | null;
+}
+
+/** The findings of one file. A null among them means nothing to report. */
+export type Findings = Iterable<Finding | null>;
+
+export const finding = (state: State, id: Diagnosis, message: string, route: string | null = null): Finding => ({
+  id,
+  state,
+  message,
+  route,
+});
+
+/** A time of the ledger in epoch milliseconds. */
+export const epoch = ({ facts, now }: Input, at: number): number => facts.now - (now - at);
+
+/** `9 min ago (11:51 UTC)`, of a time of the ledger. */
+export function since(input: Input, at: number): string {
+  return `${spanText(Math.max(0, input.now - at))} ago (${clock(epoch(input, at), input.facts.now)})`;
+}
+
+/** A route's name in sentences. As `unmatched` is no path, the path of its last such request comes first. */
+export function named(path: string, facts: Facts, detail: Pick<Detail, 'path' | 'route'> | null = null): string {
+  const last = detail === null || detail.route !== UNMATCHED ? '' : shownPath(detail.path);
+  if (path !== UNMATCHED || last === '') return path;
+  return `${last} (${path}: ${facts.routes.find((route) => route.path === path)?.action ?? 'gone'})`;
+}
+
+export const pathsOf = (routes: readonly { readonly path: string }[]) => routes.map(({ path }) => path).join(', ');
+
+export function count(amount: number, noun: string, plural = `${noun}s`): string {
+  return `${amount} ${amount === 1 ? noun : plural}`;
+}
+
+/** Why a request was refused, as the end of a sentence. */
+export function whyOf(detail: Detail, diagnosis: OutcomeDiagnosis): string {
+  const { renamedHeader, hint } = detail;
+  if (diagnosis !== 'signature-dropped') return reasonText(detail, hint === null ? null : shortened(hint.text, 512));
+  return renamedHeader === null
+    ? 'it came without the signature header, so something in front of the proxy drops it'
+    : `its signature came in ${shortened(renamedHeader, 128)}, so something in front of the proxy renames the header`;
+}
+
+/** What a reason means, and what is known of this case. */
+export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'rule' | 'header'>, hint: string | null) {
+  const meaning = reason === 'none' ? 'it was not taken' : REASONS[reason].meaning;
+  const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${shortened(header, 128)}`})`;
+  if (hint === null) return `${meaning}${broken}`;
+  if (rule !== null) return `${meaning}${broken}. To let them pass: ${hint}`;
+  const saysAll = reason === 'overloaded' || REASONS_OF_SIGNATURES.has(reason);
+  return saysAll ? hint : `${meaning} (${hint})`;
+}
+
+const REASONS_OF_SIGNATURES: ReadonlySet<string> = new Set<Reason>([
+  'signature_mismatch',
+  'malformed_signature',
+  'unsupported_algorithm',
+  'multiple_signatures',
+]);
+
+/** Says how long a route has had no delivery, so that an old failure does not read like a current one. */
+export function quiet({ now }: Input, at: number): string {
+  return now - at < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(now - at)}.`;
+}
+
+/** The changes in this proxy (start, last reload, secrets), each with its time in epoch milliseconds. */
+const changesIn = ({ startedAt, lastReload, secrets }: Facts) => [
+  { at: startedAt, what: 'the start' },
+  ...(lastReload === null ? [] : [{ at: lastReload.at, what: 'a reload' }]),
+  ...secrets.flatMap(({ id, changedAt: at }) => (at === null ? [] : { at, what: `secret ${id} changed` })),
+];
+
+/** Says when a problem began and what changed in the hour before. `began`: epoch milliseconds. */
+export function whatChanged(began: number, facts: Facts): string {
+  const before = changesIn(facts).filter(({ at }) => at <= began && began - at <= HOUR);
+  const [change] = before.toSorted((one, other) => other.at - one.at);
+  const when = ` It began at ${clock(began, facts.now)}`;
+  return change === undefined ? `${when}.` : `${when}, ${spanText(began - change.at)} after ${change.what}.`;
+}
+
+/** A sentence if nothing was changed here since the last good delivery: the cause is elsewhere. Else empty. */
+export function unchangedSince(last: number, facts: Facts): string {
+  if (Number.isNaN(last) || changesIn(facts).some(({ at }) => at >= last)) return '';
+  return ' Nothing was changed here since the last one that was accepted.';
+}

@@ -1,0 +1,81 @@
+// Facts about the proxy that are wrong: readiness, upstream, configuration, certificates and log.
+import { clockText } from '../core/keyring.ts';
+import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
+import { reports } from '../core/routes.ts';
+import type { CertificateFacts, Facts } from './facts.ts';
+import { secretFindings, withoutLiveSecret } from './secrets.ts';
+import { type Finding, type Findings, finding, type Input } from './sentences.ts';
+import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
+
+/** Problems that stop deliveries, or soon will. */
+export function* stateFindings(input: Input): Findings {
+  const s = input.facts;
+  const { draining, upstream, lastReload, now } = s;
+  if (draining) yield finding('warning', 'draining', DRAINING);
+  yield* withoutLiveSecret(input);
+  if (!upstream.reachable) yield unreachable(upstream);
+  yield* s.certificates.map((certificate) => certificateFinding(certificate, now));
+  if (upstream.exposed) yield finding('warning', 'exposed', EXPOSED);
+  if (lastReload !== null && lastReload.error !== null) {
+    const message = `The last reload failed ${ago(lastReload.at, now)}, so the previous configuration (of ${dateText(s.config.since)}) and secrets are still in use: ${lastReload.error}`;
+    yield finding('warning', 'reload-failed', message);
+  }
+  const causes = s.causes.length > 0 ? `: ${s.causes.join('; ')}` : '';
+  if (!s.ready && !draining) yield finding('warning', 'not-ready', `Not ready${causes}.`);
+  yield descriptors(s);
+}
+
+/** What may hold for weeks. It comes last among findings of the same state, so that it hides nothing newer. */
+export function* standingFindings(input: Input): Findings {
+  const s = input.facts;
+  const { log, config, now } = s;
+  const keys = config.awaitingRestart.join(', ');
+  yield* secretFindings(input);
+  for (const route of s.routes) {
+    if (reports(route, now))
+      yield finding('warning', 'report-mode', `${route.path} only reports: ${REPORTS}`, route.path);
+  }
+  if (keys !== '') yield finding('warning', 'awaiting-restart', `Changed, but not in use before a restart: ${keys}.`);
+  if (log.lastDropped !== null && now - log.lastDropped <= HOUR) {
+    const message = `The log has gaps: standard output did not take ${log.dropped} lines since the start, the last one ${ago(log.lastDropped, now)}.`;
+    yield finding('warning', 'log-gaps', message);
+  }
+  for (const text of config.warnings) yield finding('note', 'chosen', `Configuration: ${text}`);
+}
+
+const DRAINING = 'Draining: the proxy still serves but is not ready, so load balancers send requests elsewhere.';
+const EXPOSED = 'Clients can bypass the proxy and reach the upstream unverified.';
+const REPORTS = 'it forwards requests that it would otherwise refuse.';
+
+/** Out of descriptors, libuv accepts a connection and closes it at once, unseen by the proxy. */
+function descriptors({ descriptors: files }: Facts): Finding | null {
+  if (files === null || files.open < files.limit * MANY_DESCRIPTORS) return null;
+  const isOut = files.open >= files.limit - FEW_DESCRIPTORS;
+  const effect = isOut ? 'new connections are closed at once' : 'at the limit new connections are closed at once';
+  const message = `The process has ${files.open} of at most ${files.limit} file descriptors open: ${effect}.`;
+  return finding(isOut ? 'failed' : 'warning', 'descriptors-full', message);
+}
+
+/** The share of descriptors in use that is a warning, and how few are left when accepting fails. */
+const MANY_DESCRIPTORS = 0.9;
+const FEW_DESCRIPTORS = 4;
+
+function unreachable({ url, error }: Facts['upstream']): Finding {
+  const id = diagnosisOfFailure('connect', error);
+  const what = id === 'app-down' ? `The upstream ${url} accepts no connections` : `TLS to the upstream ${url} fails`;
+  return finding('failed', id, `${what}${error === null ? '' : ` (${error})`}.`);
+}
+
+/** A warning 14 days before a certificate ends, a failure three days before (as in the alerts) or if not valid yet. */
+export function certificateFinding(status: CertificateFacts, now: number): Finding | null {
+  const { certificate, file, notBefore, notAfter } = status;
+  const remaining = notAfter - now;
+  const name = `The TLS certificate in ${file}`;
+  const refuse = `${certificate === 'listen' ? 'clients that check it refuse' : 'the upstream refuses'} to connect.`;
+  const early = `${name} is not valid before ${dateText(notBefore)}; ${clockText(now, dateText)}: ${refuse}`;
+  if (now < notBefore) return finding('failed', 'certificate-early', early);
+  if (remaining >= 14 * DAY) return null;
+  const end = dateText(notAfter);
+  const ends = remaining > 0 ? `expires in ${spanText(remaining)}, at ${end}. From then on` : `expired at ${end}:`;
+  return finding(remaining < 3 * DAY ? 'failed' : 'warning', 'certificate-ends', `${name} ${ends} ${refuse}`);
+}

@@ -1,0 +1,308 @@
+// Worlds: what comes to a proxy over minutes or days, drawn by fast-check, with the truth of what was lost and why. A
+// virtual clock runs a world through a judge. `happeningsIn` tells a world as a list; nothing here knows the judge.
+import fc from 'fast-check';
+import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
+import type { RedeliveryRecord } from '../../../src/core/redelivery-record.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
+import { accepted, hint, refused } from '../../unit/metrics/fixtures.ts';
+import { seeded, shuffled } from '../runner/seeded.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+type Changes = Partial<RequestRecord>;
+
+/** One way in which deliveries are lost. */
+interface FaultKind {
+  /** `app`: the app does not take what was verified. `front`: refused before. `door`: its connection is turned away. */
+  readonly side: 'app' | 'front' | 'door';
+  readonly changes: Changes;
+  /** Milliseconds until the outcome is known. */
+  readonly late?: number;
+  /** The diagnoses that are right. */
+  readonly causes: readonly string[];
+}
+
+const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind => ({
+  side: 'app',
+  changes,
+  causes,
+  late,
+});
+const front = (causes: readonly string[], changes: Changes): FaultKind => ({ side: 'front', changes, causes });
+const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false } as const;
+const noAnswer = (upstreamFailure: RequestRecord['upstreamFailure']) =>
+  ({ status: 502, upstreamStatus: 0, upstreamFailure }) as const;
+
+export const FAULTS = {
+  500: app(['app-fails'], { status: 500, upstreamStatus: 500 }),
+  hang: app(['app-hangs'], noAnswer('timeout'), 30 * SECOND),
+  404: app(['app-refuses'], { status: 404, upstreamStatus: 404 }),
+  429: app(['app-busy'], { status: 429, upstreamStatus: 429 }),
+  down: app(['app-down'], { ...noAnswer('connect'), upstreamError: 'ECONNREFUSED' }),
+  breaks: app(['app-breaks-off'], noAnswer('reset')),
+  'no HTTP': app(['app-not-http'], noAnswer('protocol')),
+  slots: app(['slots-full'], { status: 503, reason: 'overloaded', upstreamStatus: 0, hint: OVERLOAD_HINTS.slots }),
+  'sender leaves': app(['sender-leaves'], { status: 499, reason: 'client_closed', upstreamStatus: 0 }, 5 * SECOND),
+  rotated: front(['another-secret'], {}),
+  expired: front(['expired-secret'], {
+    reason: 'expired_secret',
+    hint: hint('expired-secret', 'signed with old', 'old'),
+  }),
+  compressed: front(['body-compressed'], { hint: hint('body-compressed', 'the body was decompressed on the way') }),
+  hex: front(['signature-form'], {
+    reason: 'malformed_signature',
+    wellFormed: false,
+    hint: hint('signature-form', 'hex'),
+  }),
+  stripped: front(['signature-dropped'], unsigned),
+  renamed: front(['signature-dropped'], { ...unsigned, renamedHeader: 'X-Entrupy-Signature' }),
+  PUT: front(['other-address'], { reason: 'method_not_allowed', method: 'PUT', status: 405 }),
+  moved: front(['other-address'], { reason: 'route_rejected', route: 'unmatched', path: '/notfy', status: 404 }),
+  'large body': front(['large-body'], { reason: 'body_too_large', status: 413 }),
+  budget: front(['bodies-full'], { reason: 'overloaded', status: 503, hint: OVERLOAD_HINTS.bytes }),
+  'adds a header': front(['gate-rule'], {
+    reason: 'bad_request',
+    route: 'unmatched',
+    rule: 'route-headers',
+    status: 400,
+  }),
+  door: { side: 'door', changes: {}, causes: ['connections-full'] },
+} as const satisfies Record<string, FaultKind>;
+export type FaultName = keyof typeof FAULTS;
+
+/** What strangers send: never a delivery. */
+const STRANGERS = {
+  scans: { ...unsigned, method: 'GET', path: '/.env' },
+  'unsigned POSTs': unsigned,
+  'signed POSTs': {},
+  'hex POSTs': { reason: 'malformed_signature', wellFormed: false },
+  'signed PUTs': { reason: 'method_not_allowed', method: 'PUT', status: 405 },
+  'rejected path': { reason: 'route_rejected', route: 'unmatched', status: 404 },
+  'slow bodies': { reason: 'overloaded', status: 503, hint: OVERLOAD_HINTS.bytes },
+  connections: {},
+} as const satisfies Record<string, Changes>;
+type StrangerName = keyof typeof STRANGERS;
+
+export interface World {
+  readonly seed: number;
+  readonly deliveries: number;
+  readonly anHour: number;
+  readonly rhythm: 'even' | 'nights' | 'weekends';
+  readonly senders: number;
+  /** Whether all have one look; else each has its own. */
+  readonly oneLook: boolean;
+  /** Everybody, strangers too, comes from one address. */
+  readonly front: boolean;
+  /** A sender has another address from the middle on. */
+  readonly moves: boolean;
+  readonly strangers: StrangerName | 'none';
+  /** Requests of strangers for each delivery. */
+  readonly crowd: number;
+  /** Begin and length are shares of the world's deliveries. */
+  readonly faults: readonly {
+    readonly kind: FaultName;
+    readonly begin: number;
+    readonly length: number;
+    readonly share: number;
+  }[];
+  readonly redeliver: boolean;
+  readonly duplicates: boolean;
+  readonly probes: boolean;
+  readonly report: boolean;
+  readonly restart: boolean;
+  readonly clockStep: number;
+}
+
+const PACES = [4, 12, 60, 600, 3600, 36_000, 360_000];
+const names = <T extends object>(of: T) => Object.keys(of) as (keyof T)[];
+const rarely = (weight: number) =>
+  fc.oneof({ weight, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) });
+
+export const worlds: fc.Arbitrary<World> = fc.record({
+  seed: fc.nat(),
+  deliveries: fc.integer({ min: 30, max: 160 }),
+  anHour: fc.constantFrom(...PACES),
+  rhythm: fc.constantFrom('even', 'even', 'nights', 'weekends'),
+  senders: fc.integer({ min: 1, max: 3 }),
+  oneLook: fc.boolean(),
+  front: fc.boolean(),
+  moves: rarely(3),
+  strangers: fc.oneof(fc.constant('none' as const), fc.constantFrom(...names(STRANGERS))),
+  crowd: fc.constantFrom(0.1, 1, 10),
+  faults: fc.array(
+    fc.record({
+      kind: fc.constantFrom(...names(FAULTS)),
+      begin: fc.constantFrom(0, 0.1, 0.25, 0.4, 0.6),
+      length: fc.constantFrom(0.03, 0.1, 0.3, 0.6),
+      share: fc.constantFrom(0.02, 0.1, 0.2, 0.34, 0.5, 0.75, 1, 1),
+    }),
+    { maxLength: 2 },
+  ),
+  redeliver: rarely(2),
+  duplicates: rarely(2),
+  probes: rarely(2),
+  report: rarely(12),
+  restart: rarely(6),
+  clockStep: fc.constantFrom(0, 0, 0, HOUR, -HOUR, -DAY),
+});
+
+/** What happened, and the truth of it. `at`: milliseconds of the monotonic clock. */
+export type Happening = { readonly at: number } & (
+  | { readonly kind: 'request'; readonly record: RequestRecord; readonly outcome: Outcome | null }
+  | { readonly kind: 'turned away'; readonly address: string; readonly outcome: Outcome | null }
+  | { readonly kind: 'sent again'; readonly record: RedeliveryRecord; readonly outcome: Outcome }
+  | { readonly kind: 'restart' }
+  | { readonly kind: 'clock step'; readonly by: number }
+);
+
+/** What became of a delivery. `fault`: the index of the fault that it met; null where the app took it. */
+export interface Outcome {
+  readonly fault: number | null;
+  readonly look: string;
+  readonly address: string;
+  /** What is not lost for good: it is deferred. */
+  readonly isStored: boolean;
+  /** It was verified, so it looks like itself. */
+  readonly isVerified: boolean;
+}
+
+const START = 10 * MINUTE;
+
+/** All that happens in a world, in order. The same world is always told alike. */
+export function happeningsIn(world: World): readonly Happening[] {
+  const random = seeded(world.seed);
+  const all: Happening[] = [];
+  const times = timesOf(world, random);
+  const end = times.at(-1) ?? START;
+  const bad = badOnes(world, times.length, random);
+  const looks = Array.from({ length: world.senders }, (_, nth) => lookOf(world.oneLook ? 0 : nth));
+  for (const [nth, at] of times.entries()) {
+    const who = Math.floor(random() * world.senders);
+    const hasMoved = world.moves && nth > times.length / 2;
+    const address = world.front ? '192.0.2.1' : `198.51.100.${who + (hasMoved ? 100 : 1)}`;
+    const { userAgent, contentType } = looks[who] ?? lookOf(0);
+    const sender = { userAgent, contentType, client: address, connectionAddress: address };
+    const look = `${userAgent} ${contentType}`;
+    all.push(
+      ...delivery(world, { at, sender, look, address, fault: bad[nth] ?? null, end: endOf(world, times, nth) }, random),
+    );
+  }
+  all.push(...strangersIn(world, times, random));
+  if (world.probes)
+    for (let at = START; at < end && all.length < 6000; at += Math.max(MINUTE, (end - START) / 200))
+      all.push({ at, kind: 'request', record: accepted({ decision: 'probe', fate: 'none' }), outcome: null });
+  const middle = START + (end - START) * 0.3;
+  if (world.restart) all.push({ at: middle, kind: 'restart' });
+  if (world.clockStep !== 0) all.push({ at: START + (end - START) * 0.5, kind: 'clock step', by: world.clockStep });
+  return all.sort((one, other) => one.at - other.at);
+}
+
+const lookOf = (nth: number) => ({ userAgent: `Entrupy/${nth}`, contentType: 'application/json' });
+
+/** When the deliveries come. A fast world has more of them, so that it lasts as long as the judge needs to look. */
+function timesOf({ deliveries, anHour, rhythm }: World, random: () => number): readonly number[] {
+  const pause = HOUR / anHour;
+  const amount = pause > SECOND ? deliveries : Math.max(deliveries, Math.ceil((deliveries * SECOND) / 2 / pause / 2));
+  const times: number[] = [];
+  let at = START;
+  for (let nth = 0; nth < Math.min(amount, 2000); nth++) {
+    at += pause * (0.5 + random());
+    const isSlow = anHour <= 60;
+    if (isSlow && rhythm !== 'even' && at % DAY > 14 * HOUR) at += DAY - (at % DAY);
+    if (isSlow && rhythm === 'weekends' && Math.floor(at / DAY) % 7 >= 5) at += (7 - (Math.floor(at / DAY) % 7)) * DAY;
+    times.push(at);
+  }
+  return times;
+}
+
+/** For each delivery the fault that it meets, or null. In every five as many as the share says, at random places. */
+function badOnes({ faults }: World, amount: number, random: () => number): readonly (number | null)[] {
+  const bad = new Array<number | null>(amount).fill(null);
+  for (const [index, { begin, length, share }] of faults.entries()) {
+    const from = Math.floor(begin * amount);
+    const until = Math.min(amount, from + Math.ceil(length * amount));
+    for (let five = from; five < until; five += 5) {
+      const due = Math.floor((five + 5 - from) * share + 1e-9) - Math.floor((five - from) * share + 1e-9);
+      const places = shuffled(
+        Array.from({ length: 5 }, (_, nth) => five + nth),
+        random,
+      ).slice(0, due);
+      for (const place of places) if (place < until) bad[place] ??= index;
+    }
+  }
+  return bad;
+}
+
+/** When the fault that delivery `nth` meets is over. */
+function endOf({ faults }: World, times: readonly number[], nth: number): number {
+  const last = Math.max(0, ...faults.map(({ begin, length }) => (begin + length) * times.length));
+  return Math.max(times[Math.min(times.length - 1, Math.ceil(last))] ?? 0, times[nth] ?? 0);
+}
+
+interface Coming {
+  readonly at: number;
+  readonly sender: Changes;
+  readonly look: string;
+  readonly address: string;
+  readonly fault: number | null;
+  /** When the fault ends. */
+  readonly end: number;
+}
+
+function delivery(world: World, { at, sender, look, address, fault, end }: Coming, random: () => number): Happening[] {
+  const known = { look, address, isStored: false };
+  if (fault === null) {
+    const record = accepted({ ...sender, upstreamMs: 20 });
+    const good: Happening = { at, kind: 'request', record, outcome: { ...known, fault, isVerified: true } };
+    if (!world.duplicates || random() > 0.2) return [good];
+    const twin = accepted({ ...sender, decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
+    return [good, { at: at + 1, kind: 'request', record: twin, outcome: null }];
+  }
+  const { side, changes, late = 0 }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
+  if (side === 'door') {
+    return [{ at, kind: 'turned away', address, outcome: { ...known, fault, isVerified: false } }];
+  }
+  if (side === 'front') {
+    const record = refused({ ...sender, ...changes });
+    if (!world.report || record.status !== 401)
+      return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false } }];
+    return [
+      {
+        at,
+        kind: 'request',
+        record: { ...record, decision: 'reported', status: 200, upstreamStatus: 200 },
+        outcome: null,
+      },
+    ];
+  }
+  const record = accepted({ ...sender, ...changes });
+  const isStored =
+    world.redeliver && record.fate === 'failed' && (record.upstreamFailure !== null || record.upstreamStatus >= 429);
+  const told: RequestRecord = isStored ? { ...record, decision: 'deferred', status: 202, fate: 'deferred' } : record;
+  const outcome = { ...known, fault, isStored, isVerified: true };
+  const first: Happening = { at: at + late, kind: 'request', record: told, outcome };
+  if (!isStored) return [first];
+  const again: RedeliveryRecord = { result: 'delivered', id: 'id', route: '/notify', failure: '' };
+  const when = Math.max(at, end) + late + SECOND + random() * 10 * SECOND;
+  return [first, { at: when, kind: 'sent again', record: again, outcome: { ...outcome, fault: null } }];
+}
+
+function strangersIn(world: World, times: readonly number[], random: () => number): Happening[] {
+  const { strangers, crowd, front } = world;
+  if (strangers === 'none') return [];
+  const all: Happening[] = [];
+  const [begin = START, end = START] = [times[2], times.at(-1)];
+  const amount = Math.min(800, Math.ceil(times.length * crowd));
+  for (let nth = 0; nth < amount; nth++) {
+    const at = begin + 1 + random() * (end - begin);
+    const address = front ? '192.0.2.1' : `203.0.113.${nth % 5}`;
+    const sender = { userAgent: 'curl/8.5.0', contentType: 'text/plain', client: address, connectionAddress: address };
+    if (strangers === 'connections') {
+      if (!front) all.push({ at, kind: 'turned away', address, outcome: null });
+    } else all.push({ at, kind: 'request', record: refused({ ...sender, ...STRANGERS[strangers] }), outcome: null });
+  }
+  return all;
+}
