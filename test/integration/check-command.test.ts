@@ -123,7 +123,7 @@ describe('check', () => {
     await reload(on.proxy, undefined, 500);
     const { states, messages } = await check(on.proxy);
     expect(states).toEqual(expect.arrayContaining(['configuration ok', 'secret-problem failed', 'secrets ok']));
-    expect(messages).toContain('\n         So reload-failed: The last reload failed');
+    expect(messages).toContain('\nSo reload-failed: The last reload failed');
   });
 });
 
