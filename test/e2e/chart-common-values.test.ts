@@ -8,8 +8,10 @@ import {
   APP,
   CHART,
   GATEWAY,
+  HELMS,
   injecting,
   type Manifest,
+  notesBy,
   notesOf,
   only,
   parseManifests,
@@ -21,7 +23,7 @@ import {
 } from '../support/chart/helm.ts';
 import { haveTools, mustRun } from '../support/machine/tools.ts';
 
-const ready = haveTools('helm');
+const ready = haveTools(...HELMS);
 
 const deployment = async (...values: string[]) => only(await template(set(...values)), 'Deployment');
 const images = async (...values: string[]) => {
@@ -297,16 +299,17 @@ describe.skipIf(!ready)('the chart', () => {
     expect(only(manifests, 'Deployment').metadata.labels).toHaveProperty(['app.kubernetes.io/instance'], 'my.shop');
   });
 
-  test('the notes print the queries of docs/rotation.md for the release alone, as its monitor names it', async () => {
+  test.each(HELMS)('the notes of %s print the queries of docs/rotation.md for the release alone', async (helm) => {
     const page = await readFile(`${CHART}/../docs/rotation.md`, 'utf8');
     const queries = [...page.matchAll(/^```promql\n(.*\{.*\}.*)\n```$/gm)].map(([, query = '']) => query);
     const [live = '', , retired = ''] = queries;
-    const named = (job: string) => [live, retired].map((query) => query.replaceAll('shop/orders-signature-proxy', job));
-    for (const query of named('shop/shop-signature-proxy'))
-      expect(await notesOf('metrics.podMonitor.enabled=true')).toContain(`\n  ${query}\n`);
-    for (const query of named('shop-signature-proxy-metrics'))
-      expect(await notesOf('metrics.serviceMonitor.enabled=true')).toContain(`\n  ${query}\n`);
-    expect(await notesOf()).not.toContain('entrupy_proxy_secret_live');
+    const monitors = { podMonitor: 'shop/shop-signature-proxy', serviceMonitor: 'shop-signature-proxy-metrics' };
+    for (const [monitor, job] of Object.entries(monitors)) {
+      const notes = await notesBy(helm)(`metrics.${monitor}.enabled=true`);
+      for (const query of [live, retired])
+        expect(notes).toContain(`\n  ${query.replaceAll('shop/orders-signature-proxy', job)}\n`);
+    }
+    expect(await notesBy(helm)()).not.toContain('entrupy_proxy_secret_live');
   });
 
   test('the notes close the forwarded port, say where the signed test goes, and give an address', async () => {
