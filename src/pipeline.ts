@@ -4,13 +4,14 @@
 //
 //   admit -> refuse
 //         -> read the body -> admit the body -> refuse
-//         `-> permit (-> once) -> slot -> connect -> send -> read -> answer
-//                                   `-> failed, or not taken (-> stored -> 202) -> answer
+//         `-> permit (-> once) -> sent -> answer at its head -> relayed ------------------> settled: the fate
+//                                   `-> failed  `-> the app may take it later -> stored, 202 ---^
+//                                         `-> stored, 202; else our answer, or a cut -----------^
 //
-// core/admission.ts decides, in one order; this file carries it out. A request that fails before the permit is refused
-// with our own answer; in report mode some are forwarded. `once` answers a duplicate with 200. A request that fails
-// later gets our answer if the response has not begun; else the response is cut. Only a failed connect is retried.
-// downstream/connection.ts answers bytes that never become a head. This file is long so that it shows a whole life.
+// core/admission.ts decides, in one order; this file carries it out, and its methods stand in the order in which they
+// are called. A request that fails before the permit is refused with our own answer; in report mode some are forwarded.
+// `once` answers a duplicate with 200. An answer begins only once it is decided which one it is: a request that fails
+// after that is cut. Only a failed connect is retried. downstream/connection.ts answers bytes that never become a head.
 import type { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { NO_BYTES } from './base/bytes.ts';
@@ -19,7 +20,7 @@ import type { BufferedBody } from './bodies/buffered-body.ts';
 import type { Admission, Arrival, Permitted, Refused, ToRead } from './core/admission.ts';
 import { admit, admitBody } from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
-import { type DeliveryLease, type Fate, fateOf, isNotTaken } from './core/fate.ts';
+import { type DeliveryEnd, type DeliveryLease, type Fate, fateOf, isUntaken } from './core/fate.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/hint.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
@@ -33,7 +34,7 @@ import type { Claims } from './once/claims.ts';
 import type { Arrivals } from './redelivery/arrivals.ts';
 import type { Deferrable } from './redelivery/record.ts';
 import { withForwarded } from './upstream/outgoing-head.ts';
-import { type ForwardFailure, type ForwardOptions, STOPPED } from './upstream/requester.ts';
+import { type End, type ForwardFailure, type Sent, STOPPED } from './upstream/requester.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 
@@ -57,12 +58,6 @@ interface Pending extends Arrival {
   body: BufferedBody | null;
   /** The delivery to store if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
-  /** The store's answer; null until the store is asked, at most once. A slow store may read the body after that. */
-  asked: ReturnType<Arrivals['defer']> | null;
-  /** The failure that ended the forwarding early; null if none did. */
-  failure: ForwardFailure | null;
-  /** True if the event was already delivered (`once`). */
-  isDuplicate: boolean;
 }
 
 export class Pipeline {
@@ -84,8 +79,7 @@ export class Pipeline {
     const { head } = exchange;
     const policy = this.#parts.policy();
     exchange.client = clientAddressOf(exchange.client, exchange.lines, policy.trusts);
-    const unknown = { body: null, deferrable: null, asked: null, failure: null, isDuplicate: false };
-    const pending: Pending = { exchange, head, policy, at: Date.now(), ...unknown };
+    const pending: Pending = { exchange, head, policy, at: Date.now(), body: null, deferrable: null };
     this.#carryOut(pending, admit(pending));
   }
 
@@ -110,9 +104,9 @@ export class Pipeline {
         return;
       case 'report':
         pending.exchange.hint = admission.hint ?? this.#diagnose.form(pending.head, admission.permit.reason);
-        return this.#forward(pending, admission);
+        return void this.#forward(pending, admission);
       case 'forward':
-        return this.#forward(pending, admission);
+        return void this.#forward(pending, admission);
       case 'read':
         return this.#read(pending, admission);
       default:
@@ -152,7 +146,7 @@ export class Pipeline {
     exchange.verifyMs = performance.now() - started;
     if (admission.kind === 'forward') return this.#deliver(pending, admission);
     if (admission.kind === 'refuse') this.#refuse(pending, admission);
-    else this.#forward(pending, admission);
+    else void this.#forward(pending, admission);
     // The diagnosis comes after the answer: its duration depends on the secrets, and no client may observe it.
     const { policy, at, head } = pending;
     const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
@@ -162,7 +156,7 @@ export class Pipeline {
 
   #deliver(pending: Pending, permitted: Permitted): void {
     const { route, permit } = permitted;
-    if (permit.decision === 'probe') return this.#forward(pending, permitted);
+    if (permit.decision === 'probe') return void this.#forward(pending, permitted);
     pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
@@ -172,11 +166,11 @@ export class Pipeline {
       const body = permit.body ?? NO_BYTES;
       pending.deferrable = { head, lines: linesOf(pending, route), body, route, permit, at, policy };
     }
-    if (once === null) this.#forward(pending, permitted);
+    if (once === null) void this.#forward(pending, permitted);
     else void this.#deliverOnce(pending, permitted, once);
   }
 
-  /** Called only for verified requests: otherwise anyone could mark an event as delivered. */
+  /** Claims the delivery's event first. Only for verified requests: else anyone could mark an event as delivered. */
   async #deliverOnce(pending: Pending, permitted: Permitted, window: number): Promise<void> {
     const { exchange, head, policy, deferrable } = pending;
     const { permit } = permitted;
@@ -185,31 +179,31 @@ export class Pipeline {
     const patience = retryConnectFor(pending) + responseTimeout + idleTimeout;
     const event = { path: head.path, body: permit.body ?? NO_BYTES, window };
     const claimed = await this.#parts.claims().claim({ ...event, patience, stop: this.#waits.signal });
+    const isUnwanted = exchange.departed && deferrable === null;
     switch (claimed.kind) {
       case 'deliver':
-        if (!exchange.departed || deferrable !== null) return this.#forward(pending, permitted, claimed.lease);
+        if (!isUnwanted) return this.#forward(pending, permitted, claimed.lease);
         claimed.lease.failed();
-        break;
-      case 'refuse':
-        pending.failure = { side: 'client', reason: 'overloaded', hint: OVERLOAD_HINTS[claimed.full] };
-        failed(exchange, pending.failure);
-        break;
-      case 'duplicate':
-        pending.isDuplicate = true;
-        exchange.decide('duplicate', 'none');
-        exchange.reply.refuse(ANSWERS.duplicate);
-        break;
+        return this.#settle(pending, permit, UNSENT, 'sent');
       case 'stopped':
-        if (!exchange.departed || deferrable !== null) this.#fail(pending, STOPPED);
-        break;
+        if (!isUnwanted) return this.#conclude(pending, permit, { ...UNSENT, failure: STOPPED });
+        return this.#settle(pending, permit, UNSENT, 'sent');
+      case 'refuse': {
+        const failure: ForwardFailure = { side: 'client', reason: 'overloaded', hint: OVERLOAD_HINTS[claimed.full] };
+        answerFailure(exchange, failure);
+        return this.#settle(pending, permit, { ...UNSENT, failure }, 'sent');
+      }
+      case 'duplicate':
+        exchange.decide('duplicate', 'none');
+        exchange.reply.sendOwn(ANSWERS.duplicate);
+        return this.#settle(pending, permit, UNSENT, 'duplicate');
       default:
         claimed satisfies never;
     }
-    this.#over(pending, permit, 'sent');
   }
 
   /** Sends the request upstream. `lease`: null on a route without `once`. */
-  #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
+  async #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): Promise<void> {
     const { exchange, policy, deferrable } = pending;
     const { permit, route } = permitted;
     const { settings } = policy;
@@ -219,78 +213,70 @@ export class Pipeline {
       return exchange.refuse('overloaded');
     }
     exchange.decide(permit.decision, permit.reason, permit.secret);
-    const options: ForwardOptions = {
+    exchange.stallTimeout = route.idleTimeout ?? settings.idleTimeout;
+    const sending = new UpstreamExchange(permit, exchange, this.#parts.upstream, {
       lines: deferrable?.lines ?? linesOf(pending, route),
       patience: retryConnectFor(pending),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
-      idleTimeout: route.idleTimeout ?? settings.idleTimeout,
+      idleTimeout: exchange.stallTimeout,
       lease,
-      atHead: deferrable && ((status) => (isNotTaken(status) ? this.#defer(pending, deferrable, `${status}`) : null)),
+      storable: deferrable !== null,
       budget: this.#parts.budget,
-      onFailure: (failure) => this.#fail(pending, failure),
-      onEnd: (sending) => {
-        if (permit.tunnel) this.#tunnels--;
-        this.#over(pending, permit, sending);
-      },
-    };
+    });
     if (permit.tunnel) this.#tunnels++;
-    exchange.stallTimeout = options.idleTimeout;
-    new UpstreamExchange(permit, exchange, this.#parts.upstream, options).start();
+    const sent = await sending.send();
+    if (permit.tunnel) this.#tunnels--;
+    // Most requests end here: their answer was relayed while it came.
+    if (sent.at === 'end' && sent.failure === null) this.#settle(pending, permit, sent, 'sent');
+    else await this.#conclude(pending, permit, sent);
   }
 
-  /** Called on a failure: stores the delivery if possible; else the client gets our answer, or its response is cut. */
-  #fail(pending: Pending, failure: ForwardFailure): void {
-    const { exchange, deferrable, asked } = pending;
-    pending.failure = failure;
-    // After a failure on the client's side, the delivery is stored only if the proxy is full or stops.
-    const isOurs = failure.side === 'upstream' || failure.reason === 'overloaded';
-    if (deferrable === null || exchange.reply.committed || !isOurs || asked !== null) return failed(exchange, failure);
-    const why = failure.side === 'upstream' ? failure.cause : failure.reason;
-    void this.#defer(pending, deferrable, why).then((told) => {
-      if (told === 'passes') failed(exchange, failure);
-    });
-  }
-
-  /** Stores a delivery that the app did not take; its client gets 202 once it is stored. */
-  #defer(pending: Pending, deferrable: Deferrable, failure: string): ReturnType<Arrivals['defer']> {
-    const { exchange } = pending;
-    pending.asked = this.#parts.redelivery.defer(deferrable, failure).then((told) => {
-      if (told === 'passes') return told;
-      exchange.decide('deferred', 'none');
-      exchange.reply.refuse(ANSWERS.deferred);
-      return told;
-    });
-    return pending.asked;
-  }
-
-  /** Ends a request's forwarding. A delivery's fate is now known, or will be once the store, if asked, has answered. */
-  #over(pending: Pending, { body }: Permit, sending: 'sent' | 'unsent'): void {
-    const { exchange, deferrable, asked, body: memory } = pending;
-    const over = (stored: boolean) => {
-      if (exchange.fate === 'pending') {
-        const known = fateIn(pending, stored);
-        exchange.fate = known;
-        if (UNTAKEN.has(known)) exchange.bodySha256 = bodyTag(hash('sha256', body ?? NO_BYTES, 'hex'));
-        this.#parts.onFate(exchange as Exchange & { fate: Fate });
-        if (known === 'taken' && deferrable !== null) void this.#parts.redelivery.taken(deferrable);
+  /** Stores a delivery that the app has not taken, if possible. Else its client gets the app's answer, or ours. */
+  async #conclude(pending: Pending, permit: Permit, sent: Sent): Promise<void> {
+    const { exchange, deferrable } = pending;
+    const why = deferrable && whyStored(exchange, sent);
+    if (deferrable !== null && why !== null) {
+      if ((await this.#parts.redelivery.defer(deferrable, why)) === 'stored') {
+        exchange.decide('deferred', 'none');
+        exchange.reply.sendOwn(ANSWERS.deferred);
+        if (sent.at === 'head') sent.answer.drop();
+        return this.#settle(pending, permit, READ_BY_STORE, 'stored');
       }
-      // A socket, or a store that is slow, may still be reading from the body's memory.
-      if (sending === 'sent' && asked === null) memory?.discard();
-      else memory?.forget();
-      if (deferrable !== null && --this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
-    };
-    if (asked === null) over(false);
-    else void asked.then((told) => over(told === 'stored'));
+    }
+    const end = sent.at === 'head' ? await sent.answer.relay() : sent;
+    if (end.failure !== null) answerFailure(exchange, end.failure);
+    this.#settle(pending, permit, why === null ? end : { ...end, body: 'unsent' }, 'sent');
+  }
+
+  /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */
+  #settle({ exchange, deferrable, body: memory }: Pending, { body }: Permit, end: End, how: DeliveryEnd['how']): void {
+    if (exchange.fate === 'pending') {
+      const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
+      exchange.fate = fate;
+      // The sender may never try again: the hash helps to find the event. To send a refused one again is useless.
+      if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', body ?? NO_BYTES, 'hex'));
+      this.#parts.onFate(exchange as Exchange & { fate: Fate });
+      if (fate === 'taken' && deferrable !== null) void this.#parts.redelivery.taken(deferrable);
+    }
+    if (end.body === 'sent') memory?.discard();
+    else memory?.forget();
+    if (deferrable !== null && --this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 }
 
-/** The exchange's decision would not do: it stays as it was when the client departed. */
-function fateIn({ exchange: { upstreamStatus: status }, failure, isDuplicate }: Pending, stored: boolean): Fate {
-  return isDuplicate ? 'duplicate' : fateOf({ stored, failed: failure?.side ?? null, status });
-}
+/** The end of a delivery that was not sent: nothing uses its body. */
+const UNSENT: End = { at: 'end', failure: null, body: 'sent' };
+/** A slow store may still read from the body's memory after it has answered. */
+const READ_BY_STORE: End = { at: 'end', failure: null, body: 'unsent' };
 
-/** Fates after which the sender may never try again: the body's hash in the log helps to find the event. */
-const UNTAKEN: ReadonlySet<Fate> = new Set(['failed', 'abandoned', 'deferred']);
+/** Why the delivery is to be stored, for its note; null if it is not. */
+function whyStored({ reply, upstreamStatus }: Exchange, sent: Sent): string | null {
+  if (sent.at === 'head') return `${upstreamStatus}`;
+  // Once an answer has begun, no other can be given. A failure of the client is its own, unless the proxy is full or stops.
+  if (sent.failure === null || reply.status !== 0) return null;
+  if (sent.failure.side === 'upstream') return sent.failure.cause;
+  return sent.failure.reason === 'overloaded' ? sent.failure.reason : null;
+}
 
 const retryConnectFor = ({ policy, deferrable }: Pending): number =>
   policy.settings.retryConnectFor[deferrable === null ? 'plain' : 'storable'];
@@ -301,11 +287,11 @@ function linesOf({ exchange, policy }: Pending, route: Route): readonly string[]
   return forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders);
 }
 
-/** Sends our answer if no byte of a response has been sent; else cuts the response. */
-function failed(exchange: Exchange, failure: ForwardFailure): void {
-  if (exchange.reply.committed) exchange.reply.cut();
+/** Sends our answer if no answer has begun; else cuts that. */
+function answerFailure(exchange: Exchange, failure: ForwardFailure): void {
+  if (exchange.reply.status !== 0) exchange.reply.cut();
   else if (failure.side === 'client') {
     exchange.hint ??= failure.hint ?? null;
     exchange.refuse(failure.reason);
-  } else exchange.reply.refuse(ANSWERS[failure.answer]);
+  } else exchange.reply.sendOwn(ANSWERS[failure.answer]);
 }

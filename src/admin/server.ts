@@ -52,8 +52,8 @@ export function createAdminServer(sources: AdminSources): Listener {
 
 async function answer(exchange: Exchange, handlers: AdminHandlers, sources: AdminSources): Promise<void> {
   const { head, path, client } = exchange;
-  if (sources.leadsBack(exchange.clientConnection.key)) return exchange.reply.refuse(ANSWERS.loop_detected);
-  if (refusedByGate(head) !== null) return exchange.reply.refuse(ANSWERS.bad_request);
+  if (sources.leadsBack(exchange.clientConnection.key)) return exchange.reply.sendOwn(ANSWERS.loop_detected);
+  if (refusedByGate(head) !== null) return exchange.reply.sendOwn(ANSWERS.bad_request);
   const declared = declaredLength(head);
   if (declared === null || declared > MAX_BODY) return reply(exchange, json(413, { error: 'body_too_large' }), 'close');
   // Own properties only: `/constructor` is not a page.

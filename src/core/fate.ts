@@ -1,4 +1,4 @@
-// The one place that decides a delivery's fate: metrics, log, status page, `check` and alerts infer none themselves.
+// A delivery's fate is decided here and nowhere else: metrics, log, status page, `check` and alerts infer none.
 import type { Route } from './routes.ts';
 
 /** The fates of a delivery (a verified request that is no probe), and their meaning for people. */
@@ -15,6 +15,11 @@ export const FATE_MEANINGS = {
 export type Fate = keyof typeof FATE_MEANINGS;
 export const FATES = Object.keys(FATE_MEANINGS) as readonly Fate[];
 
+/** True unless the app has taken the event, with this delivery or before. A deferred one is untaken so far. */
+export function isUntaken(fate: Fate): boolean {
+  return fate !== 'taken' && fate !== 'duplicate';
+}
+
 /** The right to deliver an event under `once`. Its holder calls one of the two methods; only the first call counts. */
 export interface DeliveryLease {
   /** The upstream answered 2xx: completely, or until we cut it off because nobody read it. */
@@ -29,25 +34,27 @@ export function endLease(lease: DeliveryLease | null, status: number): void {
   else lease?.failed();
 }
 
-/** How the forwarding of a delivery ended. */
-interface UpstreamEnd {
-  readonly stored: boolean;
+/** How a delivery ended. */
+export interface DeliveryEnd {
+  /** `duplicate`: its event was already delivered. `stored`: it will be sent again. `sent`: neither. */
+  readonly how: 'duplicate' | 'stored' | 'sent';
   /** The side whose failure ended the forwarding; null if neither's did. */
   readonly failed: 'client' | 'upstream' | null;
   /** The status of the app's answer; 0 if none has begun. */
   readonly status: number;
 }
 
-/** True for a status which says that the app has not taken the delivery, and that sending it again may help. */
-export function isNotTaken(status: number): boolean {
+/** True for a status which says that the app has not taken the delivery, but may take it if it is sent again. */
+export function mayBeTakenLater(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }
 
 /** Decides the fate. An answer that we cut off because its client was too slow still counts as given. */
-export function fateOf({ stored, failed, status }: UpstreamEnd): Fate {
-  if (stored) return 'deferred';
+export function fateOf({ how, failed, status }: DeliveryEnd): Fate {
+  if (how === 'duplicate') return 'duplicate';
+  if (how === 'stored') return 'deferred';
   if (status === 0) return failed === null ? 'abandoned' : 'failed';
-  if (failed === 'upstream' || isNotTaken(status)) return 'failed';
+  if (failed === 'upstream' || mayBeTakenLater(status)) return 'failed';
   return status >= 400 ? 'refused' : 'taken';
 }
 

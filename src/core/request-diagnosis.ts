@@ -1,6 +1,6 @@
 // What is wrong with one request: the log and the status page both ask here, so they agree.
 
-import { isNotTaken } from './fate.ts';
+import { mayBeTakenLater } from './fate.ts';
 import type { RequestDiagnosis } from './hint.ts';
 import { REASONS, type UpstreamFailure } from './reasons.ts';
 import type { RequestRecord } from './request-record.ts';
@@ -25,7 +25,7 @@ export function diagnosisOf(record: Pick<RequestRecord, Telling>): RequestDiagno
   if (upstreamError === LOOP) return 'upstream-loop';
   if (upstreamFailure !== null) return diagnosisOfFailure(upstreamFailure, upstreamError);
   if (fate !== 'none' && status >= 500) return 'app-fails';
-  if (fate !== 'none' && status >= 400) return isNotTaken(status) ? 'app-busy' : 'app-refuses';
+  if (fate !== 'none' && status >= 400) return mayBeTakenLater(status) ? 'app-busy' : 'app-refuses';
   if (fate === 'abandoned') return 'sender-leaves';
   return reason === 'none' ? null : REASONS[reason].diagnosis;
 }

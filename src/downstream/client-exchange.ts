@@ -36,6 +36,7 @@ let lastTurn: Promise<void> = Promise.resolve();
 
 /** One object with plain fields for each request: closures and option bags would cost 4 of the request's 60 µs. */
 export class Exchange implements RequestRecord {
+  readonly from = 'client';
   readonly head: Head;
   /** The head's lines as they came, flat: name, value, … */
   readonly lines: readonly string[];
@@ -135,7 +136,7 @@ export class Exchange implements RequestRecord {
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     if (this.decision !== 'probe') this.decide('rejected', reason);
     this.rule ??= PARSER_RULES[reason] ?? null;
-    if (reason !== 'client_closed') this.reply.refuse(ANSWERS[reason], allow);
+    if (reason !== 'client_closed') this.reply.sendOwn(ANSWERS[reason], allow);
   }
 
   /** Called after `refuse`, for a client that has closed within its request: what fails is no rule. */

@@ -38,8 +38,6 @@ export class Reply {
   readonly #writer: MessageWriter;
   /** `ended`: complete, though perhaps not sent. `gone`: nothing more can reach the client. Written only here. */
   phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
-  /** True once bytes of the final answer are on their way: from then on the answer can only be ended or cut. */
-  committed = false;
   #last = false;
   #awaitsContinue: boolean;
 
@@ -100,7 +98,6 @@ export class Reply {
   /** Writes what was added in this turn of the event loop. False if the client reads too slowly: wait for `onSent`. */
   flush(): boolean {
     if (this.phase !== 'begun') return true;
-    this.committed = true;
     this.#writer.flush();
     return !this.#connection.stream.writableNeedDrain;
   }
@@ -111,7 +108,7 @@ export class Reply {
   }
 
   /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */
-  refuse({ status, body, closes, retryAfter }: OwnAnswer, allow: readonly string[] | null = null): void {
+  sendOwn({ status, body, closes, retryAfter }: OwnAnswer, allow: readonly string[] | null = null): void {
     const lines = ['Content-Type', 'application/json'];
     if (retryAfter !== null) lines.push('Retry-After', `${retryAfter}`);
     if (allow !== null) lines.push('Allow', allow.join(', '));
@@ -120,8 +117,7 @@ export class Reply {
 
   /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */
   answer(answer: { status: OwnStatus; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
-    if (this.committed || this.phase === 'gone') return;
-    this.#writer.drop(); // the head of an upstream's response that failed in the turn in which it began
+    if (this.phase !== 'waiting') return;
     // A client that waits for 100 may next send the body, or another request: nobody can tell which.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
     this.#last = unclear || wish === 'close' || this.#connection.mustClose();
@@ -139,7 +135,6 @@ export class Reply {
     this.status = 101;
     this.#last = true;
     this.phase = 'ended';
-    this.committed = true;
   }
 
   /** Ends the connection in a way that tells the client that the answer is incomplete. */
@@ -164,7 +159,6 @@ export class Reply {
 
   #end(trailers: readonly string[], sent: () => void): void {
     this.phase = 'ended';
-    this.committed = true;
     this.#writer.end(trailers, sent);
   }
 

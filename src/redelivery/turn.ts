@@ -3,7 +3,7 @@
 // is a request without a client: it goes upstream the same way as any other, with a permit that the rules have just
 // minted, but no metric of requests or of the upstream counts it.
 import { ignore } from '../base/errors.ts';
-import { type DeliveryLease, isNotTaken } from '../core/fate.ts';
+import { type DeliveryLease, mayBeTakenLater } from '../core/fate.ts';
 import type { Policy } from '../core/policy.ts';
 import type { RedeliveryResult } from '../core/redelivery-record.ts';
 import type { ForwardFailure, Requester, ResponseSink } from '../upstream/requester.ts';
@@ -165,31 +165,32 @@ const TO_NOBODY: ResponseSink = {
 };
 
 /** Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. */
-function exchange({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
+async function exchange({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
-  const { promise, resolve } = Promise.withResolvers<Sent>();
-  let failure: ForwardFailure | null = null;
   const requester: Requester = {
-    ...{ head, reply: TO_NOBODY, receiver: null, interims: 0 },
-    ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
-    ...{ clientConnection: null, onDeparture: ignore },
+    from: 'store',
+    head,
+    reply: TO_NOBODY,
+    receiver: null,
+    clientConnection: null,
+    onDeparture: ignore,
+    interims: 0,
+    upstreamMs: -1,
+    upstreamStatus: 0,
+    upstreamFailure: null,
+    upstreamError: null,
   };
-  new UpstreamExchange(permit, requester, needs.upstream, {
-    ...{ lines, patience: SLOT_WAIT_MS, responseTimeout, idleTimeout, lease, budget: needs.budget },
-    atHead: null,
-    onFailure: (reported) => {
-      failure = reported;
-    },
-    onEnd: () => resolve(sentBy(requester.upstreamStatus, failure)),
-  }).start();
-  return promise;
+  const times = { patience: SLOT_WAIT_MS, responseTimeout, idleTimeout };
+  const options = { lines, ...times, lease, storable: false, budget: needs.budget };
+  const sent = await new UpstreamExchange(permit, requester, needs.upstream, options).send();
+  return sentBy(requester.upstreamStatus, sent.at === 'end' ? sent.failure : null);
 }
 
 /** A response that breaks off is a failure. If we stopped reading one that took too long, its status decides. */
 function sentBy(status: number, failure: ForwardFailure | null): Sent {
   const isGiven = failure === null || (failure.side === 'client' && failure.reason === 'client_closed');
   if (isGiven) {
-    if (isNotTaken(status)) return { went: 'failed', failure: `${status}` };
+    if (mayBeTakenLater(status)) return { went: 'failed', failure: `${status}` };
     return { went: status >= 400 ? 'refused' : 'taken', failure: `${status}` };
   }
   if (failure.side !== 'upstream') return { went: 'not sent', failure: failure.reason };

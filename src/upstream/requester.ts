@@ -27,13 +27,15 @@ export interface ResponseSink {
 }
 
 export interface Requester {
+  /** A deferred delivery, which comes from the store, is sent behind all others, since no client waits for it. */
+  readonly from: 'client' | 'store';
   readonly head: Head;
   readonly reply: ResponseSink;
   /** Receives the body as it comes; null if the body is dropped. */
   receiver: BodyReceiver | null;
   /**
    * Pausing the stream holds back the rest of the body. `handOver` gives the stream to a tunnel, and returns the bytes
-   * after the WebSocket handshake. Null for a deferred delivery: it is sent behind all others, since no client waits.
+   * after the WebSocket handshake. Null for a deferred delivery.
    */
   readonly clientConnection: { readonly stream: Socket; handOver(): Buffer | 'dropped' } | null;
   /** Sets the one listener for the client's departure before its answer. */
@@ -57,17 +59,31 @@ export interface ForwardOptions {
   /** The right to deliver under `once`, or null. With it, a 2xx counts although the client left after sending began. */
   readonly lease: DeliveryLease | null;
   /**
-   * Called with the status of the response. If a promise is returned, the response waits for it: on `passes` it is
-   * forwarded; on `stored` the upstream connection is closed, since the client has got another answer. Null for a
-   * request that is never stored: it is aborted if its client departs, unless its lease still counts.
+   * True for a delivery that can be stored: a response that asks for it waits at its head. Any other request is aborted
+   * if its client departs, unless its lease still counts.
    */
-  readonly atHead: ((status: number) => Promise<'passes' | 'stored'> | null) | null;
+  readonly storable: boolean;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
-  /** Called if the request is not forwarded, or its response is not whole: at most once, before `onEnd`. */
-  readonly onFailure: (failure: ForwardFailure) => void;
-  /** Called once the request's body is no longer needed. `unsent`: a socket may still be writing bytes of it. */
-  readonly onEnd: (body: 'sent' | 'unsent') => void;
+}
+
+/** How far a request has come: its answer waits at its head, or it is over. */
+export type Sent = { readonly at: 'head'; readonly answer: WaitingAnswer } | End;
+
+/** An answer that waits at its head, since the delivery may be stored instead. One of the two methods must be called. */
+export interface WaitingAnswer {
+  /** Relays the answer to the client. Resolves at the end. */
+  relay(): Promise<End>;
+  /** Drops the answer: the client has got another one. */
+  drop(): void;
+}
+
+export interface End {
+  readonly at: 'end';
+  /** Why the request was not forwarded, or its answer is not whole; null also if its client departed. */
+  readonly failure: ForwardFailure | null;
+  /** `unsent`: a socket may still be writing bytes of the request's body. */
+  readonly body: 'sent' | 'unsent';
 }
 
 // --- why a request was not forwarded, or its response is not whole, and which of our answers that gives

@@ -75,8 +75,6 @@ export class UpstreamConnection {
 // --- the limits on what an upstream may answer. A response that exceeds them counts as a protocol error
 
 const MAX_RESPONSE_HEAD = 64 * 1024;
-/** The maximum number of interim responses (1xx): nothing else stops an upstream that sends them forever. */
-export const MAX_INTERIMS = 100;
 
 // --- the workaround for answers that come while their request is still being sent
 

@@ -1,20 +1,30 @@
-// One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. Bytes are
+// One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. `send` resolves
+// with how far it has come; an answer after which the delivery may be stored waits at its head until `relay`. Bytes are
 // forwarded unchanged, with backpressure from socket to socket. Each failure ends in an answer or a cut.
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
 // The file is long because its states make sense only together.
 import { Buffer } from 'node:buffer';
-import { endLease } from '../core/fate.ts';
+import { ignore } from '../base/errors.ts';
+import { endLease, mayBeTakenLater } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
-import { acceptsWebSocket } from '../core/websocket-handshake.ts';
 import { SocketProgress } from '../wire/socket-progress.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
+import { HeldAnswer, kindOfHead, mayBringLateBytes } from './answer-head.ts';
 import { outgoingHead } from './outgoing-head.ts';
-import { type ForwardFailure, type ForwardOptions, failedUpstream, type Requester } from './requester.ts';
+import {
+  type End,
+  type ForwardFailure,
+  type ForwardOptions,
+  failedUpstream,
+  type Requester,
+  type Sent,
+  type WaitingAnswer,
+} from './requester.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
 import type { Upstream } from './upstream.ts';
-import { type ConnectionUser, MAX_INTERIMS, type Traffic, type UpstreamConnection } from './upstream-connection.ts';
+import type { ConnectionUser, Traffic, UpstreamConnection } from './upstream-connection.ts';
 import { openTunnel } from './websocket-tunnel.ts';
 
 /** Bytes of an answer that may still be unsent to the client when its slot is released. */
@@ -23,7 +33,7 @@ const MAX_UNSENT = 16 * 1024;
 const MAX_UNREAD_MS = 30_000;
 
 // Methods rather than closures, so that forwarding a request costs one object.
-export class UpstreamExchange implements ConnectionUser, BodyOwner {
+export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswer {
   place = -1;
   readonly kind: 'verified' | 'unverified' | 'deferred';
   readonly patience: number;
@@ -41,8 +51,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   readonly #progress = new SocketProgress();
   // The response.
   #begun = false;
-  /** Set while the response waits for `atHead`: `end` is called after the wait if the response ended meanwhile. */
-  #waiting: { end: (() => void) | null } | null = null;
+  /** The response while it waits at its head. */
+  #waiting: HeldAnswer | null = null;
+  /** Both resolve the last promise: at the head, and at the end. */
+  #waits: (sent: Sent) => void = ignore;
+  #ended: (end: End) => void = ignore;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
 
@@ -53,18 +66,37 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
-    const verified = requester.clientConnection === null ? 'deferred' : 'verified';
+    const verified = requester.from === 'client' ? 'verified' : 'deferred';
     this.kind = permit.secret === null ? 'unverified' : verified;
     this.patience = options.patience;
   }
 
-  start(): void {
+  /** Sends the request. Resolves once the answer waits at its head, or the exchange is over. */
+  send(): Promise<Sent> {
+    const sent = new Promise<Sent>((resolve) => {
+      this.#waits = this.#ended = resolve;
+    });
     const requester = this.#requester;
     requester.onDeparture(this.#onDeparture);
-    if (this.#permit.body !== null || !hasBody(requester.head)) return this.askForSlot();
-    this.#body = new StreamedBody(requester, this, this.#options);
-    if (this.#upstream.limiter.scarce) this.#body.askWithin(this.patience / 2);
+    const streams = this.#permit.body === null && hasBody(requester.head);
+    if (streams) this.#body = new StreamedBody(requester, this, this.#options);
+    if (streams && this.#upstream.limiter.scarce) this.#body?.askWithin(this.patience / 2);
     else this.askForSlot();
+    return sent;
+  }
+
+  relay(): Promise<End> {
+    const { promise, resolve } = Promise.withResolvers<End>();
+    this.#ended = resolve;
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting !== null) this.#relay(waiting);
+    return promise;
+  }
+
+  drop(): void {
+    this.#waiting = null;
+    this.#abort();
   }
 
   // --- a slot
@@ -134,15 +166,6 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     return this.#upstream.options.keepAlive === 0 || (this.kind === 'unverified' && hasBody(this.#requester.head));
   }
 
-  /**
-   * True if the upstream may write more than its response: bytes of a tunnel, or, as some servers do, a late body for a
-   * response that has none. The next request on the socket would get those bytes as its answer.
-   */
-  #mayGetLateBytes(status: number): boolean {
-    const { method } = this.#requester.head;
-    return this.kind === 'unverified' && (method === 'HEAD' || status === 204 || status === 304 || this.#permit.tunnel);
-  }
-
   readonly onSent = (): void => {
     if (this.#state !== 'sending') return;
     this.#state = 'reading';
@@ -163,7 +186,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
       if (next === 'tunnel') return this.#becomeTunnel(connection, bytes.subarray(at));
       if (next === 'head') continue;
       // A copy, since the next read overwrites the bytes.
-      if (parser.piece !== null) this.#requester.reply.data(Buffer.from(parser.piece));
+      if (parser.piece !== null) (this.#waiting ?? this.#requester.reply).data(Buffer.from(parser.piece));
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length ? 'nothing' : 'bytes');
     }
@@ -181,20 +204,20 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     if (!takesAll) this.#pauseUpstream(connection);
   }
 
-  /** Makes the response wait at its head until `decided`. An end of the upstream connection counts only after that. */
-  #waitAtHead(connection: UpstreamConnection, decided: Promise<'passes' | 'stored'>): void {
-    const waiting: { end: (() => void) | null } = { end: null };
-    this.#waiting = waiting;
-    connection.socket.pause();
-    void decided.then((decision) => {
-      this.#waiting = null;
-      if (decision === 'stored') return this.#abort();
-      this.#begun = true;
-      this.#progress.movedAt = performance.now();
-      connection.socket.resume();
-      if (waiting.end === null) this.#flush(connection);
-      else waiting.end();
-    });
+  #relay({ connection, pieces, failure, followed }: HeldAnswer): void {
+    if (failure !== null) return this.giveUp(failure);
+    this.#begin(connection);
+    for (const piece of pieces) this.#requester.reply.data(piece);
+    this.#progress.movedAt = performance.now();
+    connection.socket.resume();
+    if (followed !== null) this.#complete(connection, this.#connection === null ? 'close' : followed);
+    else this.#flush(connection);
+  }
+
+  #begin({ parser }: UpstreamConnection): void {
+    this.#begun = true;
+    // Bytes after a WebSocket handshake may be meant for the tunnel, so none may be read as a request.
+    this.#requester.reply.begin(parser, this.#permit.tunnel ? 'close' : 'persist');
   }
 
   onEnd(): void {
@@ -214,32 +237,29 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
   #onHead(connection: UpstreamConnection): 'body' | 'head' | 'tunnel' {
     const { parser } = connection;
     if (this.#begun || this.#waiting !== null || !parser.hasHead) return 'body';
-    const { status, reason, lines, version, coded } = parser;
-    const { reply } = this.#requester;
-    const { tunnel } = this.#permit;
-    const opens = status === 101 && tunnel && acceptsWebSocket(this.#options.lines, lines);
-    const isInterim = status < 200 && !opens;
-    const isHttp = (version === '1.1' || version === '1.0') && status >= 100 && status <= 599 && !coded;
-    const tooMany = isInterim && (status === 101 || this.#requester.interims === MAX_INTERIMS);
-    if (!isHttp || tooMany) {
+    const { status, reason, lines } = parser;
+    const requester = this.#requester;
+    const kind = kindOfHead(parser, requester.interims, this.#permit.tunnel ? this.#options.lines : null);
+    if (kind === 'invalid') {
       this.giveUp(failedUpstream('protocol'));
       return 'head';
     }
-    if (isInterim) {
-      this.#requester.interims++;
-      reply.inform(status, reason, lines);
+    if (kind === 'interim') {
+      requester.interims++;
+      requester.reply.inform(status, reason, lines);
       parser.next();
       return 'head';
     }
-    this.#requester.upstreamMs = this.#progress.movedAt - this.startedAt;
-    this.#requester.upstreamStatus = status;
-    if (connection.leadsBack) this.#requester.upstreamError = LOOP;
-    if (opens) return 'tunnel';
-    const decided = this.#options.atHead?.(status) ?? null;
-    // Bytes after a WebSocket handshake may be meant for the tunnel, so none may be read as a request.
-    reply.begin(parser, tunnel ? 'close' : 'persist');
-    if (decided === null) this.#begun = true;
-    else this.#waitAtHead(connection, decided);
+    requester.upstreamMs = this.#progress.movedAt - this.startedAt;
+    requester.upstreamStatus = status;
+    if (connection.leadsBack) requester.upstreamError = LOOP;
+    if (kind === 'tunnel') return 'tunnel';
+    if (this.#options.storable && mayBeTakenLater(status)) {
+      // Nothing more is read meanwhile, since nothing would bound what is buffered.
+      connection.socket.pause();
+      this.#waiting = new HeldAnswer(connection);
+      this.#waits({ at: 'head', answer: this });
+    } else if (parser.state !== 'failed') this.#begin(connection);
     return 'body';
   }
 
@@ -261,7 +281,9 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
         this.#connection = null;
         this.#upstream.release(this, null);
         this.#upstream.pool.detach(connection);
-        connection.user = openTunnel(this.#requester, connection, { library, client, early, options: this.#options });
+        const { idleTimeout } = this.#options;
+        const onEnd = () => this.#ended({ at: 'end', failure: null, body: 'sent' });
+        connection.user = openTunnel(this.#requester, connection, { library, client, early, idleTimeout, onEnd });
       },
       () => this.giveUp(failedUpstream('reset')),
     );
@@ -279,23 +301,20 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#progress.movedAt = performance.now();
     this.#sentAt += this.#progress.movedAt - this.#pausedAt; // the pause does not count against the upstream
     this.#pausedAt = null;
-    // While the head waits for `atHead` nothing is read, since nothing would bound what is buffered.
     if (this.#waiting === null) this.#connection?.socket.resume();
   };
 
   /** Called once the response is complete. `followed`: what has come after it so far. */
   #complete(connection: UpstreamConnection, followed: 'nothing' | 'bytes' | 'close'): void {
-    if (this.#waiting !== null) {
-      this.#waiting.end ??= () => this.#complete(connection, this.#connection === null ? 'close' : followed);
-      return;
-    }
+    if (this.#waiting !== null) return this.#waiting.complete(followed);
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#body !== null && !this.#body.whole;
     const { socket } = connection;
     const sent = this.#state === 'reading' || (!unread && socket.writableLength === 0);
     const ended = followed === 'nothing' && sent && !unread;
-    const reusable = parser.keepAlive && ended && !this.#isLast && !this.#mayGetLateBytes(status);
+    const isTidy = this.kind !== 'unverified' || !mayBringLateBytes(this.#requester.head.method, status);
+    const reusable = parser.keepAlive && ended && !this.#isLast && isTidy && !this.#permit.tunnel;
     endLease(this.#options.lease, status);
     this.#finish(sent ? 'sent' : 'unsent');
     if (reusable) parser.next();
@@ -344,29 +363,25 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
 
   giveUp(failure: ForwardFailure): void {
     if (this.#state === 'done') return;
-    if (this.#waiting !== null) {
-      this.#waiting.end ??= () => this.giveUp(failure);
-      return;
-    }
+    if (this.#waiting !== null) return this.#waiting.fail(failure);
     if (failure.side === 'upstream') {
       this.#requester.upstreamFailure = failure.cause;
       this.#requester.upstreamError = failure.code;
     }
-    this.#options.onFailure(failure);
-    this.#abort();
+    this.#abort(failure);
   }
 
   readonly #onDeparture = (): void => {
     if (this.#state === 'done') return;
-    const { lease, atHead } = this.#options;
+    const { lease, storable } = this.#options;
     const counts = lease !== null && (this.#state === 'sending' || this.#state === 'reading');
-    if ((atHead === null || this.#begun) && !counts) return this.#abort();
+    if ((!storable || this.#begun) && !counts) return this.#abort();
     this.#onClientReads();
   };
 
-  #abort(): void {
+  #abort(failure: ForwardFailure | null = null): void {
     const connection = this.#connection;
-    this.#finish(this.#state === 'reading' ? 'sent' : 'unsent');
+    this.#finish(this.#state === 'reading' ? 'sent' : 'unsent', failure);
     this.#options.lease?.failed();
     if (connection !== null) {
       connection.user = null;
@@ -375,11 +390,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner {
     this.#upstream.release(this, null);
   }
 
-  #finish(body: 'sent' | 'unsent'): void {
+  #finish(body: 'sent' | 'unsent', failure: ForwardFailure | null = null): void {
     this.#state = 'done';
     this.#connection = null;
     this.#body?.stop();
     this.#requester.onDeparture(null);
-    this.#options.onEnd(body);
+    this.#ended({ at: 'end', failure, body });
   }
 }

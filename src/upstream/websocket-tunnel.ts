@@ -11,7 +11,7 @@ import { NO_BYTES } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
 import { tunnelHeaders } from '../core/websocket-handshake.ts';
 import { PROBE_AFTER_MS } from './connect.ts';
-import type { ForwardOptions, Requester } from './requester.ts';
+import type { Requester } from './requester.ts';
 import type { ConnectionUser, UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds of silence that end a tunnel after one side has closed, if `idleTimeout` is off. */
@@ -24,24 +24,27 @@ interface Opening {
   readonly client: Socket;
   /** Bytes of the upstream that came in the same read as the 101, behind it. */
   readonly early: Buffer;
-  readonly options: Pick<ForwardOptions, 'idleTimeout' | 'onEnd'>;
+  /** Milliseconds; 0 is off. */
+  readonly idleTimeout: number;
+  /** Called once the client has departed. */
+  readonly onEnd: () => void;
 }
 
 /** Opens the tunnel. Returns the new user of the upstream's connection, whose parser has just read the 101. */
 export function openTunnel(
   requester: Requester,
   { socket: upstream, parser }: UpstreamConnection,
-  { library, client, early, options }: Opening,
+  { library, client, early, idleTimeout, onEnd }: Opening,
 ): ConnectionUser {
   /** Ends both sockets if they fall silent: a side that never answers the other's close must not hold both forever. */
   const endSoon = () => {
-    const milliseconds = options.idleTimeout || HALF_CLOSED_MS;
+    const milliseconds = idleTimeout || HALF_CLOSED_MS;
     for (const socket of [client, upstream]) socket.setTimeout(milliseconds, () => socket.destroy());
   };
   requester.onDeparture(() => {
     endSoon();
     upstream.destroySoon(); // the client's last bytes still go out
-    options.onEnd('sent');
+    onEnd();
   });
   client.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
   const answer = { headers: tunnelHeaders(parser.lines) } as IncomingMessage;

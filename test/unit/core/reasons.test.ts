@@ -127,8 +127,8 @@ test.each<[Fate, number, Failed]>([
   ['failed', 0, 'client'], // our 503
   ['abandoned', 0, null],
 ])('%s: status %i, failed by %s', (fate, status, failed) => {
-  expect(fateOf({ stored: false, failed, status })).toBe(fate);
-  expect(fateOf({ stored: true, failed, status })).toBe('deferred');
+  expect(fateOf({ how: 'sent', failed, status })).toBe(fate);
+  expect(fateOf({ how: 'stored', failed, status })).toBe('deferred');
 });
 
 test('a route that verifies has the fates that its options allow, and no other route has any', () => {

@@ -28,7 +28,7 @@ const CLIENT = { stream: new Socket(), handOver: () => Buffer.alloc(0) };
 
 export function requesterOf(head: Head, reply: ResponseSink = sink()): Requester {
   return {
-    ...{ head, reply, receiver: null, interims: 0 },
+    ...{ from: 'client', head, reply, receiver: null, interims: 0 },
     ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
     ...{ clientConnection: CLIENT, onDeparture() {} },
   };
@@ -45,8 +45,8 @@ export function sink(changes: Partial<ResponseSink> = {}): ResponseSink {
 
 export function forwardOptions(changes: Partial<ForwardOptions> = {}): ForwardOptions {
   return {
-    ...{ budget: new ByteBudget(0), onFailure() {}, onEnd() {}, lease: null },
-    ...{ atHead: null, lines: ['Host', 'h'], patience: 0, responseTimeout: 0, idleTimeout: 0 },
+    ...{ budget: new ByteBudget(0), lease: null },
+    ...{ storable: false, lines: ['Host', 'h'], patience: 0, responseTimeout: 0, idleTimeout: 0 },
     ...changes,
   };
 }
@@ -54,18 +54,20 @@ export function forwardOptions(changes: Partial<ForwardOptions> = {}): ForwardOp
 /** A route that forwards what it gets, and lets tunnels through. */
 export const LIVE = forward('/live', { upgrade: ['websocket'] });
 
-export interface Sent extends Partial<ForwardOptions> {
+export interface Asked extends Partial<ForwardOptions> {
   readonly reply?: ResponseSink;
   readonly requester?: Requester;
   readonly permit?: Permit | null;
 }
 
 /** Sends a GET, unless it is given another request, with the permit to forward, unless it is given another. */
-export function send(upstream: Upstream, { reply, requester, permit, ...options }: Sent): UpstreamExchange {
+export function send(upstream: Upstream, { reply, requester, permit, ...options }: Asked) {
   const allowed = permit ?? permitForward(LIVE);
   if (allowed === null) throw new Error('no permit');
   const asked = requester ?? requesterOf(head({ method: 'GET', lines: [] }), reply);
   const exchange = new UpstreamExchange(allowed, asked, upstream, forwardOptions(options));
-  exchange.start();
-  return exchange;
+  const sent = exchange.send();
+  const end = sent.then((reached) => (reached.at === 'end' ? reached : Promise.reject(new Error('it waits'))));
+  end.catch(() => {}); // of an answer that waits at its head
+  return { exchange, sent, end };
 }

@@ -52,6 +52,6 @@ test.each([
 test('a TLS handshake that the upstream ends is a connect that failed: no byte of the request was sent', async () => {
   upstream = overTls();
   server.on('connection', (socket: Socket) => socket.end());
-  const failure = await new Promise((onFailure) => send(upstream, { onFailure }));
+  const { failure } = await send(upstream, {}).end;
   expect(failure).toMatchObject({ cause: 'connect', code: 'ECONNRESET' });
 });

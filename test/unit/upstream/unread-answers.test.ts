@@ -11,13 +11,13 @@ import type { Upstream } from '../../../src/upstream/upstream.ts';
 import { waitFor } from '../../support/runner/wait-for.ts';
 import { handshake } from '../../support/websocket/client.ts';
 import { head } from '../core/fixtures.ts';
-import { LIVE, requesterOf, type Sent, send, sink, startApp } from './fixtures.ts';
+import { type Asked, LIVE, requesterOf, send, sink, startApp } from './fixtures.ts';
 
 const INTERIMS = 99;
 /** A read brings at most 64 KiB, and its first byte may complete a head. */
 const MOST_OF_ONE_READ = 5;
 
-function webSocket(upstream: Upstream, { reply, ...options }: Sent): void {
+function webSocket(upstream: Upstream, { reply, ...options }: Asked) {
   const [, ...sent] = handshake('/live').trimEnd().split('\r\n');
   const lines = sent.flatMap((line) => line.split(': '));
   const stream = new Socket(); // nothing is written to it
@@ -25,7 +25,7 @@ function webSocket(upstream: Upstream, { reply, ...options }: Sent): void {
     ...requesterOf(head({ method: 'GET', target: '/live', lines }), reply),
     clientConnection: { stream, handOver: () => Buffer.alloc(0) },
   };
-  send(upstream, { requester, permit: permitUpgrade(LIVE), ...options, lines });
+  return send(upstream, { requester, permit: permitUpgrade(LIVE), ...options, lines });
 }
 
 /** The reply to a client whose socket takes nothing until it `reads`. */
@@ -54,13 +54,12 @@ test.for([
     socket.write('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n');
   });
   const { seen, reply } = unreading();
-  const ended = Promise.withResolvers<string>();
-  ask(upstream, { reply, onEnd: ended.resolve });
+  const { end } = ask(upstream, { reply });
   await waitFor(() => expect(seen.informed).toBeGreaterThan(0));
   for (let turns = 0; turns < 200; turns++) await nextTurn();
   expect(seen.informed).toBeLessThanOrEqual(MOST_OF_ONE_READ);
   seen.reads();
-  expect(await ended.promise).toBe('sent');
+  expect(await end).toMatchObject({ failure: null, body: 'sent' });
   expect(seen.informed).toBe(INTERIMS);
 });
 
@@ -68,15 +67,17 @@ test('the time in which the upstream has to wait is none of its response timeout
   const { app, upstream } = await startApp();
   app.script((socket) => socket.write('HTTP/1.1 103 E\r\n\r\n'));
   const { seen, reply } = unreading();
-  const onFailure = vi.fn();
-  const exchange = send(upstream, { reply, onFailure, responseTimeout: 60_000 });
+  const onEnd = vi.fn();
+  const { exchange, end } = send(upstream, { reply, responseTimeout: 60_000 });
+  void end.then(onEnd);
   await waitFor(() => expect(seen.informed).toBe(1));
   const late = performance.now() + 70_000;
   exchange.tick(late);
-  expect(onFailure).not.toHaveBeenCalled();
+  await nextTurn();
+  expect(onEnd).not.toHaveBeenCalled();
   seen.reads();
   exchange.tick(late);
-  expect(onFailure).toHaveBeenCalledWith(failedUpstream('timeout'));
+  expect((await end).failure).toEqual(failedUpstream('timeout'));
 });
 
 const LARGE = 1024 * 1024;
@@ -108,24 +109,16 @@ test('what an app writes behind a head that waits is not read when the client le
     socket.write(Buffer.concat([Buffer.from(head), Buffer.alloc(LARGE)]));
   });
   const { requester, depart, bytes } = departing();
-  const decided = Promise.withResolvers<'passes' | 'stored'>();
-  const ended = Promise.withResolvers<string>();
-  const waits = new Promise<void>((resolve) => {
-    const atHead = () => {
-      resolve();
-      return decided.promise;
-    };
-    send(upstream, { requester, atHead, onEnd: ended.resolve });
-  });
-  await waits;
-  await nextTurn();
-  const before = bytes();
-  expect(before).toBeGreaterThan(0);
+  const sent = await send(upstream, { requester, storable: true }).sent;
+  if (sent.at !== 'head') throw new Error('it does not wait');
   depart();
   for (let turns = 0; turns < 200; turns++) await nextTurn();
-  expect(bytes()).toBe(before);
-  decided.resolve('stored');
-  expect(await ended.promise).toBe('sent');
+  expect(bytes()).toBe(0);
+  const end = sent.answer.relay();
+  expect(bytes()).toBeGreaterThan(0);
+  expect(bytes()).toBeLessThanOrEqual(64 * 1024); // what came in the head's own read
+  depart();
+  expect((await end).failure).toBe(null);
 });
 
 test.for([
@@ -141,15 +134,15 @@ test.for([
   const asked = requesterOf(head({ method: 'GET', lines: [] }), sink({ begin, phase: isLeft ? 'gone' : 'begun' }));
   const requester = isLeft ? asked : { ...asked, clientConnection: null };
   const lease = { delivered: vi.fn(), failed: vi.fn() };
-  const onFailure = vi.fn();
   const onEnd = vi.fn();
-  const exchange = send(upstream, { requester, lease, onFailure, onEnd });
+  const { exchange, end } = send(upstream, { requester, lease });
+  void end.then(onEnd);
   await waitFor(() => expect(begin).toHaveBeenCalled());
   exchange.tick(performance.now() + 29_000);
+  await nextTurn();
   expect(onEnd).not.toHaveBeenCalled();
   exchange.tick(performance.now() + 31_000);
-  expect(onEnd).toHaveBeenCalledOnce();
-  expect(onFailure).toHaveBeenCalledWith({ side: 'client', reason: 'client_closed' });
+  expect((await end).failure).toEqual({ side: 'client', reason: 'client_closed' });
   const [first] = [lease.delivered, lease.failed].filter((call) => call.mock.calls.length > 0);
   expect(first).toBe(lease[outcome]);
 });

@@ -1,8 +1,10 @@
 // No permit, no upstream: enforced at run time too, for values cast past the compiler. And which sockets carry what.
+
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { createServer, Socket } from 'node:net';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
@@ -40,7 +42,7 @@ test('a permit to forward a request opens no tunnel, also where the upstream acc
     ...requesterOf(head({ method: 'GET', lines })),
     clientConnection: { stream: new Socket(), handOver },
   };
-  const failure = await new Promise((onFailure) => send(upstream, { requester, lines, onFailure }));
+  const { failure } = await send(upstream, { requester, lines }).end;
   expect(failure).toMatchObject({ cause: 'protocol' });
   expect(handOver).not.toHaveBeenCalled();
 });
@@ -49,8 +51,8 @@ test('a socket whose WebSocket handshake was refused is not used again: bytes of
   const { app, upstream } = await startApp();
   const used = new Set<Socket>();
   app.script((socket) => used.add(socket) && socket.write('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n'));
-  await new Promise((onEnd) => send(upstream, { permit: permitUpgrade(LIVE), onEnd }));
-  await new Promise((onEnd) => send(upstream, { onEnd }));
+  await send(upstream, { permit: permitUpgrade(LIVE) }).end;
+  await send(upstream, {}).end;
   expect(used.size).toBe(2);
 });
 
@@ -62,7 +64,7 @@ test('a socket that was in use while the TLS files changed is not used again', a
     upstream.pool.replaceTls({ servername: `change ${used.size}` });
     socket.write(OK);
   });
-  for (let sent = 0; sent < 2; sent++) await new Promise((onEnd) => send(upstream, { patience: 5000, onEnd }));
+  for (let sent = 0; sent < 2; sent++) await send(upstream, { patience: 5000 }).end;
   expect(used.size).toBe(2);
 });
 
@@ -80,7 +82,7 @@ test('a request that waits for the socket of another does not get what the next 
   });
   const statuses: number[] = [];
   const reply = () => sink({ begin: ({ status }) => statuses.push(status) });
-  const ends = [0, 1].map(() => new Promise((onEnd) => send(upstream, { reply: reply(), patience: 5000, onEnd })));
+  const ends = [0, 1].map(() => send(upstream, { reply: reply(), patience: 5000 }).end);
   await Promise.all(ends);
   expect([statuses, used.size]).toEqual([[200, 200], 2]);
 });
@@ -169,8 +171,7 @@ test('a request of a long turn is not sent on a socket that the upstream has clo
     socket.write(OK);
   });
   for (let round = 0; round < 10; round++) {
-    const failure = new Promise((onFailure) => send(upstream, { onFailure, onEnd: () => onFailure(null) }));
-    expect(await failure).toBe(null);
+    expect((await send(upstream, {}).end).failure).toBe(null);
     await expect.poll(() => upstream.limiter.scarce).toBe(false); // its slot and its socket are free again
     await stat('/'); // from here on nothing is read before the end of the turn, as in the turn of a client's request
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LONG_TURN_MS);
@@ -222,8 +223,9 @@ test('an upstream that takes nothing is given up only once looks at the queue of
   const upstream = upstreamAt(`http://127.0.0.1:${port}`);
   onTestFinished(close);
   const lines = ['Host', 'h', 'X-Long', 'x'.repeat(16 * 1024 * 1024)];
-  const onFailure = vi.fn();
-  const exchange = send(upstream, { lines, idleTimeout: HOUR_MS, onFailure });
+  const onEnd = vi.fn();
+  const { exchange, end } = send(upstream, { lines, idleTimeout: HOUR_MS });
+  void end.then(onEnd);
   await begun.promise;
   let now = performance.now();
   const tick = () => {
@@ -231,9 +233,11 @@ test('an upstream that takes nothing is given up only once looks at the queue of
     exchange.tick(now);
   };
   for (let ticks = 0; ticks < 5; ticks++) tick(); // without a pause in which a look could end
-  expect(onFailure).not.toHaveBeenCalled();
+  await nextTurn();
+  expect(onEnd).not.toHaveBeenCalled();
   await waitFor(() => {
     tick();
-    expect(onFailure).toHaveBeenCalledWith(expect.objectContaining({ cause: 'timeout' }));
+    expect(onEnd).toHaveBeenCalled();
   });
+  expect((await end).failure).toMatchObject({ cause: 'timeout' });
 });

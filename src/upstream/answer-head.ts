@@ -1,0 +1,56 @@
+// An answer's head: what it is, and an answer that waits at its head.
+import type { Buffer } from 'node:buffer';
+import { acceptsWebSocket } from '../core/websocket-handshake.ts';
+import type { MessageParser } from '../wire/parser.ts';
+import type { ForwardFailure } from './requester.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+/** The maximum number of interim responses (1xx): nothing else stops an upstream that sends them forever. */
+const MAX_INTERIMS = 100;
+
+/** `interims`: how many came before. `asked`: the request's lines if it asks for a WebSocket; else null. */
+export function kindOfHead(
+  { status, version, coded, lines }: MessageParser,
+  interims: number,
+  asked: readonly string[] | null,
+): 'invalid' | 'interim' | 'tunnel' | 'final' {
+  const isHttp = (version === '1.1' || version === '1.0') && status >= 100 && status <= 599 && !coded;
+  if (!isHttp) return 'invalid';
+  if (status >= 200) return 'final';
+  if (status === 101) return asked !== null && acceptsWebSocket(asked, lines) ? 'tunnel' : 'invalid';
+  return interims === MAX_INTERIMS ? 'invalid' : 'interim';
+}
+
+/**
+ * True for an answer without a body. Some servers write one all the same, late: the next request on the socket would get
+ * its bytes as the answer.
+ */
+export function mayBringLateBytes(method: string, status: number): boolean {
+  return method === 'HEAD' || status === 204 || status === 304;
+}
+
+/** An answer that waits at its head: what came in the head's own read, and how it has ended meanwhile. */
+export class HeldAnswer {
+  /** The exchange knows it no more once it is closed. */
+  readonly connection: UpstreamConnection;
+  readonly pieces: Buffer[] = [];
+  // At most one of both: the first counts.
+  failure: ForwardFailure | null = null;
+  followed: 'nothing' | 'bytes' | 'close' | null = null;
+
+  constructor(connection: UpstreamConnection) {
+    this.connection = connection;
+  }
+
+  data(piece: Buffer): void {
+    this.pieces.push(piece);
+  }
+
+  fail(failure: ForwardFailure): void {
+    if (this.followed === null) this.failure ??= failure;
+  }
+
+  complete(followed: 'nothing' | 'bytes' | 'close'): void {
+    if (this.failure === null) this.followed ??= followed;
+  }
+}
