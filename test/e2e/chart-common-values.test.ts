@@ -8,10 +8,8 @@ import {
   APP,
   CHART,
   GATEWAY,
-  HELMS,
   injecting,
   type Manifest,
-  notesBy,
   notesOf,
   only,
   parseManifests,
@@ -23,7 +21,7 @@ import {
 } from '../support/chart/helm.ts';
 import { haveTools, mustRun } from '../support/machine/tools.ts';
 
-const ready = haveTools(...HELMS);
+const ready = haveTools('helm');
 
 const deployment = async (...values: string[]) => only(await template(set(...values)), 'Deployment');
 const images = async (...values: string[]) => {
@@ -297,19 +295,6 @@ describe.skipIf(!ready)('the chart', () => {
     expect(podSpec(only(manifests, 'Pod')).containers[0]?.args).toContain('http://my-shop:80/notify');
     // Labels keep the release's own name, by which monitors and notes select.
     expect(only(manifests, 'Deployment').metadata.labels).toHaveProperty(['app.kubernetes.io/instance'], 'my.shop');
-  });
-
-  test.each(HELMS)('the notes of %s print the queries of docs/rotation.md for the release alone', async (helm) => {
-    const page = await readFile(`${CHART}/../docs/rotation.md`, 'utf8');
-    const queries = [...page.matchAll(/^```promql\n(.*\{.*\}.*)\n```$/gm)].map(([, query = '']) => query);
-    const [live = '', , retired = ''] = queries;
-    const monitors = { podMonitor: 'shop/shop-signature-proxy', serviceMonitor: 'shop-signature-proxy-metrics' };
-    for (const [monitor, job] of Object.entries(monitors)) {
-      const notes = await notesBy(helm)(`metrics.${monitor}.enabled=true`);
-      for (const query of [live, retired])
-        expect(notes).toContain(`\n  ${query.replaceAll('shop/orders-signature-proxy', job)}\n`);
-    }
-    expect(await notesBy(helm)()).not.toContain('entrupy_proxy_secret_live');
   });
 
   test('the notes close the forwarded port, say where the signed test goes, and give an address', async () => {

@@ -14,6 +14,8 @@ const RESOURCES = [
   ['apps/v1', 'replicasets', 'ReplicaSet', true],
   ['autoscaling/v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler', true],
   ['policy/v1', 'poddisruptionbudgets', 'PodDisruptionBudget', true],
+  ['monitoring.coreos.com/v1', 'podmonitors', 'PodMonitor', true],
+  ['monitoring.coreos.com/v1', 'servicemonitors', 'ServiceMonitor', true],
   ['admissionregistration.k8s.io/v1', 'mutatingadmissionpolicies', 'MutatingAdmissionPolicy', false],
   ['admissionregistration.k8s.io/v1', 'mutatingadmissionpolicybindings', 'MutatingAdmissionPolicyBinding', false],
   ['admissionregistration.k8s.io/v1', 'validatingadmissionpolicies', 'ValidatingAdmissionPolicy', false],

@@ -69,16 +69,12 @@ export const GATEWAY = ['mode=gateway', 'upstream.url=http://legacy', 'secret.ex
 export const injecting = (...values: readonly string[]) =>
   template([...set('mode=inject', ...values), '--kube-version', '1.36.0']);
 
-/** The notes that `helm install` with these values prints, by one Helm. */
-export const notesBy =
-  (helm: (typeof HELMS)[number]) =>
-  async (...values: readonly string[]): Promise<string> => {
-    const options = ['--namespace', 'shop', '--dry-run=client', ...set(...values)];
-    const text = await mustRun(helm, ['install', 'shop', CHART, ...options]);
-    return text.slice(text.indexOf('\nNOTES:\n'));
-  };
-
-export const notesOf = notesBy('helm');
+/** The notes that `helm install` with these values prints. */
+export async function notesOf(...values: readonly string[]): Promise<string> {
+  const options = ['--namespace', 'shop', '--dry-run=client', ...set(...values)];
+  const text = await mustRun('helm', ['install', 'shop', CHART, ...options]);
+  return text.slice(text.indexOf('\nNOTES:\n'));
+}
 
 export function parseManifests(text: string): Manifest[] {
   return parseAllDocuments(text).flatMap((document) => {
