@@ -46,7 +46,7 @@ export class LogOutput {
 
   /** Writes a line that must not be dropped: `onDone` is told whether the stream has taken it, so false if others wait. */
   writeSurely(line: string, onDone: (isTaken: boolean) => void): void {
-    if (this.#stream.writableLength > 0 || !this.#stream.writable) return onDone(false);
+    if (this.#stream.writableLength > 0) return onDone(false);
     const timer = setTimeout(onDone, SURELY_MS, false).unref();
     this.#send(line, (isTaken) => {
       clearTimeout(timer);

@@ -2,7 +2,8 @@
 // never sent. The numbers add up, whatever happens: what was stored, less what replaced an equal event, was delivered, expired,
 // was dropped, or waits. /api/status, the page and `check` tell it, and which secret each needs, also when its value has become
 // the previous one.
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
@@ -13,7 +14,7 @@ import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { edit, nextReload, reload } from '../support/proxy/reloads.ts';
+import { change, edit, nextReload, reload } from '../support/proxy/reloads.ts';
 import {
   type Answer,
   altered,
@@ -26,6 +27,7 @@ import {
   redeliver,
   results,
   test,
+  untilOpen,
 } from '../support/redelivery/redelivery.ts';
 import { seeded } from '../support/runner/seeded.ts';
 
@@ -145,7 +147,7 @@ test.concurrent.for(['directory', ...(HAS_SERVERS ? ['Redis'] : [])])(
     const place = server?.url ?? directory;
     const proxy = await redeliverer({
       route: { redeliver: '4s' },
-      redelivery: { store: place, name: 'ledger', maxBytes: '64KiB', keep: '3s' },
+      redelivery: { store: place, name: 'ledger', maxBytes: '32KiB', keep: '3s' },
       config: { log: { requests: 'none' } },
       upstream: { responseTimeout: '1s' },
     });
@@ -364,4 +366,80 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(await checked(proxy)).toEqual([]);
     await expect(readdir(store)).rejects.toThrow('ENOENT');
   });
+
+  test('opens its store with the reload that first needs it, with the settings of then', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const [before, then] = [join(directory, 'before'), join(directory, 'then')];
+    const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }], redelivery: { store: before } } });
+    await change(proxy, () => ({ routes: [{ path: '/notify', redeliver: '1h' }], redelivery: { store: then } }));
+    await untilOpen(then);
+    app.answer = () => 500;
+    await defer(proxy, 'event');
+    expect(await recordsIn(then)).toHaveLength(1);
+    expect((await proxy.status()).config.awaitingRestart).toEqual([]);
+    await change(proxy, () => ({ redelivery: { store: before } }));
+    expect((await proxy.status()).config.awaitingRestart).toEqual(['redelivery']);
+    await defer(proxy, 'another');
+    expect(await recordsIn(then)).toHaveLength(2);
+    await expect(readdir(before)).rejects.toThrow('ENOENT');
+  });
+
+  test('tells a damaged file as long as it lies there, with its number, also after a restart', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const first = await redeliverer();
+    app.answer = () => 500;
+    for (const body of ['one', 'two', 'three']) await defer(first, body);
+    await eventually(async () => (await deferred(first)).waiting, 3);
+    const file = fileIn(directory);
+    for (const path of [file, `${file}-wal`]) await writeFile(path, randomBytes((await stat(path)).size));
+    await eventually(async () => (await first.status()).deferred?.aside.length, 1);
+    await eventually(() => results(first, 'lost'), 3);
+    await first.stop();
+    const next = await redeliverer();
+    const [aside] = (await next.status()).deferred?.aside ?? [];
+    expect(aside).toMatchObject({ name: expect.stringMatching(/^aside-queue\.sqlite-.*Z-3$/), events: 3 });
+    expect((await checked(next)).join('\n')).toMatch(
+      /^failed: A damaged file .* aside-queue.* with up to 3 deferred deliveries/m,
+    );
+    expect(await pageOf(next)).toContain(aside?.name);
+    await rename(join(directory, 'deferred', aside?.name ?? ''), join(directory, 'saved'));
+    await eventually(async () => (await checked(next)).join().includes('A damaged file'), false);
+    // That all was lost is remembered by the new one.
+    expect((await checked(next)).join('\n')).toMatch(/^warning: 3 deferred deliveries of the last day ended untaken/m);
+  });
+
+  test.skipIf(!HAS_SERVERS)(
+    'with a Redis that evicts tells that, and what it lost, each with a line',
+    async ({ app, redeliverer, onTestFinished }) => {
+      const server = await startRedis(REDIS_OR_VALKEY);
+      onTestFinished(() => server.kill());
+      await server.ask('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+      const proxy = await redeliverer({ redelivery: { store: server.url, name: 'one' } });
+      app.answer = () => 500;
+      for (const body of ['one', 'two', 'three']) await defer(proxy, body);
+      app.answer = () => 404;
+      await eventually(async () => (await deferred(proxy)).stopped, 3);
+      expect((await checked(proxy)).join('\n')).toMatch(/^warning: The store .* its maxmemory-policy is allkeys-lru/m);
+      const [key = '', ...kept] = (await server.ask('KEYS', '*record:?*')) as string[];
+      await server.ask('DEL', key);
+      await eventually(async () => (await deferred(proxy)).stopped, kept.length);
+      await eventually(() => results(proxy, 'lost'), 1);
+      const id = key.replace(/.*record:/, '');
+      const line = await proxy.waitForLog(({ msg }) => msg === 'lost');
+      expect(line).toMatchObject({
+        level: 'error',
+        id,
+        body_sha256: id.slice(0, 16),
+        route: '/notify',
+        last_answer: '404',
+      });
+      expect([line.why, line.attempts, new Date(String(line.came)).toISOString()]).toEqual(['record', 1, line.came]);
+    },
+  );
 });

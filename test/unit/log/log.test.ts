@@ -1,8 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { plainText } from '../../../src/base/colours.ts';
 import { createLog, type LogLevel, textLine } from '../../../src/log/log.ts';
+import { LogOutput } from '../../../src/log/output.ts';
 import { RequestLog, type RequestLogMode } from '../../../src/log/request-log.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { haveTools, mustRun } from '../../support/machine/tools.ts';
@@ -257,4 +259,32 @@ describe.skipIf(!haveTools('jq'))('the questions of docs/logs.md', () => {
     const lines = said.trimEnd().split('\n');
     expect(lines.map((line) => line.trim().replaceAll(/\s+/g, ' '))).toEqual(answer);
   });
+});
+
+test('a line that must not be dropped is told to be taken only where the stream took it', async () => {
+  const written: string[] = [];
+  const pending: (() => void)[] = [];
+  let mood: 'takes' | 'fails' | 'blocks' = 'takes';
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      if (mood === 'fails') return done(new Error('ENOSPC'));
+      if (mood === 'blocks') return void pending.push(done);
+      written.push(chunk.toString());
+      done();
+    },
+    autoDestroy: false,
+  });
+  const output = new LogOutput(stream, {}, 'json');
+  const taken = (line: string) => new Promise<boolean>((resolve) => output.writeSurely(line, resolve));
+  expect([await taken('one\n'), written]).toEqual([true, ['one\n']]);
+  mood = 'blocks';
+  const two = taken('two\n'); // is in the stream's hands from now on
+  expect(await taken('three\n')).toBe(false);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(await two).toBe(false);
+  expect([pending.length, output.dropped]).toEqual([1, 0]);
+  mood = 'fails';
+  for (const done of pending) done();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([await taken('four\n'), output.dropped]).toEqual([false, 0]);
 });
