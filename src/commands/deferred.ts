@@ -22,13 +22,14 @@ export const definition = {
   about: `
 Deliveries that the app did not take and that are stored, to be sent again.
 
-list, the default, lists them, the oldest first, and at its end what was lost in the last week. show ID prints the body's
-bytes. drop ID removes one, drop --expired all whose time is over, unless they are being sent just now: they are never
-sent again. These three read the store, and do not check what is in it: the proxy checks each record before it sends it.
+list, the default, lists them, the oldest first, and at its end what was lost in the last week. show ID prints the
+body's bytes. drop ID removes one, drop --expired all whose time is over, unless they are being sent just now: they are
+never sent again. These three read the store, and do not check what is in it: the proxy checks each record before it
+sends it.
 
-deliver [ID] has the running proxy try one now, or all, also those that it no longer sends by itself, and waits until each
-is gone from the store or was tried. What the app does not take stays what it was. It ends at once while the app accepts
-no connection, and after a minute in which nothing changes; the proxy goes on.`,
+deliver [ID] has the running proxy try one now, or all, also those that it no longer sends by itself, and waits until
+each is gone from the store or was tried. What the app does not take stays what it was. It ends at once while the app
+accepts no connection, and after a minute in which nothing changes; the proxy goes on.`,
   options: {
     ...CONFIG_OPTION,
     expired: { type: 'boolean', does: 'with drop: all that the app did not take in time' },

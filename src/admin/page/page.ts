@@ -55,8 +55,11 @@ function figures({ routes, startedAt, now }: ApiStatus): Html {
 }
 
 /** The sentences on what is right, by subject, and facts that are shown nowhere else. */
-function about({ right, config: { file, sha256 }, lastProbe, now }: ApiStatus): Html {
+function about({ right, config: { file, sha256 }, lastProbe, now, once, deferred }: ApiStatus): Html {
   const facts = right.map(({ id, message }) => html`<dt>${id}</dt><dd>${message}</dd>\n`);
+  const unknown = [once?.isKnown === false ? 'once' : '', deferred?.state === 'unknown' ? 'redelivery' : ''];
+  for (const id of unknown.filter((each) => each !== ''))
+    facts.push(html`<dt>${id}</dt><dd>What its store holds is not known yet.</dd>\n`);
   const from = html`<code>${file}</code> <span class="soft">sha256 ${sha256.slice(0, 12)}</span>`;
   return html`<section aria-labelledby="about"><h2 id="about">This proxy</h2><dl class="facts">
 ${facts}<dt>configuration</dt><dd>${file === null ? 'the environment alone' : from}</dd>

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { pageHeaders, renderStatusPage } from '../../../src/admin/page/page.ts';
+import { statusLines } from '../../../src/commands/check.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/health/facts.ts';
-import { accepted, CURRENT, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
+import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
@@ -126,4 +127,29 @@ test('a refusal shows its reason, and its hint', () => {
     expect(text).toMatch(new RegExp(`<code>${reason}</code><p>[^<]*hint ${reason}`));
   }
   expect(text).toContain('90 s ago</time>');
+});
+
+test('a store that has not answered yet is not known to work, nor to be empty', () => {
+  const deferred = { ...DEFERRED, waiting: 0, oldest: null, deliveries: [] };
+  const once = {
+    store: 'redis',
+    entries: 0,
+    isKnown: true,
+    problem: null,
+    evicts: null,
+    onStoreFailure: 'forward',
+  } as const;
+  const said = (isKnown: boolean) => {
+    const status = judged({
+      deferred: { ...deferred, state: isKnown ? 'works' : 'unknown' },
+      once: { ...once, isKnown },
+    });
+    const lines = statusLines(status).filter(({ id }) => id === 'redelivery' || id === 'once');
+    return [
+      lines.map(({ id, state }) => `${id} ${state}`).sort(),
+      renderStatusPage(status).split('not known yet').length - 1,
+    ];
+  };
+  expect(said(true)).toEqual([['once ok', 'redelivery ok'], 0]);
+  expect(said(false)).toEqual([['once unknown', 'redelivery unknown'], 2]);
 });
