@@ -1,37 +1,37 @@
 // The dashboard's last row: requests in flight, bytes, memory, event loop, and a table of pods. The graphs show only
 // the highest pod and the median.
 import { BAD, GOOD, graph, LOOK, type Panel, table } from './panels.ts';
-import { of, ofProcess, quantile, rate, total } from './queries.ts';
+import { of, ofProcess, quantile, RELEASE, rate, total } from './queries.ts';
 
-const OVERLOADED = 'entrupyproxyoverloaded';
 const POD = 'job, namespace, pod, instance';
 
 export function capacityRow(): Panel[] {
   return [
     graph({
       title: 'In flight and connections',
-      description: 'When a pod has upstream.connections requests in flight, further requests wait, then get 503.',
-      runbook: OVERLOADED,
+      description:
+        'When a pod has upstream.connections requests in flight, further requests wait, then get 503. Turned away: connections that were ended before any answer.',
+      runbook: 'slots-full',
       queries: [
         { expr: `sum(${of('requests_in_flight')})`, legend: 'in flight, all pods' },
         { expr: `max(${of('requests_in_flight')})`, legend: 'in flight, fullest pod' },
         { expr: `sum(${of('connections')})`, legend: 'connections, all pods' },
         { expr: `max(${of('connections')})`, legend: 'connections, fullest pod' },
-        { expr: `sum(${rate(of('connections_refused_total'))})`, legend: 'turned away a second' },
-        { expr: `count(${of('diagnosis')})`, legend: 'problems, all pods' },
+        { expr: total('connections_refused_total'), legend: 'turned away a second' },
       ],
       unit: 'short',
+      colors: { 'turned away a second': BAD },
     }),
     graph({
       title: 'Bytes',
       description:
         'Of verified bodies in memory: at the limit the slowest unfinished one gets 503. Of the process, which is killed at its limit. Of deferred deliveries: at redelivery.maxBytes nothing more is deferred.',
-      runbook: OVERLOADED,
+      runbook: 'bodies-full',
       queries: [
         { expr: `max(${of('buffered_bytes')})`, legend: 'bodies, fullest pod' },
         { expr: `min(${of('buffered_bytes_limit')})`, legend: 'limit' },
         { expr: `max(${ofProcess('process_resident_memory_bytes')})`, legend: 'memory, highest pod' },
-        { expr: `sum(max by (state) (${of('deferred_bytes')}))`, legend: 'deferred' },
+        { expr: `sum(max by (state, ${RELEASE}) (${of('deferred_bytes')}))`, legend: 'deferred' },
         { expr: quantile(0.99, 'request_body_bytes'), legend: 'size of a body, p99' },
       ],
       unit: 'bytes',
@@ -40,7 +40,7 @@ export function capacityRow(): Panel[] {
     graph({
       title: 'Stores: duplicates and failures',
       description: 'Events answered as duplicates, and failures of the stores of once and of redelivery.',
-      runbook: 'entrupyproxystorefailing',
+      runbook: 'problems-of-a-store',
       queries: [
         { expr: total('requests_total', 'decision="duplicate"'), legend: 'duplicates' },
         { expr: `sum(${rate(of('once_store_failures_total'))})`, legend: 'failures, once' },

@@ -135,6 +135,40 @@ export function graph(options: GraphOptions): Panel {
   });
 }
 
+export interface TimelineOptions extends Frame {
+  readonly queries: readonly Query[];
+  /** The word and the colour of each value. */
+  readonly states: Readonly<Record<number, { readonly text: string; readonly color: string }>>;
+  readonly noValue: string;
+}
+
+/** A bar for each series, whose colour says in which state it was. */
+export function timeline(options: TimelineOptions): Panel {
+  const { queries, states, noValue } = options;
+  return frame(options, {
+    type: 'state-timeline',
+    targets: targets(queries, 'range'),
+    fieldConfig: {
+      defaults: {
+        noValue,
+        mappings: [{ type: 'value', options: states }],
+        color: { mode: 'thresholds' },
+        thresholds: { mode: 'absolute', steps: [{ value: null, color: NEITHER }] },
+        custom: { fillOpacity: 80, lineWidth: 0, spanNulls: false, insertNulls: false },
+      },
+      overrides: [],
+    },
+    options: {
+      mergeValues: true,
+      showValue: 'never',
+      alignValue: 'left',
+      rowHeight: 0.9,
+      legend: LIST,
+      tooltip: { mode: 'single', sort: 'none' },
+    },
+  });
+}
+
 /** Below a graph the legend has a third of the height: two table rows, unless the panel is tall. */
 const LIST = { showLegend: true, displayMode: 'list', placement: 'bottom', calcs: [] };
 const TABLE = {
@@ -164,12 +198,16 @@ export interface TableOptions extends Frame {
   readonly keys: readonly string[];
   /** One of the keys. */
   readonly sortBy: string;
+  /** The colours of cells, by their text; for one of the keys. */
+  readonly colors?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Shown if there is no row. */
+  readonly noValue?: string;
   readonly columns: readonly Column[];
 }
 
 /** One row for each set of labels, one query for each column. */
 export function table(options: TableOptions): Panel {
-  const { keys, columns, sortBy } = options;
+  const { keys, columns, sortBy, colors = {}, noValue } = options;
   const queries = targets(
     columns.map(({ expr }) => ({ expr })),
     'table',
@@ -191,25 +229,43 @@ export function table(options: TableOptions): Panel {
       },
     ],
     fieldConfig: {
-      defaults: { custom: { align: 'auto', filterable: true, minWidth: NARROWEST } },
-      overrides: columns.map(({ name, unit, thresholds, noValue, pixels }) => ({
-        matcher: { id: 'byName', options: name },
-        properties: [
-          { id: 'unit', value: unit },
-          { id: 'custom.filterable', value: false },
-          ...(pixels === undefined ? [] : [{ id: 'custom.width', value: pixels }]),
-          ...(thresholds === undefined
-            ? []
-            : [
-                { id: 'thresholds', value: colours(thresholds).thresholds },
-                { id: 'custom.cellOptions', value: { type: 'color-background', mode: 'basic' } },
-              ]),
-          ...(noValue === undefined ? [] : [{ id: 'mappings', value: nothingIs(noValue, 'transparent') }]),
-        ],
-      })),
+      defaults: {
+        ...(noValue === undefined ? {} : { noValue }),
+        custom: { align: 'auto', filterable: true, minWidth: NARROWEST },
+      },
+      overrides: [
+        ...Object.entries(colors).map(coloured),
+        ...columns.map(({ name, unit, thresholds, noValue, pixels }) => ({
+          matcher: { id: 'byName', options: name },
+          properties: [
+            { id: 'unit', value: unit },
+            { id: 'custom.filterable', value: false },
+            ...(pixels === undefined ? [] : [{ id: 'custom.width', value: pixels }]),
+            ...(thresholds === undefined
+              ? []
+              : [
+                  { id: 'thresholds', value: colours(thresholds).thresholds },
+                  { id: 'custom.cellOptions', value: { type: 'color-background', mode: 'basic' } },
+                ]),
+            ...(noValue === undefined ? [] : [{ id: 'mappings', value: nothingIs(noValue, 'transparent') }]),
+          ],
+        })),
+      ],
     },
     options: { showHeader: true, cellHeight: 'sm', sortBy: [{ displayName: sortBy, desc: false }] },
   });
+}
+
+/** The cells of a column that have a colour of their own, by their text. */
+function coloured([name, colors]: [string, Readonly<Record<string, string>>]) {
+  const options = Object.fromEntries(Object.entries(colors).map(([text, color]) => [text, { color, index: 0 }]));
+  return {
+    matcher: { id: 'byName', options: name },
+    properties: [
+      { id: 'mappings', value: [{ type: 'value', options }] },
+      { id: 'custom.cellOptions', value: { type: 'color-background', mode: 'basic' } },
+    ],
+  };
 }
 
 function frame({ title, description, runbook, width = WIDTH, height = HEIGHT }: Frame, body: Panel['body']): Panel {

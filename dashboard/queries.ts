@@ -9,6 +9,9 @@ const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
 const NOISE = 'reason!~"route_rejected|method_not_allowed|client_closed"';
 export const REFUSED = `decision="rejected",${NOISE}`;
 export const JUDGED = `decision!~"forwarded|probe",${NOISE}`;
+/** One Prometheus may see several releases: what belongs to one is never added to, or compared with, another's. */
+export const RELEASE = 'job, namespace';
+export const OF_RELEASE = '({{namespace}} {{job}})';
 export const SENT_ON = 'decision=~"accepted|forwarded|reported|deferred"';
 
 /** The series of the selected targets, and of the selected routes if the metric has them. */
@@ -53,11 +56,10 @@ export function count(series: string): string {
   return `count(${series}) or vector(0)`;
 }
 
-/** Enforcing routes without a live secret, on any pod. */
-export const ROUTES_WITHOUT_SECRET = count(
-  `group by (job, namespace, route) (${of('route_report_mode')} == 0 unless on (job, namespace, pod, instance, route) ` +
-    `(${of('secret_matches_total')} and on (job, namespace, pod, instance, secret) ${of('secret_live')} == 1))`,
-);
+/** What is wrong, by the pods' own judgement, in this state; what concerns no route is of every route. */
+export function wrong(state: string): string {
+  return of('diagnosis', state).replace('route=~"$route"', 'route=~"$route|"');
+}
 
 const changed = of('secret_changed_timestamp_seconds');
 const started = ofProcess('process_start_time_seconds');
@@ -72,15 +74,10 @@ export const DIFFERING =
   `and on (job, namespace, pod, instance, secret) (${changed} * 0 + on (job, namespace, pod, instance) group_left () ${started} ` +
   `< on (job, namespace, secret) group_left () max by (job, namespace, secret) (${changed} > 0) - 120))) or vector(0))`;
 
-export const UPSTREAM_FAILING = share(
-  `(${total('upstream_failures_total')} + ${total('upstream_responses_total', 'code="5xx"')})`,
-  total('requests_total', SENT_ON),
-);
-
 /** As the alert. */
-export const FAILED_DELIVERIES =
+export const LOST_DELIVERIES =
   `sum(increase(${of('deliveries_total', 'fate=~"failed|abandoned"')}[$__range]) ` +
-  `or increase(${of('redelivered_total', 'result="expired"')}[$__range]))`;
+  `or increase(${of('redelivered_total', 'result="lost"')}[$__range]))`;
 
 export const ALERTS_FIRING =
   'ALERTS{alertname=~"EntrupyProxy.+",alertstate="firing",job=~"$job",namespace=~"$namespace"}';

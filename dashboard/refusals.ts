@@ -4,7 +4,7 @@
 import type { Fate } from '../src/core/fate.ts';
 import type { Reason } from '../src/core/reasons.ts';
 import { BAD, graph, LOOK, type Panel } from './panels.ts';
-import { JUDGED, REFUSED, share, total, totalBy } from './queries.ts';
+import { JUDGED, OF_RELEASE, REFUSED, RELEASE, share, total, totalBy } from './queries.ts';
 
 /**
  * Warm colours if a sender's secret or a rotation may be the cause, blue and grey for noise, purple for lack of
@@ -63,8 +63,10 @@ export function reportedPanel(): Panel {
   });
 }
 
+const ROUTE = `route, ${RELEASE}`;
+
 export function refusalsRow(): Panel[] {
-  const runbook = 'entrupyproxyrejectionratiohigh';
+  const runbook = 'another-secret';
   return [
     graph({
       title: 'Refused, by reason',
@@ -87,8 +89,8 @@ export function refusalsRow(): Panel[] {
       height: 10,
       queries: [
         {
-          expr: `topk(10, ${share(totalBy('route', 'requests_total', REFUSED), totalBy('route', 'requests_total', JUDGED))})`,
-          legend: '{{route}}',
+          expr: `topk(10, ${share(totalBy(ROUTE, 'requests_total', REFUSED), totalBy(ROUTE, 'requests_total', JUDGED))})`,
+          legend: `{{route}} ${OF_RELEASE}`,
         },
       ],
       unit: 'percentunit',
@@ -100,7 +102,7 @@ export function refusalsRow(): Panel[] {
       title: 'Requests, by decision',
       description:
         'All requests. Those that were signed and forwarded without a look at it may be deliveries: then the path of your route is wrong.',
-      runbook: 'entrupyproxysignedunverified',
+      runbook: 'signed-unverified',
       width: 12,
       queries: [
         { expr: totalBy('decision', 'requests_total'), legend: '{{decision}}' },
@@ -113,7 +115,7 @@ export function refusalsRow(): Panel[] {
     graph({
       title: 'Deliveries, by fate',
       description: 'What became of verified requests, counted when it is known. Failed and abandoned ones may be lost.',
-      runbook: 'entrupyproxydeliveryfailed',
+      runbook: 'entrupyproxydeliverieslost',
       queries: [{ expr: totalBy('fate', 'deliveries_total'), legend: '{{fate}}' }],
       unit: 'reqps',
       width: 12,

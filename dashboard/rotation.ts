@@ -1,27 +1,27 @@
 // The dashboard's third row: which secrets verify requests, when they expire, and whether all pods have the last change.
 import { BAD, GOOD, graph, LOOK, type Panel, table } from './panels.ts';
-import { of, totalBy } from './queries.ts';
+import { OF_RELEASE, of, RELEASE, totalBy } from './queries.ts';
 import { reportedPanel } from './refusals.ts';
 
 const DAY = 86_400;
 
 export function rotationRow(): Panel[] {
-  const by = 'job, namespace, secret';
+  const by = `${RELEASE}, secret`;
   return [
     graph({
       title: 'Accepted, by secret',
       description:
         'During a rotation the matches move from the old secret to the new one. Remove the old one once it stays at 0.',
-      runbook: 'entrupyproxysecretexpiressoon',
+      runbook: 'secret-ends',
       width: 12,
-      queries: [{ expr: totalBy('secret', 'secret_matches_total'), legend: '{{secret}}' }],
+      queries: [{ expr: totalBy(`secret, ${RELEASE}`, 'secret_matches_total'), legend: `{{secret}} ${OF_RELEASE}` }],
       unit: 'reqps',
       style: 'stacked',
     }),
     graph({
       title: 'Reloads',
       description: 'Reloads of config, secrets and TLS files. After a failure the previous ones stay in use.',
-      runbook: 'entrupyproxyreloadfailed',
+      runbook: 'reload-failed',
       width: 12,
       queries: [{ expr: `sum by (result) (increase(${of('reloads_total')}[$__rate_interval]))`, legend: '{{result}}' }],
       unit: 'short',
@@ -32,7 +32,7 @@ export function rotationRow(): Panel[] {
       title: 'Secrets',
       description:
         'If a secret is live on fewer pods than "of" says, the other pods refuse its signatures. If "changed first" and "changed last" differ by more than minutes, a pod did not take the new value. A secret whose matches stay at 0 beside others can go, once that is longer than your sender retries.',
-      runbook: 'entrupyproxysecretexpiressoon',
+      runbook: 'secret-ends',
       width: 24,
       height: 6,
       keys: ['job', 'namespace', 'secret'],
@@ -88,13 +88,14 @@ export function rotationRow(): Panel[] {
     }),
     graph({
       title: 'Pods, by config',
-      description: 'Two colours for longer than a rollout: some pods did not get the new file.',
+      description:
+        'By the file’s SHA-256. Two colours of a release for longer than a rollout: some pods did not get the new file.',
       runbook: 'pods-that-differ',
       width: 12,
       queries: [
         {
-          expr: `count by (config) (label_replace(${of('config_info')}, "config", "$1", "sha256", "(.{0,12}).*"))`,
-          legend: 'sha256 {{config}}',
+          expr: `count by (config, ${RELEASE}) (label_replace(${of('config_info')}, "config", "$1", "sha256", "(.{0,12}).*"))`,
+          legend: `{{config}} ${OF_RELEASE}`,
         },
       ],
       unit: 'short',

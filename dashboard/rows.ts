@@ -13,7 +13,7 @@ export interface Row {
 }
 
 export const ROWS: readonly Row[] = [
-  { title: 'Verdict', panels: verdictRow() },
+  { title: 'What is wrong?', panels: verdictRow() },
   { title: 'Which requests are refused?', panels: refusalsRow() },
   { title: 'Is a rotation failing?', panels: rotationRow() },
   { title: 'Is the app down?', panels: upstreamRow() },

@@ -10,7 +10,7 @@ export const RUNBOOK = `${DOCS ?? 'docs'}/alerts.md`;
  * `runbook_url`.
  */
 export function withRunbook(rules: string, docs: string | null): string {
-  return rules.replaceAll(/^( +)runbook(?:_url)?: \S*alerts\.md#(\S+)$/gm, (_, indent: string, anchor: string) =>
+  return rules.replaceAll(/^( +)runbook(?:_url)?: \S*alerts\.md#(.+)$/gm, (_, indent: string, anchor: string) =>
     docs === null ? `${indent}runbook: docs/alerts.md#${anchor}` : `${indent}runbook_url: ${docs}/alerts.md#${anchor}`,
   );
 }

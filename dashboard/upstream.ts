@@ -11,7 +11,7 @@ export function upstreamRow(): Panel[] {
       title: 'Upstream failures, by cause',
       description:
         'connect: the app does not listen. timeout: it does not answer in time. reset: it closed the connection early. protocol: its answer is not valid HTTP.',
-      runbook: 'entrupyproxyupstreamfailing',
+      runbook: 'app-down',
       queries: [{ expr: totalBy('cause', 'upstream_failures_total'), legend: '{{cause}}' }],
       unit: 'reqps',
       style: 'stacked',
@@ -20,7 +20,7 @@ export function upstreamRow(): Panel[] {
     graph({
       title: 'Upstream responses, by status',
       description: 'Responses of the app itself.',
-      runbook: 'entrupyproxyupstreamfailing',
+      runbook: 'app-fails',
       queries: [{ expr: totalBy('code', 'upstream_responses_total'), legend: '{{code}}' }],
       unit: 'reqps',
       style: 'stacked',

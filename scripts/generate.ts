@@ -18,7 +18,6 @@ const GENERATED: Readonly<Record<string, (present: string) => string>> = {
   'docs/commands.md': renderCommandsDoc,
   'docs/configuration.md': renderConfigurationPage,
   'docs/metrics.md': renderMetricsDoc,
-  'docs/troubleshooting.md': withDiagnoses,
   'helm/files/dashboard.json': renderDashboard,
   'helm/files/rules.yaml': (rules) => withRunbook(rules, DOCS),
   'helm/values.schema.json': withConfigSchema,

@@ -15,9 +15,17 @@ import { type Told, tellStory } from './story.ts';
 const IMAGES = fileURLToPath(new URL('../../docs/images', import.meta.url));
 const WIDTH = 1240;
 const DRAWN_MS = 30_000;
-/** Rows and panels. */
+/** Panels, or whole rows. The state timeline is in no package (page/panels.tsx). */
 const SHOWN = [
-  'Verdict',
+  'Wrong now',
+  'Refused',
+  'May be lost',
+  'Firing alerts',
+  'Pods up',
+  'Pods differ',
+  'Reporting',
+  'Secret ends',
+  'TLS ends',
   'Refused, by reason',
   'Share refused, by route',
   'Accepted, by secret',

@@ -1,11 +1,12 @@
 // The story of the picture, two and a half minutes that a real Prometheus scrapes: deliveries, a rotation from one secret to
-// the next, an upstream that is down for a moment, and an attack that still goes on when the picture is taken. It stops only
-// the processes that it started.
+// the next, an attack, and an app that goes down and is down still when the picture is taken. It stops only the processes
+// that it started.
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
+import { sign } from '../../test/support/deliveries/signer.ts';
 import { ROUTES, startTraffic } from '../../test/support/load/traffic.ts';
 import { startPrometheus } from '../../test/support/metrics/prometheus.ts';
 import { type RunningProxy, startProxy } from '../../test/support/proxy/proxy.ts';
@@ -32,7 +33,7 @@ export async function tellStory(say: (sentence: string) => void, look: (told: To
   cleanup.defer(() => rm(secrets, { recursive: true, force: true }));
   await writeFile(join(secrets, OLD.id), OLD.value);
 
-  let upstream = await startUpstream({ handle: answerInTime });
+  const upstream = await startUpstream({ handle: answerInTime });
   cleanup.defer(() => upstream.close());
   const options = {
     config: configOf(upstream.url, secrets),
@@ -51,7 +52,7 @@ export async function tellStory(say: (sentence: string) => void, look: (told: To
   const prometheus = await startPrometheus({ job: 'orders', targets, rules: readFileSync(RULES, 'utf8') });
   cleanup.defer(() => prometheus.stop());
   const urls = proxies.map(({ url }) => url);
-  const senders = [0, 1].map(() => startTraffic(urls, { secret: OLD.value, forged: 0, deliveries: true }));
+  const senders = [0, 1].map(() => startTraffic(urls, OLD.value));
   for (const sender of senders) cleanup.defer(() => sender.stop());
 
   await after(WARM_UP_MS + untilSecond(28));
@@ -63,20 +64,18 @@ export async function tellStory(say: (sentence: string) => void, look: (told: To
   for (const sender of senders) {
     await after(12_000);
     say('a sender goes over to the new secret');
-    sender.mix = { ...sender.mix, secret: NEW.value };
+    sender.secret = NEW.value;
   }
   await after(20_000);
-  say('the upstream is away for eight seconds');
+  say('an attack: forged signatures, and none at all');
+  const attack = setInterval(() => void forge(urls).catch(() => {}), 50);
+  cleanup.defer(() => clearInterval(attack));
+  await after(30_000);
+  clearInterval(attack);
+  await after(10_000);
+  say('the app is down');
   await upstream.close();
-  await after(8_000);
-  upstream = await startUpstream({ port: upstream.port, handle: answerInTime });
-  await after(25_000);
-  say('an attack: forged signatures, later also none at all');
-  const attacker = startTraffic(urls, { secret: null, forged: 1, deliveries: false });
-  cleanup.defer(() => attacker.stop());
-  await after(18_000);
-  attacker.mix = { secret: null, forged: 2, deliveries: true };
-  await after(18_000);
+  await after(30_000);
   await look({ prometheusUrl: prometheus.url, from, to: Date.now() / 1000 - 1 });
 }
 
@@ -98,6 +97,13 @@ function configOf(upstreamUrl: string, secrets: string): Record<string, unknown>
     ],
     routes: ROUTES,
   };
+}
+
+/** One delivery of a stranger, to the first proxy; every third has no signature. */
+async function forge([url = '']: readonly string[]): Promise<void> {
+  const signature = sign('a stranger’s own secret', '{}');
+  const headers = Math.random() < 1 / 3 ? {} : { 'Entrupy-Signature': signature };
+  await (await fetch(`${url}/notify`, { method: 'POST', body: '{}', headers })).arrayBuffer();
 }
 
 /** 5 to 15 ms for most requests, 60 ms for some. */

@@ -1,21 +1,33 @@
-// The remedies in docs/alerts.md and docs/troubleshooting.md, between marks. Each diagnosis is in exactly one list.
-import { DIAGNOSES } from '../../src/health/diagnoses.ts';
+// The sections of docs/alerts.md on diagnoses, between two marks: an index by subject, then one section for each.
+import { DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
+import { causesOf, SECTIONS } from '../../src/health/sections.ts';
 
-const ALL = Object.entries(DIAGNOSES);
-/** Not after `<!-- diagnoses: end`: the mark that ends one list begins none. */
-const LIST = /(<!-- diagnoses: (?!end)(\w+) -->\n)[\s\S]*?(<!-- diagnoses: end -->)/g;
+const IDS = Object.keys(DIAGNOSES) as readonly Diagnosis[];
+const SECTIONS_IN_PAGE = /(<!-- diagnoses -->\n)[\s\S]*?(<!-- diagnoses: end -->)/;
 
-/** `page` with its lists. The name in a mark is an alert, or `none` for diagnoses without one. */
 export function withDiagnoses(page: string): string {
-  return page.replaceAll(LIST, (_, begin: string, name: string, end: string) => {
-    const own = ALL.filter(([, { alert }]) => alert === (name === 'none' ? null : name));
-    const lines = own.map(([id, diagnosis]) => `- \`${id}\`: ${diagnosis.remedy}${moreOn(diagnosis)}\n`).join('');
-    const only =
-      own.length === 1 ? lines.slice('- '.length) : `find the diagnosis on the status page or in the log.\n\n${lines}`;
-    return `${begin}${name === 'none' ? lines : `**Do:** ${only}`}${end}`;
+  return page.replace(SECTIONS_IN_PAGE, (_, begin: string, end: string) => {
+    const bySubject = [...Map.groupBy(IDS, (id) => DIAGNOSES[id].subject)];
+    const index = bySubject.map(([subject, ids]) => `- *${subject}*: ${links(ids)}\n`).join('');
+    return `${begin}${index}\n${IDS.map(section).join('\n')}${end}`;
   });
 }
 
-function moreOn({ alert, page }: (typeof DIAGNOSES)[keyof typeof DIAGNOSES]): string {
-  return alert !== null || page.startsWith('troubleshooting.md') ? '' : ` [More](${page})`;
+function section(id: Diagnosis): string {
+  const causes = causesOf(id);
+  const after = causes.length === 0 ? '' : `\n\nIt may follow from ${links(causes)}, and is then shown below that.`;
+  return `### ${id}\n\n**Do:** ${linked(DIAGNOSES[id].remedy)}\n\n${linked(SECTIONS[id])}${after}\n`;
+}
+
+const links = (ids: readonly string[]) => ids.map((id) => `[${id}](#${id})`).join(', ');
+
+/** Each page that a text names becomes a link; angle brackets stay text. */
+function linked(text: string): string {
+  const pages = /\(((?:[a-z-]+\.md)?(?:#[\w-]+)?)\)|\b([a-z-]+\.md)\b/g;
+  return text.replaceAll('<', '&lt;').replaceAll(pages, (all, inBrackets?: string, bare?: string) => {
+    const page = inBrackets ?? bare ?? '';
+    if (page === '') return all;
+    const link = `[${page.startsWith('#') ? 'more' : page.split('#')[0]}](${page})`;
+    return inBrackets === undefined ? link : `(${link})`;
+  });
 }

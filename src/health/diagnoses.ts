@@ -1,46 +1,36 @@
-// The one list of diagnoses, by subject: what to do about each, and its page or alert. Every report of a problem names
-// one of them: status page, /api/status, `check`, log, alerts, and docs/alerts.md and docs/troubleshooting.md, which
-// are generated. These texts are written nowhere else. A remedy must never weaken verification.
+// The one list of diagnoses, by subject: what to do about each. Every report of a problem names one of them: status page,
+// /api/status, `check`, log, the metric `diagnosis` and so the alerts, and docs/alerts.md, which is generated. These texts
+// are written nowhere else. A remedy must never weaken verification.
 
 const FIND = 'Then find the events again.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
 
-/** Diagnoses of one subject, each with its remedy. `place`: the alert that they share, or else their page in docs/. */
-const group = <const S, const R extends Readonly<Record<string, string>>>(subject: S, place: string, remedies: R) => {
-  const alert = place.includes('.md') ? null : place;
-  const page = alert === null ? place : `alerts.md#entrupyproxy${alert.toLowerCase()}`;
-  return { subject, alert, page, remedies };
+/** Diagnoses of one subject, each with its remedy. */
+const group = <const S, const R extends Readonly<Record<string, string>>>(subject: S, remedies: R) => {
+  return { subject, remedies };
 };
 
 const GROUPS = [
-  group('ready', 'admin.md#who-may-use-the-actions', {
+  group('ready', {
     draining: 'Nothing, if it is about to stop. The drain ends after 10 minutes without a SIGTERM.',
-  }),
-  group('ready', 'troubleshooting.md#it-does-not-start', {
     'not-ready': 'Fix what it names: until then load balancers send no requests here.',
   }),
-  group('secrets', 'NoLiveSecret', {
+  group('secrets', {
     'no-live-secret': `Put a value where the secret is read from; ${NO_RESTART} for a file. What got 503 meanwhile may be lost.`,
     'secrets-outside-dates':
       'Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. What got 503 meanwhile may be lost.',
-  }),
-  group('secrets', 'troubleshooting.md#it-does-not-start', {
     'secret-problem': `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
-  }),
-  group('secrets', 'rotation.md', {
     'secret-value':
       'Nothing, while deliveries match it. To have a better one, rotate: set the new one at Entrupy, too.',
     'secret-expired': 'Remove it once its successor verifies.',
     'secret-unproven':
       'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, put the former value beside it.',
-  }),
-  group('secrets', 'SecretExpiresSoon', {
     'secret-ends': 'Add its successor beside it, and set that at Entrupy; or move notAfter, if the end was a mistake.',
     'old-secret-used':
       'Switch them to the new one, or move the end. With log.requests: all each line has secret and client.',
   }),
-  group('signatures', 'EverythingRejected', {
+  group('signatures', {
     'another-secret':
       'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies. Send a probe through it: entrupy-signature-proxy probe --url https://YOUR-HOST/PATH --secret-file FILE. The status page has it as the last probe only if its body arrived unchanged.',
     'body-changed': 'Something in front of the proxy changes bodies: turn that off (ingress.md).',
@@ -49,21 +39,17 @@ const GROUPS = [
     'secret-form': 'Enter the secret in the same form here and at Entrupy.',
     'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',
     'sender-signs': 'Fix how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
-  }),
-  group('signatures', 'RejectionRatioHigh', {
     'signature-form': `${YOURS}fix how their sender writes the header, or what stands in front of the proxy.`,
     'no-signature':
       "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
     'signature-dropped':
       'Let what is in front of the proxy pass Entrupy-Signature under its own name: find what drops or renames headers there (ingress.md).',
-  }),
-  group('signatures', 'ExpiredSecretUsed', {
     'expired-secret':
       'If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. If the clock is wrong, set it.',
     'early-secret':
       'A candidate on trial is proven by this: remove its notBefore once it is to count (rotation.md). Otherwise correct notBefore, or the clock, if that is wrong.',
   }),
-  group('refusals', 'RejectionRatioHigh', {
+  group('refusals', {
     'gate-rule': `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
     'large-head': `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
     'other-address':
@@ -71,23 +57,19 @@ const GROUPS = [
     'large-body': `${YOURS}raise maxBody.`,
     'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout or limits.bodyTimeout. Scanners send nothing.`,
     'front-leaves': 'Does something in front give up? Compare its timeouts (ingress.md).',
-  }),
-  group('refusals', 'SignedUnverified', {
     'signed-unverified':
       'Compare the path of the route with the address at Entrupy. Until they agree, forged deliveries reach the app there, too.',
   }),
-  group('answers', 'UpstreamFailing', {
+  group('answers', {
     'app-fails': `Look at the log of the app: verification is not the cause. ${FIND}`,
     'app-hangs': `Look at the log of the app, and let it answer first and work then. ${FIND}`,
     'app-breaks-off': `Did the app crash? Look at its log. If it speaks TLS, write https:// in upstream.url. ${FIND}`,
     'upstream-loop': `Write the address of the app in upstream.url: what is there leads back to this proxy. ${FIND}`,
     'app-not-http': `Is upstream.url the right port, and http:// or https:// right? curl --http1.1 -v shows the answer. ${FIND}`,
-  }),
-  group('answers', 'DeliveryFailed', {
     'app-busy': `Raise the limit in the app, or in what sits in front of it. ${FIND}`,
     'slow-app': 'Let the app answer first and work then.',
   }),
-  group('deliveries', 'DeliveryFailed', {
+  group('deliveries', {
     'deliveries-lost':
       'Fix the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
     'app-redirects':
@@ -96,7 +78,7 @@ const GROUPS = [
       'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
     'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
   }),
-  group('upstream', 'UpstreamFailing', {
+  group('upstream', {
     'app-down': `Start it, or correct upstream.url. If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
     'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
     'app-certificate-dates': "Renew it, and check this machine's clock.",
@@ -105,41 +87,35 @@ const GROUPS = [
     'app-tls':
       'Does it speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a certificate of ours: upstream.tls.certFile.',
   }),
-  group('room', 'Overloaded', {
+  group('room', {
     'proxy-full': `Is the app slow, or do bodies trickle in? ${FIND}`,
     'bodies-full': 'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
     'slots-full': `Is the app slow? Look at its log. If not, raise upstream.connections. ${FIND}`,
     'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
     stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
     'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
-  }),
-  group('room', 'security.md#when-it-is-full', {
     'connections-full': 'Limit connections by address in front of the proxy, or raise limits.connections.',
     'descriptors-full':
       'Raise the limit of open files of this process (ulimit -n), or lower limits.connections and upstream.connections.',
   }),
-  group('exposed', 'troubleshooting.md#diagnoses', {
+  group('exposed', {
     exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.',
   }),
-  group('once', 'StoreFailing', {
+  group('once', {
     'once-store': `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}.`,
   }),
-  group('redelivery', 'StoreFailing', {
+  group('redelivery', {
     'store-full':
       'Make the app take deliveries, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
     'store-fails': `Fix it by the problem that it names: its room, or its owner (uid 65532); ${NO_RESTART}.`,
     'redis-fails': `Bring the Redis back, or correct redelivery.store or redelivery.passwordFile, by the problem that it names; ${NO_RESTART}.`,
-  }),
-  group('redelivery', 'DeliveryFailed', {
     'deferred-lost':
       'Find the events again: entrupy-signature-proxy deferred list names them at its end, and so do the lines "lost" of the log. Longer redeliver and redelivery.keep leave more time.',
     'store-damaged':
       'Save what is in it, as redelivery.md says, or find the events again; then move it away. Look at the disk.',
     'deferred-expired':
       'Correct what kept the app from taking them, then entrupy-signature-proxy deferred deliver. deferred drop --expired ends those that nobody needs any more.',
-  }),
-  group('redelivery', 'DeliveryDeferred', {
     'deferred-ending':
       'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
     poison:
@@ -148,33 +124,31 @@ const GROUPS = [
       'Correct the app, then entrupy-signature-proxy deferred deliver. They are kept for redelivery.keep.',
     'deferred-unverified':
       'Put back what it names: the secret, the route, the limit or the name. What was altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
-  }),
-  group('redelivery', 'redelivery.md', {
     'store-evicts': 'Set maxmemory-policy noeviction on that server: with it a full server refuses, and drops nothing.',
     'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
     'deferred-waits':
       'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
   }),
-  group('certificates', 'CertificateExpiresSoon', {
+  group('certificates', {
     'certificate-ends': `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
     'certificate-early': 'Is the clock of this machine right? If it is, wait, or use another certificate.',
   }),
-  group('reload', 'ReloadFailed', {
+  group('reload', {
     'reload-failed':
       'Correct it, and the proxy reloads by itself. check-config lists every problem at once. A restart would fail.',
+    'awaiting-restart': 'Restart the proxy.',
   }),
-  group('reload', 'configuration.md#keys', { 'awaiting-restart': 'Restart the proxy.' }),
-  group('report-mode', 'ReportModeTooLong', {
+  group('report-mode', {
     'report-mode': 'Set mode: enforce once no request of yours is reported any more. reportUntil guarantees an end.',
   }),
-  group('configuration', 'configuration.md#keys', {
+  group('configuration', {
     chosen: 'Nothing, if you meant it; check-config names the place.',
   }),
-  group('log', 'troubleshooting.md#the-log-has-gaps', {
+  group('log', {
     'log-gaps': 'Make room where the log goes, or restart its reader. Metrics and status page count every request.',
   }),
-  group('all', 'admin.md#the-status-page', { 'all-is-well': 'Nothing to do.' }),
-  group('all', 'NoDeliveries', {
+  group('all', {
+    'all-is-well': 'Nothing to do.',
     'nothing-proven':
       'To try it: entrupy-signature-proxy probe PATH. Through the front (--url) it proves DNS, certificate and load balancer, too.',
   }),
@@ -212,10 +186,8 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
 export interface Diagnosed {
   readonly subject: Subject;
   readonly remedy: string;
-  /** The page in docs/ that explains the diagnosis, such as `rotation.md#after-a-leak`. */
+  /** Its section of the docs, such as `alerts.md#app-down`. */
   readonly page: string;
-  /** The alert that fires for the diagnosis, without its prefix `EntrupyProxy`; null if there is none. */
-  readonly alert: string | null;
   /** Diagnoses or subjects that can cause this diagnosis. If any is found too, this one is shown as its consequence. */
   readonly follows: readonly string[];
 }
@@ -223,7 +195,7 @@ export interface Diagnosed {
 export const DIAGNOSES = Object.fromEntries(
   GROUPS.flatMap(({ remedies, ...shared }) =>
     (Object.entries(remedies) as [Diagnosis, string][]).map(([id, remedy]) => {
-      return [id, { ...shared, remedy, follows: FOLLOWS[id] ?? [] }];
+      return [id, { ...shared, remedy, page: `alerts.md#${id}`, follows: FOLLOWS[id] ?? [] }];
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;

@@ -11,6 +11,7 @@ import { DIFFERING } from '../../dashboard/queries.ts';
 import { METRIC_NAMES, PREFIX } from '../../src/metrics/metric-table.ts';
 import { ROUTES, startTraffic, type Traffic } from '../support/load/traffic.ts';
 import { ownDirectory } from '../support/machine/files.ts';
+import { NOBODY } from '../support/machine/free-port.ts';
 import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/metrics/prometheus.ts';
 import { dashboardQueries, metricsIn } from '../support/metrics/seen.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
@@ -31,7 +32,8 @@ function config(upstreamUrl: string, directory: string): Record<string, unknown>
       { directory, overlap: '1h' },
       // The same config with a separate file for each proxy, so a change can reach one pod only.
       { id: 'own', file: 'secrets/own' },
-      { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + 30 * 86_400_000).toISOString() },
+      // It ends soon, which is a warning.
+      { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + 3 * 86_400_000).toISOString() },
     ],
     // No delivery comes to the last one: its series are there, and no outage of this test is deferred.
     routes: [...ROUTES, { path: '/kept', redeliver: '1h' }],
@@ -60,9 +62,13 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
       cwd: 'own',
     } as const;
     const tls = createAuthority(secrets, '.authority').issue('month', { names: ['IP:127.0.0.1'] });
-    // It forwards unmatched requests, so that each series of the rules is there.
-    const lenient = { upstream: { url: upstream.url }, listen: { tls }, unmatched: 'forward' };
-    const withTls = startProxy({ config: lenient, secrets: { own: OWN } });
+    // It forwards unmatched requests, and has no app, so that each series of the dashboard and the rules is there.
+    const appless = {
+      upstream: { url: NOBODY },
+      listen: { tls },
+      unmatched: 'forward',
+    };
+    const withTls = startProxy({ config: appless, secrets: { own: OWN } });
     const both = Promise.all([startProxy(options), startProxy(options)]);
     [proxies, tlsProxy] = await Promise.all([both, withTls]);
     const targets = proxies.map(({ adminPort }, index) => ({

@@ -9,9 +9,11 @@ interface World {
   readonly series: Readonly<Record<string, string>>;
   /** Every alert at a moment, also one that is pending. */
   readonly alerts: Readonly<Record<string, readonly string[]>>;
-  /** The text of this rule's alerts, wherever they fire. */
+  /** The text of this rule's first alert at `moment`, and the section of the runbook that it names; by default its own. */
+  readonly moment?: string;
   readonly summary?: string;
   readonly description?: string;
+  readonly section?: string;
 }
 
 export interface RuleCase extends World {
@@ -66,11 +68,11 @@ function written(name: string, labels: Labels): string {
   return `${name}{${pairs.join()}}`;
 }
 
-/** A request has a reason, if only `none`. */
+/** A request has a reason, if only `none`; a process' own series have no prefix. */
 function seriesOf(text: string): string {
   const pod = /\bpod="(.*?)"/.exec(text)?.[1] ?? 'a';
   const { name, labels } = parsed(text);
-  return written(`entrupy_proxy_${name}`, {
+  return written(name.startsWith('process_') ? name : `entrupy_proxy_${name}`, {
     ...(pod !== '' && { pod, instance: `${pod}:9464` }),
     ...('decision' in labels && { reason: 'none' }),
     ...labels,
@@ -82,17 +84,20 @@ function alertOf(text: string): Labels {
   return { alertname: `EntrupyProxy${name}`, alertstate: 'firing', ...labels };
 }
 
-function textsOf({ rule, alerts, summary, description }: RuleCase): readonly object[] {
-  if (summary === undefined) return [];
-  const runbook = `docs/alerts.md#entrupyproxy${rule.toLowerCase()}`;
-  return Object.entries(alerts).map(([moment, all]) => {
-    const own = all.map(parsed).filter(({ name }) => name === rule);
-    const wanted = own.map(({ labels }) => ({
-      exp_labels: labels,
-      exp_annotations: { summary, description, runbook },
-    }));
-    return { alertname: `EntrupyProxy${rule}`, eval_time: moment, exp_alerts: wanted };
-  });
+function textsOf({
+  rule,
+  alerts,
+  moment,
+  section = `entrupyproxy${rule.toLowerCase()}`,
+  ...texts
+}: RuleCase): readonly object[] {
+  if (moment === undefined) return [];
+  const own =
+    alerts[moment]?.map(parsed).filter(({ name, labels }) => name === rule && !('alertstate' in labels)) ?? [];
+  const { summary, description } = texts;
+  const exp_annotations = { summary, description, runbook: `docs/alerts.md#${section}` };
+  const exp_alerts = own.map(({ labels }) => ({ exp_labels: labels, exp_annotations }));
+  return [{ alertname: `EntrupyProxy${rule}`, eval_time: moment, exp_alerts }];
 }
 
 /** What `promtool test rules` reads: JSON is YAML. */

@@ -15,7 +15,7 @@ const MARGIN = 8;
 /** Grafana's grid: the height of one row, and the space below each panel. */
 const LINE = 30;
 /** Legends and tables get their sizes only after the first drawing. */
-const SETTLE_MS = 1500;
+const SETTLE_MS = 5000;
 const LABEL = 'Drawn from a real Prometheus by Grafana’s own components (@grafana/ui); not a screenshot of Grafana';
 
 type Filled = Pick<Drawn, 'panel' | 'frames'>;

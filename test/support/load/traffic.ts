@@ -2,6 +2,8 @@
 import { sign } from '../deliveries/signer.ts';
 
 export interface Traffic {
+  /** What senders sign with; it may change. */
+  secret: string;
   stop(): Promise<void>;
 }
 
@@ -23,7 +25,7 @@ export const ROUTES = [
 
 const TICK_MS = 50;
 
-/** One round each 50 ms, to the next proxy, signed with this secret. */
+/** One round each 50 ms, to the next proxy. */
 export function startTraffic(urls: readonly string[], secret: string): Traffic {
   const open = new Set<Promise<unknown>>();
   let round = 0;
@@ -32,22 +34,24 @@ export function startTraffic(urls: readonly string[], secret: string): Traffic {
     const response = await fetch(url + target, { method, headers, ...(body !== undefined && { body }) });
     await response.arrayBuffer();
   };
+  const traffic: Traffic = {
+    secret,
+    async stop() {
+      clearInterval(timer);
+      await Promise.all(open);
+    },
+  };
   const timer = setInterval(() => {
     round++;
     const url = urls[round % urls.length] ?? '';
-    for (const shot of shots(secret, round)) {
+    for (const shot of shots(traffic.secret, round)) {
       const shooting = shoot(url, shot)
         .catch(() => {})
         .finally(() => open.delete(shooting));
       open.add(shooting);
     }
   }, TICK_MS);
-  return {
-    async stop() {
-      clearInterval(timer);
-      await Promise.all(open);
-    },
-  };
+  return traffic;
 }
 
 /** The requests of one round; rare ones come every so many rounds. */

@@ -1,7 +1,6 @@
-// Each diagnosis of the one list, made: the page, `check`, the log, the runbook or troubleshooting.md and the alert tell it
+// Each diagnosis of the one list, made: the page, `check`, the log and the runbook tell it
 // with one id, one remedy and one page. One without its case does not compile.
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { parse } from 'yaml';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { statusLines } from '../../../src/commands/check.ts';
 import { OVERLOAD_HINTS, type RequestDiagnosis } from '../../../src/core/hint.ts';
@@ -16,7 +15,6 @@ import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { DiagnosisLog } from '../../../src/runtime/status.ts';
 import { read } from '../../support/machine/tools.ts';
-import { anchorsOf } from '../../support/metrics/seen.ts';
 import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 const MINUTE = 60_000;
@@ -277,14 +275,10 @@ function made({ request, has = {}, before }: Case): ApiStatus {
   });
 }
 
-const RULES = parse(read('helm/files/rules.yaml')).groups.flatMap(({ rules }: { rules: object[] }) => rules) as {
-  readonly alert?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
-}[];
-const PAGES = { alerts: read('docs/alerts.md'), others: read('docs/troubleshooting.md') };
+const RUNBOOK = read('docs/alerts.md');
 
 describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
-  const { subject, remedy, page, alert } = DIAGNOSES[id];
+  const { subject, remedy, page } = DIAGNOSES[id];
 
   function advised() {
     const s = made(one);
@@ -339,18 +333,12 @@ describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
     expect(JSON.parse(lines[0] ?? '{}').diagnosis).toBe(id);
   });
 
-  test('is in one list of the docs, and its page exists', () => {
-    const row = `\`${id}\`: ${remedy}`;
-    const tables = Object.values(PAGES).map((text) => text.split(row).length - 1);
-    expect(tables).toEqual(alert === null ? [0, 1] : [1, 0]);
-    const [file = '', anchor] = page.split('#');
-    if (anchor !== undefined) expect(anchorsOf(read(`docs/${file}`))).toContain(anchor);
-  });
-
-  test.runIf(alert !== null)('has an alert, whose runbook is its page', () => {
-    const own = RULES.filter((rule) => rule.alert === `EntrupyProxy${alert}`);
-    expect(own.length).toBeGreaterThan(0);
-    for (const { annotations = {} } of own) expect(annotations.runbook ?? annotations.runbook_url).toMatch(page);
+  test('has one section of the runbook, its page, which begins with the remedy', () => {
+    expect(page).toBe(`alerts.md#${id}`);
+    const [, section = '', ...more] = RUNBOOK.split(`\n### ${id}\n`);
+    expect(more).toEqual([]);
+    const text = section.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, '$1').replaceAll('&lt;', '<');
+    expect(text.startsWith(`\n**Do:** ${remedy}\n\n`)).toBe(true);
   });
 });
 

@@ -32,7 +32,7 @@ test.each(pages)('%s: each internal link leads to a page and a section that exis
 test.each(pages.filter((page) => page !== 'CHANGELOG.md'))('%s: prose is at most 120 columns wide', (page) => {
   const prose = read(page)
     .replaceAll(/^( *)(`{3,})[\s\S]*?^ *\2$/gm, '')
-    .replaceAll(/<!-- diagnoses: [\s\S]*?<!-- diagnoses: end -->/g, '') // generated
+    .replaceAll(/<!-- diagnoses -->[\s\S]*?<!-- diagnoses: end -->/g, '') // generated
     .split('\n')
     // Tables and pictures take one line; a link or a command without a break may be longer than that.
     .filter((line) => !/^ *(?:\||<|#)/.test(line) && /\S\s+\S/.test(line.replace(/^ *(?:- )?/, '')));
