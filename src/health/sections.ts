@@ -8,8 +8,7 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'not-ready': 'GET /readyz is 503, and its causes are named. What still arrives is served.',
   'no-live-secret': 'An enforcing route has no secret that can verify now, on one pod or more: senders get 503.',
   'secrets-outside-dates': "Each secret of a route has ended or not begun, by this machine's clock.",
-  'secret-problem':
-    'A secret is missing, too short or unreadable; its last value stays (troubleshooting.md#it-does-not-start).',
+  'secret-problem': 'A secret is missing, too short or unreadable (troubleshooting.md#it-does-not-start).',
   'secret-value': 'A secret works, but its value is unusual: it is short, or has white space around it.',
   'secret-expired': 'A secret has ended, and verifies nothing any more. Others do.',
   'secret-unproven': 'A reload took a new value, and no delivery has matched it yet (rotation.md).',
@@ -17,8 +16,7 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'old-secret-used': 'Senders still sign with a value that was replaced, and that ends soon (rotation.md).',
   'another-secret':
     'Signatures of the right form match no secret here, and no usual mistake explains it. Each may be a lost delivery; on a route that nobody uses it may be a forger (troubleshooting.md#signature_mismatch-without-a-hint).',
-  'body-changed':
-    'The signature fits the same body in another form, such as compact JSON (ingress.md#what-changes-a-body).',
+  'body-changed': 'The signature fits another form of the body, such as compact JSON (ingress.md#what-changes-a-body).',
   'body-compressed': 'The body was compressed or decompressed after it was signed (ingress.md#what-changes-a-body).',
   'trailing-newline': 'It was signed with the secret and a line break, or without the one that is here.',
   'secret-form': 'The signature was made with another form of the secret, such as decoded from base64 or hex.',
@@ -37,7 +35,7 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'slow-request': 'A head or a body did not come in time, and was refused with 408.',
   'front-leaves': 'The client left before its answer.',
   'signed-unverified':
-    'With unmatched: forward, requests with a signature reached the app without a look at it. Most often the path of the route is not the one at Entrupy.',
+    'With unmatched: forward, signed requests reached the app. Is the path of the route that at Entrupy?',
   'app-fails':
     'The app answered deliveries with 5xx. To their sender they have failed, though the app may have processed them (troubleshooting.md#the-app-answers-with-an-error).',
   'app-hangs': 'The app did not answer in time (upstream.responseTimeout, idleTimeout): senders got 504.',
@@ -58,17 +56,15 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'app-tls': 'TLS to the app fails before any certificate was judged.',
   'proxy-full': 'Deliveries got 503, since the proxy had no room for them.',
   'bodies-full':
-    'limits.bufferedBytes was used up, and the slowest unfinished body got 503. Bodies that trickle in from unknown addresses are an attack (security.md#when-it-is-full).',
+    'The slowest unfinished body got 503. Bodies that trickle in are an attack (security.md#when-it-is-full).',
   'slots-full': 'All upstream.connections were in use for too long: deliveries got 503. Most often the app is slow.',
   'tunnels-full': 'WebSockets hold half of limits.connections, and the next one got 503.',
   stopped: 'A stop cut off deliveries that were under way.',
   'twins-wait': 'Copies of an event under way waited too long for it, and got 503 (once.md#what-happens).',
   'connections-full': 'A newcomer ends an idle or slow connection, or is turned away (security.md#when-it-is-full).',
-  'descriptors-full':
-    'Nearly all open files are in use: then new connections end unseen (security.md#when-it-is-full).',
+  'descriptors-full': 'Nearly all open files are in use: then connections end unseen (security.md#when-it-is-full).',
   exposed: 'The port of the app answers past the proxy, so that requests reach it unverified (security.md).',
-  'once-store':
-    'With onStoreFailure forward events may arrive twice, with refuse senders get 503 (#problems-of-a-store).',
+  'once-store': 'Until it works, events may arrive twice, or senders get 503: onStoreFailure (#problems-of-a-store).',
   'store-full': 'What the app does not take now is answered as without redeliver, and may be lost.',
   'store-slow': 'It took more than a second: such a delivery is answered as without redeliver, and may be lost.',
   'store-fails': 'What the app does not take now is answered as without redeliver (#problems-of-a-store).',
@@ -77,17 +73,14 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
     'Under this policy the Redis may drop events when it is full, and nothing tells (redelivery.md#the-store).',
   'deferred-lost': 'Stored deliveries of the last day ended, and the app has not taken them (#find-an-event-again).',
   'store-damaged': 'The file was set aside, and a new one begun: what is in it is not sent (redelivery.md#the-store).',
-  'deferred-ending':
-    'The time of a stored delivery ends soon: what the app has not taken then is lost (redelivery.md).',
+  'deferred-ending': 'The time of a stored delivery ends soon, and the app has not taken it (redelivery.md).',
   'deferred-expired':
     'Their time is over, and they wait for your decision: sent or dropped, never by itself (redelivery.md).',
   poison: 'The app takes other deliveries, and not this one, at each of several tries (redelivery.md#by-hand).',
-  'deferred-stopped':
-    'The app answered stored deliveries with 4xx: they are sent only when you ask (redelivery.md#by-hand).',
+  'deferred-stopped': 'The app answered them with 4xx: they are sent only when you ask (redelivery.md#by-hand).',
   'deferred-unverified': 'They are not sent. One word says why (redelivery.md#who-can-write-to-the-store).',
   'deferred-unsent': 'Deliveries are stored, and no route has redeliver, so nothing is sent (redelivery.md).',
-  'deferred-waits':
-    'What the app did not take is sent again, and nothing is lost before its time ends (redelivery.md).',
+  'deferred-waits': 'What the app did not take is sent again. Nothing is lost before its time ends (redelivery.md).',
   'certificate-ends':
     'A TLS certificate of the proxy has ended, or ends soon: then clients (listen) or the app (upstream_client) refuse to connect, and no counter shows it. Why did the tool that renews it not do so, or its files not arrive?',
   'certificate-early': "A TLS certificate of the proxy has not begun, by this machine's clock.",
