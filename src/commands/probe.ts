@@ -41,7 +41,7 @@ With --body it sends that file instead, which is then a delivery like any other.
     wait: {
       type: 'string',
       value: 'DURATION',
-      does: 'while nothing answers, or with a 5xx that was not expected, tries again each second, at most this long',
+      does: 'while nothing answers, or an unexpected 5xx, sends it again each second, at most this long',
     },
   },
   exits: { 0: 'success', 1: 'another answer, or none' },
