@@ -102,12 +102,11 @@ function foldBytes(decoded: Buffer): string {
 }
 
 const [DOT, SPACE, DEL] = [0x2e, 0x20, 0x7f];
-const [SPLITS, CUTS, SPECIAL] = [1, 2, 3];
+const [SPLITS, CUTS] = [1, 2];
 /** By ASCII code: what splits a path, what cuts a segment, and what else a server does not take for a letter. */
 const KINDS = new Uint8Array(128);
-for (const character of '/\\') KINDS[character.charCodeAt(0)] = SPLITS;
-for (const character of ';?#') KINDS[character.charCodeAt(0)] = CUTS;
-for (const character of '%.') KINDS[character.charCodeAt(0)] = SPECIAL;
+for (const [kind, characters] of ['', '/\\', ';?#', '%.'].entries())
+  for (const character of characters) KINDS[character.charCodeAt(0)] = kind;
 
 /** A decoded path. */
 interface View {
