@@ -135,14 +135,8 @@ export class Exchange implements RequestRecord {
    */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     if (this.decision !== 'probe') this.decide('rejected', reason);
-    this.rule ??= PARSER_RULES[reason] ?? null;
+    if (this.hint !== BROKEN_OFF) this.rule ??= PARSER_RULES[reason] ?? null;
     if (reason !== 'client_closed') this.reply.sendOwn(ANSWERS[reason], allow);
-  }
-
-  /** Called after `refuse`, for a client that has closed within its request: what fails is no rule. */
-  brokenOff(): void {
-    this.rule = null;
-    this.hint = BROKEN_OFF;
   }
 
   /** Sets the one listener for the client's departure. A public field cost 30 MiB and 10 % of CPU more under load. */

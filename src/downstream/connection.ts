@@ -11,6 +11,7 @@ import { free } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
+import { BROKEN_OFF, type Hint } from '../core/hint.ts';
 import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { MessageParser } from '../wire/parser.ts';
@@ -322,11 +323,11 @@ export class Connection implements ClientConnection {
   }
 
   /** Refuses bytes that never became a request: they are answered, and counted as a request. */
-  #refuseHead(reason: Reason): Exchange {
+  #refuseHead(reason: Reason, hint: Hint | null = null): void {
     const exchange = this.#begin(this.#parser?.asksForHead ? HEAD_ALONE : NO_HEAD, []);
     this.#following.drop();
+    exchange.hint = hint;
     exchange.refuse(reason);
-    return exchange;
   }
 
   // --- ends
@@ -345,7 +346,7 @@ export class Connection implements ClientConnection {
   readonly #onEnd = (): void => {
     this.#readKept();
     if (this.state === 'request' && this.exchange !== null) this.#onEndWithinRequest(this.exchange);
-    else if (this.state === 'head') this.#refuseHead('bad_request').brokenOff();
+    else if (this.state === 'head') this.#refuseHead('bad_request', BROKEN_OFF);
     else this.close();
   };
 
@@ -354,10 +355,11 @@ export class Connection implements ClientConnection {
     const { reply, receiver } = exchange;
     if (reply.phase === 'ended') return;
     if (receiver !== null && this.#parser?.state !== 'ended') {
-      receiver.fail('bad_request');
-      exchange.brokenOff();
-    } else this.#endExchange('departed');
-    if (this.exchange?.reply.phase === 'ended' || this.state !== 'request') return;
+      exchange.hint = BROKEN_OFF;
+      return receiver.fail('bad_request'); // which is answered, or cuts an answer that has begun
+    }
+    this.#endExchange('departed');
+    if (this.state !== 'request') return;
     // Earlier answers may lie unread in the kernel; no one will read them now.
     if (this.progress.maySwell) this.reset();
     else this.destroy();
