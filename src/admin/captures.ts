@@ -3,7 +3,6 @@
 // handed out, and nothing is kept where nobody asks. No answer waits for the reader: a request that finds too much
 // waiting for it is missed, and counted.
 import { Buffer } from 'node:buffer';
-import { hash } from 'node:crypto';
 import { REASON_NAMES } from '../core/reasons.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
@@ -63,16 +62,15 @@ export class Captures {
     const { copy } = ended;
     if (capture === null || copy === null || !isAsked(capture, ended)) return;
     const { reply } = capture.exchange;
-    const waits = reply.unsent;
-    if (!copy.isWhole || (waits > 0 && waits + copy.length > MOST_WAITING)) {
+    const { bytes, isWhole } = copy;
+    if (!isWhole || (reply.unsent > 0 && reply.unsent + bytes.length > MOST_WAITING)) {
       capture.missed++;
       return;
     }
-    const bytes = copy.bytes();
     const { decision, reason, route, client, hint } = ended;
     const about = { decision, reason, route, client, diagnosis: diagnosisOf(ended), hint: hint?.text ?? null };
-    const frame = { ...about, missed: capture.missed, sha256: hash('sha256', bytes, 'hex'), bytes: bytes.length };
-    reply.data(Buffer.concat([Buffer.from(`${JSON.stringify(frame)}\n`), bytes]));
+    const line = JSON.stringify({ ...about, missed: capture.missed, bytes: bytes.length });
+    reply.data(Buffer.concat([Buffer.from(`${line}\n`), bytes]));
     reply.flush();
     if (++capture.captured === capture.count) this.#end();
   }

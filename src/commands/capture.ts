@@ -1,17 +1,15 @@
 // `capture`: writes the next requests that the running proxy refuses to files, as they came. It must load no part of
 // the proxy, whose memory it may share.
 import { Buffer } from 'node:buffer';
-import { hash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
-import { namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { DURATION } from '../config/units.ts';
 import { CONFIG_OPTION, command, type Io, UsageError, usageError } from './command.ts';
-import { adminPort, begun, whyNoAnswer } from './running-proxy.ts';
+import { adminUrl, begun, whyNoAnswer } from './running-proxy.ts';
 
 export const definition = {
   name: 'capture',
@@ -39,11 +37,8 @@ export const run = command(definition, async ({ values }, io) => {
   const { count = '10', out = '.', reason } = values;
   const ms = DURATION.parse(values.for ?? '10m');
   if (ms === null || ms === 0) throw usageError(`--for takes ${DURATION.name} such as ${DURATION.examples}`);
-  const { url, problem } = await adminPort(namedConfig(values.config, io.env), io.env);
-  if (problem !== null) io.stderr(`warning: ${problem}\n`);
-  const query = { count, ms: String(ms), ...(reason !== undefined && { reason }) };
-  url.pathname = '/-/capture';
-  url.search = String(new URLSearchParams(query));
+  const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
+  const url = await adminUrl(`/-/capture?${query}`, values.config, io);
   await mkdir(out, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw new UsageError(`cannot create ${out}: ${fileProblem(error)}`);
   });
@@ -65,11 +60,9 @@ interface Options {
 }
 
 async function capture(url: URL, { out, again, stop }: Options, io: Io): Promise<number> {
-  let response: IncomingMessage;
-  try {
-    response = await begun({ url, body: Buffer.alloc(0) }, stop);
-  } catch (error) {
-    if (!stop.aborted) io.stderr(`no answer from ${url.origin}: ${whyNoAnswer(error)}\n`);
+  const response = await begun({ url, body: Buffer.alloc(0) }, stop).catch(whyNoAnswer);
+  if (typeof response === 'string') {
+    if (!stop.aborted) io.stderr(`no answer from ${url.origin}: ${response}\n`);
     return 1;
   }
   if (response.statusCode !== 200) return refusal(response, io);
@@ -77,17 +70,15 @@ async function capture(url: URL, { out, again, stop }: Options, io: Io): Promise
   let written = 0;
   let missed = 0;
   try {
-    for await (const frame of framesOf(response)) {
-      missed = frame.about.missed;
-      if (frame.bytes === null) continue;
-      const file = await write(out, frame.about.reason, frame.bytes, written + 1);
-      written++;
-      const { route, client, hint } = frame.about;
+    for await (const { about, bytes } of framesOf(response)) {
+      missed = about.missed;
+      if (bytes === null) continue;
+      const { reason, route, client, hint } = about;
+      const file = await write(out, reason, bytes, ++written);
       const why = hint === null ? '' : `: ${printable(hint)}`;
+      const config = again === undefined ? '' : ` --config ${again}`;
       io.stdout(`${file}  ${printable(`${route} from ${client}`)}${why}\n`);
-      io.stdout(
-        `  entrupy-signature-proxy verify --request ${file}${again === undefined ? '' : ` --config ${again}`}\n`,
-      );
+      io.stdout(`  entrupy-signature-proxy verify --request ${file}${config}\n`);
     }
   } catch (error) {
     // What was written stays. A proxy that stops cuts the answer; Ctrl-C does, too.
@@ -122,6 +113,7 @@ async function write(out: string, reason: string, bytes: Buffer, first: number):
   }
 }
 
+/** What the proxy says of a request; in the last frame, which has no request, only `missed`. */
 interface About {
   readonly reason: string;
   readonly route: string;
@@ -129,48 +121,27 @@ interface About {
   readonly hint: string | null;
   readonly missed: number;
   readonly bytes?: number;
-  readonly sha256?: string;
 }
 
-/** The frames of the answer: a line of JSON, then the request's bytes, whose number and hash the line has. */
-async function* framesOf(response: AsyncIterable<Buffer>): AsyncGenerator<Frame> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  let wanted = 0;
+/** The frames of the answer: a line of JSON, then the request's bytes, whose number the line has. */
+async function* framesOf(response: AsyncIterable<Buffer>) {
+  let pieces: Buffer[] = [];
+  let missing = 0;
   for await (const piece of response) {
     pieces.push(piece);
-    size += piece.length;
-    if (size < wanted) continue; // joined once they are all there
-    let kept: Buffer = Buffer.concat(pieces.splice(0));
-    for (let frame = frameAt(kept); frame !== null; frame = frameAt(kept)) {
-      wanted = frame.end;
-      if (kept.length < wanted) break;
-      yield frame;
-      kept = kept.subarray(wanted);
-      wanted = 0;
+    missing -= piece.length;
+    if (missing > 0) continue; // joined once they are all there
+    let rest: Buffer = Buffer.concat(pieces);
+    for (let from = rest.indexOf(LF) + 1; from > 0; from = rest.indexOf(LF) + 1) {
+      const about = JSON.parse(rest.toString('utf8', 0, from)) as About;
+      const end = from + (about.bytes ?? 0);
+      missing = end - rest.length;
+      if (missing > 0) break;
+      yield { about, bytes: about.bytes === undefined ? null : rest.subarray(from, end) };
+      rest = rest.subarray(end);
     }
-    pieces.push(kept);
-    size = kept.length;
+    pieces = [rest];
   }
 }
 
-interface Frame {
-  readonly about: About;
-  /** Null in the last frame, which only counts. */
-  readonly bytes: Buffer | null;
-  /** Where the frame ends. */
-  readonly end: number;
-}
-
-/** The frame at the start of the bytes, perhaps cut; null until its line is whole. */
-function frameAt(kept: Buffer): Frame | null {
-  const from = kept.indexOf(0x0a) + 1;
-  if (from === 0) return null;
-  const about = JSON.parse(kept.toString('utf8', 0, from)) as About;
-  const end = from + (about.bytes ?? 0);
-  const bytes = about.bytes === undefined ? null : kept.subarray(from, end);
-  if (bytes !== null && kept.length >= end && hash('sha256', bytes, 'hex') !== about.sha256) {
-    throw new Error('a request came damaged');
-  }
-  return { about, bytes, end };
-}
+const LF = 0x0a;

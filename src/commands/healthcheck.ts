@@ -1,8 +1,8 @@
 // `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
 // container's memory with the proxy, so it must load no part of the proxy: only node:http.
-import { ADMIN_PORT, namedConfig } from '../base/default-places.ts';
+import { ADMIN_PORT } from '../base/default-places.ts';
 import { CONFIG_OPTION, command } from './command.ts';
-import { adminPort, ask } from './running-proxy.ts';
+import { adminUrl, ask } from './running-proxy.ts';
 
 export const definition = {
   name: 'healthcheck',
@@ -17,9 +17,7 @@ most 2 s. The address is that of $ADMIN_HOST and $ADMIN_PORT, else of the config
 const TIMEOUT = 2_000;
 
 export const run = command(definition, async ({ values }, io) => {
-  const { url, problem } = await adminPort(namedConfig(values.config, io.env), io.env);
-  if (problem !== null) io.stderr(`warning: ${problem}\n`);
-  url.pathname = '/readyz';
+  const url = await adminUrl('/readyz', values.config, io);
   const { status, text } = await ask({ url, timeout: TIMEOUT });
   if (status === 200) return 0;
   io.stdout(status === null ? `no answer from ${url.href}: ${text}\n` : `not ready: ${status} ${text}\n`);

@@ -1,8 +1,8 @@
 // `retire-previous`: has the running proxy end every overlap at once, after a leak. It must load no part of the proxy.
 import type { Retired } from '../admin/handlers.ts';
-import { ADMIN_PORT, namedConfig } from '../base/default-places.ts';
+import { ADMIN_PORT } from '../base/default-places.ts';
 import { CONFIG_OPTION, command } from './command.ts';
-import { adminPort, askWhole } from './running-proxy.ts';
+import { adminUrl, askWhole, readAs } from './running-proxy.ts';
 
 export const definition = {
   name: 'retire-previous',
@@ -22,11 +22,9 @@ run it in each pod. The admin port is that of $ADMIN_HOST and $ADMIN_PORT, else 
 const TIMEOUT = 30_000;
 
 export const run = command(definition, async ({ values }, io) => {
-  const { url, problem } = await adminPort(namedConfig(values.config, io.env), io.env);
-  if (problem !== null) io.stderr(`warning: ${problem}\n`);
-  url.pathname = '/-/retire-previous';
+  const url = await adminUrl('/-/retire-previous', values.config, io);
   const { status, text } = await askWhole({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
-  const answer = readAnswer(text);
+  const answer = readAs<Answer>({ read: ['string'], retired: 'number' }, text);
   if (status === null || answer === null) {
     io.stderr(`no answer from ${url.href}: ${status === null ? text : `it answers ${status} ${text.slice(0, 200)}`}\n`);
     return 1;
@@ -42,13 +40,3 @@ export const run = command(definition, async ({ values }, io) => {
 });
 
 type Answer = Omit<Retired, 'unread'> & { readonly error?: string };
-
-/** Null if the answer is not that of the proxy: another program may listen on the port. */
-function readAnswer(text: string): Answer | null {
-  try {
-    const value: Partial<Answer> = JSON.parse(text);
-    return Array.isArray(value.read) && typeof value.retired === 'number' ? (value as Answer) : null;
-  } catch {
-    return null;
-  }
-}

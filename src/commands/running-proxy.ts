@@ -3,10 +3,11 @@
 // the container's memory with the proxy, so this file must load no part of the proxy.
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { ADMIN_PORT, CONFIG_FILE, localUrl } from '../base/default-places.ts';
+import { ADMIN_PORT, CONFIG_FILE, localUrl, namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { Env } from '../config/environment.ts';
 import type { ApiStatus } from '../health/health.ts';
+import type { Io } from './command.ts';
 
 const COMMENT = /(?:^|[ \t])#.*/gm;
 /** The section `admin`: in braces, as in JSON, or up to the next line that is not indented. */
@@ -28,6 +29,13 @@ export async function adminPort(named: string | null, env: Env): Promise<{ url: 
   const isPort = (text: string) => /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536;
   const port = [env.ADMIN_PORT, written('port')].map(String).find(isPort) ?? ADMIN_PORT;
   return { url: localUrl(env.ADMIN_HOST || written('host'), Number(port)), problem };
+}
+
+/** The URL of `path` on the admin port, for a command with the option `--config`. Warns of a file that it cannot read. */
+export async function adminUrl(path: string, option: string | undefined, { env, stderr }: Io): Promise<URL> {
+  const { url, problem } = await adminPort(namedConfig(option, env), env);
+  if (problem !== null) stderr(`warning: ${problem}\n`);
+  return new URL(path, url);
 }
 
 interface Question {
@@ -107,10 +115,30 @@ export function whyNoAnswer(error: unknown): string {
   return code.startsWith('HPE_') ? 'the answer is not HTTP' : (PROBLEMS[code] ?? (code || message));
 }
 
-// --- the answer of /api/status, as far as commands read it
+// --- the proxy's answers, as far as commands read them
 
 /** A type, with `?` if the value may be null; a list of items of one shape; or keys with their shapes. */
-type Shape = 'string' | 'string?' | 'boolean' | readonly [Shape] | { readonly [key: string]: Shape };
+type Shape = 'string' | 'string?' | 'number' | 'boolean' | readonly [Shape] | { readonly [key: string]: Shape };
+
+function has(shape: Shape, value: unknown): boolean {
+  if (typeof shape === 'string') return shape.startsWith(typeof value) || (shape === 'string?' && value === null);
+  if (0 in shape) return Array.isArray(value) && value.every((item) => has(shape[0], item));
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(shape).every(([key, part]) => has(part, value[key as keyof typeof value]));
+}
+
+/**
+ * The JSON of an answer; null if it does not have the shape. Another program, or another version of the proxy, may
+ * listen on the port: that must neither crash a command nor pass for a healthy proxy.
+ */
+export function readAs<T>(shape: Shape, text: string): T | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return has(shape, value) ? (value as T) : null;
+  } catch {
+    return null;
+  }
+}
 
 const FOUND = { id: 'string', state: 'string', message: 'string' } as const;
 
@@ -122,12 +150,7 @@ const STATUS: Shape = {
   advice: [{ ...FOUND, remedy: 'string', page: 'string', follows: [FOUND] }],
 };
 
-function has(shape: Shape, value: unknown): boolean {
-  if (typeof shape === 'string') return shape.startsWith(typeof value) || (shape === 'string?' && value === null);
-  if (0 in shape) return Array.isArray(value) && value.every((item) => has(shape[0], item));
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(shape).every(([key, part]) => has(part, value[key as keyof typeof value]));
-}
+export const readStatus = (text: string) => readAs<ApiStatus>(STATUS, text);
 
 /** Milliseconds. The answer takes about a second at most, since it waits for the upstream and the deferred store. */
 const TIMEOUT = 5_000;
@@ -137,17 +160,4 @@ export async function askStatus(admin: URL): Promise<ApiStatus | string> {
   const { status: code, text } = await askWhole({ url: new URL('/api/status', admin), timeout: TIMEOUT });
   if (code === null) return text;
   return (code === 200 ? readStatus(text) : null) ?? `it answers ${code}, but not as this version of the proxy does`;
-}
-
-/**
- * Null if the text does not have the shape of a status. Another program, or another version of the proxy, may listen on
- * the port: that must neither crash a command nor pass for a healthy proxy.
- */
-export function readStatus(text: string): ApiStatus | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return has(STATUS, value) ? (value as ApiStatus) : null;
-  } catch {
-    return null;
-  }
 }
