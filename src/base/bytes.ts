@@ -3,21 +3,16 @@ import { Buffer } from 'node:buffer';
 
 export const NO_BYTES = Buffer.alloc(0);
 
-/** Joins both in a newly allocated buffer, which keeps neither a 64 KiB read nor Node's shared pool alive. */
-export function appended(bytes: Buffer, more: Buffer): Buffer<ArrayBuffer> {
-  const both = Buffer.allocUnsafeSlow(bytes.length + more.length);
-  bytes.copy(both);
-  more.copy(both, bytes.length);
-  return both;
-}
-
-/** Joins pieces like `appended`, but in time linear in their bytes, however many they are: the buffer doubles. */
+/**
+ * Joins pieces in a buffer of its own, which keeps neither a 64 KiB read nor Node's shared pool alive. The buffer
+ * doubles, so the time is linear in the bytes, however many pieces there are.
+ */
 export class JoinedBytes {
   readonly #mostAhead: number;
   #buffer: Buffer = NO_BYTES;
   length = 0;
 
-  /** `mostAhead`: bytes up to which memory is allocated before it is needed. */
+  /** `mostAhead`: bytes up to which memory is allocated before it is needed; 0 for none. */
   constructor(mostAhead: number) {
     this.#mostAhead = mostAhead;
   }

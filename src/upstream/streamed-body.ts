@@ -1,7 +1,7 @@
 // A request's body that goes to the upstream as it comes: unverified, in order, with backpressure on both sides, and
 // never held whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
-import { appended, free, NO_BYTES } from '../base/bytes.ts';
+import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { ArrivalRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
@@ -144,7 +144,7 @@ class WaitingBytes implements UnfinishedBody {
   buffered = 0;
   readonly #budget: ByteBudget;
   readonly #onEvicted: () => void;
-  #bytes = NO_BYTES;
+  #joined: JoinedBytes | null = null;
 
   constructor(budget: ByteBudget, onEvicted: () => void) {
     this.#budget = budget;
@@ -164,20 +164,19 @@ class WaitingBytes implements UnfinishedBody {
 
   add(piece: Buffer): void {
     if (!this.#budget.reserve(piece.length, this)) return this.fail();
-    const before = this.#bytes;
-    this.#bytes = appended(before, piece);
-    free(before); // at once: room was reserved only for the piece, and both are one buffer now
-    for (const bytes of [this.buffered, piece.length]) this.#budget.release(bytes);
-    this.buffered = this.#bytes.length;
+    this.#joined ??= new JoinedBytes(0);
+    this.#joined.add(piece);
+    for (const bytes of [this.buffered, piece.length]) this.#budget.release(bytes); // both are one buffer now
+    this.buffered = this.#joined.length;
     this.#budget.hold(this.buffered);
   }
 
   /** Returns all bytes and releases their memory from the budget. */
   drain(): Buffer {
-    const bytes = this.#bytes;
+    const bytes = this.#joined?.bytes ?? NO_BYTES;
     this.#budget.unfinished.delete(this);
     this.#budget.release(this.buffered);
-    this.#bytes = NO_BYTES;
+    this.#joined = null;
     this.buffered = 0;
     return bytes;
   }
