@@ -199,7 +199,10 @@ function textOf(lines: readonly Line[], { paint }: Io): string {
       .split('\n')
       .map(printable)
       .join(`\n${INDENT}`);
-    const more = paint('dim', `See docs/${printable(page ?? '')}`);
+    // An image holds no docs, and a diagnosis is a section of alerts.md.
+    const [, diagnosis] = /^alerts\.md#([a-z-]+)$/.exec(page ?? '') ?? [];
+    const see = diagnosis === undefined ? '' : `entrupy-signature-proxy explain ${diagnosis}, or `;
+    const more = paint('dim', `See ${see}docs/${printable(page ?? '')}`);
     const next = state === 'ok' ? '' : `${INDENT}${printable(remedy ?? '')} ${more}\n`;
     return `${paint(COLOURS[state], state.padEnd(8))} ${printable(id)}: ${text}\n${next}`;
   });

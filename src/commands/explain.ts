@@ -1,6 +1,7 @@
 // `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it.
 import { createSecretKey, randomBytes } from 'node:crypto';
 import type { Paint } from '../base/colours.ts';
+import { didYouMean } from '../base/nearest-word.ts';
 import { printable } from '../base/printable.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
@@ -12,6 +13,8 @@ import { REASONS } from '../core/reasons.ts';
 import { Head, pathOf } from '../core/request-head.ts';
 import { type Examination, UNMATCHED } from '../core/routes.ts';
 import { looksLikeSignature, SIGNATURE_HEADER } from '../core/signature.ts';
+import { DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
+import { causesOf, SECTIONS } from '../health/sections.ts';
 import { createDiagnosis } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { MessageParser } from '../wire/parser.ts';
@@ -20,13 +23,17 @@ import { ANY_SIGNATURE } from './sign.ts';
 
 export const definition = {
   name: 'explain',
-  usage: "METHOD TARGET [--config FILE] [--header 'NAME: VALUE']...",
+  usage: "{METHOD TARGET | DIAGNOSIS} [--config FILE] [--header 'NAME: VALUE']...",
   about: `
 Prints every reading of the target that matters, which route takes it, which rule of the gate refuses it, what
 happens to a request with this method, and why. It reads no secret: every one that the configuration names counts as
 live, and a request without a signature as one of the right form. TARGET is the path and query as sent, quoted:
 
-  entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml`,
+  entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml
+
+With a diagnosis, as check, the status page and the log name it, it prints what that means and what to do:
+
+  entrupy-signature-proxy explain another-secret`,
   options: {
     ...CONFIG_OPTION,
     header: { type: 'string', multiple: true, value: "'NAME: VALUE'", does: 'a header; may be repeated' },
@@ -43,12 +50,19 @@ live, and a request without a signature as one of the right form. TARGET is the 
     'status, reason': 'of a refusal, and the reason of a report; else `null`',
     'rule, header': 'that refuse it ([logs.md](logs.md#rules)); else `null`',
     hint: "what to do, or what is wrong with the signature's form; else `null`",
+    'diagnosis, remedy, meaning, causes[], page': 'instead of all these, of a DIAGNOSIS',
     'methods, secrets, maxBody': 'what the route allows, of a route that verifies: `null` is any live secret',
   },
 } as const;
 
 export const run = command(definition, async ({ values, positionals: [method, target] }, io) => {
-  if (method === undefined || target === undefined) throw usageError('METHOD and TARGET are both required');
+  if (method === undefined) throw usageError('METHOD and TARGET are both required, or a DIAGNOSIS');
+  if (target === undefined && /^[a-z]/.test(method)) {
+    const diagnosis = explained(method);
+    io.stdout(`${values.json ? JSON.stringify(diagnosis) : diagnosisText(diagnosis, io.paint)}\n`);
+    return 0;
+  }
+  if (target === undefined) throw usageError('METHOD and TARGET are both required');
   if (!/^[A-Z-]+$/.test(method)) {
     throw usageError(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
   }
@@ -70,6 +84,21 @@ export const run = command(definition, async ({ values, positionals: [method, ta
   io.stdout(`${values.json ? JSON.stringify(data) : textOf(data, io.paint)}\n`);
   return 0;
 });
+
+/** The section of docs/alerts.md. Throws UsageError for a name that is no diagnosis. */
+function explained(name: string) {
+  const ids = Object.keys(DIAGNOSES) as readonly Diagnosis[];
+  const id = ids.find((one) => one === name);
+  if (id === undefined) throw usageError(`there is no diagnosis ${JSON.stringify(name)}${didYouMean(name, ids)}`);
+  const { remedy, page } = DIAGNOSES[id];
+  return { diagnosis: id, remedy, meaning: SECTIONS[id], causes: causesOf(id), page };
+}
+
+function diagnosisText({ diagnosis, remedy, meaning, causes }: ReturnType<typeof explained>, paint: Paint): string {
+  const lines = [paint('bold', diagnosis), `Do: ${remedy}`, meaning];
+  if (causes.length > 0) lines.push(`It may follow from ${causes.join(', ')}, and is then shown below that.`);
+  return lines.join('\n\n');
+}
 
 /** Splits a header into name and value. The error must not repeat the text, which may be a signature. */
 function readHeader(text: string): readonly [name: string, value: string] {

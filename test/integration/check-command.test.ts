@@ -46,7 +46,7 @@ describe('check', () => {
     expect(stdout).toMatch(/^warning {2}report-mode: \/trial only reports/); // the worst first
     expect(stdout).toMatch(/\nok {7}ready: The proxy is ready \(version [^\n]+\)\.\n/);
     expect(stdout).toContain(`ok       upstream: The upstream ${on.upstream.url} accepts connections.\n`);
-    expect(stdout).toContain('See docs/alerts.md#report-mode\n');
+    expect(stdout).toContain('See entrupy-signature-proxy explain report-mode, or docs/alerts.md#report-mode\n');
     expect(stdout).toMatch(/\n0 failed, 0 unknown, \d warnings?\.\n$/);
   });
 

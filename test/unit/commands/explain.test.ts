@@ -1,8 +1,10 @@
 // `explain`: the gate, the route and the query as the pipeline applies them, without a request.
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { run } from '../../../src/commands/explain.ts';
+import { DIAGNOSES } from '../../../src/health/diagnoses.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
@@ -82,4 +84,25 @@ test('an invalid header is an error, and is not repeated', async () => {
     expect([code, stderr]).toEqual([2, expect.stringContaining("--header needs the form 'NAME: VALUE'")]);
     expect(stderr).not.toContain('PASTED');
   }
+});
+
+test('a diagnosis is explained as its section of docs/alerts.md does; a name that nearly is one gets a did you mean', async () => {
+  const page = readFileSync(new URL('../../../docs/alerts.md', import.meta.url), 'utf8').replaceAll(
+    /\[([^\]]*)\]\([^)]*\)/g,
+    '$1',
+  );
+  for (const id of Object.keys(DIAGNOSES)) {
+    const { code, stdout } = await explain(id);
+    const [, section = ''] = new RegExp(`^### ${id}\n\n([^]*?)\n(?=###? |<!--|$)`, 'm').exec(page) ?? [];
+    const words = (text: string) =>
+      text
+        .replaceAll(/&lt;/g, '<')
+        .match(/[\w’'-]+/g)
+        ?.slice(0, 12);
+    expect([code, words(stdout.replace(`${id}\n\n`, ''))]).toEqual([0, words(section.replaceAll('**', ''))]);
+  }
+  const json = JSON.parse((await explain('deferred-waits', '--json')).stdout);
+  expect(json).toMatchObject({ diagnosis: 'deferred-waits', causes: expect.arrayContaining(['app-fails']) });
+  const near = await explain('another-secrt');
+  expect([near.code, near.stderr]).toEqual([2, expect.stringContaining('did you mean another-secret?')]);
 });
