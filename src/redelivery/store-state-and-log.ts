@@ -285,7 +285,7 @@ export class StoreState {
     const came = note === null ? 'not known' : new Date(at).toISOString();
     const of = { id, body_sha256: bodyTag(id), route: route ?? UNMATCHED };
     if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) return false;
-    if ((await this.insist((store) => store.lose(lease, why))) !== true) return false;
+    if ((await this.insist((store) => store.set(lease, why))) !== true) return false;
     this.#needs.onResult({ result: 'lost', id, route: route ?? UNMATCHED, failure });
     return true;
   }

@@ -43,7 +43,7 @@ const METHODS = {
   summary: (store: DeferredStore) => store.summary(),
   list: (store: DeferredStore) => listed(store),
   wake: (store: DeferredStore, id: string) => store.wake([id], 'person'),
-  lose: (store: DeferredStore, id: string) => store.lose(`${id} none`, 'keep'),
+  lose: (store: DeferredStore, id: string) => store.set(`${id} none`, 'keep'),
   spare: (store: DeferredStore, id: string) => store.spare(id, 1),
   find: (store: DeferredStore, id: string) => store.find(id),
   losses: (store: DeferredStore) => store.losses(),
@@ -179,7 +179,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(lost.map(({ id }) => id).sort()).toEqual(ids.slice(0, -1).sort());
     for (const { lease, record, note } of lost) {
       expect([record?.length, note?.failure]).toEqual([0, '503']);
-      expect(await store.lose(lease, 'record')).toBe(true);
+      expect(await store.set(lease, 'record')).toBe(true);
     }
     expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], lostLately: 19 });
   });

@@ -215,21 +215,16 @@ function calls.lease(limit, room, most, token, ...)
   local next = call('ZRANGE', due, 0, 0, 'WITHSCORES')
   return {found, next[2] and math.max(0, math.ceil(next[2] - now)) or -1}
 end
+-- Without a state, \`pause\` says why the event is lost; it is empty for another end.
 function calls.set(lease, pause, state, asked, note)
   local id, event = leased(lease)
-  if event and not pause then leave(id, event)
+  if event and not state then
+    leave(id, event)
+    if pause ~= '' then remember(id, event.note, pause, 1) end
   elseif event then
     event.lease, event.asked = '', asked
     become(id, event, state, note or event.note)
     save(id, event, now + pause)
-  end
-  return isEnded(lease, event)
-end
-function calls.lose(lease, why)
-  local id, event = leased(lease)
-  if event then
-    leave(id, event)
-    remember(id, event.note, why, 1)
   end
   return isEnded(lease, event)
 end
@@ -352,7 +347,7 @@ function calls.test(id, note)
   went(calls.page('0')[2][1][1] == id and calls.page('0 0')[2] and calls.summary()[1][1], 'listed')
   went(calls.set(taken[2], 0, 'expired', '', note) == 'set' and calls.find(id)[1][3] == 'expired', 'set')
   local spared = calls.spare('', 1, ${contract.LEAST_BYTES}, 'test')[1]
-  went(spared and calls.lose(spared[2], 'room') == 'set' and #calls.losses(9) == 1, 'lost')
+  went(spared and calls.set(spared[2], 'room') == 'set' and #calls.losses(9) == 1, 'lost')
   call('ZREM', ended, taken[2])
   calls.add(id, ${4 * contract.LEAST_BYTES}, 0, note, 'a', 'b')
   went(calls.wake('person', id) == 1 and calls.read(id, 2) == 'ab' and calls.drop(id) == 'dropped', 'dropped')

@@ -67,11 +67,12 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     },
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
     async set(lease, setting) {
-      const note = setting?.note ? [noteText(setting.note)] : [];
-      const given = setting === null ? [] : [setting.pause, setting.state, setting.asked ? 'person' : '', ...note];
+      if (setting === null || typeof setting === 'string')
+        return (await run(SET.read, 'set', lease, setting ?? '')) === 'set';
+      const note = setting.note ? [noteText(setting.note)] : [];
+      const given = [setting.pause, setting.state, setting.asked ? 'person' : '', ...note];
       return (await run(SET.read, 'set', lease, ...given)) === 'set';
     },
-    lose: async (lease, why) => (await run(SET.read, 'lose', lease, why)) === 'set',
     spare: (id, bytes) => run((given) => listOf(given).map(leasedOf), 'spare', id, bytes, maxBytes, token()),
     end: async (id, age) => (await run(ENDED.read, 'end', id, age)) === 'dropped',
     page: (place) => run(pageOf, 'page', place),

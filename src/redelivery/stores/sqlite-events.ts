@@ -156,23 +156,19 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       return { leased, wait: next === undefined ? Infinity : Math.max(0, next.due - Date.now()) };
     },
 
-    set(lease: string, setting: contract.Setting | null): boolean {
+    set(lease: string, setting: contract.Setting | contract.WhyLost | null): boolean {
       const id = contract.leasedId(lease);
-      if (setting === null)
-        return isEnded(lease, sql`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING 1`);
+      if (setting === null || typeof setting === 'string') {
+        const gone = sql<{ note: string }>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note`;
+        if (setting !== null) for (const { note } of gone) remember({ id, note, why: setting, events: 1 });
+        return isEnded(lease, gone);
+      }
       const { pause, state, note, asked } = setting;
       return isEnded(
         lease,
         sql`UPDATE event SET due = ${later(pause)}, state = ${state}, asked = ${Number(asked)}, lease = NULL,
         note = coalesce(${note && noteText(note)}, note) WHERE id = ${id} AND lease = ${lease} RETURNING 1`,
       );
-    },
-
-    lose(lease: string, why: string): boolean {
-      const id = contract.leasedId(lease);
-      const gone = sql<{ note: string }>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note`;
-      for (const { note } of gone) remember({ id, note, why, events: 1 });
-      return isEnded(lease, gone);
     },
 
     /** Remembers that a file's events are lost. */

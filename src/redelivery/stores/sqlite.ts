@@ -31,7 +31,6 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     },
     lease: (asked) => thread.call('lease', [asked, mostBytes()]),
     set: (lease, setting) => thread.call('set', [lease, setting]),
-    lose: (lease, why) => thread.call('lose', [lease, why]),
     spare: (id, bytes) => thread.call('spare', [id, bytes, maxBytes]),
     end: (id, age) => thread.call('end', [id, age]),
     page: (place) => thread.call('page', [place]),

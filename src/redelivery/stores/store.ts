@@ -139,13 +139,11 @@ export interface DeferredStore {
   lease(asked: Asked): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
   /**
-   * Ends a lease, and sets when its event is due next; null removes the event. False if the lease was lost: no change.
+   * Ends a lease, and sets when its event is due next; null removes the event, and so does a `WhyLost`, which is then
+   * remembered with it. False if the lease was lost: no change.
    * True again for the call that ended it, within a minute, since the answer may have been lost.
    */
-  set(lease: string, setting: Setting | null): Promise<boolean>;
-
-  /** Ends a lease as `set` does, removes the event, and remembers it as lost. */
-  lose(lease: string, why: WhyLost): Promise<boolean>;
+  set(lease: string, setting: Setting | WhyLost | null): Promise<boolean>;
 
   /**
    * Leases, unread, events that are not sent by themselves, the oldest first: as many as must be lost so that another

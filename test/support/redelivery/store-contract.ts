@@ -339,8 +339,8 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.set(first.lease, NOW)).toBe(true);
       const second = await oneLeased(store);
       expect(await store.set(first.lease, null)).toBe(true);
-      expect(await store.lose(second.lease, 'keep')).toBe(true);
-      expect(await store.lose(second.lease, 'keep')).toBe(true);
+      expect(await store.set(second.lease, 'keep')).toBe(true);
+      expect(await store.set(second.lease, 'keep')).toBe(true);
       expect(await store.set(`${second.id} none`, null)).toBe(false);
       expect((await store.losses()).length).toBe(1);
     });
@@ -482,7 +482,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       for (const event of [first, second]) {
         await store.add(event, 0);
         const { lease } = await oneLeased(store);
-        expect(await store.lose(lease, event === first ? 'keep' : 'room')).toBe(true);
+        expect(await store.set(lease, event === first ? 'keep' : 'room')).toBe(true);
       }
       await reopened();
       const losses = [
@@ -492,7 +492,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.losses()).toMatchObject(losses);
       expect((await store.losses())[0]?.at).toBeGreaterThan(Date.now() - 60_000);
       expect(await store.summary()).toMatchObject({ groups: [], losses, lostLately: 2 });
-      expect(await store.lose(`${first.id} none`, 'keep')).toBe(false);
+      expect(await store.set(`${first.id} none`, 'keep')).toBe(false);
     });
 
     test('the last thousand losses are remembered, and a summary has the last twenty', async () => {
@@ -501,7 +501,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await Promise.all(ids.map((id) => store.add(eventOf(id, someRecord(1)), 0)));
       const leased = await leasedFrom(store, { limit: 2000 });
       while (leased.length < 1020) leased.push(...(await leasedFrom(store, { limit: 2000 })));
-      for (const { lease } of leased) await store.lose(lease, 'keep');
+      for (const { lease } of leased) await store.set(lease, 'keep');
       const lost = leased.map(({ id }) => id).reverse();
       expect((await store.losses()).map(({ id }) => id)).toEqual(lost.slice(0, MOST_LOSSES));
       const summary = await store.summary();
@@ -526,7 +526,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect((await store.spare(fresh, 2 * LEAST_BYTES)).map(({ id }) => id)).toEqual(ids.slice(1, 3)); // not the leased one
       expect(await store.spare(fresh, 5 * LEAST_BYTES)).toEqual([]); // all of it would not do
       expect(await store.add(eventOf(fresh), 0)).toBe('full');
-      expect(await store.lose(oldest?.lease ?? '', 'room')).toBe(true);
+      expect(await store.set(oldest?.lease ?? '', 'room')).toBe(true);
       expect(await store.add(eventOf(fresh), 0)).toBe('stored');
     });
 

@@ -4,12 +4,18 @@ import { expect } from 'vitest';
 import { DEFERRED_STATES } from '../../../src/core/redelivery-record.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
 import { eventId } from '../../../src/redelivery/record.ts';
-import { LEAST_BYTES } from '../../../src/redelivery/stores/store.ts';
+import { type DeferredStore, LEAST_BYTES } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import type { App } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
 import { policyOf as policyWith, verify } from '../core/fixtures.ts';
 import { policyOf, stored, test, waiting } from './fixtures.ts';
+
+type Set = Parameters<DeferredStore['set']>[1];
+const stateOf = (setting: Set) => (setting === null || typeof setting === 'string' ? 'removed' : setting.state);
+/** The same, but due after `most` milliseconds at the latest. */
+const dueIn = (setting: Set, most: number): Set =>
+  setting === null || typeof setting === 'string' ? setting : { ...setting, pause: Math.min(setting.pause, most) };
 
 /** Lets the app answer nothing by itself; returns the responses that it holds. */
 function holding(app: App): readonly ServerResponse[] {
@@ -54,7 +60,7 @@ test.concurrent('refused, it stays so while the store cannot write', async ({ ap
   let failures = 0;
   const queue = await start((store) => ({
     set: async (lease, setting) => {
-      if (setting?.state === 'stopped' && failures++ < 2) throw new Error('the disk is full');
+      if (stateOf(setting) === 'stopped' && failures++ < 2) throw new Error('the disk is full');
       return store.set(lease, setting);
     },
   }));
@@ -176,7 +182,7 @@ test.concurrent('one that is kept is not sent unasked, nor removed, where the st
 }) => {
   let changes = 0;
   const queue = await start((store) => ({
-    set: (lease, setting) => store.set(lease, setting && changes++ < 5 ? { ...setting, pause: 0 } : setting),
+    set: (lease, setting) => store.set(lease, changes++ < 5 ? dueIn(setting, 0) : setting),
   }));
   app.answer = () => 500;
   await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
@@ -231,7 +237,7 @@ test.concurrent('nothing is removed while the log takes no line', async ({
   let takes = false;
   settings.takesLine = () => takes;
   const queue = await start((store) => ({
-    set: (lease, setting) => store.set(lease, setting && { ...setting, pause: Math.min(setting.pause, 200) }),
+    set: (lease, setting) => store.set(lease, dueIn(setting, 200)),
   }));
   app.answer = () => 500;
   await stored(queue, delivery('over', { age: 7_200_000 }));
@@ -298,7 +304,7 @@ test.concurrent('only an attempt after others were taken that came no earlier sp
   delivery,
 }) => {
   const queue = await start((store) => ({
-    set: (lease, setting) => store.set(lease, setting && { ...setting, pause: 0 }),
+    set: (lease, setting) => store.set(lease, dueIn(setting, 0)),
   }));
   const passed = async () => {
     await queue.storeState.upToDate();
@@ -321,8 +327,8 @@ test.concurrent('unverified, one is looked at each minute', async ({ app, result
   const pauses: number[] = [];
   const queue = await start((store) => ({
     set: (lease, setting) => {
-      if (setting !== null) pauses.push(setting.pause);
-      return store.set(lease, setting && { ...setting, pause: 0 }); // the minute is over at once
+      if (setting !== null && typeof setting !== 'string') pauses.push(setting.pause);
+      return store.set(lease, dueIn(setting, 0)); // the minute is over at once
     },
   }));
   const event = delivery('event');
@@ -339,7 +345,7 @@ test.concurrent('a sending cut by the end of the process is no last one', async 
   const settings: string[] = [];
   const queue = await start((store) => ({
     set: (lease, setting) => {
-      settings.push(setting?.state ?? 'removed');
+      settings.push(stateOf(setting));
       return store.set(lease, setting);
     },
   }));

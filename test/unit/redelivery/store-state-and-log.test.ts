@@ -130,7 +130,7 @@ test('an event is lost only once its line is told', async () => {
   const { storeState, results } = standingOf();
   const lines: object[] = [];
   const lost: string[] = [];
-  const store = { lose: async (lease: string) => lost.push(lease) > 0 } as Partial<DeferredStore>;
+  const store = { set: async (lease: string) => lost.push(lease) > 0 } as Partial<DeferredStore>;
   let takes = false;
   const tellLoss = async (fields: object) => takes && lines.push(fields) > 0;
   const needs = { ...needsOf({ info() {}, warn() {}, error() {} }, ({ result }) => results.push(result)), tellLoss };
