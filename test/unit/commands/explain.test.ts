@@ -93,7 +93,7 @@ test('a diagnosis is explained as its section of docs/alerts.md does; a name tha
   );
   for (const id of Object.keys(DIAGNOSES)) {
     const { code, stdout } = await explain(id);
-    const [, section = ''] = new RegExp(`^### ${id}\n\n([^]*?)\n(?=###? |<!--|$)`, 'm').exec(page) ?? [];
+    const [, section = ''] = new RegExp(`\n### ${id}\n\n([^]*?)\n(?:### |<!--)`).exec(page) ?? [];
     const words = (text: string) =>
       text
         .replaceAll(/&lt;/g, '<')
