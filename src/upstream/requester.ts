@@ -1,51 +1,29 @@
 // The source of a request, as src/upstream knows it: a client's exchange, or a deferred delivery, which has no client.
-import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import { codeOf } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
-import type { BodyFailure, BodyReceiver } from '../bodies/buffered-body.ts';
+import type { BodyFailure } from '../bodies/buffered-body.ts';
 import type { DeliveryLease } from '../core/fate.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import type { UpstreamFailure } from '../core/reasons.ts';
-import type { Head } from '../core/request-head.ts';
-import type { ResponseHead } from '../wire/parser.ts';
+import type { Exchange } from '../downstream/client-exchange.ts';
+import type { ClientConnection, Reply } from '../downstream/reply.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
 
-/** A reply as the upstream's side knows it; downstream/reply.ts describes its members. */
-export interface ResponseSink {
-  /** `gone`: nothing more can reach the client. */
-  readonly phase: 'waiting' | 'begun' | 'ended' | 'gone';
-  readonly unsent: number;
-  continue(): void;
-  inform(status: number, reason: string, lines: readonly string[]): void;
-  begin(head: ResponseHead, wish?: 'close' | 'persist'): void;
-  data(piece: Buffer): void;
-  flush(): boolean;
-  end(trailers?: readonly string[]): void;
-  cut(): void;
-  onSent(listener: () => void): void;
-}
+/** A reply as the upstream's side knows it. A deferred delivery has one that discards everything. */
+export type ResponseSink = Readonly<
+  Pick<Reply, 'phase' | 'unsent' | 'continue' | 'inform' | 'begin' | 'data' | 'flush' | 'end' | 'cut' | 'onSent'>
+>;
 
-export interface Requester {
+/** What the upstream's side knows of the request, and what it notes for the record. */
+type Known = 'head' | 'receiver' | 'onDeparture';
+type Noted = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'interims';
+
+export interface Requester extends Pick<Exchange, Known | Noted> {
   /** A deferred delivery, which comes from the store, is sent behind all others, since no client waits for it. */
   readonly from: 'client' | 'store';
-  readonly head: Head;
   readonly reply: ResponseSink;
-  /** Receives the body as it comes; null if the body is dropped. */
-  receiver: BodyReceiver | null;
-  /**
-   * Pausing the stream holds back the rest of the body. `handOver` gives the stream to a tunnel, and returns the bytes
-   * after the WebSocket handshake. Null for a deferred delivery.
-   */
-  readonly clientConnection: { readonly stream: Socket; handOver(): Buffer | 'dropped' } | null;
-  /** Sets the one listener for the client's departure before its answer. */
-  onDeparture(listener: (() => void) | null): void;
-  // Facts for the record, written only in src/upstream.
-  upstreamMs: number;
-  upstreamStatus: number;
-  upstreamFailure: UpstreamFailure | null;
-  upstreamError: string | null;
-  interims: number;
+  /** Pausing the stream holds back the rest of the body. Null for a deferred delivery. */
+  readonly clientConnection: Pick<ClientConnection, 'stream' | 'handOver'> | null;
 }
 
 export interface ForwardOptions {

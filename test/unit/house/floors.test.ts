@@ -68,14 +68,17 @@ function place(file: string): string {
   return file.split('/')[0] ?? '';
 }
 
-/** Types that are derived from their only maker, on a floor above. */
-const DERIVED: Readonly<Record<string, string>> = { 'health/facts.ts': 'runtime/status.ts' };
+/** Types that are derived from their maker, on a floor above or on another side. */
+const DERIVED: Readonly<Record<string, readonly string[]>> = {
+  'health/facts.ts': ['runtime/status.ts'],
+  'upstream/requester.ts': ['downstream/client-exchange.ts', 'downstream/reply.ts'],
+};
 
 function importsOf(file: string): string[] {
   const found = read(`src/${file}`).matchAll(/(import type [^;]*)?(?:from|import\()\s*'(\.[^']+\.ts)'/g);
   return [...found].flatMap(([, type, target = '']) => {
     const path = relative(join(ROOT, 'src'), join(ROOT, 'src', dirname(file), target));
-    return type !== undefined && DERIVED[file] === path ? [] : [path];
+    return type !== undefined && DERIVED[file]?.includes(path) ? [] : [path];
   });
 }
 
