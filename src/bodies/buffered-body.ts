@@ -43,6 +43,13 @@ export interface BufferedBodyOptions {
   readonly deadline: number;
 }
 
+/** What a body needs while it comes. */
+interface Coming {
+  readonly options: BufferedBodyOptions;
+  readonly done: (end: BodyEnd) => void;
+  readonly arrivals: ArrivalRate;
+}
+
 /** Chunks that a body may have beyond one per 16 bytes: some encoders send one per word; each costs a microsecond. */
 const MAX_TINY_CHUNKS = 8 * 1024;
 /** Bytes of a read, such as the head, that may stay in memory with the body: to copy the body would cost more. */
@@ -58,46 +65,48 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   received = 0;
   /** Bytes that the body has reserved from the budget: its own buffer, or the whole read of which it is a view. */
   buffered = 0;
-  readonly #options: BufferedBodyOptions;
-  readonly #done: (end: BodyEnd) => void;
-  readonly #arrivals: ArrivalRate;
+  readonly #budget: ByteBudget;
+  /** Null once the body has ended: its request may wait for long, and must not keep this alive. */
+  #coming: Coming | null;
   #buffer: Buffer = NO_BYTES;
   /** True if `#buffer` is our own allocation; a view into a read of the connection is left to the garbage collector. */
   #ours = false;
-  #ended = false;
 
   /** `done` is called exactly once. */
   constructor(options: BufferedBodyOptions, done: (end: BodyEnd) => void) {
     this.deadline = options.deadline;
-    this.#options = options;
-    this.#done = done;
-    this.#arrivals = new ArrivalRate(options.startedAt);
+    this.#budget = options.budget;
+    this.#coming = { options, done, arrivals: new ArrivalRate(options.startedAt) };
     options.budget.unfinished.add(this);
   }
 
   rate(now: number): number {
-    return this.#arrivals.rate(now);
+    return this.#coming?.arrivals.rate(now) ?? Number.POSITIVE_INFINITY;
   }
 
   receive({ piece, pieces, state }: BodyPart): Owner {
-    if (this.#ended || (piece !== null && !this.#accepts(piece, pieces))) return 'caller';
+    const coming = this.#coming;
+    if (coming === null || (piece !== null && !this.#accepts(coming, piece, pieces))) return 'caller';
     // A typical webhook arrives in the same read as its head; none of its bytes are copied.
     const isAlone = piece !== null && state === 'ended' && this.received === 0;
     if (isAlone && piece.buffer.byteLength - piece.length <= MAX_EXTRA) {
       if (!this.#reserve(piece.buffer.byteLength)) return 'caller';
       this.#buffer = piece;
       this.received = piece.length;
-      return this.#finish('receiver');
+      this.#finish(coming);
+      return 'receiver';
     }
-    if (piece !== null && !this.#append(piece)) return 'caller';
-    return state === 'ended' ? this.#finish('caller') : 'caller';
+    if (piece !== null && !this.#append(coming, piece)) return 'caller';
+    if (state === 'ended') this.#finish(coming);
+    return 'caller';
   }
 
   fail(failure: BodyFailure): void {
-    if (this.#ended) return;
+    const coming = this.#coming;
+    if (coming === null) return;
     this.#settle();
     this.discard();
-    this.#done({ failure });
+    coming.done({ failure });
   }
 
   /** Frees the memory once nobody needs the body. A second call does nothing. */
@@ -108,34 +117,34 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   /** Like `discard`, but leaves the memory to the garbage collector: a socket may still be writing from it. */
   forget(): void {
-    this.#options.budget.release(this.buffered);
+    this.#budget.release(this.buffered);
     this.buffered = 0;
     this.#buffer = NO_BYTES;
   }
 
-  #accepts(piece: Buffer, pieces: number): boolean {
+  #accepts({ options, arrivals }: Coming, piece: Buffer, pieces: number): boolean {
     const total = this.received + piece.length;
-    this.#arrivals.count(piece.length, performance.now());
-    if (total > this.#options.maxBody) this.fail('body_too_large');
+    arrivals.count(piece.length, performance.now());
+    if (total > options.maxBody) this.fail('body_too_large');
     else if (pieces > MAX_TINY_CHUNKS + total / 16) this.fail('bad_request');
-    return !this.#ended;
+    return this.#coming !== null;
   }
 
-  #append(piece: Buffer): boolean {
+  #append(coming: Coming, piece: Buffer): boolean {
     const total = this.received + piece.length;
-    if (total > this.#buffer.length && !this.#grow(total)) return false;
+    if (total > this.#buffer.length && !this.#grow(coming, total)) return false;
     piece.copy(this.#buffer, this.received);
     this.received = total;
     return true;
   }
 
-  #grow(total: number): boolean {
-    const { budget } = this.#options;
+  #grow({ options }: Coming, total: number): boolean {
+    const { budget } = options;
     const before = this.buffered;
-    const capacity = this.#capacityFor(total);
+    const capacity = this.#capacityFor(options, total);
     // Both buffers count while both exist. What does not fit even without other bodies must end none of them.
     if (before + capacity > budget.most) this.fail('overloaded');
-    if (this.#ended || !this.#reserve(capacity)) return false;
+    if (this.#coming === null || !this.#reserve(capacity)) return false;
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.received);
     budget.release(before);
@@ -145,8 +154,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     return true;
   }
 
-  #capacityFor(total: number): number {
-    const { declared, maxBody, budget } = this.#options;
+  #capacityFor({ declared, maxBody, budget }: BufferedBodyOptions, total: number): number {
     const { used, limit, most } = budget;
     const twice = 2 * total;
     // The last growth is the one after which another would find no room beside the buffer that it replaces. So what is
@@ -160,19 +168,18 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   /** Returns false if the budget has no room; the body has then failed. */
   #reserve(bytes: number): boolean {
-    if (this.#options.budget.reserve(bytes, this)) this.buffered = bytes;
+    if (this.#budget.reserve(bytes, this)) this.buffered = bytes;
     else this.fail('overloaded');
-    return !this.#ended;
+    return this.#coming !== null;
   }
 
-  #finish(owner: Owner): Owner {
+  #finish({ done }: Coming): void {
     this.#settle();
-    this.#done({ body: this.received < this.#buffer.length ? this.#buffer.subarray(0, this.received) : this.#buffer });
-    return owner;
+    done({ body: this.received < this.#buffer.length ? this.#buffer.subarray(0, this.received) : this.#buffer });
   }
 
   #settle(): void {
-    this.#ended = true;
-    this.#options.budget.unfinished.delete(this);
+    this.#coming = null;
+    this.#budget.unfinished.delete(this);
   }
 }
