@@ -177,6 +177,16 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await expect.poll(differing, { timeout: 90_000, interval: 500 }).toBe(0);
     expect(await prometheus.query(behind)).toEqual([]);
   });
+
+  test('the alert on a proxy without an app names the diagnosis, and leads to its section', async () => {
+    const failed = async () =>
+      (await prometheus.alerts()).find(({ labels }) => labels.alertname === 'EntrupyProxyFailed');
+    await expect.poll(async () => (await failed())?.state, { timeout: 150_000, interval: 500 }).toBe('firing');
+    const { labels, annotations } = (await failed()) ?? {};
+    expect(labels).toMatchObject({ job: 'hooks', namespace: 'tls', severity: 'critical' });
+    expect(annotations?.summary).toBe('Act now on tls hooks: app-down (1 pod(s)).');
+    expect(annotations?.runbook ?? annotations?.runbook_url).toMatch(/alerts\.md#app-down$/);
+  });
 });
 
 /** As Grafana does it, with every variable set to All. */

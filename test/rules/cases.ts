@@ -61,7 +61,7 @@ const BY_PAGES: readonly RuleCase[] = [
       ],
     },
     moment: '9m',
-    summary: 'Look at shop hooks : certificate-ends (2 pod(s)).',
+    summary: 'Look at shop hooks: certificate-ends (2 pod(s)).',
     description: 'The runbook says what to do; the status page (port 9464) shows the evidence.',
     section: 'certificate-ends',
   }),

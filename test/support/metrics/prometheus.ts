@@ -28,6 +28,12 @@ export interface RuleState {
   readonly query: string;
 }
 
+export interface FiredAlert {
+  readonly state: 'pending' | 'firing';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
 export type Prometheus = Awaited<ReturnType<typeof startPrometheus>>;
 
 export async function startPrometheus(options: {
@@ -114,6 +120,7 @@ function api(url: string) {
       const { groups } = (await get('rules')) as { groups: { rules: RuleState[] }[] };
       return groups.flatMap(({ rules }) => rules);
     },
+    alerts: async () => ((await get('alerts')) as { alerts: FiredAlert[] }).alerts,
     metricNames: (): Promise<readonly string[]> => get('label/__name__/values'),
   };
 }
