@@ -172,7 +172,7 @@ export class Listener {
     this.#all.delete(connection);
     if (Number.isNaN(connection.requestedAt)) this.handler.onTurnedAway?.('limit', connection.address);
     connection.refuseRest();
-    connection.destroy();
+    setImmediate(() => connection.destroy()); // the answer to a streamed body comes some microtasks later
     return true;
   }
 

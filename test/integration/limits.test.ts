@@ -59,17 +59,21 @@ describe('connections', () => {
     await untilMetrics(on.proxy, [series], ([left]) => left === before + 1);
   });
 
-  test('over the limit a body that hardly moves makes room: 408, recorded as ours', async () => {
+  test.each([
+    ['/notify', signed('x'.repeat(1000))],
+    ['/open/*', 'POST /open/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n'],
+  ])('over the limit a body that hardly moves makes room: 408, recorded as ours (%s)', async (route, head) => {
+    on.upstream.script((socket, request) => (request.head.includes('/open/x') ? undefined : void socket.write(OK)));
     await limit({ connections: 4 });
     const slow = await many(4, async () => {
-      const client = await sendTo(on.proxy, `${signed('x'.repeat(1000))}x`);
+      const client = await sendTo(on.proxy, `${head}x`);
       return client;
     });
     await inFlight(on.proxy, 4);
     await expect.poll(() => expectServed(on.proxy).then(() => 'served', String), { interval: 200 }).toBe('served');
     const refused = await Promise.race(slow.map((client) => client.response()));
     expect([refused.status, refused.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
-    const series = 'requests_total{route="/notify",decision="rejected",reason="body_timeout"}';
+    const series = `requests_total{route="${route}",decision="rejected",reason="body_timeout"}`;
     await untilMetrics(on.proxy, [series], ([ended = 0]) => ended >= 1);
     for (const client of slow) client.destroy();
   });
