@@ -29,6 +29,7 @@ const RETRY_MS = 1000;
 
 const FAILS = 'the store of deferred deliveries fails';
 const WORKS = 'the store of deferred deliveries works';
+const NOT_LOST = 'a deferred delivery told as lost is not: an equal fresh one had just ended it';
 const LOST = 'the store of deferred deliveries has lost what waited in it';
 
 type Level = keyof Needs['log'];
@@ -285,7 +286,9 @@ export class StoreState {
     const came = note === null ? 'not known' : new Date(at).toISOString();
     const of = { id, body_sha256: bodyTag(id), route: route ?? UNMATCHED };
     if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) return false;
-    if ((await this.insist((store) => store.set(lease, why))) !== true) return false;
+    const isLost = await this.insist((store) => store.set(lease, why));
+    if (isLost === false) this.tell('info', NOT_LOST, { id });
+    if (isLost !== true) return false;
     this.#needs.onResult({ result: 'lost', id, route: route ?? UNMATCHED, failure });
     return true;
   }
