@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import { REASON_NAMES } from '../core/reasons.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
+import type { Listener } from '../downstream/listener.ts';
 import { RequestCopies } from '../downstream/request-copies.ts';
 import type { Log } from '../log/log.ts';
 import { type AdminReply, json } from './admin-reply.ts';
@@ -19,8 +20,8 @@ interface Parts {
   readonly log: Log;
   /** The most bytes of one request: its head, and its body with what frames it. */
   readonly mostBytes: () => number;
-  /** Makes the listener copy requests from now on, or no longer. */
-  readonly copyRequests: (copies: RequestCopies | null) => void;
+  /** Copies requests as long as it has `copies`. */
+  readonly listener: Pick<Listener, 'copies'>;
 }
 
 type Query = NonNullable<ReturnType<typeof readQuery>>;
@@ -47,7 +48,7 @@ export class Captures {
     if (this.#current !== null) return json(409, { error: 'busy', message: 'another capture is running' });
     const timer = setTimeout(() => this.#end(), query.ms).unref();
     this.#current = { ...query, exchange, timer, captured: 0, missed: 0 };
-    this.#parts.copyRequests(new RequestCopies(this.#parts.mostBytes()));
+    this.#parts.listener.copies = new RequestCopies(this.#parts.mostBytes());
     const lines = ['Content-Type', 'application/octet-stream', 'Cache-Control', 'no-store'];
     exchange.reply.begin({ status: 200, reason: 'OK', lines, framing: 'chunked', length: '' }, 'close');
     exchange.reply.flush();
@@ -79,7 +80,7 @@ export class Captures {
     const capture = this.#current;
     if (capture === null) return;
     this.#current = null;
-    this.#parts.copyRequests(null);
+    this.#parts.listener.copies = null;
     clearTimeout(capture.timer);
     const { exchange, captured, missed } = capture;
     exchange.onDeparture(null);

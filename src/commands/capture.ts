@@ -46,20 +46,16 @@ export const run = command(definition, async ({ values }, io) => {
   const onSignal = () => stop.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
-    return await capture(url, { out, again: values.config, stop: stop.signal }, io);
+    return await capture(url, { out, config: values.config, stop: stop.signal }, io);
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 });
 
-interface Options {
-  readonly out: string;
-  /** The configuration's file as given, for the command that repeats a verdict. */
-  readonly again: string | undefined;
-  readonly stop: AbortSignal;
-}
+/** `config`: the configuration's file as given, for the command that repeats a verdict. */
+type Options = { readonly out: string; readonly config: string | undefined; readonly stop: AbortSignal };
 
-async function capture(url: URL, { out, again, stop }: Options, io: Io): Promise<number> {
+async function capture(url: URL, { out, config, stop }: Options, io: Io): Promise<number> {
   const response = await begun({ url, body: Buffer.alloc(0) }, stop).catch(whyNoAnswer);
   if (typeof response === 'string') {
     if (!stop.aborted) io.stderr(`no answer from ${url.origin}: ${response}\n`);
@@ -76,9 +72,9 @@ async function capture(url: URL, { out, again, stop }: Options, io: Io): Promise
       const { reason, route, client, hint } = about;
       const file = await write(out, reason, bytes, ++written);
       const why = hint === null ? '' : `: ${printable(hint)}`;
-      const config = again === undefined ? '' : ` --config ${again}`;
+      const routes = config === undefined ? '' : ` --config ${config}`;
       io.stdout(`${file}  ${printable(`${route} from ${client}`)}${why}\n`);
-      io.stdout(`  entrupy-signature-proxy verify --request ${file}${config}\n`);
+      io.stdout(`  entrupy-signature-proxy verify --request ${file}${routes}\n`);
     }
   } catch (error) {
     // What was written stays. A proxy that stops cuts the answer; Ctrl-C does, too.

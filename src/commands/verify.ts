@@ -92,33 +92,29 @@ type Verdict = ReturnType<typeof verdictOn>;
 /** The configuration of a proxy without a file: it verifies every POST with all of its secrets. */
 const { config: DEFAULTS } = parseConfig({ file: null, bytes: null }, {});
 
-interface Captured {
-  /** Null if the parser refuses it. */
-  readonly head: Head | null;
-  readonly lines: readonly string[];
-  /** Null if it was not read. */
-  readonly body: Buffer | null;
-}
+type Captured = ReturnType<typeof readRequest>;
 
 /** The most bytes of a head: the greatest `limits.maxHeader`. */
 const MOST_HEAD = 256 * 1024;
 
-/** Reads a request as it came. Throws UsageError if it ends within its body. */
-function readRequest(bytes: Buffer, file: string): Captured {
+/**
+ * Reads a request as it came: `head` is null if the parser refuses it, `body` if it was not read. Throws UsageError if
+ * the request ends within its body.
+ */
+function readRequest(bytes: Buffer, file: string) {
   const parser = new MessageParser('request', MOST_HEAD);
   const pieces: Buffer[] = [];
   for (let at = 0; at < bytes.length && (parser.state === 'head' || parser.state === 'body'); ) {
     at = parser.read(bytes, at);
     if (parser.piece !== null) pieces.push(Buffer.from(parser.piece));
   }
-  const { state } = parser;
-  if (!parser.hasHead && state !== 'failed') throw new UsageError(`${file} ends within the request's head`);
-  const { lines } = parser;
-  if (!parser.hasHead) return { head: null, lines, body: null };
-  const head = new Head(parser, lines);
-  if (state === 'ended') return { head, lines, body: Buffer.concat(pieces) };
-  if (pieces.length > 0) throw new UsageError(`${file} ends within the request's body, or it is malformed`);
-  return { head, lines, body: null };
+  const { state, lines, hasHead } = parser;
+  if (!hasHead && state !== 'failed') throw new UsageError(`${file} ends within the request's head`);
+  const body: Buffer | null = state === 'ended' ? Buffer.concat(pieces) : null;
+  if (body === null && pieces.length > 0) {
+    throw new UsageError(`${file} ends within the request's body, or it is malformed`);
+  }
+  return { head: hasHead ? new Head(parser, lines) : null, lines, body };
 }
 
 /** The verdict that the proxy would give now, with the likely cause if the request would be refused. */

@@ -109,13 +109,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     health.turnAway(address);
   };
   const listener = new Listener(listenerLimits(first), { onRequest, onEnd, onTurnedAway }, budget);
-  const captures = new Captures({
-    log,
-    mostBytes: () => mostCopied(current().loaded.config),
-    copyRequests: (copies) => {
-      listener.copies = copies;
-    },
-  });
+  const mostBytes = () => mostCopied(current().loaded.config);
+  const captures = new Captures({ log, listener, mostBytes });
   const bypass = bypassAddress(env.POD_IP, upstream.pool.address, config.listen.port);
   const exposure = new Exposure(bypass, (now) => {
     const where = typeof bypass === 'string' ? {} : { ...bypass };
