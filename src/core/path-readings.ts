@@ -119,21 +119,14 @@ export class RoutePaths {
     const reach = (place: Place) => {
       addAll(routes, place.routes);
       for (const [word, next] of place.next) {
-        const others = awaited[word];
-        if (others === undefined) awaited[word] = [next];
-        else others.push(next);
+        awaited[word] ??= [];
+        awaited[word].push(next);
       }
     };
     reach(this.#root);
     for (const found of words) {
-      if (found.length === 0) continue;
-      const reached: Place[] = [];
-      for (const word of found) {
-        const places = awaited[word];
-        if (places === undefined) continue;
-        reached.push(...places);
-        awaited[word] = undefined;
-      }
+      const reached = found.flatMap((word) => awaited[word] ?? NO_PLACES);
+      for (const word of found) awaited[word] = undefined;
       for (const place of reached) reach(place);
     }
   }
@@ -141,6 +134,7 @@ export class RoutePaths {
 
 type FoundWords = readonly (readonly number[])[];
 const NO_WORDS: readonly number[] = [];
+const NO_PLACES: readonly Place[] = [];
 
 function addAll<T>(set: Set<T>, items: readonly T[]): void {
   for (const item of items) set.add(item);
