@@ -30,8 +30,8 @@ const BY_PAGES: readonly RuleCase[] = [
     moment: '20m',
     summary: 'Act now on shop hooks /notify: app-down (2 pod(s)) app-hangs (1 pod(s)).',
     description:
-      'Deliveries are not taken, or will be lost soon. Each of these words has a section in the runbook that says what ' +
-      'to do; the status page (port 9464) shows the evidence.',
+      'Deliveries are not taken, or will be lost soon. The runbook has a section on each of these words that says what ' +
+      'to do, and entrupy-signature-proxy explain prints it; the status page (port 9464) shows the evidence.',
     section: 'app-down',
   }),
   fires('Failed', 'for what concerns no route, and in a Prometheus that knows no namespace', {
@@ -62,7 +62,9 @@ const BY_PAGES: readonly RuleCase[] = [
     },
     moment: '9m',
     summary: 'Look at shop hooks: certificate-ends (2 pod(s)).',
-    description: 'The runbook says what to do; the status page (port 9464) shows the evidence.',
+    description:
+      'The runbook says what to do, and so does entrupy-signature-proxy explain certificate-ends; the status page (port ' +
+      '9464) shows the evidence.',
     section: 'certificate-ends',
   }),
   silent('Warning', 'for what is over within minutes, what was chosen, and what has an alert of its own', {
