@@ -17,7 +17,7 @@ const LEAST_BAD = 3;
 /** `before`: the state that this function gave last. */
 export function stateOf(series: Series, before: OutcomeState, now: number): OutcomeState {
   if (!series.isOpen(now)) return lossesOf(series, now) > 0 ? 'warning' : 'ok';
-  const isFailed = before === 'failed' ? !isRare(series, now) : isReached(series, now);
+  const isFailed = isReached(series, now) || (before === 'failed' && !isRare(series, now));
   return isFailed ? 'failed' : 'warning';
 }
 

@@ -43,6 +43,8 @@ interface Known {
 interface OfFault {
   readonly first: number;
   readonly badBefore: number;
+  /** An episode of earlier ones may be open. */
+  readonly hasEarlier: boolean;
   /** When the third bad one came, and the tenth. */
   third: number;
   tenth: number;
@@ -62,14 +64,24 @@ class Truth {
   waiting = 0;
   /** Something was lost that nobody could tell from strangers. */
   hasUnknowable = false;
+  /** Bad ones in a row up to now, and when the second of them came. */
+  badRun = 0;
+  secondOfRun = 0;
+  hadTwo = false;
+  /** The first bad one since all was calm. */
+  began = 0;
+  /** Refusals from before the first acceptance. */
+  readonly early: { readonly at: number; readonly look: string; readonly needs: 'look' | 'address' | 'both' }[] = [];
 
   add(outcome: Outcome, at: number, needs: 'look' | 'address' | 'both'): void {
     const { fault, look, address, isStored, isVerified } = outcome;
     const isKnown = (needs === 'address' || this.looks.has(look)) && (needs === 'look' || this.addresses.has(address));
     if (fault !== null && !isVerified && !isKnown) {
       this.hasUnknowable = true;
+      if (this.accepted === 0 && needs !== 'address') this.early.push({ at, look, needs });
       return;
     }
+    if (isVerified && this.accepted === 0) this.#lookBack(look);
     if (isVerified) {
       this.looks.add(look);
       this.addresses.add(address);
@@ -79,19 +91,54 @@ class Truth {
     this.outcomes.push({ at, isBad: fault !== null, fault });
     if (fault === null) {
       this.goodInRow++;
-      return;
-    }
+      this.badRun = 0;
+    } else this.#addBad(fault, at);
+    if (fault !== null && !isStored) this.lastLoss = at;
+  }
+
+  #addBad(fault: number, at: number): void {
     // Where there was another fault before, a few good ones in a row may be its end: what follows is counted anew.
     if (this.goodInRow >= FEW_GOOD && (this.faults.get(fault)?.badBefore ?? 0) > 0) this.faults.delete(fault);
+    const isCalm = this.goodInRow >= 120 && at - (this.outcomes[this.lastBad]?.at ?? at) >= 2 * MINUTE;
+    if (isCalm) this.hasUnknowable = false;
+    if (isCalm || this.bad === 0) this.began = this.outcomes.length - 1;
+    const hasEarlier = (this.bad > 0 && !isCalm) || this.hasUnknowable;
     this.goodInRow = 0;
-    if (!isStored) this.lastLoss = at;
+    this.badRun++;
+    if (this.badRun === 2) this.secondOfRun = at;
+    if (this.badRun === 2) this.hadTwo = true;
     this.lastBad = this.outcomes.length - 1;
     const never = Number.POSITIVE_INFINITY;
-    const known = this.faults.get(fault) ?? { first: this.lastBad, badBefore: this.bad, third: never, tenth: never };
+    const known = this.faults.get(fault) ?? {
+      first: this.lastBad,
+      badBefore: this.bad,
+      hasEarlier,
+      third: never,
+      tenth: never,
+    };
     this.faults.set(fault, known);
     this.bad++;
     if (this.bad - known.badBefore === 3) known.third = at;
     if (this.bad - known.badBefore === 10) known.tenth = at;
+  }
+
+  stranger({ signed, decision, userAgent: look }: RequestRecord, at: number): void {
+    if (this.accepted === 0 && signed && decision === 'rejected') this.early.push({ at, look, needs: 'look' });
+  }
+
+  /** The first acceptance shows which of the last signed refusals were deliveries. */
+  #lookBack(look: string): void {
+    const signed = this.early.filter(({ needs }) => needs === 'look').slice(-16);
+    const last = signed.findLast((one) => one.look === look);
+    if (last !== undefined) this.lastLoss = last.at;
+  }
+
+  /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */
+  longShare(now: number): number {
+    const since = this.outcomes.slice(this.began);
+    const from = since.findIndex(({ at }) => now - at < 15 * MINUTE);
+    const long = since.slice(Math.min(from < 0 ? since.length : from, Math.max(0, since.length - 100)));
+    return long.length < 100 ? 1 : long.filter(({ isBad }) => isBad).length / long.length;
   }
 
   /** The share of bad ones in the last minute if it holds enough, else among the last outcomes. */
@@ -177,7 +224,8 @@ export function failuresIn(world: World, process: () => Subject, mayStop = true)
         const { fate } = record;
         if (fate !== 'none' && fate !== 'pending') subject.deliver({ ...record, fate }, at);
         subject.record(record, at);
-        if (outcome !== null) truth.add(outcome, at, record.signed || record.renamedHeader !== null ? 'look' : 'both');
+        if (outcome === null) truth.stranger(record, at);
+        else truth.add(outcome, at, record.signed || record.renamedHeader !== null ? 'look' : 'both');
         return;
       }
       default:
@@ -226,6 +274,9 @@ interface Checked {
 function check(checked: Checked): void {
   const { world, truth, at, headline, said, fails } = checked;
   const isFailed = headline.state === 'failed';
+  const early = truth.accepted > 0 ? [] : truth.early.filter(({ needs }) => needs === 'look');
+  if (early.length > 0 && !said.some(isTold)) fails('1 no false all-clear: an early refusal');
+  if (early.length >= 3 && !world.report && !isFailed) fails('1 no false all-clear: three early refusals');
   if (truth.lastBad >= 0) checkFault(checked, isFailed);
   if (at - truth.lastLoss < DAY && !said.some(isTold)) fails('1 no false all-clear: a loss');
   const lastBadAt = truth.outcomes[truth.lastBad]?.at ?? Number.NEGATIVE_INFINITY;
@@ -237,27 +288,51 @@ function check(checked: Checked): void {
   if (isQuiet && truth.lastBad < 0 && headline.state === 'warning' && !mayWarn) fails('2 no false alarm: warning');
 }
 
-function checkFault({ world, truth, at, headline, lastBadAt, fails }: Checked, isFailed: boolean): void {
-  const { outcomes, bad, lastBad } = truth;
-  const last = outcomes[lastBad];
-  const fault = last?.fault ?? 0;
+function checkFault(checked: Checked, isFailed: boolean): void {
+  const { world, truth, headline, fails } = checked;
+  const fault = truth.outcomes[truth.lastBad]?.fault ?? 0;
   const known = truth.faults.get(fault);
-  if (last === undefined || known === undefined) return;
-  const all = outcomes.length - known.first;
-  const share = (bad - known.badBefore) / all;
+  if (known === undefined) return;
   if (headline.state !== 'ok') checkCause(world, headline, fails);
+  if (!isFailed) return checkMissed(checked, known, fault);
+  checkCalm(checked, known);
+}
+
+/** Refusals from before the first acceptance may have been judged again, and opened the episode. */
+const isEarlier = (truth: Truth, known: OfFault) => known.hasEarlier || truth.hasUnknowable;
+
+/** The share of bad ones since the fault's first. */
+const shareOf = (truth: Truth, known: OfFault) => (truth.bad - known.badBefore) / (truth.outcomes.length - known.first);
+
+function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfFault, fault: number): void {
+  const { outcomes, bad, lastBad } = truth;
+  if (truth.badRun >= 2 && at >= truth.secondOfRun + 15 * SECOND) fails('1 no false all-clear: two in a row');
+  const isOnly = bad === outcomes.length && !truth.hasUnknowable;
+  if (isOnly && at >= (outcomes[0]?.at ?? 0) + 15 * SECOND) fails('1 no false all-clear: the only ones so far');
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
-  // Refusals from before the first acceptance may have been judged again, and opened the episode.
-  const isEarlier = known.badBefore > 0 || truth.hasUnknowable;
-  const isMuch = share >= 1 / 3 && (!isEarlier || (truth.goodInRow < FEW_GOOD && truth.recentShare(at) >= 1 / 3));
-  if (isOn && at >= known.third + 15 * SECOND && isMuch && !isFailed) fails('1 no false all-clear: failed');
-  const isAlone = world.faults.length === 1 && !isEarlier && !world.restart;
-  const isOften = (world.faults[0]?.share ?? 0) >= 1 / 3;
-  if (isAlone && isOften && isOn && at >= known.tenth + 15 * SECOND && !isFailed) fails('4 steady: stays failed');
-  if (isFailed && all >= 100 && share <= 1 / 50 && !isEarlier) fails('6 it ends: rare');
+  if (!isOn) return;
+  const hasEarlier = isEarlier(truth, known);
+  const isMuch = !hasEarlier || (truth.goodInRow < FEW_GOOD && truth.recentShare(at) >= 1 / 3);
+  if (at >= known.third + 15 * SECOND && shareOf(truth, known) >= 1 / 3 && isMuch)
+    fails('1 no false all-clear: failed');
+  const isAlone = world.faults.length === 1 && !hasEarlier && !world.restart;
+  if (isAlone && (world.faults[0]?.share ?? 0) >= 1 / 3 && at >= known.tenth + 15 * SECOND)
+    fails('4 steady: stays failed');
+}
+
+/** What must not be failed, or no more. */
+function checkCalm({ world, truth, at, fails }: Checked, known: OfFault): void {
+  const { outcomes, lastBad } = truth;
+  const isFirst = !isEarlier(truth, known);
+  if (isFirst && at < (outcomes[known.first]?.at ?? 0) + 10 * SECOND) fails('4 steady: failed at the first bad one');
+  const all = outcomes.length - known.first;
+  if (isFirst && all >= 100 && shareOf(truth, known) <= 1 / 50) fails('6 it ends: rare');
+  const isRare = world.faults.length === 1 && world.faults.every(({ share, bursts }) => share <= 1 / 10 && !bursts);
+  if (isFirst && isRare && !truth.hadTwo && known.first > 0) fails('6 it ends: it never began');
+  if (truth.badRun < 2 && truth.longShare(at) <= 1 / 50) fails('6 it ends: rare by now');
   const least = Math.min(...world.faults.map((one) => one.share));
-  const good = outcomes.length - 1 - lastBad;
-  if (isFailed && good >= 30 / least && at - last.at >= 6 * MINUTE) fails('6 it ends: after good ones');
+  const isLong = at - (outcomes[lastBad]?.at ?? 0) >= 6 * MINUTE;
+  if (isLong && outcomes.length - 1 - lastBad >= 30 / least) fails('6 it ends: after good ones');
 }
 
 const isTold = (said: Said) => isWrong(said as never);

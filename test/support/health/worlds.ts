@@ -107,6 +107,8 @@ export interface World {
     readonly begin: number;
     readonly length: number;
     readonly share: number;
+    /** All bad ones of fifty in a row, where fifty come within a minute. */
+    readonly bursts: boolean;
   }[];
   readonly redeliver: boolean;
   readonly duplicates: boolean;
@@ -121,6 +123,23 @@ const names = <T extends object>(of: T) => Object.keys(of) as (keyof T)[];
 const rarely = (weight: number) =>
   fc.oneof({ weight, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) });
 
+const faults = fc.array(
+  fc.record({
+    kind: fc.constantFrom(...names(FAULTS)),
+    begin: fc.constantFrom(0, 0.1, 0.25, 0.4, 0.6),
+    length: fc.constantFrom(0.03, 0.1, 0.3, 0.6),
+    share: fc.constantFrom(0.02, 0.1, 0.2, 0.34, 0.5, 0.75, 1, 1),
+    bursts: rarely(3),
+  }),
+  { maxLength: 2 },
+);
+
+/** A short outage within few failures that go on: what is rare again is failed no more. */
+const lingering = fc.constantFrom(...names(FAULTS)).map((kind) => [
+  { kind, begin: 0.3, length: 0.03, share: 1, bursts: false },
+  { kind, begin: 0.1, length: 0.9, share: 0.02, bursts: false },
+]);
+
 export const worlds: fc.Arbitrary<World> = fc.record({
   seed: fc.nat(),
   deliveries: fc.integer({ min: 30, max: 160 }),
@@ -132,15 +151,7 @@ export const worlds: fc.Arbitrary<World> = fc.record({
   moves: rarely(3),
   strangers: fc.oneof(fc.constant('none' as const), fc.constantFrom(...names(STRANGERS))),
   crowd: fc.constantFrom(0.1, 1, 10),
-  faults: fc.array(
-    fc.record({
-      kind: fc.constantFrom(...names(FAULTS)),
-      begin: fc.constantFrom(0, 0.1, 0.25, 0.4, 0.6),
-      length: fc.constantFrom(0.03, 0.1, 0.3, 0.6),
-      share: fc.constantFrom(0.02, 0.1, 0.2, 0.34, 0.5, 0.75, 1, 1),
-    }),
-    { maxLength: 2 },
-  ),
+  faults: fc.oneof({ weight: 5, arbitrary: faults }, { weight: 1, arbitrary: lingering }),
   redeliver: rarely(2),
   duplicates: rarely(2),
   probes: rarely(2),
@@ -219,17 +230,16 @@ function timesOf({ deliveries, anHour, rhythm }: World, random: () => number): r
 }
 
 /** For each delivery the fault that it meets, or null. In every five as many as the share says, at random places. */
-function badOnes({ faults }: World, amount: number, random: () => number): readonly (number | null)[] {
+function badOnes({ faults, anHour }: World, amount: number, random: () => number): readonly (number | null)[] {
   const bad = new Array<number | null>(amount).fill(null);
-  for (const [index, { begin, length, share }] of faults.entries()) {
+  for (const [index, { begin, length, share, bursts }] of faults.entries()) {
+    const size = bursts && anHour >= 3600 ? 50 : 5;
     const from = Math.floor(begin * amount);
     const until = Math.min(amount, from + Math.ceil(length * amount));
-    for (let five = from; five < until; five += 5) {
-      const due = Math.floor((five + 5 - from) * share + 1e-9) - Math.floor((five - from) * share + 1e-9);
-      const places = shuffled(
-        Array.from({ length: 5 }, (_, nth) => five + nth),
-        random,
-      ).slice(0, due);
+    for (let at = from; at < until; at += size) {
+      const due = Math.floor((at + size - from) * share + 1e-9) - Math.floor((at - from) * share + 1e-9);
+      const all = Array.from({ length: size }, (_, nth) => at + nth);
+      const places = (size === 5 ? shuffled(all, random) : all).slice(0, due);
       for (const place of places) if (place < until) bad[place] ??= index;
     }
   }
