@@ -14,6 +14,8 @@ import { pageHeaders, renderStatusPage } from './page/page.ts';
 export interface AdminSources {
   /** Asks whether the upstream accepts connections, which takes time. Simultaneous callers share one answer. */
   probe(): Promise<Probed>;
+  /** What the metric `diagnosis` needs to say what the page would. */
+  beforeScrape(): Promise<unknown>;
   /** The judgement of now, with the last answer of the upstream. */
   status(): ApiStatus;
   started(): boolean;
@@ -67,7 +69,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return ready ? OK : json(503, { status: 'not_ready', causes });
     },
     '/metrics': async ({ lines }) => {
-      await sources.probe(); // so that the metric `diagnosis` says what the page would
+      await sources.beforeScrape();
       const { body, contentType } = await metrics.expose(valuesOf(lines, 'accept').join());
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
     },

@@ -52,17 +52,18 @@ function episode(path: string, series: Series, state: 'failed' | 'warning', inpu
   const which = bads < all ? some : `the last ${bads === 1 ? 'delivery' : `${bads} deliveries`} to ${name}`;
   const when = `${bads === 1 ? '' : 'the last time '}${since(input, lastBad)}`;
   const never = series.good === 0 ? ' The app has taken none since the start.' : '';
-  const isRefusal = detail.fate === 'none';
+  const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
   const elsewhere = isRefusal ? unchangedSince(epoch(input, lastGood), facts) : '';
-  const said = `${sentenceOf(which, diagnosis, detail, bads)}, ${when}${isRefusal ? `: ${whyOf(detail, diagnosis)}` : ''}.`;
+  const isDoor = diagnosis === 'connections-full';
+  const why = isDoor ? ': limits.connections was reached' : isRefusal ? `: ${whyOf(detail, diagnosis)}` : '';
+  const said = `${sentenceOf(which, diagnosis, detail, bads)}, ${when}${why}.`;
   const message = `${said}${never}${stored(series, input)}${whatChanged(began, facts)}${elsewhere}${quiet(input, Math.max(lastBad, lastGood || 0))}`;
   return finding(state, diagnosis, message, path);
 }
 
 function sentenceOf(which: string, diagnosis: OutcomeDiagnosis, detail: Detail, bads: number): string {
   const { fate, upstreamFailure, upstreamStatus, upstreamError, hint, departedMs } = detail;
-  if (diagnosis === 'connections-full')
-    return `The connection of ${which} was turned away, since limits.connections was reached`;
+  if (diagnosis === 'connections-full') return `Senders' connections were turned away: ${which}`;
   if (fate === 'none') return `${which.replace(/^t/, 'T')} ${bads === 1 ? 'was' : 'were'} refused`;
   const known = [upstreamFailure ?? [], upstreamError ?? hint?.text ?? []].flat().join(', ');
   const more = known === '' ? '' : ` (${known})`;

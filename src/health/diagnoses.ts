@@ -177,7 +177,7 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'no-live-secret': ['secret-problem'],
   'another-secret': ['secret-problem'],
   'reload-failed': ['secret-problem'],
-  'deliveries-lost': [...APP, ...FULL, 'sender-leaves'],
+  'deliveries-lost': [...APP, ...FULL, 'sender-leaves', 'app-refuses', 'signatures', 'refusals', 'connections-full'],
   'sender-leaves': ['slow-app'],
   'store-full': APP,
   'deferred-waits': APP,

@@ -14,6 +14,8 @@ export class Health {
   readonly #recent = new RecentRequests();
   readonly #responseTimeout: () => number;
   #before: Judgement['states'] = new Map();
+  /** When the app last answered a request, in milliseconds of the monotonic clock. */
+  lastAnswer = Number.NEGATIVE_INFINITY;
   /** Set once the process runs. */
   facts: (() => Facts) | null = null;
 
@@ -25,6 +27,7 @@ export class Health {
   /** Called once for each request, at its end. */
   record(record: RequestRecord): void {
     const now = performance.now();
+    if (record.upstreamStatus > 0) this.lastAnswer = now;
     this.ledger.record(record, now);
     this.#recent.record(record, now);
   }

@@ -7,6 +7,7 @@ export type OutcomeState = 'failed' | 'warning' | 'ok';
 
 /** Milliseconds of the first bad outcome before anything counts as failed: an app that restarts needs a moment. */
 export const SETTLE_MS = 10_000;
+const MINUTE = 60_000;
 /** The window is the last minute, or the last quarter of an hour, if it holds enough; else the last outcomes. */
 const MANY = { minute: 20, quarter: 60 };
 /** Failed is reached at this share of bad outcomes, of which one is not counted, and left below the other. */
@@ -32,7 +33,8 @@ export function lossesOf({ losses }: Series, now: number): number {
 function isReached(series: Series, now: number): boolean {
   if (series.run >= 2 && now - series.secondOfRun >= SETTLE_MS) return true;
   if (isFresh(series, now)) return false;
-  return series.good === 0 || isOften(series, now);
+  // Good ones alone, or silence, never make it fail.
+  return series.good === 0 || (now - series.lastBad < MINUTE && isOften(series, now));
 }
 
 function isOften(series: Series, now: number): boolean {

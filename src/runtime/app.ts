@@ -17,6 +17,8 @@ const METRICS_AFTER_MS = 1000;
 /** Milliseconds between two judgements, so that none depends on who asks, and between two looks of the log. */
 const LOOK_EACH_MS = 1000;
 const LOG_EACH_MS = 15_000;
+/** Milliseconds for which an answer of the app shows that it is there. */
+const HEARD_MS = 60_000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
 export async function startApp(effects: Effects) {
@@ -31,6 +33,11 @@ export async function startApp(effects: Effects) {
   const deferredUpToDate = () => redelivery.storeState.upToDate();
   const admin = createAdminServer({
     probe: async () => (await Promise.all([lifecycle.readiness('always'), deferredUpToDate()]))[0],
+    beforeScrape: async () => {
+      // An app that has just answered need not be asked: it may take one connection at a time.
+      const isHeard = performance.now() - health.lastAnswer < HEARD_MS;
+      await Promise.all([deferredUpToDate(), isHeard ? null : lifecycle.readiness('always')]);
+    },
     status: () => health.judge(factsNow(startedAt, live, lifecycle.unprobed()), performance.now()),
     started: () => lifecycle.started,
     readiness: () => lifecycle.readiness(),

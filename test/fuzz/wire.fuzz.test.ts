@@ -24,7 +24,8 @@ const PATIENCE_MS = 1_000;
 const REPEATED = /((?:\\u.{4}|\\.|[^\\]){1,80}?)\1{99,}/g;
 
 /** node's own come as it needs them: a collection of garbage brings its own. */
-const ownSeries = (metrics: Map<string, number>) => [...metrics.keys()].filter((name) => !name.startsWith('nodejs_'));
+const ownSeries = (metrics: Map<string, number>) =>
+  [...metrics.keys()].filter((name) => !/^(?:nodejs_|entrupy_proxy_diagnosis)/.test(name));
 
 /** One connection: requests by name, the mutations of each and of the whole, and where the writes are split. */
 interface Script {

@@ -21,6 +21,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ow
   const state = { ready: true, started: true, unread: [] as string[], reload: [] as string[] };
   const server = createAdminServer({
     probe: async () => ({ ready: true, causes: [], error: null }),
+    beforeScrape: async () => {},
     status: () => judged(),
     metrics: metricsOf(),
     started: () => state.started,
