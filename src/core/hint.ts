@@ -1,9 +1,19 @@
 // The likely cause of how one request ended. All diagnoses, with their remedies, are in health/diagnoses.ts.
 
-/** What can be wrong with one request. */
+/** What can be wrong with one request, with the app's answer to it (`app-…`), or with the connection to the app. */
 export type RequestDiagnosis =
-  | AppDiagnosis
   | 'another-secret'
+  | 'app-breaks-off'
+  | 'app-busy'
+  | 'app-certificate-dates'
+  | 'app-certificate-name'
+  | 'app-certificate-unknown'
+  | 'app-down'
+  | 'app-fails'
+  | 'app-hangs'
+  | 'app-not-http'
+  | 'app-refuses'
+  | 'app-tls'
   | 'bodies-full'
   | 'body-changed'
   | 'body-compressed'
@@ -20,30 +30,16 @@ export type RequestDiagnosis =
   | 'other-route-secret'
   | 'proxy-full'
   | 'secret-form'
+  | 'secrets-outside-dates'
   | 'sender-leaves'
   | 'sender-signs'
   | 'signature-form'
   | 'slots-full'
-  | 'secrets-outside-dates'
   | 'slow-request'
   | 'stopped'
   | 'trailing-newline'
   | 'tunnels-full'
-  | 'twins-wait';
-
-/** What can be wrong with the app's answer, or with the connection to it. */
-export type AppDiagnosis =
-  | 'app-breaks-off'
-  | 'app-busy'
-  | 'app-certificate-dates'
-  | 'app-certificate-name'
-  | 'app-certificate-unknown'
-  | 'app-down'
-  | 'app-fails'
-  | 'app-hangs'
-  | 'app-not-http'
-  | 'app-refuses'
-  | 'app-tls'
+  | 'twins-wait'
   | 'upstream-loop';
 
 /** For the operator alone. Never holds the value of a secret or a header. */

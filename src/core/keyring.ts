@@ -66,7 +66,7 @@ export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buf
 // --- when a secret is valid, and the one text that says why it is not
 
 type Validity = Pick<Secret, 'notBefore' | 'notAfter' | 'ended'>;
-export type SecretState = 'live' | 'not_yet' | 'expired';
+type SecretState = 'live' | 'not_yet' | 'expired';
 
 export function stateOf({ notBefore, notAfter, ended }: Validity, now: number): SecretState {
   if (ended) return 'expired';
@@ -84,7 +84,7 @@ export function whyOutside(
 }
 
 /** Why a secret is not live at `now`; null if it is. */
-export function outsideText(secret: Validity, now: number): string | null {
+function outsideText(secret: Validity, now: number): string | null {
   const state = stateOf(secret, now);
   return state === 'live' ? null : whyOutside(state, secret);
 }

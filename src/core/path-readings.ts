@@ -36,7 +36,7 @@ export interface PathPattern {
   readonly views: readonly (readonly string[])[];
 }
 
-export type ReadingKind = 'prefix' | 'in order';
+type ReadingKind = 'prefix' | 'in order';
 
 // --- one pass over the target's segments finds the readings of all routes: with 1,000 routes, a search for each took
 // 140 ms for 16 KiB of short segments, where this takes 6
