@@ -92,7 +92,6 @@ function foldText(decoded: Buffer): string | null {
   const text = decoded.toString('utf8');
   if (hasLongRun(text)) return null;
   const folded = foldLetters(text);
-  if (!folded.includes('%')) return folded;
   const percents = (of: string) => of.split('%').length;
   return percents(folded) > percents(text) || /%[0-9a-f]{2}/.test(folded) ? null : folded;
 }
@@ -210,10 +209,8 @@ export function foldPath(path: string): Folded | null {
     'an overlong form of an ASCII character': differ(overlong, strict) || differ(lax, dropping),
     'an invisible character': differ(dropping, strict) || differ(lax, overlong),
     'a session in brackets': views.some(({ decoded }) => decoded.includes('(') && decoded.search(SESSION) >= 0),
-    // A compatibility form, such as a full-width slash.
-    'a character that folds to one that splits or cuts': [strict, ...lenient].some(
-      ({ text, bytes }) => text.specials !== bytes.specials,
-    ),
+    // A compatibility form, such as a full-width slash. A lenient reading that has one bears a mark above.
+    'a character that folds to one that splits or cuts': strict.text.specials !== strict.bytes.specials,
   };
   return {
     ...segmentsOf(strict),
