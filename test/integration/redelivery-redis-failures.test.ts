@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { describe, expect } from 'vitest';
-import { type DeferredStore, HOLDS_NOTHING, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
+import { type DeferredStore, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { PASSWORD } from '../support/once/failing-store.ts';
@@ -201,14 +201,26 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     },
   );
 
-  test('that lost what is known of all events tells that it holds nothing', async ({ server, open }) => {
+  test('that lost what is known of all events has their records, and the id of one without', async ({
+    server,
+    open,
+  }) => {
     const { store, losses } = await open();
-    await store.add(eventOf(), 0);
-    await store.test(); // looks
-    await server.ask('DEL', `${prefixOf()}entries`);
-    await eventually(() => losses, [HOLDS_NOTHING]);
-    expect(await store.summary()).toMatchObject({ groups: [], losses: [{ id: '', events: 1 }] });
-    expect(await totalsOf(server)).not.toContain('bytes');
+    const [whole, gone] = [eventOf(), eventOf()];
+    for (const event of [whole, gone]) await store.add(event, 60_000);
+    await server.ask('DEL', `${prefixOf()}entries`, recordKey(gone.id));
+    await store.add(eventOf(), 60_000);
+    const { groups } = await store.summary();
+    expect(groups.map(({ deliveries }) => deliveries).sort()).toEqual([1, 2]);
+    expect(await store.wake([whole.id], 'person')).toBe(1);
+    const records = new Map((await leasedFrom(store)).map(({ id, record }) => [id, record]));
+    expect(records).toEqual(
+      new Map([
+        [whole.id, bytesOf(whole)],
+        [gone.id, Buffer.alloc(0)],
+      ]),
+    );
+    expect(losses).toEqual([]);
   });
 
   test('in which others wrote over what is known of an event: it is listed, leased and dropped', async ({

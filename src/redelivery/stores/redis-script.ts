@@ -40,7 +40,7 @@ local function call(name, ...)
   return answer
 end
 local calls = {}
-local FIELDS = {bytes = 0, stored = 0, state = '', note = '', lease = '', group = '', asked = ''}
+local FIELDS = {bytes = 0, stored = 0, state = 'waiting', note = '', lease = '', group = '', asked = ''}
 local function load(id)
   local text = call('HGET', entries, id)
   if not text then return nil end
@@ -116,7 +116,8 @@ local function groups()
   end
   return found
 end
--- Counts again after the server has lost one of the keys that hold what is known.
+-- Puts together what is left, and counts again, after the server has lost one of the keys that hold what is known: a
+-- record has a note of its own.
 local function tally()
   local events = call('HLEN', entries)
   local summed = 0
@@ -127,13 +128,15 @@ local function tally()
   if summed == events and (call('HLEN', bodies) > 0) == (events > 0) then return end
   for _, group in ipairs(groups()) do call('UNLINK', sums .. group) end
   life = call('HGET', totals, 'life')
-  call('UNLINK', totals, bodies, came)
-  for _, id in ipairs(call('ZRANGE', due, 0, -1)) do
-    if call('HEXISTS', entries, id) == 0 then call('ZREM', due, id) end
+  call('UNLINK', totals, bodies)
+  for _, key in ipairs({due, came}) do
+    for _, id in ipairs(call('ZRANGE', key, 0, -1)) do
+      if call('HEXISTS', entries, id) == 0 then call('HSET', entries, id, cjson.encode({bytes = size(id)})) end
+    end
   end
-  if events == 0 then return end
-  call('HSET', totals, 'life', life or now)
-  for _, id in ipairs(call('HKEYS', entries)) do
+  call('UNLINK', came)
+  for at, id in ipairs(call('HKEYS', entries)) do
+    if at == 1 then call('HSET', totals, 'life', life or now) end
     local event = load(id)
     count(id, event)
     save(id, event, call('ZSCORE', due, id) or now)
@@ -202,8 +205,7 @@ function calls.lease(limit, room, most, token, ...)
   for _, id in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ${PAGE})) do
     if #found >= tonumber(limit) then break end
     local event = load(id)
-    if not event then call('ZREM', due, id) -- the server has lost it
-    elseif not held[id] then
+    if event and not held[id] then
       local bytes = size(id)
       local isRead = bytes <= tonumber(most)
       if isRead and bytes > tonumber(room) then break end
