@@ -9,12 +9,16 @@ const INTRODUCTION = `# Commands
 <!-- Generated from src/commands by npm run generate: edit the command's definition, not this page. -->
 
 \`entrupy-signature-proxy [COMMAND] [OPTIONS]\`; without a command it is \`serve\`. In the image the program is the entry
-point: \`docker exec proxy entrupy-signature-proxy check\`. Every command has \`--help\`; \`--version\` prints the version. A
-command line that cannot be used ends with 2 and one line on standard error. Where keys of \`--json\` are listed, it
-prints one JSON object in place of the text. Without \`--config\` the configuration is the file \`$ENTRUPY_PROXY_CONFIG\`,
-else \`${CONFIG_FILE}\` if it exists, else the environment alone. \`--secret-file FILE\` (its
-content, without one trailing line break) and \`--secret-env NAME\` (a variable's value) name the secret of \`sign\`,
-\`verify\` and \`probe\`. On a terminal the words have colour, unless \`NO_COLOR\` is set; in a pipe they never have.
+point: \`docker exec proxy entrupy-signature-proxy check\`. Every command has \`--help\`; \`--version\` prints the
+version.
+
+- Exit code 2: ${USAGE_EXIT[2]}; one line on standard error says why.
+- Where keys of \`--json\` are listed, it prints one JSON object in place of the text.
+- Without \`--config\` the configuration is the file \`$ENTRUPY_PROXY_CONFIG\`, else \`${CONFIG_FILE}\`
+  if it exists, else the environment alone.
+- \`--secret-file FILE\` (its content, without one trailing line break) and \`--secret-env NAME\` (a variable's value)
+  name the secret of \`sign\`, \`verify\` and \`probe\`.
+- On a terminal the words have colour, unless \`NO_COLOR\` is set.
 `;
 
 const definitions = await Promise.all(
@@ -37,7 +41,7 @@ function section(definition: Definition): string {
     `\`\`\`text\nentrupy-signature-proxy ${name} ${usage}\n\`\`\`\n`,
     `${paragraphs(about)}\n`,
     meanings(['option', 'meaning'], Object.entries(optionRows(definition)).filter(isOwn)),
-    `Exit codes:\n\n${Object.entries({ ...USAGE_EXIT, ...exits })
+    `Exit codes:\n\n${Object.entries(exits)
       .map(([code, meaning]) => `- \`${code}\`: ${meaning}\n`)
       .join('')}`,
     ...(json === undefined ? [] : [meanings(['key of `--json`', 'meaning'], Object.entries(json))]),

@@ -14,12 +14,11 @@ const INTRODUCTION = `# Configuration
 
 The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
 \`${CONFIG_FILE}\` if it exists, else only the environment.
-[config.example.yaml](../config.example.yaml) shows every key. With [config.schema.json](../config.schema.json) an
-editor completes and checks keys: its first line names the schema, by a path or URL that the editor can read, such as
-\`# yaml-language-server: $schema=/opt/entrupy-signature-proxy/config.schema.json\` for a file elsewhere. An editor that
-assigns schemas by file name, as SchemaStore's catalog does, takes
-\`entrupy-signature-proxy*.yaml\`. \`entrupy-signature-proxy check-config\` reports every mistake at once, with its line and
-column.
+[config.example.yaml](../config.example.yaml) shows every key. \`entrupy-signature-proxy check-config\` reports every
+mistake at once, with its line and column. With [config.schema.json](../config.schema.json) an editor completes and
+checks keys: in its first line, such as
+\`# yaml-language-server: $schema=/opt/entrupy-signature-proxy/config.schema.json\`, or by the file's name,
+\`entrupy-signature-proxy*.yaml\`.
 
 - The format is YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are
   errors.
@@ -27,8 +26,8 @@ column.
 - Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
   \`2026-11-01T00:00:00Z\`. File paths are relative to the working directory.
 - The file never contains a secret's value, and no message repeats text from under \`secrets\`.
-- A path is literal, but for a last \`/*\`: what other routers read as a pattern, such as \`/hooks/:id\`, \`/hooks/[id]\` or
-  \`/hooks/.*\`, is an error, since it would match no request. Write \`/hooks/*\`.
+- A path is literal, but for a last \`/*\`: other routers' patterns, such as \`/hooks/:id\`, \`/hooks/[id]\` or
+  \`/hooks/.*\`, are errors.
 - Paths are plain ASCII. Escapes are only for non-ASCII characters, and for spaces inside a segment (\`/my%20hook\`). Two
   paths that a server could take for each other, such as \`/notify\` and \`/NOTIFY\`, are an error. Some upstreams need
   \`unmatched: verify\`: [the premise](security.md#the-premise).
@@ -36,15 +35,14 @@ column.
 ## Changes
 
 The proxy looks at the file each second, and reads it at once on SIGHUP or \`POST /-/reload\`. If it cannot be used, the
-old one stays in force, and the log and the metrics show it. A change of these keys needs a restart; the log and the
-status page name those that wait for one:
+old one stays in force ([reload-failed](alerts.md#reload-failed)). A change of these keys needs a restart:
 
 ${RESTART_ONLY.map(([key]) => `- \`${key}\`${key === 'listen.tls' ? ', on or off' : ''}`).join('\n')}
 `;
 
 const ENVIRONMENT = `## Environment
 
-The environment is enough for \`docker run\` without a file. An empty variable counts as unset, except
+The environment is enough without a file. An empty variable counts as unset, except
 \`WEBHOOK_ENDPOINT_SECRET_KEY\`.
 
 - Ignored with a warning are a \`LISTEN_PORT\` or \`ADMIN_PORT\` that begins with \`tcp://\` (a Kubernetes service link), a

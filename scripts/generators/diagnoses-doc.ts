@@ -15,7 +15,7 @@ export function withDiagnoses(page: string): string {
 
 function section(id: Diagnosis): string {
   const causes = causesOf(id);
-  const after = causes.length === 0 ? '' : `\n\nIt may follow from ${links(causes)}, and is then shown below that.`;
+  const after = causes.length === 0 ? '' : `\n\nIt may follow from ${links(causes)}.`;
   return `### ${id}\n\n**Do:** ${linked(DIAGNOSES[id].remedy)}\n\n${linked(SECTIONS[id])}${after}\n`;
 }
 
