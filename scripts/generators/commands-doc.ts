@@ -14,8 +14,8 @@ version.
 
 - Exit code 2: ${USAGE_EXIT[2]}; one line on standard error says why.
 - Where keys of \`--json\` are listed, it prints one JSON object in place of the text.
-- Without \`--config\` the configuration is the file \`$ENTRUPY_PROXY_CONFIG\`, else \`${CONFIG_FILE}\`
-  if it exists, else the environment alone.
+- Without \`--config\` the configuration is the file \`$ENTRUPY_PROXY_CONFIG\`, else
+  \`${CONFIG_FILE}\` if it exists, else the environment alone.
 - \`--secret-file FILE\` (its content, without one trailing line break) and \`--secret-env NAME\` (a variable's value)
   name the secret of \`sign\`, \`verify\` and \`probe\`.
 - On a terminal the words have colour, unless \`NO_COLOR\` is set.
