@@ -7,13 +7,13 @@ export type OutcomeState = 'failed' | 'warning' | 'ok';
 
 /** Milliseconds of the first bad outcome before anything counts as failed: an app that restarts needs a moment. */
 export const SETTLE_MS = 10_000;
-const MINUTE = 60_000;
 /** The window is the last minute, or the last quarter of an hour, if it holds enough; else the last outcomes. */
 const MANY = { minute: 20, quarter: 60 };
 /** Failed is reached at this share of bad outcomes, of which one is not counted, and left below the other. */
 const REACHED = 1 / 5;
 const LEFT = 1 / 20;
 const LEAST_BAD = 3;
+const FEW_GOOD = 6;
 
 /** `before`: the state that this function gave last. */
 export function stateOf(series: Series, before: OutcomeState, now: number): OutcomeState {
@@ -33,8 +33,8 @@ export function lossesOf({ losses }: Series, now: number): number {
 function isReached(series: Series, now: number): boolean {
   if (series.run >= 2 && now - series.secondOfRun >= SETTLE_MS) return true;
   if (isFresh(series, now)) return false;
-  // Good ones alone, or silence, never make it fail.
-  return series.good === 0 || (now - series.lastBad < MINUTE && isOften(series, now));
+  // Many good ones in a row never make it fail, however few outcomes the last minute has.
+  return series.good === 0 || (series.since <= FEW_GOOD && isOften(series, now));
 }
 
 function isOften(series: Series, now: number): boolean {

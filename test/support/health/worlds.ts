@@ -82,6 +82,8 @@ const STRANGERS = {
   'signed PUTs': { reason: 'method_not_allowed', method: 'PUT', status: 405 },
   'rejected path': { reason: 'route_rejected', route: 'unmatched', status: 404 },
   'slow bodies': { reason: 'overloaded', status: 503, hint: OVERLOAD_HINTS.bytes },
+  /** A sender's look from another address, without a signature. */
+  'look-alikes': unsigned,
   connections: {},
 } as const satisfies Record<string, Changes>;
 type StrangerName = keyof typeof STRANGERS;
@@ -271,6 +273,21 @@ function delivery(world: World, { at, sender, look, address, fault, end }: Comin
     const twin = accepted({ ...sender, decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
     return [good, { at: at + 1, kind: 'request', record: twin, outcome: null }];
   }
+  return [
+    ...badDelivery(world, { at, sender, look, address, fault, end }, random),
+    ...twins(world, sender, at, random),
+  ];
+}
+
+/** An old event again, while new ones are lost: it proves nothing about the app. */
+function twins({ duplicates }: World, sender: Changes, at: number, random: () => number): Happening[] {
+  const twin = accepted({ ...sender, decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
+  return duplicates && random() < 0.5 ? [{ at: at + 2, kind: 'request', record: twin, outcome: null }] : [];
+}
+
+function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
+  const { at, sender, look, address, fault, end } = coming;
+  const known = { look, address, isStored: false };
   const { side, changes, late = 0 }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
   if (side === 'door') {
     return [{ at, kind: 'turned away', address, outcome: { ...known, fault, isVerified: false } }];
@@ -309,10 +326,12 @@ function strangersIn(world: World, times: readonly number[], random: () => numbe
   for (let nth = 0; nth < amount; nth++) {
     const at = begin + 1 + random() * (end - begin);
     const address = front ? '192.0.2.1' : `203.0.113.${nth % 5}`;
-    const sender = { userAgent: 'curl/8.5.0', contentType: 'text/plain', client: address, connectionAddress: address };
+    const look = strangers === 'look-alikes' ? lookOf(0) : { userAgent: 'curl/8.5.0', contentType: 'text/plain' };
+    const sender = { ...look, client: address, connectionAddress: address };
     if (strangers === 'connections') {
       if (!front) all.push({ at, kind: 'turned away', address, outcome: null });
-    } else all.push({ at, kind: 'request', record: refused({ ...sender, ...STRANGERS[strangers] }), outcome: null });
+    } else if (!front || strangers !== 'look-alikes')
+      all.push({ at, kind: 'request', record: refused({ ...sender, ...STRANGERS[strangers] }), outcome: null });
   }
   return all;
 }
