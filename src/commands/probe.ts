@@ -7,7 +7,7 @@ import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { CONFIG_OPTION, command, type Io, readBody, UsageError, usageError, type ValuesOf } from './command.ts';
-import { ask } from './running-proxy.ts';
+import { adminPort, ask, askStatus } from './running-proxy.ts';
 import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
 
 export const definition = {
@@ -141,6 +141,14 @@ async function runningProxy(target: string, file: string | null, { env }: Io) {
   const policy = buildPolicy(config, usable(await readSecrets(config.secrets, env)));
   const admission = admit({ head: signedHead(url.pathname + url.search), policy, at: Date.now() });
   if (admission.kind === 'read') return { url, secrets: admission.live };
+  if (admission.kind === 'refuse' && admission.reason === 'no_live_secret') {
+    const status = await askStatus((await adminPort(file, env)).url);
+    const route = typeof status === 'string' ? null : status.routes.find(({ path }) => path === admission.label);
+    if ((route?.liveSecrets ?? 0) > 0)
+      throw new UsageError(
+        `a POST to ${target} cannot be signed here: no secret of ${admission.label} can be read, though the running proxy still has the last good value of ${route?.secretIds.join(', ')}, and serves; put its file back`,
+      );
+  }
   const why = admission.kind === 'refuse' ? `it is refused as ${admission.reason}` : 'no route verifies it';
   throw new UsageError(`a POST to ${target} cannot be probed: ${why}`);
 }

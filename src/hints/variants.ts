@@ -33,7 +33,9 @@ export function* keyVariants(key: KeyObject): Generator<readonly [Hint, KeyObjec
   const encoded = Buffer.from(value.toString('base64'));
   const variants: readonly (readonly [Hint, Buffer])[] = [
     [newline('the secret was used with a trailing newline'), Buffer.from(`${text}\n`)],
-    [form('the secret was used without the white space or quotes around it'), Buffer.from(bare)],
+    [form('the secret here has white space or quotes around it, the one of the sender has not'), Buffer.from(bare)],
+    [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`"${text}"`)],
+    [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`'${text}'`)],
     [form("the base64 text of the secret was used (as in a Kubernetes Secret's data)"), encoded],
     [sender('the secret was base64-decoded by the sender'), base64],
     [sender('the secret was hex-decoded by the sender'), hex],

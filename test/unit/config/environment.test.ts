@@ -43,6 +43,14 @@ describe('overrides', () => {
     expect(load(Object.fromEntries(others.map((name) => [name, ''])))).toEqual(load({}));
   });
 
+  test.each([
+    [{ UPSTREAM_URL: '"http://app:3000"' }, /UPSTREAM_URL: "\\"http.*" has quotes around it; an env file is likely/],
+    [{ UPSTREAM_URL: 'http://app:3000\r' }, /UPSTREAM_URL: .* has a carriage return at its end; an env file/],
+    [{ LISTEN_PORT: "'8080'" }, /LISTEN_PORT: .* has quotes around it; an env file/],
+  ])('what an env file leaves in a value names the file as the source: %j', (env, expected) => {
+    expect(() => load({ ...env, [KEY]: 'x' })).toThrow(expected);
+  });
+
   test("Kubernetes' service links are ignored with a warning", () => {
     const { config, warnings } = load({
       LISTEN_PORT: 'tcp://10.0.0.1:80',

@@ -97,7 +97,7 @@ describe('a signature of the wrong form is described, with a note if it is other
 
 describe('the secret', () => {
   const CLOCK = "this machine's clock says 2026-11-24T00:00:00Z";
-  const bare = 'the secret was used without the white space or quotes around it';
+  const bare = 'the secret here has white space or quotes around it, the one of the sender has not';
   test.each<[ours: string, theirs: string | Buffer, expected: string]>([
     [SECRET, `${SECRET}\n`, 'the secret was used with a trailing newline'],
     [SECRET, Buffer.from(SECRET, 'base64'), 'the secret was base64-decoded by the sender'],
@@ -106,6 +106,7 @@ describe('the secret', () => {
     [SECRET, 'your-secret-key-here', "signed with the placeholder of Entrupy's example instead of a secret"],
     [`${SECRET}  `, SECRET, bare],
     [`"${SECRET}"`, SECRET, bare],
+    [SECRET, `"${SECRET}"`, 'the secret of the sender has quotes around it, the one here has not'],
     ['6b65792d6f662d736978746565', Buffer.from('key-of-sixtee'), 'the secret was hex-decoded by the sender'],
   ])('%j here, %j there', (ours, theirs, expected) => {
     expect(hint(sign(theirs, COMPACT), COMPACT, { secrets: [key('current', ours), ...KEYS.slice(1)] })).toBe(expected);
