@@ -97,7 +97,6 @@ export const run = command(definition, async ({ values, positionals: [word = 'li
     ...redelivery,
     ...rules,
     readPassword,
-    onRemark: remark,
     onLoss: remark,
     onChange: ignore,
   });

@@ -14,7 +14,7 @@ import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
 import { madeOnce } from '../base/made-once.ts';
 import { Arrivals } from './arrivals.ts';
-import type { Fields, Needs } from './needs.ts';
+import type { Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';
 import { mostSendable } from './record.ts';
 import { StoreState } from './store-state-and-log.ts';
@@ -52,8 +52,7 @@ export class Queue {
     this.storeState.onChange = this.#leaseDue;
     this.arrivals = new Arrivals(this.#needs, this.storeState);
     const { lost: onLoss, set: onChange } = this.storeState;
-    const onRemark = (message: string, fields: Fields) => this.storeState.tell('warn', message, fields);
-    const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onRemark, onLoss, onChange } as const;
+    const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onLoss, onChange } as const;
     this.#store = madeOnce(() => {
       this.inUse ??= needs.store();
       return open({ ...this.inUse, ...rules });

@@ -10,15 +10,13 @@ import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
 import * as contract from './store.ts';
 
-const EVICTS = 'the store may drop deferred deliveries: its maxmemory-policy evicts keys that have no time to live';
-
 const SET = script(SCRIPT, ['set', 'absent']);
 const ENDED = script(SCRIPT, ['dropped', 'absent', 'leased']);
 const TEST = [script(SCRIPT, ['done']), TEST_KEYS, 'test', contract.TEST_ID, noteText(contract.TEST_NOTE)] as const;
 
 /** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
-  const { name, maxBytes, mostBytes, onChange, onLoss, onRemark } = options;
+  const { name, maxBytes, mostBytes, onChange, onLoss } = options;
   let policy = '';
   /** The problem that the last look found; empty if it found none. */
   let failure = '';
@@ -34,7 +32,6 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     if (lost !== '') onLoss(contract.HOLDS_NOTHING, events);
     lastLife = count === '0' ? '' : life;
     events = Number(count);
-    if (found !== policy && found.startsWith('allkeys')) onRemark(EVICTS, { policy: found });
     policy = found;
   }
 

@@ -203,8 +203,6 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly mostBytes: () => number;
   /** `visitor`: a command beside the proxy, which only lists, reads and drops. A missing store looks empty to it. */
   readonly as: 'owner' | 'visitor';
-  /** Called once for each remark, which is not a failure. */
-  readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
   /**
    * Called once for each time that stored events are gone or were set aside: all `events` of the last summary, or, if it
    * is null, a number that is not known.

@@ -157,7 +157,7 @@ async function visited<T>(store: string, ask: (store: DeferredStore) => Promise<
   const options: StoreOptions = {
     ...{ store, passwordFile: null, readPassword: async () => '', maxBytes: 1, mostBytes: () => 1 },
     name: isDirectory(store) ? '' : 'ledger',
-    ...{ as: 'visitor', onRemark: () => {}, onLoss: () => {}, onChange: () => {} },
+    ...{ as: 'visitor', onLoss: () => {}, onChange: () => {} },
   };
   const visitor = await openStore(options);
   return await waitFor(() => ask(visitor)).finally(() => visitor.close());

@@ -12,7 +12,6 @@ export const NAME = 'orders';
 export async function opened(url: string, options: Partial<StoreOptions> = {}) {
   /** What it has reported, in order. */
   const failures: (string | null)[] = [];
-  const remarks: string[] = [];
   const losses: string[] = [];
   const store = await openStore({
     store: url,
@@ -22,14 +21,13 @@ export async function opened(url: string, options: Partial<StoreOptions> = {}) {
     maxBytes: MANY_BYTES,
     mostBytes: () => 210_000,
     as: 'owner',
-    onRemark: (message) => void remarks.push(message),
     onLoss: (message) => void losses.push(message),
     onChange: (failure) => {
       if (failure !== (failures.at(-1) ?? null)) failures.push(failure);
     },
     ...options,
   });
-  return { store, failures, remarks, losses };
+  return { store, failures, losses };
 }
 
 /** Resolves when the store answers: on a busy machine it may open before it is connected. */

@@ -19,7 +19,6 @@ const optionsIn = (directory: string): StoreOptions => ({
   maxBytes: MANY_BYTES,
   mostBytes: () => 1_010_000,
   as: 'owner',
-  onRemark: () => {},
   onLoss: () => {},
   onChange: () => {},
 });
