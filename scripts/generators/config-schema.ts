@@ -48,9 +48,8 @@ The environment is enough without a file. An empty variable counts as unset, exc
 - Ignored with a warning are a \`LISTEN_PORT\` or \`ADMIN_PORT\` that begins with \`tcp://\` (a Kubernetes service link), a
   \`LOG_FORMAT\` that is no format (another program's), and the \`WEBHOOK_*\` variables if the file has \`secrets\`. An
   \`env:\` entry may still name them.
-- A variable whose name is close to one of these (\`VERIFY_PATH\`, \`UPSTREAM_ULR\`), or that people try in their place
-  (\`ENTRUPY_WEBHOOK_SECRET\`, \`ENTRUPY_SECRET\`, \`WEBHOOK_SECRET\`, \`WEBHOOK_SECRET_KEY\`, \`UPSTREAM\`, \`LISTEN\`, \`PORT\`),
-  gives a warning at start and in \`check-config\` while the right one is unset or empty.
+- A variable whose name is close to one of these, such as \`VERIFY_PATH\` or \`WEBHOOK_SECRET\`, gives a warning at start
+  and in \`check-config\` while the right one is unset or empty.
 - \`VERIFY_PATHS\` and \`FORWARD_PATHS\` exclude each other, and neither may be set if the file has \`routes\` or
   \`unmatched\`. Without any of these everything is verified. What they forward must still pass the gate:
   [headers with an underscore](docker.md#headers-with-an-underscore).
