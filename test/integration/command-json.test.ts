@@ -11,9 +11,12 @@ async function json(args: readonly [string, ...string[]], env: Record<string, st
   const { code, stdout, stderr } = await callCommand([...args, '--json'], { env, stdin });
   const object = JSON.parse(stdout) as Record<string, unknown>;
   const { definition } = (await COMMANDS[args[0]]?.load()) ?? {};
-  const documented = Object.keys(definition?.json ?? {}).flatMap((names) =>
-    names.split(', ').map((name) => name.replace(/[[.].*/, '')),
+  // Of `explain`, a request and a diagnosis have keys of their own.
+  const isOther = (meaning: string) => meaning.startsWith('instead of all these') !== (args.length === 2);
+  const rows = Object.entries(definition?.json ?? {}).filter(
+    ([, meaning]) => args[0] !== 'explain' || !isOther(meaning),
   );
+  const documented = rows.flatMap(([names]) => names.split(', ').map((name) => name.replace(/[[.].*/, '')));
   expect(Object.keys(object).sort()).toEqual([...new Set(documented)].sort());
   return { code, stderr, object };
 }
@@ -72,6 +75,11 @@ describe('explain --json', () => {
     expect(code).toBe(0);
     expect(object).toMatchObject(expected);
   });
+});
+
+test('explain --json of a diagnosis has its section', async () => {
+  const { object } = await json(['explain', 'app-down']);
+  expect(object).toMatchObject({ diagnosis: 'app-down', page: 'alerts.md#app-down' });
 });
 
 test('verify --json says which secret signed, or why none did', async () => {
