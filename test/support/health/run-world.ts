@@ -128,11 +128,11 @@ class Truth {
     if (this.accepted === 0 && signed && decision === 'rejected') this.early.push({ at, look, needs: 'look' });
   }
 
-  /** The fault of the last 16 bad ones if they all met the same; else null. */
+  /** The fault of the last bad one, if most of the last 16 met it by far; else null. */
   lastFaults(): number | null {
     const last = this.outcomes.filter(({ isBad }) => isBad).slice(-16);
-    const [first] = last;
-    return last.length === 16 && last.every(({ fault }) => fault === first?.fault) ? (first?.fault ?? null) : null;
+    const fault = last.at(-1)?.fault ?? null;
+    return last.filter((one) => one.fault === fault).length >= 12 ? fault : null;
   }
 
   /** The first acceptance shows which of the last signed refusals were deliveries. */
