@@ -7,6 +7,7 @@ export function codeOf(error: unknown): string {
 
 const FILE_PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: 'it does not exist',
+  EEXIST: 'it exists, and is not a directory',
   ENOTDIR: 'a part of its path is not a directory',
   EISDIR: 'it is a directory, not a file',
   ELOOP: 'its links form a loop',

@@ -1,9 +1,9 @@
 // `capture`: writes the next requests that the running proxy refuses to files, as they came. It must load no part of
 // the proxy, whose memory it may share.
 import { Buffer } from 'node:buffer';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
@@ -39,7 +39,7 @@ export const run = command(definition, async ({ values }, io) => {
   if (ms === null || ms === 0) throw usageError(`--for takes ${DURATION.name} such as ${DURATION.examples}`);
   const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
   const url = await adminUrl(`/-/capture?${query}`, values.config, io);
-  await mkdir(out, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+  await makeDirectory(out).catch((error: unknown) => {
     throw new UsageError(`cannot create ${out}: ${fileProblem(error)}`);
   });
   const stop = new AbortController();
@@ -84,6 +84,14 @@ async function capture(url: URL, { out, config, stop }: Options, io: Io): Promis
   if (missed > 0) io.stderr(`${missed} more were refused that could not be copied or read in time\n`);
   if (written === 0) io.stderr('no request was refused meanwhile\n');
   return written > 0 ? 0 : 1;
+}
+
+/** Replaces Node's recursive mkdir, which never ends where nothing can be created in a directory that exists. */
+async function makeDirectory(path: string): Promise<void> {
+  const parent = dirname(path);
+  if (parent === path || (await stat(path).catch(() => null))?.isDirectory()) return;
+  await makeDirectory(parent);
+  await mkdir(path, { mode: 0o700 });
 }
 
 async function refusal(response: IncomingMessage, io: Io): Promise<number> {

@@ -122,7 +122,7 @@ function parse<O extends Options>({ options, positionals: names = [] }: Definiti
     // Node names the option, never its value. Its advice about positional arguments is cut off.
     const message = error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' ');
     const unknown = /^Unknown option '--([\w-]+)/.exec(message)?.[1] ?? '';
-    const names = Object.keys(options).map((name) => `--${name}`);
+    const names = ['help', ...Object.keys(options)].map((name) => `--${name}`);
     throw usageError(`${message}${unknown === '' ? '' : didYouMean(`--${unknown}`, names)}`);
   }
 }

@@ -3,8 +3,8 @@
 import { NO_BYTES } from '../base/bytes.ts';
 import type { Paint } from '../base/colours.ts';
 import { type LoadedConfig, loadConfig, parseConfig } from '../config/load.ts';
-import { admit, admitBody } from '../core/admission.ts';
-import type { Hint } from '../core/hint.ts';
+import { admit, admitBody, type ToRead } from '../core/admission.ts';
+import { type Hint, largeBodyHint } from '../core/hint.ts';
 import type { Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import { isReportable, REASONS, type Reason } from '../core/reasons.ts';
@@ -56,7 +56,7 @@ export const run = command(definition, async (given, io) => {
   const named = config === undefined ? null : await loadConfig({ file: config, env: io.env });
   const secrets = named === null ? [await readSecret(source, io)] : await secretsOf(named, io);
   const bytes = await readBody(request ?? given.positionals[0], io);
-  const alone = { head: signedHead('/', headerValue(signature ?? '')), lines: [], body: bytes };
+  const alone = { head: signedHead('/', headerValue(signature ?? '')), lines: [], body: bytes, read: 0 };
   const captured = request === undefined ? alone : readRequest(bytes, request);
   // A signature alone has no path, so it meets all secrets, whatever the routes.
   const routes = request === undefined || named === null ? DEFAULTS : named.config;
@@ -98,8 +98,8 @@ type Captured = ReturnType<typeof readRequest>;
 const MOST_HEAD = 256 * 1024;
 
 /**
- * Reads a request as it came: `head` is null if the parser refuses it, `body` if it was not read. Throws UsageError if
- * the request ends within its body.
+ * Reads a request as it came: `head` is null if the parser refuses it, `body` if it is not whole; `read` is how many
+ * bytes of it there are.
  */
 function readRequest(bytes: Buffer, file: string) {
   const parser = new MessageParser('request', MOST_HEAD);
@@ -111,21 +111,17 @@ function readRequest(bytes: Buffer, file: string) {
   const { state, lines, hasHead } = parser;
   if (!hasHead && state !== 'failed') throw new UsageError(`${file} ends within the request's head`);
   const body: Buffer | null = state === 'ended' ? Buffer.concat(pieces) : null;
-  if (body === null && pieces.length > 0) {
-    throw new UsageError(`${file} ends within the request's body, or it is malformed`);
-  }
-  return { head: hasHead ? new Head(parser, lines) : null, lines, body };
+  const read = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  return { head: hasHead ? new Head(parser, lines) : null, lines, body, read };
 }
 
 /** The verdict that the proxy would give now, with the likely cause if the request would be refused. */
-function verdictOn({ head, lines, body }: Captured, policy: Policy, secrets: readonly Secret[]) {
+function verdictOn({ head, lines, body, read }: Captured, policy: Policy, secrets: readonly Secret[]) {
   const at = Date.now();
   if (head === null) return invalid('bad_request', null, null);
   const arrival = { head, policy, at };
   const admission = admit(arrival);
-  if (admission.kind === 'read' && body === null) {
-    throw new UsageError('the file holds no body, which this verdict needs: the proxy had refused it before');
-  }
+  if (admission.kind === 'read' && (body === null || read > admission.route.maxBody)) return unjudged(admission, read);
   const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body ?? NO_BYTES) : admission;
   if (verdict.kind === 'forward') {
     if (verdict.permit.secret === null) throw new UsageError(`its route ${verdict.route.path} forwards, unverified`);
@@ -137,6 +133,16 @@ function verdictOn({ head, lines, body }: Captured, policy: Policy, secrets: rea
   const isSigned = head.signatures === 1 && (isReportable(reason) || reason === 'expired_secret');
   const found = isSigned && reason !== 'method_not_allowed' ? diagnose({ ...tried, maxBytes: DIAGNOSED_BYTES }) : null;
   return invalid(reason, secret, found ?? hint);
+}
+
+/** The verdict on a body that passes the limit, where the proxy cuts it, or that is not there. */
+function unjudged({ route: { maxBody }, declared }: ToRead, read: number) {
+  if (read > maxBody) return invalid('body_too_large', null, largeBodyHint(maxBody, declared));
+  throw new UsageError(
+    read > 0
+      ? "the file ends within the request's body, or it is malformed"
+      : 'the file holds no body, which this verdict needs: the proxy had refused it before',
+  );
 }
 
 function invalid(reason: Reason, secret: string | null, hint: Hint | null) {

@@ -88,7 +88,7 @@ describe.skipIf(!ready)('the npm package', () => {
     const app = join(directory, 'app');
     await mkdir(join(app, 'node_modules'), { recursive: true });
     await symlink(join(directory, 'global/lib/node_modules', manifest.name), join(app, 'node_modules', manifest.name));
-    await cp(`${ROOT}examples/ci/webhook.test.js`, join(app, 'webhook.test.mjs'));
+    await cp(`${ROOT}examples/ci/webhook.test.mjs`, join(app, 'webhook.test.mjs'));
     await mustRun(process.execPath, ['--test', 'webhook.test.mjs'], { cwd: app });
   });
 

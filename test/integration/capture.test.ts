@@ -94,11 +94,33 @@ test.concurrent('a reported request comes only by its reason, a pipelined one wh
   expect(texts).toEqual(['mine', reported, refused]);
 });
 
-test.concurrent('none came, no proxy, another one at work, a reason that does not exist', async ({
+test.concurrent('verify repeats the verdict on a chunked body that was cut where it passed maxBody', async ({
+  start,
+  directory,
+}) => {
+  const proxy = await start({ ...CONFIG, limits: { maxBody: 8 } });
+  const captured = capture(proxy, directory, '--count', '1');
+  await begun(proxy);
+  const head = `POST /notify HTTP/1.1\r\nHost: a\r\nEntrupy-Signature: ${WRONG}\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  expect(await send(proxy, [head, `9\r\n${'x'.repeat(9)}\r\n`])).toEqual([413]);
+  expect((await captured).code).toBe(0);
+  const file = join(directory, '001-body_too_large.http');
+  const verified = await callCommand(['verify', '--json', '--request', file, '--config', proxy.configFile]);
+  expect([verified.code, JSON.parse(verified.stdout)]).toMatchObject([
+    1,
+    { reason: 'body_too_large', hint: 'maxBody is 8 bytes, and the body has more' },
+  ]);
+});
+
+test.concurrent('none came, no proxy, another one at work, a reason or a directory that cannot be', async ({
   start,
   directory,
 }) => {
   const proxy = await start(CONFIG);
+  const inFile = await capture(proxy, join(proxy.configFile, 'refused'));
+  expect(inFile).toMatchObject({ code: 2, stderr: expect.stringContaining('it exists, and is not a directory') });
+  // In /proc nothing can be created: Node's own recursive mkdir would never return.
+  expect(await capture(proxy, '/proc/refused')).toMatchObject({ code: 2, stderr: expect.stringContaining('create') });
   expect(await capture(proxy, directory, '--for', '50ms')).toMatchObject({
     code: 1,
     stdout: '',

@@ -56,6 +56,7 @@ test.each<[keyof typeof COMMANDS, args: string, message: string]>([
   ['capture', '--for never', '--for takes a duration such as 250ms, 5s, 2m or 24h'],
   ['verify', '--signature x --config a --secret-env b', 'give --config or a secret, not both'],
   ['serve', 'extra', 'too many arguments: expected none'],
+  ['serve', '--hepl', "Unknown option '--hepl'; did you mean --help?"],
   ['serve', '--config', "Option '--config <value>' argument missing"],
   ['check', 'extra', 'too many arguments: expected none'],
   ['check', '--wait 5', '--wait takes a duration such as 250ms, 5s, 2m or 24h'],
