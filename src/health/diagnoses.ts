@@ -22,7 +22,7 @@ const GROUPS = [
       'Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. What got 503 meanwhile may be lost.',
     'secret-problem': `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
     'secret-value':
-      'Nothing, while deliveries match it. To have a better one, rotate: set the new one at Entrupy, too.',
+      'Nothing, while deliveries match it, unless it can be guessed: then rotate, and set the new one at Entrupy, too.',
     'secret-expired': 'Remove it once its successor verifies.',
     'secret-unproven':
       'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, put the former value beside it.',
