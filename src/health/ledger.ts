@@ -7,7 +7,7 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { Counts } from './counts.ts';
 import { type Detail, LastDetail } from './detail.ts';
-import { copied, isSigned, type Looks, Senders } from './senders.ts';
+import { copied, isProven, isSigned, type Looks, Senders } from './senders.ts';
 import { type Loss, type OutcomeDiagnosis, Series } from './series.ts';
 import { Tallies, Tally } from './tally.ts';
 
@@ -132,6 +132,7 @@ export class Ledger {
 
   #refuse(record: RequestRecord, now: number): void {
     if (isNoise(record)) return this.noise.add(0, now);
+    if (isProven(record)) this.senders.prove(record);
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
     // A request that came back to us is counted where it came in: the app gave it no answer.
     const route = record.reason === 'loop_detected' ? null : this.senders.routeOf(record);

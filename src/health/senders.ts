@@ -1,6 +1,8 @@
 // Which refused requests are deliveries. An address proves little: behind a front all share one, and senders move. So
-// the look of a request counts, its User-Agent and Content-Type: it must be that of an accepted delivery.
+// the look of a request counts, its User-Agent and Content-Type: it must be that of an accepted delivery, or of a request
+// whose signature proves a secret of ours.
 import { Buffer } from 'node:buffer';
+import type { RequestDiagnosis } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 
 const KEPT = 16;
@@ -32,6 +34,12 @@ export class Senders {
     this.#connections.add(connectionAddress, '', route);
   }
 
+  /** Called for a refused request that only a holder of a secret of ours can have sent: its look is a sender's, too. */
+  prove({ userAgent, contentType, client, route }: RequestRecord): void {
+    this.#looks.add(userAgent, contentType, route);
+    this.#clients.add(client, '', route);
+  }
+
   /**
    * The route on which a refused request would have been a delivery, as far as its look tells; null if it is none. With
    * a signature, also under another name, the look is enough; else a POST needs a known address, too.
@@ -58,6 +66,21 @@ export class Senders {
     return this.accepted >= ENOUGH && silence > QUARTER_MS && silence > 3 * this.#longestPause;
   }
 }
+
+/**
+ * Causes that only a signature made with a secret of ours shows. The others can be guessed, such as a signature with an
+ * empty secret, or their secret may have leaked.
+ */
+const PROOFS: ReadonlySet<string> = new Set<RequestDiagnosis>([
+  'body-changed',
+  'other-route-secret',
+  'secret-form',
+  'trailing-newline',
+]);
+
+/** True for a wrong signature that a front, or a usual mistake, made of a right one: whatever its look, it was a delivery. */
+export const isProven = ({ reason, hint }: Pick<RequestRecord, 'reason' | 'hint'>) =>
+  reason === 'signature_mismatch' && hint !== null && PROOFS.has(hint.diagnosis);
 
 export const isSigned = ({ signed, renamedHeader }: Pick<RequestRecord, 'signed' | 'renamedHeader'>) =>
   signed || renamedHeader !== null;

@@ -51,6 +51,15 @@ export const FAULTS = {
     reason: 'expired_secret',
     hint: hint('expired-secret', 'signed with old', 'old'),
   }),
+  'rewritten by a new front': front(['body-changed'], {
+    userAgent: 'axios/1.7.2',
+    contentType: 'application/json; charset=utf-8',
+    hint: hint('body-changed', 'the signature fits the body as JSON.stringify writes it'),
+  }),
+  'newline since an update': front(['trailing-newline'], {
+    userAgent: 'Entrupy/0.1',
+    hint: hint('trailing-newline', 'the secret was used with a trailing newline'),
+  }),
   compressed: front(['body-compressed'], { hint: hint('body-compressed', 'the body was decompressed on the way') }),
   hex: front(['signature-form'], {
     reason: 'malformed_signature',

@@ -24,6 +24,7 @@
 //   a probe counts nowhere                        83   1
 //   a signed refusal needs the look              377   2 no false alarm
 //   a signed refusal with the look counts        483   1
+//   what a signature of ours proves is a delivery  1+  1 (told by the 22nd world)
 //   an unsigned one needs the address             28   2
 //   an unsigned one needs the look                33   2
 //   a signature in another header counts           7   1
