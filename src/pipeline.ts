@@ -29,7 +29,7 @@ import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
-import { createDiagnosis } from './hints/diagnose.ts';
+import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
 import type { Claims } from './once/claims.ts';
 import type { Arrivals } from './redelivery/arrivals.ts';
 import type { Deferrable } from './redelivery/record.ts';
@@ -150,7 +150,8 @@ export class Pipeline {
     // The diagnosis comes after the answer: its duration depends on the secrets, and no client may observe it.
     const { policy, at, head } = pending;
     const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
-    exchange.hint = this.#diagnose.mismatch({ ...tried, body, given: head.signature, lines: exchange.lines });
+    const found = this.#diagnose.mismatch({ ...tried, body, given: head.signature, lines: exchange.lines });
+    exchange.hint = found ?? (admission.kind === 'refuse' ? outsideHint(admission.secret, tried) : null);
     if (admission.kind === 'refuse') pending.body?.discard();
   }
 

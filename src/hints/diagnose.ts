@@ -63,6 +63,12 @@ export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint
   return hintOf(problems, causeOf(signed, digest) ?? (unzipped && [unzipped]));
 }
 
+/** What is wrong with the secret that signed a request with the reason `expired_secret`: known without a search. */
+export function outsideHint(id: string | null, { secrets, ...route }: Pick<Signed, 'secrets' | 'listed' | 'at'>) {
+  const signer = secrets.find((secret) => secret.id === id);
+  return signer === undefined ? null : (whose(signer, route)[0] ?? null);
+}
+
 /** The cause of a mismatch. Empty: a secret of the route signed exactly this body in the wrong form. Null: unknown. */
 type Cause = readonly Hint[] | null;
 

@@ -306,3 +306,17 @@ test('the new file is live and the leaked one refused, and the query names no po
   expect(metrics.get(LIVE)).toBeUndefined();
   expect(metrics.get('entrupy_proxy_secret_live{secret="next"}')).toBe(1);
 });
+
+test.concurrent('a candidate that many requests try at once is named as such for each of them', async ({ start }) => {
+  const secrets = [
+    { id: 'current', env: 'CURRENT' },
+    { id: 'candidate', env: 'CANDIDATE', notBefore: '2999-01-01T00:00:00Z' },
+  ];
+  const env = { CURRENT: value('a'), CANDIDATE: value('candidate') };
+  const proxy = await start({ secrets }, { secrets: {}, env });
+  expect(await Promise.all(Array.from({ length: 12 }, () => deliver(proxy, 'candidate')))).toEqual(Array(12).fill(401));
+  const lines = () => proxy.logs().filter(({ reason }) => reason === 'expired_secret');
+  await eventually(() => lines().length, 12);
+  expect(new Set(lines().map(({ diagnosis }) => diagnosis))).toEqual(new Set(['early-secret']));
+  expect((await proxy.status()).advice[0]).toMatchObject({ id: 'early-secret' });
+});
