@@ -76,6 +76,7 @@ function sentenceOf(which: string, diagnosis: OutcomeDiagnosis, detail: Detail, 
 /** What is stored is not lost yet: says until when. */
 function stored(series: Series, { facts: { deferred, now } }: Input): string {
   if (deferred === null || deferred.waiting === 0 || series.lastLoss >= series.firstBad) return '';
+  if (deferred.lostLately > 0 || deferred.expired > 0) return '';
   const until = deferred.firstEnd === null ? '' : `, the first until ${clock(deferred.firstEnd.at, now)}`;
   return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} to be sent again${until}.`;
 }

@@ -77,6 +77,10 @@ function* ofStore(deferred: DeferredFacts, now: number): Findings {
   if (state === 'unknown' || state === 'works') return;
   const away = turnedAwayAt === null ? '' : `; a delivery was last turned away ${ago(turnedAwayAt, now)}`;
   const fails = state === 'full' ? 'is full' : `${state === 'slow' ? 'is slow' : 'fails'}: ${problem}`;
+  if (!deferred.sends) {
+    const message = `${name} ${fails}. No route has redeliver, so no delivery needs it.`;
+    return yield finding('note', idOf(state, store), message);
+  }
   const until = 'Until it works again, what the app does not take may be lost.';
   const isLate = turnedAwayAt === null || now - turnedAwayAt >= QUARTER_MS;
   yield finding(isLate ? 'warning' : 'failed', idOf(state, store), `${name} ${fails}${away}. ${until}`);

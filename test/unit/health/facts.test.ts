@@ -188,3 +188,10 @@ test('a secret that deferred deliveries need is kept, whatever else speaks for i
     'ends by itself; 12 deferred deliveries are signed with it, and not sent after that',
   );
 });
+
+test('a store that fails and that no route uses is a note: no delivery depends on it', () => {
+  const failing: DeferredFacts = { ...DEFERRED, waiting: 0, deliveries: [], state: 'failing', problem: 'EROFS' };
+  const states = (sends: boolean) =>
+    judged({ deferred: { ...failing, sends } }).advice.flatMap(({ id, state }) => (id === 'store-fails' ? state : []));
+  expect([states(true), states(false)]).toEqual([['warning'], ['note']]);
+});
