@@ -1,4 +1,4 @@
-// Two uses of the event loop's turns: a fair deadline for data from a socket or file, and one result for many callers.
+// Time: a fair deadline for data from a socket or file, one result for many callers, and how long a store stays slow.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
@@ -37,3 +37,6 @@ export function onePerTurn<T>(make: () => T | Promise<T>): () => Promise<T> {
     return next;
   };
 }
+
+/** Milliseconds. A store that was slow counts as slow until it has been quick for this long. */
+export const QUICK_FOR_MS = 60_000;

@@ -3,12 +3,11 @@
 // others are counted. Only a loss has a line of its own, always.
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onePerTurn } from '../base/deadline.ts';
+import { onePerTurn, QUICK_FOR_MS } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
 import type { DeferredState, RedeliveryResult } from '../core/redelivery-record.ts';
 import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { QUICK_FOR_MS } from '../redis/connection.ts';
 import type { Fields, Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { keyTag } from './record.ts';

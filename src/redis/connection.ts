@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
-import { deadline } from '../base/deadline.ts';
+import { deadline, QUICK_FOR_MS } from '../base/deadline.ts';
 
 export interface ConnectionOptions {
   /** redis:// or rediss://, with a user and a database number at most: no password. */
@@ -51,8 +51,6 @@ export type Command<Answer> = readonly [
 /** The longest wait for a connection, and the longest pause between two attempts. */
 export const TIMEOUT_MS = 1000;
 export const PROBE_EVERY_MS = 5000;
-/** Milliseconds for which a server that was slow must be quick before it counts as one that works. */
-export const QUICK_FOR_MS = 60_000;
 /** A connection on which nothing comes for this long is dead, whatever the kernel says: probes are more frequent. */
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
