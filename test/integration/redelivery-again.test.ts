@@ -402,6 +402,7 @@ describe.concurrent('a proxy that redelivers', () => {
     await eventually(() => results(first, 'lost'), 3);
     await first.stop();
     const next = await redeliverer();
+    await eventually(async () => (await next.status()).deferred?.aside.length, 1);
     const [aside] = (await next.status()).deferred?.aside ?? [];
     expect(aside).toMatchObject({ name: expect.stringMatching(/^aside-queue\.sqlite-.*Z-3$/), events: 3 });
     expect((await checked(next)).join('\n')).toMatch(
