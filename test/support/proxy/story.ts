@@ -18,6 +18,7 @@ export interface Visit {
   readonly path?: string;
   /** The client's address, by X-Forwarded-For: the proxy must trust 127.0.0.1. */
   readonly client?: string;
+  readonly userAgent?: string;
 }
 
 export type Story = Awaited<ReturnType<typeof beginStory>>;
@@ -32,18 +33,20 @@ export async function beginStory(minutes: number, options: Omit<ProxyOptions, 'f
     await rename(`${file}.new`, file);
   };
   await at(minutes);
-  const env = { ...options.env, GIVEN_CLOCK: file };
+  const env = { ...options.env, GIVEN_CLOCK: file, GIVEN_MONOTONIC: '1' };
   const proxy = await startProxy({ ...options, env, flags: ['--import', CLOCK] });
   return {
     proxy,
     /** Sets the proxy's clock to so many minutes before the story's end. */
     at,
     /** Sends one request; returns its status. */
-    async visit({ secret, method = 'POST', path = '/notify', client = '203.0.113.7' }: Visit) {
+    async visit({ secret, method = 'POST', path = '/notify', client = '203.0.113.7', userAgent = 'Entrupy' }: Visit) {
       const response = await fetch(proxy.url + path, {
         method,
         headers: {
           'X-Forwarded-For': client,
+          'User-Agent': userAgent,
+          Connection: 'close', // hours pass between two visits
           ...(secret !== undefined && { 'Entrupy-Signature': sign(secret, BODY) }),
         },
         ...(method === 'POST' && { body: BODY }),
