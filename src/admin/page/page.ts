@@ -44,14 +44,15 @@ function adviceList(s: ApiStatus): Html {
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
 
+/** The fates of verified deliveries. What the proxy itself refused is none of them, so "refused" alone would mislead. */
 function figures({ routes, startedAt, now }: ApiStatus): Html {
   const boxes = FATES.map((fate) => {
     const amount = routes.reduce((sum, { traffic }) => sum + traffic.fates[fate], 0);
     const isLost = fate === 'failed' || fate === 'abandoned';
-    return html`<div class="${isLost && amount > 0 ? 'failed' : 'plain'}" title="${FATE_MEANINGS[fate]}"><dt>${fate}</dt><dd>${amount}</dd></div>`;
+    return html`<div class="${isLost && amount > 0 ? 'failed' : 'plain'}" title="${FATE_MEANINGS[fate]}"><dt>${fate === 'refused' ? 'refused by the app' : fate}</dt><dd>${amount}</dd></div>`;
   });
   return html`<dl class="figures" aria-label="Deliveries since the start">${boxes}</dl>
-<p class="soft note">Deliveries since the start, ${when(startedAt, now)}.</p>`;
+<p class="soft note">Deliveries with a right signature since the start, ${when(startedAt, now)}.</p>`;
 }
 
 /** The sentences on what is right, by subject, and facts that are shown nowhere else. */

@@ -57,7 +57,8 @@ test('refusals are groups with their count; possibly lost deliveries have their 
 test('the fates of deliveries have figures, and each route shows its settings and when the app last took one', () => {
   const failed = accepted({ status: 500, upstreamStatus: 500 });
   const text = page({}, ...new Array<RequestRecord>(12).fill(accepted()), failed, failed, failed);
-  for (const figure of ['<dt>taken</dt><dd>12</dd>', '<dt>failed</dt><dd>3</dd>']) expect(text).toContain(figure);
+  for (const figure of ['<dt>taken</dt><dd>12</dd>', '<dt>failed</dt><dd>3</dd>', '<dt>refused by the app</dt>'])
+    expect(text).toContain(figure);
   expect(text).toMatch(/methods POST; maxBody 1MiB; query forward<\/td>.*"Last taken"><time[^>]*>0 s ago/);
 });
 
