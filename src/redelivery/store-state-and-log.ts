@@ -54,7 +54,13 @@ export class StoreState {
   onChange: () => void = ignore;
   /** The store's latest summary. */
   summary: Summary = {
-    ...{ groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null },
+    groups: [],
+    soonest: [],
+    dropped: [],
+    losses: [],
+    lostLately: 0,
+    aside: [],
+    evicts: null,
   };
   /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */
   at = 0;
@@ -107,6 +113,11 @@ export class StoreState {
     return total;
   }
 
+  /** The bytes of all that is stored. */
+  get bytes(): number {
+    return this.summary.groups.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
   /** How many stored deliveries the secret with this key has verified, except those now in state `unverified`. */
   signedBy(key: KeyObject | null): number {
     const tag = key === null ? null : keyTag(key);
@@ -139,8 +150,7 @@ export class StoreState {
     this.#lookFailed = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
-    const used = this.summary.groups.reduce((sum, { bytes }) => sum + bytes, 0);
-    if (this.#lacking !== null && used + this.#lacking <= this.#needs.store().maxBytes) this.#lacking = null;
+    if (this.#lacking !== null && this.bytes + this.#lacking <= this.#needs.store().maxBytes) this.#lacking = null;
     this.#tellProblem();
     this.#flush();
     if (summary?.dropped.length === MOST_DROPPED) void this.look();

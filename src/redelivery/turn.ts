@@ -31,7 +31,7 @@ interface Parts {
   readonly pace: SendingPace;
 }
 
-/** What is counted once the store knows it; a loss is counted with its line. */
+/** Results that are counted once the store knows them; a loss is counted with its line. */
 type Counted = Exclude<RedeliveryResult, 'lost'>;
 
 interface Sent {
@@ -76,7 +76,7 @@ export async function takeTurn(leased: Leased, parts: Parts): Promise<void> {
   return send(turn, request);
 }
 
-/** What cannot be verified stays what it is, if a person or the app has to decide about it, else it is unverified. */
+/** An unverifiable delivery stays what it is, if a person or the app has to decide about it, else it is unverified. */
 function rest(turn: Turn, now: number): Promise<void> {
   const { asked, state } = turn.leased;
   const note = { ...turn.note, tried: asked ? now : turn.note.tried };
@@ -160,8 +160,16 @@ async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): P
 
 /** The sink for the response to a deferred delivery, which has no client: it discards everything. */
 const TO_NOBODY: ResponseSink = {
-  ...{ phase: 'begun', unsent: 0, flush: () => true, onSent: (listener) => listener() },
-  ...{ continue: ignore, inform: ignore, begin: ignore, data: ignore, cut: ignore, end: ignore },
+  phase: 'begun',
+  unsent: 0,
+  flush: () => true,
+  onSent: (listener) => listener(),
+  continue: ignore,
+  inform: ignore,
+  begin: ignore,
+  data: ignore,
+  cut: ignore,
+  end: ignore,
 };
 
 /** Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. */

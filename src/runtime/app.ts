@@ -30,6 +30,7 @@ export async function startApp(effects: Effects) {
   const lifecycle = new Lifecycle(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
   live.onReload = () => void lifecycle.readiness();
+  const facts = () => factsNow(startedAt, live, lifecycle.unprobed());
   const deferredUpToDate = () => redelivery.storeState.upToDate();
   const admin = createAdminServer({
     probe: async () => (await Promise.all([lifecycle.readiness('always'), deferredUpToDate()]))[0],
@@ -38,7 +39,7 @@ export async function startApp(effects: Effects) {
       const isHeard = performance.now() - health.lastAnswer < HEARD_MS;
       await Promise.all([deferredUpToDate(), isHeard ? null : lifecycle.readiness('always')]);
     },
-    status: () => health.judge(factsNow(startedAt, live, lifecycle.unprobed()), performance.now()),
+    status: () => health.judge(facts(), performance.now()),
     started: () => lifecycle.started,
     readiness: () => lifecycle.readiness(),
     drain: () => lifecycle.drain(),
@@ -80,7 +81,7 @@ export async function startApp(effects: Effects) {
   if (!ready) log.warn('not ready', { causes });
   live.watch();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
-  health.facts = () => factsNow(startedAt, live, lifecycle.unprobed());
+  health.facts = facts;
   const diagnoses = new DiagnosisLog(log);
   let logged = 0;
   const look = async () => {

@@ -1,4 +1,4 @@
-// What of a configuration this machine allows: its open files, and the largest bodies that the byte budget can hold.
+// The part of a configuration that this machine allows: its open files, and the largest bodies that the byte budget can hold.
 import { readFileSync } from 'node:fs';
 import { isDirectory } from '../base/default-places.ts';
 import { automaticLimit, ByteBudget } from '../bodies/budget.ts';

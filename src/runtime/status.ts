@@ -142,7 +142,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     whys: groups
       .filter(({ state }) => state === 'unverified')
       .map(({ failure: why, secret, deliveries }) => ({ why, secret, deliveries })),
-    bytes: groups.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: storeState.bytes,
     oldest: storeState.total('waiting').oldest || null,
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState.at)),
     losses: losses.map(lossStatus),

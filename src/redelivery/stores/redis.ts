@@ -38,7 +38,11 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
   const probe = () => [{ text: SCRIPT, read: looked }, KEYS, 'look', lastLife, `${events}`] as const;
   const prefix = `entrupy-deferred:{${name}}:`;
   const connection = new RedisConnection({
-    ...{ ...options, prefix, timeLimit: contract.CALL_LIMIT_MS, probe, test: TEST },
+    ...options,
+    prefix,
+    timeLimit: contract.CALL_LIMIT_MS,
+    probe,
+    test: TEST,
     // Only a look reports that the store works; the connection reports only problems.
     onUsable: () => void look(),
     onChange: (problem) => problem && onChange(problem),
@@ -129,7 +133,10 @@ function summaryOf(given: unknown): Omit<contract.Summary, 'evicts'> {
 function lossOf(given: unknown): contract.Loss {
   const { 0: at, 1: id, 2: note, 3: why, 4: events } = parsedJson(textOf(given));
   return {
-    ...{ at: Number(at) || 0, id: `${id ?? ''}`, note: readNote(`${note ?? ''}`), why: `${why ?? ''}` },
+    at: Number(at) || 0,
+    id: `${id ?? ''}`,
+    note: readNote(`${note ?? ''}`),
+    why: `${why ?? ''}`,
     events: typeof events === 'number' ? events : null,
   };
 }

@@ -56,7 +56,7 @@ INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) F
 
 export type Events = ReturnType<typeof eventsIn>;
 
-/** What is known of a file beside its content. */
+/** Facts about a file beside its content. */
 export interface Around {
   /** The text that follows the event's id in each lease. */
   readonly owner: string;
@@ -225,8 +225,13 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       const [{ lostLately } = { lostLately: 0 }] = sql<{ lostLately: number }>`SELECT
         coalesce(sum(coalesce(events, 1)), 0) AS lostLately FROM lost WHERE at >= ${now - contract.LATELY_MS}`;
       return {
-        ...{ groups, soonest: noted(soonest), dropped: noted(dropped), losses: lossesOf(contract.SHOWN_LOSSES) },
-        ...{ lostLately, aside: around.aside(), evicts: null },
+        groups,
+        soonest: noted(soonest),
+        dropped: noted(dropped),
+        losses: lossesOf(contract.SHOWN_LOSSES),
+        lostLately,
+        aside: around.aside(),
+        evicts: null,
       };
     },
 

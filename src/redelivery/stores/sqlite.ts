@@ -98,10 +98,13 @@ class StoreThread {
 
   #start(): Worker {
     const thread = new Worker(threadSource, {
-      ...{ workerData: this.#file, eval: typeof threadSource === 'string' },
-      ...{ name: 'deferred', resourceLimits: LIMITS },
+      workerData: this.#file,
+      eval: typeof threadSource === 'string',
+      name: 'deferred',
+      resourceLimits: LIMITS,
       // The environment holds secrets, so the thread gets none. Only the log's lines may be on the standard streams.
-      ...{ env: {}, execArgv: ['--disable-warning=ExperimentalWarning'] },
+      env: {},
+      execArgv: ['--disable-warning=ExperimentalWarning'],
     });
     thread.on('message', (reply: Reply) => this.#settle(reply));
     thread.on('error', (error) => {

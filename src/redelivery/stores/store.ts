@@ -235,18 +235,16 @@ export const HOLDS_NOTHING = 'the server holds nothing any more';
 /** The id of the test event, which no real event can have. */
 export const TEST_ID = `${'test'.padStart(16, '0')}-${'0'.repeat(32)}`;
 export const TEST_NOTE: Note = {
-  ...{
-    at: 0,
-    route: null,
-    method: '',
-    path: '',
-    secret: '',
-    key: '',
-    attempts: 0,
-    passed: 0,
-    tried: 0,
-    failure: 'test',
-  },
+  at: 0,
+  route: null,
+  method: '',
+  path: '',
+  secret: '',
+  key: '',
+  attempts: 0,
+  passed: 0,
+  tried: 0,
+  failure: 'test',
 };
 /** The maximum number of events with one body: queries are not signed, so one captured delivery can become many. */
 export const MAX_OF_ONE_BODY = 16;
