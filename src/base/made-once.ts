@@ -1,4 +1,4 @@
-// What is made once, in a promise, and then kept: a module that is loaded late, a store that is opened.
+// Things that are made once, in a promise, and then kept: a module that is loaded late, a store that is opened.
 
 /**
  * Returns a function that makes a value at its first call, and returns the same to every caller. A failure is not kept:

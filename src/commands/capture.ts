@@ -77,7 +77,7 @@ async function capture(url: URL, { out, config, stop }: Options, io: Io): Promis
       io.stdout(`  entrupy-signature-proxy verify --request ${file}${routes}\n`);
     }
   } catch (error) {
-    // What was written stays. A proxy that stops cuts the answer; Ctrl-C does, too.
+    // Files that were written stay. A proxy that stops cuts the answer; Ctrl-C does, too.
     if (error instanceof UsageError) throw error;
     if (!stop.aborted) io.stderr(`the capture broke off: ${whyNoAnswer(error)}\n`);
   }
@@ -117,7 +117,7 @@ async function write(out: string, reason: string, bytes: Buffer, first: number):
   }
 }
 
-/** What the proxy says of a request; in the last frame, which has no request, only `missed`. */
+/** The proxy's words about a request; in the last frame, which has no request, only `missed`. */
 interface About {
   readonly reason: string;
   readonly route: string;

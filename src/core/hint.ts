@@ -1,6 +1,6 @@
 // The likely cause of how one request ended. All diagnoses, with their remedies, are in health/diagnoses.ts.
 
-/** What can be wrong with one request, with the app's answer to it (`app-…`), or with the connection to the app. */
+/** The diagnoses of one request, with the app's answer to it (`app-…`), or with the connection to the app. */
 export type RequestDiagnosis =
   | 'another-secret'
   | 'app-breaks-off'

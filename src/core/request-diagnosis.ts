@@ -1,4 +1,4 @@
-// What is wrong with one request: the log and the status page both ask here, so they agree.
+// The diagnosis of one request: the log and the status page both ask here, so they agree.
 
 import { mayBeTakenLater } from './fate.ts';
 import type { RequestDiagnosis } from './hint.ts';

@@ -1,4 +1,4 @@
-// What is wrong with the deliveries of each route: an episode of outcomes that fail, past losses, and an app that is
+// The findings on the deliveries of each route: an episode of outcomes that fail, past losses, and an app that is
 // slow or only redirects. A route is judged by its last deliveries, however old they are.
 import type { Detail } from './detail.ts';
 import { lossesOf, type OutcomeState, stateOf } from './outcomes.ts';
@@ -17,7 +17,7 @@ import {
   whyOf,
 } from './sentences.ts';
 import { LOSSES, type OutcomeDiagnosis, type Series } from './series.ts';
-import { clock, MINUTE, spanText } from './times.ts';
+import { clock, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
 const SLOW_ANSWERS = 5;
@@ -52,9 +52,9 @@ function episode(path: string, series: Series, state: 'failed' | 'warning', inpu
   const which = bads < all ? some : `the last ${bads === 1 ? 'delivery' : `${bads} deliveries`} to ${name}`;
   const when = `${bads === 1 ? '' : 'the last time '}${since(input, lastBad)}`;
   const never = series.good === 0 ? ' The app has taken none since the start.' : '';
-  const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
-  const elsewhere = isRefusal ? unchangedSince(epoch(input, lastGood), facts) : '';
   const isDoor = diagnosis === 'connections-full';
+  const isRefusal = detail.fate === 'none' && !isDoor;
+  const elsewhere = isRefusal ? unchangedSince(epoch(input, lastGood), facts) : '';
   const why = isDoor ? ': limits.connections was reached' : isRefusal ? `: ${whyOf(detail, diagnosis)}` : '';
   const said = `${sentenceOf(which, diagnosis, detail, bads)}, ${when}${why}.`;
   const message = `${said}${never}${stored(series, input)}${whatChanged(began, facts)}${elsewhere}${quiet(input, Math.max(lastBad, lastGood || 0))}`;
@@ -73,7 +73,7 @@ function sentenceOf(which: string, diagnosis: OutcomeDiagnosis, detail: Detail, 
   return `${upstreamStatus > 0 ? `The app answered ${upstreamStatus}` : 'The proxy answered 503'} to ${which}${more}`;
 }
 
-/** What is stored is not lost yet: says until when. */
+/** Says until when stored deliveries are not lost. */
 function stored(series: Series, { facts: { deferred, now } }: Input): string {
   if (deferred === null || deferred.waiting === 0 || series.lastLoss >= series.firstBad) return '';
   if (deferred.lostLately > 0 || deferred.expired > 0) return '';
@@ -105,7 +105,7 @@ function slowApp(path: string, { ledger, facts, now }: Input): Finding | null {
   if (recent < SLOW_ANSWERS) return null;
   const answered = slowMs < 0 ? [] : `it last answered after ${spanText(slowMs)}`;
   const departed = departedMs < 0 ? [] : `a sender last left after ${spanText(departedMs)}`;
-  const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(15 * MINUTE)} took long (${[answered, departed].flat().join('; ')}).`;
+  const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(QUARTER)} took long (${[answered, departed].flat().join('; ')}).`;
   return finding('warning', 'slow-app', message, path);
 }
 

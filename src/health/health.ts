@@ -70,7 +70,7 @@ export class Health {
       lost: this.#lost(now),
       ...judgement,
       /** Ids of secrets outside their dates that somebody signed with. */
-      signedOutside: [...this.ledger.outside.keys()],
+      signedOutside: [...this.ledger.outside.entries.keys()],
     };
   }
 

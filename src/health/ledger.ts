@@ -10,12 +10,12 @@ import { type Detail, LastDetail } from './detail.ts';
 import { copied, isProven, isSigned, type Looks, Senders } from './senders.ts';
 import { type Loss, type OutcomeDiagnosis, Series } from './series.ts';
 import { Tallies, Tally } from './tally.ts';
+import { MINUTE } from './times.ts';
 
-const MINUTE = 60_000;
 /** The refusals before the first acceptance that are judged again once a look is known. */
 const EARLY = 16;
 
-/** What is known of one route since the start. */
+/** Facts about one route since the start. */
 export class RouteLedger {
   readonly series = new Series();
   readonly fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
@@ -28,7 +28,7 @@ export class RouteLedger {
   readonly unverified = new Tally();
   unverifiedDeliveries = 0;
   /** Requests that report mode let pass. */
-  readonly reported = new Tallies();
+  readonly reported = new Tallies<OutcomeDiagnosis>();
 }
 
 /** A refusal that came before the first acceptance. */
@@ -53,14 +53,14 @@ class EarlyRefusals {
 export class Ledger {
   readonly senders = new Senders();
   readonly #routes = new Map<string, RouteLedger>();
-  /** Tallies by the id of the secret outside its dates that signed: a leak is never hidden. */
-  readonly outside = new Map<string, Tally>();
+  /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
+  readonly outside = new Tallies<string>();
   /** Refusals before the first acceptance: with a signature, and POSTs without one on routes that verify. */
   readonly early = { signed: new EarlyRefusals(), unsigned: new EarlyRefusals() };
   /** Requests of strangers by diagnosis, so that no flood hides another one. */
-  readonly strangers = new Tallies();
+  readonly strangers = new Tallies<OutcomeDiagnosis>();
   /** Requests from addresses of senders, with another look, since the last acceptance. */
-  readonly suspects = new Tallies();
+  readonly suspects = new Tallies<OutcomeDiagnosis>();
   /** Connections turned away whose addresses are not those of deliveries. */
   readonly turnedAway = new Tally();
   /** Refusals that any public port has, over the last minutes. */
@@ -86,7 +86,7 @@ export class Ledger {
   /** Called once for each request, at its end. A delivery counts once its fate is known: see `deliver`. */
   record(record: RequestRecord, now: number): void {
     const { decision, fate, route } = record;
-    if (record.hint?.secret !== undefined) this.#outside(record.hint.secret, record, now);
+    if (record.hint?.secret !== undefined) this.outside.add(record.hint.secret, record, now);
     if (fate !== 'none' || decision === 'probe') return;
     if (decision === 'rejected') this.#refuse(record, now);
     else if (decision === 'reported') this.#report(record, now);
@@ -137,18 +137,9 @@ export class Ledger {
     // A request that came back to us is counted where it came in: the app gave it no answer.
     const route = record.reason === 'loop_detected' ? null : this.senders.routeOf(record);
     if (route !== null) return this.#bad(this.#seriesFor(record.route, route), record, 'refused', now);
-    this.strangers.add(strangerDiagnosis(record), record, now);
-    if (this.senders.knows(record.client)) this.suspects.add(strangerDiagnosis(record), record, now);
-  }
-
-  /** Ids are those of the configuration, so there are few. */
-  #outside(secret: string, record: RequestRecord, now: number): void {
-    let tally = this.outside.get(secret);
-    if (tally === undefined) {
-      tally = new Tally();
-      this.outside.set(secret, tally);
-    }
-    tally.add(record, now);
+    const diagnosis = strangerDiagnosis(record);
+    this.strangers.add(diagnosis, record, now);
+    if (this.senders.knows(record.client)) this.suspects.add(diagnosis, record, now);
   }
 
   /** A refusal counts on its own route if deliveries come there; else on the one that last accepted its look. */
@@ -196,7 +187,7 @@ export class Ledger {
   }
 }
 
-/** What is wrong with a delivery. One without a signature had one where it was sent. */
+/** The diagnosis of a delivery. One without a signature had one where it was sent. */
 function outcomeDiagnosis(record: Detail): OutcomeDiagnosis {
   return record.reason === 'missing_signature' ? 'signature-dropped' : strangerDiagnosis(record);
 }

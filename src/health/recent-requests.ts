@@ -7,8 +7,8 @@ import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { Counts } from './counts.ts';
 import { isNoise } from './ledger.ts';
 import { type ShownRequest, shownOf } from './shown-request.ts';
+import { MINUTE } from './times.ts';
 
-const MINUTE = 60_000;
 /** The minutes that `recent` covers. */
 const LATELY = 5;
 const GROUPS_PER_REASON = 10;
@@ -53,9 +53,11 @@ export class RecentRequests {
   /** Called when a delivery's fate is known, perhaps long after its client left. */
   deliver(record: DeliveryRecord): void {
     const { fate, upstreamFailure } = record;
-    if (fate === 'failed' || fate === 'abandoned')
-      this.#lose({ ...shownOf(record, Date.now()), cause: causeOf(record), fate });
-    if (upstreamFailure !== null) this.#keep(shownOf(record, Date.now()));
+    const isLost = fate === 'failed' || fate === 'abandoned';
+    if (!isLost && upstreamFailure === null) return;
+    const shown = shownOf(record, Date.now());
+    if (isLost) this.#lose({ ...shown, cause: causeOf(record), fate });
+    if (upstreamFailure !== null) this.#keep(shown);
   }
 
   #lose(lost: Undelivered): void {

@@ -10,14 +10,13 @@ import type { RouteLedger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, named, pathsOf, since, whyOf } from './sentences.ts';
 import type { OutcomeDiagnosis } from './series.ts';
 import type { Tally } from './tally.ts';
-import { dateText, HOUR, MINUTE } from './times.ts';
+import { dateText, HOUR, QUARTER } from './times.ts';
 
 /** Before the first acceptance: this many requests with a signature are failed, without one a warning. */
 const MANY_EARLY = 3;
 const MANY_SUSPECTS = 3;
-const QUARTER_MS = 15 * MINUTE;
 
-/** What strangers can use up: a warning while it is recent, even if every delivery had room. */
+/** Room that strangers can use up: a warning while it is recent, even if every delivery had room. */
 const ROOM: ReadonlySet<string> = new Set<RequestDiagnosis>([
   'bodies-full',
   'slots-full',
@@ -72,7 +71,7 @@ function* suspects(input: Input): Findings {
 /** A secret outside its dates that somebody signs with may have leaked. */
 function* outsideDates(input: Input): Findings {
   const { ledger, facts, now } = input;
-  for (const [id, { lastAt, detail, host, total }] of ledger.outside) {
+  for (const [id, { lastAt, detail, host, total }] of ledger.outside.entries) {
     const secret = facts.secrets.find((one) => one.id === id);
     if (secret === undefined ? now - lastAt >= HOUR : secret.state === 'live') continue;
     const state = secret?.state === 'not_yet' ? 'not_yet' : 'expired';
@@ -111,7 +110,7 @@ function unverified(
 
 function turnedAway(input: Input): Finding | null {
   const { turnedAway: tally } = input.ledger;
-  if (!(input.now - tally.lastAt < QUARTER_MS)) return null;
+  if (!(input.now - tally.lastAt < QUARTER)) return null;
   const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, the last one ${since(input, tally.lastAt)}${mostly(tally)}. None is known to be a sender's.`;
   return finding('warning', 'connections-full', message);
 }
@@ -120,7 +119,7 @@ function turnedAway(input: Input): Finding | null {
 function strangers(diagnosis: OutcomeDiagnosis, tally: Tally, input: Input): Finding | null {
   const amount = tally.ofDay(input.now);
   if (amount === 0) return null;
-  const isRecent = ROOM.has(diagnosis) && input.now - tally.lastAt < QUARTER_MS;
+  const isRecent = ROOM.has(diagnosis) && input.now - tally.lastAt < QUARTER;
   const message = `${count(amount, 'request')} of the last day ${amount === 1 ? 'was' : 'were'} refused, the last one ${since(input, tally.lastAt)}${mostly(tally)}: ${whyOf(tally.detail, diagnosis)}. None looks like a delivery.`;
   return finding(isRecent ? 'warning' : 'note', diagnosis, message);
 }

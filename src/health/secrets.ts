@@ -63,7 +63,7 @@ function expired(secret: SecretFacts, { facts: s, ledger }: Input): Finding | nu
   const routes = s.routes.filter(({ secretIds }) => secretIds.includes(id));
   const verifies = ({ secretIds }: RouteFacts) => proven.some((other) => secretIds.includes(other.id));
   // If somebody still signs with the expired secret, the advice on signatures says so.
-  if (routes.every(verifies) || routes.some(isWithout) || ledger.outside.has(id)) return null;
+  if (routes.every(verifies) || routes.some(isWithout) || ledger.outside.entries.has(id)) return null;
   return finding('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
 

@@ -4,11 +4,11 @@
 import { Buffer } from 'node:buffer';
 import type { RequestDiagnosis } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
+import { QUARTER } from './times.ts';
 
 const KEPT = 16;
 /** Characters of a header's value that are compared. */
 const COMPARED = 256;
-const QUARTER_MS = 15 * 60_000;
 /** Acceptances after which their pauses say how long senders are silent. */
 const ENOUGH = 8;
 
@@ -63,7 +63,7 @@ export class Senders {
   /** True once nothing was accepted for much longer than ever before: then another look may be the sender's new one. */
   isSilent(now: number): boolean {
     const silence = now - this.lastAccepted;
-    return this.accepted >= ENOUGH && silence > QUARTER_MS && silence > 3 * this.#longestPause;
+    return this.accepted >= ENOUGH && silence > QUARTER && silence > 3 * this.#longestPause;
   }
 }
 

@@ -1,4 +1,4 @@
-// What the judge's files share: its input, their findings, and phrases that several sentences use.
+// Shared by the judge's files: its input, their findings, and phrases that several sentences use.
 
 import { shortened } from '../base/printable.ts';
 import { REASONS, type Reason } from '../core/reasons.ts';
@@ -12,7 +12,7 @@ import type { OutcomeState } from './outcomes.ts';
 import type { OutcomeDiagnosis } from './series.ts';
 import { clock, HOUR, MINUTE, spanText } from './times.ts';
 
-/** What is judged. */
+/** The input of a judgement. */
 export interface Input {
   readonly ledger: Ledger;
   readonly facts: Facts;
@@ -77,7 +77,7 @@ export function whyOf(detail: Detail, diagnosis: OutcomeDiagnosis): string {
     : `its signature came in ${shortened(renamedHeader, 128)}, so something in front of the proxy renames the header`;
 }
 
-/** What a reason means, and what is known of this case. */
+/** The meaning of a reason, and what is known of this case. */
 export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'rule' | 'header'>, hint: string | null) {
   const meaning = reason === 'none' ? 'it was not taken' : REASONS[reason].meaning;
   const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${shortened(header, 128)}`})`;

@@ -1,19 +1,18 @@
-// What became of the deliveries of one route: outcomes that compete for one share. The memory is constant, and an outcome
+// The outcomes of the deliveries of one route, which compete for one share. The memory is constant, and an outcome
 // allocates nothing. Times are milliseconds of the monotonic clock: no step of the machine's clock moves one.
 import type { RequestDiagnosis } from '../core/hint.ts';
 import { Counts } from './counts.ts';
 import { type Detail, LastDetail } from './detail.ts';
+import { HOUR, MINUTE } from './times.ts';
 
 /** The ends of a delivery that may be lost. `refused`: by the app (4xx), or by us before the verdict. */
 export const LOSSES = ['failed', 'abandoned', 'refused', 'turnedAway'] as const;
 export type Loss = (typeof LOSSES)[number];
 
-/** What can be wrong with one outcome. */
+/** The diagnoses of one outcome. */
 export type OutcomeDiagnosis = RequestDiagnosis | 'signature-dropped' | 'connections-full';
 
 const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
 
 /** The outcomes that are kept one by one. */
 const KEPT = 60;
@@ -57,7 +56,7 @@ export class Series {
       this.redirectStatus = status;
     } else if (status > 0) this.redirects = 0;
     if (this.bads === 0) return;
-    this.#kept[(this.bads + this.between + this.since) % KEPT] = 0;
+    this.#kept[this.all % KEPT] = 0;
     this.since++;
     this.run = 0;
     this.lastMinute.add(0, now);
@@ -69,7 +68,7 @@ export class Series {
     if (this.bads > 0 && this.isOver(now)) this.#begin();
     if (this.bads === 0) this.firstBad = now;
     this.bad++;
-    this.#kept[(this.bads + this.between + this.since) % KEPT] = 1;
+    this.#kept[this.all % KEPT] = 1;
     this.#diagnoses[this.bads % KEPT_DIAGNOSES] = diagnosis;
     this.bads++;
     this.between += this.since;

@@ -25,7 +25,7 @@ export function* stateFindings(input: Input): Findings {
   yield descriptors(s);
 }
 
-/** What may hold for weeks. It comes last among findings of the same state, so that it hides nothing newer. */
+/** Findings that may hold for weeks. They come last among findings of the same state, so that they hide nothing newer. */
 export function* standingFindings(input: Input): Findings {
   const s = input.facts;
   const { log, config, now } = s;

@@ -2,10 +2,8 @@
 import { isDirectory } from '../base/default-places.ts';
 import type { DeferredFacts, Facts } from './facts.ts';
 import { count, type Findings, finding, type Input, named, whatChanged } from './sentences.ts';
-import { ago, clock, DAY, HOUR, MINUTE, spanText } from './times.ts';
+import { ago, clock, DAY, HOUR, QUARTER, spanText } from './times.ts';
 
-/** Milliseconds after which a turned-away delivery is no longer recent. */
-const QUARTER_MS = 15 * MINUTE;
 /** How often the app must have failed to take an event since it took others that came no earlier. */
 const POISON_ATTEMPTS = 3;
 const MOST_POISON = 3;
@@ -82,7 +80,7 @@ function* ofStore(deferred: DeferredFacts, now: number): Findings {
     return yield finding('note', idOf(state, store), message);
   }
   const until = 'Until it works again, what the app does not take may be lost.';
-  const isLate = turnedAwayAt === null || now - turnedAwayAt >= QUARTER_MS;
+  const isLate = turnedAwayAt === null || now - turnedAwayAt >= QUARTER;
   yield finding(isLate ? 'warning' : 'failed', idOf(state, store), `${name} ${fails}${away}. ${until}`);
 }
 

@@ -2,9 +2,7 @@
 import { Counts } from './counts.ts';
 import { type Detail, LastDetail } from './detail.ts';
 import { copied } from './senders.ts';
-import type { OutcomeDiagnosis } from './series.ts';
-
-const HOUR = 3_600_000;
+import { HOUR } from './times.ts';
 
 export class Tally {
   readonly #day = new Counts(1, 25, HOUR);
@@ -39,15 +37,15 @@ export class Tally {
   }
 }
 
-/** A tally for each diagnosis, a closed set. */
-export class Tallies {
-  readonly #all = new Map<OutcomeDiagnosis, Tally>();
+/** A tally for each key of a closed set, such as the diagnoses. */
+export class Tallies<Key extends string> {
+  readonly #all = new Map<Key, Tally>();
 
-  add(diagnosis: OutcomeDiagnosis, record: Detail, now: number): void {
-    let tally = this.#all.get(diagnosis);
+  add(key: Key, record: Detail, now: number): void {
+    let tally = this.#all.get(key);
     if (tally === undefined) {
       tally = new Tally();
-      this.#all.set(diagnosis, tally);
+      this.#all.set(key, tally);
     }
     tally.add(record, now);
   }
@@ -56,7 +54,7 @@ export class Tallies {
     this.#all.clear();
   }
 
-  get entries(): ReadonlyMap<OutcomeDiagnosis, Tally> {
+  get entries(): ReadonlyMap<Key, Tally> {
     return this.#all;
   }
 }
