@@ -13,11 +13,11 @@ point: \`docker exec proxy entrupy-signature-proxy check\`. Every command has \`
 version.
 
 - Exit code 2: ${USAGE_EXIT[2]}; one line on standard error says why.
-- Where keys of \`--json\` are listed, it prints one JSON object in place of the text.
+- \`--json\`, where its keys are listed, prints one JSON object in place of the text.
 - Without \`--config\` the configuration is the file \`$ENTRUPY_PROXY_CONFIG\`, else
   \`${CONFIG_FILE}\` if it exists, else the environment alone.
-- \`--secret-file FILE\` (its content, without one trailing line break) and \`--secret-env NAME\` (a variable's value)
-  name the secret of \`sign\`, \`verify\` and \`probe\`.
+- \`--secret-file FILE\` (without one trailing line break) and \`--secret-env NAME\` (a variable) name the secret of
+  \`sign\`, \`verify\` and \`probe\`.
 - On a terminal the words have colour, unless \`NO_COLOR\` is set.
 `;
 
@@ -26,9 +26,8 @@ const definitions = await Promise.all(
 );
 
 export function renderCommandsDoc(): string {
-  const rows = definitions.map(({ does, definition: { name } }) => `| [\`${name}\`](#${name}) | ${does} |`);
-  const list = ['| command | does |', '|---|---|', ...rows].join('\n');
-  return [INTRODUCTION, list, ...definitions.map(({ definition }) => section(definition))]
+  const rows = definitions.map(({ does, definition: { name } }) => `- [\`${name}\`](#${name}): ${does}`);
+  return [INTRODUCTION, rows.join('\n'), ...definitions.map(({ definition }) => section(definition))]
     .join('\n')
     .trimEnd()
     .concat('\n');
@@ -40,11 +39,9 @@ function section(definition: Definition): string {
     `\n## ${name}\n`,
     `\`\`\`text\nentrupy-signature-proxy ${name} ${usage}\n\`\`\`\n`,
     `${paragraphs(about)}\n`,
-    meanings(['option', 'meaning'], Object.entries(optionRows(definition)).filter(isOwn)),
-    `Exit codes:\n\n${Object.entries(exits)
-      .map(([code, meaning]) => `- \`${code}\`: ${meaning}\n`)
-      .join('')}`,
-    ...(json === undefined ? [] : [meanings(['key of `--json`', 'meaning'], Object.entries(json))]),
+    meanings('Options', Object.entries(optionRows(definition)).filter(isOwn)),
+    meanings('Exit codes', Object.entries(exits)),
+    meanings('Keys of `--json`', Object.entries(json ?? {})),
   ];
   return parts.filter((part) => part !== '').join('\n');
 }
@@ -66,8 +63,10 @@ function paragraphs(about: string): string {
     .join('\n\n');
 }
 
-function meanings([first, second]: readonly [string, string], rows: readonly (readonly [string, string])[]): string {
+function meanings(title: string, rows: readonly (readonly [string, string])[]): string {
   if (rows.length === 0) return '';
-  const lines = rows.map(([name, meaning]) => `| \`${name}\` | ${meaning.replace(/[|<]/g, '\\$&')} |`);
-  return [`| ${first} | ${second} |`, '|---|---|', ...lines, ''].join('\n');
+  const lines = rows.map(([name, meaning]) => wrapped(`- \`${name}\`: ${meaning.replaceAll('<', '\\<')}`));
+  return [`${title}:`, '', ...lines, ''].join('\n');
 }
+
+const wrapped = (item: string) => item.replaceAll(/(.{1,118})(?: |$)/g, '$1\n  ').trimEnd();

@@ -1,4 +1,4 @@
-// The sections of docs/alerts.md on diagnoses, between two marks: an index by subject, then one section for each.
+// The sections of docs/alerts.md on diagnoses, between two marks.
 import { DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
 import { causesOf, SECTIONS } from '../../src/health/sections.ts';
 
@@ -7,15 +7,16 @@ const SECTIONS_IN_PAGE = /(<!-- diagnoses -->\n)[\s\S]*?(<!-- diagnoses: end -->
 
 export function withDiagnoses(page: string): string {
   return page.replace(SECTIONS_IN_PAGE, (_, begin: string, end: string) => {
-    const bySubject = [...Map.groupBy(IDS, (id) => DIAGNOSES[id].subject)];
-    const index = bySubject.map(([subject, ids]) => `- *${subject}*: ${links(ids)}\n`).join('');
-    return `${begin}${index}\n${IDS.map(section).join('\n')}${end}`;
+    return `${begin}${IDS.map(section).join('\n')}${end}`;
   });
 }
 
+/** More causes than this are not listed: the status page shows the one that it is. */
+const MOST_CAUSES = 8;
+
 function section(id: Diagnosis): string {
   const causes = causesOf(id);
-  const after = causes.length === 0 ? '' : `\n\nIt may follow from ${links(causes)}.`;
+  const after = causes.length === 0 || causes.length > MOST_CAUSES ? '' : `\n\nIt may follow from ${links(causes)}.`;
   return `### ${id}\n\n**Do:** ${linked(DIAGNOSES[id].remedy)}\n\n${linked(SECTIONS[id])}${after}\n`;
 }
 

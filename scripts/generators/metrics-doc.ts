@@ -51,9 +51,9 @@ The admin port serves them at \`/metrics\`, as Prometheus text or OpenMetrics.
 
 Nothing that a client sends can add a series. Each series that a route's action and mode allow exists from the start
 with 0, so \`increase()\` sees the first event. A reload that removes a route or a secret removes its series; the others
-keep their counts.
+keep their counts. In italics: which routes or secrets have a series, if not all.
 
-${table(['name', 'type', 'labels', 'meaning', 'series for'], metricRows())}
+${table(['name', 'type', 'labels', 'meaning'], metricRows())}
 
 *With redelivery*: a route has \`redeliver\`, \`redelivery.store\` is configured, or its directory holds something.
 
@@ -109,13 +109,8 @@ ${PROCESS_METRICS.map((name) => `- \`${name}\``).join('\n')}
 function metricRows(): string[][] {
   return METRIC_NAMES.map((name) => {
     const { labels = [], help, when }: MetricRow = METRICS[name];
-    return [code([PREFIX + name]), typeOf(name), code(labels), help, when ?? everySeries(labels)];
+    return [code([PREFIX + name]), typeOf(name), code(labels), when === undefined ? help : `${help} *${when}*`];
   });
-}
-
-function everySeries(labels: readonly string[]): string {
-  if (labels.includes('route')) return 'every route';
-  return labels.includes('secret') ? 'every secret' : 'always';
 }
 
 function bucketRows(): string[][] {

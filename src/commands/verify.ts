@@ -38,7 +38,7 @@ writes it; with --config it meets the routes of that configuration, as it met th
     valid: '`true` or `false`',
     reason: 'why it is invalid, as in [metrics.md](metrics.md#reasons); `null` if it is valid',
     secret: 'the id of the secret that made the signature; `null` if none did',
-    diagnosis: 'its id ([troubleshooting.md](troubleshooting.md)); `null` if it is valid',
+    diagnosis: 'its id ([alerts.md](alerts.md#diagnoses)); `null` if it is valid',
     hint: 'the likely cause; `null` if it is valid',
   },
 } as const;
