@@ -7,7 +7,7 @@ import { namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { DURATION } from '../config/units.ts';
-import { DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
+import { DIAGNOSES } from '../health/diagnoses.ts';
 import type { ApiStatus } from '../health/health.ts';
 import { CONFIG_OPTION, command, type Io, JSON_OPTION, usageError } from './command.ts';
 import { adminPort, askStatus } from './running-proxy.ts';
@@ -119,7 +119,7 @@ async function isRefused(file: string | null, { env }: Io): Promise<boolean> {
 /**
  * Says whether the file, which is only hashed, is the configuration in use. `named`: the file that the user named. No
  * line if the proxy runs without a file, since its environment never changes, or if the advice already says what is
- * wrong with the file: a reload that failed, or keys that await a restart.
+ * wrong with the file: a reload that refused it, or keys that await a restart.
  */
 async function configurationLine(named: string | null, status: ApiStatus): Promise<readonly Line[]> {
   const { config, lastReload } = status;
@@ -135,7 +135,7 @@ async function configurationLine(named: string | null, status: ApiStatus): Promi
   if (hash('sha256', content, 'hex') === config.sha256) {
     return config.awaitingRestart.length > 0 ? [] : [ok(id, `${file} is the configuration in use.`)];
   }
-  if (file === config.file && lastReload?.ok === false) return [];
+  if (file === config.file && lastReload?.refused === true) return [];
   const changed = file === config.file ? ': it has changed' : `, which is ${config.file ?? 'the environment alone'}`;
   const message = `${file} is not the configuration in use${changed}.`;
   const remedy = 'The proxy reads a changed file within seconds. Ask it now with POST /-/reload, or restart it.';
@@ -175,15 +175,9 @@ const FRESH: Line = {
 
 const ok = (id: string, message: string): Line => ({ id, state: 'ok', message, remedy: null, page: null });
 
-/** Warnings of the status page that fail a check: no delivery is lost yet, but the proxy should not run like this. */
-const FAILS = new Set<Diagnosis>(['draining', 'not-ready', 'exposed', 'reload-failed', 'awaiting-restart']);
-
-function lineOf(advice: ApiStatus['advice'][number]): Line {
-  const { id, remedy, page, follows } = advice;
-  const message = [advice.message, ...follows.map(({ id, message }) => `So ${id}: ${message}`)].join('\n');
-  if (advice.state === 'ok' || advice.state === 'note') return ok(id, message);
-  const fails = advice.state !== 'warning' || [advice, ...follows].some(({ id }) => FAILS.has(id));
-  return { id, state: fails ? 'failed' : 'warning', message, remedy, page };
+function lineOf({ id, state, remedy, page, follows, message: own }: ApiStatus['advice'][number]): Line {
+  const message = [own, ...follows.map(({ id, message }) => `So ${id}: ${message}`)].join('\n');
+  return state === 'ok' || state === 'note' ? ok(id, message) : { id, state, message, remedy, page };
 }
 
 // --- the output as text

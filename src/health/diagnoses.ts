@@ -135,7 +135,7 @@ const GROUPS = [
   }),
   group('reload', {
     'reload-failed':
-      'Correct it, and the proxy reloads by itself. check-config lists every problem at once. A restart would fail.',
+      'Correct it, and the proxy reloads by itself. check-config lists every problem at once. Do not restart before: that would fail, or lack the secret.',
     'awaiting-restart': 'Restart the proxy.',
   }),
   group('report-mode', {

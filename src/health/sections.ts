@@ -85,7 +85,7 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
     'A TLS certificate of the proxy has ended, or ends soon: then clients (listen) or the app (upstream_client) refuse to connect, and no counter shows it. Why did the tool that renews it not do so, or its files not arrive?',
   'certificate-early': "A TLS certificate of the proxy has not begun, by this machine's clock.",
   'reload-failed':
-    'Changed files could not be loaded: what was read before stays in use. The log line reload failed has file, line and problem. A secret file that vanished counts: put it back, or remove its entry.',
+    'Changed files could not be loaded: what was read before stays in use. The log line reload failed has file, line and problem. It is failed where a start would be refused, and a warning where only a secret could not be read: put its file back, or remove its entry.',
   'awaiting-restart': 'Keys that need a restart have changed (configuration.md#keys).',
   'report-mode':
     'A route forwards what it would refuse. Its panel on the dashboard shows whether your senders are among it. Never choose it to silence an alert: it forwards forgeries, too.',

@@ -18,10 +18,10 @@ export function* stateFindings(input: Input): Findings {
   if (upstream.exposed) yield finding('warning', 'exposed', EXPOSED);
   if (lastReload !== null && lastReload.error !== null) {
     const message = `The last reload failed ${ago(lastReload.at, now)}, so the previous configuration (of ${dateText(s.config.since)}) and secrets are still in use: ${lastReload.error}`;
-    yield finding('warning', 'reload-failed', message);
+    yield finding(lastReload.refused ? 'failed' : 'warning', 'reload-failed', message);
   }
   const causes = s.causes.length > 0 ? `: ${s.causes.join('; ')}` : '';
-  if (!s.ready && !draining) yield finding('warning', 'not-ready', `Not ready${causes}.`);
+  if (!s.ready && !draining) yield finding('failed', 'not-ready', `Not ready${causes}.`);
   yield descriptors(s);
 }
 

@@ -3,7 +3,7 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
-import { isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
+import { failuresOf, isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
 import { type Inputs, placesOf, readInputs, sameInputs, settle } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
@@ -33,7 +33,13 @@ export class LiveRuleset {
   /** The warnings that apply now, as JSON: each is logged only once while it applies. */
   #logged: ReadonlySet<string> = new Set();
   /** The last reload. Written only by this class. */
-  lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null = null;
+  lastReload: {
+    readonly ok: boolean;
+    readonly at: number;
+    readonly error: string | null;
+    /** True if `serve` would refuse what was read; of secrets alone it refuses none. */
+    readonly refused: boolean;
+  } | null = null;
 
   /** Throws RulesetError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {
@@ -123,7 +129,9 @@ export class LiveRuleset {
     const { loaded, policy } = this.ruleset;
     const problems = failures.flatMap((failure) => failure.split('\n'));
     const failed = problems.length > 0;
-    this.lastReload = { ok: !failed, at: Date.now(), error: failed ? problems.join('\n') : null };
+    const ofSecrets = failuresOf(this.ruleset.materials);
+    const refused = failures.some((failure) => !ofSecrets.includes(failure));
+    this.lastReload = { ok: !failed, at: Date.now(), error: failed ? problems.join('\n') : null, refused };
     metrics.reloaded(failed ? 'failure' : 'success');
     const secrets = policy.keyring.secrets.map(({ id }) => id);
     if (failed) log.error('reload failed: the previous state stays in use', { problems });

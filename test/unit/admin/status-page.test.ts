@@ -36,7 +36,7 @@ test('text from clients, files and names is escaped', () => {
     routes: [{ ...NOTIFY, path: XSS, methods: [XSS], secretIds: [XSS] }],
     secrets: [{ ...CURRENT, id: XSS, source: XSS, problem: XSS }],
     config: { file: XSS, sha256: XSS, since: NOW, warnings: [XSS], awaitingRestart: [] },
-    lastReload: { ok: false, at: NOW, error: XSS },
+    lastReload: { ok: false, at: NOW, error: XSS, refused: true },
   };
   const text = page(facts, request);
   expect(text).not.toMatch(/<script|<img|onerror=alert\(2\)>/);
@@ -94,7 +94,7 @@ test('the CSP allows the page’s only style, and the page needs nothing else', 
 
 test('each state is a word, and the title shows it', () => {
   expect(page()).toContain('<title>Ready · entrupy-signature-proxy</title>');
-  expect(page({ ready: false })).toContain('<title>▲ Look at this · Not ready ·');
+  expect(page({ ready: false })).toContain('<title>✕ Act now · Not ready ·');
   expect(page({ draining: true, ready: false })).toContain('<title>▲ Look at this · Draining ·');
   expect(
     page({

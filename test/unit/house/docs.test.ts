@@ -124,7 +124,7 @@ describe('docs/logs.md', () => {
 test('docs/admin.md has a row for every field of /api/status, and each row names the fields below it', () => {
   const facts = {
     certificates: [{ certificate: 'listen', file: 'tls.crt', notBefore: 0, notAfter: 0 }],
-    lastReload: { ok: true, at: 0, error: null },
+    lastReload: { ok: true, at: 0, error: null, refused: false },
     once: { store: 'memory', entries: 0, isKnown: true, problem: null, evicts: null, onStoreFailure: 'forward' },
     deferred: DEFERRED,
   } as const;
