@@ -3,7 +3,7 @@
 import { onePerTurn } from '../base/deadline.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
-import type { Probed } from '../health/facts.ts';
+import type { Probed } from '../facts.ts';
 import type { ApiStatus } from '../health/health.ts';
 import type { Log } from '../log/log.ts';
 import type { createScrapes } from '../metrics/metrics.ts';

@@ -8,8 +8,8 @@ import { atValue, formatProblem, inOrder, type KeyPath, type Problem, type Probl
 import { labelled, OF_ROUTE } from '../config/settings-text.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
+import type { SecretFacts } from '../facts.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
-import type { SecretFacts } from '../health/facts.ts';
 import { certificateFinding } from '../health/state.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';

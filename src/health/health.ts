@@ -2,7 +2,7 @@
 // show one and the same object, made when they ask.
 import type { RedeliveryRecord } from '../core/redelivery-record.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
-import type { Facts } from './facts.ts';
+import type { Facts } from '../facts.ts';
 import { type Judgement, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
 import { RecentRequests } from './recent-requests.ts';

@@ -1,9 +1,10 @@
 // THE JUDGE: all that is wrong, in one place, worst first, one item for each cause and route. It is pure: page, API, `check`,
 // log and metrics show its items and judge nothing. The facts are written in a file for each subject, the remedies in
 // diagnoses.ts. It must never say that all is well while deliveries are lost.
+
+import type { Facts } from '../facts.ts';
 import { deliveryFindings, statesOf } from './deliveries.ts';
 import { DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
-import type { Facts } from './facts.ts';
 import { isFresh, type OutcomeState } from './outcomes.ts';
 import { refusalFindings } from './refusals.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';

@@ -1,7 +1,7 @@
 // Secrets: none live, expiring, in rotation, not proven yet; and for each, whether it can be removed.
 import { clockText, currentOf, isPrevious, whyOutside } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
-import type { Facts, RouteFacts, SecretFacts } from './facts.ts';
+import type { Facts, RouteFacts, SecretFacts } from '../facts.ts';
 import { count, type Finding, type Findings, finding, type Input, pathsOf } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
 

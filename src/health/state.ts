@@ -2,7 +2,7 @@
 import { clockText } from '../core/keyring.ts';
 import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { reports } from '../core/routes.ts';
-import type { CertificateFacts, Facts } from './facts.ts';
+import type { CertificateFacts, Facts } from '../facts.ts';
 import { secretFindings, withoutLiveSecret } from './secrets.ts';
 import { type Finding, type Findings, finding, type Input } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';

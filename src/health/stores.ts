@@ -1,6 +1,6 @@
 // The stores of `once` and of redelivery: whether they work, what they lost, and what waits there.
 import { isDirectory } from '../base/default-places.ts';
-import type { DeferredFacts, Facts } from './facts.ts';
+import type { DeferredFacts, Facts } from '../facts.ts';
 import { count, type Findings, finding, type Input, named, whatChanged } from './sentences.ts';
 import { ago, clock, DAY, HOUR, QUARTER, spanText } from './times.ts';
 

@@ -4,11 +4,12 @@ import { createAdminServer } from '../admin/server.ts';
 import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
 import { localUrl } from '../base/default-places.ts';
 import { VERSION } from '../base/version.ts';
+import { factsNow } from '../facts.ts';
+import { createDiagnosisLog } from './diagnosis-log.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import type { Effects } from './services.ts';
-import { DiagnosisLog, factsNow } from './status.ts';
 
 export type App = Awaited<ReturnType<typeof startApp>>;
 
@@ -82,12 +83,12 @@ export async function startApp(effects: Effects) {
   live.watch();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
   health.facts = facts;
-  const diagnoses = new DiagnosisLog(log);
+  const logDiagnoses = createDiagnosisLog(log);
   let logged = 0;
   const look = async () => {
     await descriptors.count();
     const advice = health.look()?.advice ?? [];
-    if (++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0) diagnoses.look(advice, Date.now());
+    if (++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0) logDiagnoses(advice, Date.now());
   };
   const looks = setInterval(look, LOOK_EACH_MS).unref();
   // A failure here is not lost: each scrape of the metrics reports it.

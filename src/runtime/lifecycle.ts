@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { END_MS } from '../base/blocked-threads.ts';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
-import type { Probed } from '../health/facts.ts';
+import type { Probed } from '../facts.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 

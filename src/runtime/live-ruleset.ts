@@ -175,7 +175,7 @@ export class LiveRuleset {
     return RESTART_ONLY.filter(([, read]) => read(running) !== read(config)).map(([key]) => key);
   }
 
-  /** Logs new warnings. DiagnosisLog logs those that come with time, such as that a secret is about to expire. */
+  /** Logs new warnings. diagnosis-log.ts logs those that come with time, such as that a secret is about to expire. */
   #logWarnings(): void {
     const { loaded, warnings, materials } = this.ruleset;
     const current = [

@@ -25,8 +25,7 @@ import type { StoreState } from '../redelivery/store-state-and-log.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/reachability.ts';
 import { Upstream } from '../upstream/upstream.ts';
-import { Descriptors } from './descriptors.ts';
-import { budgetOf } from './machine-limits.ts';
+import { budgetOf, Descriptors } from './machine-limits.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
 /** The parts of the process that the app needs. */

@@ -1,7 +1,7 @@
 // The tables of the status page. State is always a word, never a colour alone.
 import { labelled, OF_ROUTE } from '../../config/settings-text.ts';
 import { reports } from '../../core/routes.ts';
-import type { DeferredDelivery, LostDelivery, SecretFacts } from '../../health/facts.ts';
+import type { DeferredDelivery, LostDelivery, SecretFacts } from '../../facts.ts';
 import type { ApiStatus } from '../../health/health.ts';
 import type { RefusalGroup, Undelivered } from '../../health/recent-requests.ts';
 import { secretVerdict } from '../../health/secrets.ts';

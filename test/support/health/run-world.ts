@@ -3,7 +3,7 @@
 
 import type { RedeliveryRecord } from '../../../src/core/redelivery-record.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
-import type { Facts } from '../../../src/health/facts.ts';
+import type { Facts } from '../../../src/facts.ts';
 import { isWrong } from '../../../src/health/judge.ts';
 import { factsOf, NOTIFY, NOW } from '../../unit/metrics/fixtures.ts';
 import { FAULTS, type FaultName, type Happening, happeningsIn, type Outcome, type World } from './worlds.ts';

@@ -7,13 +7,13 @@ import { OVERLOAD_HINTS, type RequestDiagnosis } from '../../../src/core/hint.ts
 import { REASONS, type Reason } from '../../../src/core/reasons.ts';
 import { LOOP } from '../../../src/core/request-diagnosis.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
+import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
 import { DIAGNOSES, type Diagnosis } from '../../../src/health/diagnoses.ts';
-import type { DeferredFacts, Facts, SecretFacts } from '../../../src/health/facts.ts';
 import type { ApiStatus, Health } from '../../../src/health/health.ts';
 import type { State } from '../../../src/health/sentences.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
-import { DiagnosisLog } from '../../../src/runtime/status.ts';
+import { createDiagnosisLog } from '../../../src/runtime/diagnosis-log.ts';
 import { read } from '../../support/machine/tools.ts';
 import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
@@ -320,8 +320,8 @@ describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
     const { all, found } = advised();
     const lines: string[] = [];
     const log = createLog('info', (line) => lines.push(line));
-    const told = new DiagnosisLog(log);
-    for (const minute of [0, 1, 59]) told.look(all, NOW + minute * MINUTE);
+    const told = createDiagnosisLog(log);
+    for (const minute of [0, 1, 59]) told(all, NOW + minute * MINUTE);
     const own = () => lines.filter((line) => JSON.parse(line).diagnosis === id);
     const isWrong = one.state === 'failed' || one.state === 'warning';
     expect(own().map((line) => JSON.parse(line))).toMatchObject(

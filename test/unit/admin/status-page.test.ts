@@ -4,7 +4,7 @@ import { pageHeaders, renderStatusPage } from '../../../src/admin/page/page.ts';
 import { statusLines } from '../../../src/commands/check.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
-import type { Facts } from '../../../src/health/facts.ts';
+import type { Facts } from '../../../src/facts.ts';
 import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));

@@ -1,7 +1,7 @@
 // What is said of facts: secrets, settings and deferred deliveries, and which secrets can be removed.
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
-import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/health/facts.ts';
+import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
 import { secretVerdict } from '../../../src/health/secrets.ts';
 import { CURRENT, DEFERRED, judged, NOTIFY, NOW } from '../metrics/fixtures.ts';
 

@@ -3,7 +3,7 @@ import { createSecretKey } from 'node:crypto';
 import { type Fate, fateOf } from '../../../src/core/fate.ts';
 import type { Hint, RequestDiagnosis } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
-import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../../src/health/facts.ts';
+import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../../src/facts.ts';
 import { Health } from '../../../src/health/health.ts';
 import { createScrapes, Metrics, type OtherReadings, type SeriesPlan } from '../../../src/metrics/metrics.ts';
 import { sample } from '../../../src/metrics/series.ts';

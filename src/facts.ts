@@ -1,26 +1,78 @@
-// The facts about the proxy, gathered from its parts for the judge; and the log of its problems.
-import { isDirectory } from '../base/default-places.ts';
-import { DOCS, VERSION } from '../base/version.ts';
-import type { Config } from '../config/config.ts';
-import { stateOf } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
-import type { DeferredState } from '../core/redelivery-record.ts';
-import type { Route } from '../core/routes.ts';
-import type { Probed } from '../health/facts.ts';
-import type { Advice } from '../health/judge.ts';
-import type { Log } from '../log/log.ts';
-import type { Claims } from '../once/claims.ts';
-import type { Queue } from '../redelivery/queue.ts';
-import type { Entry, Loss } from '../redelivery/stores/store.ts';
-import { windowOf } from '../redelivery/turn.ts';
-import type { SecretMaterial } from '../secrets/sources.ts';
-import type { LiveRuleset } from './live-ruleset.ts';
-import { routesOf } from './ruleset.ts';
+// The facts about the proxy beside the ledger of deliveries, gathered from its parts for the judge and the status page. They
+// must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds. Operators rely on
+// the names of the keys: docs/admin.md lists them.
+import { isDirectory } from './base/default-places.ts';
+import { DOCS, VERSION } from './base/version.ts';
+import type { Config } from './config/config.ts';
+import type { LoadedConfig } from './config/load.ts';
+import { stateOf } from './core/keyring.ts';
+import type { Policy } from './core/policy.ts';
+import type { DeferredState } from './core/redelivery-record.ts';
+import type { Route } from './core/routes.ts';
+import type { Listener } from './downstream/listener.ts';
+import type { LogOutput } from './log/output.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import type { Claims } from './once/claims.ts';
+import type { Queue } from './redelivery/queue.ts';
+import type { Entry, Loss } from './redelivery/stores/store.ts';
+import { windowOf } from './redelivery/turn.ts';
+import type { SecretMaterial } from './secrets/sources.ts';
+import type { Exposure } from './upstream/reachability.ts';
+import type { Upstream } from './upstream/upstream.ts';
 
-/** The facts now; docs/admin.md says what each key means. `startedAt`, and `at` below, are epoch milliseconds. */
-export function factsNow(startedAt: number, live: LiveRuleset, { ready, causes, error }: Probed) {
-  const { listener, upstream, exposure, metrics, output, claims, redelivery, descriptors } = live.services;
-  const { loaded, policy, materials, since, warnings, certificates } = live.ruleset;
+export type Facts = ReturnType<typeof factsNow>;
+export type RouteFacts = Facts['routes'][number];
+export type SecretFacts = Facts['secrets'][number];
+export type CertificateFacts = Facts['certificates'][number];
+export type DeferredFacts = NonNullable<Facts['deferred']>;
+export type LostDelivery = DeferredFacts['losses'][number];
+export type DeferredDelivery = DeferredFacts['deliveries'][number];
+
+/** The facts that take time to find out. */
+export interface Probed {
+  readonly ready: boolean;
+  readonly causes: readonly string[];
+  /** Why the upstream accepts no connections: the system's code, such as `ECONNREFUSED`; null if it accepts them. */
+  readonly error: string | null;
+}
+
+/** What the facts are gathered from: the parts of the process, and the rules in force. */
+interface Sources {
+  readonly services: {
+    readonly listener: Pick<Listener, 'draining' | 'connections'>;
+    readonly upstream: Pick<Upstream, 'options'>;
+    readonly exposure: Pick<Exposure, 'state'>;
+    readonly metrics: Pick<Metrics, 'lastMatch'>;
+    readonly output: Pick<LogOutput, 'dropped' | 'lastDropped'>;
+    readonly claims: () => Claims | null;
+    readonly redelivery: Queue;
+    readonly descriptors: { readonly read: () => { readonly open: number; readonly limit: number } | null };
+  };
+  readonly ruleset: {
+    readonly loaded: LoadedConfig;
+    readonly policy: Policy;
+    readonly materials: readonly SecretMaterial[];
+    /** When this configuration came into use. */
+    readonly since: number;
+    readonly warnings: readonly string[];
+    readonly certificates: readonly Certificate[];
+  };
+  readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
+  readonly awaitingRestart: readonly string[];
+}
+
+/** A certificate in use, as clients or the upstream see it. */
+interface Certificate {
+  readonly certificate: 'listen' | 'upstream_client';
+  readonly file: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** The facts now. */
+export function factsNow(startedAt: number, from: Sources, { ready, causes, error }: Probed) {
+  const { listener, upstream, exposure, metrics, output, claims, redelivery, descriptors } = from.services;
+  const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
   const { storeState } = redelivery;
   const now = Date.now();
   return {
@@ -39,7 +91,7 @@ export function factsNow(startedAt: number, live: LiveRuleset, { ready, causes, 
       exposed: exposure.state === 'exposed',
       exposure: exposure.state,
     },
-    routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, now)),
+    routes: [...loaded.config.routes, loaded.config.unmatched].map((route) => routeStatus(route, policy, now)),
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
       /** Epoch seconds; 0 if the secret has not matched in this process. */
@@ -51,13 +103,13 @@ export function factsNow(startedAt: number, live: LiveRuleset, { ready, causes, 
       sha256: loaded.sha256,
       since,
       warnings: [...loaded.warnings.map(({ key, message }) => `${key}: ${message}`), ...warnings],
-      awaitingRestart: live.awaitingRestart,
+      awaitingRestart: from.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections },
     descriptors: descriptors.read(),
     certificates,
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
-    lastReload: live.lastReload,
+    lastReload: from.lastReload,
     once: onceStatus(claims(), loaded.config.once),
     deferred: redelivery.isOpen ? deferredStatus(redelivery, policy) : null,
     docs: DOCS,
@@ -169,37 +221,4 @@ function deliveryStatus({ id, state, wait, note }: Entry, seenAt: number) {
 function lossStatus({ at, id, note, why, events }: Loss) {
   const { at: came = null, route = null, attempts = 0, failure: lastFailure = '' } = note ?? {};
   return { at, id, route, came, attempts, lastFailure, why, events };
-}
-
-// --- the log
-
-/** Milliseconds. A problem that lasts, or comes and goes, is logged once an hour. */
-const AGAIN_AFTER = 3_600_000;
-
-/** Of the notes only `signed-unverified` is logged, since such requests may be deliveries that nobody verifies. */
-const LEVELS = { failed: 'error', warning: 'warn', note: 'info' } as const;
-
-/**
- * Logs every problem of the status page, even one that shows in no request's line, such as a certificate that expires
- * or a store that fails: nobody should have to look at a page to learn of it.
- */
-export class DiagnosisLog {
-  readonly #log: Log;
-  readonly #logged = new Map<string, number>();
-
-  constructor(log: Log) {
-    this.#log = log;
-  }
-
-  look(advice: readonly Advice[], now: number): void {
-    for (const { id, state, message, remedy, page, follows, route } of advice) {
-      if (state === 'ok' || (state === 'note' && id !== 'signed-unverified')) continue;
-      const kind = `${state} ${id} ${route}`;
-      if (now - (this.#logged.get(kind) ?? Number.NEGATIVE_INFINITY) < AGAIN_AFTER) continue;
-      this.#logged.set(kind, now);
-      const where = route === null ? {} : { route };
-      const also = follows.length === 0 ? {} : { follows: follows.map((consequence) => consequence.id) };
-      this.#log[LEVELS[state]]('diagnosis', { diagnosis: id, problem: message, remedy, page, ...where, ...also });
-    }
-  }
 }

@@ -1,13 +1,14 @@
 // What the snapshot tells of deferred deliveries: as the store last told, with the time of each next try. And what the page
 // says is wrong is in the log, too, once an hour at most; of what is a note, one alone.
 import { expect, test } from 'vitest';
+import { deferredStatus } from '../../../src/facts.ts';
 import type { Diagnosis } from '../../../src/health/diagnoses.ts';
 import type { Advice } from '../../../src/health/judge.ts';
 import { createLog } from '../../../src/log/log.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
 import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';
 import type { DeferredStore, Entry, Group } from '../../../src/redelivery/stores/store.ts';
-import { DiagnosisLog, deferredStatus } from '../../../src/runtime/status.ts';
+import { createDiagnosisLog } from '../../../src/runtime/diagnosis-log.ts';
 import { needsOf } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
 import { policyOf, verify } from '../core/fixtures.ts';
@@ -89,7 +90,7 @@ const advice = (id: Diagnosis, state: Advice['state']): Advice => ({
 
 test('a diagnosis has one line an hour, by its state; signed requests that nobody verifies also as a note', () => {
   const lines: string[] = [];
-  const log = new DiagnosisLog(createLog('info', (line) => lines.push(line)));
+  const log = createDiagnosisLog(createLog('info', (line) => lines.push(line)));
   const seen = [
     advice('app-fails', 'failed'),
     advice('report-mode', 'warning'),
@@ -97,13 +98,13 @@ test('a diagnosis has one line an hour, by its state; signed requests that nobod
     advice('secret-value', 'note'),
     advice('nothing-proven', 'ok'),
   ];
-  for (const now of [0, 1000, 3_599_999]) log.look(seen, now);
+  for (const now of [0, 1000, 3_599_999]) log(seen, now);
   const told = [
     { level: 'error', msg: 'diagnosis', diagnosis: 'app-fails' },
     { level: 'warn', msg: 'diagnosis', diagnosis: 'report-mode' },
     { level: 'info', msg: 'diagnosis', diagnosis: 'signed-unverified' },
   ];
   expect(lines.map((line) => JSON.parse(line))).toMatchObject(told);
-  log.look(seen, 3_600_000);
+  log(seen, 3_600_000);
   expect(lines).toHaveLength(2 * told.length);
 });
