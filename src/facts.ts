@@ -57,8 +57,16 @@ interface Sources {
     readonly warnings: readonly string[];
     readonly certificates: readonly Certificate[];
   };
-  readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
+  readonly lastReload: Reload | null;
   readonly awaitingRestart: readonly string[];
+}
+
+export interface Reload {
+  readonly ok: boolean;
+  readonly at: number;
+  readonly error: string | null;
+  /** True if `serve` would refuse what was read; of secrets alone it refuses none. */
+  readonly refused: boolean;
 }
 
 /** A certificate in use, as clients or the upstream see it. */

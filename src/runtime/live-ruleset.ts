@@ -3,6 +3,7 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
+import type { Reload } from '../facts.ts';
 import { failuresOf, isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
 import { type Inputs, placesOf, readInputs, sameInputs, settle } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
@@ -33,13 +34,7 @@ export class LiveRuleset {
   /** The warnings that apply now, as JSON: each is logged only once while it applies. */
   #logged: ReadonlySet<string> = new Set();
   /** The last reload. Written only by this class. */
-  lastReload: {
-    readonly ok: boolean;
-    readonly at: number;
-    readonly error: string | null;
-    /** True if `serve` would refuse what was read; of secrets alone it refuses none. */
-    readonly refused: boolean;
-  } | null = null;
+  lastReload: Reload | null = null;
 
   /** Throws RulesetError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {
