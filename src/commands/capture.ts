@@ -7,9 +7,9 @@ import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
-import { DURATION } from '../config/units.ts';
 import { CONFIG_OPTION, command, type Io, UsageError, usageError } from './command.ts';
 import { adminUrl, begun, whyNoAnswer } from './running-proxy.ts';
+import { milliseconds } from './waiting.ts';
 
 export const definition = {
   name: 'capture',
@@ -34,11 +34,14 @@ the networks of admin.actionsFrom, and keeps nothing itself. One capture runs at
 } as const;
 
 export const run = command(definition, async ({ values }, io) => {
-  const { count = '10', out = '.', reason } = values;
-  const ms = DURATION.parse(values.for ?? '10m');
-  if (ms === null || ms === 0) throw usageError(`--for takes ${DURATION.name} such as ${DURATION.examples}`);
+  const { count = '10', for: duration = '10m', out = '.', reason, config } = values;
+  if (!/^[1-9][0-9]{0,4}$/.test(count) || Number(count) > 10_000) {
+    throw usageError('--count takes a number from 1 to 10000');
+  }
+  const ms = milliseconds('--for', duration);
+  if (ms === 0) throw usageError('--for takes a duration longer than 0');
   const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
-  const url = await adminUrl(`/-/capture?${query}`, values.config, io);
+  const url = await adminUrl(`/-/capture?${query}`, config, io);
   await makeDirectory(out).catch((error: unknown) => {
     throw new UsageError(`cannot create ${out}: ${fileProblem(error)}`);
   });
@@ -46,7 +49,10 @@ export const run = command(definition, async ({ values }, io) => {
   const onSignal = () => stop.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
-    return await capture(url, { out, config: values.config, stop: stop.signal }, io);
+    const response = await begun({ url, body: Buffer.alloc(0) }, stop.signal).catch(whyNoAnswer);
+    if (typeof response !== 'string') return await written(response, { out, config, stop: stop.signal }, io);
+    if (!stop.signal.aborted) io.stderr(`no answer from ${url.origin}: ${response}\n`);
+    return 1;
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
@@ -55,24 +61,20 @@ export const run = command(definition, async ({ values }, io) => {
 /** `config`: the configuration's file as given, for the command that repeats a verdict. */
 type Options = { readonly out: string; readonly config: string | undefined; readonly stop: AbortSignal };
 
-async function capture(url: URL, { out, config, stop }: Options, io: Io): Promise<number> {
-  const response = await begun({ url, body: Buffer.alloc(0) }, stop).catch(whyNoAnswer);
-  if (typeof response === 'string') {
-    if (!stop.aborted) io.stderr(`no answer from ${url.origin}: ${response}\n`);
-    return 1;
-  }
+/** Writes each request of the answer to a file, and says which; returns the exit code. */
+async function written(response: IncomingMessage, { out, config, stop }: Options, io: Io): Promise<number> {
   if (response.statusCode !== 200) return refusal(response, io);
   io.stderr('waiting for requests that the proxy refuses; Ctrl-C ends it\n');
-  let written = 0;
+  const routes = config === undefined ? '' : ` --config ${config}`;
+  let files = 0;
   let missed = 0;
   try {
     for await (const { about, bytes } of framesOf(response)) {
       missed = about.missed;
       if (bytes === null) continue;
       const { reason, route, client, hint } = about;
-      const file = await write(out, reason, bytes, ++written);
+      const file = await write(out, reason, bytes, ++files);
       const why = hint === null ? '' : `: ${printable(hint)}`;
-      const routes = config === undefined ? '' : ` --config ${config}`;
       io.stdout(`${file}  ${printable(`${route} from ${client}`)}${why}\n`);
       io.stdout(`  entrupy-signature-proxy verify --request ${file}${routes}\n`);
     }
@@ -82,8 +84,8 @@ async function capture(url: URL, { out, config, stop }: Options, io: Io): Promis
     if (!stop.aborted) io.stderr(`the capture broke off: ${whyNoAnswer(error)}\n`);
   }
   if (missed > 0) io.stderr(`${missed} more were refused that could not be copied or read in time\n`);
-  if (written === 0) io.stderr('no request was refused meanwhile\n');
-  return written > 0 ? 0 : 1;
+  if (files === 0) io.stderr('no request was refused meanwhile\n');
+  return files > 0 ? 0 : 1;
 }
 
 /** Replaces Node's recursive mkdir, which never ends where nothing can be created in a directory that exists. */

@@ -2,15 +2,14 @@
 // with the proxy, so it must load no part of the proxy that it does not need. It must never read a secret.
 import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
-import { DURATION } from '../config/units.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
 import type { ApiStatus } from '../health/health.ts';
-import { CONFIG_OPTION, command, type Io, JSON_OPTION, usageError } from './command.ts';
+import { CONFIG_OPTION, command, type Io, JSON_OPTION } from './command.ts';
 import { adminPort, askStatus } from './running-proxy.ts';
+import { endOf, tried } from './waiting.ts';
 
 export const definition = {
   name: 'check',
@@ -47,26 +46,14 @@ interface Line {
   readonly page: string | null;
 }
 
-const AGAIN_AFTER_MS = 1000;
-
 export const run = command(definition, async ({ values }, io) => {
-  const wait = values.wait === undefined ? 0 : DURATION.parse(values.wait);
-  if (wait === null) throw usageError(`--wait takes ${DURATION.name} such as ${DURATION.examples}`);
-  const lines = await lookUntil(performance.now() + wait, namedConfig(values.config, io.env), io);
+  const named = namedConfig(values.config, io.env);
+  const isSettled = (lines: readonly Line[]) => lines.every(({ state }) => state === 'ok' || state === 'warning');
+  const lines = await tried(endOf(values.wait), () => look(named, io), isSettled);
   const isOk = lines.every(({ state }) => state !== 'failed');
   io.stdout(values.json ? `${printable(JSON.stringify({ ok: isOk, checks: lines }))}\n` : textOf(lines, io));
   return isOk ? 0 : 1;
 });
-
-/** Looks again until nothing is failed or unknown; the last time at `until`, in milliseconds on the monotonic clock. */
-async function lookUntil(until: number, named: string | null, io: Io): Promise<readonly Line[]> {
-  for (;;) {
-    const isLast = performance.now() >= until;
-    const lines = await look(named, io);
-    if (isLast || lines.every(({ state }) => state === 'ok' || state === 'warning')) return lines;
-    await sleep(Math.max(0, Math.min(AGAIN_AFTER_MS, until - performance.now())));
-  }
-}
 
 /** The lines of one look: the worst first, equal ones in the order found. */
 async function look(named: string | null, io: Io): Promise<readonly Line[]> {
@@ -85,20 +72,27 @@ async function look(named: string | null, io: Io): Promise<readonly Line[]> {
 async function withoutProxy(url: URL, failure: string, file: string | null, io: Io): Promise<readonly Line[]> {
   const { page } = DIAGNOSES['not-ready'];
   const message = `No proxy answers at ${url.href}: ${failure}.`;
-  const remedy =
-    'Start it, or run check on its host or in its container. --config, $ADMIN_HOST and $ADMIN_PORT tell its admin port.';
-  const configuration: Omit<Line, 'id'> = (await isRefused(file, io))
-    ? { state: 'failed', message: REFUSED, remedy: CORRECT, page: DIAGNOSES.chosen.page }
-    : { state: 'unknown', message: 'Not known, since no proxy answers.', remedy: 'Start the proxy.', page };
+  const id = 'configuration';
+  const unknown = 'Not known, since no proxy answers.';
   return [
-    { id: 'ready', state: 'failed', message, remedy, page },
-    { id: 'configuration', ...configuration },
+    { id: 'ready', state: 'failed', message, remedy: START, page },
+    (await isRefused(file, io))
+      ? REFUSED
+      : { id, state: 'unknown', message: unknown, remedy: 'Start the proxy.', page },
   ];
 }
 
-const REFUSED =
-  'serve refuses this configuration. A proxy that started before may still run, with the former one and its admin port.';
-const CORRECT = 'Correct it: check-config lists every problem at once, with its place.';
+const START =
+  'Start it, or run check on its host or in its container. --config, $ADMIN_HOST and $ADMIN_PORT tell its admin port.';
+
+const REFUSED: Line = {
+  id: 'configuration',
+  state: 'failed',
+  message:
+    'serve refuses this configuration. A proxy that started before may still run, with the former one and its admin port.',
+  remedy: 'Correct it: check-config lists every problem at once, with its place.',
+  page: DIAGNOSES.chosen.page,
+};
 
 /** True if `serve` would refuse the configuration; check-config says why. `file`: null for the usual places. */
 async function isRefused(file: string | null, { env }: Io): Promise<boolean> {

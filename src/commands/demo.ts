@@ -33,14 +33,14 @@ and prints curl commands to try.`,
 } as const;
 
 export const run = command(definition, async ({ values }, io) => {
-  if (!values['upstream-only']) {
-    if (values.port === undefined && values.host === undefined) return demo(values.once ? 'once' : 'stay', io);
+  const { once: isOnce = false, 'upstream-only': isUpstream = false, port, host } = values;
+  if (isOnce && isUpstream) throw usageError('give --once or --upstream-only, not both');
+  if (!isUpstream && (port !== undefined || host !== undefined))
     throw usageError('--port and --host need --upstream-only');
-  }
-  if (values.once) throw usageError('give --once or --upstream-only, not both');
+  if (!isUpstream) return demo(isOnce ? 'once' : 'stay', io);
   const tell: OnRequest = ({ method, url }, { bytes }) =>
     io.stdout(`${method} ${JSON.stringify(url)} ${bytes} bytes\n`);
-  await using upstream = await startUpstream(values.host ?? '::', portOf(values.port), tell);
+  await using upstream = await startUpstream(host ?? '::', portOf(port), tell);
   io.stdout(`demo upstream on port ${upstream.port}\n`);
   await stopSignal();
   return 0;

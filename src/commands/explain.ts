@@ -17,9 +17,9 @@ import { DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
 import { causesOf, SECTIONS } from '../health/sections.ts';
 import { createDiagnosis } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
-import { MessageParser } from '../wire/parser.ts';
 import { CONFIG_OPTION, command, JSON_OPTION, table, usageError } from './command.ts';
 import { ANY_SIGNATURE } from './sign.ts';
+import { readRequest } from './verify.ts';
 
 export const definition = {
   name: 'explain',
@@ -55,14 +55,17 @@ With a diagnosis, as check, the status page and the log name it, it prints what 
   },
 } as const;
 
-export const run = command(definition, async ({ values, positionals: [method, target] }, io) => {
-  if (method === undefined) throw usageError('METHOD and TARGET are both required, or a DIAGNOSIS');
-  if (target === undefined && /^[a-z]/.test(method)) {
-    const diagnosis = explained(method);
-    io.stdout(`${values.json ? JSON.stringify(diagnosis) : diagnosisText(diagnosis, io.paint)}\n`);
+export const run = command(definition, async ({ values, positionals: [method = '', target] }, io) => {
+  const isDiagnosis = target === undefined && /^[a-z]/.test(method);
+  if (target === undefined && !isDiagnosis) throw usageError('METHOD and TARGET are both required, or a DIAGNOSIS');
+  if (target === undefined) {
+    const { remedy, meaning, causes, diagnosis, page } = sectionOf(method);
+    const follows =
+      causes.length === 0 ? [] : [`It may follow from ${causes.join(', ')}, and is then shown below that.`];
+    const text = [io.paint('bold', diagnosis), `Do: ${remedy}`, meaning, ...follows].join('\n\n');
+    io.stdout(`${values.json ? JSON.stringify({ diagnosis, remedy, meaning, causes, page }) : text}\n`);
     return 0;
   }
-  if (target === undefined) throw usageError('METHOD and TARGET are both required');
   if (!/^[A-Z-]+$/.test(method)) {
     throw usageError(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
   }
@@ -86,18 +89,12 @@ export const run = command(definition, async ({ values, positionals: [method, ta
 });
 
 /** The section of docs/alerts.md. Throws UsageError for a name that is no diagnosis. */
-function explained(name: string) {
+function sectionOf(name: string) {
   const ids = Object.keys(DIAGNOSES) as readonly Diagnosis[];
-  const id = ids.find((one) => one === name);
-  if (id === undefined) throw usageError(`there is no diagnosis ${JSON.stringify(name)}${didYouMean(name, ids)}`);
-  const { remedy, page } = DIAGNOSES[id];
-  return { diagnosis: id, remedy, meaning: SECTIONS[id], causes: causesOf(id), page };
-}
-
-function diagnosisText({ diagnosis, remedy, meaning, causes }: ReturnType<typeof explained>, paint: Paint): string {
-  const lines = [paint('bold', diagnosis), `Do: ${remedy}`, meaning];
-  if (causes.length > 0) lines.push(`It may follow from ${causes.join(', ')}, and is then shown below that.`);
-  return lines.join('\n\n');
+  const diagnosis = ids.find((id) => id === name);
+  if (diagnosis === undefined)
+    throw usageError(`there is no diagnosis ${JSON.stringify(name)}${didYouMean(name, ids)}`);
+  return { diagnosis, ...DIAGNOSES[diagnosis], meaning: SECTIONS[diagnosis], causes: causesOf(diagnosis) };
 }
 
 /** Splits a header into name and value. The error must not repeat the text, which may be a signature. */
@@ -113,17 +110,8 @@ function readHead(request: string, headers: ReturnType<typeof readHeader>[], mos
   const host = names.includes('host') ? [] : [['Host', 'example.test']];
   const signature = names.some(looksLikeSignature) ? [] : [[SIGNATURE_HEADER, ANY_SIGNATURE]];
   const lines = [...host, ...signature, ...headers].map(([name, value]) => `${name}: ${value}\r\n`);
-  const parser = new MessageParser('request', mostHead);
-  try {
-    const bytes = Buffer.from(`${request} HTTP/1.1\r\n${lines.join('')}\r\n`);
-    for (let at = 0; at < bytes.length && parser.state === 'head'; ) at = parser.read(bytes, at);
-    return parser.hasHead ? new Head(parser, parser.lines) : refusedByParser(parser.failure);
-  } finally {
-    parser.free();
-  }
-}
-
-function refusedByParser(failure: MessageParser['failure']): Refused {
+  const { head, failure } = readRequest(Buffer.from(`${request} HTTP/1.1\r\n${lines.join('')}\r\n`), mostHead);
+  if (head !== null) return head;
   const reason = failure === 'too_large' ? 'header_too_large' : 'bad_request';
   const rule = PARSER_RULES[reason] ?? null;
   return { kind: 'refuse', label: UNMATCHED, reason, rule, header: null, hint: null, allow: null, secret: null };

@@ -1,7 +1,5 @@
 // `probe`: sends one POST and compares the status of the answer.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { localUrl } from '../base/default-places.ts';
-import { DURATION } from '../config/units.ts';
 import type { Secret } from '../core/keyring.ts';
 import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
@@ -9,6 +7,7 @@ import { readSecrets, usable } from '../secrets/rotation.ts';
 import { CONFIG_OPTION, command, type Io, readBody, UsageError, usageError, type ValuesOf } from './command.ts';
 import { adminPort, ask, askStatus } from './running-proxy.ts';
 import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
+import { endOf, tried } from './waiting.ts';
 
 export const definition = {
   name: 'probe',
@@ -48,24 +47,19 @@ With --body it sends that file instead, which is then a delivery like any other.
 } as const;
 
 const TIMEOUT = 10_000;
-const AGAIN_AFTER_MS = 1000;
 
 export const run = command(definition, async ({ values, positionals: [target] }, io) => {
   const expected = readExpectation(values);
-  const thenUnsigned = values['expect-unsigned'];
-  const wait = values.wait === undefined ? 0 : DURATION.parse(values.wait);
-  if (wait === null) throw usageError(`--wait takes ${DURATION.name} such as ${DURATION.examples}`);
+  const unsigned = values['expect-unsigned'];
+  const end = endOf(values.wait);
   const { url, secrets, tls } = await addressee(values, target, io);
   const body = values.body === undefined ? PROBE_BODY : await readBody(values.body, io);
-  const attempts: Attempt[] = [{ secrets, expected }];
-  if (thenUnsigned !== undefined) {
-    if (secrets.some((secret) => secret === null))
-      throw usageError('--expect-unsigned needs a secret for the signed one before it');
-    attempts.push({ secrets: [null], expected: exactly(thenUnsigned, '--expect-unsigned') });
-  }
-  const until = performance.now() + wait;
+  if (unsigned !== undefined && secrets.some((secret) => secret === null))
+    throw usageError('--expect-unsigned needs a secret for the signed one before it');
+  const attempts: Pick<Request, 'secrets' | 'expected'>[] = [{ secrets, expected }];
+  if (unsigned !== undefined) attempts.push({ secrets: [null], expected: exactly(unsigned, '--expect-unsigned') });
   for (const attempt of attempts) {
-    const { met, status, report } = await insisted({ url, tls, body, ...attempt }, until);
+    const { met, status, report } = await tried(end, () => sent({ url, tls, body, ...attempt }), isUp);
     io.stdout(`${met ? 'ok' : 'failed'}: ${report}\n`);
     if (status === null) io.stderr('`check`, run beside the proxy, says whether it is ready, and why it is not\n');
     if (!met) return 1;
@@ -73,23 +67,17 @@ export const run = command(definition, async ({ values, positionals: [target] },
   return 0;
 });
 
-interface Attempt {
+interface Request extends Pick<Awaited<ReturnType<typeof addressee>>, 'url' | 'tls'> {
+  readonly body: Buffer;
   /** Tried one after another; null is an attempt without a signature. */
   readonly secrets: readonly (Secret | null)[];
   readonly expected: Expectation;
 }
 
-type Request = Attempt & { readonly body: Buffer } & Pick<Awaited<ReturnType<typeof addressee>>, 'url' | 'tls'>;
+type Result = Awaited<ReturnType<typeof sent>>;
 
-/** Tries again until the server gives an answer that counts, or `until`, in milliseconds on the monotonic clock. */
-async function insisted(request: Request, until: number) {
-  for (;;) {
-    const result = await sent(request);
-    const isDown = !result.met && (result.status === null || result.status >= 500);
-    if (!isDown || performance.now() >= until) return result;
-    await sleep(Math.min(AGAIN_AFTER_MS, until - performance.now()));
-  }
-}
+/** False while it is worth trying again. */
+const isUp = ({ met, status }: Result) => met || (status !== null && status < 500);
 
 /** Sends the request with each secret until one has success. `report` says what was expected, and what came. */
 async function sent({ url, tls, body, secrets, expected }: Request) {
@@ -101,10 +89,9 @@ async function sent({ url, tls, body, secrets, expected }: Request) {
     // Another secret may succeed where this one was refused; without an answer none would.
     if (!met && status !== null && index + 1 < secrets.length) continue;
     const got = status === null ? `no answer: ${text}` : `${status} ${text}`.trim();
-    const how = secret === null ? 'unsigned' : 'signed';
     const tried = met ? `, with ${secret?.id}` : `, with each of ${secrets.length} secrets`;
-    const which = secrets.length === 1 ? '' : tried;
-    return { met, status, report: `${expected.meaning}, got ${got} (${how} POST ${url.href}${which})` };
+    const how = `${secret === null ? 'unsigned' : 'signed'} POST ${url.href}${secrets.length === 1 ? '' : tried}`;
+    return { met, status, report: `${expected.meaning}, got ${got} (${how})` };
   }
   throw new Error('nothing to send');
 }
@@ -143,10 +130,10 @@ async function runningProxy(target: string, file: string | null, { env }: Io) {
   if (admission.kind === 'read') return { url, secrets: admission.live };
   if (admission.kind === 'refuse' && admission.reason === 'no_live_secret') {
     const status = await askStatus((await adminPort(file, env)).url);
-    const route = typeof status === 'string' ? null : status.routes.find(({ path }) => path === admission.label);
-    if ((route?.liveSecrets ?? 0) > 0)
+    const route = typeof status === 'string' ? undefined : status.routes.find(({ path }) => path === admission.label);
+    if (route !== undefined && route.liveSecrets > 0)
       throw new UsageError(
-        `a POST to ${target} cannot be signed here: no secret of ${admission.label} can be read, though the running proxy still has the last good value of ${route?.secretIds.join(', ')}, and serves; put its file back`,
+        `a POST to ${target} cannot be signed here: no secret of ${route.path} can be read, though the running proxy still has the last good value of ${route.secretIds.join(', ')}, and serves; put its file back`,
       );
   }
   const why = admission.kind === 'refuse' ? `it is refused as ${admission.reason}` : 'no route verifies it';

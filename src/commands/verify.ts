@@ -46,37 +46,32 @@ writes it; with --config it meets the routes of that configuration, as it met th
 /** Bytes. A longer body is tried only unaltered. The limit is above the proxy's, since no other request waits here. */
 const DIAGNOSED_BYTES = 1024 * 1024;
 
-export const run = command(definition, async (given, io) => {
-  const { signature, request, config } = given.values;
+export const run = command(definition, async ({ values, positionals: [file] }, io) => {
+  const { signature, request, config, json } = values;
   if ((signature === undefined) === (request === undefined)) throw usageError('give --signature or --request');
-  if (request !== undefined && given.positionals.length > 0)
-    throw usageError('--request holds the body, so give no BODY');
-  const source = chosenSource(given.values);
+  if (request !== undefined && file !== undefined) throw usageError('--request holds the body, so give no BODY');
+  const source = chosenSource(values);
   if (config !== undefined && source !== null) throw usageError('give --config or a secret, not both');
   const named = config === undefined ? null : await loadConfig({ file: config, env: io.env });
   const secrets = named === null ? [await readSecret(source, io)] : await secretsOf(named, io);
-  const bytes = await readBody(request ?? given.positionals[0], io);
-  const alone = { head: signedHead('/', headerValue(signature ?? '')), lines: [], body: bytes, read: 0 };
-  const captured = request === undefined ? alone : readRequest(bytes, request);
+  const bytes = await readBody(request ?? file, io);
+  const captured = signature === undefined ? readRequest(bytes, MOST_HEAD) : signedBody(bytes, signature);
   // A signature alone has no path, so it meets all secrets, whatever the routes.
   const routes = request === undefined || named === null ? DEFAULTS : named.config;
   const verdict = verdictOn(captured, buildPolicy(routes, secrets), secrets);
-  io.stdout(given.values.json ? `${JSON.stringify(verdict)}\n` : textOf(verdict, io.paint));
+  io.stdout(json ? `${JSON.stringify(verdict)}\n` : textOf(verdict, io.paint));
   return verdict.valid ? 0 : 1;
 });
 
-function textOf({ valid, reason, secret, hint }: Verdict, paint: Paint): string {
-  const lines = [
-    valid ? paint('green', 'valid') : `${paint('red', 'invalid')}: ${reason}`,
-    ...(secret === null ? [] : [`secret: ${secret}`]),
-    ...(hint === null ? [] : [`hint: ${hint}`]),
-  ];
-  return `${lines.join('\n')}\n`;
+function textOf({ valid, reason, secret, hint }: ReturnType<typeof verdictOn>, paint: Paint): string {
+  const first = valid ? paint('green', 'valid') : `${paint('red', 'invalid')}: ${reason}`;
+  return [first, secret && `secret: ${secret}`, hint && `hint: ${hint}`, ''].filter((line) => line !== null).join('\n');
 }
 
-/** Accepts the whole header line as logs and `curl -v` show it, and the white space that HTTP allows around a value. */
-function headerValue(pasted: string): string {
-  return pasted.replace(new RegExp(`^[>\\s]*${SIGNATURE_HEADER}[ \\t]*:`, 'i'), '').trim();
+/** `pasted`: the value, or the whole header line as logs and `curl -v` show it, with the white space that HTTP allows. */
+function signedBody(body: Buffer, pasted: string): ReturnType<typeof readRequest> {
+  const value = pasted.replace(new RegExp(`^[>\\s]*${SIGNATURE_HEADER}[ \\t]*:`, 'i'), '').trim();
+  return { head: signedHead('/', value), failure: null, lines: [], body, read: 0 };
 }
 
 async function secretsOf({ config, file }: LoadedConfig, io: Io): Promise<readonly Secret[]> {
@@ -87,37 +82,34 @@ async function secretsOf({ config, file }: LoadedConfig, io: Io): Promise<readon
   return secrets;
 }
 
-type Verdict = ReturnType<typeof verdictOn>;
-
 /** The configuration of a proxy without a file: it verifies every POST with all of its secrets. */
 const { config: DEFAULTS } = parseConfig({ file: null, bytes: null }, {});
-
-type Captured = ReturnType<typeof readRequest>;
 
 /** The most bytes of a head: the greatest `limits.maxHeader`. */
 const MOST_HEAD = 256 * 1024;
 
 /**
- * Reads a request as it came: `head` is null if the parser refuses it, `body` if it is not whole; `read` is how many
- * bytes of it there are.
+ * Reads a request as it came, with the proxy's own parser: `head` is null if that refuses it, or if it is not whole
+ * (then `failure` is null, too); `body` is null if it is not whole; `read` is how many bytes of it there are.
  */
-function readRequest(bytes: Buffer, file: string) {
-  const parser = new MessageParser('request', MOST_HEAD);
+export function readRequest(bytes: Buffer, mostHead: number) {
+  const parser = new MessageParser('request', mostHead);
   const pieces: Buffer[] = [];
   for (let at = 0; at < bytes.length && (parser.state === 'head' || parser.state === 'body'); ) {
     at = parser.read(bytes, at);
     if (parser.piece !== null) pieces.push(Buffer.from(parser.piece));
   }
-  const { state, lines, hasHead } = parser;
-  if (!hasHead && state !== 'failed') throw new UsageError(`${file} ends within the request's head`);
-  const body: Buffer | null = state === 'ended' ? Buffer.concat(pieces) : null;
-  const read = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  return { head: hasHead ? new Head(parser, lines) : null, lines, body, read };
+  const { state, lines, failure } = parser;
+  const all: Buffer = Buffer.concat(pieces);
+  const head = parser.hasHead ? new Head(parser, lines) : null;
+  return { head, failure, lines, body: state === 'ended' ? all : null, read: all.length };
 }
 
 /** The verdict that the proxy would give now, with the likely cause if the request would be refused. */
-function verdictOn({ head, lines, body, read }: Captured, policy: Policy, secrets: readonly Secret[]) {
+function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secrets: readonly Secret[]) {
+  const { head, failure, lines, body, read } = given;
   const at = Date.now();
+  if (head === null && failure === null) throw new UsageError("the file ends within the request's head");
   if (head === null) return invalid('bad_request', null, null);
   const arrival = { head, policy, at };
   const admission = admit(arrival);

@@ -114,7 +114,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
 });
 
 test('check loads no more at its start, but tables of texts: no secret, no parser, no part of the proxy', () => {
-  const more = ['base/printable.ts', 'config/units.ts', 'health/diagnoses.ts'];
+  const more = ['base/printable.ts', 'commands/waiting.ts', 'config/units.ts', 'health/diagnoses.ts'];
   const node = [...NODE, 'node:crypto', 'node:timers/promises'];
   expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...more, ...node].sort());
 });
