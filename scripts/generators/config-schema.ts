@@ -20,17 +20,15 @@ checks keys: in its first line, such as
 \`# yaml-language-server: $schema=/opt/entrupy-signature-proxy/config.schema.json\`, or by the file's name,
 \`entrupy-signature-proxy*.yaml\`.
 
-- The format is YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are
-  errors.
-- A section or list in which everything is commented out counts as absent. An unknown key is an error.
+- The format is YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate or unknown keys and a second
+  document are errors. A section or list in which everything is commented out counts as absent.
 - Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
   \`2026-11-01T00:00:00Z\`. File paths are relative to the working directory.
 - The file never contains a secret's value, and no message repeats text from under \`secrets\`.
-- A path is literal, but for a last \`/*\`: other routers' patterns, such as \`/hooks/:id\`, \`/hooks/[id]\` or
-  \`/hooks/.*\`, are errors.
-- Paths are plain ASCII. Escapes are only for non-ASCII characters, and for spaces inside a segment (\`/my%20hook\`). Two
-  paths that a server could take for each other, such as \`/notify\` and \`/NOTIFY\`, are an error. Some upstreams need
-  \`unmatched: verify\`: [the premise](security.md#the-premise).
+- A route's path is literal, but for a last \`/*\`: other routers' patterns, such as \`/hooks/:id\`, \`/hooks/[id]\` or
+  \`/hooks/.*\`, are errors. It is plain ASCII, with escapes only for non-ASCII characters, and for spaces inside a
+  segment (\`/my%20hook\`). Two that a server could take for each other, such as \`/notify\` and \`/NOTIFY\`, are an
+  error. Some upstreams need \`unmatched: verify\`: [the premise](security.md#the-premise).
 
 ## Changes
 
@@ -53,6 +51,8 @@ The environment is enough without a file. An empty variable counts as unset, exc
 - \`VERIFY_PATHS\` and \`FORWARD_PATHS\` exclude each other, and neither may be set if the file has \`routes\` or
   \`unmatched\`. Without any of these everything is verified. What they forward must still pass the gate:
   [headers with an underscore](docker.md#headers-with-an-underscore).
+
+The variables:
 `;
 
 /** Every key in the order of the schema, each section before its own keys. */
@@ -74,17 +74,16 @@ function cell(text: string): string {
 }
 
 export function renderConfigurationPage(): string {
-  const rows = CONFIG_KEYS.map(({ path, allowed, fallback, needed, meaning }) => {
-    const section = allowed === 'a mapping' || (Array.isArray(fallback) && mayBeEmpty(path));
+  const keys = CONFIG_KEYS.filter(({ allowed }) => allowed !== 'a mapping');
+  const rows = keys.map(({ path, allowed, fallback, needed, meaning }) => {
+    const section = Array.isArray(fallback) && mayBeEmpty(path);
     const standard = section || fallback === null ? (needed ? 'required' : '') : `\`${plainText(fallback)}\``;
-    const range =
-      allowed === 'a mapping' ? '' : allowed.replace(/, such as.*$|a (?:duration|size|whole number) from /g, '');
+    const range = allowed.replace(/, such as.*$|a (?:duration|size|whole number) from /g, '');
     return `| \`${path}\` | ${cell(range)} | ${standard} | ${cell(meaning)} |`;
   });
-  const variables = VARIABLES.map(([name, meaning]) => `| \`${name}\` | ${cell(meaning)} |`);
-  const keys = ['## Keys', '', '| key | allowed | default | meaning |', '|---|---|---|---|', ...rows];
-  const table = ['| variable | meaning |', '|---|---|', ...variables];
-  return [INTRODUCTION, ...keys, '', ENVIRONMENT, ...table, ''].join('\n');
+  const variables = VARIABLES.map(([name, meaning]) => `- \`${name}\`: ${meaning}`);
+  const table = ['## Keys', '', '| key | allowed | default | meaning |', '|---|---|---|---|', ...rows];
+  return [INTRODUCTION, ...table, '', ENVIRONMENT, ...variables, ''].join('\n');
 }
 
 function plainText(value: unknown): string {

@@ -76,8 +76,10 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'deferred-ending': 'The time of a stored delivery ends soon, and the app has not taken it (redelivery.md).',
   'deferred-expired':
     'Their time is over, and they wait for your decision: sent or dropped, never by itself (redelivery.md).',
-  poison: 'The app takes other deliveries, and not this one, at each of several tries (redelivery.md#by-hand).',
-  'deferred-stopped': 'The app answered them with 4xx: they are sent only when you ask (redelivery.md#by-hand).',
+  poison:
+    'The app takes other deliveries, and not this one, at each of several tries (redelivery.md#when-you-are-on-call).',
+  'deferred-stopped':
+    'The app answered them with 4xx: they are sent only when you ask (redelivery.md#when-you-are-on-call).',
   'deferred-unverified': 'They are not sent. One word says why (redelivery.md#who-can-write-to-the-store).',
   'deferred-unsent': 'Deliveries are stored, and no route has redeliver, so nothing is sent (redelivery.md).',
   'deferred-waits': 'What the app did not take is sent again. Nothing is lost before its time ends (redelivery.md).',
