@@ -17,13 +17,20 @@ import { hash } from 'node:crypto';
 import { NO_BYTES } from './base/bytes.ts';
 import type { ByteBudget } from './bodies/budget.ts';
 import type { BufferedBody } from './bodies/buffered-body.ts';
-import type { Admission, Arrival, Permitted, Refused, ToRead } from './core/admission.ts';
-import { admit, admitBody } from './core/admission.ts';
+import {
+  type Admission,
+  type Arrival,
+  admit,
+  admitBody,
+  type Permitted,
+  type Policy,
+  type Refused,
+  type ToRead,
+} from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
 import { type DeliveryEnd, type DeliveryLease, type Fate, fateOf, isUntaken } from './core/fate.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/hint.ts';
 import type { Permit } from './core/permit.ts';
-import type { Policy } from './core/policy.ts';
 import { hasBody } from './core/request-head.ts';
 import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';

@@ -1,7 +1,6 @@
 // docs/metrics.md, from the tables in src/metrics/metric-table.ts and src/core/reasons.ts.
-import { FATE_MEANINGS, FATES } from '../../src/core/fate.ts';
+import { DEFERRED_STATES, FATE_MEANINGS, FATES, REDELIVERY_RESULTS } from '../../src/core/fate.ts';
 import { DECISIONS, type Decision, possibleDecisions, REASONS, UPSTREAM_FAILURES } from '../../src/core/reasons.ts';
-import { DEFERRED_STATES, REDELIVERY_RESULTS } from '../../src/core/redelivery-record.ts';
 import { UNMATCHED } from '../../src/core/routes.ts';
 import {
   METRIC_NAMES,

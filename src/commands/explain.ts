@@ -6,9 +6,8 @@ import { printable } from '../base/printable.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { labelled, OF_ROUTE } from '../config/settings-text.ts';
-import { type Admission, admit, type Refused } from '../core/admission.ts';
+import { type Admission, admit, type Policy, type Refused } from '../core/admission.ts';
 import { PARSER_RULES, RULES } from '../core/gate-rules.ts';
-import type { Policy } from '../core/policy.ts';
 import { REASONS } from '../core/reasons.ts';
 import { Head, pathOf } from '../core/request-head.ts';
 import { type Examination, UNMATCHED } from '../core/routes.ts';
@@ -136,8 +135,7 @@ function asData(admission: Admission, path: string, examination: Examination | n
   const reported = admission.kind === 'report' ? admission.permit.reason : null;
   const { rule = null, header = null } = refused ?? {};
   const { target = null, candidates = [], treatment = null } = examination ?? {};
-  const readings = target === null ? [] : [target, ...target.lenient];
-  const folded = readings.map(({ text }) => `/${text.join('/')}`);
+  const folded = (target?.readings ?? []).map(([text = []]) => `/${text.join('/')}`);
   return {
     path,
     folded: [...new Set(folded)],

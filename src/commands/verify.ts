@@ -3,10 +3,9 @@
 import { NO_BYTES } from '../base/bytes.ts';
 import type { Paint } from '../base/colours.ts';
 import { type LoadedConfig, loadConfig, parseConfig } from '../config/load.ts';
-import { admit, admitBody, type ToRead } from '../core/admission.ts';
+import { admit, admitBody, type Policy, type ToRead } from '../core/admission.ts';
 import { type Hint, largeBodyHint } from '../core/hint.ts';
 import type { Secret } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
 import { isReportable, REASONS, type Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';

@@ -9,14 +9,35 @@
 import type { Buffer } from 'node:buffer';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate-rules.ts';
 import { type Hint, largeBodyHint, type RequestDiagnosis } from './hint.ts';
+import type { Keyring } from './keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade, type SignatureClaim } from './permit.ts';
-import type { Policy } from './policy.ts';
 import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
 import type { RequestRecord } from './request-record.ts';
-import { type Route, UNMATCHED } from './routes.ts';
+import { type Route, type RouteTable, UNMATCHED } from './routes.ts';
 import { signatureForm } from './signature.ts';
 import { asksForWebSocket } from './websocket-handshake.ts';
+
+/** The routes, secrets and settings that apply to requests. A reload swaps it; a request keeps the one that it began with. */
+export interface Policy {
+  readonly routes: RouteTable;
+  readonly keyring: Keyring;
+  /** Times in milliseconds. */
+  readonly settings: {
+    readonly bodyTimeout: number;
+    /** Bytes. */
+    readonly maxHeader: number;
+    /** The maximum number of client connections; at most half of them may be tunnels. */
+    readonly connections: number;
+    /** `storable`: for a delivery that is stored if the upstream does not take it. */
+    readonly retryConnectFor: Readonly<Record<'plain' | 'storable', number>>;
+    readonly responseTimeout: number;
+    readonly idleTimeout: number;
+    readonly forwardedHeaders: 'none' | 'overwrite';
+  };
+  /** True for the address of a proxy whose X-Forwarded-For may name the client. */
+  readonly trusts: (address: string) => boolean;
+}
 
 /** A request whose head is complete, and the policy and time that apply to it until its end. */
 export interface Arrival {

@@ -5,30 +5,29 @@ import { hasLongRun } from './non-starters.ts';
 
 const PERCENT = 0x25;
 
-function hexValue(byte: number | undefined): number {
-  if (byte === undefined) return -1;
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const lower = byte | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
-}
+/** By ASCII code, the value of a hexadecimal digit; -1 for every other byte. */
+const DIGITS = new Int8Array(256).fill(-1);
+for (const digit of '0123456789abcdefABCDEF') DIGITS[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
 
-/** How a server reads bytes that a strict UTF-8 decoder refuses, and invisible characters. */
+/** How a server reads overlong forms (more bytes than an ASCII character needs: `%c0%ae` is a dot), and what is invisible. */
 interface Leniency {
-  /** An overlong form of an ASCII character: more bytes than it needs, such as `%c0%ae` for a dot. */
-  readonly overlong: 'data' | 'character';
-  readonly invisible: 'kept' | 'dropped';
+  readonly readsOverlong: boolean;
+  readonly dropsInvisible: boolean;
 }
 
-const STRICT: Leniency = { overlong: 'data', invisible: 'kept' };
-const OVERLONG: Leniency = { overlong: 'character', invisible: 'kept' };
-const DROPPING: Leniency = { overlong: 'data', invisible: 'dropped' };
-const LAX: Leniency = { overlong: 'character', invisible: 'dropped' };
+const STRICT: Leniency = { readsOverlong: false, dropsInvisible: false };
+const LENIENCIES: readonly Leniency[] = [
+  STRICT,
+  { readsOverlong: true, dropsInvisible: false },
+  { readsOverlong: false, dropsInvisible: true },
+  { readsOverlong: true, dropsInvisible: true },
+];
 
 /**
  * Decodes percent escapes until none is left. One pass is enough, since each of them, even a nested one (`%25252e`,
  * `%2%35`, `%c0%a52e`), can be decoded at its last byte. Repeated passes would take quadratic time.
  */
-export function decodeFully(bytes: Uint8Array, { overlong, invisible }: Leniency = STRICT): Buffer {
+export function decodeFully(bytes: Uint8Array, { readsOverlong, dropsInvisible }: Leniency = STRICT): Buffer {
   const out = Buffer.allocUnsafe(bytes.length);
   let end = 0;
   for (const byte of bytes) {
@@ -36,8 +35,8 @@ export function decodeFully(bytes: Uint8Array, { overlong, invisible }: Leniency
     for (let before = end + 1; end < before; ) {
       before = end;
       end = readEscape(out, end);
-      if (overlong === 'character') end = readOverlong(out, end);
-      if (invisible === 'dropped') end = dropInvisible(out, end);
+      if (readsOverlong) end = readOverlong(out, end);
+      if (dropsInvisible) end = dropInvisible(out, end);
     }
   }
   return out.subarray(0, end);
@@ -46,8 +45,7 @@ export function decodeFully(bytes: Uint8Array, { overlong, invisible }: Leniency
 /** Decodes a percent escape that ends at `end`. Returns the new end of `out`. */
 function readEscape(out: Buffer, end: number): number {
   if (out[end - 3] !== PERCENT) return end;
-  const high = hexValue(out[end - 2]);
-  const low = hexValue(out[end - 1]);
+  const [high = -1, low = -1] = [DIGITS[out[end - 2] ?? 0], DIGITS[out[end - 1] ?? 0]];
   if (high < 0 || low < 0) return end;
   out[end - 3] = high * 16 + low;
   return end - 2;
@@ -85,19 +83,14 @@ function foldLetters(text: string): string {
 }
 
 /**
- * The decoded path as UTF-8 text with its letters folded. Null if that would cost more than its bytes: too many
- * non-starters in a row, or a new escape (of a full-width `%` or digit), which a server may decode and fold again.
+ * A decoded text with its letters folded. Null if that would cost more than its bytes: too many non-starters in a row,
+ * or a new escape (of a full-width `%` or digit), which a server may decode and fold again.
  */
-function foldText(decoded: Buffer): string | null {
-  const text = decoded.toString('utf8');
+function foldText(text: string): string | null {
   if (hasLongRun(text)) return null;
   const folded = foldLetters(text);
   const percents = (of: string) => of.split('%').length;
   return percents(folded) > percents(text) || /%[0-9a-f]{2}/.test(folded) ? null : folded;
-}
-
-function foldBytes(decoded: Buffer): string {
-  return decoded.toString('latin1').replace(/[A-Z]+/g, (upper) => upper.toLowerCase());
 }
 
 const [DOT, SPACE, DEL] = [0x2e, 0x20, 0x7f];
@@ -142,29 +135,28 @@ function trimmed(text: string, start: number, end: number): string {
   return text.slice(from, to);
 }
 
-/** A path as text and as bytes, which are the same object if the path is ASCII alone. Servers compare either way. */
-interface Reading<Path> {
-  readonly text: Path;
-  readonly bytes: Path;
-}
-
-/** A path's segments in one reading. */
-type Segments = Reading<readonly string[]>;
-
-/** The text and the bytes of a reading, or only the text if both are the same object. */
-export const viewsOf = <Path>({ text, bytes }: Reading<Path>) => (text === bytes ? [text] : [text, bytes]);
-
-/** A folded path: how a strict server reads it, and how others do. */
-export interface Folded extends Segments {
-  /** The readings of lenient servers, where they differ. */
-  readonly lenient: readonly Segments[];
+/** A path, folded. */
+export interface Folded {
+  /** The path as sent. */
+  readonly path: string;
+  /** How servers read it, the strict ones first: its segments as text and, if they differ, as bytes. Some compare these. */
+  readonly readings: readonly (readonly (readonly string[])[])[];
   /** The minimum number of segments if a server drops session segments and cuts the whole path at `;`, `?` or `#`. */
   readonly kept: number;
   /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
   readonly climbs: boolean;
-  /** Causes of ambiguity that show only once the path is decoded. */
+  /** The causes of the path's ambiguity; empty for a plain one. */
   readonly marks: readonly string[];
 }
+
+/** The marks of a path as sent. */
+const MARKS: readonly (readonly [form: RegExp, mark: string])[] = [
+  [/\/\//, 'an empty segment'],
+  [/\/\.{1,2}(?:\/|$)/, 'a dot segment'],
+  [/%(?:4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae]|3[0-9]|2[de])/i, 'an encoded unreserved character'],
+  [/%(?:2f|5c|25|3f|23)/i, 'an encoded / \\ % ? or #'],
+  [/;|%3b/i, 'a path parameter'],
+];
 
 // `..` with spaces or control characters around its dots, and no name after it: `..;x`, `..%20`, `...`.
 const CLIMB = /(?:^|[/\\])[\x00-\x20\x7f]*\.[\x00-\x20\x7f]*\.(?![A-Za-z0-9_-])/;
@@ -172,19 +164,13 @@ const CLIMB = /(?:^|[/\\])[\x00-\x20\x7f]*\.[\x00-\x20\x7f]*\.(?![A-Za-z0-9_-])/
 // `(S(x))`, `(A(x)F(y))`: a session or a login in the path. ASP.NET drops the segment before it routes.
 const SESSION = /(^|[/\\])[\x00-\x20\x7f]*\((?:[a-z]\([^/\\)]*\))+\)(?=[\x00-\x20.\x7f]*(?:[/\\;?#]|$))/g;
 
-function decodedAs(path: Buffer, leniency: Leniency): Reading<View> | null {
-  const decoded = decodeFully(path, leniency);
-  const bytes = foldBytes(decoded);
-  const text = /[\x80-\xff]/.test(bytes) ? foldText(decoded) : bytes;
-  if (text === null) return null;
-  const view = viewOf(bytes);
-  return { text: text === bytes ? view : viewOf(text), bytes: view };
+/** A decoded path as text and, if it is not ASCII alone, as bytes. Null: `foldText` says why. */
+function viewsOf(decoded: Buffer): readonly View[] | null {
+  const bytes = decoded.toString('latin1').replace(/[A-Z]+/g, (upper) => upper.toLowerCase());
+  if (!/[\x80-\xff]/.test(bytes)) return [viewOf(bytes)];
+  const text = foldText(decoded.toString('utf8'));
+  return text === null ? null : [viewOf(text), viewOf(bytes)];
 }
-
-const differ = (a: Reading<View>, b: Reading<View>) =>
-  a.text.decoded !== b.text.decoded || a.bytes.decoded !== b.bytes.decoded;
-
-const segmentsOf = ({ text, bytes }: Reading<View>): Segments => ({ text: text.segments, bytes: bytes.segments });
 
 /** The number of segments that are left if a server drops sessions and cuts the whole path. */
 function keptOf({ decoded, segments }: View): number {
@@ -194,29 +180,39 @@ function keptOf({ decoded, segments }: View): number {
   return viewOf(cut < 0 ? sent : sent.slice(0, cut)).segments.length;
 }
 
-/** Folds a path (without its query), as received: bytes in a latin1 string. Null: `foldText` says why. */
-export function foldPath(path: string): Folded | null {
-  const sent = Buffer.from(path, 'latin1');
-  const strict = decodedAs(sent, STRICT);
-  if (strict === null) return null;
+/** All ways in which servers decode the path, each once. */
+function decodingsOf(path: Buffer): Iterable<Buffer> {
+  const strict = decodeFully(path);
   // An overlong form or an invisible character can only begin with a byte of at least C0.
-  const mayDiffer = /[\xc0-\xff]/.test(strict.bytes.decoded);
-  const [overlong, dropping, lax] = [OVERLONG, DROPPING, LAX].map((how) => (mayDiffer ? decodedAs(sent, how) : strict));
-  if (!overlong || !dropping || !lax) return null;
-  const lenient = [overlong, dropping, lax].filter((reading) => differ(reading, strict));
-  const views = [strict, ...lenient].flatMap(viewsOf);
-  const marks = {
-    'an overlong form of an ASCII character': differ(overlong, strict) || differ(lax, dropping),
-    'an invisible character': differ(dropping, strict) || differ(lax, overlong),
-    'a session in brackets': views.some(({ decoded }) => decoded.includes('(') && decoded.search(SESSION) >= 0),
-    // A compatibility form, such as a full-width slash. A lenient reading that has one bears a mark above.
-    'a character that folds to one that splits or cuts': strict.text.specials !== strict.bytes.specials,
-  };
+  if (!strict.some((byte) => byte >= 0xc0)) return [strict];
+  return new Map(LENIENCIES.map((how) => decodeFully(path, how)).map((way) => [way.toString('latin1'), way])).values();
+}
+
+/** Folds a path (without its query), as received: bytes in a latin1 string. Null: no route may take it. */
+export function foldPath(path: string): Folded | null {
+  const readings: (readonly View[])[] = [];
+  for (const decoded of decodingsOf(Buffer.from(path, 'latin1'))) {
+    const views = viewsOf(decoded);
+    if (views === null) return null;
+    readings.push(views);
+  }
+  const views = readings.flat();
+  const [strict = [], ...lenient] = readings;
+  const climbs = views.some(({ decoded }) => CLIMB.test(decoded));
+  const marks = new Set(MARKS.filter(([form]) => form.test(path)).map(([, mark]) => mark));
+  // A server that trims reads `..%20` as `..`: without this mark the segments after it would not be checked.
+  if (climbs) marks.add('a dot segment');
+  if (lenient.length > 0) marks.add('an invisible character, or an overlong form of an ASCII one');
+  const hasSession = views.some(({ decoded }) => decoded.includes('(') && decoded.search(SESSION) >= 0);
+  if (hasSession) marks.add('a session in brackets');
+  // A compatibility form, such as a full-width slash. A lenient reading that has one bears a mark above.
+  const isDisguised = strict.some(({ specials }) => specials !== strict[0]?.specials);
+  if (isDisguised) marks.add('a character that folds to one that splits or cuts');
   return {
-    ...segmentsOf(strict),
-    lenient: lenient.map(segmentsOf),
+    path,
+    readings: readings.map((views) => views.map(({ segments }) => segments)),
     kept: Math.min(...views.map(keptOf)),
-    climbs: views.some(({ decoded }) => CLIMB.test(decoded)),
-    marks: Object.entries(marks).flatMap(([name, bears]) => (bears ? [name] : [])),
+    climbs,
+    marks: [...marks],
   };
 }

@@ -1,8 +1,7 @@
 // Header lines as text, as they are sent to either side: in order, rewritten as `name: value`, with our own framing line
 // in place of the sender's, so that no white space or framing that servers read differently gets through.
-import { endToEnd, HOP_BY_HOP, pairsOf } from './header-lines.ts';
-import { lowerCaseName } from './header-names.ts';
-import { isRerouting } from './rerouting-headers.ts';
+import { endToEnd, pairsOf } from './header-lines.ts';
+import { HOP_BY_HOP, isRerouting, lowerCaseName } from './header-names.ts';
 import { looksLikeSignature } from './signature.ts';
 
 /** Headers in which a proxy describes its client, as part of a regular expression. */

@@ -2,10 +2,10 @@
 // 400. No rule may rely on an earlier one having passed. A refusal names the first broken rule and the header that
 // broke it, never a value. The client chooses the header's name, so the log and the status page shorten it.
 import { ABOUT_CLIENT } from './forwarded-lines.ts';
-import { HOP_BY_HOP, MAX_LINES, nominated } from './header-lines.ts';
+import { MAX_LINES, nominated } from './header-lines.ts';
+import { CGI_PATHS, HOP_BY_HOP } from './header-names.ts';
 import type { Reason } from './reasons.ts';
 import type { Head } from './request-head.ts';
-import { CGI_PATHS } from './rerouting-headers.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { looksLikeSignature } from './signature.ts';
 

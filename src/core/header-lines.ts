@@ -1,16 +1,12 @@
 // Header lines: a flat list of name, value, name, value …, one character per byte, with order, spelling and duplicates
-// kept; how many a head may have, how they are read, and which are hop-by-hop (RFC 9110 7.6.1).
-import { lowerCaseName } from './header-names.ts';
+// kept; how many a head may have, and how they are read.
+import { HOP_BY_HOP, lowerCaseName } from './header-names.ts';
 
 const [HTAB, SP] = [0x09, 0x20];
 /** The maximum number of lines in a head, and in trailers: the parser refuses more. */
 export const MAX_LINES = 100;
 /** The maximum number of lines that the proxy adds to a request: five for `forwardedHeaders`, and `Connection: TE`. */
 export const MAX_ADDED_LINES = 6;
-
-export const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
-]);
 
 /** The lower-case names that one `Connection` value lists. */
 export function nominated(connection: string): string[] {

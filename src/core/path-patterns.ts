@@ -1,13 +1,13 @@
 // The paths of routes as they are configured: which are allowed, and which ones a server may take for each other.
-import { foldPath, viewsOf } from './fold-path.ts';
-import { examinePath, type PathPattern } from './path-readings.ts';
+import { foldPath } from './fold-path.ts';
+import type { PathPattern } from './path-readings.ts';
 
 /** Throws for a path that cannot be folded: `pathProblem` refuses it. */
 export function parsePattern(path: string): PathPattern {
   const { stem, wildcard } = splitWildcard(path);
   const folded = foldPath(stem);
   if (folded === null) throw new Error('a path that cannot be folded');
-  return { wildcard, stem, views: viewsOf(folded) };
+  return { wildcard, stem, views: folded.readings.flat() };
 }
 
 function splitWildcard(path: string): Pick<PathPattern, 'stem' | 'wildcard'> {
@@ -30,9 +30,9 @@ export function pathProblem(path: string): string | null {
   if (/%(?![0-9a-f]{2})/i.test(stem)) return 'has a % that is not followed by two hex digits';
   if (/%(?!20)[0-7]/.test(stem)) return 'may escape only non-ASCII characters, and spaces (%20)';
   if (/\/%20|%20\.*(?:\/|$)/.test(stem)) return 'has a space (%20) at an end of a segment, where servers drop it';
-  const target = examinePath(stem);
-  if (target === null) return 'must be plain: it holds a character that folds to %, or 31 accents in a row';
-  const mark = target.marks[0];
+  const folded = foldPath(stem);
+  if (folded === null) return 'must be plain: it holds a character that folds to %, or 31 accents in a row';
+  const [mark] = folded.marks;
   if (mark !== undefined) return `must be plain: it holds ${mark}`;
   if (wildcard && stem.endsWith('/')) return 'must be plain: it holds an empty segment';
   return null;

@@ -1,7 +1,8 @@
 // The route of a target: the strictest of all routes whose paths a server could read the target as.
 import { Buffer } from 'node:buffer';
+import { type Folded, foldPath } from './fold-path.ts';
 import { parsePattern } from './path-patterns.ts';
-import { examinePath, RoutePaths, type Target } from './path-readings.ts';
+import { type PathPattern, RoutePaths } from './path-readings.ts';
 
 export interface Route {
   /** As configured: exact, or ending in `/*`; or `unmatched`. It is the metric label too. */
@@ -36,7 +37,7 @@ export type Examination = NonNullable<ReturnType<RouteTable['examine']>>;
 
 interface Entry {
   readonly route: Route;
-  readonly pattern: ReturnType<typeof parsePattern>;
+  readonly pattern: PathPattern;
 }
 
 // Honest traffic has few paths; hostile traffic has many long ones and must not grow the cache.
@@ -86,7 +87,7 @@ export class RouteTable {
    * cannot be folded, so no route takes it.
    */
   examine(path: string, now: number) {
-    const target = examinePath(path);
+    const target = foldPath(path);
     if (target === null) return null;
     const readings = this.#protectedPaths.readingsIn(target);
     const read = this.#protecting.flatMap((entry) => {
@@ -103,7 +104,7 @@ export class RouteTable {
   }
 
   /** True if the route matches the target as sent. */
-  #matches({ route, pattern }: Entry, { path, climbs, kept }: Target, read: readonly unknown[]): boolean {
+  #matches({ route, pattern }: Entry, { path, climbs, kept }: Folded, read: readonly unknown[]): boolean {
     const { stem, wildcard, views } = pattern;
     if (!wildcard) return path === stem;
     const isBelow = path.startsWith(stem) && path.charCodeAt(stem.length) === 0x2f;
@@ -128,7 +129,7 @@ function byLength(a: Entry, b: Entry): number {
 }
 
 /** True if `plain` has the longer path, and the target only one reading (no marks): the longest match applies. */
-function isOutranked(entry: Entry, plain: Entry | undefined, target: Target): boolean {
+function isOutranked(entry: Entry, plain: Entry | undefined, target: Folded): boolean {
   return plain !== undefined && target.marks.length === 0 && byLength(plain, entry) < 0;
 }
 

@@ -1,8 +1,8 @@
 // The client's address: for the log, for the upstream (`forwardedHeaders`), and to choose which connection to end when
 // there are too many. No decision may ever depend on X-Forwarded-For, since the client can write it.
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import type { Policy } from '../core/admission.ts';
 import { valuesOf } from '../core/header-lines.ts';
-import type { Policy } from '../core/policy.ts';
 
 /** The connecting address; if that is trusted, X-Forwarded-For's right-most that is not, or else its left-most. */
 export function clientAddressOf(connected: string, lines: readonly string[], trusts: Policy['trusts']): string {

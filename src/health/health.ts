@@ -1,6 +1,6 @@
 // Health: what the process knows of its deliveries, and its judgement. Status page, /api/status, `check`, log and metrics
 // show one and the same object, made when they ask.
-import type { RedeliveryRecord } from '../core/redelivery-record.ts';
+import type { RedeliveryRecord } from '../core/fate.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
 import { type Judgement, judge } from './judge.ts';

@@ -1,8 +1,8 @@
 // The ledger: what became of what. It tells deliveries from strangers' requests, and keeps the outcomes of each. The
 // memory is constant under any flood, and nothing is allocated for a request but where a diagnosis comes for the first
 // time. Times are milliseconds of the monotonic clock.
-import { FATES, type Fate } from '../core/fate.ts';
-import type { RedeliveryRecord } from '../core/redelivery-record.ts';
+
+import { FATES, type Fate, type RedeliveryRecord } from '../core/fate.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { Counts } from './counts.ts';

@@ -1,8 +1,7 @@
 // The one table of metrics: exposition, docs/metrics.md and the tests follow from it. Labels come from the config and
-// from closed sets alone (core/reasons.ts, core/redelivery-record.ts): text from a client must never become a label.
-import { possibleFates } from '../core/fate.ts';
+// from closed sets alone (core/reasons.ts, core/fate.ts): text from a client must never become a label.
+import { possibleFates, REDELIVERY_RESULTS } from '../core/fate.ts';
 import { possibleDecisions, UPSTREAM_FAILURES } from '../core/reasons.ts';
-import { REDELIVERY_RESULTS } from '../core/redelivery-record.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 
 export const PREFIX = 'entrupy_proxy_';

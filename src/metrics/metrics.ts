@@ -2,8 +2,8 @@
 // client must never be able to add a series.
 import { madeOnce } from '../base/made-once.ts';
 import { VERSION } from '../base/version.ts';
+import type { RedeliveryRecord } from '../core/fate.ts';
 import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
-import type { RedeliveryRecord } from '../core/redelivery-record.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { METRIC_NAMES, METRICS, type MetricName, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';

@@ -1,7 +1,7 @@
 // The parts of the process that redelivery needs, in one type.
 import type { ByteBudget } from '../bodies/budget.ts';
-import type { Policy } from '../core/policy.ts';
-import type { RedeliveryRecord } from '../core/redelivery-record.ts';
+import type { Policy } from '../core/admission.ts';
+import type { RedeliveryRecord } from '../core/fate.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { StoreOptions } from './stores/store.ts';

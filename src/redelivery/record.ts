@@ -7,11 +7,10 @@
 import { Buffer } from 'node:buffer';
 import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { printable } from '../base/printable.ts';
-import { type Admission, admit, admitBody, type ToRead } from '../core/admission.ts';
+import { type Admission, admit, admitBody, type Policy, type ToRead } from '../core/admission.ts';
 import { MAX_ADDED_LINES, MAX_LINES } from '../core/header-lines.ts';
 import { isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';
 import type { Permit } from '../core/permit.ts';
-import type { Policy } from '../core/policy.ts';
 import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { bodyTag, shownPath } from '../core/request-record.ts';

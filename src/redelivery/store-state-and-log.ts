@@ -5,7 +5,7 @@ import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn, QUICK_FOR_MS } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
-import type { DeferredState, RedeliveryResult } from '../core/redelivery-record.ts';
+import type { DeferredState, RedeliveryResult } from '../core/fate.ts';
 import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Fields, Needs } from './needs.ts';

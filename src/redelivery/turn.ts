@@ -3,9 +3,8 @@
 // is a request without a client: it goes upstream the same way as any other, with a permit that the rules have just
 // minted, but no metric of requests or of the upstream counts it.
 import { ignore } from '../base/errors.ts';
-import { type DeliveryLease, mayBeTakenLater } from '../core/fate.ts';
-import type { Policy } from '../core/policy.ts';
-import type { RedeliveryResult } from '../core/redelivery-record.ts';
+import type { Policy } from '../core/admission.ts';
+import { type DeliveryLease, mayBeTakenLater, type RedeliveryResult } from '../core/fate.ts';
 import type { ForwardFailure, Requester, ResponseSink } from '../upstream/requester.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';

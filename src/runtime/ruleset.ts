@@ -3,8 +3,8 @@
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { RETRY_CONNECT_MS } from '../config/schema.ts';
+import type { Policy } from '../core/admission.ts';
 import { Keyring, type Secret } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
 import { type Route, RouteTable, reports } from '../core/routes.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import { failuresOf, rotate, usable } from '../secrets/rotation.ts';

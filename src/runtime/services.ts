@@ -5,7 +5,7 @@ import { Captures } from '../admin/captures.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import { DEFERRED_STATES } from '../core/redelivery-record.ts';
+import { DEFERRED_STATES } from '../core/fate.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';

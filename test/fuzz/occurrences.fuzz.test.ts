@@ -2,7 +2,8 @@
 // description, and both must agree.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RoutePaths, type Target } from '../../src/core/path-readings.ts';
+import type { Folded } from '../../src/core/fold-path.ts';
+import { RoutePaths } from '../../src/core/path-readings.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 // Few letters, so words are prefixes of words and segments end inside them.
@@ -29,9 +30,12 @@ function inOrder(segments: readonly string[], wanted: readonly string[]): boolea
 
 /** A target with a mark, in two readings of two views each. */
 const target = fc.tuple(segments, segments, segments, segments).map(
-  ([text, bytes, ...other]): Target => ({
-    ...{ path: '', text, bytes, lenient: [{ text: other[0], bytes: other[1] }] },
-    ...{ marks: ['a mark'], kept: 1, climbs: false },
+  ([text, bytes, ...other]): Folded => ({
+    path: '',
+    readings: [[text, bytes], other],
+    marks: ['a mark'],
+    kept: 1,
+    climbs: false,
   }),
 );
 
@@ -39,7 +43,7 @@ test('routes are found exactly where the rule for one route finds them', { timeo
   fc.assert(
     fc.property(target, routes, (target, routes) => {
       const patterns = routes.map((words) => ({ wildcard: true, stem: '', views: [words] }));
-      const views = [target, ...target.lenient].flatMap(({ text, bytes }) => [text, bytes]);
+      const views = target.readings.flat();
       const reads = (words: readonly string[]) => {
         if (views.some((view) => beginsSomewhere(view, words))) return 'prefix';
         return views.some((view) => inOrder(view, words)) ? 'in order' : undefined;

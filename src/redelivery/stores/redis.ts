@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { onePerTurn } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
-import { DEFERRED_STATES } from '../../core/redelivery-record.ts';
+import { DEFERRED_STATES } from '../../core/fate.ts';
 import { noSense, RedisConnection, script } from '../../redis/connection.ts';
 import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';

@@ -1,7 +1,7 @@
 // Runs a world through a judge, and holds what it says to the truth. Six properties; the fifth, that alerts agree with the
 // pages, is with the alerts (test/rules).
 
-import type { RedeliveryRecord } from '../../../src/core/redelivery-record.ts';
+import type { RedeliveryRecord } from '../../../src/core/fate.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/facts.ts';
 import { isWrong } from '../../../src/health/judge.ts';

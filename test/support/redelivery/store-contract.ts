@@ -2,7 +2,7 @@
 // the means to make one. Whatever only one kind of store can show is in its own file.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DEFERRED_STATES } from '../../../src/core/redelivery-record.ts';
+import { DEFERRED_STATES } from '../../../src/core/fate.ts';
 import { MAX_NOTE, type Note } from '../../../src/redelivery/note.ts';
 import {
   type Asked,

@@ -1,8 +1,7 @@
 // The order of the checks, without a socket: a request that breaks several rules is refused for the first of them.
 import { describe, expect, test } from 'vitest';
-import { type Admission, admit, admitBody } from '../../../src/core/admission.ts';
+import { type Admission, admit, admitBody, type Policy } from '../../../src/core/admission.ts';
 import type { Secret } from '../../../src/core/keyring.ts';
-import type { Policy } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { forward, head, NOW, policyOf, reject, report, secret, verify } from './fixtures.ts';

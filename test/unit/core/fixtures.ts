@@ -1,7 +1,7 @@
 // Routes and heads that the core tests start from; each test says what it changes.
 import { createSecretKey } from 'node:crypto';
+import type { Policy } from '../../../src/core/admission.ts';
 import { Keyring, type Secret } from '../../../src/core/keyring.ts';
-import type { Policy } from '../../../src/core/policy.ts';
 import { Head } from '../../../src/core/request-head.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../../src/core/routes.ts';
 

@@ -1,7 +1,8 @@
 // Marks, matching and the checks on configured paths. Their effect on routes is tested in routes.test.ts.
 import { describe, expect, test } from 'vitest';
+import { foldPath } from '../../../src/core/fold-path.ts';
 import { foldedPath, parsePattern, pathProblem } from '../../../src/core/path-patterns.ts';
-import { examinePath, RoutePaths } from '../../../src/core/path-readings.ts';
+import { RoutePaths } from '../../../src/core/path-readings.ts';
 import { SPELLINGS } from '../../testdata/spellings.ts';
 import { forward, NOW, table, verify } from './fixtures.ts';
 
@@ -28,12 +29,12 @@ describe('marks', () => {
     ['/a%23', 'an encoded / \\ % ? or #'],
     ['/a;b', 'a path parameter'],
     ['/a%3Bb', 'a path parameter'],
-    ['/%25C0%25AE', 'an overlong form of an ASCII character'],
+    ['/%25C0%25AE', 'an invisible character, or an overlong form of an ASCII one'],
     ['/(S(x))/a', 'a session in brackets'],
     ['/a/(A(x)f())', 'a session in brackets'],
     ['/%28s%28x)%29/a', 'a session in brackets'],
   ])('%s has %s', (path, mark) => {
-    expect(examinePath(path)?.marks).toContain(mark);
+    expect(foldPath(path)?.marks).toContain(mark);
   });
 
   test.each([
@@ -54,7 +55,7 @@ describe('marks', () => {
     '/(SS(x))/a',
     '/(S(x)1)/a',
   ])('%s has no mark', (path) => {
-    expect(examinePath(path)?.marks).toEqual([]);
+    expect(foldPath(path)?.marks).toEqual([]);
   });
 });
 
@@ -62,7 +63,7 @@ describe('a name', () => {
   const notify = parsePattern('/notify');
   const routes = new RoutePaths([notify]);
   const reads = (path: string) => {
-    const target = examinePath(path) ?? expect.fail(path);
+    const target = foldPath(path) ?? expect.fail(path);
     return routes.readingsIn(target).get(notify) ?? null;
   };
 

@@ -2,8 +2,7 @@
 // between. Each test has its own, so tests may run concurrently.
 import { test as base } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
-import { admit, admitBody } from '../../../src/core/admission.ts';
-import type { Policy } from '../../../src/core/policy.ts';
+import { admit, admitBody, type Policy } from '../../../src/core/admission.ts';
 import type { Fields } from '../../../src/redelivery/needs.ts';
 import { Queue } from '../../../src/redelivery/queue.ts';
 import type { Deferrable } from '../../../src/redelivery/record.ts';

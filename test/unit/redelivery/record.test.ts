@@ -1,9 +1,9 @@
 // What is read from a store is sent only if it is, in every byte, what was stored, and the rules of now allow it.
 import { Buffer } from 'node:buffer';
 import { describe, expect, test, vi } from 'vitest';
+import type { Policy } from '../../../src/core/admission.ts';
 import { MAX_ADDED_LINES, MAX_LINES } from '../../../src/core/header-lines.ts';
 import type { Secret } from '../../../src/core/keyring.ts';
-import type { Policy } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import {
   type Deferrable,
