@@ -3,6 +3,7 @@ import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { COMMANDS } from '../../src/commands/all.ts';
 import { CONFIG_OPTION, type Definition, JSON_OPTION, optionRows, USAGE_EXIT } from '../../src/commands/command.ts';
 import { SECRET_OPTIONS } from '../../src/commands/sign.ts';
+import { listItem } from './list-item.ts';
 
 const INTRODUCTION = `# Commands
 
@@ -65,8 +66,6 @@ function paragraphs(about: string): string {
 
 function meanings(title: string, rows: readonly (readonly [string, string])[]): string {
   if (rows.length === 0) return '';
-  const lines = rows.map(([name, meaning]) => wrapped(`- \`${name}\`: ${meaning.replaceAll('<', '\\<')}`));
+  const lines = rows.map(([name, meaning]) => listItem(`\`${name}\`: ${meaning.replaceAll('<', '\\<')}`));
   return [`${title}:`, '', ...lines, ''].join('\n');
 }
-
-const wrapped = (item: string) => item.replaceAll(/(.{1,118})(?: |$)/g, '$1\n  ').trimEnd();

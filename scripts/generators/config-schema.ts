@@ -7,6 +7,7 @@ import { mayBeEmpty, SCHEMAS, unwrap } from '../../src/config/schema-problems.ts
 import { ALLOWED } from '../../src/config/value-kinds.ts';
 import { VARIABLES } from '../../src/config/variables.ts';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
+import { listItem } from './list-item.ts';
 
 const INTRODUCTION = `# Configuration
 
@@ -36,6 +37,10 @@ The proxy looks at the file each second, and reads it at once on SIGHUP or \`POS
 old one stays in force ([reload-failed](alerts.md#reload-failed)). A change of these keys needs a restart:
 
 ${RESTART_ONLY.map(([key]) => `- \`${key}\`${key === 'listen.tls' ? ', on or off' : ''}`).join('\n')}
+
+## Keys
+
+A key is shown with its default, if it has one, and in brackets with what it may be, unless that is true or false.
 `;
 
 const ENVIRONMENT = `## Environment
@@ -69,22 +74,23 @@ export const CONFIG_KEYS = [...SCHEMAS].flatMap(([path, child]) => {
   };
 });
 
-function cell(text: string): string {
-  return text.replaceAll('|', '\\|').replaceAll('<', '\\<');
+export function renderConfigurationPage(): string {
+  const bySection = Map.groupBy(CONFIG_KEYS, ({ path }) => path.split(/[.[]/)[0] ?? '');
+  const keys = [...bySection].flatMap(([section, rows]) => [`### ${section}`, '', ...rows.flatMap(keyItem), '']);
+  const variables = VARIABLES.map(([name, meaning]) => listItem(`\`${name}\`: ${meaning}`));
+  return [INTRODUCTION, ...keys, ENVIRONMENT, ...variables, ''].join('\n');
 }
 
-export function renderConfigurationPage(): string {
-  const keys = CONFIG_KEYS.filter(({ allowed }) => allowed !== 'a mapping');
-  const rows = keys.map(({ path, allowed, fallback, needed, meaning }) => {
-    const section = Array.isArray(fallback) && mayBeEmpty(path);
-    const standard = section || fallback === null ? (needed ? 'required' : '') : `\`${plainText(fallback)}\``;
-    const range = allowed.replace(/, such as.*$|a (?:duration|size|whole number) from /g, '');
-    return `| \`${path}\` | ${cell(range)} | ${standard} | ${cell(meaning)} |`;
-  });
-  const variables = VARIABLES.map(([name, meaning]) => `- \`${name}\`: ${meaning}`);
-  const table = ['## Keys', '', '| key | allowed | default | meaning |', '|---|---|---|---|', ...rows];
-  return [INTRODUCTION, ...table, '', ENVIRONMENT, ...variables, ''].join('\n');
+function keyItem({ path, allowed, fallback, needed, meaning }: (typeof CONFIG_KEYS)[number]): string[] {
+  if (allowed === 'a mapping') return path.includes('.') ? [listItem(`\`${path}\`: ${escaped(meaning)}`)] : [];
+  const hasDefault = fallback !== null && !(Array.isArray(fallback) && mayBeEmpty(path));
+  const shown = hasDefault ? `\`${path}: ${plainText(fallback)}\`` : `\`${path}\``;
+  const range = allowed.replace(/, such as.*$|a (?:duration|size|whole number) from /g, '');
+  const limits = [range === 'true or false' ? '' : escaped(range), needed ? 'required' : ''].filter(Boolean).join('; ');
+  return [listItem(`${shown}${limits && ` (${limits})`}: ${escaped(meaning)}`)];
 }
+
+const escaped = (text: string) => text.replaceAll(/[<*]/g, '\\$&');
 
 function plainText(value: unknown): string {
   return typeof value === 'string' ? value || "''" : JSON.stringify(value);

@@ -10,6 +10,7 @@ import {
   STATUS_CLASSES,
   typeOf,
 } from '../../src/metrics/metric-table.ts';
+import { listItem } from './list-item.ts';
 import { PROCESS_METRICS } from './process-metrics.ts';
 
 const DECISION_MEANING: Readonly<Record<Decision, string>> = {
@@ -52,33 +53,24 @@ Nothing that a client sends can add a series. Each series that a route's action 
 with 0, so \`increase()\` sees the first event. A reload that removes a route or a secret removes its series; the others
 keep their counts. In italics: which routes or secrets have a series, if not all.
 
-${table(['name', 'type', 'labels', 'meaning'], metricRows())}
+${metricItems()}
 
 *With redelivery*: a route has \`redeliver\`, \`redelivery.store\` is configured, or its directory holds something.
 
 ## Labels
 
-${table(
-  ['label', 'values'],
-  LABELS.map(([label, values]) => [code([label]), values]),
-)}
+${list(LABELS)}
 
 ## Decisions
 
-${table(
-  ['decision', 'meaning'],
-  DECISIONS.map((decision) => [code([decision]), DECISION_MEANING[decision]]),
-)}
+${list(DECISIONS.map((decision) => [decision, DECISION_MEANING[decision]]))}
 
 ## Fates
 
 A delivery is a verified request, but no probe. Its fate is counted once, when it is known: that may be after its sender
 has left, and after \`requests_total\` has counted the request.
 
-${table(
-  ['fate', 'meaning'],
-  FATES.map((fate) => [code([fate]), FATE_MEANINGS[fate]]),
-)}
+${list(FATES.map((fate) => [fate, FATE_MEANINGS[fate]]))}
 
 ## Reasons
 
@@ -92,7 +84,9 @@ response (half-close), or reads so slowly that the proxy ends the connection. A 
 
 ## Buckets
 
-${table(['histogram', 'upper bounds, besides +Inf'], bucketRows())}
+Upper bounds of the histograms, besides +Inf:
+
+${list(BUCKETS)}
 
 \`request_body_bytes\` counts a request if at least one byte of its body was read, or if it was not refused.
 
@@ -105,17 +99,16 @@ ${PROCESS_METRICS.map((name) => `- \`${name}\``).join('\n')}
 `;
 }
 
-function metricRows(): string[][] {
+const BUCKETS = Object.entries<MetricRow>(METRICS).flatMap(([name, { buckets }]) =>
+  buckets === undefined ? [] : [[PREFIX + name, buckets.join(', ')] as const],
+);
+
+function metricItems(): string {
   return METRIC_NAMES.map((name) => {
     const { labels = [], help, when }: MetricRow = METRICS[name];
-    return [code([PREFIX + name]), typeOf(name), code(labels), when === undefined ? help : `${help} *${when}*`];
-  });
-}
-
-function bucketRows(): string[][] {
-  return Object.entries<MetricRow>(METRICS).flatMap(([name, { buckets }]) => {
-    return buckets === undefined ? [] : [[code([PREFIX + name]), buckets.join(', ')]];
-  });
+    const by = labels.length === 0 ? '' : ` by ${code(labels)}`;
+    return listItem(`\`${PREFIX}${name}\`, ${typeOf(name)}${by}. ${help}${when === undefined ? '' : ` *${when}*`}`);
+  }).join('\n');
 }
 
 function reasonRows(): string[][] {
@@ -130,6 +123,10 @@ function reasonRows(): string[][] {
     const sentence = `${meaning.charAt(0).toUpperCase()}${meaning.slice(1)}.`;
     return [code([reason]), String(status), code([...decisions]), sentence];
   });
+}
+
+function list(rows: readonly (readonly [string, string])[]): string {
+  return rows.map(([name, meaning]) => listItem(`\`${name}\`: ${meaning}`)).join('\n');
 }
 
 function code(names: readonly string[]): string {

@@ -72,22 +72,22 @@ test('docs/performance.md begins with figures of the run in bench/results.md', (
   expect(summary).toContain(`${missed} of the ${goals.length} goals are missed`);
 });
 
-test('docs/metrics.md has a row for each metric, label, decision and reason', () => {
+test('docs/metrics.md has an entry for each metric, label, decision and reason', () => {
   const page = read('docs/metrics.md');
   const labels = Object.values<MetricRow>(METRICS).flatMap(({ labels = [] }) => labels);
   const rows = [...METRIC_NAMES.map((name) => PREFIX + name), ...labels, ...DECISIONS, ...REASON_NAMES];
-  for (const row of rows) expect(page).toContain(`\n| \`${row}\` |`);
+  for (const row of rows) expect(page).toMatch(new RegExp(`^(?:- \`${row}\`[:,]|\\| \`${row}\` \\|)`, 'm'));
   for (const name of PROCESS_METRICS) expect(page).toContain(`\n- \`${name}\``);
 });
 
 describe('docs/logs.md', () => {
   const page = read('docs/logs.md');
 
-  test('has a row for every rule', () => {
-    for (const rule of Object.keys(RULES)) expect(page).toMatch(new RegExp(`^\\| \`${rule}\` \\| `, 'm'));
+  test('has an entry for every rule', () => {
+    for (const rule of Object.keys(RULES)) expect(page).toMatch(new RegExp(`^- \`${rule}\`: `, 'm'));
   });
 
-  test('has a row for every field of a request', () => {
+  test('has an entry for every field of a request', () => {
     const lines: string[] = [];
     const log = createLog('debug', (line) => lines.push(line));
     const requests = new RequestLog(log, 'all');
@@ -103,7 +103,7 @@ describe('docs/logs.md', () => {
     requests.record(refused({ rule: 'route-headers', header: 'x_a' }));
     const fields = new Set(lines.flatMap((line) => Object.keys(JSON.parse(line))));
     expect(fields.size).toBe(24);
-    for (const field of fields) expect(page).toMatch(new RegExp(`^\\| \`${field}\` \\| `, 'm'));
+    for (const field of fields) expect(page).toMatch(new RegExp(`^- \`${field}\`[:,] `, 'm'));
   });
 
   test('names the events that the program logs', () => {
@@ -121,7 +121,7 @@ describe('docs/logs.md', () => {
   });
 });
 
-test('docs/admin.md has a row for every field of /api/status, and each row names the fields below it', () => {
+test('docs/admin.md has an entry for every field of /api/status, and each entry names the fields below it', () => {
   const facts = {
     certificates: [{ certificate: 'listen', file: 'tls.crt', notBefore: 0, notAfter: 0 }],
     lastReload: { ok: true, at: 0, error: null, refused: false },
@@ -135,15 +135,15 @@ test('docs/admin.md has a row for every field of /api/status, and each row names
   const { accepted: _, rejected, reported, forwarded, duplicate, deferred, probe, ...counts } = recent;
   const status: Record<string, unknown> = { ...shown, recent: counts };
   const [, section = ''] = read('docs/admin.md').split('\n## /api/status\n');
-  const [table = '', requestFields = '', traffic = ''] = section.split(/\n### (?:Requests|Traffic)\n/);
+  const [list = '', requestFields = '', traffic = ''] = section.split(/\n### (?:Requests|Traffic)\n/);
   expect(
-    fieldRows(traffic)
+    fieldItems(traffic)
       .flatMap(({ fields }) => fields)
       .toSorted(),
   ).toEqual(Object.keys(shown.routes[0]?.traffic ?? {}).toSorted());
-  const rows = fieldRows(table);
-  expect(rows.flatMap(({ fields }) => fields).toSorted()).toEqual(Object.keys(status).toSorted());
-  for (const { fields, meaning } of rows) {
+  const items = fieldItems(list);
+  expect(items.flatMap(({ fields }) => fields).toSorted()).toEqual(Object.keys(status).toSorted());
+  for (const { fields, meaning } of items) {
     for (const field of fields) {
       const value = [status[field]].flat()[0];
       const below = typeof value === 'object' && value !== null ? Object.keys(value) : [];
@@ -153,8 +153,8 @@ test('docs/admin.md has a row for every field of /api/status, and each row names
   }
 });
 
-function fieldRows(table: string) {
-  return [...table.matchAll(/^\| (`.+?) \| (.+) \|$/gm)].map(([, fields = '', meaning = '']) => ({
+function fieldItems(list: string) {
+  return [...list.matchAll(/^- (`[^:]+`): (.+(?:\n {2}.+)*)/gm)].map(([, fields = '', meaning = '']) => ({
     fields: [...fields.matchAll(/`(\w+)(?:\[\])?`/g)].map(([, field = '']) => field),
     meaning,
   }));
