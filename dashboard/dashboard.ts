@@ -1,6 +1,6 @@
 // The whole dashboard as Grafana's JSON: variables, annotations, links, and the rows laid out on 24 columns. For manual
 // import, for provisioning, and for the chart's ConfigMap.
-import { DOCS } from '../src/base/version.ts';
+import { DOCS } from '../src/base/default-places.ts';
 import { DATASOURCE, type Panel } from './panels.ts';
 import { of } from './queries.ts';
 import { ROWS, type Row } from './rows.ts';

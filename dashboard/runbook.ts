@@ -1,6 +1,6 @@
 // The address of the documentation, from package.json's `repository`, which the publisher fills in. Until then rules
 // and dashboard name the file and its section, without a dead link.
-import { DOCS } from '../src/base/version.ts';
+import { DOCS } from '../src/base/default-places.ts';
 
 /** The runbook's address, or its file in this repository. */
 export const RUNBOOK = `${DOCS ?? 'docs'}/alerts.md`;

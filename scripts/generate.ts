@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { renderDashboard } from '../dashboard/dashboard.ts';
 import { withRunbook } from '../dashboard/runbook.ts';
-import { DOCS } from '../src/base/version.ts';
+import { DOCS } from '../src/base/default-places.ts';
 import { withConfigSchema } from './generators/chart-schema.ts';
 import { renderCommandsDoc } from './generators/commands-doc.ts';
 import { renderConfigSchema, renderConfigurationPage } from './generators/config-schema.ts';

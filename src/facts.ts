@@ -1,8 +1,7 @@
 // The facts about the proxy beside the ledger of deliveries, gathered from its parts for the judge and the status page. They
 // must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds. Operators rely on
 // the names of the keys: docs/admin.md lists them.
-import { isDirectory } from './base/default-places.ts';
-import { DOCS, VERSION } from './base/version.ts';
+import { DOCS, isDirectory, VERSION } from './base/default-places.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import type { Policy } from './core/admission.ts';

@@ -14,7 +14,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (first === '--version') {
-    io.stdout(`${(await import('./base/version.ts')).VERSION}\n`);
+    io.stdout(`${(await import('./base/default-places.ts')).VERSION}\n`);
     return 0;
   }
   const named = first !== '' && !first.startsWith('-');

@@ -98,7 +98,7 @@ function plainText(value: unknown): string {
 
 /** For editors: matches every path that may be configured, and few others, which `pathProblem` refuses. */
 const PATH_FORM =
-  /^(?!.*(?:\/[:$][A-Za-z_]|\/\+(?:\/|$)|\/\[[^/]*\](?:\/|$)|\/\([^/]*\)(?:\/|$)|\.[+*]|\/\/|\$(?:\/|$)))(?:\/(?:[!$&'()+,.0-9:=@A-Z[\]_a-z~-]|%(?:20|[89A-Fa-f][0-9A-Fa-f]))*)*(?:\/\*)?$/;
+  /^(?!.*(?:\/[:$][A-Za-z_]|\/\+(?:\/|$)|\/\[[^/]*\](?:\/|$)|\/\([^/]*\)(?:\/|$)|\.[+*]|\/\/|\$(?:\/|$)|\/\.+(?:\/|$)))(?:\/(?:[!$&'()+,.0-9:=@A-Z[\]_a-z~-]|%(?:20|[89A-Fa-f][0-9A-Fa-f]))*)*(?:\/\*)?$/;
 
 /** The file's own schema: sections may be empty, which YAML reads as null. */
 export function renderConfigSchema(): string {

@@ -1,4 +1,4 @@
-// Time: a fair deadline for data from a socket or file, one result for many callers, and how long a store stays slow.
+// Waiting: a fair deadline for data from a socket or file, one result for many callers, and how long a store stays slow.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
@@ -35,6 +35,21 @@ export function onePerTurn<T>(make: () => T | Promise<T>): () => Promise<T> {
       last = next;
     }
     return next;
+  };
+}
+
+/**
+ * Returns a function that makes a value at its first call, and returns the same to every caller. A failure is not kept:
+ * a module that could not be read because no file descriptor was free would otherwise be missing for ever.
+ */
+export function madeOnce<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = null;
+      throw error;
+    });
+    return made;
   };
 }
 

@@ -1,6 +1,14 @@
-// The default places of the configuration and of what must outlive the process, and the URL by which a program on this
-// host, or in this container, reaches a listener of the proxy.
+// The program's version and where its parts are by default: docs, configuration, what must outlive the process, and the
+// URL by which a program on this host, or in this container, reaches a listener. The build inlines package.json.
 import { isIP } from 'node:net';
+import manifest from '../../package.json' with { type: 'json' };
+
+export const VERSION: string = manifest.version;
+
+const url = (manifest as { readonly repository?: { readonly url?: string } }).repository?.url;
+
+/** The address of docs/, without a trailing slash; null until package.json has a `repository` with a `url`. */
+export const DOCS = url === undefined ? null : `${url.replace(/^git\+|\.git$/g, '')}/blob/main/docs`;
 
 export const CONFIG_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 export const STATE_DIRECTORY = '/var/lib/entrupy-signature-proxy';

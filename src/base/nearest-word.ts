@@ -1,4 +1,11 @@
-// Finds the word that was probably meant, for "did you mean". It loads nothing, since each command has it.
+// Allowed words in messages: the sentence that lists them, and the one that was probably meant. It loads nothing, since each
+// command has it.
+
+/** `a, b and c`, for sentences. */
+export function listOf(words: readonly string[], conjunction: 'and' | 'or'): string {
+  if (words.length < 2) return words.join('');
+  return `${words.slice(0, -1).join(', ')} ${conjunction} ${words.at(-1)}`;
+}
 
 /** `; did you mean X?`; empty if no allowed word is near. */
 export function didYouMean(found: string, allowed: readonly string[]): string {

@@ -3,10 +3,10 @@
 // error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type Paint, painter } from '../base/colours.ts';
 import { CONFIG_FILE } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest-word.ts';
+import { type Paint, painter } from '../base/printable.ts';
 import type { Env } from '../config/environment.ts';
 
 interface Option {

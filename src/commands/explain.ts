@@ -1,8 +1,7 @@
 // `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it.
 import { createSecretKey, randomBytes } from 'node:crypto';
-import type { Paint } from '../base/colours.ts';
 import { didYouMean } from '../base/nearest-word.ts';
-import { printable } from '../base/printable.ts';
+import { type Paint, printable } from '../base/printable.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { labelled, OF_ROUTE } from '../config/settings-text.ts';

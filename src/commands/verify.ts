@@ -1,7 +1,7 @@
 // `verify`: the verdict on one captured delivery, and the likely cause of a mismatch. It must never print a secret, nor
 // the right signature.
 import { NO_BYTES } from '../base/bytes.ts';
-import type { Paint } from '../base/colours.ts';
+import type { Paint } from '../base/printable.ts';
 import { type LoadedConfig, loadConfig, parseConfig } from '../config/load.ts';
 import { admit, admitBody, type Policy, type ToRead } from '../core/admission.ts';
 import { type Hint, largeBodyHint } from '../core/hint.ts';

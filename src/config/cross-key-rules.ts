@@ -1,13 +1,13 @@
 // Rules that concern several keys, or more than the syntax of one. Pure, but for this machine's own addresses.
 // A rule must never judge a default that replaces a bad value, so it first asks whether the value is sound.
 import { isDirectory } from '../base/default-places.ts';
-import { nearest } from '../base/nearest-word.ts';
+import { listOf, nearest } from '../base/nearest-word.ts';
 import { whyNeverAllowed } from '../core/gate-rules.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldedPath, pathProblem } from '../core/path-patterns.ts';
 import type { Values } from './config.ts';
 import { reachesListener } from './own-addresses.ts';
-import { atKey, atValue, type KeyPath, listOf, type ProblemAt, show } from './problems.ts';
+import { atKey, atValue, type KeyPath, type ProblemAt, show } from './problems.ts';
 import type { Written } from './schema-problems.ts';
 
 type SecretEntry = Written['secrets'][number];

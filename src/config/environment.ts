@@ -1,7 +1,7 @@
 // Environment variables as part of the configuration, with a file or alone. The value of a secret's variable is not
 // kept: only whether it is set matters here.
-import { nearest } from '../base/nearest-word.ts';
-import { listOf, type Problem } from './problems.ts';
+import { listOf, nearest } from '../base/nearest-word.ts';
+import type { Problem } from './problems.ts';
 import { LOG_FORMATS } from './schema.ts';
 import { NAMES, OVERRIDES, SECRET } from './variables.ts';
 import { isMapping, type Mapping } from './yaml.ts';

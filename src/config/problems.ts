@@ -57,9 +57,3 @@ export function inOrder(problems: readonly Problem[]): readonly Problem[] {
   const lineOf = ({ line }: Problem) => line ?? Number.MAX_SAFE_INTEGER;
   return [...once.values()].sort((a, b) => lineOf(a) - lineOf(b) || (a.column ?? 0) - (b.column ?? 0));
 }
-
-/** `a, b and c`, for sentences. */
-export function listOf(words: readonly string[], conjunction: 'and' | 'or'): string {
-  if (words.length < 2) return words.join('');
-  return `${words.slice(0, -1).join(', ')} ${conjunction} ${words.at(-1)}`;
-}

@@ -1,9 +1,9 @@
 // The schema as a table of keys, for docs and messages, and the check of the data from file and environment. A default
 // replaces a bad value, so that other problems are found too; rules first ask whether a value is sound.
 import * as z from 'zod/mini';
-import { nearest } from '../base/nearest-word.ts';
+import { listOf, nearest } from '../base/nearest-word.ts';
 import type { Values } from './config.ts';
-import { atKey, atValue, formatPath, type KeyPath, listOf, type ProblemAt, show } from './problems.ts';
+import { atKey, atValue, formatPath, type KeyPath, type ProblemAt, show } from './problems.ts';
 import { configSchema } from './schema.ts';
 import { ALLOWED } from './value-kinds.ts';
 import { isMapping, lacksSpace, type Mapping, NO_SPACE } from './yaml.ts';

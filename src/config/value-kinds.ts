@@ -3,8 +3,8 @@
 import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import { isDirectory } from '../base/default-places.ts';
+import { listOf } from '../base/nearest-word.ts';
 import { isoDate } from '../core/keyring.ts';
-import { listOf } from './problems.ts';
 import { DURATION, type Quantity, SIZE } from './units.ts';
 
 /** For each schema, a phrase that says what is allowed. `format`: a number as a user would write it; by default digits. */

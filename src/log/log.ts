@@ -1,8 +1,7 @@
 // The log: one line per event, JSON or text for people. It must never throw, whatever it is given, and never print
 // bytes: a Buffer in a field may be a body or a secret. Text from a client is cut, has no query, and cannot control a
 // terminal.
-import type { Paint } from '../base/colours.ts';
-import { printable, shortened } from '../base/printable.ts';
+import { type Paint, printable, shortened } from '../base/printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 // The output of the log: a stream that may fail or have no reader. It must never end the process, block it or fill its
 // memory, since any client can cause lines. A line that finds no room is dropped and counted.
 import type { Writable } from 'node:stream';
-import { type Paint, painter } from '../base/colours.ts';
+import { type Paint, painter } from '../base/printable.ts';
 import { createLog, textLine } from './log.ts';
 
 /** `auto`: text where the stream is a terminal, else json. */

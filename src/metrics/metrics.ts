@@ -1,7 +1,7 @@
 // The metrics: one method for each kind of event adds to plain numbers. The set of series follows only from the plan: a
 // client must never be able to add a series.
-import { madeOnce } from '../base/made-once.ts';
-import { VERSION } from '../base/version.ts';
+import { madeOnce } from '../base/deadline.ts';
+import { VERSION } from '../base/default-places.ts';
 import type { RedeliveryRecord } from '../core/fate.ts';
 import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';

@@ -2,8 +2,8 @@
 // duplicates are answered. The store may fail at any time: then onStoreFailure decides, and no request hangs.
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { madeOnce } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
-import { madeOnce } from '../base/made-once.ts';
 import type { DeliveryLease } from '../core/fate.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 

@@ -9,10 +9,9 @@
 //
 // What is stopped, unverified or expired is kept for a person, and lost when that time is over or room is needed.
 import { stat } from 'node:fs/promises';
-import { onePerTurn } from '../base/deadline.ts';
+import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
-import { madeOnce } from '../base/made-once.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';

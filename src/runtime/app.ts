@@ -2,8 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdminServer } from '../admin/server.ts';
 import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
-import { localUrl } from '../base/default-places.ts';
-import { VERSION } from '../base/version.ts';
+import { localUrl, VERSION } from '../base/default-places.ts';
 import { factsNow } from '../facts.ts';
 import { createDiagnosisLog } from './diagnosis-log.ts';
 import { readInputs } from './inputs.ts';

@@ -1,6 +1,6 @@
 // An Io without a process: it records a command's output and supplies its input.
 import { Readable } from 'node:stream';
-import { plainText } from '../../../src/base/colours.ts';
+import { plainText } from '../../../src/base/printable.ts';
 import type { Io, Run } from '../../../src/commands/command.ts';
 
 export interface FakeIo extends Io {

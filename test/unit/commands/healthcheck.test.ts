@@ -88,7 +88,7 @@ function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[]
   const visit = (url: URL) => {
     const text = readFileSync(url, 'utf8');
     for (const [, from = '', later = ''] of text.matchAll(
-      /^import (?!type )[^;]*from '([^']+)'|import\('([^']+)'\)/gm,
+      /^import (?!type )[^;]*from '([^']+)';|import\('([^']+)'\)/gm,
     )) {
       const name = from || (when === 'ever' ? later : '');
       if (!name.startsWith('.')) seen.add(name);
@@ -103,7 +103,7 @@ function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[]
   return short.sort();
 }
 
-const SHARED = ['colours', 'default-places', 'errors', 'nearest-word'].map((name) => `base/${name}.ts`);
+const SHARED = ['default-places', 'errors', 'nearest-word', 'printable'].map((name) => `base/${name}.ts`);
 const ASKING = ['commands/command.ts', 'commands/running-proxy.ts'];
 const NODE = ['node:fs', 'node:fs/promises', 'node:net', 'node:util'];
 
@@ -114,7 +114,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
 });
 
 test('check loads no more at its start, but tables of texts: no secret, no parser, no part of the proxy', () => {
-  const more = ['base/printable.ts', 'commands/waiting.ts', 'config/units.ts', 'health/diagnoses.ts'];
+  const more = ['commands/waiting.ts', 'config/units.ts', 'health/diagnoses.ts'];
   const node = [...NODE, 'node:crypto', 'node:timers/promises'];
   expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...more, ...node].sort());
 });

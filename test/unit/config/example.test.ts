@@ -60,9 +60,21 @@ test('config.schema.json accepts the example in an editor, and refuses what pars
     'limits: { maxBody: 1MB }',
     'log: { level: warning }',
     'unmatched:',
-    ...['/:id', '/[id]', '/a/+', '/$id', '/.+', '/a*', 'a', '/a//b', '/my hook'].map(
-      (path) => `routes: [{ path: "${path}" }]`,
-    ),
+    ...[
+      '/:id',
+      '/[id]',
+      '/a/+',
+      '/$id',
+      '/.+',
+      '/a*',
+      'a',
+      '/a//b',
+      '/my hook',
+      '/a/../b',
+      '/./a',
+      '/a/..',
+      '/.../*',
+    ].map((path) => `routes: [{ path: "${path}" }]`),
   ];
   expect(bad.filter(takes)).toEqual([]);
   const good = [
@@ -74,6 +86,7 @@ test('config.schema.json accepts the example in an editor, and refuses what pars
     '/my%20hook',
     '/caf%C3%A9',
     '/a$b(c)[d]+e',
+    '/.well-known/..a.b/v1.0',
     "/~a,b=c@d!e&f'",
   ];
   expect(good.filter((path) => !takes(`routes: [{ path: "${path}" }]`))).toEqual([]);

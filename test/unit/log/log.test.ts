@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { plainText } from '../../../src/base/colours.ts';
+import { plainText } from '../../../src/base/printable.ts';
 import { createLog, type LogLevel, textLine } from '../../../src/log/log.ts';
 import { LogOutput } from '../../../src/log/output.ts';
 import { RequestLog, type RequestLogMode } from '../../../src/log/request-log.ts';

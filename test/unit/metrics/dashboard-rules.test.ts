@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { withRunbook } from '../../../dashboard/runbook.ts';
-import { DOCS } from '../../../src/base/version.ts';
+import { DOCS } from '../../../src/base/default-places.ts';
 import { DIAGNOSES } from '../../../src/health/diagnoses.ts';
 import { RULE_FILES } from '../../rules/cases.ts';
 import { ROOT, read } from '../../support/machine/tools.ts';
