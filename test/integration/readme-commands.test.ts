@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
+import { atTheEnd } from '../support/machine/children.ts';
 import { haveTools } from '../support/machine/tools.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
@@ -65,6 +66,7 @@ type Shell = ReturnType<typeof shell>;
 /** A shell in its own process group; `stop` sends SIGINT, as Ctrl-C would. */
 function shell(script: string, env: Readonly<Record<string, string>> = {}) {
   const child = spawn('bash', ['-c', script], { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
+  const killed = atTheEnd('kill', '-KILL', `-${child.pid}`);
   // Apart, as a line of the one may come within a line of the other.
   const said = { stdout: '', stderr: '' };
   const watchers = new Set<() => void>();
@@ -75,7 +77,10 @@ function shell(script: string, env: Readonly<Record<string, string>> = {}) {
     });
   }
   const text = () => said.stdout + said.stderr;
-  const exited = once(child, 'close').then(([code]) => code as number | null);
+  const exited = once(child, 'close').then(async ([code]) => {
+    await killed();
+    return code as number | null;
+  });
   return {
     output: text,
     exited,

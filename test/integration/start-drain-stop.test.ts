@@ -1,5 +1,5 @@
 // The life of the process: signals in, exit codes out, nothing lost in between.
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { sign } from '../support/deliveries/signer.ts';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
 import { post } from '../support/load/load.ts';
+import { spawnTied } from '../support/machine/children.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { inFlight } from '../support/proxy/at-rest.ts';
@@ -119,10 +120,7 @@ describe.concurrent('SIGTERM', () => {
         config,
         'listen: { host: 127.0.0.1, port: 0 }\nadmin: { host: 127.0.0.1, port: 0 }\nupstream: { url: "http://127.0.0.1:1" }\nshutdown: { delay: 2m }\n',
       );
-      const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config], {
-        env: {},
-        stdio: 'ignore',
-      });
+      const child = spawnTied(process.execPath, [PROGRAM, 'serve', '--config', config], { env: {}, stdio: 'ignore' });
       const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
       await untilCatchesHangup(child);
       child.kill('SIGTERM');

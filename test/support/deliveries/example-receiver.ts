@@ -1,11 +1,12 @@
 // Runs Entrupy's own example receiver beside the tests, if its text and Python's Flask are available. The code is read
 // from the page's text at run time, never kept here.
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { spawnTied } from '../machine/children.ts';
 import { freePort } from '../machine/free-port.ts';
 import { haveTools } from '../machine/tools.ts';
 
@@ -29,7 +30,7 @@ export async function startExampleReceiver(secret: string): Promise<ExampleRecei
   await writeFile(script, indent(codeOf(await readFile(PAGE, 'utf8'))));
   // Flask's development server cannot report a port that it chose.
   const port = await freePort();
-  const child = spawn(PYTHON, [script, '127.0.0.1', String(port)], {
+  const child = spawnTied(PYTHON, [script, '127.0.0.1', String(port)], {
     env: { PATH: process.env.PATH ?? '', WEBHOOK_ENDPOINT_SECRET_KEY: secret, PYTHONUTF8: '1', PYTHONUNBUFFERED: '1' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -1,10 +1,10 @@
 // A headless Chromium, driven over its DevTools protocol, for tests of what a person sees. It ends only the process
 // that it started and leaves no file behind.
-import { spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { spawnTied } from './children.ts';
 import { haveTools } from './tools.ts';
 import { within } from './within.ts';
 
@@ -27,7 +27,7 @@ export type Browser = Awaited<ReturnType<typeof openBrowser>>;
 
 export async function openBrowser() {
   const directory = await mkdtemp(join(tmpdir(), 'chromium-test-'));
-  const child = spawn(
+  const child = spawnTied(
     'chromium',
     [
       '--headless',

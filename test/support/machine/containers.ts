@@ -2,6 +2,7 @@
 // containers that it started.
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { atTheEnd } from './children.ts';
 import { heldBySockets } from './memory.ts';
 import { mustRun, run } from './tools.ts';
 
@@ -68,6 +69,7 @@ export async function startContainer(given: ContainerOptions) {
 }
 
 function handle(name: string) {
+  const remove = atTheEnd('podman', 'rm', '--force', '--volumes', '--time', '0', name);
   const inspect = async (format: string) => (await mustRun('podman', ['inspect', '--format', format, name])).trim();
   return {
     name,
@@ -100,7 +102,9 @@ function handle(name: string) {
       return heldBySockets(await mustRun('nsenter', [...inside, 'ss', '-tanmH']));
     },
     memory: async () => readMemory(await inspect('{{.State.Pid}}')),
-    remove: async () => void (await mustRun('podman', ['rm', '--force', '--volumes', '--time', '0', name])),
+    async remove() {
+      if ((await remove()) !== 0) throw new Error(`podman has not removed ${name}`);
+    },
   };
 }
 

@@ -1,8 +1,8 @@
 // Runs a program on a terminal of its own and reads what it prints there. Python, since Node cannot open a terminal.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { onTestFinished } from 'vitest';
 import { PROGRAM_ENV } from '../proxy/program.ts';
+import { spawnTied, tied } from './children.ts';
 
 const RELAY = `
 import os, subprocess, sys
@@ -23,7 +23,7 @@ sys.exit(child.wait())
 
 /** Starts it until the test ends. `env` is the whole environment apart from PATH. */
 export async function onTerminal(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const python = spawn('python3', ['-c', RELAY, ...words], {
+  const python = spawnTied('python3', ['-c', RELAY, ...tied(...words)], {
     env: { ...PROGRAM_ENV, TERM: 'xterm', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

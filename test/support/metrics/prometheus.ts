@@ -1,10 +1,10 @@
 // A real Prometheus for tests that scrapes each second. It ends only the process that it started and leaves no file
 // behind.
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { spawnTied } from '../machine/children.ts';
 import { freePort } from '../machine/free-port.ts';
 import { haveTools } from '../machine/tools.ts';
 
@@ -59,7 +59,7 @@ export async function startPrometheus(options: {
       ],
     }),
   );
-  const child = spawn(
+  const child = spawnTied(
     'prometheus',
     [
       `--config.file=${join(directory, 'prometheus.yaml')}`,

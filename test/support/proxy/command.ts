@@ -1,6 +1,6 @@
 // Runs one command of the program to its end and returns all of its output: as a user would, or in this process.
-import { spawn } from 'node:child_process';
 import { COMMANDS } from '../../../src/commands/all.ts';
+import { spawnTied } from '../machine/children.ts';
 import { ran } from './fake-io.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 
@@ -21,7 +21,7 @@ export interface CommandOptions {
 
 /** Resolves with the exit code, or null if it was killed after 30 s. */
 export function runCommand(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
+  const child = spawnTied(process.execPath, [PROGRAM, ...args], {
     env: { ...PROGRAM_ENV, ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,12 +1,12 @@
 // Runs the program with a standard output of the test's own, of any kind: since the log may be lost, it is watched
 // through its ports alone.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
+import { spawnTied } from '../machine/children.ts';
 import { freePort } from '../machine/free-port.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 import { eventually, value } from './proxied.ts';
@@ -43,7 +43,7 @@ type Line = Awaited<ReturnType<typeof commandLine>>;
 /** Starts it with this as stdout and stderr, until the test ends. Resolves when it is ready. */
 export async function startWith({ words, url, adminUrl }: Line, output: number | Socket): Promise<Unwatched> {
   const [node, ...rest] = words;
-  const child = spawn(node, rest, { env: PROGRAM_ENV, stdio: ['ignore', output, output] });
+  const child = spawnTied(node, rest, { env: PROGRAM_ENV, stdio: ['ignore', output, output] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   await ready(adminUrl);

@@ -1,12 +1,12 @@
 // Runs the program as its users do: a child process with a configuration file and secret files, addressed through
 // sockets and signals. It ends only the child that it started, and leaves no file behind.
-import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { ApiStatus } from '../../../src/health/health.ts';
 import { followOutput, type LogLine } from '../machine/child-output.ts';
+import { spawnTied } from '../machine/children.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 
 const START_MS = 20_000;
@@ -82,7 +82,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     options.executable === undefined ? limitedTo(options.openFiles ?? null) : [options.executable];
   const program = options.executable === undefined ? [...(options.flags ?? []), options.program ?? PROGRAM] : [];
   const words = [...program, 'serve', '--config', configFile];
-  const child = spawn(command, [...before, ...words], {
+  const child = spawnTied(command, [...before, ...words], {
     env: { ...PROGRAM_ENV, ...options.env },
     ...(options.cwd === 'own' && { cwd: directory }),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -168,6 +168,8 @@ function withTestDefaults(config: ConfigObject, secretDirectory: string): object
     listen: { host: '127.0.0.1', port: 0, ...section('listen') },
     admin: { host: '127.0.0.1', port: 0, ...section('admin') },
     shutdown: { delay: '0s', grace: '2s', ...section('shutdown') },
+    // Not the default: on a machine with a proxy of its own that directory has its deliveries.
+    redelivery: { store: join(secretDirectory, '../stored'), ...section('redelivery') },
   };
 }
 

@@ -1,12 +1,13 @@
 // An app in its own process, which can be killed at any moment, and which some deliveries kill. It records each
 // one before it answers, so none that it processed is forgotten. Started with arguments, it runs as a program.
-import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { spawnTied } from '../machine/children.ts';
 
 /** `flapping`: every other 150 ms it answers 503. A body that holds `poison` kills it. */
 type Mood = 'steady' | 'flapping';
@@ -31,11 +32,11 @@ const FLAP_MS = 150;
 const PROGRAM = fileURLToPath(import.meta.url);
 
 export function recordingApp({ port, recordFile, after }: AppOptions) {
-  let child: ReturnType<typeof spawn> | null = null;
+  let child: ChildProcess | null = null;
   let wanted: Mood | null = null;
   const run = async (mood: Mood) => {
     const args = [PROGRAM, String(port), recordFile, mood];
-    const started = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const started = spawnTied(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     child = started;
     started.once('exit', async () => {
       if (after === undefined) return;

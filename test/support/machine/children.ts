@@ -1,0 +1,32 @@
+// Processes and containers of tests. Each ends with the process that started it, however that ends: a run that is killed leaves
+// none behind.
+import { spawn, spawnSync } from 'node:child_process';
+
+const TIE = ['setpriv', '--pdeathsig', 'KILL', '--'];
+/** Only Linux has this signal: elsewhere a killed run leaves its processes behind. */
+export const CAN_TIE = spawnSync(`${TIE.join(' ')} true`, { shell: true, stdio: 'ignore' }).status === 0;
+
+/** The words that run these, with the same process id, as a process that the kernel kills with its parent. */
+export const tied = (...words: readonly string[]): readonly string[] => (CAN_TIE ? [...TIE, ...words] : words);
+
+/** Node's own, tied. */
+export const spawnTied = ((program: string, args: readonly string[], options: object) => {
+  const [first = '', ...rest] = tied(program, ...args);
+  return spawn(first, rest, options);
+}) as typeof spawn;
+
+/**
+ * Runs these words once this process has ended, or when the returned function is called: for what is no child of ours, such as a
+ * container. The function resolves with their exit code.
+ */
+export function atTheEnd(...words: readonly string[]): () => Promise<number | null> {
+  const waiting = spawn('sh', ['-c', 'cat; "$@"', 'sh', ...words], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true, // Ctrl-C ends the run, but not this
+  });
+  const exited = new Promise<number | null>((resolve) => waiting.once('exit', resolve));
+  return () => {
+    waiting.stdin.end();
+    return exited;
+  };
+}
