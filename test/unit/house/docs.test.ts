@@ -29,22 +29,8 @@ test.each(pages)('%s: each internal link leads to a page and a section that exis
   }
 });
 
-test.each(pages.filter((page) => page !== 'CHANGELOG.md'))('%s: prose is at most 120 columns wide', (page) => {
-  const prose = read(page)
-    .replaceAll(/^( *)(`{3,})[\s\S]*?^ *\2$/gm, '')
-    .replaceAll(/<!-- diagnoses -->[\s\S]*?<!-- diagnoses: end -->/g, '') // generated
-    .split('\n')
-    // Tables and pictures take one line; a link or a command without a break may be longer than that.
-    .filter((line) => !/^ *(?:\||<|#)/.test(line) && /\S\s+\S/.test(line.replace(/^ *(?:- )?/, '')));
-  expect(prose.filter((line) => line.length > 120)).toEqual([]);
-});
-
-test('the README is short: at most 950 words, and no code line over 100 characters', () => {
-  const text = read('README.md');
-  expect(text.split(/\s+/).length).toBeLessThanOrEqual(950);
-  const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block);
-  expect(blocks.length).toBeGreaterThan(5);
-  expect(blocks.flatMap((block) => block.split('\n')).filter((line) => line.length > 100)).toEqual([]);
+test('the README is short: at most 950 words', () => {
+  expect(read('README.md').split(/\s+/).length).toBeLessThanOrEqual(950);
 });
 
 test('the README leads to the index, and the index to every page', () => {
