@@ -18,46 +18,6 @@ beforeEach(() => {
   on.upstream.answer(() => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
 });
 
-/** Lines that no library would send: odd spellings, duplicates that must not be merged, empty values, obs-text. */
-const ODD_LINES = [
-  ...['x-lower: 1', 'X-UPPER: 2', 'x-MiXeD: 3', 'Content-Type: application/json'],
-  ...['Content-Type: text/plain; charset="x"', 'Accept: a', 'X-Dup: 1', 'accept: b', 'X-Dup: 2', 'x-dup: 1'],
-  ...['X-Empty:', 'X-Inner: a  b\tc', 'X-Obs: caf\xe9 \xff\x80', 'X-Utf8: \xf0\x9f\x91\x9c', 'Cookie: a=1; b="2"'],
-  ...['Cookie: c=3', 'Authorization: Basic Og==', 'Authorization: Bearer x.y.z', 'Date: whenever', 'Via: 1.0 fred'],
-  ...['X-Forwarded-For: 203.0.113.9, unknown', 'X-Forwarded-Proto: gopher', 'Forwarded: for="_x"', 'User-Agent: '],
-  ...["X-!#$%&'*+.^`|~: odd"],
-];
-
-/** The lines as they arrive: whitespace around a value is not part of it (RFC 9112 5.1), so one space is written. */
-const asWritten = (lines: readonly string[]) => lines.map((line) => line.replace(/^([^:]*):\s*(.*?)\s*$/, '$1: $2'));
-
-describe('the request', () => {
-  test('a verified one arrives line by line, in order', async () => {
-    const body = '{"a":1}\r\n\r\nPOST / HTTP/1.1\r\n';
-    const signature = `ENTRUPY-signature: ${sign(SECRET, body)}`;
-    const head = ['POST /notify?b=2&&a=%7e&= HTTP/1.1', ...ODD_LINES, signature, 'hOST: Example:80'];
-    await exchange(on.proxy.port, [...head, `content-LENGTH: ${body.length}`, '', body].join('\r\n'));
-    expect(on.upstream.seen[0]?.raw.toString('latin1')).toBe(
-      [
-        'POST /notify?b=2&&a=%7e&= HTTP/1.1',
-        ...asWritten([...ODD_LINES, signature]),
-        'hOST: Example:80',
-        `Content-Length: ${body.length}`,
-        '',
-        body,
-      ].join('\r\n'),
-    );
-  });
-
-  test.each(['GET', 'DELETE', 'OPTIONS', 'REPORT'])('an open %s without a body gets no length', async (method) => {
-    const target = '/open/a;b=c/%41%2F/x?q={a|b}&p=100%&\'"<>`^\\';
-    await exchange(on.proxy.port, [`${method} ${target} HTTP/1.1`, 'Host: h', ...ODD_LINES, '', ''].join('\r\n'));
-    expect(on.upstream.seen[0]?.raw.toString('latin1')).toBe(
-      [`${method} ${target} HTTP/1.1`, 'Host: h', ...asWritten(ODD_LINES), '', ''].join('\r\n'),
-    );
-  });
-});
-
 const get = (method = 'GET') => `${method} /open/x HTTP/1.1\r\nHost: h\r\n\r\n`;
 
 /** Responds with these lines and this body; returns the client's view. */

@@ -3,13 +3,11 @@
 // a truncated one that looks complete. The upstream is asked once: a request that it may have processed is not sent
 // again. A client that leaves ends its request upstream and frees everything that it held.
 import { afterEach, describe, expect, test } from 'vitest';
-import { idsOf, delivery as numbered, numbers } from '../support/deliveries/numbered.ts';
 import { SECRET } from '../support/deliveries/signer.ts';
 import { type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery, get } from '../support/http/requests.ts';
 import { parseResponse } from '../support/http/response-parser.ts';
-import { expectSlotsFree, inFlight, untilAtRest } from '../support/proxy/at-rest.ts';
-import { change } from '../support/proxy/reloads.ts';
+import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
 import { shared } from '../support/proxy/shared.ts';
 import {
   CHUNKED,
@@ -136,67 +134,5 @@ describe('odd but complete responses arrive complete, and none of their bytes re
     const response = await client.response({ head: method === 'HEAD' });
     expect([response.reason, response.body.toString()]).toEqual([reason, bodiless ? '' : textOf(ID)]);
     await expectNext(client);
-  });
-
-  test('a second response a moment later, on an idle socket', async () => {
-    const closed = Promise.withResolvers<void>();
-    on.upstream.script((socket) => {
-      socket.once('end', closed.resolve).once('close', closed.resolve).write(OK);
-      setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON'), 20);
-    });
-    const client = await sendTo(on.proxy, GET);
-    expect((await client.response()).body.toString()).toBe('ok');
-    await closed.promise;
-    await expectNext(client);
-  });
-});
-
-describe('a request that may have been processed is not resent', () => {
-  test('a restart: 502 for those in flight, 200 for those that wait, none twice', async () => {
-    on.upstream.script(() => {});
-    const cut = await Promise.all(numbers(SLOTS).map((id) => sendTo(on.proxy, numbered(id))));
-    await expect.poll(() => on.upstream.heads.length).toBe(SLOTS);
-    const later = await Promise.all([2, 3, 4].map((id) => sendTo(on.proxy, numbered(id))));
-    await inFlight(on.proxy, 5);
-    await on.upstream.stop();
-    for (const client of cut) expect((await client.response()).status).toBe(502);
-    on.upstream.script((socket) => socket.write(OK));
-    await on.upstream.listen();
-    for (const client of later) expect((await client.response()).status).toBe(200);
-    expect(idsOf(on.upstream)).toEqual([0, 1, 2, 3, 4]);
-  });
-
-  test('an upstream that closes idle sockets loses nothing over keepAlive', async () => {
-    on = hasty;
-    await change(on.proxy, ({ upstream }) => ({ upstream: { ...upstream, responseTimeout: '30s' } }));
-    on.upstream.script((socket) => {
-      socket.write(OK);
-      socket.setTimeout(300, () => socket.destroy());
-    });
-    const client = await sendTo(on.proxy, numbered(0));
-    expect((await client.response()).status).toBe(200);
-    for (const id of numbers(20)) {
-      await new Promise((resolve) => setTimeout(resolve, 15 + (id % 10) * 31)); // close to both timeouts
-      await client.send(numbered(id + 1));
-      expect((await client.response()).status).toBe(200);
-    }
-    expect(idsOf(on.upstream)).toEqual(numbers(21));
-    client.destroy();
-  });
-});
-
-describe('a client that leaves frees its slot and ends the upstream request', () => {
-  test.each([
-    ['before the head', ''],
-    ['within the body', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart'],
-  ])('%s', async (_name, begun) => {
-    const closed = Promise.withResolvers<void>();
-    on.upstream.script((socket) => {
-      socket.once('end', closed.resolve).once('close', closed.resolve).write(begun);
-    });
-    const client = await sendTo(on.proxy, DELIVERY);
-    await expect.poll(() => on.upstream.heads.length).toBe(1);
-    client.destroy();
-    await closed.promise;
   });
 });

@@ -135,22 +135,6 @@ test.concurrent('a busy upstream gets upstream.connections requests at most; oth
   expect(responses.map(({ status }) => status)).toEqual(Array(40).fill(200));
   expect(most).toBe(3);
   expect(idsOf(upstream)).toEqual(numbers(40));
-
-  // Without a slot within it: 503, and nothing reaches it.
-  await reload(proxy, (config) => config.replace('retryConnectFor: 30s', 'retryConnectFor: 200ms'));
-  upstream.heads.length = 0;
-  upstream.script(() => {});
-  const held = await Promise.all(numbers(3).map((id) => sendTo(proxy, delivery(id))));
-  await eventually(() => idsOf(upstream), [0, 1, 2]);
-  const { body, lines } = await (await sendTo(proxy, delivery(3))).response();
-  expect([body.toString(), lines.includes('Connection: close')]).toEqual(['{"error":"overloaded"}', true]);
-  expect(idsOf(upstream)).toEqual([0, 1, 2]);
-  for (const client of held) client.destroy();
-  await untilAtRest(proxy);
-  upstream.script((socket) => socket.write(OK));
-  const last = await sendTo(proxy, delivery(4));
-  expect((await last.response()).status).toBe(200);
-  last.destroy();
 });
 
 const authority = createAuthority(ownDirectory(), 'authority');

@@ -72,21 +72,6 @@ describe('with the ws package', () => {
     expect((await closed)[0]).toBe(4000);
   });
 
-  plainTest('many frames of 1 MiB at once arrive whole and in order', async () => {
-    const webSocket = await openWebSocket(liveOf(on.proxy));
-    const frames = Array.from({ length: 10 }, () => randomBytes(1024 * 1024));
-    const back: Buffer[] = [];
-    const all = new Promise<void>((resolve) => {
-      webSocket.on('message', (frame: Buffer) => {
-        if (back.push(frame) === frames.length) resolve();
-      });
-    });
-    for (const frame of frames) webSocket.send(frame);
-    await all;
-    expect(Buffer.concat(back).equals(Buffer.concat(frames))).toBe(true);
-    webSocket.terminate();
-  });
-
   plainTest('200 at once, more than there are upstream slots, leave slots for deliveries', async () => {
     const { proxy, upstream: echo } = on;
     await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 0);

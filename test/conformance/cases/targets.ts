@@ -1,6 +1,7 @@
-// Targets that the gate refuses, targets that a server could read as a verified route, and targets that must keep
-// working. The long list of spellings is tried on real servers in test/e2e; these rows cover each rule once.
+// Targets by the table of spellings, on the wire: those that the gate refuses, that a server could read as a verified route, and
+// that must keep working; then methods, routes and queries.
 import { get, request } from '../../support/http/requests.ts';
+import { SPELLINGS, type SpellingTreatment } from '../../testdata/spellings.ts';
 import {
   delivered,
   forged,
@@ -14,62 +15,11 @@ import {
   type WireCase,
 } from '../wire-case.ts';
 
-const IN_PATH: readonly (readonly [string, string])[] = [
-  ['a fragment', '/open#x'],
-  ['a backslash', '/open\\x'],
-  ['a double quote', '/open/"'],
-  ['less than', '/open/<'],
-  ['greater than', '/open/>'],
-  ['a circumflex', '/open/^'],
-  ['a backtick', '/open/`'],
-  ['an opening brace', '/open/{'],
-  ['a bar', '/open/|'],
-  ['a closing brace', '/open/}'],
-  ['raw non-ASCII', '/open/\xc3\xa9'],
-  ['a control byte', '/open/\x01'],
-  ['NUL', '/open/\0'],
-  ['DEL', '/open/\x7f'],
-  ['a tab', '/open/\t'],
-  ['a vertical tab', '/open\x0b'],
-  ['a lone percent sign', '/open/%'],
-  ['half an escape', '/open/%4'],
-  ['an escape that is not hexadecimal', '/open/%zz'],
-  ['an IIS escape', '/%u006eotify'],
-  ['an encoded NUL', '/open/%00'],
-  ['an encoded LF', '/notify%0a'],
-  ['an encoded unit separator', '/open/%1F'],
-  ['an encoded DEL', '/open/%7f'],
-  ['absolute-form', 'http://a/open'],
-  ['absolute-form of another host', 'http://b/notify'],
-  ['absolute-form without a path', 'http://a'],
-  ['another scheme', 'file:///notify'],
-  ['authority-form', 'a:80'],
-  ['no slash', 'open'],
-  ['an asterisk', '*'],
-  ['a query alone', '?x'],
-  ['a fragment in the query', '/open?x#y'],
-  ['raw non-ASCII in the query', '/open?q=\xe9'],
-  ['a control byte in the query', '/open?q=\x02'],
-  ['DEL in the query', '/open?q=\x7f'],
-  ['a space in the query', '/open?q=a b'],
-];
-
-/** Spellings that some servers read as `/notify`. */
-const READ_AS_NOTIFY = [
-  ...['/notify/', '//notify', '///notify', '/./notify', '/x/../notify', '/%2e/notify', '/x/%2e%2e/notify'],
-  ...['/x/.%2E/notify', '/notify/.', '/notify/x/..', '/%6eotify', '/%6Eotif%79', '/%256eotify', '/%25256eotify'],
-  ...['/NOTIFY', '/Notify', '/notify;a=b', '/notify;', '/;a/notify', '/x/..;/notify', '/.;/notify', '/%2fnotify'],
-  ...['/x/..%2fnotify', '/x%2f..%2fnotify', '/%5cnotify', '/x%5c..%5cnotify', '/notify%20', '/notify.'],
-  ...['/notify.json', '/notify:x', '/notify%3fx', '/notify%23x', '/notify%3bx', '/notify/x', '/index.php/notify'],
-  ...['/index.php/%6eotify', '/%ef%bd%8eotify', '/notify?', '/notify?x=/open', '//x/notify', '/x//notify'],
-  ...['/open%2f..%2fnotify', '/c/..%5cnotify', '/notify,x', '/notify~', '/notify!'],
-];
-
-const OPEN_TARGETS = [
-  ...['/', '/shop/cart;jsessionid=1', '/files/a%2Fb', '/a//b', '/app/users/', '/x?q={a|b}', '/x?p=100%'],
-  ...['/x?q="<>\\^`', '/x?q=%00%0a', '/x?a?b', '/x?/notify', '/x?../notify', '/notifyx', '/notify-x', '/my/notify'],
-  ...['/%C3%A9', '/x?rest_route=/notify', "/a,b:c@d!$&'()*+="],
-];
+const BY_TREATMENT: Readonly<Record<SpellingTreatment, (target: string) => WireCase>> = {
+  refused: (target) => gated(`target: ${target}`, get(target), 'open'),
+  verified: (target) => unauthorized(`unsigned, read as /notify: ${target}`, forged('x', { target }), 'open'),
+  open: (target) => served(`open: ${target}`, get(target), `GET ${target}`, { on: 'open' }),
+};
 
 const METHODS: readonly WireCase[] = [
   ...['GET', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE', 'PROPFIND'].map((method) =>
@@ -130,11 +80,10 @@ const QUERIES: readonly WireCase[] = [
 ];
 
 export const TARGETS: readonly WireCase[] = [
-  ...IN_PATH.map(([name, target]) => gated(`target: ${name}`, get(target), 'open')),
-  ...READ_AS_NOTIFY.map((target) =>
-    unauthorized(`unsigned, read as /notify: ${target}`, forged('x', { target }), 'open'),
+  // A space at its end is one of the request line.
+  ...SPELLINGS.filter(({ target }) => !target.endsWith(' ')).map(({ target, treatment }) =>
+    BY_TREATMENT[treatment](target),
   ),
-  ...OPEN_TARGETS.map((target) => served(`open: ${target}`, get(target), `GET ${target}`, { on: 'open' })),
   ...METHODS,
   ...ROUTING,
   ...QUERIES,
