@@ -203,7 +203,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
       .map(({ failure: why, secret, deliveries }) => ({ why, secret, deliveries })),
     bytes: storeState.bytes,
     oldest: storeState.total('waiting').oldest || null,
-    deliveries: soonest.map((entry) => deliveryStatus(entry, storeState.at)),
+    deliveries: soonest.map((entry) => deliveryStatus(entry, storeState)),
     losses: losses.map(lossStatus),
     /** How many deliveries were lost in the last day. */
     lostLately,
@@ -214,14 +214,15 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
   };
 }
 
-function deliveryStatus({ id, state, wait, note }: Entry, seenAt: number) {
+function deliveryStatus({ id, state, wait, note }: Entry, storeState: Queue['storeState']) {
   const { at = 0, route = null, attempts = 0, passed = 0, failure = 'unreadable' } = note ?? {};
-  const due = Math.round(seenAt + wait);
+  const due = Math.round(storeState.at + wait);
   /** Null if it is not sent again automatically. */
   const nextTry = state === 'waiting' ? due : null;
   /** When it is removed unless a person decides before; null if it waits, or that is not known. */
   const keptUntil = state === 'stopped' || state === 'expired' ? due : null;
-  return { id, state, at, route, attempts, passed, lastFailure: failure, nextTry, keptUntil };
+  const appTakes = storeState.takes(route);
+  return { id, state, at, route, attempts, passed, appTakes, lastFailure: failure, nextTry, keptUntil };
 }
 
 /** `why`: `keep`, `room`, `record` (the store lost it), or, with an empty `id`, what happened to the store. */

@@ -4,7 +4,7 @@ import type { DeferredFacts, Facts } from '../facts.ts';
 import { count, type Findings, finding, type Input, named, whatChanged } from './sentences.ts';
 import { ago, clock, DAY, HOUR, QUARTER, spanText } from './times.ts';
 
-/** How often the app must have failed to take an event since it took others that came no earlier. */
+/** How often the app must have failed to take an event after it had taken others, as it does now. */
 const POISON_ATTEMPTS = 3;
 const MOST_POISON = 3;
 
@@ -123,9 +123,9 @@ function* ofKept({ unverified, whys, stopped, expired, firstUnverified }: Deferr
 function* ofWaiting(deferred: DeferredFacts, { facts }: Input): Findings {
   const { deliveries, waiting, oldest, sends, firstEnd } = deferred;
   const { now } = facts;
-  // Events that the app fails to take again and again, while it takes others.
-  const poison = deliveries.flatMap(({ id, state, route, at, attempts, passed, lastFailure }) => {
-    if (state !== 'waiting' || passed < POISON_ATTEMPTS || route === null) return [];
+  // Events that the app fails to take again and again, while it takes others now.
+  const poison = deliveries.flatMap(({ id, state, route, at, attempts, passed, appTakes, lastFailure }) => {
+    if (state !== 'waiting' || passed < POISON_ATTEMPTS || !appTakes || route === null) return [];
     const message = `The app takes other deliveries to ${named(route, facts)}, and not the event ${id}, which came ${ago(at, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
     return finding('warning', 'poison', message, route);
   });

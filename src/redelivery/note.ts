@@ -16,7 +16,7 @@ export interface Note {
   readonly key: string;
   /** How often the delivery has been sent again. */
   readonly attempts: number;
-  /** How many of these attempts the app failed to take after it had taken others that came no earlier. */
+  /** How many of these attempts failed after the app had taken others since the one before, that came no earlier. */
   readonly passed: number;
   /** When it was last sent again, in epoch milliseconds; 0 if never. */
   readonly tried: number;

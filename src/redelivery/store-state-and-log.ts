@@ -84,8 +84,8 @@ export class StoreState {
   #told: string | null = null;
   /** When a delivery was last turned away because of the store, in epoch milliseconds; null for never. */
   turnedAwayAt: number | null = null;
-  /** For each route, when the latest of the deliveries that the app took had come, in epoch milliseconds. */
-  readonly #taken = new Map<string, number>();
+  /** What the app takes, by route. Times are epoch milliseconds. */
+  readonly #taken = new Map<string, { came: number; at: number; takes: boolean }>();
   /** For each message: how many equal ones were not logged, and the level and fields of the last. */
   readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
   #isClosed = false;
@@ -229,13 +229,17 @@ export class StoreState {
     if (problem !== null && !this.#isClosed) this.#fail(problem);
   };
 
-  /** Called by the store when stored events, all or the latest of them, are gone or were set aside. */
+  /** Called by the store when so many events are gone or were set aside; null for a number that is not known. */
   readonly lost = (problem: string, events: number | null): void => {
     this.failures++;
-    this.tell('error', LOST, { problem, events: events ?? 'not known' });
-    const lost = events === null ? [] : this.summary.groups;
-    for (const { route, deliveries, failure } of lost)
-      for (let nth = 0; nth < deliveries; nth++) this.#needs.onResult({ result: 'lost', id: '', route, failure });
+    this.#needs.log.error(LOST, { problem, events: events ?? 'not known' });
+    // Which ones are gone is not known, so these are the groups of the last summary, as far as they go.
+    let left = events ?? 0;
+    const rest = { route: UNMATCHED, failure: '', deliveries: left };
+    for (const { route, deliveries, failure } of [...this.summary.groups, rest]) {
+      const ended = { result: 'lost', id: '', route, failure } as const;
+      for (let nth = 0; nth < deliveries && left > 0; nth++, left--) this.#needs.onResult(ended);
+    }
     this.changed();
   };
 
@@ -269,14 +273,27 @@ export class StoreState {
 
   // --- what the app takes, for what it does not
 
-  /** Must be called when the app took a delivery that had come at `at`. */
-  took(route: string, at: number): void {
-    this.#taken.set(route, Math.max(at, this.#taken.get(route) ?? 0));
+  /** Must be called when the app took a delivery that had come at `came`. */
+  took(route: string, came: number): void {
+    const before = this.#taken.get(route)?.came ?? 0;
+    this.#taken.set(route, { came: Math.max(came, before), at: Date.now(), takes: true });
   }
 
-  /** True if the app took another delivery of the route that had come no earlier than `at`. */
-  hasTakenSince(route: string, at: number): boolean {
-    return (this.#taken.get(route) ?? 0) >= at;
+  /**
+   * Must be called when the app did not take a delivery. True if that speaks against the delivery: since it was last
+   * tried, the app has taken another one that had come no earlier. Else it speaks against the app.
+   */
+  isPassed(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): boolean {
+    const taken = this.#taken.get(route);
+    if (taken === undefined) return false;
+    const isPassed = taken.came >= at && taken.at > tried;
+    taken.takes &&= isPassed;
+    return isPassed;
+  }
+
+  /** True if the app takes deliveries of the route now, as far as is known. */
+  takes(route: string | null): boolean {
+    return route !== null && this.#taken.get(route)?.takes === true;
   }
 
   // --- the log

@@ -91,8 +91,10 @@ async function send(turn: Turn, request: Outgoing): Promise<void> {
   const { went, failure } = await attempt(request, needs, storeState.stopped.signal);
   // A last try that finds no connection sets no pause: many windows may end at once, and a refused connection is cheap.
   if (!isOver || went !== 'no connection') pace.note(went, performance.now());
-  const hasPassed = went === 'failed' && storeState.hasTakenSince(request.route.path, known.at);
-  const tries = { attempts: known.attempts + 1, passed: known.passed + Number(hasPassed), tried: Date.now() };
+  const isUntaken = went === 'failed' || went === 'no connection';
+  const isPassed = isUntaken && storeState.isPassed(request.route.path, known);
+  const passed = known.passed + Number(isPassed && went === 'failed');
+  const tries = { attempts: known.attempts + 1, passed, tried: Date.now() };
   const note = { ...known, ...tries, failure };
   if (went === 'taken') storeState.took(request.route.path, known.at);
   if (went === 'taken' || went === 'duplicate') return become(turn, went === 'taken' ? note : known, null, 'delivered');

@@ -19,6 +19,7 @@ import {
   idsIn,
   leasedFrom,
   listed,
+  MANY_BYTES,
   noteOf,
   oneLeased,
   readIn,
@@ -111,6 +112,48 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(await idsIn(store)).toEqual(ids.sort());
   });
 
+  // Everything may go, what the store knows of its events as well: 8 bursts of 60, of which the memory holds about 140.
+  test.for(['allkeys-lru', 'allkeys-random'])(
+    'that evicts by %s: what was stored adds up',
+    async (policy, { server, open }) => {
+      let gone = 0;
+      const onLoss = (_why: string, events: number | null) => {
+        gone += events ?? Number.NaN;
+      };
+      const { store } = await open({ maxBytes: 64 * MANY_BYTES, onLoss });
+      const used = /used_memory:(\d+)/.exec(String(await server.ask('INFO', 'memory')))?.[1];
+      await server.ask('CONFIG', 'SET', 'maxmemory-policy', policy);
+      await server.ask('CONFIG', 'SET', 'maxmemory', `${Number(used) + 1_500_000}`);
+      const ends = { stored: 0, taken: 0, lost: 0 };
+      /** Takes so many, ends what has lost its record, and gives the rest back. Returns how many had lost it. */
+      const turns = async (taken: number) => {
+        const leased = await leasedFrom(store, { limit: 500, room: 64 * MANY_BYTES });
+        const empty = leased.filter(({ record }) => record?.length === 0);
+        const set = async (all: typeof leased, what: Parameters<DeferredStore['set']>[1]) =>
+          (await Promise.all(all.map(({ lease }) => store.set(lease, what)))).filter(Boolean).length;
+        const others = leased.filter((each) => !empty.includes(each));
+        ends.lost += await set(empty, 'record');
+        ends.taken += await set(others.slice(0, taken), null);
+        await set(others.slice(taken), { pause: 0, state: 'waiting', note: null, asked: false });
+        return empty.length;
+      };
+      for (let burst = 0; burst < 8; burst++) {
+        const events = idsOf(60, `burst ${burst}`).map((id) => eventOf(id, someRecord(10_000)));
+        const added = await Promise.all(events.map((event) => store.add(event, 0)));
+        ends.stored += added.filter((each) => each === 'stored').length;
+        if (burst % 2 === 1) await turns(5);
+      }
+      const missing = async () => {
+        while ((await turns(0)) > 0);
+        const { groups } = await store.summary();
+        const there = groups.reduce((sum, { deliveries }) => sum + deliveries, 0);
+        return ends.stored - ends.taken - ends.lost - gone - there;
+      };
+      await eventually(missing, 0);
+      expect(ends.lost + gone).toBeGreaterThan(100);
+    },
+  );
+
   test('that becomes read-only fails until it is none', async ({ server, open }) => {
     const { store, failures } = await open();
     const [id = '', fresh = ''] = idsOf(2, 'read-only');
@@ -128,8 +171,8 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     async (key, { server, open }) => {
       const { store, failures } = await open();
       await server.ask('SET', key, 'of another');
-      const stores = key === BODIES ? (['add', 'summary'] as const) : (['add', 'lease', 'summary'] as const);
-      for (const method of stores) await expect(METHODS[method](store, idOf())).rejects.toThrow(/WRONGTYPE/);
+      for (const method of ['add', 'lease', 'summary'] as const)
+        await expect(METHODS[method](store, idOf())).rejects.toThrow(/WRONGTYPE/);
       expect(failures).toContainEqual(expect.stringMatching(/WRONGTYPE/));
       expect(await server.ask('GET', key)).toBe('of another');
       expect(await server.ask('KEYS', recordKey('?*'))).toEqual([]);
@@ -312,8 +355,10 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
   });
 });
 
-const SOUND = '*5\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n$1\r\n0\r\n$0\r\n\r\n';
-const TESTED = '$4\r\ndone\r\n';
+/** An answer of the script, with what comes beside it: no life, not open, nothing there, nothing gone. */
+const answerOf = (answer: string) => `*5\r\n${answer}$0\r\n\r\n:0\r\n:0\r\n:0\r\n`;
+const SOUND = answerOf('*2\r\n$0\r\n\r\n$0\r\n\r\n');
+const TESTED = answerOf('$4\r\ndone\r\n');
 
 describe.concurrent.for(['+OK\r\n', '$-1\r\n', '*1\r\n:1\r\n'])('a server that answers scripts with %j', (answer) => {
   test.for(Object.keys(METHODS) as (keyof typeof METHODS)[])('makes %s reject', async (name, { onTestFinished }) => {

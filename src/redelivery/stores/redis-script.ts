@@ -6,13 +6,15 @@
 //   came        sorted set: ids by when they came
 //   sums:GROUP  sorted set: the same, for one group; GROUP is state, line feed, JSON of failure, secret, key and route
 //   bodies      hash: the number of events with one body, by the first 16 digits of their ids
-//   totals      hash: bytes of all events and of each group, and `life`, which differs after everything was lost
+//   totals      hash: bytes of all events and of each group; `there`, the number of events; `life`, which is another
+//               after all keys were lost, and then `open` until somebody has said how many events they had
 //   dropped     list: the events that an operator dropped, until a summary reports them
 //   lost        list: the last losses
 //   ended       sorted set: leases that a call has ended, by when, for a minute
 //
 // No key has a time to live, so a server that evicts only keys that have one never evicts ours. A server that evicts
-// others may take any of them: a summary finds out, and then counts what is left.
+// others may take any of them, but never while a script runs: a key is as the last call left it, or gone. So each call
+// first puts together what is left, and tells how many events are gone. If all keys are, only its callers know.
 import * as contract from './store.ts';
 
 /** The maximum number of events that one call looks at, which blocks the server for a few milliseconds. */
@@ -29,7 +31,7 @@ export const TEST_KEYS = NAMES.map((name) => `test:${name}`);
 
 /** The script's first argument is the name of a call below, the others are that call's arguments. */
 export const SCRIPT = `local due, entries, records, came, sums, bodies, totals, dropped, lost, ended = unpack(KEYS)
-local now, life, last
+local now, last
 local function try(name, ...)
   last = name .. ' ' .. (... or '')
   return redis.pcall(name, ...)
@@ -40,7 +42,7 @@ local function call(name, ...)
   return answer
 end
 local calls = {}
-local FIELDS = {bytes = 0, stored = 0, state = 'waiting', note = '', lease = '', group = '', asked = ''}
+local FIELDS = {bytes = 0, stored = 0, state = 'waiting', note = '', lease = '', group = '', asked = '', life = ''}
 local function load(id)
   local text = call('HGET', entries, id)
   if not text then return nil end
@@ -75,6 +77,7 @@ local function grow(hash, field, by)
 end
 local function counted(event) return math.max(event.bytes, ${contract.LEAST_BYTES}) end
 local function sum(id, event, sign)
+  grow(totals, 'there', sign)
   grow(totals, 'bytes', sign * counted(event))
   grow(totals, event.group, sign * counted(event))
   grow(bodies, string.sub(id, 1, 16), sign)
@@ -116,31 +119,46 @@ local function groups()
   end
   return found
 end
--- Puts together what is left, and counts again, after the server has lost one of the keys that hold what is known: a
--- record has a note of its own.
-local function tally()
-  local events = call('HLEN', entries)
-  local summed = 0
-  for _, group in ipairs(groups()) do summed = summed + call('ZCARD', sums .. group) end
-  for _, list in ipairs({dropped, lost}) do call('LRANGE', list, 0, 0) end -- fails where somebody else has that key
-  for _, key in ipairs({due, came}) do if call('ZCARD', key) ~= events then summed = -1 end end
-  call('ZCARD', ended)
-  if summed == events and (call('HLEN', bodies) > 0) == (events > 0) then return end
-  for _, group in ipairs(groups()) do call('UNLINK', sums .. group) end
-  life = call('HGET', totals, 'life')
-  call('UNLINK', totals, bodies)
+local function remember(id, note, why, events)
+  call('RPUSH', lost, cjson.encode({now, id, note, why, tonumber(events) or cjson.null}))
+  call('LTRIM', lost, -${contract.MOST_LOSSES}, -1)
+end
+-- Puts together what is left, and counts again. A record has a note of its own.
+local function restore()
+  for _, group in ipairs(groups()) do
+    call('UNLINK', sums .. group)
+    call('HDEL', totals, group)
+  end
+  call('HDEL', totals, 'bytes', 'there')
+  call('UNLINK', bodies)
   for _, key in ipairs({due, came}) do
     for _, id in ipairs(call('ZRANGE', key, 0, -1)) do
       if call('HEXISTS', entries, id) == 0 then call('HSET', entries, id, cjson.encode({bytes = size(id)})) end
     end
   end
   call('UNLINK', came)
-  for at, id in ipairs(call('HKEYS', entries)) do
-    if at == 1 then call('HSET', totals, 'life', life or now) end
+  for _, id in ipairs(call('HKEYS', entries)) do
     local event = load(id)
+    call('HSETNX', totals, 'life', event.life ~= '' and event.life or now)
     count(id, event)
     save(id, event, call('ZSCORE', due, id) or now)
   end
+end
+local function check(since)
+  local there = call('HEXISTS', totals, 'life') == 1 and number(totals, 'there')
+  local events = call('HLEN', entries)
+  local isWhole = (there or 0) == events and (call('HLEN', bodies) > 0) == (events > 0)
+  for _, key in ipairs({due, came}) do isWhole = call('ZCARD', key) == events and isWhole end
+  if isWhole then return 0 end
+  restore()
+  local gone = there and there - call('HLEN', entries) or 0
+  if gone > 0 then remember('', '', since, gone) end
+  return math.max(0, gone)
+end
+local function checkSums()
+  local events = 0
+  for _, group in ipairs(groups()) do events = events + call('ZCARD', sums .. group) end
+  if events ~= call('HLEN', entries) then restore() end
 end
 local function lend(id, event, token)
   event.lease = id .. ' ' .. token
@@ -155,10 +173,6 @@ local function listed(found)
   end
   return all
 end
-local function remember(id, note, why, events)
-  call('RPUSH', lost, cjson.encode({now, id, note, why, tonumber(events) or cjson.null}))
-  call('LTRIM', lost, -${contract.MOST_LOSSES}, -1)
-end
 -- True also for a call that ended this lease before, whose answer was lost.
 local function isEnded(lease, event)
   if not event then return call('ZSCORE', ended, lease) and 'set' or 'absent' end
@@ -167,16 +181,21 @@ local function isEnded(lease, event)
   return 'set'
 end
 
--- \`before\`: the life that the caller knows; \`events\`: how many it knows, if any.
-function calls.look(before, events)
+function calls.look()
   local set = try('SET', records, '', 'PX', 1)
   if set.err and not string.find(set.err, 'OOM') then error(set, 0) end
-  tally()
-  life = call('HGET', totals, 'life') or ''
-  local isLost = before ~= '' and before ~= life and call('HSETNX', totals, 'was ' .. before, now) == 1
-  if isLost then remember('', '', '${contract.HOLDS_NOTHING}', events) end
-  local policy = string.match(call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''
-  return {set.err or '', policy, life, tostring(call('HLEN', entries)), isLost and 'lost' or ''}
+  for _, list in ipairs({dropped, lost}) do call('LRANGE', list, 0, 0) end -- fails where somebody else has that key
+  call('ZCARD', ended)
+  checkSums()
+  return {set.err or '', string.match(call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''}
+end
+-- \`seen\`: the life that followed the one that had so many \`events\`. Only the first caller is believed.
+function calls.claim(why, events, seen)
+  local present = call('HGET', totals, 'life')
+  local isOurs = call('HDEL', totals, 'open') == 1 or not present or seen ~= '' and seen ~= present
+  call('HSETNX', totals, 'life', now .. '.')
+  if isOurs then remember('', '', why, events) end
+  return isOurs and 1 or 0
 end
 -- Its first write is the one that a full server refuses.
 function calls.add(id, most, pause, note, head, body)
@@ -186,11 +205,11 @@ function calls.add(id, most, pause, note, head, body)
   if bytes > tonumber(most) then return 'full' end
   local twins = number(bodies, string.sub(id, 1, 16))
   if not old and twins >= ${contract.MAX_OF_ONE_BODY} then return 'crowded' end
-  for _, key in ipairs({due, came}) do call('ZSCORE', key, id) end -- fails where somebody else has that key
   local set = try('SET', records .. id, head .. body)
   if set.err then return set.err end
   if old then discount(id, old) end
-  call('HSETNX', totals, 'life', now .. '.' .. id)
+  if call('HSETNX', totals, 'life', now .. '.' .. id) == 1 then call('HSET', totals, 'open', 1) end
+  event.life = call('HGET', totals, 'life')
   count(id, event)
   save(id, event, now + pause)
   return old and 'replaced' or 'stored'
@@ -298,7 +317,7 @@ end
 -- Of what is due later than anything that waits may be, it looks at one part, at random. An event whose record the
 -- server has lost is due first, so that its turn finds that out.
 function calls.summary()
-  tally()
+  checkSums()
   local late = now + ${contract.LONGEST_WAIT_MS}
   local part = math.floor(now % math.max(1, call('ZCOUNT', due, late, '+inf')) / ${PAGE})
   for _, id in ipairs(call('ZRANGEBYSCORE', due, late, '+inf', 'LIMIT', part * ${PAGE}, ${PAGE})) do
@@ -340,7 +359,7 @@ function calls.test(id, note)
     call('UNLINK', records .. id, unpack(KEYS))
   end
   clear()
-  calls.look('', '')
+  calls.look()
   went(calls.add(id, ${4 * contract.LEAST_BYTES}, 0, note, 'a', 'b') == 'stored', 'stored')
   local taken = calls.lease(1, 2, 2, 'test')[1][1]
   went(taken and taken[1][1] == id and taken[3] == 'ab', 'leased')
@@ -359,16 +378,19 @@ function calls.test(id, note)
   return 'done'
 end
 
-local name = table.remove(ARGV, 1)
-local isDraining = not string.find('look add page find read losses', name)
-local isDone, answer = pcall(function()
+local name, since = table.remove(ARGV, 1), table.remove(ARGV, 1)
+local isDone, answer, gone = pcall(function()
   local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
   -- A full server refuses a script whose first write could need memory: nothing could leave it any more.
-  if isDraining then call('HDEL', totals, '') end
-  return calls[name](unpack(ARGV))
+  if name ~= 'add' and name ~= 'look' then call('HDEL', totals, '') end
+  local gone = check(since)
+  return calls[name](unpack(ARGV)), gone
 end)
-if isDone then return answer end
+if isDone then
+  local isOpen = call('HEXISTS', totals, 'open')
+  return {answer, call('HGET', totals, 'life') or '', isOpen, number(totals, 'there'), gone}
+end
 local text = type(answer) == 'table' and answer.err or tostring(answer)
 return redis.error_reply(text .. (last and ' (' .. last .. ')' or ''))
 `;

@@ -10,9 +10,12 @@ import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
 import * as contract from './store.ts';
 
-const SET = script(SCRIPT, ['set', 'absent']);
-const ENDED = script(SCRIPT, ['dropped', 'absent', 'leased']);
-const TEST = [script(SCRIPT, ['done']), TEST_KEYS, 'test', contract.TEST_ID, noteText(contract.TEST_NOTE)] as const;
+const SET = script('', ['set', 'absent']).read;
+const ENDED = script('', ['dropped', 'absent', 'leased']).read;
+const DONE = script('', ['done']).read;
+const TESTED = [contract.TEST_ID, noteText(contract.TEST_NOTE)];
+
+type Args = readonly (string | number | Buffer)[];
 
 /** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
@@ -20,39 +23,58 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
   let policy = '';
   /** The problem that the last look found; empty if it found none. */
   let failure = '';
-  /** The `life` (redis-script.ts) of what is stored, as far as this process knows; empty if nothing is stored. */
-  let lastLife = '';
-  /** How many events were stored at the last look. */
-  let events = 0;
+  /** What the last answer said: the `life` (redis-script.ts) of what is stored, and how many events are. */
+  let [life, there, at] = ['', 0, Date.now()];
+  const since = () => `the server no longer has what it had at ${new Date(at).toISOString()}`;
 
-  function looked(given: unknown): void {
-    const [problem = '', found = '', life = '', count, lost] = listOf(given, 5).map(textOf);
-    failure = problem;
-    onChange(problem || null);
-    if (lost !== '') onLoss(contract.HOLDS_NOTHING, events);
-    lastLife = count === '0' ? '' : life;
-    events = Number(count);
-    policy = found;
+  /** Reads the answer of a script, and what it says beside it. Answers come in the order of the calls. */
+  function heard<Answer>(read: (given: unknown) => Answer, given: unknown): Answer {
+    const [answer, newLife, isOpen, events, gone] = listOf(given, 5);
+    const [seen, lost, before] = [textOf(newLife), numberOf(gone), there];
+    if (lost > 0) onLoss(since(), lost);
+    if (before > 0 && seen !== life && (seen === '' || isOpen === 1)) void claim(since(), before, seen);
+    [life, there, at] = [seen, numberOf(events), Date.now()];
+    return read(answer);
   }
 
-  const probe = () => [{ text: SCRIPT, read: looked }, KEYS, 'look', lastLife, `${events}`] as const;
+  /** Tells that all was lost, unless another replica has told it. */
+  async function claim(why: string, ...of: Args): Promise<void> {
+    const isOurs = await run(numberOf, 'claim', why, ...of).catch(() => 1);
+    if (isOurs === 1) onLoss(why, Number(of[0]));
+  }
+
+  function looked(given: unknown): void {
+    [failure = '', policy = ''] = listOf(given, 2).map(textOf);
+    onChange(failure || null);
+  }
+
+  function commandOf<Answer>(read: (given: unknown) => Answer, call: string, keys: readonly string[], args: Args) {
+    const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));
+    return [{ text: SCRIPT, read: (given: unknown) => heard(read, given) }, keys, call, since(), ...texts] as const;
+  }
+
+  const probe = () => commandOf(looked, 'look', KEYS, []);
+  const test = [
+    { text: SCRIPT, read: (given: unknown) => DONE(listOf(given, 5)[0]) },
+    TEST_KEYS,
+    'test',
+    '',
+    ...TESTED,
+  ] as const;
   const prefix = `entrupy-deferred:{${name}}:`;
   const connection = new RedisConnection({
     ...options,
     prefix,
     timeLimit: contract.CALL_LIMIT_MS,
     probe,
-    test: TEST,
+    test,
     // Only a look reports that the store works; the connection reports only problems.
     onUsable: () => void look(),
     onChange: (problem) => problem && onChange(problem),
   });
   const look = onePerTurn(() => connection.run(probe()).catch(ignore));
-  type Args = readonly (string | number | Buffer)[];
-  const run = <Answer>(read: (given: unknown) => Answer, call: keyof contract.DeferredStore, ...args: Args) => {
-    const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));
-    return connection.run([{ text: SCRIPT, read }, KEYS, call, ...texts]);
-  };
+  const run = <Answer>(read: (given: unknown) => Answer, call: string, ...args: Args) =>
+    connection.run(commandOf(read, call, KEYS, args));
   const token = () => `${randomUUID()}.`;
 
   await connection.firstAnswer;
@@ -60,8 +82,6 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     async add({ id, record, note }, pause) {
       const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
-      // This look learns the `life` at once: otherwise a loss before the next regular look would go unseen.
-      if (known === 'stored' && lastLife === '') void look();
       if (known !== undefined) return known;
       onChange(added);
       throw new Error(added);
@@ -69,25 +89,25 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
     async set(lease, setting) {
       if (setting === null || typeof setting === 'string')
-        return (await run(SET.read, 'set', lease, setting ?? '')) === 'set';
+        return (await run(SET, 'set', lease, setting ?? '')) === 'set';
       const note = setting.note ? [noteText(setting.note)] : [];
       const given = [setting.pause, setting.state, setting.asked ? 'person' : '', ...note];
-      return (await run(SET.read, 'set', lease, ...given)) === 'set';
+      return (await run(SET, 'set', lease, ...given)) === 'set';
     },
     spare: (id, bytes) => run((given) => listOf(given).map(leasedOf), 'spare', id, bytes, maxBytes, token()),
-    end: async (id, age) => (await run(ENDED.read, 'end', id, age)) === 'dropped',
+    end: async (id, age) => (await run(ENDED, 'end', id, age)) === 'dropped',
     page: (place) => run(pageOf, 'page', place),
     wake: (ids, by) => run(numberOf, 'wake', by, ...ids),
     find: async (id) => (await run((given) => listOf(given).map(entryOf), 'find', id))[0] ?? null,
     read: (id) => run((given) => (bytesOf(given).length > 0 ? bytesOf(given) : null), 'read', id, mostBytes()),
-    drop: (id) => run(ENDED.read, 'drop', id),
+    drop: (id) => run(ENDED, 'drop', id),
     async summary() {
       const summary = await run(summaryOf, 'summary');
       return { ...summary, evicts: policy.startsWith('allkeys') ? policy : null };
     },
     losses: () => run((given) => listOf(given).map(lossOf).reverse(), 'losses', contract.MOST_LOSSES),
     async test() {
-      await connection.run(TEST);
+      await connection.run(test);
       await connection.run(probe());
       if (failure !== '') throw new Error(failure);
     },

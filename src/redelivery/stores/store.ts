@@ -230,8 +230,6 @@ export const MOST_LOSSES = 1000;
 export const LOSSES_FOR_MS = 7 * 24 * 3_600_000;
 /** Milliseconds. */
 export const LATELY_MS = 24 * 3_600_000;
-/** Why everything in a server is lost. */
-export const HOLDS_NOTHING = 'the server holds nothing any more';
 /** The id of the test event, which no real event can have. */
 export const TEST_ID = `${'test'.padStart(16, '0')}-${'0'.repeat(32)}`;
 export const TEST_NOTE: Note = {

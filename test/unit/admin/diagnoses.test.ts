@@ -193,7 +193,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   poison: {
     state: 'warning',
     before: took,
-    has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3 }] }),
+    has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3, appTakes: true }] }),
   },
   'deferred-stopped': { state: 'warning', has: deferred({ waiting: 0, stopped: 2 }) },
   'deferred-unverified': { state: 'warning', has: deferred({ waiting: 0, unverified: 4, whys: WHYS }) },
@@ -274,6 +274,15 @@ function made({ request, has = {}, before }: Case): ApiStatus {
     }
   });
 }
+
+test('while the app takes nothing, no event is called poison', () => {
+  const told = (appTakes: boolean) =>
+    made({
+      ...CASES.poison,
+      has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3, appTakes }] }),
+    }).advice.map(({ id }) => id);
+  expect([told(true).includes('poison'), told(false).includes('poison')]).toEqual([true, false]);
+});
 
 const RUNBOOK = read('docs/alerts.md');
 

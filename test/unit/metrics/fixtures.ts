@@ -171,6 +171,7 @@ export const DEFERRED: DeferredFacts = {
       route: '/notify',
       attempts: 3,
       passed: 0,
+      appTakes: false,
       lastFailure: '503',
       nextTry: NOW + 8000,
       keptUntil: null,

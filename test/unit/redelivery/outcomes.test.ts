@@ -297,7 +297,7 @@ test.concurrent('what nothing verifies is kept after its window, and expired onc
   expect([app.requests, await totals(queue)]).toEqual([[], ['1 expired']]);
 });
 
-test.concurrent('only an attempt after others were taken that came no earlier speaks against an event', async ({
+test.concurrent('only an attempt since which others were taken that came no earlier speaks against an event, and only while they are', async ({
   app,
   results,
   start,
@@ -309,17 +309,28 @@ test.concurrent('only an attempt after others were taken that came no earlier sp
   const passed = async () => {
     await queue.storeState.upToDate();
     const note = queue.storeState.summary.soonest[0]?.note;
-    return [Math.min(note?.attempts ?? 0, 3), Math.min(note?.passed ?? 0, 3)];
+    return [Math.min(note?.attempts ?? 0, 3), note?.passed ?? 0, queue.storeState.takes('/notify')];
   };
   app.answer = () => 503;
   await stored(queue, delivery('suspect'));
-  await eventually(passed, [3, 0]);
+  await eventually(passed, [3, 0, false]);
   await queue.arrivals.taken(delivery('came earlier', { age: 60_000 }));
-  const before = app.requests.length;
-  await eventually(() => app.requests.length > before + 2, true);
-  expect(await passed()).toEqual([3, 0]);
+  const tries = async (more: number) => {
+    const before = app.requests.length;
+    await eventually(() => app.requests.length > before + more, true);
+  };
+  await tries(2);
+  expect(await passed()).toEqual([3, 0, false]);
+  // Each of the app's takings speaks against the suspect once; while it takes nothing, nothing does.
+  for (const nth of [1, 2, 3]) {
+    await queue.arrivals.taken(delivery('came later'));
+    await eventually(passed, [3, nth, false]);
+    await tries(2);
+    expect(await passed()).toEqual([3, nth, false]);
+  }
+  app.answer = (body) => (body === 'suspect' ? 503 : 200);
   await queue.arrivals.taken(delivery('came later'));
-  await eventually(passed, [3, 3]);
+  expect(queue.storeState.takes('/notify')).toBe(true);
   expect(results).toEqual([]);
 });
 

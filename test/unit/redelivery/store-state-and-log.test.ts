@@ -122,8 +122,10 @@ test('what a store lost is told, and counted as far as the last summary knows', 
   storeState.lost('its log was removed', null);
   expect(results).toEqual([]);
   storeState.lost('its file was removed', 2);
-  expect(told).toEqual(['the store of deferred deliveries has lost what waited in it']);
-  expect([storeState.failures, results]).toEqual([2, ['lost /notify', 'lost /notify']]);
+  storeState.lost('a server evicted three', 3); // one of them came after the last summary
+  expect(told).toEqual(Array(3).fill('the store of deferred deliveries has lost what waited in it')); // none is folded
+  const both = ['lost /notify', 'lost /notify'];
+  expect([storeState.failures, results]).toEqual([3, [...both, ...both, 'lost unmatched']]);
 });
 
 test('an event is lost only once its line is told', async () => {
