@@ -7,27 +7,25 @@ import { COMMANDS, usage } from './commands/all.ts';
 import { processIo } from './commands/command.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
-  const [first = ''] = argv;
+  const [first = '', second = ''] = argv;
   const io = processIo(process);
+  if (first === 'help' && Object.hasOwn(COMMANDS, second)) return main([second, '--help']);
   if (first === '--help' || first === '-h' || first === 'help') {
     io.stdout(usage());
     return 0;
   }
-  if (first === '--version') {
+  if (first === '--version' || first === 'version') {
     io.stdout(`${(await import('./base/default-places.ts')).VERSION}\n`);
     return 0;
   }
   const named = first !== '' && !first.startsWith('-');
   const name = named ? first : 'serve';
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (command === undefined) {
-    const meant = didYouMean(name, Object.keys(COMMANDS));
-    io.stderr(
-      `entrupy-signature-proxy: there is no command ${JSON.stringify(name.slice(0, 64))}${meant}; see --help\n`,
-    );
-    return 2;
-  }
-  return (await command.load()).run(named ? argv.slice(1) : argv, io);
+  if (command !== undefined) return (await command.load()).run(named ? argv.slice(1) : argv, io);
+  const given = JSON.stringify(name.slice(0, 64));
+  const meant = didYouMean(name, Object.keys(COMMANDS));
+  io.stderr(`entrupy-signature-proxy: there is no command ${given}${meant}; see --help\n`);
+  return 2;
 }
 
 /** Milliseconds for writing the last lines before a process with a hanging thread is killed. */

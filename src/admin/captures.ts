@@ -9,7 +9,7 @@ import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Listener } from '../downstream/listener.ts';
 import { RequestCopies } from '../downstream/request-copies.ts';
 import type { Log } from '../log/log.ts';
-import { type AdminReply, json } from './admin-reply.ts';
+import { type AdminReply, json } from './handlers.ts';
 
 /** Bytes of several requests that may wait for the reader; one alone may have any size. */
 const MOST_WAITING = 1024 * 1024;

@@ -1,14 +1,25 @@
 // The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
 // receive traffic.
 import { onePerTurn } from '../base/deadline.ts';
+import type { OwnStatus } from '../core/answers.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Probed } from '../facts.ts';
 import type { ApiStatus } from '../health/health.ts';
 import type { Log } from '../log/log.ts';
 import type { createScrapes } from '../metrics/metrics.ts';
-import { type AdminReply, json } from './admin-reply.ts';
 import { pageHeaders, renderStatusPage } from './page/page.ts';
+
+export interface AdminReply {
+  readonly status: OwnStatus;
+  readonly body: string;
+  /** `Content-Type` is `application/json` by default. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export function json(status: OwnStatus, value: unknown): AdminReply {
+  return { status, body: JSON.stringify(value) };
+}
 
 /** The data and actions behind the admin port; runtime supplies them. */
 export interface AdminSources {

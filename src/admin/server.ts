@@ -8,8 +8,7 @@ import { declaredLength } from '../core/request-head.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
-import { type AdminReply, json } from './admin-reply.ts';
-import { type AdminHandlers, type AdminSources, adminHandlers } from './handlers.ts';
+import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers, json } from './handlers.ts';
 
 /** The largest body, in bytes, that is read and discarded, such as that of `curl -d ''`. */
 const MAX_BODY = 1024;

@@ -78,10 +78,11 @@ async function inspect(file: string | null, reading: Reading, io: Io): Promise<R
     const source = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
     if (reading === 'no secrets') return { ...source, errors: [], warnings, secrets: unread(config, io) };
     const { secrets, problems, ending } = await readFiles(config, io);
-    const without = routesWithoutSecret(config, buildPolicy(config, usable(secrets)), Date.now());
-    const dead = without.map(({ path }) =>
-      atValue(routePlace(config, path), `route ${path}: no live secret, so its requests are answered with 503`),
-    );
+    const dead = routesWithoutSecret(config, buildPolicy(config, usable(secrets)), Date.now()).map(({ path }) => {
+      const index = config.routes.findIndex((route) => route.path === path);
+      const place = index < 0 ? ['unmatched'] : ['routes', index, config.routes[index]?.secrets ? 'secrets' : 'path'];
+      return atValue(place, `route ${path}: no live secret, so its requests are answered with 503`);
+    });
     const errors = inOrder([...problems, ...dead].map(locate));
     const notes = [...ending, ...(await notesOn(config, secrets, io))].map(locate);
     return { ...source, errors, warnings: inOrder([...warnings, ...notes]), secrets: secrets.map(rowOf) };
@@ -143,9 +144,8 @@ async function readFiles(config: Salvaged, io: Io) {
     const side = certificate.certificate === 'listen' ? 'listen' : 'upstream';
     return [atValue([side, 'tls', 'certFile'], `${advice.message} ${DIAGNOSES[advice.id].remedy}`)];
   });
-  const bad = secrets.flatMap((secret) =>
-    failuresOf([secret]).map((message) => atValue(secretPlace(config, secret, io), message)),
-  );
+  const place = (secret: SecretMaterial) => secretPlace(config, secret, io);
+  const bad = secrets.flatMap((secret) => failuresOf([secret]).map((message) => atValue(place(secret), message)));
   return { secrets, problems: [...[...tls.failures, ...tls.warnings].map(tlsProblem), ...bad], ending };
 }
 
@@ -159,11 +159,6 @@ function tlsProblem(message: string): ProblemAt {
 function secretPlace({ secrets }: Salvaged, { id, source }: SecretMaterial, { env }: Io): KeyPath {
   const named = secrets.find((one) => sourceName(one, env) === source && (one.kind === 'directory' || one.id === id));
   return named === undefined ? ['secrets'] : ['secrets', named.index ?? 0, named.kind];
-}
-
-function routePlace({ routes }: Config, path: string): KeyPath {
-  const index = routes.findIndex((route) => route.path === path);
-  return index < 0 ? ['unmatched'] : ['routes', index, routes[index]?.secrets ? 'secrets' : 'path'];
 }
 
 function rowOf(secret: SecretMaterial): SecretRow {

@@ -101,29 +101,32 @@ export function command<const O extends Options>(
 export type ValuesOf<D extends Definition> = ReturnType<typeof parse<D['options']>>['values'];
 
 function parse<O extends Options>({ options, positionals: names = [] }: Definition<O>, argv: readonly string[]) {
+  const given = parsed(options, argv);
+  const seen = new Set<string>();
+  for (const token of given.tokens) {
+    if (token.kind !== 'option') continue;
+    const { name, rawName, value } = token;
+    if (value === '') throw usageError(`option ${rawName} has an empty value`);
+    if (seen.has(name) && options[name]?.multiple !== true) throw usageError(`option ${rawName} is given twice`);
+    seen.add(name);
+  }
+  // The argument itself stays out of the message: people paste secrets and signatures here.
+  if (given.positionals.length > names.length) {
+    throw usageError(`too many arguments: expected ${names.join(' and ') || 'none'}`);
+  }
+  return given;
+}
+
+function parsed<O extends Options>(options: O, argv: readonly string[]) {
   try {
-    const given = parseArgs({ args: [...argv], options, allowPositionals: true, tokens: true });
-    const seen = new Set<string>();
-    for (const token of given.tokens) {
-      if (token.kind !== 'option') continue;
-      if (token.value === '') throw usageError(`option ${token.rawName} has an empty value`);
-      if (seen.has(token.name) && options[token.name]?.multiple !== true) {
-        throw usageError(`option ${token.rawName} is given twice`);
-      }
-      seen.add(token.name);
-    }
-    // The argument itself stays out of the message: people paste secrets and signatures here.
-    if (given.positionals.length > names.length) {
-      throw usageError(`too many arguments: expected ${names.join(' and ') || 'none'}`);
-    }
-    return given;
+    return parseArgs({ args: [...argv], options, allowPositionals: true, tokens: true });
   } catch (error) {
-    if (!(error instanceof Error) || error instanceof UsageError) throw error;
+    if (!(error instanceof Error)) throw error;
     // Node names the option, never its value. Its advice about positional arguments is cut off.
     const message = error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' ');
-    const unknown = /^Unknown option '--([\w-]+)/.exec(message)?.[1] ?? '';
+    const [unknown] = /^Unknown option '(--[\w-]+)/.exec(message)?.slice(1) ?? [];
     const names = ['help', ...Object.keys(options)].map((name) => `--${name}`);
-    throw usageError(`${message}${unknown === '' ? '' : didYouMean(`--${unknown}`, names)}`);
+    throw usageError(`${message}${unknown === undefined ? '' : didYouMean(unknown, names)}`);
   }
 }
 
