@@ -51,7 +51,8 @@ async function fill(folder: string, work: string): Promise<void> {
   copyFileSync(nodeLicence(), join(folder, 'LICENSE-NODE'));
   for (const name of ['LICENSE', 'config.example.yaml', 'config.schema.json'])
     copyFileSync(`${ROOT}${name}`, join(folder, name));
-  cpSync(`${ROOT}examples/systemd`, join(folder, 'examples/systemd'), { recursive: true });
+  for (const example of ['examples/systemd', 'examples/events'])
+    cpSync(`${ROOT}${example}`, join(folder, example), { recursive: true });
 }
 
 const { values } = parseArgs({ options: { out: { type: 'string' } } });

@@ -90,8 +90,10 @@ export const run = command(definition, async ({ values, positionals: [method = '
 function sectionOf(name: string) {
   const ids = Object.keys(DIAGNOSES) as readonly Diagnosis[];
   const diagnosis = ids.find((id) => id === name);
-  if (diagnosis === undefined)
-    throw usageError(`there is no diagnosis ${JSON.stringify(name)}${didYouMean(name, ids)}`);
+  if (diagnosis === undefined) {
+    const others = didYouMean(name, ids) || `; there are ${ids.join(', ')}`;
+    throw usageError(`there is no diagnosis ${JSON.stringify(name)}${others}`);
+  }
   return { diagnosis, ...DIAGNOSES[diagnosis], meaning: SECTIONS[diagnosis], causes: causesOf(diagnosis) };
 }
 

@@ -8,3 +8,8 @@ test('a command that does not exist, or is no command', async () => {
   const near = 'entrupy-signature-proxy: there is no command "chek"; did you mean check?; see --help\n';
   expect(await runCommand(['chek'])).toEqual({ code: 2, stdout: '', stderr: near });
 });
+
+test('help of a command is its --help, and version is --version', async () => {
+  expect(await runCommand(['help', 'check'])).toEqual(await runCommand(['check', '--help']));
+  expect(await runCommand(['version'])).toEqual(await runCommand(['--version']));
+});

@@ -60,14 +60,6 @@ test.each<[what: string, args: readonly string[], end: string, said?: RegExp]>([
   expect(stdout).not.toMatch(/\/shop|a1a1/);
 });
 
-test('the JSON has the same', async () => {
-  const data = async (...args: string[]) => JSON.parse((await explain(...args, '--json')).stdout);
-  const hint = 'the signature is hex, not base64';
-  expect(await data('POST', '/notify', HEX)).toMatchObject({ reason: 'malformed_signature', hint });
-  const refused = { outcome: 'refused', status: 400, reason: 'bad_request', rule: 'parser', route: null };
-  expect(await data('FOO', '/notify')).toMatchObject(refused);
-});
-
 test.each([
   ['https://hooks.example.com/notify?a=b', '/notify?a=b'],
   ['http://hooks.example.com', '/'],
@@ -103,6 +95,11 @@ test('a diagnosis is explained as its section of docs/alerts.md does; a name tha
   }
   const json = JSON.parse((await explain('deferred-waits', '--json')).stdout);
   expect(json).toMatchObject({ diagnosis: 'deferred-waits', causes: expect.arrayContaining(['app-fails']) });
+  const unknown = await explain('nonsense');
+  expect([unknown.code, unknown.stderr]).toEqual([
+    2,
+    expect.stringMatching(/; there are .*, another-secret, .*; see --help\n$/),
+  ]);
   const near = await explain('another-secrt');
   expect([near.code, near.stderr]).toEqual([2, expect.stringContaining('did you mean another-secret?')]);
 });
