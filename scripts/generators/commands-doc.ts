@@ -3,7 +3,7 @@ import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { COMMANDS } from '../../src/commands/all.ts';
 import { CONFIG_OPTION, type Definition, JSON_OPTION, optionRows, USAGE_EXIT } from '../../src/commands/command.ts';
 import { SECRET_OPTIONS } from '../../src/commands/sign.ts';
-import { listItem } from './list-item.ts';
+import { listItem, wrapped } from './list-item.ts';
 
 const INTRODUCTION = `# Commands
 
@@ -41,7 +41,11 @@ function section(definition: Definition): string {
     `\`\`\`text\nentrupy-signature-proxy ${name} ${usage}\n\`\`\`\n`,
     `${paragraphs(about)}\n`,
     meanings('Options', Object.entries(optionRows(definition)).filter(isOwn)),
-    meanings('Exit codes', Object.entries(exits)),
+    `${wrapped(
+      `Exit codes: ${Object.entries(exits)
+        .map(([code, meaning]) => `\`${code}\` (${meaning})`)
+        .join(', ')}.`,
+    )}\n`,
     meanings('Keys of `--json`', Object.entries(json ?? {})),
   ];
   return parts.filter((part) => part !== '').join('\n');

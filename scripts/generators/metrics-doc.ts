@@ -10,7 +10,7 @@ import {
   STATUS_CLASSES,
   typeOf,
 } from '../../src/metrics/metric-table.ts';
-import { listItem } from './list-item.ts';
+import { listItem, wrapped } from './list-item.ts';
 import { PROCESS_METRICS } from './process-metrics.ts';
 
 const DECISION_MEANING: Readonly<Record<Decision, string>> = {
@@ -28,9 +28,9 @@ const LABELS: readonly (readonly [string, string])[] = [
     'route',
     "the route's path as configured, or `unmatched` if no route takes the request, or a rule other than `query` refuses its head",
   ],
-  ['decision', 'a decision of the table below'],
-  ['reason', 'a reason of the table below, or `none`'],
-  ['fate', 'a fate of the table below'],
+  ['decision', '[below](#decisions)'],
+  ['reason', '[below](#reasons), or `none`'],
+  ['fate', '[below](#fates)'],
   ['secret', "a secret's id; `ID.previous` is the replaced value during its overlap"],
   ['certificate', '`listen`: shown to clients; `upstream_client`: shown to the upstream'],
   ['code', code(STATUS_CLASSES)],
@@ -39,8 +39,8 @@ const LABELS: readonly (readonly [string, string])[] = [
   ['result', `${code(['success', 'failure'])}; of deliveries that were sent again ${code(REDELIVERY_RESULTS)}`],
   ['state', `${code(DEFERRED_STATES)}; of a diagnosis ${code(['failed', 'warning'])}`],
   ['sha256', 'the hash of the config file, never of a secret; it differs between pods that run different configs'],
-  ['version', 'the version of this program'],
-  ['node_version', 'the version of Node'],
+  ['version', 'of this program'],
+  ['node_version', 'of Node'],
 ];
 
 export function renderMetricsDoc(): string {
@@ -95,7 +95,7 @@ ${list(BUCKETS)}
 prom-client measures these, some of them only on Linux. The event-loop lags exclude the 250 ms between two samples, so
 an idle loop reads as 0. Each scrape starts them anew.
 
-${PROCESS_METRICS.map((name) => `- \`${name}\``).join('\n')}
+${wrapped(code(PROCESS_METRICS))}
 `;
 }
 

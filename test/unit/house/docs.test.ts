@@ -63,7 +63,7 @@ test('docs/metrics.md has an entry for each metric, label, decision and reason',
   const labels = Object.values<MetricRow>(METRICS).flatMap(({ labels = [] }) => labels);
   const rows = [...METRIC_NAMES.map((name) => PREFIX + name), ...labels, ...DECISIONS, ...REASON_NAMES];
   for (const row of rows) expect(page).toMatch(new RegExp(`^(?:- \`${row}\`[:,]|\\| \`${row}\` \\|)`, 'm'));
-  for (const name of PROCESS_METRICS) expect(page).toContain(`\n- \`${name}\``);
+  for (const name of PROCESS_METRICS) expect(page).toContain(`\`${name}\``);
 });
 
 describe('docs/logs.md', () => {
