@@ -122,10 +122,10 @@ export class RouteTable {
   }
 }
 
-/** Sorts the longest path first. `*` has no length: `/a/b` is longer than `/a/*`. In a tie, forward comes last. */
+/** Sorts the longest path first. `*` has no length: `/a/b` is longer than `/a/*`. */
 function byLength(a: Entry, b: Entry): number {
   const length = ({ pattern: { stem, wildcard } }: Entry) => stem.length + Number(wildcard);
-  return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
+  return length(b) - length(a);
 }
 
 /** True if `plain` has the longer path, and the target only one reading (no marks): the longest match applies. */

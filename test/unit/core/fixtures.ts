@@ -39,6 +39,9 @@ export function reject(path: string): Route {
   return verify(path, { action: 'reject', methods: null });
 }
 
+/** Texts that are written in one, with spaces between. */
+export const split = (texts: string): string[] => texts.split(' ');
+
 /** A table; unmatched targets are forwarded unless given. */
 export function table(routes: readonly Route[], unmatched: Route['action'] = 'forward'): RouteTable {
   return new RouteTable(

@@ -9,7 +9,7 @@ import {
   refusedForQuery,
   whyNeverAllowed,
 } from '../../../src/core/gate-rules.ts';
-import { forward, head, reject, verify } from './fixtures.ts';
+import { forward, head, reject, split, verify } from './fixtures.ts';
 
 type Changes = Parameters<typeof head>[0];
 
@@ -42,18 +42,8 @@ const EXAMPLES: readonly Example[] = [
   { rule: 'one-host', refused: [host('a', 'a'), host('a', 'b')], passes: [host('a')] },
   {
     rule: 'plain-host',
-    refused: [
-      host(''),
-      host('a, b'),
-      host('a/b'),
-      host('a@b'),
-      host('a?b'),
-      host('a b'),
-      host('a#b'),
-      host('\xe9'),
-      host('a\\b'),
-    ],
-    passes: [host('a.example:8080'), host('[::1]:8080'), host('A_b-c'), host('127.0.0.1')],
+    refused: ['', 'a, b', 'a/b', 'a@b', 'a?b', 'a b', 'a#b', '\xe9', 'a\\b'].map((value) => host(value)),
+    passes: split('a.example:8080 [::1]:8080 A_b-c 127.0.0.1').map((value) => host(value)),
   },
   { rule: 'one-content-length', refused: [length('3', '3'), length('3', '4')], passes: [length('3')] },
   {
@@ -66,12 +56,12 @@ const EXAMPLES: readonly Example[] = [
   {
     rule: 'plain-transfer-encoding',
     refused: [
-      ...['gzip, chunked', ',chunked', 'chunked,', 'identity', 'xchunked', 'chunked;x', '', 'chunked, chunked'].map(
-        (value) => coding(value),
-      ),
-      coding('identity', 'chunked'),
-      coding('chunked', 'chunked'),
-    ],
+      ...['gzip, chunked', ',chunked', 'chunked,', 'identity', 'xchunked', 'chunked;x', '', 'chunked, chunked'],
+      ...[
+        ['identity', 'chunked'],
+        ['chunked', 'chunked'],
+      ],
+    ].map((values) => coding(...[values].flat())),
     passes: [coding('chunked'), coding('ChUnKed')],
   },
   {
@@ -90,22 +80,10 @@ const EXAMPLES: readonly Example[] = [
   {
     rule: 'connection-names',
     refused: [
-      ...[
-        'Host',
-        'content-length',
-        'Content-Type',
-        'Authorization',
-        'cookie',
-        'Transfer-Encoding',
-        'Entrupy-Signature',
-        'entrupy_signature',
-      ].map((value) => connection(value)),
-      ...['X-Forwarded-For', 'x-forwarded-prefix', 'Forwarded', 'close, entrupy-signature', 'close ,\tCookie ,'].map(
-        (value) => connection(value),
-      ),
-      connection('keep-alive', 'cookie'),
-      connection('cookie', 'close'),
-    ],
+      ...split('Host content-length Content-Type Authorization cookie Transfer-Encoding Entrupy-Signature'),
+      ...split('entrupy_signature X-Forwarded-For x-forwarded-prefix Forwarded x-real-ip'),
+      ...['close, entrupy-signature', 'close ,\tCookie ,', ['keep-alive', 'cookie'], ['cookie', 'close']],
+    ].map((values) => connection(...[values].flat())),
     passes: ['close', 'keep-alive', 'Keep-Alive, TE', 'upgrade', 'x-host', 'cookies', 'entrupy-signature-2', ''].map(
       (value) => connection(value),
     ),
@@ -153,14 +131,13 @@ test('each rule has examples, and says what it stops', () => {
 });
 
 describe.each(EXAMPLES)('$rule', ({ rule, refused, passes }) => {
-  test('refuses its examples', () => {
-    for (const changes of refused) expect([changes, refusedByGate(head(changes))?.rule]).toEqual([changes, rule]);
-  });
-
-  test('is the only one that refuses them: without it each would get through', () => {
-    const others = Object.entries(GATE).filter(([name]) => name !== rule);
-    for (const changes of refused)
-      expect([changes, others.filter(([, { refuses }]) => refuses(head(changes)))]).toEqual([changes, []]);
+  test('refuses its examples, which no other rule does: without it each would get through', () => {
+    const rulesThatRefuse = (changes: Changes) =>
+      Object.entries(GATE).flatMap(([name, { refuses }]) => (refuses(head(changes)) ? name : []));
+    for (const changes of refused) {
+      expect([changes, refusedByGate(head(changes))?.rule]).toEqual([changes, rule]);
+      expect([changes, rulesThatRefuse(changes)]).toEqual([changes, [rule]]);
+    }
   });
 
   test('lets its near misses through', () => {
@@ -181,16 +158,13 @@ describe('names that shadow or re-route', () => {
     refusedForHeaders(head(changes), verify('/notify', { allowHeaders }))?.header ?? null;
   const named = (name: string, allow: readonly string[] = []) => refused(lines(name, 'x'), allow);
 
-  test.each([
-    ...['x-forwarded-PREFIX', 'X.Forwarded.Prefix', 'X.Original.Path', 'Path.Info', 'X-Script-Name'],
-    ...['X-Original-URI', 'X-Original-Method', 'X-Override-URL', 'X-Rewrite-URI', 'X-HTTP-Method'],
-    ...['X-Forwarded-URI', 'X-Forwarded-Path', 'X-Forwarded-Method'],
-  ])('%s is refused', (name) => {
-    expect(named(name)).toBe(name.toLowerCase());
-  });
-
-  test.each(['X.Dotted', 'X-Envoy-Original-Path', 'X-Replaced-Path'])('%s is not', (name) => {
-    expect(named(name)).toBeNull();
+  test('are refused, and what only resembles them is not', () => {
+    const rerouting = [
+      'x-forwarded-PREFIX X.Forwarded.Prefix X.Original.Path Path.Info X-Script-Name X-Original-URI X-Original-Method',
+      'X-Override-URL X-Rewrite-URI X-HTTP-Method X-Forwarded-URI X-Forwarded-Path X-Forwarded-Method',
+    ];
+    for (const name of split(rerouting.join(' '))) expect(named(name)).toBe(name.toLowerCase());
+    for (const name of split('X.Dotted X-Envoy-Original-Path X-Replaced-Path')) expect(named(name)).toBeNull();
   });
 
   test('a route lets them through under exactly that name', () => {
@@ -208,9 +182,7 @@ const withHeaders = (...names: string[]) =>
 
 test('the gate names its rule, and the header if one is the cause', () => {
   expect(refusedByGate(head({ target: '/%00' }))).toEqual({ rule: 'encoded-controls', header: null, hint: null });
-  const lines = ['Host', 'a', 'Connection', 'cookie'];
-  expect(refusedByGate(head({ lines }))).toEqual({ rule: 'connection-names', header: 'connection', hint: null });
-  expect(refusedByGate(head({ lines: [] }))).toMatchObject({ rule: 'one-host', header: 'host' });
+  expect(refusedByGate(head({ lines: [] }))).toEqual({ rule: 'one-host', header: 'host', hint: null });
 });
 
 test('the hint lists every name that allowHeaders would need', () => {

@@ -3,6 +3,7 @@ import { endToEnd, nominated } from '../../../src/core/header-lines.ts';
 import { Head } from '../../../src/core/request-head.ts';
 import { acceptsWebSocket, asksForWebSocket, tunnelHeaders } from '../../../src/core/websocket-handshake.ts';
 import { ACCEPT, KEY } from '../../support/websocket/client.ts';
+import { split } from './fixtures.ts';
 
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
 
@@ -10,39 +11,20 @@ const asks = (lines: readonly string[]) =>
   asksForWebSocket(new Head({ method: 'GET', target: '/live', version: '1.1' }, lines));
 
 // What else is none: test/integration/upgrades-not-allowed.test.ts.
-describe('a WebSocket handshake', () => {
-  test('is GET, HTTP/1.1, Upgrade: websocket, Connection: upgrade, in any case', () => {
-    expect(asks(LINES)).toBe(true);
-    expect(asks(['connection', 'UPGRADE', 'upgrade', 'websocket'])).toBe(true);
-  });
-
-  test.each([
-    ['no Upgrade', ['Connection', 'Upgrade']],
-    ['no Connection', ['Upgrade', 'websocket']],
-    ['a Connection that names something else', ['Connection', 'upgraded', 'Upgrade', 'websocket']],
-  ])('is invalid with %s', (_what, lines) => {
-    expect(asks(lines)).toBe(false);
-  });
+test.each([
+  ['in any case', ['connection', 'UPGRADE', 'upgrade', 'websocket'], true],
+  ['beside another option', LINES, true],
+  ['with no Upgrade', ['Connection', 'Upgrade'], false],
+  ['with no Connection', ['Upgrade', 'websocket'], false],
+  ['with a Connection that names something else', ['Connection', 'upgraded', 'Upgrade', 'websocket'], false],
+])('a WebSocket handshake is GET, HTTP/1.1, Upgrade: websocket, Connection: upgrade: %s', (_what, lines, is) => {
+  expect(asks(lines)).toBe(is);
 });
 
 describe("a 101's lines as the tunnel writes them", () => {
   test('keep spellings and duplicates, lose a length, and get Connection and Upgrade back', () => {
-    const lines = [
-      'X-A',
-      '1',
-      'Keep-Alive',
-      '5',
-      'Set-Cookie',
-      'c',
-      'x-a',
-      '2',
-      'X-A',
-      '3',
-      'Upgrade',
-      'WebSocket',
-      'Content-length',
-      '9',
-    ];
+    const ended = ['Upgrade', 'WebSocket', 'Content-length', '9'];
+    const lines = [...split('X-A 1 Keep-Alive 5 Set-Cookie c x-a 2 X-A 3'), ...ended];
     expect(tunnelHeaders(lines)).toEqual({
       ...{ 'X-A': ['1', '3'], 'Set-Cookie': ['c'], 'x-a': ['2'] },
       ...{ connection: 'Upgrade', upgrade: 'websocket' },
@@ -58,19 +40,16 @@ describe('a 101', () => {
   const asked = [...LINES, 'Sec-WebSocket-Key', KEY];
   const agreed = ['Upgrade', 'WebSocket', 'Connection', 'Upgrade', 'Sec-WebSocket-Accept', ACCEPT];
 
-  test('accepts a handshake with its key', () => {
-    expect(acceptsWebSocket(asked, agreed)).toBe(true);
-  });
-
   test.each([
-    ['no Upgrade', agreed.slice(2)],
-    ['another protocol', agreed.with(1, 'h2c')],
-    ['two Upgrades', [...agreed, 'Upgrade', 'websocket']],
-    ['no accept', agreed.slice(0, -2)],
-    ['the accept of another key', agreed.with(-1, `${ACCEPT.slice(0, -2)}8=`)],
-    ['two accepts', [...agreed, 'Sec-WebSocket-Accept', ACCEPT]],
-  ])('does not with %s', (_what, lines) => {
-    expect(acceptsWebSocket(asked, lines)).toBe(false);
+    ['accepts a handshake with its key', agreed, true],
+    ['does not with no Upgrade', agreed.slice(2), false],
+    ['with another protocol', agreed.with(1, 'h2c'), false],
+    ['with two Upgrades', [...agreed, 'Upgrade', 'websocket'], false],
+    ['with no accept', agreed.slice(0, -2), false],
+    ['with the accept of another key', agreed.with(-1, `${ACCEPT.slice(0, -2)}8=`), false],
+    ['with two accepts', [...agreed, 'Sec-WebSocket-Accept', ACCEPT], false],
+  ])('%s', (_what, lines, accepts) => {
+    expect(acceptsWebSocket(asked, lines)).toBe(accepts);
   });
 });
 
