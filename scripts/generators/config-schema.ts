@@ -7,7 +7,7 @@ import { mayBeEmpty, SCHEMAS, unwrap } from '../../src/config/schema-problems.ts
 import { ALLOWED } from '../../src/config/value-kinds.ts';
 import { VARIABLES } from '../../src/config/variables.ts';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
-import { listItem } from './list-item.ts';
+import { listItem, wrapped } from './list-item.ts';
 
 const INTRODUCTION = `# Configuration
 
@@ -35,12 +35,11 @@ checks keys: in its first line, such as
 
 The proxy looks at the file each second, and reads it at once on SIGHUP or \`POST /-/reload\`. If it cannot be used, the
 old one stays in force ([reload-failed](alerts.md#reload-failed)). A change of these keys needs a restart:
-
-${RESTART_ONLY.map(([key]) => `- \`${key}\`${key === 'listen.tls' ? ', on or off' : ''}`).join('\n')}
+${wrapped(RESTART_ONLY.map(([key]) => `\`${key}\`${key === 'listen.tls' ? ' (on or off)' : ''}`).join(', '))}.
 
 ## Keys
 
-A key is shown with its default, if it has one, and in brackets with what it may be, unless that is true or false.
+A key is shown with its default, and in brackets with what it may be, where its name does not tell.
 `;
 
 const ENVIRONMENT = `## Environment
@@ -86,9 +85,12 @@ function keyItem({ path, allowed, fallback, needed, meaning }: (typeof CONFIG_KE
   const hasDefault = fallback !== null && !(Array.isArray(fallback) && mayBeEmpty(path));
   const shown = hasDefault ? `\`${path}: ${plainText(fallback)}\`` : `\`${path}\``;
   const range = allowed.replace(/, such as.*$|a (?:duration|size|whole number) from /g, '');
-  const limits = [range === 'true or false' ? '' : escaped(range), needed ? 'required' : ''].filter(Boolean).join('; ');
+  const limits = [TOLD.has(range) ? '' : escaped(range), needed ? 'required' : ''].filter(Boolean).join('; ');
   return [listItem(`${shown}${limits && ` (${limits})`}: ${escaped(meaning)}`)];
 }
+
+/** Ranges that a key's name, its default and the page's beginning tell. */
+const TOLD = new Set(['true or false', "a file's path", 'a date and time with its zone']);
 
 const escaped = (text: string) => text.replaceAll(/[<*]/g, '\\$&');
 
