@@ -5,7 +5,7 @@ import { didYouMean } from '../base/nearest-word.ts';
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { atValue, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from '../config/problems.ts';
-import { labelled, OF_ROUTE } from '../config/settings-text.ts';
+import { labelled, OF_ROUTE } from '../config/schema-problems.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';

@@ -4,7 +4,7 @@ import { didYouMean } from '../base/nearest-word.ts';
 import { type Paint, printable } from '../base/printable.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { labelled, OF_ROUTE } from '../config/settings-text.ts';
+import { labelled, OF_ROUTE } from '../config/schema-problems.ts';
 import { type Admission, admit, type Policy, type Refused } from '../core/admission.ts';
 import { PARSER_RULES, RULES } from '../core/gate-rules.ts';
 import { REASONS } from '../core/reasons.ts';

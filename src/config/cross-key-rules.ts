@@ -1,4 +1,4 @@
-// Rules that concern several keys, or more than the syntax of one. Pure, but for this machine's own addresses.
+// Rules that concern several keys, or more than the syntax of one. Pure, but for this machine's own addresses and its clock.
 // A rule must never judge a default that replaces a bad value, so it first asks whether the value is sound.
 import { isDirectory } from '../base/default-places.ts';
 import { listOf, nearest } from '../base/nearest-word.ts';
@@ -202,5 +202,8 @@ function* routeWarnings(path: KeyPath, route: RouteEntry['value']): Problems {
   if (route.mode === 'report' && route.reportUntil === null) {
     const message = 'report forwards requests that enforce would refuse, with no end date; set reportUntil';
     yield atValue([...path, 'mode'], message);
+  }
+  if (route.mode === 'report' && route.reportUntil !== null && route.reportUntil <= Date.now()) {
+    yield atKey([...path, 'reportUntil'], 'is past, so the route enforces; remove it and mode');
   }
 }

@@ -10,16 +10,7 @@ import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
 import { crossErrors, crossWarnings } from './cross-key-rules.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
-import {
-  atKey,
-  atValue,
-  formatPath,
-  formatProblem,
-  inOrder,
-  type KeyPath,
-  type Problem,
-  type ProblemAt,
-} from './problems.ts';
+import { atValue, formatPath, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
 import { allowedAt, readWritten, soundness } from './schema-problems.ts';
 import { readYaml } from './yaml.ts';
 
@@ -119,7 +110,7 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
     throw new ConfigError(inOrder(errors), { config: sound, locate });
   }
   const config = resolveConfig(written.values);
-  const suspect = [...crossWarnings(written.values), ...unsetVariables(config, env), ...endedReports(config)];
+  const suspect = [...crossWarnings(written.values), ...unsetVariables(config, env)];
   warnings.push(...suspect.map(locate));
   return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings), locate };
 }
@@ -130,14 +121,6 @@ function unsetVariables({ secrets }: Config, env: Env): readonly ProblemAt[] {
     if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) return [];
     const message = `no variable of this name is set, so secret ${source.id} cannot be used; allowed is a variable's name, never a value`;
     return [atValue(['secrets', index, 'env'], message)];
-  });
-}
-
-/** A warning for each report mode whose end is past. */
-function endedReports({ routes }: Config): readonly ProblemAt[] {
-  return routes.flatMap(({ mode, reportUntil }, index): ProblemAt[] => {
-    if (mode !== 'report' || reportUntil === null || reportUntil > Date.now()) return [];
-    return [atKey(['routes', index, 'reportUntil'], 'is past, so the route enforces; remove it and mode')];
   });
 }
 

@@ -1,4 +1,4 @@
-// The schema as a table of keys, for docs and messages, and the check of the data from file and environment. A default
+// The schema as a table of keys, for docs, messages and settings as text, and the check of the data from file and environment. A default
 // replaces a bad value, so that other problems are found too; rules first ask whether a value is sound.
 import * as z from 'zod/mini';
 import { listOf, nearest } from '../base/nearest-word.ts';
@@ -45,6 +45,26 @@ export function mayBeEmpty(path: string): boolean {
   const schema = child && unwrap(child);
   return schema instanceof z.ZodMiniObject || (schema instanceof z.ZodMiniArray && !/[.[]/.test(path));
 }
+
+/**
+ * Each key of `data` with its value, as text. A nested key has the name of its mapping before its own: `upstream.url`.
+ * `path`: where the schema has these keys; a number is written as that key's kind is: `5s`, `64KiB`, a date, a count.
+ */
+export function labelled(
+  data: object,
+  path: KeyPath = [],
+  prefix = '',
+): readonly (readonly [label: string, text: string])[] {
+  return Object.entries(data).flatMap(([key, value]: [string, unknown]) => {
+    if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return [];
+    if (Array.isArray(value)) return [[`${prefix}${key}`, value.join(', ')] as const];
+    if (typeof value === 'object') return labelled(value, [...path, key], `${prefix}${key}.`);
+    const format = allowedAt([...path, key])?.format ?? String;
+    return [[`${prefix}${key}`, typeof value === 'number' ? format(value) : String(value)] as const];
+  });
+}
+
+export const OF_ROUTE: KeyPath = ['routes', 0];
 
 export type Written = ReturnType<typeof readWritten>;
 

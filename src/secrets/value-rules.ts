@@ -18,20 +18,16 @@ const SHORTEST_BYTES = 16;
 const RECOMMENDED_BYTES = 32;
 const TOO_SHORT = `it is shorter than ${SHORTEST_BYTES} bytes and too easy to guess`;
 
-const LF = 0x0a;
-const CR = 0x0d;
-const WHITE_SPACE = Array.from(' \t\n\v\f\r\u00a0\ufeff', (character) => Buffer.from(character));
-/** Values that documentations show, ours included, or that a template left unfilled; compared in lower case. */
-const PLACEHOLDER = /^(?:change[-_ ]?me|\$\{.*\}$|\{\{.*\}\}$|<.*>$|the-secret-that-you-gave-to-entrupy$)/;
-const REPLACEMENT_CHARACTER = Buffer.from('\ufffd');
+/** Values that documentations show, ours included, or that a template left unfilled. */
+const PLACEHOLDER =
+  /^\s*(?:change[-_ ]?me|\$\{.*\}\s*$|\{\{.*\}\}\s*$|<.*>\s*$|the-secret-that-you-gave-to-entrupy\s*$)/i;
 
 export const refused = (problem: string): KeyReading => ({ key: null, problem, warnings: [] });
 
 /** Makes a key from a file: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
 export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
-  const lf = content.at(-1) === LF ? 1 : 0;
-  const cr = lf === 1 && content.at(-2) === CR ? 1 : 0;
-  return keyFromValue(content.subarray(0, content.length - lf - cr), rules);
+  const [lineBreak = ''] = /\r?\n$/.exec(content.toString('latin1', Math.max(0, content.length - 2))) ?? [];
+  return keyFromValue(content.subarray(0, content.length - lineBreak.length), rules);
 }
 
 /** Makes a key from every byte of the value. The caller may overwrite the value later: the key has its own copy. */
@@ -48,26 +44,25 @@ export function keyFromValue(value: Buffer, { allowShort }: Pick<SecretSource, '
 
 const KEPT = 'which is kept as part of the secret';
 
+const QUOTED =
+  "it is enclosed in quotes, which are kept as part of the secret (docker's --env-file does not remove them)";
+
 function warningsAbout(value: Buffer): readonly string[] {
-  const [first, last] = [value.at(0), value.at(-1)];
-  const isShort = value.length < SHORTEST_BYTES;
-  const isWeak = !isShort && value.length < RECOMMENDED_BYTES;
-  const startsWithSpace = WHITE_SPACE.some((space) => value.subarray(0, space.length).equals(space));
-  const endsWithSpace = WHITE_SPACE.some((space) => value.subarray(-space.length).equals(space));
-  const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
-  const quotes = "which are kept as part of the secret (docker's --env-file does not remove them)";
-  const isPlaceholder = PLACEHOLDER.test(value.toString('utf8').trim().toLowerCase());
-  const isRepaired = value.includes(REPLACEMENT_CHARACTER);
+  const text = value.toString('utf8');
+  const isWeak = value.length >= SHORTEST_BYTES && value.length < RECOMMENDED_BYTES;
   const traits: readonly (readonly [holds: boolean, warning: string])[] = [
-    [isShort, TOO_SHORT],
+    [value.length < SHORTEST_BYTES, TOO_SHORT],
     [isWeak, `it is shorter than ${RECOMMENDED_BYTES} bytes: longer secrets are safer`],
-    [startsWithSpace, `it begins with white space or a byte order mark, ${KEPT}`],
-    [endsWithSpace, `it ends with white space or a line break, ${KEPT}`],
-    [isQuoted, `it is enclosed in quotes, ${quotes}`],
-    [value.subarray(0, -1).includes(LF), 'it has several lines, which together are one secret'],
-    [value.includes(0), 'it holds a NUL byte, which most senders cannot use'],
-    [isPlaceholder, 'it is a placeholder of a documentation or a template, which anyone can guess'],
-    [isRepaired, 'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value'],
+    [/^\s/.test(text), `it begins with white space or a byte order mark, ${KEPT}`],
+    [/\s$/.test(text), `it ends with white space or a line break, ${KEPT}`],
+    [/^(["']).*\1$/s.test(text), QUOTED],
+    [/\n./s.test(text), 'it has several lines, which together are one secret'],
+    [text.includes('\0'), 'it holds a NUL byte, which most senders cannot use'],
+    [PLACEHOLDER.test(text), 'it is a placeholder of a documentation or a template, which anyone can guess'],
+    [
+      text.includes('\ufffd'),
+      'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value',
+    ],
   ];
   return traits.flatMap(([holds, warning]) => (holds ? warning : []));
 }

@@ -1,5 +1,5 @@
 // The tables of the status page. State is always a word, never a colour alone.
-import { labelled, OF_ROUTE } from '../../config/settings-text.ts';
+import { labelled, OF_ROUTE } from '../../config/schema-problems.ts';
 import { reports } from '../../core/routes.ts';
 import type { DeferredDelivery, LostDelivery, SecretFacts } from '../../facts.ts';
 import type { ApiStatus } from '../../health/health.ts';

@@ -12,14 +12,8 @@ const load = (text: string) => parseText(text, 'c.yaml', {}).config;
 
 test('an empty file, an empty mapping and emptied sections are the defaults', () => {
   const defaults = load('');
-  for (const text of [
-    '{}',
-    '# nothing\n',
-    '%YAML 1.1\n---\n',
-    'listen:\nsecrets:\nroutes:\nlimits:\nupstream:\n  tls:\n',
-  ]) {
-    expect(load(text)).toEqual(defaults);
-  }
+  const emptied = 'listen:\nsecrets:\nroutes:\nlimits:\nupstream:\n  tls:\n';
+  for (const text of ['{}', '# nothing\n', '%YAML 1.1\n---\n', emptied]) expect(load(text)).toEqual(defaults);
 });
 
 test('units become milliseconds, bytes and epoch milliseconds', () => {
@@ -51,16 +45,11 @@ routes:
     ...{ upgrade: [], allowHeaders: [], responseTimeout: null, idleTimeout: null },
   };
   const base = { action: 'verify', mode: 'enforce', secrets: null, maxBody: 2 * 1024 ** 2, ...none };
-  const own = {
-    methods: ['GET', 'HEAD', 'POST'],
-    secrets: ['from-the-directory'],
-    maxBody: 1024,
-    allowHeaders: ['x-some'],
-  };
+  const lists = { methods: ['GET', 'HEAD', 'POST'], secrets: ['from-the-directory'], allowHeaders: ['x-some'] };
   const open = { action: 'forward', methods: null, upgrade: ['websocket'], idleTimeout: 0, responseTimeout: 1000 };
   expect(config.routes).toEqual([
     { ...base, path: '/a', methods: ['POST'] },
-    { ...base, path: '/b', ...own },
+    { ...base, path: '/b', ...lists, maxBody: 1024 },
     { ...base, path: '/c/*', ...open },
     { ...base, path: '/d', action: 'reject', methods: null },
   ]);

@@ -15,27 +15,31 @@ const refusals = (env: Record<string, string>, text: string | null = null) =>
   problemsOf(() => load(env, text)).map(formatProblem);
 
 describe('overrides', () => {
-  test('win over the file', () => {
-    const env = { UPSTREAM_URL: 'http://app:1', LISTEN_PORT: '1', ADMIN_PORT: '2', LOG_LEVEL: 'debug', [KEY]: 'x' };
-    const { config } = load(env, 'upstream: { url: http://other, connections: 3 }\nlisten: { port: 7 }\nlog:\n');
-    expect(config.upstream).toMatchObject({ url: 'http://app:1', connections: 3 });
-    expect([config.listen.port, config.admin.port, config.log.level]).toEqual([1, 2, 'debug']);
+  test('win over the file, addresses beside their ports or alone', () => {
+    const env = { UPSTREAM_URL: 'http://app:1', LISTEN_HOST: '127.0.0.1', ADMIN_HOST: '::1', LOG_LEVEL: 'debug' };
+    const file = `upstream: { url: http://other, connections: 3 }
+listen: { host: 192.0.2.1, port: 7 }
+admin: { host: 192.0.2.2 }
+log: { format: json }`;
+    const hosts = load({ ...env, LOG_FORMAT: 'text', [KEY]: 'x' }, file);
+    const log = { level: 'debug', format: 'text' };
+    const upstream = { url: 'http://app:1', connections: 3 };
+    const own = { listen: { host: '127.0.0.1', port: 7 }, admin: { host: '::1', port: 9464 }, upstream, log };
+    expect(hosts).toMatchObject({ config: own, warnings: [] });
+    const both = load({ ...env, LISTEN_PORT: '1', ADMIN_PORT: '2', [KEY]: 'x' }, file);
+    const ports = { listen: { host: '127.0.0.1', port: 1 }, admin: { host: '::1', port: 2 } };
+    expect(both).toMatchObject({ config: ports, warnings: [] });
   });
 
-  test('the addresses too, beside their ports or alone, and the format of the log', () => {
-    const file = 'listen: { host: 192.0.2.1 }\nadmin: { host: 192.0.2.2 }\nlog: { format: json }\n';
-    for (const ports of [{}, { LISTEN_PORT: '1', ADMIN_PORT: '2' }]) {
-      const env = { LISTEN_HOST: '127.0.0.1', ADMIN_HOST: '::1', LOG_FORMAT: 'text', [KEY]: 'x' };
-      const { config, warnings } = load({ ...env, ...ports }, file);
-      expect([config.listen.host, config.admin.host, config.log.format]).toEqual(['127.0.0.1', '::1', 'text']);
-      expect(warnings).toEqual([]);
-    }
-  });
-
-  test('the format of another program is ignored with a warning', () => {
-    const { config, warnings } = load({ LOG_FORMAT: 'pretty', [KEY]: 'x' }, 'log: { format: json }');
-    expect(config.log.format).toBe('json');
-    expect(warnings).toEqual(['environment: LOG_FORMAT: ignored: found "pretty", allowed is auto, json or text']);
+  test.each([
+    ['LOG_FORMAT', 'pretty', 'found "pretty", allowed is auto, json or text'],
+    ['LISTEN_PORT', 'tcp://10.0.0.1:80', '"tcp://10.0.0.1:80" is Kubernetes\' service link'],
+    ['ADMIN_PORT', 'tcp://10.0.0.1:81', '"tcp://10.0.0.1:81" is Kubernetes\' service link'],
+  ])('%s of others (%s) is ignored with a warning', (variable, value, why) => {
+    const plain = load({ [KEY]: 'x' }, 'log: { format: json }');
+    const ignored = expect.stringContaining(`environment: ${variable}: ignored: ${why}`);
+    const found = load({ [variable]: value, [KEY]: 'x' }, 'log: { format: json }');
+    expect(found).toEqual({ config: plain.config, warnings: [ignored] });
   });
 
   test('an empty variable counts as unset', () => {
@@ -51,19 +55,6 @@ describe('overrides', () => {
     expect(() => load({ ...env, [KEY]: 'x' })).toThrow(expected);
   });
 
-  test("Kubernetes' service links are ignored with a warning", () => {
-    const { config, warnings } = load({
-      LISTEN_PORT: 'tcp://10.0.0.1:80',
-      ADMIN_PORT: 'tcp://10.0.0.1:81',
-      [KEY]: 'x',
-    });
-    expect([config.listen.port, config.admin.port]).toEqual([8080, 9464]);
-    expect(warnings).toEqual([
-      expect.stringMatching(/^environment: LISTEN_PORT: ignored: "tcp:\/\/10\.0\.0\.1:80" is Kubernetes/),
-      expect.stringMatching(/^environment: ADMIN_PORT: ignored: /),
-    ]);
-  });
-
   test('bad values are reported by the variable’s name', () => {
     const env = { UPSTREAM_URL: 'http://u:PASTED@app', LISTEN_PORT: '0x50', ADMIN_PORT: '70000', LOG_LEVEL: 'warning' };
     const found = refusals({ ...env, ADMIN_HOST: 'localhost:9464', ALLOW_SHORT_SECRET: 'yes' });
@@ -76,12 +67,8 @@ describe('overrides', () => {
       expect.stringMatching(hidden),
       'environment: LOG_LEVEL: found "warning", allowed is debug, info, warn or error; did you mean "warn"?',
     ]);
-  });
-
-  test('a rule broken by a variable is reported by its name too', () => {
-    expect(refusals({ ADMIN_PORT: '8080' })).toEqual([
-      'environment: ADMIN_PORT: found 8080, which is also listen.port; allowed is any other port',
-    ]);
+    const rule = 'environment: ADMIN_PORT: found 8080, which is also listen.port; allowed is any other port';
+    expect(refusals({ ADMIN_PORT: '8080' })).toEqual([rule]);
   });
 });
 
@@ -123,9 +110,10 @@ describe('secrets', () => {
     ]);
   });
 
-  test('an emptied secrets section counts as absent; an empty list is a decision', () => {
+  test('an emptied section counts as absent; an empty list is a decision', () => {
     expect(load({ [KEY]: 'a' }, 'secrets:\n').config.secrets).toHaveLength(1);
     expect(load({ [KEY]: 'a' }, 'secrets: []\n').config.secrets).toHaveLength(0);
+    expect(load({ VERIFY_PATHS: '/a' }, 'routes:\n').config.routes).toHaveLength(1);
   });
 
   test('routes of a file may name them', () => {
@@ -157,28 +145,12 @@ describe('paths', () => {
     [{ VERIFY_PATHS: ' ' }, null, 'VERIFY_PATHS: names an empty path'],
     [{ VERIFY_PATHS: '/a,' }, null, 'VERIFY_PATHS: names an empty path'],
     [{ VERIFY_PATHS: '/a,b' }, null, 'VERIFY_PATHS: found "b", allowed is a path'],
-    [
-      { VERIFY_PATHS: '/hooks/:id' },
-      null,
-      'VERIFY_PATHS: found "/hooks/:id", which holds :id, a parameter to other routers',
-    ],
-    [
-      { FORWARD_PATHS: '/a,/static/.*' },
-      null,
-      'FORWARD_PATHS: found "/static/.*", which holds .*, a regular expression',
-    ],
-    [
-      { VERIFY_PATHS: '/my hook' },
-      null,
-      'VERIFY_PATHS: found "/my hook", which must be ASCII without spaces: write /my%20hook',
-    ],
+    [{ VERIFY_PATHS: '/hooks/:id' }, null, 'VERIFY_PATHS: found "/hooks/:id", which holds :id, a parameter'],
+    [{ FORWARD_PATHS: '/a,/b/.*' }, null, 'FORWARD_PATHS: found "/b/.*", which holds .*, a regular expression'],
+    [{ VERIFY_PATHS: '/my hook' }, null, 'VERIFY_PATHS: found "/my hook", which must be ASCII without spaces'],
     [{ VERIFY_PATHS: '/a,/A' }, null, 'VERIFY_PATHS: found "/A", which servers can also read as "/a"'],
   ])('%j beside %j is refused', (env, text, message) => {
     expect(refusals({ [KEY]: 'a', ...env }, text)).toEqual([expect.stringContaining(`environment: ${message}`)]);
-  });
-
-  test('an emptied routes section is no conflict', () => {
-    expect(load({ [KEY]: 'a', VERIFY_PATHS: '/a' }, 'routes:\n').config.routes).toHaveLength(1);
   });
 });
 
@@ -188,23 +160,25 @@ describe('names similar to ours', () => {
   };
 
   test.each([
-    ['VERIFY_PATH', 'VERIFY_PATHS'],
-    ['UPSTREAM_ULR', 'UPSTREAM_URL'],
-    ['upstream_url', 'UPSTREAM_URL'],
-    ['LOGLEVEL', 'LOG_LEVEL'],
-    ['ENTRUPY_PROXY_CONIFG', 'ENTRUPY_PROXY_CONFIG'],
-    ['ALLOW_SHORT_SECRETS', 'ALLOW_SHORT_SECRET'],
-    ['WEBHOOK_ENDPOINT_SECRET', KEY],
-    ['WEBHOOK_ENDPOINT_SECRET_KEY_OLD', `${KEY}_PREVIOUS`],
-    ['WEBHOOK_ENDPOINT_SECRET_KEY_PREVIUOS', `${KEY}_PREVIOUS`],
-    ['ENTRUPY_WEBHOOK_SECRET', KEY],
-    ['ENTRUPY_SECRET', KEY],
-    ['WEBHOOK_SECRET', KEY],
-    ['WEBHOOK_SECRET_KEY', KEY],
-    ['UPSTREAM', 'UPSTREAM_URL'],
-    ['LISTEN', 'LISTEN_PORT'],
-    ['PORT', 'LISTEN_PORT'],
-  ])('%s warns, unless the right one is set', (variable, meant) => {
+    ...[
+      ['VERIFY_PATH', 'VERIFY_PATHS'],
+      ['UPSTREAM_ULR', 'UPSTREAM_URL'],
+      ['upstream_url', 'UPSTREAM_URL'],
+    ],
+    ...[
+      ['LOGLEVEL', 'LOG_LEVEL'],
+      ['ENTRUPY_PROXY_CONIFG', 'ENTRUPY_PROXY_CONFIG'],
+      ['UPSTREAM', 'UPSTREAM_URL'],
+    ],
+    ...[
+      ['ALLOW_SHORT_SECRETS', 'ALLOW_SHORT_SECRET'],
+      ['LISTEN', 'LISTEN_PORT'],
+      ['PORT', 'LISTEN_PORT'],
+    ],
+    ...[`${KEY}_OLD`, `${KEY}_PREVIUOS`].map((variable) => [variable, `${KEY}_PREVIOUS`]),
+    ...['WEBHOOK_ENDPOINT_SECRET', 'ENTRUPY_WEBHOOK_SECRET', 'ENTRUPY_SECRET'].map((variable) => [variable, KEY]),
+    ...['WEBHOOK_SECRET', 'WEBHOOK_SECRET_KEY'].map((variable) => [variable, KEY]),
+  ])('%s warns, unless the right one is set', (variable = '', meant = '') => {
     const warnings = (env: Record<string, string>) =>
       load({ [variable]: 'a-value-that-nobody-shows', ...env }, 'unmatched: reject').warnings;
     const warning = `environment: ${variable}: ignored: no variable has this name; did you mean ${meant}?`;
