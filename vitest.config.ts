@@ -38,7 +38,6 @@ export const E2E = {
         'no-mixed-answers',
         'npm-package',
         'redelivery-kills',
-        'redelivery-over-redis',
         'redelivery-poison',
         'release',
       ],

@@ -1,5 +1,5 @@
 // MessageParser: its result, its states and its limits. That its result does not depend on how the bytes were split is
-// tried with any messages in test/fuzz/parser-requests.fuzz.test.ts and test/fuzz/parser-responses.fuzz.test.ts.
+// tried with any messages in test/fuzz/parser.fuzz.test.ts.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MAX_LINES } from '../../../src/core/header-lines.ts';
