@@ -10,6 +10,7 @@ import { typeProblems } from '../support/chart/kubernetes-types.ts';
 import { restrictedProblems } from '../support/chart/pod-security.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
+import { atTheEnd } from '../support/machine/children.ts';
 import { buildImage, buildOptions, IMAGE, until } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
@@ -18,6 +19,10 @@ const ready = haveTools('podman', 'buildah', 'runc', 'helm', 'promtool', `${TOOL
 const SECRET = 'a secret of the docs suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
 const PAGES = ['README.md', 'docs/docker.md', 'docs/kubernetes.md', 'docs/rotation.md', 'docs/upgrading.md'];
+
+/** After the commands, which name what they make. */
+const CLEANING =
+  'podman rm --force --time 0 proxy legacy; podman network rm --force hooks; podman volume rm --force deferred';
 
 /** Each command of the page's shell blocks; lines continued by a backslash or a pipe are joined. */
 async function commandsOf(page: string): Promise<string[]> {
@@ -34,6 +39,7 @@ async function commandsOf(page: string): Promise<string[]> {
 
 describe.skipIf(!ready)('the commands of the docs', () => {
   const directory = ownDirectory();
+  let clean: (() => Promise<unknown>) | undefined;
   const shell = (command: string, env: Readonly<Record<string, string>> = {}) =>
     run('bash', ['-c', command], {
       env: {
@@ -47,6 +53,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
 
   beforeAll(async () => {
     await buildImage();
+    clean = atTheEnd('sh', '-c', CLEANING);
     await mkdir(join(directory, 'bin'));
     await mkdir(join(directory, 'clone'));
     for (const name of ['helm', 'examples', 'compose.yaml'])
@@ -71,11 +78,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     }
     await mustRun('podman', ['tag', IMAGE, 'localhost/entrupy-signature-proxy:latest']);
   });
-  afterAll(async () => {
-    await run('podman', ['rm', '--force', '--time', '0', 'proxy', 'legacy']);
-    await run('podman', ['network', 'rm', '--force', 'hooks']);
-    await run('podman', ['volume', 'rm', '--force', 'deferred']);
-  });
+  afterAll(() => clean?.());
 
   test('the README: image, network, app and proxy, on a machine that has only a clone', async () => {
     const commands = (await commandsOf('README.md')).filter((line) => line.startsWith('docker '));

@@ -3,11 +3,11 @@
 // works as the image does, under podman in an image that holds the libraries of docs/systemd.md and nothing else.
 import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
-import { RESTRICTIONS, type RunningContainer, startContainer, until } from '../support/machine/containers.ts';
+import { RESTRICTIONS, startContainer, until } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
@@ -27,12 +27,6 @@ describe.skipIf(!ready)('the executable', () => {
   let folder = '';
   let program = '';
   let libraries: { name: string; path: string }[] = [];
-  const started: RunningContainer[] = [];
-  const start = async (options: Parameters<typeof startContainer>[0]) => {
-    const container = await startContainer({ image: IMAGE, ...options });
-    started.push(container);
-    return container;
-  };
 
   beforeAll(async () => {
     const options = ['scripts/release/executable.ts', '--out', directory];
@@ -60,9 +54,6 @@ describe.skipIf(!ready)('the executable', () => {
     await writeFile(file, `${lines.join('\n')}\n`);
     await mustRun('buildah', ['bud', '--format=docker', '-f', file, '-t', IMAGE, directory]);
   }, 900_000);
-  afterEach(async () => {
-    for (const container of started.splice(0).reverse()) await container.remove();
-  });
   afterAll(async () => {
     await run('podman', ['rmi', '--force', IMAGE]);
   });
@@ -166,9 +157,13 @@ describe.skipIf(!ready)('the executable', () => {
   });
 
   test('three environment variables protect an app, within 128 MiB', async () => {
-    const app = await start({ args: ['demo', '--upstream-only', '--port', '3000'], ports: [8080, 9464] });
+    const app = await startContainer({
+      image: IMAGE,
+      args: ['demo', '--upstream-only', '--port', '3000'],
+      ports: [8080, 9464],
+    });
     const env = { UPSTREAM_URL: 'http://127.0.0.1:3000', WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
-    const proxy = await start({ options: [`--network=container:${app.name}`], env });
+    const proxy = await startContainer({ image: IMAGE, options: [`--network=container:${app.name}`], env });
     const url = `http://${await app.address(8080)}/notify`;
     const admin = `http://${await app.address(9464)}`;
     await until('readiness', async () => (await fetch(`${admin}/readyz`)).status === 200);

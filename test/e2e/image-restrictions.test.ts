@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { get, request } from '../support/http/requests.ts';
 import { type Flood, startFlood } from '../support/load/flood.ts';
@@ -70,21 +70,19 @@ function attacks(port: number): readonly Flood[] {
 const report = (text: string) => console.info(`      ${text}`);
 
 describe.skipIf(!ready)('the image', () => {
-  const started: RunningContainer[] = [];
   const directory = ownDirectory();
 
-  const start = async (options: Parameters<typeof startContainer>[0]) => {
-    const container = await startContainer(options);
-    started.push(container);
-    return container;
-  };
   /** A legacy app without a published port, and the proxy in its network namespace, published. */
   const startPair = async (options: { env?: Record<string, string>; options?: string[]; args?: string[] } = {}) => {
     const demo = ['demo', '--upstream-only', '--port', '3000'];
-    const app = await start({ args: demo, ports: [8080, 9464], options: ['--memory=512m'] });
+    const app = await startContainer({ args: demo, ports: [8080, 9464], options: ['--memory=512m'] });
     const { env = { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET }, args = [] } = options;
     const network = [`--network=container:${app.name}`, ...(options.options ?? [])];
-    const proxy = await start({ options: network, args, env: { UPSTREAM_URL: 'http://127.0.0.1:3000', ...env } });
+    const proxy = await startContainer({
+      options: network,
+      args,
+      env: { UPSTREAM_URL: 'http://127.0.0.1:3000', ...env },
+    });
     const url = `http://${await app.address(8080)}`;
     const adminUrl = `http://${await app.address(9464)}`;
     const isReady = async () => (await fetch(`${adminUrl}/readyz`)).status === 200;
@@ -96,9 +94,6 @@ describe.skipIf(!ready)('the image', () => {
     const { seconds, bytes } = await buildImage();
     report(`built in ${seconds.toFixed(1)} s, ${mib(bytes)} uncompressed`);
     await chmod(directory, 0o755);
-  });
-  afterEach(async () => {
-    for (const container of started.splice(0).reverse()) await container.remove();
   });
 
   test('has no shell, and has a numeric user, the labels, the licences and an SBOM', async () => {
@@ -196,7 +191,7 @@ describe.skipIf(!ready)('the image', () => {
     const { proxy, isReady } = await startPair();
     await until('ready', isReady);
     expect((await run('podman', ['healthcheck', 'run', proxy.name])).code).toBe(0);
-    const without = await start({});
+    const without = await startContainer({});
     await until('listening', async () => (await without.logs()).includes('listening'));
     expect((await run('podman', ['healthcheck', 'run', without.name])).code).toBe(1);
     expect((await without.exec(['entrupy-signature-proxy', 'healthcheck'])).stdout).toContain('not ready: 503');

@@ -5,11 +5,12 @@
 import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { type Container, type Manifest, only, podSpec, set, template } from '../support/chart/helm.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
+import { atTheEnd } from '../support/machine/children.ts';
 import { buildImage, IMAGE, until } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -55,7 +56,6 @@ function playable(manifests: readonly Manifest[], podIp: string, ports: Readonly
 
 describe.skipIf(!ready)('a rendered pod', () => {
   const directory = ownDirectory();
-  const played: string[] = [];
 
   const play = async (name: string, options: readonly string[]) => {
     const podIp = newPodIp();
@@ -65,7 +65,8 @@ describe.skipIf(!ready)('a rendered pod', () => {
       file,
       playable(await template(['--set', `fullnameOverride=${name}`, ...image(), ...options]), podIp, ports),
     );
-    played.push(file);
+    const down = atTheEnd('podman', 'kube', 'down', '--force', file);
+    onTestFinished(async () => void (await down()));
     await mustRun('podman', ['kube', 'play', '--network', `podman:ip=${podIp}`, file]);
     const [url, adminUrl] = [`http://127.0.0.1:${ports.traffic}`, `http://127.0.0.1:${ports.admin}`];
     return { url, adminUrl, name, podIp };
@@ -90,9 +91,6 @@ describe.skipIf(!ready)('a rendered pod', () => {
 
   beforeAll(async () => {
     await buildImage();
-  });
-  afterEach(async () => {
-    for (const file of played.splice(0)) await run('podman', ['kube', 'down', '--force', file]);
   });
 
   test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and a warning about an app on every interface', async () => {

@@ -1,7 +1,8 @@
 // Builds the image from the Dockerfile and runs containers with every restriction, with podman. It ends only the
-// containers that it started.
+// containers that it started, and leaves none behind, however the run ends.
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { onTestFinished } from 'vitest';
 import { atTheEnd } from './children.ts';
 import { heldBySockets } from './memory.ts';
 import { mustRun, run } from './tools.ts';
@@ -58,18 +59,23 @@ export interface Memory {
   readonly oomKills: number;
 }
 
+/** It is removed when the test is over. */
 export async function startContainer(given: ContainerOptions) {
   const { image = IMAGE, options = [], env = {}, args = [], ports = [] } = given;
   const name = `entrupy-e2e-${randomUUID().slice(0, 8)}`;
   const variables = Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]);
   const published = ports.flatMap((port) => ['-p', `127.0.0.1::${port}`]);
   const all = [...RESTRICTIONS, ...options, ...variables, ...published];
+  // With what shares its network: both may be removed at once.
+  const remove = atTheEnd('podman', 'rm', '--force', '--depend', '--volumes', '--time', '0', name);
+  onTestFinished(async () => {
+    if ((await remove()) !== 0) throw new Error(`podman has not removed ${name}`);
+  });
   await mustRun('podman', ['run', '-d', '--name', name, ...all, image, ...args]);
   return handle(name);
 }
 
 function handle(name: string) {
-  const remove = atTheEnd('podman', 'rm', '--force', '--volumes', '--time', '0', name);
   const inspect = async (format: string) => (await mustRun('podman', ['inspect', '--format', format, name])).trim();
   return {
     name,
@@ -102,9 +108,6 @@ function handle(name: string) {
       return heldBySockets(await mustRun('nsenter', [...inside, 'ss', '-tanmH']));
     },
     memory: async () => readMemory(await inspect('{{.State.Pid}}')),
-    async remove() {
-      if ((await remove()) !== 0) throw new Error(`podman has not removed ${name}`);
-    },
   };
 }
 
