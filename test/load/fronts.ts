@@ -9,15 +9,6 @@ import { testDirectory } from '../support/machine/files.ts';
 import { loopbackIdentity } from '../support/tls/certificates.ts';
 import { shareFront } from './shared-front.ts';
 
-interface FrontsOptions {
-  /** Over all pairs of a front and a backend. */
-  readonly requests: number;
-  /** The most that they may take together. */
-  readonly seconds: number;
-}
-
-type Row = Awaited<ReturnType<typeof runPair>>;
-
 /** The clients' own connections, in place of a front: behind it are all backends that write late. */
 const NO_FRONT: FrontKind = {
   ...{ name: 'none', over: 'TCP', missing: () => null },
@@ -35,55 +26,41 @@ export function missingForFronts(): string[] {
   return [...FRONT_KINDS, ...BACKENDS, ...LATE_KINDS].map(({ missing }) => missing()).filter((what) => what !== null);
 }
 
-/** One row for each front and backend. */
-export async function runFronts(options: FrontsOptions): Promise<Row[]> {
+/** One row for each front and backend: `requests` over all of them, which may take so many seconds together. */
+export async function runFronts(options: { readonly requests: number; readonly seconds: number }) {
   const pairs = FRONTS.flatMap((front) => backendsOf(front).map((backend) => ({ front, backend })));
-  const rows: Row[] = [];
-  const requests = Math.ceil(options.requests / pairs.length);
-  const milliseconds = (options.seconds * 1000) / pairs.length;
-  for (const { front, backend } of pairs) rows.push(await runPair(front, backend, { requests, milliseconds }));
+  const rows: Awaited<ReturnType<typeof runPair>>[] = [];
+  const share = {
+    requests: Math.ceil(options.requests / pairs.length),
+    milliseconds: (options.seconds * 1000) / pairs.length,
+  };
+  for (const { front, backend } of pairs) rows.push(await runPair(front, backend, share));
   return rows;
 }
 
-async function runPair(
-  front: FrontKind,
-  backend: Kind,
-  { requests, milliseconds }: { requests: number; milliseconds: number },
-) {
+async function runPair(front: FrontKind, backend: Kind, share: { requests: number; milliseconds: number }) {
   const stops: (() => Promise<unknown>)[] = [];
   try {
     const server = await backend.start();
     stops.unshift(server.stop);
-    const middle = await startVerifying(server.port, front.over);
+    const listen = front.over === 'TLS' ? { tls: loopbackIdentity(await testDirectory()).pair } : {};
+    const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
+    const middle = await startBefore(server.port, { listen, routes });
     stops.unshift(middle.stop);
     const { port, stop } = await front.start(middle.port);
     stops.unshift(stop);
-    const deadline = performance.now() + milliseconds;
-    const { sent, texts, ...counts } = await shareFront(port, { requests, deadline });
+    const deadline = performance.now() + share.milliseconds;
+    const { sent, own, spoilt } = await shareFront(port, { requests: share.requests, deadline });
     const seen = (await server.hits()).map((hit) => hit.case);
-    const times = new Map<string, number>();
-    for (const id of seen) times.set(id, (times.get(id) ?? 0) + 1);
-    const arrived = [...times.keys()].filter((id) => id.startsWith('delivery'));
+    const deliveries = seen.filter((id) => id.startsWith('delivery'));
     return {
-      front: front.name,
-      backend: backend.name,
-      ...counts,
+      ...{ front: front.name, backend: backend.name, requests: sent.size, own, spoilt },
       /** Requests at the backend that no client sent. */
       smuggled: seen.filter((id) => !sent.has(id)).length,
       /** Deliveries that the backend got more than once. */
-      twice: arrived.filter((id) => (times.get(id) ?? 0) > 1).length,
-      /** Deliveries that the backend got although their senders got no answer of theirs. */
-      untold: Math.max(0, arrived.length - counts.own),
-      became: [...texts].map(([text, count]) => `${count} × ${text}`).join(', '),
+      twice: deliveries.length - new Set(deliveries).size,
     };
   } finally {
     for (const stop of stops) await stop();
   }
-}
-
-/** A proxy that `shareFront` can use. */
-export async function startVerifying(upstream: number, over: FrontKind['over'], settings: object = {}) {
-  const listen = over === 'TLS' ? { tls: loopbackIdentity(await testDirectory()).pair } : {};
-  const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
-  return startBefore(upstream, { listen, upstream: settings, routes });
 }

@@ -51,8 +51,5 @@ export const LATE_KINDS: readonly LateKind[] = [
   },
 ];
 
-/** Takes one connection at a time, as some servers do that people start by hand. */
-export const startSingleServer = (): Promise<RealServer> => python('late_http_server.py', 'single');
-
 /** node:http keeps to the rule. */
 export const startNodeServer = (): Promise<RealServer> => startServer([process.execPath, 'late.mjs']);

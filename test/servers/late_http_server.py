@@ -1,8 +1,6 @@
-# Python's own http.server with kept connections and a handler that writes bodies to HEAD, 204 and 304. With the argument
-# `single` it takes one connection at a time: the next is not served before that one has ended.
-import sys
+# Python's own http.server with kept connections and a handler that writes bodies to HEAD, 204 and 304.
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from late import FORGED, is_late, pause, report, status_of, text_of
 from report import listening
@@ -40,7 +38,6 @@ class Threads(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-Server = HTTPServer if sys.argv[1:] == ["single"] else Threads
-server = Server(("127.0.0.1", 0), Handler)
+server = Threads(("127.0.0.1", 0), Handler)
 listening(server.server_address[1])
 server.serve_forever()
