@@ -28,6 +28,9 @@ const LAST = `${ROOT}test/testdata/helm/entrupy-signature-proxy-0.2.0.tgz`;
 const VALUES = `${ROOT}test/testdata/helm/values-of-0.1.0`;
 const GATEWAY = set(...VALUES_OF_A_GATEWAY);
 const APP = set(...VALUES_OF_AN_APP);
+const CHARTS: Readonly<Record<string, string>> = { '0.1.0': OLD, '0.2.0': LAST };
+const KINDS: Readonly<Record<string, readonly string[]>> = { app: APP, gateway: GATEWAY };
+const [AUTO, FORCE, CLIENT] = ['autoscaling.enabled=true', '--force-conflicts', '--server-side=false'];
 
 describe.skipIf(!ready)('values of 0.1.0', async () => {
   const files = ready ? (await readdir(VALUES)).sort() : [];
@@ -64,41 +67,103 @@ const imagesOf = (manifests: readonly Manifest[]): string[] => [
 describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
   const { directory, place, env, api, ask, must, install, upgrade } = releaseBy(helm);
   const replicas = () => api().deployment('shop')?.spec?.replicas;
+
   const hasNumber = async () => /^ +replicas:/m.test(await must('get', 'manifest', 'shop'));
+  const conflict = {
+    code: 1,
+    stderr: expect.stringMatching(/conflict with "kubectl" with subresource "scale".*replicas/),
+  };
+  // Each step of a story changes the release or the number of its pods. `= 3, named`: so many there are then, and the
+  // manifest of the release has their number; `!`: Helm is refused. Helm 4 applies, Helm 3 sends the differences that it
+  // computes: what is otherwise with it stands behind a bar.
+  const stories: Readonly<Record<string, readonly string[]>> = {
+    'an app that is scaled keeps its scale through every upgrade from 0.1.0': [
+      ...[
+        'install 0.1.0 app = 1',
+        'scale 3',
+        'upgrade app = 3',
+        'scale 5',
+        'upgrade app = 5',
+        'scale 0',
+        'upgrade app = 0',
+      ],
+    ],
+    'a gateway never loses a pod when autoscaling is switched on': [
+      ...['install 0.1.0 gateway = 2', `upgrade gateway ${AUTO} = 2`, 'scale 6'],
+      ...[`upgrade gateway ${AUTO} replicaCount=1 = 6`, 'upgrade gateway = 6'],
+    ],
+    'a first install sets two gateways, and leaves the number of sidecars to Kubernetes': [
+      ...['install now gateway = 2', 'uninstall', 'install now app = 1, unnamed'],
+    ],
+    'the number of a scaled app is kept by upgrades and rollbacks, and is in no manifest': [
+      ...['install now app', 'scale 5', 'upgrade app minReadySeconds=5', 'scale 7', 'rollback 1 = 7'],
+      'rollback 2 = 7, unnamed',
+    ],
+    'that an autoscaler set is kept by upgrades and rollbacks, also once it is switched off': [
+      ...[`install now gateway ${AUTO}`, 'autoscale 2', `upgrade gateway ${AUTO} minReadySeconds=5`, 'autoscale 6'],
+      ...['rollback 1 = 6', 'upgrade gateway = 6, unnamed'],
+    ],
+    // Left out, the number would become one: 0.2.0 has written it as Helm's own. On the server whoever scaled owns it then.
+    ...Object.fromEntries(
+      [2, 5].map((pods) => [
+        `is kept by an upgrade from 0.2.0, which wrote it into the manifest: ${pods}`,
+        [
+          ...['install 0.2.0 app', `scale ${pods}`, `to 0.2.0 app = ${pods}, named`, `upgrade app = ${pods}, named`],
+          ...['scale 7', 'upgrade app minReadySeconds=5 = 7, unnamed | = 7, named', `rollback 3 ! | = ${pods}`],
+        ],
+      ]),
+    ),
+    'of an app that was scaled once 0.2.0 was installed is in no manifest from the first upgrade on': [
+      ...['install 0.2.0 app', 'scale 5', 'upgrade app = 5, unnamed | = 5, named', 'scale 7', 'rollback 2 = 7 | = 5'],
+    ],
+    'of one pod leaves the manifest with the first upgrade from 0.2.0': [
+      ...['install 0.2.0 app', 'to 0.2.0 app = 1, named', 'upgrade app = 1, unnamed', 'scale 4', 'upgrade app'],
+      'rollback 3 = 4',
+    ],
+    'of a gateway that nobody scaled stays through upgrades from 0.2.0, and rollbacks': [
+      ...['install 0.2.0 gateway', 'upgrade gateway = 2', 'upgrade gateway = 2', 'rollback 1 = 2'],
+    ],
+    'of a scaled gateway is kept by upgrades; a rollback to its first revision sets two again': [
+      ...['install now gateway', 'scale 5', 'upgrade gateway = 5', 'upgrade gateway', 'scale 6'],
+      ...['rollback 2 = 6 | = 5', 'rollback 1 ! | = 2', `rollback 1 ${FORCE} = 2 | = 2`],
+    ],
+    'that the values name is set, against whoever scaled only with --force-conflicts': [
+      ...['install now app replicaCount=3 = 3', 'scale 5', 'upgrade app replicaCount=2 ! | = 2'],
+      ...[`upgrade app replicaCount=2 ${FORCE} = 2 | = 2`, 'upgrade app = 2'],
+    ],
+    'with --server-side=false falls to one if nobody says it, once': [
+      ...['install 0.2.0 gateway', 'scale 5', `upgrade gateway ${CLIENT} = 1 | = 5`, 'uninstall'],
+      ...['install 0.2.0 gateway', 'scale 5', `upgrade gateway ${CLIENT} replicaCount=5 = 5`],
+      `upgrade gateway ${CLIENT} minReadySeconds=5 = 5`,
+    ],
+    'of a release that Helm 4 made is kept by Helm 3': ['install now gateway', 'scale 5', 'helm3 now gateway = 5'],
+  };
 
-  test('a scaled app keeps its scale through every upgrade', async () => {
-    await install(OLD, ...APP);
-    expect(replicas()).toBe(1);
-    api().scale('shop', 3);
-    await upgrade(...APP);
-    expect(replicas()).toBe(3);
-    api().scale('shop', 5);
-    await upgrade(...APP);
-    expect(replicas()).toBe(5);
-    api().scale('shop', 0);
-    await upgrade(...APP);
-    expect(replicas()).toBe(0);
-  });
-
-  test('a gateway never loses a pod when autoscaling is switched on', async () => {
-    await install(OLD, ...GATEWAY);
-    expect(replicas()).toBe(2);
-    await upgrade(...GATEWAY, ...set('autoscaling.enabled=true'));
-    expect(replicas()).toBe(2);
-    api().scale('shop', 6);
-    await upgrade(...GATEWAY, ...set('autoscaling.enabled=true', 'replicaCount=1'));
-    expect(replicas()).toBe(6);
-    await upgrade(...GATEWAY);
-    expect(replicas()).toBe(6);
-  });
-
-  test('a first install sets two gateways, and leaves the number of sidecars to Kubernetes', async () => {
-    await install(CHART, ...GATEWAY);
-    expect(replicas()).toBe(2);
-    await must('uninstall', 'shop');
-    expect(await install(CHART, ...APP)).toMatch(/^Pods: +an upgrade or a rollback keeps the current number/m);
-    expect(replicas()).toBe(1);
-    expect(await hasNumber()).toBe(false);
+  const play = async (step: string) => {
+    const [first = '', other] = step.split(' | ');
+    const [, command = '', usual = ''] = /^(.*?)(?: ([=!].*))?$/.exec(first) ?? [];
+    const ends = helm === 'helm' ? usual : (other ?? usual);
+    const [verb = '', what = '', ...words] = command.split(' ');
+    const options = words.flatMap((word) => {
+      if (word.startsWith('--')) return helm === 'helm' ? [word] : [];
+      return KINDS[word] ?? set(word);
+    });
+    const chart = [CHARTS[what] ?? CHART, '--disable-openapi-validation', ...(KINDS[what] ?? []), ...options];
+    const steps: Readonly<Record<string, () => unknown>> = {
+      scale: () => api().scale('shop', Number(what)),
+      autoscale: () => api().scale('shop', Number(what), 'kube-controller-manager'),
+      helm3: () => mustRun('helm-3.17', ['upgrade', 'shop', ...chart, ...place], { env }),
+    };
+    const args = { install: chart, to: chart, upgrade: chart, rollback: [what, ...options] }[verb] ?? [];
+    const said = [verb === 'to' ? 'upgrade' : verb, 'shop', ...args];
+    if (ends === '!') return expect({ step, ...(await ask(...said)) }).toMatchObject(conflict);
+    await (steps[verb] ?? (() => must(...said)))();
+    const [, pods, named] = /^= (\d+)(?:, (\w+))?/.exec(ends) ?? [];
+    if (pods !== undefined) expect([step, replicas()]).toEqual([step, Number(pods)]);
+    if (named !== undefined) expect([step, await hasNumber()]).toEqual([step, named === 'named']);
+  };
+  test.each(Object.entries(stories))('%s', async (_, steps) => {
+    for (const step of steps) await play(step);
   });
 
   test('--reset-then-reuse-values keeps values, and no new map needs its default', async () => {
@@ -137,151 +202,6 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     expect(order.at(-1)).toBe('DELETE ConfigMap');
   });
 
-  describe('the number of pods', () => {
-    const conflict = {
-      code: 1,
-      stderr: expect.stringMatching(/conflict with "kubectl" with subresource "scale".*replicas/),
-    };
-    const applies = helm === 'helm';
-
-    test('of a scaled app is kept by upgrades and rollbacks, and is in no manifest', async () => {
-      await install(CHART, ...APP);
-      api().scale('shop', 5);
-      await upgrade(...APP, ...set('minReadySeconds=5'));
-      api().scale('shop', 7);
-      await must('rollback', 'shop', '1');
-      expect(replicas()).toBe(7);
-      await must('rollback', 'shop', '2');
-      expect(replicas()).toBe(7);
-      expect(await hasNumber()).toBe(false);
-    });
-
-    test('that an autoscaler set is kept by upgrades and rollbacks, also once it is switched off', async () => {
-      const scaled = (pods: number) => api().scale('shop', pods, 'kube-controller-manager');
-      await install(CHART, ...GATEWAY, ...set('autoscaling.enabled=true'));
-      scaled(2);
-      await upgrade(...GATEWAY, ...set('autoscaling.enabled=true', 'minReadySeconds=5'));
-      scaled(6);
-      await must('rollback', 'shop', '1');
-      expect(replicas()).toBe(6);
-      await upgrade(...GATEWAY);
-      expect(replicas()).toBe(6);
-      expect(await hasNumber()).toBe(false);
-    });
-
-    test.each([2, 5])('is kept by an upgrade from 0.2.0, which wrote it into the manifest: %i', async (pods) => {
-      await install(LAST, ...APP);
-      api().scale('shop', pods);
-      await must('upgrade', 'shop', LAST, '--disable-openapi-validation', ...APP);
-      expect(await hasNumber()).toBe(true);
-      await upgrade(...APP);
-      expect(replicas()).toBe(pods);
-      // Left out, it would become one: 0.2.0 has written it as Helm's own.
-      expect(await hasNumber()).toBe(true);
-      api().scale('shop', 7);
-      await upgrade(...APP, ...set('minReadySeconds=5'));
-      expect(replicas()).toBe(7);
-      // On the server it is now whoever scaled that owns it; the differences that Helm 3 computes would remove it.
-      expect(await hasNumber()).toBe(!applies);
-      if (applies) expect(await ask('rollback', 'shop', '3')).toMatchObject(conflict);
-      else {
-        await must('rollback', 'shop', '3');
-        expect(replicas()).toBe(pods);
-      }
-    });
-
-    test('of an app that was scaled once 0.2.0 was installed is in no manifest from the first upgrade on', async () => {
-      await install(LAST, ...APP);
-      api().scale('shop', 5);
-      await upgrade(...APP);
-      expect(replicas()).toBe(5);
-      expect(await hasNumber()).toBe(!applies);
-      api().scale('shop', 7);
-      await must('rollback', 'shop', '2');
-      expect(replicas()).toBe(applies ? 7 : 5);
-    });
-
-    test('of one pod leaves the manifest with the first upgrade from 0.2.0', async () => {
-      await install(LAST, ...APP);
-      await must('upgrade', 'shop', LAST, '--disable-openapi-validation', ...APP);
-      expect(await hasNumber()).toBe(true);
-      await upgrade(...APP);
-      expect([replicas(), await hasNumber()]).toEqual([1, false]);
-      api().scale('shop', 4);
-      await upgrade(...APP);
-      await must('rollback', 'shop', '3');
-      expect(replicas()).toBe(4);
-    });
-
-    test('of a gateway that nobody scaled stays through upgrades from 0.2.0, and rollbacks', async () => {
-      await install(LAST, ...GATEWAY);
-      for (const _time of [1, 2]) {
-        await upgrade(...GATEWAY);
-        expect(replicas()).toBe(2);
-      }
-      await must('rollback', 'shop', '1');
-      expect(replicas()).toBe(2);
-    });
-
-    test('of a scaled gateway is kept by upgrades; a rollback to its first revision sets two again', async () => {
-      await install(CHART, ...GATEWAY);
-      api().scale('shop', 5);
-      await upgrade(...GATEWAY);
-      expect(replicas()).toBe(5);
-      await upgrade(...GATEWAY);
-      api().scale('shop', 6);
-      if (applies) {
-        await must('rollback', 'shop', '2');
-        expect(replicas()).toBe(6);
-        expect(await ask('rollback', 'shop', '1')).toMatchObject(conflict);
-        await must('rollback', 'shop', '1', '--force-conflicts');
-      } else {
-        await must('rollback', 'shop', '1');
-      }
-      expect(replicas()).toBe(2);
-    });
-
-    test('that the values name is set, against whoever scaled only with --force-conflicts', async () => {
-      await install(CHART, ...APP, ...set('replicaCount=3'));
-      expect(replicas()).toBe(3);
-      api().scale('shop', 5);
-      const options = ['upgrade', 'shop', CHART, '--disable-openapi-validation', ...APP, ...set('replicaCount=2')];
-      if (applies) {
-        expect(await ask(...options)).toMatchObject(conflict);
-        options.push('--force-conflicts');
-      }
-      await must(...options);
-      expect(replicas()).toBe(2);
-      await upgrade(...APP);
-      expect(replicas()).toBe(2);
-    });
-
-    test.runIf(applies)('with --server-side=false falls to one if nobody says it, once', async () => {
-      const client = (...options: readonly string[]) => upgrade('--server-side=false', ...GATEWAY, ...options);
-      const start = async () => {
-        await install(LAST, ...GATEWAY);
-        api().scale('shop', 5);
-      };
-      await start();
-      await client();
-      expect(replicas()).toBe(1);
-      await must('uninstall', 'shop');
-      await start();
-      await client(...set('replicaCount=5'));
-      expect(replicas()).toBe(5);
-      await client(...set('minReadySeconds=5'));
-      expect(replicas()).toBe(5);
-    });
-
-    test('of a release that Helm 4 made is kept by Helm 3', async () => {
-      await install(CHART, ...GATEWAY);
-      api().scale('shop', 5);
-      const options = [...place, '--disable-openapi-validation', ...GATEWAY];
-      await mustRun('helm-3.17', ['upgrade', 'shop', CHART, ...options], { env });
-      expect(replicas()).toBe(5);
-    });
-  });
-
   test('rendered without a cluster, the chart sets no number of sidecars, and two gateways', async () => {
     const spec = async (options: readonly string[]) => only(await template(options, { helm }), 'Deployment').spec;
     expect(await spec(APP)).not.toHaveProperty('replicas');
@@ -292,7 +212,9 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
   });
 
   test('the notes sign with a key that the Secret has after a rotation', async () => {
-    expect(await install(CHART, ...APP)).toContain('--secret-file /etc/entrupy/secrets/current)');
+    const notes = await install(CHART, ...APP);
+    expect(notes).toMatch(/^Pods: +an upgrade or a rollback keeps the current number/m);
+    expect(notes).toContain('--secret-file /etc/entrupy/secrets/current)');
     await mustRun('kubectl', [...place, 'create', 'secret', 'generic', 'hook-keys', '--from-literal=next=abc']);
     expect(await upgrade(...APP)).toContain('--secret-file /etc/entrupy/secrets/next)');
     expect(await upgrade(...APP, ...set('test.secretKey=third'))).toContain(
