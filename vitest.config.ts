@@ -34,13 +34,7 @@ export const E2E = {
     at: 2,
     files: [
       'chart-*',
-      ...[
-        'no-mixed-answers',
-        'npm-package',
-        'redelivery-kills',
-        'redelivery-poison',
-        'release',
-      ],
+      ...['no-mixed-answers', 'npm-package', 'redelivery-kills', 'redelivery-poison', 'release'],
       ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit', 'two-proxies-one-redis'],
       'unread-bodies',
     ],
