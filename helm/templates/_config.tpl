@@ -84,12 +84,6 @@ get no new volume. Empty where nothing is missing, or there is no Deployment yet
 {{- end -}}
 {{- end -}}
 
-{{/* The Deployment's strategy. With a claim one pod ends before the next begins, by the usual type: Helm 4 cannot change that of a release. */}}
-{{- define "entrupy-signature-proxy.strategy" -}}
-{{- $ours := ternary (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 0 "maxUnavailable" 1)) dict (ne (include "entrupy-signature-proxy.claim" .) "") -}}
-{{- .Values.updateStrategy | default .Values.strategy | default $ours | toYaml -}}
-{{- end -}}
-
 {{/* A duration such as 250ms or 2m, in seconds, rounded up. */}}
 {{- define "entrupy-signature-proxy.seconds" -}}
 {{- $text := toString . -}}

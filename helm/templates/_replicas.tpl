@@ -48,3 +48,9 @@ last upgrade shows in the owners of its label; one that also updated has since w
 {{- $pods := include "entrupy-signature-proxy.replicas" . | default (dig "spec" "replicas" 1 $live) | int -}}
 {{- if or .Values.autoscaling.enabled (gt $pods 1) }}true{{ end -}}
 {{- end -}}
+
+{{/* The Deployment's strategy. With a claim one pod ends before the next begins, by the usual type: Helm 4 cannot change that of a release. */}}
+{{- define "entrupy-signature-proxy.strategy" -}}
+{{- $ours := ternary (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 0 "maxUnavailable" 1)) dict (ne (include "entrupy-signature-proxy.claim" .) "") -}}
+{{- .Values.updateStrategy | default .Values.strategy | default $ours | toYaml -}}
+{{- end -}}

@@ -141,4 +141,13 @@ describe('docs/architecture.md', () => {
     expect([...new Set(tree.map(place))]).toEqual(Object.keys(MAY).reverse());
     for (const path of tree) expect(existsSync(join(ROOT, 'src', path)), path).toBe(true);
   });
+
+  test('its table names only files, and names in them, that exist', () => {
+    const [, table = ''] = page.split('\n## Where to begin a change\n');
+    const files = [...table.matchAll(/`([\w/-]+\.ts)`/g)].map(([, file = '']) => file);
+    expect(files.length).toBeGreaterThan(40);
+    expect(files.filter((file) => ![`src/${file}`, file].some((path) => existsSync(join(ROOT, path))))).toEqual([]);
+    for (const [, name = '', file = ''] of table.matchAll(/`#?(\w+)` in `([\w/-]+\.ts)`/g))
+      expect(read(`src/${file}`), `${name} in ${file}`).toMatch(new RegExp(`\\b${name}\\b`));
+  });
 });
