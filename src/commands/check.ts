@@ -138,25 +138,22 @@ async function configurationLine(named: string | null, status: ApiStatus): Promi
 
 /** A line for each sentence in `right` and each item of `advice`, after one for each thing that is not known yet. */
 export function statusLines({ upstream, right, advice, isFresh, once, deferred }: ApiStatus): readonly Line[] {
-  const notYet = [...(upstream.exposure === 'unknown' ? [NOT_LOOKED] : []), ...(isFresh ? [FRESH] : [])];
-  if (once?.isKnown === false) notYet.push({ ...NO_ANSWER, id: 'once', page: 'once.md' });
-  if (deferred?.state === 'unknown') notYet.push({ ...NO_ANSWER, id: 'redelivery', page: 'redelivery.md' });
-  return [...notYet, ...right.map(({ id, message }) => ok(id, message)), ...advice.map(lineOf)];
+  const unknown = [
+    upstream.exposure === 'unknown' && NOT_LOOKED,
+    isFresh && FRESH,
+    once?.isKnown === false && { id: 'once', ...NO_ANSWER, page: 'once.md' },
+    deferred?.state === 'unknown' && { id: 'redelivery', ...NO_ANSWER, page: 'redelivery.md' },
+  ].filter((line) => line !== false && line !== undefined);
+  return [...unknown, ...right.map(({ id, message }) => ok(id, message)), ...advice.map(lineOf)];
 }
 
 const NOT_LOOKED: Line = {
   id: 'exposed',
   state: 'unknown',
-  page: DIAGNOSES.exposed.page,
   message: 'Whether clients can bypass the proxy is not known: it has not looked, or has no address to look at.',
   remedy: 'Set $POD_IP to the address of the pod, as the chart does; the first look comes with the start.',
+  page: DIAGNOSES.exposed.page,
 };
-
-const NO_ANSWER = {
-  state: 'unknown',
-  message: 'What its store holds, and whether it works, is not known yet: it has not answered.',
-  remedy: 'Wait: within seconds it answers, or what is wrong with it is told.',
-} as const;
 
 const FRESH: Line = {
   id: 'deliveries',
@@ -166,6 +163,12 @@ const FRESH: Line = {
   remedy: 'Look again, or let check --wait do it.',
   page: DIAGNOSES['deliveries-lost'].page,
 };
+
+const NO_ANSWER = {
+  state: 'unknown',
+  message: 'What its store holds, and whether it works, is not known yet: it has not answered.',
+  remedy: 'Wait: within seconds it answers, or what is wrong with it is told.',
+} as const;
 
 const ok = (id: string, message: string): Line => ({ id, state: 'ok', message, remedy: null, page: null });
 

@@ -69,8 +69,13 @@ interface Answer {
 /** Like `askWhole`, but `text` is only the start of the body, in one line: a space replaces all but printable ASCII. */
 export async function ask(question: Question): Promise<Answer> {
   const { status, text } = await askWhole(question, SHOWN_BYTES);
-  const shown = text.slice(0, SHOWN_BYTES).replace(/[^\x20-\x7e]+/g, ' ');
-  return { status, text: shown.trim() };
+  return {
+    status,
+    text: text
+      .slice(0, SHOWN_BYTES)
+      .replaceAll(/[^\x20-\x7e]+/g, ' ')
+      .trim(),
+  };
 }
 
 /** Sends the request. `text` is the body, cut off soon after `mostBytes`. Never rejects. */
@@ -86,8 +91,10 @@ export async function askWhole(question: Question, mostBytes = MOST_BYTES): Prom
     }
     return { status: response.statusCode ?? 0, text };
   } catch (error) {
-    if (signal.aborted) return { status: null, text: `no answer within ${question.timeout / 1000} s` };
-    return { status: null, text: whyNoAnswer(error) };
+    return {
+      status: null,
+      text: signal.aborted ? `no answer within ${question.timeout / 1000} s` : whyNoAnswer(error),
+    };
   }
 }
 

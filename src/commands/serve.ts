@@ -1,4 +1,5 @@
 // `serve`: the proxy as a process, with its signals and exit codes.
+import type { AddressInfo } from 'node:net';
 import { blockedThreads, END_MS, exitNow, killSelf } from '../base/blocked-threads.ts';
 import { ignore } from '../base/errors.ts';
 import type { App } from '../runtime/app.ts';
@@ -35,24 +36,17 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
     'no interface of this machine has that address; correct listen.host (LISTEN_HOST) or admin.host (ADMIN_HOST)',
 };
 
-async function exit(): Promise<void> {
-  if ((await blockedThreads(END_MS.look)).length > 0) killSelf();
-  process.exit(0);
-}
-
 /** Resolves when the proxy has stopped. */
 export const run = command(definition, async ({ values }, io) => {
   try {
     return await serve(values.config ?? null, io);
   } catch (error) {
-    const { syscall, address = '', port = '?', code = '', message } = error as ListenError;
+    const { syscall, address, port, code = '', message } = error as NodeJS.ErrnoException & Partial<AddressInfo>;
     if (syscall !== 'listen') throw error;
-    io.stderr(`cannot listen on ${address} port ${port}: ${code}: ${LISTEN_FAILURES[code] ?? message}\n`);
+    io.stderr(`cannot listen on ${address} port ${port ?? '?'}: ${code}: ${LISTEN_FAILURES[code] ?? message}\n`);
     return 1;
   }
 });
-
-type ListenError = NodeJS.ErrnoException & { readonly address?: string; readonly port?: number };
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
   let app: App | null = null;
@@ -78,4 +72,9 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   // Forces the exit, since a pipe that nobody reads would keep the process alive.
   setTimeout(() => void exit(), END_MS.exit).unref();
   return 0;
+}
+
+async function exit(): Promise<void> {
+  if ((await blockedThreads(END_MS.look)).length > 0) killSelf();
+  process.exit(0);
 }

@@ -46,20 +46,17 @@ type ChosenSource = SecretSource & { readonly kind: 'env' | 'file' };
 
 const ALWAYS = { notBefore: null, notAfter: null, overlap: null, allowShort: true } as const;
 
+/** The variable that Entrupy's example receiver reads (https://developer.entrupy.com/docs/api/webhooks/example). */
+const DEFAULT_VARIABLE = new VariableName('WEBHOOK_ENDPOINT_SECRET_KEY');
+const DEFAULT_SOURCE = { kind: 'env', id: 'env', env: DEFAULT_VARIABLE, ...ALWAYS } as const;
+
 /** The source that the options name; null if neither is given. Throws UsageError if both are. */
 export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: string }): ChosenSource | null {
   const { 'secret-file': file, 'secret-env': env } = values;
   if (file !== undefined && env !== undefined) throw usageError('give --secret-file or --secret-env, not both');
   if (file !== undefined) return { kind: 'file', id: 'file', file, ...ALWAYS };
-  return env === undefined ? null : variableSource(env);
+  return env === undefined ? null : { ...DEFAULT_SOURCE, env: new VariableName(env) };
 }
-
-function variableSource(name: string): ChosenSource {
-  return { kind: 'env', id: 'env', env: new VariableName(name), ...ALWAYS };
-}
-
-/** The variable that Entrupy's example receiver reads (https://developer.entrupy.com/docs/api/webhooks/example). */
-const DEFAULT_SOURCE = variableSource('WEBHOOK_ENDPOINT_SECRET_KEY');
 
 /** Reads the secret; warnings go to stderr. Throws UsageError if it cannot be used. */
 export async function readSecret(chosen: ChosenSource | null, io: Io): Promise<Secret> {

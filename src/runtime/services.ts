@@ -11,10 +11,9 @@ import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
 import { Health } from '../health/health.ts';
 import { type Advice, isWrong } from '../health/judge.ts';
-import { ConnectionLog, TURNED_AWAY_CAUSES } from '../log/connection-log.ts';
 import { createLog, type Fields, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
-import { RequestLog } from '../log/request-log.ts';
+import { RequestLog, TURNED_AWAY_CAUSES } from '../log/request-log.ts';
 import { createScrapes, Metrics, type SeriesPlan } from '../metrics/metrics.ts';
 import { sample } from '../metrics/series.ts';
 import { Claims } from '../once/claims.ts';
@@ -46,6 +45,7 @@ export type Services = ReturnType<typeof createServices>;
 export function createServices(first: Ruleset, current: () => Ruleset, { env, stdout }: Effects) {
   const { config } = first.loaded;
   const policy = () => current().policy;
+  const configNow = () => current().loaded.config;
   const output = new LogOutput(stdout, env, config.log.format);
   const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
@@ -65,10 +65,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       createLog('error', (line) => output.writeSurely(line, resolve)).error('lost', fields);
     });
   const redelivery = new Queue({
-    store: () => ({
-      ...current().loaded.config.redelivery,
-      readPassword: (file) => readPasswordFile('redelivery', file),
-    }),
+    store: () => ({ ...configNow().redelivery, readPassword: (file) => readPasswordFile('redelivery', file) }),
     policy,
     upstream,
     budget,
@@ -102,13 +99,14 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     if (upstream.pool.leadsBack(exchange.clientConnection.key)) exchange.refuse('loop_detected');
     else pipeline.begin(exchange);
   };
-  const connections = new ConnectionLog(log);
   const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
-    connections.record(cause, address);
+    requests.turnAway(cause, address);
     health.turnAway(address);
   };
   const listener = new Listener(listenerLimits(first), { onRequest, onEnd, onTurnedAway }, budget);
-  const mostBytes = () => mostCopied(current().loaded.config);
+  // Chunk framing may be as long as the body.
+  const mostBytes = () =>
+    configNow().limits.maxHeader + 2 * Math.max(...routesOf(configNow()).map(({ maxBody }) => maxBody));
   const captures = new Captures({ log, listener, mostBytes });
   const bypass = bypassAddress(env.POD_IP, upstream.pool.address, config.listen.port);
   const exposure = new Exposure(bypass, (now) => {
@@ -116,25 +114,25 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
     else log.info('clients can no longer bypass the proxy', where);
   });
-  const hasOnce = () => deliversOnce(current().loaded.config);
-  const deferred = (read: (total: ReturnType<StoreState['total']>) => number) =>
+  const ofOnce = (read: (opened: Claims) => number) => () =>
+    deliversOnce(configNow()) ? Number(claims && read(claims)) : null;
+  const deferred = (read: (total: ReturnType<StoreState['total']>) => number) => () =>
     redelivery.isShown && redelivery.isCounted
       ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.storeState.total(state))))
       : null;
   const scrapes = createScrapes(metrics, {
     diagnosis: () => diagnosisSamples(health.look()?.advice ?? []),
-    connections_refused_total: () => TURNED_AWAY_CAUSES.map((cause) => sample({ cause }, connections.counts[cause])),
+    connections_refused_total: () => TURNED_AWAY_CAUSES.map((cause) => sample({ cause }, requests.turnedAway[cause])),
     requests_in_flight: () => listener.inFlight,
     connections: () => listener.connections,
     buffered_bytes: () => budget.used,
     buffered_bytes_limit: () => budget.limit,
-    upstream_exposed: () =>
-      current().loaded.config.upstream.checkExposure ? Number(exposure.state === 'exposed') : null,
-    once_entries: () => (hasOnce() ? (claims?.entries() ?? 0) : null),
-    once_store_failures_total: () => (hasOnce() ? (claims?.failures ?? 0) : null),
-    deferred_deliveries: () => deferred(({ deliveries }) => deliveries),
-    deferred_bytes: () => deferred(({ bytes }) => bytes),
-    deferred_oldest_timestamp_seconds: () => deferred(({ oldest }) => oldest / 1000),
+    upstream_exposed: () => (configNow().upstream.checkExposure ? Number(exposure.state === 'exposed') : null),
+    once_entries: ofOnce((opened) => opened.entries()),
+    once_store_failures_total: ofOnce(({ failures }) => failures),
+    deferred_deliveries: deferred(({ deliveries }) => deliveries),
+    deferred_bytes: deferred(({ bytes }) => bytes),
+    deferred_oldest_timestamp_seconds: deferred(({ oldest }) => oldest / 1000),
     deferred_store_failures_total: () => (redelivery.isShown ? redelivery.storeState.failures : null),
     log_lines_dropped_total: () => output.dropped,
     tls_certificate_not_after_timestamp_seconds: () =>
@@ -215,9 +213,4 @@ function createClaims(once: Config['once'], log: Log): Claims {
 function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {
   const unreadAnswers = mostUnreadAnswers();
   return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls, unreadAnswers, whenMany: 'keep' };
-}
-
-/** The most bytes of one captured request: chunk framing may be as long as the body. */
-function mostCopied(config: Config): number {
-  return config.limits.maxHeader + 2 * Math.max(...routesOf(config).map(({ maxBody }) => maxBody));
 }
