@@ -5,8 +5,8 @@ import { FATE_MEANINGS, FATES } from '../../core/fate.ts';
 import type { ApiStatus } from '../../health/health.ts';
 import type { State } from '../../health/sentences.ts';
 import type { ShownRequest } from '../../health/shown-request.ts';
-import { Html, html } from './html.ts';
-import { pill, tables, when } from './tables.ts';
+import { Html, html, pill, when } from './html.ts';
+import { tables } from './tables.ts';
 
 const REFRESH_SECONDS = 5;
 

@@ -5,9 +5,8 @@ import type { DeferredDelivery, LostDelivery, SecretFacts } from '../../facts.ts
 import type { ApiStatus } from '../../health/health.ts';
 import type { RefusalGroup, Undelivered } from '../../health/recent-requests.ts';
 import { secretVerdict } from '../../health/secrets.ts';
-import { reasonText, type State } from '../../health/sentences.ts';
-import { clock, spanText } from '../../health/times.ts';
-import { type Html, html } from './html.ts';
+import { reasonText } from '../../health/sentences.ts';
+import { type Html, html, pill, when } from './html.ts';
 
 interface Table<Row> {
   readonly id: string;
@@ -46,20 +45,6 @@ function section<Row>(table: Table<Row>, rows: readonly Row[], s: ApiStatus): Ht
     more.length === 0 ? null : html`<details><summary>${more.length} more</summary>${tableOf(title, more)}</details>`;
   const content = rows.length === 0 ? html`<p>${none}</p>` : html`${tableOf(caption, lines.slice(0, folded))}${rest}`;
   return html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
-}
-
-/** Epoch milliseconds as `3 min ago (11:57 UTC)` or `in 2 days (2026-11-26 12:00 UTC)`; the title is the exact time. */
-export function when(at: number, now: number): Html {
-  const iso = new Date(at).toISOString();
-  // The time of an event that came while the snapshot was made may be a moment after `now`.
-  const isAhead = at - now >= 1000;
-  const span = spanText(isAhead ? at - now : Math.max(0, now - at));
-  return html`<time datetime="${iso}" title="${iso}">${isAhead ? `in ${span}` : `${span} ago`}</time> <span class="soft">(${clock(at, now)})</span>`;
-}
-
-export function pill(state: State, text: string): Html {
-  const mark = { ok: '●', note: '', warning: '▲', failed: '✕' }[state];
-  return html`<span class="pill ${state}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
 }
 
 type RouteStatus = ApiStatus['routes'][number];

@@ -37,11 +37,6 @@ describe('with one secret', () => {
       good.slice(7),
       'invalid: malformed_signature\nhint: the header is not SHA256:<base64> and nothing else; otherwise it is correct\n',
     ],
-    [good.toLowerCase(), 'invalid: unsupported_algorithm\nhint: the header is not SHA256:<base64> and nothing else\n'],
-    [
-      'MD5:x',
-      'invalid: unsupported_algorithm\nhint: the header is not SHA256:<base64> and nothing else; the signature is not the base64 of 32 bytes\n',
-    ],
   ])('%s', async (signature, stdout) => {
     expect(await verify(signature)).toEqual({ code: 1, stdout, stderr: '' });
   });
@@ -86,15 +81,5 @@ describe('with a configuration', () => {
     const found = await verify(sign(CURRENT, BODY), { args: ['--config', file] });
     expect(found).toMatchObject({ code: 2, stdout: '' });
     expect(found.stderr).toContain(`${file} has no usable secret\n`);
-  });
-
-  test('that is invalid, or missing', async () => {
-    const wrong = put('wrong.yaml', 'secretz: []\nroutes: 3\n');
-    for (const path of [wrong, join(dir, 'none.yaml')]) {
-      const found = await verify(sign(CURRENT, BODY), { args: ['--config', path] });
-      expect(found).toMatchObject({ code: 2, stdout: '' });
-      expect(found.stderr).toContain(path);
-      expect(found.stderr).not.toMatch(/^ +at /m);
-    }
   });
 });

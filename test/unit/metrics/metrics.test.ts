@@ -151,34 +151,6 @@ test('a delivery’s fate and its answer count when they are known, although its
   expect(samples.get('secret_matches_total{route="/notify",secret="current"}')).toBe(1);
 });
 
-test('a probe counts as a request and nowhere else: no fate, no match, no answer of the upstream', async () => {
-  const metrics = metricsOf();
-  settle(metrics, accepted({ decision: 'probe', status: 502, upstreamStatus: 502, upstreamFailure: 'reset' }));
-  const samples = await scrape(metrics);
-  const touched = [...samples].filter(([series, value]) => series.includes('route="/notify"') && value > 0);
-  const names = new Set(touched.map(([series]) => series.replace(/(_bucket|_sum|_count)?\{.*/, '')));
-  expect([...names].toSorted()).toEqual([
-    ...['request_body_bytes', 'request_duration_seconds', 'requests_total', 'verification_duration_seconds'],
-  ]);
-  expect(samples.get(requests('probe', 'none'))).toBe(1);
-  expect(metrics.lastMatch('current')).toBe(0);
-});
-
-test('requests with a signature that are forwarded without a verdict are counted, by route', async () => {
-  const open = route('/open', { action: 'forward' });
-  const metrics = metricsOf({ routes: [route('/notify'), open, route('unmatched', { action: 'forward' })] });
-  const forwarded = accepted({ route: '/open', decision: 'forwarded', secret: null });
-  settle(metrics, forwarded);
-  settle(metrics, { ...forwarded, signed: false });
-  settle(metrics, { ...forwarded, reason: 'client_closed', route: 'unmatched' });
-  settle(metrics, refused({ route: '/open', reason: 'method_not_allowed' }));
-  const samples = [...(await scrape(metrics))].filter(([series]) => series.startsWith('unverified_signatures_total'));
-  expect(samples).toEqual([
-    ['unverified_signatures_total{route="/open"}', 1],
-    ['unverified_signatures_total{route="unmatched"}', 1],
-  ]);
-});
-
 test('a reported request, a duplicate, notAfter and report mode have their series when they are on', async () => {
   const reporter = route('/new', { mode: 'report', reportUntil: NOW + 500, once: 1000 });
   const secrets = [secret('old', { key: null, notAfter: NOW + 1000 })];

@@ -1,9 +1,6 @@
-// What the snapshot tells of deferred deliveries: as the store last told, with the time of each next try. And what the page
-// says is wrong is in the log, too, once an hour at most; of what is a note, one alone.
+// The facts of deferred deliveries: as the store last told, with the time of each next try. And which notes are in the log.
 import { expect, test } from 'vitest';
 import { deferredStatus } from '../../../src/facts.ts';
-import type { Diagnosis } from '../../../src/health/diagnoses.ts';
-import type { Advice } from '../../../src/health/judge.ts';
 import { createLog } from '../../../src/log/log.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
 import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';
@@ -78,33 +75,17 @@ test('the first end is by the window of the route, else by the longest of all', 
   expect((await statusOf(groups, [])).firstEnd).toBeNull();
 });
 
-const advice = (id: Diagnosis, state: Advice['state']): Advice => ({
-  id,
-  state,
-  message: id,
-  route: null,
-  remedy: 'r',
-  page: 'p',
-  follows: [],
-});
-
-test('a diagnosis has one line an hour, by its state; signed requests that nobody verifies also as a note', () => {
+test('of notes, signed requests that nobody verifies are in the log, and no others', () => {
   const lines: string[] = [];
   const log = createDiagnosisLog(createLog('info', (line) => lines.push(line)));
-  const seen = [
-    advice('app-fails', 'failed'),
-    advice('report-mode', 'warning'),
-    advice('signed-unverified', 'note'),
-    advice('secret-value', 'note'),
-    advice('nothing-proven', 'ok'),
-  ];
-  for (const now of [0, 1000, 3_599_999]) log(seen, now);
-  const told = [
-    { level: 'error', msg: 'diagnosis', diagnosis: 'app-fails' },
-    { level: 'warn', msg: 'diagnosis', diagnosis: 'report-mode' },
-    { level: 'info', msg: 'diagnosis', diagnosis: 'signed-unverified' },
-  ];
-  expect(lines.map((line) => JSON.parse(line))).toMatchObject(told);
-  log(seen, 3_600_000);
-  expect(lines).toHaveLength(2 * told.length);
+  const note = { state: 'note', message: 'm', route: null, remedy: 'r', page: 'p', follows: [] } as const;
+  log(
+    [
+      { id: 'signed-unverified', ...note },
+      { id: 'secret-value', ...note },
+    ],
+    0,
+  );
+  const told = { level: 'info', msg: 'diagnosis', diagnosis: 'signed-unverified' };
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([told]);
 });
