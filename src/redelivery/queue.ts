@@ -19,7 +19,7 @@ import { mostSendable } from './record.ts';
 import { StoreState } from './store-state-and-log.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
-import { takeTurn, windowOf } from './turn.ts';
+import { Turn, windowOf } from './turn.ts';
 
 /** Milliseconds between two looks at the store, which other processes fill too; each look renews the leases in use. */
 const LOOK_EVERY_MS = 10_000;
@@ -199,7 +199,7 @@ export class Queue {
     const { budget } = this.#needs;
     budget.hold(memoryOf(leased));
     const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace };
-    await takeTurn(leased, parts).catch(this.storeState.failed);
+    await new Turn(leased, parts).take().catch(this.storeState.failed);
     this.#atWork.delete(leased);
     budget.release(memoryOf(leased));
     void this.#leaseDue();
