@@ -24,6 +24,10 @@ export interface Note {
   readonly failure: string;
 }
 
+/** The history of a delivery of which nothing is known yet. */
+const NO_WORDS = { route: null, method: '', path: '', secret: '', key: '', failure: '' };
+export const NO_NOTE = { ...NO_WORDS, attempts: 0, passed: 0, tried: 0 };
+
 /** The maximum size of a note, in bytes. Longer text is not read as a note. */
 export const MAX_NOTE = 4096;
 const MAX_TEXT = 1024;
@@ -33,7 +37,8 @@ export function noteText(note: Note): string {
   const cut = (_: string, value: unknown) => (typeof value === 'string' ? value.slice(0, MAX_TEXT) : value);
   const text = JSON.stringify(note, cut).replace(/[\u007f-\uffff]/g, escaped);
   // Only `failure`, a single word, and numbers remain, so that text fits.
-  return text.length <= MAX_NOTE ? text : noteText({ ...note, route: null, method: '', path: '', secret: '', key: '' });
+  if (text.length <= MAX_NOTE) return text;
+  return noteText({ ...note, ...NO_WORDS, failure: note.failure });
 }
 
 /** The note in a text; null if it is not a valid one. */

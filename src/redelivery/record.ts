@@ -18,7 +18,7 @@ import { type Route, UNMATCHED } from '../core/routes.ts';
 import { outgoingHead } from '../upstream/outgoing-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import type { Needs } from './needs.ts';
-import { MAX_NOTE, type Note, noteText, readNote } from './note.ts';
+import { MAX_NOTE, NO_NOTE, type Note, noteText, readNote } from './note.ts';
 import type { Event, Leased } from './stores/store.ts';
 
 /** The format, and its version. */
@@ -65,8 +65,6 @@ export type Rules = Pick<Needs, 'policy' | 'store'>;
 /** A record as it was leased, or as it is about to be stored. */
 type Stored = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | Event['record'] };
 
-const NOTHING_KNOWN = { route: null, method: '', path: '', secret: '', key: '', attempts: 0, passed: 0, tried: 0 };
-
 /** The event's id: equal for equal method, target and body. */
 export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, body: Uint8Array): string {
   const ofBody = hash('sha256', body, 'hex');
@@ -105,7 +103,7 @@ export function eventOf(delivery: Deferrable, failure: string, name: string): Ev
   const { id: secret, key } = signerOf(policy, permit);
   const path = printable(shownPath(head.path));
   const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
-  const note: Note = { ...origin, attempts: 0, passed: 0, tried: 0, failure };
+  const note: Note = { ...NO_NOTE, ...origin, failure };
   const covered = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
   const mac = macOf(derived(key, 'record', name), covered, body);
   const frame = Buffer.from(`${FORMAT} ${name}\n${mac}\n`, 'latin1');
@@ -132,7 +130,7 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
     return { note: { ...first, route: checked.route, attempts, passed, tried, failure }, request };
   }
   const { first = null, route = null, why: failure } = checked;
-  const note = beside ?? first ?? { ...NOTHING_KNOWN, at: now };
+  const note = beside ?? first ?? { ...NO_NOTE, at: now };
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
   return { note: { ...note, at: Math.min(note.at, now), route: route ?? note.route, failure }, request: null };
 }

@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
 import { deadline, QUICK_FOR_MS } from '../base/deadline.ts';
+import { ignore } from '../base/errors.ts';
 
 export interface ConnectionOptions {
   /** redis:// or rediss://, with a user and a database number at most: no password. */
@@ -16,22 +17,13 @@ export interface ConnectionOptions {
   readonly prefix: string;
   /** Milliseconds. The longest wait for an answer. */
   readonly timeLimit: number;
-  /**
-   * Sent every `PROBE_EVERY_MS`, to find a stuck server even if there is nothing to do. A probe must write, like the
-   * commands that follow it: a full or read-only server would still answer PING.
-   */
+  /** Sent every `PROBE_EVERY_MS`, to find a stuck server. It must write: a full or read-only one would answer PING. */
   readonly probe: () => Command<unknown>;
-  /**
-   * Sent at each connect, and again and again after a failure until it is answered. It must use every command that
-   * others use: a server that refuses one of them would otherwise count as one that works.
-   */
+  /** Sent at each connect, and after a failure until it is answered. It must use every command that others use. */
   readonly test: Command<unknown>;
   /** Called each time that the server becomes available. */
   readonly onUsable: () => void;
-  /**
-   * Called with a problem of the server (never a password), and with null each time the server becomes available; after
-   * a call that took too long, only once all were quick for `QUICK_FOR_MS`.
-   */
+  /** Called with a problem (never a password), or null: after a slow call once all were quick for `QUICK_FOR_MS`. */
   readonly onChange: (problem: string | null) => void;
 }
 
@@ -56,17 +48,15 @@ const SILENT_MS = 2 * PROBE_EVERY_MS;
 
 const NO_SENSE = new Error('it gave an answer that makes no sense');
 
-export function noSense(): never {
+export const noSense = (): never => {
   throw NO_SENSE;
-}
+};
 
 /** Makes a `Script` from its text and all answers that it can give. */
 export function script<Answer extends string | number>(text: string, answers: readonly Answer[]): Script<Answer> {
+  const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
   return { text, read: (given) => answers.find((answer) => answer === textOf(given)) ?? noSense() };
 }
-
-/** A bulk string as text, and anything else as it is. */
-const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
 
 export class RedisConnection {
   readonly #client;
@@ -88,8 +78,8 @@ export class RedisConnection {
     this.#client = createClient(clientOptions(options));
     this.#client.on('ready', () => this.#probe());
     this.#client.on('error', (error: Error) => this.#report(error));
-    this.#client.connect().catch(() => {}); // the client keeps trying, and emits 'error'
-    this.#probes = setInterval(() => this.run(options.probe()).catch(() => {}), PROBE_EVERY_MS).unref();
+    this.#client.connect().catch(ignore); // the client keeps trying, and emits 'error'
+    this.#probes = setInterval(() => this.run(options.probe()).catch(ignore), PROBE_EVERY_MS).unref();
   }
 
   get usable(): boolean {
@@ -100,7 +90,7 @@ export class RedisConnection {
    * Runs a command. Once one has timed out, later ones fail at once until a probe is answered: a server that accepts
    * and never answers must not delay deliveries. `onLost`: called if the server may have run a command that fails here.
    */
-  async run<Answer>(command: Command<Answer>, onLost: () => void = () => {}): Promise<Answer> {
+  async run<Answer>(command: Command<Answer>, onLost: () => void = ignore): Promise<Answer> {
     const { timeLimit } = this.#options;
     if (!this.usable) throw new Error(this.#failure);
     const answer = this.#eval(command);

@@ -8,7 +8,7 @@ import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { DeferredState } from '../../core/fate.ts';
 import type { ConnectionOptions } from '../../redis/connection.ts';
-import type { Note } from '../note.ts';
+import { NO_NOTE, type Note } from '../note.ts';
 import { MAX_PAUSE_MS } from '../pace.ts';
 
 export interface Event {
@@ -114,7 +114,6 @@ export interface Aside {
 }
 
 export interface Setting {
-  /** Milliseconds from now until the event is due. */
   readonly pause: number;
   readonly state: DeferredState;
   /** Null keeps the present note. */
@@ -133,15 +132,15 @@ export interface DeferredStore {
   add(event: Event, pause: number): Promise<Added>;
 
   /**
-   * Leases events that are due, the first due first; each is due again after `LEASE_MS`. Stops at the first one that
-   * does not fit into `room`. `wait`: milliseconds until the next is due; 0 if one is now; infinite if there is none.
+   * Leases events that are due, the first due first, up to the first that does not fit into `room`; each is due again
+   * after `LEASE_MS`. `wait`: milliseconds until the next is due; 0 if one is now; infinite if there is none.
    */
   lease(asked: Asked): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
   /**
    * Ends a lease, and sets when its event is due next; null removes the event, and so does a `WhyLost`, which is then
-   * remembered with it. False if the lease was lost: no change.
-   * True again for the call that ended it, within a minute, since the answer may have been lost.
+   * remembered with it. False, and no change, if the lease was lost. True again, within a minute, for the call that
+   * ended it: its answer may have been lost.
    */
   set(lease: string, setting: Setting | WhyLost | null): Promise<boolean>;
 
@@ -164,16 +163,12 @@ export interface DeferredStore {
   wake(ids: readonly string[], by: 'person' | 'reload'): Promise<number>;
 
   find(id: string): Promise<Entry | null>;
-
-  /** For the `deferred` command: an event's record. Null if there is none, or if it is larger than `mostBytes`. */
+  /** An event's record. Null if there is none, or if it is larger than `mostBytes`. */
   read(id: string): Promise<Uint8Array<ArrayBuffer> | null>;
-
-  /** For the `deferred` command: removes an event. A leased one stays, since the app may be taking it just now. */
+  /** Removes an event because a person wants it. A leased one stays, since the app may be taking it just now. */
   drop(id: string): Promise<Dropped>;
-
   /** For an owner. Makes events due that would wait over `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
   summary(): Promise<Summary>;
-
   /** The losses of the last `LOSSES_FOR_MS`, at most `MOST_LOSSES`, the latest first. */
   losses(): Promise<readonly Loss[]>;
 
@@ -212,13 +207,12 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly onChange: (problem: string | null) => void;
 }
 
-/** Milliseconds. The longest that a client waits for the store. */
+// Milliseconds: the longest that a client waits for the store; the longest time of a call, as bodies cross a network or
+// wait for a disk; until a lease runs out, which its holder renews after each third of that time.
 export const TIME_LIMIT_MS = 1000;
-/** The longest time that a call takes, in milliseconds: long, because bodies cross a network, or wait for a disk. */
 export const CALL_LIMIT_MS = 10_000;
-/** Milliseconds until a lease runs out. Its holder renews it after each third of that time. */
 export const LEASE_MS = 30_000;
-/** Milliseconds. A waiting event that is due later than that, because the clock was set back, is made due now. */
+/** A waiting event that is due later than that, because the clock was set back, is made due now. */
 export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
 /** The minimum number of bytes that an event counts as: tiny ones must not make a store's list endless. */
 export const LEAST_BYTES = 4096;
@@ -228,22 +222,10 @@ export const MOST_DROPPED = 250;
 export const SHOWN_LOSSES = 20;
 export const MOST_LOSSES = 1000;
 export const LOSSES_FOR_MS = 7 * 24 * 3_600_000;
-/** Milliseconds. */
 export const LATELY_MS = 24 * 3_600_000;
 /** The id of the test event, which no real event can have. */
 export const TEST_ID = `${'test'.padStart(16, '0')}-${'0'.repeat(32)}`;
-export const TEST_NOTE: Note = {
-  at: 0,
-  route: null,
-  method: '',
-  path: '',
-  secret: '',
-  key: '',
-  attempts: 0,
-  passed: 0,
-  tried: 0,
-  failure: 'test',
-};
+export const TEST_NOTE: Note = { ...NO_NOTE, at: 0, failure: 'test' };
 /** The maximum number of events with one body: queries are not signed, so one captured delivery can become many. */
 export const MAX_OF_ONE_BODY = 16;
 
