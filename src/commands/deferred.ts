@@ -70,20 +70,16 @@ interface Deferred {
 }
 
 /** The result of an action: `json` with --json, else `text`. */
-interface Done {
-  readonly json: object;
-  readonly text: string | Uint8Array;
-  readonly code?: 1;
-}
+type Done = { readonly json: object; readonly text: string | Uint8Array; readonly code?: 1 };
 
 /** `id`: empty for all deliveries. Returns the reason if nothing could be done. Rejects if the store fails. */
 type Action = (deferred: Deferred, id: string) => Promise<Done | string>;
 
-const ACTIONS: Readonly<Record<string, Action>> = { list, show, deliver, drop, 'drop --expired': dropExpired };
+const ACTIONS = new Map<string, Action>(Object.entries({ list, show, deliver, drop, 'drop --expired': dropExpired }));
 
 export const run = command(definition, async ({ values, positionals: [word = 'list', id = ''] }, io) => {
   const name = values.expired === true ? `${word} --expired` : word;
-  const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
+  const action = ACTIONS.get(name);
   if (action === undefined) throw usageError('the action must be list, show, deliver or drop');
   if (id === '' && (action === show || action === drop)) throw usageError(`${name} needs an ID`);
   if (id !== '' && (action === list || action === dropExpired)) throw usageError(`${name} takes no ID`);
@@ -93,13 +89,7 @@ export const run = command(definition, async ({ values, positionals: [word = 'li
   const remark = (message: string) => io.stderr(`warning: ${message}\n`);
   const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
-  const store = await openStore({
-    ...redelivery,
-    ...rules,
-    readPassword,
-    onLoss: remark,
-    onChange: ignore,
-  });
+  const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onChange: ignore });
   const early = values.json === true ? null : io.stdout;
   const asked = { store, admin: localUrl(at.host, at.port), progress: io.stderr, early };
   const done = await action(asked, id).catch((error: Error) => {
@@ -176,12 +166,11 @@ const HEADINGS = ['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes',
 /** The widths of all columns but the last: the first line is shown before the others are known. */
 const WIDTHS = [49, 20, 10, 12, 8, 20, 8];
 
-const lineOf = (cells: readonly string[]) => {
-  return `${cells
-    .map((cell, at) => cell.padEnd(WIDTHS[at] ?? 0))
-    .join('  ')
-    .trimEnd()}\n`;
-};
+function lineOf(cells: readonly string[]): string {
+  const line = cells.map((cell, at) => cell.padEnd(WIDTHS[at] ?? 0)).join('  ');
+  return `${line.trimEnd()}\n`;
+}
+
 const timeText = (at: number | null) => (at === null ? '-' : dateText(at));
 
 function cellsOf(delivery: ReturnType<typeof shownOf>): readonly string[] {
@@ -246,26 +235,25 @@ async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
 
 /** Waits until each delivery is gone or was tried, or nothing changes. Returns the remaining ids, and why the wait ended. */
 async function watch({ store, admin, progress }: Deferred, id: string, chosen: readonly Entry[]) {
-  let lastText = '';
-  let changed = 0;
-  for (;;) {
+  for (let lastText = '', changed = 0; ; ) {
     const began = Date.now();
     const now = await chosenFrom(store, id);
     const remaining = chosen.filter(({ id }) => now.has(id));
     const tried = remaining.filter((before) => triesOf(now.get(before.id)) !== triesOf(before));
     const text = `${chosen.length - remaining.length} of ${chosen.length} gone, ${tried.length} tried and not taken\n`;
-    let end = tried.length === remaining.length ? 'each of the others was tried' : null;
     if (text !== lastText) {
       progress(text);
-      lastText = text;
-      changed = began;
-    } else end ??= await standstill(admin, changed);
-    if (end !== null) {
-      const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure;
-      const isRefused = failure !== undefined && UNVERIFIABLE.has(failure);
-      const remedy = isRefused ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
-      const why = failure ? `; the last failure: ${failure}${remedy}` : '';
-      return { waiting: remaining.map(({ id }) => id), end: `${end}${why}` };
+      [lastText, changed] = [text, began];
+    }
+    const isOver = tried.length === remaining.length;
+    const end = isOver ? 'each of the others was tried' : changed < began && (await standstill(admin, changed));
+    if (end) {
+      const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure ?? '';
+      const remedy = UNVERIFIABLE.has(failure) ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
+      return {
+        waiting: remaining.map(({ id }) => id),
+        end: failure === '' ? end : `${end}; the last failure: ${failure}${remedy}`,
+      };
     }
     // Reading a long list burdens the proxy's disk or Redis, so it may take at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));
