@@ -11,14 +11,8 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Fields, Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { keyTag } from './record.ts';
-import {
-  type DeferredStore,
-  type Leased,
-  MOST_DROPPED,
-  type Summary,
-  TIME_LIMIT_MS,
-  type WhyLost,
-} from './stores/store.ts';
+import type { DeferredStore, Group, Leased, Summary, WhyLost } from './stores/store.ts';
+import { MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
 
 /** Milliseconds. The longest wait for the latest summary. */
 const PATIENCE_MS = 1000;
@@ -53,15 +47,7 @@ export class StoreState {
   /** Called once this process has changed what is stored. */
   onChange: () => void = ignore;
   /** The store's latest summary. */
-  summary: Summary = {
-    groups: [],
-    soonest: [],
-    dropped: [],
-    losses: [],
-    lostLately: 0,
-    aside: [],
-    evicts: null,
-  };
+  summary: Summary = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
   /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */
   at = 0;
   /** How often this process has changed what is stored; `#seen`: how many of these changes the summary includes. */
@@ -102,27 +88,27 @@ export class StoreState {
     return !this.#lookFailed && this.#seen === this.#changes && this.summary.soonest.length === 0;
   }
 
-  /** The sums for one state. `oldest`: when the oldest delivery came, in epoch milliseconds; 0 if there is none. */
-  total(state: DeferredState): { readonly deliveries: number; readonly bytes: number; readonly oldest: number } {
-    const total = { deliveries: 0, bytes: 0, oldest: 0 };
-    for (const { deliveries, bytes, oldest } of this.summary.groups.filter((group) => group.state === state)) {
-      total.deliveries += deliveries;
-      total.bytes += bytes;
-      total.oldest = Math.min(total.oldest || oldest, oldest || total.oldest);
-    }
-    return total;
+  /** Sums up groups. `oldest`: when the oldest delivery came, in epoch milliseconds; 0 if there is none. */
+  #sum(isCounted: (group: Group) => boolean) {
+    const groups = this.summary.groups.filter(isCounted);
+    const sum = (field: 'deliveries' | 'bytes') => groups.reduce((total, group) => total + group[field], 0);
+    const oldest = groups.reduce((first, group) => Math.min(first || group.oldest, group.oldest || first), 0);
+    return { deliveries: sum('deliveries'), bytes: sum('bytes'), oldest };
+  }
+
+  total(of: DeferredState) {
+    return this.#sum(({ state }) => state === of);
   }
 
   /** The bytes of all that is stored. */
   get bytes(): number {
-    return this.summary.groups.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#sum(() => true).bytes;
   }
 
   /** How many stored deliveries the secret with this key has verified, except those now in state `unverified`. */
   signedBy(key: KeyObject | null): number {
     const tag = key === null ? null : keyTag(key);
-    const signed = this.summary.groups.filter((group) => group.key === tag && group.state !== 'unverified');
-    return signed.reduce((sum, { deliveries }) => sum + deliveries, 0);
+    return this.#sum((group) => group.key === tag && group.state !== 'unverified').deliveries;
   }
 
   /** Must be called when this process has changed what is stored, or the store may hold what no look has seen yet. */

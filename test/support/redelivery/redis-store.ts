@@ -1,34 +1,14 @@
 // Stores of deferred deliveries on a real Redis or Valkey. The caller closes them.
 import { randomUUID } from 'node:crypto';
-import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import type { DeferredStore, StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import type { RedisServer } from '../once/redis.ts';
 import { waitFor } from '../runner/wait-for.ts';
-import { idOf, MANY_BYTES, type StorePlace } from './store-contract.ts';
+import { idOf, openedAt, type StorePlace } from './store-contract.ts';
 
 export const NAME = 'orders';
 
 /** Does not wait for the server. */
-export async function opened(url: string, options: Partial<StoreOptions> = {}) {
-  /** What it has reported, in order. */
-  const failures: (string | null)[] = [];
-  const losses: string[] = [];
-  const store = await openStore({
-    store: url,
-    name: NAME,
-    passwordFile: null,
-    readPassword: () => Promise.reject(new Error('there is no password')),
-    maxBytes: MANY_BYTES,
-    mostBytes: () => 210_000,
-    as: 'owner',
-    onLoss: (message) => void losses.push(message),
-    onChange: (failure) => {
-      if (failure !== (failures.at(-1) ?? null)) failures.push(failure);
-    },
-    ...options,
-  });
-  return { store, failures, losses };
-}
+export const opened = (url: string, options: Partial<StoreOptions> = {}) => openedAt(url, { name: NAME, ...options });
 
 /** Resolves when the store answers: on a busy machine it may open before it is connected. */
 export async function ready(store: DeferredStore): Promise<DeferredStore> {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DEFERRED_STATES } from '../../../src/core/fate.ts';
 import { MAX_NOTE, type Note } from '../../../src/redelivery/note.ts';
+import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import {
   type Asked,
   type DeferredStore,
@@ -18,6 +19,7 @@ import {
   pagesOf,
   type Setting,
   type StoreOptions,
+  type WhyLost,
 } from '../../../src/redelivery/stores/store.ts';
 
 /** One place for deliveries, which outlives the stores that are opened on it. */
@@ -34,6 +36,27 @@ export interface StorePlace {
 }
 
 export const MANY_BYTES = 1024 * 1024;
+
+/** Opens a store in a directory or on a server, with what it reports, in order. */
+export async function openedAt(place: string, options: Partial<StoreOptions> = {}) {
+  const failures: (string | null)[] = [];
+  const losses: string[] = [];
+  const store = await openStore({
+    store: place,
+    name: '',
+    passwordFile: null,
+    readPassword: () => Promise.reject(new Error('there is no password')),
+    maxBytes: MANY_BYTES,
+    mostBytes: () => 210_000,
+    as: 'owner',
+    onLoss: (message) => void losses.push(message),
+    onChange: (failure) => {
+      if (failure !== (failures.at(-1) ?? null)) failures.push(failure);
+    },
+    ...options,
+  });
+  return { store, failures, losses };
+}
 
 let serial = 0;
 
@@ -76,6 +99,10 @@ export async function oneLeased(store: DeferredStore, limit = 100) {
   return first;
 }
 
+/** Ends the lease of the one event that is due. It is due again now, and waits, unless `given` says otherwise. */
+export const setOne = async (store: DeferredStore, given: Partial<Setting> | WhyLost | null) =>
+  store.set((await oneLeased(store)).lease, typeof given === 'string' ? given : given && { ...NOW, ...given });
+
 export async function listed(store: DeferredStore): Promise<Entry[]> {
   const pages: Entry[] = [];
   for await (const page of pagesOf(store)) pages.push(...page);
@@ -85,7 +112,7 @@ export async function listed(store: DeferredStore): Promise<Entry[]> {
 export const idsIn = async (store: DeferredStore) => (await listed(store)).map(({ id }) => id);
 
 const idsOf = (events: readonly { readonly id: string }[]) => events.map(({ id }) => id);
-const NOW: Setting = { pause: 0, state: 'waiting', note: null, asked: false };
+export const NOW: Setting = { pause: 0, state: 'waiting', note: null, asked: false };
 const FAR = 1000 * LONGEST_WAIT_MS;
 const NOTHING = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
 
@@ -128,7 +155,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(first, 0);
       await store.add(second, 60_000);
       const note = noteOf({ attempts: 3, tried: 5, failure: 'reset' });
-      await store.set((await oneLeased(store)).lease, { pause: 0, state: 'stopped', note, asked: false });
+      await setOne(store, { state: 'stopped', note });
       await reopened();
       const entries = await listed(store);
       expect(idsOf(entries)).toEqual([first.id, second.id].sort());
@@ -145,15 +172,10 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         const [old, fresh] = [eventOf(id), eventOf(id, someRecord(5000), noteOf({ failure: '502' }))];
         const had = (await idsIn(store)).length > 0;
         expect(await store.add(old, 0)).toBe(had ? 'replaced' : 'stored');
-        await store.set((await oneLeased(store)).lease, {
-          pause: 0,
-          state,
-          note: noteOf({ attempts: 9 }),
-          asked: false,
-        });
+        await setOne(store, { state, note: noteOf({ attempts: 9 }) });
         const former = await oneLeased(store);
         expect(await store.add(fresh, 0)).toBe('replaced');
-        expect(await store.set(former.lease, { pause: 0, state: 'stopped', note: noteOf(), asked: false })).toBe(false);
+        expect(await store.set(former.lease, { ...NOW, state: 'stopped', note: noteOf() })).toBe(false);
         expect(await store.set(former.lease, null)).toBe(false);
         expect(await oneLeased(store)).toMatchObject({
           ...fresh,
@@ -193,7 +215,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.set(leased.lease, null)).toBe(true);
       await reopened();
       expect(await idsIn(store)).toEqual([stays.id]);
-      expect(await store.set((await oneLeased(store)).lease, null)).toBe(true);
+      expect(await setOne(store, null)).toBe(true);
       expect(await store.summary()).toEqual(NOTHING);
       expect(await store.lease({ limit: 9, room: MANY_BYTES, held: [] })).toEqual({ leased: [], wait: Infinity });
     });
@@ -205,7 +227,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       const last = eventOf(idOf(), someRecord(1));
       expect(await store.add(last, 0)).toBe('stored');
       expect(await store.add(eventOf(), 0)).toBe('full');
-      expect(await store.set((await oneLeased(store)).lease, null)).toBe(true);
+      expect(await setOne(store, null)).toBe(true);
       expect(await store.add(last, 0)).toBe('stored');
       await reopened({ maxBytes: 4 * LEAST_BYTES });
       expect(await store.add(eventOf(), 0)).toBe('full');
@@ -253,7 +275,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     test('gives what is due, the first due first, and says when the next one is', async () => {
       const [late, early, later] = [eventOf(), eventOf(), eventOf()];
       await store.add(early, 0);
-      await store.set((await oneLeased(store)).lease, NOW);
+      await setOne(store, {});
       await store.add(late, 0);
       await store.add(later, 60_000);
       const { leased, wait } = await store.lease({ limit: 9, room: MANY_BYTES, held: [] });
@@ -311,9 +333,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect((await listed(store))[0]?.wait).toBeGreaterThan(LEASE_MS / 2);
       await place.endLeases();
       const held = await oneLeased(store);
-      expect(
-        await store.set(lost.lease, { pause: 0, state: 'stopped', note: noteOf({ attempts: 99 }), asked: false }),
-      ).toBe(false);
+      expect(await store.set(lost.lease, { ...NOW, state: 'stopped', note: noteOf({ attempts: 99 }) })).toBe(false);
       expect(await store.set(lost.lease, null)).toBe(false);
       await place.endLeases();
       expect(await leasedFrom(store, { limit: 0, held: [lost.lease] })).toEqual([]);
@@ -325,7 +345,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(eventOf(id), 0);
       const old = await oneLeased(store);
       await place.endLeases();
-      await store.set((await oneLeased(store)).lease, null);
+      await setOne(store, null);
       await store.add(eventOf(id), 0);
       await oneLeased(store);
       expect(await store.set(old.lease, null)).toBe(false);
@@ -360,12 +380,12 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     test('set keeps the note unless there is a new one', async () => {
       const event = eventOf(idOf(), someRecord(), noteOf({ failure: '500' }));
       await store.add(event, 0);
-      await store.set((await oneLeased(store)).lease, { pause: 0.4, state: 'unverified', note: null, asked: false });
+      await setOne(store, { pause: 0.4, state: 'unverified' });
       await expect.poll(async () => (await listed(store))[0]?.wait).toBeLessThanOrEqual(0);
       const second = await oneLeased(store);
       expect(second).toMatchObject({ state: 'unverified', note: event.note });
       const note = noteOf({ failure: 'signature', attempts: 1 });
-      await store.set(second.lease, { pause: 0, state: 'stopped', note, asked: false });
+      await store.set(second.lease, { ...NOW, state: 'stopped', note });
       expect(await oneLeased(store)).toMatchObject({ state: 'stopped', note });
     });
 
@@ -399,7 +419,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     test('what waits longer than anything may, as after a clock that was set back, is due once it was summed up', async () => {
       const [waits, stopped] = [eventOf(), eventOf()];
       await store.add(stopped, 0);
-      await store.set((await oneLeased(store)).lease, { pause: FAR, state: 'stopped', note: null, asked: false });
+      await setOne(store, { pause: FAR, state: 'stopped' });
       await store.add(waits, FAR);
       await store.summary();
       expect(idsOf(await leasedFrom(store))).toEqual([waits.id]);
@@ -427,7 +447,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       const events = states.map((state) => [eventOf(), state] as const);
       for (const [event, state] of events) {
         await store.add(event, 0);
-        await store.set((await oneLeased(store)).lease, { pause: 60_000, state, note: null, asked: false });
+        await setOne(store, { pause: 60_000, state });
       }
       const [leased, waits] = [eventOf(), eventOf()];
       await store.add(leased, 0);
@@ -516,7 +536,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         const event = eventOf(idOf(), someRecord(), noteOf({ at: 100 - at }));
         ids.unshift(event.id);
         await store.add(event, 0);
-        await store.set((await oneLeased(store)).lease, { pause: 60_000, state, note: null, asked: false });
+        await setOne(store, { pause: 60_000, state });
       }
       const fresh = idOf();
       expect(await store.spare(fresh, 2 * LEAST_BYTES)).toEqual([]); // it fits
@@ -535,7 +555,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       const [old, other] = [eventOf(), eventOf()];
       for (const event of [old, other]) {
         await store.add(event, 0);
-        await store.set((await oneLeased(store)).lease, { pause: 60_000, state: 'expired', note: null, asked: false });
+        await setOne(store, { pause: 60_000, state: 'expired' });
       }
       expect(await store.spare(old.id, 1)).toEqual([]);
       expect((await store.spare(old.id, 2 * LEAST_BYTES)).map(({ id }) => id)).toEqual([other.id]);
@@ -610,7 +630,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       }
       const small = eventOf(idOf(), someRecord(), { ...note, failure: '404', at: Number.MAX_SAFE_INTEGER });
       await store.add(small, 0);
-      await store.set((await oneLeased(store)).lease, { pause: 1, state: 'stopped', note: null, asked: false });
+      await setOne(store, { pause: 1, state: 'stopped' });
       const { groups, soonest } = await store.summary();
       const words = { secret: 'current', key: 'a1b2', route: '/notify' };
       expect(groups).toHaveLength(3);

@@ -13,8 +13,9 @@ import {
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
-import { LEASE_MS } from '../../../src/redelivery/stores/store.ts';
-import { haveTools, mustRun } from '../../support/machine/tools.ts';
+import { LEASE_MS } from '../../src/redelivery/stores/store.ts';
+import { haveTools, mustRun } from '../support/machine/tools.ts';
+import { makePlace, storedAgain, test } from '../support/redelivery/sqlite-store.ts';
 import {
   bytesOf,
   eventOf,
@@ -23,8 +24,7 @@ import {
   listed,
   oneLeased,
   storeContract,
-} from '../../support/redelivery/store-contract.ts';
-import { makePlace, storedAgain, test } from './sqlite-fixtures.ts';
+} from '../support/redelivery/store-contract.ts';
 
 storeContract('SQLite', makePlace);
 
@@ -35,13 +35,13 @@ test('a second owner stores nothing, tells, and takes over all leases in time', 
   const { lease } = await oneLeased(first.store);
   const second = await open();
   await expect(second.store.add(eventOf(), 0)).rejects.toThrow('another process uses it');
-  expect(second.problems).toEqual([expect.stringContaining('another process uses it')]);
+  expect(second.failures).toEqual([expect.stringContaining('another process uses it')]);
   await first.store.close();
   // Sooner than the lease would end by itself.
   await expect
     .poll(() => leasedFrom(second.store).catch(() => []), { timeout: LEASE_MS / 2 })
     .toMatchObject([{ id: event.id, record: bytesOf(event) }]);
-  expect(second.problems.at(-1)).toBeNull();
+  expect(second.failures.at(-1)).toBeNull();
   expect(await second.store.set(lease, null)).toBe(false);
 });
 
@@ -79,21 +79,21 @@ test('an owner gives its lock up for no lock of somebody else on the file', asyn
   const other = new DatabaseSync(file);
   other.exec('BEGIN IMMEDIATE');
   await expect(store.set(lease, null)).rejects.toThrow('another program keeps its file locked');
-  const { problems } = await open();
-  expect(problems).toEqual([expect.stringContaining('another process uses it')]);
+  const { failures } = await open();
+  expect(failures).toEqual([expect.stringContaining('another process uses it')]);
   other.exec('COMMIT; BEGIN; SELECT 1 FROM event');
   expect(await store.set(lease, null)).toBe(true); // though the log cannot be emptied while another reads
-  expect((await open()).problems).toEqual([expect.stringContaining('another process uses it')]);
+  expect((await open()).failures).toEqual([expect.stringContaining('another process uses it')]);
   other.close();
 });
 
 test('to a visitor a store that does not exist is empty, and stays away', async ({ directory, open }) => {
-  const { store, problems } = await open({ as: 'visitor' });
+  const { store, failures } = await open({ as: 'visitor' });
   expect(await listed(store)).toEqual([]);
   expect(await store.read(eventOf().id)).toBeNull();
   expect(await store.drop(eventOf().id)).toBe('absent');
   expect(readdirSync(directory)).toEqual([]);
-  expect(problems).toEqual([null]);
+  expect(failures).toEqual([]);
 });
 
 test('a visitor leaves a damaged file where it is, and says so', async ({ folder, file, open }) => {
@@ -137,7 +137,7 @@ test.runIf(haveTools('sqlite3'))(
     const since = [eventOf(), events[3] ?? eventOf()];
     for (const event of since) await storedAgain(store, event);
     expect(losses).toHaveLength(1);
-    const page = readFileSync(new URL('../../../docs/redelivery.md', import.meta.url), 'utf8');
+    const page = readFileSync(new URL('../../docs/redelivery.md', import.meta.url), 'utf8');
     const [, recipe = ''] = /```sh\n(cd [^`]*\.recover[^`]*)```/.exec(page) ?? [];
     const [aside = ''] = readdirSync(folder).filter((name) => name.startsWith('aside-'));
     const safe = join(folder, '..', 'safe');

@@ -1,8 +1,8 @@
 // What redelivery does while its store hangs, its memory is spent, or many wait.
 import { expect } from 'vitest';
-import { eventually } from '../../support/proxy/proxied.ts';
-import { idOf, noteOf } from '../../support/redelivery/store-contract.ts';
-import { stored, test, waiting } from './fixtures.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import { stored, test, waiting } from '../support/redelivery/queue.ts';
+import { idOf, noteOf } from '../support/redelivery/store-contract.ts';
 
 test('a client waits a second for a store, which holds a quarter of the budget at most; what it stores late is sent', async ({
   app,

@@ -1,15 +1,15 @@
 // What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work.
 import type { ServerResponse } from 'node:http';
 import { expect } from 'vitest';
-import { DEFERRED_STATES } from '../../../src/core/fate.ts';
-import type { Queue } from '../../../src/redelivery/queue.ts';
-import { eventId } from '../../../src/redelivery/record.ts';
-import { type DeferredStore, LEAST_BYTES } from '../../../src/redelivery/stores/store.ts';
-import { eventually } from '../../support/proxy/proxied.ts';
-import type { App } from '../../support/redelivery/redelivery.ts';
-import { noteOf } from '../../support/redelivery/store-contract.ts';
-import { policyOf as policyWith, verify } from '../core/fixtures.ts';
-import { policyOf, stored, test, waiting } from './fixtures.ts';
+import { DEFERRED_STATES } from '../../src/core/fate.ts';
+import type { Queue } from '../../src/redelivery/queue.ts';
+import { eventId } from '../../src/redelivery/record.ts';
+import { type DeferredStore, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import { policyOf, stored, test, waiting } from '../support/redelivery/queue.ts';
+import type { App } from '../support/redelivery/redelivery.ts';
+import { noteOf } from '../support/redelivery/store-contract.ts';
+import { policyOf as policyWith, verify } from '../unit/core/fixtures.ts';
 
 type Set = Parameters<DeferredStore['set']>[1];
 const stateOf = (setting: Set) => (setting === null || typeof setting === 'string' ? 'removed' : setting.state);

@@ -22,9 +22,10 @@ import {
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect } from 'vitest';
-import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
-import { eventually } from '../../support/proxy/proxied.ts';
-import { altered } from '../../support/redelivery/redelivery.ts';
+import type { DeferredStore } from '../../src/redelivery/stores/store.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import { altered } from '../support/redelivery/redelivery.ts';
+import { storedAgain, test } from '../support/redelivery/sqlite-store.ts';
 import {
   bytesOf,
   eventOf,
@@ -35,9 +36,9 @@ import {
   MANY_BYTES,
   oneLeased,
   readIn,
+  setOne,
   someRecord,
-} from '../../support/redelivery/store-contract.ts';
-import { storedAgain, test } from './sqlite-fixtures.ts';
+} from '../support/redelivery/store-contract.ts';
 
 const isRoot = process.geteuid?.() === 0;
 const asideIn = (folder: string) => readdirSync(folder).filter((name) => /^aside-.*Z(?:-\d+)?$/.test(name));
@@ -66,14 +67,14 @@ function execute(file: string, sql: string): void {
 }
 
 test.concurrent('the folder and its files are for its user alone', async ({ folder, file, open }) => {
-  const { store, problems } = await open();
+  const { store, failures } = await open();
   await store.add(eventOf(), 0);
   expect(modeOf(folder)).toBe('700');
   const names = readdirSync(folder).sort();
   expect(names).toEqual(['lock', 'queue.sqlite', 'queue.sqlite-shm', 'queue.sqlite-wal']);
   for (const name of names) expect([name, modeOf(join(folder, name))]).toEqual([name, '600']);
   expect(existsSync(file)).toBe(true);
-  expect(problems).toEqual([null]);
+  expect(failures).toEqual([]);
 });
 
 describe.concurrent('is refused, told, and used once that is fixed:', () => {
@@ -128,12 +129,12 @@ describe.concurrent('is refused, told, and used once that is fixed:', () => {
         if (name !== '') mkdirSync(folder, { mode: 0o700 });
         const other = join(directory, 'other');
         spoil(join(folder, name), other);
-        const { store, problems, losses } = await open();
+        const { store, failures, losses } = await open();
         await expect(store.summary()).rejects.toThrow(problem);
-        expect(problems).toEqual([expect.stringContaining(problem)]);
+        expect(failures).toEqual([expect.stringContaining(problem)]);
         rmSync(join(folder, name), { recursive: true });
         await storedAgain(store);
-        expect(problems.at(-1)).toBeNull();
+        expect(failures.at(-1)).toBeNull();
         expect(losses).toEqual([]);
         const linked = lstatSync(other, { throwIfNoEntry: false });
         expect(linked?.isDirectory() ? readdirSync(other).length : (linked?.size ?? 0)).toBe(0);
@@ -173,13 +174,13 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
     for (let times = 0; times < 30; times++) await first.store.add(eventOf(), 60_000);
     await first.store.close();
     damage(file);
-    const { store, losses, problems } = await open();
+    const { store, losses, failures } = await open();
     const event = eventOf();
     await storedAgain(store, event);
     expect(await idsIn(store)).toEqual([event.id]);
     expect(asideIn(folder)).toHaveLength(1);
     expect(losses).toEqual([expect.stringContaining(asideIn(folder)[0] ?? 'none')]);
-    expect(problems.at(-1)).toBeNull();
+    expect(failures).toEqual([]);
   });
 
   const RUNNING: readonly [string, (directory: string, file: string) => void][] = [
@@ -431,16 +432,16 @@ describe.concurrent('while it runs', () => {
   });
 
   test('one that locks the file holds up each call for less than a second', async ({ file, open }) => {
-    const { store, problems } = await open();
+    const { store, failures } = await open();
     await store.add(eventOf(), 0);
     const other = new DatabaseSync(file);
     other.exec('BEGIN IMMEDIATE');
     const calls = Array.from({ length: 30 }, () => store.add(eventOf(), 0));
     for (const call of calls) await expect(call).rejects.toThrow('another program keeps its file locked');
-    expect(problems.at(-1)).toContain('another program');
+    expect(failures.at(-1)).toContain('another program');
     other.exec('COMMIT');
     expect(await store.add(eventOf(), 60_000)).toBe('stored');
-    expect(problems.at(-1)).toBeNull();
+    expect(failures.at(-1)).toBeNull();
     other.close();
   });
 
@@ -457,7 +458,7 @@ describe.concurrent('while it runs', () => {
     const stored = () => store.add(eventOf(idOf(), record), 60_000);
     for (let times = 0; times < 100; times++) expect(await stored()).toBe('stored');
     expect(lstatSync(`${file}-wal`).size).toBeGreaterThan(8 * MANY_BYTES);
-    expect(await store.set((await oneLeased(store)).lease, null)).toBe(true);
+    expect(await setOne(store, null)).toBe(true);
     other.close();
     const sizeAfterOneMore = async () => (await stored()) && lstatSync(`${file}-wal`).size < 6 * MANY_BYTES;
     await eventually(sizeAfterOneMore, true);
@@ -480,7 +481,7 @@ describe.concurrent('while it runs', () => {
   });
 
   test('a thread whose memory is used up fails its calls, and another one takes its place', async ({ open }) => {
-    const { store, problems, losses } = await open();
+    const { store, failures, losses } = await open();
     const [event, leased] = [eventOf(), eventOf()];
     await store.add(leased, 0);
     const { lease } = await oneLeased(store);
@@ -489,14 +490,14 @@ describe.concurrent('while it runs', () => {
     await expect(store.wake(much, 'person')).rejects.toThrow();
     const again = async () => {
       await store.summary().catch(() => {});
-      return problems.join();
+      return failures.join();
     };
     await eventually(async () => (await again()).includes('its thread has ended'), true);
     await storedAgain(store);
     expect(await readIn(store, event.id)).toEqual(bytesOf(event));
     expect(await leasedFrom(store)).toEqual([]);
     expect(await store.set(lease, null)).toBe(true);
-    expect(problems.at(-1)).toBeNull();
+    expect(failures.at(-1)).toBeNull();
     expect(losses).toEqual([]);
   });
 });

@@ -9,11 +9,11 @@ import type { Deferrable } from '../../../src/redelivery/record.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
-import { sign } from '../../support/deliveries/signer.ts';
-import { testDirectory } from '../../support/machine/files.ts';
-import { eventually, started } from '../../support/proxy/proxied.ts';
-import { startApp } from '../../support/redelivery/redelivery.ts';
-import { head as headOf, policyOf as policyWith, secret, verify } from '../core/fixtures.ts';
+import { head as headOf, policyOf as policyWith, secret, verify } from '../../unit/core/fixtures.ts';
+import { sign } from '../deliveries/signer.ts';
+import { testDirectory } from '../machine/files.ts';
+import { eventually, started } from '../proxy/proxied.ts';
+import { startApp } from './redelivery.ts';
 
 export const VALUE = 'redelivery-secret-0123456789abcdef';
 const ROUTE = verify('/notify', { redeliver: 3_600_000 });
