@@ -39,7 +39,7 @@ export interface Probed {
 interface Sources {
   readonly services: {
     readonly listener: Pick<Listener, 'draining' | 'connections'>;
-    readonly upstream: Pick<Upstream, 'options'>;
+    readonly upstream: Pick<Upstream, 'options' | 'certificate'>;
     readonly exposure: Pick<Exposure, 'state'>;
     readonly metrics: Pick<Metrics, 'lastMatch'>;
     readonly output: Pick<LogOutput, 'dropped' | 'lastDropped'>;
@@ -95,6 +95,8 @@ export function factsNow(startedAt: number, from: Sources, { ready, causes, erro
       /** False if two attempts to connect failed or timed out, TLS handshake included; `error` says why. */
       reachable: error === null,
       error,
+      /** The dates of its certificate, if it is outside them; else null. */
+      certificate: upstream.certificate,
       exposed: exposure.state === 'exposed',
       exposure: exposure.state,
     },

@@ -1,7 +1,8 @@
-// The findings on the deliveries of each route: an episode of outcomes that fail, past losses, and an app that is
-// slow or only redirects. A route is judged by its last deliveries, however old they are.
-import type { Detail } from './detail.ts';
-import { lossesOf, type OutcomeState, stateOf } from './outcomes.ts';
+// The findings on the deliveries of each route: an episode of outcomes that fail, losses of the last day, and an app that
+// is slow or only redirects. A route is judged by its last deliveries; once those are very old, that is said.
+import { clockText } from '../core/keyring.ts';
+import type { Detail, OutcomeDiagnosis } from './causes.ts';
+import type { RouteLedger } from './ledger.ts';
 import {
   count,
   epoch,
@@ -16,8 +17,8 @@ import {
   whatChanged,
   whyOf,
 } from './sentences.ts';
-import { LOSSES, type OutcomeDiagnosis, type Series } from './series.ts';
-import { clock, QUARTER, spanText } from './times.ts';
+import { LOSSES, type OutcomeState, type Series } from './series.ts';
+import { clock, dateText, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
 const SLOW_ANSWERS = 5;
@@ -26,51 +27,66 @@ const REDIRECTS = 3;
 
 /** The state of each route's outcomes: the next judgement's `before`. */
 export function statesOf({ ledger, before, now }: Omit<Input, 'facts'>): ReadonlyMap<string, OutcomeState> {
-  return new Map(ledger.routes.map(([path, { series }]) => [path, stateOf(series, before.get(path) ?? 'ok', now)]));
+  const lasting = ledger.routes.filter(([, { isGone }]) => !isGone);
+  return new Map(lasting.map(([path, { series }]) => [path, series.state(before.get(path) ?? 'ok', now)]));
 }
 
 export function* deliveryFindings(input: Input, states: ReadonlyMap<string, OutcomeState>): Findings {
   const { ledger, now } = input;
   for (const [path, { series }] of ledger.routes) {
     const state = states.get(path) ?? 'ok';
-    if (state !== 'ok' && series.isOpen(now)) yield episode(path, series, state, input);
+    if (state !== 'ok' && series.isOpen(now)) yield episode(path, state, input);
   }
-  for (const [path, { series }] of ledger.routes) yield losses(path, series, input);
-  for (const [path] of ledger.routes) {
-    yield slowApp(path, input);
-    yield redirects(path, input);
+  for (const [path, known] of ledger.routes) {
+    yield losses(path, known, input);
+    yield slowApp(path, known, input);
+    yield redirects(path, known);
   }
 }
 
-function episode(path: string, series: Series, state: 'failed' | 'warning', input: Input): Finding {
-  const { facts } = input;
+function episode(path: string, state: 'failed' | 'warning', input: Input): Finding {
+  const { facts, ledger, now } = input;
+  const { series } = ledger.of(path);
   const { bads, all, firstBad, lastBad, lastGood } = series;
-  const { diagnosis, detail } = series.commonest();
-  const name = named(path, facts, detail);
+  const { diagnosis, detail } = series.causes.commonest();
   const began = epoch(input, firstBad);
-  const some = `${bads} of ${count(all, 'delivery', 'deliveries')} to ${name} since ${clock(began, facts.now)}`;
-  const which = bads < all ? some : `the last ${bads === 1 ? 'delivery' : `${bads} deliveries`} to ${name}`;
-  const when = `${bads === 1 ? '' : 'the last time '}${since(input, lastBad)}`;
-  const never = series.good === 0 ? ' The app has taken none since the start.' : '';
-  const isDoor = diagnosis === 'connections-full';
-  const isRefusal = detail.fate === 'none' && !isDoor;
-  const elsewhere = isRefusal ? unchangedSince(epoch(input, lastGood), facts) : '';
-  const why = isDoor ? ': limits.connections was reached' : isRefusal ? `: ${whyOf(detail, diagnosis)}` : '';
-  const said = `${sentenceOf(which, diagnosis, detail, bads)}, ${when}${why}.`;
-  const message = `${said}${never}${stored(series, input)}${whatChanged(began, facts)}${elsewhere}${quiet(input, Math.max(lastBad, lastGood || 0))}`;
-  return finding(state, diagnosis, message, path);
+  const last = bads === 1 ? 'the last delivery' : `the last ${bads} deliveries`;
+  const amount = bads < all ? `${bads} of ${count(all, 'delivery', 'deliveries')}` : last;
+  const which = `${amount} to ${named(path, facts, detail)}${bads < all ? ` since ${clock(began, facts.now)}` : ''}`;
+  const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
+  const why = diagnosis === 'connections-full' ? ': limits.connections was reached' : '';
+  const parts = [
+    `${told(which, diagnosis, detail)}, ${bads === 1 ? '' : 'the last time '}${since(input, lastBad)}`,
+    `${isRefusal ? `: ${whyOf(detail, diagnosis)}` : why}.`,
+    series.good === 0 ? ' The app has taken none since the start.' : '',
+    stored(series, input),
+    diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
+    whatChanged(began, facts),
+    isRefusal ? unchangedSince(epoch(input, lastGood), facts) : '',
+    quiet(now - Math.max(lastBad, lastGood || 0)),
+    series.isOld(now) ? ' Whether it still fails is not known.' : '',
+  ];
+  return finding(state, diagnosis, parts.join(''), path);
 }
 
-function sentenceOf(which: string, diagnosis: OutcomeDiagnosis, detail: Detail, bads: number): string {
+function told(which: string, diagnosis: OutcomeDiagnosis, detail: Detail): string {
   const { fate, upstreamFailure, upstreamStatus, upstreamError, hint, departedMs } = detail;
   if (diagnosis === 'connections-full') return `Senders' connections were turned away: ${which}`;
-  if (fate === 'none') return `${which.replace(/^t/, 'T')} ${bads === 1 ? 'was' : 'were'} refused`;
+  if (fate === 'none')
+    return `${which.replace(/^t/, 'T')} ${which.startsWith('the last delivery') ? 'was' : 'were'} refused`;
   const known = [upstreamFailure ?? [], upstreamError ?? hint?.text ?? []].flat().join(', ');
   const more = known === '' ? '' : ` (${known})`;
   if (fate === 'abandoned')
     return `The sender left${departedMs < 0 ? '' : `, after ${spanText(departedMs)},`} before the app answered ${which}${more}`;
   if (upstreamFailure !== null) return `The app gave no whole answer to ${which}${more}`;
   return `${upstreamStatus > 0 ? `The app answered ${upstreamStatus}` : 'The proxy answered 503'} to ${which}${more}`;
+}
+
+/** The dates of the app's certificate, as far as they are known, and the clock by which they are judged. */
+export function datesOf({ upstream: { certificate }, now }: Input['facts']): string {
+  const clock = clockText(now, dateText);
+  if (certificate === null) return `${clock.replace(/^t/, 'T')}.`;
+  return `Its certificate is valid from ${dateText(certificate.notBefore)} to ${dateText(certificate.notAfter)}; ${clock}.`;
 }
 
 /** Says until when stored deliveries are not lost. */
@@ -88,19 +104,20 @@ const LOSS_TEXTS = {
   turnedAway: 'turned away',
 };
 
-function losses(path: string, series: Series, input: Input): Finding | null {
-  const total = lossesOf(series, input.now);
+/** Of a route that a reload has removed, too. */
+function losses(path: string, { series, isGone }: RouteLedger, input: Input): Finding | null {
+  const total = series.lost(input.now);
   if (total === 0) return null;
   const kinds = LOSSES.flatMap((kind, nth) => {
     const amount = series.losses.sum(nth, input.now);
     return amount === 0 ? [] : `${amount} ${LOSS_TEXTS[kind]}`;
   });
-  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${path} may be lost (${kinds.join(', ')}), the last one ${since(input, series.lastLoss)} (${series.lossDiagnosis}).`;
-  return finding('warning', 'deliveries-lost', message, path);
+  const to = isGone ? `${path}, a route that is gone,` : path;
+  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, series.lastLoss)} (${series.lossDiagnosis}).`;
+  return finding('warning', 'deliveries-lost', message, isGone ? null : path);
 }
 
-function slowApp(path: string, { ledger, facts, now }: Input): Finding | null {
-  const { slow, slowMs, departedMs } = ledger.of(path);
+function slowApp(path: string, { slow, slowMs, departedMs }: RouteLedger, { facts, now }: Input): Finding | null {
   const recent = slow.sum(0, now);
   if (recent < SLOW_ANSWERS) return null;
   const answered = slowMs < 0 ? [] : `it last answered after ${spanText(slowMs)}`;
@@ -110,8 +127,8 @@ function slowApp(path: string, { ledger, facts, now }: Input): Finding | null {
 }
 
 /** A redirect counts as taken, since senders may follow it; where nothing else comes, none may have arrived. */
-function redirects(path: string, { ledger }: Input): Finding | null {
-  const { redirects: amount, redirectStatus } = ledger.of(path).series;
+function redirects(path: string, { series }: RouteLedger): Finding | null {
+  const { redirects: amount, redirectStatus } = series;
   if (amount < REDIRECTS) return null;
   const message = `The app answered the last ${amount} deliveries to ${path} with redirects (${redirectStatus}): they count as taken, but a sender that follows none of them reaches nothing.`;
   return finding('warning', 'app-redirects', message, path);

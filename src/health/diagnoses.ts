@@ -161,6 +161,8 @@ export type Diagnosis = KeysOf<(typeof GROUPS)[number]['remedies']>;
 type Cause = Diagnosis | Subject;
 /** Causes that mean the app does not take deliveries. */
 const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
+/** What holds places and bodies for long. */
+const SLOW: readonly Cause[] = ['slow-app', 'app-hangs'];
 const FULL = [
   'proxy-full',
   'bodies-full',
@@ -179,8 +181,13 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'reload-failed': ['secret-problem'],
   'deliveries-lost': [...APP, ...FULL, 'sender-leaves', 'app-refuses', 'signatures', 'refusals', 'connections-full'],
   'sender-leaves': ['slow-app'],
+  'slots-full': SLOW,
+  'bodies-full': SLOW,
+  'proxy-full': SLOW,
+  'twins-wait': SLOW,
   'store-full': APP,
   'deferred-waits': APP,
+  poison: APP,
 };
 
 export interface Diagnosed {

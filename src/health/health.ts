@@ -47,6 +47,11 @@ export class Health {
     this.ledger.turnAway(address, performance.now());
   }
 
+  /** Called after a reload. */
+  keepOnly(routes: readonly string[]): void {
+    this.ledger.keepOnly(routes, performance.now());
+  }
+
   /** Judges now; null before the process runs. */
   look() {
     return this.facts === null ? null : this.judge(this.facts(), performance.now());
@@ -65,7 +70,7 @@ export class Health {
     return {
       ...facts,
       routes,
-      ...this.#recent.view(now),
+      ...this.#recent.view(now, this.ledger.noise.sum(0, now)),
       /** How many deliveries of the last day may be lost, by how they ended. */
       lost: this.#lost(now),
       ...judgement,

@@ -5,9 +5,9 @@
 import type { Facts } from '../facts.ts';
 import { deliveryFindings, statesOf } from './deliveries.ts';
 import { DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
-import { isFresh, type OutcomeState } from './outcomes.ts';
 import { refusalFindings } from './refusals.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
+import type { OutcomeState } from './series.ts';
 import { standingFindings, stateFindings } from './state.ts';
 import { storeFindings } from './stores.ts';
 import { dateText, spanText } from './times.ts';
@@ -39,7 +39,7 @@ export function judge(input: Input): Judgement {
   ].filter((one) => one !== null);
   const items = causes(found);
   const advice = (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState);
-  const fresh = input.ledger.routes.some(([, { series }]) => isFresh(series, input.now));
+  const fresh = input.ledger.routes.some(([, { series }]) => series.isFresh(input.now));
   return { advice, right: rightBeside(advice, input.facts), isFresh: fresh, states };
 }
 
@@ -61,6 +61,8 @@ function causes(found: readonly Finding[]): readonly Advice[] {
     if (one.state === 'note') return one;
     const { follows } = DIAGNOSES[one.id];
     const possible = wrong.filter((other) => {
+      // Where deliveries fail, that the app accepts no connections is told once.
+      if (other.id === one.id) return one.route === null && other.route !== null;
       const isCause = follows.includes(other.id) || follows.includes(DIAGNOSES[other.id].subject);
       return isCause && (other.route === one.route || other.route === null || one.route === null);
     });

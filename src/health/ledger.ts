@@ -5,11 +5,12 @@
 import { FATES, type Fate, type RedeliveryRecord } from '../core/fate.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import { UNMATCHED } from '../core/routes.ts';
+import { type Detail, detailOf, type OutcomeDiagnosis } from './causes.ts';
 import { Counts } from './counts.ts';
-import { type Detail, LastDetail } from './detail.ts';
-import { copied, isProven, isSigned, type Looks, Senders } from './senders.ts';
-import { type Loss, type OutcomeDiagnosis, Series } from './series.ts';
-import { Tallies, Tally } from './tally.ts';
+import { isProven, isSigned, type Looks, Senders } from './senders.ts';
+import { type Loss, Series } from './series.ts';
+import { copied, Tallies, Tally } from './tally.ts';
 import { MINUTE } from './times.ts';
 
 /** The refusals before the first acceptance that are judged again once a look is known. */
@@ -29,41 +30,48 @@ export class RouteLedger {
   unverifiedDeliveries = 0;
   /** Requests that report mode let pass. */
   readonly reported = new Tallies<OutcomeDiagnosis>();
+  /** True once a reload has removed the route: then only its losses are told. */
+  isGone = false;
 }
 
-/** A refusal that came before the first acceptance. */
-interface Early {
-  readonly diagnosis: OutcomeDiagnosis;
-  readonly looks: Looks;
-  readonly detail: Detail;
-  readonly at: number;
-}
-
+/** Refusals that came before the first acceptance; the last ones are kept. */
 class EarlyRefusals {
   readonly tally = new Tally();
-  readonly kept: Early[] = [];
+  readonly kept: { readonly looks: Looks; readonly detail: Detail; readonly at: number }[] = [];
 
-  add(early: Early): void {
-    this.tally.add(early.detail, early.at);
+  add(record: RequestRecord, at: number): void {
+    const { userAgent, contentType, client, signed, renamedHeader, method } = record;
+    const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
+    this.tally.add(outcomeDiagnosis(record), record, at);
     if (this.kept.length === EARLY) this.kept.shift();
-    this.kept.push(early);
+    this.kept.push({ looks: { ...texts, signed, renamedHeader, method }, detail: detailOf(record), at });
+  }
+}
+
+class Early {
+  readonly signed = new EarlyRefusals();
+  readonly unsigned = new EarlyRefusals();
+  readonly since: string;
+
+  constructor(since: string) {
+    this.since = since;
   }
 }
 
 export class Ledger {
-  readonly senders = new Senders();
+  senders = new Senders();
   readonly #routes = new Map<string, RouteLedger>();
+  /** As of the last reload; null before the first. */
+  #configured: readonly string[] | null = null;
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Tallies<string>();
   /** Refusals before the first acceptance: with a signature, and POSTs without one on routes that verify. */
-  readonly early = { signed: new EarlyRefusals(), unsigned: new EarlyRefusals() };
+  early = new Early('the start');
   /** Requests of strangers by diagnosis, so that no flood hides another one. */
   readonly strangers = new Tallies<OutcomeDiagnosis>();
-  /** Requests from addresses of senders, with another look, since the last acceptance. */
-  readonly suspects = new Tallies<OutcomeDiagnosis>();
   /** Connections turned away whose addresses are not those of deliveries. */
   readonly turnedAway = new Tally();
-  /** Refusals that any public port has, over the last minutes. */
+  /** Refused and reported requests that any public port has, over the last minutes. */
   readonly noise = new Counts(1, 5, MINUTE);
 
   get routes(): readonly (readonly [path: string, known: RouteLedger])[] {
@@ -71,28 +79,44 @@ export class Ledger {
   }
 
   of(route: string): RouteLedger {
-    const known = this.#routes.get(route);
-    if (known !== undefined) return known;
-    const created = new RouteLedger();
-    this.#routes.set(route, created);
-    return created;
+    let known = this.#routes.get(route);
+    if (known === undefined) {
+      known = new RouteLedger();
+      known.isGone = this.#configured?.includes(route) === false;
+      this.#routes.set(route, known);
+    }
+    return known;
   }
 
-  /** Forgets the routes that a reload has removed. */
-  keepOnly(routes: readonly string[]): void {
-    for (const route of this.#routes.keys()) if (!routes.includes(route)) this.#routes.delete(route);
+  /**
+   * Forgets the routes that a reload has removed, but for their losses of the last day. Where all deliveries came on such
+   * routes, nothing is known of the others yet, as after a start.
+   */
+  keepOnly(routes: readonly string[], now: number): void {
+    this.#configured = routes;
+    if (this.senders.areOnlyOutside(routes)) {
+      this.senders = new Senders();
+      this.early = new Early('a reload removed its route');
+    } else this.senders.keepOnly(routes);
+    for (const [route, known] of this.#routes) {
+      known.isGone = !routes.includes(route);
+      if (known.isGone) known.series.end();
+      if (known.isGone && known.series.lost(now) === 0) this.#routes.delete(route);
+    }
   }
 
   /** Called once for each request, at its end. A delivery counts once its fate is known: see `deliver`. */
   record(record: RequestRecord, now: number): void {
-    const { decision, fate, route } = record;
-    if (record.hint?.secret !== undefined) this.outside.add(record.hint.secret, record, now);
+    const { decision, fate, route, hint } = record;
+    if (hint?.secret !== undefined) this.outside.of(hint.secret).add(hint.diagnosis, record, now);
     if (fate !== 'none' || decision === 'probe') return;
-    if (decision === 'rejected') this.#refuse(record, now);
-    else if (decision === 'reported') this.#report(record, now);
-    else if (decision === 'forwarded' && record.signed) {
+    if (decision === 'rejected' || decision === 'reported') {
+      if (isNoise(record)) this.noise.add(0, now);
+      else if (decision === 'rejected') this.#refuse(record, now);
+      else this.#report(record, now);
+    } else if (decision === 'forwarded' && record.signed) {
       const known = this.of(route);
-      known.unverified.add(record, now);
+      known.unverified.add(strangerDiagnosis(record), record, now);
       if (record.method === 'POST' && record.wellFormed) known.unverifiedDeliveries++;
     }
   }
@@ -102,7 +126,6 @@ export class Ledger {
     const { fate, route, upstreamMs, departedMs } = record;
     this.senders.accept(record, now);
     if (this.senders.accepted === 1) this.#judgeEarly(route);
-    this.suspects.clear();
     const known = this.of(route);
     known.fates[fate]++;
     if (upstreamMs > Math.min(5000, responseTimeout / 3) || departedMs >= 0) {
@@ -126,64 +149,55 @@ export class Ledger {
     this.of(route).series.addBad('connections-full', 'turnedAway', null, now);
   }
 
-  #bad(route: string, record: RequestRecord, loss: Loss | null, now: number): void {
+  #bad(route: string, record: Detail, loss: Loss | null, now: number): void {
     this.of(route).series.addBad(outcomeDiagnosis(record), loss, record, now);
   }
 
   #refuse(record: RequestRecord, now: number): void {
-    if (isNoise(record)) return this.noise.add(0, now);
     if (isProven(record)) this.senders.prove(record);
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
     // A request that came back to us is counted where it came in: the app gave it no answer.
     const route = record.reason === 'loop_detected' ? null : this.senders.routeOf(record);
     if (route !== null) return this.#bad(this.#seriesFor(record.route, route), record, 'refused', now);
-    const diagnosis = strangerDiagnosis(record);
-    this.strangers.add(diagnosis, record, now);
-    if (this.senders.knows(record.client)) this.suspects.add(diagnosis, record, now);
+    this.#stranger(record, now);
+    this.senders.suspect(record, outcomeDiagnosis(record), now);
   }
 
   /** A refusal counts on its own route if deliveries come there; else on the one that last accepted its look. */
   #seriesFor(own: string, ofLook: string): string {
     const series = this.#routes.get(own)?.series;
-    return series !== undefined && series.good + series.bad > 0 ? own : ofLook;
+    const isOwn = ofLook === UNMATCHED || (series !== undefined && series.good + series.bad > 0);
+    return isOwn ? own : ofLook;
   }
 
   #refuseEarly(record: RequestRecord, now: number): void {
-    const signed = isSigned(record);
     // A POST to another path says nothing; on a route that verifies it may be a delivery that lost its header.
-    if (!signed && record.reason !== 'missing_signature')
-      return this.strangers.add(strangerDiagnosis(record), record, now);
-    const { userAgent, contentType, renamedHeader, method, client } = record;
-    const looks = {
-      userAgent: copied(userAgent),
-      contentType: copied(contentType),
-      signed,
-      renamedHeader,
-      method,
-      client,
-    };
-    const detail = new LastDetail();
-    detail.set(record);
-    const early = { diagnosis: outcomeDiagnosis(record), looks, detail, at: now };
-    (signed ? this.early.signed : this.early.unsigned).add(early);
+    if (isSigned(record)) this.early.signed.add(record, now);
+    else if (record.reason === 'missing_signature') this.early.unsigned.add(record, now);
+    else this.#stranger(record, now);
   }
 
   /** The first delivery was accepted: now its look shows which of the early refusals were deliveries, too. */
   #judgeEarly(route: string): void {
     const early = [...this.early.signed.kept, ...this.early.unsigned.kept].sort((one, other) => one.at - other.at);
-    for (const { diagnosis, looks, detail, at } of early) {
-      if (this.senders.routeOf(looks) !== null) this.of(route).series.addBad(diagnosis, 'refused', detail, at);
-      else this.strangers.add(strangerDiagnosis(detail), detail, at);
+    for (const { looks, detail, at } of early) {
+      if (this.senders.routeOf(looks) !== null) this.#bad(route, detail, 'refused', at);
+      else this.#stranger(detail, at);
     }
     this.early.signed.kept.length = 0;
     this.early.unsigned.kept.length = 0;
   }
 
   #report(record: RequestRecord, now: number): void {
-    if (isNoise(record)) return this.noise.add(0, now);
     const isDelivery = isSigned(record) || this.senders.routeOf(record) !== null;
-    if (isDelivery) this.of(record.route).reported.add(outcomeDiagnosis(record), record, now);
-    else this.strangers.add(strangerDiagnosis(record), record, now);
+    if (!isDelivery) return this.#stranger(record, now);
+    const diagnosis = outcomeDiagnosis(record);
+    this.of(record.route).reported.of(diagnosis).add(diagnosis, record, now);
+  }
+
+  #stranger(record: Detail, now: number): void {
+    const diagnosis = strangerDiagnosis(record);
+    this.strangers.of(diagnosis).add(diagnosis, record, now);
   }
 }
 
@@ -195,7 +209,7 @@ function outcomeDiagnosis(record: Detail): OutcomeDiagnosis {
 const strangerDiagnosis = (record: Detail) => diagnosisOf(record) ?? 'proxy-full';
 
 /** True for what every public port gets: GETs, other paths and methods, and clients that left, all without a signature. */
-export function isNoise(record: RequestRecord): boolean {
+function isNoise(record: RequestRecord): boolean {
   const { reason, method, decision } = record;
   if (isSigned(record)) return reason === 'client_closed' && decision !== 'rejected';
   if ((method === 'GET' || method === 'HEAD') && (reason === 'missing_signature' || reason === 'bad_request'))

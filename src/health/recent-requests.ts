@@ -2,11 +2,11 @@
 // lost. The judge does not read them. Memory is constant under a flood: each reason has its own few entries, so a flood
 // of one never displaces another that explains a broken rotation.
 import { dropOldest } from '../base/indexed-set.ts';
+import { shortened } from '../base/printable.ts';
 import { DECISIONS, type Decision } from '../core/reasons.ts';
-import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import { diagnosisOf } from '../core/request-diagnosis.ts';
+import { type DeliveryRecord, type RequestRecord, shownPath } from '../core/request-record.ts';
 import { Counts } from './counts.ts';
-import { isNoise } from './ledger.ts';
-import { type ShownRequest, shownOf } from './shown-request.ts';
 import { MINUTE } from './times.ts';
 
 /** The minutes that `recent` covers. */
@@ -14,6 +14,8 @@ const LATELY = 5;
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
+
+export type ShownRequest = Readonly<ReturnType<typeof shownOf>>;
 
 /** The last of the refused, reported or failed requests with the same decision, cause, route, client and header. */
 export interface RefusalGroup extends ShownRequest {
@@ -30,8 +32,8 @@ export interface Undelivered extends Pick<ShownRequest, LostFields> {
 }
 
 export class RecentRequests {
-  /** By decision; the last kind is noise. */
-  readonly #counts = new Counts(DECISIONS.length + 1, LATELY, MINUTE);
+  /** By decision. */
+  readonly #counts = new Counts(DECISIONS.length, LATELY, MINUTE);
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each map, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
   #undelivered: readonly Undelivered[] = [];
@@ -46,7 +48,6 @@ export class RecentRequests {
       return;
     }
     const isRefused = decision === 'rejected' || decision === 'reported';
-    if (isRefused && isNoise(record)) this.#counts.add(DECISIONS.length, now);
     if (isRefused || (fate === 'none' && record.upstreamFailure !== null)) this.#keep(shownOf(record, Date.now()));
   }
 
@@ -77,15 +78,15 @@ export class RecentRequests {
     dropOldest(groups, GROUPS_PER_REASON);
   }
 
-  view(now: number) {
+  /** `noise`: rejected and reported requests that need no attention. */
+  view(now: number, noise: number) {
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
     const decisions = DECISIONS.map((decision, kind) => [decision, this.#counts.sum(kind, now)] as const);
     return {
       recent: {
         windowSeconds: (LATELY * MINUTE) / 1000,
         ...(Object.fromEntries(decisions) as Record<Decision, number>),
-        /** Rejected and reported requests that need no attention. */
-        noise: this.#counts.sum(DECISIONS.length, now),
+        noise,
       },
       /** Newest first, and so is `undelivered`. */
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
@@ -99,4 +100,31 @@ export class RecentRequests {
 function causeOf({ upstreamFailure, upstreamStatus, fate }: DeliveryRecord): string {
   const own = fate === 'abandoned' ? fate : 'overloaded';
   return upstreamFailure ?? (upstreamStatus > 0 ? `${upstreamStatus}` : own);
+}
+
+/** A request as page and API show it: texts that a client chose are shortened; query, header values and body are left out. */
+function shownOf(record: RequestRecord, at: number) {
+  const { header, hint } = record;
+  return {
+    at,
+    route: record.route,
+    method: shortened(record.method, 32),
+    path: shownPath(record.path),
+    client: shortened(record.client, 64),
+    status: record.status,
+    decision: record.decision,
+    reason: record.reason,
+    rule: record.rule,
+    header: header === null ? null : shortened(header, 128),
+    fate: record.fate,
+    bodySha256: record.bodySha256,
+    upstreamStatus: record.upstreamStatus,
+    upstreamFailure: record.upstreamFailure,
+    upstreamError: record.upstreamError,
+    diagnosis: diagnosisOf(record),
+    /** The likely cause in words. */
+    hint: hint === null ? null : shortened(hint.text, 512),
+    /** The id of the secret outside its dates that signed the request. */
+    secret: hint?.secret ?? null,
+  };
 }

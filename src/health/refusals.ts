@@ -1,20 +1,29 @@
-// Refused requests that are not known to be deliveries: those before the first acceptance, those of a silent sender with
-// another look, and strangers'. Report mode's, and signatures that nobody looked at, are here, too.
-
+// Refused requests that are not known to be deliveries: those before the first acceptance, those that come where deliveries
+// have stopped, and strangers'. Report mode's, and signatures that nobody looked at, are here, too.
 import { shortened } from '../base/printable.ts';
 import type { RequestDiagnosis } from '../core/hint.ts';
 import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
+import type { OutcomeDiagnosis } from './causes.ts';
 import type { RouteLedger } from './ledger.ts';
-import { count, type Finding, type Findings, finding, type Input, named, pathsOf, since, whyOf } from './sentences.ts';
-import type { OutcomeDiagnosis } from './series.ts';
+import {
+  count,
+  type Finding,
+  type Findings,
+  finding,
+  type Input,
+  lastOf,
+  named,
+  pathsOf,
+  since,
+  whyOf,
+} from './sentences.ts';
 import type { Tally } from './tally.ts';
 import { dateText, HOUR, QUARTER } from './times.ts';
 
 /** Before the first acceptance: this many requests with a signature are failed, without one a warning. */
 const MANY_EARLY = 3;
-const MANY_SUSPECTS = 3;
 
 /** Room that strangers can use up: a warning while it is recent, even if every delivery had room. */
 const ROOM: ReadonlySet<string> = new Set<RequestDiagnosis>([
@@ -26,92 +35,95 @@ const ROOM: ReadonlySet<string> = new Set<RequestDiagnosis>([
 ]);
 
 export function* refusalFindings(input: Input): Findings {
-  yield* early(input);
+  const { ledger } = input;
+  if (ledger.senders.accepted === 0) {
+    yield early(ledger.early.signed.tally, 'signed', input);
+    yield early(ledger.early.unsigned.tally, 'unsigned', input);
+  }
   yield* suspects(input);
   yield* outsideDates(input);
-  for (const [path, { reported }] of input.ledger.routes)
-    for (const [diagnosis, tally] of reported.entries) yield reportedOnes(path, diagnosis, tally, input);
-  for (const [path, known] of input.ledger.routes) yield unverified(path, known, input);
-  yield turnedAway(input);
-  for (const [diagnosis, tally] of input.ledger.strangers.entries) yield strangers(diagnosis, tally, input);
-}
-
-function* early(input: Input): Findings {
-  const { ledger, now } = input;
-  if (ledger.senders.accepted > 0) return;
-  const { signed, unsigned } = ledger.early;
-  const [withOne, without] = [signed.tally.ofDay(now), unsigned.tally.ofDay(now)];
-  const last = signed.kept.at(-1);
-  if (withOne > 0 && last !== undefined) {
-    const { route } = last.detail;
-    const were = withOne === 1 ? 'was' : 'were';
-    const message = `No delivery was accepted since the start; ${count(withOne, 'request')} with a signature ${were} refused, the last one to ${named(route, input.facts, last.detail)} ${since(input, signed.tally.lastAt)}: ${whyOf(last.detail, last.diagnosis)}.`;
-    yield finding(withOne >= MANY_EARLY ? 'failed' : 'warning', last.diagnosis, message, route);
+  for (const [path, known] of ledger.routes) {
+    for (const [diagnosis, tally] of known.reported.entries) yield reportedOnes(path, { diagnosis, tally }, input);
+    yield unverified(path, known, input);
   }
-  const lastUnsigned = unsigned.kept.at(-1);
-  if (without < MANY_EARLY || lastUnsigned === undefined) return;
-  const { route } = lastUnsigned.detail;
-  const message = `No delivery was accepted since the start; ${without} POSTs without a signature were refused, the last one to ${named(route, input.facts, lastUnsigned.detail)} ${since(input, unsigned.tally.lastAt)}${mostly(unsigned.tally)}.`;
-  yield finding('warning', 'no-signature', message, route);
+  yield turnedAway(input);
+  for (const [diagnosis, tally] of ledger.strangers.entries) yield strangers(diagnosis, tally, input);
 }
 
-/** A known address, another look, and nothing accepted for very long: the sender may have changed. */
+function early(tally: Tally, kind: 'signed' | 'unsigned', input: Input): Finding | null {
+  const isSigned = kind === 'signed';
+  const lately = tally.ofDay(input.now);
+  const amount = isSigned ? tally.total : lately;
+  if (amount < (isSigned ? 1 : MANY_EARLY)) return null;
+  const { diagnosis, detail } = tally.causes.commonest();
+  const what = isSigned ? `${count(amount, 'request')} with a signature` : `${amount} POSTs without a signature`;
+  const why = isSigned ? `: ${whyOf(detail, diagnosis)}` : '';
+  const message = `No delivery was accepted since ${input.ledger.early.since}; ${what} ${amount === 1 ? 'was' : 'were'} refused, ${lastOf(tally, input)}, to ${named(detail.route, input.facts, detail)}${why}.`;
+  const state = isSigned && lately >= MANY_EARLY ? 'failed' : 'warning';
+  return finding(state, isSigned ? diagnosis : 'no-signature', message, detail.route);
+}
+
+/** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
 function* suspects(input: Input): Findings {
-  const { ledger, now } = input;
-  if (!ledger.senders.isSilent(now)) return;
-  const all = [...ledger.suspects.entries].toSorted(([, one], [, other]) => other.lastAt - one.lastAt);
-  const total = all.reduce((sum, [, tally]) => sum + tally.total, 0);
-  const [[diagnosis, tally] = []] = all;
-  if (total < MANY_SUSPECTS || diagnosis === undefined || tally === undefined) return;
-  const { detail, lastAt } = tally;
-  const message = `No delivery was accepted since ${since(input, ledger.senders.lastAccepted)}, longer than ever before, and ${total} requests from the address of a sender were refused, the last one ${since(input, lastAt)}: ${whyOf(detail, diagnosis)}. They look different from the deliveries before.`;
-  yield finding('warning', diagnosis, message, detail.route);
+  for (const { route, lastAccepted, suspected, suspects: tally } of input.ledger.senders.stopped(input.now)) {
+    if (tally === null) continue;
+    const { diagnosis, detail } = tally.causes.commonest(suspected);
+    const message = `No delivery to ${named(route, input.facts, detail)} was accepted since ${since(input, lastAccepted)}, longer than ever before, and ${suspected} requests that may be deliveries were refused, ${lastOf(tally, input)}: ${whyOf(detail, diagnosis)}. They look different from the deliveries before.`;
+    yield finding('warning', diagnosis, message, route);
+  }
 }
 
 /** A secret outside its dates that somebody signs with may have leaked. */
 function* outsideDates(input: Input): Findings {
   const { ledger, facts, now } = input;
-  for (const [id, { lastAt, detail, host, total }] of ledger.outside.entries) {
+  for (const [id, { lastAt, causes, host, total }] of ledger.outside.entries) {
     const secret = facts.secrets.find((one) => one.id === id);
     if (secret === undefined ? now - lastAt >= HOUR : secret.state === 'live') continue;
+    const { detail } = causes.commonest(1);
     const state = secret?.state === 'not_yet' ? 'not_yet' : 'expired';
-    const which =
-      secret === undefined
-        ? `a secret outside its dates (${id})`
-        : `secret ${id}, ${whyOutside(state, secret, dateText)}`;
+    const dates = secret === undefined ? null : whyOutside(state, secret, dateText);
+    const which = dates === null ? `a secret outside its dates (${id})` : `secret ${id}, ${dates}`;
     const others = host === detail.client && total === 1 ? '' : ` (${count(total, 'request')})`;
     const message = `${shortened(detail.client, 64)} signed with ${which}, the last time ${since(input, lastAt)}${others}; ${clockText(facts.now, dateText)}.`;
     yield finding('warning', state === 'not_yet' ? 'early-secret' : 'expired-secret', message, detail.route);
   }
 }
 
-function reportedOnes(path: string, diagnosis: OutcomeDiagnosis, tally: Tally, input: Input): Finding | null {
+interface Told {
+  readonly diagnosis: OutcomeDiagnosis;
+  readonly tally: Tally;
+}
+
+function reportedOnes(path: string, { diagnosis, tally }: Told, input: Input): Finding | null {
   const amount = tally.ofDay(input.now);
   if (amount === 0) return null;
-  const message = `${count(amount, 'request')} of the last day to ${named(path, input.facts, tally.detail)} would be refused (report mode forwarded them), the last one ${since(input, tally.lastAt)}: ${whyOf(tally.detail, diagnosis)}.`;
+  const { detail } = tally.causes.commonest();
+  const message = `${count(amount, 'request')} of the last day to ${named(path, input.facts, detail)} would be refused (report mode forwarded them), ${lastOf(tally, input)}: ${whyOf(detail, diagnosis)}.`;
   return finding('warning', diagnosis, message, path);
 }
 
 /** Failed only if no delivery was ever verified, since any stranger can send a signature. */
-function unverified(
-  path: string,
-  { unverified: tally, unverifiedDeliveries: deliveries }: RouteLedger,
-  input: Input,
-): Finding | null {
+function unverified(path: string, known: RouteLedger, input: Input): Finding | null {
   const { ledger, facts, now } = input;
+  const { unverified: tally, unverifiedDeliveries } = known;
   const amount = tally.ofDay(now);
   if (amount === 0) return null;
+  const { detail } = tally.causes.commonest(1);
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
-  const were = amount === 1 ? 'was' : 'were';
-  const message = `${count(amount, 'request')} with a signature ${were} forwarded without a look at it, the last to ${shownPath(tally.detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?`;
+  const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?`;
   const onUnmatched = ledger.senders.accepted > 0 ? 'warning' : 'failed';
-  return finding(path !== UNMATCHED || deliveries === 0 ? 'note' : onUnmatched, 'signed-unverified', message, path);
+  return finding(
+    path !== UNMATCHED || unverifiedDeliveries === 0 ? 'note' : onUnmatched,
+    'signed-unverified',
+    message,
+    path,
+  );
 }
 
 function turnedAway(input: Input): Finding | null {
   const { turnedAway: tally } = input.ledger;
   if (!(input.now - tally.lastAt < QUARTER)) return null;
-  const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, the last one ${since(input, tally.lastAt)}${mostly(tally)}. None is known to be a sender's.`;
+  const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input)}. None is known to be a sender's.`;
   return finding('warning', 'connections-full', message);
 }
 
@@ -120,12 +132,7 @@ function strangers(diagnosis: OutcomeDiagnosis, tally: Tally, input: Input): Fin
   const amount = tally.ofDay(input.now);
   if (amount === 0) return null;
   const isRecent = ROOM.has(diagnosis) && input.now - tally.lastAt < QUARTER;
-  const message = `${count(amount, 'request')} of the last day ${amount === 1 ? 'was' : 'were'} refused, the last one ${since(input, tally.lastAt)}${mostly(tally)}: ${whyOf(tally.detail, diagnosis)}. None looks like a delivery.`;
+  const one = amount === 1 ? 'was refused' : 'were refused';
+  const message = `${count(amount, 'request')} of the last day ${one}, ${lastOf(tally, input)}: ${whyOf(tally.causes.commonest().detail, diagnosis)}. None looks like a delivery.`;
   return finding(isRecent ? 'warning' : 'note', diagnosis, message);
-}
-
-/** The host that sent most of a flood, and how many. */
-function mostly({ host, ofHost, total }: Tally): string {
-  if (ofHost * 2 <= total || total === 1) return '';
-  return ofHost === total ? `, all from ${host}` : `, ${ofHost} of ${total} from ${host}`;
 }

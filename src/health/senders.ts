@@ -1,36 +1,36 @@
 // Which refused requests are deliveries. An address proves little: behind a front all share one, and senders move. So
 // the look of a request counts, its User-Agent and Content-Type: it must be that of an accepted delivery, or of a request
-// whose signature proves a secret of ours.
-import { Buffer } from 'node:buffer';
+// whose signature proves a secret of ours. Where deliveries have stopped, more is suspect.
 import type { RequestDiagnosis } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
+import { UNMATCHED } from '../core/routes.ts';
+import type { OutcomeDiagnosis } from './causes.ts';
+import { COMPARED, copied, Tally } from './tally.ts';
 import { QUARTER } from './times.ts';
 
 const KEPT = 16;
-/** Characters of a header's value that are compared. */
-const COMPARED = 256;
-/** Acceptances after which their pauses say how long senders are silent. */
+/** Acceptances after which their pauses say how long a sender is silent. */
 const ENOUGH = 8;
+const MANY_SUSPECTS = 3;
 
 export type Looks = Pick<RequestRecord, 'userAgent' | 'contentType' | 'signed' | 'renamedHeader' | 'method' | 'client'>;
 
 export class Senders {
   readonly #looks = new Remembered();
   readonly #clients = new Remembered();
+  /** Where deliveries come: their route, or of what no route matches the path. */
+  readonly #places = new Remembered();
   /** Behind a trusted proxy, the address of a connection is not that of its client. */
   readonly #connections = new Remembered();
   accepted = 0;
-  lastAccepted = Number.NaN;
-  #longestPause = 0;
 
   /** Called for each verified delivery, duplicates too, whatever the app then does. */
   accept(record: RequestRecord, now: number): void {
     const { userAgent, contentType, client, connectionAddress, route } = record;
-    if (this.accepted > 0) this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted);
     this.accepted++;
-    this.lastAccepted = now;
     this.#looks.add(userAgent, contentType, route);
-    this.#clients.add(client, '', route);
+    this.#clients.add(client, '', route).accept(now);
+    this.#places.add(placeOf(record), '', route).accept(now);
     this.#connections.add(connectionAddress, '', route);
   }
 
@@ -40,32 +40,50 @@ export class Senders {
     this.#clients.add(client, '', route);
   }
 
+  /** Called for a refused request that looks like no delivery: it may be one, if those from there or to there have stopped. */
+  suspect(record: RequestRecord, diagnosis: OutcomeDiagnosis, now: number): void {
+    this.#clients.find(record.client)?.suspect(record, diagnosis, now);
+    if (record.method === 'POST') this.#places.find(placeOf(record))?.suspect(record, diagnosis, now);
+  }
+
+  /**
+   * The suspects of each route on which, or from an address from which, deliveries have stopped. Strangers send POSTs to a
+   * known place all the time, so there many more must come than did beside the deliveries.
+   */
+  stopped(now: number): readonly Known[] {
+    const places = this.#places.all.filter((known) => known.hasMore(now));
+    const all = [...places, ...this.#clients.all].filter((known) => known.hasStopped(now));
+    return [...Map.groupBy(all, ({ route }) => route).values()].flatMap(([first]) => first ?? []);
+  }
+
   /**
    * The route on which a refused request would have been a delivery, as far as its look tells; null if it is none. With
    * a signature, also under another name, the look is enough; else a POST needs a known address, too.
    */
   routeOf(record: Looks): string | null {
-    const route = this.#looks.routeOf(record.userAgent, record.contentType);
+    const route = this.#looks.find(record.userAgent, record.contentType)?.route ?? null;
     if (route === null || isSigned(record)) return route;
-    return record.method === 'POST' && this.knows(record.client) ? route : null;
-  }
-
-  /** True if a delivery from this client was accepted. */
-  knows(client: string): boolean {
-    return this.#clients.routeOf(client, '') !== null;
+    return record.method === 'POST' && this.#clients.find(record.client) !== undefined ? route : null;
   }
 
   /** The route that last accepted a delivery over a connection from this address; null if none did. */
   routeOfConnection(address: string): string | null {
-    return this.#connections.routeOf(address, '');
+    return this.#connections.find(address)?.route ?? null;
   }
 
-  /** True once nothing was accepted for much longer than ever before: then another look may be the sender's new one. */
-  isSilent(now: number): boolean {
-    const silence = now - this.lastAccepted;
-    return this.accepted >= ENOUGH && silence > QUARTER && silence > 3 * this.#longestPause;
+  /** What came on a route that a reload has removed would now come where none matches. */
+  keepOnly(routes: readonly string[]): void {
+    for (const { all } of [this.#looks, this.#clients, this.#places, this.#connections])
+      for (const known of all) if (!routes.includes(known.route)) known.route = UNMATCHED;
+  }
+
+  /** True if all deliveries came on routes other than these. */
+  areOnlyOutside(routes: readonly string[]): boolean {
+    return this.accepted > 0 && this.#looks.all.every(({ route }) => !routes.includes(route));
   }
 }
+
+const placeOf = ({ route, path }: RequestRecord) => (route === UNMATCHED ? path : route);
 
 /**
  * Causes that only a signature made with a secret of ours shows. The others can be guessed, such as a signature with an
@@ -85,39 +103,74 @@ export const isProven = ({ reason, hint }: Pick<RequestRecord, 'reason' | 'hint'
 export const isSigned = ({ signed, renamedHeader }: Pick<RequestRecord, 'signed' | 'renamedHeader'>) =>
   signed || renamedHeader !== null;
 
-/** The last KEPT different pairs of texts, each with the route on which it came last. Adding a known one allocates nothing. */
+/** A look, an address or a place of deliveries. */
+export class Known {
+  readonly one: string;
+  readonly other: string;
+  route = '';
+  #accepted = 0;
+  #firstAccepted = Number.NaN;
+  lastAccepted = Number.NaN;
+  #longestPause = 0;
+  suspects: Tally | null = null;
+  /** How many suspects came before the last acceptance. */
+  #before = 0;
+
+  constructor(one: string, other: string) {
+    this.one = copied(one);
+    this.other = copied(other);
+  }
+
+  accept(now: number): void {
+    this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted || 0);
+    if (this.#accepted++ === 0) this.#firstAccepted = now;
+    this.lastAccepted = now;
+    this.#before = this.suspects?.total ?? 0;
+  }
+
+  suspect(record: RequestRecord, diagnosis: OutcomeDiagnosis, now: number): void {
+    this.suspects ??= new Tally();
+    this.suspects.add(diagnosis, record, now);
+  }
+
+  get suspected(): number {
+    return (this.suspects?.total ?? 0) - this.#before;
+  }
+
+  /** True if suspects come at least three times as often as before the last acceptance. */
+  hasMore(now: number): boolean {
+    const [before, after] = [this.lastAccepted - this.#firstAccepted, now - this.lastAccepted];
+    return this.suspected * before > 3 * this.#before * after;
+  }
+
+  /** True once nothing was accepted for much longer than ever before, and suspects came: then they may be deliveries. */
+  hasStopped(now: number): boolean {
+    const silence = now - this.lastAccepted;
+    const isSilent = this.#accepted >= ENOUGH && silence > QUARTER && silence > 3 * this.#longestPause;
+    return isSilent && this.suspected >= MANY_SUSPECTS;
+  }
+}
+
+/** The last KEPT different pairs of texts, the latest first. Adding a known one allocates nothing. */
 class Remembered {
-  /** The latest first. */
-  readonly #pairs: { one: string; other: string; route: string }[] = [];
+  readonly all: Known[] = [];
 
-  add(one: string, other: string, route: string): void {
-    let at = this.#find(one, other);
-    if (at < 0) {
-      if (this.#pairs.length === KEPT) this.#pairs.pop();
-      at = this.#pairs.push({ one: copied(one), other: copied(other), route }) - 1;
-    }
-    const pair = this.#pairs[at];
-    if (pair === undefined) return;
-    pair.route = route;
-    for (; at > 0; at--) this.#pairs[at] = this.#pairs[at - 1] ?? pair;
-    this.#pairs[0] = pair;
+  add(one: string, other: string, route: string): Known {
+    const found = this.find(one, other);
+    const known = found ?? new Known(one, other);
+    known.route = route;
+    if (found === undefined && this.all.length < KEPT) this.all.push(known);
+    let at = found === undefined ? this.all.length - 1 : this.all.indexOf(found);
+    for (; at > 0; at--) this.all[at] = this.all[at - 1] ?? known;
+    this.all[0] = known;
+    return known;
   }
 
-  routeOf(one: string, other: string): string | null {
-    return this.#pairs[this.#find(one, other)]?.route ?? null;
-  }
-
-  #find(one: string, other: string): number {
-    for (let at = 0; at < this.#pairs.length; at++) {
-      const pair = this.#pairs[at];
-      if (pair !== undefined && isEqual(pair.one, one) && isEqual(pair.other, other)) return at;
-    }
-    return -1;
+  find(one: string, other = ''): Known | undefined {
+    for (const known of this.all) if (isEqual(known.one, one) && isEqual(known.other, other)) return known;
+    return undefined;
   }
 }
 
 const isEqual = (kept: string, text: string) =>
   text.length > COMPARED ? text.slice(0, COMPARED) === kept : text === kept;
-
-/** A copy of the text: a part of a head would keep the whole head in memory. */
-export const copied = (text: string): string => Buffer.from(text.slice(0, COMPARED), 'latin1').toString('latin1');

@@ -1,16 +1,15 @@
 // Shared by the judge's files: its input, their findings, and phrases that several sentences use.
-
 import { shortened } from '../base/printable.ts';
 import { REASONS, type Reason } from '../core/reasons.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
-import type { Detail } from './detail.ts';
+import type { Detail, OutcomeDiagnosis } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
-import type { OutcomeState } from './outcomes.ts';
-import type { OutcomeDiagnosis } from './series.ts';
-import { clock, HOUR, MINUTE, spanText } from './times.ts';
+import type { OutcomeState } from './series.ts';
+import type { Tally } from './tally.ts';
+import { ago, clock, HOUR, MINUTE, spanText } from './times.ts';
 
 /** The input of a judgement. */
 export interface Input {
@@ -40,20 +39,15 @@ export interface Finding {
 /** The findings of one file. A null among them means nothing to report. */
 export type Findings = Iterable<Finding | null>;
 
-export const finding = (state: State, id: Diagnosis, message: string, route: string | null = null): Finding => ({
-  id,
-  state,
-  message,
-  route,
-});
+export function finding(state: State, id: Diagnosis, message: string, route: string | null = null): Finding {
+  return { id, state, message, route };
+}
 
 /** A time of the ledger in epoch milliseconds. */
 export const epoch = ({ facts, now }: Input, at: number): number => facts.now - (now - at);
 
 /** `9 min ago (11:51 UTC)`, of a time of the ledger. */
-export function since(input: Input, at: number): string {
-  return `${spanText(Math.max(0, input.now - at))} ago (${clock(epoch(input, at), input.facts.now)})`;
-}
+export const since = (input: Input, at: number): string => ago(epoch(input, at), input.facts.now);
 
 /** A route's name in sentences. As `unmatched` is no path, the path of its last such request comes first. */
 export function named(path: string, facts: Facts, detail: Pick<Detail, 'path' | 'route'> | null = null): string {
@@ -66,6 +60,12 @@ export const pathsOf = (routes: readonly { readonly path: string }[]) => routes.
 
 export function count(amount: number, noun: string, plural = `${noun}s`): string {
   return `${amount} ${amount === 1 ? noun : plural}`;
+}
+
+/** `, the last one 9 min ago (11:51 UTC), 7 of 9 from 192.0.2.1`: when, and the host that sent most, of several. */
+export function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input): string {
+  const from = ofHost === total ? `all from ${host}` : `${ofHost} of ${total} from ${host}`;
+  return `the last one ${since(input, lastAt)}${total > 1 && ofHost * 2 > total ? `, ${from}` : ''}`;
 }
 
 /** Why a request was refused, as the end of a sentence. */
@@ -83,11 +83,10 @@ export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'ru
   const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${shortened(header, 128)}`})`;
   if (hint === null) return `${meaning}${broken}`;
   if (rule !== null) return `${meaning}${broken}. To let them pass: ${hint}`;
-  const saysAll = reason === 'overloaded' || REASONS_OF_SIGNATURES.has(reason);
-  return saysAll ? hint : `${meaning} (${hint})`;
+  return reason === 'overloaded' || OF_SIGNATURES.has(reason) ? hint : `${meaning} (${hint})`;
 }
 
-const REASONS_OF_SIGNATURES: ReadonlySet<string> = new Set<Reason>([
+const OF_SIGNATURES: ReadonlySet<string> = new Set<Reason>([
   'signature_mismatch',
   'malformed_signature',
   'unsupported_algorithm',
@@ -95,14 +94,13 @@ const REASONS_OF_SIGNATURES: ReadonlySet<string> = new Set<Reason>([
 ]);
 
 /** Says how long a route has had no delivery, so that an old failure does not read like a current one. */
-export function quiet({ now }: Input, at: number): string {
-  return now - at < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(now - at)}.`;
-}
+export const quiet = (span: number): string =>
+  span < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(span)}.`;
 
 /** The changes in this proxy (start, last reload, secrets), each with its time in epoch milliseconds. */
 const changesIn = ({ startedAt, lastReload, secrets }: Facts) => [
   { at: startedAt, what: 'the start' },
-  ...(lastReload === null ? [] : [{ at: lastReload.at, what: 'a reload' }]),
+  ...(lastReload?.ok === true ? [{ at: lastReload.at, what: 'a reload' }] : []),
   ...secrets.flatMap(({ id, changedAt: at }) => (at === null ? [] : { at, what: `secret ${id} changed` })),
 ];
 

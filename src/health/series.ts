@@ -1,28 +1,39 @@
-// The outcomes of the deliveries of one route, which compete for one share. The memory is constant, and an outcome
-// allocates nothing. Times are milliseconds of the monotonic clock: no step of the machine's clock moves one.
-import type { RequestDiagnosis } from '../core/hint.ts';
+// The outcomes of the deliveries of one route, which compete for one share, and THE ONE RULE FOR SHARES: whether the route
+// fails. Four an hour and a hundred a second are judged alike, and nothing flips: a state is left later than it is
+// reached. The memory is constant, and an outcome allocates nothing. Times are milliseconds of the monotonic clock: no
+// step of the machine's clock moves one.
+import { Causes, type Detail, type OutcomeDiagnosis } from './causes.ts';
 import { Counts } from './counts.ts';
-import { type Detail, LastDetail } from './detail.ts';
-import { HOUR, MINUTE } from './times.ts';
+import { DAY, HOUR, MINUTE, SECOND } from './times.ts';
 
 /** The ends of a delivery that may be lost. `refused`: by the app (4xx), or by us before the verdict. */
 export const LOSSES = ['failed', 'abandoned', 'refused', 'turnedAway'] as const;
 export type Loss = (typeof LOSSES)[number];
 
-/** The diagnoses of one outcome. */
-export type OutcomeDiagnosis = RequestDiagnosis | 'signature-dropped' | 'connections-full';
-
-const SECOND = 1000;
+export type OutcomeState = 'failed' | 'warning' | 'ok';
 
 /** The outcomes that are kept one by one. */
 const KEPT = 60;
-const KEPT_DIAGNOSES = 16;
+/** Milliseconds of the first bad outcome before anything counts as failed: an app that restarts needs a moment. */
+const SETTLE_MS = 10_000;
+/** The window is the last minute, or the last quarter of an hour, if it holds enough; else the last outcomes. */
+const MANY = { minute: 20, quarter: KEPT };
+/** Failed is reached at this share of bad outcomes, and left below the other. */
+const REACHED = 1 / 5;
+const LEFT = 1 / 20;
+const LEAST_BAD = 3;
+/** Good ones in a row that may come while a third is bad. */
+const LEAST_GOOD = 8;
+/** Longer than a weekend. */
+const OLD_MS = 3 * DAY;
 
 export class Series {
   /** All since the start. */
   good = 0;
   bad = 0;
   lastGood = Number.NaN;
+  #lastAt = Number.NaN;
+  #longestPause = 0;
   /** How many of the last good ones in a row were 3xx. */
   redirects = 0;
   redirectStatus = 0;
@@ -31,17 +42,16 @@ export class Series {
   lastBad = Number.NaN;
   bads = 0;
   /** Good ones before the last bad one, and after it. */
-  between = 0;
-  since = 0;
+  #between = 0;
+  #since = 0;
   /** Bad ones in a row up to now, and when the second of them came. */
-  run = 0;
-  secondOfRun = Number.NaN;
+  #run = 0;
+  #secondOfRun = Number.NaN;
   /** One kind for good ones, one for bad ones. */
-  readonly lastMinute = new Counts(2, 12, 5 * SECOND);
-  readonly lastQuarter = new Counts(2, 15, MINUTE);
+  readonly #minute = new Counts(2, 12, 5 * SECOND);
+  readonly #quarter = new Counts(2, 15, MINUTE);
   readonly #kept = new Uint8Array(KEPT);
-  readonly #diagnoses: (OutcomeDiagnosis | null)[] = new Array(KEPT_DIAGNOSES).fill(null);
-  readonly #details = new Map<OutcomeDiagnosis, LastDetail>();
+  readonly causes = new Causes();
   // --- losses, whatever came since
   readonly losses = new Counts(LOSSES.length, 25, HOUR);
   lastLoss = Number.NaN;
@@ -55,91 +65,104 @@ export class Series {
       this.redirects++;
       this.redirectStatus = status;
     } else if (status > 0) this.redirects = 0;
+    this.#add(0, now);
     if (this.bads === 0) return;
-    this.#kept[this.all % KEPT] = 0;
-    this.since++;
-    this.run = 0;
-    this.lastMinute.add(0, now);
-    this.lastQuarter.add(0, now);
+    this.#since++;
+    this.#run = 0;
   }
 
   /** `loss`: null for a delivery that is stored, so not lost yet. `record`: null for a connection that was turned away. */
   addBad(diagnosis: OutcomeDiagnosis, loss: Loss | null, record: Detail | null, now: number): void {
-    if (this.bads > 0 && this.isOver(now)) this.#begin();
+    if (this.#isOver(now)) this.end();
     if (this.bads === 0) this.firstBad = now;
+    this.#add(1, now);
     this.bad++;
-    this.#kept[this.all % KEPT] = 1;
-    this.#diagnoses[this.bads % KEPT_DIAGNOSES] = diagnosis;
     this.bads++;
-    this.between += this.since;
-    this.since = 0;
-    this.run++;
-    if (this.run === 2) this.secondOfRun = now;
+    this.#between += this.#since;
+    this.#since = 0;
+    this.#run++;
+    if (this.#run === 2) this.#secondOfRun = now;
     this.lastBad = now;
-    this.lastMinute.add(1, now);
-    this.lastQuarter.add(1, now);
-    if (record !== null) this.#detailOf(diagnosis).set(record);
+    this.causes.add(diagnosis, record);
     if (loss === null) return;
     this.losses.add(LOSSES.indexOf(loss), now);
     this.lastLoss = now;
     this.lossDiagnosis = diagnosis;
   }
 
-  #detailOf(diagnosis: OutcomeDiagnosis): LastDetail {
-    let detail = this.#details.get(diagnosis);
-    if (detail === undefined) {
-      detail = new LastDetail();
-      this.#details.set(diagnosis, detail);
-    }
-    return detail;
+  #add(kind: 0 | 1, now: number): void {
+    this.#longestPause = Math.max(this.#longestPause, now - this.#lastAt || 0);
+    this.#lastAt = now;
+    if (this.bads === 0 && kind === 0) return;
+    this.#kept[this.all % KEPT] = kind;
+    this.#minute.add(kind, now);
+    this.#quarter.add(kind, now);
   }
 
-  #begin(): void {
-    this.bads = 0;
-    this.between = 0;
-    this.since = 0;
-    this.run = 0;
-    this.lastMinute.clear();
-    this.lastQuarter.clear();
-    this.#details.clear();
+  /** Ends the episode: what came before the next one has no part in it. */
+  end(): void {
+    this.bads = this.#between = this.#since = this.#run = 0;
+    this.#minute.clear();
+    this.#quarter.clear();
+    this.causes.clear();
   }
 
   // --- what the judge reads
 
+  /** All outcomes of the episode. */
+  get all(): number {
+    return this.bads + this.#between + this.#since;
+  }
+
   /** True while an episode is open. */
   isOpen(now: number): boolean {
-    return this.bads > 0 && !this.isOver(now);
+    return this.bads > 0 && !this.#isOver(now);
+  }
+
+  /** True while the first bad outcome is too fresh to judge. */
+  isFresh(now: number): boolean {
+    return this.isOpen(now) && now - this.firstBad < SETTLE_MS;
+  }
+
+  /** True once nothing came for very long: what is known is old. */
+  isOld(now: number): boolean {
+    const silence = now - this.#lastAt;
+    return silence > OLD_MS && silence > 3 * this.#longestPause;
+  }
+
+  lost(now: number): number {
+    return LOSSES.reduce((sum, _, kind) => sum + this.losses.sum(kind, now), 0);
+  }
+
+  /** `before`: the state that this function gave last. */
+  state(before: OutcomeState, now: number): OutcomeState {
+    if (!this.isOpen(now)) return this.lost(now) > 0 ? 'warning' : 'ok';
+    const isFailed =
+      this.#isReached(now) || (before === 'failed' && this.#share(this.#quarter, MANY.quarter, now) >= LEFT);
+    return isFailed && !this.isOld(now) ? 'failed' : 'warning';
   }
 
   /** An episode ends once enough good ones have come in a row, by its share, and a minute has passed. */
-  isOver(now: number): boolean {
-    return this.since >= 3 + (12 * (this.between + 1)) / this.bads && now - this.lastBad >= MINUTE;
+  #isOver(now: number): boolean {
+    const enough = LEAST_GOOD + (12 * (this.#between + 1)) / this.bads;
+    return this.bads === 0 || (this.#since >= enough && now - this.lastBad >= MINUTE);
   }
 
-  /** All outcomes of the episode. */
-  get all(): number {
-    return this.bads + this.between + this.since;
+  #isReached(now: number): boolean {
+    if (this.#run >= 2 && now - this.#secondOfRun >= SETTLE_MS) return true;
+    if (this.isFresh(now)) return false;
+    if (this.good === 0) return true;
+    // At the last outcome: while nothing comes, no route becomes worse.
+    return this.bads >= LEAST_BAD && this.#share(this.#minute, MANY.minute, this.#lastAt) >= REACHED;
   }
 
-  /** The bad ones among the last `amount` of the episode; `amount` is at most KEPT. */
-  badOfLast(amount: number): number {
-    let bad = 0;
-    for (let at = Math.max(0, this.all - amount); at < this.all; at++) bad += this.#kept[at % KEPT] ?? 0;
-    return bad;
-  }
-
-  /** The commonest diagnosis of the last bad ones; of equally common ones the later. */
-  commonest(): { readonly diagnosis: OutcomeDiagnosis; readonly detail: Detail } {
-    const last = Math.min(this.bads, KEPT_DIAGNOSES);
-    let best: OutcomeDiagnosis = 'proxy-full';
-    let most = 0;
-    for (let back = 1; back <= last; back++) {
-      const one: OutcomeDiagnosis = this.#diagnoses[(this.bads - back) % KEPT_DIAGNOSES] ?? best;
-      const count: number = this.#diagnoses.slice(0, last).filter((other) => other === one).length;
-      if (count > most) [best, most] = [one, count];
-    }
-    return { diagnosis: best, detail: this.#details.get(best) ?? NO_DETAIL };
+  /** The share of bad ones at a time, since the episode began. */
+  #share(window: Counts, enough: number, at: number): number {
+    const bad = window.sum(1, at);
+    const all = bad + window.sum(0, at);
+    if (all >= enough) return bad / all;
+    let last = 0;
+    for (let nth = Math.max(0, this.all - enough); nth < this.all; nth++) last += this.#kept[nth % KEPT] ?? 0;
+    return last / Math.min(enough, this.all);
   }
 }
-
-const NO_DETAIL = new LastDetail();

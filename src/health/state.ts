@@ -3,6 +3,7 @@ import { clockText } from '../core/keyring.ts';
 import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { reports } from '../core/routes.ts';
 import type { CertificateFacts, Facts } from '../facts.ts';
+import { datesOf } from './deliveries.ts';
 import { secretFindings, withoutLiveSecret } from './secrets.ts';
 import { type Finding, type Findings, finding, type Input } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
@@ -13,7 +14,7 @@ export function* stateFindings(input: Input): Findings {
   const { draining, upstream, lastReload, now } = s;
   if (draining) yield finding('warning', 'draining', DRAINING);
   yield* withoutLiveSecret(input);
-  if (!upstream.reachable) yield unreachable(upstream);
+  if (!upstream.reachable) yield unreachable(s);
   yield* s.certificates.map((certificate) => certificateFinding(certificate, now));
   if (upstream.exposed) yield finding('warning', 'exposed', EXPOSED);
   if (lastReload !== null && lastReload.error !== null) {
@@ -60,10 +61,12 @@ function descriptors({ descriptors: files }: Facts): Finding | null {
 const MANY_DESCRIPTORS = 0.9;
 const FEW_DESCRIPTORS = 4;
 
-function unreachable({ url, error }: Facts['upstream']): Finding {
+function unreachable(facts: Facts): Finding {
+  const { url, error } = facts.upstream;
   const id = diagnosisOfFailure('connect', error);
   const what = id === 'app-down' ? `The upstream ${url} accepts no connections` : `TLS to the upstream ${url} fails`;
-  return finding('failed', id, `${what}${error === null ? '' : ` (${error})`}.`);
+  const dates = id === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '';
+  return finding('failed', id, `${what}${error === null ? '' : ` (${error})`}.${dates}`);
 }
 
 /** A warning 14 days before a certificate ends, a failure three days before (as in the alerts) or if not valid yet. */

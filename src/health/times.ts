@@ -1,6 +1,7 @@
 // Times and spans in sentences and on the page.
 
 /** Milliseconds. */
+export const SECOND = 1000;
 export const MINUTE = 60_000;
 export const QUARTER = 15 * MINUTE;
 export const HOUR = 60 * MINUTE;

@@ -146,7 +146,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     const { config } = next.loaded;
     if (deliversOnce(config)) openedClaims();
     metrics.replan(seriesPlan(next));
-    health.ledger.keepOnly(routesOf(config).map(({ path }) => path));
+    health.keepOnly(routesOf(config).map(({ path }) => path));
     budget.limit = budgetOf(config);
     output.format = config.log.format;
     log.level = config.log.level;

@@ -16,7 +16,7 @@ export function isWorthRetrying(error: Error | null): boolean {
 }
 
 /** Options: a TLS session to resume, and a reader (`onread`) in place of 'data' events. */
-type Wishes = Pick<ConnectionOptions, 'session'> & Pick<SocketConstructorOpts, 'onread'>;
+type Wishes = Pick<ConnectionOptions, 'session' | 'rejectUnauthorized'> & Pick<SocketConstructorOpts, 'onread'>;
 
 /** Begins to connect. The socket may still fail. */
 export function connectTo({ serverName, ...address }: Address, tls: TlsContents | null, wishes: Wishes): Socket {

@@ -9,6 +9,7 @@ import { peerKey } from '../wire/socket-progress.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
+import { type CertificateDates, wrongDates } from './reachability.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds that a retired socket waits for the upstream to close: the side that closes first keeps TIME_WAIT. */
@@ -107,6 +108,11 @@ export class ConnectionPool {
     const open = this.#all.size - this.#retiring.size;
     const excess = Math.max(open + 1 - this.#options.connections, traffic === 'verified' ? 1 : 0);
     for (const { socket } of others.splice(0, excess)) socket.destroy();
+  }
+
+  /** The dates of the upstream's certificate that are why TLS refuses it; null if none is seen within `milliseconds`. */
+  wrongDates(milliseconds: number): Promise<CertificateDates | null> {
+    return wrongDates(connectTo(this.address, this.#tls, { rejectUnauthorized: false }), milliseconds);
   }
 
   /**

@@ -1,6 +1,8 @@
 // Checks whether an address accepts connections, and whether the upstream's port also answers at the pod's own address,
 // where clients could bypass the proxy.
-import { connect, type NetConnectOpts, type TcpNetConnectOpts } from 'node:net';
+import { once } from 'node:events';
+import { connect, type NetConnectOpts, type Socket, type TcpNetConnectOpts } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { Address } from './connect.ts';
 
 /** True if a connect without TLS succeeds within `milliseconds`. */
@@ -13,6 +15,30 @@ export function acceptsConnection(to: NetConnectOpts, milliseconds: number): Pro
       socket.destroy();
     });
   });
+}
+
+export interface CertificateDates {
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/**
+ * The dates of the first certificate that has ended or not begun, of the chain that the server sends; null if none is
+ * seen within `milliseconds`. `socket` checks no certificate, so it must send nothing, and is destroyed.
+ */
+export async function wrongDates(socket: Socket, milliseconds: number): Promise<CertificateDates | null> {
+  const signal = AbortSignal.timeout(milliseconds);
+  const isThere = await once(socket, 'secureConnect', { signal }).catch(() => null);
+  const seen =
+    isThere !== null && 'getPeerCertificate' in socket ? (socket as TLSSocket).getPeerCertificate(true) : null;
+  socket.on('error', () => {}).destroy();
+  const checked = new Set<object>();
+  for (let one = seen; one && Object.hasOwn(one, 'valid_to') && !checked.has(one); one = one.issuerCertificate) {
+    checked.add(one);
+    const [notBefore, notAfter] = [Date.parse(one.valid_from), Date.parse(one.valid_to)];
+    if (notBefore > Date.now() || notAfter < Date.now()) return { notBefore, notAfter };
+  }
+  return null;
 }
 
 // --- the pod's own address

@@ -5,7 +5,7 @@ import { codeOf } from '../base/errors.ts';
 import { CONNECT_TIMEOUT, isWorthRetrying } from './connect.ts';
 import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
-import { acceptsConnection } from './reachability.ts';
+import { acceptsConnection, type CertificateDates } from './reachability.ts';
 import { type ForwardFailure, failedUpstream, NO_SLOT, STOPPED } from './requester.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
@@ -21,6 +21,8 @@ export class Upstream {
   readonly pool: ConnectionPool;
   /** The error of the last failed connect, which says why the upstream is down. */
   #lastError: Error | null = null;
+  /** The dates of the upstream's certificate where they are why it accepts no connections; else null. */
+  certificate: CertificateDates | null = null;
   #closed = false;
   #asking: Promise<string | null> | null = null;
   #released: (readonly [Waiter, UpstreamConnection])[] = [];
@@ -74,9 +76,15 @@ export class Upstream {
    * far upstream takes several round trips. Concurrent callers share the two connects.
    */
   failure(milliseconds: number): Promise<string | null> {
-    this.#asking ??= this.#connectTwice(milliseconds).finally(() => {
-      this.#asking = null;
-    });
+    this.#asking ??= this.#connectTwice(milliseconds)
+      .then(async (code) => {
+        const hasWrongDates = code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID';
+        this.certificate = hasWrongDates ? await this.pool.wrongDates(milliseconds) : null;
+        return code;
+      })
+      .finally(() => {
+        this.#asking = null;
+      });
     return this.#asking;
   }
 

@@ -3,8 +3,8 @@
 import { hash } from 'node:crypto';
 import { FATE_MEANINGS, FATES } from '../../core/fate.ts';
 import type { ApiStatus } from '../../health/health.ts';
+import type { ShownRequest } from '../../health/recent-requests.ts';
 import type { State } from '../../health/sentences.ts';
-import type { ShownRequest } from '../../health/shown-request.ts';
 import { Html, html, pill, when } from './html.ts';
 import { tables } from './tables.ts';
 

@@ -23,6 +23,8 @@ interface FaultKind {
   readonly late?: number;
   /** The diagnoses that are right. */
   readonly causes: readonly string[];
+  /** No request shows that it is a delivery, but only that deliveries have stopped. */
+  readonly isUnprovable?: boolean | undefined;
 }
 
 const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind => ({
@@ -33,6 +35,7 @@ const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind =
 });
 const front = (causes: readonly string[], changes: Changes): FaultKind => ({ side: 'front', changes, causes });
 const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false } as const;
+const from = (address: string) => ({ client: address, connectionAddress: address });
 const noAnswer = (upstreamFailure: RequestRecord['upstreamFailure']) =>
   ({ status: 502, upstreamStatus: 0, upstreamFailure }) as const;
 
@@ -78,6 +81,14 @@ export const FAULTS = {
     rule: 'route-headers',
     status: 400,
   }),
+  'another look': {
+    ...front(['another-secret'], { userAgent: 'Entrupy/9', contentType: 'application/json; v=9' }),
+    isUnprovable: true,
+  },
+  'moved behind a front that strips': {
+    ...front(['signature-dropped'], { ...unsigned, userAgent: 'Go-http-client/2.0', ...from('10.0.0.9') }),
+    isUnprovable: true,
+  },
   door: { side: 'door', changes: {}, causes: ['connections-full'] },
 } as const satisfies Record<string, FaultKind>;
 export type FaultName = keyof typeof FAULTS;
@@ -118,14 +129,16 @@ export interface World {
     readonly begin: number;
     readonly length: number;
     readonly share: number;
-    /** All bad ones of fifty in a row, where fifty come within a minute. */
-    readonly bursts: boolean;
+    /** All bad ones of so many come in a row, where those come within a minute. */
+    readonly clump: number;
   }[];
   readonly redeliver: boolean;
   readonly duplicates: boolean;
   readonly probes: boolean;
   readonly report: boolean;
   readonly restart: boolean;
+  /** The route has another path from the middle on. */
+  readonly reload: boolean;
   readonly clockStep: number;
 }
 
@@ -134,24 +147,15 @@ const names = <T extends object>(of: T) => Object.keys(of) as (keyof T)[];
 const rarely = (weight: number) =>
   fc.oneof({ weight, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) });
 
-const faults = fc.array(
-  fc.record({
-    kind: fc.constantFrom(...names(FAULTS)),
-    begin: fc.constantFrom(0, 0.1, 0.25, 0.4, 0.6),
-    length: fc.constantFrom(0.03, 0.1, 0.3, 0.6),
-    share: fc.constantFrom(0.02, 0.1, 0.2, 0.34, 0.5, 0.75, 1, 1),
-    bursts: rarely(3),
-  }),
-  { maxLength: 2 },
-);
+const aFault = fc.record({
+  kind: fc.constantFrom(...names(FAULTS)),
+  begin: fc.constantFrom(0, 0.1, 0.25, 0.4, 0.6),
+  length: fc.constantFrom(0.03, 0.1, 0.3, 0.6),
+  share: fc.constantFrom(0.02, 0.1, 0.2, 0.34, 0.5, 0.75, 1, 1),
+  clump: fc.constantFrom(5, 5, 5, 50),
+});
 
-/** A short outage within few failures that go on: what is rare again is failed no more. */
-const lingering = fc.constantFrom(...names(FAULTS)).map((kind) => [
-  { kind, begin: 0.3, length: 0.03, share: 1, bursts: false },
-  { kind, begin: 0.1, length: 0.9, share: 0.02, bursts: false },
-]);
-
-export const worlds: fc.Arbitrary<World> = fc.record({
+const anyWorld: fc.Arbitrary<World> = fc.record({
   seed: fc.nat(),
   deliveries: fc.integer({ min: 30, max: 160 }),
   anHour: fc.constantFrom(...PACES),
@@ -162,14 +166,80 @@ export const worlds: fc.Arbitrary<World> = fc.record({
   moves: rarely(3),
   strangers: fc.oneof(fc.constant('none' as const), fc.constantFrom(...names(STRANGERS))),
   crowd: fc.constantFrom(0.1, 1, 10),
-  faults: fc.oneof({ weight: 5, arbitrary: faults }, { weight: 1, arbitrary: lingering }),
+  faults: fc.array(aFault, { maxLength: 2 }),
   redeliver: rarely(2),
   duplicates: rarely(2),
   probes: rarely(2),
   report: rarely(12),
   restart: rarely(6),
+  reload: rarely(6),
   clockStep: fc.constantFrom(0, 0, 0, HOUR, -HOUR, -DAY),
 });
+
+type Part = readonly [begin: number, length: number, share: number, clump?: number];
+
+/** What few worlds have, although a rule is for it: the faults, by their parts, and the rest of the world. */
+const RARE: Readonly<Record<string, { readonly parts: readonly Part[]; readonly world?: Partial<World> }>> = {
+  'a short outage within few failures that go on': {
+    parts: [
+      [0.3, 0.03, 1],
+      [0.1, 0.9, 0.02],
+    ],
+  },
+  'many failures that go on below an outage': {
+    parts: [
+      [0, 0.6, 0.34],
+      [0.1, 0.3, 1],
+    ],
+    world: { anHour: 12 },
+  },
+  'an outage until the end, whose deliveries are sent again': {
+    parts: [[0.4, 0.6, 1]],
+    world: { redeliver: true, strangers: 'none', report: false, restart: false, reload: false },
+  },
+  'an outage on a route that a reload then removes': {
+    parts: [[0.25, 0.1, 1]],
+    world: { reload: true, strangers: 'none' },
+  },
+  'deliveries that stop': {
+    parts: [[0.4, 0.6, 1]],
+    world: { strangers: 'none', rhythm: 'even', restart: false, report: false },
+  },
+  'a second fault, long after the first': {
+    parts: [
+      [0.02, 0.05, 1],
+      [0.6, 0.3, 0.34],
+    ],
+    world: { anHour: 3600, deliveries: 600 },
+  },
+  'few failures at a high pace, all in a row': {
+    parts: [[0.1, 0.9, 0.02, 250]],
+    world: { anHour: 36_000, deliveries: 1500 },
+  },
+  'many failures at a high pace, all in a row': {
+    parts: [[0.1, 0.9, 0.34, 250]],
+    world: { anHour: 36_000, deliveries: 1500 },
+  },
+  'a moment at a high pace': { parts: [[0.4, 0.01, 1]], world: { anHour: 36_000, deliveries: 400 } },
+};
+
+const rareWorld = fc
+  .record({
+    world: anyWorld,
+    rare: fc.constantFrom(...Object.values(RARE)),
+    kinds: fc.array(aFault, { minLength: 2, maxLength: 2 }),
+  })
+  .map(({ world, rare, kinds }): World => {
+    const faults = rare.parts.map(([begin, length, share, clump = 5], nth) => {
+      return { kind: kinds[nth]?.kind ?? 500, begin, length, share, clump } as const;
+    });
+    return { ...world, ...rare.world, faults };
+  });
+
+export const worlds: fc.Arbitrary<World> = fc.oneof(
+  { weight: 5, arbitrary: anyWorld },
+  { weight: 2, arbitrary: rareWorld },
+);
 
 /** What happened, and the truth of it. `at`: milliseconds of the monotonic clock. */
 export type Happening = { readonly at: number } & (
@@ -177,6 +247,7 @@ export type Happening = { readonly at: number } & (
   | { readonly kind: 'turned away'; readonly address: string; readonly outcome: Outcome | null }
   | { readonly kind: 'sent again'; readonly record: RedeliveryRecord; readonly outcome: Outcome }
   | { readonly kind: 'restart' }
+  | { readonly kind: 'reload'; readonly routes: readonly string[] }
   | { readonly kind: 'clock step'; readonly by: number }
 );
 
@@ -189,9 +260,12 @@ export interface Outcome {
   readonly isStored: boolean;
   /** It was verified, so it looks like itself. */
   readonly isVerified: boolean;
+  readonly isUnprovable?: boolean | undefined;
 }
 
 const START = 10 * MINUTE;
+/** The path of the route after the reload. */
+const MOVED = '/hooks';
 
 /** All that happens in a world, in order. The same world is always told alike. */
 export function happeningsIn(world: World): readonly Happening[] {
@@ -200,13 +274,15 @@ export function happeningsIn(world: World): readonly Happening[] {
   const times = timesOf(world, random);
   const end = times.at(-1) ?? START;
   const bad = badOnes(world, times.length, random);
+  const reloadAt = reloadIn(world, end);
   const looks = Array.from({ length: world.senders }, (_, nth) => lookOf(world.oneLook ? 0 : nth));
   for (const [nth, at] of times.entries()) {
     const who = Math.floor(random() * world.senders);
     const hasMoved = world.moves && nth > times.length / 2;
     const address = world.front ? '192.0.2.1' : `198.51.100.${who + (hasMoved ? 100 : 1)}`;
     const { userAgent, contentType } = looks[who] ?? lookOf(0);
-    const sender = { userAgent, contentType, client: address, connectionAddress: address };
+    const path = at > reloadAt ? MOVED : '/notify';
+    const sender = { userAgent, contentType, ...from(address), route: path, path };
     const look = `${userAgent} ${contentType}`;
     all.push(
       ...delivery(world, { at, sender, look, address, fault: bad[nth] ?? null, end: endOf(world, times, nth) }, random),
@@ -216,10 +292,20 @@ export function happeningsIn(world: World): readonly Happening[] {
   if (world.probes)
     for (let at = START; at < end && all.length < 6000; at += Math.max(MINUTE, (end - START) / 200))
       all.push({ at, kind: 'request', record: accepted({ decision: 'probe', fate: 'none' }), outcome: null });
-  const middle = START + (end - START) * 0.3;
-  if (world.restart) all.push({ at: middle, kind: 'restart' });
-  if (world.clockStep !== 0) all.push({ at: START + (end - START) * 0.5, kind: 'clock step', by: world.clockStep });
+  all.push(...changesIn(world, end));
   return all.sort((one, other) => one.at - other.at);
+}
+
+/** When a reload gives the route another path. */
+function reloadIn({ reload, redeliver }: World, end: number): number {
+  return reload && !redeliver ? START + (end - START) * 0.55 : Number.POSITIVE_INFINITY;
+}
+
+function* changesIn(world: World, end: number): Iterable<Happening> {
+  const at = (share: number) => START + (end - START) * share;
+  if (reloadIn(world, end) < end) yield { at: reloadIn(world, end), kind: 'reload', routes: [MOVED, 'unmatched'] };
+  if (world.restart) yield { at: at(0.3), kind: 'restart' };
+  if (world.clockStep !== 0) yield { at: at(0.5), kind: 'clock step', by: world.clockStep };
 }
 
 const lookOf = (nth: number) => ({ userAgent: `Entrupy/${nth}`, contentType: 'application/json' });
@@ -227,7 +313,8 @@ const lookOf = (nth: number) => ({ userAgent: `Entrupy/${nth}`, contentType: 'ap
 /** When the deliveries come. A fast world has more of them, so that it lasts as long as the judge needs to look. */
 function timesOf({ deliveries, anHour, rhythm }: World, random: () => number): readonly number[] {
   const pause = HOUR / anHour;
-  const amount = pause > SECOND ? deliveries : Math.max(deliveries, Math.ceil((deliveries * SECOND) / 2 / pause / 2));
+  const isLong = pause > SECOND || deliveries > 160;
+  const amount = isLong ? deliveries : Math.max(deliveries, Math.ceil((deliveries * SECOND) / 2 / pause / 2));
   const times: number[] = [];
   let at = START;
   for (let nth = 0; nth < Math.min(amount, 2000); nth++) {
@@ -240,11 +327,11 @@ function timesOf({ deliveries, anHour, rhythm }: World, random: () => number): r
   return times;
 }
 
-/** For each delivery the fault that it meets, or null. In every five as many as the share says, at random places. */
+/** For each delivery the fault that it meets, or null. In every clump as many as the share says, at random places. */
 function badOnes({ faults, anHour }: World, amount: number, random: () => number): readonly (number | null)[] {
   const bad = new Array<number | null>(amount).fill(null);
-  for (const [index, { begin, length, share, bursts }] of faults.entries()) {
-    const size = bursts && anHour >= 3600 ? 50 : 5;
+  for (const [index, { begin, length, share, clump }] of faults.entries()) {
+    const size = clump > 5 && anHour >= 60 * clump ? clump : 5;
     const from = Math.floor(begin * amount);
     const until = Math.min(amount, from + Math.ceil(length * amount));
     for (let at = from; at < until; at += size) {
@@ -297,14 +384,14 @@ function twins({ duplicates }: World, sender: Changes, at: number, random: () =>
 function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
   const { at, sender, look, address, fault, end } = coming;
   const known = { look, address, isStored: false };
-  const { side, changes, late = 0 }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
+  const { side, changes, late = 0, isUnprovable }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
   if (side === 'door') {
     return [{ at, kind: 'turned away', address, outcome: { ...known, fault, isVerified: false } }];
   }
   if (side === 'front') {
     const record = refused({ ...sender, ...changes });
     if (!world.report || record.status !== 401)
-      return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false } }];
+      return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false, isUnprovable } }];
     return [
       {
         at,
@@ -336,7 +423,7 @@ function strangersIn(world: World, times: readonly number[], random: () => numbe
     const at = begin + 1 + random() * (end - begin);
     const address = front ? '192.0.2.1' : `203.0.113.${nth % 5}`;
     const look = strangers === 'look-alikes' ? lookOf(0) : { userAgent: 'curl/8.5.0', contentType: 'text/plain' };
-    const sender = { ...look, client: address, connectionAddress: address };
+    const sender = { ...look, ...from(address) };
     if (strangers === 'connections') {
       if (!front) all.push({ at, kind: 'turned away', address, outcome: null });
     } else if (!front || strangers !== 'look-alikes')

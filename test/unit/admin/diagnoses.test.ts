@@ -33,7 +33,7 @@ interface Case {
 }
 
 const app = (url: string, error: string | null, exposed = false) => ({
-  upstream: { url, reachable: error === null, error, exposed, exposure: 'off' as const },
+  upstream: { url, reachable: error === null, error, certificate: null, exposed, exposure: 'off' as const },
 });
 const noAnswer = (changes: Partial<RequestRecord>) => accepted({ status: 502, upstreamStatus: 0, ...changes });
 const answered = (status: number) => accepted({ status, upstreamStatus: status });

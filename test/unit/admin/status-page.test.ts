@@ -32,7 +32,7 @@ test('text from clients, files and names is escaped', () => {
     nodeVersion: XSS,
     causes: [XSS],
     ready: false,
-    upstream: { url: XSS, reachable: true, error: null, exposed: false, exposure: 'off' as const },
+    upstream: { url: XSS, reachable: true, error: null, certificate: null, exposed: false, exposure: 'off' as const },
     routes: [{ ...NOTIFY, path: XSS, methods: [XSS], secretIds: [XSS] }],
     secrets: [{ ...CURRENT, id: XSS, source: XSS, problem: XSS }],
     config: { file: XSS, sha256: XSS, since: NOW, warnings: [XSS], awaitingRestart: [] },
@@ -98,7 +98,14 @@ test('each state is a word, and the title shows it', () => {
   expect(page({ draining: true, ready: false })).toContain('<title>▲ Look at this · Draining ·');
   expect(
     page({
-      upstream: { url: 'http://app:3000', reachable: false, error: 'ECONNREFUSED', exposed: false, exposure: 'off' },
+      upstream: {
+        url: 'http://app:3000',
+        reachable: false,
+        error: 'ECONNREFUSED',
+        certificate: null,
+        exposed: false,
+        exposure: 'off',
+      },
     }),
   ).toContain('<title>✕ Act now · Ready ·');
   const secrets = (['live', 'not_yet', 'expired', 'unusable'] as const).map((state) => ({ ...CURRENT, state }));

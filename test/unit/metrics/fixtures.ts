@@ -196,7 +196,14 @@ export function factsOf(changes: Given = {}): Facts {
     ready: true,
     causes: [],
     draining: false,
-    upstream: { url: 'http://127.0.0.1:3000', reachable: true, error: null, exposed: false, exposure: 'off' },
+    upstream: {
+      url: 'http://127.0.0.1:3000',
+      reachable: true,
+      error: null,
+      certificate: null,
+      exposed: false,
+      exposure: 'off',
+    },
     routes: [NOTIFY],
     secrets: [CURRENT],
     config: {

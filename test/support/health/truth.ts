@@ -1,0 +1,213 @@
+// What a process can know of its deliveries, as the world knows it: the truth to which the judge is held.
+import type { RequestRecord } from '../../../src/core/request-record.ts';
+import type { Outcome } from './worlds.ts';
+
+export const MINUTE = 60_000;
+export const DAY = 24 * 60 * MINUTE;
+
+/** Good ones in a row that may be the end of a fault. */
+export const FEW_GOOD = 4;
+
+/** What shows that a refused request is a delivery. */
+export type Needs = 'look' | 'address' | 'both';
+
+interface Known {
+  readonly at: number;
+  readonly isBad: boolean;
+  readonly fault: number | null;
+}
+
+/** The outcomes since a fault's first. */
+export interface OfFault {
+  readonly first: number;
+  readonly badBefore: number;
+  /** An episode of earlier ones may be open. */
+  readonly hasEarlier: boolean;
+  /** When the third bad one came, and the tenth. */
+  third: number;
+  tenth: number;
+}
+
+/** The pauses between acceptances: all, or those from one address. */
+class Pauses {
+  #accepted = 0;
+  last = Number.NaN;
+  longest = 0;
+  /** Refusals of deliveries that nothing proves, since the last acceptance and before it. */
+  suspects = 0;
+  before = 0;
+
+  add(at: number): void {
+    this.longest = Math.max(this.longest, at - this.last || 0);
+    this.#accepted++;
+    this.last = at;
+    this.before += this.suspects;
+    this.suspects = 0;
+  }
+
+  /** True once deliveries have stopped, as far as their pauses tell. */
+  haveStopped(at: number): boolean {
+    const silence = at - this.last;
+    return this.#accepted >= 8 && silence > 15 * MINUTE && silence > 3 * this.longest;
+  }
+}
+
+/** What the process can know, as the world knows it. It begins anew with a restart. */
+export class Truth {
+  readonly outcomes: Known[] = [];
+  bad = 0;
+  lastBad = -1;
+  goodInRow = 0;
+  readonly faults = new Map<number, OfFault>();
+  readonly looks = new Set<string>();
+  readonly addresses = new Set<string>();
+  accepted = 0;
+  lastLoss = Number.NEGATIVE_INFINITY;
+  waiting = 0;
+  /** Something was lost that nobody could tell from strangers. */
+  hasUnknowable = false;
+  /** Bad ones in a row up to now, and when the second of them came. */
+  badRun = 0;
+  secondOfRun = 0;
+  hadTwo = false;
+  /** The first bad one since all was calm. */
+  began = 0;
+  /** Refusals from before the first acceptance. */
+  readonly early: { readonly at: number; readonly look: string; readonly needs: Needs }[] = [];
+  readonly pauses = new Pauses();
+  readonly ofAddress = new Map<string, Pauses>();
+  /** Of outcomes. */
+  longestPause = 0;
+
+  /** After a reload that gave the route another path: its outcomes begin anew. */
+  withoutRoute(): Truth {
+    const { lastLoss, waiting, hasUnknowable } = this;
+    return Object.assign(new Truth(), { lastLoss, waiting, hasUnknowable });
+  }
+
+  addressOf(address: string): Pauses {
+    const pauses = this.ofAddress.get(address) ?? new Pauses();
+    this.ofAddress.set(address, pauses);
+    return pauses;
+  }
+
+  #accept(look: string, address: string, at: number): void {
+    this.looks.add(look);
+    this.addresses.add(address);
+    this.accepted++;
+    this.pauses.add(at);
+    this.addressOf(address).add(at);
+  }
+
+  /** True once it must be told that deliveries may be among what is refused. */
+  haveStopped(at: number): boolean {
+    const { suspects, before } = this.pauses;
+    if (suspects >= 3 && before === 0 && this.pauses.haveStopped(at)) return true;
+    return [...this.ofAddress.values()].some((own) => own.suspects >= 3 && own.haveStopped(at));
+  }
+
+  add(outcome: Outcome, at: number, needs: Needs): void {
+    const { fault, look, address, isStored, isVerified } = outcome;
+    if (this.#isUnknowable(outcome, at, needs)) return;
+    if (isVerified && this.accepted === 0) this.#lookBack(look);
+    if (isVerified) this.#accept(look, address, at);
+    this.longestPause = Math.max(this.longestPause, at - (this.outcomes.at(-1)?.at ?? at));
+    if (isStored) this.waiting += fault === null ? -1 : 1;
+    this.outcomes.push({ at, isBad: fault !== null, fault });
+    if (fault === null) {
+      this.goodInRow++;
+      this.badRun = 0;
+      return;
+    }
+    this.#addBad(fault, at);
+    if (!isStored) this.lastLoss = at;
+  }
+
+  /** True for a refused delivery that nothing tells from a stranger's request. */
+  #isUnknowable({ fault, look, address, isVerified, isUnprovable }: Outcome, at: number, needs: Needs): boolean {
+    const isKnown = (needs === 'address' || this.looks.has(look)) && (needs === 'look' || this.addresses.has(address));
+    if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
+    this.hasUnknowable = true;
+    if (isUnprovable === true && this.accepted > 0) {
+      this.pauses.suspects++;
+      if (needs === 'look') this.addressOf(address).suspects++;
+    } else if (this.accepted === 0 && needs !== 'address' && isUnprovable !== true)
+      this.early.push({ at, look, needs });
+    return true;
+  }
+
+  #addBad(fault: number, at: number): void {
+    // Where there was another fault before, a few good ones in a row may be its end: what follows is counted anew.
+    if (this.goodInRow >= FEW_GOOD && (this.faults.get(fault)?.badBefore ?? 0) > 0) this.faults.delete(fault);
+    const isCalm = this.goodInRow >= 120 && at - (this.outcomes[this.lastBad]?.at ?? at) >= 2 * MINUTE;
+    if (isCalm) this.hasUnknowable = false;
+    if (isCalm || this.bad === 0) this.began = this.outcomes.length - 1;
+    const hasEarlier = (this.bad > 0 && !isCalm) || this.hasUnknowable;
+    this.goodInRow = 0;
+    this.badRun++;
+    if (this.badRun === 2) this.secondOfRun = at;
+    if (this.badRun === 2) this.hadTwo = true;
+    this.lastBad = this.outcomes.length - 1;
+    const never = Number.POSITIVE_INFINITY;
+    const known = this.faults.get(fault) ?? {
+      first: this.lastBad,
+      badBefore: this.bad,
+      hasEarlier,
+      third: never,
+      tenth: never,
+    };
+    this.faults.set(fault, known);
+    this.bad++;
+    if (this.bad - known.badBefore === 3) known.third = at;
+    if (this.bad - known.badBefore === 10) known.tenth = at;
+  }
+
+  /** What is no delivery of its own; a twin of one was accepted all the same. */
+  other({ signed, decision, userAgent, contentType, client }: RequestRecord, at: number): void {
+    const look = `${userAgent} ${contentType}`;
+    if (decision === 'duplicate') this.#accept(look, client, at);
+    if (this.accepted === 0 && signed && decision === 'rejected') this.early.push({ at, look, needs: 'look' });
+  }
+
+  /** Of a route that a reload has removed meanwhile. */
+  addOld({ fault, look, address, isVerified }: Outcome, at: number): void {
+    if (isVerified) this.#accept(look, address, at);
+    if (fault !== null) this.lastLoss = at;
+  }
+
+  /** Nothing has come for very long: what is known is old. */
+  isOld(at: number): boolean {
+    const silence = at - (this.outcomes.at(-1)?.at ?? at);
+    return silence > 3 * DAY && silence > 3 * this.longestPause;
+  }
+
+  /** The fault of the last bad one, if most of the last 16 met it by far; else null. */
+  lastFaults(): number | null {
+    const last = this.outcomes.filter(({ isBad }) => isBad).slice(-16);
+    const fault = last.at(-1)?.fault ?? null;
+    return last.filter((one) => one.fault === fault).length >= 12 ? fault : null;
+  }
+
+  /** The first acceptance shows which of the last signed refusals were deliveries. */
+  #lookBack(look: string): void {
+    const signed = this.early.filter(({ needs }) => needs === 'look').slice(-16);
+    const last = signed.findLast((one) => one.look === look);
+    if (last !== undefined) this.lastLoss = last.at;
+  }
+
+  /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */
+  longShare(now: number): number {
+    const since = this.outcomes.slice(this.began);
+    const from = since.findIndex(({ at }) => now - at < 15 * MINUTE);
+    const long = since.slice(Math.min(from < 0 ? since.length : from, Math.max(0, since.length - 100)));
+    return long.length < 100 ? 1 : long.filter(({ isBad }) => isBad).length / long.length;
+  }
+
+  /** The share of bad ones in the last minute if it holds enough, else among the last outcomes. */
+  recentShare(now: number): number {
+    let from = this.outcomes.length;
+    while (from > 0 && now - (this.outcomes[from - 1]?.at ?? 0) < MINUTE) from--;
+    const recent = this.outcomes.slice(Math.min(from, Math.max(0, this.outcomes.length - 20)));
+    return recent.filter(({ isBad }) => isBad).length / Math.max(1, recent.length);
+  }
+}
