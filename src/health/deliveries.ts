@@ -97,10 +97,8 @@ function stored(series: Series, { facts: { deferred, now } }: Input): string {
   return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} to be sent again${until}.`;
 }
 
-const LOSS_TEXTS = {
-  failed: 'failed',
+const LOSS_TEXTS: Readonly<Record<string, string>> = {
   abandoned: 'abandoned by their sender',
-  refused: 'refused',
   turnedAway: 'turned away',
 };
 
@@ -110,7 +108,7 @@ function losses(path: string, { series, isGone }: RouteLedger, input: Input): Fi
   if (total === 0) return null;
   const kinds = LOSSES.flatMap((kind, nth) => {
     const amount = series.losses.sum(nth, input.now);
-    return amount === 0 ? [] : `${amount} ${LOSS_TEXTS[kind]}`;
+    return amount === 0 ? [] : `${amount} ${LOSS_TEXTS[kind] ?? kind}`;
   });
   const to = isGone ? `${path}, a route that is gone,` : path;
   const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, series.lastLoss)} (${series.lossDiagnosis}).`;
@@ -120,9 +118,9 @@ function losses(path: string, { series, isGone }: RouteLedger, input: Input): Fi
 function slowApp(path: string, { slow, slowMs, departedMs }: RouteLedger, { facts, now }: Input): Finding | null {
   const recent = slow.sum(0, now);
   if (recent < SLOW_ANSWERS) return null;
-  const answered = slowMs < 0 ? [] : `it last answered after ${spanText(slowMs)}`;
-  const departed = departedMs < 0 ? [] : `a sender last left after ${spanText(departedMs)}`;
-  const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(QUARTER)} took long (${[answered, departed].flat().join('; ')}).`;
+  const answered = slowMs < 0 ? '' : `; it last answered after ${spanText(slowMs)}`;
+  const departed = departedMs < 0 ? '' : `; a sender last left after ${spanText(departedMs)}`;
+  const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(QUARTER)} took long${answered}${departed}.`;
   return finding('warning', 'slow-app', message, path);
 }
 

@@ -7,7 +7,7 @@ import { type Judgement, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
 import { RecentRequests } from './recent-requests.ts';
 import { epoch } from './sentences.ts';
-import { LOSSES } from './series.ts';
+import { LOSSES, type Loss } from './series.ts';
 
 export class Health {
   readonly ledger = new Ledger();
@@ -67,23 +67,18 @@ export class Health {
       const { fates, series } = this.ledger.of(route.path);
       return { ...route, traffic: { fates: { ...fates }, lastTaken: time(series.lastGood) } };
     });
+    const lost = (kind: number) =>
+      this.ledger.routes.reduce((sum, [, one]) => sum + one.series.losses.sum(kind, now), 0);
     return {
       ...facts,
       routes,
       ...this.#recent.view(now, this.ledger.noise.sum(0, now)),
       /** How many deliveries of the last day may be lost, by how they ended. */
-      lost: this.#lost(now),
+      lost: Object.fromEntries(LOSSES.map((loss, kind) => [loss, lost(kind)])) as Record<Loss, number>,
       ...judgement,
       /** Ids of secrets outside their dates that somebody signed with. */
       signedOutside: [...this.ledger.outside.entries.keys()],
     };
-  }
-
-  #lost(now: number) {
-    const series = this.ledger.routes.map(([, known]) => known.series);
-    const of = (kind: number) => series.reduce((sum, { losses }) => sum + losses.sum(kind, now), 0);
-    const [failed = 0, abandoned = 0, refused = 0, turnedAway = 0] = LOSSES.map((_, kind) => of(kind));
-    return { failed, abandoned, refused, turnedAway };
   }
 }
 

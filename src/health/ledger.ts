@@ -48,15 +48,8 @@ class EarlyRefusals {
   }
 }
 
-class Early {
-  readonly signed = new EarlyRefusals();
-  readonly unsigned = new EarlyRefusals();
-  readonly since: string;
-
-  constructor(since: string) {
-    this.since = since;
-  }
-}
+/** With a signature, and POSTs without one on routes that verify. */
+const noneEarly = (since: string) => ({ since, signed: new EarlyRefusals(), unsigned: new EarlyRefusals() });
 
 export class Ledger {
   senders = new Senders();
@@ -65,8 +58,7 @@ export class Ledger {
   #configured: readonly string[] | null = null;
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Tallies<string>();
-  /** Refusals before the first acceptance: with a signature, and POSTs without one on routes that verify. */
-  early = new Early('the start');
+  early = noneEarly('the start');
   /** Requests of strangers by diagnosis, so that no flood hides another one. */
   readonly strangers = new Tallies<OutcomeDiagnosis>();
   /** Connections turned away whose addresses are not those of deliveries. */
@@ -96,7 +88,7 @@ export class Ledger {
     this.#configured = routes;
     if (this.senders.areOnlyOutside(routes)) {
       this.senders = new Senders();
-      this.early = new Early('a reload removed its route');
+      this.early = noneEarly('a reload removed its route');
     } else this.senders.keepOnly(routes);
     for (const [route, known] of this.#routes) {
       known.isGone = !routes.includes(route);

@@ -22,11 +22,8 @@ export interface RefusalGroup extends ShownRequest {
   readonly count: number;
 }
 
-type LostFields = 'at' | 'route' | 'path' | 'status' | 'upstreamError' | 'diagnosis' | 'hint' | 'bodySha256' | 'client';
-
 /** A delivery that may be lost: it failed or was abandoned. */
-export interface Undelivered extends Pick<ShownRequest, LostFields> {
-  readonly fate: 'failed' | 'abandoned';
+export interface Undelivered extends ShownRequest {
   /** The upstream's failure or status, `overloaded` or `abandoned`. */
   readonly cause: string;
 }
@@ -57,12 +54,10 @@ export class RecentRequests {
     const isLost = fate === 'failed' || fate === 'abandoned';
     if (!isLost && upstreamFailure === null) return;
     const shown = shownOf(record, Date.now());
-    if (isLost) this.#lose({ ...shown, cause: causeOf(record), fate });
+    const own = fate === 'abandoned' ? fate : 'overloaded';
+    const cause = upstreamFailure ?? (record.upstreamStatus > 0 ? `${record.upstreamStatus}` : own);
+    if (isLost) this.#undelivered = [{ ...shown, cause }, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
     if (upstreamFailure !== null) this.#keep(shown);
-  }
-
-  #lose(lost: Undelivered): void {
-    this.#undelivered = [lost, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
   }
 
   #keep(refusal: ShownRequest): void {
@@ -95,11 +90,6 @@ export class RecentRequests {
       lastProbe: this.#lastProbe,
     };
   }
-}
-
-function causeOf({ upstreamFailure, upstreamStatus, fate }: DeliveryRecord): string {
-  const own = fate === 'abandoned' ? fate : 'overloaded';
-  return upstreamFailure ?? (upstreamStatus > 0 ? `${upstreamStatus}` : own);
 }
 
 /** A request as page and API show it: texts that a client chose are shortened; query, header values and body are left out. */

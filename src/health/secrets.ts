@@ -2,6 +2,7 @@
 import { clockText, currentOf, isPrevious, whyOutside } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
 import type { Facts, RouteFacts, SecretFacts } from '../facts.ts';
+import type { Ledger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, pathsOf } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
 
@@ -33,43 +34,43 @@ function whyNotLive(secret: SecretFacts): string | null {
   return `secret ${id} ${state === 'not_yet' ? 'is ' : ''}${whyOutside(state, secret, dateText)}`;
 }
 
-export function* secretFindings(input: Input): Findings {
-  for (const secret of input.facts.secrets) {
+export function* secretFindings({ facts, ledger }: Input): Findings {
+  for (const secret of facts.secrets) {
     const { id, source, note } = secret;
-    yield ofSecret(secret, input);
+    yield ofSecret(secret, facts, ledger);
     if (note !== null) yield finding('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
   }
 }
 
-function ofSecret(secret: SecretFacts, input: Input): Finding | null {
-  const s = input.facts;
+function ofSecret(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
   const { id, state, source, problem, notAfter } = secret;
   if (problem !== null) {
     const message = `Secret ${id}${state === 'unusable' ? ' cannot be used' : ''} (${source}): ${problem}.`;
     return finding('warning', 'secret-problem', message);
   }
   if (isPrevious(id)) return state === 'live' ? rotation(secret, s) : null;
-  if (state === 'expired') return expired(secret, input);
-  if (notAfter === null || state !== 'live' || notAfter - s.now > 7 * DAY) return unproven(secret, input);
+  if (state === 'expired') return expired(secret, s, ledger);
+  if (state !== 'live') return null;
+  if (notAfter === null || notAfter - s.now > 7 * DAY) return unproven(secret, s, ledger);
   const alone = onlySecretOf(secret, s);
   const then = alone === '' ? '' : ` From then on senders to ${alone} get 503.`;
   const message = `Secret ${id} expires in ${spanText(notAfter - s.now)}, at ${dateText(notAfter)}.${then}`;
   return finding('warning', 'secret-ends', message);
 }
 
-function expired(secret: SecretFacts, { facts: s, ledger }: Input): Finding | null {
+/** Where somebody still signs with the expired secret, the finding on signatures says so. */
+function expired(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
   const { id } = secret;
   const proven = s.secrets.filter(({ state, lastMatch }) => state === 'live' && lastMatch > 0);
   const routes = s.routes.filter(({ secretIds }) => secretIds.includes(id));
   const verifies = ({ secretIds }: RouteFacts) => proven.some((other) => secretIds.includes(other.id));
-  // If somebody still signs with the expired secret, the advice on signatures says so.
   if (routes.every(verifies) || routes.some(isWithout) || ledger.outside.entries.has(id)) return null;
   return finding('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
 
-/** Warns of a new value that has verified nothing yet, if a route that accepted requests has no other live secret. */
-function unproven({ id, state, lastMatch, changedAt }: SecretFacts, { facts: s, ledger }: Input): Finding | null {
-  if (state !== 'live' || changedAt === null || lastMatch > 0) return null;
+/** A new value that has verified nothing yet, where a route that accepted requests has no other live secret. */
+function unproven({ id, lastMatch, changedAt }: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
+  if (changedAt === null || lastMatch > 0) return null;
   const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');
   const only = s.routes.filter(({ path, secretIds }) => {
     const { good, bad } = ledger.of(path).series;
@@ -83,14 +84,14 @@ function unproven({ id, state, lastMatch, changedAt }: SecretFacts, { facts: s, 
 /** A previous value expires by design; only senders that still use it need attention. */
 function rotation({ id, lastMatch, notAfter }: SecretFacts, s: Facts): Finding | null {
   const current = currentOf(id);
-  const end = (notAfter ?? s.now) - s.now;
+  const left = (notAfter ?? s.now) - s.now;
   if (lastMatch > 0 && s.now - lastMatch * 1000 < HOUR) {
-    const message = `Rotation: senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it ends in ${spanText(end)}.`;
+    const message = `Rotation: senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it ends in ${spanText(left)}.`;
     return finding('warning', 'old-secret-used', message);
   }
   if (!s.secrets.some((other) => other.id === current && other.lastMatch === 0)) return null;
-  const message = `Rotation: the new value of ${current} has verified nothing yet, and the old one ends in ${spanText(end)}.`;
-  return finding(end < 6 * HOUR ? 'warning' : 'ok', 'secret-unproven', message);
+  const message = `Rotation: the new value of ${current} has verified nothing yet, and the old one ends in ${spanText(left)}.`;
+  return finding(left < 6 * HOUR ? 'warning' : 'ok', 'secret-unproven', message);
 }
 
 /** The paths of the routes on which no other secret is live; empty if there are none. */

@@ -32,10 +32,8 @@ export function* standingFindings(input: Input): Findings {
   const { log, config, now } = s;
   const keys = config.awaitingRestart.join(', ');
   yield* secretFindings(input);
-  for (const route of s.routes) {
-    if (reports(route, now))
-      yield finding('warning', 'report-mode', `${route.path} only reports: ${REPORTS}`, route.path);
-  }
+  for (const { path } of s.routes.filter((route) => reports(route, now)))
+    yield finding('warning', 'report-mode', `${path} only reports: ${REPORTS}`, path);
   if (keys !== '') yield finding('warning', 'awaiting-restart', `Changed, but not in use before a restart: ${keys}.`);
   if (log.lastDropped !== null && now - log.lastDropped <= HOUR) {
     const message = `The log has gaps: standard output did not take ${log.dropped} lines since the start, the last one ${ago(log.lastDropped, now)}.`;
@@ -48,6 +46,10 @@ const DRAINING = 'Draining: the proxy still serves but is not ready, so load bal
 const EXPOSED = 'Clients can bypass the proxy and reach the upstream unverified.';
 const REPORTS = 'it forwards requests that it would otherwise refuse.';
 
+/** The share of descriptors in use that is a warning, and how few are left when accepting fails. */
+const MANY_DESCRIPTORS = 0.9;
+const FEW_DESCRIPTORS = 4;
+
 /** Out of descriptors, libuv accepts a connection and closes it at once, unseen by the proxy. */
 function descriptors({ descriptors: files }: Facts): Finding | null {
   if (files === null || files.open < files.limit * MANY_DESCRIPTORS) return null;
@@ -56,10 +58,6 @@ function descriptors({ descriptors: files }: Facts): Finding | null {
   const message = `The process has ${files.open} of at most ${files.limit} file descriptors open: ${effect}.`;
   return finding(isOut ? 'failed' : 'warning', 'descriptors-full', message);
 }
-
-/** The share of descriptors in use that is a warning, and how few are left when accepting fails. */
-const MANY_DESCRIPTORS = 0.9;
-const FEW_DESCRIPTORS = 4;
 
 function unreachable(facts: Facts): Finding {
   const { url, error } = facts.upstream;

@@ -177,7 +177,7 @@ function check(checked: Checked): void {
   const early = truth.accepted > 0 ? 0 : truth.early.filter(({ needs }) => needs === 'look').length;
   const told = {
     'an early refusal': early > 0,
-    'deliveries stopped': truth.haveStopped(at),
+    'deliveries stopped': truth.haveStopped(at, world.strangers),
     'a loss': at - truth.lastLoss < DAY,
   };
   if (!said.some(isTold)) for (const [what, is] of Object.entries(told)) if (is) fails(`1 no false all-clear: ${what}`);

@@ -99,10 +99,10 @@ export class Truth {
     this.addressOf(address).add(at);
   }
 
-  /** True once it must be told that deliveries may be among what is refused. */
-  haveStopped(at: number): boolean {
+  /** True once it must be told that deliveries may be among what is refused: from their address, or in place of them. */
+  haveStopped(at: number, strangers: string): boolean {
     const { suspects, before } = this.pauses;
-    if (suspects >= 3 && before === 0 && this.pauses.haveStopped(at)) return true;
+    if (suspects >= 3 && before === 0 && strangers === 'none' && this.pauses.haveStopped(at)) return true;
     return [...this.ofAddress.values()].some((own) => own.suspects >= 3 && own.haveStopped(at));
   }
 
