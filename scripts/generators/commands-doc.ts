@@ -38,7 +38,7 @@ function section(definition: Definition): string {
   const { name, usage, about, exits, json } = definition;
   const parts = [
     `\n## ${name}\n`,
-    `\`entrupy-signature-proxy ${name} ${usage}\`\n`,
+    `\`${name} ${usage}\`\n`,
     `${paragraphs(about)}\n`,
     meanings('Options', Object.entries(optionRows(definition)).filter(isOwn)),
     `${wrapped(
