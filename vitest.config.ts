@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
 import { THREAD_SOURCE, threadAsText } from './scripts/bundle.ts';
 import { MISSING } from './test/support/machine/tools.ts';
+import { LONGEST_MS, patience } from './test/support/runner/patience.ts';
+import { Reports } from './test/support/runner/reporters.ts';
 
-/** More than ten times what any test needs, so that a busy machine fails none. */
-const PATIENCE = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 30_000 } } };
+const PATIENCE = { testTimeout: LONGEST_MS, hookTimeout: LONGEST_MS, expect: { poll: { timeout: patience() } } };
 
 /**
  * On a shared machine a flood may starve a test's honest clients, and limits of the proxy itself (a second for a store,
@@ -60,10 +61,7 @@ export default defineConfig({
   test: {
     // More workers than cores: most tests wait for a socket or a process.
     maxWorkers: 8,
-    reporters: [
-      'default',
-      ...['missing', 'passed', 'second-try'].map((name) => `./test/support/runner/${name}-reporter.ts`),
-    ],
+    reporters: ['default', new Reports()],
     onConsoleLog: (text) => !text.startsWith(MISSING),
     projects: [
       {

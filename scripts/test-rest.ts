@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
-import type { NamedTest } from '../test/support/runner/passed-reporter.ts';
+import type { NamedTest } from '../test/support/runner/reporters.ts';
 
 /** The files, without repetition, of the tests that have not passed. */
 export function restOf(all: readonly NamedTest[], passed: readonly NamedTest[]): string[] {

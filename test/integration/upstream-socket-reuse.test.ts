@@ -64,23 +64,6 @@ describe('a socket is reused', () => {
     await askAll([signed(), signed()]);
     expect(new Set(connections()).size).toBe(1);
   });
-
-  test('most recently freed first, when several are idle', async () => {
-    const waiting: Socket[] = [];
-    on.upstream.answer(() => (socket) => void waiting.push(socket));
-    const asked = [exchange(on.proxy.port, ask()), exchange(on.proxy.port, ask())];
-    await expect.poll(() => waiting.length).toBe(2);
-    const [first, second] = waiting;
-    first?.write(OK);
-    await expect.poll(async () => (await on.proxy.metrics()).get('entrupy_proxy_requests_in_flight')).toBe(1);
-    second?.write(OK);
-    await Promise.all(asked);
-    await untilAtRest(on.proxy);
-    on.upstream.answer(() => OK);
-    await askAll([ask(), ask()]);
-    const [, freedLast, ...next] = connections();
-    expect(next).toEqual([freedLast, freedLast]);
-  });
 });
 
 describe('a socket is not reused', () => {

@@ -10,17 +10,26 @@ import { describe, expect, type TestContext } from 'vitest';
 import type { ApiStatus } from '../../src/health/health.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { deliver } from '../support/deliveries/deliver.ts';
-import { delivery, idsOf, numbers, patient } from '../support/deliveries/numbered.ts';
 import { type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { delivery as signed } from '../support/http/requests.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { NOBODY } from '../support/machine/free-port.ts';
 import { listening } from '../support/machine/listening.ts';
 import { inFlight, untilAtRest } from '../support/proxy/at-rest.ts';
-import { eventually, test } from '../support/proxy/proxied.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload } from '../support/proxy/reloads.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
-import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
+import { OK, type RawUpstream, startRawUpstream } from '../support/upstream/raw-upstream.ts';
+
+/** Settings of `upstream` with which nothing ends before the test does. */
+const patient = (settings: object = {}) => ({ upstream: { keepAlive: '30s', retryConnectFor: '30s', ...settings } });
+/** A delivery with its own number. */
+const delivery = (id: number) => signed(`{"id":${id}}`, value('a'), { lines: [`X-Id: ${id}`] });
+/** The numbers of the deliveries that arrived, sorted. */
+const idsOf = ({ heads }: RawUpstream) =>
+  heads.map((head) => Number(/^X-Id: (\d+)/m.exec(head)?.[1])).toSorted((a, b) => a - b);
+const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 const FAILED = 'entrupy_proxy_upstream_failures_total{route="/notify",cause="connect"}';
 

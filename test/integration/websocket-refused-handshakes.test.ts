@@ -23,84 +23,6 @@ describe('a handshake that the upstream refuses', () => {
     expect(await ended()).toMatchObject({ status: 401, decision: 'forwarded', reason: 'none' });
     await noneLeft();
   });
-
-  test.for([
-    ['chunked, with trailers', 'Transfer-Encoding: chunked', '4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n', 'body'],
-    ['until the end of the connection', 'X-None: 1', 'body', 'body'],
-    ['empty', 'Content-Length: 0', '', ''],
-  ] as const)('a body %s', async ([, line, bytes, body], { start, onHandshake }) => {
-    const { client } = await start();
-    onHandshake((socket) => socket.end(`HTTP/1.1 404 Not Found\r\n${line}\r\n\r\n${bytes}`));
-    await client.send(handshake('/live'));
-    const response = await client.response();
-    expect([response.status, response.body.toString()]).toEqual([404, body]);
-    expect(response.trailers).toEqual(bytes.includes('X-Sum') ? ['X-Sum: 1'] : []);
-  });
-
-  test.for([
-    ['204 No Content', []],
-    ['304 Not Modified', ['Content-Length: 7']],
-  ] as const)('a length of %s', async ([status, lines], { start, onHandshake }) => {
-    const { client } = await start();
-    onHandshake((socket) => socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 7\r\n\r\n`));
-    await client.send(handshake('/live'));
-    expect((await client.response()).lines).toEqual([...lines, 'Connection: close']);
-    expect((await client.rest()).length).toBe(0);
-  });
-
-  test('early hints before the refusal go through', async ({ start, onHandshake }) => {
-    const { client } = await start();
-    onHandshake((socket) => {
-      socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
-    });
-    await client.send(handshake('/live'));
-    const response = await client.response();
-    expect(response.informational.map(({ status }) => status)).toEqual([103]);
-    expect(response.status).toBe(403);
-  });
-
-  test('a truncated body is cut, never ended as if complete', async ({ start, onHandshake }) => {
-    const { client, failures } = await start();
-    onHandshake((socket) => socket.end('HTTP/1.1 401 Nope\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n'));
-    await client.send(handshake('/live'));
-    expect((await client.rest()).toString()).toMatch(/body\r\n$/);
-    await expect.poll(() => failures('reset')).toBe(1);
-  });
-
-  test('a stalled body is cut', async ({ start, onHandshake, noneLeft }) => {
-    const { client } = await start({ route: SOON_IDLE });
-    onHandshake((socket) => {
-      polite(socket);
-      socket.write('HTTP/1.1 401 Nope\r\nContent-Length: 9\r\n\r\nforb');
-    });
-    await client.send(handshake(SOON_IDLE));
-    expect((await client.rest()).toString()).toMatch(/forb$/);
-    await noneLeft();
-  });
-
-  test('a large body for a client that does not read gets backpressure, then a cut', async ({ start, onHandshake }) => {
-    const { proxy, client, ended } = await start({ route: SOON_IDLE });
-    const total = 256 * 1024 * 1024;
-    const piece = Buffer.alloc(1024 * 1024);
-    let sent = 0;
-    const upstreamSocket = onHandshake((socket) => {
-      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`);
-      const more = (): void => {
-        while (sent < total && !socket.destroyed) {
-          sent += piece.length;
-          if (!socket.write(piece)) return void socket.once('drain', more);
-        }
-      };
-      more();
-    });
-    client.socket.pause();
-    const before = await proxy.memory();
-    await client.send(handshake(SOON_IDLE));
-    await closed(await upstreamSocket);
-    expect(sent).toBeLessThan(64 * 1024 * 1024);
-    expect((await proxy.memory()).peak - before.rss).toBeLessThan(48 * 1024 * 1024);
-    expect(await ended()).toMatchObject({ status: 499, reason: 'client_closed' });
-  });
 });
 
 describe('a handshake that the upstream does not answer', () => {
@@ -118,16 +40,6 @@ describe('a handshake that the upstream does not answer', () => {
     ['but resets', (socket: Socket) => socket.resetAndDestroy(), 'reset'],
     ['with half a head', (socket: Socket) => socket.end('HTTP/1.1 101 Switch'), 'reset'],
     ['with garbage', (socket: Socket) => socket.write('no http\r\n\r\n'), 'protocol'],
-    ['with endless hints', (socket: Socket) => socket.write('HTTP/1.1 103 Hm\r\n\r\n'.repeat(1000)), 'protocol'],
-    ...['gzip, chunked', 'gzip', 'chunked, gzip', 'gzip\r\nTransfer-Encoding: chunked'].map(
-      (coding) =>
-        [
-          `with a body that is coded ${coding.replace('\r\n', ' and ')}`,
-          (socket: Socket) =>
-            socket.end(`HTTP/1.1 403 Hm\r\nTransfer-Encoding: ${coding}\r\n\r\n3\r\nabc\r\n0\r\n\r\n`),
-          'protocol',
-        ] as const,
-    ),
     ['with a 101 that upgrades nothing', (socket: Socket) => socket.write('HTTP/1.1 101 Hm\r\n\r\n'), 'protocol'],
   ] as const)('%s: 502', async ([, act, cause], { start, onHandshake, noneLeft }) => {
     const { client, failures } = await start();
@@ -141,16 +53,8 @@ describe('a handshake that the upstream does not answer', () => {
     await noneLeft();
   });
 
-  test('because it accepts no connection: retried for retryConnectFor, then 502', async ({ start, upstream }) => {
-    const { client, failures } = await start();
-    await upstream.stop();
-    await client.send(handshake('/live'));
-    expect((await client.response()).status).toBe(502);
-    await expect.poll(() => failures('connect')).toBe(1);
-  });
-
   test('because it is restarting: the tunnel opens once it is back', async ({ start, upstream }) => {
-    const { client, inFlight } = await start({ retryConnectFor: '10s' });
+    const { client, inFlight } = await start({ retryConnectFor: '1m' });
     await upstream.stop();
     await client.send(handshake('/live'));
     await expect.poll(inFlight).toBe(1);

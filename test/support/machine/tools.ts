@@ -73,10 +73,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   flask: 'python3-flask',
 };
 
-/**
- * The start of the line that reports a missing program; test/support/runner/missing-reporter.ts repeats it at the end of
- * the run.
- */
+/** The start of the line that reports a missing program; test/support/runner/reporters.ts repeats it at the end of the run. */
 export const MISSING = 'skipped for want of ';
 
 /** True if all are available. Each is a program's name, a path, or Python's `flask`. */

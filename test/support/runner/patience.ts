@@ -1,0 +1,17 @@
+// How long a test waits for what should come at once: half a minute on a quiet machine, and longer the busier it is, so that none
+// judges the machine.
+import { availableParallelism, loadavg } from 'node:os';
+
+const QUIET_MS = 30_000;
+
+/** Milliseconds that a test may take, and more than any of its waits. */
+export const LONGEST_MS = 300_000;
+
+/** Milliseconds, by the load of the machine now. */
+export const patience = () => Math.min(QUIET_MS * business(), LONGEST_MS - QUIET_MS);
+
+/** A setting in which a test must get something done: so many seconds on a quiet machine, and more on a busy one. */
+export const enough = (seconds: number) => `${Math.ceil(seconds * business())}s`;
+
+/** 1 on a quiet machine. */
+const business = () => Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
