@@ -72,8 +72,10 @@ const signed = (framing: string) =>
 
 describe('an early refusal reaches a client that is still writing 12 MB', () => {
   const unsigned = (framing: string) => `POST /notify HTTP/1.1\r\nHost: h\r\n${framing}\r\n\r\n`;
-  // More than both kernels take. The proxy reads and drops for two seconds, in which a busy client must have written it.
+  // More than both kernels take.
   const BIG = 12_000_000;
+  /** For so long the proxy reads and drops. A client on a busy machine may need longer: then it tries again. */
+  const DROPPING_MS = 2000;
   test.each([
     ['401, with a length', unsigned(`Content-Length: ${BIG}`), 401, ''],
     ['401, in chunks', unsigned('Transfer-Encoding: chunked'), 401, `${BIG.toString(16)}\r\n`],
@@ -91,22 +93,27 @@ describe('an early refusal reaches a client that is still writing 12 MB', () => 
     ['431', `POST /notify HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20 * 1024)}\r\n\r\n`, 431, ''],
     ['405', unsigned(`Content-Length: ${BIG}`).replace('POST', 'PUT'), 405, ''],
   ])('%s: the answer arrives whole', async (_name, head, status, before) => {
-    const client = await openClient(on.proxy);
-    const failed: unknown[] = [];
-    client.socket.on('error', (error) => failed.push(error));
-    // Most client libraries write the whole body before they read the response.
-    client.socket.pause();
-    await client.send(head + before);
     const piece = Buffer.alloc(1_000_000, 'x');
-    for (let sent = 0; sent < BIG; sent += piece.length) await client.send(piece);
-    expect(failed).toEqual([]);
-    client.socket.resume();
-    const response = await client.response();
-    expect(response.status).toBe(status);
-    client.end();
-    await client.rest();
-    expect(failed).toEqual([]);
-    await untilAtRest(on.proxy);
+    const sent = async () => {
+      const client = await openClient(on.proxy);
+      const begun = performance.now();
+      const failed: unknown[] = [];
+      client.socket.on('error', (error) => failed.push(error));
+      // Most client libraries write the whole body before they read the response.
+      client.socket.pause();
+      await client.send(head + before);
+      for (let sent = 0; sent < BIG; sent += piece.length) await client.send(piece);
+      const isLate = performance.now() - begun > DROPPING_MS / 2;
+      client.socket.resume();
+      const got = await client.responseOrClose().catch(() => null);
+      client.end();
+      await client.rest();
+      await untilAtRest(on.proxy);
+      return { got: got?.status, failed, isLate };
+    };
+    let { got, failed, isLate } = await sent();
+    while (failed.length > 0 && isLate) ({ got, failed, isLate } = await sent());
+    expect([got, failed]).toEqual([status, []]);
   });
 
   test.each([

@@ -13,6 +13,7 @@ import { expectServed, GET, many, signed } from '../support/proxy/limited.ts';
 import { test } from '../support/proxy/proxied.ts';
 import { change } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
+import { waitFor } from '../support/runner/wait-for.ts';
 import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 import { startStreamingUpstream } from '../support/upstream/streams.ts';
 
@@ -147,17 +148,19 @@ describe('verified bodies', () => {
 
   test('a budget full of slow bodies: the slowest gets 503, honest ones are served', async () => {
     const { proxy } = streaming;
-    await limit({ bufferedBytes: '8MiB' }, proxy);
-    const slow = await many(16, async () => {
+    await limit({ bufferedBytes: '8MiB', bodyTimeout: '10m' }, proxy);
+    const slow = await many(20, async () => {
       const client = await sendTo(proxy, signed(Buffer.alloc(MIB)));
       await client.send(Buffer.alloc(400 * KIB));
       return client;
     });
-    await untilMetrics(proxy, ['buffered_bytes'], ([held = 0]) => held > 5 * MIB);
+    await untilMetrics(proxy, ['buffered_bytes'], ([held = 0]) => held > 6 * MIB);
     const big = Buffer.alloc(MIB, 'honest');
-    const responses = await many(4, () => exchange(proxy.port, Buffer.concat([Buffer.from(signed(big)), big])));
-    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
-    for (let count = 0; count < 10; count++) await expectServed(proxy);
+    const wire = Buffer.concat([Buffer.from(signed(big)), big]);
+    // A busy machine may hold up an honest one for so long that it is the slowest: then its sender tries again.
+    await many(4, () => waitFor(async () => expect((await exchange(proxy.port, wire)).status).toBe(200)));
+    expect((await Promise.any(slow.map((client) => client.response()))).status).toBe(503);
+    for (let count = 0; count < 10; count++) await waitFor(() => expectServed(proxy));
     for (const client of slow) client.destroy();
     await untilAtRest(proxy);
   });

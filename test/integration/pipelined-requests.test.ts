@@ -9,6 +9,7 @@ import { values } from '../support/http/response-parser.ts';
 import { eventually, test as ownTest } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { shared } from '../support/proxy/shared.ts';
+import { enough } from '../support/runner/patience.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
@@ -82,7 +83,7 @@ describe('pipelined requests', () => {
     'a %s answers the one in flight, and starts no other',
     async (how, { start, lenient }) => {
       const nextHeld = holdAnswers(lenient);
-      const proxy = await start({ ...CONFIG, upstream: { url: lenient.url }, shutdown: { grace: '3s' } });
+      const proxy = await start({ ...CONFIG, upstream: { url: lenient.url }, shutdown: { grace: enough(3) } });
       const client = await sendTo(proxy, signed('1') + signed('2') + signed('3'));
       const socket = await nextHeld();
       if (how === 'drain') await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });

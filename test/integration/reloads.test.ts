@@ -168,7 +168,7 @@ describe.concurrent('a reload of limits.connections', () => {
     const held: Socket[] = [];
     upstream.script((socket) => held.push(socket));
     const proxy = await start({
-      upstream: { url: upstream.url, connections: 1, retryConnectFor: '10s' },
+      upstream: { url: upstream.url, connections: 1, retryConnectFor: '1m' },
       limits: { connections: 2 },
     });
     await allow(proxy, 40);

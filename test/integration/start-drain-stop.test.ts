@@ -19,12 +19,13 @@ import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { nothingDeferred } from '../support/redelivery/redelivery.ts';
+import { enough } from '../support/runner/patience.ts';
 
 const stores = ownDirectory();
 const BODY = '{"event":1}';
 const SIGNATURE = sign(value('a'), BODY);
 /** Longer than a test may take, so a stop that waits for it fails the test. */
-const LONG = '2m';
+const LONG = '5m';
 
 const REQUEST = delivery(BODY, value('a'));
 
@@ -42,7 +43,7 @@ const ownPort = async () => ({ listen: { port: await freePort() } });
 
 describe.concurrent('SIGTERM', () => {
   test('unready at once, serves with Connection: close for the delay, then exits with 0', async ({ start }) => {
-    const proxy = await start({ ...(await ownPort()), shutdown: { delay: '5s' } });
+    const proxy = await start({ ...(await ownPort()), shutdown: { delay: enough(5) } });
     const kept = await sendTo(proxy, REQUEST);
     expect((await kept.response()).lines.join()).not.toMatch(/connection:/i);
     const pool = await Promise.all(Array.from({ length: 20 }, () => sendTo(proxy, REQUEST)));

@@ -1,9 +1,56 @@
 // Bodies that stream: they are buffered nowhere, held back at both ends, and arrive whole or are seen to break. A client or an
 // upstream that does not read slows the other side down, and is cut if it stops.
-import { describe, expect } from 'vitest';
-import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { head, IDLE, MIB, nextRecord, SIZE, STEADY, test } from '../support/proxy/streaming.ts';
-import { download, upload } from '../support/upstream/streams.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { SECRET } from '../support/deliveries/signer.ts';
+import { sendTo } from '../support/http/raw-client.ts';
+import { request } from '../support/http/requests.ts';
+import type { LogLine } from '../support/machine/child-output.ts';
+import { expectSlotsFree, untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { heapOf, IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { download, startStreamingUpstream, upload } from '../support/upstream/streams.ts';
+
+const MIB = 1024 * 1024;
+/** More than all buffers on the way hold. */
+const SIZE = 128 * MIB;
+/** Milliseconds of `idleTimeout` on `/open/*`; of `/steady/*`; that of `/patient/*` is longer than any test. */
+const IDLE = 700;
+const STEADY = 2000;
+const SLOTS = 4;
+const route = (path: string, times = {}) => ({ path, action: 'forward', ...times });
+
+const on = shared(
+  startStreamingUpstream,
+  {
+    upstream: { connections: SLOTS, idleTimeout: `${IDLE}ms` },
+    routes: [
+      route('/open/*'),
+      route('/hasty/*', { responseTimeout: '600ms' }),
+      route('/steady/*', { idleTimeout: `${STEADY}ms` }),
+      route('/patient/*', { idleTimeout: '30s' }),
+    ],
+    log: { requests: 'all' },
+  },
+  // The heap of a small container: with a machine's V8 collects late.
+  { flags: [heapOf(128), ...IMAGE_FLAGS], env: IMAGE_ENV, secrets: { current: SECRET } },
+);
+afterEach(async () => {
+  await untilAtRest(on.proxy);
+  await expectSlotsFree(on.proxy, { slots: SLOTS, target: '/patient/0' });
+});
+
+/** Sends these bytes on a new connection. */
+const begin = (bytes: string) => sendTo(on.proxy, bytes);
+const head = (target: string, ...lines: string[]) => request([`POST ${target} HTTP/1.1`, 'Host: h', ...lines]);
+
+/** The log record of the next request to this path that ends. */
+async function nextRecord(path: string, act: () => Promise<unknown>): Promise<LogLine> {
+  const records = () => on.proxy.logs().filter((line) => line.msg === 'request' && line.path === path);
+  const before = records().length;
+  await act();
+  await on.proxy.waitForLog(() => records().length > before, 'a record');
+  return records()[before] ?? {};
+}
 
 /** The memory that 128 MiB may add to the proxy. Pieces that only the garbage collector freed took 60 MiB. */
 const GROWTH = 24 * MIB;
@@ -15,33 +62,33 @@ describe('128 MiB pass through memory that stays flat', () => {
     ['up, in chunks', (port: number) => upload(port, { path: '/patient/x', bytes: SIZE, chunked: true })],
     ['down, with a length', (port: number) => download(port, `/patient/${SIZE}`)],
     ['down, in chunks', (port: number) => download(port, `/patient/${SIZE}?chunked`)],
-  ] as const)('%s, in 24 MiB more at most', async ([, carry], { proxy }) => {
-    await upload(proxy.port, { path: '/patient/x', bytes: MIB, chunked: true });
-    const before = await proxy.memory();
-    expect(Number(await carry(proxy.port))).toBe(SIZE);
-    expect((await proxy.memory()).peak - before.rss).toBeLessThan(GROWTH);
+  ] as const)('%s, in 24 MiB more at most', async ([, carry]) => {
+    await upload(on.proxy.port, { path: '/patient/x', bytes: MIB, chunked: true });
+    const before = await on.proxy.memory();
+    expect(Number(await carry(on.proxy.port))).toBe(SIZE);
+    expect((await on.proxy.memory()).peak - before.rss).toBeLessThan(GROWTH);
   });
 
-  test('both ways at once, with a length and in chunks', async ({ proxy }) => {
+  test('both ways at once, with a length and in chunks', async () => {
     const results = await Promise.all([
-      upload(proxy.port, { path: '/patient/x', bytes: SIZE / 4, chunked: true }),
-      upload(proxy.port, { path: '/patient/x', bytes: SIZE / 4, chunked: false }),
-      download(proxy.port, `/patient/${SIZE / 4}`),
-      download(proxy.port, `/patient/${SIZE / 4}?chunked`),
+      upload(on.proxy.port, { path: '/patient/x', bytes: SIZE / 4, chunked: true }),
+      upload(on.proxy.port, { path: '/patient/x', bytes: SIZE / 4, chunked: false }),
+      download(on.proxy.port, `/patient/${SIZE / 4}`),
+      download(on.proxy.port, `/patient/${SIZE / 4}?chunked`),
     ]);
     expect(results.map(Number)).toEqual(Array(4).fill(SIZE / 4));
   });
 });
 
 describe('a client that stops reading', () => {
-  test('slows the upstream down, and is cut after idleTimeout', async ({ upstream, proxy, begin }) => {
-    const already = upstream.given;
-    const record = await nextRecord(proxy, `/open/${16 * SIZE}`, async () => {
+  test('slows the upstream down, and is cut after idleTimeout', async () => {
+    const already = on.upstream.given;
+    const record = await nextRecord(`/open/${16 * SIZE}`, async () => {
       const client = await begin(`GET /open/${16 * SIZE} HTTP/1.1\r\nHost: h\r\n\r\n`);
       client.socket.pause();
       const closed = new Promise((resolve) => client.socket.once('close', resolve));
-      await expect.poll(() => upstream.given).toBeGreaterThan(already); // before that, none is in flight either
-      await untilMetrics(proxy, ['requests_in_flight'], ([now]) => now === 0);
+      await expect.poll(() => on.upstream.given).toBeGreaterThan(already); // before that, none is in flight either
+      await untilMetrics(on.proxy, ['requests_in_flight'], ([now]) => now === 0);
       // To gather what the kernel buffered takes seconds.
       client.socket
         .removeAllListeners('data')
@@ -50,19 +97,19 @@ describe('a client that stops reading', () => {
       await closed;
     });
     // The kernel buffers of two sockets and no more; the proxy cannot bound those.
-    expect(upstream.given - already).toBeLessThan(4 * SIZE);
+    expect(on.upstream.given - already).toBeLessThan(4 * SIZE);
     expect(record).toMatchObject({ decision: 'forwarded', reason: 'client_closed' });
   });
 
-  test('after the upstream has sent everything, is still cut', async ({ proxy, begin }) => {
+  test('after the upstream has sent everything, is still cut', async () => {
     const client = await begin(`GET /open/${8 * MIB} HTTP/1.1\r\nHost: h\r\n\r\n`.repeat(3));
     client.socket.pause();
-    await untilMetrics(proxy, ['connections'], ([now]) => now === 1);
-    await untilMetrics(proxy, ['connections', 'requests_in_flight'], ([open, busy]) => open === 0 && busy === 0);
+    await untilMetrics(on.proxy, ['connections'], ([now]) => now === 1);
+    await untilMetrics(on.proxy, ['connections', 'requests_in_flight'], ([open, busy]) => open === 0 && busy === 0);
     client.destroy();
   });
 
-  test('for less than idleTimeout gets everything', async ({ begin }) => {
+  test('for less than idleTimeout gets everything', async () => {
     const client = await begin(`GET /patient/${16 * MIB} HTTP/1.1\r\nHost: h\r\n\r\n`);
     client.socket.pause();
     await new Promise((resolve) => setTimeout(resolve, IDLE * 2)); // longer than the other route allows
@@ -73,7 +120,7 @@ describe('a client that stops reading', () => {
 });
 
 describe('an upstream that', () => {
-  test('does not read slows the client down, and is dropped after responseTimeout', async ({ begin }) => {
+  test('does not read slows the client down, and is dropped after responseTimeout', async () => {
     const client = await begin(head('/hasty/deaf', `Content-Length: ${SIZE}`));
     let sent = 0;
     const piece = Buffer.alloc(MIB);
@@ -89,7 +136,7 @@ describe('an upstream that', () => {
     client.destroy();
   });
 
-  test('responds early: the client gets the response while it still writes', async ({ begin }) => {
+  test('responds early: the client gets the response while it still writes', async () => {
     const client = await begin(head('/patient/early', `Content-Length: ${20 * MIB}`));
     const written = client.send(Buffer.alloc(20 * MIB));
     const response = await client.response();
@@ -105,30 +152,27 @@ describe('a client that stops sending', () => {
     ['with a length', `${head('/open/x', 'Content-Length: 100')}part`],
     ['in chunks', `${head('/open/x', 'Transfer-Encoding: chunked')}4\r\npart\r\n`],
     ['before the first byte', head('/open/x', 'Content-Length: 100')],
-  ] as const)(
-    '%s: 408, counted, and the upstream sees the request break',
-    async ([, bytes], { upstream, proxy, begin }) => {
-      const ends = upstream.ends.length;
-      const record = await nextRecord(proxy, '/open/x', async () => {
-        const client = await begin(bytes);
-        const response = await client.response();
-        expect([response.status, response.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
-        await client.rest();
-      });
-      expect(record).toMatchObject({ decision: 'rejected', reason: 'body_timeout', status: 408 });
-      await untilAtRest(proxy);
-      expect(upstream.ends.slice(ends).includes('whole')).toBe(false);
-    },
-  );
+  ] as const)('%s: 408, counted, and the upstream sees the request break', async ([, bytes]) => {
+    const ends = on.upstream.ends.length;
+    const record = await nextRecord('/open/x', async () => {
+      const client = await begin(bytes);
+      const response = await client.response();
+      expect([response.status, response.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
+      await client.rest();
+    });
+    expect(record).toMatchObject({ decision: 'rejected', reason: 'body_timeout', status: 408 });
+    await untilAtRest(on.proxy);
+    expect(on.upstream.ends.slice(ends).includes('whole')).toBe(false);
+  });
 
-  test('after the response has begun: the connection is cut', async ({ begin }) => {
+  test('after the response has begun: the connection is cut', async () => {
     const client = await begin(`${head('/steady/early', 'Content-Length: 1000000')}part`);
     const response = await client.response();
     expect([response.status, response.body.toString()]).toEqual([413, 'early']);
     await client.rest();
   });
 
-  test('a drip that never pauses for idleTimeout goes through', async ({ begin }) => {
+  test('a drip that never pauses for idleTimeout goes through', async () => {
     const client = await begin(head('/steady/x', 'Content-Length: 6'));
     for (const letter of 'abcdef') {
       await new Promise((resolve) => setTimeout(resolve, STEADY / 4));
@@ -140,7 +184,7 @@ describe('a client that stops sending', () => {
 });
 
 describe('bodies in odd pieces', () => {
-  test('Expect: 100-continue is answered once the upstream is connected, and the body follows', async ({ begin }) => {
+  test('Expect: 100-continue is answered once the upstream is connected, and the body follows', async () => {
     const client = await begin(head('/patient/x', 'Content-Length: 3', 'Expect: 100-continue'));
     const interim = await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
     expect(interim.toString()).toBe('HTTP/1.1 100 Continue\r\n\r\n');

@@ -155,8 +155,8 @@ describe.concurrent('the listener', () => {
       const refused = /ECONNRESET|EPIPE|UNKNOWN_CA|CERTIFICATE_REQUIRED/;
       const proxy = await start({
         listen: { tls: files },
-        limits: { headersTimeout: '2m' }, // applies to the handshake too
-        shutdown: { grace: '2m' },
+        limits: { headersTimeout: '5m' }, // applies to the handshake too
+        shutdown: { grace: '5m' },
       });
       expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
       expect((await ask(proxy.port)).got).toMatch(refused);

@@ -14,6 +14,7 @@ import { test as base, eventually, starting } from '../support/proxy/proxied.ts'
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
+import { enough } from '../support/runner/patience.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 import { AGREED, echoed, handshake, openWebSocket, startEcho } from '../support/websocket/client.ts';
 
@@ -161,14 +162,14 @@ describe('to other upstreams', () => {
 });
 
 /** Longer than a test may take, so a stop that waits for it fails the test. */
-const LONG = '2m';
+const LONG = '5m';
 const within = (grace: string) => ({ shutdown: { delay: '0s', grace } });
 
 test('one that stays open is cut at the end of grace and counted, whether it reads or not', async ({
   echo,
   proxyTo,
 }) => {
-  const proxy = await proxyTo(echo, within('3s'));
+  const proxy = await proxyTo(echo, within(enough(3)));
   const deaf = await sendTo(proxy, handshake('/live'));
   await deaf.bytes(AGREED.length);
   deaf.socket.pause();

@@ -2,9 +2,8 @@
 // Every wait has a deadline and says what it waited for: it must never hang a test run.
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { patience } from '../runner/patience.ts';
 import { parseResponse, type RawResponse } from './response-parser.ts';
-
-const DEADLINE_MS = 30_000;
 
 export interface ReadOptions {
   /** True if the request was a HEAD. */
@@ -71,12 +70,11 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
   /** Retries at each change until `attempt` returns something, or the deadline passes. */
   function until<T>(what: string, attempt: () => T | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
+      const deadline = patience();
       const timer = setTimeout(() => {
         const seen = JSON.stringify(pending.toString('latin1', 0, 400));
-        reject(
-          new Error(`waited ${DEADLINE_MS} ms for ${what}; the connection is ${closed ?? 'open'}, unread: ${seen}`),
-        );
-      }, DEADLINE_MS);
+        reject(new Error(`waited ${deadline} ms for ${what}; the connection is ${closed ?? 'open'}, unread: ${seen}`));
+      }, deadline);
       wake = () => {
         try {
           const result = attempt();
@@ -118,10 +116,7 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
     socket,
     send: (bytes) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(
-          () => reject(new Error(`waited ${DEADLINE_MS} ms for the peer to take bytes`)),
-          DEADLINE_MS,
-        );
+        const timer = setTimeout(() => reject(new Error('the peer takes no bytes')), patience());
         // A failed write is not an error here: the peer may have responded and closed, and only the response matters.
         socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => {
           clearTimeout(timer);

@@ -1,19 +1,19 @@
 // Checks that a proxy has released everything. Called after each test that stresses a proxy.
 import { expect } from 'vitest';
 import { exchange } from '../http/raw-client.ts';
+import { patience } from '../runner/patience.ts';
 import type { RunningProxy } from './proxy.ts';
 
-const WITHIN_MS = 20_000;
 /** Each question costs both sides some 5 ms of CPU. */
 const ASK_EVERY_MS = 50;
 
-/** Polls `/metrics` until `satisfied`; fails with the last values of `names` after 20 s. */
+/** Polls `/metrics` until `satisfied`; fails with the last values of `names` if that takes too long. */
 export async function untilMetrics(
   proxy: RunningProxy,
   names: readonly string[],
   satisfied: (values: readonly number[]) => boolean,
 ): Promise<void> {
-  const until = performance.now() + WITHIN_MS;
+  const until = performance.now() + patience();
   for (;;) {
     const metrics = await proxy.metrics();
     const values = names.map((name) => metrics.get(`entrupy_proxy_${name}`) ?? Number.NaN);

@@ -1,10 +1,9 @@
 // Runs one command of the program to its end and returns all of its output: as a user would, or in this process.
 import { COMMANDS } from '../../../src/commands/all.ts';
 import { spawnTied } from '../machine/children.ts';
+import { patience } from '../runner/patience.ts';
 import { ran } from './fake-io.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
-
-const DEADLINE_MS = 30_000;
 
 export interface CommandResult {
   readonly code: number | null;
@@ -19,13 +18,13 @@ export interface CommandOptions {
   readonly cwd?: string;
 }
 
-/** Resolves with the exit code, or null if it was killed after 30 s. */
+/** Resolves with the exit code, or null if it had to be killed. */
 export function runCommand(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const child = spawnTied(process.execPath, [PROGRAM, ...args], {
     env: { ...PROGRAM_ENV, ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: DEADLINE_MS,
+    timeout: patience(),
     killSignal: 'SIGKILL',
   });
   let [stdout, stderr] = ['', ''];

@@ -7,11 +7,8 @@ import { stringify } from 'yaml';
 import type { ApiStatus } from '../../../src/health/health.ts';
 import { followOutput, type LogLine } from '../machine/child-output.ts';
 import { spawnTied } from '../machine/children.ts';
+import { patience } from '../runner/patience.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
-
-const START_MS = 20_000;
-const WAIT_MS = 20_000;
-const KILL_AFTER_MS = 10_000;
 
 type ConfigObject = Readonly<Record<string, unknown>>;
 
@@ -56,7 +53,7 @@ export interface RunningProxy {
   logs(): LogLine[];
   /** All of stdout and stderr, as text. */
   output(): string;
-  /** The first line, past or future, that satisfies; rejects after 20 s. */
+  /** The first line, past or future, that satisfies; rejects if it does not come in time. */
   waitForLog(satisfies: (line: LogLine) => boolean, what?: string): Promise<LogLine>;
   /** The value of each series of `/metrics`, by its text: `entrupy_proxy_connections` or `name{label="x"}`. */
   metrics(): Promise<Map<string, number>>;
@@ -68,7 +65,7 @@ export interface RunningProxy {
   /** Resolves when it has exited by itself or by a signal. */
   readonly exited: Promise<Exit>;
   /**
-   * SIGTERM, then SIGKILL after 10 s; removes its files. Rejects if it printed anything but its own log lines. May be
+   * SIGTERM, then SIGKILL if it does not end in time; removes its files. Rejects if it printed anything but its own log lines. May be
    * called twice.
    */
   stop(): Promise<Exit>;
@@ -93,7 +90,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   });
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
+    const timer = setTimeout(() => child.kill('SIGKILL'), patience());
     const exit = await exited;
     clearTimeout(timer);
     await rm(directory, { recursive: true, force: true });
@@ -104,7 +101,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     throw new Error(`the proxy ended (${code ?? signal}) before it listened:\n${output.text()}`);
   });
   died.catch(() => {});
-  const listening = output.waitFor((line) => line.msg === 'listening', { what: 'listening', within: START_MS });
+  const listening = output.waitFor((line) => line.msg === 'listening', { what: 'listening', within: patience() });
   const started = await Promise.race([listening, died]).catch(async (error: unknown) => {
     await stop();
     throw error;
@@ -121,7 +118,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     configFile,
     logs: output.lines,
     output: output.text,
-    waitForLog: (satisfies, what = 'a log line') => output.waitFor(satisfies, { what, within: WAIT_MS }),
+    waitForLog: (satisfies, what = 'a log line') => output.waitFor(satisfies, { what, within: patience() }),
     metrics: async () => {
       const answer = await fetch(`${adminUrl}/metrics`);
       const text = await answer.text();
