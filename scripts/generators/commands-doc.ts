@@ -20,6 +20,8 @@ version.
 - \`--secret-file FILE\` (without one trailing line break) and \`--secret-env NAME\` (a variable) name the secret of
   \`sign\`, \`verify\` and \`probe\`.
 - On a terminal the words have colour, unless \`NO_COLOR\` is set.
+
+The commands:
 `;
 
 const definitions = await Promise.all(
