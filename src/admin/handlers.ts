@@ -32,7 +32,7 @@ export interface AdminSources {
   started(): boolean;
   readiness(): Promise<Pick<Probed, 'ready' | 'causes'>>;
   drain(): void;
-  /** Reloads, and returns the problems: none if all that was read is in use. */
+  /** Reloads, and returns the problems: none if all is in use that needs no restart. */
   reload(): Promise<readonly string[]>;
   /** Reloads, then ends the overlap of every replaced secret value. */
   retirePrevious(): Promise<Retired>;
@@ -100,7 +100,9 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     '/-/reload': async ({ client }) => {
       log.info('reload requested on the admin port', { client });
       const problems = await sources.reload();
-      return problems.length === 0 ? OK : json(500, { status: 'failed', error: problems.join('\n') });
+      if (problems.length > 0) return json(500, { status: 'failed', error: problems.join('\n') });
+      const { awaitingRestart } = sources.status().config;
+      return awaitingRestart.length === 0 ? OK : json(200, { status: 'ok', awaitingRestart });
     },
     '/-/redeliver': async ({ client, head, path }) => {
       const id = new URLSearchParams(head.target.slice(path.length)).get('id');
@@ -115,7 +117,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     '/-/capture': (exchange) => sources.capture(exchange),
     '/-/retire-previous': async ({ client }) => {
       const { unread, ...report } = await sources.retirePrevious();
-      log.info('previous secrets retired on the admin port', { client, ...report });
+      log.info('previous secrets retired on the admin port', { client, retired: report.retired });
       if (unread.length === 0) return json(200, { status: 'ok', ...report });
       return json(503, { status: 'failed', ...report, error: unread.join('\n') });
     },

@@ -50,7 +50,7 @@ export const run = command(definition, async ({ values }, io) => {
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
     const response = await begun({ url, body: Buffer.alloc(0) }, stop.signal).catch(whyNoAnswer);
-    if (typeof response !== 'string') return await written(response, { out, config, stop: stop.signal }, io);
+    if (typeof response !== 'string') return await written(response, { out, config, reason, stop: stop.signal }, io);
     if (!stop.signal.aborted) io.stderr(`no answer from ${url.origin}: ${response}\n`);
     return 1;
   } finally {
@@ -59,10 +59,19 @@ export const run = command(definition, async ({ values }, io) => {
 });
 
 /** `config`: the configuration's file as given, for the command that repeats a verdict. */
-type Options = { readonly out: string; readonly config: string | undefined; readonly stop: AbortSignal };
+interface Options {
+  readonly out: string;
+  readonly config: string | undefined;
+  readonly reason: string | undefined;
+  readonly stop: AbortSignal;
+}
 
 /** Writes each request of the answer to a file, and says which; returns the exit code. */
-async function written(response: IncomingMessage, { out, config, stop }: Options, io: Io): Promise<number> {
+async function written(
+  response: IncomingMessage,
+  { out, config, reason: asked, stop }: Options,
+  io: Io,
+): Promise<number> {
   if (response.statusCode !== 200) return refusal(response, io);
   io.stderr('waiting for requests that the proxy refuses; Ctrl-C ends it\n');
   const routes = config === undefined ? '' : ` --config ${config}`;
@@ -84,7 +93,7 @@ async function written(response: IncomingMessage, { out, config, stop }: Options
     if (!stop.aborted) io.stderr(`the capture broke off: ${whyNoAnswer(error)}\n`);
   }
   if (missed > 0) io.stderr(`${missed} more were refused that could not be copied or read in time\n`);
-  if (files === 0) io.stderr('no request was refused meanwhile\n');
+  if (files === 0) io.stderr(`no request was refused${asked === undefined ? '' : ` as ${asked}`} meanwhile\n`);
   return files > 0 ? 0 : 1;
 }
 

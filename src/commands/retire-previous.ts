@@ -1,6 +1,7 @@
 // `retire-previous`: has the running proxy end every overlap at once, after a leak. It must load no part of the proxy.
 import type { Retired } from '../admin/handlers.ts';
 import { ADMIN_PORT } from '../base/default-places.ts';
+import { printable } from '../base/printable.ts';
 import { CONFIG_OPTION, command } from './command.ts';
 import { adminUrl, askWhole, readAs } from './running-proxy.ts';
 
@@ -26,7 +27,8 @@ export const run = command(definition, async ({ values }, io) => {
   const { status, text } = await askWhole({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
   const answer = readAs<Answer>({ read: ['string'], retired: 'number' }, text);
   if (status === null || answer === null) {
-    io.stderr(`no answer from ${url.href}: ${status === null ? text : `it answers ${status} ${text.slice(0, 200)}`}\n`);
+    const other = `${url.href} answers ${status} ${printable(text.slice(0, 200))}`;
+    io.stderr(`${status === null ? `no answer from ${url.href}: ${text}` : other}\n`);
     return 1;
   }
   const { read, retired, stranded = 0, error } = answer;

@@ -126,6 +126,8 @@ test.concurrent('none came, no proxy, another one at work, a reason or a directo
     stdout: '',
     stderr: expect.stringMatching(/^waiting .*\nno request was refused meanwhile\n$/),
   });
+  const other = await capture(proxy, directory, '--for', '50ms', '--reason', 'body_too_large');
+  expect(other.stderr).toContain('no request was refused as body_too_large meanwhile\n');
   const busy = capture(proxy, directory, '--count', '1');
   await proxy.waitForLog(({ msg, count }) => msg === 'a capture of refused requests begins' && count === 1);
   expect(await capture(proxy, directory)).toMatchObject({ code: 1, stderr: expect.stringContaining('answers 409') });

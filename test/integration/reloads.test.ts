@@ -17,7 +17,7 @@ import { kubeletWrites } from '../support/machine/kubelet.ts';
 import { inFlight, untilMetrics } from '../support/proxy/at-rest.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { change, edit, nextReload, reloads, secretFile } from '../support/proxy/reloads.ts';
+import { change, edit, nextReload, reload, reloads, secretFile } from '../support/proxy/reloads.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
 test.concurrent('the kubelet swaps `..data` five times: each swap is one reload and ends the old value', async ({
@@ -128,6 +128,7 @@ test.concurrent('a reload changes routes, limits and series, but no request in f
   expect(await deliver(proxy, 'wrong', '/open')).toBe(200);
   const { keys } = await proxy.waitForLog(({ msg }) => msg === 'these changes need a restart');
   expect(keys).toEqual(['listen.port', 'upstream.connections']);
+  expect(JSON.parse(await reload(proxy))).toEqual({ status: 'ok', awaitingRestart: keys });
   expect(await (await fetch(`${proxy.adminUrl}/api/status`)).text()).toContain('listen.port, upstream.connections');
 });
 

@@ -25,7 +25,7 @@ async function retire(proxy: RunningProxy): Promise<readonly [number, unknown]> 
   return [answer.status, await answer.json()];
 }
 
-const retireByCommand = (proxy: RunningProxy) =>
+const retireByCommand = (proxy: Pick<RunningProxy, 'adminPort'>) =>
   callCommand(['retire-previous'], { env: { ADMIN_PORT: String(proxy.adminPort) } });
 
 async function secretStates(proxy: RunningProxy): Promise<Readonly<Record<string, string>>> {
@@ -127,6 +127,7 @@ describe.concurrent('overlap', () => {
   test('POST /-/retire-previous reads all, then ends every overlap at once, and names what it cannot read', async ({
     start,
     directory,
+    answering,
   }) => {
     const ids = ['one', 'two', 'three', 'four'];
     for (const id of ids) await writeFile(join(directory, id), value(`${id}-old`));
@@ -163,6 +164,10 @@ describe.concurrent('overlap', () => {
       stderr: expect.stringContaining(`cannot be read whole: ${error}`),
     });
     expect(await delivered('four-old', 'two')).toEqual([401, 200]);
+
+    const other = await answering((_, response) => response.writeHead(403).end('{"error":"forbidden"}'));
+    const stderr = `${other.url}/-/retire-previous answers 403 {"error":"forbidden"}\n`;
+    expect(await retireByCommand({ adminPort: other.port })).toEqual({ code: 1, stdout: '', stderr });
   });
 });
 
