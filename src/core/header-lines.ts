@@ -21,12 +21,6 @@ export function* pairsOf(lines: readonly string[]): Generator<readonly [name: st
   for (let index = 0; index < lines.length; index += 2) yield [lines[index] ?? '', lines[index + 1] ?? ''];
 }
 
-/** True if the line at `index` has this lower-case name. The length is compared first: most names differ in it. */
-export function isLine(lines: readonly string[], index: number, lowerCase: string): boolean {
-  const name = lines[index] ?? '';
-  return name.length === lowerCase.length && lowerCaseName(name) === lowerCase;
-}
-
 /**
  * The value without trailing SP and HTAB, which llhttp keeps (RFC 9112 5.1). Never `.trim()`: that also removes
  * U+00A0 and other bytes that belong to a value.
@@ -37,11 +31,8 @@ export function withoutTrailingSpace(value: string): string {
   return end < value.length ? value.slice(0, end) : value;
 }
 
-/** True for a Connection or Proxy-Connection line with the option `close`. llhttp 9.3 misses it before a tab. */
-export function saysClose(lines: readonly string[], index: number): boolean {
-  if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
-  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
-}
+/** True if the value of a Connection or Proxy-Connection line lists `close`. llhttp 9.3 misses it before a tab. */
+export const listsClose = (value: string): boolean => /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(value);
 
 /** The values of one header in a flat list of lines (name, value, name, value …). */
 export function valuesOf(lines: readonly string[], lowerCase: string): string[] {
@@ -50,8 +41,10 @@ export function valuesOf(lines: readonly string[], lowerCase: string): string[] 
 
 /** The value of the first line with this lower-case name; empty if there is none. Allocates nothing. */
 export function firstValue(lines: readonly string[], lowerCase: string): string {
-  for (let index = 0; index < lines.length; index += 2)
-    if (isLine(lines, index, lowerCase)) return lines[index + 1] ?? '';
+  for (let index = 0; index < lines.length; index += 2) {
+    const name = lines[index] ?? '';
+    if (name.length === lowerCase.length && lowerCaseName(name) === lowerCase) return lines[index + 1] ?? '';
+  }
   return '';
 }
 

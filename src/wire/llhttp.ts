@@ -38,10 +38,15 @@ export const VALUE = 3;
 /** The maximum number of bytes that one run parses: the size of the scratch area in the module's memory. */
 export const SLICE = 64 * 1024;
 
+/**
+ * The parts of names, values, targets and reason phrases that the current run has found, as kind, from, to, kind, …
+ * Successive parts of the same kind belong together. All parsers share the list, since one runs at a time and drains it
+ * before its run ends; a list per parser, freed after each head, would leave 2 KB of garbage each time.
+ */
+export const spans = { list: [] as number[], length: 0 };
+
 /** Records the events of one run. Offsets are into the bytes that `run` was given. */
 export interface RunRecorder {
-  /** A part of a name, value, target or reason phrase. Successive parts of the same kind belong together. */
-  span(kind: SpanKind, from: number, to: number): void;
   /** The head is complete. `none`: llhttp must not parse a body. `stop`: the head can't be relied on. */
   headComplete(status: number, connection: 'persists' | 'ends'): 'body' | 'none' | 'stop';
   /** Called before the first bytes of a body. The head ended at `at`. */
@@ -60,7 +65,11 @@ let bodyAwaits = false;
 
 function onSpan(kind: SpanKind): (pointer: number, at: number, length: number) => number {
   return (_pointer, at, length) => {
-    running?.span(kind, at + shift, at + shift + length);
+    const { list } = spans;
+    const from = at + shift;
+    list[spans.length++] = kind;
+    list[spans.length++] = from;
+    list[spans.length++] = from + length;
     return 0;
   };
 }
@@ -120,6 +129,7 @@ export class Llhttp {
     running = recorder;
     shift = from - scratch;
     bodyAwaits = false;
+    spans.length = 0; // needed if the last run threw: its parts must not become part of this message
     try {
       let errno = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
       if (bodyAwaits) {

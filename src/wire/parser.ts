@@ -3,9 +3,9 @@
 // test/unit/wire/llhttp.test.ts shows each of llhttp's oddities that is worked around here.
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
-import { isLine, MAX_LINES, saysClose, withoutTrailingSpace } from '../core/header-lines.ts';
-import { nameIn } from '../core/header-names.ts';
-import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
+import { listsClose, MAX_LINES, withoutTrailingSpace } from '../core/header-lines.ts';
+import { lowerCaseName, nameIn } from '../core/header-names.ts';
+import { Llhttp, NAME, REASON, type RunRecorder, SLICE, spans, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
@@ -13,19 +13,12 @@ export type Framing = 'none' | 'length' | 'chunked' | 'close';
 /** The most bytes of chunk framing (sizes, extensions, trailers) before a byte of a body, and after the last. */
 const MAX_CHUNK_FRAMING = 16 * 1024;
 
-const [LF, CR] = [0x0a, 0x0d];
+const [LF, CR, SP] = [0x0a, 0x0d, 0x20];
 /** The end of a request line; only its length counts. */
 const ENDING = ' HTTP/1.1\r\n';
 /** The beginning of a request line whose answer has no body (RFC 9110 9.3.2). */
 const HEAD = 'HEAD ';
 const NO_LINES: string[] = [];
-
-/**
- * The parts that the current run has found: kind, from, to, kind … All parsers share the list, since one runs at a time
- * and drains it before the run ends; a list per parser, freed after each head, would leave 2 KB of garbage each time.
- */
-const spans: number[] = [];
-let spanned = 0;
 
 /** A response's head, with the value of Content-Length. */
 export type ResponseHead = Pick<MessageParser, 'status' | 'reason' | 'lines' | 'framing' | 'length'>;
@@ -169,7 +162,6 @@ export class MessageParser implements RunRecorder {
     this.#bytes = bytes;
     this.#framingFrom = from;
     this.#pieceFrom = this.#pieceTo = 0;
-    spanned = 0; // needed if the last run threw: its parts must not become part of this message
     const end = this.#llhttp.run(bytes, from, Math.min(bytes.length, from + most), this);
     const at = from + this.#llhttp.consumed;
     // The recorded offsets are valid only for these bytes.
@@ -206,12 +198,6 @@ export class MessageParser implements RunRecorder {
   }
 
   // --- callbacks from llhttp
-
-  span(kind: SpanKind, from: number, to: number): void {
-    spans[spanned++] = kind;
-    spans[spanned++] = from;
-    spans[spanned++] = to;
-  }
 
   headComplete(status: number, connection: 'persists' | 'ends'): 'body' | 'none' | 'stop' {
     this.#drainSpans();
@@ -271,18 +257,28 @@ export class MessageParser implements RunRecorder {
   #examine(lines: string[]): 'coded' | 'plain' {
     let coding: 'coded' | 'plain' = 'plain';
     for (let index = 0; index < lines.length; index += 2) {
-      const sent = lines[index + 1] ?? '';
-      const value = withoutTrailingSpace(sent);
-      if (value !== sent) lines[index + 1] = value;
-      if (isLine(lines, index, 'transfer-encoding')) {
-        if (this.state === 'head' && (coding === 'coded' || value.toLowerCase() !== 'chunked')) this.coded = true;
-        coding = 'coded';
-        // llhttp 9.3 ignores an empty coding beside a length or chunks (nodejs/llhttp#874).
-        if (value === '') this.#fail('malformed');
-      } else if (this.state === 'head' && isLine(lines, index, 'content-length')) this.length = value;
-      else if (saysClose(lines, index)) this.#closes = true;
+      let value = lines[index + 1] ?? '';
+      if (value.charCodeAt(value.length - 1) <= SP) lines[index + 1] = value = withoutTrailingSpace(value);
+      switch (lowerCaseName(lines[index] ?? '')) {
+        case 'transfer-encoding':
+          this.#noteCoding(value, coding);
+          coding = 'coded';
+          break;
+        case 'content-length':
+          if (this.state === 'head') this.length = value;
+          break;
+        case 'connection':
+        case 'proxy-connection':
+          if (listsClose(value)) this.#closes = true;
+      }
     }
     return coding;
+  }
+
+  #noteCoding(value: string, before: 'coded' | 'plain'): void {
+    if (this.state === 'head' && (before === 'coded' || value.toLowerCase() !== 'chunked')) this.coded = true;
+    // llhttp 9.3 ignores an empty coding beside a length or chunks (nodejs/llhttp#874).
+    if (value === '') this.#fail('malformed');
   }
 
   #framingOf(coding: 'coded' | 'plain'): Framing {
@@ -300,27 +296,30 @@ export class MessageParser implements RunRecorder {
 
   /** Turns the recorded offsets into slices of one string per run: one call to decode bytes instead of forty. */
   #drainSpans(): void {
-    if (spanned === 0) return;
+    const { list, length } = spans;
+    if (length === 0) return;
+    spans.length = 0;
     const inHead = this.state === 'head';
-    const base = spans[1] ?? 0;
-    const text = this.#bytes.toString('latin1', base, spans[spanned - 1] ?? base);
+    const base = list[1] ?? 0;
+    const text = this.#bytes.toString('latin1', base, list[length - 1] ?? base);
     if (!inHead && this.trailers === NO_LINES) this.trailers = [];
     const lines = inHead ? this.lines : this.trailers;
     const most = 2 * (inHead ? this.#mostLines : MAX_LINES);
-    for (let index = 0; index < spanned && lines.length <= most; index += 3) {
-      const kind = spans[index] as SpanKind;
-      const from = (spans[index + 1] ?? 0) - base;
-      const to = (spans[index + 2] ?? 0) - base;
-      this.#add(kind, kind === NAME ? nameIn(text, from, to) : text.slice(from, to), lines);
+    for (let index = 0; index < length && lines.length <= most; index += 3) {
+      const kind = list[index];
+      const from = (list[index + 1] as number) - base;
+      const to = (list[index + 2] as number) - base;
+      if (kind === NAME && lines.length % 2 === 0) lines.push(nameIn(text, from, to));
+      else if (kind === VALUE && lines.length % 2 === 1) lines.push(text.slice(from, to));
+      else this.#extend(kind, text.slice(from, to), lines);
     }
-    spanned = 0;
     if (lines.length > most) this.#fail(inHead ? 'too_large' : 'malformed');
   }
 
-  #add(kind: SpanKind, part: string, lines: string[]): void {
+  /** Adds to the start line, or to the name or value whose first part an earlier run has found. */
+  #extend(kind: number | undefined, part: string, lines: string[]): void {
     if (kind === TARGET) this.target += part;
     else if (kind === REASON) this.reason += part;
-    else if ((lines.length % 2 === 1) === (kind === VALUE)) lines.push(part);
     else lines[lines.length - 1] += part;
   }
 }

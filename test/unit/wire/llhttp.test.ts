@@ -13,7 +13,6 @@ const targets = (text: string) => read('request', text).messages.map(({ target }
 
 /** Records nothing. */
 const SILENT: RunRecorder = {
-  span: () => {},
   headComplete: () => 'none',
   bodyBegins: () => {},
   body: () => 'go on',
