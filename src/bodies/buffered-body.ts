@@ -47,7 +47,8 @@ export interface BufferedBodyOptions {
 interface Coming {
   readonly options: BufferedBodyOptions;
   readonly done: (end: BodyEnd) => void;
-  readonly arrivals: ArrivalRate;
+  /** Null until a part has come that is not all. */
+  arrivals: ArrivalRate | null;
 }
 
 /** Chunks that a body may have beyond one per 16 bytes: some encoders send one per word; each costs a microsecond. */
@@ -76,12 +77,12 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   constructor(options: BufferedBodyOptions, done: (end: BodyEnd) => void) {
     this.deadline = options.deadline;
     this.#budget = options.budget;
-    this.#coming = { options, done, arrivals: new ArrivalRate(options.startedAt) };
+    this.#coming = { options, done, arrivals: null };
     options.budget.unfinished.add(this);
   }
 
   rate(now: number): number {
-    return this.#coming?.arrivals.rate(now) ?? Number.POSITIVE_INFINITY;
+    return this.#coming === null ? Number.POSITIVE_INFINITY : (this.#coming.arrivals?.rate(now) ?? 0);
   }
 
   receive({ piece, pieces, state }: BodyPart): Owner {
@@ -109,6 +110,10 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     coming.done({ failure });
   }
 
+  clientDeparted(): void {
+    this.fail('client_closed');
+  }
+
   /** Frees the memory once nobody needs the body. A second call does nothing. */
   discard(): void {
     if (this.#ours) free(this.#buffer);
@@ -122,9 +127,8 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.#buffer = NO_BYTES;
   }
 
-  #accepts({ options, arrivals }: Coming, piece: Buffer, pieces: number): boolean {
+  #accepts({ options }: Coming, piece: Buffer, pieces: number): boolean {
     const total = this.received + piece.length;
-    arrivals.count(piece.length, performance.now());
     if (total > options.maxBody) this.fail('body_too_large');
     else if (pieces > MAX_TINY_CHUNKS + total / 16) this.fail('bad_request');
     return this.#coming !== null;
@@ -132,6 +136,8 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   #append(coming: Coming, piece: Buffer): boolean {
     const total = this.received + piece.length;
+    coming.arrivals ??= new ArrivalRate(coming.options.startedAt);
+    coming.arrivals.count(piece.length, performance.now());
     if (total > this.#buffer.length && !this.#grow(coming, total)) return false;
     piece.copy(this.#buffer, this.received);
     this.received = total;

@@ -131,16 +131,19 @@ export interface GateRefusal {
   readonly hint: string | null;
 }
 
-const ROWS = Object.entries<GateRule>(GATE) as [RuleName, GateRule][];
+const ROWS = Object.entries<GateRule>(GATE).map(([name, { header = null, refuses }]) => {
+  return { rule: name as RuleName, header, refuses };
+});
 
 /** The first rule that the head breaks, or null. Checked before routing. */
 export function refusedByGate(head: Head): GateRefusal | null {
-  for (const [rule, { header = null, refuses }] of ROWS) if (refuses(head)) return { rule, header, hint: null };
+  for (const { rule, header, refuses } of ROWS) if (refuses(head)) return { rule, header, hint: null };
   return null;
 }
 
 /** Refuses header names with `_` and re-routing headers, unless the route allows each of them by name. */
 export function refusedForHeaders(head: Head, route: Route): GateRefusal | null {
+  if (head.rerouting.length === 0) return null;
   const unlisted = head.rerouting.filter((name) => !route.allowHeaders.includes(name));
   const header = unlisted.find((name) => whyNeverAllowed(name) !== null) ?? unlisted[0];
   if (header === undefined) return null;

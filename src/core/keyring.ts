@@ -50,7 +50,7 @@ export class Keyring {
 
   /** The listed secrets that are live at `now` (epoch milliseconds). */
   live(ids: readonly string[] | null, now: number): readonly Secret[] {
-    return this.listed(ids).filter((secret) => stateOf(secret, now) === 'live');
+    return this.secrets.filter((secret) => isListed(secret.id, ids) && stateOf(secret, now) === 'live');
   }
 }
 
