@@ -52,7 +52,7 @@ export class Captures {
     const lines = ['Content-Type', 'application/octet-stream', 'Cache-Control', 'no-store'];
     exchange.reply.begin({ status: 200, reason: 'OK', lines, framing: 'chunked', length: '' }, 'close');
     exchange.reply.flush();
-    exchange.onDeparture(() => this.#end());
+    exchange.onDeparture({ clientDeparted: () => this.#end() });
     this.#parts.log.info('a capture of refused requests begins', { client: exchange.client, ...query });
     return null;
   }

@@ -16,6 +16,7 @@ import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { AnswerProgress, connectionKey } from '../wire/socket-progress.ts';
+import { MessageWriter } from '../wire/writer.ts';
 import { networkOf } from './client-address.ts';
 import { Exchange, type Handler } from './client-exchange.ts';
 import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
@@ -43,6 +44,7 @@ export class Connection implements ClientConnection {
   place = -1;
   /** Only the reply writes to it, except in a tunnel. Receivers of bodies and FollowingBytes pause and resume it. */
   stream: Socket;
+  writer: MessageWriter;
   encrypted = false;
   readonly address: string;
   /** The network that counts as one client when connections must make room. */
@@ -71,6 +73,7 @@ export class Connection implements ClientConnection {
 
   constructor(socket: Socket, listener: ConnectionsOwner) {
     this.stream = this.#socket = socket;
+    this.writer = new MessageWriter(socket);
     this.#listener = listener;
     this.#following = new FollowingBytes(this, listener);
     this.address = (socket.remoteAddress ?? '').replace(/^::ffff:/, ''); // how a dual-stack socket names IPv4
@@ -91,6 +94,7 @@ export class Connection implements ClientConnection {
     if (stream !== this.stream) {
       this.stream.off('close', this.#onClose);
       this.stream = stream;
+      this.writer = new MessageWriter(stream);
       this.encrypted = true;
       stream.on('error', ignore);
       stream.once('close', this.#onClose);

@@ -6,11 +6,13 @@ import { type OwnAnswer, type OwnStatus, PHRASES } from '../core/answers.ts';
 import { CHUNKED, headLines } from '../core/forwarded-lines.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
-import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
+import { type MessageOwner, type MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
 
 /** The part of a client's connection that its request and the reply know. */
 export interface ClientConnection {
   readonly stream: Socket;
+  /** Writes to `stream`, one answer after another. */
+  readonly writer: MessageWriter;
   readonly encrypted: boolean;
   readonly address: string;
   /** Identifies the connection by its two ends. */
@@ -30,12 +32,11 @@ export interface ClientConnection {
   destroy(): void;
 }
 
-export class Reply {
+export class Reply implements MessageOwner {
   /** 0 until the answer has begun. */
   status = 0;
   readonly #connection: ClientConnection;
   readonly #request: Head;
-  readonly #writer: MessageWriter;
   /** `ended`: complete, though perhaps not sent. `gone`: nothing more can reach the client. Written only here. */
   phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   #last = false;
@@ -44,7 +45,6 @@ export class Reply {
   constructor(connection: ClientConnection, request: Head) {
     this.#connection = connection;
     this.#request = request;
-    this.#writer = new MessageWriter(connection.stream);
     this.#awaitsContinue = request.expect !== null && request.version === '1.1' && hasBody(request);
   }
 
@@ -68,8 +68,8 @@ export class Reply {
   /** Sends an interim response (1xx). HTTP/1.0 has none (RFC 9110 15.2). */
   inform(status: number, reason: string, lines: readonly string[]): void {
     if (this.phase !== 'waiting' || this.#request.version !== '1.1') return;
-    this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
-    this.#writer.flush();
+    this.#connection.writer.head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
+    this.#connection.writer.flush();
   }
 
   /** Begins the upstream's response. */
@@ -87,24 +87,24 @@ export class Reply {
     const counts = !streams && length !== '' && status !== 204;
     const whole = counts ? `Content-Length: ${length.replace(/^0+(?=\d)/, '')}` : null;
     const head = this.#begunHead(status, reason, headLines(lines, chunked ? CHUNKED : whole));
-    this.#writer.head(head, chunked ? 'chunked' : 'plain');
+    this.#connection.writer.head(head, chunked ? 'chunked' : 'plain');
   }
 
   /** Adds a part of the body. The caller must not use `piece` after this. */
   data(piece: Buffer): void {
-    if (this.phase === 'begun') this.#writer.data(piece);
+    if (this.phase === 'begun') this.#connection.writer.data(piece);
   }
 
   /** Writes what was added in this turn of the event loop. False if the client reads too slowly: wait for `onSent`. */
   flush(): boolean {
     if (this.phase !== 'begun') return true;
-    this.#writer.flush();
+    this.#connection.writer.flush();
     return !this.#connection.stream.writableNeedDrain;
   }
 
   /** Completes the upstream's answer. */
   end(trailers: readonly string[] = NO_TRAILERS): void {
-    if (this.phase === 'begun') this.#end(trailers, this.#replied);
+    if (this.phase === 'begun') this.#end(trailers, this);
   }
 
   /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */
@@ -125,9 +125,9 @@ export class Reply {
     const framed = headLines(lines, `Content-Length: ${body.length}`);
     const head = this.#begunHead(status, PHRASES[status], framed);
     // Head and body are one string, so that they are one write.
-    this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
-    // `#replied` runs on the next tick: the caller may still note why it refused, and the parser may still be reading.
-    this.#end(NO_TRAILERS, () => process.nextTick(this.#replied));
+    this.#connection.writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
+    // On the next tick: the caller may still note why it refused, and the parser may still be reading.
+    this.#end(NO_TRAILERS, { written: () => process.nextTick(() => this.written()) });
   }
 
   /** Ends the reply when its connection becomes a tunnel; http-proxy-3 writes the 101. Only the connection calls it. */
@@ -155,11 +155,14 @@ export class Reply {
     this.#connection.stream.write('', listener);
   }
 
-  readonly #replied = (): void => this.#connection.replied(this.#last ? 'close' : 'persist');
+  /** Called by the writer alone. */
+  written(): void {
+    this.#connection.replied(this.#last ? 'close' : 'persist');
+  }
 
-  #end(trailers: readonly string[], sent: () => void): void {
+  #end(trailers: readonly string[], owner: MessageOwner): void {
     this.phase = 'ended';
-    this.#writer.end(trailers, sent);
+    this.#connection.writer.end(trailers, owner);
   }
 
   /** Begins the answer, and returns its head. HTTP/1.1 persists by default, so it needs no `Connection: keep-alive`. */

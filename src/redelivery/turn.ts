@@ -10,7 +10,7 @@
 import { ignore } from '../base/errors.ts';
 import type { Policy } from '../core/admission.ts';
 import { type DeliveryLease, fateOf, type RedeliveryResult } from '../core/fate.ts';
-import type { ForwardFailure, Requester, ResponseSink } from '../upstream/requester.ts';
+import type { ForwardFailure, Sent as Reached, Requester, ResponseSink } from '../upstream/requester.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
@@ -194,7 +194,8 @@ async function exchange({ head, lines, permit }: Outgoing, lease: DeliveryLease 
   };
   const times = { patience: SLOT_WAIT_MS, responseTimeout, idleTimeout };
   const options = { lines, ...times, lease, storable: false, budget: needs.budget };
-  const sent = await new UpstreamExchange(permit, requester, needs.upstream, options).send();
+  const exchange = new UpstreamExchange(permit, requester, needs.upstream, options);
+  const sent = await new Promise<Reached>((resolve) => exchange.send(resolve));
   return sentBy(requester.upstreamStatus, sent.at === 'end' ? sent.failure : null);
 }
 

@@ -4,17 +4,15 @@ import { Buffer } from 'node:buffer';
 import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { ArrivalRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
-import { NO_TRAILERS } from '../wire/writer.ts';
+import { type MessageOwner, NO_TRAILERS } from '../wire/writer.ts';
 import type { Waiter } from './limiter.ts';
 import { type ForwardOptions, NO_BYTES_LEFT, type Requester } from './requester.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** The part of its exchange that a body knows. */
-export interface BodyOwner extends Waiter {
+export interface BodyOwner extends Waiter, MessageOwner {
   /** Asks for a slot: called once enough of the body has come, or it has waited long enough. */
   askForSlot(): void;
-  /** Called once the kernel has the whole request. */
-  readonly onSent: () => void;
 }
 
 /** Bytes. While slots are scarce, a request asks for one only once this much of its body has arrived, or all of it. */
@@ -58,7 +56,7 @@ export class StreamedBody implements BodyReceiver {
     this.#connection = connection;
     this.#lastPieceAt = performance.now();
     connection.writer.data(this.#buffered.drain());
-    if (this.whole) return connection.writer.end(this.#trailers, this.#owner.onSent);
+    if (this.whole) return connection.writer.end(this.#trailers, this.#owner);
     connection.writer.flush();
     connection.socket.on('drain', () => this.#resume()); // no other request follows on the socket
     this.#resume();
@@ -103,7 +101,7 @@ export class StreamedBody implements BodyReceiver {
     this.#trailers = trailers;
     const connection = this.#connection; // if null, and this piece leads to a connection, `sendOn` sends all bytes
     if (piece !== null) this.#add(piece);
-    if (this.whole && connection !== null) connection.writer.end(trailers, this.#owner.onSent);
+    if (this.whole && connection !== null) connection.writer.end(trailers, this.#owner);
     else if (this.whole && this.#slotTimer !== undefined) this.#ask();
     else connection?.writer.flush();
     if (connection?.socket.writableNeedDrain) this.#pause();

@@ -2,6 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
+import { SocketProgress } from '../wire/socket-progress.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { MessageWriter } from '../wire/writer.ts';
 
@@ -29,6 +30,7 @@ export class UpstreamConnection {
   readonly tls: TlsContents | null;
   readonly writer: MessageWriter;
   readonly parser = new MessageParser('response', MAX_RESPONSE_HEAD);
+  readonly progress = new SocketProgress();
   user: ConnectionUser | null = null;
   /** When the connection is closed if not used again, in milliseconds on the monotonic clock; Infinity while in use. */
   unusedUntil = Number.POSITIVE_INFINITY;

@@ -1,19 +1,18 @@
-// One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. `send` resolves
-// with how far it has come; an answer after which the delivery may be stored waits at its head until `relay`. Bytes are
+// One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. `send` tells its
+// caller how far it has come; an answer after which the delivery may be stored waits at its head until `relay`. Bytes are
 // forwarded unchanged, with backpressure from socket to socket. Each failure ends in an answer or a cut.
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
-// The file is long because its states make sense only together.
 import { Buffer } from 'node:buffer';
 import { ignore } from '../base/errors.ts';
 import { endLease, mayBeTakenLater } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
-import { SocketProgress } from '../wire/socket-progress.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import { HeldAnswer, kindOfHead, mayBringLateBytes } from './answer-head.ts';
 import { outgoingHead } from './outgoing-head.ts';
 import {
+  type DepartureListener,
   type End,
   type ForwardFailure,
   type ForwardOptions,
@@ -25,15 +24,15 @@ import {
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
 import type { Upstream } from './upstream.ts';
 import type { ConnectionUser, Traffic, UpstreamConnection } from './upstream-connection.ts';
-import { openTunnel } from './websocket-tunnel.ts';
+import { openTunnel, takeOver, tunnelLibrary } from './websocket-tunnel.ts';
 
 /** Bytes of an answer that may still be unsent to the client when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
 /** Milliseconds, from its head on, for an answer that nobody reads: an app that never ends it would keep the slot. */
 const MAX_UNREAD_MS = 30_000;
 
-// Methods rather than closures, so that forwarding a request costs one object.
-export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswer {
+// Methods rather than closures, and no promise: while a request waits, it keeps one object and its options alive.
+export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswer, DepartureListener {
   place = -1;
   readonly kind: 'verified' | 'unverified' | 'deferred';
   readonly patience: number;
@@ -48,12 +47,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   /** The request's body, if it streams. */
   #body: StreamedBody | null = null;
   #sentAt = 0;
-  readonly #progress = new SocketProgress();
   // The response.
   #begun = false;
   /** The response while it waits at its head. */
   #waiting: HeldAnswer | null = null;
-  /** Both resolve the last promise: at the head, and at the end. */
+  /** The caller's listeners: for an answer that waits at its head, and for the end. */
   #waits: (sent: Sent) => void = ignore;
   #ended: (end: End) => void = ignore;
   /** When the client last fell behind with reading; null while it keeps up. */
@@ -71,31 +69,29 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.patience = options.patience;
   }
 
-  /** Sends the request. Resolves once the answer waits at its head, or the exchange is over. */
-  send(): Promise<Sent> {
-    const sent = new Promise<Sent>((resolve) => {
-      this.#waits = this.#ended = resolve;
-    });
+  /** Sends the request. Calls `reached` once the answer waits at its head, or the exchange is over. */
+  send(reached: (sent: Sent) => void): void {
+    this.#waits = this.#ended = reached;
     const requester = this.#requester;
-    requester.onDeparture(this.#onDeparture);
+    requester.onDeparture(this);
     const streams = this.#permit.body === null && hasBody(requester.head);
     if (streams) this.#body = new StreamedBody(requester, this, this.#options);
     if (streams && this.#upstream.limiter.scarce) this.#body?.askWithin(this.patience / 2);
     else this.askForSlot();
-    return sent;
   }
 
   relay(): Promise<End> {
-    const { promise, resolve } = Promise.withResolvers<End>();
-    this.#ended = resolve;
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    if (waiting !== null) this.#relay(waiting);
-    return promise;
+    return new Promise((resolve) => {
+      this.#ended = resolve;
+      const waiting = this.#waiting;
+      this.#waiting = null;
+      if (waiting !== null) this.#relay(waiting);
+    });
   }
 
   drop(): void {
     this.#waiting = null;
+    this.#ended = ignore; // the caller has been told how far it came
     this.#abort();
   }
 
@@ -106,7 +102,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.#state = 'connecting';
     const traffic = this.kind === 'unverified' ? 'unverified' : 'verified';
     if (!this.#upstream.pool.mayHaveClosed(traffic, this.#acquiredAt)) return this.#connect(traffic);
-    // The first immediate ends this turn of the event loop, so the second runs after every socket has been read.
+    this.#connectLater(traffic);
+  }
+
+  /** The first immediate ends this turn of the event loop, so the second runs after every socket has been read. */
+  #connectLater(traffic: Traffic): void {
     setImmediate(() => setImmediate(() => this.#connect(traffic)));
   }
 
@@ -144,7 +144,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.#state = 'sending';
     const { head } = this.#requester;
     connection.parser.requestMethod = head.method;
-    this.#progress.movedAt = performance.now();
+    connection.progress.begin(performance.now());
     this.#requester.reply.continue();
     const { writer } = connection;
     const isChunked = this.#body !== null && declaredLength(head) === null;
@@ -154,8 +154,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     const text = outgoingHead(head, { lines, bodyLength, connection: this.#permit.tunnel ? 'upgrade' : persistence });
     writer.head(text, isChunked ? 'chunked' : 'plain');
     if (this.#body !== null) this.#body.sendOn(connection);
-    else if (this.#permit.body !== null) writer.endWith(this.#permit.body, this.onSent);
-    else writer.end(NO_TRAILERS, this.onSent);
+    else if (this.#permit.body !== null) writer.endWith(this.#permit.body, this);
+    else writer.end(NO_TRAILERS, this);
   }
 
   /**
@@ -166,24 +166,24 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     return this.#upstream.options.keepAlive === 0 || (this.kind === 'unverified' && hasBody(this.#requester.head));
   }
 
-  readonly onSent = (): void => {
-    if (this.#state !== 'sending') return;
+  written(): void {
+    if (this.#state !== 'sending' || this.#connection === null) return;
     this.#state = 'reading';
-    this.#sentAt = this.#progress.movedAt = performance.now();
-  };
+    this.#sentAt = this.#connection.progress.movedAt = performance.now();
+  }
 
   // --- the response
 
   onData(bytes: Buffer): void {
     const connection = this.#connection;
     if (connection === null) return;
-    this.#progress.movedAt = performance.now();
-    const { parser } = connection;
+    const { parser, progress } = connection;
+    progress.movedAt = performance.now();
     let at = 0;
     while (at < bytes.length && this.#state !== 'done') {
       at = parser.read(bytes, at);
       const next = this.#onHead(connection);
-      if (next === 'tunnel') return this.#becomeTunnel(connection, bytes.subarray(at));
+      if (next === 'tunnel') return void this.#becomeTunnel(connection, bytes.subarray(at));
       if (next === 'head') continue;
       // A copy, since the next read overwrites the bytes.
       if (parser.piece !== null) (this.#waiting ?? this.#requester.reply).data(Buffer.from(parser.piece));
@@ -208,7 +208,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     if (failure !== null) return this.giveUp(failure);
     this.#begin(connection);
     for (const piece of pieces) this.#requester.reply.data(piece);
-    this.#progress.movedAt = performance.now();
+    connection.progress.movedAt = performance.now();
     connection.socket.resume();
     if (followed !== null) this.#complete(connection, this.#connection === null ? 'close' : followed);
     else this.#flush(connection);
@@ -250,7 +250,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
       parser.next();
       return 'head';
     }
-    requester.upstreamMs = this.#progress.movedAt - this.startedAt;
+    requester.upstreamMs = connection.progress.movedAt - this.startedAt;
     requester.upstreamStatus = status;
     if (connection.leadsBack) requester.upstreamError = LOOP;
     if (kind === 'tunnel') return 'tunnel';
@@ -264,45 +264,39 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   }
 
   /** Gives the connection to a tunnel. Tunnels may be silent for days, so they have their own limit, and no slot. */
-  #becomeTunnel(connection: UpstreamConnection, early: Buffer): void {
+  async #becomeTunnel(connection: UpstreamConnection, early: Buffer): Promise<void> {
     connection.socket.pause();
     this.#pausedAt = null; // the client may read on, but nothing resumes the socket before the tunnel
-    // Loaded with the first tunnel, since most proxies never have one.
-    import('./websocket-library.ts').then(
-      (library) => {
-        const { clientConnection } = this.#requester;
-        if (this.#state === 'done' || clientConnection === null) return;
-        const { stream: client } = clientConnection;
-        const sent = clientConnection.handOver();
-        // A tunnel that lacks the client's first bytes would be worse than none.
-        if (sent === 'dropped') return this.giveUp({ side: 'client', reason: 'bad_request' });
-        if (sent.length > 0) client.unshift(sent);
-        this.#state = 'done';
-        this.#connection = null;
-        this.#upstream.release(this, null);
-        this.#upstream.pool.detach(connection);
-        const { idleTimeout } = this.#options;
-        const onEnd = () => this.#ended({ at: 'end', failure: null, body: 'sent' });
-        connection.user = openTunnel(this.#requester, connection, { library, client, early, idleTimeout, onEnd });
-      },
-      () => this.giveUp(failedUpstream('reset')),
-    );
+    const library = await tunnelLibrary();
+    if (this.#state === 'done') return;
+    if (library === null) return this.giveUp(failedUpstream('reset'));
+    const client = takeOver(this.#requester);
+    if (client === null) return this.giveUp({ side: 'client', reason: 'bad_request' });
+    this.#state = 'done';
+    this.#connection = null;
+    this.#upstream.release(this, null);
+    this.#upstream.pool.detach(connection);
+    const { idleTimeout } = this.#options;
+    const onEnd = () => this.#ended({ at: 'end', failure: null, body: 'sent' });
+    connection.user = openTunnel(this.#requester, connection, { library, client, early, idleTimeout, onEnd });
   }
 
   #pauseUpstream({ socket }: UpstreamConnection): void {
     if (this.#pausedAt !== null || this.#requester.reply.phase === 'gone') return;
     this.#pausedAt = performance.now();
     socket.pause();
-    this.#requester.reply.onSent(this.#onClientReads);
+    this.#requester.reply.onSent(() => this.#onClientReads());
   }
 
-  readonly #onClientReads = (): void => {
+  #onClientReads(): void {
     if (this.#pausedAt === null || this.#state === 'done') return;
-    this.#progress.movedAt = performance.now();
-    this.#sentAt += this.#progress.movedAt - this.#pausedAt; // the pause does not count against the upstream
+    const now = performance.now();
+    this.#sentAt += now - this.#pausedAt; // the pause does not count against the upstream
     this.#pausedAt = null;
-    if (this.#waiting === null) this.#connection?.socket.resume();
-  };
+    if (this.#connection === null) return;
+    this.#connection.progress.movedAt = now;
+    if (this.#waiting === null) this.#connection.socket.resume();
+  }
 
   /** Called once the response is complete. `followed`: what has come after it so far. */
   #complete(connection: UpstreamConnection, followed: 'nothing' | 'bytes' | 'close'): void {
@@ -316,17 +310,22 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     const isTidy = this.kind !== 'unverified' || !mayBringLateBytes(this.#requester.head.method, status);
     const reusable = parser.keepAlive && ended && !this.#isLast && isTidy && !this.#permit.tunnel;
     endLease(this.#options.lease, status);
-    this.#finish(sent ? 'sent' : 'unsent');
+    this.#finish();
     if (reusable) parser.next();
     else if (ended) this.#upstream.pool.retire(connection, parser.keepAlive && !this.#isLast ? 'proxy' : 'upstream');
     else socket.destroy();
     const { reply } = this.#requester;
     reply.end(trailers);
-    if (reply.unsent <= MAX_UNSENT) return this.#upstream.release(this, reusable ? connection : null);
-    // The rest of the answer takes our memory until the client reads it. Keeping the slot bounds that memory.
+    if (reply.unsent > MAX_UNSENT) this.#releaseOnceRead(reusable ? connection : null);
+    else this.#upstream.release(this, reusable ? connection : null);
+    this.#ended({ at: 'end', failure: null, body: sent ? 'sent' : 'unsent' });
+  }
+
+  /** Keeps the slot while the rest of the answer takes our memory until the client reads it: that bounds the memory. */
+  #releaseOnceRead(reusable: UpstreamConnection | null): void {
     this.#pausedAt = performance.now();
-    if (reusable) this.#upstream.pool.retire(connection, 'proxy');
-    reply.onSent(() => this.#upstream.release(this, null));
+    if (reusable !== null) this.#upstream.pool.retire(reusable, 'proxy');
+    this.#requester.reply.onSent(() => this.#upstream.release(this, null));
   }
 
   // --- deadlines
@@ -339,15 +338,15 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     const isUnread = this.#begun && (reply.phase === 'gone' || clientConnection === null);
     if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) return this.#endUnread();
     const { idleTimeout, responseTimeout } = this.#options;
-    const { socket } = connection;
-    const idle = this.#progress.idleFor(socket, now);
+    const { socket, progress } = connection;
+    const idle = progress.idleFor(socket, now);
     let overdue = idleTimeout > 0 && idle >= idleTimeout;
     if (!this.#begun) {
       if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
       else if (socket.writableLength === 0) overdue = false;
       else if (idleTimeout > 0 && idle >= idleTimeout / 2) {
-        overdue &&= this.#progress.isStill;
-        void this.#progress.look(socket);
+        overdue &&= progress.isStill;
+        void progress.look(socket);
       }
     }
     if (overdue) this.giveUp(failedUpstream('timeout'));
@@ -371,30 +370,31 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.#abort(failure);
   }
 
-  readonly #onDeparture = (): void => {
+  clientDeparted(): void {
     if (this.#state === 'done') return;
     const { lease, storable } = this.#options;
     const counts = lease !== null && (this.#state === 'sending' || this.#state === 'reading');
     if ((!storable || this.#begun) && !counts) return this.#abort();
     this.#onClientReads();
-  };
+  }
 
   #abort(failure: ForwardFailure | null = null): void {
     const connection = this.#connection;
-    this.#finish(this.#state === 'reading' ? 'sent' : 'unsent', failure);
+    const body = this.#state === 'reading' ? 'sent' : 'unsent';
+    this.#finish();
     this.#options.lease?.failed();
     if (connection !== null) {
       connection.user = null;
       connection.socket.destroy();
     }
     this.#upstream.release(this, null);
+    this.#ended({ at: 'end', failure, body });
   }
 
-  #finish(body: 'sent' | 'unsent', failure: ForwardFailure | null = null): void {
+  #finish(): void {
     this.#state = 'done';
     this.#connection = null;
     this.#body?.stop();
     this.#requester.onDeparture(null);
-    this.#ended({ at: 'end', failure, body });
   }
 }

@@ -30,6 +30,17 @@ interface Opening {
   readonly onEnd: () => void;
 }
 
+/** The library, loaded with the first tunnel, since most proxies never have one; null if it can't be loaded. */
+export const tunnelLibrary = () => import('./websocket-library.ts').catch(() => null);
+
+/** Takes the stream over from the client's connection; null if its first bytes are lost, without which it is useless. */
+export function takeOver({ clientConnection }: Requester): Socket | null {
+  const sent = clientConnection?.handOver() ?? 'dropped';
+  if (clientConnection === null || sent === 'dropped') return null;
+  if (sent.length > 0) clientConnection.stream.unshift(sent);
+  return clientConnection.stream;
+}
+
 /** Opens the tunnel. Returns the new user of the upstream's connection, whose parser has just read the 101. */
 export function openTunnel(
   requester: Requester,
@@ -41,11 +52,12 @@ export function openTunnel(
     const milliseconds = idleTimeout || HALF_CLOSED_MS;
     for (const socket of [client, upstream]) socket.setTimeout(milliseconds, () => socket.destroy());
   };
-  requester.onDeparture(() => {
+  const clientDeparted = () => {
     endSoon();
     upstream.destroySoon(); // the client's last bytes still go out
     onEnd();
-  });
+  };
+  requester.onDeparture({ clientDeparted });
   client.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
   const answer = { headers: tunnelHeaders(parser.lines) } as IncomingMessage;
   // A microtask, since the library listens for the answer once it has made its request.

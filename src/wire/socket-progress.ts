@@ -101,6 +101,12 @@ export class SocketProgress {
   /** The `movedAt` for which a look has shown that nothing has moved since the look before it. */
   #stillFrom: number | null = null;
 
+  /** Called when a request begins. `now`: milliseconds on the monotonic clock. */
+  begin(now: number): void {
+    this.movedAt = now;
+    this.#seen = this.#stillFrom = null;
+  }
+
   /** Milliseconds since bytes last moved. */
   idleFor(socket: Socket, now: number): number {
     const flushed = socket.bytesWritten - socket.writableLength;
@@ -169,7 +175,7 @@ export class AnswerProgress {
 
   /** Called when a request begins. `now` here and below: milliseconds on the monotonic clock. */
   begin(now: number): void {
-    this.#sending.movedAt = now;
+    this.#sending.begin(now);
   }
 
   /** Milliseconds for which the kernel has accepted nothing although bytes wait in node; 0 if none wait. */

@@ -15,7 +15,7 @@ const ENOUGH = 16 * KIB;
 function streamed(changes: Partial<BodyOwner>, budget = new ByteBudget(1024 * KIB)): StreamedBody {
   const owner: BodyOwner = {
     ...{ kind: 'unverified', startedAt: performance.now(), patience: 0, stalledFor: () => 0 },
-    ...{ acquired() {}, evict() {}, giveUp() {}, askForSlot() {}, onSent() {} },
+    ...{ acquired() {}, evict() {}, giveUp() {}, askForSlot() {}, written() {} },
     ...changes,
   };
   const body = new StreamedBody(requesterOf(head({})), owner, forwardOptions({ budget }));
@@ -47,16 +47,16 @@ async function connect(): Promise<{ connection: UpstreamConnection; arrived: Pro
 
 test('a body that gets its slot as its last piece comes ends once', async () => {
   const { connection, arrived } = await connect();
-  const onSent = vi.fn();
+  const written = vi.fn();
   const body = streamed({
-    onSent,
+    written,
     askForSlot: () => {
       connection.writer.head(CHUNKED, 'chunked');
       body.sendOn(connection);
     },
   });
   give(body, ENOUGH, 'ended');
-  expect(onSent).toHaveBeenCalledOnce();
+  expect(written).toHaveBeenCalledOnce();
   connection.socket.end();
   expect(await arrived).toBe(`4000\r\n${'x'.repeat(ENOUGH)}\r\n0\r\n\r\n`);
 });

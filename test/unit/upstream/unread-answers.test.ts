@@ -5,6 +5,7 @@ import { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { permitUpgrade } from '../../../src/core/permit.ts';
+import type { DepartureListener } from '../../../src/downstream/client-exchange.ts';
 import type { Requester, ResponseSink } from '../../../src/upstream/requester.ts';
 import { failedUpstream } from '../../../src/upstream/requester.ts';
 import type { Upstream } from '../../../src/upstream/upstream.ts';
@@ -84,7 +85,7 @@ const LARGE = 1024 * 1024;
 
 /** A requester whose client reads nothing, and can leave. */
 function departing() {
-  let depart: (() => void) | null = null;
+  let departing: DepartureListener | null = null;
   let bytes = 0;
   const reply = sink({
     data: (piece) => {
@@ -95,10 +96,10 @@ function departing() {
   const requester: Requester = {
     ...requesterOf(head({ method: 'POST', lines: [] }), reply),
     onDeparture: (listener) => {
-      depart = listener;
+      departing = listener;
     },
   };
-  return { requester, depart: () => depart?.(), bytes: () => bytes };
+  return { requester, depart: () => departing?.clientDeparted(), bytes: () => bytes };
 }
 
 test('what an app writes behind a head that waits is not read when the client leaves', async () => {
