@@ -56,7 +56,7 @@ function episode(path: string, state: 'failed' | 'warning', input: Input): Findi
   const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
   const why = diagnosis === 'connections-full' ? ': limits.connections was reached' : '';
   const parts = [
-    `${told(which, diagnosis, detail)}, ${bads === 1 ? '' : 'the last time '}${since(input, lastBad)}`,
+    `${told(which, diagnosis, detail)}, ${bads === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `}${since(input, lastBad)}`,
     `${isRefusal ? `: ${whyOf(detail, diagnosis)}` : why}.`,
     series.good === 0 ? ' The app has taken none since the start.' : '',
     stored(series, input),

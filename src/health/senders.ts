@@ -51,7 +51,7 @@ export class Senders {
    * known place all the time, so there many more must come than did beside the deliveries.
    */
   stopped(now: number): readonly Known[] {
-    const places = this.#places.all.filter((known) => known.hasMore(now));
+    const places = this.#places.all.filter((known) => known.hasMore);
     const all = [...places, ...this.#clients.all].filter((known) => known.hasStopped(now));
     return [...Map.groupBy(all, ({ route }) => route).values()].flatMap(([first]) => first ?? []);
   }
@@ -138,8 +138,8 @@ export class Known {
   }
 
   /** True if suspects come at least three times as often as before the last acceptance. */
-  hasMore(now: number): boolean {
-    const [before, after] = [this.lastAccepted - this.#firstAccepted, now - this.lastAccepted];
+  get hasMore(): boolean {
+    const [before, after] = [this.lastAccepted - this.#firstAccepted, (this.suspects?.lastAt ?? 0) - this.lastAccepted];
     return this.suspected * before > 3 * this.#before * after;
   }
 

@@ -62,10 +62,10 @@ export function count(amount: number, noun: string, plural = `${noun}s`): string
   return `${amount} ${amount === 1 ? noun : plural}`;
 }
 
-/** `, the last one 9 min ago (11:51 UTC), 7 of 9 from 192.0.2.1`: when, and the host that sent most, of several. */
+/** `7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC)`: the host that sent most of several, and when. */
 export function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input): string {
-  const from = ofHost === total ? `all from ${host}` : `${ofHost} of ${total} from ${host}`;
-  return `the last one ${since(input, lastAt)}${total > 1 && ofHost * 2 > total ? `, ${from}` : ''}`;
+  const from = ofHost === total ? `all from ${host}, ` : `${ofHost} of ${total} from ${host}, `;
+  return `${total > 1 && ofHost * 2 > total ? from : ''}the last one ${since(input, lastAt)}`;
 }
 
 /** Why a request was refused, as the end of a sentence. */

@@ -4,7 +4,7 @@
 // step of the machine's clock moves one.
 import { Causes, type Detail, type OutcomeDiagnosis } from './causes.ts';
 import { Counts } from './counts.ts';
-import { DAY, HOUR, MINUTE, SECOND } from './times.ts';
+import { DAY, HOUR, MINUTE, QUARTER, SECOND } from './times.ts';
 
 /** The ends of a delivery that may be lost. `refused`: by the app (4xx), or by us before the verdict. */
 export const LOSSES = ['failed', 'abandoned', 'refused', 'turnedAway'] as const;
@@ -152,17 +152,21 @@ export class Series {
     if (this.#run >= 2 && now - this.#secondOfRun >= SETTLE_MS) return true;
     if (this.isFresh(now)) return false;
     if (this.good === 0) return true;
-    // At the last outcome: while nothing comes, no route becomes worse.
-    return this.bads >= LEAST_BAD && this.#share(this.#minute, MANY.minute, this.#lastAt) >= REACHED;
+    // At the last outcome: while nothing comes, no route becomes worse. Much later only the last few count.
+    if (this.bads < LEAST_BAD || this.#share(this.#minute, MANY.minute, this.#lastAt) < REACHED) return false;
+    return now - this.#lastAt < QUARTER || this.#lastShare(MANY.minute) >= REACHED;
   }
 
   /** The share of bad ones at a time, since the episode began. */
   #share(window: Counts, enough: number, at: number): number {
     const bad = window.sum(1, at);
     const all = bad + window.sum(0, at);
-    if (all >= enough) return bad / all;
-    let last = 0;
-    for (let nth = Math.max(0, this.all - enough); nth < this.all; nth++) last += this.#kept[nth % KEPT] ?? 0;
-    return last / Math.min(enough, this.all);
+    return all >= enough ? bad / all : this.#lastShare(enough);
+  }
+
+  #lastShare(amount: number): number {
+    let bad = 0;
+    for (let nth = Math.max(0, this.all - amount); nth < this.all; nth++) bad += this.#kept[nth % KEPT] ?? 0;
+    return bad / Math.min(amount, this.all);
   }
 }

@@ -39,13 +39,15 @@ export function agreementFile(rules: string, worlds: readonly Disagreeable[]): s
   return JSON.stringify({ rule_files: [rules], evaluation_interval: `${EVERY_S}s`, tests });
 }
 
-const FAILED = 'sum by (route) (ALERTS{alertname="EntrupyProxyFailed",alertstate="firing"})';
+const FIRING = (alert: string) => `sum by (route) (ALERTS{alertname="${alert}",alertstate="firing"})`;
+const FAILED = FIRING('EntrupyProxyFailed');
 
 /** What is never seen. */
 const NEVER = [
   `${FAILED} unless on (route) page_failed`,
   `page_failed unless on (route) ${FAILED}`,
   'ALERTS{alertname="EntrupyProxyDeliveriesLost",alertstate="firing"} and on () all_is_well',
+  `page_lost unless on (route) ${FIRING('EntrupyProxyDeliveriesLost')}`,
 ];
 
 type Value = number | '_' | 'stale';
@@ -74,14 +76,15 @@ function seriesOf(scrapes: Scrapes) {
   const recorder = new Recorder();
   const failedSince = new Map<string, number>();
   for (const [at, pods] of scrapes.entries()) {
-    for (const pod of pods) for (const [series, value] of shownBy(pod)) recorder.put(series, at, value);
+    for (const [series, value] of pods.flatMap(shownBy)) recorder.put(series, at, value);
     const failed = new Set(failedRoutes(pods));
-    for (const route of failedSince.keys()) if (!failed.has(route)) failedSince.delete(route);
+    for (const route of [...failedSince.keys()].filter((one) => !failed.has(one))) failedSince.delete(route);
     for (const route of failed) {
       const since = failedSince.get(route) ?? at;
       failedSince.set(route, since);
       if (at - since >= FOR) recorder.put(`page_failed${labelsOf({ route })}`, at, 1);
     }
+    for (const route of newlyLost(pods, scrapes[at - 1] ?? [])) recorder.put(`page_lost${labelsOf({ route })}`, at, 1);
     // A pod that began within the hour has forgotten what the one before it lost.
     const isWell = pods.every(
       ({ startedAt, diagnoses }) => diagnoses.length === 0 && at * EVERY_S - startedAt > HOUR_S,
@@ -89,6 +92,16 @@ function seriesOf(scrapes: Scrapes) {
     if (isWell) recorder.put('all_is_well', at, 1);
   }
   return recorder.upTo(scrapes.length);
+}
+
+/** The routes of which a pod says that deliveries may be lost, and did not say so at the scrape before. */
+function newlyLost(pods: readonly Shown[], before: readonly Shown[]): readonly string[] {
+  const lostOf = ({ diagnoses }: Shown) =>
+    diagnoses.flatMap(({ diagnosis, route }) => (diagnosis === 'deliveries-lost' ? [route] : []));
+  return pods.flatMap((pod) => {
+    const known = before.find((one) => one.pod === pod.pod);
+    return known === undefined ? [] : lostOf(pod).filter((route) => !lostOf(known).includes(route));
+  });
 }
 
 const failedRoutes = (pods: readonly Shown[]) =>

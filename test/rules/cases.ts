@@ -71,7 +71,7 @@ const BY_PAGES: readonly RuleCase[] = [
     series: {
       'diagnosis{diagnosis="app-fails",state="warning",route="/notify"}': '_x10 1x4 stale _x20',
       ...Object.fromEntries(
-        ['report-mode', 'store-evicts', 'deliveries-lost', 'deferred-lost'].map((diagnosis) => {
+        ['report-mode', 'store-evicts', 'deferred-lost'].map((diagnosis) => {
           return [`diagnosis{diagnosis="${diagnosis}",state="warning",route="/notify"}`, '1x40'];
         }),
       ),
@@ -141,6 +141,24 @@ const BY_COUNTERS: readonly RuleCase[] = [
       alerts: { '12m': [], '40m': [] },
     },
   ),
+  fires('DeliveriesLost', 'for refusals of seconds, which no counter has, for an hour from when their page says so', {
+    series: {
+      'diagnosis{diagnosis="another-secret",state="failed",route="/notify"}': '_x10 1 stale _x200',
+      'diagnosis{diagnosis="deliveries-lost",state="warning",route="/notify"}': '_x11 1x200',
+      [fate('failed')]: '0x200',
+    },
+    alerts: {
+      '10m': ['Failed{route="/notify",severity="critical",alertstate="pending"}'],
+      '11m': [LOST],
+      '65m': [LOST],
+      '75m': [],
+    },
+    moment: '11m',
+    summary: 'Deliveries to shop hooks /notify may be lost.',
+    description:
+      'They were refused or turned away: only the status page has their number. Find the events again: the log lines and ' +
+      'the status page have their time, cause and body_sha256.',
+  }),
   fires('Gone', 'five minutes after the last pod, for hours, and not for the job beside', {
     series: {
       [BUILD]: '1x60 stale _x500',

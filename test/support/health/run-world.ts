@@ -253,7 +253,8 @@ function checkCalm({ world, truth, at, fails }: Checked, known: OfFault): void {
   const isRare = world.faults.length === 1 && world.faults.every(({ share, clump }) => share <= 1 / 10 && clump === 5);
   if (isFirst && isRare && !truth.hadTwo && known.first > 0) fails('6 it ends: it never began');
   if (truth.badRun < 2 && truth.longShare(at) <= 1 / 50) fails('6 it ends: rare by now');
-  const least = Math.min(...world.faults.map((one) => one.share));
+  // What hangs is known late, between good ones, so its share may be less than the fault's.
+  const least = Math.min(shareOf(truth, known), ...world.faults.map((one) => one.share));
   const isLong = at - (outcomes[lastBad]?.at ?? 0) >= 6 * MINUTE;
   if (isLong && outcomes.length - 1 - lastBad >= 30 / least) fails('6 it ends: after good ones');
 }

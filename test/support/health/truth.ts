@@ -128,11 +128,12 @@ export class Truth {
     const isKnown = (needs === 'address' || this.looks.has(look)) && (needs === 'look' || this.addresses.has(address));
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
-    if (isUnprovable === true && this.accepted > 0) {
+    if (this.accepted === 0) {
+      if (needs !== 'address') this.early.push({ at, look: isUnprovable === true ? 'another' : look, needs });
+    } else if (isUnprovable === true) {
       this.pauses.suspects++;
       if (needs === 'look') this.addressOf(address).suspects++;
-    } else if (this.accepted === 0 && needs !== 'address' && isUnprovable !== true)
-      this.early.push({ at, look, needs });
+    }
     return true;
   }
 

@@ -220,6 +220,20 @@ const RARE: Readonly<Record<string, { readonly parts: readonly Part[]; readonly 
     parts: [[0.1, 0.9, 0.34, 250]],
     world: { anHour: 36_000, deliveries: 1500 },
   },
+  'an outage of seconds at a high pace, few failures, and then nothing': {
+    parts: [
+      [0.25, 0.3, 1],
+      [0.6, 0.6, 0.02],
+    ],
+    world: { anHour: 360_000, strangers: 'none' },
+  },
+  'few deliveries whose answers hang, before all is quiet': {
+    parts: [
+      [0.1, 0.03, 0.1],
+      [0.4, 0.1, 0.02],
+    ],
+    world: { anHour: 360_000, redeliver: true, strangers: 'none' },
+  },
   'a moment at a high pace': { parts: [[0.4, 0.01, 1]], world: { anHour: 36_000, deliveries: 400 } },
 };
 

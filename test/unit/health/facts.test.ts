@@ -1,9 +1,10 @@
 // What is said of facts: secrets, settings and deferred deliveries, and which secrets can be removed.
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
+import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
 import { secretVerdict } from '../../../src/health/secrets.ts';
-import { CURRENT, DEFERRED, judged, NOTIFY, NOW } from '../metrics/fixtures.ts';
+import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
@@ -194,4 +195,55 @@ test('a store that fails and that no route uses is a note: no delivery depends o
   const states = (sends: boolean) =>
     judged({ deferred: { ...failing, sends } }).advice.flatMap(({ id, state }) => (id === 'store-fails' ? state : []));
   expect([states(true), states(false)]).toEqual([['warning'], ['note']]);
+});
+
+const down = accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' });
+
+test('an app that accepts no connections is told once, on the route whose deliveries fail', () => {
+  const upstream = { url: 'http://app', reachable: false, error: 'ECONNREFUSED', certificate: null } as const;
+  const { advice } = judged({ upstream: { ...upstream, exposed: false, exposure: 'off' } }, (health) => {
+    for (let at = 0; at < 3; at++) settle(health, down);
+  });
+  expect(advice.map(({ id, route, follows }) => [id, route, follows.map((one) => one.id)])).toEqual([
+    ['app-down', '/notify', ['app-down', 'deliveries-lost']],
+  ]);
+});
+
+test('a certificate of the app that has ended is told with its dates, and with the clock', () => {
+  const certificate = { notBefore: NOW - 72 * HOUR, notAfter: NOW - 24 * HOUR };
+  const upstream = { url: 'https://app', reachable: false, error: 'CERT_HAS_EXPIRED', certificate } as const;
+  expect(headline({ upstream: { ...upstream, exposed: false, exposure: 'off' } })).toContain(
+    "valid from 2026-11-21 12:00 UTC to 2026-11-23 12:00 UTC; this machine's clock says 2026-11-24 12:00 UTC.",
+  );
+});
+
+test('what waits for an app that is slow follows from it', () => {
+  const full = accepted({ status: 503, reason: 'overloaded', upstreamStatus: 0, hint: OVERLOAD_HINTS.slots });
+  const { advice } = judged({}, (health) => {
+    for (let at = 0; at < 5; at++) settle(health, accepted({ upstreamMs: 8000 }));
+    for (let at = 0; at < 3; at++) settle(health, full);
+  });
+  expect(advice[0]).toMatchObject({ id: 'slow-app', follows: [{ id: 'slots-full' }, { id: 'deliveries-lost' }] });
+});
+
+test('of refusals before the first acceptance the commonest cause is named, not the last', () => {
+  const { advice } = judged({}, (health) => {
+    for (let at = 0; at < 5; at++) settle(health, refused({ hint: hint('body-changed', 're-serialised') }));
+    settle(health, refused({ reason: 'body_too_large', status: 413 }));
+  });
+  expect(advice[0]).toMatchObject({
+    id: 'body-changed',
+    message: expect.stringMatching(/^No .* 6 requests .*: re-ser/),
+  });
+});
+
+test('a problem that began after a reload says so, but for a reload that failed', () => {
+  const said = (ok: boolean) => {
+    const lastReload = { ok, at: NOW - 60_000, error: ok ? null : 'line 3', refused: !ok };
+    return judged({ lastReload, startedAt: NOW - 9 * HOUR }, (health) => {
+      for (let at = 0; at < 3; at++) settle(health, down);
+    }).advice.find(({ id }) => id === 'app-down')?.message;
+  };
+  expect(said(true)).toContain(' 60 s after a reload.');
+  expect(said(false)).not.toContain('a reload');
 });

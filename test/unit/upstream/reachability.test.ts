@@ -55,3 +55,15 @@ test('a TLS handshake that the upstream ends is a connect that failed: no byte o
   const { failure } = await send(upstream, {}).end;
   expect(failure).toMatchObject({ cause: 'connect', code: 'ECONNRESET' });
 });
+
+test('the dates of a certificate are known where they are why the upstream accepts no connections', async () => {
+  const issuer = makeIdentity({ name: 'authority' });
+  const [from, to] = [new Date('2020-01-01'), new Date('2020-02-01')];
+  const { certificate, key } = makeIdentity({ name: 'app', issuer, names: ['IP:127.0.0.1'], from, to });
+  const secure = createTls({ key, cert: [certificate, issuer.certificate].join('\n') });
+  secure.on('tlsClientError', () => {});
+  server.on('connection', (socket: Socket) => secure.emit('connection', socket));
+  upstream = overTls({ ca: Buffer.from(issuer.certificate) });
+  expect(await upstream.failure(10_000)).toBe('CERT_HAS_EXPIRED');
+  expect(upstream.certificate).toEqual({ notBefore: from.getTime(), notAfter: to.getTime() });
+});
