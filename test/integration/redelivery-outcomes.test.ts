@@ -1,6 +1,6 @@
 // What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work.
 import type { ServerResponse } from 'node:http';
-import { expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { DEFERRED_STATES } from '../../src/core/fate.ts';
 import type { Queue } from '../../src/redelivery/queue.ts';
 import { eventId } from '../../src/redelivery/record.ts';
@@ -24,395 +24,363 @@ function holding(app: App): readonly ServerResponse[] {
   return held;
 }
 
-test.concurrent('is not sent again while its removal fails', async ({ app, budget, results, start, delivery }) => {
-  let left = 2;
-  const queue = await start((store) => ({
-    set: async (...given) => {
-      if (left-- > 0) throw new Error('not now');
-      return store.set(...given);
-    },
-  }));
-  await stored(queue, delivery('event'));
-  await eventually(() => waiting(queue), 0);
-  expect(app.requests).toHaveLength(1);
-  expect(results).toEqual(['delivered']);
-  expect(queue.storeState.failures).toBe(2);
-  await eventually(() => budget.used, 0);
-});
-
-test.concurrent('taken, it counts once, also if its removal fails late', async ({ app, results, start, delivery }) => {
-  let removals = 0;
-  const queue = await start((store) => ({
-    set: async (lease, setting) => {
-      const removed = await store.set(lease, setting);
-      if (removals++ === 0) throw new Error('too late');
-      return removed;
-    },
-  }));
-  await stored(queue, delivery('event'));
-  await eventually(() => results, ['delivered']);
-  expect(await waiting(queue)).toBe(0);
-  expect(app.requests).toHaveLength(1);
-  expect(queue.storeState.failures).toBe(1);
-});
-
-test.concurrent('refused, it stays so while the store cannot write', async ({ app, results, start, delivery }) => {
-  let failures = 0;
-  const queue = await start((store) => ({
-    set: async (lease, setting) => {
-      if (stateOf(setting) === 'stopped' && failures++ < 2) throw new Error('the disk is full');
-      return store.set(lease, setting);
-    },
-  }));
-  app.answer = () => 404;
-  await stored(queue, delivery('event'));
-  await eventually(() => results, ['client_error']);
-  expect([app.requests.length, failures]).toEqual([1, 3]);
-  await queue.storeState.upToDate();
-  expect(queue.storeState.summary.soonest).toMatchObject([{ state: 'stopped', note: { attempts: 1, failure: '404' } }]);
-});
-
-test.concurrent('none is dropped while it is sent: the app may take it', async ({
-  app,
-  opened,
-  results,
-  start,
-  delivery,
-}) => {
-  const queue = await start(() => ({}));
-  const store = await opened.promise;
-  const held = holding(app);
-  await stored(queue, delivery('event'));
-  await eventually(() => held.length, 1);
-  await queue.storeState.upToDate();
-  const [{ id } = { id: '' }] = queue.storeState.summary.soonest;
-  expect(await store.drop(id)).toBe('leased');
-  held[0]?.writeHead(200).end();
-  await eventually(() => results, ['delivered']);
-  expect(await store.drop(id)).toBe('absent');
-});
-
-test.concurrent('a store that could not be opened is opened by the next delivery', async ({ start, delivery }) => {
-  let opened = 0;
-  const queue = await start((store) => {
-    if (++opened > 1) return {};
-    void store.close(); // which gives up its directory
-    throw new Error('no file descriptor is free');
-  });
-  await stored(queue, delivery('event'));
-  expect(opened).toBe(2);
-});
-
-test.concurrent('what replaces one at work is sent once that is over', async ({ app, results, start, delivery }) => {
-  const queue = await start(() => ({}));
-  await stored(queue, delivery('the app works'));
-  await eventually(() => results, ['delivered']);
-  for (const status of [503, 200]) {
-    const held = holding(app);
-    const event = delivery(`its first sending ends in ${status}`);
-    await stored(queue, event);
-    await eventually(() => held.length, 1);
-    await stored(queue, event);
-    await queue.deliverNow(null);
-    // Were it begun beside the first, it would be under way by then.
-    await stored(queue, delivery(`beside ${status}`));
-    await queue.deliverNow(null);
-    await eventually(() => app.bodies().includes(`beside ${status}`), true);
-    expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(1);
-    app.answer = () => 200;
-    held[1]?.writeHead(200).end();
-    held[0]?.writeHead(status).end();
+describe.concurrent('a deferred delivery', () => {
+  test('is not sent again while its removal fails', async ({ app, budget, results, start, delivery }) => {
+    let left = 2;
+    const queue = await start((store) => ({
+      set: async (...given) => {
+        if (left-- > 0) throw new Error('not now');
+        return store.set(...given);
+      },
+    }));
+    await stored(queue, delivery('event'));
     await eventually(() => waiting(queue), 0);
-    expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
-  }
-  // What was replaced has that end, and no other.
-  expect(results.toSorted()).toEqual([...Array(5).fill('delivered'), 'replaced', 'replaced']);
-});
-
-test.concurrent('one that an equal one replaced is not lost at its end', async ({ app, results, start, delivery }) => {
-  const queue = await start(() => ({}));
-  const held = holding(app);
-  const untilOver = Date.now() + 3000;
-  await stored(queue, delivery('event', { age: 3_600_000 - 2000 }));
-  await eventually(() => held.length, 1);
-  await stored(queue, delivery('event'));
-  await eventually(() => Date.now() >= untilOver, true);
-  held[0]?.writeHead(500).end();
-  await queue.settled();
-  expect(results).toEqual(['replaced']);
-  expect(await waiting(queue)).toBe(1);
-});
-
-const totals = async (queue: Queue) => {
-  await queue.storeState.upToDate();
-  return DEFERRED_STATES.flatMap((state) => {
-    const { deliveries } = queue.storeState.total(state);
-    return deliveries === 0 ? [] : `${deliveries} ${state}`;
+    expect(app.requests).toHaveLength(1);
+    expect(results).toEqual(['delivered']);
+    expect(queue.storeState.failures).toBe(2);
+    await eventually(() => budget.used, 0);
   });
-};
 
-test.concurrent('one whose window is over gets one sending, and is kept', async ({ app, results, start, delivery }) => {
-  const queue = await start(() => ({}));
-  app.answer = () => 500;
-  await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
-  await eventually(() => results, ['expired']);
-  expect([app.requests.length, await totals(queue)]).toEqual([1, ['1 expired']]);
-  // A person may have it sent, again and again; it stays what it is until the app takes it.
-  for (let times = 2; times < 4; times++) {
-    expect(await queue.deliverNow(null)).toBe(1);
-    await eventually(() => app.requests.length, times);
-    await queue.settled();
-    expect([results, await totals(queue)]).toEqual([['expired'], ['1 expired']]);
-  }
-  app.answer = () => 404;
-  await queue.deliverNow(null);
-  await eventually(() => results, ['expired', 'client_error']);
-  expect(await totals(queue)).toEqual(['1 expired']);
-  app.answer = () => 200;
-  await queue.deliverNow(null);
-  await eventually(() => results, ['expired', 'client_error', 'delivered']);
-  expect(await totals(queue)).toEqual([]);
-});
+  test('taken, it counts once, also if its removal fails late', async ({ app, results, start, delivery }) => {
+    let removals = 0;
+    const queue = await start((store) => ({
+      set: async (lease, setting) => {
+        const removed = await store.set(lease, setting);
+        if (removals++ === 0) throw new Error('too late');
+        return removed;
+      },
+    }));
+    await stored(queue, delivery('event'));
+    await eventually(() => results, ['delivered']);
+    expect(await waiting(queue)).toBe(0);
+    expect(app.requests).toHaveLength(1);
+    expect(queue.storeState.failures).toBe(1);
+  });
 
-test.concurrent('one that is kept is not sent unasked, nor removed, where the store has a clock that is ahead', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  let changes = 0;
-  const queue = await start((store) => ({
-    set: (lease, setting) => store.set(lease, changes++ < 5 ? dueIn(setting, 0) : setting),
-  }));
-  app.answer = () => 500;
-  await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
-  await eventually(() => changes, 6);
-  await queue.settled();
-  expect([app.requests.length, results, await totals(queue)]).toEqual([1, ['expired'], ['1 expired']]);
-});
-
-test.concurrent('one that expired ends when the app takes an equal fresh one', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const queue = await start(() => ({}));
-  app.answer = () => 500;
-  await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
-  await eventually(() => results, ['expired']);
-  await queue.arrivals.taken({ ...delivery('over'), at: Date.now() + 1000 });
-  await eventually(() => results, ['expired', 'replaced']);
-  expect(await totals(queue)).toEqual([]);
-});
-
-test.concurrent.for([
-  ['expired', 500, ['expired', 'lost']],
-  ['stopped', 404, ['client_error', 'lost']],
-] as const)(
-  'one that is %s ends lost once it was kept long enough, with its line',
-  async ([, status, ends], { app, results, lines, settings, start, delivery }) => {
-    settings.keep = 0;
-    const queue = await start(() => ({}));
-    app.answer = () => status;
-    await stored(queue, delivery('over', { age: 7_200_000 }));
-    await eventually(() => results, [...ends]);
-    expect([app.requests.length, await totals(queue)]).toEqual([1, []]);
-    expect(lines).toMatchObject([{ why: 'keep', attempts: 1, last_answer: `${status}`, route: '/notify' }]);
-    await queue.storeState.look();
-    expect(queue.storeState.summary.losses).toMatchObject([{ why: 'keep', note: { attempts: 1 } }]);
-  },
-);
-
-test.concurrent('nothing is removed while the log takes no line', async ({
-  app,
-  results,
-  lines,
-  settings,
-  start,
-  delivery,
-}) => {
-  settings.keep = 0;
-  lines.length = 0;
-  let takes = false;
-  settings.takesLine = () => takes;
-  const queue = await start((store) => ({
-    set: (lease, setting) => store.set(lease, dueIn(setting, 200)),
-  }));
-  app.answer = () => 500;
-  await stored(queue, delivery('over', { age: 7_200_000 }));
-  await eventually(() => results, ['expired']);
-  await queue.settled();
-  expect([results, lines, await totals(queue)]).toEqual([['expired'], [], ['1 expired']]);
-  takes = true;
-  await eventually(() => results, ['expired', 'lost']);
-  expect(lines).toHaveLength(1);
-});
-
-test.concurrent('what is kept gives way to what comes, the oldest first, and each has its line', async ({
-  app,
-  results,
-  lines,
-  settings,
-  start,
-  delivery,
-}) => {
-  settings.maxBytes = 3 * LEAST_BYTES;
-  const queue = await start(() => ({}));
-  app.answer = (body) => (body.startsWith('old') ? 404 : 500);
-  for (const [at, name] of ['old 2', 'old 1', 'old 3'].entries()) {
-    await stored(queue, delivery(name, { age: name === 'old 1' ? 1_000_000 : 1000 * (3 - at) }));
-    await eventually(() => results.length, at + 1);
-  }
-  for (const nth of [1, 2, 3]) await stored(queue, delivery(`fresh ${nth}`));
-  expect(results.filter((each) => each === 'lost')).toHaveLength(3);
-  expect(lines.map(({ id }) => id)).toEqual(
-    ['old 1', 'old 2', 'old 3'].map((name) => eventId(delivery(name).head, Buffer.from(name))),
-  );
-  // What waits gives way to nobody.
-  expect(await queue.arrivals.defer(delivery('fresh 4'), '500')).toBe('passes');
-  expect(queue.storeState.problem).not.toBeNull(); // full, or slow on a busy machine
-  expect(await totals(queue)).toEqual(['3 waiting']);
-});
-
-test.concurrent('what nothing verifies is kept after its window, and expired once something does', async ({
-  app,
-  results,
-  rules,
-  start,
-  delivery,
-}) => {
-  const queue = await start(() => ({}));
-  const { policy } = rules;
-  const event = delivery('over', { age: 7_200_000 - 60_000 });
-  await stored(queue, event);
-  rules.policy = policyOf(['current', 'another-secret-0123456789abcdef']);
-  await eventually(() => results, ['unverified']);
-  await queue.deliverNow(null);
-  await queue.settled();
-  expect(await totals(queue)).toEqual(['1 unverified']);
-  rules.policy = policy;
-  await queue.adopt();
-  await eventually(() => results, ['unverified', 'expired']);
-  expect([app.requests, await totals(queue)]).toEqual([[], ['1 expired']]);
-});
-
-test.concurrent('only an attempt since which others were taken that came no earlier speaks against an event, and only while they are', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const queue = await start((store) => ({
-    set: (lease, setting) => store.set(lease, dueIn(setting, 0)),
-  }));
-  const passed = async () => {
+  test('refused, it stays so while the store cannot write', async ({ app, results, start, delivery }) => {
+    let failures = 0;
+    const queue = await start((store) => ({
+      set: async (lease, setting) => {
+        if (stateOf(setting) === 'stopped' && failures++ < 2) throw new Error('the disk is full');
+        return store.set(lease, setting);
+      },
+    }));
+    app.answer = () => 404;
+    await stored(queue, delivery('event'));
+    await eventually(() => results, ['client_error']);
+    expect([app.requests.length, failures]).toEqual([1, 3]);
     await queue.storeState.upToDate();
-    const note = queue.storeState.summary.soonest[0]?.note;
-    return [Math.min(note?.attempts ?? 0, 3), note?.passed ?? 0, queue.storeState.takes('/notify')];
+    expect(queue.storeState.summary.soonest).toMatchObject([
+      { state: 'stopped', note: { attempts: 1, failure: '404' } },
+    ]);
+  });
+
+  test('none is dropped while it is sent', async ({ app, opened, results, queue, delivery }) => {
+    const store = await opened.promise;
+    const held = holding(app);
+    await stored(queue, delivery('event'));
+    await eventually(() => held.length, 1);
+    await queue.storeState.upToDate();
+    const [{ id } = { id: '' }] = queue.storeState.summary.soonest;
+    expect(await store.drop(id)).toBe('leased');
+    held[0]?.writeHead(200).end();
+    await eventually(() => results, ['delivered']);
+    expect(await store.drop(id)).toBe('absent');
+  });
+
+  test('a store that could not be opened is opened by the next delivery', async ({ start, delivery }) => {
+    let opened = 0;
+    const queue = await start((store) => {
+      if (++opened > 1) return {};
+      void store.close(); // which gives up its directory
+      throw new Error('no file descriptor is free');
+    });
+    await stored(queue, delivery('event'));
+    expect(opened).toBe(2);
+  });
+
+  test('what replaces one at work is sent once that is over', async ({ app, results, queue, delivery }) => {
+    await stored(queue, delivery('the app works'));
+    await eventually(() => results, ['delivered']);
+    for (const status of [503, 200]) {
+      const held = holding(app);
+      const event = delivery(`its first sending ends in ${status}`);
+      await stored(queue, event);
+      await eventually(() => held.length, 1);
+      await stored(queue, event);
+      await queue.deliverNow(null);
+      // Were it begun beside the first, it would be under way by then.
+      await stored(queue, delivery(`beside ${status}`));
+      await queue.deliverNow(null);
+      await eventually(() => app.bodies().includes(`beside ${status}`), true);
+      expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(1);
+      app.answer = () => 200;
+      held[1]?.writeHead(200).end();
+      held[0]?.writeHead(status).end();
+      await eventually(() => waiting(queue), 0);
+      expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
+    }
+    // What was replaced has that end, and no other.
+    expect(results.toSorted()).toEqual([...Array(5).fill('delivered'), 'replaced', 'replaced']);
+  });
+
+  test('one that an equal one replaced is not lost at its end', async ({ app, results, queue, delivery }) => {
+    const held = holding(app);
+    const untilOver = Date.now() + 3000;
+    await stored(queue, delivery('event', { age: 3_600_000 - 2000 }));
+    await eventually(() => held.length, 1);
+    await stored(queue, delivery('event'));
+    await eventually(() => Date.now() >= untilOver, true);
+    held[0]?.writeHead(500).end();
+    await queue.settled();
+    expect(results).toEqual(['replaced']);
+    expect(await waiting(queue)).toBe(1);
+  });
+
+  const totals = async (queue: Queue) => {
+    await queue.storeState.upToDate();
+    return DEFERRED_STATES.flatMap((state) => {
+      const { deliveries } = queue.storeState.total(state);
+      return deliveries === 0 ? [] : `${deliveries} ${state}`;
+    });
   };
-  app.answer = () => 503;
-  await stored(queue, delivery('suspect'));
-  await eventually(passed, [3, 0, false]);
-  await queue.arrivals.taken(delivery('came earlier', { age: 60_000 }));
-  const tries = async (more: number) => {
-    const before = app.requests.length;
-    await eventually(() => app.requests.length > before + more, true);
-  };
-  await tries(2);
-  expect(await passed()).toEqual([3, 0, false]);
-  // Each of the app's takings speaks against the suspect once; while it takes nothing, nothing does.
-  for (const nth of [1, 2, 3]) {
-    await queue.arrivals.taken(delivery('came later'));
-    await eventually(passed, [3, nth, false]);
+
+  test('one whose window is over gets one sending, and is kept', async ({ app, results, queue, delivery }) => {
+    app.answer = () => 500;
+    await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
+    await eventually(() => results, ['expired']);
+    expect([app.requests.length, await totals(queue)]).toEqual([1, ['1 expired']]);
+    // A person may have it sent, again and again; it stays what it is until the app takes it.
+    for (let times = 2; times < 4; times++) {
+      expect(await queue.deliverNow(null)).toBe(1);
+      await eventually(() => app.requests.length, times);
+      await queue.settled();
+      expect([results, await totals(queue)]).toEqual([['expired'], ['1 expired']]);
+    }
+    app.answer = () => 404;
+    await queue.deliverNow(null);
+    await eventually(() => results, ['expired', 'client_error']);
+    expect(await totals(queue)).toEqual(['1 expired']);
+    app.answer = () => 200;
+    await queue.deliverNow(null);
+    await eventually(() => results, ['expired', 'client_error', 'delivered']);
+    expect(await totals(queue)).toEqual([]);
+  });
+
+  test("one that is kept stays, though the store's clock is ahead", async ({ app, results, start, delivery }) => {
+    let changes = 0;
+    const queue = await start((store) => ({
+      set: (lease, setting) => store.set(lease, changes++ < 5 ? dueIn(setting, 0) : setting),
+    }));
+    app.answer = () => 500;
+    await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
+    await eventually(() => changes, 6);
+    await queue.settled();
+    expect([app.requests.length, results, await totals(queue)]).toEqual([1, ['expired'], ['1 expired']]);
+  });
+
+  test('an equal fresh one that is taken ends one that expired', async ({ app, results, queue, delivery }) => {
+    app.answer = () => 500;
+    await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
+    await eventually(() => results, ['expired']);
+    await queue.arrivals.taken({ ...delivery('over'), at: Date.now() + 1000 });
+    await eventually(() => results, ['expired', 'replaced']);
+    expect(await totals(queue)).toEqual([]);
+  });
+
+  test.for([
+    ['expired', 500, ['expired', 'lost']],
+    ['stopped', 404, ['client_error', 'lost']],
+  ] as const)(
+    'one that is %s ends lost once it was kept long enough, with its line',
+    async ([, status, ends], { app, results, lines, settings, start, delivery }) => {
+      settings.keep = 0;
+      const queue = await start(() => ({}));
+      app.answer = () => status;
+      await stored(queue, delivery('over', { age: 7_200_000 }));
+      await eventually(() => results, [...ends]);
+      expect([app.requests.length, await totals(queue)]).toEqual([1, []]);
+      expect(lines).toMatchObject([{ why: 'keep', attempts: 1, last_answer: `${status}`, route: '/notify' }]);
+      await queue.storeState.look();
+      expect(queue.storeState.summary.losses).toMatchObject([{ why: 'keep', note: { attempts: 1 } }]);
+    },
+  );
+
+  test('nothing is lost while the log takes no line', async ({ app, results, lines, settings, start, delivery }) => {
+    settings.keep = 0;
+    lines.length = 0;
+    let takes = false;
+    settings.takesLine = () => takes;
+    const queue = await start((store) => ({
+      set: (lease, setting) => store.set(lease, dueIn(setting, 200)),
+    }));
+    app.answer = () => 500;
+    await stored(queue, delivery('over', { age: 7_200_000 }));
+    await eventually(() => results, ['expired']);
+    await queue.settled();
+    expect([results, lines, await totals(queue)]).toEqual([['expired'], [], ['1 expired']]);
+    takes = true;
+    await eventually(() => results, ['expired', 'lost']);
+    expect(lines).toHaveLength(1);
+  });
+
+  test('the oldest of what is kept gives way, with its line', async ({
+    app,
+    results,
+    lines,
+    settings,
+    start,
+    delivery,
+  }) => {
+    settings.maxBytes = 3 * LEAST_BYTES;
+    const queue = await start(() => ({}));
+    app.answer = (body) => (body.startsWith('old') ? 404 : 500);
+    for (const [at, name] of ['old 2', 'old 1', 'old 3'].entries()) {
+      await stored(queue, delivery(name, { age: name === 'old 1' ? 1_000_000 : 1000 * (3 - at) }));
+      await eventually(() => results.length, at + 1);
+    }
+    for (const nth of [1, 2, 3]) await stored(queue, delivery(`fresh ${nth}`));
+    expect(results.filter((each) => each === 'lost')).toHaveLength(3);
+    expect(lines.map(({ id }) => id)).toEqual(
+      ['old 1', 'old 2', 'old 3'].map((name) => eventId(delivery(name).head, Buffer.from(name))),
+    );
+    // What waits gives way to nobody.
+    expect(await queue.arrivals.defer(delivery('fresh 4'), '500')).toBe('passes');
+    expect(queue.storeState.problem).not.toBeNull(); // full, or slow on a busy machine
+    expect(await totals(queue)).toEqual(['3 waiting']);
+  });
+
+  test('what nothing verifies expires once something does', async ({ app, results, rules, queue, delivery }) => {
+    const { policy } = rules;
+    const event = delivery('over', { age: 7_200_000 - 60_000 });
+    await stored(queue, event);
+    rules.policy = policyOf(['current', 'another-secret-0123456789abcdef']);
+    await eventually(() => results, ['unverified']);
+    await queue.deliverNow(null);
+    await queue.settled();
+    expect(await totals(queue)).toEqual(['1 unverified']);
+    rules.policy = policy;
+    await queue.adopt();
+    await eventually(() => results, ['unverified', 'expired']);
+    expect([app.requests, await totals(queue)]).toEqual([[], ['1 expired']]);
+  });
+
+  test('only attempts between which others were taken speak against an event', async ({
+    app,
+    results,
+    start,
+    delivery,
+  }) => {
+    const queue = await start((store) => ({
+      set: (lease, setting) => store.set(lease, dueIn(setting, 0)),
+    }));
+    const passed = async () => {
+      await queue.storeState.upToDate();
+      const note = queue.storeState.summary.soonest[0]?.note;
+      return [Math.min(note?.attempts ?? 0, 3), note?.passed ?? 0, queue.storeState.takes('/notify')];
+    };
+    app.answer = () => 503;
+    await stored(queue, delivery('suspect'));
+    await eventually(passed, [3, 0, false]);
+    await queue.arrivals.taken(delivery('came earlier', { age: 60_000 }));
+    const tries = async (more: number) => {
+      const before = app.requests.length;
+      await eventually(() => app.requests.length > before + more, true);
+    };
     await tries(2);
-    expect(await passed()).toEqual([3, nth, false]);
-  }
-  app.answer = (body) => (body === 'suspect' ? 503 : 200);
-  await queue.arrivals.taken(delivery('came later'));
-  expect(queue.storeState.takes('/notify')).toBe(true);
-  expect(results).toEqual([]);
-});
+    expect(await passed()).toEqual([3, 0, false]);
+    // Each of the app's takings speaks against the suspect once; while it takes nothing, nothing does.
+    for (const nth of [1, 2, 3]) {
+      await queue.arrivals.taken(delivery('came later'));
+      await eventually(passed, [3, nth, false]);
+      await tries(2);
+      expect(await passed()).toEqual([3, nth, false]);
+    }
+    app.answer = (body) => (body === 'suspect' ? 503 : 200);
+    await queue.arrivals.taken(delivery('came later'));
+    expect(queue.storeState.takes('/notify')).toBe(true);
+    expect(results).toEqual([]);
+  });
 
-test.concurrent('unverified, one is looked at each minute', async ({ app, results, rules, start, delivery }) => {
-  const pauses: number[] = [];
-  const queue = await start((store) => ({
-    set: (lease, setting) => {
-      if (setting !== null && typeof setting !== 'string') pauses.push(setting.pause);
-      return store.set(lease, dueIn(setting, 0)); // the minute is over at once
-    },
-  }));
-  const event = delivery('event');
-  const { policy } = rules;
-  await stored(queue, event);
-  rules.policy = policyOf(['current', 'another-secret-0123456789abcdef']);
-  await eventually(() => pauses.length > 1, true);
-  expect([new Set(pauses), app.requests.length]).toEqual([new Set([60_000]), 0]);
-  rules.policy = policy; // and nobody tells the queue
-  await eventually(() => results, ['unverified', 'delivered']);
-});
+  test('unverified, one is looked at each minute', async ({ app, results, rules, start, delivery }) => {
+    const pauses: number[] = [];
+    const queue = await start((store) => ({
+      set: (lease, setting) => {
+        if (setting !== null && typeof setting !== 'string') pauses.push(setting.pause);
+        return store.set(lease, dueIn(setting, 0)); // the minute is over at once
+      },
+    }));
+    const event = delivery('event');
+    const { policy } = rules;
+    await stored(queue, event);
+    rules.policy = policyOf(['current', 'another-secret-0123456789abcdef']);
+    await eventually(() => pauses.length > 1, true);
+    expect([new Set(pauses), app.requests.length]).toEqual([new Set([60_000]), 0]);
+    rules.policy = policy; // and nobody tells the queue
+    await eventually(() => results, ['unverified', 'delivered']);
+  });
 
-test.concurrent('a sending cut by the end of the process is no last one', async ({ app, results, start, delivery }) => {
-  const settings: string[] = [];
-  const queue = await start((store) => ({
-    set: (lease, setting) => {
-      settings.push(stateOf(setting));
-      return store.set(lease, setting);
-    },
-  }));
-  const held = holding(app);
-  await stored(queue, delivery('over', { age: 7_200_000 }));
-  await eventually(() => held.length, 1);
-  queue.stopSending();
-  held[0]?.socket?.destroy();
-  await queue.settled();
-  expect([settings, results]).toEqual([['waiting'], []]);
-});
+  test('a sending cut by the end of the process is no last one', async ({ app, results, start, delivery }) => {
+    const settings: string[] = [];
+    const queue = await start((store) => ({
+      set: (lease, setting) => {
+        settings.push(stateOf(setting));
+        return store.set(lease, setting);
+      },
+    }));
+    const held = holding(app);
+    await stored(queue, delivery('over', { age: 7_200_000 }));
+    await eventually(() => held.length, 1);
+    queue.stopSending();
+    held[0]?.socket?.destroy();
+    await queue.settled();
+    expect([settings, results]).toEqual([['waiting'], []]);
+  });
 
-test.concurrent('a turn that fails is told, and ends with its lease', async ({ budget, rules, start, delivery }) => {
-  const held: number[] = [];
-  const queue = await start((store) => ({
-    lease: (asked) => {
-      held.push(asked.held.length);
-      return store.lease(asked);
-    },
-  }));
-  // Its `once` cannot be opened.
-  const { routes } = policyWith([verify('/notify', { redeliver: 60_000, once: 60_000 })], []);
-  rules.policy = { ...rules.policy, routes };
-  await stored(queue, delivery('event'));
-  await eventually(() => queue.storeState.failures, 1);
-  await queue.settled();
-  await eventually(() => budget.used, 0); // the next lease may be under way
-  const before = held.length;
-  await queue.deliverNow(null);
-  await eventually(() => held.length > before, true);
-  expect(held.at(-1)).toBe(0);
-});
+  test('a turn that fails is told, and ends with its lease', async ({ budget, rules, start, delivery }) => {
+    const held: number[] = [];
+    const queue = await start((store) => ({
+      lease: (asked) => {
+        held.push(asked.held.length);
+        return store.lease(asked);
+      },
+    }));
+    // Its `once` cannot be opened.
+    const { routes } = policyWith([verify('/notify', { redeliver: 60_000, once: 60_000 })], []);
+    rules.policy = { ...rules.policy, routes };
+    await stored(queue, delivery('event'));
+    await eventually(() => queue.storeState.failures, 1);
+    await queue.settled();
+    await eventually(() => budget.used, 0); // the next lease may be under way
+    const before = held.length;
+    await queue.deliverNow(null);
+    await eventually(() => held.length > before, true);
+    expect(held.at(-1)).toBe(0);
+  });
 
-test.concurrent('a fresh copy that is taken ends the one that waits', async ({ app, results, start, delivery }) => {
-  const queue = await start(() => ({}));
-  app.answer = () => 404;
-  const event = delivery('event');
-  await stored(queue, event);
-  await eventually(() => results, ['client_error']);
-  await queue.arrivals.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
-  await queue.arrivals.taken(delivery('another'));
-  await queue.storeState.upToDate();
-  await queue.arrivals.taken({ ...event, at: Date.now() });
-  await eventually(() => results, ['client_error', 'replaced']);
-  await queue.storeState.upToDate();
-  expect(queue.storeState.isEmpty).toBe(true);
-  expect(app.requests).toHaveLength(1);
-});
+  test('a fresh copy that is taken ends the one that waits', async ({ app, results, queue, delivery }) => {
+    app.answer = () => 404;
+    const event = delivery('event');
+    await stored(queue, event);
+    await eventually(() => results, ['client_error']);
+    await queue.arrivals.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
+    await queue.arrivals.taken(delivery('another'));
+    await queue.storeState.upToDate();
+    await queue.arrivals.taken({ ...event, at: Date.now() });
+    await eventually(() => results, ['client_error', 'replaced']);
+    await queue.storeState.upToDate();
+    expect(queue.storeState.isEmpty).toBe(true);
+    expect(app.requests).toHaveLength(1);
+  });
 
-test.concurrent('a note that somebody forged changes no bytes, no end', async ({ app, results, start, delivery }) => {
-  const ahead = Date.now() + 10 * 365 * 86_400_000;
-  const queue = await start((store) => ({
-    add: (event, pause) => store.add({ ...event, note: noteOf({ at: ahead, attempts: 9e15, tried: ahead }) }, pause),
-  }));
-  app.answer = () => 500;
-  await stored(queue, delivery('over', { age: 7_200_000 }));
-  await eventually(() => results, ['expired']);
-  expect(app.bodies()).toEqual(['over']);
+  test('a note that somebody forged changes no bytes, no end', async ({ app, results, start, delivery }) => {
+    const ahead = Date.now() + 10 * 365 * 86_400_000;
+    const queue = await start((store) => ({
+      add: (event, pause) => store.add({ ...event, note: noteOf({ at: ahead, attempts: 9e15, tried: ahead }) }, pause),
+    }));
+    app.answer = () => 500;
+    await stored(queue, delivery('over', { age: 7_200_000 }));
+    await eventually(() => results, ['expired']);
+    expect(app.bodies()).toEqual(['over']);
+  });
 });

@@ -219,12 +219,7 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
   });
 });
 
-test.concurrent('whichever bit flips, what comes is stored, what went bad told', async ({
-  directory,
-  file,
-  folder,
-  open,
-}) => {
+test.concurrent('whichever bit flips, what comes is stored', async ({ directory, file, folder, open }) => {
   const first = await open();
   const events = new Map(
     Array.from({ length: 40 }, () => eventOf(idOf(), someRecord(500))).map((event) => [event.id, event]),
@@ -310,11 +305,7 @@ describe.concurrent('a start', () => {
     expect(again.losses).toEqual([]);
   });
 
-  test('with the file of a later version sets it aside, and calls it what it is', async ({
-    directory,
-    folder,
-    open,
-  }) => {
+  test('with the file of a later version sets it aside', async ({ directory, folder, open }) => {
     const { store } = await open();
     await store.close();
     altered(directory, 'ALTER TABLE event ADD COLUMN later TEXT');
@@ -359,11 +350,7 @@ describe.concurrent('what others wrote to its tables:', () => {
   });
 });
 
-test.concurrent('a log that lost its end keeps what came before, as after a loss of power', async ({
-  file,
-  folder,
-  open,
-}) => {
+test.concurrent('a log that lost its end keeps what came before', async ({ file, folder, open }) => {
   const { store } = await open();
   const [first, second] = [eventOf(), eventOf()];
   await store.add(first, 60_000);
@@ -445,10 +432,7 @@ describe.concurrent('while it runs', () => {
     other.close();
   });
 
-  test('a program that reads on and on holds up nothing, and after it the log is small again', async ({
-    file,
-    open,
-  }) => {
+  test('a program that reads on and on holds up nothing', async ({ file, open }) => {
     const { store } = await open({ maxBytes: 1000 * MANY_BYTES });
     await store.add(eventOf(), 0);
     const other = new DatabaseSync(file);

@@ -43,15 +43,17 @@ local function call(name, ...)
 end
 local calls = {}
 local FIELDS = {bytes = 0, stored = 0, state = 'waiting', note = '', lease = '', group = '', asked = '', life = ''}
-local function load(id)
-  local text = call('HGET', entries, id)
-  if not text then return nil end
-  local isRead, event = pcall(cjson.decode, text)
-  event = isRead and type(event) == 'table' and event or {}
+local function known(event)
   for field, none in pairs(FIELDS) do
     if type(event[field]) ~= type(none) then event[field] = none end
   end
   return event
+end
+local function load(id)
+  local text = call('HGET', entries, id)
+  if not text then return nil end
+  local isRead, event = pcall(cjson.decode, text)
+  return known(isRead and type(event) == 'table' and event or {})
 end
 local function leased(lease)
   local id = string.sub(lease, 1, ${contract.ID_LENGTH})
@@ -60,10 +62,6 @@ local function leased(lease)
 end
 local function dueAt(id) return tonumber(call('ZSCORE', due, id) or 0) end
 local function moveTo(id, ms) call('ZADD', due, ms, id) end
-local function save(id, event, ms)
-  call('HSET', entries, id, cjson.encode(event))
-  moveTo(id, ms)
-end
 -- 0 also where somebody else has that key.
 local function size(id)
   local bytes = try('STRLEN', records .. id)
@@ -82,7 +80,13 @@ local function sum(id, event, sign)
   grow(totals, event.group, sign * counted(event))
   grow(bodies, string.sub(id, 1, 16), sign)
 end
-local function count(id, event)
+local function discount(id, event)
+  if event.group == '' then return end
+  sum(id, event, -1)
+  call('ZREM', sums .. event.group, id)
+end
+local function save(id, event, ms)
+  discount(id, event)
   local isNote, words, at = pcall(function()
     local note = cjson.decode(event.note)
     return cjson.encode({note.failure, note.secret, note.key, note.route}), note.at + 0
@@ -94,15 +98,8 @@ local function count(id, event)
   at = isNote and math.max(0, math.min(at, 8.64e15)) or 0
   call('ZADD', sums .. event.group, at, id)
   call('ZADD', came, at, id)
-end
-local function discount(id, event)
-  sum(id, event, -1)
-  call('ZREM', sums .. event.group, id)
-end
-local function become(id, event, state, note)
-  discount(id, event)
-  event.state, event.note = state, note
-  count(id, event)
+  call('HSET', entries, id, cjson.encode(event))
+  moveTo(id, ms)
 end
 local function leave(id, event)
   discount(id, event)
@@ -140,7 +137,7 @@ local function restore()
   for _, id in ipairs(call('HKEYS', entries)) do
     local event = load(id)
     call('HSETNX', totals, 'life', event.life ~= '' and event.life or now)
-    count(id, event)
+    event.group = ''
     save(id, event, call('ZSCORE', due, id) or now)
   end
 end
@@ -160,11 +157,6 @@ local function checkSums()
   for _, group in ipairs(groups()) do events = events + call('ZCARD', sums .. group) end
   if events ~= call('HLEN', entries) then restore() end
 end
-local function lend(id, event, token)
-  event.lease = id .. ' ' .. token
-  save(id, event, now + ${contract.LEASE_MS})
-  return event.lease
-end
 local function listed(found)
   local all = {}
   for _, id in ipairs(found) do
@@ -172,6 +164,11 @@ local function listed(found)
     if event then all[#all + 1] = {id, event.bytes, event.state, event.note, dueAt(id) - now, event.asked} end
   end
   return all
+end
+local function lend(id, event, token, record)
+  event.lease = id .. ' ' .. token
+  save(id, event, now + ${contract.LEASE_MS})
+  return {listed({id})[1], event.lease, record}
 end
 -- True also for a call that ended this lease before, whose answer was lost.
 local function isEnded(lease, event)
@@ -200,7 +197,7 @@ end
 -- Its first write is the one that a full server refuses.
 function calls.add(id, most, pause, note, head, body)
   local old = load(id)
-  local event = {bytes = #head + #body, state = 'waiting', note = note, lease = '', stored = now, asked = ''}
+  local event = known({bytes = #head + #body, note = note, stored = now})
   local bytes = number(totals, 'bytes') - (old and counted(old) or 0) + counted(event)
   if bytes > tonumber(most) then return 'full' end
   local twins = number(bodies, string.sub(id, 1, 16))
@@ -210,7 +207,6 @@ function calls.add(id, most, pause, note, head, body)
   if old then discount(id, old) end
   if call('HSETNX', totals, 'life', now .. '.' .. id) == 1 then call('HSET', totals, 'open', 1) end
   event.life = call('HGET', totals, 'life')
-  count(id, event)
   save(id, event, now + pause)
   return old and 'replaced' or 'stored'
 end
@@ -229,8 +225,8 @@ function calls.lease(limit, room, most, token, ...)
       local isRead = bytes <= tonumber(most)
       if isRead and bytes > tonumber(room) then break end
       room = room - (isRead and bytes or 0)
-      local lease = lend(id, event, token .. #found)
-      found[#found + 1] = {listed({id})[1], lease, isRead and (bytes > 0 and call('GET', records .. id) or '')}
+      local record = isRead and (bytes > 0 and call('GET', records .. id) or '')
+      found[#found + 1] = lend(id, event, token .. #found, record)
     end
   end
   local next = call('ZRANGE', due, 0, 0, 'WITHSCORES')
@@ -243,8 +239,7 @@ function calls.set(lease, pause, state, asked, note)
     leave(id, event)
     if pause ~= '' then remember(id, event.note, pause, 1) end
   elseif event then
-    event.lease, event.asked = '', asked
-    become(id, event, state, note or event.note)
+    event.lease, event.asked, event.state, event.note = '', asked, state, note or event.note
     save(id, event, now + pause)
   end
   return isEnded(lease, event)
@@ -268,8 +263,7 @@ function calls.spare(id, bytes, most, token)
     if excess <= 0 or #found >= ${PAGE} then break end
     if event and isFree(each[1], event) then
       excess = excess - counted(event)
-      local lease = lend(each[1], event, token .. #found)
-      found[#found + 1] = {listed({each[1]})[1], lease, false}
+      found[#found + 1] = lend(each[1], event, token .. #found, false)
     end
   end
   return found
@@ -286,16 +280,16 @@ function calls.drop(id)
   return leave(id, event)
 end
 function calls.wake(by, ...)
-  local known = 0
+  local amount = 0
   for _, id in ipairs({...}) do
     local event = load(id)
-    known = known + (event and 1 or 0)
+    amount = amount + (event and 1 or 0)
     if event and isFree(id, event) then
       event.asked = by == 'person' and by or event.asked
       save(id, event, now)
     end
   end
-  return known
+  return amount
 end
 -- A place is the time at which the last one came, and its id.
 function calls.page(place)

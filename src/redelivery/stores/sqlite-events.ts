@@ -79,10 +79,10 @@ export function eventsIn(database: DatabaseSync, around: Around) {
 
   /** The record of an event; null if it is over `largest` bytes, or absent. */
   function read(id: string, largest: number): Uint8Array<ArrayBuffer> | null {
-    const [found] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content FROM event JOIN record USING (place)
-      WHERE id = ${id} AND octet_length(content) <= ${largest}`;
-    if (found !== undefined) moved.push(found.content.buffer);
-    return found?.content ?? null;
+    const [{ content } = { content: null }] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content
+      FROM event JOIN record USING (place) WHERE id = ${id} AND octet_length(content) <= ${largest}`;
+    if (content !== null) moved.push(content.buffer);
+    return content;
   }
 
   /** `rows`: what a call that ends a lease has changed. */
@@ -105,11 +105,10 @@ export function eventsIn(database: DatabaseSync, around: Around) {
   const calls = {
     read,
 
-    find(id: string): contract.Entry | null {
-      const found = sql<contract.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note
-        FROM event WHERE id = ${id}`;
-      return noted(found)[0] ?? null;
-    },
+    find: (id: string): contract.Entry | null =>
+      noted(
+        sql<contract.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note FROM event WHERE id = ${id}`,
+      )[0] ?? null,
 
     /** `most`: the maximum number of bytes of all events together. */
     add(

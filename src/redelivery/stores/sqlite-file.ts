@@ -145,13 +145,9 @@ export class StoreFile {
     return fs.readdirSync(this.#directory).flatMap((name) => {
       const [found, day, hour, minute, rest, events] = ASIDE.exec(name) ?? [];
       if (found === undefined) return [];
+      const bytes = sizeOf(join(this.#directory, name));
       const at = Date.parse(`${day}T${hour}:${minute}:${rest}Z`);
-      return {
-        name,
-        bytes: sizeOf(join(this.#directory, name)),
-        at,
-        events: events === undefined ? null : Number(events),
-      };
+      return { name, bytes, at, events: events === undefined ? null : Number(events) };
     });
   }
 

@@ -90,6 +90,8 @@ export const test = base
       return queue;
     };
   })
+  /** One that is started with nothing replaced. */
+  .extend('queue', ({ start }) => start(() => ({})))
   /** A verified delivery of this body, which the app does not take; `age`: milliseconds since it came. */
   .extend('delivery', ({ rules }) => (text: string, { value = VALUE, age = 0 } = {}): Deferrable => {
     const { policy } = rules;
