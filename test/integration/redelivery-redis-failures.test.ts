@@ -111,49 +111,6 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(await idsIn(store)).toEqual(ids.sort());
   });
 
-  // Everything may go, what the store knows of its events as well: 10 bursts of 25, of which the memory holds about 70.
-  test.for(['allkeys-lru', 'allkeys-random'])(
-    'that evicts by %s: what was stored adds up',
-    { timeout: 120_000 }, // beside the others of this file, on a busy machine
-    async (policy, { server, open }) => {
-      let gone = 0;
-      const onLoss = (_why: string, events: number | null) => {
-        gone += events ?? Number.NaN;
-      };
-      const { store } = await open({ maxBytes: 64 * MANY_BYTES, onLoss });
-      const used = /used_memory:(\d+)/.exec(String(await server.ask('INFO', 'memory')))?.[1];
-      await server.ask('CONFIG', 'SET', 'maxmemory-policy', policy);
-      await server.ask('CONFIG', 'SET', 'maxmemory', `${Number(used) + 750_000}`);
-      const ends = { stored: 0, taken: 0, lost: 0 };
-      /** Takes so many, ends what has lost its record, and gives the rest back. Returns how many had lost it. */
-      const turns = async (taken: number) => {
-        const leased = await leasedFrom(store, { limit: 500, room: 64 * MANY_BYTES });
-        const empty = leased.filter(({ record }) => record?.length === 0);
-        const set = async (all: typeof leased, what: Parameters<DeferredStore['set']>[1]) =>
-          (await Promise.all(all.map(({ lease }) => store.set(lease, what)))).filter(Boolean).length;
-        const others = leased.filter((each) => !empty.includes(each));
-        ends.lost += await set(empty, 'record');
-        ends.taken += await set(others.slice(0, taken), null);
-        await set(others.slice(taken), { pause: 0, state: 'waiting', note: null, asked: false });
-        return empty.length;
-      };
-      for (let burst = 0; burst < 10; burst++) {
-        const events = idsOf(25, `burst ${burst}`).map((id) => eventOf(id, someRecord(10_000)));
-        const added = await Promise.all(events.map((event) => store.add(event, 0)));
-        ends.stored += added.filter((each) => each === 'stored').length;
-        if (burst % 2 === 1) await turns(5);
-      }
-      const missing = async () => {
-        while ((await turns(0)) > 0);
-        const { groups } = await store.summary();
-        const there = groups.reduce((sum, { deliveries }) => sum + deliveries, 0);
-        return ends.stored - ends.taken - ends.lost - gone - there;
-      };
-      await eventually(missing, 0);
-      expect(ends.lost + gone).toBeGreaterThan(50);
-    },
-  );
-
   test('that becomes read-only fails until it is none', async ({ server, open }) => {
     const { store, failures } = await open();
     const [id = '', fresh = ''] = idsOf(2, 'read-only');
@@ -343,6 +300,51 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
       expect(await store.add(eventOf(), 0)).toBe('stored');
     }
   });
+});
+
+// One after the other, beside nothing else of this file: a server that is asked late would be waited for in vain.
+describe.skipIf(!HAS_SERVERS)('a server that evicts', () => {
+  // Everything may go, what the store knows of its events as well: 10 bursts of 25, of which the memory holds about 70.
+  test.for(['allkeys-lru', 'allkeys-random'])(
+    'by %s has a line for each loss: what was stored adds up',
+    async (policy, { server, open }) => {
+      let gone = 0;
+      const onLoss = (_why: string, events: number | null) => {
+        gone += events ?? Number.NaN;
+      };
+      const { store } = await open({ maxBytes: 64 * MANY_BYTES, onLoss });
+      const used = /used_memory:(\d+)/.exec(String(await server.ask('INFO', 'memory')))?.[1];
+      await server.ask('CONFIG', 'SET', 'maxmemory-policy', policy);
+      await server.ask('CONFIG', 'SET', 'maxmemory', `${Number(used) + 750_000}`);
+      const ends = { stored: 0, taken: 0, lost: 0 };
+      /** Takes so many, ends what has lost its record, and gives the rest back. Returns how many had lost it. */
+      const turns = async (taken: number) => {
+        const leased = await leasedFrom(store, { limit: 500, room: 64 * MANY_BYTES });
+        const empty = leased.filter(({ record }) => record?.length === 0);
+        const set = async (all: typeof leased, what: Parameters<DeferredStore['set']>[1]) =>
+          (await Promise.all(all.map(({ lease }) => store.set(lease, what)))).filter(Boolean).length;
+        const others = leased.filter((each) => !empty.includes(each));
+        ends.lost += await set(empty, 'record');
+        ends.taken += await set(others.slice(0, taken), null);
+        await set(others.slice(taken), { pause: 0, state: 'waiting', note: null, asked: false });
+        return empty.length;
+      };
+      for (let burst = 0; burst < 10; burst++) {
+        const events = idsOf(25, `burst ${burst}`).map((id) => eventOf(id, someRecord(10_000)));
+        const added = await Promise.all(events.map((event) => store.add(event, 0)));
+        ends.stored += added.filter((each) => each === 'stored').length;
+        if (burst % 2 === 1) await turns(5);
+      }
+      const missing = async () => {
+        while ((await turns(0)) > 0);
+        const { groups } = await store.summary();
+        const there = groups.reduce((sum, { deliveries }) => sum + deliveries, 0);
+        return ends.stored - ends.taken - ends.lost - gone - there;
+      };
+      await eventually(missing, 0);
+      expect(ends.lost + gone).toBeGreaterThan(50);
+    },
+  );
 });
 
 /** An answer of the script, with what comes beside it: no life, not open, nothing there, nothing gone. */
