@@ -89,8 +89,6 @@ Upper bounds of the histograms, besides +Inf:
 
 ${list(BUCKETS)}
 
-\`request_body_bytes\` counts a request if at least one byte of its body was read, or if it was not refused.
-
 ## Process and Node
 
 prom-client measures these, some of them only on Linux. The event-loop lags exclude the 250 ms between two samples, so
