@@ -1,6 +1,7 @@
 // The facts about the proxy beside the ledger of deliveries, gathered from its parts for the judge and the status page. They
 // must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds. Operators rely on
 // the names of the keys: docs/admin.md lists them.
+import { resolve } from 'node:path';
 import { DOCS, isDirectory, VERSION } from './base/default-places.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -108,7 +109,8 @@ export function factsNow(startedAt: number, from: Sources, { ready, causes, erro
       deferred: storeState.signedBy(secret.key),
     })),
     config: {
-      file: loaded.file,
+      /** Absolute: `check` may run in another directory. */
+      file: loaded.file && resolve(loaded.file),
       sha256: loaded.sha256,
       since,
       warnings: [...loaded.warnings.map(({ key, message }) => `${key}: ${message}`), ...warnings],

@@ -2,6 +2,7 @@
 // with the proxy, so it must load no part of the proxy that it does not need. It must never read a secret.
 import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
@@ -117,7 +118,7 @@ async function isRefused(file: string | null, { env }: Io): Promise<boolean> {
  */
 async function configurationLine(named: string | null, status: ApiStatus): Promise<readonly Line[]> {
   const { config, lastReload } = status;
-  const file = named ?? config.file;
+  const file = named === null ? config.file : resolve(named);
   if (file === null) return [];
   const id = 'configuration';
   const content = await readFile(file).catch((error: unknown) => fileProblem(error));

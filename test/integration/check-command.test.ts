@@ -1,7 +1,7 @@
 // `check` against running proxies, with one thing really wrong at a time.
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { freePort, NOBODY } from '../support/machine/free-port.ts';
 import { listening } from '../support/machine/listening.ts';
@@ -125,6 +125,13 @@ describe('check', () => {
     expect(states).toEqual(expect.arrayContaining(['configuration ok', 'secret-problem warning', 'secrets ok']));
     expect(messages).toContain('\nSo reload-failed: The last reload failed');
   });
+});
+
+test('the file in use is the one that the proxy reads, wherever check runs', async ({ start, directory }) => {
+  const proxy = await start({}, { cwd: 'own' }); // it is told a relative path
+  await writeFile(join(directory, basename(proxy.configFile)), 'unmatched: reject\n');
+  const { stdout } = await runCommand(['check'], { env: { ADMIN_PORT: String(proxy.adminPort) }, cwd: directory });
+  expect(stdout).toContain(`ok       configuration: ${proxy.configFile} is the configuration in use.`);
 });
 
 describe.concurrent('check --wait', () => {

@@ -2,7 +2,7 @@
 // sockets and signals. It ends only the child that it started, and leaves no file behind.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { ApiStatus } from '../../../src/health/health.ts';
 import { followOutput, type LogLine } from '../machine/child-output.ts';
@@ -78,7 +78,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const [command, ...before] =
     options.executable === undefined ? limitedTo(options.openFiles ?? null) : [options.executable];
   const program = options.executable === undefined ? [...(options.flags ?? []), options.program ?? PROGRAM] : [];
-  const words = [...program, 'serve', '--config', configFile];
+  const named = options.cwd === 'own' ? basename(configFile) : configFile;
+  const words = [...program, 'serve', '--config', named];
   const child = spawnTied(command, [...before, ...words], {
     env: { ...PROGRAM_ENV, ...options.env },
     ...(options.cwd === 'own' && { cwd: directory }),

@@ -115,7 +115,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
 
 test('check loads no more at its start, but tables of texts: no secret, no parser, no part of the proxy', () => {
   const more = ['commands/waiting.ts', 'config/units.ts', 'health/diagnoses.ts'];
-  const node = [...NODE, 'node:crypto', 'node:timers/promises'];
+  const node = [...NODE, 'node:crypto', 'node:path', 'node:timers/promises'];
   expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...more, ...node].sort());
 });
 
