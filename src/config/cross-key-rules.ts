@@ -19,8 +19,7 @@ type Problems = Generator<ProblemAt, void, void>;
 /** Every problem that the schema cannot see. */
 export function* crossErrors(written: Written): Problems {
   yield* addressErrors(written);
-  yield* upstreamTlsErrors(written);
-  yield* redeliveryErrors(written);
+  yield* transportErrors(written);
   for (const secret of written.secrets) yield* secretErrors(secret, written);
   for (const route of written.routes) {
     yield* routeErrors(route);
@@ -45,24 +44,20 @@ function* addressErrors({ values: { listen, admin, upstream }, isSound }: Writte
   }
 }
 
-function* upstreamTlsErrors({ values: { upstream }, isSound }: Written): Problems {
-  const { url, tls } = upstream;
-  if (tls === null) return;
+/** The rules of upstream.tls and redelivery.store. */
+function* transportErrors({ values: { upstream, redelivery }, isSound }: Written): Problems {
   const path = ['upstream', 'tls'];
-  if (isSound(['upstream', 'url']) && !url.startsWith('https://')) {
+  if (upstream.tls !== null && isSound(['upstream', 'url']) && !upstream.url.startsWith('https://')) {
     yield atKey(path, 'found with a URL without TLS; allowed only with an https:// upstream.url');
   }
   for (const [given, other] of [['certFile', 'keyFile'] as const, ['keyFile', 'certFile'] as const]) {
-    if (tls[given] === null || tls[other] !== null) continue;
+    if (upstream.tls === null || upstream.tls[given] === null || upstream.tls[other] !== null) continue;
     yield atKey([...path, given], `found without ${other}; allowed are both or neither`);
   }
-}
-
-function* redeliveryErrors({ values: { redelivery }, isSound }: Written): Problems {
-  const { store, name } = redelivery;
-  if (!isSound(['redelivery']) || isDirectory(store) || name !== '') return;
-  const message = "found without redelivery.name; apps that share this database would get each other's deliveries";
-  yield atKey(['redelivery', 'store'], message);
+  if (isSound(['redelivery']) && !isDirectory(redelivery.store) && redelivery.name === '') {
+    const message = "found without redelivery.name; apps that share this database would get each other's deliveries";
+    yield atKey(['redelivery', 'store'], message);
+  }
 }
 
 function* secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written): Problems {

@@ -127,32 +127,15 @@ function yamlProblems(errors: readonly YAMLError[], text: string): ProblemAt[] {
   return [...new Map(problems.map((problem) => [problem.at, problem])).values()];
 }
 
+/** The library's messages for a line that is indented like none above; their error codes also mean other errors. */
+const FITS_NO_BLOCK = /^Sequence item without|^All mapping items/;
+
 function problemOf({ code, message, pos: [at] }: YAMLError, text: string): ProblemAt {
   const [, indent = '', rest = ''] = /^( *)(.*)/.exec(text.slice(at)) ?? [];
   const problem = (words: string) => atOffset(at + indent.length, words);
   if (['MISSING_CHAR', 'MULTILINE_IMPLICIT_KEY'].includes(code) && lacksSpace(rest)) return problem(NO_SPACE);
-  const columns = FITS_NO_BLOCK.test(message) ? columnsOfKeys(text.slice(Math.max(0, at - MOST_ABOVE), at)) : [];
-  if (columns.length > 0 && KEY.test(rest)) {
-    return problem(`by the lines above, a key here begins at column ${columns.join(' or ')}`);
-  }
+  if (FITS_NO_BLOCK.test(message)) return problem('this line is indented like no line above that it could belong to');
   return problem(SENTENCES[code] ?? 'this is not valid YAML');
-}
-
-/** The library's messages for a key that is indented like no block above; their error codes also mean other errors. */
-const FITS_NO_BLOCK = /^Sequence item without|^All mapping items/;
-const KEY = /^[A-Za-z]\w*:(?: |$)/;
-/** The maximum number of characters read above an error: if every line has an error, more would take too long. */
-const MOST_ABOVE = 4096;
-
-/** The columns at which keys begin in the blocks that are still open after these lines, innermost first. */
-function columnsOfKeys(above: string): number[] {
-  const columns: number[] = [];
-  for (const line of above.split('\n').reverse()) {
-    const [dashes = ''] = /^[ -]*/.exec(line) ?? [];
-    const column = dashes.length + 1;
-    if (KEY.test(line.slice(dashes.length)) && column < (columns.at(-1) ?? Infinity)) columns.push(column);
-  }
-  return columns;
 }
 
 const atOffset = (at: number, message: string): ProblemAt => ({ path: [], at, message });

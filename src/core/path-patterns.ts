@@ -38,11 +38,8 @@ export function pathProblem(path: string): string | null {
   return null;
 }
 
-/** The path with escapes for what is not ASCII, without controls and the spaces that servers drop. */
-function inAscii(path: string): string {
-  const kept = path.replace(/[\x00-\x1f\x7f]+/g, '').replace(/(?<=\/) +|(?<! ) +(?=\/|$)/g, '');
-  return kept.replace(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text.toWellFormed()));
-}
+/** The path with escapes for spaces and all that is not ASCII. */
+const inAscii = (path: string) => path.replace(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text.toWellFormed()));
 
 /** How other routers write what is no literal segment, and what they mean by it. */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [

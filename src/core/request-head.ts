@@ -42,37 +42,28 @@ export class Head {
   }
 }
 
+/** The fields with the number of lines of a name, and with the value of the last of them. */
+const COUNTED = new Map([
+  ['host', ['hosts', 'host']],
+  ['content-length', ['contentLengths', 'contentLength']],
+  ['transfer-encoding', ['transferEncodings', 'transferEncoding']],
+  [LOWER_CASE_SIGNATURE_HEADER, ['signatures', 'signature']],
+] as const);
+
 function readLine(head: Head, name: string, value: string): void {
-  switch (name) {
-    case 'host':
-      head.hosts++;
-      head.host = value;
-      return;
-    case 'content-length':
-      head.contentLengths++;
-      head.contentLength = value;
-      return;
-    case 'transfer-encoding':
-      head.transferEncodings++;
-      head.transferEncoding = value;
-      return;
-    case 'connection':
-      head.connection = head.connection === '' ? value : `${head.connection},${value}`;
-      return;
-    case 'expect':
-    case 'upgrade':
-      head[name] = head[name] === null ? value : `${head[name]}, ${value}`;
-      return;
-    case 'te':
-      if (value.toLowerCase() === 'trailers') head.asksForTrailers = true;
-      return;
-    case LOWER_CASE_SIGNATURE_HEADER:
-      head.signatures++;
-      head.signature = value;
-      return;
-    default:
-      if (looksLikeSignature(name)) head.lookAlikes++;
-      if (isRerouting(name)) head.rerouting.push(name);
+  const counted = COUNTED.get(name);
+  if (counted !== undefined) {
+    head[counted[0]]++;
+    head[counted[1]] = value;
+  } else if (name === 'connection') {
+    head.connection = head.connection === '' ? value : `${head.connection},${value}`;
+  } else if (name === 'expect' || name === 'upgrade') {
+    head[name] = head[name] === null ? value : `${head[name]}, ${value}`;
+  } else if (name === 'te') {
+    if (value.toLowerCase() === 'trailers') head.asksForTrailers = true;
+  } else {
+    if (looksLikeSignature(name)) head.lookAlikes++;
+    if (isRerouting(name)) head.rerouting.push(name);
   }
 }
 
