@@ -16,6 +16,8 @@ const ROUND_TRIP_MS = 400;
 const PAUSE_MS = 100;
 const CROWDED_PAUSE_MS = 1000;
 const CALM_PAUSE_MS = 30_000;
+/** Bytes of answers that may lie unread before a look: a look costs as much as a hundred requests. */
+const LITTLE = 1024 * 1024;
 /** The least pause after a look, as a multiple of the look's duration, which is long with many thousand sockets. */
 const PAUSE = 4;
 
@@ -61,6 +63,7 @@ export class UnreadAnswers {
     // A closing connection stays open until a look has shown whether its answer was read.
     const isStaying = unread.some(({ state, since }) => state === 'closing' && now - since >= SILENCE_MS);
     const bytes = unread.reduce((sum, { progress }) => sum + Math.min(progress.unseen, this.#mostOfOne), 0);
+    if (bytes < LITTLE && !isStaying) return;
     const shares = { number: unread.length / this.#most, bytes: bytes / this.#mostOfOne / this.#most };
     const pauseNow = pauseOf({ ...shares, connections: this.#open.crowding });
     const pause = Math.min(pauseNow, isStaying ? CROWDED_PAUSE_MS : CALM_PAUSE_MS);

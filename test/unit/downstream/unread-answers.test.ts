@@ -1,10 +1,11 @@
 // Answers that nobody reads lie in the kernel, where Node does not see them: without a bound on their number a thousand
 // of 1 MiB filled a container with 600 MiB.
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { connect, Socket } from 'node:net';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Connection } from '../../../src/downstream/connection.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
-import { pauseOf } from '../../../src/downstream/unread-answers.ts';
+import { pauseOf, UnreadAnswers } from '../../../src/downstream/unread-answers.ts';
 import { connectionKey, lookAtQueues, peerKey, type SendQueues } from '../../../src/wire/socket-progress.ts';
 import { LIMITS } from './fixtures.ts';
 
@@ -157,4 +158,16 @@ test('A look comes every 30 s, every second in a crowd, and ten times a second w
   expect(pauseOf({ ...calm, connections: 0.8 })).toBe(1000);
   expect(pauseOf({ ...calm, number: 1.1 })).toBe(1000);
   expect(pauseOf({ ...calm, number: 1.1, bytes: 0.6 })).toBe(100);
+});
+
+test('Less than 1 MiB that may lie unread in all is not worth a look.', async () => {
+  const progress = { maySwell: true, unseen: LARGE.length / 2 - 1, readAt: 0, inKernel: 0, seen: vi.fn() };
+  const one = { state: 'idle', since: 0, key: '', progress, stream: new Socket() } as unknown as Connection;
+  const answers = new UnreadAnswers(MOST, { list: () => [one, one], crowding: 1 });
+  answers.watch(0);
+  await lookAtQueues({});
+  expect(progress.seen).not.toHaveBeenCalled();
+  progress.unseen++;
+  answers.watch(0);
+  await expect.poll(() => progress.seen.mock.calls.length).toBe(2);
 });
