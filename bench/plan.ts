@@ -34,6 +34,8 @@ export function load(size: number, connections: number, more: Partial<Load> = {}
 /** The load that the goals are set for. */
 export const USUAL = load(KIB, 32);
 export const FLOOD = load(KIB, 32, { signed: false });
+/** Well-formed signatures by a secret that nobody has. */
+export const WRONG = load(KIB, 32, { wrong: true });
 /** 100 requests a second on four connections. */
 export const CALM = load(KIB, 4, { rate: 100 });
 export const MIDDLE = load(16 * KIB, 32);
@@ -88,7 +90,8 @@ export function planOf({ quick, only, builds, limits }: Choice): Cell[] {
   const delivering = quick
     ? cells([OURS, ONCE_IN_MEMORY], [NEW_EVENTS])
     : [...cells([OURS, ...ONCE], [NEW_EVENTS]), ...cells(ONCE, [DUPLICATES])];
-  const all = [...(quick ? quickCells(beside, limited) : fullCells(beside, limited)), ...delivering];
+  const refusing = cells([OURS, ...builds], [WRONG]);
+  const all = [...(quick ? quickCells(beside, limited) : fullCells(beside, limited)), ...refusing, ...delivering];
   const once = new Map(all.map((cell) => [keyOf(cell.subject, cell.load), cell]));
   return [...once.values()].filter(({ subject }) => only === null || only.includes(subject.name));
 }

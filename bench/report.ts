@@ -25,6 +25,7 @@ import {
   SIZES,
   SIZES_OF_OURS,
   USUAL,
+  WRONG,
 } from './plan.ts';
 import {
   BARE_PROXYING,
@@ -54,6 +55,7 @@ export function reportOf(report: Report): string {
     goals(goalsOf(results, report.hmac)),
     ...SIZES.flatMap((size) => CONNECTIONS.map((connections) => sideBySide(report, load(size, connections)))),
     flood(results),
+    wrong(report),
     calm(results),
     fresh(report),
     limited(report),
@@ -202,6 +204,18 @@ function flood(results: Results): string {
       median(samples, 'cpuMicros'),
       digits(ratio(samples, results.of(subject, USUAL), 'cpuMicros').median),
       digits(ratio(samples, results.of(OURS, FLOOD), 'cpuMicros').median),
+    ]),
+  );
+}
+
+function wrong({ results, builds }: Report): string {
+  return section(
+    'Refusals: a wrong signature, 1 KiB, 32 connections',
+    ['', 'refusals/s', 'CPU µs a refusal', 'RSS after MiB'],
+    rows([OURS, ...builds], results, WRONG, (samples) => [
+      median(samples, 'requestsPerSecond'),
+      median(samples, 'cpuMicros'),
+      median(samples, 'rssAfter'),
     ]),
   );
 }

@@ -18,6 +18,8 @@ export interface Load {
   readonly connections: number;
   /** Without a signature every request is expected to be refused. */
   readonly signed: boolean;
+  /** Signed with a secret that no subject has: every request is expected to be refused, after its body was read. */
+  readonly wrong?: true;
   /** Requests a second; null for as many as possible. */
   readonly rate: number | null;
   /** How many signed bodies take turns; Infinity: none is repeated. One unless given. */
@@ -36,6 +38,7 @@ export interface Load {
 
 /** Signed bodies prepared for each second in which none is repeated: more than any subject handles. */
 const MOST_A_SECOND = 25_000;
+const WRONG_SECRET = randomBytes(33).toString('base64');
 /** Digits of a body's number, just before its end. */
 const DIGITS = 8;
 const TAIL = '"}';
@@ -116,7 +119,8 @@ export class Traffic {
   async wrk(load: Load, to: { port: number; secret: string; seconds: number }): Promise<Outcome> {
     const file = join(this.#directory, `body-${load.size}`);
     writeFileSync(file, this.body(load.size));
-    const signature = load.signed ? this.signature(load.size, to.secret) : '-';
+    const secret = load.wrong === true ? WRONG_SECRET : to.secret;
+    const signature = load.signed ? this.signature(load.size, secret) : '-';
     const { bodies = 1 } = load;
     // The numbers of bodies that are not repeated only grow: no subject has seen the next one.
     const from = bodies === Number.POSITIVE_INFINITY ? this.#next : 0;

@@ -47,6 +47,7 @@ function loadKey(load: Load): string {
     size,
     connections,
     signed,
+    wrong = false,
     rate,
     bodies = 1,
     fresh = '',
@@ -55,7 +56,7 @@ function loadKey(load: Load): string {
     others = 0,
     millicores = 1000,
   } = load;
-  return [size, connections, signed, rate, bodies, fresh, path, lines, others, millicores].join(' ');
+  return [size, connections, signed, wrong, rate, bodies, fresh, path, lines, others, millicores].join(' ');
 }
 
 export interface Pace {
@@ -262,7 +263,7 @@ export class Bench {
 }
 
 function isRefused({ subject, load }: Cell): boolean {
-  return subject.verifies && !load.signed && load.path === undefined;
+  return subject.verifies && (!load.signed || load.wrong === true) && load.path === undefined;
 }
 
 /** Large bodies are few: unfinished ones at the end would weigh too much in a short run. */
