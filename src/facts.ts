@@ -36,7 +36,7 @@ export interface Probed {
   readonly error: string | null;
 }
 
-/** What the facts are gathered from: the parts of the process, and the rules in force. */
+/** The parts of the process, and the rules in force, that the facts are gathered from. */
 interface Sources {
   readonly services: {
     readonly listener: Pick<Listener, 'draining' | 'connections'>;

@@ -25,7 +25,7 @@ export function json(status: OwnStatus, value: unknown): AdminReply {
 export interface AdminSources {
   /** Asks whether the upstream accepts connections, which takes time. Simultaneous callers share one answer. */
   probe(): Promise<Probed>;
-  /** What the metric `diagnosis` needs to say what the page would. */
+  /** Finds out what takes time, so that the metric `diagnosis` says the same as the page. */
   beforeScrape(): Promise<unknown>;
   /** The judgement of now, with the last answer of the upstream. */
   status(): ApiStatus;

@@ -157,8 +157,6 @@ const STATUS: Shape = {
   advice: [{ ...FOUND, remedy: 'string', page: 'string', follows: [FOUND] }],
 };
 
-export const readStatus = (text: string) => readAs<ApiStatus>(STATUS, text);
-
 /** Milliseconds. The answer takes about a second at most, since it waits for the upstream and the deferred store. */
 const TIMEOUT = 5_000;
 
@@ -166,5 +164,8 @@ const TIMEOUT = 5_000;
 export async function askStatus(admin: URL): Promise<ApiStatus | string> {
   const { status: code, text } = await askWhole({ url: new URL('/api/status', admin), timeout: TIMEOUT });
   if (code === null) return text;
-  return (code === 200 ? readStatus(text) : null) ?? `it answers ${code}, but not as this version of the proxy does`;
+  return (
+    (code === 200 ? readAs<ApiStatus>(STATUS, text) : null) ??
+    `it answers ${code}, but not as this version of the proxy does`
+  );
 }

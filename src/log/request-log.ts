@@ -13,7 +13,7 @@ const LINES_A_SECOND = 50;
 
 /** Why connections are ended before any answer: there are too many, or too many TLS handshakes. */
 export const TURNED_AWAY_CAUSES = ['limit', 'handshakes'] as const;
-export type TurnedAwayCause = (typeof TURNED_AWAY_CAUSES)[number];
+type TurnedAwayCause = (typeof TURNED_AWAY_CAUSES)[number];
 
 /** `log.level` also filters the lines: a served request is info, a refused or reported one warn, a failed one error. */
 export class RequestLog {

@@ -22,7 +22,7 @@ export class Lifecycle {
   /** True once the proxy listens. */
   started = false;
   #wasReady = false;
-  /** What the last question to the upstream found, and when it was asked. */
+  /** The last answer of the upstream, and when it was asked. */
   #upstream: { readonly error: string | null; readonly at: number } = { error: null, at: 0 };
   #stopping = false;
   /** When the drain began, in milliseconds of the monotonic clock; null unless a drain by `drain` is under way. */
