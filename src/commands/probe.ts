@@ -5,7 +5,7 @@ import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { CONFIG_OPTION, command, type Io, readBody, UsageError, usageError, type ValuesOf } from './command.ts';
-import { adminPort, ask, askStatus } from './running-proxy.ts';
+import { ask } from './running-proxy.ts';
 import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
 import { endOf, tried } from './waiting.ts';
 
@@ -107,11 +107,16 @@ async function addressee(values: Values, target: string | undefined, io: Io) {
   if (unsigned && source !== null) throw usageError('give --unsigned or a secret, not both');
   const named = unsigned ? [null] : source && (await readSecretOrDirectory(source, io));
   if (target === undefined) return { url: readUrl(url ?? ''), secrets: named ?? [null], tls: {} };
-  const running = await runningProxy(target, config ?? null, io);
-  return { url: running.url, secrets: named ?? running.secrets, tls: { certificate: 'any' } as const };
+  const { url: running, live } = await runningProxy(target, config ?? null, io);
+  const secrets = named ?? live;
+  if (secrets === null) {
+    const why = "none of its route's secrets can be read here and is live; `check` says which the running proxy has";
+    throw new UsageError(`a POST to ${target} cannot be signed: ${why}`);
+  }
+  return { url: running, secrets, tls: { certificate: 'any' } as const };
 }
 
-/** The target's URL on the running proxy, and the live secrets of its route. */
+/** The target's URL on the running proxy, and the live secrets of its route; null if it has none. */
 async function runningProxy(target: string, file: string | null, { env }: Io) {
   if (!target.startsWith('/')) throw usageError('TARGET must begin with /');
   // Loaded only here: the parser and its libraries take as much memory as the rest of this command.
@@ -127,15 +132,9 @@ async function runningProxy(target: string, file: string | null, { env }: Io) {
   const url = new URL(`${tls === null ? 'http' : 'https'}://${localUrl(host, port).host}${target}`);
   const policy = buildPolicy(config, usable(await readSecrets(config.secrets, env)));
   const admission = admit({ head: signedHead(url.pathname + url.search), policy, at: Date.now() });
-  if (admission.kind === 'read') return { url, secrets: admission.live };
-  if (admission.kind === 'refuse' && admission.reason === 'no_live_secret') {
-    const status = await askStatus((await adminPort(file, env)).url);
-    const route = typeof status === 'string' ? undefined : status.routes.find(({ path }) => path === admission.label);
-    if (route !== undefined && route.liveSecrets > 0)
-      throw new UsageError(
-        `a POST to ${target} cannot be signed here: no secret of ${route.path} can be read, though the running proxy still has the last good value of ${route.secretIds.join(', ')}, and serves; put its file back`,
-      );
-  }
+  if (admission.kind === 'read') return { url, live: admission.live };
+  // The running proxy may have the last good value of a secret that cannot be read any more.
+  if (admission.kind === 'refuse' && admission.reason === 'no_live_secret') return { url, live: null };
   const why = admission.kind === 'refuse' ? `it is refused as ${admission.reason}` : 'no route verifies it';
   throw new UsageError(`a POST to ${target} cannot be probed: ${why}`);
 }

@@ -1,6 +1,6 @@
 // A probe is no delivery: its answer is the app's own, on any route, and nothing but its own series counts it. `probe TARGET`
 // sends it to a running proxy by the configuration, signed with what the route lists.
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { sendTo } from '../support/http/raw-client.ts';
@@ -146,6 +146,12 @@ test('a signed one reaches the app each time, an unsigned one never; neither cou
 
   await upstream.close();
   expect(await probeBy(proxy, '/notify')).toMatchObject({ code: 1, stdout: expect.stringContaining('got 502') });
+
+  // The proxy has the last good value of a secret that cannot be read any more; an unsigned one needs none.
+  await rm(join(folder, 'listed'));
+  const unread = expect.stringContaining('a POST to /notify cannot be signed: ');
+  expect(await probeBy(proxy, '/notify')).toMatchObject({ code: 2, stderr: unread });
+  expect(await probeBy(proxy, '/notify', ...UNSIGNED)).toMatchObject({ code: 0 });
 });
 
 test('a TLS listener is asked over TLS, but for one that wants certificates', async ({ start, directory }) => {
