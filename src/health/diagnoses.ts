@@ -6,17 +6,13 @@ const FIND = 'Then find the events again.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
 
-/** Diagnoses of one subject, each with its remedy. */
-const group = <const S, const R extends Readonly<Record<string, string>>>(subject: S, remedies: R) => {
-  return { subject, remedies };
-};
-
-const GROUPS = [
-  group('ready', {
+/** By subject, each diagnosis with its remedy. */
+const REMEDIES = {
+  ready: {
     draining: 'Nothing, if it is about to stop. The drain ends after 10 minutes without a SIGTERM.',
     'not-ready': 'Fix what it names: until then load balancers send no requests here.',
-  }),
-  group('secrets', {
+  },
+  secrets: {
     'no-live-secret': `Put a value where the secret is read from; ${NO_RESTART} for a file. What got 503 meanwhile may be lost.`,
     'secrets-outside-dates':
       'Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. What got 503 meanwhile may be lost.',
@@ -24,13 +20,11 @@ const GROUPS = [
     'secret-value':
       'Nothing, while deliveries match it, unless it can be guessed: then rotate, and set the new one at Entrupy, too.',
     'secret-expired': 'Remove it once its successor verifies.',
-    'secret-unproven':
-      'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, put the former value beside it.',
+    'secret-unproven': 'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, add the former one.',
     'secret-ends': 'Add its successor beside it, and set that at Entrupy; or move notAfter, if the end was a mistake.',
-    'old-secret-used':
-      'Switch them to the new one, or move the end. With log.requests: all each line has secret and client.',
-  }),
-  group('signatures', {
+    'old-secret-used': 'Switch them to the new one, or move the end. log.requests: all shows secret and client.',
+  },
+  signatures: {
     'another-secret':
       'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies: entrupy-signature-proxy capture writes the next refused requests to files, and verify --request tells which it is. Or send a probe through the front: entrupy-signature-proxy probe --url https://YOUR-HOST/PATH --secret-file FILE. The status page has it as the last probe only if its body arrived unchanged.',
     'body-changed': 'Something in front of the proxy changes bodies: turn that off (ingress.md).',
@@ -48,19 +42,18 @@ const GROUPS = [
       'If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. If the clock is wrong, set it.',
     'early-secret':
       'A candidate on trial is proven by this: remove its notBefore once it is to count (rotation.md). Otherwise correct notBefore, or the clock, if that is wrong.',
-  }),
-  group('refusals', {
+  },
+  refusals: {
     'gate-rule': `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
     'large-head': `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
-    'other-address':
-      'Is the address at Entrupy the one of your route? explain METHOD TARGET tells which route takes it.',
+    'other-address': 'Is the address at Entrupy that of your route? explain METHOD TARGET tells which one takes it.',
     'large-body': `${YOURS}raise maxBody.`,
     'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout or limits.bodyTimeout. Scanners send nothing.`,
     'front-leaves': 'Does something in front give up? Compare its timeouts (ingress.md).',
     'signed-unverified':
       'Compare the path of the route with the address at Entrupy. Until they agree, forged deliveries reach the app there, too.',
-  }),
-  group('answers', {
+  },
+  answers: {
     'app-fails': `Look at the log of the app: verification is not the cause. ${FIND}`,
     'app-hangs': `Look at the log of the app, and let it answer first and work then. ${FIND}`,
     'app-breaks-off': `Did the app crash? Look at its log. If it speaks TLS, write https:// in upstream.url. ${FIND}`,
@@ -68,8 +61,8 @@ const GROUPS = [
     'app-not-http': `Is upstream.url the right port, and http:// or https:// right? curl --http1.1 -v shows the answer. ${FIND}`,
     'app-busy': `Raise the limit in the app, or in what sits in front of it. ${FIND}`,
     'slow-app': 'Let the app answer first and work then.',
-  }),
-  group('deliveries', {
+  },
+  deliveries: {
     'deliveries-lost':
       'Fix the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
     'app-redirects':
@@ -77,17 +70,16 @@ const GROUPS = [
     'app-refuses':
       'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
     'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
-  }),
-  group('upstream', {
+  },
+  upstream: {
     'app-down': `Start it, or correct upstream.url. If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
     'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
     'app-certificate-dates': "Renew it, and check this machine's clock.",
-    'app-certificate-unknown':
-      'Name that authority’s certificate, or the self-signed one itself, in upstream.tls.caFile.',
+    'app-certificate-unknown': 'Name its authority’s certificate, or itself if self-signed, in upstream.tls.caFile.',
     'app-tls':
       'Does it speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a certificate of ours: upstream.tls.certFile.',
-  }),
-  group('room', {
+  },
+  room: {
     'proxy-full': `Is the app slow, or do bodies trickle in? ${FIND}`,
     'bodies-full': 'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
     'slots-full': `Is the app slow? Look at its log. If not, raise upstream.connections. ${FIND}`,
@@ -95,18 +87,14 @@ const GROUPS = [
     stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
     'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
     'connections-full': 'Limit connections by address in front of the proxy, or raise limits.connections.',
-    'descriptors-full':
-      'Raise the limit of open files of this process (ulimit -n), or lower limits.connections and upstream.connections.',
-  }),
-  group('exposed', {
-    exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.',
-  }),
-  group('once', {
+    'descriptors-full': 'Raise the limit of open files (ulimit -n), or lower limits.connections, upstream.connections.',
+  },
+  exposed: { exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.' },
+  once: {
     'once-store': `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}.`,
-  }),
-  group('redelivery', {
-    'store-full':
-      'Make the app take deliveries, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
+  },
+  redelivery: {
+    'store-full': 'Make the app take some, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
     'store-fails': `Fix it by the problem that it names: its room, or its owner (uid 65532); ${NO_RESTART}.`,
     'redis-fails': `Bring the Redis back, or correct redelivery.store or redelivery.passwordFile, by the problem that it names; ${NO_RESTART}.`,
@@ -120,43 +108,39 @@ const GROUPS = [
       'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
     poison:
       'Look at the log of the app for it: entrupy-signature-proxy deferred show ID prints it. It is sent again until its time is over. If the app can never take it, you may also drop it.',
-    'deferred-stopped':
-      'Correct the app, then entrupy-signature-proxy deferred deliver. They are kept for redelivery.keep.',
+    'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver, within redelivery.keep.',
     'deferred-unverified':
       'Put back what it names: the secret, the route, the limit or the name. What was altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
     'store-evicts': 'Set maxmemory-policy noeviction on that server: with it a full server refuses, and drops nothing.',
     'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
-    'deferred-waits':
-      'Find out why the app does not take it: its log. deferred deliver then saves the pause until the next try.',
-  }),
-  group('certificates', {
+    'deferred-waits': 'Look at the log of the app. deferred deliver then saves the pause until the next try.',
+  },
+  certificates: {
     'certificate-ends': `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
     'certificate-early': 'Is the clock of this machine right? If it is, wait, or use another certificate.',
-  }),
-  group('reload', {
+  },
+  reload: {
     'reload-failed':
       'Correct it, and the proxy reloads by itself. check-config lists every problem at once. Do not restart before: that would fail, or lack the secret.',
     'awaiting-restart': 'Restart the proxy.',
-  }),
-  group('report-mode', {
+  },
+  'report-mode': {
     'report-mode': 'Set mode: enforce once no request of yours is reported any more. reportUntil guarantees an end.',
-  }),
-  group('configuration', {
-    chosen: 'Nothing, if you meant it; check-config names the place.',
-  }),
-  group('log', {
+  },
+  configuration: { chosen: 'Nothing, if you meant it; check-config names the place.' },
+  log: {
     'log-gaps': 'Make room where the log goes, or restart its reader. Metrics and status page count every request.',
-  }),
-  group('all', {
+  },
+  all: {
     'all-is-well': 'Nothing to do.',
     'nothing-proven':
       'To try it: entrupy-signature-proxy probe PATH. Through the front (--url) it proves DNS, certificate and load balancer, too.',
-  }),
-];
+  },
+} as const;
 
 type KeysOf<T> = T extends T ? keyof T : never;
-export type Subject = (typeof GROUPS)[number]['subject'];
-export type Diagnosis = KeysOf<(typeof GROUPS)[number]['remedies']>;
+export type Subject = keyof typeof REMEDIES;
+export type Diagnosis = KeysOf<(typeof REMEDIES)[Subject]>;
 
 type Cause = Diagnosis | Subject;
 /** Causes that mean the app does not take deliveries. */
@@ -200,9 +184,9 @@ export interface Diagnosed {
 }
 
 export const DIAGNOSES = Object.fromEntries(
-  GROUPS.flatMap(({ remedies, ...shared }) =>
+  Object.entries(REMEDIES).flatMap(([subject, remedies]) =>
     (Object.entries(remedies) as [Diagnosis, string][]).map(([id, remedy]) => {
-      return [id, { ...shared, remedy, page: `alerts.md#${id}`, follows: FOLLOWS[id] ?? [] }];
+      return [id, { subject, remedy, page: `alerts.md#${id}`, follows: FOLLOWS[id] ?? [] }];
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;

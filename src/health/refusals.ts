@@ -5,20 +5,8 @@ import type { RequestDiagnosis } from '../core/hint.ts';
 import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { OutcomeDiagnosis } from './causes.ts';
 import type { RouteLedger } from './ledger.ts';
-import {
-  count,
-  type Finding,
-  type Findings,
-  finding,
-  type Input,
-  lastOf,
-  named,
-  pathsOf,
-  since,
-  whyOf,
-} from './sentences.ts';
+import { count, type Finding, type Findings, finding, type Input, named, pathsOf, since, whyOf } from './sentences.ts';
 import type { Tally } from './tally.ts';
 import { dateText, HOUR, QUARTER } from './times.ts';
 
@@ -35,7 +23,7 @@ const ROOM: ReadonlySet<string> = new Set<RequestDiagnosis>([
 ]);
 
 export function* refusalFindings(input: Input): Findings {
-  const { ledger } = input;
+  const { ledger, now } = input;
   if (ledger.senders.accepted === 0) {
     yield early(ledger.early.signed.tally, 'signed', input);
     yield early(ledger.early.unsigned.tally, 'unsigned', input);
@@ -43,33 +31,60 @@ export function* refusalFindings(input: Input): Findings {
   yield* suspects(input);
   yield* outsideDates(input);
   for (const [path, known] of ledger.routes) {
-    for (const [diagnosis, tally] of known.reported.entries) yield reportedOnes(path, { diagnosis, tally }, input);
+    for (const [id, tally] of known.reported.entries) {
+      const what = `of the last day to ${whereOf(path, tally, input)} would be refused (report mode forwarded them)`;
+      if (tally.ofDay(now) > 0) yield finding('warning', id, `${manyOf(tally, what, input)}.`, path);
+    }
     yield unverified(path, known, input);
   }
   yield turnedAway(input);
-  for (const [diagnosis, tally] of ledger.strangers.entries) yield strangers(diagnosis, tally, input);
+  // Strangers are a note with a number.
+  for (const [id, tally] of ledger.strangers.entries) {
+    if (tally.ofDay(now) === 0) continue;
+    const message = `${manyOf(tally, `of the last day ${refused(tally.ofDay(now))}`, input)}. None looks like a delivery.`;
+    yield finding(ROOM.has(id) && now - tally.lastAt < QUARTER ? 'warning' : 'note', id, message);
+  }
 }
 
+/** `9 requests WHAT, 7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC): WHY`. */
+function manyOf(tally: Tally, what: string, input: Input, amount = tally.ofDay(input.now)): string {
+  const { diagnosis, detail } = tally.causes.commonest(amount);
+  return `${count(amount, 'request')} ${what}, ${lastOf(tally, input)}: ${whyOf(detail, diagnosis)}`;
+}
+
+const refused = (amount: number) => (amount === 1 ? 'was refused' : 'were refused');
+
+/** The host that sent most of several, and when the last one came. */
+function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input): string {
+  const from = ofHost === total ? `all from ${host}, ` : `${ofHost} of ${total} from ${host}, `;
+  return `${total > 1 && ofHost * 2 > total ? from : ''}the last one ${since(input, lastAt)}`;
+}
+
+const whereOf = (path: string, tally: Tally, { facts }: Input) => named(path, facts, tally.causes.commonest().detail);
+
 function early(tally: Tally, kind: 'signed' | 'unsigned', input: Input): Finding | null {
-  const isSigned = kind === 'signed';
   const lately = tally.ofDay(input.now);
-  const amount = isSigned ? tally.total : lately;
-  if (amount < (isSigned ? 1 : MANY_EARLY)) return null;
+  const amount = kind === 'signed' ? tally.total : lately;
+  if (amount < (kind === 'signed' ? 1 : MANY_EARLY)) return null;
   const { diagnosis, detail } = tally.causes.commonest();
-  const what = isSigned ? `${count(amount, 'request')} with a signature` : `${amount} POSTs without a signature`;
-  const why = isSigned ? `: ${whyOf(detail, diagnosis)}` : '';
-  const message = `No delivery was accepted since ${input.ledger.early.since}; ${what} ${amount === 1 ? 'was' : 'were'} refused, ${lastOf(tally, input)}, to ${named(detail.route, input.facts, detail)}${why}.`;
-  const state = isSigned && lately >= MANY_EARLY ? 'failed' : 'warning';
-  return finding(state, isSigned ? diagnosis : 'no-signature', message, detail.route);
+  const begin = `No delivery was accepted since ${input.ledger.early.since};`;
+  const to = `${refused(amount)} on ${whereOf(detail.route, tally, input)}`;
+  if (kind === 'unsigned') {
+    const message = `${begin} ${amount} POSTs without a signature ${to}, ${lastOf(tally, input)}.`;
+    return finding('warning', 'no-signature', message, detail.route);
+  }
+  const message = `${begin} ${manyOf(tally, `with a signature ${to}`, input, amount)}.`;
+  return finding(lately >= MANY_EARLY ? 'failed' : 'warning', diagnosis, message, detail.route);
 }
 
 /** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
 function* suspects(input: Input): Findings {
   for (const { route, lastAccepted, suspected, suspects: tally } of input.ledger.senders.stopped(input.now)) {
     if (tally === null) continue;
-    const { diagnosis, detail } = tally.causes.commonest(suspected);
-    const message = `No delivery to ${named(route, input.facts, detail)} was accepted since ${since(input, lastAccepted)}, longer than ever before, and ${suspected} requests that may be deliveries were refused, ${lastOf(tally, input)}: ${whyOf(detail, diagnosis)}. They look different from the deliveries before.`;
-    yield finding('warning', diagnosis, message, route);
+    const begin = `No delivery to ${whereOf(route, tally, input)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
+    const others = manyOf(tally, 'that may be deliveries were refused', input, suspected);
+    const message = `${begin}, and ${others}. They look different from the deliveries before.`;
+    yield finding('warning', tally.causes.commonest(suspected).diagnosis, message, route);
   }
 }
 
@@ -89,19 +104,6 @@ function* outsideDates(input: Input): Findings {
   }
 }
 
-interface Told {
-  readonly diagnosis: OutcomeDiagnosis;
-  readonly tally: Tally;
-}
-
-function reportedOnes(path: string, { diagnosis, tally }: Told, input: Input): Finding | null {
-  const amount = tally.ofDay(input.now);
-  if (amount === 0) return null;
-  const { detail } = tally.causes.commonest();
-  const message = `${count(amount, 'request')} of the last day to ${named(path, input.facts, detail)} would be refused (report mode forwarded them), ${lastOf(tally, input)}: ${whyOf(detail, diagnosis)}.`;
-  return finding('warning', diagnosis, message, path);
-}
-
 /** Failed only if no delivery was ever verified, since any stranger can send a signature. */
 function unverified(path: string, known: RouteLedger, input: Input): Finding | null {
   const { ledger, facts, now } = input;
@@ -111,9 +113,9 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
   const { detail } = tally.causes.commonest(1);
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
   const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?`;
-  const onUnmatched = ledger.senders.accepted > 0 ? 'warning' : 'failed';
+  const isNote = path !== UNMATCHED || unverifiedDeliveries === 0;
   return finding(
-    path !== UNMATCHED || unverifiedDeliveries === 0 ? 'note' : onUnmatched,
+    isNote ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed',
     'signed-unverified',
     message,
     path,
@@ -125,14 +127,4 @@ function turnedAway(input: Input): Finding | null {
   if (!(input.now - tally.lastAt < QUARTER)) return null;
   const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input)}. None is known to be a sender's.`;
   return finding('warning', 'connections-full', message);
-}
-
-/** Strangers are a note with a number; but before any delivery was accepted they may be senders, and room is room. */
-function strangers(diagnosis: OutcomeDiagnosis, tally: Tally, input: Input): Finding | null {
-  const amount = tally.ofDay(input.now);
-  if (amount === 0) return null;
-  const isRecent = ROOM.has(diagnosis) && input.now - tally.lastAt < QUARTER;
-  const one = amount === 1 ? 'was refused' : 'were refused';
-  const message = `${count(amount, 'request')} of the last day ${one}, ${lastOf(tally, input)}: ${whyOf(tally.causes.commonest().detail, diagnosis)}. None looks like a delivery.`;
-  return finding(isRecent ? 'warning' : 'note', diagnosis, message);
 }

@@ -34,8 +34,7 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'large-body': 'The body of a request is larger than maxBody, and was refused with 413.',
   'slow-request': 'A head or a body did not come in time, and was refused with 408.',
   'front-leaves': 'The client left before its answer.',
-  'signed-unverified':
-    'With unmatched: forward, signed requests reached the app. Is the path of the route that at Entrupy?',
+  'signed-unverified': 'With unmatched: forward, signed requests reached the app without a look at the signature.',
   'app-fails':
     'The app answered deliveries with 5xx. To their sender they have failed, though the app may have processed them (troubleshooting.md#the-app-answers-with-an-error).',
   'app-hangs': 'The app did not answer in time (upstream.responseTimeout, idleTimeout): senders got 504.',
@@ -55,8 +54,7 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'app-certificate-unknown': 'TLS to the app fails: no authority that the proxy knows has signed its certificate.',
   'app-tls': 'TLS to the app fails before any certificate was judged.',
   'proxy-full': 'Deliveries got 503, since the proxy had no room for them.',
-  'bodies-full':
-    'The slowest unfinished body got 503. Bodies that trickle in are an attack (security.md#when-it-is-full).',
+  'bodies-full': 'The slowest unfinished body got 503. Do bodies trickle in (security.md#when-it-is-full)?',
   'slots-full': 'All upstream.connections were in use for too long: deliveries got 503. Most often the app is slow.',
   'tunnels-full': 'WebSockets hold half of limits.connections, and the next one got 503.',
   stopped: 'A stop cut off deliveries that were under way.',
@@ -69,17 +67,13 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'store-slow': 'It took more than a second: such a delivery is answered as without redeliver, and may be lost.',
   'store-fails': 'What the app does not take now is answered as without redeliver (#problems-of-a-store).',
   'redis-fails': 'What the app does not take now is answered as without redeliver (#problems-of-a-store).',
-  'store-evicts':
-    'Under this policy the Redis may drop events when it is full, and nothing tells (redelivery.md#the-store).',
+  'store-evicts': 'When it is full, the Redis may drop events, and nothing tells (redelivery.md#the-store).',
   'deferred-lost': 'Stored deliveries of the last day ended, and the app has not taken them (#find-an-event-again).',
   'store-damaged': 'The file was set aside, and a new one begun: what is in it is not sent (redelivery.md#the-store).',
   'deferred-ending': 'The time of a stored delivery ends soon, and the app has not taken it (redelivery.md).',
-  'deferred-expired':
-    'Their time is over, and they wait for your decision: sent or dropped, never by itself (redelivery.md).',
-  poison:
-    'The app takes other deliveries, and not this one, at each of several tries (redelivery.md#when-you-are-on-call).',
-  'deferred-stopped':
-    'The app answered them with 4xx: they are sent only when you ask (redelivery.md#when-you-are-on-call).',
+  'deferred-expired': 'Their time is over, and they wait for your decision: sent or dropped (redelivery.md).',
+  poison: 'The app takes others, and not this one, at each of several tries (redelivery.md#when-you-are-on-call).',
+  'deferred-stopped': 'The app answered 4xx: they are sent only when you ask (redelivery.md#when-you-are-on-call).',
   'deferred-unverified': 'They are not sent. One word says why (redelivery.md#who-can-write-to-the-store).',
   'deferred-unsent': 'Deliveries are stored, and no route has redeliver, so nothing is sent (redelivery.md).',
   'deferred-waits': 'What the app did not take is sent again. Nothing is lost before its time ends (redelivery.md).',

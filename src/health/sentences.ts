@@ -8,7 +8,6 @@ import type { Detail, OutcomeDiagnosis } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
 import type { OutcomeState } from './series.ts';
-import type { Tally } from './tally.ts';
 import { ago, clock, HOUR, MINUTE, spanText } from './times.ts';
 
 /** The input of a judgement. */
@@ -60,12 +59,6 @@ export const pathsOf = (routes: readonly { readonly path: string }[]) => routes.
 
 export function count(amount: number, noun: string, plural = `${noun}s`): string {
   return `${amount} ${amount === 1 ? noun : plural}`;
-}
-
-/** `7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC)`: the host that sent most of several, and when. */
-export function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input): string {
-  const from = ofHost === total ? `all from ${host}, ` : `${ofHost} of ${total} from ${host}, `;
-  return `${total > 1 && ofHost * 2 > total ? from : ''}the last one ${since(input, lastAt)}`;
 }
 
 /** Why a request was refused, as the end of a sentence. */

@@ -227,7 +227,7 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'secret-unproven':
     /value of current that was loaded .* has verified nothing yet, and no other secret is live on \/notify/,
   'body-changed':
-    /^No delivery was accepted since the start; 3 requests with a signature were refused, .*: re-serialised\.$/,
+    /^No delivery was accepted since the start; 3 requests with a signature were refused on \/notify, .*: re-serialised\.$/,
   'body-compressed': /: decompressed\.$/,
   'trailing-newline': /: a newline\.$/,
   'signature-form': /: it is hex\.$/,
