@@ -6,40 +6,47 @@ import type { RequestRecord } from '../core/request-record.ts';
 /** The diagnoses of one outcome. */
 export type OutcomeDiagnosis = RequestDiagnosis | 'signature-dropped' | 'connections-full';
 
-/** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
-const NO_DETAIL = {
-  route: '',
-  path: '',
-  client: '',
-  reason: 'none' as RequestRecord['reason'],
-  hint: null as RequestRecord['hint'],
-  rule: null as RequestRecord['rule'],
-  header: null as RequestRecord['header'],
-  renamedHeader: null as RequestRecord['renamedHeader'],
-  fate: 'none' as RequestRecord['fate'],
-  upstreamStatus: 0,
-  upstreamFailure: null as RequestRecord['upstreamFailure'],
-  upstreamError: null as RequestRecord['upstreamError'],
-  departedMs: -1,
-};
-type Known = typeof NO_DETAIL;
-export type Detail = Readonly<Known>;
-const FACTS = Object.keys(NO_DETAIL) as readonly (keyof Known)[];
+type Upstream = 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'departedMs';
+type Refusal = 'reason' | 'hint' | 'rule' | 'header' | 'renamedHeader';
 
-/** The facts of a record, written into `into`. Hints are rate-limited, so an earlier one stays. */
-export function detailOf(record: Detail, into: Known = { ...NO_DETAIL }): Known {
-  const { hint } = into;
-  for (const fact of FACTS) into[fact] = record[fact] as never;
-  into.hint ??= hint;
+/** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
+export type Detail = Pick<RequestRecord, 'route' | 'path' | 'client' | Upstream | Refusal>;
+
+/** The facts of a record, written into `into`, field by field: a loop over names takes five times as long. */
+export function detailOf(record: Detail, into: { -readonly [Key in keyof Detail]: Detail[Key] } = { ...NONE }): Detail {
+  // Hints are rate-limited, so an earlier one stays.
+  into.hint = record.hint ?? into.hint;
+  into.route = record.route;
+  into.path = record.path;
+  into.client = record.client;
+  into.fate = record.fate;
+  into.upstreamStatus = record.upstreamStatus;
+  into.upstreamFailure = record.upstreamFailure;
+  into.upstreamError = record.upstreamError;
+  into.departedMs = record.departedMs;
+  into.reason = record.reason;
+  into.rule = record.rule;
+  into.header = record.header;
+  into.renamedHeader = record.renamedHeader;
   return into;
 }
+
+const OF_UPSTREAM = {
+  fate: 'none',
+  upstreamStatus: 0,
+  upstreamFailure: null,
+  upstreamError: null,
+  departedMs: -1,
+} as const;
+const OF_REFUSAL = { reason: 'none', hint: null, rule: null, header: null, renamedHeader: null } as const;
+const NONE: Detail = { route: '', path: '', client: '', ...OF_UPSTREAM, ...OF_REFUSAL };
 
 const KEPT = 16;
 
 export class Causes {
   readonly #last: (OutcomeDiagnosis | null)[] = new Array(KEPT).fill(null);
   #added = 0;
-  readonly #details = new Map<OutcomeDiagnosis, Known>();
+  readonly #details = new Map<OutcomeDiagnosis, Detail>();
 
   /** `record`: null for a connection that was turned away. */
   add(diagnosis: OutcomeDiagnosis, record: Detail | null): void {
@@ -60,6 +67,6 @@ export class Causes {
     }).filter((one) => one !== null);
     const many = (one: OutcomeDiagnosis) => last.filter((other) => other === one).length;
     const [diagnosis = 'proxy-full'] = last.toSorted((one, other) => many(other) - many(one));
-    return { diagnosis, detail: this.#details.get(diagnosis) ?? NO_DETAIL };
+    return { diagnosis, detail: this.#details.get(diagnosis) ?? NONE };
   }
 }

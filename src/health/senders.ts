@@ -156,11 +156,12 @@ class Remembered {
   readonly all: Known[] = [];
 
   add(one: string, other: string, route: string): Known {
-    const found = this.find(one, other);
-    const known = found ?? new Known(one, other);
+    const known = this.find(one, other) ?? new Known(one, other);
     known.route = route;
-    if (found === undefined && this.all.length < KEPT) this.all.push(known);
-    let at = found === undefined ? this.all.length - 1 : this.all.indexOf(found);
+    if (known === this.all[0]) return known;
+    // An unknown one takes a new place, or that of the oldest.
+    let at = this.all.indexOf(known);
+    if (at < 0) at = Math.min(this.all.length, KEPT - 1);
     for (; at > 0; at--) this.all[at] = this.all[at - 1] ?? known;
     this.all[0] = known;
     return known;
