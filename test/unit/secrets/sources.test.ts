@@ -25,12 +25,9 @@ function write(name: string, content: string | Buffer): string {
 
 const file = (id: string, path: string): SecretSource => ({ kind: 'file', id, file: path, ...VALIDITY });
 const directory = (path: string): SecretSource => ({ kind: 'directory', directory: path, ...VALIDITY });
-const variable = (id: string, env: string): SecretSource => ({
-  kind: 'env',
-  id,
-  env: new VariableName(env),
-  ...VALIDITY,
-});
+const variable = (id: string, name: string): SecretSource => {
+  return { kind: 'env', id, env: new VariableName(name), ...VALIDITY };
+};
 
 function holds(secret: SecretMaterial | undefined, text: string): boolean {
   return secret?.key?.equals(createSecretKey(Buffer.from(text))) === true;
@@ -63,7 +60,7 @@ describe('a file', () => {
     [
       'far too large',
       (path) => writeFileSync(path, 'x'.repeat(1e6)),
-      'it is larger than 64 KiB: is this the right file?',
+      expect.stringMatching('^it is larger than 64 KiB'),
     ],
   ])('that is %s has a problem, and never throws or blocks', async (_, make, problem) => {
     const path = join(dir, 'key');
@@ -87,21 +84,15 @@ describe('a file', () => {
   });
 });
 
-test.each([
-  [0o400, []],
-  [0o440, []],
-  [0o644, []],
-  [0o660, ['chmod go-w']],
-  [0o646, ['chmod go-w']],
-])(
-  'a file of mode %o: whoever may write it besides its owner is warned about, whoever reads it is not',
-  async (mode, remedies) => {
-    const path = write('key', value('a'));
+test('whoever may write a file besides its owner is warned about, whoever reads it is not', async () => {
+  const path = write('key', value('a'));
+  const warned = async (mode: number) => {
     chmodSync(path, mode);
-    const { warnings } = await only(file('current', path));
-    expect(warnings.map((warning) => /chmod go-w/.exec(warning)?.[0])).toEqual(remedies);
-  },
-);
+    return (await only(file('current', path))).warnings.join();
+  };
+  for (const mode of [0o400, 0o440, 0o644]) expect(await warned(mode)).toBe('');
+  for (const mode of [0o660, 0o646]) expect(await warned(mode)).toContain('chmod go-w');
+});
 
 describe('a variable', () => {
   test('gives its value, unstripped', async () => {
@@ -238,10 +229,10 @@ test.each([
   expect(await fixedFiles([file], mountInfo)).toEqual(Array(times).fill(named));
 });
 
-test('a system without a list of mounts has none', async () => {
-  expect(await fixedFiles(['/'], join(dir, 'missing'))).toEqual([]);
-});
-
-test.runIf(process.platform === 'linux')('the mounts of this process include the root', async () => {
-  expect(await fixedFiles(['/'])).toHaveLength(1);
-});
+test.runIf(process.platform === 'linux')(
+  'the mounts of this process include the root; without a list there are none',
+  async () => {
+    expect(await fixedFiles(['/'])).toHaveLength(1);
+    expect(await fixedFiles(['/'], join(dir, 'missing'))).toEqual([]);
+  },
+);
