@@ -12,6 +12,7 @@ import {
   idsIn,
   leasedFrom,
   listed,
+  NOW,
   oneLeased,
   someRecord,
   storeContract,
@@ -32,58 +33,33 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     expect(keys).toContain(recordKey(id));
   });
 
-  test('together store 16 of one body', async ({ open }) => {
-    const stores = [(await open()).store, (await open()).store];
-    const adds = Array.from({ length: 20 }, (_, at) =>
-      stores.map((store, of) => store.add(eventOf(idOf(`query ${of} ${at}`, 'body')), 0)),
-    );
-    const added = await Promise.all(adds.flat());
-    expect(added.filter((each) => each === 'stored')).toHaveLength(MAX_OF_ONE_BODY);
-    expect(added.filter((each) => each === 'crowded')).toHaveLength(40 - MAX_OF_ONE_BODY);
-  });
-
-  test('two replicas together store maxBytes', async ({ open }) => {
-    const options = { maxBytes: 10 * LEAST_BYTES };
-    const stores = [(await open(options)).store, (await open(options)).store];
-    const adds = stores.map((store, of) => idsOf(20, `of ${of}`).map((id) => store.add(eventOf(id), 0)));
-    const added = await Promise.all(adds.flat());
-    expect(added.filter((each) => each === 'stored')).toHaveLength(10);
-    expect(added.filter((each) => each === 'full')).toHaveLength(30);
-    for (const store of stores) expect(await listed(store)).toHaveLength(10);
-  });
-
-  test('each event is taken by one of them, whoever asks at once', async ({ open }) => {
-    const stores = [(await open()).store, (await open()).store, (await open()).store] as const;
-    const ids = idsOf(100, 'shared');
-    for (const id of ids) await stores[0].add(eventOf(id), 0);
-    const taken = await Promise.all(
-      Array.from({ length: 30 }, (_, at) => leasedFrom(stores[at % 3] ?? stores[0], { limit: 4 })),
-    );
-    expect(
-      taken
-        .flat()
-        .map(({ id }) => id)
-        .sort(),
-    ).toEqual(ids.sort());
-  });
-
-  test('hear of a drop once', async ({ open }) => {
-    const [{ store }, { store: other }, { store: visitor }] = [
-      await open(),
-      await open(),
-      await open({ as: 'visitor' }),
-    ];
-    const ids = idsOf(20, 'drop');
-    for (const id of ids) await store.add(eventOf(id), 0);
-    for (const id of ids) expect(await visitor.drop(id)).toBe('dropped');
-    const told = await Promise.all([store, other].map(async (each) => (await each.summary()).dropped));
-    expect(
-      told
-        .flat()
-        .map(({ id }) => id)
-        .sort(),
-    ).toEqual(ids.sort());
-    expect((await store.summary()).dropped).toEqual([]);
+  test('keep the limits together, lease each event to one of them, and hear of a drop once', async ({ open }) => {
+    const options = { maxBytes: 30 * LEAST_BYTES };
+    const [one, two, visitor] = [await open(options), await open(options), await open({ as: 'visitor' })];
+    const stores = [one.store, two.store];
+    const addedBy = async (idsFor: (of: number) => readonly string[]) => {
+      const adds = stores.map((store, of) => idsFor(of).map((id) => store.add(eventOf(id), 0)));
+      return Object.fromEntries(
+        Object.entries(Object.groupBy(await Promise.all(adds.flat()), (each) => each)).map(([end, all]) => [
+          end,
+          all.length,
+        ]),
+      );
+    };
+    const twins = (of: number) => Array.from({ length: 20 }, (_, at) => idOf(`query ${of} ${at}`, 'body'));
+    expect(await addedBy(twins)).toEqual({ stored: MAX_OF_ONE_BODY, crowded: 40 - MAX_OF_ONE_BODY });
+    const room = 30 - MAX_OF_ONE_BODY;
+    expect(await addedBy((of) => idsOf(20, `of ${of}`))).toEqual({ stored: room, full: 40 - room });
+    const ids = await idsIn(two.store);
+    expect(ids).toHaveLength(30);
+    const takes = Array.from({ length: 20 }, (_, at) => leasedFrom(stores[at % 2] ?? one.store, { limit: 2 }));
+    const leased = (await Promise.all(takes)).flat();
+    expect(leased.map(({ id }) => id).sort()).toEqual(ids);
+    for (const { lease } of leased) expect(await one.store.set(lease, NOW)).toBe(true);
+    for (const id of ids) expect(await visitor.store.drop(id)).toBe('dropped');
+    const told = (await Promise.all(stores.map(async (each) => (await each.summary()).dropped))).flat();
+    expect(told.map(({ id }) => id).sort()).toEqual(ids);
+    expect((await one.store.summary()).dropped).toEqual([]);
   });
 
   test.for(['FLUSHALL', 'DEL'])('hear that a person emptied it by %s, and go on', async (how, { server, open }) => {
