@@ -80,47 +80,29 @@ test.concurrent('the folder and its files are for its user alone', async ({ fold
 describe.concurrent('is refused, told, and used once that is fixed:', () => {
   const FOLDER = [''];
   const FILES = ['queue.sqlite', 'queue.sqlite-wal', 'queue.sqlite-shm', 'lock'];
+  const folderAt = (path: string) => mkdirSync(path, { mode: 0o700 });
+  const fileAt = (path: string) => writeFileSync(path, '', { mode: 0o600 });
+  const linked = (make: (path: string) => void) => (path: string, other: string) => {
+    make(other);
+    symlinkSync(other, path);
+  };
+  const writable = (path: string) => {
+    fileAt(path);
+    chmodSync(path, path.endsWith('lock') ? 0o602 : 0o620); // others, or the group
+  };
+  const given = (path: string) => {
+    if (path.endsWith('deferred')) folderAt(path);
+    else fileAt(path);
+    chownSync(path, 12345, 12345);
+  };
   const SPOILT: readonly [string, readonly string[], (path: string, other: string) => void, problem: string][] = [
     ['others may read', FOLDER, (path) => mkdirSync(path, { mode: 0o755 }), '0700'],
-    ['is a file', FOLDER, (path) => writeFileSync(path, ''), 'not a directory'],
-    ['is a directory', FILES, (path) => mkdirSync(path), 'no regular file'],
-    [
-      'is a link to a folder',
-      FOLDER,
-      (path, other) => {
-        mkdirSync(other, { mode: 0o700 });
-        symlinkSync(other, path);
-      },
-      'link',
-    ],
-    [
-      'is a link to a file',
-      FILES,
-      (path, other) => {
-        writeFileSync(other, '');
-        symlinkSync(other, path);
-      },
-      'link',
-    ],
-    [
-      'others may write to',
-      FILES,
-      (path) => {
-        writeFileSync(path, '');
-        chmodSync(path, path.endsWith('lock') ? 0o602 : 0o620); // others, or the group
-      },
-      'others may write',
-    ],
-    [
-      'belongs to another user',
-      [...FOLDER, 'queue.sqlite', 'lock'],
-      (path) => {
-        if (path.endsWith('deferred')) mkdirSync(path, { mode: 0o700 });
-        else writeFileSync(path, '', { mode: 0o600 });
-        chownSync(path, 12345, 12345);
-      },
-      'belongs to another user',
-    ],
+    ['is a file', FOLDER, fileAt, 'not a directory'],
+    ['is a directory', FILES, folderAt, 'no regular file'],
+    ['is a link to a folder', FOLDER, linked(folderAt), 'link'],
+    ['is a link to a file', FILES, linked(fileAt), 'link'],
+    ['others may write to', FILES, writable, 'others may write'],
+    ['belongs to another user', [...FOLDER, 'queue.sqlite', 'lock'], given, 'belongs to another user'],
   ];
   for (const [what, names, spoil, problem] of SPOILT) {
     test.runIf(isRoot || problem !== 'belongs to another user').for(names)(
@@ -136,14 +118,17 @@ describe.concurrent('is refused, told, and used once that is fixed:', () => {
         await storedAgain(store);
         expect(failures.at(-1)).toBeNull();
         expect(losses).toEqual([]);
-        const linked = lstatSync(other, { throwIfNoEntry: false });
-        expect(linked?.isDirectory() ? readdirSync(other).length : (linked?.size ?? 0)).toBe(0);
+        const target = lstatSync(other, { throwIfNoEntry: false });
+        expect(target?.isDirectory() ? readdirSync(other).length : (target?.size ?? 0)).toBe(0);
       },
     );
   }
 });
 
 describe.concurrent('is set aside, told, and replaced by a new one:', () => {
+  const SCHEMA = 'PRAGMA writable_schema=ON; UPDATE sqlite_schema SET';
+  const LONG_NOTE = 'PRAGMA ignore_check_constraints=ON; UPDATE event SET note = hex(zeroblob(5000)) WHERE place = 1';
+  const DELETES = 'ON event BEGIN DELETE FROM event; END';
   const BYTES: readonly [string, (file: string) => void][] = [
     ['what is no database', (file) => writeFileSync(file, 'x'.repeat(10_000), { mode: 0o600 })],
     ['a short text', (file) => writeFileSync(file, 'hello', { mode: 0o600 })],
@@ -151,23 +136,9 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
     ['a file of which half is there', (file) => truncateSync(file, lstatSync(file).size / 2)],
     ['a file whose first page is of zeros', (file) => overwrite(file, 0, new Uint8Array(4096))],
     ['a table that is of random bytes', (file) => overwrite(file, 4096, new Uint8Array(8192).fill(0xa5))],
-    [
-      'an index that lacks an event',
-      (file) =>
-        execute(file, "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'event_due'"),
-    ],
-    [
-      'a note that is larger than notes are',
-      (file) =>
-        execute(
-          file,
-          'PRAGMA ignore_check_constraints=ON; UPDATE event SET note = hex(zeroblob(5000)) WHERE place = 1',
-        ),
-    ],
-    [
-      'a trigger of somebody else',
-      (file) => execute(file, 'CREATE TRIGGER other AFTER INSERT ON event BEGIN DELETE FROM event; END'),
-    ],
+    ['an index that lacks an event', (file) => execute(file, `${SCHEMA} rootpage = 2 WHERE name = 'event_due'`)],
+    ['a note that is larger than notes are', (file) => execute(file, LONG_NOTE)],
+    ['a trigger of somebody else', (file) => execute(file, `CREATE TRIGGER other AFTER INSERT ${DELETES}`)],
   ];
   test.for(BYTES)('%s, that a start finds', async ([, damage], { folder, file, open }) => {
     const first = await open();
@@ -183,13 +154,10 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
     expect(failures).toEqual([]);
   });
 
+  const REFUSES = "ON event BEGIN SELECT RAISE(ABORT, 'no'); END";
   const RUNNING: readonly [string, (directory: string, file: string) => void][] = [
     ['a table was dropped', (directory) => altered(directory, 'DROP TABLE record')],
-    [
-      'a trigger refuses what comes',
-      (directory) =>
-        altered(directory, "CREATE TRIGGER no BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END"),
-    ],
+    ['a trigger refuses what comes', (directory) => altered(directory, `CREATE TRIGGER no BEFORE INSERT ${REFUSES}`)],
     ['the file was cut to nothing', (_, file) => truncateSync(file, 0)],
     ['the file was written over with text', (_, file) => overwrite(file, 0, Buffer.alloc(40_000, 'text'))],
   ];
