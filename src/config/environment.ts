@@ -3,10 +3,8 @@
 import { listOf, nearest } from '../base/nearest-word.ts';
 import type { Problem } from './problems.ts';
 import { LOG_FORMATS } from './schema.ts';
-import { NAMES, OVERRIDES, SECRET } from './variables.ts';
+import { type Env, NAMES, OVERRIDES, SECRET } from './variables.ts';
 import { isMapping, type Mapping } from './yaml.ts';
-
-export type Env = Readonly<Record<string, string | undefined>>;
 
 type Overlay = ReturnType<typeof overlayOn>;
 

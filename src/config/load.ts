@@ -9,9 +9,10 @@ import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
 import { crossErrors, crossWarnings } from './cross-key-rules.ts';
-import { applyEnvironment, type Env, variableProblem } from './environment.ts';
+import { applyEnvironment, variableProblem } from './environment.ts';
 import { atValue, formatPath, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
 import { allowedAt, readWritten, soundness } from './schema-problems.ts';
+import type { Env } from './variables.ts';
 import { readYaml } from './yaml.ts';
 
 /** Longer files are not parsed. The longest sensible file has a fiftieth of this size. */

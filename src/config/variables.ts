@@ -23,7 +23,7 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
 
 export const NAMES = VARIABLES.map(([name]) => name);
 
-type Values = Readonly<Record<string, string | undefined>>;
+export type Env = Readonly<Record<string, string | undefined>>;
 
 /**
  * The name of the variable that holds a secret. A secret may have been pasted in its place, so the name is shown only
@@ -37,12 +37,12 @@ export class VariableName {
   }
 
   /** The variable's value; undefined if it is not set. */
-  valueIn(env: Values): string | undefined {
+  valueIn(env: Env): string | undefined {
     return Object.hasOwn(env, this.#name) ? env[this.#name] : undefined;
   }
 
   /** The name; null if it must not be shown. */
-  shownIn(env: Values): string | null {
+  shownIn(env: Env): string | null {
     return NAMES.includes(this.#name) || this.valueIn(env) !== undefined ? this.#name : null;
   }
 }

@@ -65,21 +65,21 @@ export function isMapping(value: unknown): value is Mapping {
 function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: number }, walk: Walk): unknown {
   walk.places.set(JSON.stringify(path), { key, value: node?.range[0] ?? key });
   if (node === null) return null;
-  const refused = (message: string) => {
+  const forbidden = (message: string) => {
     walk.problems.push({ path, at: node.range[0], message });
     return null;
   };
-  if (path.length > MAX_DEPTH) return refused('nested too deeply');
-  if (isAlias(node)) return refused('aliases (*name) are not supported: write the value out');
-  if (node.tag !== undefined) return refused('tags (!name) are not supported: remove the tag');
+  if (path.length > MAX_DEPTH) return forbidden('nested too deeply');
+  if (isAlias(node)) return forbidden('aliases (*name) are not supported: write the value out');
+  if (node.tag !== undefined) return forbidden('tags (!name) are not supported: remove the tag');
   if (isScalar(node)) {
     // Only plain integers become numbers. `0x1F`, `1e3`, `010` and `1.5` stay text, which no key accepts.
     const isInteger = /^-?(?:0|[1-9][0-9]*)$/.test(node.source) && Number.isSafeInteger(node.value);
     return typeof node.value === 'number' && !isInteger ? node.source : node.value;
   }
-  if (node.items.length > MAX_WIDTH) return refused(`more than ${MAX_WIDTH} entries`);
+  if (node.items.length > MAX_WIDTH) return forbidden(`more than ${MAX_WIDTH} entries`);
   walk.entries += node.items.length;
-  if (walk.entries > MAX_ENTRIES) return refused(`more than ${MAX_ENTRIES} entries in the whole file`);
+  if (walk.entries > MAX_ENTRIES) return forbidden(`more than ${MAX_ENTRIES} entries in the whole file`);
   if (isSeq(node)) {
     return node.items.map((item, index) => plain(item, { path: [...path, index], key: item.range[0] }, walk));
   }

@@ -5,9 +5,9 @@ import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } fr
 import { join } from 'node:path';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import type { SecretSource } from '../config/config.ts';
-import type { Env } from '../config/environment.ts';
+import type { Env } from '../config/variables.ts';
 import type { Secret } from '../core/keyring.ts';
-import { type KeyReading, keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './value-rules.ts';
+import { type KeyReading, keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, withoutKey } from './value-rules.ts';
 
 /** A secret with the times of its source: epoch milliseconds, and `overlap` in milliseconds; null for none. */
 export interface SecretMaterial
@@ -60,7 +60,7 @@ export function sourceName(source: SecretSource, env: Env = {}): string {
 type Entries = readonly (Pick<SecretMaterial, 'kind' | 'id'> & KeyReading)[];
 
 function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
-  if (value === undefined) return refused('the variable is not set');
+  if (value === undefined) return withoutKey('the variable is not set');
   const bytes = Buffer.from(value);
   try {
     return keyFromValue(bytes, rules);
@@ -84,13 +84,13 @@ async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>
     // O_NONBLOCK: opening a pipe without a writer would block a thread of the pool forever.
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stats = await handle.stat();
-    if (stats.isDirectory()) return refused('it is a directory, not a file');
-    if (!stats.isFile()) return refused('it is not a regular file');
+    if (stats.isDirectory()) return withoutKey('it is a directory, not a file');
+    if (!stats.isFile()) return withoutKey('it is not a regular file');
     const reading = keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
     if (reading.key === null) return reading;
     return (stats.mode & WRITERS) === 0 ? reading : { ...reading, warnings: [...reading.warnings, WRITABLE] };
   } catch (error) {
-    return refused(await systemProblem(path, error));
+    return withoutKey(await systemProblem(path, error));
   } finally {
     buffer.fill(0);
     await handle?.close();
@@ -128,14 +128,14 @@ async function readOnce(source: DirectorySource): Promise<Entries> {
     // readKeyFile reports a dangling link (null). Anything else that is not a regular file is not meant as a secret.
     if (stats !== null && !stats.isFile()) continue;
     if (ID.test(name)) entries.push({ kind: 'secret', id: name, ...(await readKeyFile(file, source)) });
-    else entries.push({ kind: 'misnamed', id: `file ${JSON.stringify(name)}`, ...refused(BAD_NAME) });
+    else entries.push({ kind: 'misnamed', id: `file ${JSON.stringify(name)}`, ...withoutKey(BAD_NAME) });
   }
   return entries.length > 0 ? entries : unusable(source, 'it holds no secrets: there is no regular file in it');
 }
 
 /** The only entry for a directory that cannot be used. */
 function unusable(source: DirectorySource, problem: string): Entries {
-  return [{ kind: 'directory', id: sourceName(source), ...refused(problem) }];
+  return [{ kind: 'directory', id: sourceName(source), ...withoutKey(problem) }];
 }
 
 /** The target of `..data`, the link that kubelet replaces to change all files at once; null if there is none. */

@@ -22,7 +22,7 @@ const TOO_SHORT = `it is shorter than ${SHORTEST_BYTES} bytes and too easy to gu
 const PLACEHOLDER =
   /^\s*(?:change[-_ ]?me|\$\{.*\}\s*$|\{\{.*\}\}\s*$|<.*>\s*$|the-secret-that-you-gave-to-entrupy\s*$)/i;
 
-export const refused = (problem: string): KeyReading => ({ key: null, problem, warnings: [] });
+export const withoutKey = (problem: string): KeyReading => ({ key: null, problem, warnings: [] });
 
 /** Makes a key from a file: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
 export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
@@ -32,12 +32,12 @@ export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'a
 
 /** Makes a key from every byte of the value. The caller may overwrite the value later: the key has its own copy. */
 export function keyFromValue(value: Buffer, { allowShort }: Pick<SecretSource, 'allowShort'>): KeyReading {
-  if (value.length === 0) return refused('it is empty');
+  if (value.length === 0) return withoutKey('it is empty');
   if (value.length > MAX_SECRET_BYTES)
-    return refused(`it is larger than ${MAX_SECRET_BYTES / 1024} KiB: is this the right file?`);
-  if (!isUtf8(value)) return refused('it is not valid UTF-8: a secret is text, used as it is and never decoded');
+    return withoutKey(`it is larger than ${MAX_SECRET_BYTES / 1024} KiB: is this the right file?`);
+  if (!isUtf8(value)) return withoutKey('it is not valid UTF-8: a secret is text, used as it is and never decoded');
   if (value.length < SHORTEST_BYTES && !allowShort) {
-    return refused(`${TOO_SHORT} (allowShort accepts it)`);
+    return withoutKey(`${TOO_SHORT} (allowShort accepts it)`);
   }
   return { key: createSecretKey(value), problem: null, warnings: warningsAbout(value) };
 }
