@@ -37,19 +37,13 @@ export const E2E = {
       'chart-*',
       ...['no-mixed-answers', 'npm-package', 'redelivery-kills', 'redelivery-poison', 'release'],
       ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit', 'two-proxies-one-redis'],
-      'unread-bodies',
+      ...['early-answers', 'reloads-under-load', 'rotations-under-load', 'spellings-on-real-servers', 'unread-bodies'],
     ],
   },
   /** These share podman's images. */
   containers: { at: 1, files: ['docs-commands', 'executable', 'image-restrictions', 'pod-under-podman'] },
-  /** These mostly wait, for Prometheus, silent servers and reloads, so they go on beside those that judge speed. */
-  patient: {
-    at: 2,
-    files: [
-      ...['metrics-in-prometheus', 'spellings-on-real-servers', 'early-answers', 'reloads-under-load'],
-      'rotations-under-load',
-    ],
-  },
+  /** It waits four minutes for Prometheus, and takes so little that it goes on beside those that judge speed. */
+  patient: { at: 1, files: ['metrics-in-prometheus'] },
   alone: { at: 1, files: ['*'] },
 };
 const ELSEWHERE = [E2E.anytime, E2E.containers, E2E.patient].flatMap(({ files }) =>

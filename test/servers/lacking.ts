@@ -27,4 +27,4 @@ export const lacksFlask = () => lacksModules('flask', 'gunicorn');
 export const lacksPackages = () =>
   existsSync(fileURLToPath(new URL('node_modules/.installed', import.meta.url)))
     ? null
-    : 'scripts/install-test-servers.sh has not run';
+    : 'scripts/ci-setup.sh e2e has not run';

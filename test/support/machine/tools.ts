@@ -1,4 +1,4 @@
-// Finds the programs that tests run: in .cache/tools (filled by scripts/ci-e2e-setup.sh), else on the machine.
+// Finds the programs that tests run: in .cache/tools (filled by scripts/ci-setup.sh e2e), else on the machine.
 // On CI a missing one is an error; elsewhere its tests are skipped, and the end of the run names it.
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -57,7 +57,7 @@ export async function mustRun(program: string, args: readonly string[], options:
   return stdout;
 }
 
-/** A program's Debian package, if it has one; scripts/ci-e2e-setup.sh installs the others. */
+/** A program's Debian package, if it has one; scripts/ci-setup.sh e2e installs the others. */
 const PACKAGES: Readonly<Record<string, string>> = {
   'redis-server': 'redis-server',
   'valkey-server': 'valkey-server',
@@ -81,7 +81,7 @@ export function haveTools(...names: readonly string[]): boolean {
   const missing = names.filter((name) => !isThere(name));
   if (missing.length === 0) return true;
   const remedies = missing.map((name) =>
-    PACKAGES[name] === undefined ? `${name} (scripts/ci-e2e-setup.sh)` : `${name} (apt-get install ${PACKAGES[name]})`,
+    PACKAGES[name] === undefined ? `${name} (scripts/ci-setup.sh e2e)` : `${name} (apt-get install ${PACKAGES[name]})`,
   );
   const text = `${MISSING}${remedies.join(', ')}`;
   if (process.env.CI === 'true') throw new Error(text);
