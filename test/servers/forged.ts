@@ -18,7 +18,6 @@ const TAILS = ['', 'GET / HTTP/1.1'] as const;
 
 export const ROUTES = [
   { path: '/notify' },
-  { path: '/unread' },
   { path: '/reported', mode: 'report' },
   { path: '/open', action: 'forward' },
 ] as const;
