@@ -4,7 +4,7 @@
 // client so forges the answers to deliveries, and gets theirs.
 import { expect, onTestFinished, test } from 'vitest';
 import { missingForFronts, runFronts } from '../load/fronts.ts';
-import { FORGED_ECHO, LATE_KINDS, LATE_REQUESTS } from '../servers/late-kinds.ts';
+import { FORGED_ECHO, LATE_KINDS, LATE_REQUESTS } from '../servers/kinds.ts';
 import { sendTo } from '../support/http/raw-client.ts';
 import { get } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';

@@ -14,6 +14,8 @@ const ADDRESSES = 200;
 const counts = { opened: 0, ended: 0, bytesSent: 0 };
 const answers: Record<string, number> = {};
 const sockets = new Set<Socket>();
+/** How many connections all floods together have at once. */
+let wanted = 0;
 let stopping = false;
 let tried = 0;
 
@@ -24,7 +26,9 @@ function client(flood: Flood): void {
   if (deaf) raw.pause();
   const socket = tls ? connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] }) : raw;
   sockets.add(raw);
-  raw.once('connect', () => counts.opened++);
+  raw.once('connect', () => {
+    if (++counts.opened === wanted) process.send?.('full');
+  });
   socket.on('error', () => raw.destroy());
   raw.on('error', () => socket.destroy());
   if (first !== undefined) socket.once(tls ? 'secureConnect' : 'connect', () => behave(socket, flood, first));
@@ -88,6 +92,7 @@ function begin(flood: Flood): void {
 
 process.on('message', (message: readonly Flood[] | 'stop') => {
   if (message !== 'stop') {
+    wanted = message.reduce((sum, { connections }) => sum + connections, 0);
     message.forEach(begin);
     process.send?.('begun');
     return;

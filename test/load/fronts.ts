@@ -2,8 +2,8 @@
 // spoiled when a delivery was swallowed, cut, refused or got someone else's answer, when a stranger got the answer to a
 // delivery, or when a request that no client sent reached the backend.
 import { FRONT_KINDS, type FrontKind } from '../servers/fronts.ts';
-import type { Kind } from '../servers/lacking.ts';
-import { LATE_KINDS, startNodeServer } from '../servers/late-kinds.ts';
+
+import { type Kind, LATE_KINDS } from '../servers/kinds.ts';
 import { startBefore } from '../servers/start-before.ts';
 import { testDirectory } from '../support/machine/files.ts';
 import { loopbackIdentity } from '../support/tls/certificates.ts';
@@ -14,27 +14,26 @@ const NO_FRONT: FrontKind = {
   ...{ name: 'none', over: 'TCP', missing: () => null },
   start: async (behind) => ({ port: behind, stop: async () => {} }),
 };
-const FRONTS = [NO_FRONT, ...FRONT_KINDS];
-const BACKENDS: readonly Kind[] = [
-  ...LATE_KINDS.filter(({ name }) => !name.startsWith('WSGI') && name !== 'waitress'),
-  { name: 'Node', missing: () => null, start: startNodeServer },
+/** Those that write late to every request, and that fronts pass on. */
+const BACKENDS = LATE_KINDS.filter(({ name }) => ['Django under gunicorn', 'aiohttp'].includes(name));
+const PAIRS = [
+  ...LATE_KINDS.map((backend) => ({ front: NO_FRONT, backend })),
+  ...FRONT_KINDS.flatMap((front) => BACKENDS.map((backend) => ({ front, backend }))),
 ];
-const backendsOf = (front: FrontKind) => (front === NO_FRONT ? LATE_KINDS : BACKENDS);
 
 /** What `runFronts` would need on this machine. */
 export function missingForFronts(): string[] {
-  return [...FRONT_KINDS, ...BACKENDS, ...LATE_KINDS].map(({ missing }) => missing()).filter((what) => what !== null);
+  return [...FRONT_KINDS, ...LATE_KINDS].map(({ missing }) => missing()).filter((what) => what !== null);
 }
 
 /** One row for each front and backend: `requests` over all of them, which may take so many seconds together. */
 export async function runFronts(options: { readonly requests: number; readonly seconds: number }) {
-  const pairs = FRONTS.flatMap((front) => backendsOf(front).map((backend) => ({ front, backend })));
   const rows: Awaited<ReturnType<typeof runPair>>[] = [];
   const share = {
-    requests: Math.ceil(options.requests / pairs.length),
-    milliseconds: (options.seconds * 1000) / pairs.length,
+    requests: Math.ceil(options.requests / PAIRS.length),
+    milliseconds: (options.seconds * 1000) / PAIRS.length,
   };
-  for (const { front, backend } of pairs) rows.push(await runPair(front, backend, share));
+  for (const { front, backend } of PAIRS) rows.push(await runPair(front, backend, share));
   return rows;
 }
 

@@ -1,15 +1,15 @@
 // Honest clients, and a kubelet. Each client sends signed deliveries one after another, on a kept connection or a new one
-// each time, and records the result and the duration of every one. The kubelet requests `/livez` and `/readyz` in turn, on a
-// new connection each time.
+// each time. The kubelet requests `/livez` and `/readyz` in turn, on a new connection each time.
 import { Agent, request } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { post } from '../support/load/load.ts';
 
 export interface Tally {
   /** Milliseconds for each request with the expected response. */
   readonly times: number[];
   /** The other results, and how often each occurred. */
-  readonly failures: Map<string, number>;
+  readonly failures: Record<string, number>;
 }
 
 interface HonestOptions {
@@ -27,50 +27,47 @@ interface HonestOptions {
   readonly timeout: number;
 }
 
-export async function honestFor(milliseconds: number, options: HonestOptions): Promise<Tally> {
-  const tally: Tally = { times: [], failures: new Map() };
-  const until = performance.now() + milliseconds;
-  await Promise.all(
-    Array.from({ length: options.clients }, async () => {
-      const settings = { keepAlive: options.fresh !== true, maxSockets: 1 };
-      // A resumed session would save a new connection most of its handshake.
-      const agent = options.tls ? new TlsAgent({ ...settings, maxCachedSessions: 0 }) : new Agent(settings);
-      while (performance.now() < until) {
-        await new Promise((resolve) => setTimeout(resolve, options.pause * (0.5 + Math.random())));
-        await deliver(agent, options, tally);
-      }
-      agent.destroy();
-    }),
-  );
+/** Asks again and again until it is over; `ask` returns what is wrong with the answer, or an empty text. */
+async function again(over: Promise<unknown>, pause: () => number, ask: (nth: number) => Promise<string>) {
+  const tally: Tally = { times: [], failures: {} };
+  let isOver = false;
+  void over.then(() => {
+    isOver = true;
+  });
+  for (let nth = 0; !isOver; nth++) {
+    await sleep(pause());
+    const started = performance.now();
+    const failure = await ask(nth);
+    if (failure === '') tally.times.push(performance.now() - started);
+    else tally.failures[failure] = (tally.failures[failure] ?? 0) + 1;
+  }
   return tally;
 }
 
-/** The share of requests with the expected response, 0 to 1. */
-export function successRate({ times, failures }: Tally): number {
-  const failed = [...failures.values()].reduce((sum, count) => sum + count, 0);
-  return times.length / (times.length + failed || 1);
-}
-
-export function percentile(times: readonly number[], share: number): number {
-  const sorted = [...times].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-}
-
-async function deliver(agent: Agent, options: HonestOptions, tally: Tally): Promise<void> {
-  const { port, body, signature, tls, timeout } = options;
-  const started = performance.now();
-  const { status, trouble, text } = await post({
-    url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}/notify`,
-    body,
-    headers: { 'Entrupy-Signature': signature },
-    agent,
-    signal: AbortSignal.timeout(timeout),
-  });
-  // The upstream responds with the number of bytes that it received.
-  const isGood = status === 200 && text === String(body.length);
-  const failure = trouble || `${status} ${text}`;
-  if (isGood) tally.times.push(performance.now() - started);
-  else tally.failures.set(failure, (tally.failures.get(failure) ?? 0) + 1);
+export async function honestUntil(over: Promise<unknown>, options: HonestOptions): Promise<Tally> {
+  const { port, clients, pause, body, signature, fresh, tls, timeout } = options;
+  const url = `${tls ? 'https' : 'http'}://127.0.0.1:${port}/notify`;
+  const client = async () => {
+    const settings = { keepAlive: fresh !== true, maxSockets: 1 };
+    // A resumed session would save a new connection most of its handshake.
+    const agent = tls ? new TlsAgent({ ...settings, maxCachedSessions: 0 }) : new Agent(settings);
+    const randomly = () => pause * (0.5 + Math.random());
+    const tally = await again(over, randomly, async () => {
+      const headers = { 'Entrupy-Signature': signature };
+      const sent = await post({ url, body, headers, agent, signal: AbortSignal.timeout(timeout) });
+      // The upstream responds with the number of bytes that it received.
+      return sent.status === 200 && sent.text === String(body.length)
+        ? ''
+        : sent.trouble || `${sent.status} ${sent.text}`;
+    });
+    agent.destroy();
+    return tally;
+  };
+  const tallies = await Promise.all(Array.from({ length: clients }, client));
+  const failures: Tally['failures'] = {};
+  for (const [failure, count] of tallies.flatMap((tally) => Object.entries(tally.failures)))
+    failures[failure] = (failures[failure] ?? 0) + count;
+  return { times: tallies.flatMap(({ times }) => times), failures };
 }
 
 interface ProbeOptions {
@@ -81,29 +78,22 @@ interface ProbeOptions {
   readonly timeout: number;
 }
 
-export async function probeFor(milliseconds: number, options: ProbeOptions): Promise<Tally> {
-  const tally: Tally = { times: [], failures: new Map() };
-  const until = performance.now() + milliseconds;
-  for (let nth = 0; performance.now() < until; nth++) {
-    await new Promise((resolve) => setTimeout(resolve, options.pause));
-    const path = nth % 2 === 0 ? '/livez' : '/readyz';
-    const started = performance.now();
-    const answer = `${path}: ${await probe(options, path)}`;
-    if (answer === `${path}: 200`) tally.times.push(performance.now() - started);
-    else tally.failures.set(answer, (tally.failures.get(answer) ?? 0) + 1);
-  }
-  return tally;
-}
-
-/** The status or an error code. Never rejects. */
-function probe({ adminPort, timeout }: ProbeOptions, path: string): Promise<number | string> {
-  return new Promise((resolve) => {
-    const fail = (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message);
-    const signal = AbortSignal.timeout(timeout);
-    const asking = request({ host: '127.0.0.1', port: adminPort, path, agent: false, signal }, (response) => {
-      response.on('error', fail);
-      response.resume().on('end', () => resolve(response.statusCode ?? 0));
+export function probeUntil(over: Promise<unknown>, { adminPort, pause, timeout }: ProbeOptions): Promise<Tally> {
+  const probe = (path: string) =>
+    new Promise<string>((resolve) => {
+      const fail = (error: NodeJS.ErrnoException) => resolve(`${path}: ${error.code ?? error.message}`);
+      const signal = AbortSignal.timeout(timeout);
+      const asking = request({ host: '127.0.0.1', port: adminPort, path, agent: false, signal }, (response) => {
+        response.on('error', fail);
+        response
+          .resume()
+          .on('end', () => resolve(response.statusCode === 200 ? '' : `${path}: ${response.statusCode}`));
+      });
+      asking.on('error', fail).end();
     });
-    asking.on('error', fail).end();
-  });
+  return again(
+    over,
+    () => pause,
+    (nth) => probe(nth % 2 === 0 ? '/livez' : '/readyz'),
+  );
 }

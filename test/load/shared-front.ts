@@ -1,7 +1,7 @@
 // Strangers and signers on one front at the same time. The strangers do what spoils a connection for whoever comes next
 // on it: bodies that are refused before they are read, tails, HEAD, 204, 304. Each delivery hides requests in its body.
 import { createHash } from 'node:crypto';
-import { FORGED_ECHO, LATE_REQUESTS, type LateRequest } from '../servers/late-kinds.ts';
+import { FORGED_ECHO, LATE_REQUESTS, type LateRequest } from '../servers/kinds.ts';
 import { SECRET } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
 import { delivery, get, post, request } from '../support/http/requests.ts';

@@ -1,13 +1,36 @@
-// The real servers that the proxy is tried in front of. Each lists spellings that it is known to read as `/notify`, so
-// a test that finds nothing cannot pass by accident.
+// The real servers that the proxy is tried in front of. Each lists what it is known to do without a proxy, so that a test
+// that finds nothing cannot pass by accident.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Kind, lacksFlask, lacksModules, lacksNginx, lacksPackages, PYTHON, runs } from './lacking.ts';
 import { startNginx } from './nginx.ts';
+import { PATH } from './on-free-port.ts';
 import { type RealServer, startServer } from './real-server.ts';
+
+export interface Kind {
+  readonly name: string;
+  /** What it lacks on this machine; null if it can run. */
+  readonly missing: () => string | null;
+  readonly start: () => Promise<RealServer>;
+}
+
+export const PYTHON = '/usr/bin/python3';
+
+export const runs = (program: string, ...args: readonly string[]) =>
+  spawnSync(program, args, { env: { PATH }, stdio: 'ignore', timeout: 20_000 }).status === 0;
+
+const lacksNginx = () => (runs('nginx', '-v') ? null : 'nginx is not installed');
+
+const lacksModules = (...modules: readonly string[]) =>
+  runs(PYTHON, '-c', `import ${modules.join(', ')}`) ? null : `Python lacks one of ${modules.join(', ')}`;
+
+const lacksPackages = () =>
+  existsSync(fileURLToPath(new URL('node_modules/.installed', import.meta.url)))
+    ? null
+    : 'scripts/ci-setup.sh e2e has not run';
 
 export interface ServerKind extends Kind {
   /** Spellings other than its own that it reads as `/notify` when requested directly. */
@@ -15,6 +38,7 @@ export interface ServerKind extends Kind {
 }
 
 const node = (...args: [string, ...string[]]) => startServer([process.execPath, ...args]);
+const python = (...args: string[]) => startServer([PYTHON, ...args]);
 
 export const SERVER_KINDS: readonly ServerKind[] = [
   {
@@ -32,14 +56,14 @@ export const SERVER_KINDS: readonly ServerKind[] = [
   {
     name: 'Flask under gunicorn',
     reads: ['//notify', '/%6eotify', '/%2fnotify', '/notify#x', 'http://any/notify'],
-    missing: lacksFlask,
-    start: () => startServer([PYTHON, 'flask_app.py']),
+    missing: () => lacksModules('flask', 'gunicorn'),
+    start: () => python('flask_app.py'),
   },
   {
     name: 'wsgiref',
     reads: ['//notify', '/%6eotify'],
     missing: () => lacksModules('wsgiref'),
-    start: () => startServer([PYTHON, 'wsgi_app.py']),
+    start: () => python('wsgi_app.py'),
   },
   {
     name: 'Express 4',
@@ -94,3 +118,50 @@ async function startGo(): Promise<RealServer> {
   };
   return { ...server, stop };
 }
+
+export type LateRequest = 'HEAD' | '204' | '304';
+
+interface LateKind extends Kind {
+  readonly writes: readonly LateRequest[];
+}
+
+/** The body that they write: a complete response, which an attacker would like another client to get. */
+export const FORGED_ECHO = 'forged';
+
+/** Method and target of each; the servers' answer has `X-Echo` with the request's `X-Case`. */
+export const LATE_REQUESTS: Readonly<Record<LateRequest, { readonly method: string; readonly target: string }>> = {
+  HEAD: { method: 'HEAD', target: '/open/late' },
+  204: { method: 'GET', target: '/open/204' },
+  304: { method: 'GET', target: '/open/304' },
+};
+
+const ALL = ['HEAD', '204', '304'] as const;
+
+/** Those that write a body to HEAD, 204 or 304 a moment after the head: `writes` names the requests for which they do. */
+export const LATE_KINDS: readonly LateKind[] = [
+  {
+    name: 'Django under gunicorn',
+    writes: ALL,
+    missing: () => lacksModules('django', 'gunicorn'),
+    start: () => python('late_wsgi.py', 'django'),
+  },
+  {
+    name: 'WSGI under gunicorn',
+    writes: ALL,
+    missing: () => lacksModules('gunicorn'),
+    start: () => python('late_wsgi.py', 'gunicorn'),
+  },
+  {
+    name: 'waitress',
+    writes: ['HEAD'],
+    missing: () => lacksModules('waitress'),
+    start: () => python('late_wsgi.py', 'waitress'),
+  },
+  { name: 'aiohttp', writes: ALL, missing: () => lacksModules('aiohttp'), start: () => python('late_aiohttp.py') },
+  {
+    name: "Python's http.server",
+    writes: ALL,
+    missing: () => lacksModules('http.server'),
+    start: () => python('late_http_server.py'),
+  },
+];

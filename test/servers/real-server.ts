@@ -22,7 +22,7 @@ export interface Hit {
   readonly case: string;
   /** The value of `Entrupy-Signature` as the handler sees it; empty if there is none. */
   readonly signature: string;
-  /** As latin1 text; from the servers of late-kinds.ts, its SHA-256 in hex. */
+  /** As latin1 text; from the servers of kinds.ts, its SHA-256 in hex. */
   readonly body: string;
 }
 

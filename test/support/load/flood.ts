@@ -43,20 +43,26 @@ export const POUR_BYTES = 250_000_000;
 
 const FLOODERS = fileURLToPath(new URL('../../load/flooders.ts', import.meta.url));
 
-/** All of them at once. Resolves when the first connections are being opened. */
-export async function startFlood(...floods: readonly Flood[]): Promise<{ stop(): Promise<FloodReport> }> {
+/** All of them at once. Resolves when the first connections are being opened; `full`: when all have been. */
+export async function startFlood(...floods: readonly Flood[]) {
   const child = fork(FLOODERS, { env: { PATH: process.env.PATH ?? '' }, execArgv: [], serialization: 'advanced' });
   const closed = once(child, 'close');
   const begun = once(child, 'message');
+  const full = new Promise<void>((resolve) => {
+    child.on('message', (message) => void (message === 'full' && resolve()));
+  });
   child.send(floods);
   await Promise.race([begun, closed]);
   if (!child.connected) throw new Error('the flood ended before it began');
   return {
+    full,
     stop: async () => {
       if (!child.connected) throw new Error('the flood ended by itself');
-      const reported = once(child, 'message');
+      const reported = new Promise<FloodReport>((resolve) => {
+        child.on('message', (message) => void (typeof message === 'object' && resolve(message as FloodReport)));
+      });
       child.send('stop');
-      const [report] = (await reported) as [FloodReport];
+      const report = await reported;
       await closed;
       return report;
     },
