@@ -10,13 +10,6 @@ import { Reports } from './test/support/runner/reporters.ts';
 const PATIENCE = { testTimeout: LONGEST_MS, hookTimeout: LONGEST_MS, expect: { poll: { timeout: patience() } } };
 
 /**
- * On a shared machine a flood may starve a test's honest clients, and limits of the proxy itself (a second for a store,
- * a tenth of a second for a handshake) run out. vitest names each test that needed a retry. CI sets it, also where it
- * keeps the variable CI from the tests.
- */
-const RETRY = Number(process.env.TEST_RETRY ?? 0);
-
-/**
  * Where the program is the build, the store's thread is that of the build, too: hundreds of tests start one, and from its
  * sources a start takes three times as long.
  */
@@ -65,7 +58,6 @@ export default defineConfig({
           setupFiles: './test/support/runner/real-timers.ts',
           ...PATIENCE,
           isolate: false,
-          retry: RETRY,
         },
       },
       {
@@ -76,7 +68,6 @@ export default defineConfig({
           // Hundreds of tests start the program. On the source half of a start is its compilation.
           env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('.cache/compiled', import.meta.url)) },
           isolate: false,
-          retry: RETRY,
         },
       },
       ...Object.entries(E2E).map(([name, { files, at }], groupOrder) => ({
@@ -88,7 +79,6 @@ export default defineConfig({
           hookTimeout: 600_000,
           maxWorkers: at,
           sequence: { groupOrder },
-          retry: RETRY,
         },
       })),
     ],

@@ -203,7 +203,10 @@ describe.skipIf(!ready)('the chart', () => {
   test('the demo app listens on loopback only, and the notes do not warn about it', async () => {
     const app = podSpec(await deployment()).containers[0];
     expect(app?.args).toEqual(['demo', '--upstream-only', '--port', '3000', '--host', '127.0.0.1']);
-    expect(await notesOf()).not.toContain('listens on more than');
+    const notes = await notesOf();
+    expect(notes).toMatch(/^WARNING: This is the demo/m);
+    expect(notes).toContain('Rotate:');
+    expect(notes).not.toContain('listens on more than');
     expect(await notesOf(...APP)).toContain('WARNING: If the app listens on more than 127.0.0.1');
   });
 

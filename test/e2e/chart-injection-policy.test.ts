@@ -263,19 +263,6 @@ describe.skipIf(!ready)('the injection policy', () => {
       expect(selects(selector('MutatingAdmissionPolicy'), labels)).toBe(policy);
       expect(selects(selector('ValidatingAdmissionPolicy'), labels)).toBe(guard);
     }
-    const both = {
-      matchExpressions: [
-        { key: 'a', operator: 'In', values: ['1'] },
-        { key: 'b', operator: 'NotIn', values: ['1'] },
-        { key: 'c', operator: 'DoesNotExist' },
-      ],
-    } as const;
-    expect(selects(both, { a: '1' })).toBe(true);
-    expect(
-      [{}, { a: '2' }, { a: '1', b: '1' }, { a: '1', c: '' }].map((labels) =>
-        selects(both, labels as Record<string, string>),
-      ),
-    ).toEqual([false, false, false, false]);
   });
 
   test('the guard refuses an app on one of the proxy’s ports, and says what to do', () => {

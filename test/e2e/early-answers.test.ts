@@ -3,9 +3,9 @@
 // failed write is not the end: the response has already arrived and has to be read first. Every one must arrive.
 import type { Socket } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { SECRET } from '../support/deliveries/signer.ts';
 import { openClient } from '../support/http/raw-client.ts';
-import { inChunks } from '../support/http/requests.ts';
+import { delivery, inChunks, post, request } from '../support/http/requests.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
@@ -41,42 +41,34 @@ beforeAll(() =>
   }),
 );
 
-/** A framed body of the given size, and the lines that frame it. */
-interface Payload {
-  readonly target: string;
-  readonly lines: readonly string[];
-  readonly bytes: Buffer;
-}
+/** The whole of a request with a body of this size, and with this line. */
+type Made = (size: number, line: string) => Buffer;
 
-const bodyOf = (size: number) => Buffer.alloc(size, '{"event":"large"}');
-
-const KINDS: readonly (readonly [string, (size: number) => Payload])[] = [
-  [
-    'verified',
-    (size) => {
-      const bytes = bodyOf(size);
-      const lines = [`Entrupy-Signature: ${sign(SECRET, bytes)}`, `Content-Length: ${size}`];
-      return { target: '/notify', lines, bytes };
-    },
-  ],
-  ['forwarded', (size) => ({ target: '/open', lines: [`Content-Length: ${size}`], bytes: bodyOf(size) })],
-  ['reported', (size) => ({ target: '/report', lines: [`Content-Length: ${size}`], bytes: bodyOf(size) })],
+const bodyOf = (size: number) => '{"event":"large"}'.repeat(Math.ceil(size / 17)).slice(0, size);
+const unsigned =
+  (target: string): Made =>
+  (size, line) =>
+    Buffer.from(post(bodyOf(size), { target, lines: [line] }));
+const KINDS: readonly (readonly [string, Made])[] = [
+  ['verified', (size, line) => Buffer.from(delivery(bodyOf(size), SECRET, { lines: [line] }))],
+  ['forwarded', unsigned('/open')],
+  ['reported', unsigned('/report')],
   [
     'forwarded in chunks',
-    (size) => {
-      const bytes = Buffer.from(inChunks(bodyOf(size).toString(), CHUNK));
-      return { target: '/open', lines: ['Transfer-Encoding: chunked'], bytes };
+    (size, line) => {
+      const head = ['POST /open HTTP/1.1', 'Host: h', line, 'Transfer-Encoding: chunked'];
+      return Buffer.from(request(head, inChunks(bodyOf(size), CHUNK)));
     },
   ],
 ];
 
-/** Sends the payload repeatedly, two at a time; counts the results. */
-async function sendAll(payload: Payload, times: number): Promise<Record<string, number>> {
+/** Sends it repeatedly, two at a time; counts the results. */
+async function sendAll(bytesOf: (line: string) => Buffer, times: number): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   let next = 0;
   const sender = async () => {
     while (next++ < times) {
-      const became = await send(payload, next);
+      const became = await send(bytesOf(`X-Id: ${next}`), next);
       counts[became] = (counts[became] ?? 0) + 1;
     }
   };
@@ -87,12 +79,11 @@ async function sendAll(payload: Payload, times: number): Promise<Record<string, 
 }
 
 /** The result of one request, in a line. */
-async function send({ target, lines, bytes }: Payload, id: number): Promise<string> {
+async function send(bytes: Buffer, id: number): Promise<string> {
   const client = await openClient(on.proxy);
   try {
     // Not awaited: the response arrives before everything is sent.
-    const head = [`POST ${target} HTTP/1.1`, 'Host: h', `X-Id: ${id}`, ...lines, '', ''].join('\r\n');
-    client.send(Buffer.concat([Buffer.from(head), bytes])).catch(() => {});
+    client.send(bytes).catch(() => {});
     const { status, body } = await client.response();
     if (status === 502) return 'refused';
     return status === 413 && body.toString() === `early ${id}` ? 'its own' : `${status}: ${body}`;
@@ -111,7 +102,7 @@ describe.each([
   describe.each(SIZES)('within a body of %s', (_size, size, times) => {
     test.each(KINDS)('each %s request gets its own response', async (_kind, make) => {
       close = how;
-      expect(await sendAll(make(size), times)).toEqual({ 'its own': times });
+      expect(await sendAll((line) => make(size, line), times)).toEqual({ 'its own': times });
     });
   });
 });
@@ -120,7 +111,7 @@ describe.each([
 describe('the upstream responds and resets within a body that lasts until the close', () => {
   test.each(KINDS)('%s requests are cut or refused, never mixed up', async (_kind, make) => {
     close = resets;
-    const { cut = 0, refused = 0, ...wrong } = await sendAll(make(1_000_000), 100);
+    const { cut = 0, refused = 0, ...wrong } = await sendAll((line) => make(1_000_000, line), 100);
     expect(wrong).toEqual({});
     expect(cut + refused).toBe(100);
   });

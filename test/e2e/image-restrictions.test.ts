@@ -1,7 +1,7 @@
 // The image runs with every restriction.
 // The image from the Dockerfile, run by podman as the docs say: read-only, uid 65532, no capability, 128 MiB.
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
@@ -19,7 +19,6 @@ import {
   until,
 } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
-import { kubeletWrites } from '../support/machine/kubelet.ts';
 import { haveTools, mustRun, run } from '../support/machine/tools.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'nsenter', 'ss');
@@ -317,44 +316,6 @@ describe.skipIf(!ready)('the image', () => {
     expect(answered).toBeGreaterThan(0);
     expect(anonymous).toBeLessThan(110 * 1024 * 1024);
     await until('calm', async () => (await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).status === 200);
-  });
-
-  test('a mounted directory rotates secrets without a restart, twice, as Kubernetes changes it', async () => {
-    const secrets = join(directory, 'secrets');
-    const config = join(directory, 'rotation');
-    await mkdir(config);
-    await writeFile(join(config, 'config.yaml'), 'secrets: [{directory: /etc/entrupy/secrets}]\n');
-    await kubeletWrites(secrets, { current: SECRET });
-    const { proxy, url, isReady } = await startPair({
-      env: {},
-      options: ['-v', `${secrets}:/etc/entrupy/secrets:ro`, '-v', `${config}:/etc/entrupy-signature-proxy:ro`],
-    });
-    await until('ready', isReady);
-    const status = async (secret: string) =>
-      (await post({ url: `${url}/notify`, body: BODY, headers: { 'Entrupy-Signature': sign(secret, BODY) } })).status;
-    const next = `${SECRET}, the second`;
-    const last = `${SECRET}, the third`;
-    expect(await status(SECRET)).toBe(200);
-    expect(await status(next)).toBe(401);
-
-    const began = performance.now();
-    await kubeletWrites(secrets, { current: SECRET, next });
-    await until('the new secret', async () => (await status(next)) === 200);
-    report(`rotation seen after ${Math.round(performance.now() - began)} ms`);
-    expect(await status(SECRET)).toBe(200);
-
-    await kubeletWrites(secrets, { current: last, next });
-    await until('the third secret', async () => (await status(last)) === 200);
-    expect(await status(SECRET)).toBe(401);
-    expect(await status(next)).toBe(200);
-
-    await writeFile(
-      join(config, 'new'),
-      'secrets: [{directory: /etc/entrupy/secrets}]\nroutes: [{path: /open, action: forward}]\n',
-    );
-    await rename(join(config, 'new'), join(config, 'config.yaml'));
-    await until('the new route', async () => (await fetch(`${url}/open`)).status === 200);
-    expect(await proxy.logs()).not.toContain(SECRET);
   });
 });
 

@@ -4,7 +4,7 @@
 // response to the request before its own.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { forms, framed, ROUTES, SLOW_REQUEST } from '../servers/forged.ts';
-import { PYTHON } from '../servers/lacking.ts';
+import { PYTHON } from '../servers/kinds.ts';
 import { type Hit, type RealServer, startServer } from '../servers/real-server.ts';
 import { startBefore } from '../servers/start-before.ts';
 import { SECRET, sign } from '../support/deliveries/signer.ts';

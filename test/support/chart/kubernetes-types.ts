@@ -1,7 +1,6 @@
-// Checks manifests against the types of Kubernetes, as strictly as a server would. The models' own validation finds
-// wrong types and values; the TypeScript compiler finds unknown fields.
+// Checks manifests against the types of Kubernetes, as strictly as a server would: the TypeScript compiler finds unknown
+// fields and wrong types.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { pathToFileURL } from 'node:url';
 import { ROOT, run, TOOLS } from '../machine/tools.ts';
 import type { Manifest } from './helm.ts';
 
@@ -18,32 +17,14 @@ function moduleOf(apiVersion: string): string {
   return `kubernetes-models/${apiVersion}`;
 }
 
-/** All problems, one line each; empty if every manifest is valid. */
-export async function typeProblems(manifests: readonly NamedManifest[]): Promise<string[]> {
-  const wrongValues = await Promise.all(manifests.map(invalidValues));
-  return [...wrongValues.flat(), ...(await unknownFields(manifests))];
-}
-
-async function invalidValues({ from, manifest }: NamedManifest): Promise<string[]> {
-  const file = pathToFileURL(`${TOOLS}/node_modules/${moduleOf(manifest.apiVersion)}/${manifest.kind}.js`);
-  const models = (await import(/* @vite-ignore */ file.href)) as Readonly<
-    Record<string, new (data: object) => { validate(): void }>
-  >;
-  const Model = models[manifest.kind];
-  if (Model === undefined) return [`${from}: there is no kind ${manifest.apiVersion} ${manifest.kind}`];
-  try {
-    new Model(manifest).validate();
-    return [];
-  } catch (error) {
-    return [`${from} ${manifest.kind}: ${error instanceof Error ? error.message : String(error)}`];
-  }
-}
-
 /** A server reads null as a field that is to be removed. */
 const withoutNull = (_key: string, value: unknown) => value ?? undefined;
 
-/** TypeScript checks only object literals for excess properties, so the manifests are written as literals. */
-async function unknownFields(manifests: readonly NamedManifest[]): Promise<string[]> {
+/**
+ * All problems, one line each; empty if every manifest is valid. TypeScript checks only object literals for excess
+ * properties, so the manifests are written as literals.
+ */
+export async function typeProblems(manifests: readonly NamedManifest[]): Promise<string[]> {
   // Below the tools, where the types resolve.
   const directory = await mkdtemp(`${TOOLS}/type-check-`);
   const lines = manifests.map(({ from, manifest: { apiVersion, kind }, manifest }, index) =>

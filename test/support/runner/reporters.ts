@@ -1,7 +1,6 @@
 // What a run prints or writes behind vitest's own report.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { stripVTControlCharacters } from 'node:util';
 import type { Reporter, TestModule } from 'vitest/node';
 import { MISSING } from '../machine/tools.ts';
 
@@ -26,7 +25,6 @@ export class Reports implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     if (this.#missing.size > 0) console.log(`${MISSING}${[...this.#missing].join(', ')}\n`);
     writePassed(modules, process.env.PASSED_TESTS ?? '');
-    tellSecondTries(modules);
   }
 }
 
@@ -36,17 +34,4 @@ function writePassed(modules: readonly TestModule[], path: string): void {
   const passed = passedIn(modules).map((test): NamedTest => ({ file: test.module.moduleId, name: test.fullName }));
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, JSON.stringify(passed));
-}
-
-/** Prints why tests that passed at a second try had failed: vitest keeps that to itself. */
-function tellSecondTries(modules: readonly TestModule[]): void {
-  for (const test of passedIn(modules)) {
-    for (const { message, stack, diff } of test.result().errors ?? []) {
-      const where = stack?.split('\n').find((line) => line.includes('/test/')) ?? '';
-      const said = stripVTControlCharacters([message, diff ?? [], where].flat().join('\n'));
-      console.log(
-        `passed at a second try: ${test.module.relativeModuleId}: ${test.fullName}\n${said.slice(0, 2000)}\n`,
-      );
-    }
-  }
 }
