@@ -30,7 +30,7 @@ export const E2E = {
       'chart-*',
       ...['no-mixed-answers', 'npm-package', 'redelivery-kills', 'redelivery-poison', 'release'],
       ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit', 'two-proxies-one-redis'],
-      ...['early-answers', 'reloads-under-load', 'rotations-under-load', 'spellings-on-real-servers', 'unread-bodies'],
+      ...['early-answers', 'reloads-under-load', 'rotations-under-load', 'spellings-on-real-servers'],
     ],
   },
   /** These share podman's images. */

@@ -10,7 +10,7 @@ export DEBIAN_FRONTEND=noninteractive
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 packages=(curl openssl jq procps nginx-light haproxy apache2-bin python3-flask python3-django python3-aiohttp
-  python3-waitress gunicorn redis-server valkey-server prometheus chromium)
+  gunicorn redis-server valkey-server prometheus chromium)
 # podman needs nftables for published ports, aardvark-dns for names in networks, and catatonit for pods.
 if [ "${1-}" = e2e ]; then
   packages+=(podman buildah runc nftables aardvark-dns catatonit unzip systemd docker-registry cosign skopeo iproute2)

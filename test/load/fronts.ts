@@ -9,17 +9,7 @@ import { testDirectory } from '../support/machine/files.ts';
 import { loopbackIdentity } from '../support/tls/certificates.ts';
 import { shareFront } from './shared-front.ts';
 
-/** The clients' own connections, in place of a front: behind it are all backends that write late. */
-const NO_FRONT: FrontKind = {
-  ...{ name: 'none', over: 'TCP', missing: () => null },
-  start: async (behind) => ({ port: behind, stop: async () => {} }),
-};
-/** Those that write late to every request, and that fronts pass on. */
-const BACKENDS = LATE_KINDS.filter(({ name }) => ['Django under gunicorn', 'aiohttp'].includes(name));
-const PAIRS = [
-  ...LATE_KINDS.map((backend) => ({ front: NO_FRONT, backend })),
-  ...FRONT_KINDS.flatMap((front) => BACKENDS.map((backend) => ({ front, backend }))),
-];
+const PAIRS = FRONT_KINDS.flatMap((front) => LATE_KINDS.map((backend) => ({ front, backend })));
 
 /** What `runFronts` would need on this machine. */
 export function missingForFronts(): string[] {

@@ -121,10 +121,6 @@ async function startGo(): Promise<RealServer> {
 
 export type LateRequest = 'HEAD' | '204' | '304';
 
-interface LateKind extends Kind {
-  readonly writes: readonly LateRequest[];
-}
-
 /** The body that they write: a complete response, which an attacker would like another client to get. */
 export const FORGED_ECHO = 'forged';
 
@@ -135,33 +131,12 @@ export const LATE_REQUESTS: Readonly<Record<LateRequest, { readonly method: stri
   304: { method: 'GET', target: '/open/304' },
 };
 
-const ALL = ['HEAD', '204', '304'] as const;
-
-/** Those that write a body to HEAD, 204 or 304 a moment after the head: `writes` names the requests for which they do. */
-export const LATE_KINDS: readonly LateKind[] = [
+/** Those that write a body to HEAD, 204 and 304 a moment after the head. */
+export const LATE_KINDS: readonly Kind[] = [
   {
     name: 'Django under gunicorn',
-    writes: ALL,
     missing: () => lacksModules('django', 'gunicorn'),
-    start: () => python('late_wsgi.py', 'django'),
+    start: () => python('late_django.py'),
   },
-  {
-    name: 'WSGI under gunicorn',
-    writes: ALL,
-    missing: () => lacksModules('gunicorn'),
-    start: () => python('late_wsgi.py', 'gunicorn'),
-  },
-  {
-    name: 'waitress',
-    writes: ['HEAD'],
-    missing: () => lacksModules('waitress'),
-    start: () => python('late_wsgi.py', 'waitress'),
-  },
-  { name: 'aiohttp', writes: ALL, missing: () => lacksModules('aiohttp'), start: () => python('late_aiohttp.py') },
-  {
-    name: "Python's http.server",
-    writes: ALL,
-    missing: () => lacksModules('http.server'),
-    start: () => python('late_http_server.py'),
-  },
+  { name: 'aiohttp', missing: () => lacksModules('aiohttp'), start: () => python('late_aiohttp.py') },
 ];
