@@ -23,6 +23,7 @@ import { haveTools, mustRun } from '../support/machine/tools.ts';
 
 const ready = haveTools('helm');
 
+const ci = (name: string) => template(['-f', `${CHART}/ci/${name}-values.yaml`]);
 const deployment = async (...values: string[]) => only(await template(set(...values)), 'Deployment');
 const images = async (...values: string[]) => {
   const { initContainers = [], containers } = podSpec(await deployment(...values));
@@ -34,29 +35,31 @@ describe.skipIf(!ready)('the chart', () => {
   const service = (name: string) =>
     common.find(({ kind, metadata }) => kind === 'Service' && metadata.name.endsWith(name));
   beforeAll(async () => {
-    common = await template(['-f', `${CHART}/ci/sidecar-common-values.yaml`]);
+    common = await ci('sidecar-common');
   });
 
-  test.each([
-    ['none', 'image.repository=proxy', 'proxy'],
-    ['one', 'image.registry=r.example.com,image.repository=hooks/proxy', 'r.example.com/hooks/proxy'],
-    ['a trailing slash', 'image.registry=r.example.com/,image.repository=proxy', 'r.example.com/proxy'],
-    [
-      'the global registry first',
-      'image.registry=a.example.com,global.imageRegistry=b.example.com:5000,image.repository=proxy',
-      'b.example.com:5000/proxy',
-    ],
-    [
-      'a host with dots',
-      'global.imageRegistry=b.example.com,image.repository=r.example.com/proxy',
-      'r.example.com/proxy',
-    ],
-    ['a host with a port', 'image.registry=b.example.com,image.repository=registry:5000/proxy', 'registry:5000/proxy'],
-    ['localhost', 'image.registry=b.example.com,image.repository=localhost/proxy', 'localhost/proxy'],
-    ['later dots', 'image.registry=b.example.com,image.repository=hooks/proxy.v2', 'b.example.com/hooks/proxy.v2'],
-  ])('a registry is prepended to a repository without one: %s', async (_what, values, expected) => {
-    expect(await images(values, 'image.tag=t')).toEqual([`${expected}:t`, `${expected}:t`]);
-  });
+  const IMAGES = {
+    proxy: '',
+    'r.example.com/hooks/proxy': 'registry=r.example.com,repository=hooks/proxy',
+    // A trailing slash.
+    'r.example.com/proxy': 'registry=r.example.com/',
+    'b.example.com:5000/proxy': 'registry=a.example.com,global.imageRegistry=b.example.com:5000',
+    // A host of its own: with dots, with a port, localhost; and no host.
+    'r.example.net/proxy': 'registry=b.example.com,repository=r.example.net/proxy',
+    'registry:5000/proxy': 'registry=b.example.com,repository=registry:5000/proxy',
+    'localhost/proxy': 'registry=b.example.com,repository=localhost/proxy',
+    'b.example.com/hooks/proxy.v2': 'registry=b.example.com,repository=hooks/proxy.v2',
+  };
+  test.each(Object.entries(IMAGES))(
+    'a registry is prepended to a repository without one: %s',
+    async (expected, given) => {
+      const values = given === '' ? [] : given.split(',').map((value) => value.replace(/^r/, 'image.r'));
+      expect(await images('image.repository=proxy', 'image.tag=t', ...values)).toEqual([
+        `${expected}:t`,
+        `${expected}:t`,
+      ]);
+    },
+  );
 
   test("a registry is never prepended to the app's own image", async () => {
     expect(await images(...APP, 'global.imageRegistry=b.example.com', 'image.tag=t')).toEqual([
@@ -108,10 +111,10 @@ describe.skipIf(!ready)('the chart', () => {
     expect(pod.containers[0]).not.toHaveProperty('envFrom');
     expect(only(common, 'Deployment').spec).toMatchObject({ strategy: { rollingUpdate: { maxSurge: 2 } } });
     const exposed = { labels: { 'example.com/exposed': 'true' } };
-    const hosts = await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]);
+    const hosts = await ci('gateway-hosts');
     expect(only(hosts, 'Ingress')).toMatchObject({ metadata: exposed });
     expect(only(hosts, 'PodDisruptionBudget').spec).toMatchObject({ unhealthyPodEvictionPolicy: 'IfHealthyBudget' });
-    const everything = await template(['-f', `${CHART}/ci/gateway-everything-values.yaml`]);
+    const everything = await ci('gateway-everything');
     expect(only(everything, 'PodDisruptionBudget').spec).toMatchObject({ unhealthyPodEvictionPolicy: 'AlwaysAllow' });
     expect(only(everything, 'HTTPRoute')).toMatchObject({
       metadata: exposed,
@@ -131,13 +134,13 @@ describe.skipIf(!ready)('the chart', () => {
 
   test('monitors, rules and dashboard may be in another namespace than the pods, which the monitors name', async () => {
     const pods = { namespaceSelector: { matchNames: ['shop'] } };
-    const all = await template(['-f', `${CHART}/ci/monitoring-values.yaml`]);
+    const all = await ci('monitoring');
     expect(only(all, 'PodMonitor')).toMatchObject({ metadata: { namespace: 'monitoring' }, spec: pods });
     expect(only(all, 'PrometheusRule')).toMatchObject({ metadata: { namespace: 'monitoring' } });
     expect(all.find(({ metadata }) => metadata.name.endsWith('-dashboard'))).toMatchObject({
       metadata: { namespace: 'grafana' },
     });
-    const hosts = await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]);
+    const hosts = await ci('gateway-hosts');
     expect(only(hosts, 'ServiceMonitor')).toMatchObject({ metadata: { namespace: 'monitoring' }, spec: pods });
     expect(only(common, 'ServiceMonitor').spec).not.toHaveProperty('namespaceSelector');
   });
@@ -212,24 +215,12 @@ describe.skipIf(!ready)('the chart', () => {
 
   test('the Service takes ports, sources, policies and IP families, and never leads to the admin port', async () => {
     const traffic = service('shop');
+    const port = { name: 'http', port: 80, targetPort: 'traffic', nodePort: 30080, protocol: 'TCP' };
     expect(traffic?.spec).toMatchObject({
-      type: 'LoadBalancer',
-      externalTrafficPolicy: 'Local',
-      internalTrafficPolicy: 'Local',
-      loadBalancerClass: 'example.com/internal',
-      loadBalancerSourceRanges: ['203.0.113.0/24', '2001:db8::/32'],
-      ipFamilyPolicy: 'RequireDualStack',
-      ipFamilies: ['IPv6', 'IPv4'],
-      ports: [
-        {
-          name: 'http',
-          port: 80,
-          targetPort: 'traffic',
-          nodePort: 30080,
-          protocol: 'TCP',
-          appProtocol: 'kubernetes.io/ws',
-        },
-      ],
+      ...{ type: 'LoadBalancer', externalTrafficPolicy: 'Local', internalTrafficPolicy: 'Local' },
+      ...{ loadBalancerClass: 'example.com/internal', loadBalancerSourceRanges: ['203.0.113.0/24', '2001:db8::/32'] },
+      ...{ ipFamilyPolicy: 'RequireDualStack', ipFamilies: ['IPv6', 'IPv4'] },
+      ports: [{ ...port, appProtocol: 'kubernetes.io/ws' }],
     });
     expect(traffic?.metadata.labels).toHaveProperty(['example.com/exposed'], 'true');
     expect(Object.keys(only(await template([]), 'Service').spec ?? {}).sort()).toEqual(['ports', 'selector', 'type']);
@@ -249,10 +240,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(service('shop')?.metadata.labels).not.toHaveProperty(['app.kubernetes.io/component']);
     expect(endpoints).toEqual([
       {
-        port: 'admin',
-        path: '/metrics',
-        interval: '30s',
-        scrapeTimeout: '10s',
+        ...{ port: 'admin', path: '/metrics', interval: '30s', scrapeTimeout: '10s' },
         relabelings: [{ sourceLabels: ['__meta_kubernetes_pod_node_name'], targetLabel: 'node' }],
         metricRelabelings: [{ sourceLabels: ['__name__'], regex: 'nodejs_.*', action: 'drop' }],
       },
@@ -260,8 +248,7 @@ describe.skipIf(!ready)('the chart', () => {
   });
 
   test('an Ingress takes several hosts with paths; the short form renders the same', async () => {
-    const { rules, tls } = only(await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]), 'Ingress')
-      .spec as unknown as Ingress;
+    const { rules, tls } = only(await ci('gateway-hosts'), 'Ingress').spec as unknown as Ingress;
     const paths = rules.map(({ host, http }) => [host, http.paths.map(({ path, pathType }) => `${pathType} ${path}`)]);
     expect(paths).toEqual([
       ['hooks.example.com', ['Exact /notify', 'Prefix /webhooks']],
@@ -281,7 +268,7 @@ describe.skipIf(!ready)('the chart', () => {
   });
 
   test('the autoscaler follows its values, and scales by the CPU of one thread', async () => {
-    const { spec } = only(await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]), 'HorizontalPodAutoscaler');
+    const { spec } = only(await ci('gateway-hosts'), 'HorizontalPodAutoscaler');
     expect(spec).toMatchObject({
       behavior: { scaleDown: { stabilizationWindowSeconds: 600 } },
       metrics: [{ resource: { name: 'memory', target: { averageUtilization: 80 } } }],
@@ -343,7 +330,7 @@ describe.skipIf(!ready)('the chart', () => {
       expect(JSON.stringify(only(without, 'PrometheusRule'))).toContain('"runbook":"docs/alerts.md#entrupyproxygone"');
       expect(dashboardOf(without).text).not.toMatch(/https?:|\$runbook/);
       expect(dashboardOf(without).text).toContain('Runbook: docs/alerts.md#');
-      const given = await template(['-f', `${CHART}/ci/mode-monitoring-values.yaml`]);
+      const given = await ci('mode-monitoring');
       const { groups } = only(given, 'PrometheusRule').spec as unknown as Rules;
       const alerts = groups.flatMap(({ rules }) => rules).filter(({ alert }) => alert !== undefined);
       expect(alerts.length).toBeGreaterThan(5);

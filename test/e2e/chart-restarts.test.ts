@@ -9,62 +9,46 @@ import { haveTools } from '../support/machine/tools.ts';
 const ANNOTATION = 'entrupy-signature-proxy/restart-only';
 const CONFIG = 'entrupy-signature-proxy/config';
 
-/** Another value for each key, as `--set`. */
-const OTHER: Readonly<Record<string, string>> = {
-  'listen.host': '0.0.0.0',
-  'listen.port': '8081',
-  'admin.host': '0.0.0.0',
-  'admin.port': '9465',
-  'upstream.connections': '7',
-  'upstream.connectTimeout': '3s',
-  'upstream.keepAlive': '3s',
+/** Another value for each key. */
+const OTHER: Readonly<Record<string, readonly string[]>> = {
+  'listen.host': ['config.listen.host=0.0.0.0'],
+  'listen.port': ['config.listen.port=8081'],
+  'admin.host': ['config.admin.host=0.0.0.0'],
+  'admin.port': ['config.admin.port=9465'],
+  'upstream.url': ['upstream.url=http://other:80'],
+  'upstream.connections': ['config.upstream.connections=7'],
+  'upstream.connectTimeout': ['config.upstream.connectTimeout=3s'],
+  'upstream.keepAlive': ['config.upstream.keepAlive=3s'],
+  once: ['config.once.maxEntries=5000'],
+  redelivery: ['config.redelivery.maxBytes=9MiB'],
 };
-
 const RELOADED = [
   'routes[0].path=/a,config.routes[0].redeliver=1h',
-  'listen.keepAlive=80s',
-  'limits.maxHeader=8KiB',
-  'limits.connections=9',
-  'upstream.retryConnectFor=9s',
-  'upstream.responseTimeout=9s',
-  'shutdown.grace=9s',
-  'log.level=debug',
+  ...['listen.keepAlive=80s', 'limits.maxHeader=8KiB', 'limits.connections=9', 'upstream.retryConnectFor=9s'],
+  ...['upstream.responseTimeout=9s', 'shutdown.grace=9s', 'log.level=debug'],
 ];
-
-async function annotationsOf(...values: readonly string[]): Promise<Readonly<Record<string, string>>> {
-  const manifests = await template(set('mode=gateway', ...values));
-  return podTemplate(only(manifests, 'Deployment')).metadata?.annotations ?? {};
-}
-
-const restartMark = async (...values: readonly string[]) => (await annotationsOf(...values))[ANNOTATION] ?? '';
-
-/** A key's change as `--set` values. */
-function changeOf(key: string): string[] {
-  if (key === 'listen.tls') return ['config.listen.tls.certFile=/a', 'config.listen.tls.keyFile=/b'];
-  if (key === 'once') return ['config.once.maxEntries=5000'];
-  if (key === 'redelivery') return ['config.redelivery.maxBytes=9MiB'];
-  if (key === 'upstream.url') return ['upstream.url=http://other:80'];
-  return [`config.${key}=${OTHER[key]}`];
-}
 
 describe.skipIf(!haveTools('helm'))('the pods restart', () => {
   const redelivery = 'config.redelivery.store=redis://redis,config.redelivery.name=app';
-  const base = ['upstream.url=http://app:80', 'secret.existingSecret=keys', redelivery];
+  const base = ['mode=gateway', 'upstream.url=http://app:80', 'secret.existingSecret=keys', redelivery];
+  const mark = async (annotation: string, ...values: readonly string[]) => {
+    const deployment = only(await template(set(...base, ...values)), 'Deployment');
+    return podTemplate(deployment).metadata?.annotations?.[annotation] ?? '';
+  };
 
   test.each(RESTART_ONLY.map(([key]) => key))('when %s changes', async (key) => {
-    const changed = await restartMark(...base, ...changeOf(key));
+    const changed = await mark(ANNOTATION, ...(OTHER[key] ?? []));
     expect(changed).toMatch(/^[\da-f]{16}$/);
-    expect(changed).not.toBe(await restartMark(...base));
+    expect(changed).not.toBe(await mark(ANNOTATION));
   });
 
   test('at every change with rollOnChange', async () => {
-    const mark = async (limit: string) =>
-      (await annotationsOf(...base, 'rollOnChange=true', `config.limits.maxBody=${limit}`))[CONFIG];
-    expect(await mark('2MiB')).toMatch(/./);
-    expect(await mark('2MiB')).not.toBe(await mark('3MiB'));
+    const [two, three] = [2, 3].map((mib) => mark(CONFIG, 'rollOnChange=true', `config.limits.maxBody=${mib}MiB`));
+    expect(await two).toMatch(/./);
+    expect(await two).not.toBe(await three);
   });
 
   test.each(RELOADED)('not for %s, which a reload applies', async (value) => {
-    expect(await restartMark(...base, `config.${value}`)).toBe(await restartMark(...base));
+    expect(await mark(ANNOTATION, `config.${value}`)).toBe(await mark(ANNOTATION));
   });
 });
