@@ -1,4 +1,4 @@
-// Forty rotations under load refuse no valid delivery.
+// Twenty rotations under load refuse no valid delivery.
 // Secrets keep changing under a load that is signed with old and new ones. Each delivery is judged afterwards by the
 // times at which it was sent and answered: a certainly valid one must have been accepted, a certainly retired one
 // refused.
@@ -8,7 +8,8 @@ import { type Result, startPacedLoad, tally } from '../support/load/paced-load.t
 import { delivery, lineAfter, pause, RATE, startUnderLoad } from '../support/load/under-load.ts';
 import { kubeletWrites } from '../support/machine/kubelet.ts';
 
-const ROTATIONS = 40;
+/** Of two changes each. */
+const ROTATIONS = 20;
 const STEP_MS = 1100;
 
 /** One value of a secret, with the moments (epoch milliseconds) that are known for certain. */
