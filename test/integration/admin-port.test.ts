@@ -7,7 +7,6 @@ import type { AdminSources } from '../../src/admin/handlers.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
-import { freePort } from '../support/machine/free-port.ts';
 import { judged, metricsOf, refused, settle } from '../unit/metrics/fixtures.ts';
 
 const open: Listener[] = [];
@@ -171,13 +170,6 @@ test('an error behind a view is logged and answered with 500, and the probes kee
   expect(await ask('/api/status')).toMatchObject({ status: 500, text: '{"error":"internal"}' });
   expect(lines.join('')).toContain('broken source');
   expect((await ask('/livez')).status).toBe(200);
-});
-
-test('close ends idle connections and frees the port', async () => {
-  const { port, ask } = await admin({}, '127.0.0.1', await freePort());
-  await ask('/livez');
-  for (const server of open.splice(0)) server.cutAll();
-  await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow();
 });
 
 /** The status of the response to these bytes, once the server has ended the connection. */

@@ -79,27 +79,6 @@ describe('connections', () => {
     for (const client of slow) client.destroy();
   });
 
-  test('then the one that is idle longest; never one with a request in flight', async () => {
-    on.upstream.script((socket, { head }) => (head.startsWith('GET') ? undefined : void socket.write(OK)));
-    await limit({ connections: 3 });
-    const busy = await sendTo(on.proxy, GET);
-    await expect.poll(() => on.upstream.heads.length).toBe(1);
-    const idle = await sendTo(on.proxy, `${signed('{}')}{}`);
-    expect((await idle.response()).status).toBe(200);
-    const busyToo = await sendTo(on.proxy, GET);
-    await expect.poll(() => on.upstream.heads.length).toBe(3);
-    await expectServed(on.proxy);
-    expect((await idle.rest()).length).toBe(0);
-
-    const third = await sendTo(on.proxy, GET);
-    await expect.poll(() => on.upstream.heads.length).toBe(5);
-    const refused = await openClient(on.proxy);
-    expect((await refused.rest()).length).toBe(0);
-    for (const socket of on.upstream.sockets) socket.write(OK);
-    for (const client of [busy, busyToo, third]) expect((await client.response()).status).toBe(200);
-    for (const client of [busy, busyToo, third]) client.destroy();
-  });
-
   test('one that sends only line endings, or nothing, is closed, though it is never idle', async () => {
     await limit({ headersTimeout: '1s' }, on.proxy, '1s');
     const silent = await openClient(on.proxy);

@@ -164,24 +164,6 @@ describe.concurrent('a reload of limits.connections', () => {
     await untilMetrics(proxy, ['connections'], ([open = 0]) => open <= 3);
     for (const client of [...busy, newcomer]) client.destroy();
   });
-
-  test('up: as many requests may wait for an upstream slot', async ({ start, raw: upstream }) => {
-    const held: Socket[] = [];
-    upstream.script((socket) => held.push(socket));
-    const proxy = await start({
-      upstream: { url: upstream.url, connections: 1, retryConnectFor: '1m' },
-      limits: { connections: 2 },
-    });
-    await allow(proxy, 40);
-    const clients = await Promise.all(Array.from({ length: 30 }, () => sendTo(proxy, DELIVERY)));
-    await untilMetrics(proxy, ['requests_in_flight'], ([open = 0]) => open === 30);
-    await eventually(() => held.length, 1);
-    upstream.script((socket) => socket.write(OK));
-    held[0]?.write(OK);
-    const statuses = await Promise.all(clients.map(async (client) => (await client.response()).status));
-    expect(statuses).toEqual(Array(30).fill(200));
-    for (const client of clients) client.destroy();
-  });
 });
 
 describe.concurrent('an incomplete file never becomes policy', () => {

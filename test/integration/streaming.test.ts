@@ -27,7 +27,7 @@ const on = shared(
       route('/open/*'),
       route('/hasty/*', { responseTimeout: '600ms' }),
       route('/steady/*', { idleTimeout: `${STEADY}ms` }),
-      route('/patient/*', { idleTimeout: '30s' }),
+      route('/patient/*', { idleTimeout: '10m' }),
     ],
     log: { requests: 'all' },
   },

@@ -118,29 +118,3 @@ const firstAnswer = (stream: TLSSocket) =>
     stream.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1', 0, 12))).once('close', () => resolve(''));
     stream.write('POST /notify HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n');
   });
-
-test('A ClientHello that comes byte by byte is served.', async () => {
-  const socket = await open('127.0.0.1');
-  const bytewise = new Duplex({
-    read() {},
-    async write(bytes: Buffer, _encoding, done) {
-      for (const byte of bytes) await new Promise((resolve) => socket.write(Buffer.from([byte]), resolve));
-      done();
-    },
-  });
-  socket.on('data', (bytes: Buffer) => bytewise.push(bytes));
-  const stream = connectTls({ socket: bytewise, ca: readFileSync(authority.caFile), servername: 'localhost' });
-  await new Promise((resolve, reject) => stream.once('secureConnect', resolve).once('error', reject));
-  expect(await firstAnswer(stream)).toBe('HTTP/1.1 401');
-});
-
-test('Bytes that are no TLS handshake get their alert at once.', async () => {
-  const socket = await open('127.0.0.1');
-  const [answer] = await new Promise<Buffer[]>((resolve) => {
-    socket.once('data', (bytes: Buffer) => resolve([bytes]));
-    socket.once('close', () => resolve([]));
-    socket.write('GET / HTTP/1.1\r\n\r\n');
-  });
-  // An alert record, or the close that follows it.
-  expect(answer?.[0] ?? 21).toBe(21);
-});

@@ -1,15 +1,80 @@
 // Handshakes that the upstream refuses or does not answer, and tunnels that either side leaves. Each ends in a response or a
 // cut, never in a hang or a leaked socket; the other side gets the bytes sent before and then the end, and nothing is sent later.
 import type { Socket } from 'node:net';
-import { describe, expect } from 'vitest';
-import { openClient, sendTo } from '../support/http/raw-client.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
+import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { eventually, test as ownTest } from '../support/proxy/proxied.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
 import { AGREED, handshake } from '../support/websocket/client.ts';
-import { agrees, closed, polite, SOON_IDLE, SOON_LATE, test } from '../support/websocket/handshakes.ts';
+
+/** Routes with one short timeout each, since a busy machine exceeds it, too. */
+const SOON_IDLE = '/soon-idle';
+const SOON_LATE = '/soon-late';
+const route = (path: string, limits = {}) => ({ path, action: 'forward', upgrade: ['websocket'], ...limits });
+const ROUTES = [
+  route('/live'),
+  route(SOON_IDLE, { idleTimeout: '500ms' }),
+  route(SOON_LATE, { responseTimeout: '500ms' }),
+];
+
+/** Nothing else ends by itself before the test does. */
+const on = shared(startRawUpstream, {
+  upstream: { responseTimeout: '10m', retryConnectFor: '5m' },
+  routes: ROUTES,
+  log: { requests: 'all' },
+});
+let client: RawClient;
+let earlier: { readonly lines: number; readonly metrics: Map<string, number> };
+beforeEach(async () => {
+  earlier = { lines: on.proxy.logs().length, metrics: await on.proxy.metrics() };
+  client = await openClient(on.proxy);
+});
+afterEach(async () => {
+  client.destroy();
+  await on.upstream.stop();
+  await on.upstream.listen();
+  on.upstream.heads.length = 0;
+  await untilAtRest(on.proxy);
+});
+
+/** The log line of the request to this route, once that has ended. */
+async function ended(path = '/live') {
+  const logged = () =>
+    on.proxy
+      .logs()
+      .slice(earlier.lines)
+      .find((line) => line.path === path);
+  await on.proxy.waitForLog(() => logged() !== undefined, 'the request log');
+  return logged();
+}
+
+/** The upstream failures of the route by this cause, without those of earlier tests. */
+async function failures(cause: string, path = '/live') {
+  const series = `entrupy_proxy_upstream_failures_total{route="${path}",cause="${cause}"}`;
+  return ((await on.proxy.metrics()).get(series) ?? Number.NaN) - (earlier.metrics.get(series) ?? 0);
+}
+
+const inFlight = async () => (await on.proxy.metrics()).get('entrupy_proxy_requests_in_flight');
+/** Makes the upstream act on the handshake; resolves with its socket once the handshake has arrived. */
+const onHandshake = (act: (socket: Socket) => void, { script } = on.upstream) =>
+  new Promise<Socket>((resolve) => {
+    script((socket) => {
+      act(socket);
+      resolve(socket);
+    });
+  });
+/** Resolves when the upstream has no sockets left. */
+const noneLeft = () => eventually(() => on.upstream.sockets.size, 0);
+/** An upstream that closes once its client has. */
+const polite = (socket: Socket) => void socket.once('end', () => socket.end());
+const agrees = (socket: Socket) => void socket.write(AGREED);
+const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
 
 describe('a handshake that the upstream refuses', () => {
-  test('its status, headers and body come, and the connection ends', async ({ start, onHandshake, noneLeft }) => {
-    const { client, ended } = await start();
+  test('its status, headers and body come, and the connection ends', async () => {
     const lines = ['WWW-Authenticate: Basic realm="\xe9"', 'Set-Cookie: a', 'Set-Cookie: b', 'Content-Length: 9'];
     onHandshake((socket) => {
       polite(socket);
@@ -26,12 +91,11 @@ describe('a handshake that the upstream refuses', () => {
 });
 
 describe('a handshake that the upstream does not answer', () => {
-  test('within the timeout: 504', async ({ start, onHandshake, noneLeft }) => {
-    const { client, failures } = await start({ route: SOON_LATE });
+  test('within the timeout: 504', async () => {
     onHandshake(polite);
     await client.send(handshake(SOON_LATE));
     expect(await client.response()).toMatchObject({ status: 504, body: Buffer.from('{"error":"gateway_timeout"}') });
-    await expect.poll(() => failures('timeout')).toBe(1);
+    await expect.poll(() => failures('timeout', SOON_LATE)).toBe(1);
     await noneLeft();
   });
 
@@ -41,8 +105,7 @@ describe('a handshake that the upstream does not answer', () => {
     ['with half a head', (socket: Socket) => socket.end('HTTP/1.1 101 Switch'), 'reset'],
     ['with garbage', (socket: Socket) => socket.write('no http\r\n\r\n'), 'protocol'],
     ['with a 101 that upgrades nothing', (socket: Socket) => socket.write('HTTP/1.1 101 Hm\r\n\r\n'), 'protocol'],
-  ] as const)('%s: 502', async ([, act, cause], { start, onHandshake, noneLeft }) => {
-    const { client, failures } = await start();
+  ] as const)('%s: 502', async ([, act, cause]) => {
     onHandshake((socket) => {
       polite(socket);
       act(socket);
@@ -53,41 +116,35 @@ describe('a handshake that the upstream does not answer', () => {
     await noneLeft();
   });
 
-  test('because it is restarting: the tunnel opens once it is back', async ({ start, upstream }) => {
-    const { client, inFlight } = await start({ retryConnectFor: '1m' });
-    await upstream.stop();
+  test('because it is restarting: the tunnel opens once it is back', async () => {
+    await on.upstream.stop();
     await client.send(handshake('/live'));
     await expect.poll(inFlight).toBe(1);
-    upstream.script((socket) => socket.write(AGREED));
-    await upstream.listen();
+    on.upstream.script((socket) => socket.write(AGREED));
+    await on.upstream.listen();
     expect((await client.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
-    expect(upstream.heads).toHaveLength(1);
+    expect(on.upstream.heads).toHaveLength(1);
   });
 
-  test('because every slot is taken: 503 after the wait; no slot leaks', async ({ start, upstream, onHandshake }) => {
-    const { proxy, client } = await start({ connections: 1, retryConnectFor: '300ms', responseTimeout: '5s' });
-    const agree = onHandshake(() => {});
-    await client.send(handshake('/live'));
+  ownTest('because every slot is taken: 503 after the wait; no slot leaks', async ({ start, raw }) => {
+    const settings = { url: raw.url, connections: 1, retryConnectFor: '300ms', responseTimeout: '10m' };
+    const proxy = await start({ upstream: settings, routes: ROUTES });
+    const agree = onHandshake(() => {}, raw);
+    const holder = await sendTo(proxy, handshake('/live'));
     const first = await agree;
     const second = await sendTo(proxy, handshake('/live'));
     const refused = await second.response();
-    expect([refused.status, refused.body.toString(), values(refused.lines, 'retry-after')]).toEqual([
-      503,
-      '{"error":"overloaded"}',
-      ['1'],
-    ]);
+    expect([refused.status, refused.body.toString()]).toEqual([503, '{"error":"overloaded"}']);
+    expect(values(refused.lines, 'retry-after')).toEqual(['1']);
     // An open tunnel holds no slot.
     first.write(AGREED);
-    await client.bytes(AGREED.length);
-    upstream.script((socket) => socket.write(AGREED));
+    await holder.bytes(AGREED.length);
+    raw.script(agrees);
     const third = await sendTo(proxy, handshake('/live'));
     expect((await third.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
-    for (const one of [second, third]) one.destroy();
+    for (const one of [holder, second, third]) one.destroy();
   });
 });
-
-/** Nothing ends by itself before the test does. */
-const PATIENT = { responseTimeout: '60s', retryConnectFor: '60s' };
 
 describe('a client that leaves', () => {
   const ways = [
@@ -95,56 +152,43 @@ describe('a client that leaves', () => {
     ['by reset', (socket: Socket) => void socket.resetAndDestroy()],
   ] as const;
 
-  test.for(ways)(
-    '%s before the response: the upstream connection is closed at once',
-    async ([, leave], { start, onHandshake }) => {
-      const { client, ended, inFlight } = await start(PATIENT);
-      const there = onHandshake(polite);
-      await client.send(handshake('/live'));
-      const socket = await there;
-      leave(client.socket);
-      await closed(socket);
-      expect(await ended()).toMatchObject({ status: 499, decision: 'forwarded', reason: 'client_closed' });
-      expect(await inFlight()).toBe(0);
-    },
-  );
+  test.for(ways)('%s before the response: the upstream connection is closed at once', async ([, leave]) => {
+    const there = onHandshake(polite);
+    await client.send(handshake('/live'));
+    const socket = await there;
+    leave(client.socket);
+    await closed(socket);
+    expect(await ended()).toMatchObject({ status: 499, decision: 'forwarded', reason: 'client_closed' });
+    expect(await inFlight()).toBe(0);
+  });
 
-  test.for(ways)(
-    '%s while it waits for the upstream to return: nothing is sent later',
-    async ([, leave], { start, upstream }) => {
-      const { proxy, client, ended, inFlight } = await start(PATIENT);
-      await upstream.stop();
-      await client.send(handshake('/live'));
-      await expect.poll(inFlight).toBe(1);
-      leave(client.socket);
-      await ended();
-      await upstream.listen();
-      const other = await openClient(proxy);
-      upstream.script((socket) => socket.write(AGREED));
-      await other.send(handshake('/live?other'));
-      await other.bytes(AGREED.length);
-      expect(upstream.heads.map((head) => head.split('\r\n')[0])).toEqual(['GET /live?other HTTP/1.1']);
-      other.destroy();
-    },
-  );
+  test.for(ways)('%s while it waits for the upstream to return: nothing is sent later', async ([, leave]) => {
+    await on.upstream.stop();
+    await client.send(handshake('/live'));
+    await expect.poll(inFlight).toBe(1);
+    leave(client.socket);
+    await ended();
+    await on.upstream.listen();
+    const other = await openClient(on.proxy);
+    on.upstream.script((socket) => socket.write(AGREED));
+    await other.send(handshake('/live?other'));
+    await other.bytes(AGREED.length);
+    expect(on.upstream.heads.map((head) => head.split('\r\n')[0])).toEqual(['GET /live?other HTTP/1.1']);
+    other.destroy();
+  });
 
-  test.for(ways)(
-    '%s mid-tunnel: the upstream sees it, and it is not counted as a failure',
-    async ([, leave], { start, onHandshake }) => {
-      const { client, ended, failures } = await start();
-      const there = onHandshake(agrees);
-      await client.send(handshake('/live'));
-      await client.bytes(AGREED.length);
-      polite(await there);
-      leave(client.socket);
-      await closed(await there);
-      expect(await ended()).toMatchObject({ status: 101, decision: 'forwarded', reason: 'none' });
-      expect(await failures('reset')).toBe(0);
-    },
-  );
+  test.for(ways)('%s mid-tunnel: the upstream sees it, and it is not counted as a failure', async ([, leave]) => {
+    const there = onHandshake(agrees);
+    await client.send(handshake('/live'));
+    await client.bytes(AGREED.length);
+    polite(await there);
+    leave(client.socket);
+    await closed(await there);
+    expect(await ended()).toMatchObject({ status: 101, decision: 'forwarded', reason: 'none' });
+    expect(await failures('reset')).toBe(0);
+  });
 
-  test('its last bytes still reach the upstream', async ({ start, onHandshake }) => {
-    const { client } = await start();
+  test('its last bytes still reach the upstream', async () => {
     const got: Buffer[] = [];
     const there = onHandshake((socket) => {
       socket.removeAllListeners('data').on('data', (piece: Buffer) => got.push(piece));
@@ -164,40 +208,32 @@ describe('an upstream that leaves mid-tunnel', () => {
     ['by FIN', (socket) => socket.end('last'), 0],
     ['by reset', (socket) => socket.resetAndDestroy(), 1],
   ];
-  test.for(ways)(
-    '%s: the client gets the bytes sent before, then the end',
-    async ([, leave, counted], { start, onHandshake, noneLeft }) => {
-      const { client, ended, failures } = await start();
-      const there = onHandshake(agrees);
-      await client.send(handshake('/live'));
-      await client.bytes(AGREED.length);
-      leave(await there);
-      expect((await client.rest()).toString()).toMatch(counted === 0 ? /last$/ : /^HTTP\/1\.1 101 /);
-      client.end();
-      expect(await ended()).toMatchObject({ status: 101 });
-      await expect.poll(() => failures('reset')).toBe(counted);
-      await noneLeft();
-    },
-  );
+  test.for(ways)('%s: the client gets the bytes sent before, then the end', async ([, leave, counted]) => {
+    const there = onHandshake(agrees);
+    await client.send(handshake('/live'));
+    await client.bytes(AGREED.length);
+    leave(await there);
+    expect((await client.rest()).toString()).toMatch(counted === 0 ? /last$/ : /^HTTP\/1\.1 101 /);
+    client.end();
+    expect(await ended()).toMatchObject({ status: 101 });
+    await expect.poll(() => failures('reset')).toBe(counted);
+    await noneLeft();
+  });
 
-  test.for(['client', 'upstream'] as const)(
-    'the other side (%s) never closes: it is cut',
-    async (silent, { start, onHandshake }) => {
-      const { client, ended, inFlight } = await start({ route: SOON_IDLE });
-      const there = onHandshake(agrees); // it allows half-open sockets, and so does the client
-      client.socket.allowHalfOpen = true;
-      await client.send(handshake(SOON_IDLE));
-      await client.bytes(AGREED.length);
-      const sockets = { client: client.socket, upstream: await there };
-      (silent === 'client' ? sockets.upstream : sockets.client).end();
-      await ended();
-      expect(await inFlight()).toBe(0);
-      // The other end is gone, so a write is answered with a reset.
-      const isReset = (): boolean => {
-        sockets[silent].write('x');
-        return sockets[silent].destroyed;
-      };
-      await expect.poll(isReset).toBe(true);
-    },
-  );
+  test.for(['client', 'upstream'] as const)('the other side (%s) never closes: it is cut', async (silent) => {
+    const there = onHandshake(agrees); // it allows half-open sockets, and so does the client
+    client.socket.allowHalfOpen = true;
+    await client.send(handshake(SOON_IDLE));
+    await client.bytes(AGREED.length);
+    const sockets = { client: client.socket, upstream: await there };
+    (silent === 'client' ? sockets.upstream : sockets.client).end();
+    await ended(SOON_IDLE);
+    expect(await inFlight()).toBe(0);
+    // The other end is gone, so a write is answered with a reset.
+    const isReset = (): boolean => {
+      sockets[silent].write('x');
+      return sockets[silent].destroyed;
+    };
+    await expect.poll(isReset).toBe(true);
+  });
 });

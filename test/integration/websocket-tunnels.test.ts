@@ -41,6 +41,7 @@ const REQUESTS = 'entrupy_proxy_requests_total{route="/live",decision="forwarded
 
 describe('with the ws package', () => {
   const on = shared(() => startEcho(createServer(), { url: 'http://127.0.0.1' }), {
+    upstream: { retryConnectFor: '5m' }, // for 200 at once
     routes: ROUTES,
     log: { requests: 'all' },
   });

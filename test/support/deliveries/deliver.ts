@@ -15,7 +15,7 @@ export async function deliver({ url }: { readonly url: string }, name: string, p
 }
 
 /**
- * Delivers repeatedly until 300 ms past the moment (epoch milliseconds). Returns the distinct responses to deliveries
+ * Delivers repeatedly until 300 ms past the moment (epoch milliseconds), and once after it at least. Returns the distinct responses to deliveries
  * that ended before it, and to those that started after it. A delivery in flight at that moment may be either.
  */
 export async function across<T>(
@@ -23,7 +23,7 @@ export async function across<T>(
   ask: () => Promise<T>,
 ): Promise<{ readonly before: readonly T[]; readonly after: readonly T[] }> {
   const [before, after] = [new Set<T>(), new Set<T>()];
-  for (; Date.now() < moment + 300; await sleep(PACE_MS)) {
+  for (; Date.now() < moment + 300 || after.size === 0; await sleep(PACE_MS)) {
     const begun = Date.now();
     const answer = await ask();
     if (Date.now() < moment) before.add(answer);
