@@ -4,14 +4,14 @@ import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { isDirectory } from '../../../src/base/default-places.ts';
 import type { Needs } from '../../../src/redelivery/needs.ts';
-import { openStore } from '../../../src/redelivery/stores/open-store.ts';
-import { type DeferredStore, fileIn, pagesOf, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
+import { type DeferredStore, fileIn } from '../../../src/redelivery/stores/store.ts';
 import { sendTo } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';
 import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
 import { waitFor } from '../runner/wait-for.ts';
 import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
+import { idsIn, openedAt } from './store-contract.ts';
 
 /** What the state of a store needs; its log takes every line. */
 export const needsOf = (log: Needs['log'], onResult: Needs['onResult'] = () => {}) => ({
@@ -131,11 +131,7 @@ export const untilOpen = (directory: string) => eventually(() => existsSync(file
 
 /** The ids of what is stored. */
 export async function recordsIn(directory: string): Promise<string[]> {
-  return await visited(directory, async (store) => {
-    const ids: string[] = [];
-    for await (const page of pagesOf(store)) ids.push(...page.map(({ id }) => id));
-    return ids.sort();
-  });
+  return await visited(directory, idsIn);
 }
 
 /** As a person does: what is being sent, once that has ended. */
@@ -153,12 +149,7 @@ export function altered(directory: string, sql: string, ...values: readonly (str
 }
 
 /** Again if need be: a busy machine may take longer than a store's second. */
-async function visited<T>(store: string, ask: (store: DeferredStore) => Promise<T>): Promise<T> {
-  const options: StoreOptions = {
-    ...{ store, passwordFile: null, readPassword: async () => '', maxBytes: 1, mostBytes: () => 1 },
-    name: isDirectory(store) ? '' : 'ledger',
-    ...{ as: 'visitor', onLoss: () => {}, onChange: () => {} },
-  };
-  const visitor = await openStore(options);
-  return await waitFor(() => ask(visitor)).finally(() => visitor.close());
+async function visited<T>(place: string, ask: (store: DeferredStore) => Promise<T>): Promise<T> {
+  const { store } = await openedAt(place, { name: isDirectory(place) ? '' : 'ledger', as: 'visitor' });
+  return await waitFor(() => ask(store)).finally(() => store.close());
 }
