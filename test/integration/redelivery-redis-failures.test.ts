@@ -218,6 +218,21 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(losses).toEqual([]);
   });
 
+  test('that lost all but the number of its events tells an owner, though a visitor asks first', async ({
+    server,
+    open,
+  }) => {
+    const { store, losses } = await open();
+    const visitor = await open({ as: 'visitor' });
+    for (let nth = 0; nth < 3; nth++) await store.add(eventOf(), 60_000);
+    await server.ask('DEL', ...['entries', 'due', 'came'].map((name) => `${prefixOf()}${name}`));
+    expect(await listed(visitor.store)).toEqual([]);
+    await visitor.store.close();
+    await store.summary();
+    expect([losses, visitor.losses]).toEqual([[expect.stringContaining('no longer has what it had at')], []]);
+    expect((await store.summary()).losses).toMatchObject([{ id: '', events: 3 }]);
+  });
+
   test('in which others wrote over what is known of an event', async ({ server, open }) => {
     const { store } = await open();
     const ids = idsOf(3, 'known').sort();

@@ -141,16 +141,22 @@ local function restore()
     save(id, event, call('ZSCORE', due, id) or now)
   end
 end
+-- Returns how many are gone, if an owner calls: a visitor, whose \`since\` is empty, would tell nobody.
 local function check(since)
   local there = call('HEXISTS', totals, 'life') == 1 and number(totals, 'there')
   local events = call('HLEN', entries)
   local isWhole = (there or 0) == events and (call('HLEN', bodies) > 0) == (events > 0)
   for _, key in ipairs({due, came}) do isWhole = call('ZCARD', key) == events and isWhole end
-  if isWhole then return 0 end
-  restore()
-  local gone = there and there - call('HLEN', entries) or 0
-  if gone > 0 then remember('', '', since, gone) end
-  return math.max(0, gone)
+  if not isWhole then
+    restore()
+    grow(totals, 'untold', math.max(0, (there or 0) - call('HLEN', entries)))
+  end
+  local gone = since == '' and 0 or number(totals, 'untold')
+  if gone > 0 then
+    call('HDEL', totals, 'untold')
+    remember('', '', since, gone)
+  end
+  return gone
 end
 local function checkSums()
   local events = 0

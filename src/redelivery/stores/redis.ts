@@ -19,20 +19,21 @@ type Args = readonly (string | number | Buffer)[];
 
 /** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
-  const { name, maxBytes, mostBytes, onChange, onLoss } = options;
+  const { name, maxBytes, mostBytes, onChange, onLoss, as } = options;
   let policy = '';
   /** The problem that the last look found; empty if it found none. */
   let failure = '';
   /** What the last answer said: the `life` (redis-script.ts) of what is stored, and how many events are. */
   let [life, there, at] = ['', 0, Date.now()];
-  const since = () => `the server no longer has what it had at ${new Date(at).toISOString()}`;
+  const since = () => (as === 'visitor' ? '' : `the server no longer has what it had at ${new Date(at).toISOString()}`);
 
   /** Reads the answer of a script, and what it says beside it. Answers come in the order of the calls. */
   function heard<Answer>(read: (given: unknown) => Answer, given: unknown): Answer {
     const [answer, newLife, isOpen, events, gone] = listOf(given, 5);
     const [seen, lost, before] = [textOf(newLife), numberOf(gone), there];
     if (lost > 0) onLoss(since(), lost);
-    if (before > 0 && seen !== life && (seen === '' || isOpen === 1)) void claim(since(), before, seen);
+    const isOver = before > 0 && seen !== life && (seen === '' || isOpen === 1);
+    if (isOver && as === 'owner') void claim(since(), before, seen);
     [life, there, at] = [seen, numberOf(events), Date.now()];
     return read(answer);
   }
