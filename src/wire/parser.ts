@@ -153,9 +153,8 @@ export class MessageParser implements RunRecorder {
     this.#startLine += bytes.toString('latin1', at, end === 0 ? to : Math.min(end, to));
     // Only both ends are kept: a client that sends byte by byte would otherwise make us copy a long line for each byte.
     const line = this.#startLine;
-    const [first, last] = [HEAD.length, ENDING.length];
-    if (end === 0 && this.#type === 'request' && line.length > first + last)
-      this.#startLine = line.slice(0, first) + line.slice(-last);
+    if (end === 0 && this.#type === 'request' && line.length > HEAD.length + ENDING.length)
+      this.#startLine = line.slice(0, HEAD.length) + line.slice(-ENDING.length);
   }
 
   #run(bytes: Buffer, from: number, most: number): number {

@@ -78,17 +78,15 @@ export class MessageWriter {
     if (this.#parts.length > 0) this.#write(large.length > 0 ? () => large.forEach(free) : undefined);
   }
 
-  drop(): void {
-    this.#parts = [];
-  }
-
   #write(sent: ((error?: Error | null) => void) | undefined): void {
     const parts = this.#parts;
-    this.drop();
+    this.#parts = [];
+    // By index, here and below: an iterator would leave 40 bytes for each part until V8 has optimised the loop.
     let length = 0;
-    for (const part of parts) length += part.length;
+    for (let index = 0; index < parts.length; index++) length += parts[index]?.length ?? 0;
     if (parts.length > 1 && length <= MAX_JOINED) return void this.#socket.write(joined(parts, length), sent);
     const last = parts.pop() ?? '';
+    if (parts.length === 0) return void this.#socket.write(last, 'latin1', sent);
     this.#socket.cork();
     for (const part of parts) this.#socket.write(part, 'latin1');
     this.#socket.write(last, 'latin1', sent);
@@ -104,7 +102,8 @@ const isLarge = (part: string | Buffer): part is Buffer => typeof part !== 'stri
 function joined(parts: readonly (string | Buffer)[], length: number): Buffer {
   const whole = Buffer.allocUnsafe(length);
   let at = 0;
-  for (const part of parts) {
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index] ?? '';
     if (typeof part === 'string') whole.write(part, at, 'latin1');
     else part.copy(whole, at);
     at += part.length;
