@@ -63,6 +63,8 @@ interface Pending extends Arrival {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;
+  /** Null until the rules let the request through. */
+  permit: Permit | null;
   /** The delivery to store if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
 }
@@ -86,7 +88,7 @@ export class Pipeline {
     const { head } = exchange;
     const policy = this.#parts.policy();
     exchange.client = clientAddressOf(exchange.client, exchange.lines, policy.trusts);
-    const pending: Pending = { exchange, head, policy, at: Date.now(), body: null, deferrable: null };
+    const pending: Pending = { exchange, head, policy, at: Date.now(), body: null, permit: null, deferrable: null };
     this.#carryOut(pending, admit(pending));
   }
 
@@ -104,13 +106,14 @@ export class Pipeline {
   }
 
   #carryOut(pending: Pending, admission: Admission): void {
+    const { exchange, head } = pending;
     switch (admission.kind) {
       case 'refuse':
         this.#refuse(pending, admission);
-        pending.exchange.hint ??= this.#diagnose.form(pending.head, admission.reason);
+        exchange.hint ??= this.#diagnose.form(head, admission.reason);
         return;
       case 'report':
-        pending.exchange.hint = admission.hint ?? this.#diagnose.form(pending.head, admission.permit.reason);
+        exchange.hint = admission.hint ?? this.#diagnose.form(head, admission.permit.reason);
         return this.#forward(pending, admission);
       case 'forward':
         return this.#forward(pending, admission);
@@ -165,6 +168,7 @@ export class Pipeline {
   #deliver(pending: Pending, permitted: Permitted): void {
     const { route, permit } = permitted;
     if (permit.decision === 'probe') return this.#forward(pending, permitted);
+    pending.permit = permit;
     pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
@@ -192,19 +196,19 @@ export class Pipeline {
       case 'deliver':
         if (!isUnwanted) return this.#forward(pending, permitted, claimed.lease);
         claimed.lease.failed();
-        return this.#settle(pending, permit, UNSENT, 'sent');
+        return this.#settle(pending, UNSENT, 'sent');
       case 'stopped':
-        if (!isUnwanted) return this.#conclude(pending, permit, { ...UNSENT, failure: STOPPED });
-        return this.#settle(pending, permit, UNSENT, 'sent');
+        if (!isUnwanted) return this.#conclude(pending, { ...UNSENT, failure: STOPPED });
+        return this.#settle(pending, UNSENT, 'sent');
       case 'refuse': {
         const failure: ForwardFailure = { side: 'client', reason: 'overloaded', hint: OVERLOAD_HINTS[claimed.full] };
         answerFailure(exchange, failure);
-        return this.#settle(pending, permit, { ...UNSENT, failure }, 'sent');
+        return this.#settle(pending, { ...UNSENT, failure }, 'sent');
       }
       case 'duplicate':
         exchange.decide('duplicate', 'none');
         exchange.reply.sendOwn(ANSWERS.duplicate);
-        return this.#settle(pending, permit, UNSENT, 'duplicate');
+        return this.#settle(pending, UNSENT, 'duplicate');
       default:
         claimed satisfies never;
     }
@@ -236,35 +240,34 @@ export class Pipeline {
     sending.send((sent) => {
       if (permit.tunnel) this.#tunnels--;
       // Most requests end here: their answer was relayed while it came.
-      if (sent.at === 'end' && sent.failure === null) this.#settle(pending, permit, sent, 'sent');
-      else void this.#conclude(pending, permit, sent);
+      if (sent.at === 'end' && sent.failure === null) this.#settle(pending, sent, 'sent');
+      else void this.#conclude(pending, sent);
     });
   }
 
   /** Stores a delivery that the app has not taken, if possible. Else its client gets the app's answer, or ours. */
-  async #conclude(pending: Pending, permit: Permit, sent: Sent): Promise<void> {
+  async #conclude(pending: Pending, sent: Sent): Promise<void> {
     const { exchange, deferrable } = pending;
     const why = deferrable && whyStored(exchange, sent);
-    if (deferrable !== null && why !== null) {
-      if ((await this.#parts.redelivery.defer(deferrable, why)) === 'stored') {
-        exchange.decide('deferred', 'none');
-        exchange.reply.sendOwn(ANSWERS.deferred);
-        if (sent.at === 'head') sent.answer.drop();
-        return this.#settle(pending, permit, READ_BY_STORE, 'stored');
-      }
+    if (deferrable !== null && why !== null && (await this.#parts.redelivery.defer(deferrable, why)) === 'stored') {
+      exchange.decide('deferred', 'none');
+      exchange.reply.sendOwn(ANSWERS.deferred);
+      if (sent.at === 'head') sent.answer.drop();
+      return this.#settle(pending, READ_BY_STORE, 'stored');
     }
     const end = sent.at === 'head' ? await sent.answer.relay() : sent;
     if (end.failure !== null) answerFailure(exchange, end.failure);
-    this.#settle(pending, permit, why === null ? end : { ...end, body: 'unsent' }, 'sent');
+    this.#settle(pending, why === null ? end : { ...end, body: 'unsent' }, 'sent');
   }
 
   /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */
-  #settle({ exchange, deferrable, body: memory }: Pending, { body }: Permit, end: End, how: DeliveryEnd['how']): void {
+  #settle({ exchange, deferrable, permit, body: memory }: Pending, end: End, how: DeliveryEnd['how']): void {
     if (exchange.fate === 'pending') {
       const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
       exchange.fate = fate;
       // The sender may never try again: the hash helps to find the event. To send a refused one again is useless.
-      if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', body ?? NO_BYTES, 'hex'));
+      const body = permit?.body ?? NO_BYTES;
+      if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', body, 'hex'));
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
       if (fate === 'taken' && deferrable !== null) void this.#parts.redelivery.taken(deferrable);
     }
