@@ -24,7 +24,7 @@ export function json(status: OwnStatus, value: unknown): AdminReply {
 /** The data and actions behind the admin port; runtime supplies them. */
 export interface AdminSources {
   /** Asks whether the upstream accepts connections, which takes time. Simultaneous callers share one answer. */
-  probe(): Promise<Probed>;
+  probe(): Promise<unknown>;
   /** Finds out what takes time, so that the metric `diagnosis` says the same as the page. */
   beforeScrape(): Promise<unknown>;
   /** The judgement of now, with the last answer of the upstream. */

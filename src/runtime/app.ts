@@ -33,7 +33,7 @@ export async function startApp(effects: Effects) {
   const facts = () => factsNow(startedAt, live, lifecycle.unprobed());
   const deferredUpToDate = () => redelivery.storeState.upToDate();
   const admin = createAdminServer({
-    probe: async () => (await Promise.all([lifecycle.readiness('always'), deferredUpToDate()]))[0],
+    probe: () => Promise.all([lifecycle.readiness('always'), deferredUpToDate()]),
     beforeScrape: async () => {
       // An app that has just answered need not be asked: it may take one connection at a time.
       const isHeard = performance.now() - health.lastAnswer < HEARD_MS;
@@ -45,10 +45,7 @@ export async function startApp(effects: Effects) {
     drain: () => lifecycle.drain(),
     reload: () => live.reload(),
     redeliver: (id) => redelivery.deliverNow(id),
-    retirePrevious: async () => {
-      await deferredUpToDate();
-      return live.retirePrevious();
-    },
+    retirePrevious: () => live.retirePrevious(),
     capture: (exchange) => captures.begin(exchange),
     leadsBack: (key) => upstream.pool.leadsBack(key),
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,

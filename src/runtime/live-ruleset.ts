@@ -134,7 +134,9 @@ export class LiveRuleset {
     return problems;
   }
 
+  /** Ends every overlap, after a reload. `stranded`: how many stored deliveries are no longer sent. */
   async retirePrevious() {
+    await this.services.redelivery.storeState.upToDate();
     await this.reload();
     const now = Date.now();
     const { unread } = this.ruleset;
