@@ -34,7 +34,7 @@ What is not configured has no line. No secret is read; probe sends a signed requ
     'checks[].state': '`ok`, `warning`, `failed`, `unknown`',
     'checks[].message': 'what was found, then a line for each thing that follows from it',
     'checks[].remedy': 'what to do; `null` for a line that is ok',
-    'checks[].page': 'the page and section of these docs; `null` for a line that is ok',
+    'checks[].page': 'the page and section of the docs; `null` for a line that is ok',
   },
 } as const;
 

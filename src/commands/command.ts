@@ -48,7 +48,7 @@ export const CONFIG_OPTION = {
 } as const;
 
 export const JSON_OPTION = {
-  json: { type: 'boolean', does: 'prints one JSON object in place of the text; docs/commands.md lists its keys' },
+  json: { type: 'boolean', does: 'prints one JSON object in place of the text, with these keys' },
 } as const;
 
 export interface Io {
@@ -190,14 +190,15 @@ export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
 export const USAGE_EXIT = { 2: 'the command line, or what it names, cannot be used' } as const;
 
 async function helpOf(definition: Definition): Promise<string> {
-  const { name, usage, about, exits, variables } = definition;
-  const read = variables && `\nVariables:\n${columns(await variables())}\n`;
+  const { name, usage, about, exits, variables, json } = definition;
+  const read = variables ? `\nVariables:\n${columns(await variables())}\n` : '';
+  const keys = json ? `\nKeys of --json:\n${columns(json)}\n` : '';
   return `Usage: entrupy-signature-proxy ${name} ${usage}
 
 ${about.trim()}
 
 ${columns(optionRows(definition))}
-${read ?? ''}
+${read}${keys}
 Exit code:
 ${columns({ ...USAGE_EXIT, ...exits })}
 `;
@@ -206,16 +207,20 @@ ${columns({ ...USAGE_EXIT, ...exits })}
 /** The length of the longest line of a help text, in characters. */
 const WIDTH = 100;
 
-/** Two columns, indented, the second one wrapped. */
+/** A longer name has a line of its own. */
+const LONGEST_NAME = 40;
+
+/** Two columns, indented, the second one wrapped. Meanings may be Markdown, for docs/commands.md. */
 function columns(meanings: Meanings): string {
-  const width = WIDTH - 4 - Math.max(...Object.keys(meanings).map((name) => name.length));
-  const line = new RegExp(`.{1,${width}}(?: |$)|\\S+(?: |$)`, 'g');
-  const wrapped = Object.entries(meanings).flatMap(([name, meaning]) =>
-    (meaning.match(line) ?? []).map((part, at) => [at > 0 ? '' : name, part]),
-  );
-  return table(wrapped)
-    .map((row) => `  ${row}`)
-    .join('\n');
+  const lengths = Object.keys(meanings).map(({ length }) => length);
+  const first = Math.max(...lengths.filter((length) => length <= LONGEST_NAME));
+  const line = new RegExp(`.{1,${WIDTH - 4 - first}}(?: |$)|\\S+(?: |$)`, 'g');
+  const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
+    const parts = meaning.replaceAll(/`|\[(.*?)\]\(.*?\)/g, '$1').match(line) ?? [];
+    const lines = parts.map((part, at) => `${(at > 0 || name.length > first ? '' : name).padEnd(first)}  ${part}`);
+    return name.length > first ? [name, ...lines] : lines;
+  });
+  return rows.map((row) => `  ${row}`.trimEnd()).join('\n');
 }
 
 /** Lines whose columns are as wide as their widest cell, two spaces apart. */

@@ -16,7 +16,7 @@ the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 doe
   options: CONFIG_OPTION,
   variables: async () => {
     const { VARIABLES } = await import('../config/variables.ts');
-    return Object.fromEntries(VARIABLES.map(([name, meaning]) => [name, meaning.replaceAll('`', '')]));
+    return Object.fromEntries(VARIABLES);
   },
   exits: {
     0: 'stopped by a signal',

@@ -1,34 +1,18 @@
 // Command lines: each mistake is one readable line and exit code 2, in every command that takes options this way.
 import { describe, expect, test } from 'vitest';
-import * as capture from '../../../src/commands/capture.ts';
-import * as check from '../../../src/commands/check.ts';
-import * as checkConfig from '../../../src/commands/check-config.ts';
-import { command, type Run } from '../../../src/commands/command.ts';
-import * as deferred from '../../../src/commands/deferred.ts';
-import * as demo from '../../../src/commands/demo.ts';
-import * as explain from '../../../src/commands/explain.ts';
-import * as healthcheck from '../../../src/commands/healthcheck.ts';
-import * as probe from '../../../src/commands/probe.ts';
-import * as retirePrevious from '../../../src/commands/retire-previous.ts';
-import * as serve from '../../../src/commands/serve.ts';
-import * as sign from '../../../src/commands/sign.ts';
-import * as verify from '../../../src/commands/verify.ts';
+import { COMMANDS } from '../../../src/commands/all.ts';
+import { command } from '../../../src/commands/command.ts';
+import { callCommand } from '../../support/proxy/command.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
-const COMMANDS = {
-  ...{ serve, check, explain, demo, sign, verify, probe, healthcheck, deferred },
-  'check-config': checkConfig,
-  'retire-previous': retirePrevious,
-  capture,
-};
 const HAVE_HEADER = new Set(['sign', 'explain']);
 const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };
 
-describe.each(Object.entries(COMMANDS) as [keyof typeof COMMANDS, { run: Run }][])('%s', (name, { run }) => {
+describe.each(Object.keys(COMMANDS))('%s', (name) => {
   test('--help and -h print only the help, whatever else is given', async () => {
     for (const argv of [['--help'], ['-h'], ['--help=1'], ['--nonsense', '--help']]) {
       const stdout = expect.stringMatching(new RegExp(`^Usage: entrupy-signature-proxy ${name} [^]*\n$`));
-      expect(await ran(run, argv)).toEqual({ code: 0, stdout, stderr: '' });
+      expect(await callCommand([name, ...argv])).toEqual({ code: 0, stdout, stderr: '' });
     }
   });
 
@@ -38,10 +22,20 @@ describe.each(Object.entries(COMMANDS) as [keyof typeof COMMANDS, { run: Run }][
   });
 });
 
+test('the help lists the keys of --json, in plain text and 100 columns: an image holds no docs', async () => {
+  const { stdout } = await callCommand(['deferred', '--help']);
+  const [, keys = ''] = stdout.split('\nKeys of --json:\n');
+  expect(keys).toMatch(/^ {2}deliveries {12}list: each with id, state \(waiting, .*\n {24}unreadable\)/);
+  expect(keys).toContain('attempts, lastTry, lastFailure, nextTry, keptUntil, body\n                        show: the');
+  expect(keys).not.toMatch(/`/);
+  for (const row of keys.split('\n').filter((row) => row.startsWith('    ')))
+    expect(row.length).toBeLessThanOrEqual(100);
+});
+
 const AMBIGUOUS =
   "Option '--secret-file' argument is ambiguous. Did you forget to specify the option argument for '--secret-file'? To specify an option argument starting with a dash use '--secret-file=-XYZ'";
 
-test.each<[keyof typeof COMMANDS, args: string, message: string]>([
+test.each<[name: string, args: string, message: string]>([
   ['sign', '--header=yes', "Option '--header' does not take an argument"],
   ['sign', '--secret-file', "Option '--secret-file <value>' argument missing"],
   ['sign', '--secret-file --header', AMBIGUOUS],
@@ -101,16 +95,16 @@ test.each([
   ['explain', 'POST /x'],
 ] as const)('%s %s with a configuration that cannot be used', async (name, args) => {
   const argv = [...args.split(' '), '--config', '/none'].filter((arg) => arg !== '');
-  expect(await ran(COMMANDS[name].run, argv)).toMatchObject({
+  expect(await callCommand([name, ...argv])).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/^\/none: cannot be read: it does not exist\n/),
   });
 });
 
-async function expectRefusal(name: keyof typeof COMMANDS, args: string, message: string): Promise<void> {
+async function expectRefusal(name: string, args: string, message: string): Promise<void> {
   const argv = args.split(' ').filter((arg) => arg !== '');
   const stderr = `entrupy-signature-proxy ${name}: ${message}\n`;
-  expect(await ran(COMMANDS[name].run, argv, { env: ENV })).toEqual({ code: 2, stdout: '', stderr });
+  expect(await callCommand([name, ...argv], { env: ENV })).toEqual({ code: 2, stdout: '', stderr });
 }
 
 test('a value that starts with - can be given with =', async () => {
