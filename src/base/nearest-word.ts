@@ -15,21 +15,20 @@ export function didYouMean(found: string, allowed: readonly string[]): string {
 
 /** The allowed word nearest to `found`, ignoring case; null if the difference is more than a typing error. */
 export function nearest(found: string, allowed: readonly string[], mostEdits = 3): string | null {
-  if (found.length > 64) return null;
-  const most = Math.min(mostEdits, Math.floor(found.length / 2));
-  const near = allowed
-    .map((word) => ({ word, distance: edits(found.toLowerCase(), word.toLowerCase(), most) }))
-    .filter(({ distance }) => distance <= most)
-    .sort((a, b) => a.distance - b.distance);
-  return near[0]?.word ?? null;
+  const most = found.length > 64 ? -1 : Math.min(mostEdits, Math.floor(found.length / 2));
+  for (let edits = 0; edits <= most; edits++) {
+    const near = allowed.find((word) => isWithin(found.toLowerCase(), word.toLowerCase(), edits));
+    if (near !== undefined) return near;
+  }
+  return null;
 }
 
-/** The number of insertions, deletions and substitutions that turn `a` into `b`; Infinity if more than `most`. */
-function edits(a: string, b: string, most: number): number {
-  if (Math.abs(a.length - b.length) > most) return Number.POSITIVE_INFINITY;
-  if (a === b) return 0;
+/** True if so many insertions, deletions and substitutions, or fewer, turn `a` into `b`. */
+function isWithin(a: string, b: string, edits: number): boolean {
+  if (a === b) return true;
+  if (edits === 0 || Math.abs(a.length - b.length) > edits) return false;
   const [restOfA, restOfB] = [a.slice(1), b.slice(1)];
-  if (a[0] === b[0]) return edits(restOfA, restOfB, most);
-  if (most === 0) return Number.POSITIVE_INFINITY;
-  return 1 + Math.min(edits(restOfA, restOfB, most - 1), edits(restOfA, b, most - 1), edits(a, restOfB, most - 1));
+  if (a[0] === b[0]) return isWithin(restOfA, restOfB, edits);
+  const fewer = edits - 1;
+  return isWithin(restOfA, restOfB, fewer) || isWithin(restOfA, b, fewer) || isWithin(a, restOfB, fewer);
 }

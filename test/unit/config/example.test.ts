@@ -54,41 +54,14 @@ test('config.schema.json accepts the example in an editor, and refuses what pars
   const schema = z.fromJSONSchema(JSON.parse(readFileSync(new URL('config.schema.json', root), 'utf8')));
   const takes = (text: string) => schema.safeParse(parseYaml(text)).success;
   expect([example, uncommented, '{}', 'listen:\n'].map(takes)).toEqual([true, true, true, true]);
+  const badPaths = [...'/:id /[id] /a/+ /$id /.+ /a* a /a//b /a/../b /./a /a/.. /.../*'.split(' '), '/my hook'];
   const bad = [
-    'prot: 1',
-    'listen: { port: "8080" }',
-    'limits: { maxBody: 1MB }',
-    'log: { level: warning }',
-    'unmatched:',
-    ...[
-      '/:id',
-      '/[id]',
-      '/a/+',
-      '/$id',
-      '/.+',
-      '/a*',
-      'a',
-      '/a//b',
-      '/my hook',
-      '/a/../b',
-      '/./a',
-      '/a/..',
-      '/.../*',
-    ].map((path) => `routes: [{ path: "${path}" }]`),
+    ...['prot: 1', 'listen: { port: "8080" }', 'limits: { maxBody: 1MB }', 'log: { level: warning }', 'unmatched:'],
+    ...badPaths.map((path) => `routes: [{ path: "${path}" }]`),
   ];
   expect(bad.filter(takes)).toEqual([]);
-  const good = [
-    '/',
-    '/*',
-    '/a/',
-    '/a/b/*',
-    '/v1/items:batch',
-    '/my%20hook',
-    '/caf%C3%A9',
-    '/a$b(c)[d]+e',
-    '/.well-known/..a.b/v1.0',
-    "/~a,b=c@d!e&f'",
-  ];
+  const plain = "/ /* /a/ /a/b/* /v1/items:batch /my%20hook /caf%C3%A9 /a$b(c)[d]+e /~a,b=c@d!e&f'";
+  const good = [...plain.split(' '), '/.well-known/..a.b/v1.0'];
   expect(good.filter((path) => !takes(`routes: [{ path: "${path}" }]`))).toEqual([]);
   expect(good.filter((path) => pathProblem(path) !== null)).toEqual([]);
 });
