@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { post } from '../support/load/load.ts';
-import { spawnTied, tied } from '../support/machine/children.ts';
+import { spawnTied } from '../support/machine/children.ts';
 import { listening } from '../support/machine/listening.ts';
+import { onTerminal } from '../support/machine/terminal.ts';
 import { haveTools } from '../support/machine/tools.ts';
 import { commandLine, droppedAt, ready, startWith, type Unwatched } from '../support/proxy/own-stdout.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
@@ -165,39 +166,18 @@ test('a socket that is reset costs the lines, not the proxy', async ({ directory
   await stopsWell(proxy);
 });
 
-// Python, since Node cannot open a terminal. Its first line is the proxy's process id; the terminal ends with its stdin.
-const TERMINAL = `
-import os, subprocess, sys
-near, far = os.openpty()
-proxy = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=far, stderr=far)
-os.close(far)
-print(proxy.pid, flush=True)
-sys.stdin.read()
-os.close(near)
-sys.exit(proxy.wait())
-`;
-
 describe.skipIf(!haveTools('python3'))('a terminal', () => {
   test('that nobody reads, and that is gone, costs the lines, not the proxy', async ({ directory, upstream }) => {
     const { words, adminUrl, url } = await commandLine(directory, upstream.url);
-    const python = spawnTied('python3', ['-c', TERMINAL, ...tied(...words)], {
-      env: { PATH: process.env.PATH ?? '' },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    const pid = Number(String((await once(python.stdout, 'data'))[0]));
-    const exited = once(python, 'exit');
-    onTestFinished(async () => {
-      if (python.exitCode === null) process.kill(pid, 'SIGKILL');
-      python.stdin.destroy();
-    });
+    const proxy = await onTerminal(words, { UNREAD: '1' });
     await ready(adminUrl);
     await flood({ adminUrl });
     expect(await refused({ url })).toBe(401);
     const unread = await droppedAt(adminUrl);
     expect(unread).toBeGreaterThan(100);
-    python.stdin.end();
+    proxy.hangUp();
     await eventually(async () => [await refused({ url }), (await droppedAt(adminUrl)) > unread], [401, true]);
-    process.kill(pid, 'SIGTERM');
-    expect(await exited).toEqual([0, null]);
+    proxy.signal('SIGTERM');
+    expect(await proxy.exited).toBe(0);
   });
 });

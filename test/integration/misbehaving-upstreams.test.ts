@@ -9,18 +9,7 @@ import { delivery, get } from '../support/http/requests.ts';
 import { parseResponse } from '../support/http/response-parser.ts';
 import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
 import { shared } from '../support/proxy/shared.ts';
-import {
-  CHUNKED,
-  HALVES,
-  HONEST,
-  head,
-  NO_ANSWERS,
-  ODD,
-  SILENT,
-  says,
-  saysAndResets,
-  textOf,
-} from '../support/upstream/misbehaviours.ts';
+import { HALVES, HONEST, NO_ANSWERS, ODD, SILENT, saysAndResets, textOf } from '../support/upstream/misbehaviours.ts';
 import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const SLOTS = 2;
@@ -96,19 +85,6 @@ describe('after a response has started, it is cut', () => {
       expect(causes).toHaveLength(1);
     },
   );
-
-  test('an invalid chunk size, once the client has the first chunk', async () => {
-    const begun = `${head(ID, [CHUNKED])}4\r\npart\r\n`;
-    const causes = await counted(
-      says(() => begun),
-      async (client) => {
-        await client.bytes(begun.length);
-        for (const socket of on.upstream.sockets) socket.write('zz\r\n');
-        expect((await client.rest()).toString()).not.toContain('0\r\n\r\n');
-      },
-    );
-    expect(causes).toEqual(['protocol']);
-  });
 
   test('by a reset for HTTP/1.0, where the end of the connection ends the body', async () => {
     on.upstream.script((socket) => saysAndResets(() => 'HTTP/1.1 200 OK\r\n\r\npart')(socket, ID));

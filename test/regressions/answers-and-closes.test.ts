@@ -1,7 +1,7 @@
 // What an answer says of its connection, and where its bytes stand, is true of all that comes behind it. Each bug was found by
 // the wire fuzzer.
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { forged, signed } from '../conformance/wire-case.ts';
 import { type RawClient, sendTo } from '../support/http/raw-client.ts';
@@ -96,24 +96,4 @@ describe('an answer before a close survives the bytes behind it', () => {
     expect(received).toMatch(/^connection: close\r$/im);
     expect(on.upstream.seen).toHaveLength(status === 200 ? 1 : 0);
   });
-});
-
-// Bug: it pipelined two deliveries, the second with `Expect: 100-continue`, and once in 3,600 times read `HTTP/1.1 200 OK …
-// HTTP/1.1 100 Continue … ok`. The body of the second response began with the interim response. node keeps what is written
-// on a queued response, and puts the head before it when the first piece of body is a Buffer. Requests are now answered one
-// at a time, so no response is queued. This test shows that none is ever mixed up.
-const HINTS = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n';
-test.each([
-  ['an interim response of the upstream', HINTS + OK, get('/open/second'), 103],
-  ['our own 100 Continue', OK, signed('abc', { lines: ['Expect: 100-continue'] }), 100],
-])('%s never comes after its head, on the second of two pipelined requests', async (_, answer, second, interim) => {
-  let held: Socket | undefined;
-  on.upstream.answer(({ target }) => (target === '/open/first' ? (socket) => (held = socket) : answer));
-  const client = await sendTo(on.proxy, get('/open/first') + second);
-  await expect.poll(() => on.upstream.list()).toHaveLength(1);
-  held?.write(OK);
-  expect((await client.response()).body.toString()).toBe('ok');
-  const { informational, body } = await client.response();
-  expect([informational.map(({ status }) => status), body.toString()]).toEqual([[interim], 'ok']);
-  client.destroy();
 });

@@ -1,4 +1,4 @@
-// Runs a program on a terminal of its own and reads what it prints there. Python, since Node cannot open a terminal.
+// Runs a program on a terminal of its own and reads what it prints there, or nothing. Python, since Node cannot open a terminal.
 import { once } from 'node:events';
 import { onTestFinished } from 'vitest';
 import { PROGRAM_ENV } from '../proxy/program.ts';
@@ -10,6 +10,10 @@ near, far = os.openpty()
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=far, stderr=far)
 os.close(far)
 os.write(1, b'%d\\n' % child.pid)
+if 'UNREAD' in os.environ:
+    sys.stdin.read()
+    os.close(near)
+    sys.exit(child.wait())
 while True:
     try:
         piece = os.read(near, 65536)
@@ -21,11 +25,11 @@ while True:
 sys.exit(child.wait())
 `;
 
-/** Starts it until the test ends. `env` is the whole environment apart from PATH. */
+/** Starts it until the test ends. `env` is the whole environment apart from PATH; with UNREAD nobody reads the terminal. */
 export async function onTerminal(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const python = spawnTied('python3', ['-c', RELAY, ...tied(...words)], {
     env: { ...PROGRAM_ENV, TERM: 'xterm', ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const exited = once(python, 'close').then(([code]) => code as number | null);
   let text = '';
@@ -41,6 +45,8 @@ export async function onTerminal(words: readonly string[], env: Readonly<Record<
     /** All that it printed so far, with plain line breaks. */
     text: () => text.slice(text.indexOf('\n') + 1).replaceAll('\r\n', '\n'),
     signal: (name: NodeJS.Signals) => process.kill(pid, name),
+    /** Ends a terminal that nobody reads. */
+    hangUp: () => void python.stdin.end(),
     /** Its exit code, once all that it printed was read. */
     exited,
   };
