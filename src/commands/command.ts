@@ -204,7 +204,7 @@ ${columns({ ...USAGE_EXIT, ...exits })}
 `;
 }
 
-/** The length of the longest line of a help text, in characters. */
+/** The length of the longest line of two columns, in characters. */
 const WIDTH = 100;
 
 /** A longer name has a line of its own. */
