@@ -33,7 +33,7 @@ export class Arrivals {
    * are stored in order of arrival: small ones that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
-    this.#storeState.isPassed(delivery.route.path, { at: delivery.at, tried: Date.now() });
+    this.#storeState.untaken(delivery.route.path);
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
     const { promise, resolve } = Promise.withResolvers<'stored' | 'passes'>();
     let isLate = false;

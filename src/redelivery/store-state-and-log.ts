@@ -267,15 +267,20 @@ export class StoreState {
     this.#taken.set(route, { came: Math.max(came, before), at: Date.now(), takes: true });
   }
 
+  /** Must be called when the app did not take a fresh delivery: it takes none, as far as is known. */
+  untaken(route: string): void {
+    const taken = this.#taken.get(route);
+    if (taken !== undefined) taken.takes = false;
+  }
+
   /**
-   * Must be called when the app did not take a delivery. True if that speaks against the delivery: since it was last
-   * tried, the app has taken another one that had come no earlier. Else it speaks against the app.
+   * Must be called when the app did not take a delivery again. True if that speaks against the delivery: since it was
+   * last tried, the app has taken another one that had come no earlier. Else it speaks against the app.
    */
   isPassed(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): boolean {
     const taken = this.#taken.get(route);
-    if (taken === undefined) return false;
-    const isPassed = taken.came >= at && taken.at > tried;
-    taken.takes &&= isPassed;
+    const isPassed = taken !== undefined && taken.came >= at && taken.at > tried;
+    if (!isPassed) this.untaken(route);
     return isPassed;
   }
 
