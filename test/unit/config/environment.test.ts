@@ -160,25 +160,13 @@ describe('names similar to ours', () => {
   };
 
   test.each([
-    ...[
-      ['VERIFY_PATH', 'VERIFY_PATHS'],
-      ['UPSTREAM_ULR', 'UPSTREAM_URL'],
-      ['upstream_url', 'UPSTREAM_URL'],
-    ],
-    ...[
-      ['LOGLEVEL', 'LOG_LEVEL'],
-      ['ENTRUPY_PROXY_CONIFG', 'ENTRUPY_PROXY_CONFIG'],
-      ['UPSTREAM', 'UPSTREAM_URL'],
-    ],
-    ...[
-      ['ALLOW_SHORT_SECRETS', 'ALLOW_SHORT_SECRET'],
-      ['LISTEN', 'LISTEN_PORT'],
-      ['PORT', 'LISTEN_PORT'],
-    ],
-    ...[`${KEY}_OLD`, `${KEY}_PREVIUOS`].map((variable) => [variable, `${KEY}_PREVIOUS`]),
-    ...['WEBHOOK_ENDPOINT_SECRET', 'ENTRUPY_WEBHOOK_SECRET', 'ENTRUPY_SECRET'].map((variable) => [variable, KEY]),
-    ...['WEBHOOK_SECRET', 'WEBHOOK_SECRET_KEY'].map((variable) => [variable, KEY]),
-  ])('%s warns, unless the right one is set', (variable = '', meant = '') => {
+    ...['VERIFY_PATH=VERIFY_PATHS', 'UPSTREAM_ULR=UPSTREAM_URL', 'upstream_url=UPSTREAM_URL', 'LOGLEVEL=LOG_LEVEL'],
+    ...['LISTEN__PORT=LISTEN_PORT', 'ENTRUPY_PROXY_CONIFG=ENTRUPY_PROXY_CONFIG', 'UPSTREAM=UPSTREAM_URL'],
+    ...['ALLOW_SHORT_SECRETS=ALLOW_SHORT_SECRET', 'LISTEN=LISTEN_PORT', 'PORT=LISTEN_PORT'],
+    ...[`${KEY}_OLD=${KEY}_PREVIOUS`, `${KEY}_PREVIUOS=${KEY}_PREVIOUS`, `WEBHOOK_ENDPOINT_SECRET=${KEY}`],
+    ...['ENTRUPY_WEBHOOK_SECRET', 'ENTRUPY_SECRET', 'WEBHOOK_SECRET', 'WEBHOOK_SECRET_KEY'].map((it) => `${it}=${KEY}`),
+  ])('%s: a name that nearly is ours warns, unless the right one is set', (pair) => {
+    const [variable = '', meant = ''] = pair.split('=');
     const warnings = (env: Record<string, string>) =>
       load({ [variable]: 'a-value-that-nobody-shows', ...env }, 'unmatched: reject').warnings;
     const warning = `environment: ${variable}: ignored: no variable has this name; did you mean ${meant}?`;
