@@ -11,14 +11,13 @@ import {
   finding,
   type Input,
   named,
-  quiet,
   since,
   unchangedSince,
   whatChanged,
   whyOf,
 } from './sentences.ts';
 import { LOSSES, type OutcomeState, type Series } from './series.ts';
-import { clock, dateText, QUARTER, spanText } from './times.ts';
+import { clock, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
 const SLOW_ANSWERS = 5;
@@ -32,11 +31,8 @@ export function statesOf({ ledger, before, now }: Omit<Input, 'facts'>): Readonl
 }
 
 export function* deliveryFindings(input: Input, states: ReadonlyMap<string, OutcomeState>): Findings {
-  const { ledger, now } = input;
-  for (const [path, { series }] of ledger.routes) {
-    const state = states.get(path) ?? 'ok';
-    if (state !== 'ok' && series.isOpen(now)) yield episode(path, state, input);
-  }
+  const { ledger } = input;
+  for (const [path, state] of states) if (state !== 'ok') yield episode(path, state, input);
   for (const [path, known] of ledger.routes) {
     yield losses(path, known, input);
     yield slowApp(path, known, input);
@@ -50,6 +46,7 @@ function episode(path: string, state: 'failed' | 'warning', input: Input): Findi
   const { bads, all, firstBad, lastBad, lastGood } = series;
   const { diagnosis, detail } = series.causes.commonest();
   const began = epoch(input, firstBad);
+  const silence = now - Math.max(lastBad, lastGood || 0);
   const last = bads === 1 ? 'the last delivery' : `the last ${bads} deliveries`;
   const amount = bads < all ? `${bads} of ${count(all, 'delivery', 'deliveries')}` : last;
   const which = `${amount} to ${named(path, facts, detail)}${bads < all ? ` since ${clock(began, facts.now)}` : ''}`;
@@ -63,7 +60,7 @@ function episode(path: string, state: 'failed' | 'warning', input: Input): Findi
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(began, facts),
     isRefusal ? unchangedSince(epoch(input, lastGood), facts) : '',
-    quiet(now - Math.max(lastBad, lastGood || 0)),
+    silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     series.isOld(now) ? ' Whether it still fails is not known.' : '',
   ];
   return finding(state, diagnosis, parts.join(''), path);

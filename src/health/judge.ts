@@ -7,7 +7,6 @@ import { deliveryFindings, statesOf } from './deliveries.ts';
 import { DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
 import { refusalFindings } from './refusals.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
-import type { OutcomeState } from './series.ts';
 import { standingFindings, stateFindings } from './state.ts';
 import { storeFindings } from './stores.ts';
 import { dateText, spanText } from './times.ts';
@@ -17,18 +16,9 @@ export interface Advice extends Finding, Pick<Diagnosed, 'remedy' | 'page'> {
   readonly follows: readonly Finding[];
 }
 
-export interface Judgement {
-  /** At least one item; the first is the headline. */
-  readonly advice: readonly Advice[];
-  /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
-  readonly right: readonly { readonly id: Subject; readonly message: string }[];
-  /** True while a first bad outcome is too fresh to say whether its route fails. */
-  readonly isFresh: boolean;
-  /** The next judgement's `before`. */
-  readonly states: ReadonlyMap<string, OutcomeState>;
-}
+export type Judgement = ReturnType<typeof judge>;
 
-export function judge(input: Input): Judgement {
+export function judge(input: Input) {
   const states = statesOf(input);
   const found = [
     ...stateFindings(input),
@@ -39,8 +29,16 @@ export function judge(input: Input): Judgement {
   ].filter((one) => one !== null);
   const items = causes(found);
   const advice = (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState);
-  const fresh = input.ledger.routes.some(([, { series }]) => series.isFresh(input.now));
-  return { advice, right: rightBeside(advice, input.facts), isFresh: fresh, states };
+  return {
+    /** At least one item; the first is the headline. */
+    advice,
+    /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
+    right: rightBeside(advice, input.facts),
+    /** True while a first bad outcome is too fresh to say whether its route fails. */
+    isFresh: input.ledger.routes.some(([, { series }]) => series.isFresh(input.now)),
+    /** The next judgement's `before`. */
+    states,
+  };
 }
 
 /** The order of items: the worst first. */
@@ -52,10 +50,8 @@ const worst = (all: readonly Finding[]) => all.reduce((one, other) => (byState(o
 /** One item per cause and route, with the findings that follow from it and the worst of their states. Notes stay apart. */
 function causes(found: readonly Finding[]): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
-  const items = [...alike.values()].map((same) => ({
-    ...worst(same),
-    message: same.map(({ message }) => message).join(' '),
-  }));
+  const messageOf = (same: readonly Finding[]) => same.map(({ message }) => message).join(' ');
+  const items = [...alike.values()].map((same) => ({ ...worst(same), message: messageOf(same) }));
   const wrong = items.filter(isWrong);
   const causeOf = (one: Finding): Finding => {
     if (one.state === 'note') return one;
@@ -69,12 +65,10 @@ function causes(found: readonly Finding[]): readonly Advice[] {
     const cause = possible.find(({ route }) => route === one.route) ?? possible[0];
     return cause === undefined ? one : causeOf(cause);
   };
-  return [...Map.groupBy(items, causeOf)].map(([cause, all]) =>
-    told(
-      { ...cause, state: worst(all).state },
-      all.filter((one) => one !== cause),
-    ),
-  );
+  return [...Map.groupBy(items, causeOf)].map(([cause, all]) => {
+    const follows = all.filter((one) => one !== cause);
+    return told({ ...cause, state: worst(all).state }, follows);
+  });
 }
 
 function told(one: Finding, follows: readonly Finding[] = []): Advice {
@@ -100,7 +94,7 @@ function allIsWell(input: Input): Finding {
 const BESIDE_WARNINGS: ReadonlySet<string> = new Set<Subject>(['secrets', 'upstream']);
 
 /** No sentence may give the all-clear beside a problem of the same subject. */
-function rightBeside(advice: readonly Advice[], facts: Facts): Judgement['right'] {
+function rightBeside(advice: readonly Advice[], facts: Facts) {
   const wrong = advice.flatMap((one) => [one, ...one.follows]).filter(isWrong);
   const subjects = new Set<string>(wrong.map(({ id }) => DIAGNOSES[id].subject));
   const isRight = (id: string) => BESIDE_WARNINGS.has(id) || !subjects.has(id);

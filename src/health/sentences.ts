@@ -8,7 +8,7 @@ import type { Detail, OutcomeDiagnosis } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
 import type { OutcomeState } from './series.ts';
-import { ago, clock, HOUR, MINUTE, spanText } from './times.ts';
+import { ago, clock, HOUR, spanText } from './times.ts';
 
 /** The input of a judgement. */
 export interface Input {
@@ -85,10 +85,6 @@ const OF_SIGNATURES: ReadonlySet<string> = new Set<Reason>([
   'unsupported_algorithm',
   'multiple_signatures',
 ]);
-
-/** Says how long a route has had no delivery, so that an old failure does not read like a current one. */
-export const quiet = (span: number): string =>
-  span < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(span)}.`;
 
 /** The changes in this proxy (start, last reload, secrets), each with its time in epoch milliseconds. */
 const changesIn = ({ startedAt, lastReload, secrets }: Facts) => [

@@ -16,10 +16,10 @@ export type OutcomeState = 'failed' | 'warning' | 'ok';
 const KEPT = 60;
 /** Milliseconds of the first bad outcome before anything counts as failed: an app that restarts needs a moment. */
 const SETTLE_MS = 10_000;
-/** The window is the last minute, or the last quarter of an hour, if it holds enough; else the last outcomes. */
-const MANY = { minute: 20, quarter: KEPT };
-/** Failed is reached at this share of bad outcomes, and left below the other. */
+/** Failed is reached at this share of bad outcomes of the last minute, or of the last MANY if it holds fewer. */
 const REACHED = 1 / 5;
+const MANY = 20;
+/** Failed is left below this share of the last quarter of an hour, or of the last KEPT. */
 const LEFT = 1 / 20;
 const LEAST_BAD = 3;
 /** Good ones in a row that may come while a third is bad. */
@@ -136,9 +136,8 @@ export class Series {
 
   /** `before`: the state that this function gave last. */
   state(before: OutcomeState, now: number): OutcomeState {
-    if (!this.isOpen(now)) return this.lost(now) > 0 ? 'warning' : 'ok';
-    const isFailed =
-      this.#isReached(now) || (before === 'failed' && this.#share(this.#quarter, MANY.quarter, now) >= LEFT);
+    if (!this.isOpen(now)) return 'ok';
+    const isFailed = this.#isReached(now) || (before === 'failed' && this.#share(this.#quarter, KEPT, now) >= LEFT);
     return isFailed && !this.isOld(now) ? 'failed' : 'warning';
   }
 
@@ -153,8 +152,8 @@ export class Series {
     if (this.isFresh(now)) return false;
     if (this.good === 0) return true;
     // At the last outcome: while nothing comes, no route becomes worse. Much later only the last few count.
-    if (this.bads < LEAST_BAD || this.#share(this.#minute, MANY.minute, this.#lastAt) < REACHED) return false;
-    return now - this.#lastAt < QUARTER || this.#lastShare(MANY.minute) >= REACHED;
+    if (this.bads < LEAST_BAD || this.#share(this.#minute, MANY, this.#lastAt) < REACHED) return false;
+    return now - this.#lastAt < QUARTER || this.#lastShare(MANY) >= REACHED;
   }
 
   /** The share of bad ones at a time, since the episode began. */

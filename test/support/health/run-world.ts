@@ -51,7 +51,7 @@ export function failuresIn(world: World, process: () => Subject): readonly Failu
   return run.failures;
 }
 
-const LAST_PAUSES = [1, 10.5, 15.5, 61, HOUR / 3 / SECOND, HOUR / SECOND, (20 * DAY) / SECOND];
+const LAST_PAUSES = [1, 10.5, 15.5, 61, HOUR / 3 / SECOND, HOUR / SECOND, (4 * DAY) / SECOND, (20 * DAY) / SECOND];
 
 class Run {
   readonly #world: World;

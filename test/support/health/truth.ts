@@ -182,11 +182,17 @@ export class Truth {
     return silence > 3 * DAY && silence > 3 * this.longestPause;
   }
 
-  /** The fault of the last bad one, if most of the last 16 met it by far; else null. */
+  /** The fault that most of the last 16 bad ones met by far, with few good ones between them; null if there is none. */
   lastFaults(): number | null {
-    const last = this.outcomes.filter(({ isBad }) => isBad).slice(-16);
-    const fault = last.at(-1)?.fault ?? null;
-    return last.filter((one) => one.fault === fault).length >= 12 ? fault : null;
+    const last: (number | null)[] = [];
+    let good = 0;
+    for (let at = this.outcomes.length - 1; at >= 0 && good <= 8 && last.length < 16; at--) {
+      const { isBad = false, fault = null } = this.outcomes[at] ?? {};
+      good = isBad ? 0 : good + 1;
+      if (isBad) last.push(fault);
+    }
+    const most = [...Map.groupBy(last, (fault) => fault)].find(([, all]) => all.length >= 12);
+    return most?.[0] ?? null;
   }
 
   /** The first acceptance shows which of the last signed refusals were deliveries. */
