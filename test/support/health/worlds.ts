@@ -179,7 +179,12 @@ const anyWorld: fc.Arbitrary<World> = fc.record({
 type Part = readonly [begin: number, length: number, share: number, clump?: number];
 
 /** What few worlds have, although a rule is for it: the faults, by their parts, and the rest of the world. */
-const RARE: Readonly<Record<string, { readonly parts: readonly Part[]; readonly world?: Partial<World> }>> = {
+interface Rare {
+  readonly parts: readonly Part[];
+  readonly kind?: FaultName;
+  readonly world?: Partial<World>;
+}
+const RARE: Readonly<Record<string, Rare>> = {
   'a short outage within few failures that go on': {
     parts: [
       [0.3, 0.03, 1],
@@ -195,6 +200,7 @@ const RARE: Readonly<Record<string, { readonly parts: readonly Part[]; readonly 
   },
   'an outage until the end, whose deliveries are sent again': {
     parts: [[0.4, 0.6, 1]],
+    kind: 'breaks',
     world: { redeliver: true, strangers: 'none', report: false, restart: false, reload: false },
   },
   'an outage on a route that a reload then removes': {
@@ -232,6 +238,7 @@ const RARE: Readonly<Record<string, { readonly parts: readonly Part[]; readonly 
       [0.1, 0.03, 0.1],
       [0.4, 0.1, 0.02],
     ],
+    kind: 'hang',
     world: { anHour: 360_000, redeliver: true, strangers: 'none' },
   },
   'a moment at a high pace': { parts: [[0.4, 0.01, 1]], world: { anHour: 36_000, deliveries: 400 } },
@@ -245,7 +252,13 @@ const rareWorld = fc
   })
   .map(({ world, rare, kinds }): World => {
     const faults = rare.parts.map(([begin, length, share, clump = 5], nth) => {
-      return { kind: kinds[nth]?.kind ?? 500, begin, length, share, clump } as const;
+      return {
+        kind: (nth === 0 ? rare.kind : undefined) ?? kinds[nth]?.kind ?? 500,
+        begin,
+        length,
+        share,
+        clump,
+      } as const;
     });
     return { ...world, ...rare.world, faults };
   });
