@@ -338,17 +338,10 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     const isUnread = this.#begun && (reply.phase === 'gone' || clientConnection === null);
     if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) return this.#endUnread();
     const { idleTimeout, responseTimeout } = this.#options;
-    const { socket, progress } = connection;
-    const idle = progress.idleFor(socket, now);
-    let overdue = idleTimeout > 0 && idle >= idleTimeout;
-    if (!this.#begun) {
-      if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
-      else if (socket.writableLength === 0) overdue = false;
-      else if (idleTimeout > 0 && idle >= idleTimeout / 2) {
-        overdue &&= progress.isStill;
-        void progress.look(socket);
-      }
-    }
+    let overdue: boolean;
+    if (this.#begun) overdue = idleTimeout > 0 && connection.progress.idleFor(connection.socket, now) >= idleTimeout;
+    else if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
+    else overdue = idleTimeout > 0 && connection.takesNothing(idleTimeout, now);
     if (overdue) this.giveUp(failedUpstream('timeout'));
   }
 
