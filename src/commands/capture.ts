@@ -33,13 +33,17 @@ the networks of admin.actionsFrom, and keeps nothing itself. One capture runs at
   exits: { 0: 'at least one file was written', 1: 'no request came, or no proxy answers' },
 } as const;
 
+/** As the proxy allows; it says so itself to others. */
+const MOST_MS = 24 * 60 * 60 * 1000;
+const MOST_REQUESTS = 10_000;
+
 export const run = command(definition, async ({ values }, io) => {
   const { count = '10', for: duration = '10m', out = '.', reason, config } = values;
-  if (!/^[1-9][0-9]{0,4}$/.test(count) || Number(count) > 10_000) {
-    throw usageError('--count takes a number from 1 to 10000');
+  if (!/^[1-9][0-9]{0,4}$/.test(count) || Number(count) > MOST_REQUESTS) {
+    throw usageError(`--count takes a number from 1 to ${MOST_REQUESTS}`);
   }
   const ms = milliseconds('--for', duration);
-  if (ms === 0) throw usageError('--for takes a duration longer than 0');
+  if (ms === 0 || ms > MOST_MS) throw usageError('--for takes a duration from 1ms to 24h');
   const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
   const url = await adminUrl(`/-/capture?${query}`, config, io);
   await makeDirectory(out).catch((error: unknown) => {
@@ -77,6 +81,7 @@ async function written(
   const routes = config === undefined ? '' : ` --config ${config}`;
   let files = 0;
   let missed = 0;
+  let end = `no request was refused${asked === undefined ? '' : ` as ${asked}`} meanwhile`;
   try {
     for await (const { about, bytes } of framesOf(response)) {
       missed = about.missed;
@@ -91,9 +96,10 @@ async function written(
     // Files that were written stay. A proxy that stops cuts the answer; Ctrl-C does, too.
     if (error instanceof UsageError) throw error;
     if (!stop.aborted) io.stderr(`the capture broke off: ${whyNoAnswer(error)}\n`);
+    end = 'no request was captured';
   }
-  if (missed > 0) io.stderr(`${missed} more were refused that could not be copied or read in time\n`);
-  if (files === 0) io.stderr(`no request was refused${asked === undefined ? '' : ` as ${asked}`} meanwhile\n`);
+  if (missed > 0) end = `${missed} were refused that could not be copied or read in time`;
+  if (missed > 0 || files === 0) io.stderr(`${end}\n`);
   return files > 0 ? 0 : 1;
 }
 

@@ -19,7 +19,7 @@ const WRONG = `SHA256:${'A'.repeat(43)}=`;
 const begun = (proxy: RunningProxy) => proxy.waitForLog(({ msg }) => msg === 'a capture of refused requests begins');
 const ended = (proxy: RunningProxy) => proxy.waitForLog(({ msg }) => msg === 'a capture of refused requests ends');
 
-function capture(proxy: RunningProxy, out: string, ...args: string[]) {
+function capture(proxy: Pick<RunningProxy, 'adminPort'>, out: string, ...args: string[]) {
   return callCommand(['capture', '--out', out, ...args], { env: { ADMIN_PORT: String(proxy.adminPort) } });
 }
 
@@ -115,6 +115,7 @@ test.concurrent('verify repeats the verdict on a chunked body that was cut where
 test.concurrent('none came, no proxy, another one at work, a reason or a directory that cannot be', async ({
   start,
   directory,
+  answering,
 }) => {
   const proxy = await start(CONFIG);
   const inFile = await capture(proxy, join(proxy.configFile, 'refused'));
@@ -135,8 +136,14 @@ test.concurrent('none came, no proxy, another one at work, a reason or a directo
   expect((await busy).code).toBe(0);
   const refused = await capture(proxy, directory, '--reason', 'nonsense');
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('reason one of bad_request') });
+  const cut = capture(proxy, directory, '--count', '77');
+  await proxy.waitForLog(({ msg, count }) => msg === 'a capture of refused requests begins' && count === 77);
   await proxy.stop();
+  expect((await cut).stderr).toMatch(/\nthe capture broke off: .*\nno request was captured\n$/);
   expect(await capture(proxy, directory)).toMatchObject({ code: 1, stderr: expect.stringMatching(/^no answer from/) });
+  const slow = await answering((_, response) => response.end('{"missed":2}\n'));
+  const { stderr } = await capture({ adminPort: slow.port }, directory);
+  expect(stderr).toMatch(/^waiting .*\n2 were refused that could not be copied or read in time\n$/);
 });
 
 test.concurrent('what waits for a slow reader is bounded, no answer waits for it, and it is told what it missed', async ({
