@@ -1,6 +1,7 @@
 // One delivery a row, with our answer and that of Entrupy's example receiver to the same bytes. If the two differ, the row
 // says why. A row must never be changed to agree with a measurement that nobody understands.
 import { sign } from '../support/deliveries/signer.ts';
+import { inChunks } from '../support/http/requests.ts';
 
 /** An opaque UTF-8 string, beyond ASCII on purpose: it is never decoded as hex or base64. */
 export const SECRET = 'gëheim-🔑-0123456789abcdef0123456789';
@@ -182,15 +183,6 @@ export const VERDICT_CASES: readonly VerdictCase[] = [...HEADER_CASES, ...BODY_C
 export function delivery({ headers, body: content, chunk }: VerdictCase, target = '/notify'): Buffer {
   const framing = chunk === undefined ? `Content-Length: ${content.length}` : 'Transfer-Encoding: chunked';
   const head = [`POST ${target} HTTP/1.1`, 'Host: receiver.example', 'Connection: close', ...headers, framing, '', ''];
-  const payload = chunk === undefined ? content : chunks(content, chunk);
-  return Buffer.concat([Buffer.from(head.join('\r\n'), 'latin1'), payload]);
-}
-
-function chunks(content: Buffer, size: number): Buffer {
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < content.length; at += size) {
-    const piece = content.subarray(at, at + size);
-    pieces.push(Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n'));
-  }
-  return Buffer.concat([...pieces, Buffer.from('0\r\n\r\n')]);
+  const text = content.toString('latin1');
+  return Buffer.from(head.join('\r\n') + (chunk === undefined ? text : inChunks(text, chunk)), 'latin1');
 }

@@ -6,8 +6,6 @@ import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { listening } from '../machine/listening.ts';
 
-export type StreamingUpstream = Awaited<ReturnType<typeof startStreamingUpstream>>;
-
 const PIECE = Buffer.alloc(64 * 1024, 'entrupy-');
 
 /** `bytes` of a repeating text, in pieces made on demand. */

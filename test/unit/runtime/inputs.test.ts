@@ -84,6 +84,14 @@ describe.concurrent('what keeps changing', () => {
   });
 });
 
+test('a configuration that is written in two steps counts once it is whole', async () => {
+  const found = await settledWith('two-steps', (at, nth) => {
+    const ids = ['alone', 'one'].slice(0, nth + 1).map((id) => `{ id: ${id}, file: ${at('alone')} }`);
+    writeFileSync(at('c.yaml'), `secrets: [${ids}]\n`);
+  });
+  expect(found).toMatchObject({ told: [], ids: ['alone', 'one'] });
+});
+
 const REDELIVERS = 'routes: [{ path: /w, redeliver: 1h }]\n';
 
 describe('of the files that a process may open, connections get', () => {
