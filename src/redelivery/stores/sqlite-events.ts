@@ -91,24 +91,23 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     return ended.has(lease);
   }
 
-  function remember({ id, note, why, events }: Omit<contract.Loss, 'at' | 'note'> & { readonly note: string }): void {
-    sql`INSERT INTO lost(at, id, note, why, events) VALUES (${Date.now()}, ${id}, ${note}, ${why}, ${events})`;
+  function remember(id: string, text: string, { why, events }: Pick<contract.Loss, 'why' | 'events'>): void {
+    sql`INSERT INTO lost(at, id, note, why, events) VALUES (${Date.now()}, ${id}, ${text}, ${why}, ${events})`;
     sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${contract.MOST_LOSSES}
       OR at < ${Date.now() - contract.LOSSES_FOR_MS}`;
   }
 
   function lossesOf(most: number): readonly contract.Loss[] {
-    return noted(sql<contract.Loss>`SELECT at, id, note, why, events FROM lost
-      WHERE at >= ${Date.now() - contract.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`);
+    return sql<contract.Loss>`SELECT at, id, note, why, events FROM lost
+      WHERE at >= ${Date.now() - contract.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
   }
 
   const calls = {
     read,
 
-    find: (id: string): contract.Entry | null =>
-      noted(
-        sql<contract.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note FROM event WHERE id = ${id}`,
-      )[0] ?? null,
+    find: (id: string) =>
+      sql<contract.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note
+        FROM event WHERE id = ${id}`[0] ?? null,
 
     /** `most`: the maximum number of bytes of all events together. */
     add(
@@ -145,7 +144,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
         AND id NOT IN (SELECT value FROM json_each(${ids})) ORDER BY due LIMIT ${limit}`;
       const leased: contract.Leased[] = [];
       let left = room;
-      for (const { size, ...event } of noted(due)) {
+      for (const { size, ...event } of due) {
         const isRead = size <= largest;
         if (isRead && size > left) break;
         if (isRead) left -= size;
@@ -158,8 +157,8 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     set(lease: string, setting: contract.Setting | contract.WhyLost | null): boolean {
       const id = contract.leasedId(lease);
       if (setting === null || typeof setting === 'string') {
-        const gone = sql<{ note: string }>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note`;
-        if (setting !== null) for (const { note } of gone) remember({ id, note, why: setting, events: 1 });
+        const gone = sql<Text>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note AS text`;
+        if (setting !== null) for (const { text } of gone) remember(id, text, { why: setting, events: 1 });
         return isEnded(lease, gone);
       }
       const { pause, state, note, asked } = setting;
@@ -171,7 +170,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     },
 
     /** Remembers that a file's events are lost. */
-    loseFile: (why: string, events: number | null): void => remember({ id: '', note: '', why, events }),
+    loseFile: (why: string, events: number | null): void => remember('', '', { why, events }),
 
     spare(id: string, bytes: number, most: number): readonly contract.Leased[] {
       const counted = Math.max(bytes, contract.LEAST_BYTES);
@@ -185,7 +184,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       const oldest = sql<Row>`SELECT id, bytes, state, asked, note FROM event WHERE state <> 'waiting' AND id <> ${id}
         AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came LIMIT ${PAGE}`;
       const spared: contract.Leased[] = [];
-      for (const event of noted(oldest)) {
+      for (const event of oldest) {
         if (excess <= 0) break;
         excess -= Math.max(event.bytes, contract.LEAST_BYTES);
         spared.push(leasedOf(event, null));
@@ -203,7 +202,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, note
         FROM event WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
       const last = page[PAGE - 1];
-      return [last === undefined ? '0' : `${last.came} ${last.place}`, noted(page)];
+      return [last === undefined ? '0' : `${last.came} ${last.place}`, page];
     },
 
     summary(): contract.Summary {
@@ -225,8 +224,8 @@ export function eventsIn(database: DatabaseSync, around: Around) {
         coalesce(sum(coalesce(events, 1)), 0) AS lostLately FROM lost WHERE at >= ${now - contract.LATELY_MS}`;
       return {
         groups,
-        soonest: noted(soonest),
-        dropped: noted(dropped),
+        soonest,
+        dropped,
         losses: lossesOf(contract.SHOWN_LOSSES),
         lostLately,
         aside: around.aside(),
@@ -244,10 +243,10 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     },
 
     drop(id: string): contract.Dropped {
-      const [free] = sql<{ note: string }>`DELETE FROM event
-        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note`;
+      const [free] = sql<Text>`DELETE FROM event
+        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note AS text`;
       if (free === undefined) return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
-      sql`INSERT INTO dropped(id, note) VALUES (${id}, ${free.note})`;
+      sql`INSERT INTO dropped(id, note) VALUES (${id}, ${free.text})`;
       return 'dropped';
     },
 
@@ -271,7 +270,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
   };
 
   /** Leases an event that is free. */
-  function leasedOf({ asked, ...event }: Noted<Row>, record: contract.Leased['record']): contract.Leased {
+  function leasedOf({ asked, ...event }: Row, record: contract.Leased['record']): contract.Leased {
     const lease = `${event.id} ${owner}${randomUUID()}`;
     sql`UPDATE event SET lease = ${lease}, due = ${later(contract.LEASE_MS)} WHERE id = ${event.id}`;
     return { ...event, asked: asked === 1, lease, record };
@@ -281,9 +280,11 @@ export function eventsIn(database: DatabaseSync, around: Around) {
 }
 
 type Row = Omit<contract.Entry, 'wait'> & { readonly asked: number };
+/** A note, unparsed. */
+type Text = { readonly text: string };
 
 /**
- * Prepares each template once, and binds its values. Node's own `createTagStore` keeps its statements when the database
+ * Prepares each template once, binds its values, and parses notes in what it returns. Node's own `createTagStore` keeps its statements when the database
  * is closed, on Node 24: the file then stays open, and cannot be opened anew once its log was deleted.
  */
 function statementsOf(database: DatabaseSync) {
@@ -291,14 +292,9 @@ function statementsOf(database: DatabaseSync) {
   return <Row>(template: TemplateStringsArray, ...values: SQLInputValue[]): Row[] => {
     const statement = prepared.get(template) ?? database.prepare(template.join('?'));
     prepared.set(template, statement);
-    return statement.all(...values) as Row[];
+    const rows = statement.all(...values);
+    return rows.map((row) => ('note' in row ? { ...row, note: readNote(String(row.note)) } : row)) as Row[];
   };
 }
 
 const later = (pause: number) => Math.min(Date.now() + Math.max(0, Math.ceil(pause)), 9e15);
-
-type Noted<R> = Omit<R, 'note'> & { readonly note: Note | null };
-
-/** The rows, with their notes parsed. */
-const noted = <R>(rows: readonly (R & { readonly note: unknown })[]): Noted<R>[] =>
-  rows.map((row) => ({ ...row, note: readNote(String(row.note)) }));
