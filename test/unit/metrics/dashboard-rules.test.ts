@@ -47,7 +47,7 @@ test('rules and runbook name metrics, labels and diagnoses that exist', () => {
     const text = [expr, ...Object.values(annotations)].join('\n');
     expect(unknownMetrics(text)).toEqual([]);
     expect(unknownLabels(text.replaceAll('"%s"', '""'))).toEqual([]);
-    for (const [, ids = ''] of expr.matchAll(/diagnosis!~"([^"]+)"/g))
+    for (const [, ids = ''] of expr.matchAll(/diagnosis(?:!~|=)"([^"]+)"/g))
       expect(Object.keys(DIAGNOSES)).toEqual(expect.arrayContaining(ids.split('|')));
   }
   expect(unknownMetrics(runbook)).toEqual([]);
