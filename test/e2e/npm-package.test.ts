@@ -1,12 +1,13 @@
 // The npm package works from its tarball.
 // `npm pack` of a clone without a build, installed from the tarball alone, run on the Node versions that it supports
 // and on those that it refuses. Nothing is downloaded here: scripts/ci-setup.sh has fetched the Nodes.
-import { spawn } from 'node:child_process';
+
 import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { sign } from '../support/deliveries/signer.ts';
+import { spawnTied } from '../support/machine/children.ts';
 import { until } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -124,7 +125,7 @@ describe.skipIf(!ready)('the npm package', () => {
       const [port, admin] = [await freePort(), await freePort()];
       const env = { LISTEN_PORT: String(port), ADMIN_PORT: String(admin), WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
       const PATH = `${dirname(node)}:/usr/bin:/bin`;
-      const proxy = spawn(bin, ['serve'], { cwd: directory, env: { PATH, ...env }, stdio: 'ignore' });
+      const proxy = spawnTied(bin, ['serve'], { cwd: directory, env: { PATH, ...env }, stdio: 'ignore' });
       const ended = new Promise((resolve) => proxy.once('exit', resolve));
       try {
         const ask = on(node, { env });

@@ -2,7 +2,8 @@
 // The scripts that .github/workflows/release.yaml runs, against a registry on loopback: the image tags, the chart with
 // its addresses, and the signatures on both, made with a key. The parts that need GitHub (keyless signatures,
 // provenance, publishing) are not tested here.
-import { type ChildProcess, spawn } from 'node:child_process';
+
+import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -12,6 +13,7 @@ import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
 import { changesOf } from '../../scripts/release/changelog.ts';
 import { only, podSpec, proxyOf, set, template } from '../support/chart/helm.ts';
+import { spawnTied } from '../support/machine/children.ts';
 import { until } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -56,7 +58,7 @@ describe.skipIf(!ready)('a release', () => {
       http: { addr: registry },
     };
     await writeFile(join(directory, 'registry.yml'), JSON.stringify(settings));
-    server = spawn('docker-registry', ['serve', join(directory, 'registry.yml')], { stdio: 'ignore' });
+    server = spawnTied('docker-registry', ['serve', join(directory, 'registry.yml')], { stdio: 'ignore' });
     await until('the registry', async () => (await fetch(`http://${registry}/v2/`)).ok);
     await mustRun('cosign', ['generate-key-pair'], { cwd: directory, env: env() });
     // As the build leaves it: two platforms, identified by digest only.

@@ -1,11 +1,13 @@
 // The systemd unit is sound, and its nginx passes deliveries on.
 // examples/systemd, as far as it can be tested on a machine that systemd has not booted: the unit with systemd-analyze,
 // its flags against the Dockerfile's, and its configuration behind a real nginx.
-import { type ChildProcess, spawn } from 'node:child_process';
+
+import type { ChildProcess } from 'node:child_process';
 import { chmod, cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
+import { spawnTied } from '../support/machine/children.ts';
 import { until } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -223,8 +225,11 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
     await writeFile(join(directory, 'nginx.conf'), nginx);
     await mustRun('nginx', ['-t', '-q', '-e', 'stderr', '-c', join(directory, 'nginx.conf')]);
     started.push(
-      spawn(process.execPath, [PROGRAM, 'serve', '--config', join(directory, 'config.yaml')], { stdio: 'ignore' }),
-      spawn('nginx', ['-e', 'stderr', '-c', join(directory, 'nginx.conf')], { stdio: 'ignore' }),
+      spawnTied(process.execPath, [PROGRAM, 'serve', '--config', join(directory, 'config.yaml')], { stdio: 'ignore' }),
+      spawnTied('nginx', ['-e', 'stderr', '-c', join(directory, 'nginx.conf')], {
+        stdio: 'ignore',
+        killSignal: 'SIGTERM',
+      }),
     );
     await until('ready', async () => (await fetch(`http://127.0.0.1:${admin}/readyz`)).status === 200);
     await until('nginx', async () => (await fetch(url)).status === 404);

@@ -1,10 +1,12 @@
 // Starts a server that cannot report which port it got: again until it gets one that is free, since it must never take
 // one that another test may hold.
-import { type ChildProcess, spawn } from 'node:child_process';
+
+import type { ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { spawnTied } from '../support/machine/children.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { end } from './real-server.ts';
 
@@ -33,7 +35,11 @@ export async function startOnFreePort({ program, args, configuration }: Recipe):
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();
     await writeFile(file, configuration({ port, directory }));
-    const child = spawn(program, args(file), { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH } });
+    const child = spawnTied(program, args(file), {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH },
+      killSignal: 'SIGTERM',
+    });
     let complaints = '';
     child.stderr.on('data', (text: Buffer) => {
       complaints = (complaints + text.toString()).slice(-4000);

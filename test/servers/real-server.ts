@@ -1,9 +1,11 @@
 // Runs a real server as a child and records what its protected handlers print. Only a handler's own output counts as a
 // hit: a response must never be taken as proof that a handler was not reached.
-import { type ChildProcess, spawn } from 'node:child_process';
+
+import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { exchange } from '../support/http/raw-client.ts';
+import { spawnTied } from '../support/machine/children.ts';
 import { within } from '../support/machine/within.ts';
 
 const START_MS = 20_000;
@@ -67,7 +69,7 @@ export function createHitLog(): HitLog {
 /** Starts a program of this folder, which prints its port and its hits. */
 export async function startServer(command: readonly [string, ...string[]]): Promise<RealServer> {
   const [program, ...args] = command;
-  const child = spawn(program, args, {
+  const child = spawnTied(program, args, {
     cwd: fileURLToPath(new URL('.', import.meta.url)),
     env: { PATH: process.env.PATH ?? '', PYTHONDONTWRITEBYTECODE: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -2,17 +2,18 @@
 // none behind.
 import { spawn, spawnSync } from 'node:child_process';
 
-const TIE = ['setpriv', '--pdeathsig', 'KILL', '--'];
+const tie = (signal: string) => ['setpriv', '--pdeathsig', signal, '--'];
 /** Only Linux has this signal: elsewhere a killed run leaves its processes behind. */
-export const CAN_TIE = spawnSync(`${TIE.join(' ')} true`, { shell: true, stdio: 'ignore' }).status === 0;
+export const CAN_TIE = spawnSync(`${tie('SIGKILL').join(' ')} true`, { shell: true, stdio: 'ignore' }).status === 0;
 
 /** The words that run these, with the same process id, as a process that the kernel kills with its parent. */
-export const tied = (...words: readonly string[]): readonly string[] => (CAN_TIE ? [...TIE, ...words] : words);
+export const tied = (...words: readonly string[]): readonly string[] =>
+  CAN_TIE ? [...tie('SIGKILL'), ...words] : words;
 
-/** Node's own, tied. */
-export const spawnTied = ((program: string, args: readonly string[], options: object) => {
-  const [first = '', ...rest] = tied(program, ...args);
-  return spawn(first, rest, options);
+/** Node's own, tied: by `killSignal`, which is SIGTERM for what has children of its own to end. */
+export const spawnTied = ((program: string, args: readonly string[], options: { readonly killSignal?: string }) => {
+  const [first = '', ...rest] = [...(CAN_TIE ? tie(options.killSignal ?? 'SIGKILL') : []), program, ...args];
+  return spawn(first, rest, options as object);
 }) as typeof spawn;
 
 /**
