@@ -15,7 +15,8 @@ import { SPELLINGS } from '../testdata/spellings.ts';
 
 const BODY = '{"event":"forged"}';
 const METHODS = ['GET', 'POST'] as const;
-const MODES: readonly Unmatched[] = ['verify', 'forward', 'reject'];
+/** `reject` lets less through than `verify`: test/fuzz/targets tries it with any routes. */
+const MODES: readonly Unmatched[] = ['verify', 'forward'];
 /** Milliseconds that a server may stay silent after an odd direct request; the proxy always responds. */
 const PATIENCE = 1_000;
 const DEADLINE = 5_000;

@@ -35,8 +35,7 @@ function applicationOf(log: HitLog): Server {
         signature: header(request, 'entrupy-signature'),
         body,
       });
-      response.setHeader('X-Echo', header(request, 'x-case'));
-      response.end(`protected ${body}`);
+      response.end('protected');
     });
   });
 }
@@ -64,7 +63,7 @@ http {
     ${location('/notify', 'notify')}
     ${location('/webhooks/notify', 'webhooks')}
     ${location('/internal', 'internal')}
-    location / { add_header X-Target $request_uri always; add_header X-Echo $http_x_case always; default_type text/plain; return 200 open; }
+    location / { add_header X-Target $request_uri always; default_type text/plain; return 200 open; }
   }
 }`;
 }
