@@ -92,7 +92,6 @@ export class Ledger {
     } else this.senders.keepOnly(routes);
     for (const [route, known] of this.#routes) {
       known.isGone = !routes.includes(route);
-      if (known.isGone) known.series.end();
       if (known.isGone && known.series.lost(now) === 0) this.#routes.delete(route);
     }
   }

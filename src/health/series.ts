@@ -24,8 +24,6 @@ const LEFT = 1 / 20;
 const LEAST_BAD = 3;
 /** Good ones in a row that may come while a third is bad. */
 const LEAST_GOOD = 8;
-/** Longer than a weekend. */
-const OLD_MS = 3 * DAY;
 
 export class Series {
   /** All since the start. */
@@ -33,7 +31,6 @@ export class Series {
   bad = 0;
   lastGood = Number.NaN;
   #lastAt = Number.NaN;
-  #longestPause = 0;
   /** How many of the last good ones in a row were 3xx. */
   redirects = 0;
   redirectStatus = 0;
@@ -91,7 +88,6 @@ export class Series {
   }
 
   #add(kind: 0 | 1, now: number): void {
-    this.#longestPause = Math.max(this.#longestPause, now - this.#lastAt || 0);
     this.#lastAt = now;
     if (this.bads === 0 && kind === 0) return;
     this.#kept[this.all % KEPT] = kind;
@@ -124,10 +120,9 @@ export class Series {
     return this.isOpen(now) && now - this.firstBad < SETTLE_MS;
   }
 
-  /** True once nothing came for very long: what is known is old. */
+  /** True once nothing came for a day: what is known is old. */
   isOld(now: number): boolean {
-    const silence = now - this.#lastAt;
-    return silence > OLD_MS && silence > 3 * this.#longestPause;
+    return now - this.#lastAt > DAY;
   }
 
   lost(now: number): number {

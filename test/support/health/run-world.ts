@@ -199,8 +199,9 @@ function checkQuiet({ world, truth, at, headline, fails }: Checked, isFailed: bo
   const isAlone = world.strangers === 'none' && !world.report && !truth.hasUnknowable;
   if (isMended && isAlone && truth.waiting === 0 && headline.state !== 'ok') fails('6 it ends: all was taken');
   const usesRoom = world.strangers === 'slow bodies' || world.strangers === 'connections';
-  // Who sends POSTs to the place of deliveries that have stopped may be a sender.
-  const mayWarn = usesRoom || world.front || world.report || truth.pauses.haveStopped(at);
+  // Who sends POSTs in place of deliveries that have stopped may be a sender, if there were few such before.
+  const isNew = truth.pauses.haveStopped(at) && world.crowd < 10;
+  const mayWarn = usesRoom || world.front || world.report || isNew;
   // What was stored and taken is no loss, but its episode ends only after some good ones.
   if (isQuiet && truth.lastBad < 0 && headline.state === 'warning' && !mayWarn) fails('2 no false alarm: warning');
 }

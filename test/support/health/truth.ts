@@ -76,8 +76,6 @@ export class Truth {
   readonly early: { readonly at: number; readonly look: string; readonly needs: Needs }[] = [];
   readonly pauses = new Pauses();
   readonly ofAddress = new Map<string, Pauses>();
-  /** Of outcomes. */
-  longestPause = 0;
 
   /** After a reload that gave the route another path: its outcomes begin anew. */
   withoutRoute(): Truth {
@@ -111,7 +109,6 @@ export class Truth {
     if (this.#isUnknowable(outcome, at, needs)) return;
     if (isVerified && this.accepted === 0) this.#lookBack(look);
     if (isVerified) this.#accept(look, address, at);
-    this.longestPause = Math.max(this.longestPause, at - (this.outcomes.at(-1)?.at ?? at));
     if (isStored) this.waiting += fault === null ? -1 : 1;
     this.outcomes.push({ at, isBad: fault !== null, fault });
     if (fault === null) {
@@ -176,10 +173,9 @@ export class Truth {
     if (fault !== null) this.lastLoss = at;
   }
 
-  /** Nothing has come for very long: what is known is old. */
+  /** Nothing has come for a day: what is known is old. */
   isOld(at: number): boolean {
-    const silence = at - (this.outcomes.at(-1)?.at ?? at);
-    return silence > 3 * DAY && silence > 3 * this.longestPause;
+    return at - (this.outcomes.at(-1)?.at ?? at) > DAY;
   }
 
   /** The fault that most of the last 16 bad ones met by far, with few good ones between them; null if there is none. */

@@ -207,6 +207,15 @@ const RARE: Readonly<Record<string, Rare>> = {
     parts: [[0.25, 0.1, 1]],
     world: { reload: true, strangers: 'none' },
   },
+  'an outage until the end, some days after a weekend': {
+    parts: [[0.9, 0.1, 1]],
+    world: { anHour: 4, deliveries: 400, rhythm: 'weekends', restart: false, reload: false },
+  },
+  'answers that hang over a reload': {
+    parts: [[0.5, 0.1, 1]],
+    kind: 'hang',
+    world: { anHour: 3600, deliveries: 160, reload: true, redeliver: false, strangers: 'none', restart: false },
+  },
   'deliveries that stop': {
     parts: [[0.4, 0.6, 1]],
     world: { strangers: 'none', rhythm: 'even', restart: false, report: false },
