@@ -15,7 +15,7 @@ import { SPELLINGS } from '../testdata/spellings.ts';
 
 const BODY = '{"event":"forged"}';
 const METHODS = ['GET', 'POST'] as const;
-/** `reject` lets less through than `verify`: test/fuzz/targets tries it with any routes. */
+/** `reject` lets less through than `verify`: test/fuzz/targets.fuzz.test.ts tries it with any routes. */
 const MODES: readonly Unmatched[] = ['verify', 'forward'];
 /** Milliseconds that a server may stay silent after an odd direct request; the proxy always responds. */
 const PATIENCE = 1_000;
