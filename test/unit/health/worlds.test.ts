@@ -23,8 +23,8 @@
 //   an episode ends by good ones: never                49   6, 4
 //   an episode lasts a minute                          39   1
 //   windows begin with the episode                      2   1
-//   what is old is not failed                         249   7 what is old
-//   what is old: after an hour                         37   1, 4
+//   what is old is not failed                         236   7 what is old
+//   what is old: after an hour                         50   1, 4
 //   losses are told for a day                         530   1
 //   the commonest diagnosis of the last 16: the last   25   3 the right cause
 //   what is stored is not lost                         25   6
