@@ -17,7 +17,7 @@ import type { Queue } from './redelivery/queue.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
 import { windowOf } from './redelivery/turn.ts';
 import type { SecretMaterial } from './secrets/sources.ts';
-import type { Exposure } from './upstream/reachability.ts';
+import type { Exposure } from './upstream/exposure.ts';
 import type { Upstream } from './upstream/upstream.ts';
 
 export type Facts = ReturnType<typeof factsNow>;

@@ -40,8 +40,8 @@ import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
 import type { Claims } from './once/claims.ts';
 import type { Arrivals } from './redelivery/arrivals.ts';
 import type { Deferrable } from './redelivery/record.ts';
-import { withForwarded } from './upstream/outgoing-head.ts';
-import { type End, type ForwardFailure, type Sent, STOPPED } from './upstream/requester.ts';
+import { type End, type ForwardFailure, type Sent, STOPPED } from './upstream/contract.ts';
+import { withForwarded } from './upstream/forwarded-headers.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 

@@ -5,7 +5,7 @@ import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { mayBeEmpty, SCHEMAS, unwrap } from '../../src/config/schema-problems.ts';
 import { ALLOWED } from '../../src/config/value-kinds.ts';
-import { VARIABLES } from '../../src/config/variables.ts';
+import { VARIABLES } from '../../src/config/variable-names.ts';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
 import { listItem, wrapped } from './list-item.ts';
 

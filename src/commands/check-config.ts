@@ -10,7 +10,7 @@ import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
-import { certificateFinding } from '../health/state.ts';
+import { certificateFinding } from '../health/state-findings.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
 import { buildTls, readTlsFiles } from '../runtime/tls-files.ts';

@@ -7,7 +7,7 @@ import { CONFIG_FILE } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest-word.ts';
 import { type Paint, painter } from '../base/printable.ts';
-import type { Env } from '../config/variables.ts';
+import type { Env } from '../config/variable-names.ts';
 
 interface Option {
   readonly type: 'string' | 'boolean';

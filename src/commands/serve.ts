@@ -15,7 +15,7 @@ Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops witho
 the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 does nothing.`,
   options: CONFIG_OPTION,
   variables: async () => {
-    const { VARIABLES } = await import('../config/variables.ts');
+    const { VARIABLES } = await import('../config/variable-names.ts');
     return Object.fromEntries(VARIABLES);
   },
   exits: {

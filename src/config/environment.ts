@@ -3,7 +3,7 @@
 import { listOf, nearest } from '../base/nearest-word.ts';
 import type { Problem } from './problems.ts';
 import { LOG_FORMATS } from './schema.ts';
-import { type Env, NAMES, OVERRIDES, SECRET } from './variables.ts';
+import { type Env, NAMES, OVERRIDES, SECRET } from './variable-names.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
 type Overlay = ReturnType<typeof overlayOn>;

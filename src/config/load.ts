@@ -12,7 +12,7 @@ import { crossErrors, crossWarnings } from './cross-key-rules.ts';
 import { applyEnvironment, variableProblem } from './environment.ts';
 import { atValue, formatPath, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
 import { allowedAt, readWritten, soundness } from './schema-problems.ts';
-import type { Env } from './variables.ts';
+import type { Env } from './variable-names.ts';
 import { readYaml } from './yaml.ts';
 
 /** Longer files are not parsed. The longest sensible file has a fiftieth of this size. */

@@ -50,3 +50,6 @@ export function nameIn(text: string, from: number, to: number): string {
 }
 
 export const lowerCaseName = (name: string): string => LOWER_CASE.get(name) ?? name.toLowerCase();
+
+/** Headers in which a proxy describes its client, as part of a regular expression. */
+export const ABOUT_CLIENT = 'forwarded|x-forwarded-.*|x-real-ip';

@@ -3,8 +3,8 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { type OwnAnswer, type OwnStatus, PHRASES } from '../core/answers.ts';
-import { CHUNKED, headLines } from '../core/forwarded-lines.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
+import { CHUNKED, headLines } from '../core/sent-lines.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { type MessageOwner, type MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
 

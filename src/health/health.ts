@@ -3,7 +3,7 @@
 import type { RedeliveryRecord } from '../core/fate.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
-import { type Judgement, judge } from './judge.ts';
+import { type Advice, advise, type Judgement, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
 import { RecentRequests } from './recent-requests.ts';
 import { epoch } from './sentences.ts';
@@ -52,14 +52,21 @@ export class Health {
     this.ledger.keepOnly(routes, performance.now());
   }
 
-  /** Judges now; null before the process runs. */
-  look() {
-    return this.facts === null ? null : this.judge(this.facts(), performance.now());
+  /** What is wrong now, for the log and the metrics; empty before the process runs. */
+  advice(): readonly Advice[] {
+    if (this.facts === null) return [];
+    const { advice, states } = advise(this.#input(this.facts(), performance.now()));
+    this.#before = states;
+    return advice;
+  }
+
+  #input(facts: Facts, now: number) {
+    return { ledger: this.ledger, facts, now, before: this.#before };
   }
 
   /** `now`: milliseconds of the monotonic clock. */
   judge(facts: Facts, now: number) {
-    const input = { ledger: this.ledger, facts, now, before: this.#before };
+    const input = this.#input(facts, now);
     const { states, ...judgement } = judge(input);
     this.#before = states;
     const time = (at: number) => (Number.isNaN(at) ? null : Math.round(epoch(input, at)));

@@ -3,12 +3,12 @@
 // diagnoses.ts. It must never say that all is well while deliveries are lost.
 
 import type { Facts } from '../facts.ts';
-import { deliveryFindings, statesOf } from './deliveries.ts';
+import { deliveryFindings, statesOf } from './delivery-findings.ts';
 import { DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
-import { refusalFindings } from './refusals.ts';
+import { refusalFindings } from './refusal-findings.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
-import { standingFindings, stateFindings } from './state.ts';
-import { storeFindings } from './stores.ts';
+import { standingFindings, stateFindings } from './state-findings.ts';
+import { storeFindings } from './store-findings.ts';
 import { dateText, spanText } from './times.ts';
 
 export interface Advice extends Finding, Pick<Diagnosed, 'remedy' | 'page'> {
@@ -19,6 +19,19 @@ export interface Advice extends Finding, Pick<Diagnosed, 'remedy' | 'page'> {
 export type Judgement = ReturnType<typeof judge>;
 
 export function judge(input: Input) {
+  const { advice, states } = advise(input);
+  return {
+    advice,
+    /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
+    right: rightBeside(advice, input.facts),
+    /** True while a first bad outcome is too fresh to say whether its route fails. */
+    isFresh: input.ledger.routes.some(([, { series }]) => series.isFresh(input.now)),
+    states,
+  };
+}
+
+/** What is wrong: the part of the judgement that is made each second. */
+export function advise(input: Input) {
   const states = statesOf(input);
   const found = [
     ...stateFindings(input),
@@ -28,14 +41,9 @@ export function judge(input: Input) {
     ...standingFindings(input),
   ].filter((one) => one !== null);
   const items = causes(found);
-  const advice = (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState);
   return {
     /** At least one item; the first is the headline. */
-    advice,
-    /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
-    right: rightBeside(advice, input.facts),
-    /** True while a first bad outcome is too fresh to say whether its route fails. */
-    isFresh: input.ledger.routes.some(([, { series }]) => series.isFresh(input.now)),
+    advice: (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState),
     /** The next judgement's `before`. */
     states,
   };

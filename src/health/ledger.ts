@@ -15,6 +15,8 @@ import { MINUTE } from './times.ts';
 
 /** The refusals before the first acceptance that are judged again once a look is known. */
 const EARLY = 16;
+/** Milliseconds. A longer answer is slow, and so is one that takes a third of `responseTimeout`: see *slow-app*. */
+const SLOW_MS = 5000;
 
 /** Facts about one route since the start. */
 export class RouteLedger {
@@ -119,7 +121,7 @@ export class Ledger {
     if (this.senders.accepted === 1) this.#judgeEarly(route);
     const known = this.of(route);
     known.fates[fate]++;
-    if (upstreamMs > Math.min(5000, responseTimeout / 3) || departedMs >= 0) {
+    if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
       known.slow.add(0, now);
       if (departedMs >= 0) known.departedMs = departedMs;
       else known.slowMs = upstreamMs;

@@ -10,7 +10,7 @@
 import { ignore } from '../base/errors.ts';
 import type { Policy } from '../core/admission.ts';
 import { type DeliveryLease, fateOf, type RedeliveryResult } from '../core/fate.ts';
-import type { ForwardFailure, Sent as Reached, Requester, ResponseSink } from '../upstream/requester.ts';
+import type { ForwardFailure, Sent as Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';

@@ -7,7 +7,7 @@ import { factsNow } from '../facts.ts';
 import { createDiagnosisLog } from './diagnosis-log.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
-import { LiveRuleset } from './live-ruleset.ts';
+import { LiveRuleset } from './reload.ts';
 import type { Effects } from './services.ts';
 
 export type App = Awaited<ReturnType<typeof startApp>>;
@@ -83,7 +83,7 @@ export async function startApp(effects: Effects) {
   let logged = 0;
   const look = async () => {
     await descriptors.count();
-    const advice = health.look()?.advice ?? [];
+    const advice = health.advice();
     if (++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0) logDiagnoses(advice, Date.now());
   };
   const looks = setInterval(look, LOOK_EACH_MS).unref();

@@ -4,7 +4,7 @@ import { END_MS } from '../base/blocked-threads.ts';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import type { Probed } from '../facts.ts';
-import type { LiveRuleset } from './live-ruleset.ts';
+import type { LiveRuleset } from './reload.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
 /** The longest wait of a probe for the upstream, in milliseconds: a kubelet gives a probe a second. */

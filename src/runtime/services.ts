@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import { Captures } from '../admin/captures.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
-import type { Env } from '../config/variables.ts';
+import type { Env } from '../config/variable-names.ts';
 import { DEFERRED_STATES } from '../core/fate.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
@@ -22,7 +22,7 @@ import { Pipeline } from '../pipeline.ts';
 import { Queue } from '../redelivery/queue.ts';
 import type { StoreState } from '../redelivery/store-state-and-log.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
-import { bypassAddress, Exposure } from '../upstream/reachability.ts';
+import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { budgetOf, Descriptors } from './machine-limits.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
@@ -121,7 +121,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.storeState.total(state))))
       : null;
   const scrapes = createScrapes(metrics, {
-    diagnosis: () => diagnosisSamples(health.look()?.advice ?? []),
+    diagnosis: () => diagnosisSamples(health.advice()),
     connections_refused_total: () => TURNED_AWAY_CAUSES.map((cause) => sample({ cause }, requests.turnedAway[cause])),
     requests_in_flight: () => listener.inFlight,
     connections: () => listener.connections,

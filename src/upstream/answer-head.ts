@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import { acceptsWebSocket } from '../core/websocket-handshake.ts';
 import type { MessageParser } from '../wire/parser.ts';
-import type { ForwardFailure } from './requester.ts';
+import type { ForwardFailure } from './contract.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** The maximum number of interim responses (1xx): nothing else stops an upstream that sends them forever. */

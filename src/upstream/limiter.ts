@@ -2,7 +2,7 @@
 // Unverified requests get at most three quarters of the slots, so a flood of them never blocks a verified delivery.
 import { deadline } from '../base/deadline.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
-import type { ForwardFailure } from './requester.ts';
+import type { ForwardFailure } from './contract.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
 export interface Waiter extends Member {

@@ -5,8 +5,8 @@ import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { ArrivalRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import { type MessageOwner, NO_TRAILERS } from '../wire/writer.ts';
+import { type ForwardOptions, NO_BYTES_LEFT, type Requester } from './contract.ts';
 import type { Waiter } from './limiter.ts';
-import { type ForwardOptions, NO_BYTES_LEFT, type Requester } from './requester.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** The part of its exchange that a body knows. */

@@ -10,7 +10,6 @@ import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import { HeldAnswer, kindOfHead, mayBringLateBytes } from './answer-head.ts';
-import { outgoingHead } from './outgoing-head.ts';
 import {
   type DepartureListener,
   type End,
@@ -20,7 +19,8 @@ import {
   type Requester,
   type Sent,
   type WaitingAnswer,
-} from './requester.ts';
+} from './contract.ts';
+import { outgoingHead } from './outgoing-head.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
 import type { Upstream } from './upstream.ts';
 import type { ConnectionUser, Traffic, UpstreamConnection } from './upstream-connection.ts';

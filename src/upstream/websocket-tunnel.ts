@@ -11,7 +11,7 @@ import { NO_BYTES } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
 import { tunnelHeaders } from '../core/websocket-handshake.ts';
 import { PROBE_AFTER_MS } from './connect.ts';
-import type { Requester } from './requester.ts';
+import type { Requester } from './contract.ts';
 import type { ConnectionUser, UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds of silence that end a tunnel after one side has closed, if `idleTimeout` is off. */

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
-import { trailerLines } from '../core/forwarded-lines.ts';
+import { trailerLines } from '../core/trailers.ts';
 
 /** Bytes. Parts up to this total are joined by copying; if there is more, each part is written by itself, corked. */
 const MAX_JOINED = 16 * 1024;

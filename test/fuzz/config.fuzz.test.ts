@@ -8,7 +8,7 @@ import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
 import { SCHEMAS } from '../../src/config/schema-problems.ts';
-import { VARIABLES } from '../../src/config/variables.ts';
+import { VARIABLES } from '../../src/config/variable-names.ts';
 import { pathProblem } from '../../src/core/path-patterns.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
 import { parseText, problemsOf } from '../support/proxy/config-text.ts';

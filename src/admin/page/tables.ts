@@ -4,7 +4,7 @@ import { reports } from '../../core/routes.ts';
 import type { DeferredDelivery, LostDelivery, SecretFacts } from '../../facts.ts';
 import type { ApiStatus } from '../../health/health.ts';
 import type { RefusalGroup, Undelivered } from '../../health/recent-requests.ts';
-import { secretVerdict } from '../../health/secrets.ts';
+import { secretVerdict } from '../../health/secret-findings.ts';
 import { reasonText } from '../../health/sentences.ts';
 import { type Html, html, pill, when } from './html.ts';
 

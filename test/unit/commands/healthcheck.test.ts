@@ -123,6 +123,6 @@ test.each(['probe', 'sign'])(
   '%s loads at its start no configuration, and none of the libraries that read one',
   (name) => {
     const loaded = loadedBy(name, 'at start').filter((file) => /^(?:config\/(?!units)|runtime\/|yaml|zod)/.test(file));
-    expect(loaded).toEqual(['config/variables.ts']);
+    expect(loaded).toEqual(['config/variable-names.ts']);
   },
 );

@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
-import { secretVerdict } from '../../../src/health/secrets.ts';
+import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });

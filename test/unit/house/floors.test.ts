@@ -48,7 +48,7 @@ function place(file: string): string {
 /** Types that are derived from their maker, on another side. */
 const DERIVED: Readonly<Record<string, readonly string[]>> = {
   'facts.ts': ['runtime/status.ts'],
-  'upstream/requester.ts': ['downstream/client-exchange.ts', 'downstream/reply.ts'],
+  'upstream/contract.ts': ['downstream/client-exchange.ts', 'downstream/reply.ts'],
 };
 
 function importsOf(file: string) {

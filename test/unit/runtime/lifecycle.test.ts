@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { END_MS } from '../../../src/base/blocked-threads.ts';
 import { Lifecycle } from '../../../src/runtime/lifecycle.ts';
-import type { LiveRuleset } from '../../../src/runtime/live-ruleset.ts';
+import type { LiveRuleset } from '../../../src/runtime/reload.ts';
 
 const MINUTE = 60_000;
 const RULESET = {

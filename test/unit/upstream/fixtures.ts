@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import type { Head } from '../../../src/core/request-head.ts';
-import type { ForwardOptions, Requester, ResponseSink, Sent } from '../../../src/upstream/requester.ts';
+import type { ForwardOptions, Requester, ResponseSink, Sent } from '../../../src/upstream/contract.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';

@@ -1,29 +1,7 @@
 // Header lines as text, as they are sent to either side: in order, rewritten as `name: value`, with our own framing line
 // in place of the sender's, so that no white space or framing that servers read differently gets through.
-import { endToEnd, pairsOf } from './header-lines.ts';
-import { HOP_BY_HOP, isRerouting, lowerCaseName } from './header-names.ts';
-import { looksLikeSignature } from './signature.ts';
-
-/** Headers in which a proxy describes its client, as part of a regular expression. */
-export const ABOUT_CLIENT = 'forwarded|x-forwarded-.*|x-real-ip';
-
-/** Fields that must not come as trailers: framing, routing, request modifiers, authentication and content. */
-const NEVER_IN_TRAILERS = new RegExp(
-  `^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|origin|referer|${ABOUT_CLIENT})$`,
-);
-
-/**
- * True for a trailer that may be forwarded. Servers that merge trailers into the headers would accept a target, a
- * signature or a login from one, so fields that matter in a head are dropped from trailers (RFC 9110 6.5.1).
- */
-function mayTrail(lowerCase: string): boolean {
-  return (
-    !HOP_BY_HOP.has(lowerCase) &&
-    !NEVER_IN_TRAILERS.test(lowerCase.replaceAll('.', '-')) &&
-    !isRerouting(lowerCase) &&
-    !looksLikeSignature(lowerCase)
-  );
-}
+import { endToEnd } from './header-lines.ts';
+import { HOP_BY_HOP, lowerCaseName } from './header-names.ts';
 
 /** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
 export const CHUNKED = 'Transfer-Encoding: chunked';
@@ -57,11 +35,4 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
       text += `${name}: ${value}\r\n`;
   }
   return text + due;
-}
-
-/** The forwarded trailers as text, with the final empty line. */
-export function trailerLines(trailers: readonly string[]): string {
-  let text = '';
-  for (const [name, value] of pairsOf(trailers)) if (mayTrail(name.toLowerCase())) text += `${name}: ${value}\r\n`;
-  return `${text}\r\n`;
 }

@@ -3,8 +3,8 @@ import { clockText } from '../core/keyring.ts';
 import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { reports } from '../core/routes.ts';
 import type { CertificateFacts, Facts } from '../facts.ts';
-import { datesOf } from './deliveries.ts';
-import { secretFindings, withoutLiveSecret } from './secrets.ts';
+import { datesOf } from './delivery-findings.ts';
+import { secretFindings, withoutLiveSecret } from './secret-findings.ts';
 import { type Finding, type Findings, finding, type Input } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
 
