@@ -37,7 +37,7 @@ import type { Route } from './core/routes.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
-import type { Claims } from './once/claims.ts';
+import { type Claims, twinPatience } from './once/claims.ts';
 import type { Arrivals } from './redelivery/arrivals.ts';
 import type { Deferrable } from './redelivery/record.ts';
 import { type End, type ForwardFailure, type Sent, STOPPED } from './upstream/contract.ts';
@@ -187,8 +187,7 @@ export class Pipeline {
     const { exchange, head, policy, deferrable } = pending;
     const { permit } = permitted;
     exchange.decide(permit.decision, permit.reason, permit.secret);
-    const { responseTimeout, idleTimeout } = policy.settings;
-    const patience = retryConnectFor(pending) + responseTimeout + idleTimeout;
+    const patience = twinPatience(retryConnectFor(pending), policy.settings);
     const event = { path: head.path, body: permit.body ?? NO_BYTES, window };
     const claimed = await this.#parts.claims().claim({ ...event, patience, stop: this.#waits.signal });
     const isUnwanted = exchange.departed && deferrable === null;

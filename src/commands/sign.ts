@@ -10,9 +10,9 @@ import { VariableName } from '../config/variable-names.ts';
 import type { Secret } from '../core/keyring.ts';
 import { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
+import { keyFromFileContent, MAX_SECRET_BYTES } from '../secrets/key-from-value.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { sourceName } from '../secrets/sources.ts';
-import { keyFromFileContent, MAX_SECRET_BYTES } from '../secrets/value-rules.ts';
 import { command, type Io, readBody, usageError } from './command.ts';
 
 export const SECRET_OPTIONS = {

@@ -1,7 +1,7 @@
 // Folding turns all spellings that some server could read as the same path into one list of segments.
 // It must never fold less than a server does: a spelling that is missed here bypasses verification.
 import { Buffer } from 'node:buffer';
-import { hasLongRun } from './non-starters.ts';
+import { hasLongRun } from './combining-marks.ts';
 
 const PERCENT = 0x25;
 

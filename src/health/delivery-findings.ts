@@ -2,6 +2,7 @@
 // is slow or only redirects. A route is judged by its last deliveries; once those are very old, that is said.
 import { clockText } from '../core/keyring.ts';
 import type { Detail, OutcomeDiagnosis } from './causes.ts';
+import { LOSSES, type OutcomeState, type Series } from './failed-share.ts';
 import type { RouteLedger } from './ledger.ts';
 import {
   count,
@@ -16,7 +17,6 @@ import {
   whatChanged,
   whyOf,
 } from './sentences.ts';
-import { LOSSES, type OutcomeState, type Series } from './series.ts';
 import { clock, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */

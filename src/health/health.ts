@@ -3,11 +3,11 @@
 import type { RedeliveryRecord } from '../core/fate.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
+import { LOSSES, type Loss } from './failed-share.ts';
 import { type Advice, advise, type Judgement, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
 import { RecentRequests } from './recent-requests.ts';
 import { epoch } from './sentences.ts';
-import { LOSSES, type Loss } from './series.ts';
 
 export class Health {
   readonly ledger = new Ledger();

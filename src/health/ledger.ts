@@ -8,8 +8,8 @@ import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { type Detail, detailOf, type OutcomeDiagnosis } from './causes.ts';
 import { Counts } from './counts.ts';
+import { type Loss, Series } from './failed-share.ts';
 import { isProven, isSigned, type Looks, Senders } from './senders.ts';
-import { type Loss, Series } from './series.ts';
 import { copied, Tallies, Tally } from './tally.ts';
 import { MINUTE } from './times.ts';
 

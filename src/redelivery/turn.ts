@@ -1,21 +1,17 @@
 // One turn of a deferred delivery that was leased from the store: it is checked by every rule and sent, and the store
-// is told the result in one change, which has no effect if another process has leased the delivery by then. A sending
-// is a request without a client: it goes upstream the same way as any other, with a permit that the rules have just
-// minted, but no metric of requests or of the upstream counts it.
+// is told the result in one change, which has no effect if another process has leased the delivery by then.
 //
 // Its state decides what else a turn does, unless a person asked for a sending:
 //   waiting               sent; after its window for the last time
 //   unverified            sent once the rules accept it again; expired once its window is over
 //   stopped, expired      kept, then lost
-import { ignore } from '../base/errors.ts';
 import type { Policy } from '../core/admission.ts';
-import { type DeliveryLease, fateOf, type RedeliveryResult } from '../core/fate.ts';
-import type { ForwardFailure, Sent as Reached, Requester, ResponseSink } from '../upstream/contract.ts';
-import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
+import type { RedeliveryResult } from '../core/fate.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
-import { pauseAfter, type SendingPace, type Went } from './pace.ts';
+import { pauseAfter, type SendingPace } from './pace.ts';
 import { type Outgoing, openRecord } from './record.ts';
+import { attempt } from './sending.ts';
 import type { StoreState } from './store-state-and-log.ts';
 import type { Leased, Setting, WhyLost } from './stores/store.ts';
 
@@ -24,8 +20,6 @@ const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds, longer than any window. A delivery without a window is still looked at this often. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
-/** Milliseconds for which a sending waits for an upstream slot, with its body in memory. */
-const SLOT_WAIT_MS = 10_000;
 
 interface Parts {
   readonly needs: Needs;
@@ -37,14 +31,6 @@ interface Parts {
 type Next = Pick<Setting, 'state'> & Partial<Setting>;
 /** Results that are counted once the store knows them; a loss is counted with its line. */
 type Counted = Exclude<RedeliveryResult, 'lost'>;
-
-interface Sent {
-  readonly went: Went;
-  /** The response's status, or a word such as `reset`. */
-  readonly failure: string;
-}
-
-const NOT_SENT: Sent = { went: 'not sent', failure: '' };
 
 /**
  * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null if no route
@@ -145,65 +131,4 @@ export class Turn {
     const { state, asked } = this.#leased;
     return this.#become(note, { state, asked, pause: BUSY_PAUSE_MS });
   }
-}
-
-async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): Promise<Sent> {
-  const { route, head, body } = request;
-  let lease: DeliveryLease | null = null;
-  if (route.once !== null) {
-    const event = { path: head.path, body, window: route.once, patience: 0 };
-    const claim = await needs.claims().claim({ ...event, stop: stopped });
-    if (claim.kind === 'duplicate') return { went: claim.kind, failure: '' };
-    if (claim.kind !== 'deliver') return NOT_SENT;
-    lease = claim.lease;
-  }
-  const sent = await exchange(request, lease, needs);
-  // An attempt cut off because the process stops does not count: it could have been the delivery's last.
-  return stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused' ? NOT_SENT : sent;
-}
-
-/** The sink for the response to a deferred delivery, which has no client: it discards everything. */
-const TO_NOBODY: ResponseSink = {
-  phase: 'begun',
-  unsent: 0,
-  flush: () => true,
-  onSent: (listener) => listener(),
-  continue: ignore,
-  inform: ignore,
-  begin: ignore,
-  data: ignore,
-  cut: ignore,
-  end: ignore,
-};
-
-/** Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. */
-async function exchange({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
-  const { responseTimeout, idleTimeout } = needs.policy().settings;
-  const requester: Requester = {
-    from: 'store',
-    head,
-    reply: TO_NOBODY,
-    receiver: null,
-    clientConnection: null,
-    onDeparture: ignore,
-    interims: 0,
-    upstreamMs: -1,
-    upstreamStatus: 0,
-    upstreamFailure: null,
-    upstreamError: null,
-  };
-  const times = { patience: SLOT_WAIT_MS, responseTimeout, idleTimeout };
-  const options = { lines, ...times, lease, storable: false, budget: needs.budget };
-  const exchange = new UpstreamExchange(permit, requester, needs.upstream, options);
-  const sent = await new Promise<Reached>((resolve) => exchange.send(resolve));
-  return sentBy(requester.upstreamStatus, sent.at === 'end' ? sent.failure : null);
-}
-
-function sentBy(status: number, failure: ForwardFailure | null): Sent {
-  if (failure?.side === 'upstream')
-    return { went: failure.cause === 'connect' ? 'no connection' : 'failed', failure: failure.cause };
-  // If we stopped reading a response that took too long, its status decides.
-  if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
-  const fate = fateOf({ how: 'sent', failed: null, status });
-  return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', failure: `${status}` };
 }

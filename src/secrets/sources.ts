@@ -7,7 +7,7 @@ import { codeOf, fileProblem } from '../base/errors.ts';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/variable-names.ts';
 import type { Secret } from '../core/keyring.ts';
-import { type KeyReading, keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, withoutKey } from './value-rules.ts';
+import { type KeyReading, keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, withoutKey } from './key-from-value.ts';
 
 /** A secret with the times of its source: epoch milliseconds, and `overlap` in milliseconds; null for none. */
 export interface SecretMaterial

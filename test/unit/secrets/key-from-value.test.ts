@@ -1,7 +1,7 @@
 // What counts as a secret: an opaque UTF-8 string.
 import { createSecretKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { keyFromFileContent, keyFromValue } from '../../../src/secrets/value-rules.ts';
+import { keyFromFileContent, keyFromValue } from '../../../src/secrets/key-from-value.ts';
 
 const VALUE = 'a-secret-of-thirty-two-bytes-ok!';
 const RULES = { allowShort: false };

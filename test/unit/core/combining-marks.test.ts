@@ -1,7 +1,7 @@
-// What core/non-starters.ts says of Unicode, checked against the Unicode of this Node, code point by code point.
+// What core/combining-marks.ts says of Unicode, checked against the Unicode of this Node, code point by code point.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { hasLongRun, isNonStarter } from '../../../src/core/non-starters.ts';
+import { hasLongRun, isNonStarter } from '../../../src/core/combining-marks.ts';
 
 const partsOf = (text: string) => Array.from(text.normalize('NFKD'), isNonStarter);
 
