@@ -27,7 +27,10 @@ What is not configured has no line. No secret is read; probe sends a signed requ
     wait: { type: 'string', value: 'DURATION', does: 'until nothing is failed or unknown, at most this long' },
     ...JSON_OPTION,
   },
-  exits: { 0: 'nothing failed', 1: 'something failed, or the proxy cannot be reached' },
+  exits: {
+    0: 'nothing failed; warnings, such as an exposed app, a drain or a change that awaits a restart, do not count',
+    1: 'something failed, or the proxy cannot be reached',
+  },
   json: {
     ok: '`true` if nothing failed',
     'checks[].id': 'its subject, such as `upstream`, or its diagnosis; several lines may share one',

@@ -34,7 +34,7 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'large-body': 'The body of a request is larger than maxBody, and was refused with 413.',
   'slow-request': 'A head or a body did not come in time, and was refused with 408.',
   'front-leaves': 'The client left before its answer.',
-  'signed-unverified': 'With unmatched: forward, signed requests reached the app without a look at the signature.',
+  'signed-unverified': 'On a forward route, or with unmatched: forward, signed requests reached the app unverified.',
   'app-fails':
     'The app answered deliveries with 5xx. To their sender they have failed, though the app may have processed them (troubleshooting.md#the-app-answers-with-an-error).',
   'app-hangs': 'The app did not answer in time (upstream.responseTimeout, idleTimeout): senders got 504.',
@@ -54,13 +54,16 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'app-certificate-unknown': 'TLS to the app fails: no authority that the proxy knows has signed its certificate.',
   'app-tls': 'TLS to the app fails before any certificate was judged.',
   'proxy-full': 'Deliveries got 503, since the proxy had no room for them.',
-  'bodies-full': 'The slowest unfinished body got 503. Do bodies trickle in (security.md#when-it-is-full)?',
+  'bodies-full':
+    'limits.bufferedBytes were used up: the slowest unfinished body got 503 (security.md#when-it-is-full).',
   'slots-full': 'All upstream.connections were in use for too long: deliveries got 503. Most often the app is slow.',
   'tunnels-full': 'WebSockets hold half of limits.connections, and the next one got 503.',
   stopped: 'A stop cut off deliveries that were under way.',
   'twins-wait': 'Copies of an event under way waited too long for it, and got 503 (once.md#what-happens).',
-  'connections-full': 'A newcomer ends an idle or slow connection, or is turned away (security.md#when-it-is-full).',
-  'descriptors-full': 'Nearly all open files are in use: then connections end unseen (security.md#when-it-is-full).',
+  'connections-full':
+    'A newcomer ends an idle or slow connection, or is turned away (security.md#what-a-client-can-hold).',
+  'descriptors-full':
+    'Nearly all open files are in use: then connections end unseen (security.md#what-a-client-can-hold).',
   exposed: 'The port of the app answers past the proxy, so that requests reach it unverified (security.md).',
   'once-store': 'Until it works, events may arrive twice, or senders get 503: onStoreFailure (#problems-of-a-store).',
   'store-full': 'What the app does not take now is answered as without redeliver, and may be lost.',
@@ -82,7 +85,7 @@ export const SECTIONS: Readonly<Record<Diagnosis, string>> = {
   'certificate-early': "A TLS certificate of the proxy has not begun, by this machine's clock.",
   'reload-failed':
     'Changed files could not be loaded: what was read before stays in use. The log line reload failed has file, line and problem. It is failed where a start would be refused, and a warning where only a secret could not be read: put its file back, or remove its entry.',
-  'awaiting-restart': 'Keys that need a restart have changed (configuration.md#keys).',
+  'awaiting-restart': 'Keys that need a restart have changed (configuration.md#changes).',
   'report-mode':
     'A route forwards what it would refuse. Its panel on the dashboard shows whether your senders are among it. Never choose it to silence an alert: it forwards forgeries, too.',
   chosen: 'The configuration chose something that is worth knowing (configuration.md#keys).',
