@@ -10,8 +10,13 @@ export const LONGEST_MS = 300_000;
 /** Milliseconds, by the load of the machine now. */
 export const patience = () => Math.min(QUIET_MS * business(), LONGEST_MS - QUIET_MS);
 
-/** A setting in which a test must get something done: so many seconds on a quiet machine, and more on a busy one. */
-export const enough = (seconds: number) => `${Math.ceil(seconds * business())}s`;
+/**
+ * A setting in which a test must get something done: so many seconds on a quiet machine, and more on a busy one. Most tests wait
+ * for its end, too, so it grows only until what takes milliseconds has time enough.
+ */
+export const enough = (seconds: number) => `${Math.ceil(seconds * Math.min(business(), MOST_STRETCH))}s`;
+
+const MOST_STRETCH = 3;
 
 /** 1 on a quiet machine. */
 const business = () => Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
