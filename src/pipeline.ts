@@ -40,7 +40,7 @@ import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
 import { type Claims, twinPatience } from './once/claims.ts';
 import type { Arrivals } from './redelivery/arrivals.ts';
 import type { Deferrable } from './redelivery/record.ts';
-import { type End, type ForwardFailure, type Sent, STOPPED } from './upstream/contract.ts';
+import { type End, type ForwardFailure, type Reached, STOPPED } from './upstream/contract.ts';
 import { withForwarded } from './upstream/forwarded-headers.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
@@ -73,7 +73,7 @@ export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #diagnose = createDiagnosis();
   #tunnels = 0;
-  /** Deliveries that could still be stored, including those whose clients have departed. */
+  /** Deliveries with a `deferrable` whose fate is not known yet, including those whose clients have departed. */
   #storable = 0;
   #onSettled: (() => void)[] = [];
   /** Aborted at the end of `shutdown.grace`: no delivery waits for a twin after that, see `endWaits`. */
@@ -90,19 +90,6 @@ export class Pipeline {
     exchange.client = clientAddressOf(exchange.client, exchange.lines, policy.trusts);
     const pending: Pending = { exchange, head, policy, at: Date.now(), body: null, permit: null, deferrable: null };
     this.#carryOut(pending, admit(pending));
-  }
-
-  /** Resolves when the fate of each delivery on a route with `redeliver` is known. */
-  settled(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#storable === 0) resolve();
-      else this.#onSettled.push(resolve);
-    });
-  }
-
-  /** Ends every delivery's wait for a twin (the same event, being delivered), which may take long. */
-  endWaits(): void {
-    this.#waits.abort();
   }
 
   #carryOut(pending: Pending, admission: Admission): void {
@@ -172,7 +159,7 @@ export class Pipeline {
     pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
-    // Every request here is verified; an unverified one must never be stored and sent again.
+    // Every request here is verified; an unverified one must never be stored and sent again. GET and HEAD only read.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       this.#storable++;
       const body = permit.body ?? NO_BYTES;
@@ -195,14 +182,14 @@ export class Pipeline {
       case 'deliver':
         if (!isUnwanted) return this.#forward(pending, permitted, claimed.lease);
         claimed.lease.failed();
-        return this.#settle(pending, UNSENT, 'sent');
+        return this.#settle(pending, UNSENT, 'neither');
       case 'stopped':
         if (!isUnwanted) return this.#conclude(pending, { ...UNSENT, failure: STOPPED });
-        return this.#settle(pending, UNSENT, 'sent');
+        return this.#settle(pending, UNSENT, 'neither');
       case 'refuse': {
         const failure: ForwardFailure = { side: 'client', reason: 'overloaded', hint: OVERLOAD_HINTS[claimed.full] };
         answerFailure(exchange, failure);
-        return this.#settle(pending, { ...UNSENT, failure }, 'sent');
+        return this.#settle(pending, { ...UNSENT, failure }, 'neither');
       }
       case 'duplicate':
         exchange.decide('duplicate', 'none');
@@ -213,7 +200,7 @@ export class Pipeline {
     }
   }
 
-  /** Sends the request upstream. `lease`: null on a route without `once`. */
+  /** Sends the request upstream. `lease`: null if no event was claimed. */
   #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
     const { exchange, policy, deferrable } = pending;
     const { permit, route } = permitted;
@@ -236,58 +223,76 @@ export class Pipeline {
     });
     if (permit.tunnel) this.#tunnels++;
     // A callback, since all that an async function keeps while it waits is 0.7 KB a request.
-    sending.send((sent) => {
+    sending.send((reached) => {
       if (permit.tunnel) this.#tunnels--;
       // Most requests end here: their answer was relayed while it came.
-      if (sent.at === 'end' && sent.failure === null) this.#settle(pending, sent, 'sent');
-      else void this.#conclude(pending, sent);
+      if (reached.at === 'end' && reached.failure === null) this.#settle(pending, reached, 'neither');
+      else void this.#conclude(pending, reached);
     });
   }
 
   /** Stores a delivery that the app has not taken, if possible. Else its client gets the app's answer, or ours. */
-  async #conclude(pending: Pending, sent: Sent): Promise<void> {
+  async #conclude(pending: Pending, reached: Reached): Promise<void> {
     const { exchange, deferrable } = pending;
-    const why = deferrable && whyStored(exchange, sent);
+    const why = deferrable && whyStored(exchange, reached);
     if (deferrable !== null && why !== null && (await this.#parts.redelivery.defer(deferrable, why)) === 'stored') {
       exchange.decide('deferred', 'none');
       exchange.reply.sendOwn(ANSWERS.deferred);
-      if (sent.at === 'head') sent.answer.drop();
-      return this.#settle(pending, READ_BY_STORE, 'stored');
+      if (reached.at === 'head') reached.answer.drop();
+      return this.#settle(pending, STORED, 'stored');
     }
-    const end = sent.at === 'head' ? await sent.answer.relay() : sent;
+    const end = reached.at === 'head' ? await reached.answer.relay() : reached;
     if (end.failure !== null) answerFailure(exchange, end.failure);
-    this.#settle(pending, why === null ? end : { ...end, body: 'unsent' }, 'sent');
+    // A store that was too slow may still be reading the body.
+    this.#settle(pending, why === null ? end : { ...end, memory: 'in use' }, 'neither');
   }
 
   /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */
-  #settle({ exchange, deferrable, permit, body: memory }: Pending, end: End, how: DeliveryEnd['how']): void {
+  #settle({ exchange, deferrable, permit, body }: Pending, end: End, how: DeliveryEnd['how']): void {
     if (exchange.fate === 'pending') {
       const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
       exchange.fate = fate;
       // The sender may never try again: the hash helps to find the event. To send a refused one again is useless.
-      const body = permit?.body ?? NO_BYTES;
-      if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', body, 'hex'));
+      const bytes = permit?.body ?? NO_BYTES;
+      if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', bytes, 'hex'));
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
       if (fate === 'taken' && deferrable !== null) void this.#parts.redelivery.taken(deferrable);
     }
-    if (end.body === 'sent') memory?.discard();
-    else memory?.forget();
+    if (end.memory === 'free') body?.discard();
+    else body?.forget();
     if (deferrable !== null && --this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
+  }
+
+  // --- the end of the process
+
+  /** Resolves when the fate of each delivery that may be stored is known. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#storable === 0) resolve();
+      else this.#onSettled.push(resolve);
+    });
+  }
+
+  /** Ends every delivery's wait for a twin (the same event, being delivered), which may take long. */
+  endWaits(): void {
+    this.#waits.abort();
   }
 }
 
 /** The end of a delivery that was not sent: nothing uses its body. */
-const UNSENT: End = { at: 'end', failure: null, body: 'sent' };
-/** A slow store may still read from the body's memory after it has answered. */
-const READ_BY_STORE: End = { at: 'end', failure: null, body: 'unsent' };
+const UNSENT: End = { at: 'end', failure: null, memory: 'free' };
+/** The end of a stored delivery: the socket to the upstream may still be writing the body. */
+const STORED: End = { at: 'end', failure: null, memory: 'in use' };
 
 /** Why the delivery is to be stored, for its note; null if it is not. */
-function whyStored({ reply, upstreamStatus }: Exchange, sent: Sent): string | null {
-  if (sent.at === 'head') return `${upstreamStatus}`;
-  // Once an answer has begun, no other can be given. A failure of the client is its own, unless the proxy is full or stops.
-  if (sent.failure === null || reply.status !== 0) return null;
-  if (sent.failure.side === 'upstream') return sent.failure.cause;
-  return sent.failure.reason === 'overloaded' ? sent.failure.reason : null;
+function whyStored({ reply, upstreamStatus }: Exchange, reached: Reached): string | null {
+  if (reached.at === 'head') return `${upstreamStatus}`;
+  const { failure } = reached;
+  // Once an answer has begun, no other can be given.
+  if (failure === null || reply.status !== 0) return null;
+  if (failure.side === 'upstream') return failure.cause;
+  // On the client's side `overloaded` means that the proxy is full or stops; any other failure is the client's own.
+  return failure.reason === 'overloaded' ? failure.reason : null;
 }
 
 const retryConnectFor = ({ policy, deferrable }: Pending): number =>

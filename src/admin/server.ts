@@ -10,7 +10,7 @@ import type { Exchange } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers, json } from './handlers.ts';
 
-/** The largest body, in bytes, that is read and discarded, such as that of `curl -d ''`. */
+/** Bodies of up to so many bytes are read and discarded, like the empty one of `curl -d ''`. */
 const MAX_BODY = 1024;
 
 /** Headers of every answer. The status page has its own `Content-Security-Policy`. */

@@ -52,7 +52,7 @@ export class ByteBudget {
     return true;
   }
 
-  /** Counts a buffer of `bytes` that already exists, even if it exceeds the limit. */
+  /** Counts a buffer of `bytes` even beyond the limit: the buffer exists, or the caller has looked at the limit. */
   hold(bytes: number): void {
     this.used += bytes;
     if (bytes > SMALL_BODY) this.#usedByLarge += bytes;

@@ -33,7 +33,7 @@ the networks of admin.actionsFrom, and keeps nothing itself. One capture runs at
   exits: { 0: 'at least one file was written', 1: 'no request came, or no proxy answers' },
 } as const;
 
-/** As the proxy allows; it says so itself to others. */
+/** The proxy's own limits (admin/captures.ts), which it also enforces. */
 const MOST_MS = 24 * 60 * 60 * 1000;
 const MOST_REQUESTS = 10_000;
 

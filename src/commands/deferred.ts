@@ -89,7 +89,7 @@ export const run = command(definition, async ({ values, positionals: [word = 'li
   const remark = (message: string) => io.stderr(`warning: ${message}\n`);
   const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
-  const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onChange: ignore });
+  const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onProblem: ignore });
   const early = values.json === true ? null : io.stdout;
   const asked = { store, admin: localUrl(at.host, at.port), progress: io.stderr, early };
   const done = await action(asked, id).catch((error: Error) => {

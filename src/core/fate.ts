@@ -1,5 +1,5 @@
-// A delivery's fate is decided here and nowhere else: metrics, log, status page, `check` and alerts infer none. With the
-// states and results of deferred deliveries, as stores, metrics, log and status page name them.
+// A delivery's fate is decided here and nowhere else: metrics, log, status page, `check` and alerts infer none. Below
+// are the states and results of deferred deliveries, as stores, metrics, log and status page name them.
 import type { Route } from './routes.ts';
 
 /** The fates of a delivery (a verified request that is no probe), and their meaning for people. */
@@ -37,8 +37,8 @@ export function endLease(lease: DeliveryLease | null, status: number): void {
 
 /** How a delivery ended. */
 export interface DeliveryEnd {
-  /** `duplicate`: its event was already delivered. `stored`: it will be sent again. `sent`: neither. */
-  readonly how: 'duplicate' | 'stored' | 'sent';
+  /** `duplicate`: its event was already delivered. `stored`: it will be sent again. */
+  readonly how: 'duplicate' | 'stored' | 'neither';
   /** The side whose failure ended the forwarding; null if neither's did. */
   readonly failed: 'client' | 'upstream' | null;
   /** The status of the app's answer; 0 if none has begun. */
@@ -70,14 +70,14 @@ export function possibleFates({ action, once, redeliver }: Pick<Route, 'action' 
 
 /**
  * States of a deferred delivery: it waits to be sent again; the app refused it; its window ended before the app took it;
- * the current rules do not accept it. Only one that waits is sent unasked.
+ * the current rules do not accept it. Sent unasked: those that wait, and `unverified` ones once the rules accept them.
  */
 export const DEFERRED_STATES = ['waiting', 'stopped', 'expired', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
 /** How deferred deliveries end. `replaced`: the app took an equal fresh one, or that took its place in the store. */
 const ENDS = ['delivered', 'dropped', 'lost', 'replaced'] as const;
-/** Ends, and why a deferred delivery that is still there is not sent by itself for now. */
+/** Ends, and why a deferred delivery that is still there no longer waits. */
 export const REDELIVERY_RESULTS = [...ENDS, 'client_error', 'expired', 'unverified'] as const;
 export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
 

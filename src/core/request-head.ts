@@ -7,7 +7,7 @@ import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts'
 export class Head {
   readonly method: string;
   readonly target: string;
-  /** The target without its query. */
+  /** The target without query and fragment. */
   readonly path: string;
   /** `1.1`, `1.0`, or whatever else the parser accepts. */
   readonly version: string;

@@ -103,7 +103,7 @@ export class TlsHandshakes {
 }
 
 // The first bytes of a TLS connection, until its ClientHello is whole (RFC 8446 4.1.2, in records of 5.1). A handshake
-// begins only then: few are allowed at once, and a client that sends a single byte must not count as one of them.
+// begins only then: few are allowed at once, and a client that sends a single byte must not count as a handshake.
 
 const TLS_HANDSHAKE = 22;
 const MAJOR_VERSION = 3;

@@ -4,7 +4,7 @@
 //                                     `-> tunnel -> closed
 //
 // The next head is read only once the kernel has the whole previous answer, so a pipelining client costs the memory of
-// one request and `maxHeader` bytes.
+// one request and of what following-bytes.ts keeps.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
@@ -280,9 +280,9 @@ export class Connection implements ClientConnection {
       this.#enter('head', this.#listener.limits.headersTimeout);
       this.#copy = this.#listener.copies?.begin() ?? null;
     }
-    // Of a body that comes after the answer nothing is read but its end.
-    const isRead = this.state === 'head' || this.exchange?.reply.phase === 'waiting';
-    if (this.#copy === null || !isRead) return parser.read(bytes, at);
+    // Nothing is copied of a body that comes after its answer has begun.
+    const isCopied = this.state === 'head' || this.exchange?.reply.phase === 'waiting';
+    if (this.#copy === null || !isCopied) return parser.read(bytes, at);
     const raw = Buffer.from(bytes.subarray(at)); // the parser removes chunk framing in place
     const end = parser.read(bytes, at);
     this.#copy.add(parser.state === 'failed' ? raw : raw.subarray(0, end - at));

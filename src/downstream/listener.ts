@@ -33,7 +33,7 @@ export interface ListenerLimits {
 
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 
-/** Connections that may wait for accept. With Node's 511, SYNs are dropped in a flood: each costs a client a second. */
+/** Connections that may wait to be accepted. With Node's 511 a flood loses SYNs, and each costs its client a second. */
 const BACKLOG = 4096;
 /** Milliseconds for which a closing listener waits for bytes that are still on their way. */
 const LAST_BYTES_MS = 100;

@@ -1,4 +1,4 @@
-// The outcomes of the deliveries of one route, which compete for one share, and THE ONE RULE FOR SHARES: whether the route
+// The outcomes of the deliveries of one route, of which a share is bad, and THE ONE RULE FOR SHARES: whether the route
 // fails. Four an hour and a hundred a second are judged alike, and nothing flips: a state is left later than it is
 // reached. The memory is constant, and an outcome allocates nothing. Times are milliseconds of the monotonic clock: no
 // step of the machine's clock moves one.
@@ -16,10 +16,10 @@ export type OutcomeState = 'failed' | 'warning' | 'ok';
 const KEPT = 60;
 /** Milliseconds of the first bad outcome before anything counts as failed: an app that restarts needs a moment. */
 const SETTLE_MS = 10_000;
-/** Failed is reached at this share of bad outcomes of the last minute, or of the last MANY if it holds fewer. */
+/** `failed` is reached, too, at this share of bad outcomes of the last minute, or of the last MANY if it has fewer. */
 const REACHED = 1 / 5;
 const MANY = 20;
-/** Failed is left below this share of the last quarter of an hour, or of the last KEPT. */
+/** `failed` is left below this share of the last quarter of an hour, or of the last KEPT. */
 const LEFT = 1 / 20;
 const LEAST_BAD = 3;
 /** Good ones in a row that may come while a third is bad. */
@@ -38,7 +38,7 @@ export class Series {
   firstBad = Number.NaN;
   lastBad = Number.NaN;
   bads = 0;
-  /** Good ones before the last bad one, and after it. */
+  /** Good ones of the episode before its last bad one, and after it. */
   #between = 0;
   #since = 0;
   /** Bad ones in a row up to now, and when the second of them came. */

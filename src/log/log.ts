@@ -1,4 +1,4 @@
-// The log: one line per event, JSON or text for people. It must never throw, whatever it is given, and never print
+// The log: one line of JSON per event, or text for people. It must never throw, whatever it is given, and never print
 // bytes: a Buffer in a field may be a body or a secret. Text from a client is cut, has no query, and cannot control a
 // terminal.
 import { type Paint, printable, shortened } from '../base/printable.ts';

@@ -15,7 +15,7 @@ type PlannedSecret = Omit<Secret, 'key'> & {
   readonly adoptedAt: number | null;
 };
 
-/** Which series exist. Labels come from the config, never from a request. */
+/** Which series exist. Labels come from the config and from lists in the code, never from a request. */
 export interface SeriesPlan {
   /** Includes `unmatched`. */
   readonly routes: readonly Route[];

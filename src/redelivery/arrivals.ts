@@ -1,5 +1,5 @@
 // Deliveries that the app did not take, on their way into the store: in order of arrival, each within a time limit. At
-// any time the store works on at most a quarter of the budget.
+// any time the store works on at most a quarter of the budget, or on one larger delivery.
 import { deadline } from '../base/deadline.ts';
 import type { Needs } from './needs.ts';
 import { pauseAfter } from './pace.ts';
@@ -32,17 +32,17 @@ export class Arrivals {
    * slow store may still store the delivery after that: it is then sent although its client got an error. Deliveries
    * are stored in order of arrival: small ones that overtake a large one could delay it beyond its time limit.
    */
-  defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
+  defer(delivery: Deferrable, failure: string): Promise<'stored' | 'not stored'> {
     this.#storeState.untaken(delivery.route.path);
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
-    const { promise, resolve } = Promise.withResolvers<'stored' | 'passes'>();
+    const { promise, resolve } = Promise.withResolvers<'stored' | 'not stored'>();
     let isLate = false;
     const begin = async () => {
       this.#waiting.delete(begin);
       this.#storing += bytes;
       const outcome = await this.#add(delivery, failure, () => isLate).catch((error: unknown) => {
-        if (!isLate) this.#storeState.passes('failing', bytes, error);
-        return 'passes' as const;
+        if (!isLate) this.#storeState.notStored('failing', bytes, error);
+        return 'not stored' as const;
       });
       cancel();
       this.#storing -= bytes;
@@ -54,8 +54,8 @@ export class Arrivals {
     const cancel = deadline(TIME_LIMIT_MS, () => {
       isLate = !this.#waiting.delete(begin);
       if (isLate) this.#needs.budget.hold(bytes); // the caller now releases the body, which the store still holds
-      this.#storeState.passes('slow', bytes);
-      resolve('passes');
+      this.#storeState.notStored('slow', bytes);
+      resolve('not stored');
     });
     this.#waiting.set(begin, bytes);
     this.#beginNext();
@@ -85,7 +85,7 @@ export class Arrivals {
     }
   }
 
-  async #add(delivery: Deferrable, failure: string, isLate: () => boolean): Promise<'stored' | 'passes'> {
+  async #add(delivery: Deferrable, failure: string, isLate: () => boolean): Promise<'stored' | 'not stored'> {
     const storeState = this.#storeState;
     const { route } = delivery;
     const event = eventOf(delivery, failure, this.#needs.store().name);
@@ -95,7 +95,7 @@ export class Arrivals {
     const opened = openRecord({ ...event, record: isSendable ? record : null }, this.#needs);
     if (opened.request === null) {
       storeState.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.note.failure });
-      return 'passes';
+      return 'not stored';
     }
     const store = await storeState.store();
     const add = () => store.add(event, pauseAfter(0, 0));
@@ -105,19 +105,19 @@ export class Arrivals {
       isFreed = await this.#makeRoom(id, bytes);
       added = await add();
     }
-    if (added === 'full') storeState.passes('full', bytes);
+    if (added === 'full') storeState.notStored('full', bytes);
     if (added === 'crowded') storeState.tell('warn', CROWDED, { route: route.path, id });
-    if (added === 'full' || added === 'crowded') return 'passes';
+    if (added === 'full' || added === 'crowded') return 'not stored';
     if (added === 'replaced') storeState.result('replaced', id, event.note);
     storeState.stored();
     return 'stored';
   }
 
-  /** Ends the oldest events that are not sent by themselves, each after its line. False if there is no room to gain. */
+  /** Ends the oldest events that do not wait to be sent, each after its line. False if there is no room to gain. */
   async #makeRoom(id: string, bytes: number): Promise<boolean> {
-    const spared = (await this.#storeState.ask((store) => store.spare(id, bytes))) ?? [];
+    const losable = (await this.#storeState.ask((store) => store.leaseToLose(id, bytes))) ?? [];
     let isFreed = false;
-    for (const leased of spared) {
+    for (const leased of losable) {
       const { lease, state, asked, note } = leased;
       if (await this.#storeState.lose(leased, note, 'room')) isFreed = true;
       else await this.#storeState.ask((store) => store.set(lease, { state, asked, pause: 0, note: null }));

@@ -1,5 +1,6 @@
-// The note beside a deferred delivery: its history. It has no MAC, so it is used only for display, metric labels and
-// timing: whoever can forge it can write to the store, and so could delay and repeat deliveries anyway.
+// The note of a deferred delivery: its history. The first one is part of the record, under its MAC (record.ts). The one
+// beside the record changes with each turn and has no MAC, so it is used only for display, metric labels and timing:
+// whoever can forge it can write to the store, and so could delay and repeat deliveries anyway.
 import { escaped } from '../base/printable.ts';
 
 export interface Note {
@@ -16,7 +17,7 @@ export interface Note {
   readonly key: string;
   /** How often the delivery has been sent again. */
   readonly attempts: number;
-  /** How many of these attempts failed after the app had taken others since the one before, that came no earlier. */
+  /** How many of these failed although, since the attempt before, the app had taken a delivery that came no earlier. */
   readonly passed: number;
   /** When it was last sent again, in epoch milliseconds; 0 if never. */
   readonly tried: number;
@@ -24,8 +25,8 @@ export interface Note {
   readonly failure: string;
 }
 
-/** The history of a delivery of which nothing is known yet. */
 const NO_WORDS = { route: null, method: '', path: '', secret: '', key: '', failure: '' };
+/** The history of a delivery of which nothing is known yet. */
 export const NO_NOTE = { ...NO_WORDS, attempts: 0, passed: 0, tried: 0 };
 
 /** The maximum size of a note, in bytes. Longer text is not read as a note. */
@@ -36,7 +37,7 @@ const MAX_TEXT = 1024;
 export function noteText(note: Note): string {
   const cut = (_: string, value: unknown) => (typeof value === 'string' ? value.slice(0, MAX_TEXT) : value);
   const text = JSON.stringify(note, cut).replace(/[\u007f-\uffff]/g, escaped);
-  // Only `failure`, a single word, and numbers remain, so that text fits.
+  // Only `failure`, a single word, and numbers remain, which always fit.
   if (text.length <= MAX_NOTE) return text;
   return noteText({ ...note, ...NO_WORDS, failure: note.failure });
 }

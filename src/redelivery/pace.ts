@@ -24,7 +24,7 @@ export type Went = 'taken' | 'refused' | 'failed' | 'no connection' | 'duplicate
 /** Decides how many events are sent at once: at the start and after a failure only one, until the app takes one. */
 export class SendingPace {
   readonly #most: number;
-  /** True while one event is sent at a time. The next can be another one: one that failed waits out its own pause. */
+  /** True while one event is sent at a time. The next need not be the same one: each waits out its own pause. */
   #careful = true;
   /** No sending begins before this time, in milliseconds of the clock that `note` is given; 0 if there is no pause. */
   notBefore = 0;

@@ -7,7 +7,7 @@
 //                                              `-> unverified: stays      |-> failed: waits
 //                                                                         `-> failed, and its window is over: expired
 //
-// What is stopped, unverified or expired is kept for a person, and lost when that time is over or room is needed.
+// What is stopped, unverified or expired is kept for a person, and lost after `redelivery.keep`, or if room is needed.
 import { stat } from 'node:fs/promises';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
@@ -48,10 +48,10 @@ export class Queue {
     this.#needs = { ...needs, store };
     this.#pace = new SendingPace(needs.upstream.options.connections);
     this.storeState = new StoreState(this.#needs, () => this.#open());
-    this.storeState.onChange = this.#leaseDue;
+    this.storeState.onChange = this.#leaseDue; // also when arrivals.ts has stored a delivery
     this.arrivals = new Arrivals(this.#needs, this.storeState);
-    const { lost: onLoss, set: onChange } = this.storeState;
-    const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onLoss, onChange } as const;
+    const { lost: onLoss, set: onProblem } = this.storeState;
+    const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onLoss, onProblem } as const;
     this.#store = madeOnce(() => {
       this.inUse ??= needs.store();
       return open({ ...this.inUse, ...rules });

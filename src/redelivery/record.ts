@@ -1,6 +1,6 @@
-// A deferred delivery as bytes, and back: the request as it is sent upstream, with a MAC that is keyed from the secret
-// that verified it. Whoever can write to the store could otherwise forge deliveries, so nothing that is read is trusted
-// until parser, admission and MAC have passed it, in this order; until then each part below may hold anything.
+// A deferred delivery as bytes, and back: the request as it is sent upstream, with a MAC whose key is derived from the
+// secret that verified it. Whoever can write to the store could otherwise forge deliveries, so nothing that is read is
+// trusted until parser, admission and MAC have passed it, in this order; until then each part below may hold anything.
 //
 //   head:  entrupy-deferred 1 NAME LF, MAC LF, the first note LF, request line and header lines as on the wire
 //   body:  the body's bytes
@@ -118,8 +118,8 @@ export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuff
 }
 
 /**
- * Reads a record back as a request, and checks it by parser, whole admission and MAC. If the note beside it is missing,
- * its own first note is used. A null record was too large to be read. Never throws.
+ * Reads a record back as a request, and checks it by parser, all of admission, and MAC. If the note beside it is
+ * missing, its own first note is used. A null record was too large to be read. Never throws.
  */
 export function openRecord({ id, record, note: beside }: Stored, rules: Rules): Opened {
   const now = Date.now();
@@ -159,7 +159,7 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   if (eventId(head, body) !== id) return { ...place, why: 'altered' };
   const early = admit(arrival);
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
-  // A route in report mode forwards what it should refuse: nothing that comes from the store may profit from that.
+  // A route in report mode forwards what it would otherwise refuse: nothing from the store may profit from that.
   if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
     return { ...place, why: whyRefused(admission, policy.keyring.listed(target?.secrets ?? null), first) };
   }

@@ -2,7 +2,7 @@
 // permit that the rules have just minted, but no metric of requests or of the upstream counts it.
 import { ignore } from '../base/errors.ts';
 import { type DeliveryLease, fateOf } from '../core/fate.ts';
-import type { ForwardFailure, Sent as Reached, Requester, ResponseSink } from '../upstream/contract.ts';
+import type { ForwardFailure, Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Went } from './pace.ts';
@@ -77,6 +77,6 @@ function sentBy(status: number, failure: ForwardFailure | null): Sent {
     return { went: failure.cause === 'connect' ? 'no connection' : 'failed', failure: failure.cause };
   // If we stopped reading a response that took too long, its status decides.
   if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
-  const fate = fateOf({ how: 'sent', failed: null, status });
+  const fate = fateOf({ how: 'neither', failed: null, status });
   return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', failure: `${status}` };
 }

@@ -44,7 +44,7 @@ export class StoreState {
   readonly store: () => Promise<DeferredStore>;
   /** Aborted when the process stops: then nothing is leased or tried again. */
   readonly stopped = new AbortController();
-  /** Called once this process has changed what is stored. */
+  /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
   onChange: () => void = ignore;
   /** The store's latest summary. */
   summary: Summary = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
@@ -197,7 +197,7 @@ export class StoreState {
   };
 
   /** Must be called when a delivery of `bytes` was not stored because of the store. */
-  passes(kind: StoreProblem, bytes: number, error: unknown = 'it is full'): void {
+  notStored(kind: StoreProblem, bytes: number, error: unknown = 'it is full'): void {
     this.failures++;
     this.turnedAwayAt = Date.now();
     if (kind === 'full') this.#lacking = bytes;
@@ -206,6 +206,7 @@ export class StoreState {
     this.#tellProblem();
   }
 
+  /** Must be called when a delivery was stored. */
   stored(): void {
     this.#lacking = null;
     this.#tellProblem();
@@ -274,14 +275,14 @@ export class StoreState {
   }
 
   /**
-   * Must be called when the app did not take a delivery again. True if that speaks against the delivery: since it was
-   * last tried, the app has taken another one that had come no earlier. Else it speaks against the app.
+   * Must be called when a delivery was sent again and not taken. That speaks against the delivery if, since it was last
+   * tried, the app has taken another one that had come no earlier; else the app takes none, as far as is known.
    */
-  isPassed(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): boolean {
+  blame(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): 'delivery' | 'app' {
     const taken = this.#taken.get(route);
-    const isPassed = taken !== undefined && taken.came >= at && taken.at > tried;
-    if (!isPassed) this.untaken(route);
-    return isPassed;
+    if (taken !== undefined && taken.came >= at && taken.at > tried) return 'delivery';
+    this.untaken(route);
+    return 'app';
   }
 
   /** True if the app takes deliveries of the route now, as far as is known. */

@@ -2,8 +2,8 @@
 // is told the result in one change, which has no effect if another process has leased the delivery by then.
 //
 // Its state decides what else a turn does, unless a person asked for a sending:
-//   waiting               sent; after its window for the last time
-//   unverified            sent once the rules accept it again; expired once its window is over
+//   waiting               sent, after its window for the last time; unverified if the rules do not accept it
+//   unverified            sent once the rules accept it again, or expired if its window is over; else kept, then lost
 //   stopped, expired      kept, then lost
 import type { Policy } from '../core/admission.ts';
 import type { RedeliveryResult } from '../core/fate.ts';
@@ -61,7 +61,7 @@ export class Turn {
     if (record?.length === 0) return this.#lose(beside ?? known, 'record');
     if (isEnding && !asked && this.#began >= this.#keptUntil(known)) return this.#lose(known, 'keep');
     const note = isEnding && asked ? { ...known, tried: this.#began } : known;
-    // Not asked for, it is due at the end of the time for which it is kept: the store's clock is ahead of ours.
+    // Asked for but not accepted, or due too early (clocks differ, a lease was given back): due when `keep` is over.
     if (isKept && (request === null || !asked)) return this.#become(note, { state });
     if (request === null) {
       const results = state === 'unverified' ? [] : (['unverified'] as const);
@@ -77,10 +77,11 @@ export class Turn {
     const { asked, state } = this.#leased;
     const isOver = this.#isOver(known);
     const { went, failure } = await attempt(request, needs, storeState.stopped.signal);
-    // A last try that finds no connection sets no pause: many windows may end at once, and a refused one is cheap.
+    // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.note(went, performance.now());
     const isUntaken = went === 'failed' || went === 'no connection';
-    const isPassed = isUntaken && storeState.isPassed(request.route.path, known) && went === 'failed';
+    const blamed = isUntaken ? storeState.blame(request.route.path, known) : null;
+    const isPassed = went === 'failed' && blamed === 'delivery';
     const tries = { attempts: known.attempts + 1, passed: known.passed + Number(isPassed), tried: Date.now() };
     const note = { ...known, ...tries, failure };
     if (went === 'taken') storeState.took(request.route.path, known.at);
@@ -117,8 +118,8 @@ export class Turn {
     const { storeState } = this.#parts;
     const { id, lease } = this.#leased;
     const now = Date.now();
-    const isKept = next?.state === 'stopped' || next?.state === 'expired' || this.#isOver(note);
-    const most = isKept ? LONGEST_PAUSE_MS : Math.min(this.#windowEnd(note) - now, LONGEST_PAUSE_MS);
+    const inWindow = next?.state !== 'stopped' && next?.state !== 'expired' && !this.#isOver(note);
+    const most = inWindow ? Math.min(this.#windowEnd(note) - now, LONGEST_PAUSE_MS) : LONGEST_PAUSE_MS;
     const pause = Math.min(next?.pause ?? this.#keptUntil(note) - now, most);
     const setting = next && { state: next.state, asked: next.asked ?? false, pause, note };
     if ((await storeState.insist((store) => store.set(lease, setting))) !== true) return;

@@ -22,7 +22,7 @@ export interface ConnectionOptions {
   readonly timeLimit: number;
   /** Sent every `PROBE_EVERY_MS`, to find a stuck server. It must write: a full or read-only one would answer PING. */
   readonly probe: () => Command<unknown>;
-  /** Sent at each connect, and after a failure until it is answered. It must use every command that others use. */
+  /** Sent at each connect, and after a failure until it is answered. It must use every command of the other calls. */
   readonly test: Command<unknown>;
   /** Called each time that the server becomes available. */
   readonly onUsable: () => void;

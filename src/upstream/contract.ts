@@ -48,7 +48,7 @@ export interface ForwardOptions {
 }
 
 /** How far a request has come: its answer waits at its head, or it is over. */
-export type Sent = { readonly at: 'head'; readonly answer: WaitingAnswer } | End;
+export type Reached = { readonly at: 'head'; readonly answer: WaitingAnswer } | End;
 
 /** An answer that waits at its head, since the delivery may be stored instead. One of the two methods must be called. */
 export interface WaitingAnswer {
@@ -62,8 +62,8 @@ export interface End {
   readonly at: 'end';
   /** Why the request was not forwarded, or its answer is not whole; null also if its client departed. */
   readonly failure: ForwardFailure | null;
-  /** `unsent`: a socket may still be writing bytes of the request's body. */
-  readonly body: 'sent' | 'unsent';
+  /** That of the request's body. `in use`: a socket may still be writing it, or a store reading it. */
+  readonly memory: 'free' | 'in use';
 }
 
 // --- why a request was not forwarded, or its response is not whole, and which of our answers that gives

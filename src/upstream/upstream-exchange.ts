@@ -1,7 +1,8 @@
 // One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. `send` tells its
-// caller how far it has come; an answer after which the delivery may be stored waits at its head until `relay`. Bytes are
-// forwarded unchanged, with backpressure from socket to socket. Each failure ends in an answer or a cut.
-// A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
+// caller how far it has come; an answer after which the delivery may be stored is held at its head until the caller
+// relays or drops it. Bytes are forwarded unchanged, with backpressure from socket to socket. The caller decides what
+// becomes of a failure. Only a failed connect is retried, but not after a TLS error or for a deferred delivery
+// (upstream.ts): a request that may have been processed must never be (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import { ignore } from '../base/errors.ts';
 import { endLease, mayBeTakenLater } from '../core/fate.ts';
@@ -16,8 +17,8 @@ import {
   type ForwardFailure,
   type ForwardOptions,
   failedUpstream,
+  type Reached,
   type Requester,
-  type Sent,
   type WaitingAnswer,
 } from './contract.ts';
 import { outgoingHead } from './outgoing-head.ts';
@@ -49,11 +50,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   #sentAt = 0;
   // The response.
   #begun = false;
-  /** The response while it waits at its head. */
-  #waiting: HeldAnswer | null = null;
-  /** The caller's listeners: for an answer that waits at its head, and for the end. */
-  #waits: (sent: Sent) => void = ignore;
-  #ended: (end: End) => void = ignore;
+  /** The answer while it waits at its head. */
+  #held: HeldAnswer | null = null;
+  /** The caller's listeners: for an answer that is held at its head, and for the end. */
+  #tellHeld: (reached: Reached) => void = ignore;
+  #tellEnd: (end: End) => void = ignore;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
 
@@ -69,9 +70,9 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.patience = options.patience;
   }
 
-  /** Sends the request. Calls `reached` once the answer waits at its head, or the exchange is over. */
-  send(reached: (sent: Sent) => void): void {
-    this.#waits = this.#ended = reached;
+  /** Sends the request. Calls `onReached` once the answer waits at its head, or the exchange is over. */
+  send(onReached: (reached: Reached) => void): void {
+    this.#tellHeld = this.#tellEnd = onReached;
     const requester = this.#requester;
     requester.onDeparture(this);
     const streams = this.#permit.body === null && hasBody(requester.head);
@@ -82,16 +83,16 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   relay(): Promise<End> {
     return new Promise((resolve) => {
-      this.#ended = resolve;
-      const waiting = this.#waiting;
-      this.#waiting = null;
-      if (waiting !== null) this.#relay(waiting);
+      this.#tellEnd = resolve;
+      const held = this.#held;
+      this.#held = null;
+      if (held !== null) this.#relay(held);
     });
   }
 
   drop(): void {
-    this.#waiting = null;
-    this.#ended = ignore; // the caller has been told how far it came
+    this.#held = null;
+    this.#tellEnd = ignore; // the caller has been told how far it came
     this.#abort();
   }
 
@@ -186,7 +187,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
       if (next === 'tunnel') return void this.#becomeTunnel(connection, bytes.subarray(at));
       if (next === 'head') continue;
       // A copy, since the next read overwrites the bytes.
-      if (parser.piece !== null) (this.#waiting ?? this.#requester.reply).data(Buffer.from(parser.piece));
+      if (parser.piece !== null) (this.#held ?? this.#requester.reply).data(Buffer.from(parser.piece));
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length ? 'nothing' : 'bytes');
     }
@@ -194,7 +195,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   }
 
   #flush(connection: UpstreamConnection): void {
-    if (this.#state === 'done' || this.#waiting !== null) return;
+    if (this.#state === 'done' || this.#held !== null) return;
     const { reply } = this.#requester;
     // The app has answered, so nothing will be stored; going on to read an endless answer would keep the slot.
     if (this.#begun && reply.phase === 'gone' && this.#options.lease === null) return this.#abort();
@@ -223,7 +224,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   onEnd(): void {
     const connection = this.#connection;
     if (connection === null || this.#state === 'connecting') return; // TLS failed; onClose follows
-    if ((this.#begun || this.#waiting !== null) && connection.parser.finish()) this.#complete(connection, 'close');
+    if ((this.#begun || this.#held !== null) && connection.parser.finish()) this.#complete(connection, 'close');
     else this.giveUp(failedUpstream('reset'));
   }
 
@@ -236,7 +237,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   /** Returns what comes next. `head`: this head was interim, or it broke the protocol, which ended the exchange. */
   #onHead(connection: UpstreamConnection): 'body' | 'head' | 'tunnel' {
     const { parser } = connection;
-    if (this.#begun || this.#waiting !== null || !parser.hasHead) return 'body';
+    if (this.#begun || this.#held !== null || !parser.hasHead) return 'body';
     const { status, reason, lines } = parser;
     const requester = this.#requester;
     const kind = kindOfHead(parser, requester.interims, this.#permit.tunnel ? this.#options.lines : null);
@@ -257,8 +258,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     if (this.#options.storable && mayBeTakenLater(status)) {
       // Nothing more is read meanwhile, since nothing would bound what is buffered.
       connection.socket.pause();
-      this.#waiting = new HeldAnswer(connection);
-      this.#waits({ at: 'head', answer: this });
+      this.#held = new HeldAnswer(connection);
+      this.#tellHeld({ at: 'head', answer: this });
     } else if (parser.state !== 'failed') this.#begin(connection);
     return 'body';
   }
@@ -277,7 +278,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.#upstream.release(this, null);
     this.#upstream.pool.detach(connection);
     const { idleTimeout } = this.#options;
-    const onEnd = () => this.#ended({ at: 'end', failure: null, body: 'sent' });
+    const onEnd = () => this.#tellEnd({ at: 'end', failure: null, memory: 'free' });
     connection.user = openTunnel(this.#requester, connection, { library, client, early, idleTimeout, onEnd });
   }
 
@@ -295,12 +296,12 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.#pausedAt = null;
     if (this.#connection === null) return;
     this.#connection.progress.movedAt = now;
-    if (this.#waiting === null) this.#connection.socket.resume();
+    if (this.#held === null) this.#connection.socket.resume();
   }
 
   /** Called once the response is complete. `followed`: what has come after it so far. */
   #complete(connection: UpstreamConnection, followed: 'nothing' | 'bytes' | 'close'): void {
-    if (this.#waiting !== null) return this.#waiting.complete(followed);
+    if (this.#held !== null) return this.#held.complete(followed);
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#body !== null && !this.#body.whole;
@@ -318,7 +319,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     reply.end(trailers);
     if (reply.unsent > MAX_UNSENT) this.#releaseOnceRead(reusable ? connection : null);
     else this.#upstream.release(this, reusable ? connection : null);
-    this.#ended({ at: 'end', failure: null, body: sent ? 'sent' : 'unsent' });
+    this.#tellEnd({ at: 'end', failure: null, memory: sent ? 'free' : 'in use' });
   }
 
   /** Keeps the slot while the rest of the answer takes our memory until the client reads it: that bounds the memory. */
@@ -333,7 +334,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   tick(now: number): void {
     const connection = this.#connection;
     // While the upstream is paused, only the client's deadline applies.
-    if (connection === null || this.#waiting !== null || this.#pausedAt !== null) return;
+    if (connection === null || this.#held !== null || this.#pausedAt !== null) return;
     const { reply, clientConnection, upstreamMs } = this.#requester;
     const isUnread = this.#begun && (reply.phase === 'gone' || clientConnection === null);
     if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) return this.#endUnread();
@@ -355,7 +356,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   giveUp(failure: ForwardFailure): void {
     if (this.#state === 'done') return;
-    if (this.#waiting !== null) return this.#waiting.fail(failure);
+    if (this.#held !== null) return this.#held.fail(failure);
     if (failure.side === 'upstream') {
       this.#requester.upstreamFailure = failure.cause;
       this.#requester.upstreamError = failure.code;
@@ -373,7 +374,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   #abort(failure: ForwardFailure | null = null): void {
     const connection = this.#connection;
-    const body = this.#state === 'reading' ? 'sent' : 'unsent';
+    const memory = this.#state === 'reading' ? 'free' : 'in use';
     this.#finish();
     this.#options.lease?.failed();
     if (connection !== null) {
@@ -381,7 +382,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
       connection.socket.destroy();
     }
     this.#upstream.release(this, null);
-    this.#ended({ at: 'end', failure, body });
+    this.#tellEnd({ at: 'end', failure, memory });
   }
 
   #finish(): void {

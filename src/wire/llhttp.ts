@@ -1,8 +1,8 @@
 // llhttp, node's HTTP/1.1 parser, in the WebAssembly build that undici ships. No other file knows its path in undici or
 // its ABI; test/unit/wire/llhttp.test.ts fails if an update changes what this file needs.
 //
-// Callbacks only record. A parser that ran within a callback of another would overwrite the scratch area that both
-// read, and a thrown exception would leave llhttp in an undefined state.
+// Callbacks only record, and say how to go on. A parser that ran within a callback of another would overwrite the
+// scratch area that both read, and a thrown exception would leave llhttp in an undefined state.
 import { Buffer } from 'node:buffer';
 import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
 

@@ -8,7 +8,7 @@ import { onePerTurn } from '../base/deadline.ts';
 
 /** Bytes: Linux's default for the largest send buffer, used on systems that do not tell theirs. */
 const DEFAULT_WMEM = 4 * 1024 * 1024;
-/** Bytes. Linux never returns more of a table in one read, however much is asked for. */
+/** Bytes. Linux returns at most a page of a table in one read, however much is asked for. */
 const PIECE = 4096;
 
 type End = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort';
@@ -26,7 +26,7 @@ export function greatestSendBuffer(): number {
   }
 }
 
-/** Both ends of a connection. The local address belongs to it: two clients may have one address and one port. */
+/** Both ends of a connection. Both, since one address and port of a client may be connected to two of our addresses. */
 export function connectionKey({ localAddress, localPort = 0, remoteAddress, remotePort = 0 }: Ends): string {
   return `${plainAddress(localAddress)} ${localPort} ${plainAddress(remoteAddress)} ${remotePort}`;
 }

@@ -176,8 +176,8 @@ local function lend(id, event, token, record)
   save(id, event, now + ${contract.LEASE_MS})
   return {listed({id})[1], event.lease, record}
 end
--- True also for a call that ended this lease before, whose answer was lost.
-local function isEnded(lease, event)
+-- Remembers the end of a lease. \`set\` also for a call that ended it before, whose answer was lost.
+local function rememberEnd(lease, event)
   if not event then return call('ZSCORE', ended, lease) and 'set' or 'absent' end
   for _, old in ipairs(call('ZRANGEBYSCORE', ended, '-inf', now - ${ENDED_FOR_MS}, 'LIMIT', 0, 9)) do call('ZREM', ended, old) end
   call('ZADD', ended, now, lease)
@@ -248,9 +248,9 @@ function calls.set(lease, pause, state, asked, note)
     event.lease, event.asked, event.state, event.note = '', asked, state, note or event.note
     save(id, event, now + pause)
   end
-  return isEnded(lease, event)
+  return rememberEnd(lease, event)
 end
-function calls.spare(id, bytes, most, token)
+function calls.leaseToLose(id, bytes, most, token)
   local old = load(id)
   local mine = old and counted(old) or 0
   local excess = number(totals, 'bytes') - mine + math.max(bytes, ${contract.LEAST_BYTES}) - most
@@ -367,8 +367,8 @@ function calls.test(id, note)
   went(dueAt(id) > now, 'renewed')
   went(calls.page('0')[2][1][1] == id and calls.page('0 0')[2] and calls.summary()[1][1], 'listed')
   went(calls.set(taken[2], 0, 'expired', '', note) == 'set' and calls.find(id)[1][3] == 'expired', 'set')
-  local spared = calls.spare('', 1, ${contract.LEAST_BYTES}, 'test')[1]
-  went(spared and calls.set(spared[2], 'room') == 'set' and #calls.losses(9) == 1, 'lost')
+  local losable = calls.leaseToLose('', 1, ${contract.LEAST_BYTES}, 'test')[1]
+  went(losable and calls.set(losable[2], 'room') == 'set' and #calls.losses(9) == 1, 'lost')
   call('ZREM', ended, taken[2])
   calls.add(id, ${4 * contract.LEAST_BYTES}, 0, note, 'a', 'b')
   went(calls.wake('person', id) == 1 and calls.read(id, 2) == 'ab' and calls.drop(id) == 'dropped', 'dropped')

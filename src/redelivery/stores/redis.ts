@@ -19,7 +19,7 @@ type Args = readonly (string | number | Buffer)[];
 
 /** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
-  const { name, maxBytes, mostBytes, onChange, onLoss, as } = options;
+  const { name, maxBytes, mostBytes, onProblem, onLoss, as } = options;
   let policy = '';
   /** The problem that the last look found; empty if it found none. */
   let failure = '';
@@ -46,7 +46,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
 
   function looked(given: unknown): void {
     [failure = '', policy = ''] = listOf(given, 2).map(textOf);
-    onChange(failure || null);
+    onProblem(failure || null);
   }
 
   function commandOf<Answer>(read: (given: unknown) => Answer, call: string, keys: readonly string[], args: Args) {
@@ -71,7 +71,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     test,
     // Only a look reports that the store works; the connection reports only problems.
     onUsable: () => void look(),
-    onChange: (problem) => problem && onChange(problem),
+    onChange: (problem) => problem && onProblem(problem),
   });
   const look = onePerTurn(() => connection.run(probe()).catch(ignore));
   const run = <Answer>(read: (given: unknown) => Answer, call: string, ...args: Args) =>
@@ -84,7 +84,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
       const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
       if (known !== undefined) return known;
-      onChange(added);
+      onProblem(added);
       throw new Error(added);
     },
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
@@ -95,7 +95,8 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
       const given = [setting.pause, setting.state, setting.asked ? 'person' : '', ...note];
       return (await run(SET, 'set', lease, ...given)) === 'set';
     },
-    spare: (id, bytes) => run((given) => listOf(given).map(leasedOf), 'spare', id, bytes, maxBytes, token()),
+    leaseToLose: (id, bytes) =>
+      run((given) => listOf(given).map(leasedOf), 'leaseToLose', id, bytes, maxBytes, token()),
     end: async (id, age) => (await run(ENDED, 'end', id, age)) === 'dropped',
     page: (place) => run(pageOf, 'page', place),
     wake: (ids, by) => run(numberOf, 'wake', by, ...ids),

@@ -85,8 +85,8 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     return content;
   }
 
-  /** `rows`: what a call that ends a lease has changed. */
-  function isEnded(lease: string, rows: readonly unknown[]): boolean {
+  /** Remembers a lease's end if there are `rows`, which it has changed. True also for an end remembered before. */
+  function rememberEnd(lease: string, rows: readonly unknown[]): boolean {
     if (rows.length > 0) dropOldest(ended.add(lease), MOST_ENDED);
     return ended.has(lease);
   }
@@ -159,10 +159,10 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       if (setting === null || typeof setting === 'string') {
         const gone = sql<Text>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note AS text`;
         if (setting !== null) for (const { text } of gone) remember(id, text, { why: setting, events: 1 });
-        return isEnded(lease, gone);
+        return rememberEnd(lease, gone);
       }
       const { pause, state, note, asked } = setting;
-      return isEnded(
+      return rememberEnd(
         lease,
         sql`UPDATE event SET due = ${later(pause)}, state = ${state}, asked = ${Number(asked)}, lease = NULL,
         note = coalesce(${note && noteText(note)}, note) WHERE id = ${id} AND lease = ${lease} RETURNING 1`,
@@ -172,7 +172,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     /** Remembers that a file's events are lost. */
     loseFile: (why: string, events: number | null): void => remember('', '', { why, events }),
 
-    spare(id: string, bytes: number, most: number): readonly contract.Leased[] {
+    leaseToLose(id: string, bytes: number, most: number): readonly contract.Leased[] {
       const counted = Math.max(bytes, contract.LEAST_BYTES);
       const [known] = sql<{ excess: number; kept: number }>`SELECT
         (SELECT bytes FROM total) - coalesce((SELECT counted FROM event WHERE id = ${id}), 0) + ${counted - most}
@@ -183,13 +183,13 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       if (known === undefined || excess <= 0 || excess > known.kept) return [];
       const oldest = sql<Row>`SELECT id, bytes, state, asked, note FROM event WHERE state <> 'waiting' AND id <> ${id}
         AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came LIMIT ${PAGE}`;
-      const spared: contract.Leased[] = [];
+      const losable: contract.Leased[] = [];
       for (const event of oldest) {
         if (excess <= 0) break;
         excess -= Math.max(event.bytes, contract.LEAST_BYTES);
-        spared.push(leasedOf(event, null));
+        losable.push(leasedOf(event, null));
       }
-      return spared;
+      return losable;
     },
 
     end: (id: string, age: number): boolean =>
@@ -250,7 +250,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       return 'dropped';
     },
 
-    /** The caller's transaction ends with all that it did undone but the sync: no other call sees the event. */
+    /** Everything it did is undone in the same transaction, which still syncs: no other call sees the event. */
     test(): void {
       const id = contract.TEST_ID;
       const went = (isRight: boolean, step: string) => {
@@ -284,8 +284,9 @@ type Row = Omit<contract.Entry, 'wait'> & { readonly asked: number };
 type Text = { readonly text: string };
 
 /**
- * Prepares each template once, binds its values, and parses notes in what it returns. Node's own `createTagStore` keeps its statements when the database
- * is closed, on Node 24: the file then stays open, and cannot be opened anew once its log was deleted.
+ * Prepares each template once, binds its values, and parses notes in what it returns. Node's own `createTagStore` keeps
+ * its statements when the database is closed, on Node 24: the file then stays open, and cannot be opened anew once its
+ * log was deleted.
  */
 function statementsOf(database: DatabaseSync) {
   const prepared = new Map<TemplateStringsArray, StatementSync>();

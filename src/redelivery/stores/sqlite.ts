@@ -21,7 +21,7 @@ const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
 export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
   const { maxBytes, mostBytes } = options;
   const thread = new StoreThread(options);
-  await thread.call('read', ['', 0]).catch(ignore);
+  await thread.call('read', ['', 0]).catch(ignore); // any call opens the file; this one finds nothing
   return {
     add({ id, note, record: [head, body] }, pause) {
       const record = new Uint8Array(head.length + body.length);
@@ -31,7 +31,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     },
     lease: (asked) => thread.call('lease', [asked, mostBytes()]),
     set: (lease, setting) => thread.call('set', [lease, setting]),
-    spare: (id, bytes) => thread.call('spare', [id, bytes, maxBytes]),
+    leaseToLose: (id, bytes) => thread.call('leaseToLose', [id, bytes, maxBytes]),
     end: (id, age) => thread.call('end', [id, age]),
     page: (place) => thread.call('page', [place]),
     wake: (ids, by) => thread.call('wake', [ids, by]),
@@ -70,7 +70,7 @@ class StoreThread {
     const cancel = deadline(limit, () => {
       const failure = `it did not answer within ${limit} ms`;
       this.#refusal = failure;
-      this.#options.onChange(this.#error(failure).message);
+      this.#options.onProblem(this.#error(failure).message);
       resolve({ failure });
     });
     const result = await promise;
@@ -88,7 +88,7 @@ class StoreThread {
     return answer;
   }
 
-  /** Closes the store after all calls. A thread that hangs does not end, so the process can't, either. */
+  /** Closes the store after all calls. A thread that hangs does not end, so the process cannot end by itself. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#thread === null) return;
@@ -119,6 +119,7 @@ class StoreThread {
       threads.delete(THREAD);
       this.#thread = null;
     });
+    // The call shows whether the thread hangs: it finds nothing.
     threads.set(THREAD, () => (this.#isClosed ? once(thread, 'exit') : this.#send('read', ['', 0], []).promise));
     return thread;
   }
@@ -126,7 +127,7 @@ class StoreThread {
   #settle({ results, problem, losses }: Reply): void {
     this.#refusal = null;
     for (const loss of losses) this.#options.onLoss(...loss);
-    this.#options.onChange(problem && this.#error(problem).message);
+    this.#options.onProblem(problem && this.#error(problem).message);
     for (const [at, settle] of this.#sent.splice(0, results.length).entries()) settle(results[at] ?? { failure: '' });
   }
 

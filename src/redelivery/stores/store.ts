@@ -1,5 +1,5 @@
 // The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever leases an
-// event moves that time on, so this one number is claim, lease and schedule. A store holds opaque bytes under ids, and
+// event moves that time on, so it is both the schedule and the lease's end. A store holds opaque bytes under ids, and
 // knows no rules: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat
 // events, never alter or forge them. A store never sends anything.
 //
@@ -139,16 +139,16 @@ export interface DeferredStore {
 
   /**
    * Ends a lease, and sets when its event is due next; null removes the event, and so does a `WhyLost`, which is then
-   * remembered with it. False, and no change, if the lease was lost. True again, within a minute, for the call that
-   * ended it: its answer may have been lost.
+   * remembered with it. False, and no change, if the lease was lost. True again, for a while, for the call that ended
+   * it: its answer may have been lost.
    */
   set(lease: string, setting: Setting | WhyLost | null): Promise<boolean>;
 
   /**
-   * Leases, unread, events that are not sent by themselves, the oldest first: as many as must be lost so that another
-   * one of `bytes` fits, or a part of them. None if it fits now, or would not fit without all of them.
+   * Leases, unread, events that do not wait to be sent, the oldest first: as many as must be lost so that another one
+   * of `bytes` fits, or a part of them. None if it fits now, or would not fit even if all of them were gone.
    */
-  spare(id: string, bytes: number): Promise<readonly Leased[]>;
+  leaseToLose(id: string, bytes: number): Promise<readonly Leased[]>;
 
   /**
    * Removes an event, even a leased one, because the app took a fresh delivery that equals it. False if there is none,
@@ -204,7 +204,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
    */
   readonly onLoss: (problem: string, events: number | null) => void;
   /** Called at any time, even with no change, with the store's problem (never a password), or null when it works. */
-  readonly onChange: (problem: string | null) => void;
+  readonly onProblem: (problem: string | null) => void;
 }
 
 // Milliseconds: the longest that a client waits for the store; the longest time of a call, as bodies cross a network or

@@ -50,7 +50,7 @@ export async function openedAt(place: string, options: Partial<StoreOptions> = {
     mostBytes: () => 210_000,
     as: 'owner',
     onLoss: (message) => void losses.push(message),
-    onChange: (failure) => {
+    onProblem: (failure) => {
       if (failure !== (failures.at(-1) ?? null)) failures.push(failure);
     },
     ...options,
@@ -539,12 +539,12 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         await setOne(store, { pause: 60_000, state });
       }
       const fresh = idOf();
-      expect(await store.spare(fresh, 2 * LEAST_BYTES)).toEqual([]); // it fits
+      expect(await store.leaseToLose(fresh, 2 * LEAST_BYTES)).toEqual([]); // it fits
       for (let at = 0; at < 2; at++) await store.add(eventOf(), 60_000);
-      const [oldest, ...others] = await store.spare(fresh, 1);
+      const [oldest, ...others] = await store.leaseToLose(fresh, 1);
       expect([oldest?.id, oldest?.record, others]).toEqual([ids[0], null, []]);
-      expect((await store.spare(fresh, 2 * LEAST_BYTES)).map(({ id }) => id)).toEqual(ids.slice(1, 3)); // not the leased one
-      expect(await store.spare(fresh, 5 * LEAST_BYTES)).toEqual([]); // all of it would not do
+      expect((await store.leaseToLose(fresh, 2 * LEAST_BYTES)).map(({ id }) => id)).toEqual(ids.slice(1, 3)); // not the leased one
+      expect(await store.leaseToLose(fresh, 5 * LEAST_BYTES)).toEqual([]); // all of it would not do
       expect(await store.add(eventOf(fresh), 0)).toBe('full');
       expect(await store.set(oldest?.lease ?? '', 'room')).toBe(true);
       expect(await store.add(eventOf(fresh), 0)).toBe('stored');
@@ -557,8 +557,8 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         await store.add(event, 0);
         await setOne(store, { pause: 60_000, state: 'expired' });
       }
-      expect(await store.spare(old.id, 1)).toEqual([]);
-      expect((await store.spare(old.id, 2 * LEAST_BYTES)).map(({ id }) => id)).toEqual([other.id]);
+      expect(await store.leaseToLose(old.id, 1)).toEqual([]);
+      expect((await store.leaseToLose(old.id, 2 * LEAST_BYTES)).map(({ id }) => id)).toEqual([other.id]);
     });
 
     test('a test event goes all the way, also where there is no room, and nobody sees it', async () => {

@@ -105,7 +105,7 @@ test.each<[Fate, number, Failed]>([
   ['failed', 0, 'client'], // our 503
   ['abandoned', 0, null],
 ])('%s: status %i, failed by %s', (fate, status, failed) => {
-  expect(fateOf({ how: 'sent', failed, status })).toBe(fate);
+  expect(fateOf({ how: 'neither', failed, status })).toBe(fate);
   expect(fateOf({ how: 'stored', failed, status })).toBe('deferred');
 });
 

@@ -33,7 +33,7 @@ test('a store that is too slow still finds the body whole, though its client has
   };
   const claims = new Claims({ open: async () => elsewhere, onStoreFailure: 'refuse', onChange: () => {} });
   const asked = Promise.withResolvers<Deferrable>();
-  const slow = Promise.withResolvers<'passes'>();
+  const slow = Promise.withResolvers<'not stored'>();
   const pipeline = new Pipeline({
     ...{ policy: () => POLICY, upstream, budget, claims: () => claims, onFate: () => {} },
     redelivery: {
@@ -58,7 +58,7 @@ test('a store that is too slow still finds the body whole, though its client has
   await claiming.promise;
   pipeline.endWaits();
   const delivery = await asked.promise;
-  slow.resolve('passes');
+  slow.resolve('not stored');
   await pipeline.settled();
   expect(String(await new Promise((resolve) => client.once('data', resolve)))).toMatch(/^HTTP\/1\.1 503 /);
   expect(delivery.body.equals(body)).toBe(true);

@@ -79,7 +79,7 @@ test('a call that fails is a problem until the test event passes, which is tried
 test('a slow store is told until it has been quick for a minute, also where nobody stores anything', async () => {
   const { storeState, told, world } = standingOf();
   await storeState.look();
-  storeState.passes('slow', 4096);
+  storeState.notStored('slow', 4096);
   storeState.stored();
   await lookFor(storeState, 50_000);
   expect(storeState.problem?.kind).toBe('slow');
@@ -96,7 +96,7 @@ test('a full store is a problem until the delivery would fit', async () => {
   const { storeState, told, world } = standingOf();
   world.summary = { ...EMPTY, groups: [groupOf(240)] }; // of 244
   await storeState.look();
-  storeState.passes('full', 40_000);
+  storeState.notStored('full', 40_000);
   await lookFor(storeState, MINUTE);
   expect(storeState.problem?.kind).toBe('full');
   world.summary = { ...EMPTY, groups: [groupOf(100)] };
@@ -108,7 +108,7 @@ test('a full store is a problem until the delivery would fit', async () => {
 test('what was left out of the log does not make "fails" its last word', async () => {
   const { storeState, told } = standingOf();
   for (let nth = 0; nth < 3; nth++) {
-    storeState.passes('failing', 4096, new Error('EIO'));
+    storeState.notStored('failing', 4096, new Error('EIO'));
     await storeState.look();
   }
   expect(told.slice(0, 2)).toEqual([FAILS, WORKS]);

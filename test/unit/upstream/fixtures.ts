@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import type { Head } from '../../../src/core/request-head.ts';
-import type { ForwardOptions, Requester, ResponseSink, Sent } from '../../../src/upstream/contract.ts';
+import type { ForwardOptions, Reached, Requester, ResponseSink } from '../../../src/upstream/contract.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
@@ -66,7 +66,7 @@ export function send(upstream: Upstream, { reply, requester, permit, ...options 
   if (allowed === null) throw new Error('no permit');
   const asked = requester ?? requesterOf(head({ method: 'GET', lines: [] }), reply);
   const exchange = new UpstreamExchange(allowed, asked, upstream, forwardOptions(options));
-  const sent = new Promise<Sent>((resolve) => exchange.send(resolve));
+  const sent = new Promise<Reached>((resolve) => exchange.send(resolve));
   const end = sent.then((reached) => (reached.at === 'end' ? reached : Promise.reject(new Error('it waits'))));
   end.catch(() => {}); // of an answer that waits at its head
   return { exchange, sent, end };

@@ -60,7 +60,7 @@ test.for([
   for (let turns = 0; turns < 200; turns++) await nextTurn();
   expect(seen.informed).toBeLessThanOrEqual(MOST_OF_ONE_READ);
   seen.reads();
-  expect(await end).toMatchObject({ failure: null, body: 'sent' });
+  expect(await end).toMatchObject({ failure: null, memory: 'free' });
   expect(seen.informed).toBe(INTERIMS);
 });
 
