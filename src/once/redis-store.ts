@@ -76,7 +76,16 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
     policy = given instanceof Buffer ? given.toString() : noSense();
   };
   const test: Command<void> = [{ text: TEST, read }, ['test']];
-  const settings = { ...options, prefix, timeLimit: TIMEOUT_MS, probe: () => PROBE, test, onUsable, onChange };
+  const settings = {
+    ...options,
+    prefix,
+    timeLimit: TIMEOUT_MS,
+    firstWait: TIMEOUT_MS,
+    probe: () => PROBE,
+    test,
+    onUsable,
+    onChange,
+  };
   const connection = new RedisConnection(settings);
   const renew = () => {
     for (const [key, token] of leases) connection.run([RENEW, [key], token]).catch(() => {});

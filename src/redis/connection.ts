@@ -20,6 +20,8 @@ export interface ConnectionOptions {
   readonly prefix: string;
   /** Milliseconds. The longest wait for an answer. */
   readonly timeLimit: number;
+  /** Milliseconds. The longest wait of `firstAnswer`. */
+  readonly firstWait: number;
   /** Sent every `PROBE_EVERY_MS`, to find a stuck server. It must write: a full or read-only one would answer PING. */
   readonly probe: () => Command<unknown>;
   /** Sent at each connect, and after a failure until it is answered. It must use every command of the other calls. */
@@ -73,11 +75,12 @@ export class RedisConnection {
   #quickAgain: NodeJS.Timeout | undefined;
   readonly #probes: NodeJS.Timeout;
   readonly #heard = Promise.withResolvers<void>();
-  /** Resolves once the server has answered or failed, or after a second. Commands before that would fail needlessly. */
-  readonly firstAnswer = Promise.race([this.#heard.promise, sleep(TIMEOUT_MS, undefined, { ref: false })]);
+  /** Resolves once the server has answered or failed, or after `firstWait`. Commands before that would fail needlessly. */
+  readonly firstAnswer: Promise<void>;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.firstAnswer = Promise.race([this.#heard.promise, sleep(options.firstWait, undefined, { ref: false })]);
     this.#client = createClient(clientOptions(options));
     this.#client.on('ready', () => this.#probe());
     this.#client.on('error', (error: Error) => this.#report(error));

@@ -302,8 +302,9 @@ describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
     for (const body of ['one', 'two']) await defer(proxy, body);
     app.answer = () => 410;
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 2, expired: 0, unverified: 0 });
-    const { stdout } = await command(proxy, 'list', '--json');
-    const { deliveries } = JSON.parse(stdout) as { deliveries: { id: string; state: string; path: string }[] };
+    const listed = await command(proxy, 'list', '--json');
+    expect(listed).toMatchObject({ code: 0, stderr: '' });
+    const { deliveries } = JSON.parse(listed.stdout) as { deliveries: { id: string; state: string; path: string }[] };
     expect(deliveries).toMatchObject([
       { state: 'stopped', path: '/notify' },
       { state: 'stopped', path: '/notify' },

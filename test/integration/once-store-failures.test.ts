@@ -18,7 +18,7 @@ import { bodyOf, DELIVERED, DUPLICATE, deliver, give, held, OK, send } from '../
 import { BACK, FAILS, fails, logged, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
 import { keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, SERVERS, VALKEY_OR_REDIS } from '../support/once/redis.ts';
-import { inFlight } from '../support/proxy/at-rest.ts';
+import { inFlight, untilMetrics } from '../support/proxy/at-rest.ts';
 import { eventually, starting } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';
@@ -172,6 +172,22 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     expect(proxy.output()).not.toContain(PASSWORD);
   });
 
+  test('a delivery whose client left while the server was stuck is not sent', async ({ events, deliverer, redis }) => {
+    const server = await redis(program);
+    const proxy = await deliverer({ once: { store: server.url } });
+    await remembering(proxy);
+    // On a busy machine the second may be over before the proxy sees that the client left: that event is sent.
+    for (let nth = 0; nth === 0 || events.times(`left ${nth - 1}`) > 0; nth++) {
+      server.pause();
+      const leaver = send(proxy, `left ${nth}`);
+      await untilMetrics(proxy, ['requests_in_flight'], ([found]) => found === 1 || events.times(`left ${nth}`) === 1);
+      leaver.leave();
+      await inFlight(proxy, 0);
+      server.resume();
+      await eventually(() => deliver(proxy, `after ${nth}`), DUPLICATE);
+    }
+  });
+
   test('a stuck server delays the deliveries of one second; one that went away comes back', async ({
     events,
     deliverer,
@@ -184,9 +200,6 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     for (const proxy of both) await remembering(proxy);
     expect(await deliver(going, 'before')).toEqual(DELIVERED);
     server.pause();
-    const leaver = send(going, 'left');
-    await inFlight(going, 1);
-    leaver.leave();
     const first = await Promise.all([deliver(going, 'stuck'), deliver(refusing, 'refused')]);
     expect(first).toEqual([DELIVERED, REFUSED]);
     events.script('failed', give(500), give(500));
@@ -206,7 +219,6 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     for (const proxy of both) expect(await problemOf(proxy)).toMatch(/did not answer within 1000 ms/);
     expect(await deliver(refusing, 'failed')).toEqual(failed);
     expect([await deliver(going, 'new'), await deliver(refusing, 'new')]).toEqual([DELIVERED, DUPLICATE]);
-    expect(events.times('left')).toBe(0);
 
     const { act, answer } = held();
     events.script('under-way', act);

@@ -67,6 +67,8 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
     ...options,
     prefix,
     timeLimit: contract.CALL_LIMIT_MS,
+    // A delivery waits no longer; a command does, which a throttled container takes seconds to connect.
+    firstWait: as === 'visitor' ? contract.CALL_LIMIT_MS / 2 : contract.TIME_LIMIT_MS,
     probe,
     test,
     // Only a look reports that the store works; the connection reports only problems.
