@@ -1,6 +1,9 @@
 // The findings on the deliveries of each route: an episode of outcomes that fail, losses of the last day, and an app that
 // is slow or only redirects. A route is judged by its last deliveries; once those are very old, that is said.
 import { clockText } from '../core/keyring.ts';
+import { shownPath } from '../core/request-record.ts';
+import { UNMATCHED } from '../core/routes.ts';
+import type { Facts } from '../facts.ts';
 import type { Detail, OutcomeDiagnosis } from './causes.ts';
 import { LOSSES, type OutcomeState, type Series } from './failed-share.ts';
 import type { RouteLedger } from './ledger.ts';
@@ -49,7 +52,7 @@ function episode(path: string, state: 'failed' | 'warning', input: Input): Findi
   const silence = now - Math.max(lastBad, lastGood || 0);
   const last = bads === 1 ? 'the last delivery' : `the last ${bads} deliveries`;
   const amount = bads < all ? `${bads} of ${count(all, 'delivery', 'deliveries')}` : last;
-  const which = `${amount} to ${named(path, facts, detail)}${bads < all ? ` since ${clock(began, facts.now)}` : ''}`;
+  const which = `${amount} to ${whereTo(path, facts, detail)}${bads < all ? ` since ${clock(began, facts.now)}` : ''}`;
   const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
   const why = diagnosis === 'connections-full' ? ': limits.connections was reached' : '';
   const parts = [
@@ -59,11 +62,23 @@ function episode(path: string, state: 'failed' | 'warning', input: Input): Findi
     stored(series, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(began, facts),
-    isRefusal ? unchangedSince(epoch(input, lastGood), facts) : '',
+    isRefusal && diagnosis !== 'other-address' ? unchangedSince(epoch(input, lastGood), facts) : '',
+    takenSince(series),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     series.isOld(now) ? ' Whether it still fails is not known.' : '',
   ];
   return finding(state, diagnosis, parts.join(''), path);
+}
+
+/** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */
+function whereTo(path: string, facts: Facts, detail: Detail): string {
+  const isElsewhere = detail.fate === 'none' && detail.route === UNMATCHED && path !== UNMATCHED && detail.path !== '';
+  return isElsewhere ? `${path}, or like those but sent to ${shownPath(detail.path)},` : named(path, facts, detail);
+}
+
+function takenSince({ since: good, enough }: Series): string {
+  if (good === 0) return '';
+  return ` Since then the app took ${good}${good < enough ? `; after ${enough} in a row this is over` : ''}.`;
 }
 
 function told(which: string, diagnosis: OutcomeDiagnosis, detail: Detail): string {
@@ -114,8 +129,9 @@ function losses(path: string, { series, isGone }: RouteLedger, input: Input): Fi
 
 function slowApp(path: string, { slow, slowMs, departedMs }: RouteLedger, { facts, now }: Input): Finding | null {
   const recent = slow.sum(0, now);
-  if (recent < SLOW_ANSWERS) return null;
-  const answered = slowMs < 0 ? '' : `; it last answered after ${spanText(slowMs)}`;
+  // Where none was answered it is not slow: what its senders met says so.
+  if (recent < SLOW_ANSWERS || slowMs < 0) return null;
+  const answered = `; it last answered after ${spanText(slowMs)}`;
   const departed = departedMs < 0 ? '' : `; a sender last left after ${spanText(departedMs)}`;
   const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(QUARTER)} took long${answered}${departed}.`;
   return finding('warning', 'slow-app', message, path);

@@ -41,6 +41,8 @@ export class Series {
   /** Good ones of the episode before its last bad one, and after it. */
   #between = 0;
   #since = 0;
+  /** Bad ones that the app took at a later sending. */
+  #takenLater = 0;
   /** Bad ones in a row up to now, and when the second of them came. */
   #run = 0;
   #secondOfRun = Number.NaN;
@@ -66,6 +68,12 @@ export class Series {
     if (this.bads === 0) return;
     this.#since++;
     this.#run = 0;
+  }
+
+  /** A stored delivery was taken at a later sending. */
+  addTakenLater(now: number): void {
+    if (this.bads > 0) this.#takenLater++;
+    this.addGood(0, now);
   }
 
   /** `loss`: null for a delivery that is stored, so not lost yet. `record`: null for a connection that was turned away. */
@@ -97,7 +105,7 @@ export class Series {
 
   /** Ends the episode: what came before the next one has no part in it. */
   end(): void {
-    this.bads = this.#between = this.#since = this.#run = 0;
+    this.bads = this.#between = this.#since = this.#run = this.#takenLater = 0;
     this.#minute.clear();
     this.#quarter.clear();
     this.causes.clear();
@@ -136,10 +144,20 @@ export class Series {
     return isFailed && !this.isOld(now) ? 'failed' : 'warning';
   }
 
-  /** An episode ends once enough good ones have come in a row, by its share, and a minute has passed. */
+  /** Good ones since the last bad one. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** How many good ones in a row end the episode, by its share. */
+  get enough(): number {
+    return Math.ceil(LEAST_GOOD + (12 * (this.#between + 1)) / this.bads);
+  }
+
+  /** An episode ends a minute after its last bad one, once enough good ones came, or the app took each bad one later. */
   #isOver(now: number): boolean {
-    const enough = LEAST_GOOD + (12 * (this.#between + 1)) / this.bads;
-    return this.bads === 0 || (this.#since >= enough && now - this.lastBad >= MINUTE);
+    if (this.bads === 0) return true;
+    return (this.#takenLater >= this.bads || this.#since >= this.enough) && now - this.lastBad >= MINUTE;
   }
 
   #isReached(now: number): boolean {

@@ -132,7 +132,7 @@ export class Ledger {
 
   /** Called when a stored delivery has ended. */
   redelivered({ route, result }: RedeliveryRecord, now: number): void {
-    if (result === 'delivered') this.of(route).series.addGood(0, now);
+    if (result === 'delivered') this.of(route).series.addTakenLater(now);
   }
 
   /** Called when a connection is ended before any answer, since there are too many. `address`: that of the connection. */

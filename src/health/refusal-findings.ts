@@ -41,7 +41,7 @@ export function* refusalFindings(input: Input): Findings {
   // Strangers are a note with a number.
   for (const [id, tally] of ledger.strangers.entries) {
     if (tally.ofDay(now) === 0) continue;
-    const message = `${manyOf(tally, `of the last day ${refused(tally.ofDay(now))}`, input)}. None looks like a delivery.`;
+    const message = `${manyOf(tally, `of the last day ${refused(tally.ofDay(now))}`, input)}. None is known to be a delivery.`;
     yield finding(ROOM.has(id) && now - tally.lastAt < QUARTER ? 'warning' : 'note', id, message);
   }
 }
@@ -83,7 +83,7 @@ function* suspects(input: Input): Findings {
     if (tally === null) continue;
     const begin = `No delivery to ${whereOf(route, tally, input)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
     const others = manyOf(tally, 'that may be deliveries were refused', input, suspected);
-    const message = `${begin}, and ${others}. They look different from the deliveries before.`;
+    const message = `${begin}, and ${others}. Nothing proves it: their look, address or signature is not that of the deliveries before.`;
     yield finding('warning', tally.causes.commonest(suspected).diagnosis, message, route);
   }
 }

@@ -81,7 +81,9 @@ class Run {
     const said = this.#subject.look(this.#factsAt(at), at);
     const [headline = { id: '', state: '' }] = said;
     const isFailed = said.some(({ state }) => state === 'failed');
-    if (isFailed !== this.#wasFailed && truth.accepted > 0) {
+    // Once all was taken later the next bad one begins anew.
+    if (truth.isSettled(at)) this.#flips.clear();
+    else if (isFailed !== this.#wasFailed && truth.accepted > 0) {
       const fault = truth.outcomes[truth.lastBad]?.fault ?? null;
       this.#flips.set(fault, (this.#flips.get(fault) ?? 0) + 1);
     }
@@ -184,6 +186,8 @@ function check(checked: Checked): void {
   const lately = truth.early.filter((one) => one.needs === 'look' && at - one.at < DAY).length;
   if (early >= 3 && lately >= 3 && !world.report && !isFailed) fails('1 no false all-clear: three early refusals');
   if (truth.isOld(at)) return checkOld(checked, isFailed);
+  if (truth.isSettled(at) && isFailed && !truth.hasUnknowable) fails('6 it ends: all were taken later');
+  if (truth.isSettled(at)) return;
   if (truth.lastBad >= 0) checkFault(checked, isFailed);
   checkQuiet(checked, isFailed);
 }

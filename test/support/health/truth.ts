@@ -64,6 +64,9 @@ export class Truth {
   accepted = 0;
   lastLoss = Number.NEGATIVE_INFINITY;
   waiting = 0;
+  /** Bad ones since the first that nothing has ended: stored ones, and those that were taken later. */
+  #stored = 0;
+  #taken = 0;
   /** Something was lost that nobody could tell from strangers. */
   hasUnknowable = false;
   /** Bad ones in a row up to now, and when the second of them came. */
@@ -110,14 +113,17 @@ export class Truth {
     if (isVerified && this.accepted === 0) this.#lookBack(look);
     if (isVerified) this.#accept(look, address, at);
     if (isStored) this.waiting += fault === null ? -1 : 1;
+    if (isStored && fault === null && this.#stored > 0) this.#taken++;
     this.outcomes.push({ at, isBad: fault !== null, fault });
     if (fault === null) {
       this.goodInRow++;
       this.badRun = 0;
       return;
     }
+    if (this.isSettled(at)) this.#stored = this.#taken = 0;
     this.#addBad(fault, at);
-    if (!isStored) this.lastLoss = at;
+    if (isStored) this.#stored++;
+    else this.lastLoss = at;
   }
 
   /** True for a refused delivery that nothing tells from a stranger's request. */
@@ -171,6 +177,12 @@ export class Truth {
   addOld({ fault, look, address, isVerified }: Outcome, at: number): void {
     if (isVerified) this.#accept(look, address, at);
     if (fault !== null) this.lastLoss = at;
+  }
+
+  /** Each bad one was stored, none was lost, and all were taken later, more than a minute after the last bad one. */
+  isSettled(at: number): boolean {
+    const isOver = at - (this.outcomes[this.lastBad]?.at ?? at) > MINUTE + 1000;
+    return isOver && this.waiting === 0 && this.#stored > 0 && this.#taken >= this.#stored && this.lastLoss < 0;
   }
 
   /** Nothing has come for a day: what is known is old. */

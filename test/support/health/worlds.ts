@@ -444,8 +444,8 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   const outcome = { ...known, fault, isStored, isVerified: true };
   const first: Happening = { at: at + late, kind: 'request', record: told, outcome };
   if (!isStored) return [first];
-  const again: RedeliveryRecord = { result: 'delivered', id: 'id', route: '/notify', failure: '' };
   const when = Math.max(at, end) + late + SECOND + random() * 10 * SECOND;
+  const again: RedeliveryRecord = { result: 'delivered', id: 'id', route: '/notify', failure: '' };
   return [first, { at: when, kind: 'sent again', record: again, outcome: { ...outcome, fault: null } }];
 }
 
