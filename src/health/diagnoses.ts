@@ -2,7 +2,7 @@
 // /api/status, `check`, log, the metric `diagnosis` and so the alerts, and docs/alerts.md, which is generated. These texts
 // are written nowhere else. A remedy must never weaken verification.
 
-const FIND = 'Then find the events that were lost; deferred ones are sent again.';
+const FIND = 'Then find what was lost.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
 
