@@ -1,8 +1,10 @@
 // Health: what the process knows of its deliveries, and its judgement. Status page, /api/status, `check`, log and metrics
 // show one and the same object, made when they ask.
 import type { RedeliveryRecord } from '../core/fate.ts';
+import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
+import type { OutcomeDiagnosis } from './causes.ts';
 import { LOSSES, type Loss } from './failed-share.ts';
 import { type Advice, advise, type Judgement, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
@@ -24,12 +26,14 @@ export class Health {
     this.#responseTimeout = responseTimeout;
   }
 
-  /** Called once for each request, at its end. */
-  record(record: RequestRecord): void {
+  /** Called once for each request, at its end. Returns its diagnosis. */
+  record(record: RequestRecord): OutcomeDiagnosis | null {
     const now = performance.now();
     if (record.upstreamStatus > 0) this.lastAnswer = now;
     this.ledger.record(record, now);
-    this.#recent.record(record, now);
+    const diagnosis = this.ledger.isDropped(record) ? 'signature-dropped' : diagnosisOf(record);
+    this.#recent.record(record, diagnosis, now);
+    return diagnosis;
   }
 
   /** Called once for each delivery, when its fate is known. */

@@ -114,6 +114,11 @@ export class Ledger {
     }
   }
 
+  /** True for a delivery without its signature header, as far as its look and address tell. */
+  isDropped(record: RequestRecord): boolean {
+    return record.reason === 'missing_signature' && this.senders.routeOf(record) !== null;
+  }
+
   /** Called once for each delivery, when its fate is known. */
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;

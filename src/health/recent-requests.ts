@@ -6,6 +6,7 @@ import { shortened } from '../base/printable.ts';
 import { DECISIONS, type Decision } from '../core/reasons.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { type DeliveryRecord, type RequestRecord, shownPath } from '../core/request-record.ts';
+import type { OutcomeDiagnosis } from './causes.ts';
 import { Counts } from './counts.ts';
 import { MINUTE } from './times.ts';
 
@@ -37,15 +38,16 @@ export class RecentRequests {
   #lastProbe: ShownRequest | null = null;
 
   /** `now`: milliseconds of the monotonic clock. */
-  record(record: RequestRecord, now: number): void {
+  record(record: RequestRecord, diagnosis: OutcomeDiagnosis | null, now: number): void {
     const { decision, fate } = record;
     this.#counts.add(DECISIONS.indexOf(decision), now);
     if (decision === 'probe') {
-      this.#lastProbe = shownOf(record, Date.now());
+      this.#lastProbe = shownOf(record, diagnosis, Date.now());
       return;
     }
     const isRefused = decision === 'rejected' || decision === 'reported';
-    if (isRefused || (fate === 'none' && record.upstreamFailure !== null)) this.#keep(shownOf(record, Date.now()));
+    if (isRefused || (fate === 'none' && record.upstreamFailure !== null))
+      this.#keep(shownOf(record, diagnosis, Date.now()));
   }
 
   /** Called when a delivery's fate is known, perhaps long after its client left. */
@@ -53,7 +55,7 @@ export class RecentRequests {
     const { fate, upstreamFailure } = record;
     const isLost = fate === 'failed' || fate === 'abandoned';
     if (!isLost && upstreamFailure === null) return;
-    const shown = shownOf(record, Date.now());
+    const shown = shownOf(record, diagnosisOf(record), Date.now());
     const own = fate === 'abandoned' ? fate : 'overloaded';
     const cause = upstreamFailure ?? (record.upstreamStatus > 0 ? `${record.upstreamStatus}` : own);
     if (isLost) this.#undelivered = [{ ...shown, cause }, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
@@ -93,7 +95,7 @@ export class RecentRequests {
 }
 
 /** A request as page and API show it: texts that a client chose are shortened; query, header values and body are left out. */
-function shownOf(record: RequestRecord, at: number) {
+function shownOf(record: RequestRecord, diagnosis: OutcomeDiagnosis | null, at: number) {
   const { header, hint } = record;
   return {
     at,
@@ -111,7 +113,7 @@ function shownOf(record: RequestRecord, at: number) {
     upstreamStatus: record.upstreamStatus,
     upstreamFailure: record.upstreamFailure,
     upstreamError: record.upstreamError,
-    diagnosis: diagnosisOf(record),
+    diagnosis,
     /** The likely cause in words. */
     hint: hint === null ? null : shortened(hint.text, 512),
     /** The id of the secret outside its dates that signed the request. */

@@ -33,12 +33,12 @@ export class RequestLog {
   }
 
   /** Call it at the request's end, and for a delivery also once its fate is known: the later call writes the line. */
-  record(record: RequestRecord): void {
+  record(record: RequestRecord, diagnosis: string | null = diagnosisOf(record)): void {
     if (this.mode === 'none' || record.fate === 'pending' || record.durationMs < 0) return;
     const level = levelOf(record);
     if ((this.mode === 'rejected' && level === 'info') || !this.#log.enabled(level)) return;
     this.#begin();
-    if (++this.#lines <= LINES_A_SECOND) this.#log[level]('request', fieldsOf(record));
+    if (++this.#lines <= LINES_A_SECOND) this.#log[level]('request', fieldsOf(record, diagnosis));
   }
 
   /** Counts a connection that was turned away, for the one line of this second. */
@@ -78,7 +78,7 @@ function levelOf({ decision, fate, status, upstreamStatus, upstreamFailure }: Re
   return decision === 'reported' ? 'warn' : 'info';
 }
 
-function fieldsOf(r: RequestRecord): Fields {
+function fieldsOf(r: RequestRecord, diagnosis: string | null): Fields {
   const cut = (text: string | null | undefined, limit: number) => (text ? shortened(text, limit) : null);
   const fields = {
     route: r.route,
@@ -89,7 +89,7 @@ function fieldsOf(r: RequestRecord): Fields {
     reason: r.reason,
     fate: r.fate === 'none' ? null : r.fate,
     hint: cut(r.hint?.text, 512),
-    diagnosis: diagnosisOf(r),
+    diagnosis,
     secret: r.secret,
     body_bytes: r.bodyBytes,
     duration_ms: milliseconds(r.durationMs),

@@ -91,8 +91,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   });
   const onEnd: Handler['onEnd'] = (record) => {
     metrics.record(record);
-    requests.record(record);
-    health.record(record);
+    requests.record(record, health.record(record));
     captures.offer(record);
   };
   const onRequest: Handler['onRequest'] = (exchange) => {

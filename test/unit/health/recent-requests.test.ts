@@ -33,6 +33,17 @@ test('only refused, reported and upstream-failed requests are kept, newest first
   ]);
 });
 
+test('a known sender without its signature header has the diagnosis of the headline, in the list and in the log', () => {
+  const health = new Health(() => 30_000);
+  settle(health, accepted());
+  const { client, userAgent, contentType } = accepted();
+  const dropped = refused({ reason: 'missing_signature', signed: false, client, userAgent, contentType });
+  expect(health.record(dropped)).toBe('signature-dropped');
+  expect(health.record({ ...dropped, client: '198.51.100.9' })).toBe('no-signature');
+  const { refusals } = health.judge(factsOf(), performance.now());
+  expect(refusals.map(({ diagnosis }) => diagnosis).toSorted()).toEqual(['no-signature', 'signature-dropped']);
+});
+
 test('a flood of one reason fills only its own places and evicts no other reason', () => {
   const refusals = new Requests();
   settle(refusals, refused({ hint: hint('expired-secret', 'the old secret') }));
