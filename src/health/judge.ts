@@ -74,7 +74,7 @@ function causes(found: readonly Finding[]): readonly Advice[] {
     return cause === undefined ? one : causeOf(cause);
   };
   return [...Map.groupBy(items, causeOf)].map(([cause, all]) => {
-    const follows = all.filter((one) => one.id !== cause.id);
+    const follows = all.filter((one) => one !== cause);
     return told({ ...cause, state: worst(all).state }, follows);
   });
 }

@@ -205,7 +205,7 @@ test('an app that accepts no connections is told once, on the route whose delive
     for (let at = 0; at < 3; at++) settle(health, down);
   });
   expect(advice.map(({ id, route, follows }) => [id, route, follows.map((one) => one.id)])).toEqual([
-    ['app-down', '/notify', ['deliveries-lost']],
+    ['app-down', '/notify', ['app-down', 'deliveries-lost']],
   ]);
 });
 
