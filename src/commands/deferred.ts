@@ -65,12 +65,13 @@ interface Deferred {
   readonly admin: URL;
   /** Receives a line for each change that `deliver` sees. */
   readonly progress: Io['stderr'];
-  /** Receives what is shown before all of it is known; null with --json. */
-  readonly early: Io['stdout'] | null;
+  /** Receives what is shown before all of it is known. */
+  readonly early: Io['stdout'];
+  readonly isJson: boolean;
 }
 
-/** The result of an action: `json` with --json, else `text`. */
-type Done = { readonly json: object; readonly text: string | Uint8Array; readonly code?: 1 };
+/** The result of an action: `json` with --json, else `text`. A string ends the JSON that was shown early. */
+type Done = { readonly json: object | string; readonly text: string | Uint8Array; readonly code?: 1 };
 
 /** `id`: empty for all deliveries. Returns the reason if nothing could be done. Rejects if the store fails. */
 type Action = (deferred: Deferred, id: string) => Promise<Done | string>;
@@ -90,8 +91,8 @@ export const run = command(definition, async ({ values, positionals: [word = 'li
   const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
   const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onProblem: ignore });
-  const early = values.json === true ? null : io.stdout;
-  const asked = { store, admin: localUrl(at.host, at.port), progress: io.stderr, early };
+  const isJson = values.json === true;
+  const asked = { store, admin: localUrl(at.host, at.port), progress: io.stderr, early: io.stdout, isJson };
   const done = await action(asked, id).catch((error: Error) => {
     return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
   });
@@ -100,7 +101,8 @@ export const run = command(definition, async ({ values, positionals: [word = 'li
     io.stderr(`entrupy-signature-proxy deferred: ${done}\n`);
     return 1;
   }
-  io.stdout(values.json === true ? `${JSON.stringify(done.json)}\n` : done.text);
+  const { json } = done;
+  io.stdout(isJson ? `${typeof json === 'string' ? json : JSON.stringify(json)}\n` : done.text);
   return done.code ?? 0;
 });
 
@@ -142,14 +144,15 @@ function lostOf({ at, id, note, why, events }: Loss) {
   return { at, id: printable(id), route: route && printable(route), came, attempts, lastFailure, why, events };
 }
 
-/** Shows each page as it comes: a store may hold a hundred thousand. */
-async function list({ store, early }: Deferred): Promise<Done> {
-  const deliveries: ReturnType<typeof shownOf>[] = [];
+/** Shows each page as it comes: a store may hold a hundred thousand, and all of them together exceed a small heap. */
+async function list({ store, early, isJson }: Deferred): Promise<Done> {
+  let isFirst = true;
   for await (const page of pagesOf(store)) {
+    if (page.length === 0) continue;
     const shown = page.map(shownOf);
-    if (deliveries.length === 0 && shown.length > 0) early?.(lineOf(HEADINGS));
-    early?.(shown.map((delivery) => lineOf(cellsOf(delivery))).join(''));
-    if (early === null || deliveries.length === 0) deliveries.push(...shown);
+    if (isJson) early(`${isFirst ? OPENING : ','}${shown.map((one) => JSON.stringify(one)).join()}`);
+    else early(`${isFirst ? lineOf(HEADINGS) : ''}${shown.map((one) => lineOf(cellsOf(one))).join('')}`);
+    isFirst = false;
   }
   const lost = (await store.losses()).map(lostOf);
   const rows = lost.map(({ at, id, route, came, attempts, lastFailure, why, events }) =>
@@ -158,10 +161,14 @@ async function list({ store, early }: Deferred): Promise<Done> {
       : [timeText(at), id, timeText(came), route ?? '-', `${attempts}`, lastFailure, why],
   );
   const lines = table([['lost', 'id', 'came', 'route', 'attempts', 'last answer', 'why'], ...rows]).join('\n');
-  const nothing = deliveries.length === 0 ? NOTHING_DEFERRED : '';
-  return { json: { deliveries, lost }, text: lost.length === 0 ? nothing : `${nothing}\n${lines}\n` };
+  const nothing = isFirst ? NOTHING_DEFERRED : '';
+  return {
+    json: `${isFirst ? OPENING : ''}],"lost":${JSON.stringify(lost)}}`,
+    text: lost.length === 0 ? nothing : `${nothing}\n${lines}\n`,
+  };
 }
 
+const OPENING = '{"deliveries":[';
 const HEADINGS = ['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes', 'request'];
 /** The widths of all columns but the last: the first line is shown before the others are known. */
 const WIDTHS = [49, 20, 10, 12, 8, 20, 8];
