@@ -229,7 +229,7 @@ export class StoreState {
       const ended = { result: 'lost', id: '', route, failure } as const;
       for (let nth = 0; nth < deliveries && left > 0; nth++, left--) this.#needs.onResult(ended);
     }
-    this.changed();
+    this.#changes++; // without `onChange`, which calls the store: a store that loses at each call would do so for ever
   };
 
   #fail(problem: string): void {

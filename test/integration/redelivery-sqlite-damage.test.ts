@@ -1,6 +1,7 @@
 // The embedded store while people, disks and other programs damage its file: what happens is told, and what comes after it
 // is stored.
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -23,6 +24,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect } from 'vitest';
 import type { DeferredStore } from '../../src/redelivery/stores/store.ts';
+import { spawnTied } from '../support/machine/children.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { altered } from '../support/redelivery/redelivery.ts';
 import { storedAgain, test } from '../support/redelivery/sqlite-store.ts';
@@ -185,6 +187,106 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
     for (const name of asideIn(folder)) rmSync(join(folder, name));
     await storedAgain(store);
   });
+});
+
+describe.concurrent('sets no intact file aside:', () => {
+  const LOCK = /lock: .*: nothing is lost, and it is emptied/;
+  const DAMAGED = 'PRAGMA journal_mode=DELETE; CREATE TABLE other(id TEXT)';
+  const halved = (path: string) => {
+    execute(path, DAMAGED);
+    truncateSync(path, 3000);
+  };
+  const written = (content: string | Buffer) => (path: string) => writeFileSync(path, content, { mode: 0o600 });
+  const BESIDE: readonly [string, name: string, (path: string) => void, problem: RegExp | null][] = [
+    ['a lock of a short text', 'lock', written('123\n'), LOCK],
+    ['a lock of zeros', 'lock', written(Buffer.alloc(4096)), LOCK],
+    ['a lock of a long text', 'lock', written('x'.repeat(10_000)), LOCK],
+    ['a lock that is half a database', 'lock', halved, LOCK],
+    ['an empty log', 'queue.sqlite-wal', written(''), null],
+    ['a log of text', 'queue.sqlite-wal', written('x'.repeat(10_000)), null],
+    ['an index that is empty, and a log of zeros', 'queue.sqlite-shm', written(''), null],
+    ['an index of text', 'queue.sqlite-shm', written('x'.repeat(40_000)), null],
+  ];
+  test.for(BESIDE)('%s', async ([, name, damage, problem], { folder, open }) => {
+    const first = await open();
+    const events = [eventOf(), eventOf(), eventOf()];
+    for (const event of events) await first.store.add(event, 60_000);
+    await first.store.close();
+    const path = join(folder, name);
+    if (name.endsWith('-shm')) written(Buffer.alloc(100))(path.replace('-shm', '-wal'));
+    damage(path);
+    const { ino } = lstatSync(path);
+    const { store, losses, failures } = await open();
+    expect(await idsIn(store)).toEqual(events.map(({ id }) => id).sort());
+    await storedAgain(store);
+    expect([asideIn(folder), losses]).toEqual([[], []]);
+    expect(failures).toEqual(problem === null ? [] : [expect.stringMatching(problem), null]);
+    if (name !== 'lock') return;
+    expect(failures[0]).toContain(path);
+    expect(lstatSync(path)).toMatchObject({ ino, size: 0 }); // another file could be locked beside the first
+    expect((await open()).failures).toEqual([expect.stringContaining('another process uses it')]);
+  });
+
+  test('a damaged lock that another process holds stays as it is', async ({ folder, open }) => {
+    const event = eventOf();
+    const first = await open();
+    await first.store.add(event, 60_000);
+    await first.store.close();
+    const path = join(folder, 'lock');
+    const holds = `const lock = new (require('node:sqlite').DatabaseSync)(process.argv[1]);
+      lock.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
+      console.log('held'); setInterval(() => lock, 1e6)`;
+    const other = spawnTied(process.execPath, ['-e', holds, path], {});
+    await once(other.stdout, 'data');
+    writeFileSync(path, '123\n');
+    const { store, failures, losses } = await open();
+    await expect(store.summary()).rejects.toThrow('another process uses it');
+    expect(readFileSync(path, 'utf8')).toBe('123\n');
+    other.kill('SIGKILL');
+    await once(other, 'exit');
+    await expect(store.summary()).rejects.toThrow(LOCK);
+    expect(await idsIn(store)).toEqual([event.id]);
+    expect(failures).toEqual([expect.stringContaining('another process'), expect.stringMatching(LOCK), null]);
+    expect([asideIn(folder), losses]).toEqual([[], []]);
+  });
+
+  test('a log that is gone is told once, though the file cannot be opened', async ({ file, folder, open }) => {
+    const { store } = await open();
+    await store.add(eventOf(), 60_000);
+    await killed(store, file);
+    rmSync(`${file}-wal`);
+    const other = new DatabaseSync(file);
+    other.exec('PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE');
+    written(Buffer.alloc(100))(`${file}-shm`);
+    rmSync(`${file}-wal`, { force: true });
+    const again = await open();
+    for (let times = 0; times < 3; times++) await again.store.summary().catch(() => {});
+    expect([again.losses.length, asideIn(folder)]).toEqual([1, []]);
+    other.close();
+  });
+});
+
+test('a file that is damaged at each call is set aside, and told, once a second at most', async ({
+  file,
+  folder,
+  open,
+}) => {
+  const { store, losses } = await open();
+  const began = performance.now();
+  for (let times = 0; times < 200; times++) {
+    if (times % 2 === 0) rmSync(file, { force: true });
+    else written(file);
+    await store.summary().catch(() => {});
+  }
+  const most = 1 + Math.floor((performance.now() - began) / 1000);
+  expect(losses.length).toBeGreaterThan(0);
+  expect(losses.length).toBeLessThanOrEqual(most);
+  expect(asideIn(folder).length).toBeLessThanOrEqual(most);
+
+  function written(path: string) {
+    rmSync(path, { force: true });
+    writeFileSync(path, 'text', { mode: 0o600 });
+  }
 });
 
 test.concurrent('whichever bit flips, what comes is stored', async ({ directory, file, folder, open }) => {
@@ -355,8 +457,7 @@ describe.concurrent('while it runs', () => {
     expect(await store.add(event, 0)).toBe('stored');
     rmSync(folder, { recursive: true });
     expect(await store.add(event, 0)).toBe('stored');
-    expect(losses).toHaveLength(2);
-    expect(await idsIn(store)).toEqual([event.id]);
+    await eventually(() => idsIn(store).then((ids) => [ids, losses.length]), [[event.id], 2]); // one a second
   });
 
   test('an older file that is put in its place is told, and used from then on', async ({ directory, file, open }) => {

@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
 import { type Around, type Events, eventsIn, inheritance, SCHEMA } from './sqlite-events.ts';
-import type { Aside } from './store.ts';
+import { type Aside, MOST_LOSSES } from './store.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */
 const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
@@ -15,6 +15,8 @@ const BUSY_MS = 300;
 /** Bytes that must be free before an event is added: a removal needs room too, in the log and then in the file. */
 const LEAST_FREE = 8 * 1024 * 1024;
 const MOST_ASIDE = 4;
+/** Milliseconds from a loss that is told to the next, and to the next file that is set aside: no loop makes more. */
+const PACE_MS = 1000;
 /** The name of a file that was set aside; it ends with the number of events that it had, where that is known. */
 const ASIDE = /^aside-queue\.sqlite-(\d{4}-\d\d-\d\d)T(\d\d)(\d\d)([\d.]+)Z(?:-(\d+))?$/;
 
@@ -50,8 +52,9 @@ export interface FileOptions {
   readonly owner: string | null;
 }
 
-/** Damage that SQLite itself does not call an error. */
+/** Damage of the store's file that SQLite itself does not call an error. */
 class DamageError extends Error {}
+export type Loss = readonly [problem: string, events: number | null];
 
 export const isFull = (error: unknown) => sqliteCode(error) === FULL;
 const isDamage = (error: unknown) => error instanceof DamageError || [CORRUPT, NO_DATABASE].includes(sqliteCode(error));
@@ -65,10 +68,12 @@ export class StoreFile {
   #opened: Opened | null = null;
   /** True if the next file that is opened should be empty: that is then not reported as another loss. */
   #isNew = false;
-  /** The losses that are not reported yet: why stored events are gone, or were set aside. */
-  readonly losses: [problem: string, events: number | null][] = [];
+  /** The losses that are not told yet: why stored events are gone, or were set aside. */
+  #untold: Loss[] = [];
   /** The losses that no open file remembers yet. */
-  #unwritten: StoreFile['losses'] = [];
+  #unwritten: Loss[] = [];
+  /** When a loss was last told, in milliseconds on the monotonic clock. */
+  #toldAt = Number.NEGATIVE_INFINITY;
   readonly around: Around;
 
   constructor({ path, owner }: FileOptions) {
@@ -95,7 +100,7 @@ export class StoreFile {
         this.close();
         if (!isDamage(error) || this.#owner === null || tries === 3) throw error;
         // Only at the second try: SQLite calls a page malformed even if the disk only failed to read it once.
-        if (tries === 2) this.#setAside((error as Error).message);
+        if (tries === 2) this.#setAside(error as Error);
       }
     }
   }
@@ -111,6 +116,13 @@ export class StoreFile {
     } finally {
       if (database.isTransaction) database.exec('ROLLBACK');
     }
+  }
+
+  /** The next loss to tell, if it is time to. */
+  nextLoss(): readonly Loss[] {
+    if (performance.now() - this.#toldAt < PACE_MS) return [];
+    if (this.#untold.length > 0) this.#toldAt = performance.now();
+    return this.#untold.splice(0, 1);
   }
 
   /** Why nothing can be added now; null if it can. */
@@ -151,7 +163,8 @@ export class StoreFile {
     });
   }
 
-  #setAside(damage: string): void {
+  #setAside(damage: Error): void {
+    if (performance.now() - this.#toldAt < PACE_MS) throw damage;
     if (this.#aside().length >= MOST_ASIDE) {
       throw new Error(`it is damaged, as ${MOST_ASIDE} were before: look at the disk, and move them away`);
     }
@@ -162,11 +175,11 @@ export class StoreFile {
     for (const ending of left) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
     const where = left.length > 0 ? `what is left of it is ${aside}${left.at(-1)} there` : 'nothing is left of it';
-    this.#lose(`${this.#path}: ${damage}; ${where}`);
+    this.#lose(`${this.#path}: ${damage.message}; ${where}`);
   }
 
   #lose(problem: string, events = this.around.count): void {
-    this.losses.push([problem, events]);
+    if (this.#untold.length < MOST_LOSSES) this.#untold.push([problem, events]);
     this.#unwritten.push([problem, events]);
     this.around.count = null;
     this.#isNew = true;
@@ -205,10 +218,10 @@ export class StoreFile {
     const isEmpty = sizeOf(this.#path) === 0;
     const problem = this.#isNew && isEmpty ? this.roomProblem() : null;
     if (problem !== null) throw new Error(problem); // before a lock file makes the next start report a loss
-    lockDirectory(this.#directory, parts);
+    lockDirectory(join(this.#directory, 'lock'), parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index before the log, so somebody else has removed the log.
-    if (log === 'absent' && index === 'present')
+    if (log === 'absent' && index === 'present' && this.#unwritten.length === 0)
       this.#lose(`${this.#path}-wal was removed, and what came last with it`, null);
     makeFile(this.#path);
   }
@@ -290,16 +303,20 @@ function identityOf(path: string): string {
  * Locks the directory until `parts` are disposed of. The lock must die with its process, even by SIGKILL, and a pid
  * proves nothing, since a container's is always 1. Node has no `flock`; but SQLite locks its file by `fcntl`, and the
  * kernel releases that lock. It works between containers on one machine, not between machines. The store's own file is
- * not locked this way, since operators' commands open it too.
+ * not locked this way, since operators' commands open it too. The lock holds nothing: a damaged one, which SQLite reads
+ * only if nobody holds it, is emptied. It stays the same file: two processes that replaced it could each hold a lock.
  */
-function lockDirectory(directory: string, parts: DisposableStack): void {
-  const path = join(directory, 'lock');
+function lockDirectory(path: string, parts: DisposableStack): void {
   makeFile(path);
-  const lock = parts.use(new DatabaseSync(path, { timeout: 0 }));
   try {
+    const lock = parts.use(new DatabaseSync(path, { timeout: 0 }));
     // This mode keeps the lock until the file is closed; nothing is ever written.
     lock.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
-    throw sqliteCode(error) === BUSY ? new Error('another process uses it') : error;
+    if (sqliteCode(error) === BUSY) throw new Error('another process uses it');
+    const problem = `its lock ${path}: ${(error as Error).message}`;
+    if (!isDamage(error)) throw new Error(problem);
+    fs.truncateSync(path);
+    throw new Error(`${problem}: nothing is lost, and it is emptied`);
   }
 }

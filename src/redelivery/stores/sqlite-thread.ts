@@ -2,7 +2,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { codeOf } from '../../base/errors.ts';
 import type { Events } from './sqlite-events.ts';
-import { isFull, StoreFile } from './sqlite-file.ts';
+import { isFull, type Loss, StoreFile } from './sqlite-file.ts';
 
 export type Method = keyof Events;
 export type Args<M extends Method> = Parameters<Events[M]>;
@@ -13,7 +13,7 @@ export interface Reply {
   readonly results: readonly Result[];
   /** Why nothing could be done; null if the store works. */
   readonly problem: string | null;
-  readonly losses: StoreFile['losses'];
+  readonly losses: readonly Loss[];
 }
 
 const ADDS: ReadonlySet<Method> = new Set(['add', 'test']);
@@ -34,7 +34,7 @@ port.on('message', (first: Call | null) => {
 });
 
 function answer(calls: readonly Call[]): void {
-  const reply: Reply = { ...doneAll(calls, null), losses: file.losses.splice(0) };
+  const reply: Reply = { ...doneAll(calls, null), losses: file.nextLoss() };
   // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
   port.postMessage(reply, file.around.moved.splice(0));

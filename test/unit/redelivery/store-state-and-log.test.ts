@@ -119,6 +119,7 @@ test('what a store lost is told, and counted as far as the last summary knows', 
   const { storeState, told, results, world } = standingOf();
   world.summary = { ...EMPTY, groups: [groupOf(2)] };
   await storeState.look();
+  storeState.onChange = () => expect.unreachable('a call that a loss causes may cause the next loss');
   storeState.lost('its log was removed', null);
   expect(results).toEqual([]);
   storeState.lost('its file was removed', 2);
