@@ -109,12 +109,16 @@ export const run = command(definition, async ({ values, positionals: [word = 'li
 const NOTHING_DEFERRED = 'Nothing is deferred.\n';
 const noSuchId = (id: string) => `nothing is deferred under the ID ${id}`;
 
-/** The delivery with this ID, or every stored one: a page may repeat what another one had. */
-async function chosenFrom(store: DeferredStore, id: string): Promise<ReadonlyMap<string, Entry>> {
-  const entries = new Map<string, Entry>();
+/**
+ * The delivery with this ID, or every stored one (a page may repeat what another one had), each with a number that an
+ * attempt changes: no more is kept, so that a hundred thousand fit into the image's heap.
+ */
+async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap<string, number>> {
+  const attempts = new Map<string, number>();
   const pages = id === '' ? pagesOf(store) : [[await store.find(id)].filter((entry) => entry !== null)];
-  for await (const page of pages) for (const entry of page) entries.set(entry.id, entry);
-  return entries;
+  for await (const page of pages)
+    for (const { id, note } of page) attempts.set(id, note === null ? 0 : note.attempts + note.tried);
+  return attempts;
 }
 
 /** A delivery as its note describes it, unverified. */
@@ -224,50 +228,47 @@ async function dropExpired({ store }: Deferred): ReturnType<Action> {
 /** Has the running proxy, which alone sends, try deferred deliveries now, at its own pace. */
 async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   const { store, admin } = deferred;
-  const chosen = [...(await chosenFrom(store, id)).values()];
-  if (id !== '' && chosen.length === 0) return noSuchId(id);
-  if (chosen.length === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: NOTHING_DEFERRED };
+  const chosen = await attemptsOf(store, id);
+  if (id !== '' && chosen.size === 0) return noSuchId(id);
+  if (chosen.size === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: NOTHING_DEFERRED };
   const url = new URL(id === '' ? '/-/redeliver' : `/-/redeliver?id=${id}`, admin);
   const { status, text } = await ask({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
   if (status === null) return `no answer from the proxy at ${admin.href}: ${text}`;
   if (status === 409) return 'nothing is sent while no route has redeliver';
   if (status !== 200) return `the proxy at ${admin.href} answered ${status} ${text}`;
   const { waiting, end } = await watch(deferred, id, chosen);
-  const gone = chosen.length - waiting.length;
-  const json = { asked: chosen.length, gone, waiting };
-  const summary = `${gone} of ${chosen.length} ${gone === 1 ? 'is' : 'are'} gone from the store`;
+  const gone = chosen.size - waiting.length;
+  const json = { asked: chosen.size, gone, waiting };
+  const summary = `${gone} of ${chosen.size} ${gone === 1 ? 'is' : 'are'} gone from the store`;
   if (waiting.length === 0) return { json, text: `${summary}: taken by the app, or dropped.\n` };
   return { json, text: `${summary}; ${end}. What waits is tried again, what is kept stays.\n`, code: 1 };
 }
 
 /** Waits until each delivery is gone or was tried, or nothing changes. Returns the remaining ids, and why the wait ended. */
-async function watch({ store, admin, progress }: Deferred, id: string, chosen: readonly Entry[]) {
+async function watch({ store, admin, progress }: Deferred, id: string, chosen: ReadonlyMap<string, number>) {
   for (let lastText = '', changed = 0; ; ) {
     const began = Date.now();
-    const now = await chosenFrom(store, id);
-    const remaining = chosen.filter(({ id }) => now.has(id));
-    const tried = remaining.filter((before) => triesOf(now.get(before.id)) !== triesOf(before));
-    const text = `${chosen.length - remaining.length} of ${chosen.length} gone, ${tried.length} tried and not taken\n`;
+    const now = await attemptsOf(store, id);
+    const waiting = [...chosen.keys()].filter((id) => now.has(id));
+    const tried = waiting.filter((id) => now.get(id) !== chosen.get(id));
+    const text = `${chosen.size - waiting.length} of ${chosen.size} gone, ${tried.length} tried and not taken\n`;
     if (text !== lastText) {
       progress(text);
       [lastText, changed] = [text, began];
     }
-    const isOver = tried.length === remaining.length;
+    const isOver = tried.length === waiting.length;
     const end = isOver ? 'each of the others was tried' : changed < began && (await standstill(admin, changed));
     if (end) {
-      const failure = now.get(tried.at(-1)?.id ?? '')?.note?.failure ?? '';
+      const last = tried.at(-1);
+      const failure = (last === undefined ? null : await store.find(last))?.note?.failure ?? '';
       const remedy = UNVERIFIABLE.has(failure) ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
-      return {
-        waiting: remaining.map(({ id }) => id),
-        end: failure === '' ? end : `${end}; the last failure: ${failure}${remedy}`,
-      };
+      return { waiting, end: failure === '' ? end : `${end}; the last failure: ${failure}${remedy}` };
     }
     // Reading a long list burdens the proxy's disk or Redis, so it may take at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));
   }
 }
 
-const triesOf = (entry: Entry | undefined) => `${entry?.note?.attempts} ${entry?.note?.tried}`;
 /** The words for a delivery that the rules of now refuse, so that it was not sent. */
 const UNVERIFIABLE: ReadonlySet<string> = new Set<Why>([
   ...(['secret_gone', 'route_gone', 'limits', 'name', 'altered', 'unreadable'] as const),
