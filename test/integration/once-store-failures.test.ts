@@ -303,6 +303,7 @@ test
       const [going, refusing] = both;
       const problems = () => Promise.all(both.map(problemOf));
       const noSense = ['it gave an answer that makes no sense', 'it gave an answer that makes no sense'];
+      const told = () => both.map(({ logs }) => logs().filter(({ problem }) => problem === noSense[0]).length);
       const answers = (event: string) => Promise.all(both.map((proxy) => deliver(proxy, event)));
       expect(await answers('alike')).toEqual([DELIVERED, REFUSED]);
       await eventually(problems, noSense);
@@ -310,9 +311,14 @@ test
       for (const claimed of ['+OK\r\n', '$-1\r\n']) {
         answer = (script) => (isClaim(script) ? claimed : ':1\r\n');
         await eventually(problems, ['null', 'null']);
-        const since = await failuresSince(refusing);
+        const [since, before] = [await failuresSince(refusing), told()];
         expect(await answers(claimed)).toEqual([DELIVERED, REFUSED]);
-        expect([await since(), await problems()]).toEqual([1, noSense]);
+        expect(await since()).toBe(1);
+        // A second later the next test is answered, and the problem is over.
+        await eventually(
+          told,
+          before.map((lines) => lines + 1),
+        );
       }
       // A copy of an event may be delivered again where its commit is answered so.
       answer = (script) => (isClaim(script) ? '+first\r\n' : isCommit(script) ? '+OK\r\n' : ':1\r\n');
@@ -321,6 +327,5 @@ test
       expect(await deliver(going, 'committed')).toEqual(DELIVERED);
       await eventually(since, 1);
       expect(await deliver(going, 'committed')).toEqual(DELIVERED);
-      for (const { logs } of both) expect(logs()).toContainEqual(expect.objectContaining({ problem: noSense[0] }));
     },
   );
