@@ -75,9 +75,18 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     disk.fault();
     await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
     expect(new Set(app.bodies().slice(before))).toEqual(new Set(bodies));
+    app.answer = () => 503;
+    await defer(proxy, 'stays');
+    expect((await proxy.stop()).code).toBe(0);
+    disk.fault('torn');
+    const again = await redeliverer({ env: disk.env });
+    await told(again, 'deferred: EIO');
+    disk.fault();
+    app.answer = () => 200;
+    await eventually(async () => (await redeliver(again)) && app.bodies().at(-1), 'stays');
+    await nothingDeferred(again);
     const files = await readdir(directory, { recursive: true });
     expect(files.filter((name) => name.includes('aside'))).toEqual([]);
-    expect((await proxy.stop()).code).toBe(0);
   });
 
   test.concurrent('that hangs holds up nothing; the process kills itself', async ({ app, disk, redeliverer }) => {

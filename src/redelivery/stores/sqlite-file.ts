@@ -172,6 +172,7 @@ export class StoreFile {
     const time = new Date().toISOString().replaceAll(':', '');
     const aside = `aside-${basename(this.#path)}-${time}${count === null ? '' : `-${count}`}`;
     const left = ['-wal', ''].filter((ending) => checkFile(`${this.#path}${ending}`) === 'present');
+    for (const ending of left) readThrough(`${this.#path}${ending}`);
     for (const ending of left) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
     const where = left.length > 0 ? `what is left of it is ${aside}${left.at(-1)} there` : 'nothing is left of it';
@@ -286,6 +287,17 @@ function checkOwner({ uid }: fs.Stats, name: string): void {
 /** Creates a missing file. This process must not have it open: closing any handle of a file ends its locks on that. */
 function makeFile(path: string): void {
   if (checkFile(path) === 'absent') fs.closeSync(fs.openSync(path, 'wx', 0o600));
+}
+
+/** Throws if the disk fails to read a file: SQLite calls it malformed then (SQLITE_IOERR_CORRUPTFS), intact as it may be. */
+function readThrough(path: string): void {
+  const bytes = new Uint8Array(1024 * 1024);
+  const file = fs.openSync(path, 'r');
+  try {
+    for (let at = 0, read = 1; read > 0; at += read) read = fs.readSync(file, bytes, 0, bytes.length, at);
+  } finally {
+    fs.closeSync(file);
+  }
 }
 
 /** Bytes; 0 where there is no file. */

@@ -1,5 +1,6 @@
 /* Makes the calls to a disk slow, hang or fail, as the words in the file $FAULTS say at that moment: `delay` (20 ms for
- * each sync), `hang` (each sync, until the word is gone), `full`, `broken` (each write), `unreadable`, `nfs`. With `ahead` the clock of
+ * each sync), `hang` (each sync, until the word is gone), `full`, `broken` (each write), `unreadable`,
+ * `torn` (unreadable, but for the first 4 KiB), `nfs`. With `ahead` the clock of
  * the day is ten days ahead. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -48,11 +49,11 @@ ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) {
 }
 
 ssize_t pread64(int file, void *bytes, size_t count, off64_t at) {
-  if (has("unreadable")) { errno = EIO; return -1; }
+  if (has("unreadable") || (at >= 4096 && has("torn"))) { errno = EIO; return -1; }
   return NEXT(pread64)(file, bytes, count, at);
 }
 ssize_t pread(int file, void *bytes, size_t count, off_t at) {
-  if (has("unreadable")) { errno = EIO; return -1; }
+  if (has("unreadable") || (at >= 4096 && has("torn"))) { errno = EIO; return -1; }
   return NEXT(pread)(file, bytes, count, at);
 }
 
