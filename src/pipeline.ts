@@ -159,7 +159,7 @@ export class Pipeline {
     pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
-    // Every request here is verified; an unverified one must never be stored and sent again. GET and HEAD only read.
+    // Only verified requests come here (`#judge`): an unverified one must never be stored. GET and HEAD only read.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       this.#storable++;
       const body = permit.body ?? NO_BYTES;
@@ -256,6 +256,7 @@ export class Pipeline {
       const bytes = permit?.body ?? NO_BYTES;
       if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', bytes, 'hex'));
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
+      // It hashes the body at once, before that memory is given back.
       if (fate === 'taken' && deferrable !== null) void this.#parts.redelivery.taken(deferrable);
     }
     if (end.memory === 'free') body?.discard();

@@ -2,7 +2,7 @@
 // over. The store holds the schedule. This file leases as much of what is due as the pace and a quarter of the budget
 // allow; arrivals.ts stores deliveries, turn.ts handles a leased one, store-state-and-log.ts knows the store's state.
 //
-//   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app, or over: removed
+//   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app: removed
 //                                              |                          |-> refused: stopped
 //                                              `-> unverified: stays      |-> failed: waits
 //                                                                         `-> failed, and its window is over: expired
@@ -18,18 +18,18 @@ import { SendingPace } from './pace.ts';
 import { mostSendable } from './record.ts';
 import { StoreState } from './store-state-and-log.ts';
 import { openStore } from './stores/open-store.ts';
-import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
+import { type DeferredStore, fileIn, LEASE_MS, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { Turn, windowOf } from './turn.ts';
 
 /** Milliseconds between two looks at the store, which other processes fill too; each look renews the leases in use. */
-const LOOK_EVERY_MS = 10_000;
+const LOOK_EVERY_MS = LEASE_MS / 3;
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
 
 export class Queue {
   readonly #needs: Needs;
   readonly #pace: SendingPace;
-  /** Opens the store: called only once a route needs one, or stored deliveries are found. Most proxies never do. */
+  /** Opens the store: called once a route needs one, a Redis is configured, or stored deliveries are found. */
   readonly #store: () => Promise<DeferredStore>;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
@@ -161,7 +161,7 @@ export class Queue {
 
   // --- leasing
 
-  /** Leases what is due, and does so again when more is due. Called when something may have become due. */
+  /** Leases what is due, and learns when more will be: called when something was stored or may have become due. */
   readonly #leaseDue = onePerTurn(async () => {
     if (this.storeState.stopped.signal.aborted) return;
     const wait = await this.#leaseNow();

@@ -49,7 +49,10 @@ const TO_NOBODY: ResponseSink = {
   end: ignore,
 };
 
-/** Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. */
+/**
+ * Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. A route that
+ * stores has no times of its own (config/cross-key-rules.ts), so those of `upstream` hold.
+ */
 async function exchange({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {

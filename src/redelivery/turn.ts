@@ -29,7 +29,7 @@ interface Parts {
 
 /** What a delivery becomes. Without a pause it is due when the time for which it is kept is over. */
 type Next = Pick<Setting, 'state'> & Partial<Setting>;
-/** Results that are counted once the store knows them; a loss is counted with its line. */
+/** Results that are counted once the store knows them; a loss, which has its line first, once it is removed. */
 type Counted = Exclude<RedeliveryResult, 'lost'>;
 
 /**
@@ -91,8 +91,9 @@ export class Turn {
     if (went === 'refused')
       return this.#become(note, { state: state === 'expired' ? state : 'stopped' }, 'client_error');
     if (state === 'stopped' || state === 'expired') return this.#become(note, { state });
+    // It is due again at the end of its keep: then `take` loses it.
     if (isOver) return this.#become(note, { state: 'expired' }, 'expired');
-    // Without a connection the pause is that of the pace, and no attempt counts.
+    // Without a connection the pause is that of the pace (SendingPace.now), and no attempt counts.
     if (went === 'no connection') return this.#become({ ...known, failure }, { state: 'waiting', pause: 0 });
     return this.#become(note, { state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
   }

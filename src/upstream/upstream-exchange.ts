@@ -52,7 +52,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   #begun = false;
   /** The answer while it waits at its head. */
   #held: HeldAnswer | null = null;
-  /** The caller's listeners: for an answer that is held at its head, and for the end. */
+  /** The caller's listeners, one at first: for an answer that is held at its head, and for the end. */
   #tellHeld: (reached: Reached) => void = ignore;
   #tellEnd: (end: End) => void = ignore;
   /** When the client last fell behind with reading; null while it keeps up. */

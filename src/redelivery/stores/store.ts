@@ -3,7 +3,7 @@
 // knows no rules: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat
 // events, never alter or forge them. A store never sends anything.
 //
-// Due times are by the store's clock, so all times here are spans from now. Times in a `Note` are by the proxy's clock.
+// Due times are by the store's clock, so they are spans from now. Times in a `Note` and of a loss are by the proxy's clock.
 import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { DeferredState } from '../../core/fate.ts';
