@@ -76,9 +76,10 @@ function whereTo(path: string, facts: Facts, detail: Detail): string {
   return isElsewhere ? `${path}, or like those but sent to ${shownPath(detail.path)},` : named(path, facts, detail);
 }
 
-function takenSince({ since: good, enough }: Series): string {
+function takenSince({ since: good, enough, hasEnough }: Series): string {
   if (good === 0) return '';
-  return ` Since then the app took ${good}${good < enough ? `; after ${enough} in a row this is over` : ''}.`;
+  const end = hasEnough ? 'a minute after the last that failed' : `after ${enough} in a row`;
+  return ` Since then the app took ${good}; ${end} this is over.`;
 }
 
 function told(which: string, diagnosis: OutcomeDiagnosis, detail: Detail): string {

@@ -154,10 +154,14 @@ export class Series {
     return Math.ceil(LEAST_GOOD + (12 * (this.#between + 1)) / this.bads);
   }
 
-  /** An episode ends a minute after its last bad one, once enough good ones came, or the app took each bad one later. */
+  /** True once enough good ones came, or the app took each bad one later. */
+  get hasEnough(): boolean {
+    return this.#takenLater >= this.bads || this.#since >= this.enough;
+  }
+
+  /** An episode ends a minute after its last bad one, once it has enough good ones. */
   #isOver(now: number): boolean {
-    if (this.bads === 0) return true;
-    return (this.#takenLater >= this.bads || this.#since >= this.enough) && now - this.lastBad >= MINUTE;
+    return this.bads === 0 || (this.hasEnough && now - this.lastBad >= MINUTE);
   }
 
   #isReached(now: number): boolean {
