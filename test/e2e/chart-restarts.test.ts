@@ -13,6 +13,7 @@ const CONFIG = 'entrupy-signature-proxy/config';
 const OTHER: Readonly<Record<string, readonly string[]>> = {
   'listen.host': ['config.listen.host=0.0.0.0'],
   'listen.port': ['config.listen.port=8081'],
+  'listen.tls': ['config.listen.tls.certFile=/a', 'config.listen.tls.keyFile=/b'],
   'admin.host': ['config.admin.host=0.0.0.0'],
   'admin.port': ['config.admin.port=9465'],
   'upstream.url': ['upstream.url=http://other:80'],

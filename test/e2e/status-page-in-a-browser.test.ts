@@ -130,7 +130,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     const { advice, rows, text } = await look('attacked');
     expect(advice[0]).toMatch(/^● OK\. All is well: the app took the last delivery/);
     expect(advice.join('\n')).toMatch(
-      /\d+ requests of the last day were refused.* it is signed with another secret.* None looks like a delivery\./s,
+      /\d+ requests of the last day were refused.* it is signed with another secret.* None is known to be a delivery\./s,
     );
     expect(rows.find((cells) => cells[4]?.startsWith('signature_mismatch'))?.[1]).toMatch(/^\d+$/);
     expect(text).toContain('192.0.2.66');

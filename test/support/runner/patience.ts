@@ -8,7 +8,7 @@ const QUIET_MS = 30_000;
 export const LONGEST_MS = 300_000;
 
 /** Milliseconds, by the load of the machine now. */
-export const patience = () => Math.min(QUIET_MS * business(), LONGEST_MS - QUIET_MS);
+export const patience = () => Math.min(Math.ceil(QUIET_MS * business()), LONGEST_MS - QUIET_MS);
 
 /**
  * A setting in which a test must get something done: so many seconds on a quiet machine, and more on a busy one. Most tests wait
