@@ -31,15 +31,21 @@ export function detailOf(record: Detail, into: { -readonly [Key in keyof Detail]
   return into;
 }
 
-const OF_UPSTREAM = {
+const NONE: Detail = {
+  route: '',
+  path: '',
+  client: '',
   fate: 'none',
   upstreamStatus: 0,
   upstreamFailure: null,
   upstreamError: null,
   departedMs: -1,
-} as const;
-const OF_REFUSAL = { reason: 'none', hint: null, rule: null, header: null, renamedHeader: null } as const;
-const NONE: Detail = { route: '', path: '', client: '', ...OF_UPSTREAM, ...OF_REFUSAL };
+  reason: 'none',
+  hint: null,
+  rule: null,
+  header: null,
+  renamedHeader: null,
+};
 
 const KEPT = 16;
 

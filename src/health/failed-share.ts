@@ -40,7 +40,7 @@ export class Series {
   bads = 0;
   /** Good ones of the episode before its last bad one, and after it. */
   #between = 0;
-  #since = 0;
+  since = 0;
   /** Bad ones that the app took at a later sending. */
   #takenLater = 0;
   /** Bad ones in a row up to now, and when the second of them came. */
@@ -66,7 +66,7 @@ export class Series {
     } else if (status > 0) this.redirects = 0;
     this.#add(0, now);
     if (this.bads === 0) return;
-    this.#since++;
+    this.since++;
     this.#run = 0;
   }
 
@@ -83,8 +83,8 @@ export class Series {
     this.#add(1, now);
     this.bad++;
     this.bads++;
-    this.#between += this.#since;
-    this.#since = 0;
+    this.#between += this.since;
+    this.since = 0;
     this.#run++;
     if (this.#run === 2) this.#secondOfRun = now;
     this.lastBad = now;
@@ -105,7 +105,7 @@ export class Series {
 
   /** Ends the episode: what came before the next one has no part in it. */
   end(): void {
-    this.bads = this.#between = this.#since = this.#run = this.#takenLater = 0;
+    this.bads = this.#between = this.since = this.#run = this.#takenLater = 0;
     this.#minute.clear();
     this.#quarter.clear();
     this.causes.clear();
@@ -115,7 +115,7 @@ export class Series {
 
   /** All outcomes of the episode. */
   get all(): number {
-    return this.bads + this.#between + this.#since;
+    return this.bads + this.#between + this.since;
   }
 
   /** True while an episode is open. */
@@ -144,11 +144,6 @@ export class Series {
     return isFailed && !this.isOld(now) ? 'failed' : 'warning';
   }
 
-  /** Good ones since the last bad one. */
-  get since(): number {
-    return this.#since;
-  }
-
   /** How many good ones in a row end the episode, by its share. */
   get enough(): number {
     return Math.ceil(LEAST_GOOD + (12 * (this.#between + 1)) / this.bads);
@@ -156,7 +151,7 @@ export class Series {
 
   /** True once enough good ones came, or the app took each bad one later. */
   get hasEnough(): boolean {
-    return this.#takenLater >= this.bads || this.#since >= this.enough;
+    return this.#takenLater >= this.bads || this.since >= this.enough;
   }
 
   /** An episode ends a minute after its last bad one, once it has enough good ones. */

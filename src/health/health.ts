@@ -56,7 +56,7 @@ export class Health {
     this.ledger.keepOnly(routes, performance.now());
   }
 
-  /** What is wrong now, for the log and the metrics; empty before the process runs. */
+  /** The advice of now, for the log and the metrics; empty before the process runs. */
   advice(): readonly Advice[] {
     if (this.facts === null) return [];
     const { advice, states } = advise(this.#input(this.facts(), performance.now()));

@@ -30,7 +30,7 @@ export function judge(input: Input) {
   };
 }
 
-/** What is wrong: the part of the judgement that is made each second. */
+/** The part of the judgement that is made each second: all that is wrong. */
 export function advise(input: Input) {
   const states = statesOf(input);
   const found = [

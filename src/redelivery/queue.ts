@@ -7,7 +7,7 @@
 //                                              `-> unverified: stays      |-> failed: waits
 //                                                                         `-> failed, and its window is over: expired
 //
-// What is stopped, unverified or expired is kept for a person, and lost after `redelivery.keep`, or if room is needed.
+// Stopped, unverified and expired events are kept for a person, and lost after `redelivery.keep`, or if room is needed.
 import { stat } from 'node:fs/promises';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';

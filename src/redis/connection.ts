@@ -57,10 +57,15 @@ export const noSense = (): never => {
   throw NO_SENSE;
 };
 
+/** Reads an answer that must be one of these. */
+export function oneOf<Answer extends string | number>(answers: readonly Answer[]): Script<Answer>['read'] {
+  const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
+  return (given) => answers.find((answer) => answer === textOf(given)) ?? noSense();
+}
+
 /** Makes a `Script` from its text and all answers that it can give. */
 export function script<Answer extends string | number>(text: string, answers: readonly Answer[]): Script<Answer> {
-  const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
-  return { text, read: (given) => answers.find((answer) => answer === textOf(given)) ?? noSense() };
+  return { text, read: oneOf(answers) };
 }
 
 export class RedisConnection {

@@ -1,7 +1,7 @@
 // How long the fuzzers run, and from which seed. `FUZZ_SECONDS` is the time of each file, 1 unless set. `FUZZ_SEED` is 1
 // unless set, so that a failure points to the change and not to chance; `random` takes a new seed each time, as
 // `npm run fuzz` does. A failure prints its seed and path, which fc.assert accepts as `{ seed, path }`.
-import fc, { type Arbitrary, type IRawProperty, type Parameters } from 'fast-check';
+import fc, { type Arbitrary, type IRawProperty, type Parameters, type RunDetails } from 'fast-check';
 
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 1);
 const { FUZZ_SEED = '1' } = process.env;
@@ -28,7 +28,7 @@ export async function fuzz<T>(inputs: Arbitrary<T>, check: (input: T) => Promise
     return last;
   });
   const ran = await fc.check(property, timeBox(properties));
-  if (ran.counterexample !== null) throw new Error(fc.defaultReportMessage(ran), { cause: ran.errorInstance });
+  throwFound(ran);
   await last.catch((cause) => {
     throw new Error(`The last run failed, with seed ${SEED} after ${ran.numRuns} others`, { cause });
   });
@@ -38,9 +38,14 @@ export async function fuzz<T>(inputs: Arbitrary<T>, check: (input: T) => Promise
 export function assertSome<T>(property: IRawProperty<T, false>, properties: number): void {
   for (let seed = SEED, runs = 0; runs === 0; seed++) {
     const ran = fc.check(property, { ...timeBox(properties), seed });
-    if (ran.counterexample !== null) throw new Error(fc.defaultReportMessage(ran), { cause: ran.errorInstance });
+    throwFound(ran);
     runs = ran.numRuns;
   }
+}
+
+/** Throws the counterexample that a check has found, if any. */
+function throwFound<T>(ran: RunDetails<T>): void {
+  if (ran.counterexample !== null) throw new Error(fc.defaultReportMessage(ran), { cause: ran.errorInstance });
 }
 
 /** For the test itself: the box, plus the time for a run in progress and for shrinking a counterexample. */

@@ -5,14 +5,14 @@ import { randomUUID } from 'node:crypto';
 import { onePerTurn } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/fate.ts';
-import { noSense, RedisConnection, script } from '../../redis/connection.ts';
+import { noSense, oneOf, RedisConnection } from '../../redis/connection.ts';
 import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
 import * as contract from './store.ts';
 
-const SET = script('', ['set', 'absent']).read;
-const ENDED = script('', ['dropped', 'absent', 'leased']).read;
-const DONE = script('', ['done']).read;
+const SET = oneOf(['set', 'absent']);
+const ENDED = oneOf(['dropped', 'absent', 'leased']);
+const DONE = oneOf(['done']);
 const TESTED = [contract.TEST_ID, noteText(contract.TEST_NOTE)];
 
 type Args = readonly (string | number | Buffer)[];
