@@ -1,11 +1,13 @@
 /* Makes the calls to a disk slow, hang or fail, as the words in the file $FAULTS say at that moment: `delay` (20 ms for
  * each sync), `hang` (each sync, until the word is gone), `full`, `broken` (each write), `unreadable`,
- * `torn` (unreadable, but for the first 4 KiB), `nfs`. With `ahead` the clock of
- * the day is ten days ahead. */
+ * `torn` (unreadable, but for the first 4 KiB), `nfs`. What is read or written elsewhere than in the folder of $FAULTS
+ * works: Node 24 reads the package.json of its modules by `pread` too. With `ahead` the clock of the day is ten
+ * days ahead. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
@@ -34,7 +36,15 @@ static void sync_slowly(void) {
 int fsync(int file) { sync_slowly(); return NEXT(fsync)(file); }
 int fdatasync(int file) { sync_slowly(); return NEXT(fdatasync)(file); }
 
-static int write_fault(void) {
+static int is_elsewhere(int file) {
+  char link[64], name[4096] = {0};
+  const char *path = getenv("FAULTS");
+  snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+  return path == NULL || readlink(link, name, sizeof name - 1) < 0 || strncmp(name, path, strrchr(path, '/') - path) != 0;
+}
+
+static int write_fault(int file) {
+  if (is_elsewhere(file)) return 0;
   if (has("full")) errno = ENOSPC;
   else if (has("broken")) errno = EIO;
   else return 0;
@@ -42,18 +52,24 @@ static int write_fault(void) {
 }
 
 ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t at) {
-  return write_fault() ? -1 : NEXT(pwrite64)(file, bytes, count, at);
+  return write_fault(file) ? -1 : NEXT(pwrite64)(file, bytes, count, at);
 }
 ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) {
-  return write_fault() ? -1 : NEXT(pwrite)(file, bytes, count, at);
+  return write_fault(file) ? -1 : NEXT(pwrite)(file, bytes, count, at);
+}
+
+static int read_fault(int file, off64_t at) {
+  if (is_elsewhere(file) || !(has("unreadable") || (at >= 4096 && has("torn")))) return 0;
+  errno = EIO;
+  return 1;
 }
 
 ssize_t pread64(int file, void *bytes, size_t count, off64_t at) {
-  if (has("unreadable") || (at >= 4096 && has("torn"))) { errno = EIO; return -1; }
+  if (read_fault(file, at)) return -1;
   return NEXT(pread64)(file, bytes, count, at);
 }
 ssize_t pread(int file, void *bytes, size_t count, off_t at) {
-  if (has("unreadable") || (at >= 4096 && has("torn"))) { errno = EIO; return -1; }
+  if (read_fault(file, at)) return -1;
   return NEXT(pread)(file, bytes, count, at);
 }
 
