@@ -5,8 +5,8 @@ import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Detail, OutcomeDiagnosis } from './causes.ts';
-import { LOSSES, type OutcomeState, type Series } from './failed-share.ts';
 import type { RouteLedger } from './ledger.ts';
+import { LOST_ENDS, type OutcomeState, type Outcomes } from './route-outcomes.ts';
 import {
   count,
   epoch,
@@ -30,7 +30,7 @@ const REDIRECTS = 3;
 /** The state of each route's outcomes: the next judgement's `before`. */
 export function statesOf({ ledger, before, now }: Omit<Input, 'facts'>): ReadonlyMap<string, OutcomeState> {
   const lasting = ledger.routes.filter(([, { isGone }]) => !isGone);
-  return new Map(lasting.map(([path, { series }]) => [path, series.state(before.get(path) ?? 'ok', now)]));
+  return new Map(lasting.map(([path, { outcomes }]) => [path, outcomes.state(before.get(path) ?? 'ok', now)]));
 }
 
 export function* deliveryFindings(input: Input, states: ReadonlyMap<string, OutcomeState>): Findings {
@@ -45,9 +45,9 @@ export function* deliveryFindings(input: Input, states: ReadonlyMap<string, Outc
 
 function episode(path: string, state: 'failed' | 'warning', input: Input): Finding {
   const { facts, ledger, now } = input;
-  const { series } = ledger.of(path);
-  const { bads, all, firstBad, lastBad, lastGood } = series;
-  const { diagnosis, detail } = series.causes.commonest();
+  const { outcomes } = ledger.of(path);
+  const { bads, all, firstBad, lastBad, lastGood } = outcomes;
+  const { diagnosis, detail } = outcomes.causes.commonest();
   const began = epoch(input, firstBad);
   const silence = now - Math.max(lastBad, lastGood || 0);
   const last = bads === 1 ? 'the last delivery' : `the last ${bads} deliveries`;
@@ -58,14 +58,14 @@ function episode(path: string, state: 'failed' | 'warning', input: Input): Findi
   const parts = [
     `${told(which, diagnosis, detail)}, ${bads === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `}${since(input, lastBad)}`,
     `${isRefusal ? `: ${whyOf(detail, diagnosis)}` : why}.`,
-    series.good === 0 ? ' The app has taken none since the start.' : '',
-    stored(series, input),
+    outcomes.good === 0 ? ' The app has taken none since the start.' : '',
+    stored(outcomes, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(began, facts),
     isRefusal && diagnosis !== 'other-address' ? unchangedSince(epoch(input, lastGood), facts) : '',
-    takenSince(series),
+    takenSince(outcomes),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
-    series.isOld(now) ? ' Whether it still fails is not known.' : '',
+    outcomes.isOld(now) ? ' Whether it still fails is not known.' : '',
   ];
   return finding(state, diagnosis, parts.join(''), path);
 }
@@ -76,7 +76,7 @@ function whereTo(path: string, facts: Facts, detail: Detail): string {
   return isElsewhere ? `${path}, or like those but sent to ${shownPath(detail.path)},` : named(path, facts, detail);
 }
 
-function takenSince({ since: good, enough, hasEnough }: Series): string {
+function takenSince({ since: good, enough, hasEnough }: Outcomes): string {
   if (good === 0) return '';
   const end = hasEnough ? 'a minute after the last that failed' : `after ${enough} in a row`;
   return ` Since then the app took ${good}; ${end} this is over.`;
@@ -103,8 +103,8 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 }
 
 /** Says until when stored deliveries are not lost. */
-function stored(series: Series, { facts: { deferred, now } }: Input): string {
-  if (deferred === null || deferred.waiting === 0 || series.lastLoss >= series.firstBad) return '';
+function stored(outcomes: Outcomes, { facts: { deferred, now } }: Input): string {
+  if (deferred === null || deferred.waiting === 0 || outcomes.lastLoss >= outcomes.firstBad) return '';
   if (deferred.lostLately > 0 || deferred.expired > 0) return '';
   const until = deferred.firstEnd === null ? '' : `, the first until ${clock(deferred.firstEnd.at, now)}`;
   return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} to be sent again${until}.`;
@@ -116,15 +116,15 @@ const LOSS_TEXTS: Readonly<Record<string, string>> = {
 };
 
 /** Of a route that a reload has removed, too. */
-function losses(path: string, { series, isGone }: RouteLedger, input: Input): Finding | null {
-  const total = series.lost(input.now);
+function losses(path: string, { outcomes, isGone }: RouteLedger, input: Input): Finding | null {
+  const total = outcomes.lost(input.now);
   if (total === 0) return null;
-  const kinds = LOSSES.flatMap((kind, nth) => {
-    const amount = series.losses.sum(nth, input.now);
+  const kinds = LOST_ENDS.flatMap((kind, nth) => {
+    const amount = outcomes.losses.sum(nth, input.now);
     return amount === 0 ? [] : `${amount} ${LOSS_TEXTS[kind] ?? kind}`;
   });
   const to = isGone ? `${path}, a route that is gone,` : path;
-  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, series.lastLoss)} (${series.lossDiagnosis}).`;
+  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, outcomes.lastLoss)} (${outcomes.lossDiagnosis}).`;
   return finding('warning', 'deliveries-lost', message, isGone ? null : path);
 }
 
@@ -139,8 +139,8 @@ function slowApp(path: string, { slow, slowMs, departedMs }: RouteLedger, { fact
 }
 
 /** A redirect counts as taken, since senders may follow it; where nothing else comes, none may have arrived. */
-function redirects(path: string, { series }: RouteLedger): Finding | null {
-  const { redirects: amount, redirectStatus } = series;
+function redirects(path: string, { outcomes }: RouteLedger): Finding | null {
+  const { redirects: amount, redirectStatus } = outcomes;
   if (amount < REDIRECTS) return null;
   const message = `The app answered the last ${amount} deliveries to ${path} with redirects (${redirectStatus}): they count as taken, but a sender that follows none of them reaches nothing.`;
   return finding('warning', 'app-redirects', message, path);

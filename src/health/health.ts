@@ -5,10 +5,10 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
 import type { OutcomeDiagnosis } from './causes.ts';
-import { LOSSES, type Loss } from './failed-share.ts';
 import { type Advice, advise, type Judgement, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
 import { RecentRequests } from './recent-requests.ts';
+import { LOST_ENDS, type LostEnd } from './route-outcomes.ts';
 import { epoch } from './sentences.ts';
 
 export class Health {
@@ -75,17 +75,17 @@ export class Health {
     this.#before = states;
     const time = (at: number) => (Number.isNaN(at) ? null : Math.round(epoch(input, at)));
     const routes = facts.routes.map((route) => {
-      const { fates, series } = this.ledger.of(route.path);
-      return { ...route, traffic: { fates: { ...fates }, lastTaken: time(series.lastGood) } };
+      const { fates, outcomes } = this.ledger.of(route.path);
+      return { ...route, traffic: { fates: { ...fates }, lastTaken: time(outcomes.lastGood) } };
     });
     const lost = (kind: number) =>
-      this.ledger.routes.reduce((sum, [, one]) => sum + one.series.losses.sum(kind, now), 0);
+      this.ledger.routes.reduce((sum, [, one]) => sum + one.outcomes.losses.sum(kind, now), 0);
     return {
       ...facts,
       routes,
       ...this.#recent.view(now, this.ledger.noise.sum(0, now)),
       /** How many deliveries of the last day may be lost, by how they ended. */
-      lost: Object.fromEntries(LOSSES.map((loss, kind) => [loss, lost(kind)])) as Record<Loss, number>,
+      lost: Object.fromEntries(LOST_ENDS.map((loss, kind) => [loss, lost(kind)])) as Record<LostEnd, number>,
       ...judgement,
       /** Ids of secrets outside their dates that somebody signed with. */
       signedOutside: [...this.ledger.outside.entries.keys()],

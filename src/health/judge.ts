@@ -25,7 +25,7 @@ export function judge(input: Input) {
     /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
     right: rightBeside(advice, input.facts),
     /** True while a first bad outcome is too fresh to say whether its route fails. */
-    isFresh: input.ledger.routes.some(([, { series }]) => series.isFresh(input.now)),
+    isFresh: input.ledger.routes.some(([, { outcomes }]) => outcomes.isFresh(input.now)),
     states,
   };
 }
@@ -89,7 +89,7 @@ function allIsWell(input: Input): Finding {
   const noise = ledger.noise.sum(0, now);
   const scanned =
     noise === 0 ? '' : ` ${count(noise, 'other request was', 'other requests were')} refused, as on any public port.`;
-  const last = Math.max(Number.NEGATIVE_INFINITY, ...ledger.routes.flatMap(([, { series }]) => series.lastGood || []));
+  const last = Math.max(Number.NEGATIVE_INFINITY, ...ledger.routes.flatMap(([, route]) => route.outcomes.lastGood || []));
   if (last === Number.NEGATIVE_INFINITY) {
     const message = `Nothing is wrong, and nothing is proven yet: no delivery has reached the app since the start, ${spanText(facts.now - facts.startedAt)} ago.${scanned}`;
     return finding('ok', 'nothing-proven', message);

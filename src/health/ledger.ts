@@ -8,7 +8,7 @@ import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { type Detail, detailOf, type OutcomeDiagnosis } from './causes.ts';
 import { Counts } from './counts.ts';
-import { type Loss, Series } from './failed-share.ts';
+import { type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, type Looks, Senders } from './senders.ts';
 import { copied, Tallies, Tally } from './tally.ts';
 import { MINUTE } from './times.ts';
@@ -20,7 +20,7 @@ const SLOW_MS = 5000;
 
 /** Facts about one route since the start. */
 export class RouteLedger {
-  readonly series = new Series();
+  readonly outcomes = new Outcomes();
   readonly fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
   /** Of deliveries that took long, or whose sender left first, by minute. */
   readonly slow = new Counts(1, 15, MINUTE);
@@ -94,7 +94,7 @@ export class Ledger {
     } else this.senders.keepOnly(routes);
     for (const [route, known] of this.#routes) {
       known.isGone = !routes.includes(route);
-      if (known.isGone && known.series.lost(now) === 0) this.#routes.delete(route);
+      if (known.isGone && known.outcomes.lost(now) === 0) this.#routes.delete(route);
     }
   }
 
@@ -131,24 +131,24 @@ export class Ledger {
       if (departedMs >= 0) known.departedMs = departedMs;
       else known.slowMs = upstreamMs;
     }
-    if (fate === 'taken') known.series.addGood(record.upstreamStatus, now);
+    if (fate === 'taken') known.outcomes.addGood(record.upstreamStatus, now);
     else if (fate !== 'duplicate') this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
 
   /** Called when a stored delivery has ended. */
   redelivered({ route, result }: RedeliveryRecord, now: number): void {
-    if (result === 'delivered') this.of(route).series.addTakenLater(now);
+    if (result === 'delivered') this.of(route).outcomes.addTakenLater(now);
   }
 
   /** Called when a connection is ended before any answer, since there are too many. `address`: that of the connection. */
   turnAway(address: string, now: number): void {
     const route = this.senders.routeOfConnection(address);
     if (route === null) return this.turnedAway.count(address, now);
-    this.of(route).series.addBad('connections-full', 'turnedAway', null, now);
+    this.of(route).outcomes.addBad('connections-full', 'turnedAway', null, now);
   }
 
-  #bad(route: string, record: Detail, loss: Loss | null, now: number): void {
-    this.of(route).series.addBad(outcomeDiagnosis(record), loss, record, now);
+  #bad(route: string, record: Detail, loss: LostEnd | null, now: number): void {
+    this.of(route).outcomes.addBad(outcomeDiagnosis(record), loss, record, now);
   }
 
   #refuse(record: RequestRecord, now: number): void {
@@ -156,15 +156,15 @@ export class Ledger {
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
     // A request that came back to us is counted where it came in: the app gave it no answer.
     const route = record.reason === 'loop_detected' ? null : this.senders.routeOf(record);
-    if (route !== null) return this.#bad(this.#seriesFor(record.route, route), record, 'refused', now);
+    if (route !== null) return this.#bad(this.#routeFor(record.route, route), record, 'refused', now);
     this.#stranger(record, now);
     this.senders.suspect(record, outcomeDiagnosis(record), now);
   }
 
   /** A refusal counts on its own route if deliveries come there; else on the one that last accepted its look. */
-  #seriesFor(own: string, ofLook: string): string {
-    const series = this.#routes.get(own)?.series;
-    const isOwn = ofLook === UNMATCHED || (series !== undefined && series.good + series.bad > 0);
+  #routeFor(own: string, ofLook: string): string {
+    const outcomes = this.#routes.get(own)?.outcomes;
+    const isOwn = ofLook === UNMATCHED || (outcomes !== undefined && outcomes.good + outcomes.bad > 0);
     return isOwn ? own : ofLook;
   }
 

@@ -73,7 +73,7 @@ function unproven({ id, lastMatch, changedAt }: SecretFacts, s: Facts, ledger: L
   if (changedAt === null || lastMatch > 0) return null;
   const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');
   const only = s.routes.filter(({ path, secretIds }) => {
-    const { good, bad } = ledger.of(path).series;
+    const { good, bad } = ledger.of(path).outcomes;
     return secretIds.includes(id) && good + bad > 0 && !others.some((other) => secretIds.includes(other.id));
   });
   if (only.length === 0) return null;

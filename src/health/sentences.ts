@@ -6,8 +6,8 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Detail, OutcomeDiagnosis } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import type { OutcomeState } from './failed-share.ts';
 import type { Ledger } from './ledger.ts';
+import type { OutcomeState } from './route-outcomes.ts';
 import { ago, clock, HOUR, spanText } from './times.ts';
 
 /** The input of a judgement. */

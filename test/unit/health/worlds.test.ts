@@ -60,9 +60,9 @@
 // behind a front, where strangers cannot be told from senders, so the worlds demand nothing there.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { OutcomeState } from '../../../src/health/failed-share.ts';
 import { judge } from '../../../src/health/judge.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
+import type { OutcomeState } from '../../../src/health/route-outcomes.ts';
 import { failuresIn, type Subject } from '../../support/health/run-world.ts';
 import { worlds } from '../../support/health/worlds.ts';
 

@@ -7,8 +7,8 @@ import { Counts } from './counts.ts';
 import { DAY, HOUR, MINUTE, QUARTER, SECOND } from './times.ts';
 
 /** The ends of a delivery that may be lost. `refused`: by the app (4xx), or by us before the verdict. */
-export const LOSSES = ['failed', 'abandoned', 'refused', 'turnedAway'] as const;
-export type Loss = (typeof LOSSES)[number];
+export const LOST_ENDS = ['failed', 'abandoned', 'refused', 'turnedAway'] as const;
+export type LostEnd = (typeof LOST_ENDS)[number];
 
 export type OutcomeState = 'failed' | 'warning' | 'ok';
 
@@ -25,7 +25,7 @@ const LEAST_BAD = 3;
 /** Good ones in a row that may come while a third is bad. */
 const LEAST_GOOD = 8;
 
-export class Series {
+export class Outcomes {
   /** All since the start. */
   good = 0;
   bad = 0;
@@ -52,7 +52,7 @@ export class Series {
   readonly #kept = new Uint8Array(KEPT);
   readonly causes = new Causes();
   // --- losses, whatever came since
-  readonly losses = new Counts(LOSSES.length, 25, HOUR);
+  readonly losses = new Counts(LOST_ENDS.length, 25, HOUR);
   lastLoss = Number.NaN;
   lossDiagnosis: OutcomeDiagnosis | null = null;
 
@@ -77,7 +77,7 @@ export class Series {
   }
 
   /** `loss`: null for a delivery that is stored, so not lost yet. `record`: null for a connection that was turned away. */
-  addBad(diagnosis: OutcomeDiagnosis, loss: Loss | null, record: Detail | null, now: number): void {
+  addBad(diagnosis: OutcomeDiagnosis, loss: LostEnd | null, record: Detail | null, now: number): void {
     if (this.#isOver(now)) this.end();
     if (this.bads === 0) this.firstBad = now;
     this.#add(1, now);
@@ -90,7 +90,7 @@ export class Series {
     this.lastBad = now;
     this.causes.add(diagnosis, record);
     if (loss === null) return;
-    this.losses.add(LOSSES.indexOf(loss), now);
+    this.losses.add(LOST_ENDS.indexOf(loss), now);
     this.lastLoss = now;
     this.lossDiagnosis = diagnosis;
   }
@@ -134,7 +134,7 @@ export class Series {
   }
 
   lost(now: number): number {
-    return LOSSES.reduce((sum, _, kind) => sum + this.losses.sum(kind, now), 0);
+    return LOST_ENDS.reduce((sum, _, kind) => sum + this.losses.sum(kind, now), 0);
   }
 
   /** `before`: the state that this function gave last. */
