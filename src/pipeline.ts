@@ -38,7 +38,7 @@ import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
 import { type Claims, twinPatience } from './once/claims.ts';
-import type { Arrivals } from './redelivery/arrivals.ts';
+import type { Storing } from './redelivery/storing.ts';
 import type { Deferrable } from './redelivery/record.ts';
 import { type End, type ForwardFailure, type Reached, STOPPED } from './upstream/contract.ts';
 import { withForwarded } from './upstream/forwarded-headers.ts';
@@ -53,7 +53,7 @@ interface PipelineParts {
   /** Called only on routes with `once`. */
   readonly claims: () => Claims;
   /** Used only for deliveries on routes with `redeliver`. */
-  readonly redelivery: Pick<Arrivals, 'defer' | 'taken'>;
+  readonly redelivery: Pick<Storing, 'defer' | 'taken'>;
   /** Called once a delivery's fate is known. */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }

@@ -16,7 +16,7 @@ export interface Needs {
   /** Called only for routes with `once`. */
   readonly claims: () => Claims;
   /** The store's settings: those in force, until the store is open. */
-  readonly store: () => Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'> & {
+  readonly storeSettings: () => Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'> & {
     /** Milliseconds for which an event that is not sent by itself is kept after its window. */
     readonly keep: number;
   };

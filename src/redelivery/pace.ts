@@ -26,7 +26,7 @@ export class SendingPace {
   readonly #most: number;
   /** True while one event is sent at a time. The next need not be the same one: each waits out its own pause. */
   #careful = true;
-  /** No sending begins before this time, in milliseconds of the clock that `note` is given; 0 if there is no pause. */
+  /** No sending begins before this time, in milliseconds of the clock that `adapt` is given; 0 if there is no pause. */
   notBefore = 0;
 
   /** `slots`: the maximum number of requests that the upstream gets at once. */
@@ -39,7 +39,7 @@ export class SendingPace {
   }
 
   /** `now`: milliseconds of a monotonic clock. */
-  note(went: Went, now: number): void {
+  adapt(went: Went, now: number): void {
     if (went === 'taken') this.#careful = false;
     if (went === 'taken' || went === 'refused') return this.now();
     if (went !== 'failed' && went !== 'no connection') return;

@@ -1,6 +1,6 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is
 // over. The store holds the schedule. This file leases as much of what is due as the pace and a quarter of the budget
-// allow; arrivals.ts stores deliveries, turn.ts handles a leased one, store-state-and-log.ts knows the store's state.
+// allow; storing.ts stores deliveries, turn.ts handles a leased one, store-state.ts knows the store's state.
 //
 //   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app: removed
 //                                              |                          |-> refused: stopped
@@ -12,17 +12,17 @@ import { stat } from 'node:fs/promises';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
-import { Arrivals } from './arrivals.ts';
+import { Storing } from './storing.ts';
 import type { Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';
 import { mostSendable } from './record.ts';
-import { StoreState } from './store-state-and-log.ts';
+import { StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, fileIn, LEASE_MS, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { Turn, windowOf } from './turn.ts';
 
-/** Milliseconds between two looks at the store, which other processes fill too; each look renews the leases in use. */
-const LOOK_EVERY_MS = LEASE_MS / 3;
+/** Milliseconds between two refreshes: other processes fill the store, too, and each refresh renews the leases in use. */
+const REFRESH_EVERY_MS = LEASE_MS / 3;
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
 
@@ -30,37 +30,37 @@ export class Queue {
   readonly #needs: Needs;
   readonly #pace: SendingPace;
   /** Opens the store: called once a route needs one, a Redis is configured, or stored deliveries are found. */
-  readonly #store: () => Promise<DeferredStore>;
+  readonly #openOnce: () => Promise<DeferredStore>;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
   #nextLease: NodeJS.Timeout | undefined;
-  #looks: NodeJS.Timeout | undefined;
+  #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
-  readonly arrivals: Arrivals;
+  readonly storing: Storing;
   /** True if the store is not open, since nothing needs it, and nothing is stored. */
   #isAbsent = false;
   /** The settings with which the store was opened; null before. */
-  inUse: ReturnType<Needs['store']> | null = null;
+  inUse: ReturnType<Needs['storeSettings']> | null = null;
 
   /** Only tests pass `open`. */
   constructor(needs: Needs, open = openStore) {
-    const store = () => this.inUse ?? needs.store();
-    this.#needs = { ...needs, store };
+    const storeSettings = () => this.inUse ?? needs.storeSettings();
+    this.#needs = { ...needs, storeSettings };
     this.#pace = new SendingPace(needs.upstream.options.connections);
     this.storeState = new StoreState(this.#needs, () => this.#open());
-    this.storeState.onChange = this.#leaseDue; // also when arrivals.ts has stored a delivery
-    this.arrivals = new Arrivals(this.#needs, this.storeState);
-    const { lost: onLoss, set: onProblem } = this.storeState;
+    this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
+    this.storing = new Storing(this.#needs, this.storeState);
+    const { onLoss, onProblem } = this.storeState;
     const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onLoss, onProblem } as const;
-    this.#store = madeOnce(() => {
-      this.inUse ??= needs.store();
+    this.#openOnce = madeOnce(() => {
+      this.inUse ??= needs.storeSettings();
       return open({ ...this.inUse, ...rules });
     });
   }
 
   /** A directory, or a URL. */
   get place(): string {
-    return this.#needs.store().store;
+    return this.#needs.storeSettings().store;
   }
 
   // --- for the admin port and the metrics
@@ -78,7 +78,7 @@ export class Queue {
   }
 
   get isOpen(): boolean {
-    return this.#looks !== undefined;
+    return this.#refreshing !== undefined;
   }
 
   /** True if a route has `redeliver` now. */
@@ -123,9 +123,9 @@ export class Queue {
   /** Ends the leases that this process still holds, and closes the store. */
   async close(): Promise<void> {
     this.stopSending();
-    clearInterval(this.#looks);
+    clearInterval(this.#refreshing);
     this.storeState.close();
-    const store = this.isOpen ? await this.#store().catch(() => null) : null; // null: it could not be opened
+    const store = this.isOpen ? await this.#openOnce().catch(() => null) : null; // null: it could not be opened
     await Promise.allSettled(
       [...this.#atWork.keys()].map(({ lease, state, asked }) =>
         store?.set(lease, { state, asked, pause: 0, note: null }),
@@ -135,16 +135,16 @@ export class Queue {
   }
 
   #open(): Promise<DeferredStore> {
-    if (this.isOpen) return this.#store();
-    const look = () => {
-      void this.storeState.look();
+    if (this.isOpen) return this.#openOnce();
+    const refresh = () => {
+      void this.storeState.refresh();
       const held = this.#held;
-      if (held.length > 0) void this.storeState.ask((store) => store.lease({ limit: 0, room: 0, held }));
+      if (held.length > 0) void this.storeState.call((store) => store.lease({ limit: 0, room: 0, held }));
     };
-    this.#looks = setInterval(look, LOOK_EVERY_MS).unref();
-    const opened = this.#store();
+    this.#refreshing = setInterval(refresh, REFRESH_EVERY_MS).unref();
+    const opened = this.#openOnce();
     this.storeState.changed();
-    look();
+    refresh();
     return opened;
   }
 
@@ -166,7 +166,7 @@ export class Queue {
     if (this.storeState.stopped.signal.aborted) return;
     const wait = await this.#leaseNow();
     clearTimeout(this.#nextLease);
-    this.#nextLease = setTimeout(this.#leaseDue, Math.min(wait, LOOK_EVERY_MS)).unref();
+    this.#nextLease = setTimeout(this.#leaseDue, Math.min(wait, REFRESH_EVERY_MS)).unref();
   });
 
   /** Leases once. Returns the milliseconds until more may be due; infinite if only a later change can bring more. */
@@ -184,8 +184,8 @@ export class Queue {
     const room = Math.floor(Math.min(isAlone ? most : quarter - used, budget.most - budget.used));
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.hold(room); // before anything is read
-    const asked = { limit: isAlone ? 1 : free, room, held: this.#held };
-    const found = await this.storeState.ask((store) => store.lease(asked));
+    const request = { limit: isAlone ? 1 : free, room, held: this.#held };
+    const found = await this.storeState.call((store) => store.lease(request));
     budget.release(room);
     if (found === null) return PAUSE_MS;
     const { leased, wait } = found;

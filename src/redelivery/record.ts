@@ -28,7 +28,7 @@ const MAX_FRAME = MAX_NOTE + 512;
 const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
 /** A verified request, as it is sent upstream. */
-export interface Outgoing {
+export interface Sendable {
   readonly head: Head;
   /** The header lines, with `forwardedHeaders` applied. */
   readonly lines: readonly string[];
@@ -38,7 +38,7 @@ export interface Outgoing {
 }
 
 /** A verified request that may have to be stored. */
-export interface Deferrable extends Outgoing {
+export interface Deferrable extends Sendable {
   /** When the request came, in epoch milliseconds. */
   readonly at: number;
   readonly policy: Policy;
@@ -57,10 +57,10 @@ interface Opened {
   /** Its history, with the route that takes it now. */
   readonly note: Note;
   /** The request, with a permit that was just minted. Null if it is not sent: then the note's `failure` is a `Why`. */
-  readonly request: Outgoing | null;
+  readonly request: Sendable | null;
 }
 
-export type Rules = Pick<Needs, 'policy' | 'store'>;
+export type Rules = Pick<Needs, 'policy' | 'storeSettings'>;
 
 /** A record as it was leased, or as it is about to be stored. */
 type Stored = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | Event['record'] };
@@ -137,7 +137,7 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
 
 /** A record's first note and the route that takes it now, as far as they are known; and why it is not sent, if so. */
 type Checked =
-  | { readonly first: Note; readonly route: string; readonly request: Outgoing }
+  | { readonly first: Note; readonly route: string; readonly request: Sendable }
   | { readonly first?: Note; readonly route?: string; readonly why: Why };
 
 function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rules: Rules; now: number }): Checked {
@@ -163,7 +163,7 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
     return { ...place, why: whyRefused(admission, policy.keyring.listed(target?.secrets ?? null), first) };
   }
-  if (name !== rules.store().name) return { ...place, why: 'name' };
+  if (name !== rules.storeSettings().name) return { ...place, why: 'name' };
   const { route, permit } = admission;
   const expected = macOf(derived(signerOf(policy, permit).key, 'record', name), covered, body);
   if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return { ...place, why: 'altered' };

@@ -6,7 +6,7 @@ import type { ForwardFailure, Reached, Requester, ResponseSink } from '../upstre
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Went } from './pace.ts';
-import type { Outgoing } from './record.ts';
+import type { Sendable } from './record.ts';
 
 /** Milliseconds for which a sending waits for an upstream slot, with its body in memory. */
 const SLOT_WAIT_MS = 10_000;
@@ -20,7 +20,7 @@ interface Sent {
 const NOT_SENT: Sent = { went: 'not sent', failure: '' };
 
 /** Sends the request once, if `once` lets it; never rejects. `stopped`: aborted when the process stops. */
-export async function attempt(request: Outgoing, needs: Needs, stopped: AbortSignal): Promise<Sent> {
+export async function attempt(request: Sendable, needs: Needs, stopped: AbortSignal): Promise<Sent> {
   const { route, head, body } = request;
   let lease: DeliveryLease | null = null;
   if (route.once !== null) {
@@ -53,7 +53,7 @@ const TO_NOBODY: ResponseSink = {
  * Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. A route that
  * stores has no times of its own (config/cross-key-rules.ts), so those of `upstream` hold.
  */
-async function exchange({ head, lines, permit }: Outgoing, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
+async function exchange({ head, lines, permit }: Sendable, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {
     from: 'store',

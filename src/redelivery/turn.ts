@@ -10,9 +10,9 @@ import type { RedeliveryResult } from '../core/fate.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
-import { type Outgoing, openRecord } from './record.ts';
+import { type Sendable, openRecord } from './record.ts';
 import { attempt } from './sending.ts';
-import type { StoreState } from './store-state-and-log.ts';
+import type { StoreState } from './store-state.ts';
 import type { Leased, Setting, WhyLost } from './stores/store.ts';
 
 /** Milliseconds until the next try if no upstream slot was free, a twin was being delivered (`once`), or the log was full. */
@@ -72,13 +72,13 @@ export class Turn {
     return this.#send(request, known);
   }
 
-  async #send(request: Outgoing, known: Note): Promise<void> {
+  async #send(request: Sendable, known: Note): Promise<void> {
     const { needs, storeState, pace } = this.#parts;
     const { asked, state } = this.#leased;
     const isOver = this.#isOver(known);
     const { went, failure } = await attempt(request, needs, storeState.stopped.signal);
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
-    if (!isOver || went !== 'no connection') pace.note(went, performance.now());
+    if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
     const isUntaken = went === 'failed' || went === 'no connection';
     const blamed = isUntaken ? storeState.blame(request.route.path, known) : null;
     const isPassed = went === 'failed' && blamed === 'delivery';
@@ -108,7 +108,7 @@ export class Turn {
 
   /** Until when the delivery is kept after its window, or after the last time that a person asked for it. */
   #keptUntil(note: Note): number {
-    return Math.max(this.#windowEnd(note), Math.min(note.tried, Date.now())) + this.#parts.needs.store().keep;
+    return Math.max(this.#windowEnd(note), Math.min(note.tried, Date.now())) + this.#parts.needs.storeSettings().keep;
   }
 
   /**

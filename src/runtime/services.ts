@@ -20,7 +20,7 @@ import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/store.ts';
 import { Pipeline } from '../pipeline.ts';
 import { Queue } from '../redelivery/queue.ts';
-import type { StoreState } from '../redelivery/store-state-and-log.ts';
+import type { StoreState } from '../redelivery/store-state.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
@@ -65,7 +65,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       createLog('error', (line) => output.writeSurely(line, resolve)).error('lost', fields);
     });
   const redelivery = new Queue({
-    store: () => ({ ...configNow().redelivery, readPassword: (file) => readPasswordFile('redelivery', file) }),
+    storeSettings: () => ({ ...configNow().redelivery, readPassword: (file) => readPasswordFile('redelivery', file) }),
     policy,
     upstream,
     budget,
@@ -82,7 +82,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     upstream,
     budget,
     claims: openedClaims,
-    redelivery: redelivery.arrivals,
+    redelivery: redelivery.storing,
     onFate: (delivery) => {
       metrics.deliver(delivery);
       health.deliver(delivery);

@@ -15,11 +15,11 @@ test('a store that hangs holds a second and a quarter of the budget', async ({ a
     },
   }));
   const large = ['a', 'b', 'c', 'd'].map((each) => each.repeat(budget.limit / 8));
-  const told = await Promise.all(large.map((each) => queue.arrivals.defer(delivery(each), '500')));
+  const told = await Promise.all(large.map((each) => queue.storing.defer(delivery(each), '500')));
   expect(told).toEqual(Array(4).fill('not stored'));
   expect([calls, queue.storeState.failures, budget.used]).toEqual([2, 4, budget.limit / 4]);
   expect(queue.storeState.problem?.why).toMatch(/did not answer within 1000 ms/);
-  expect(await queue.arrivals.defer(delivery('small'), '500')).toBe('not stored');
+  expect(await queue.storing.defer(delivery('small'), '500')).toBe('not stored');
   expect([calls, queue.storeState.failures, budget.used]).toEqual([2, 5, budget.limit / 4]);
   hung.resolve();
   await eventually(() => app.bodies().sort(), large.slice(0, 2));
@@ -43,7 +43,7 @@ test('a large one keeps its place, and one that is larger than all goes alone', 
     },
   }));
   const [huge, half, small] = [budget.limit / 2, budget.limit / 8, 5000];
-  const told = [huge, half, huge, small].map((bytes) => queue.arrivals.defer(delivery('x'.repeat(bytes)), '500'));
+  const told = [huge, half, huge, small].map((bytes) => queue.storing.defer(delivery('x'.repeat(bytes)), '500'));
   for (const [at, order] of [[huge], [huge, half], [huge, half, huge], [huge, half, huge, small]].entries()) {
     await eventually(() => begun, order);
     ends[at]?.();
@@ -94,7 +94,7 @@ test('one over the limits is told, and holds up nothing', async ({ app, budget, 
 
 test('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
   const queue = await start(() => ({}));
-  expect(await queue.arrivals.defer(delivery('x'.repeat(budget.most)), '500')).toBe('not stored');
+  expect(await queue.storing.defer(delivery('x'.repeat(budget.most)), '500')).toBe('not stored');
   expect(await waiting(queue)).toBe(0);
 });
 

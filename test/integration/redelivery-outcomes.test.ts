@@ -183,7 +183,7 @@ describe.concurrent('a deferred delivery', () => {
     app.answer = () => 500;
     await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
     await eventually(() => results, ['expired']);
-    await queue.arrivals.taken({ ...delivery('over'), at: Date.now() + 1000 });
+    await queue.storing.taken({ ...delivery('over'), at: Date.now() + 1000 });
     await eventually(() => results, ['expired', 'replaced']);
     expect(await totals(queue)).toEqual([]);
   });
@@ -201,7 +201,7 @@ describe.concurrent('a deferred delivery', () => {
       await eventually(() => results, [...ends]);
       expect([app.requests.length, await totals(queue)]).toEqual([1, []]);
       expect(lines).toMatchObject([{ why: 'keep', attempts: 1, last_answer: `${status}`, route: '/notify' }]);
-      await queue.storeState.look();
+      await queue.storeState.refresh();
       expect(queue.storeState.summary.losses).toMatchObject([{ why: 'keep', note: { attempts: 1 } }]);
     },
   );
@@ -245,7 +245,7 @@ describe.concurrent('a deferred delivery', () => {
       ['old 1', 'old 2', 'old 3'].map((name) => eventId(delivery(name).head, Buffer.from(name))),
     );
     // What waits gives way to nobody.
-    expect(await queue.arrivals.defer(delivery('fresh 4'), '500')).toBe('not stored');
+    expect(await queue.storing.defer(delivery('fresh 4'), '500')).toBe('not stored');
     expect(queue.storeState.problem).not.toBeNull(); // full, or slow on a busy machine
     expect(await totals(queue)).toEqual(['3 waiting']);
   });
@@ -282,7 +282,7 @@ describe.concurrent('a deferred delivery', () => {
     app.answer = () => 503;
     await stored(queue, delivery('suspect'));
     await eventually(passed, [3, 0, false]);
-    await queue.arrivals.taken(delivery('came earlier', { age: 60_000 }));
+    await queue.storing.taken(delivery('came earlier', { age: 60_000 }));
     const tries = async (more: number) => {
       const before = app.requests.length;
       await eventually(() => app.requests.length > before + more, true);
@@ -291,13 +291,13 @@ describe.concurrent('a deferred delivery', () => {
     expect(await passed()).toEqual([3, 0, false]);
     // Each of the app's takings speaks against the suspect once; while it takes nothing, nothing does.
     for (const nth of [1, 2, 3]) {
-      await queue.arrivals.taken(delivery('came later'));
+      await queue.storing.taken(delivery('came later'));
       await eventually(passed, [3, nth, false]);
       await tries(2);
       expect(await passed()).toEqual([3, nth, false]);
     }
     app.answer = (body) => (body === 'suspect' ? 503 : 200);
-    await queue.arrivals.taken(delivery('came later'));
+    await queue.storing.taken(delivery('came later'));
     expect(queue.storeState.takes('/notify')).toBe(true);
     expect(results).toEqual([]);
   });
@@ -363,10 +363,10 @@ describe.concurrent('a deferred delivery', () => {
     const event = delivery('event');
     await stored(queue, event);
     await eventually(() => results, ['client_error']);
-    await queue.arrivals.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
-    await queue.arrivals.taken(delivery('another'));
+    await queue.storing.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
+    await queue.storing.taken(delivery('another'));
     await queue.storeState.upToDate();
-    await queue.arrivals.taken({ ...event, at: Date.now() });
+    await queue.storing.taken({ ...event, at: Date.now() });
     await eventually(() => results, ['client_error', 'replaced']);
     await queue.storeState.upToDate();
     expect(queue.storeState.isEmpty).toBe(true);

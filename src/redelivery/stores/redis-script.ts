@@ -15,7 +15,7 @@
 // No key has a time to live, so a server that evicts only keys that have one never evicts ours. A server that evicts
 // others may take any of them, but never while a script runs: a key is as the last call left it, or gone. So each call
 // first puts together what is left, and tells how many events are gone. If all keys are, only its callers know.
-import * as contract from './store.ts';
+import * as store from './store.ts';
 
 /** The maximum number of events that one call looks at, which blocks the server for a few milliseconds. */
 const PAGE = 250;
@@ -56,7 +56,7 @@ local function load(id)
   return known(isRead and type(event) == 'table' and event or {})
 end
 local function leased(lease)
-  local id = string.sub(lease, 1, ${contract.ID_LENGTH})
+  local id = string.sub(lease, 1, ${store.ID_LENGTH})
   local event = load(id)
   return id, event and event.lease ~= '' and event.lease == lease and event or nil
 end
@@ -73,7 +73,7 @@ local function number(hash, field) return tonumber(call('HGET', hash, field) or 
 local function grow(hash, field, by)
   if call('HINCRBY', hash, field, by) < 1 then call('HDEL', hash, field) end
 end
-local function counted(event) return math.max(event.bytes, ${contract.LEAST_BYTES}) end
+local function counted(event) return math.max(event.bytes, ${store.LEAST_BYTES}) end
 local function sum(id, event, sign)
   grow(totals, 'there', sign)
   grow(totals, 'bytes', sign * counted(event))
@@ -92,7 +92,7 @@ local function save(id, event, ms)
     return cjson.encode({note.failure, note.secret, note.key, note.route}), note.at + 0
   end)
   local group = event.state .. '\\n' .. (isNote and words or '{}')
-  local isOneMore = call('HEXISTS', totals, group) == 0 and call('HLEN', totals) >= ${contract.MOST_GROUPS}
+  local isOneMore = call('HEXISTS', totals, group) == 0 and call('HLEN', totals) >= ${store.MOST_GROUPS}
   event.group = isOneMore and event.state .. '\\n{}' or group
   sum(id, event, 1)
   at = isNote and math.max(0, math.min(at, 8.64e15)) or 0
@@ -118,7 +118,7 @@ local function groups()
 end
 local function remember(id, note, why, events)
   call('RPUSH', lost, cjson.encode({now, id, note, why, tonumber(events) or cjson.null}))
-  call('LTRIM', lost, -${contract.MOST_LOSSES}, -1)
+  call('LTRIM', lost, -${store.MOST_LOSSES}, -1)
 end
 -- Puts together what is left, and counts again. A record has a note of its own.
 local function restore()
@@ -173,7 +173,7 @@ local function listed(found)
 end
 local function lend(id, event, token, record)
   event.lease = id .. ' ' .. token
-  save(id, event, now + ${contract.LEASE_MS})
+  save(id, event, now + ${store.LEASE_MS})
   return {listed({id})[1], event.lease, record}
 end
 -- Remembers the end of a lease. \`set\` also for a call that ended it before, whose answer was lost.
@@ -207,7 +207,7 @@ function calls.add(id, most, pause, note, head, body)
   local bytes = number(totals, 'bytes') - (old and counted(old) or 0) + counted(event)
   if bytes > tonumber(most) then return 'full' end
   local twins = number(bodies, string.sub(id, 1, 16))
-  if not old and twins >= ${contract.MAX_OF_ONE_BODY} then return 'crowded' end
+  if not old and twins >= ${store.MAX_OF_ONE_BODY} then return 'crowded' end
   local set = try('SET', records .. id, head .. body)
   if set.err then return set.err end
   if old then discount(id, old) end
@@ -220,7 +220,7 @@ function calls.lease(limit, room, most, token, ...)
   local held, found = {}, {}
   for _, lease in ipairs({...}) do
     local id, event = leased(lease)
-    if event then moveTo(id, now + ${contract.LEASE_MS}) end
+    if event then moveTo(id, now + ${store.LEASE_MS}) end
     held[id] = true
   end
   for _, id in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ${PAGE})) do
@@ -253,7 +253,7 @@ end
 function calls.leaseToLose(id, bytes, most, token)
   local old = load(id)
   local mine = old and counted(old) or 0
-  local excess = number(totals, 'bytes') - mine + math.max(bytes, ${contract.LEAST_BYTES}) - most
+  local excess = number(totals, 'bytes') - mine + math.max(bytes, ${store.LEAST_BYTES}) - most
   local kept, oldest, found = old and old.state ~= 'waiting' and -mine or 0, {}, {}
   for _, group in ipairs(groups()) do
     if string.find(group, '^waiting') == nil then
@@ -311,14 +311,14 @@ end
 function calls.find(id) return listed({id}) end
 function calls.losses(most)
   local all = call('LRANGE', lost, -most, -1)
-  while all[1] and tonumber(string.match(all[1], '%d+')) < now - ${contract.LOSSES_FOR_MS} do table.remove(all, 1) end
+  while all[1] and tonumber(string.match(all[1], '%d+')) < now - ${store.LOSSES_FOR_MS} do table.remove(all, 1) end
   return all
 end
 -- Of what is due later than anything that waits may be, it looks at one part, at random. An event whose record the
 -- server has lost is due first, so that its turn finds that out.
 function calls.summary()
   checkSums()
-  local late = now + ${contract.LONGEST_WAIT_MS}
+  local late = now + ${store.LONGEST_WAIT_MS}
   local part = math.floor(now % math.max(1, call('ZCOUNT', due, late, '+inf')) / ${PAGE})
   for _, id in ipairs(call('ZRANGEBYSCORE', due, late, '+inf', 'LIMIT', part * ${PAGE}, ${PAGE})) do
     local event = load(id)
@@ -335,15 +335,15 @@ function calls.summary()
     local first = call('ZRANGE', sums .. group, 0, 0, 'WITHSCORES')
     if first[2] then all[#all + 1] = {group, call('ZCARD', sums .. group), number(totals, group), tonumber(first[2])} end
   end
-  local told = call('LRANGE', dropped, 0, ${contract.MOST_DROPPED - 1})
+  local told = call('LRANGE', dropped, 0, ${store.MOST_DROPPED - 1})
   call('LTRIM', dropped, #told, -1)
   local lately = 0
   for _, loss in ipairs(call('LRANGE', lost, 0, -1)) do
     local at, events = string.match(loss, '^%[(%d+).-(%d*)%]$')
-    if tonumber(at or 0) > now - ${contract.LATELY_MS} then lately = lately + (tonumber(events) or 1) end
+    if tonumber(at or 0) > now - ${store.LATELY_MS} then lately = lately + (tonumber(events) or 1) end
   end
-  local soonest = call('ZRANGE', due, 0, ${contract.SOONEST - 1})
-  return {all, listed(soonest), told, calls.losses(${contract.SHOWN_LOSSES}), lately}
+  local soonest = call('ZRANGE', due, 0, ${store.SOONEST - 1})
+  return {all, listed(soonest), told, calls.losses(${store.SHOWN_LOSSES}), lately}
 end
 function calls.read(id, most)
   local bytes = load(id) and size(id) or 0
@@ -360,19 +360,19 @@ function calls.test(id, note)
   end
   clear()
   calls.look()
-  went(calls.add(id, ${4 * contract.LEAST_BYTES}, 0, note, 'a', 'b') == 'stored', 'stored')
+  went(calls.add(id, ${4 * store.LEAST_BYTES}, 0, note, 'a', 'b') == 'stored', 'stored')
   local taken = calls.lease(1, 2, 2, 'test')[1][1]
   went(taken and taken[1][1] == id and taken[3] == 'ab', 'leased')
   calls.lease(0, 0, 0, 'test', taken[2])
   went(dueAt(id) > now, 'renewed')
   went(calls.page('0')[2][1][1] == id and calls.page('0 0')[2] and calls.summary()[1][1], 'listed')
   went(calls.set(taken[2], 0, 'expired', '', note) == 'set' and calls.find(id)[1][3] == 'expired', 'set')
-  local losable = calls.leaseToLose('', 1, ${contract.LEAST_BYTES}, 'test')[1]
+  local losable = calls.leaseToLose('', 1, ${store.LEAST_BYTES}, 'test')[1]
   went(losable and calls.set(losable[2], 'room') == 'set' and #calls.losses(9) == 1, 'lost')
   call('ZREM', ended, taken[2])
-  calls.add(id, ${4 * contract.LEAST_BYTES}, 0, note, 'a', 'b')
+  calls.add(id, ${4 * store.LEAST_BYTES}, 0, note, 'a', 'b')
   went(calls.wake('person', id) == 1 and calls.read(id, 2) == 'ab' and calls.drop(id) == 'dropped', 'dropped')
-  calls.add(id, ${4 * contract.LEAST_BYTES}, 0, note, 'a', 'b')
+  calls.add(id, ${4 * store.LEAST_BYTES}, 0, note, 'a', 'b')
   went(calls['end'](id, -1) == 'dropped' and not load(id), 'ended')
   clear()
   return 'done'

@@ -8,17 +8,17 @@ import { DEFERRED_STATES } from '../../core/fate.ts';
 import { noSense, oneOf, RedisConnection } from '../../redis/connection.ts';
 import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
-import * as contract from './store.ts';
+import * as store from './store.ts';
 
 const SET = oneOf(['set', 'absent']);
 const ENDED = oneOf(['dropped', 'absent', 'leased']);
 const DONE = oneOf(['done']);
-const TESTED = [contract.TEST_ID, noteText(contract.TEST_NOTE)];
+const TESTED = [store.TEST_ID, noteText(store.TEST_NOTE)];
 
 type Args = readonly (string | number | Buffer)[];
 
 /** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
-export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
+export async function create(options: store.StoreOptions): Promise<store.DeferredStore> {
   const { name, maxBytes, mostBytes, onProblem, onLoss, as } = options;
   let policy = '';
   /** The problem that the last look found; empty if it found none. */
@@ -66,9 +66,9 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
   const connection = new RedisConnection({
     ...options,
     prefix,
-    timeLimit: contract.CALL_LIMIT_MS,
+    timeLimit: store.CALL_LIMIT_MS,
     // A delivery waits no longer; a command does, which a throttled container takes seconds to connect.
-    firstWait: as === 'visitor' ? contract.CALL_LIMIT_MS / 2 : contract.TIME_LIMIT_MS,
+    firstWait: as === 'visitor' ? store.CALL_LIMIT_MS / 2 : store.TIME_LIMIT_MS,
     probe,
     test,
     // Only a look reports that the store works; the connection reports only problems.
@@ -109,7 +109,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
       const summary = await run(summaryOf, 'summary');
       return { ...summary, evicts: policy.startsWith('allkeys') ? policy : null };
     },
-    losses: () => run((given) => listOf(given).map(lossOf).reverse(), 'losses', contract.MOST_LOSSES),
+    losses: () => run((given) => listOf(given).map(lossOf).reverse(), 'losses', store.MOST_LOSSES),
     async test() {
       await connection.run(test);
       await connection.run(probe());
@@ -127,25 +127,25 @@ function allLeasedOf(given: unknown) {
   return { leased, wait: numberOf(wait) < 0 ? Number.POSITIVE_INFINITY : numberOf(wait) };
 }
 
-function leasedOf(given: unknown): contract.Leased {
+function leasedOf(given: unknown): store.Leased {
   const [entry, lease, record] = listOf(given, 3);
   const asked = textOf(listOf(entry, 6)[5]) !== '';
   return { ...entryOf(entry), asked, lease: textOf(lease), record: record === null ? null : bytesOf(record) };
 }
 
-function pageOf(given: unknown): readonly [next: string, entries: readonly contract.Entry[]] {
+function pageOf(given: unknown): readonly [next: string, entries: readonly store.Entry[]] {
   const [next, entries] = listOf(given, 2);
   return [textOf(next), listOf(entries).map(entryOf)];
 }
 
-function summaryOf(given: unknown): Omit<contract.Summary, 'evicts'> {
+function summaryOf(given: unknown): Omit<store.Summary, 'evicts'> {
   const lists = listOf(given, 5);
   const [groups = [], soonest = [], dropped = [], lost = []] = lists.slice(0, 4).map((part) => listOf(part));
   return {
     groups: groups.map(groupOf),
     soonest: soonest.map(entryOf),
     dropped: dropped.map(textOf).map((each) => {
-      return { id: contract.leasedId(each), note: readNote(each.slice(contract.ID_LENGTH + 1)) };
+      return { id: store.leasedId(each), note: readNote(each.slice(store.ID_LENGTH + 1)) };
     }),
     losses: lost.map(lossOf).reverse(),
     lostLately: numberOf(lists[4]),
@@ -154,7 +154,7 @@ function summaryOf(given: unknown): Omit<contract.Summary, 'evicts'> {
 }
 
 /** Text that is no loss is shown as one of which nothing is known. */
-function lossOf(given: unknown): contract.Loss {
+function lossOf(given: unknown): store.Loss {
   const { 0: at, 1: id, 2: note, 3: why, 4: events } = parsedJson(textOf(given));
   return {
     at: Number(at) || 0,
@@ -165,14 +165,14 @@ function lossOf(given: unknown): contract.Loss {
   };
 }
 
-function groupOf(given: unknown): contract.Group {
+function groupOf(given: unknown): store.Group {
   const [group, deliveries, bytes, oldest] = listOf(given, 4);
   const [state, words = ''] = textOf(group).split('\n');
   const sums = { deliveries: numberOf(deliveries), bytes: numberOf(bytes), oldest: numberOf(oldest) };
   return { state: stateOf(state), ...readWords(words), ...sums };
 }
 
-function entryOf(given: unknown): contract.Entry {
+function entryOf(given: unknown): store.Entry {
   const [id, bytes, state, note, wait] = listOf(given, 6);
   const known = { state: stateOf(textOf(state)), note: readNote(textOf(note)) };
   return { ...known, id: textOf(id), bytes: numberOf(bytes), wait: numberOf(wait) };

@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
-import { type Around, type Events, eventsIn, inheritance, SCHEMA } from './sqlite-events.ts';
+import { type Around, type Queries, queriesOn, inheritance, SCHEMA } from './sqlite-queries.ts';
 import { type Aside, MOST_LOSSES } from './store.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */
@@ -39,7 +39,7 @@ PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_lim
 
 interface Opened {
   readonly database: DatabaseSync;
-  readonly events: Events;
+  readonly queries: Queries;
   /** The database and, for an owner, the lock. */
   readonly parts: DisposableStack;
   /** The identities of the `#watched` files when the database was opened, in the same order. */
@@ -54,7 +54,7 @@ export interface FileOptions {
 
 /** Damage of the store's file that SQLite itself does not call an error. */
 class DamageError extends Error {}
-export type Loss = readonly [problem: string, events: number | null];
+export type FileLoss = readonly [problem: string, events: number | null];
 
 export const isFull = (error: unknown) => sqliteCode(error) === FULL;
 const isDamage = (error: unknown) => error instanceof DamageError || [CORRUPT, NO_DATABASE].includes(sqliteCode(error));
@@ -69,9 +69,9 @@ export class StoreFile {
   /** True if the next file that is opened should be empty: that is then not reported as another loss. */
   #isNew = false;
   /** The losses that are not told yet: why stored events are gone, or were set aside. */
-  #untold: Loss[] = [];
+  #untold: FileLoss[] = [];
   /** The losses that no open file remembers yet. */
-  #unwritten: Loss[] = [];
+  #unwritten: FileLoss[] = [];
   /** When a loss was last told, in milliseconds on the monotonic clock. */
   #toldAt = Number.NEGATIVE_INFINITY;
   readonly around: Around;
@@ -90,7 +90,7 @@ export class StoreFile {
    * Runs a job in one transaction, with one sync. If the file looks damaged, runs the job again with the file reopened,
    * and then with a new file. Throws if the job had no effect, as far as can be known.
    */
-  transaction<T>(isRead: boolean, job: (events: Events) => T): T {
+  transaction<T>(isRead: boolean, job: (queries: Queries) => T): T {
     for (let tries = 1; ; tries++) {
       try {
         return this.#try(isRead, job);
@@ -105,11 +105,11 @@ export class StoreFile {
     }
   }
 
-  #try<T>(isRead: boolean, job: (events: Events) => T): T {
-    const { database, events } = this.#usable();
+  #try<T>(isRead: boolean, job: (queries: Queries) => T): T {
+    const { database, queries } = this.#usable();
     try {
       database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
-      const result = job(events);
+      const result = job(queries);
       database.exec('COMMIT');
       if (!isRead) emptyLog(database);
       return result;
@@ -119,7 +119,7 @@ export class StoreFile {
   }
 
   /** The next loss to tell, if it is time to. */
-  nextLoss(): readonly Loss[] {
+  nextLoss(): readonly FileLoss[] {
     if (performance.now() - this.#toldAt < PACE_MS) return [];
     if (this.#untold.length > 0) this.#toldAt = performance.now();
     return this.#untold.splice(0, 1);
@@ -199,16 +199,16 @@ export class StoreFile {
     else if (schema.length !== SCHEMA.length || !schema.every(({ sql }) => SCHEMA.includes(String(sql)))) {
       throw new DamageError('it holds no events of this version');
     }
-    const events = eventsIn(database, this.around);
+    const queries = queriesOn(database, this.around);
     if (this.#owner !== null) {
       const [found] = database.prepare("PRAGMA integrity_check('event')").all();
       if (found?.integrity_check !== 'ok') throw new DamageError(String(found?.integrity_check));
       database.exec(inheritance(this.#owner));
-      for (const loss of this.#unwritten) events.loseFile(...loss);
+      for (const loss of this.#unwritten) queries.loseFile(...loss);
       this.#unwritten = [];
     }
     this.#isNew = false;
-    return { database, events, parts: parts.move(), identities: this.#watched.map(identityOf) };
+    return { database, queries, parts: parts.move(), identities: this.#watched.map(identityOf) };
   }
 
   /** Creates what an owner needs, locks the directory, and reports what was lost since the last owner. */

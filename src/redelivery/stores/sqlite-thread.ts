@@ -1,11 +1,11 @@
 // The thread of the embedded store. Calls that come while the thread works share its next transaction and sync.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { codeOf } from '../../base/errors.ts';
-import type { Events } from './sqlite-events.ts';
-import { isFull, type Loss, StoreFile } from './sqlite-file.ts';
+import type { Queries } from './sqlite-queries.ts';
+import { isFull, type FileLoss, StoreFile } from './sqlite-file.ts';
 
-export type Method = keyof Events;
-export type Args<M extends Method> = Parameters<Events[M]>;
+export type Method = keyof Queries;
+export type Args<M extends Method> = Parameters<Queries[M]>;
 type Call = { [M in Method]: { readonly method: M; readonly args: Args<M> } }[Method];
 export type Result = { readonly value: unknown } | { readonly failure: string };
 export interface Reply {
@@ -13,7 +13,7 @@ export interface Reply {
   readonly results: readonly Result[];
   /** Why nothing could be done; null if the store works. */
   readonly problem: string | null;
-  readonly losses: readonly Loss[];
+  readonly losses: readonly FileLoss[];
 }
 
 const ADDS: ReadonlySet<Method> = new Set(['add', 'test']);
@@ -46,11 +46,11 @@ function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'los
   // Reading alone needs no lock.
   const isRead = calls.every(({ method }) => READS.has(method));
   try {
-    const results = file.transaction(isRead, (events) => {
+    const results = file.transaction(isRead, (queries) => {
       const refusal = known ?? (isAdding ? file.roomProblem() : null);
       return calls.map(({ method, args }) => {
         if (ADDS.has(method) && refusal !== null) return { failure: refusal };
-        return { value: (events[method] as (...given: readonly unknown[]) => unknown)(...args) };
+        return { value: (queries[method] as (...given: readonly unknown[]) => unknown)(...args) };
       });
     });
     return { results, problem: null };

@@ -6,11 +6,11 @@ import { Worker } from 'node:worker_threads';
 import { threads } from '../../base/blocked-threads.ts';
 import { deadline } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
-import type { Events } from './sqlite-events.ts';
+import type { Queries } from './sqlite-queries.ts';
 import type { FileOptions } from './sqlite-file.ts';
 import type { Args, Method, Reply, Result } from './sqlite-thread.ts';
 import { threadSource } from './sqlite-thread-source.ts';
-import * as contract from './store.ts';
+import * as store from './store.ts';
 
 const THREAD = 'the store of deferred deliveries';
 const RESTART_MS = 1000;
@@ -18,7 +18,7 @@ const RESTART_MS = 1000;
 const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
 
 /** Opens the store. Resolves once the file is open, or could not be opened: then each later call tries again. */
-export async function create(options: contract.StoreOptions): Promise<contract.DeferredStore> {
+export async function create(options: store.StoreOptions): Promise<store.DeferredStore> {
   const { maxBytes, mostBytes } = options;
   const thread = new StoreThread(options);
   await thread.call('read', ['', 0]).catch(ignore); // any call opens the file; this one finds nothing
@@ -46,7 +46,7 @@ export async function create(options: contract.StoreOptions): Promise<contract.D
 }
 
 class StoreThread {
-  readonly #options: contract.StoreOptions;
+  readonly #options: store.StoreOptions;
   readonly #file: FileOptions;
   #thread: Worker | null = null;
   /** The resolvers of the calls that the thread has not answered yet, in the order of the calls. */
@@ -55,18 +55,18 @@ class StoreThread {
   /** Why calls are refused until the thread answers or a new one may start; null if calls are sent to the thread. */
   #refusal: string | null = null;
 
-  constructor(options: contract.StoreOptions) {
+  constructor(options: store.StoreOptions) {
     this.#options = options;
-    const path = contract.fileIn(options.store);
+    const path = store.fileIn(options.store);
     this.#file = { path, owner: options.as === 'visitor' ? null : randomUUID().slice(0, 8) };
   }
 
   /** `moved`: buffers that go to the thread. The call may still take effect after it has been rejected. */
-  async call<M extends Method>(method: M, args: Args<M>, moved: ArrayBuffer[] = []): Promise<ReturnType<Events[M]>> {
+  async call<M extends Method>(method: M, args: Args<M>, moved: ArrayBuffer[] = []): Promise<ReturnType<Queries[M]>> {
     const refusal = this.#isClosed ? 'it is closed' : this.#refusal;
     if (refusal !== null) throw this.#error(refusal);
     const { promise, resolve } = this.#send(method, args, moved);
-    const limit = contract.CALL_LIMIT_MS / (this.#options.as === 'visitor' ? 2 : 1); // a visitor's user is waiting
+    const limit = store.CALL_LIMIT_MS / (this.#options.as === 'visitor' ? 2 : 1); // a visitor's user is waiting
     const cancel = deadline(limit, () => {
       const failure = `it did not answer within ${limit} ms`;
       this.#refusal = failure;
@@ -76,7 +76,7 @@ class StoreThread {
     const result = await promise;
     cancel();
     if ('failure' in result) throw this.#error(result.failure);
-    return result.value as ReturnType<Events[M]>;
+    return result.value as ReturnType<Queries[M]>;
   }
 
   /** Resolves with whatever the thread answers, however late. */
@@ -93,7 +93,7 @@ class StoreThread {
     this.#isClosed = true;
     if (this.#thread === null) return;
     this.#thread.postMessage(null);
-    await once(this.#thread, 'exit', { signal: AbortSignal.timeout(contract.TIME_LIMIT_MS) }).catch(ignore);
+    await once(this.#thread, 'exit', { signal: AbortSignal.timeout(store.TIME_LIMIT_MS) }).catch(ignore);
   }
 
   #start(): Worker {

@@ -54,7 +54,7 @@ export interface Leased extends Omit<Entry, 'wait'> {
   readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
-export interface Asked {
+export interface LeaseRequest {
   /** The maximum number of events. */
   readonly limit: number;
   /** Bytes of memory for records. A record larger than `mostBytes` is not read, and needs none. */
@@ -135,7 +135,7 @@ export interface DeferredStore {
    * Leases events that are due, the first due first, up to the first that does not fit into `room`; each is due again
    * after `LEASE_MS`. `wait`: milliseconds until the next is due; 0 if one is now; infinite if there is none.
    */
-  lease(asked: Asked): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
+  lease(request: LeaseRequest): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
   /**
    * Ends a lease, and sets when its event is due next; null removes the event, and so does a `WhyLost`, which is then

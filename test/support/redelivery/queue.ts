@@ -20,7 +20,7 @@ const ROUTE = verify('/notify', { redeliver: 3_600_000 });
 
 /** Stores it; again if need be, since a busy machine may take longer than the second that its client waits. */
 export const stored = (queue: Queue, delivery: Deferrable) =>
-  eventually(() => queue.arrivals.defer(delivery, '500'), 'stored');
+  eventually(() => queue.storing.defer(delivery, '500'), 'stored');
 
 export async function waiting(queue: Queue): Promise<number> {
   await queue.storeState.upToDate();
@@ -67,7 +67,7 @@ export const test = base
       const queue = new Queue(
         {
           policy: () => rules.policy,
-          ...{ upstream, budget, store: () => ({ ...place, ...settings }) },
+          ...{ upstream, budget, storeSettings: () => ({ ...place, ...settings }) },
           tellLoss: async (fields) => settings.takesLine() && lines.push(fields) > 0,
           claims: () => {
             throw new Error('no route has once');

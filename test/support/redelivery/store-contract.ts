@@ -6,7 +6,7 @@ import { DEFERRED_STATES } from '../../../src/core/fate.ts';
 import { MAX_NOTE, type Note } from '../../../src/redelivery/note.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import {
-  type Asked,
+  type LeaseRequest,
   type DeferredStore,
   type Entry,
   type Event,
@@ -81,7 +81,7 @@ export const noteOf = (given: Partial<Note> = {}): Note => ({
 export const eventOf = (id = idOf(), record = someRecord(), note = noteOf()) => ({ id, record, note });
 
 /** All that is due, unless `given` says otherwise. */
-export const leasedFrom = async (store: DeferredStore, given: Partial<Asked> = {}) =>
+export const leasedFrom = async (store: DeferredStore, given: Partial<LeaseRequest> = {}) =>
   (await store.lease({ limit: 100, room: MANY_BYTES, held: [], ...given })).leased.map(withBuffer);
 
 /** Stores have their own kinds of arrays. */

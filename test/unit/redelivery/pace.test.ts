@@ -13,13 +13,13 @@ test('pauses begin with a second and double to ten minutes, less at most a quart
 test('the pace is one at a time until the app takes one, then eight, and one again after any failure, with a pause', () => {
   const pace = new SendingPace(32);
   expect(pace.most).toBe(1);
-  pace.note('refused', NOW);
+  pace.adapt('refused', NOW);
   expect(pace.most).toBe(1);
-  pace.note('taken', NOW);
+  pace.adapt('taken', NOW);
   expect([pace.most, pace.notBefore]).toEqual([8, 0]);
-  pace.note('failed', NOW);
+  pace.adapt('failed', NOW);
   expect([pace.most, pace.notBefore]).toEqual([1, NOW + 200]);
-  pace.note('taken', NOW);
+  pace.adapt('taken', NOW);
   expect([pace.most, pace.notBefore]).toEqual([8, 0]);
 });
 
@@ -30,15 +30,15 @@ test('at most a quarter of the slots is used, and one at least', () => {
     [1000, 8],
   ] as const) {
     const pace = new SendingPace(slots);
-    pace.note('taken', NOW);
+    pace.adapt('taken', NOW);
     expect(pace.most).toBe(most);
   }
 });
 
 test('the pace is one probe each ten seconds while the app accepts no connection, unless somebody asks', () => {
   const pace = new SendingPace(32);
-  pace.note('taken', NOW);
-  pace.note('no connection', NOW);
+  pace.adapt('taken', NOW);
+  pace.adapt('no connection', NOW);
   expect([pace.most, pace.notBefore]).toEqual([1, NOW + 10_000]);
   pace.now();
   expect([pace.most, pace.notBefore]).toEqual([1, 0]);

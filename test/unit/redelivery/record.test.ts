@@ -10,7 +10,7 @@ import {
   eventId,
   eventOf,
   keyTag,
-  type Outgoing,
+  type Sendable,
   openRecord,
   type Rules,
 } from '../../../src/redelivery/record.ts';
@@ -67,14 +67,14 @@ interface Changes {
 type Stored = Pick<Parameters<typeof openRecord>[0], 'id' | 'record'>;
 
 function open(stored: Stored, { policy = POLICY, name = '', maxHeader = 16_384 }: Changes = {}) {
-  const store = () => ({ name }) as ReturnType<Rules['store']>;
+  const storeSettings = () => ({ name }) as ReturnType<Rules['storeSettings']>;
   return openRecord(
     { ...stored, note: null },
     { policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }), store },
   );
 }
 
-function verified(stored: Stored): Outgoing {
+function verified(stored: Stored): Sendable {
   const { note, request } = open(stored);
   if (request === null) throw new Error(note.failure);
   return request;
@@ -249,7 +249,7 @@ describe('the rules of now', () => {
 
 test('what is not sent came now at the latest, whatever the note beside it says', () => {
   const { id, record, note } = made();
-  const rules = { policy: () => policyOf([]), store: () => ({ name: '' }) as ReturnType<Rules['store']> };
+  const rules = { policy: () => policyOf([]), storeSettings: () => ({ name: '' }) as ReturnType<Rules['storeSettings']> };
   const cameAt = (at: number) => openRecord({ id, record, note: { ...note, at } }, rules).note.at;
   expect([cameAt(NOW - HOUR), cameAt(NOW + HOUR)]).toEqual([NOW - HOUR, NOW]);
 });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { deferredStatus } from '../../../src/facts.ts';
 import { createLog } from '../../../src/log/log.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
-import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';
+import { StoreState } from '../../../src/redelivery/store-state.ts';
 import type { DeferredStore, Entry, Group } from '../../../src/redelivery/stores/store.ts';
 import { createDiagnosisLog } from '../../../src/runtime/diagnosis-log.ts';
 import { needsOf } from '../../support/redelivery/redelivery.ts';
@@ -25,7 +25,7 @@ async function statusOf(groups: readonly Group[], soonest: readonly Entry[], pol
   const store = { test: async () => {}, summary: async () => summary } as unknown as DeferredStore;
   const log = { info: () => {}, warn: () => {}, error: () => {} };
   const storeState = new StoreState(needsOf(log), async () => store);
-  await storeState.look();
+  await storeState.refresh();
   return deferredStatus({ place: '/store', sends: false, storeState } as Queue, policy);
 }
 

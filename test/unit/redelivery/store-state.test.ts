@@ -1,6 +1,6 @@
 // What is known of a store, and the log of one that fails and works again: neither may say what is not true.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { StoreState } from '../../../src/redelivery/store-state-and-log.ts';
+import { StoreState } from '../../../src/redelivery/store-state.ts';
 import type { DeferredStore, Summary } from '../../../src/redelivery/stores/store.ts';
 import { needsOf } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
@@ -45,7 +45,7 @@ function standingOf() {
 async function lookFor(storeState: StoreState, milliseconds: number): Promise<void> {
   for (let gone = 0; gone < milliseconds; gone += 10_000) {
     await vi.advanceTimersByTimeAsync(10_000);
-    await storeState.look();
+    await storeState.refresh();
   }
 }
 
@@ -53,21 +53,21 @@ test('nothing is known before a test event went all the way, and what is stored 
   const { storeState, world } = standingOf();
   expect([storeState.isKnown, storeState.at]).toEqual([false, 0]);
   world.problem = 'NOPERM zscan';
-  await storeState.look();
+  await storeState.refresh();
   expect([storeState.isKnown, storeState.problem]).toEqual([false, { kind: 'failing', why: 'NOPERM zscan' }]);
   world.problem = '';
-  await storeState.look();
+  await storeState.refresh();
   expect([storeState.isKnown, storeState.problem]).toEqual([true, null]);
-  await storeState.look();
+  await storeState.refresh();
   expect(world.tested).toBe(2); // a store that works is not tested again
 });
 
 test('a call that fails is a problem until the test event passes, which is tried each second', async () => {
   const { storeState, told, world } = standingOf();
-  await storeState.look();
+  await storeState.refresh();
   world.problem = 'EIO';
   storeState.failed(new Error('EIO'));
-  storeState.set(null); // the store itself has none
+  storeState.onProblem(null); // the store itself has none
   await vi.advanceTimersByTimeAsync(3000);
   expect(storeState.problem).toEqual({ kind: 'failing', why: 'EIO' });
   expect([told, storeState.failures]).toEqual([[FAILS], 1]);
@@ -78,13 +78,13 @@ test('a call that fails is a problem until the test event passes, which is tried
 
 test('a slow store is told until it has been quick for a minute, also where nobody stores anything', async () => {
   const { storeState, told, world } = standingOf();
-  await storeState.look();
+  await storeState.refresh();
   storeState.notStored('slow', 4096);
   storeState.stored();
   await lookFor(storeState, 50_000);
   expect(storeState.problem?.kind).toBe('slow');
   world.takes = 1500;
-  await storeState.look();
+  await storeState.refresh();
   world.takes = 0;
   await lookFor(storeState, 50_000);
   expect(storeState.problem?.kind).toBe('slow');
@@ -95,12 +95,12 @@ test('a slow store is told until it has been quick for a minute, also where nobo
 test('a full store is a problem until the delivery would fit', async () => {
   const { storeState, told, world } = standingOf();
   world.summary = { ...EMPTY, groups: [groupOf(240)] }; // of 244
-  await storeState.look();
+  await storeState.refresh();
   storeState.notStored('full', 40_000);
   await lookFor(storeState, MINUTE);
   expect(storeState.problem?.kind).toBe('full');
   world.summary = { ...EMPTY, groups: [groupOf(100)] };
-  await storeState.look();
+  await storeState.refresh();
   expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
   expect(storeState.turnedAwayAt).not.toBeNull(); // it is turned away for good
 });
@@ -109,7 +109,7 @@ test('what was left out of the log does not make "fails" its last word', async (
   const { storeState, told } = standingOf();
   for (let nth = 0; nth < 3; nth++) {
     storeState.notStored('failing', 4096, new Error('EIO'));
-    await storeState.look();
+    await storeState.refresh();
   }
   expect(told.slice(0, 2)).toEqual([FAILS, WORKS]);
   expect(told.at(-1)).toBe(WORKS);
@@ -118,12 +118,12 @@ test('what was left out of the log does not make "fails" its last word', async (
 test('what a store lost is told, and counted as far as the last summary knows', async () => {
   const { storeState, told, results, world } = standingOf();
   world.summary = { ...EMPTY, groups: [groupOf(2)] };
-  await storeState.look();
+  await storeState.refresh();
   storeState.onChange = () => expect.unreachable('a call that a loss causes may cause the next loss');
-  storeState.lost('its log was removed', null);
+  storeState.onLoss('its log was removed', null);
   expect(results).toEqual([]);
-  storeState.lost('its file was removed', 2);
-  storeState.lost('a server evicted three', 3); // one of them came after the last summary
+  storeState.onLoss('its file was removed', 2);
+  storeState.onLoss('a server evicted three', 3); // one of them came after the last summary
   expect(told).toEqual(Array(3).fill('the store of deferred deliveries has lost what waited in it')); // none is folded
   const both = ['lost /notify', 'lost /notify'];
   expect([storeState.failures, results]).toEqual([3, [...both, ...both, 'lost unmatched']]);

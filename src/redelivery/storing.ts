@@ -4,7 +4,7 @@ import { deadline } from '../base/deadline.ts';
 import type { Needs } from './needs.ts';
 import { pauseAfter } from './pace.ts';
 import { type Deferrable, eventId, eventOf, mostSendable, openRecord } from './record.ts';
-import type { StoreState } from './store-state-and-log.ts';
+import type { StoreState } from './store-state.ts';
 import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
 /** The maximum number of calls in progress that tell the store of a taken delivery: a slow store would pile them up. */
@@ -13,11 +13,11 @@ const MOST_TOLD = 1000;
 const LATE = 'a delivery was stored late: its client has been told of a failure';
 const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
 
-export class Arrivals {
+export class Storing {
   readonly #needs: Needs;
   readonly #storeState: StoreState;
   /** Bytes of the deliveries that were given to the store and are not answered yet. */
-  #storing = 0;
+  #bytesAtStore = 0;
   /** The deliveries that wait for the store: for each, a function that begins to store it, and the bytes it needs. */
   readonly #waiting = new Map<() => void, number>();
   #telling = 0;
@@ -39,13 +39,13 @@ export class Arrivals {
     let isLate = false;
     const begin = async () => {
       this.#waiting.delete(begin);
-      this.#storing += bytes;
+      this.#bytesAtStore += bytes;
       const outcome = await this.#add(delivery, failure, () => isLate).catch((error: unknown) => {
         if (!isLate) this.#storeState.notStored('failing', bytes, error);
         return 'not stored' as const;
       });
       cancel();
-      this.#storing -= bytes;
+      this.#bytesAtStore -= bytes;
       if (isLate) this.#needs.budget.release(bytes);
       if (isLate && outcome === 'stored') this.#storeState.tell('info', LATE, { route: delivery.route.path });
       resolve(outcome);
@@ -70,7 +70,7 @@ export class Arrivals {
     if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);
     this.#telling++;
-    const isEnded = await storeState.ask((store) => store.end(id, Math.max(0, Date.now() - at)));
+    const isEnded = await storeState.call((store) => store.end(id, Math.max(0, Date.now() - at)));
     this.#telling--;
     if (isEnded !== true) return;
     storeState.changed();
@@ -80,7 +80,7 @@ export class Arrivals {
   /** Stores what waits, up to a quarter of the budget, or one larger body: a hanging store must not fill the memory. */
   #beginNext(): void {
     for (const [begin, bytes] of this.#waiting) {
-      if (this.#storing > 0 && this.#storing + bytes > this.#needs.budget.limit / 4) return;
+      if (this.#bytesAtStore > 0 && this.#bytesAtStore + bytes > this.#needs.budget.limit / 4) return;
       begin();
     }
   }
@@ -88,7 +88,7 @@ export class Arrivals {
   async #add(delivery: Deferrable, failure: string, isLate: () => boolean): Promise<'stored' | 'not stored'> {
     const storeState = this.#storeState;
     const { route } = delivery;
-    const event = eventOf(delivery, failure, this.#needs.store().name);
+    const event = eventOf(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
     // For a delivery that can never be sent, an answer of 202 would be worse than an error.
     const isSendable = record[0].length + record[1].length <= mostSendable(this.#needs);
@@ -97,7 +97,7 @@ export class Arrivals {
       storeState.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.note.failure });
       return 'not stored';
     }
-    const store = await storeState.store();
+    const store = await storeState.openedStore();
     const add = () => store.add(event, pauseAfter(0, 0));
     const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
     let added = await add();
@@ -115,12 +115,12 @@ export class Arrivals {
 
   /** Ends the oldest events that do not wait to be sent, each after its line. False if there is no room to gain. */
   async #makeRoom(id: string, bytes: number): Promise<boolean> {
-    const losable = (await this.#storeState.ask((store) => store.leaseToLose(id, bytes))) ?? [];
+    const losable = (await this.#storeState.call((store) => store.leaseToLose(id, bytes))) ?? [];
     let isFreed = false;
     for (const leased of losable) {
       const { lease, state, asked, note } = leased;
       if (await this.#storeState.lose(leased, note, 'room')) isFreed = true;
-      else await this.#storeState.ask((store) => store.set(lease, { state, asked, pause: 0, note: null }));
+      else await this.#storeState.call((store) => store.set(lease, { state, asked, pause: 0, note: null }));
     }
     return isFreed;
   }

@@ -5,7 +5,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { dropOldest } from '../../base/indexed-set.ts';
 import { bodyTag } from '../../core/request-record.ts';
 import { type Note, noteText, readNote, readWords } from '../note.ts';
-import * as contract from './store.ts';
+import * as store from './store.ts';
 
 /** The maximum number of notes on a page: a page must fit into the thread's heap, and not delay a writer for long. */
 const PAGE = 500;
@@ -18,7 +18,7 @@ const WORDS = ['failure', 'secret', 'key', 'route'].map(said).join(', ');
 export const SCHEMA: readonly string[] = [
   `CREATE TABLE event(
   place INTEGER PRIMARY KEY,
-  id TEXT NOT NULL UNIQUE CHECK (octet_length(id) = ${contract.ID_LENGTH}),
+  id TEXT NOT NULL UNIQUE CHECK (octet_length(id) = ${store.ID_LENGTH}),
   due INTEGER NOT NULL CHECK (due BETWEEN 0 AND 9000000000000000),
   stored INTEGER NOT NULL CHECK (stored BETWEEN 0 AND 9000000000000000),
   state TEXT NOT NULL CHECK (state IN ('waiting', 'stopped', 'expired', 'unverified')),
@@ -26,7 +26,7 @@ export const SCHEMA: readonly string[] = [
   bytes INTEGER NOT NULL CHECK (bytes BETWEEN 0 AND 2147483647),
   lease TEXT CHECK (octet_length(lease) <= 100),
   note TEXT NOT NULL CHECK (octet_length(note) <= 4096),
-  counted INTEGER AS (max(bytes, ${contract.LEAST_BYTES})),
+  counted INTEGER AS (max(bytes, ${store.LEAST_BYTES})),
   came INTEGER AS (max(0, min(CAST(coalesce(${said('at')}, 0) AS INTEGER), 8640000000000000))),
   words TEXT AS (json_array(${WORDS}))
 ) STRICT`,
@@ -51,10 +51,10 @@ END`,
 
 /** SQL with which an owner takes over a file: it ends the leases of former owners, and counts everything again. */
 export const inheritance = (owner: string) => `UPDATE event SET due = min(due, unixepoch() * 1000), lease = NULL
-WHERE substr(lease, ${contract.ID_LENGTH + 2}, ${owner.length}) <> '${owner}';
+WHERE substr(lease, ${store.ID_LENGTH + 2}, ${owner.length}) <> '${owner}';
 INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) FROM event`;
 
-export type Events = ReturnType<typeof eventsIn>;
+export type Queries = ReturnType<typeof queriesOn>;
 
 /** Facts about a file beside its content. */
 export interface Around {
@@ -66,14 +66,14 @@ export interface Around {
   readonly ended: Set<string>;
   /** How many events the last summary found; null before the first. */
   count: number | null;
-  readonly aside: () => readonly contract.Aside[];
+  readonly aside: () => readonly store.Aside[];
 }
 
 /** The maximum number of ended leases that are remembered. */
 const MOST_ENDED = 1000;
 
 /** The calls of a store on an open file. */
-export function eventsIn(database: DatabaseSync, around: Around) {
+export function queriesOn(database: DatabaseSync, around: Around) {
   const { owner, moved, ended } = around;
   const sql = statementsOf(database);
 
@@ -91,22 +91,22 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     return ended.has(lease);
   }
 
-  function remember(id: string, text: string, { why, events }: Pick<contract.Loss, 'why' | 'events'>): void {
+  function remember(id: string, text: string, { why, events }: Pick<store.Loss, 'why' | 'events'>): void {
     sql`INSERT INTO lost(at, id, note, why, events) VALUES (${Date.now()}, ${id}, ${text}, ${why}, ${events})`;
-    sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${contract.MOST_LOSSES}
-      OR at < ${Date.now() - contract.LOSSES_FOR_MS}`;
+    sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${store.MOST_LOSSES}
+      OR at < ${Date.now() - store.LOSSES_FOR_MS}`;
   }
 
-  function lossesOf(most: number): readonly contract.Loss[] {
-    return sql<contract.Loss>`SELECT at, id, note, why, events FROM lost
-      WHERE at >= ${Date.now() - contract.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
+  function lossesOf(most: number): readonly store.Loss[] {
+    return sql<store.Loss>`SELECT at, id, note, why, events FROM lost
+      WHERE at >= ${Date.now() - store.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
   }
 
   const calls = {
     read,
 
     find: (id: string) =>
-      sql<contract.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note
+      sql<store.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note
         FROM event WHERE id = ${id}`[0] ?? null,
 
     /** `most`: the maximum number of bytes of all events together. */
@@ -116,7 +116,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       most: number,
     ) {
       const of = bodyTag(id);
-      const counted = Math.max(record.length, contract.LEAST_BYTES);
+      const counted = Math.max(record.length, store.LEAST_BYTES);
       // Twins are the ids that begin with `${of}-`; `.` follows `-` in ASCII, so it bounds the range. If the row of
       // `total` is missing, `hasRoom` is null, which counts as full.
       const [known] = sql<{ old: number | null; hasRoom: number | null; twins: number }>`SELECT old,
@@ -124,7 +124,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
         (SELECT count(*) FROM event WHERE id > ${`${of}-`} AND id < ${`${of}.`}) AS twins
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
       if (!known?.hasRoom) return 'full';
-      if (known.old === null && known.twins >= contract.MAX_OF_ONE_BODY) return 'crowded';
+      if (known.old === null && known.twins >= store.MAX_OF_ONE_BODY) return 'crowded';
       sql`DELETE FROM event WHERE id = ${id}`;
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
@@ -133,16 +133,16 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     },
 
     /** `largest`: the maximum number of bytes in a record that is read. */
-    lease({ limit, room, held }: contract.Asked, largest: number) {
-      const [leases, ids] = [JSON.stringify(held), JSON.stringify(held.map(contract.leasedId))];
-      sql`UPDATE event SET due = ${later(contract.LEASE_MS)} WHERE id IN (SELECT value FROM json_each(${ids}))
+    lease({ limit, room, held }: store.LeaseRequest, largest: number) {
+      const [leases, ids] = [JSON.stringify(held), JSON.stringify(held.map(store.leasedId))];
+      sql`UPDATE event SET due = ${later(store.LEASE_MS)} WHERE id IN (SELECT value FROM json_each(${ids}))
         AND lease IN (SELECT value FROM json_each(${leases}))`;
       const due = sql<
         Row & { size: number }
       >`SELECT id, bytes, state, asked, note, coalesce(octet_length(content), 0) AS size
         FROM event LEFT JOIN record USING (place) WHERE due <= ${Date.now()}
         AND id NOT IN (SELECT value FROM json_each(${ids})) ORDER BY due LIMIT ${limit}`;
-      const leased: contract.Leased[] = [];
+      const leased: store.Leased[] = [];
       let left = room;
       for (const { size, ...event } of due) {
         const isRead = size <= largest;
@@ -154,8 +154,8 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       return { leased, wait: next === undefined ? Infinity : Math.max(0, next.due - Date.now()) };
     },
 
-    set(lease: string, setting: contract.Setting | contract.WhyLost | null): boolean {
-      const id = contract.leasedId(lease);
+    set(lease: string, setting: store.Setting | store.WhyLost | null): boolean {
+      const id = store.leasedId(lease);
       if (setting === null || typeof setting === 'string') {
         const gone = sql<Text>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note AS text`;
         if (setting !== null) for (const { text } of gone) remember(id, text, { why: setting, events: 1 });
@@ -172,8 +172,8 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     /** Remembers that a file's events are lost. */
     loseFile: (why: string, events: number | null): void => remember('', '', { why, events }),
 
-    leaseToLose(id: string, bytes: number, most: number): readonly contract.Leased[] {
-      const counted = Math.max(bytes, contract.LEAST_BYTES);
+    leaseToLose(id: string, bytes: number, most: number): readonly store.Leased[] {
+      const counted = Math.max(bytes, store.LEAST_BYTES);
       const [known] = sql<{ excess: number; kept: number }>`SELECT
         (SELECT bytes FROM total) - coalesce((SELECT counted FROM event WHERE id = ${id}), 0) + ${counted - most}
           AS excess,
@@ -183,10 +183,10 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       if (known === undefined || excess <= 0 || excess > known.kept) return [];
       const oldest = sql<Row>`SELECT id, bytes, state, asked, note FROM event WHERE state <> 'waiting' AND id <> ${id}
         AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came LIMIT ${PAGE}`;
-      const losable: contract.Leased[] = [];
+      const losable: store.Leased[] = [];
       for (const event of oldest) {
         if (excess <= 0) break;
-        excess -= Math.max(event.bytes, contract.LEAST_BYTES);
+        excess -= Math.max(event.bytes, store.LEAST_BYTES);
         losable.push(leasedOf(event, null));
       }
       return losable;
@@ -195,45 +195,45 @@ export function eventsIn(database: DatabaseSync, around: Around) {
     end: (id: string, age: number): boolean =>
       sql`DELETE FROM event WHERE id = ${id} AND stored < ${Date.now() - age} RETURNING 1`.length > 0,
 
-    page(at: string): readonly [next: string, entries: readonly contract.Entry[]] {
+    page(at: string): readonly [next: string, entries: readonly store.Entry[]] {
       const [came = -1, place = 0] = at === '0' ? [] : at.split(' ').map(Number);
       const page = sql<
-        contract.Entry & { came: number; place: number }
+        store.Entry & { came: number; place: number }
       >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, note
         FROM event WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
       const last = page[PAGE - 1];
       return [last === undefined ? '0' : `${last.came} ${last.place}`, page];
     },
 
-    summary(): contract.Summary {
+    summary(): store.Summary {
       const now = Date.now();
-      sql`UPDATE event SET due = ${now} WHERE due > ${now + contract.LONGEST_WAIT_MS} AND +state = 'waiting'`;
-      let sums = sql<contract.Group & { words: string }>`SELECT state, words, count(*) AS deliveries,
-        sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state, words LIMIT ${contract.MOST_GROUPS + 1}`;
-      if (sums.length > contract.MOST_GROUPS) {
+      sql`UPDATE event SET due = ${now} WHERE due > ${now + store.LONGEST_WAIT_MS} AND +state = 'waiting'`;
+      let sums = sql<store.Group & { words: string }>`SELECT state, words, count(*) AS deliveries,
+        sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state, words LIMIT ${store.MOST_GROUPS + 1}`;
+      if (sums.length > store.MOST_GROUPS) {
         sums = sql`SELECT state, '' AS words, count(*) AS deliveries,
           sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state`;
       }
       const groups = sums.map(({ words, ...group }) => ({ ...group, ...readWords(words) }));
       around.count = groups.reduce((sum, { deliveries }) => sum + deliveries, 0);
-      const soonest = sql<contract.Entry>`SELECT id, bytes, state, due - ${now} AS wait, note FROM event
-        ORDER BY due LIMIT ${contract.SOONEST}`;
-      const dropped = sql<contract.Entry>`DELETE FROM dropped
-        WHERE key IN (SELECT key FROM dropped LIMIT ${contract.MOST_DROPPED}) RETURNING id, note`;
+      const soonest = sql<store.Entry>`SELECT id, bytes, state, due - ${now} AS wait, note FROM event
+        ORDER BY due LIMIT ${store.SOONEST}`;
+      const dropped = sql<store.Entry>`DELETE FROM dropped
+        WHERE key IN (SELECT key FROM dropped LIMIT ${store.MOST_DROPPED}) RETURNING id, note`;
       const [{ lostLately } = { lostLately: 0 }] = sql<{ lostLately: number }>`SELECT
-        coalesce(sum(coalesce(events, 1)), 0) AS lostLately FROM lost WHERE at >= ${now - contract.LATELY_MS}`;
+        coalesce(sum(coalesce(events, 1)), 0) AS lostLately FROM lost WHERE at >= ${now - store.LATELY_MS}`;
       return {
         groups,
         soonest,
         dropped,
-        losses: lossesOf(contract.SHOWN_LOSSES),
+        losses: lossesOf(store.SHOWN_LOSSES),
         lostLately,
         aside: around.aside(),
         evicts: null,
       };
     },
 
-    losses: () => lossesOf(contract.MOST_LOSSES),
+    losses: () => lossesOf(store.MOST_LOSSES),
 
     wake(ids: readonly string[], by: 'person' | 'reload'): number {
       const [given, now] = [JSON.stringify(ids), Date.now()];
@@ -242,7 +242,7 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       return sql`SELECT 1 FROM event WHERE id IN (SELECT value FROM json_each(${given}))`.length;
     },
 
-    drop(id: string): contract.Dropped {
+    drop(id: string): store.Dropped {
       const [free] = sql<Text>`DELETE FROM event
         WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note AS text`;
       if (free === undefined) return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
@@ -252,11 +252,11 @@ export function eventsIn(database: DatabaseSync, around: Around) {
 
     /** Everything it did is undone in the same transaction, which still syncs: no other call sees the event. */
     test(): void {
-      const id = contract.TEST_ID;
+      const id = store.TEST_ID;
       const went = (isRight: boolean, step: string) => {
         if (!isRight) throw new Error(`its test event was not ${step}`);
       };
-      went(calls.add({ id, note: contract.TEST_NOTE, record: new Uint8Array(1) }, 0, Infinity) !== 'full', 'stored');
+      went(calls.add({ id, note: store.TEST_NOTE, record: new Uint8Array(1) }, 0, Infinity) !== 'full', 'stored');
       sql`UPDATE event SET due = 0 WHERE id = ${id}`;
       const [leased] = calls.lease({ limit: 1, room: 1, held: [] }, 1).leased;
       went(leased?.id === id && leased.record?.length === 1, 'leased');
@@ -264,22 +264,22 @@ export function eventsIn(database: DatabaseSync, around: Around) {
       calls.lease({ limit: 0, room: 0, held: [lease] }, 0);
       went((calls.find(id)?.wait ?? 0) > 0, 'renewed');
       went(calls.page('0')[1][0]?.id === id, 'listed');
-      went(calls.set(lease, { pause: 0, state: 'waiting', note: contract.TEST_NOTE, asked: false }), 'set');
+      went(calls.set(lease, { pause: 0, state: 'waiting', note: store.TEST_NOTE, asked: false }), 'set');
       went(calls.end(id, -1000), 'ended');
     },
   };
 
   /** Leases an event that is free. */
-  function leasedOf({ asked, ...event }: Row, record: contract.Leased['record']): contract.Leased {
+  function leasedOf({ asked, ...event }: Row, record: store.Leased['record']): store.Leased {
     const lease = `${event.id} ${owner}${randomUUID()}`;
-    sql`UPDATE event SET lease = ${lease}, due = ${later(contract.LEASE_MS)} WHERE id = ${event.id}`;
+    sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)} WHERE id = ${event.id}`;
     return { ...event, asked: asked === 1, lease, record };
   }
 
   return calls;
 }
 
-type Row = Omit<contract.Entry, 'wait'> & { readonly asked: number };
+type Row = Omit<store.Entry, 'wait'> & { readonly asked: number };
 /** A note, unparsed. */
 type Text = { readonly text: string };
 

@@ -26,6 +26,7 @@ const NOT_LOST = 'a deferred delivery told as lost is not: an equal fresh one ha
 const LOST = 'the store of deferred deliveries has lost what waited in it';
 
 type Level = keyof Needs['log'];
+type StateNeeds = Pick<Needs, 'log' | 'onResult' | 'storeSettings' | 'tellLoss'>;
 
 const RESULTS = {
   delivered: ['info', 'a deferred delivery was taken', 'attempts'],
@@ -39,9 +40,9 @@ const RESULTS = {
 export type StoreProblem = 'full' | 'slow' | 'failing';
 
 export class StoreState {
-  readonly #needs: Pick<Needs, 'log' | 'onResult' | 'store' | 'tellLoss'>;
+  readonly #needs: StateNeeds;
   /** Returns the store, and opens it if it is not open yet. */
-  readonly store: () => Promise<DeferredStore>;
+  readonly openedStore: () => Promise<DeferredStore>;
   /** Aborted when the process stops: then nothing is leased or tried again. */
   readonly stopped = new AbortController();
   /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
@@ -53,8 +54,8 @@ export class StoreState {
   /** How often this process has changed what is stored; `#seen`: how many of these changes the summary includes. */
   #changes = 0;
   #seen = 0;
-  /** True if the last look failed: then it is not known whether the store is empty. */
-  #lookFailed = false;
+  /** True if the last refresh failed: then it is not known whether the store is empty. */
+  #refreshFailed = false;
   /** How often the store failed, was full, was too slow, or lost events. */
   failures = 0;
   /** Why the store fails: from the first failure until a test event went all the way. Null if it works. */
@@ -76,16 +77,16 @@ export class StoreState {
   readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
   #isClosed = false;
 
-  constructor(needs: Pick<Needs, 'log' | 'onResult' | 'store' | 'tellLoss'>, store: () => Promise<DeferredStore>) {
+  constructor(needs: StateNeeds, openedStore: () => Promise<DeferredStore>) {
     this.#needs = needs;
-    this.store = store;
+    this.openedStore = openedStore;
   }
 
   // --- what waits
 
   /** True if nothing is stored, as far as this process knows. */
   get isEmpty(): boolean {
-    return !this.#lookFailed && this.#seen === this.#changes && this.summary.soonest.length === 0;
+    return !this.#refreshFailed && this.#seen === this.#changes && this.summary.soonest.length === 0;
   }
 
   /** Sums up groups. `oldest`: when the oldest delivery came, in epoch milliseconds; 0 if there is none. */
@@ -113,7 +114,7 @@ export class StoreState {
     return this.#sum((group) => group.key === tag && group.state !== 'unverified').deliveries;
   }
 
-  /** Must be called when this process has changed what is stored, or the store may hold what no look has seen yet. */
+  /** Must be called when this process has changed what is stored, or the store may hold what no summary has yet. */
   changed(): void {
     this.#changes++;
     this.onChange();
@@ -122,26 +123,26 @@ export class StoreState {
   /** Resolves once the summary includes the last change, after a second at most. */
   async upToDate(): Promise<void> {
     if (this.#seen === this.#changes) return;
-    await Promise.race([this.look(), sleep(PATIENCE_MS, undefined, { ref: false })]);
+    await Promise.race([this.refresh(), sleep(PATIENCE_MS, undefined, { ref: false })]);
   }
 
-  readonly look = onePerTurn(async () => {
+  readonly refresh = onePerTurn(async () => {
     if (!this.#isProven || this.problem !== null) await this.#test();
     const changes = this.#changes;
-    const summary = await this.store()
+    const summary = await this.openedStore()
       .then((store) => store.summary())
       .catch((error: unknown) => {
         if (this.#failing === null) this.failed(error);
         return null;
       });
     if (summary !== null) [this.summary, this.at] = [summary, Date.now()];
-    this.#lookFailed = summary === null;
+    this.#refreshFailed = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
-    if (this.#lacking !== null && this.bytes + this.#lacking <= this.#needs.store().maxBytes) this.#lacking = null;
+    if (this.bytes + (this.#lacking ?? 0) <= this.#needs.storeSettings().maxBytes) this.#lacking = null;
     this.#tellProblem();
     this.#flush();
-    if (summary?.dropped.length === MOST_DROPPED) void this.look();
+    if (summary?.dropped.length === MOST_DROPPED) void this.refresh();
   });
 
   close(): void {
@@ -166,9 +167,9 @@ export class StoreState {
   }
 
   /** Calls the store, and returns its answer; null if the call failed, which is logged. */
-  async ask<T>(call: (store: DeferredStore) => Promise<T>): Promise<T | null> {
+  async call<T>(method: (store: DeferredStore) => Promise<T>): Promise<T | null> {
     try {
-      return await call(await this.store());
+      return await method(await this.openedStore());
     } catch (error) {
       this.failed(error);
       return null;
@@ -181,10 +182,10 @@ export class StoreState {
    */
   async insist(change: (store: DeferredStore) => Promise<boolean>): Promise<boolean | null> {
     const { signal } = this.stopped;
-    let isChanged = await this.ask(change);
+    let isChanged = await this.call(change);
     while (isChanged === null && !signal.aborted) {
       await sleep(RETRY_MS, undefined, { signal }).catch(ignore);
-      isChanged = await this.ask(change);
+      isChanged = await this.call(change);
     }
     this.changed();
     return isChanged;
@@ -214,12 +215,12 @@ export class StoreState {
   }
 
   /** Called by the store with its problem, or null when it has none: then a test shows whether it works. */
-  readonly set = (problem: string | null): void => {
+  readonly onProblem = (problem: string | null): void => {
     if (problem !== null && !this.#isClosed) this.#fail(problem);
   };
 
   /** Called by the store when so many events are gone or were set aside; null for a number that is not known. */
-  readonly lost = (problem: string, events: number | null): void => {
+  readonly onLoss = (problem: string, events: number | null): void => {
     this.failures++;
     this.#needs.log.error(LOST, { problem, events: events ?? 'not known' });
     // Which ones are gone is not known, so these are the groups of the last summary, as far as they go.
@@ -236,13 +237,13 @@ export class StoreState {
     this.#failing = problem;
     this.#tellProblem();
     clearTimeout(this.#nextTest);
-    this.#nextTest = setTimeout(() => void this.look(), RETRY_MS).unref();
+    this.#nextTest = setTimeout(() => void this.refresh(), RETRY_MS).unref();
   }
 
   async #test(): Promise<void> {
-    const store = await this.store().catch(ignore); // a test of one that could not be opened says why
+    const store = await this.openedStore().catch(ignore); // a test of one that could not be opened says why
     const began = performance.now();
-    const problem = await (store?.test() ?? this.store()).then(() => null, textOf);
+    const problem = await (store?.test() ?? this.openedStore()).then(() => null, textOf);
     if (performance.now() - began > TIME_LIMIT_MS) this.#slowAt = performance.now();
     if (problem !== null) {
       if (this.#failing === null) this.failures++;
