@@ -19,7 +19,7 @@ import type { ByteBudget } from './bodies/budget.ts';
 import type { BufferedBody } from './bodies/buffered-body.ts';
 import {
   type Admission,
-  type Arrival,
+  type Candidate,
   admit,
   admitBody,
   type Permitted,
@@ -28,7 +28,7 @@ import {
   type ToRead,
 } from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
-import { type DeliveryEnd, type DeliveryLease, type Fate, fateOf, isUntaken } from './core/fate.ts';
+import { type DeliveryEnd, type DeliveryClaim, type Fate, fateOf, isUntaken } from './core/fate.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/hint.ts';
 import type { Permit } from './core/permit.ts';
 import { hasBody } from './core/request-head.ts';
@@ -59,7 +59,7 @@ interface PipelineParts {
 }
 
 /** A request and what applies to it until its end. */
-interface Pending extends Arrival {
+interface Pending extends Candidate {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;
@@ -180,8 +180,8 @@ export class Pipeline {
     const isUnwanted = exchange.departed && deferrable === null;
     switch (claimed.kind) {
       case 'deliver':
-        if (!isUnwanted) return this.#forward(pending, permitted, claimed.lease);
-        claimed.lease.failed();
+        if (!isUnwanted) return this.#forward(pending, permitted, claimed.claim);
+        claimed.claim.failed();
         return this.#settle(pending, UNSENT, 'neither');
       case 'stopped':
         if (!isUnwanted) return this.#conclude(pending, { ...UNSENT, failure: STOPPED });
@@ -200,8 +200,8 @@ export class Pipeline {
     }
   }
 
-  /** Sends the request upstream. `lease`: null if no event was claimed. */
-  #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
+  /** Sends the request upstream. `claim`: null if no event was claimed. */
+  #forward(pending: Pending, permitted: Permitted, claim: DeliveryClaim | null = null): void {
     const { exchange, policy, deferrable } = pending;
     const { permit, route } = permitted;
     const { settings } = policy;
@@ -217,7 +217,7 @@ export class Pipeline {
       patience: retryConnectFor(pending),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: exchange.stallTimeout,
-      lease,
+      claim,
       storable: deferrable !== null,
       budget: this.#parts.budget,
     });

@@ -11,7 +11,7 @@ import type { Buffer } from 'node:buffer';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate-rules.ts';
 import { type Hint, largeBodyHint, type RequestDiagnosis } from './hint.ts';
 import type { Keyring } from './keyring.ts';
-import { judge, type Permit, permitForward, permitReported, permitUpgrade, type SignatureClaim } from './permit.ts';
+import { judge, type Permit, permitForward, permitReported, permitUpgrade, type GivenSignature } from './permit.ts';
 import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
 import type { RequestRecord } from './request-record.ts';
@@ -41,7 +41,7 @@ export interface Policy {
 }
 
 /** A request whose head is complete, and the policy and time that apply to it until its end. */
-export interface Arrival {
+export interface Candidate {
   readonly head: Head;
   readonly policy: Policy;
   /** Epoch milliseconds: the time that decides the route's mode, and which secrets are live. */
@@ -67,7 +67,7 @@ export interface Permitted {
 }
 
 /** A request whose verdict needs its body, which may be empty. */
-export interface ToRead extends SignatureClaim {
+export interface ToRead extends GivenSignature {
   readonly kind: 'read';
   /** The declared length in bytes; null for a chunked body. */
   readonly declared: number | null;
@@ -76,8 +76,8 @@ export interface ToRead extends SignatureClaim {
 export type Admission = Refused | Permitted | ToRead;
 
 /** The first step: every decision that needs no body. */
-export function admit(arrival: Arrival): Admission {
-  const { head, policy, at } = arrival;
+export function admit(candidate: Candidate): Admission {
+  const { head, policy, at } = candidate;
   const atGate = refusedByGate(head);
   if (atGate !== null) return byRule(atGate, UNMATCHED);
   const route = policy.routes.routeFor(head.path, at);
@@ -90,7 +90,7 @@ export function admit(arrival: Arrival): Admission {
     case 'forward':
       return forwarded(head, route);
     case 'verify':
-      return verified(arrival, route);
+      return verified(candidate, route);
     default:
       return route.action satisfies never;
   }
@@ -99,7 +99,7 @@ export function admit(arrival: Arrival): Admission {
 /** The second step: the verdict on a body that was read whole. */
 export function admitBody(
   { route, live, digest }: ToRead,
-  { policy, at }: Pick<Arrival, 'policy' | 'at'>,
+  { policy, at }: Pick<Candidate, 'policy' | 'at'>,
   body: Buffer,
 ): Refused | Permitted {
   const verdict = judge({ route, keyring: policy.keyring, live, digest, body });
@@ -114,7 +114,7 @@ function forwarded(head: Head, route: Route): Admission {
   return { kind: 'forward', route, permit, hint: null };
 }
 
-function verified({ head, policy, at }: Arrival, route: Route): Admission {
+function verified({ head, policy, at }: Candidate, route: Route): Admission {
   const query = refusedForQuery(head, route);
   if (query !== null) return byRule(query, route.path);
   const early = (reason: Reason, hint: Hint | null = null) =>

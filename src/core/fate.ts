@@ -22,17 +22,17 @@ export function isUntaken(fate: Fate): boolean {
 }
 
 /** The right to deliver an event under `once`. Its holder calls one of the two methods; only the first call counts. */
-export interface DeliveryLease {
+export interface DeliveryClaim {
   /** The upstream answered 2xx: completely, or until we cut it off because nobody read it. */
   delivered(): void;
   /** The event was not delivered, so a retry may go through. */
   failed(): void;
 }
 
-/** Ends the lease. `status`: that of the app's answer, which is complete or was cut off by us. */
-export function endLease(lease: DeliveryLease | null, status: number): void {
-  if (status < 300) lease?.delivered();
-  else lease?.failed();
+/** Ends the claim. `status`: that of the app's answer, which is complete or was cut off by us. */
+export function endClaim(claim: DeliveryClaim | null, status: number): void {
+  if (status < 300) claim?.delivered();
+  else claim?.failed();
 }
 
 /** How a delivery ended. */

@@ -34,7 +34,7 @@ export type { Permit };
 export const isPermit = Permit.is;
 
 /** A signature of the right form, and the secrets to verify it with. */
-export interface SignatureClaim {
+export interface GivenSignature {
   readonly route: Route;
   /** The live secrets of the route at the time of the request's head. */
   readonly live: readonly Secret[];
@@ -54,10 +54,10 @@ export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
  * The verdict on a body that was read whole. If no live secret matches, those that have expired or are not yet valid
  * are tried, only to tell the operator: the answer is a 401 all the same.
  */
-export function judge(claim: SignatureClaim & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
-  const { route, keyring, live, body } = claim;
+export function judge(given: GivenSignature & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
+  const { route, keyring, live, body } = given;
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
-  const digest = Buffer.from(claim.digest, 'latin1');
+  const digest = Buffer.from(given.digest, 'latin1');
   const signer = firstMatch(live, body, digest);
   if (signer !== null) {
     const decision = body.equals(PROBE_BODY) ? 'probe' : 'accepted';

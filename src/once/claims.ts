@@ -4,7 +4,7 @@ import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { madeOnce } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
-import type { DeliveryLease } from '../core/fate.ts';
+import type { DeliveryClaim } from '../core/fate.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { OnceStore, OnStoreChange } from './store.ts';
  * `stopped`: the wait was ended before it was known whether the event is delivered.
  */
 export type Claimed =
-  | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
+  | { readonly kind: 'deliver'; readonly claim: DeliveryClaim }
   | { readonly kind: 'refuse'; readonly full: 'store' | 'twins' }
   | { readonly kind: 'duplicate' | 'stopped' };
 
@@ -134,10 +134,10 @@ export class Claims {
       if (this.#options.onStoreFailure === 'refuse') return { kind: 'refuse', full: 'store' };
     }
     delivers(own);
-    return { kind: 'deliver', lease: this.#lease(key, request.window) };
+    return { kind: 'deliver', claim: this.#claimOf(key, request.window) };
   }
 
-  #lease(key: string, window: number): DeliveryLease {
+  #claimOf(key: string, window: number): DeliveryClaim {
     let open = true;
     const end = async (fate: Claimed | null) => {
       if (!open) return;

@@ -12,14 +12,14 @@ import {
   script,
   TIMEOUT_MS,
 } from '../redis/connection.ts';
-import type { Claim, OnceStore, OnStoreChange } from './store.ts';
+import type { ClaimAnswer, OnceStore, OnStoreChange } from './store.ts';
 
 const PREFIX = 'entrupy-once:';
 const DELIVERED = 'delivered';
 /** Milliseconds after which a claim expires if it is not renewed: then its proxy has died. */
 const LEASE_MS = 3 * PROBE_EVERY_MS;
 
-const CLAIM: Script<Claim> = script(
+const CLAIM: Script<ClaimAnswer> = script(
   `local v = redis.call('GET', KEYS[1])
 if v == '${DELIVERED}' then return 'delivered' end
 if v then return 'busy' end

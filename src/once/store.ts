@@ -2,7 +2,7 @@
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 
 /** `first`: the caller delivers the event, and reports what happened. `busy`: another process is delivering it. */
-export type Claim = 'first' | 'delivered' | 'busy';
+export type ClaimAnswer = 'first' | 'delivered' | 'busy';
 
 /**
  * claims.ts serializes the claims of one event within this process; a store decides between processes. Every method
@@ -10,7 +10,7 @@ export type Claim = 'first' | 'delivered' | 'busy';
  */
 export interface OnceStore {
   /** Atomic: exactly one of several simultaneous claims is `first`. */
-  claim(key: string): Promise<Claim>;
+  claim(key: string): Promise<ClaimAnswer>;
   /** Records a delivery, whoever holds the claim now. Claims within the next `window` milliseconds get `delivered`. */
   commit(key: string, window: number): Promise<void>;
   /** Ends this process's claim of an event that was not delivered, if it has one: the next claim gets `first`. */

@@ -1,7 +1,7 @@
 // One sending of a deferred delivery: a request without a client. It goes upstream the same way as any other, with a
 // permit that the rules have just minted, but no metric of requests or of the upstream counts it.
 import { ignore } from '../base/errors.ts';
-import { type DeliveryLease, fateOf } from '../core/fate.ts';
+import { type DeliveryClaim, fateOf } from '../core/fate.ts';
 import type { ForwardFailure, Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
@@ -22,15 +22,15 @@ const NOT_SENT: Sent = { went: 'not sent', failure: '' };
 /** Sends the request once, if `once` lets it; never rejects. `stopped`: aborted when the process stops. */
 export async function attempt(request: Sendable, needs: Needs, stopped: AbortSignal): Promise<Sent> {
   const { route, head, body } = request;
-  let lease: DeliveryLease | null = null;
+  let claim: DeliveryClaim | null = null;
   if (route.once !== null) {
     const event = { path: head.path, body, window: route.once, patience: 0 };
-    const claim = await needs.claims().claim({ ...event, stop: stopped });
-    if (claim.kind === 'duplicate') return { went: claim.kind, failure: '' };
-    if (claim.kind !== 'deliver') return NOT_SENT;
-    lease = claim.lease;
+    const claimed = await needs.claims().claim({ ...event, stop: stopped });
+    if (claimed.kind === 'duplicate') return { went: claimed.kind, failure: '' };
+    if (claimed.kind !== 'deliver') return NOT_SENT;
+    claim = claimed.claim;
   }
-  const sent = await exchange(request, lease, needs);
+  const sent = await exchange(request, claim, needs);
   // An attempt cut off because the process stops does not count: it could have been the delivery's last.
   return stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused' ? NOT_SENT : sent;
 }
@@ -50,10 +50,10 @@ const TO_NOBODY: ResponseSink = {
 };
 
 /**
- * Sends the request, and resolves when the exchange is over; never rejects. `lease` is null without `once`. A route that
+ * Sends the request, and resolves when the exchange is over; never rejects. `claim` is null without `once`. A route that
  * stores has no times of its own (config/cross-key-rules.ts), so those of `upstream` hold.
  */
-async function exchange({ head, lines, permit }: Sendable, lease: DeliveryLease | null, needs: Needs): Promise<Sent> {
+async function exchange({ head, lines, permit }: Sendable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {
     from: 'store',
@@ -69,7 +69,7 @@ async function exchange({ head, lines, permit }: Sendable, lease: DeliveryLease 
     upstreamError: null,
   };
   const times = { patience: SLOT_WAIT_MS, responseTimeout, idleTimeout };
-  const options = { lines, ...times, lease, storable: false, budget: needs.budget };
+  const options = { lines, ...times, claim, storable: false, budget: needs.budget };
   const exchange = new UpstreamExchange(permit, requester, needs.upstream, options);
   const sent = await new Promise<Reached>((resolve) => exchange.send(resolve));
   return sentBy(requester.upstreamStatus, sent.at === 'end' ? sent.failure : null);

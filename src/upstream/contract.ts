@@ -2,7 +2,7 @@
 import { codeOf } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyFailure } from '../bodies/buffered-body.ts';
-import type { DeliveryLease } from '../core/fate.ts';
+import type { DeliveryClaim } from '../core/fate.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import type { UpstreamFailure } from '../core/reasons.ts';
 import type { DepartureListener, Exchange } from '../downstream/client-exchange.ts';
@@ -37,10 +37,10 @@ export interface ForwardOptions {
   readonly responseTimeout: number;
   readonly idleTimeout: number;
   /** The right to deliver under `once`, or null. With it, a 2xx counts although the client left after sending began. */
-  readonly lease: DeliveryLease | null;
+  readonly claim: DeliveryClaim | null;
   /**
    * True for a delivery that can be stored: a response that asks for it waits at its head. Any other request is aborted
-   * if its client departs, unless its lease still counts.
+   * if its client departs, unless its claim still counts.
    */
   readonly storable: boolean;
   /** Counts the pieces of a streaming body that wait for the upstream. */

@@ -5,7 +5,7 @@
 // (upstream.ts): a request that may have been processed must never be (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import { ignore } from '../base/errors.ts';
-import { endLease, mayBeTakenLater } from '../core/fate.ts';
+import { endClaim, mayBeTakenLater } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
@@ -128,8 +128,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   }
 
   evict(): void {
-    // If the response is complete, or its end still decides about the lease, only the slow client is cut off.
-    if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#requester.reply.cut();
+    // If the response is complete, or its end still decides about the claim, only the slow client is cut off.
+    if (this.#state === 'done' || (this.#options.claim !== null && this.#begun)) this.#requester.reply.cut();
     else this.giveUp(this.#upstream.full);
   }
 
@@ -198,7 +198,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     if (this.#state === 'done' || this.#held !== null) return;
     const { reply } = this.#requester;
     // The app has answered, so nothing will be stored; going on to read an endless answer would keep the slot.
-    if (this.#begun && reply.phase === 'gone' && this.#options.lease === null) return this.#abort();
+    if (this.#begun && reply.phase === 'gone' && this.#options.claim === null) return this.#abort();
     // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the kernel has taken those
     // of this read: a hundred heads for each client that reads nothing would exceed the container's memory.
     const takesAll = this.#begun ? reply.flush() : reply.unsent === 0;
@@ -310,7 +310,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     const ended = followed === 'nothing' && sent && !unread;
     const isTidy = this.kind !== 'unverified' || !mayBringLateBytes(this.#requester.head.method, status);
     const reusable = parser.keepAlive && ended && !this.#isLast && isTidy && !this.#permit.tunnel;
-    endLease(this.#options.lease, status);
+    endClaim(this.#options.claim, status);
     this.#finish();
     if (reusable) parser.next();
     else if (ended) this.#upstream.pool.retire(connection, parser.keepAlive && !this.#isLast ? 'proxy' : 'upstream');
@@ -350,7 +350,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   /** Ends an answer that nobody reads. Its status decides, for `once` too, as if the answer were complete. */
   #endUnread(): void {
-    endLease(this.#options.lease, this.#requester.upstreamStatus);
+    endClaim(this.#options.claim, this.#requester.upstreamStatus);
     this.giveUp({ side: 'client', reason: 'client_closed' });
   }
 
@@ -366,8 +366,8 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   clientDeparted(): void {
     if (this.#state === 'done') return;
-    const { lease, storable } = this.#options;
-    const counts = lease !== null && (this.#state === 'sending' || this.#state === 'reading');
+    const { claim, storable } = this.#options;
+    const counts = claim !== null && (this.#state === 'sending' || this.#state === 'reading');
     if ((!storable || this.#begun) && !counts) return this.#abort();
     this.#onClientReads();
   }
@@ -376,7 +376,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     const connection = this.#connection;
     const memory = this.#state === 'reading' ? 'free' : 'in use';
     this.#finish();
-    this.#options.lease?.failed();
+    this.#options.claim?.failed();
     if (connection !== null) {
       connection.user = null;
       connection.socket.destroy();

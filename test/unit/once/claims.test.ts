@@ -2,9 +2,9 @@
 // store. Two deliveries are the same event if the path as sent and the body's bytes match; the key reveals neither.
 import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { DeliveryLease } from '../../../src/core/fate.ts';
+import type { DeliveryClaim } from '../../../src/core/fate.ts';
 import { type Claimed, Claims, eventKey } from '../../../src/once/claims.ts';
-import type { Claim, OnceStore, OnStoreChange } from '../../../src/once/store.ts';
+import type { ClaimAnswer, OnceStore, OnStoreChange } from '../../../src/once/store.ts';
 import { createMemoryStore } from '../../../src/once/store.ts';
 
 type Options = Partial<OnceStore> & {
@@ -36,9 +36,9 @@ function deliveries({ onStoreFailure = 'forward', unopened = 0, ...over }: Optio
 
 const kindOf = ({ kind }: Claimed) => kind;
 
-function leaseOf(claimed: Claimed): DeliveryLease {
+function claimOf(claimed: Claimed): DeliveryClaim {
   if (claimed.kind !== 'deliver') throw new Error(`it is ${claimed.kind}`);
-  return claimed.lease;
+  return claimed.claim;
 }
 
 const away = () => Promise.reject(new Error('the store is away'));
@@ -48,20 +48,20 @@ test('a request without patience gets its answer at once, and Node has nothing t
   const onWarning = ({ name }: Error) => void warned.push(name);
   process.on('warning', onWarning);
   const { admit } = deliveries();
-  leaseOf(await admit());
+  claimOf(await admit());
   expect(kindOf(await admit({ patience: -1 }))).toBe('refuse');
   await turnOfTheLoop();
   process.off('warning', onWarning);
   expect(warned).toEqual([]);
 });
 
-describe('a lease', () => {
+describe('a claim', () => {
   test('counts the first outcome only', async () => {
     const { admit } = deliveries();
-    const first = leaseOf(await admit());
+    const first = claimOf(await admit());
     first.failed();
     first.delivered();
-    const second = leaseOf(await admit());
+    const second = claimOf(await admit());
     second.delivered();
     second.failed();
     expect(await admit()).toEqual({ kind: 'duplicate' });
@@ -77,8 +77,8 @@ describe('a lease', () => {
       most = Math.max(most, ++open);
       await turnOfTheLoop();
       open--;
-      if (nth < 5) mine.lease.failed();
-      else mine.lease.delivered();
+      if (nth < 5) mine.claim.failed();
+      else mine.claim.delivered();
       return 'deliver';
     };
     const kinds = await Promise.all(Array.from({ length: 17 }, (_, nth) => ask(nth)));
@@ -91,27 +91,27 @@ describe('a lease', () => {
 describe('a twin', () => {
   test('waits no longer than its patience', async () => {
     const { admit } = deliveries();
-    const lease = leaseOf(await admit());
+    const claim = claimOf(await admit());
     expect(await admit({ patience: 20 })).toEqual({ kind: 'refuse', full: 'twins' });
-    lease.failed();
+    claim.failed();
     expect(kindOf(await admit())).toBe('deliver');
   });
 
   test('gives up its place if its wait is ended, before or during it', async () => {
     const { admit } = deliveries();
-    const lease = leaseOf(await admit());
+    const claim = claimOf(await admit());
     const stopping = new AbortController();
     const waiting = admit({ stop: stopping.signal });
     stopping.abort();
     expect(await waiting).toEqual({ kind: 'stopped' });
     expect(await admit({ stop: stopping.signal })).toEqual({ kind: 'stopped' });
     const others = Array.from({ length: 16 }, () => admit());
-    lease.delivered();
+    claim.delivered();
     for (const other of others) expect(await other).toEqual({ kind: 'duplicate' });
   });
 
   test('at another proxy is polled until it ends', async () => {
-    const claims: Claim[] = ['busy', 'busy', 'delivered'];
+    const claims: ClaimAnswer[] = ['busy', 'busy', 'delivered'];
     const { admit } = deliveries({ claim: async () => claims.shift() ?? 'busy' });
     expect(await admit()).toEqual({ kind: 'duplicate' });
     expect(await admit({ patience: 20 })).toMatchObject({ kind: 'refuse' });
@@ -137,15 +137,15 @@ describe('a burst of one event', () => {
     const first = await early[0];
     const late = Array.from({ length: 10 }, () => admit());
     expect((await Promise.all(late)).map(kindOf)).toEqual(Array(10).fill('refuse'));
-    leaseOf(first ?? { kind: 'stopped' }).delivered();
+    claimOf(first ?? { kind: 'stopped' }).delivered();
     const kinds = (await Promise.all(early)).map(kindOf);
     const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
     expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
   });
 
   test('waits in the same way for a delivery in another process', async () => {
-    const { promise, resolve } = Promise.withResolvers<Claim>();
-    const claims: Promise<Claim>[] = [Promise.resolve('busy')];
+    const { promise, resolve } = Promise.withResolvers<ClaimAnswer>();
+    const claims: Promise<ClaimAnswer>[] = [Promise.resolve('busy')];
     const { admit } = deliveries({ claim: () => claims.shift() ?? promise });
     const admissions = Array.from({ length: 30 }, () => admit());
     expect(await Promise.race(admissions)).toMatchObject({ kind: 'refuse' });
@@ -163,7 +163,7 @@ describe('a store that fails', () => {
     expect(kindOf(first)).toBe({ forward: 'deliver', refuse: 'refuse' }[onStoreFailure]);
     if (first.kind === 'refuse') expect(first.full).toBe('store');
     expect(all.failures).toBe(1);
-    if (first.kind === 'deliver') first.lease.delivered();
+    if (first.kind === 'deliver') first.claim.delivered();
     // A request that waited knows that it was delivered, whatever the store knows.
     expect(kindOf(await admit())).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
     expect(all.failures).toBe(2);
@@ -175,24 +175,24 @@ describe('a store that fails', () => {
     const { admit, all, calls } = deliveries({ unopened: 1, onStoreFailure: 'refuse' });
     expect(await admit()).toMatchObject({ kind: 'refuse' });
     expect([all.entries(), all.failures]).toEqual([0, 1]);
-    leaseOf(await admit()).delivered();
+    claimOf(await admit()).delivered();
     expect(await admit()).toEqual({ kind: 'duplicate' });
     expect([all.entries(), all.failures]).toEqual([1, 1]);
     await all.close();
     expect(calls).toEqual({ opened: 2, closed: 1 });
   });
 
-  test('still lets requests for an event without a lease go one at a time, and learns of its delivery', async () => {
+  test('still lets requests for an event without a claim go one at a time, and learns of its delivery', async () => {
     const committed: string[] = [];
     const { admit } = deliveries({
       claim: away,
       release: away,
       commit: async (key) => void committed.push(key),
     });
-    const lease = leaseOf(await admit());
+    const claim = claimOf(await admit());
     const twin = admit();
-    lease.failed();
-    leaseOf(await twin).delivered();
+    claim.failed();
+    claimOf(await twin).delivered();
     await turnOfTheLoop();
     expect(committed).toEqual([eventKey('/n', Buffer.from('e'))]);
   });
@@ -210,12 +210,12 @@ describe('closing', () => {
   test('ends once nothing is in flight and the store has recorded everything', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { admit, all, calls } = deliveries({ commit: () => promise });
-    const lease = leaseOf(await admit());
+    const claim = claimOf(await admit());
     let over = false;
     const closed = all.close().then(() => {
       over = true;
     });
-    lease.delivered();
+    claim.delivered();
     await turnOfTheLoop();
     expect([over, calls.closed]).toEqual([false, 0]);
     resolve();

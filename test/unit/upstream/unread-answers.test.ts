@@ -134,9 +134,9 @@ test.for([
   const isLeft = whose === 'a client that left';
   const asked = requesterOf(head({ method: 'GET', lines: [] }), sink({ begin, phase: isLeft ? 'gone' : 'begun' }));
   const requester = isLeft ? asked : { ...asked, clientConnection: null };
-  const lease = { delivered: vi.fn(), failed: vi.fn() };
+  const claim = { delivered: vi.fn(), failed: vi.fn() };
   const onEnd = vi.fn();
-  const { exchange, end } = send(upstream, { requester, lease });
+  const { exchange, end } = send(upstream, { requester, claim });
   void end.then(onEnd);
   await waitFor(() => expect(begin).toHaveBeenCalled());
   exchange.tick(performance.now() + 29_000);
@@ -144,6 +144,6 @@ test.for([
   expect(onEnd).not.toHaveBeenCalled();
   exchange.tick(performance.now() + 31_000);
   expect((await end).failure).toEqual({ side: 'client', reason: 'client_closed' });
-  const [first] = [lease.delivered, lease.failed].filter((call) => call.mock.calls.length > 0);
-  expect(first).toBe(lease[outcome]);
+  const [first] = [claim.delivered, claim.failed].filter((call) => call.mock.calls.length > 0);
+  expect(first).toBe(claim[outcome]);
 });
