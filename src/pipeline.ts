@@ -19,16 +19,16 @@ import type { ByteBudget } from './bodies/budget.ts';
 import type { BufferedBody } from './bodies/buffered-body.ts';
 import {
   type Admission,
-  type Candidate,
   admit,
   admitBody,
+  type Candidate,
   type Permitted,
   type Policy,
   type Refused,
   type ToRead,
 } from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
-import { type DeliveryEnd, type DeliveryClaim, type Fate, fateOf, isUntaken } from './core/fate.ts';
+import { type DeliveryClaim, type DeliveryEnd, type Fate, fateOf, isUntaken } from './core/fate.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/hint.ts';
 import type { Permit } from './core/permit.ts';
 import { hasBody } from './core/request-head.ts';
@@ -38,8 +38,8 @@ import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
 import { type Claims, twinPatience } from './once/claims.ts';
-import type { Storing } from './redelivery/storing.ts';
 import type { Deferrable } from './redelivery/record.ts';
+import type { Storing } from './redelivery/storing.ts';
 import { type End, type ForwardFailure, type Reached, STOPPED } from './upstream/contract.ts';
 import { withForwarded } from './upstream/forwarded-headers.ts';
 import type { Upstream } from './upstream/upstream.ts';

@@ -11,7 +11,7 @@ import type { Buffer } from 'node:buffer';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate-rules.ts';
 import { type Hint, largeBodyHint, type RequestDiagnosis } from './hint.ts';
 import type { Keyring } from './keyring.ts';
-import { judge, type Permit, permitForward, permitReported, permitUpgrade, type GivenSignature } from './permit.ts';
+import { type GivenSignature, judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
 import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
 import type { RequestRecord } from './request-record.ts';

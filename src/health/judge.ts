@@ -89,7 +89,7 @@ function allIsWell(input: Input): Finding {
   const noise = ledger.noise.sum(0, now);
   const scanned =
     noise === 0 ? '' : ` ${count(noise, 'other request was', 'other requests were')} refused, as on any public port.`;
-  const last = Math.max(Number.NEGATIVE_INFINITY, ...ledger.routes.flatMap(([, route]) => route.outcomes.lastGood || []));
+  const last = Math.max(Number.NEGATIVE_INFINITY, ...ledger.routes.flatMap(([, one]) => one.outcomes.lastGood || []));
   if (last === Number.NEGATIVE_INFINITY) {
     const message = `Nothing is wrong, and nothing is proven yet: no delivery has reached the app since the start, ${spanText(facts.now - facts.startedAt)} ago.${scanned}`;
     return finding('ok', 'nothing-proven', message);

@@ -12,13 +12,13 @@ import { stat } from 'node:fs/promises';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
-import { Storing } from './storing.ts';
 import type { Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';
 import { mostSendable } from './record.ts';
 import { StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, fileIn, LEASE_MS, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
+import { Storing } from './storing.ts';
 import { Turn, windowOf } from './turn.ts';
 
 /** Milliseconds between two refreshes: other processes fill the store, too, and each refresh renews the leases in use. */

@@ -10,7 +10,7 @@ import type { RedeliveryResult } from '../core/fate.ts';
 import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
-import { type Sendable, openRecord } from './record.ts';
+import { openRecord, type Sendable } from './record.ts';
 import { attempt } from './sending.ts';
 import type { StoreState } from './store-state.ts';
 import type { Leased, Setting, WhyLost } from './stores/store.ts';

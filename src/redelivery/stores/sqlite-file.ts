@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
-import { type Around, type Queries, queriesOn, inheritance, SCHEMA } from './sqlite-queries.ts';
+import { type Around, inheritance, type Queries, queriesOn, SCHEMA } from './sqlite-queries.ts';
 import { type Aside, MOST_LOSSES } from './store.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */

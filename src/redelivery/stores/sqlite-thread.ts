@@ -1,8 +1,8 @@
 // The thread of the embedded store. Calls that come while the thread works share its next transaction and sync.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { codeOf } from '../../base/errors.ts';
+import { type FileLoss, isFull, StoreFile } from './sqlite-file.ts';
 import type { Queries } from './sqlite-queries.ts';
-import { isFull, type FileLoss, StoreFile } from './sqlite-file.ts';
 
 export type Method = keyof Queries;
 export type Args<M extends Method> = Parameters<Queries[M]>;

@@ -6,13 +6,13 @@ import { DEFERRED_STATES } from '../../../src/core/fate.ts';
 import { MAX_NOTE, type Note } from '../../../src/redelivery/note.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import {
-  type LeaseRequest,
   type DeferredStore,
   type Entry,
   type Event,
   LEASE_MS,
   LEAST_BYTES,
   type Leased,
+  type LeaseRequest,
   LONGEST_WAIT_MS,
   MAX_OF_ONE_BODY,
   MOST_LOSSES,

@@ -10,9 +10,9 @@ import {
   eventId,
   eventOf,
   keyTag,
-  type Sendable,
   openRecord,
   type Rules,
+  type Sendable,
 } from '../../../src/redelivery/record.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import {
@@ -70,7 +70,7 @@ function open(stored: Stored, { policy = POLICY, name = '', maxHeader = 16_384 }
   const storeSettings = () => ({ name }) as ReturnType<Rules['storeSettings']>;
   return openRecord(
     { ...stored, note: null },
-    { policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }), store },
+    { policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }), storeSettings },
   );
 }
 
@@ -249,7 +249,10 @@ describe('the rules of now', () => {
 
 test('what is not sent came now at the latest, whatever the note beside it says', () => {
   const { id, record, note } = made();
-  const rules = { policy: () => policyOf([]), storeSettings: () => ({ name: '' }) as ReturnType<Rules['storeSettings']> };
+  const rules = {
+    policy: () => policyOf([]),
+    storeSettings: () => ({ name: '' }) as ReturnType<Rules['storeSettings']>,
+  };
   const cameAt = (at: number) => openRecord({ id, record, note: { ...note, at } }, rules).note.at;
   expect([cameAt(NOW - HOUR), cameAt(NOW + HOUR)]).toEqual([NOW - HOUR, NOW]);
 });
