@@ -14,6 +14,7 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY package.json LICENSE /image/app/
 COPY scripts scripts
 COPY src src
+COPY docs/commands.md docs/alerts.md docs/
 COPY examples/events examples/events
 # No install script of a package runs: esbuild's binary is a package of its own. Licences and SBOM list what esbuild put into the
 # bundle. The shebang names distroless' node, for `docker exec`.

@@ -80,6 +80,17 @@ const threads: Plugin = {
   },
 };
 
+/** The pages of the docs that commands print, as text. */
+const pages: Plugin = {
+  name: 'pages-as-text',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/docs-pages\.ts$/ }, async ({ path }) => {
+      const texts = Object.entries<string>(await import(path));
+      return { contents: texts.map(([name, text]) => `export const ${name} = ${JSON.stringify(text)};`).join('\n') };
+    });
+  },
+};
+
 export async function bundle(entry: string, { plugins = [], oneFile }: Form): Promise<Bundle> {
   return await build({
     ...FORM,
@@ -90,7 +101,7 @@ export async function bundle(entry: string, { plugins = [], oneFile }: Form): Pr
     format: 'esm',
     metafile: true,
     write: false,
-    plugins: [leftOut, llhttpAsBytes, threads, ...plugins],
+    plugins: [leftOut, llhttpAsBytes, threads, pages, ...plugins],
     // CommonJS parts of the bundle (prom-client, yaml) load node's own modules with require.
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",

@@ -5,7 +5,6 @@ import { renderDashboard } from '../dashboard/dashboard.ts';
 import { withRunbook } from '../dashboard/runbook.ts';
 import { DOCS } from '../src/base/default-places.ts';
 import { withConfigSchema } from './generators/chart-schema.ts';
-import { renderCommandsDoc } from './generators/commands-doc.ts';
 import { renderConfigSchema, renderConfigurationPage } from './generators/config-schema.ts';
 import { withDiagnoses } from './generators/diagnoses-doc.ts';
 import { renderMetricsDoc } from './generators/metrics-doc.ts';
@@ -15,7 +14,6 @@ import { withValuesTable } from './generators/values-doc.ts';
 const GENERATED: Readonly<Record<string, (present: string) => string>> = {
   'config.schema.json': renderConfigSchema,
   'docs/alerts.md': withDiagnoses,
-  'docs/commands.md': renderCommandsDoc,
   'docs/configuration.md': renderConfigurationPage,
   'docs/metrics.md': renderMetricsDoc,
   'helm/files/dashboard.json': renderDashboard,

@@ -3,7 +3,7 @@
 // it runs.
 import { killSelf, threads } from './base/blocked-threads.ts';
 import { didYouMean } from './base/nearest-word.ts';
-import { COMMANDS, usage } from './commands/all.ts';
+import { COMMANDS } from './commands/all.ts';
 import { processIo } from './commands/command.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -11,7 +11,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const io = processIo(process);
   if (first === 'help' && Object.hasOwn(COMMANDS, second)) return main([second, '--help']);
   if (first === '--help' || first === '-h' || first === 'help') {
-    io.stdout(usage());
+    io.stdout((await import('./commands/help.ts')).usage());
     return 0;
   }
   if (first === '--version' || first === 'version') {
@@ -21,7 +21,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const named = first !== '' && !first.startsWith('-');
   const name = named ? first : 'serve';
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (command !== undefined) return (await command.load()).run(named ? argv.slice(1) : argv, io);
+  if (command !== undefined) return (await command()).run(named ? argv.slice(1) : argv, io);
   const given = JSON.stringify(name.slice(0, 64));
   const meant = didYouMean(name, Object.keys(COMMANDS));
   io.stderr(`entrupy-signature-proxy: there is no command ${given}${meant}; see --help\n`);

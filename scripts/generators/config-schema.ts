@@ -1,17 +1,17 @@
-// config.schema.json and docs/configuration.md, from the schema. No fact about a key may be added here: edit
-// src/config/schema.ts instead.
+// config.schema.json and docs/configuration.md, from the schema and from what the page says of each key. No fact about a
+// key may be added here: edit src/config/schema.ts or the page.
+import { readFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { mayBeEmpty, SCHEMAS, unwrap } from '../../src/config/schema-problems.ts';
 import { ALLOWED } from '../../src/config/value-kinds.ts';
-import { VARIABLES } from '../../src/config/variable-names.ts';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
 import { listItem, wrapped } from './list-item.ts';
 
 const INTRODUCTION = `# Configuration
 
-<!-- Generated from src/config/schema.ts by npm run generate: edit the schema, not this page. -->
+<!-- npm run generate renews all but what keys mean, which config.schema.json gets from here. -->
 
 The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
 \`${CONFIG_FILE}\` if it exists, else only the environment.
@@ -56,7 +56,7 @@ The environment is enough without a file. An empty variable counts as unset, exc
   \`unmatched\`. Without any of these everything is verified. What they forward must still pass the gate:
   [headers with an underscore](docker.md#headers-with-an-underscore).
 
-The variables:
+The variables: [serve](commands.md#serve).
 `;
 
 /** Every key in the order of the schema, each section before its own keys. */
@@ -65,7 +65,6 @@ export const CONFIG_KEYS = [...SCHEMAS].flatMap(([path, child]) => {
   const inner = unwrap(child);
   return {
     path,
-    meaning: z.globalRegistry.get(child)?.description ?? '',
     allowed: ALLOWED.get(inner)?.allowed ?? '',
     /** The default as a user would write it; null if there is none. */
     fallback: child instanceof z.ZodMiniPrefault ? child._zod.def.defaultValue : null,
@@ -73,20 +72,39 @@ export const CONFIG_KEYS = [...SCHEMAS].flatMap(([path, child]) => {
   };
 });
 
-export function renderConfigurationPage(): string {
-  const bySection = Map.groupBy(CONFIG_KEYS, ({ path }) => path.split(/[.[]/)[0] ?? '');
-  const keys = [...bySection].flatMap(([section, rows]) => [`### ${section}`, '', ...rows.flatMap(keyItem), '']);
-  const variables = VARIABLES.map(([name, meaning]) => listItem(`\`${name}\`: ${meaning}`));
-  return [INTRODUCTION, ...keys, ENVIRONMENT, ...variables, ''].join('\n');
+/** What a page says of each key, by its path. */
+function meaningsIn(page: string): ReadonlyMap<string, string> {
+  const items = page.matchAll(/^- `([\w.[\]]+)(?:: .*?)?`(.*(?:\n {2}.+)*)/gm);
+  return new Map(Array.from(items, ([, path = '', rest = '']) => [path, meaningOf(rest.replaceAll(/\n +/g, ' '))]));
 }
 
-function keyItem({ path, allowed, fallback, needed, meaning }: (typeof CONFIG_KEYS)[number]): string[] {
-  if (allowed === 'a mapping') return path.includes('.') ? [listItem(`\`${path}\`: ${escaped(meaning)}`)] : [];
+/** The text behind the first colon that is in no brackets. */
+function meaningOf(rest: string): string {
+  let depth = 0;
+  for (const [at, character] of [...rest].entries()) {
+    if (character === ':' && depth === 0) return rest.slice(at + 2);
+    depth += character === '(' ? 1 : character === ')' ? -1 : 0;
+  }
+  return '';
+}
+
+export function renderConfigurationPage(present: string): string {
+  const meanings = meaningsIn(present);
+  const keyItem = (key: (typeof CONFIG_KEYS)[number]) => itemOf(key, meanings.get(key.path));
+  const bySection = Map.groupBy(CONFIG_KEYS, ({ path }) => path.split(/[.[]/)[0] ?? '');
+  const keys = [...bySection].flatMap(([section, rows]) => [`### ${section}`, '', ...rows.flatMap(keyItem), '']);
+  return [INTRODUCTION, ...keys, ENVIRONMENT].join('\n');
+}
+
+function itemOf({ path, allowed, fallback, needed }: (typeof CONFIG_KEYS)[number], meaning = ''): string[] {
+  if (allowed === 'a mapping' && !path.includes('.')) return [];
+  if (meaning === '') throw new Error(`it says nothing of ${path}: add - \`${path}\`: and what it means`);
+  if (allowed === 'a mapping') return [listItem(`\`${path}\`: ${meaning}`)];
   const hasDefault = fallback !== null && !(Array.isArray(fallback) && mayBeEmpty(path));
   const shown = hasDefault ? `\`${path}: ${plainText(fallback)}\`` : `\`${path}\``;
   const range = allowed.replace(/, such as.*$|a (?:duration|size|whole number) from /g, '');
   const limits = [TOLD.has(range) ? '' : escaped(range), needed ? 'required' : ''].filter(Boolean).join('; ');
-  return [listItem(`${shown}${limits && ` (${limits})`}: ${escaped(meaning)}`)];
+  return [listItem(`${shown}${limits && ` (${limits})`}: ${meaning}`)];
 }
 
 /** Ranges that a key's name, its default and the page's beginning tell. */
@@ -104,6 +122,11 @@ const PATH_FORM =
 
 /** The file's own schema: sections may be empty, which YAML reads as null. */
 export function renderConfigSchema(): string {
+  const meanings = meaningsIn(readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8'));
+  for (const [path, child] of SCHEMAS) {
+    const description = meanings.get(path)?.replaceAll(/\\(?=[<*])/g, '');
+    if (description !== undefined) z.globalRegistry.add(child, { description });
+  }
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
     override: ({ zodSchema, jsonSchema, path }) => {

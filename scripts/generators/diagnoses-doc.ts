@@ -1,23 +1,25 @@
-// The sections of docs/alerts.md on diagnoses, between two marks.
-import { DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
-import { causesOf, SECTIONS } from '../../src/health/sections.ts';
+// The sections of docs/alerts.md on diagnoses, between two marks: their order, remedies and causes. What each means is
+// written there.
+import { causesOf, DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
 
 const IDS = Object.keys(DIAGNOSES) as readonly Diagnosis[];
 const SECTIONS_IN_PAGE = /(<!-- diagnoses -->\n)[\s\S]*?(<!-- diagnoses: end -->)/;
 
 export function withDiagnoses(page: string): string {
   return page.replace(SECTIONS_IN_PAGE, (_, begin: string, end: string) => {
-    return `${begin}${IDS.map(section).join('\n')}${end}`;
+    return `${begin}${IDS.map((id) => section(id, page)).join('\n')}${end}`;
   });
 }
 
 /** More causes than this are not listed: the status page shows the one that it is. */
 const MOST_CAUSES = 8;
 
-function section(id: Diagnosis): string {
+function section(id: Diagnosis, page: string): string {
+  const [, meaning] = new RegExp(`^### ${id}\\n\\n\\*\\*Do:.*\\n\\n(\\S.*)$`, 'm').exec(page) ?? [];
+  if (meaning === undefined) throw new Error(`it says nothing of ${id}: add ### ${id}, **Do:** …, and what it means`);
   const causes = causesOf(id);
   const after = causes.length === 0 || causes.length > MOST_CAUSES ? '' : `\n\nIt may follow from ${links(causes)}.`;
-  return `### ${id}\n\n**Do:** ${linked(DIAGNOSES[id].remedy)}\n\n${linked(SECTIONS[id])}${after}\n`;
+  return `### ${id}\n\n**Do:** ${linked(DIAGNOSES[id].remedy)}\n\n${meaning}${after}\n`;
 }
 
 const links = (ids: readonly string[]) => ids.map((id) => `[${id}](#${id})`).join(', ');

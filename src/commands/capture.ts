@@ -7,30 +7,13 @@ import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
-import { CONFIG_OPTION, command, type Io, UsageError, usageError } from './command.ts';
+import { command, type Io, TEXT, UsageError, usageError } from './command.ts';
 import { adminUrl, begun, whyNoAnswer } from './running-proxy.ts';
 import { milliseconds } from './waiting.ts';
 
 export const definition = {
   name: 'capture',
-  usage: '[OPTIONS]',
-  about: `
-Has the proxy on this host or in this container hand over the next requests that it refuses, whole and as they came:
-each becomes a file such as 001-signature_mismatch.http, which \`verify --request\` takes. Ends after --count requests,
-after --for, or at Ctrl-C. Requests in report mode come only with --reason; accepted ones never.
-The files hold bodies and header values: delete them when you are done. The proxy hands them to loopback alone, or to
-the networks of admin.actionsFrom, and keeps nothing itself. One capture runs at a time.
-
-  entrupy-signature-proxy capture --count 3 --reason signature_mismatch --out refused
-  entrupy-signature-proxy verify --request refused/001-signature_mismatch.http --config config.yaml`,
-  options: {
-    count: { type: 'string', value: 'N', does: 'how many requests (10)' },
-    for: { type: 'string', value: 'DURATION', does: 'for how long, such as 30s or 10m (10m)' },
-    reason: { type: 'string', value: 'REASON', does: 'only those with this reason, such as signature_mismatch' },
-    out: { type: 'string', value: 'DIR', does: 'where to write the files (.); created if it does not exist' },
-    ...CONFIG_OPTION,
-  },
-  exits: { 0: 'at least one file was written', 1: 'no request came, or no proxy answers' },
+  options: { count: TEXT, for: TEXT, reason: TEXT, out: TEXT, config: TEXT },
 } as const;
 
 /** The proxy's own limits (admin/captures.ts), which it also enforces. */

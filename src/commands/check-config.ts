@@ -16,34 +16,11 @@ import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } 
 import { buildTls, readTlsFiles } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';
-import { CONFIG_OPTION, command, type Io, JSON_OPTION, table } from './command.ts';
+import { command, FLAG, type Io, TEXT, table } from './command.ts';
 
 export const definition = {
   name: 'check-config',
-  usage: '[--config FILE] [--no-secrets]',
-  about: `
-Loads the configuration, secrets and TLS files as serve does, and prints the
-effective routes, the secrets by id (never a value), limits and warnings.
-Reports every problem at once, with its position. Secrets and TLS files are
-checked even if the configuration has other problems.`,
-  options: {
-    ...CONFIG_OPTION,
-    'no-secrets': { type: 'boolean', does: 'does not read or check secrets and TLS files' },
-    ...JSON_OPTION,
-  },
-  exits: {
-    0: 'serve could start and be ready, and its certificates are valid now',
-    2: 'it could not, or the command line cannot be used',
-  },
-  json: {
-    ok: '`true` if the exit code is 0',
-    'file, sha256': 'the file, and the SHA-256 of its bytes; `null` if there is none, or it has errors',
-    'errors[], warnings[]': '`message`, and its place: `file`, `line` and `column` (`null` for `environment`), `key`',
-    'routes[]': 'with every default; durations in ms, sizes in bytes; the last one is `unmatched`',
-    'secrets[]': '`id`, `source`, `problem`, `notBefore`, `notAfter` (epoch ms), and',
-    'secrets[].state': '`live`, `not_yet`, `expired`, `unusable`, `not_read`',
-    limits: 'as in the configuration, in ms and bytes',
-  },
+  options: { config: TEXT, 'no-secrets': FLAG, json: FLAG },
 } as const;
 
 export const run = command(definition, async ({ values }, io) => {

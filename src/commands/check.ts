@@ -8,37 +8,13 @@ import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
 import type { ApiStatus } from '../health/health.ts';
-import { CONFIG_OPTION, command, type Io, JSON_OPTION } from './command.ts';
+import { command, FLAG, type Io, TEXT } from './command.ts';
 import { adminPort, askStatus } from './running-proxy.ts';
 import { endOf, tried } from './waiting.ts';
 
 export const definition = {
   name: 'check',
-  usage: '[--config FILE] [--wait DURATION] [--json]',
-  about: `
-Asks the running proxy, through its admin port, how things stand: whether it is ready, uses the
-configuration in the file, has a live secret for each enforcing route, reaches its upstream, and more.
-Each line is ok, warning, failed or unknown; one that is not ok says what to do, and where to read more.
-What is not configured has no line. No secret is read; probe sends a signed request.
-
-  entrupy-signature-proxy check --wait 30s`,
-  options: {
-    ...CONFIG_OPTION,
-    wait: { type: 'string', value: 'DURATION', does: 'until nothing is failed or unknown, at most this long' },
-    ...JSON_OPTION,
-  },
-  exits: {
-    0: 'nothing failed; warnings, such as an exposed app, a drain or a change that awaits a restart, do not count',
-    1: 'something failed, or the proxy cannot be reached',
-  },
-  json: {
-    ok: '`true` if nothing failed',
-    'checks[].id': 'its subject, such as `upstream`, or its diagnosis; several lines may share one',
-    'checks[].state': '`ok`, `warning`, `failed`, `unknown`',
-    'checks[].message': 'what was found, then a line for each thing that follows from it',
-    'checks[].remedy': 'what to do; `null` for a line that is ok',
-    'checks[].page': 'the page and section of the docs; `null` for a line that is ok',
-  },
+  options: { config: TEXT, wait: TEXT, json: FLAG },
 } as const;
 
 interface Line {

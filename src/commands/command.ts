@@ -1,9 +1,7 @@
-// Shared by all commands: the form of a definition, from which help, docs/commands.md and the argument parser follow;
-// input and output; the exit code for usage errors. Tests run a command with their own Io, without a process. A usage
-// error must never print a stack trace.
+// Shared by all commands: the parser of arguments; input and output; the exit code for usage errors. Tests run a command
+// with their own Io, without a process. A usage error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { CONFIG_FILE } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest-word.ts';
 import { type Paint, painter } from '../base/printable.ts';
@@ -12,44 +10,20 @@ import type { Env } from '../config/variable-names.ts';
 interface Option {
   readonly type: 'string' | 'boolean';
   readonly multiple?: boolean;
-  /** The name of the option's value in the help, such as `FILE`. Only with type string. */
-  readonly value?: string;
-  readonly does: string;
 }
+
+export const TEXT = { type: 'string' } as const;
+export const FLAG = { type: 'boolean' } as const;
 
 export type Options = Readonly<Record<string, Option>>;
 
-/** The meaning of each option, exit code or key. */
-type Meanings = Readonly<Record<string, string>>;
-
+/** The arguments of a command. docs/commands.md says what they mean, and what each exit code and key of --json means. */
 export interface Definition<O extends Options = Options> {
   readonly name: string;
-  /** The arguments after the name, as the first line of the help shows them. */
-  readonly usage: string;
-  /** Paragraphs of plain text; an indented line is an example. */
-  readonly about: string;
   readonly options: O;
   /** The names of the positional arguments, for messages. Each command checks for those that it requires. */
   readonly positionals?: readonly string[];
-  /** The meaning of each exit code. `USAGE_EXIT` adds one. */
-  readonly exits: Meanings;
-  /** The environment variables that the command reads, and their meanings; loaded only for the help. */
-  readonly variables?: () => Promise<Meanings>;
-  /** The keys of the one object that --json prints, and their meanings. */
-  readonly json?: Meanings;
 }
-
-export const CONFIG_OPTION = {
-  config: {
-    type: 'string',
-    value: 'FILE',
-    does: `the configuration; default: $ENTRUPY_PROXY_CONFIG, else ${CONFIG_FILE} if it exists, else the environment alone`,
-  },
-} as const;
-
-export const JSON_OPTION = {
-  json: { type: 'boolean', does: 'prints one JSON object in place of the text, with these keys' },
-} as const;
 
 export interface Io {
   /** Writes text, or bytes as they are. */
@@ -81,7 +55,7 @@ export function command<const O extends Options>(
   return async (argv, io) => {
     const end = argv.indexOf('--');
     if (argv.slice(0, end === -1 ? argv.length : end).some((arg) => /^(?:-h|--help(?:=.*)?)$/s.test(arg))) {
-      io.stdout(await helpOf(definition));
+      io.stdout((await import('./help.ts')).helpOf(definition.name, Object.keys(definition.options)));
       return 0;
     }
     try {
@@ -172,55 +146,6 @@ export async function readBody(file = '-', io: Io): Promise<Buffer> {
     throw error instanceof UsageError ? error : new UsageError(`cannot read ${source}: ${fileProblem(error)}`);
   }
   return Buffer.concat(chunks, bytes);
-}
-
-// --- help, and other text
-
-const HELP: Option = { type: 'boolean', does: 'prints this' };
-
-/** Each option as it is written, and what it does. */
-export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
-  const rows = Object.entries<Option>({ ...options, help: HELP }).map(([name, { value, does }]) => {
-    return [value === undefined ? `--${name}` : `--${name} ${value}`, does] as const;
-  });
-  return Object.fromEntries(rows);
-}
-
-/** The meaning of exit code 2 for every command that does not give its own. */
-export const USAGE_EXIT = { 2: 'the command line, or what it names, cannot be used' } as const;
-
-async function helpOf(definition: Definition): Promise<string> {
-  const { name, usage, about, exits, variables, json } = definition;
-  const read = variables ? `\nVariables:\n${columns(await variables())}\n` : '';
-  const keys = json ? `\nKeys of --json:\n${columns(json)}\n` : '';
-  return `Usage: entrupy-signature-proxy ${name} ${usage}
-
-${about.trim()}
-
-${columns(optionRows(definition))}
-${read}${keys}
-Exit code:
-${columns({ ...USAGE_EXIT, ...exits })}
-`;
-}
-
-/** The length of the longest line of two columns, in characters. */
-const WIDTH = 100;
-
-/** A longer name has a line of its own. */
-const LONGEST_NAME = 40;
-
-/** Two columns, indented, the second one wrapped. Meanings may be Markdown, for docs/commands.md. */
-function columns(meanings: Meanings): string {
-  const lengths = Object.keys(meanings).map(({ length }) => length);
-  const first = Math.max(...lengths.filter((length) => length <= LONGEST_NAME));
-  const line = new RegExp(`.{1,${WIDTH - 4 - first}}(?: |$)|\\S+(?: |$)`, 'g');
-  const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
-    const parts = meaning.replaceAll(/`|\[(.*?)\]\(.*?\)/g, '$1').match(line) ?? [];
-    const lines = parts.map((part, at) => `${(at > 0 || name.length > first ? '' : name).padEnd(first)}  ${part}`);
-    return name.length > first ? [name, ...lines] : lines;
-  });
-  return rows.map((row) => `  ${row}`.trimEnd()).join('\n');
 }
 
 /** Lines whose columns are as wide as their widest cell, two spaces apart. */

@@ -13,44 +13,13 @@ import { openStore } from '../redelivery/stores/open-store.ts';
 import { type DeferredStore, type Dropped, type Entry, type Loss, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
 import { readPasswordFile } from '../secrets/sources.ts';
-import { CONFIG_OPTION, command, type Io, JSON_OPTION, table, usageError } from './command.ts';
+import { command, FLAG, type Io, TEXT, table, usageError } from './command.ts';
 import { ask, askStatus } from './running-proxy.ts';
 
 export const definition = {
   name: 'deferred',
-  usage: '[list | show ID | deliver [ID] | drop ID | drop --expired] [OPTIONS]',
-  about: `
-Deliveries that the app did not take and that are stored, to be sent again.
-
-list, the default, lists them, the oldest first, and at its end what was lost in the last week. show ID prints the
-body's bytes. drop ID removes one, drop --expired all whose time is over, unless they are being sent just now: they are
-never sent again. These three read the store, and do not check what is in it: the proxy checks each record before it
-sends it.
-
-deliver [ID] has the running proxy try one now, or all, also those that it no longer sends by itself, and waits until
-each is gone from the store or was tried. What the app does not take stays what it was. It ends at once while the app
-accepts no connection, and after a minute in which nothing changes; the proxy goes on.`,
-  options: {
-    ...CONFIG_OPTION,
-    expired: { type: 'boolean', does: 'with drop: all that the app did not take in time' },
-    ...JSON_OPTION,
-  },
+  options: { config: TEXT, expired: FLAG, json: FLAG },
   positionals: ['ACTION', 'ID'],
-  exits: {
-    0: 'done',
-    1: 'no such ID, one that is being sent, a store that cannot be read, no proxy, or not delivered',
-  },
-  json: {
-    deliveries:
-      'list: each with id, state (waiting, stopped, expired, unverified or unreadable), at, bytes, method, path (without the query), secret, attempts, lastTry, lastFailure (a status, or the word for why it is not sent), nextTry, keptUntil; times are epoch milliseconds',
-    lost: 'list: what was lost in the last week, at most 1,000, the latest first: each with at, id, route, came, attempts, lastFailure, why (keep: nobody decided in time; room: a newer one needed it; record: the store lost it); or, with an empty id, what happened to the store, and events, how many, null if that is not known',
-    'id, state, at, bytes, method, path, secret, attempts, lastTry, lastFailure, nextTry, keptUntil, body':
-      'show: the body is base64',
-    'asked, gone, waiting':
-      'deliver: how many were to be tried, how many are gone from the store, and the IDs of the others',
-    'id, dropped': 'drop ID',
-    'dropped, sending': 'drop --expired: how many were dropped, and how many are being sent',
-  },
 } as const;
 
 /** Milliseconds that a request to the proxy may take. */

@@ -12,24 +12,13 @@ import type { Decision, Reason } from '../core/reasons.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { bind } from '../downstream/listener.ts';
 import { type App, startApp } from '../runtime/app.ts';
-import { command, type Io, usageError } from './command.ts';
+import { command, FLAG, type Io, TEXT, usageError } from './command.ts';
 import { askWhole } from './running-proxy.ts';
 import { signatureOf } from './sign.ts';
 
 export const definition = {
   name: 'demo',
-  usage: '[--once] [--upstream-only [--port N] [--host H]]',
-  about: `
-Starts a demo upstream and the proxy in front of it on free loopback ports, sends
-deliveries of each kind, and reports what happened to each. Then it keeps running
-and prints curl commands to try.`,
-  options: {
-    once: { type: 'boolean', does: 'exits after the commentary' },
-    'upstream-only': { type: 'boolean', does: 'runs the demo upstream alone' },
-    port: { type: 'string', value: 'N', does: 'its port (3000)' },
-    host: { type: 'string', value: 'H', does: 'its address (every interface)' },
-  },
-  exits: { 0: 'stopped, or with --once every step went as expected', 1: 'a step did not go as expected' },
+  options: { once: FLAG, 'upstream-only': FLAG, port: TEXT, host: TEXT },
 } as const;
 
 export const run = command(definition, async ({ values }, io) => {

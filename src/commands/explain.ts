@@ -11,46 +11,19 @@ import { REASONS } from '../core/reasons.ts';
 import { Head, pathOf } from '../core/request-head.ts';
 import { type Examination, UNMATCHED } from '../core/routes.ts';
 import { looksLikeSignature, SIGNATURE_HEADER } from '../core/signature.ts';
-import { DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
-import { causesOf, SECTIONS } from '../health/sections.ts';
+import { causesOf, DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
 import { createDiagnosis } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
-import { CONFIG_OPTION, command, JSON_OPTION, table, usageError } from './command.ts';
+import { command, FLAG, TEXT, table, usageError } from './command.ts';
+import { ALERTS_PAGE } from './docs-pages.ts';
+import { plain } from './help.ts';
 import { ANY_SIGNATURE } from './sign.ts';
 import { readRequest } from './verify.ts';
 
 export const definition = {
   name: 'explain',
-  usage: "{METHOD TARGET | DIAGNOSIS} [--config FILE] [--header 'NAME: VALUE']...",
-  about: `
-Prints every reading of the target that matters, which route takes it, which rule of the gate refuses it, what
-happens to a request with this method, and why. It reads no secret: every one that the configuration names counts as
-live, and a request without a signature as one of the right form. TARGET is the path and query as sent, quoted:
-
-  entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml
-
-With a diagnosis, as check, the status page and the log name it, it prints what that means and what to do:
-
-  entrupy-signature-proxy explain another-secret`,
-  options: {
-    ...CONFIG_OPTION,
-    header: { type: 'string', multiple: true, value: "'NAME: VALUE'", does: 'a header; may be repeated' },
-    ...JSON_OPTION,
-  },
+  options: { config: TEXT, header: { ...TEXT, multiple: true }, json: FLAG },
   positionals: ['METHOD', 'TARGET'],
-  exits: { 0: 'explained, whatever would happen to the request' },
-  json: {
-    'method, target': 'the request',
-    'path, folded[], marks[]': 'the path as sent, what servers could make of it, and what makes it ambiguous',
-    'candidates[]': 'routes that a server could match: `path`, `action`, `mode`; `how`: `plain`, `prefix`, `in order`',
-    route: 'the strictest of them, whose treatment the request gets; `null` if every route refuses it',
-    outcome: '`verified` (its signature decides), `forwarded`, `reported` (forwarded, and counted) or `refused`',
-    'status, reason': 'of a refusal, and the reason of a report; else `null`',
-    'rule, header': 'that refuse it ([logs.md](logs.md#rules)); else `null`',
-    hint: "what to do, or what is wrong with the signature's form; else `null`",
-    'diagnosis, remedy, meaning, causes[], page': 'instead of all these, of a DIAGNOSIS',
-    'methods, secrets, maxBody': 'what the route allows, of a route that verifies: `null` is any live secret',
-  },
 } as const;
 
 export const run = command(definition, async ({ values, positionals: [method = '', target] }, io) => {
@@ -94,7 +67,9 @@ function sectionOf(name: string) {
     const others = didYouMean(name, ids) || `; there are ${ids.join(', ')}`;
     throw usageError(`there is no diagnosis ${JSON.stringify(name)}${others}`);
   }
-  return { diagnosis, ...DIAGNOSES[diagnosis], meaning: SECTIONS[diagnosis], causes: causesOf(diagnosis) };
+  const [, section = ''] = ALERTS_PAGE.split(`\n### ${diagnosis}\n\n`);
+  const [, meaning = ''] = section.split('\n\n'); // the remedy comes before it
+  return { diagnosis, ...DIAGNOSES[diagnosis], meaning: plain(meaning), causes: causesOf(diagnosis) };
 }
 
 /** Splits a header into name and value. The error must not repeat the text, which may be a signature. */

@@ -1,17 +1,11 @@
 // `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
 // container's memory with the proxy, so it must load no part of the proxy: only node:http.
-import { ADMIN_PORT } from '../base/default-places.ts';
-import { CONFIG_OPTION, command } from './command.ts';
+import { command, TEXT } from './command.ts';
 import { adminUrl, ask } from './running-proxy.ts';
 
 export const definition = {
   name: 'healthcheck',
-  usage: '[--config FILE]',
-  about: `
-Asks the proxy on this host or in this container, through its admin port, whether it is ready. Waits at
-most 2 s. The address is that of $ADMIN_HOST and $ADMIN_PORT, else of the configuration, else port ${ADMIN_PORT}.`,
-  options: CONFIG_OPTION,
-  exits: { 0: 'ready', 1: 'not ready, or no answer' },
+  options: { config: TEXT },
 } as const;
 
 const TIMEOUT = 2_000;

@@ -4,46 +4,25 @@ import type { Secret } from '../core/keyring.ts';
 import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
-import { CONFIG_OPTION, command, type Io, readBody, UsageError, usageError, type ValuesOf } from './command.ts';
+import { command, FLAG, type Io, readBody, TEXT, UsageError, usageError, type ValuesOf } from './command.ts';
 import { ask } from './running-proxy.ts';
 import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
 import { endOf, tried } from './waiting.ts';
 
 export const definition = {
   name: 'probe',
-  usage: '{--url URL | [--config FILE] TARGET} [OPTIONS]',
-  about: `
-Sends one POST with the body ${PROBE_BODY}, and prints the answer. Waits at most 10 s for it.
-To TARGET, a path of a verified route, it goes to the proxy that runs here with the configuration, signed with
-the route's live secrets; to --url it is signed if a secret is given. Of several secrets, as of a directory in
---secret-file, each is tried until one succeeds. Without --expect and --expect-not, a 2xx is a success.
-Your app gets a verified one. The proxy counts it as a probe, not as a delivery: send one every few minutes.
-With --body it sends that file instead, which is then a delivery like any other.
-
-  entrupy-signature-proxy probe /notify
-  entrupy-signature-proxy probe /notify --body examples/events/authentication-v2.json
-  entrupy-signature-proxy probe /notify --unsigned --expect 401`,
-  positionals: ['TARGET'],
   options: {
-    url: { type: 'string', value: 'URL', does: 'http:// or https://' },
-    ...CONFIG_OPTION,
     ...SECRET_OPTIONS,
-    body: { type: 'string', value: 'FILE', does: 'sends its bytes, or standard input for -, as a delivery' },
-    unsigned: { type: 'boolean', does: 'sends it without a signature' },
-    expect: { type: 'string', value: 'CODE', does: 'succeeds only on this status' },
-    'expect-not': { type: 'string', value: 'CODE', does: 'succeeds on every status but this' },
-    'expect-unsigned': {
-      type: 'string',
-      value: 'CODE',
-      does: 'after the signed one sends one without a signature, which must get this status',
-    },
-    wait: {
-      type: 'string',
-      value: 'DURATION',
-      does: 'while nothing answers, or an unexpected 5xx, sends it again each second, at most this long',
-    },
+    url: TEXT,
+    config: TEXT,
+    body: TEXT,
+    unsigned: FLAG,
+    expect: TEXT,
+    'expect-not': TEXT,
+    'expect-unsigned': TEXT,
+    wait: TEXT,
   },
-  exits: { 0: 'success', 1: 'another answer, or none' },
+  positionals: ['TARGET'],
 } as const;
 
 const TIMEOUT = 10_000;

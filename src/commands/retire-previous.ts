@@ -1,22 +1,12 @@
 // `retire-previous`: has the running proxy end every overlap at once, after a leak. It must load no part of the proxy.
 import type { Retired } from '../admin/handlers.ts';
-import { ADMIN_PORT } from '../base/default-places.ts';
 import { printable } from '../base/printable.ts';
-import { CONFIG_OPTION, command } from './command.ts';
+import { command, TEXT } from './command.ts';
 import { adminUrl, askWhole, readAs } from './running-proxy.ts';
 
 export const definition = {
   name: 'retire-previous',
-  usage: '[--config FILE]',
-  about: `
-After a leak: has the proxy on this host or in this container read every secret, then end the overlap of each replaced
-value at once, and prints what it read and ended. Put the new value in place first. It ends them in this one process:
-run it in each pod. The admin port is that of $ADMIN_HOST and $ADMIN_PORT, else of the configuration, else ${ADMIN_PORT}.`,
-  options: CONFIG_OPTION,
-  exits: {
-    0: 'every source was read, every overlap has ended',
-    1: 'a source cannot be read whole, or no proxy answers',
-  },
+  options: { config: TEXT },
 } as const;
 
 /** Milliseconds. The proxy reads every source, and each again if it changes. */

@@ -3,29 +3,11 @@ import type { AddressInfo } from 'node:net';
 import { blockedThreads, END_MS, exitNow, killSelf } from '../base/blocked-threads.ts';
 import { ignore } from '../base/errors.ts';
 import type { App } from '../runtime/app.ts';
-import { CONFIG_OPTION, command, type Io } from './command.ts';
+import { command, type Io, TEXT } from './command.ts';
 
 export const definition = {
   name: 'serve',
-  usage: '[--config FILE]',
-  about: `
-Runs the proxy; the default command.
-
-Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops without
-the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 does nothing.`,
-  options: CONFIG_OPTION,
-  variables: async () => {
-    const { VARIABLES } = await import('../config/variable-names.ts');
-    return Object.fromEntries(VARIABLES);
-  },
-  exits: {
-    0: 'stopped by a signal',
-    1: 'it failed, or a port is in use',
-    2: 'the configuration cannot be used',
-    130: 'ended by a second signal, SIGINT',
-    143: 'ended by a second signal, SIGTERM',
-    137: 'stopped, but a thread hangs, such as on a disk: killed by itself',
-  },
+  options: { config: TEXT },
 } as const;
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {

@@ -13,25 +13,14 @@ import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.
 import { keyFromFileContent, MAX_SECRET_BYTES } from '../secrets/key-from-value.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { sourceName } from '../secrets/sources.ts';
-import { command, type Io, readBody, usageError } from './command.ts';
+import { command, FLAG, type Io, readBody, TEXT, usageError } from './command.ts';
 
-export const SECRET_OPTIONS = {
-  'secret-file': { type: 'string', value: 'FILE', does: 'the secret: FILE without one trailing line break' },
-  'secret-env': { type: 'string', value: 'NAME', does: 'the secret is the value of this variable' },
-} as const;
+export const SECRET_OPTIONS = { 'secret-file': TEXT, 'secret-env': TEXT };
 
 export const definition = {
   name: 'sign',
-  usage: '[OPTIONS] [BODY]',
-  about: `
-Prints the signature of a body: SHA256:<base64 of HMAC-SHA256(secret, body)>.
-BODY is a file, or - for standard input, which is also the default. Without an option the secret is the value of
-WEBHOOK_ENDPOINT_SECRET_KEY.
-
-  curl -X POST --data-binary @event.json -H "$(entrupy-signature-proxy sign --header event.json)" http://localhost:8080/notify`,
-  options: { ...SECRET_OPTIONS, header: { type: 'boolean', does: 'prints the whole header line, for curl -H' } },
+  options: { ...SECRET_OPTIONS, header: FLAG },
   positionals: ['BODY'],
-  exits: { 0: 'printed' },
 } as const;
 
 export const run = command(definition, async ({ values, positionals: [file] }, io) => {

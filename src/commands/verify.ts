@@ -13,33 +13,13 @@ import { diagnose } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { command, type Io, JSON_OPTION, readBody, UsageError, usageError } from './command.ts';
+import { command, FLAG, type Io, readBody, TEXT, UsageError, usageError } from './command.ts';
 import { chosenSource, readSecret, SECRET_OPTIONS, signedHead } from './sign.ts';
 
 export const definition = {
   name: 'verify',
-  usage: '{--signature VALUE [BODY] | --request FILE} [OPTIONS]',
-  about: `
-Checks the signature of a captured body and prints the secret that made it, or the likely cause of a mismatch.
-BODY is a file, or - for standard input, which is also the default. It must be exactly the bytes that were sent.
-Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY. --request takes a whole request, as capture
-writes it; with --config it meets the routes of that configuration, as it met the proxy's.`,
-  options: {
-    signature: { type: 'string', value: 'VALUE', does: 'the value of the signature header, or the whole header line' },
-    request: { type: 'string', value: 'FILE', does: 'a whole request: head and body, byte for byte' },
-    config: { type: 'string', value: 'FILE', does: 'tries all secrets of this configuration' },
-    ...SECRET_OPTIONS,
-    ...JSON_OPTION,
-  },
+  options: { signature: TEXT, request: TEXT, config: TEXT, ...SECRET_OPTIONS, json: FLAG },
   positionals: ['BODY'],
-  exits: { 0: 'valid', 1: 'invalid' },
-  json: {
-    valid: '`true` or `false`',
-    reason: 'why it is invalid, as in [metrics.md](metrics.md#reasons); `null` if it is valid',
-    secret: 'the id of the secret that made the signature; `null` if none did',
-    diagnosis: 'its id ([alerts.md](alerts.md#diagnoses)); `null` if it is valid',
-    hint: 'the likely cause; `null` if it is valid',
-  },
 } as const;
 
 /** Bytes. A longer body is tried only unaltered. The limit is above the proxy's, since no other request waits here. */

@@ -17,16 +17,10 @@ function allows<S extends z.ZodMiniType>(allowed: string, schema: S, format: For
   return schema;
 }
 
-/** A schema with its meaning, one or two sentences for editors and docs. */
-export function key<S extends z.ZodMiniType>(description: string, schema: S): S {
-  z.globalRegistry.add(schema, { description });
-  return schema;
-}
-
 /** A key that may be left out, and is then null. */
-export function optional<S extends z.ZodMiniType>(description: string, schema: S) {
+export function optional<S extends z.ZodMiniType>(schema: S) {
   const orNull = z.transform((value: z.output<S> | undefined) => value ?? null);
-  return key(description, z.pipe(z.optional(schema), orNull));
+  return z.pipe(z.optional(schema), orNull);
 }
 
 /** A key that may be left out, with its default as a user would write it. */

@@ -9,25 +9,19 @@ export const OVERRIDES = Object.entries(KEYS).flatMap(([section, keys]) =>
 
 export const SECRET = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 
-/** Each variable that the configuration reads, for the docs. */
-export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
-  ['ENTRUPY_PROXY_CONFIG', 'The configuration file, if `--config` is not given.'],
-  ...OVERRIDES.map(({ variable, section, key }) => [variable, `Overrides \`${section}.${key}\`.`] as const),
-  [SECRET, 'Holds a secret with the id `env`. If it is set but empty, the secret cannot be used.'],
-  [`${SECRET}_PREVIOUS`, 'Holds a secret with the id `env-previous`.'],
-  [`${SECRET}_FILE`, 'Names a file that holds a secret with the id `file`.'],
-  ['ALLOW_SHORT_SECRET', '`true` allows these three to have fewer than 16 bytes.'],
-  ['VERIFY_PATHS', 'Paths with commas between, such as `/notify,/webhooks/*`: verified; everything else is forwarded.'],
-  ['FORWARD_PATHS', 'Paths with commas between: forwarded; everything else is verified.'],
+/** Each variable that the configuration reads; docs/commands.md says what they mean. */
+export const NAMES: readonly string[] = [
+  'ENTRUPY_PROXY_CONFIG',
+  ...OVERRIDES.map(({ variable }) => variable),
+  ...[SECRET, `${SECRET}_PREVIOUS`, `${SECRET}_FILE`, 'ALLOW_SHORT_SECRET'],
+  ...['VERIFY_PATHS', 'FORWARD_PATHS'],
 ];
-
-export const NAMES = VARIABLES.map(([name]) => name);
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
 /**
  * The name of the variable that holds a secret. A secret may have been pasted in its place, so the name is shown only
- * while a variable has it, or if it is one of `VARIABLES`.
+ * while a variable has it, or if it is one of `NAMES`.
  */
 export class VariableName {
   readonly #name: string;

@@ -190,3 +190,10 @@ export const DIAGNOSES = Object.fromEntries(
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
+
+/** The diagnoses from which this one may follow. */
+export function causesOf(id: Diagnosis): readonly Diagnosis[] {
+  const { follows } = DIAGNOSES[id];
+  const all = Object.keys(DIAGNOSES) as readonly Diagnosis[];
+  return all.filter((other) => other !== id && [other, DIAGNOSES[other].subject].some((one) => follows.includes(one)));
+}

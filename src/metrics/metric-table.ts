@@ -12,8 +12,6 @@ export interface MetricRow {
   readonly help: string;
   /** Upper bounds of a histogram, ascending, without +Inf; at most nine. */
   readonly buckets?: readonly number[];
-  /** Which routes or secrets have a series; all by default. HELP and TYPE are always exposed. */
-  readonly when?: string;
   /**
    * For a metric that events add to: the series of a route and its secrets, each as the values of its labels other than
    * `route`, such as `accepted none`. A metric without `series` is read at each scrape.
@@ -28,15 +26,10 @@ const BYTES = [256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216
 /** The closed set of `code` in `upstream_responses_total`. */
 export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
-const VERIFY = 'routes that verify';
-const forwarding = (values: readonly string[] = ['']) => ({
-  when: 'routes that verify or forward',
-  series: ({ action }: Route) => (action === 'reject' ? [] : values),
-});
-const ONCE = { when: 'where a route has once' };
-/** A condition that docs/metrics.md explains. */
-const REDELIVERING = 'with redelivery';
-const DEFERRED = { labels: ['state'], when: REDELIVERING };
+const forwarding =
+  (values: readonly string[] = ['']) =>
+  ({ action }: Route) =>
+    action === 'reject' ? [] : values;
 
 export const METRICS = {
   requests_total: {
@@ -47,19 +40,16 @@ export const METRICS = {
   deliveries_total: {
     labels: ['route', 'fate'],
     help: 'Verified requests, without probes, by what became of them; counted when that is known.',
-    when: 'routes that verify; fate duplicate with once, fate deferred with redeliver',
     series: possibleFates,
   },
   unverified_signatures_total: {
     labels: ['route'],
     help: 'Requests with a signature header that were forwarded without a verdict.',
-    when: 'routes that forward',
     series: ({ action }) => (action === 'forward' ? [''] : []),
   },
   diagnosis: {
     labels: ['diagnosis', 'state', 'route'],
     help: 'Always 1, for each thing that is wrong now, as the status page says: docs/alerts.md has a section on each.',
-    when: 'while something is wrong',
   },
   connections_refused_total: {
     labels: ['cause'],
@@ -75,14 +65,13 @@ export const METRICS = {
     labels: ['route'],
     help: 'Time of the HMAC and the comparison alone.',
     buckets: HMAC_SECONDS,
-    when: VERIFY,
     series: ({ action }) => (action === 'verify' ? [''] : []),
   },
   request_body_bytes: {
     labels: ['route'],
     help: 'Bytes of the request body; requests that are refused before their body is read are not counted.',
     buckets: BYTES,
-    ...forwarding(),
+    series: forwarding(),
   },
   requests_in_flight: { help: 'Requests in progress.' },
   connections: { help: 'Open connections from clients.' },
@@ -91,23 +80,22 @@ export const METRICS = {
   upstream_responses_total: {
     labels: ['route', 'code'],
     help: 'Responses of the upstream, by status class; an interim response counts as 1xx.',
-    ...forwarding(STATUS_CLASSES),
+    series: forwarding(STATUS_CLASSES),
   },
   upstream_failures_total: {
     labels: ['route', 'cause'],
     help: 'Requests to which the upstream gave no complete response.',
-    ...forwarding(UPSTREAM_FAILURES),
+    series: forwarding(UPSTREAM_FAILURES),
   },
   upstream_duration_seconds: {
     labels: ['route'],
     help: 'Time from the decision to forward to the head of the upstream response, waits for a connection included.',
     buckets: SECONDS,
-    ...forwarding(),
+    series: forwarding(),
   },
   secret_matches_total: {
     labels: ['route', 'secret'],
     help: 'Signatures that this secret verified.',
-    when: VERIFY,
     series: (_, secrets) => secrets,
   },
   secret_last_match_timestamp_seconds: {
@@ -118,48 +106,43 @@ export const METRICS = {
   secret_not_after_timestamp_seconds: {
     labels: ['secret'],
     help: 'When the secret stops verifying.',
-    when: 'secrets that have a notAfter or an overlap',
   },
   secret_changed_timestamp_seconds: {
     labels: ['secret'],
     help: 'When this process last loaded a new value of the secret after its start; 0 if it has not.',
-    when: 'every secret except previous values',
   },
   tls_certificate_not_after_timestamp_seconds: {
     labels: ['certificate'],
     help: 'When the TLS certificate in use expires.',
-    when: 'certificates that are configured',
   },
   route_report_mode: {
     labels: ['route'],
     help: '1 if the route forwards requests that it would otherwise refuse, else 0.',
-    when: VERIFY,
   },
   upstream_exposed: {
     help: '1 if clients can bypass the proxy and reach the port of the upstream, else 0.',
-    when: 'with upstream.checkExposure',
   },
   once_entries: {
     help: 'Delivered events in the memory store; with Redis, the leases that this process holds now.',
-    ...ONCE,
   },
-  once_store_failures_total: { help: 'Failures of the store of delivered events.', ...ONCE },
-  deferred_deliveries: { help: 'Deliveries in the store of redelivery, as this process sees it.', ...DEFERRED },
-  deferred_bytes: { help: 'Bytes of these deliveries; each counts 4 KiB at least.', ...DEFERRED },
+  once_store_failures_total: { help: 'Failures of the store of delivered events.' },
+  deferred_deliveries: {
+    labels: ['state'],
+    help: 'Deliveries in the store of redelivery, as this process sees it.',
+  },
+  deferred_bytes: { labels: ['state'], help: 'Bytes of these deliveries; each counts 4 KiB at least.' },
   deferred_oldest_timestamp_seconds: {
+    labels: ['state'],
     help: 'When the oldest of these deliveries came; 0 if there is none.',
-    ...DEFERRED,
   },
   redelivered_total: {
     labels: ['route', 'result'],
     help: 'Deferred deliveries that ended, or that are no longer sent by themselves.',
-    when: `${VERIFY}, and unmatched, ${REDELIVERING}`,
     // A stored delivery may outlast its route, and then counts as unmatched.
     series: ({ action, path }) => (action === 'verify' || path === UNMATCHED ? REDELIVERY_RESULTS : []),
   },
   deferred_store_failures_total: {
     help: 'Failures of the store of redelivery, a full one and one that is too slow included.',
-    when: REDELIVERING,
   },
   log_lines_dropped_total: { help: 'Log lines that standard output did not take.' },
   reloads_total: { labels: ['result'], help: 'Reloads of config, secrets or TLS files.' },

@@ -188,7 +188,7 @@ describe.skipIf(!ready)('the npm package', () => {
     test.each(['demo', 'start'])('npm run %s without the development packages says what to run', async (script) => {
       const clone = join(directory, `production-${script}`);
       await mkdir(clone);
-      for (const part of ['package.json', '.npmrc', 'scripts', 'src', 'examples/events'])
+      for (const part of ['package.json', '.npmrc', 'scripts', 'src', 'docs', 'examples/events'])
         await cp(`${ROOT}${part}`, join(clone, part), { recursive: true });
       for (const node of [nodeOf('20.20.2'), process.execPath]) {
         const env = { PATH: `${dirname(node)}:${process.env.PATH ?? ''}`, NODE_ENV: 'production' };

@@ -8,7 +8,7 @@ import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
 import { SCHEMAS } from '../../src/config/schema-problems.ts';
-import { VARIABLES } from '../../src/config/variable-names.ts';
+import { NAMES } from '../../src/config/variable-names.ts';
 import { pathProblem } from '../../src/core/path-patterns.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
 import { parseText, problemsOf } from '../support/proxy/config-text.ts';
@@ -42,7 +42,7 @@ const text = fc
     }, kept.join('\n'));
   });
 
-const names = VARIABLES.map(([name]) => name).filter((name) => name !== 'ENTRUPY_PROXY_CONFIG');
+const names = NAMES.filter((name) => name !== 'ENTRUPY_PROXY_CONFIG');
 const isSecret = (name: string) => /^WEBHOOK_ENDPOINT_SECRET_KEY(?:_PREVIOUS)?$/.test(name);
 const value = fc.oneof(
   fc.constantFrom(

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { COMMANDS } from '../../src/commands/all.ts';
+import { read } from '../support/machine/tools.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { test, value } from '../support/proxy/proxied.ts';
 
@@ -10,13 +10,14 @@ import { test, value } from '../support/proxy/proxied.ts';
 async function json(args: readonly [string, ...string[]], env: Record<string, string> = {}, stdin = '') {
   const { code, stdout, stderr } = await callCommand([...args, '--json'], { env, stdin });
   const object = JSON.parse(stdout) as Record<string, unknown>;
-  const { definition } = (await COMMANDS[args[0]]?.load()) ?? {};
+  const [, section = ''] = read('docs/commands.md').split(`\n## ${args[0]}\n`);
+  const [, keys = ''] = section.split('\n## ')[0]?.split('\nKeys of `--json`:\n') ?? [];
   // Of `explain`, a request and a diagnosis have keys of their own.
   const isOther = (meaning: string) => meaning.startsWith('instead of all these') !== (args.length === 2);
-  const rows = Object.entries(definition?.json ?? {}).filter(
-    ([, meaning]) => args[0] !== 'explain' || !isOther(meaning),
+  const rows = [...keys.matchAll(/^- `(.+?)`: (.*)/gm)].filter(
+    ([, , meaning = '']) => args[0] !== 'explain' || !isOther(meaning),
   );
-  const documented = rows.flatMap(([names]) => names.split(', ').map((name) => name.replace(/[[.].*/, '')));
+  const documented = rows.flatMap(([, names = '']) => names.split(', ').map((name) => name.replace(/[[.].*/, '')));
   expect(Object.keys(object).sort()).toEqual([...new Set(documented)].sort());
   return { code, stderr, object };
 }

@@ -1,7 +1,7 @@
 // The environment beside a file, and alone.
 import { describe, expect, test } from 'vitest';
 import { formatProblem } from '../../../src/config/problems.ts';
-import { VARIABLES, VariableName } from '../../../src/config/variable-names.ts';
+import { NAMES, VariableName } from '../../../src/config/variable-names.ts';
 import { parseText, problemsOf } from '../../support/proxy/config-text.ts';
 
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
@@ -43,7 +43,7 @@ log: { format: json }`;
   });
 
   test('an empty variable counts as unset', () => {
-    const others = VARIABLES.map(([name]) => name).filter((name) => name !== KEY);
+    const others = NAMES.filter((name) => name !== KEY);
     expect(load(Object.fromEntries(others.map((name) => [name, ''])))).toEqual(load({}));
   });
 

@@ -43,11 +43,8 @@ test('every default is written out in the example', () => {
   }
 });
 
-test('every key has a description and its allowed values', () => {
-  for (const { path, meaning, allowed } of CONFIG_KEYS) {
-    expect(meaning, path).toMatch(/^[^ ].*\.$/s);
-    expect(allowed, path).not.toBe('');
-  }
+test('every key has its allowed values', () => {
+  for (const { path, allowed } of CONFIG_KEYS) expect(allowed, path).not.toBe('');
 });
 
 test('config.schema.json accepts the example in an editor, and refuses what parsing refuses', () => {

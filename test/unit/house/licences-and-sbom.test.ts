@@ -29,7 +29,7 @@ describe('of a build', () => {
 
   // In a copy, since another test may be building dist.
   beforeAll(async () => {
-    for (const part of ['package.json', 'package-lock.json', 'scripts', 'src', 'examples/events'])
+    for (const part of ['package.json', 'package-lock.json', 'scripts', 'src', 'examples/events', 'docs'])
       await cp(join(ROOT, part), join(clone, part), { recursive: true });
     await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'));
     const run = (script: string) => promisify(execFile)(process.execPath, [`scripts/${script}`], { cwd: clone });
