@@ -49,8 +49,6 @@ export interface AdminSources {
 
 export interface Retired {
   readonly retired: number;
-  /** How many deferred deliveries are signed with retired values, and so are not sent; absent if no store is open. */
-  readonly stranded?: number;
   /** The ids of the secrets that were read. */
   readonly read: readonly string[];
   /** Sources that could not be read whole, one line each. A new value found in one later begins another overlap. */

@@ -9,8 +9,6 @@ import { labelled, OF_ROUTE } from '../config/schema-problems.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';
-import { DIAGNOSES } from '../health/diagnoses.ts';
-import { certificateFinding } from '../health/state-findings.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
 import { buildTls, readTlsFiles } from '../runtime/tls-files.ts';
@@ -54,14 +52,14 @@ async function inspect(file: string | null, reading: Reading, io: Io): Promise<R
     const { config, warnings, locate, ...loaded } = fitMachine(await loadConfig({ file, env: io.env }));
     const source = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
     if (reading === 'no secrets') return { ...source, errors: [], warnings, secrets: unread(config, io) };
-    const { secrets, problems, ending } = await readFiles(config, io);
+    const { secrets, problems } = await readFiles(config, io);
     const dead = routesWithoutSecret(config, buildPolicy(config, usable(secrets)), Date.now()).map(({ path }) => {
       const index = config.routes.findIndex((route) => route.path === path);
       const place = index < 0 ? ['unmatched'] : ['routes', index, config.routes[index]?.secrets ? 'secrets' : 'path'];
       return atValue(place, `route ${path}: no live secret, so its requests are answered with 503`);
     });
     const errors = inOrder([...problems, ...dead].map(locate));
-    const notes = [...ending, ...(await notesOn(config, secrets, io))].map(locate);
+    const notes = (await notesOn(config, secrets, io)).map(locate);
     return { ...source, errors, warnings: inOrder([...warnings, ...notes]), secrets: secrets.map(rowOf) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -106,24 +104,13 @@ function secretCells({ id, source, state, problem, ...validity }: SecretRow): re
   return [id, source, state === 'not_read' ? 'not read' : (outsideByClock(validity, Date.now()) ?? 'live')];
 }
 
-/**
- * Reads secret sources and TLS files. `problems`: failures, and certificates outside their dates. `ending`:
- * certificates that expire soon.
- */
+/** Reads secret sources and TLS files. `problems`: failures, and certificates outside their dates. */
 async function readFiles(config: Salvaged, io: Io) {
   const tls = buildTls(config, await readTlsFiles(config), null);
   const secrets = await readSecrets(config.secrets, io.env);
-  const now = Date.now();
-  const ending = tls.certificates.flatMap((certificate) => {
-    const advice = certificateFinding(certificate, now);
-    const isValid = now >= certificate.notBefore && now < certificate.notAfter; // else it is among the problems
-    if (advice === null || !isValid) return [];
-    const side = certificate.certificate === 'listen' ? 'listen' : 'upstream';
-    return [atValue([side, 'tls', 'certFile'], `${advice.message} ${DIAGNOSES[advice.id].remedy}`)];
-  });
   const place = (secret: SecretMaterial) => secretPlace(config, secret, io);
   const bad = secrets.flatMap((secret) => failuresOf([secret]).map((message) => atValue(place(secret), message)));
-  return { secrets, problems: [...[...tls.failures, ...tls.warnings].map(tlsProblem), ...bad], ending };
+  return { secrets, problems: [...[...tls.failures, ...tls.warnings].map(tlsProblem), ...bad] };
 }
 
 /** A message about a TLS file begins with the file's key, which becomes its place. */

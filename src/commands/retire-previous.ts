@@ -21,11 +21,8 @@ export const run = command(definition, async ({ values }, io) => {
     io.stderr(`${status === null ? `no answer from ${url.href}: ${text}` : other}\n`);
     return 1;
   }
-  const { read, retired, stranded = 0, error } = answer;
+  const { read, retired, error } = answer;
   io.stdout(`read: ${read.join(', ') || 'none'}\nended: ${retired} ${retired === 1 ? 'overlap' : 'overlaps'}\n`);
-  if (stranded > 0) {
-    io.stdout(`no longer sent: ${stranded} deferred, signed with an ended value; \`deferred list\` shows them\n`);
-  }
   if (error === undefined) return 0;
   io.stderr(`cannot be read whole: ${error}\nIts next value begins another overlap: repair it, then run this again.\n`);
   return 1;

@@ -68,7 +68,7 @@ function unreachable(facts: Facts): Finding {
 }
 
 /** A warning 14 days before a certificate ends, a failure three days before (as in the alerts) or if not valid yet. */
-export function certificateFinding(status: CertificateFacts, now: number): Finding | null {
+function certificateFinding(status: CertificateFacts, now: number): Finding | null {
   const { certificate, file, notBefore, notAfter } = status;
   const remaining = notAfter - now;
   const name = `The TLS certificate in ${file}`;

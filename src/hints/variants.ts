@@ -99,10 +99,8 @@ function textVariants(text: string): readonly (readonly [Hint, string | Buffer])
 /** A text's lexemes, if it is JSON. */
 const LEXEME = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/gs;
 
-// Escapes can be made in the whole JSON text, since these characters occur only in its strings.
-const escapes = (characters: RegExp) => (json: string) => json.replace(characters, escaped);
-const ascii = escapes(/[\u007f-\uffff]/g);
-const go = escapes(/[<>&\u2028\u2029]/g);
+/** Escapes can be made in the whole JSON text, since these characters occur only in its strings. */
+const ascii = (json: string) => json.replace(/[\u007f-\uffff]/g, escaped);
 
 /**
  * `text` as today's serialisers of JSON would write it, the likely variants first; none if it is not JSON. Numbers and
@@ -124,8 +122,6 @@ function jsonVariants(text: string): readonly (readonly [name: string, text: str
     ['spaced and escaped as by json.dumps', ascii(spaced)],
     ['spaced as by json.dumps', spaced],
     ['compact with \\u escapes', ascii(compact)],
-    ['compact with escaped slashes and \\u escapes, as by PHP', ascii(compact).replaceAll('/', '\\/')],
-    ['compact with <, > and & escaped, as by Go', go(compact)],
   ];
 }
 

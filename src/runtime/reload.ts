@@ -134,15 +134,12 @@ export class LiveRuleset {
     return problems;
   }
 
-  /** Ends every overlap, after a reload. `stranded`: how many stored deliveries are no longer sent. */
+  /** Ends every overlap, after a reload. */
   async retirePrevious() {
-    await this.services.redelivery.storeState.upToDate();
     await this.reload();
     const now = Date.now();
     const { unread } = this.ruleset;
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
-    const { isOpen, storeState } = this.services.redelivery;
-    const stranded = ended.reduce((sum, { key }) => sum + storeState.signedBy(key), 0);
     const materials = retirePrevious(this.ruleset.materials, now);
     const policy = buildPolicy(this.ruleset.loaded.config, usable(materials));
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
@@ -153,7 +150,7 @@ export class LiveRuleset {
       unread: [...unread].map(([source, problem]) => `${source}: ${problem}`),
     };
     this.services.log.warn('replaced values were retired', { secrets: ended.map(idOf), ...report });
-    return { retired: ended.length, ...(isOpen && { stranded }), ...report };
+    return { retired: ended.length, ...report };
   }
 
   #adopt(next: Ruleset): void {

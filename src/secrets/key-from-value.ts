@@ -56,13 +56,7 @@ function warningsAbout(value: Buffer): readonly string[] {
     [/^\s/.test(text), `it begins with white space or a byte order mark, ${KEPT}`],
     [/\s$/.test(text), `it ends with white space or a line break, ${KEPT}`],
     [/^(["']).*\1$/s.test(text), QUOTED],
-    [/\n./s.test(text), 'it has several lines, which together are one secret'],
-    [text.includes('\0'), 'it holds a NUL byte, which most senders cannot use'],
     [PLACEHOLDER.test(text), 'it is a placeholder of a documentation or a template, which anyone can guess'],
-    [
-      text.includes('\ufffd'),
-      'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value',
-    ],
   ];
   return traits.flatMap(([holds, warning]) => (holds ? warning : []));
 }

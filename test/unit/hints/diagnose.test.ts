@@ -155,12 +155,6 @@ describe('the body', () => {
     [asciiOnly(spaced), COMPACT, json('spaced and escaped as by json.dumps')],
     [asciiOnly(COMPACT), COMPACT, json('compact with \\u escapes')],
     [COMPACT, asciiOnly(COMPACT), json('compact')],
-    [
-      asciiOnly(COMPACT).replaceAll('/', '\\/'),
-      spaced,
-      json('compact with escaped slashes and \\u escapes, as by PHP'),
-    ],
-    [COMPACT.replace(/[&<>]/g, asciiEscape), COMPACT, json('compact with <, > and & escaped, as by Go')],
     [big, big.replaceAll(':', ' : '), json('compact')],
     [COMPACT, gzipSync(COMPACT), 'the body was signed before it was compressed'],
   ])('signed %j, arrived %j', (signed, arrived, expected) => {
