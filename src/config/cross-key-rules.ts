@@ -1,13 +1,12 @@
-// Rules that concern several keys, or more than the syntax of one. Pure, but for this machine's own addresses and its clock.
+// Rules that concern several keys, or more than the syntax of one. Pure, but for this machine's own addresses.
 // A rule must never judge a default that replaces a bad value, so it first asks whether the value is sound.
 import { isDirectory } from '../base/default-places.ts';
 import { listOf, nearest } from '../base/nearest-word.ts';
 import { whyNeverAllowed } from '../core/gate-rules.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldedPath, pathProblem } from '../core/path-patterns.ts';
-import type { Values } from './config.ts';
 import { reachesListener } from './own-addresses.ts';
-import { atKey, atValue, type KeyPath, type ProblemAt, show } from './problems.ts';
+import { atKey, atValue, type ProblemAt, show } from './problems.ts';
 import type { Written } from './schema-problems.ts';
 
 type SecretEntry = Written['secrets'][number];
@@ -152,53 +151,5 @@ function* pathPairErrors(routes: readonly RouteEntry[]): Problems {
     const [here, there] = [JSON.stringify(route.value.path), JSON.stringify(alike.value.path)];
     const same = here === there ? `the same path as ${place}` : `which servers can also read as ${there} (${place})`;
     yield atValue([...route.path, 'path'], `found ${here}, ${same}; allowed is one route for the two`);
-  }
-}
-
-const QUERY_ROUTING =
-  'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
-
-/** Every warning about a configuration that is valid but rarely intended. None stops the proxy. */
-export function* crossWarnings(values: Values): Problems {
-  const { listen, secrets, routes, unmatched, once } = values;
-  if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
-    const message =
-      'there are no secrets, so every request on a verify route is answered with 503: set WEBHOOK_ENDPOINT_SECRET_KEY, or add secrets here';
-    yield atKey(['secrets'], message);
-  }
-  if (unmatched === 'forward') {
-    const message = `forward sends every request that no route matches to the upstream unverified, and ${QUERY_ROUTING}; verify is safer`;
-    yield atValue(['unmatched'], message);
-  }
-  for (const [index, route] of routes.entries()) yield* routeWarnings(['routes', index], route);
-  const redelivers = routes.some(({ redeliver }) => redeliver !== null);
-  for (const [index, { overlap }] of secrets.entries()) {
-    if (!redelivers || overlap === null) continue;
-    const message =
-      'found beside a route with redeliver: the old value lives in memory alone, so after a restart what it signed is not sent again; rotate with two secrets';
-    yield atKey(['secrets', index, 'overlap'], message);
-  }
-  if (once.store !== 'memory' && once.name === '' && routes.some((route) => route.once !== null)) {
-    const message = 'found without once.name: an app that shares this database loses each event that this one has had';
-    yield atKey(['once', 'store'], message);
-  }
-  for (const [index, network] of listen.trustedProxies.entries()) {
-    if (!network.endsWith('/0')) continue;
-    const message = 'every address: any client can choose the logged client address by sending X-Forwarded-For';
-    yield atValue(['listen', 'trustedProxies', index], message);
-  }
-}
-
-function* routeWarnings(path: KeyPath, route: RouteEntry['value']): Problems {
-  if (route.path === '/*' && route.action === 'forward') {
-    const message = `this route forwards every request that no other route matches, unverified, and ${QUERY_ROUTING}`;
-    yield atValue([...path, 'path'], message);
-  }
-  if (route.mode === 'report' && route.reportUntil === null) {
-    const message = 'report forwards requests that enforce would refuse, with no end date; set reportUntil';
-    yield atValue([...path, 'mode'], message);
-  }
-  if (route.mode === 'report' && route.reportUntil !== null && route.reportUntil <= Date.now()) {
-    yield atKey([...path, 'reportUntil'], 'is past, so the route enforces; remove it and mode');
   }
 }

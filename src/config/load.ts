@@ -8,11 +8,12 @@ import { buffer } from 'node:stream/consumers';
 import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
-import { crossErrors, crossWarnings } from './cross-key-rules.ts';
+import { crossErrors } from './cross-key-rules.ts';
 import { applyEnvironment, variableProblem } from './environment.ts';
-import { atValue, formatPath, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
+import { formatPath, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
 import { allowedAt, readWritten, soundness } from './schema-problems.ts';
 import type { Env } from './variable-names.ts';
+import { warningsOf } from './warnings.ts';
 import { readYaml } from './yaml.ts';
 
 /** Longer files are not parsed. The longest sensible file has a fiftieth of this size. */
@@ -111,18 +112,8 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
     throw new ConfigError(inOrder(errors), { config: sound, locate });
   }
   const config = resolveConfig(written.values);
-  const suspect = [...crossWarnings(written.values), ...unsetVariables(config, env)];
-  warnings.push(...suspect.map(locate));
+  for (const warning of warningsOf(written.values, config, env)) warnings.push(locate(warning));
   return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings), locate };
-}
-
-/** A warning for each `env:` whose variable is not set. It never shows the name: a value may have been pasted there. */
-function unsetVariables({ secrets }: Config, env: Env): readonly ProblemAt[] {
-  return secrets.flatMap((source, index): ProblemAt[] => {
-    if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) return [];
-    const message = `no variable of this name is set, so secret ${source.id} cannot be used; allowed is a variable's name, never a value`;
-    return [atValue(['secrets', index, 'env'], message)];
-  });
 }
 
 /** The path as text. It ends before an unknown key under `secrets`, which may be a pasted value. */

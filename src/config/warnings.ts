@@ -1,0 +1,63 @@
+// Warnings about a configuration that is valid but rarely intended. None stops the proxy.
+import type { Config, Values } from './config.ts';
+import { atKey, atValue, type KeyPath, type ProblemAt } from './problems.ts';
+import type { Env } from './variable-names.ts';
+
+type Warnings = Generator<ProblemAt, void, void>;
+
+const QUERY_ROUTING =
+  'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
+
+export function* warningsOf(values: Values, config: Config, env: Env): Warnings {
+  const { listen, secrets, routes, unmatched, once } = values;
+  if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
+    const message =
+      'there are no secrets, so every request on a verify route is answered with 503: set WEBHOOK_ENDPOINT_SECRET_KEY, or add secrets here';
+    yield atKey(['secrets'], message);
+  }
+  if (unmatched === 'forward') {
+    const message = `forward sends every request that no route matches to the upstream unverified, and ${QUERY_ROUTING}; verify is safer`;
+    yield atValue(['unmatched'], message);
+  }
+  for (const [index, route] of routes.entries()) yield* routeWarnings(['routes', index], route);
+  const redelivers = routes.some(({ redeliver }) => redeliver !== null);
+  for (const [index, { overlap }] of secrets.entries()) {
+    if (!redelivers || overlap === null) continue;
+    const message =
+      'found beside a route with redeliver: the old value lives in memory alone, so after a restart what it signed is not sent again; rotate with two secrets';
+    yield atKey(['secrets', index, 'overlap'], message);
+  }
+  if (once.store !== 'memory' && once.name === '' && routes.some((route) => route.once !== null)) {
+    const message = 'found without once.name: an app that shares this database loses each event that this one has had';
+    yield atKey(['once', 'store'], message);
+  }
+  for (const [index, network] of listen.trustedProxies.entries()) {
+    if (!network.endsWith('/0')) continue;
+    const message = 'every address: any client can choose the logged client address by sending X-Forwarded-For';
+    yield atValue(['listen', 'trustedProxies', index], message);
+  }
+  yield* unsetVariables(config, env);
+}
+
+function* routeWarnings(path: KeyPath, route: Values['routes'][number]): Warnings {
+  if (route.path === '/*' && route.action === 'forward') {
+    const message = `this route forwards every request that no other route matches, unverified, and ${QUERY_ROUTING}`;
+    yield atValue([...path, 'path'], message);
+  }
+  if (route.mode === 'report' && route.reportUntil === null) {
+    const message = 'report forwards requests that enforce would refuse, with no end date; set reportUntil';
+    yield atValue([...path, 'mode'], message);
+  }
+  if (route.mode === 'report' && route.reportUntil !== null && route.reportUntil <= Date.now()) {
+    yield atKey([...path, 'reportUntil'], 'is past, so the route enforces; remove it and mode');
+  }
+}
+
+/** A warning for each `env:` whose variable is not set. It never shows the name: a value may have been pasted there. */
+function* unsetVariables({ secrets }: Config, env: Env): Warnings {
+  for (const [index, source] of secrets.entries()) {
+    if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) continue;
+    const message = `no variable of this name is set, so secret ${source.id} cannot be used; allowed is a variable's name, never a value`;
+    yield atValue(['secrets', index, 'env'], message);
+  }
+}
