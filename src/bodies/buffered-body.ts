@@ -3,7 +3,8 @@ import { Buffer } from 'node:buffer';
 import { free, NO_BYTES } from '../base/bytes.ts';
 import type { Reason } from '../core/reasons.ts';
 import type { MessageParser } from '../wire/parser.ts';
-import { ArrivalRate, type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
+import { BodyRate } from './body-rate.ts';
+import { type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
 
 /** The reason why a body did not arrive whole, or was not accepted. */
 export type BodyFailure = Extract<
@@ -48,7 +49,7 @@ interface Coming {
   readonly options: BufferedBodyOptions;
   readonly done: (end: BodyEnd) => void;
   /** Null until a part has come that is not all. */
-  arrivals: ArrivalRate | null;
+  bodyRate: BodyRate | null;
 }
 
 /** Chunks that a body may have beyond one per 16 bytes: some encoders send one per word; each costs a microsecond. */
@@ -77,12 +78,12 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   constructor(options: BufferedBodyOptions, done: (end: BodyEnd) => void) {
     this.deadline = options.deadline;
     this.#budget = options.budget;
-    this.#coming = { options, done, arrivals: null };
+    this.#coming = { options, done, bodyRate: null };
     options.budget.unfinished.add(this);
   }
 
   rate(now: number): number {
-    return this.#coming === null ? Number.POSITIVE_INFINITY : (this.#coming.arrivals?.rate(now) ?? 0);
+    return this.#coming === null ? Number.POSITIVE_INFINITY : (this.#coming.bodyRate?.rate(now) ?? 0);
   }
 
   receive({ piece, pieces, state }: BodyPart): Owner {
@@ -136,8 +137,8 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   #append(coming: Coming, piece: Buffer): boolean {
     const total = this.received + piece.length;
-    coming.arrivals ??= new ArrivalRate(coming.options.startedAt);
-    coming.arrivals.count(piece.length, performance.now());
+    coming.bodyRate ??= new BodyRate(coming.options.startedAt);
+    coming.bodyRate.count(piece.length, performance.now());
     if (total > this.#buffer.length && !this.#grow(coming, total)) return false;
     piece.copy(this.#buffer, this.received);
     this.received = total;

@@ -2,7 +2,8 @@
 // never held whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
 import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
-import { ArrivalRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
+import { BodyRate, SLOT_RATE } from '../bodies/body-rate.ts';
+import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import { type MessageOwner, NO_TRAILERS } from '../wire/writer.ts';
 import { type ForwardOptions, NO_BYTES_LEFT, type Requester } from './contract.ts';
@@ -24,7 +25,7 @@ export class StreamedBody implements BodyReceiver {
   /** The longest time that may pass between two pieces, in milliseconds; 0 is off. */
   readonly #idleTimeout: number;
   readonly #buffered: WaitingBytes;
-  readonly #arrivals: ArrivalRate;
+  readonly #rate: BodyRate;
   /** True once the last piece has come. */
   whole = false;
   #trailers: readonly string[] = NO_TRAILERS;
@@ -40,7 +41,7 @@ export class StreamedBody implements BodyReceiver {
     this.#owner = owner;
     this.#idleTimeout = idleTimeout;
     this.#buffered = new WaitingBytes(budget, () => owner.giveUp(NO_BYTES_LEFT));
-    this.#arrivals = new ArrivalRate(owner.startedAt);
+    this.#rate = new BodyRate(owner.startedAt);
     this.#lastPieceAt = owner.startedAt;
     requester.receiver = this;
   }
@@ -72,7 +73,7 @@ export class StreamedBody implements BodyReceiver {
 
   /** True if the request's slot is kept waiting by a client that sends too slowly. */
   isSlow(now: number): boolean {
-    return !this.whole && !this.#paused && this.#arrivals.rate(now) < SLOT_RATE;
+    return !this.whole && !this.#paused && this.#rate.rate(now) < SLOT_RATE;
   }
 
   /** Called when the request has ended: the rest of the body is dropped. */
@@ -93,7 +94,7 @@ export class StreamedBody implements BodyReceiver {
   }
 
   rate(now: number): number {
-    return this.#paused ? Number.POSITIVE_INFINITY : this.#arrivals.rate(now);
+    return this.#paused ? Number.POSITIVE_INFINITY : this.#rate.rate(now);
   }
 
   receive({ piece, state, trailers }: BodyPart): Owner {
@@ -120,7 +121,7 @@ export class StreamedBody implements BodyReceiver {
 
   #add(piece: Buffer): void {
     this.#lastPieceAt = performance.now();
-    this.#arrivals.count(piece.length, this.#lastPieceAt);
+    this.#rate.count(piece.length, this.#lastPieceAt);
     // A copy, since a slice would keep the whole read in memory: six times as many bytes if each chunk has one.
     if (this.#connection !== null) this.#connection.writer.data(Buffer.from(piece));
     else this.#buffered.add(piece);

@@ -1,6 +1,7 @@
 // The byte budget by itself: what fits, which body is ended when it is full, and that every byte is returned.
 import { describe, expect, test } from 'vitest';
-import { ArrivalRate, ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/bodies/budget.ts';
+import { BodyRate } from '../../../src/bodies/body-rate.ts';
+import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/bodies/budget.ts';
 
 const MIB = 1024 * 1024;
 
@@ -107,8 +108,8 @@ test('what is held counts even where there is no room', () => {
 });
 
 /** The rate after `bytes` at each of `times`. */
-function arrived(...pieces: readonly (readonly [bytes: number, at: number])[]): ArrivalRate {
-  const rate = new ArrivalRate(0);
+function arrived(...pieces: readonly (readonly [bytes: number, at: number])[]): BodyRate {
+  const rate = new BodyRate(0);
   for (const [bytes, at] of pieces) rate.count(bytes, at);
   return rate;
 }
