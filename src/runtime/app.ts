@@ -6,9 +6,10 @@ import { localUrl, VERSION } from '../base/default-places.ts';
 import { factsNow } from '../facts.ts';
 import { createDiagnosisLog } from './diagnosis-log.ts';
 import { readInputs } from './inputs.ts';
-import { Lifecycle } from './lifecycle.ts';
+import { Readiness } from './readiness.ts';
 import { LiveRuleset } from './reload.ts';
 import type { Effects } from './services.ts';
+import { Shutdown } from './shutdown.ts';
 
 export type App = Awaited<ReturnType<typeof startApp>>;
 
@@ -27,22 +28,23 @@ export async function startApp(effects: Effects) {
   const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures, health, descriptors } =
     live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
-  const lifecycle = new Lifecycle(live);
+  const shutdown = new Shutdown(live);
+  const readiness = new Readiness(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
-  live.onReload = () => void lifecycle.readiness();
-  const facts = () => factsNow(startedAt, live, lifecycle.unprobed());
+  live.onReload = () => void readiness.now();
+  const facts = () => factsNow(startedAt, live, readiness.unprobed());
   const deferredUpToDate = () => redelivery.storeState.upToDate();
   const admin = createAdminServer({
-    probe: () => Promise.all([lifecycle.readiness('always'), deferredUpToDate()]),
+    probe: () => Promise.all([readiness.now('always'), deferredUpToDate()]),
     beforeScrape: async () => {
       // An app that has just answered need not be asked: it may take one connection at a time.
       const isHeard = performance.now() - health.lastAnswer < HEARD_MS;
-      await Promise.all([deferredUpToDate(), isHeard ? null : lifecycle.readiness('always')]);
+      await Promise.all([deferredUpToDate(), isHeard ? null : readiness.now('always')]);
     },
     status: () => health.judge(facts(), performance.now()),
-    started: () => lifecycle.started,
-    readiness: () => lifecycle.readiness(),
-    drain: () => lifecycle.drain(),
+    started: () => readiness.started,
+    readiness: () => readiness.now(),
+    drain: () => shutdown.drain(),
     reload: () => live.reload(),
     redeliver: (id) => redelivery.deliverNow(id),
     retirePrevious: () => live.retirePrevious(),
@@ -63,7 +65,7 @@ export async function startApp(effects: Effects) {
   };
   const adminPort = await admin.listen(adminAt.host, adminAt.port).catch(fail);
   const port = await listener.listen(listen.host, listen.port).catch(fail);
-  lifecycle.started = true;
+  readiness.started = true;
   log.info('listening', {
     host: listen.host,
     port,
@@ -73,8 +75,8 @@ export async function startApp(effects: Effects) {
     admin_url: localUrl(adminAt.host, adminPort).href,
     version: VERSION,
   });
-  void lifecycle.checkUpstream();
-  const { ready, causes } = await lifecycle.readiness();
+  void readiness.checkUpstream();
+  const { ready, causes } = await readiness.now();
   if (!ready) log.warn('not ready', { causes });
   live.watch();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
@@ -96,7 +98,7 @@ export async function startApp(effects: Effects) {
     /** Reads config, secrets and TLS files now, as SIGHUP does. Returns the problems. */
     reload: () => live.reload(),
     async stop(options: { readonly delay: 'keep' | 'skip' }) {
-      const { cut, late, until } = await lifecycle.stop(options);
+      const { cut, late, until } = await shutdown.stop(options);
       live.stop();
       clearInterval(looks);
       exposure.stop();

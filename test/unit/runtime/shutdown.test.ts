@@ -1,8 +1,9 @@
 // Drains that end by themselves, with a fake clock, and what readiness asks of the upstream.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { END_MS } from '../../../src/base/blocked-threads.ts';
-import { Lifecycle } from '../../../src/runtime/lifecycle.ts';
+import { Readiness } from '../../../src/runtime/readiness.ts';
 import type { LiveRuleset } from '../../../src/runtime/reload.ts';
+import { Shutdown } from '../../../src/runtime/shutdown.ts';
 
 const MINUTE = 60_000;
 const RULESET = {
@@ -40,9 +41,10 @@ function alive() {
   const redelivery = { stopSending: () => {}, settled: async () => {} };
   const services = { listener, log, upstream, pipeline, redelivery, claims: () => null };
   const live = { ruleset: RULESET, services } as unknown as LiveRuleset;
-  const life = new Lifecycle(live);
-  life.started = true;
-  return { life, listener, pipeline, said };
+  const shutdown = new Shutdown(live);
+  const readiness = new Readiness(live);
+  readiness.started = true;
+  return { shutdown, readiness, listener, pipeline, said };
 }
 
 beforeEach(() => {
@@ -53,25 +55,25 @@ afterEach(() => {
 });
 
 test('a drain ends by itself after 10 minutes: ready again, connections persist again', async () => {
-  const { life, listener, said } = alive();
-  life.drain();
-  expect(await life.readiness()).toEqual({ ready: false, causes: ['draining'], error: null });
+  const { shutdown, readiness, listener, said } = alive();
+  shutdown.drain();
+  expect(await readiness.now()).toEqual({ ready: false, causes: ['draining'], error: null });
   vi.advanceTimersByTime(10 * MINUTE - 1);
   expect(listener.draining).toBe(true);
   vi.advanceTimersByTime(1);
-  expect(await life.readiness()).toEqual({ ready: true, causes: [], error: null });
+  expect(await readiness.now()).toEqual({ ready: true, causes: [], error: null });
   expect(said).toEqual(['closing', 'persisting']);
 });
 
 test('an upstream that is down is told, and makes nothing unready unless readyNeedsUpstream', async () => {
-  expect(await alive().life.readiness('always')).toEqual({ ready: true, causes: [], error: 'ECONNREFUSED' });
+  expect(await alive().readiness.now('always')).toEqual({ ready: true, causes: [], error: 'ECONNREFUSED' });
 });
 
 test('a repeated drain lasts 10 minutes from then', () => {
-  const { life, listener, said } = alive();
-  life.drain();
+  const { shutdown, listener, said } = alive();
+  shutdown.drain();
   vi.advanceTimersByTime(9 * MINUTE);
-  life.drain();
+  shutdown.drain();
   vi.advanceTimersByTime(9 * MINUTE);
   expect(listener.draining).toBe(true);
   vi.advanceTimersByTime(MINUTE);
@@ -80,25 +82,25 @@ test('a repeated drain lasts 10 minutes from then', () => {
 });
 
 test('after a stop, a drain no longer ends by itself', async () => {
-  const { life, listener, said } = alive();
-  life.drain();
+  const { shutdown, listener, said } = alive();
+  shutdown.drain();
   vi.advanceTimersByTime(2000);
-  const stopped = life.stop({ delay: 'keep' });
+  const stopped = shutdown.stop({ delay: 'keep' });
   await vi.advanceTimersByTimeAsync(2999);
   expect(said).not.toContain('not accepting');
   await vi.advanceTimersByTimeAsync(1);
   expect(said).toContain('not accepting');
   await stopped;
-  life.drain();
+  shutdown.drain();
   vi.advanceTimersByTime(20 * MINUTE);
   expect(listener.draining).toBe(true);
   expect(said).not.toContain('persisting');
 });
 
 test('a stop ends soon after `grace`, also where a delivery never ends', async () => {
-  const { life, pipeline } = alive();
+  const { shutdown, pipeline } = alive();
   pipeline.settled = () => new Promise(() => {});
-  const stopped = life.stop({ delay: 'skip' });
+  const stopped = shutdown.stop({ delay: 'skip' });
   await vi.advanceTimersByTimeAsync(RULESET.loaded.config.shutdown.grace + END_MS.close);
   expect(await stopped).toMatchObject({ cut: 0 });
 });
