@@ -7,10 +7,9 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { type Detail, detailOf, type OutcomeDiagnosis } from './causes.ts';
-import { Counts } from './counts.ts';
+import { Counts, copied, Tallies, Tally } from './counts.ts';
 import { type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, type Looks, Senders } from './senders.ts';
-import { copied, Tallies, Tally } from './tally.ts';
 import { MINUTE } from './times.ts';
 
 /** The refusals before the first acceptance that are judged again once a look is known. */

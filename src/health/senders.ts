@@ -5,7 +5,7 @@ import type { RequestDiagnosis } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { OutcomeDiagnosis } from './causes.ts';
-import { COMPARED, copied, Tally } from './tally.ts';
+import { COMPARED, copied, Tally } from './counts.ts';
 import { QUARTER } from './times.ts';
 
 const KEPT = 16;

@@ -1,12 +1,11 @@
 // Finds the likely cause of a refused signature among the usual mistakes of senders and operators.
 // Hints are only for the operator. None holds a value, a digest or a part of a signature, and none lets anything pass.
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Hint } from '../core/hint.ts';
 import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
 import type { Head } from '../core/request-head.ts';
-import { signatureForm } from '../core/signature.ts';
-import { readLoosely } from './signature-form.ts';
+import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';
 import { bodyVariants, decompressed, keyVariants, NO_SECRETS } from './variants.ts';
 
 /** The maximum number of diagnoses per second: without it, each bad signature of a flood would cost a hundred HMACs. */
@@ -138,4 +137,38 @@ function whose(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed
   const [diagnosis, which] = OUTSIDE[state];
   const text = `signed with secret "${id}", which ${which} (${outsideByClock(secret, at)})`;
   return [{ diagnosis, text, secret: id }];
+}
+
+// --- the form of a signature header, read leniently to find what is wrong with it; the verdict comes from readSignature
+
+/** The digest, with what people write around it, or in place of the prefix. */
+const LOOSE = new RegExp(
+  `^["']?(?:${SIGNATURE_HEADER}\\s*:\\s*)?(?:(?:hmac-?)?sha-?256\\s*[:=]\\s*)?([\\w+/=-]+)["']?$`,
+  'i',
+);
+const MAX_LENGTH = 1024;
+const HEX_DIGEST = /^[0-9a-f]{64}$/i;
+
+/**
+ * The signature that a badly written header probably means: the 32 bytes of the HMAC (null if they were not found), and
+ * the problems in its format. No problem repeats a part of the header. Never throws; reads at most 1024 characters.
+ */
+function readLoosely(given: string): { readonly digest: Buffer | null; readonly problems: readonly string[] } {
+  const [, text = ''] = LOOSE.exec(given.slice(0, MAX_LENGTH + 1).trim()) ?? [];
+  const problems = given === SIGNATURE_PREFIX + text ? [] : ['the header is not SHA256:<base64> and nothing else'];
+  return { digest: readDigest(text, problems), problems };
+}
+
+function readDigest(text: string, problems: string[]): Buffer | null {
+  if (/^[\w+/-]{43}=?$/.test(text)) {
+    if (/[-_]/.test(text)) problems.push('the signature is url-safe base64, not standard base64');
+    if (!text.endsWith('=')) problems.push('the signature lacks its base64 padding');
+    return Buffer.from(text, 'base64');
+  }
+  const inner = Buffer.from(text, 'base64').toString('latin1');
+  const hex = [text, inner].find((encoded) => HEX_DIGEST.test(encoded));
+  if (hex === text) problems.push('the signature is hex, not base64');
+  else if (hex === inner) problems.push('the signature is the base64 of the hex text, not of the 32 bytes');
+  else problems.push('the signature is not the base64 of 32 bytes');
+  return hex === undefined ? null : Buffer.from(hex, 'hex');
 }

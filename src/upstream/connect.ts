@@ -1,6 +1,8 @@
-// Opens sockets to the upstream: TCP, a Unix socket or TLS.
-import { connect, isIP, type Socket, type SocketConstructorOpts } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
+// Opens sockets to the upstream: TCP, a Unix socket or TLS. Checks whether an address accepts connections, and which dates
+// of its certificates are wrong.
+import { once } from 'node:events';
+import { connect, isIP, type NetConnectOpts, type Socket, type SocketConstructorOpts } from 'node:net';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { codeOf } from '../base/errors.ts';
 import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 
@@ -43,4 +45,40 @@ export function addressOf(url: string): Address {
   const secure = protocol === 'https:';
   const host = hostname.replace(/^\[|\]$/g, '');
   return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
+}
+
+/** True if a connect without TLS succeeds within `milliseconds`. */
+export function acceptsConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      resolve(true);
+      socket.destroy();
+    });
+  });
+}
+
+export interface CertificateDates {
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/**
+ * The dates of the first certificate that has ended or not begun, of the chain that the server sends; null if none is
+ * seen within `milliseconds`. `socket` checks no certificate, so it must send nothing, and is destroyed.
+ */
+export async function wrongDates(socket: Socket, milliseconds: number): Promise<CertificateDates | null> {
+  const signal = AbortSignal.timeout(milliseconds);
+  const isThere = await once(socket, 'secureConnect', { signal }).catch(() => null);
+  const seen =
+    isThere !== null && 'getPeerCertificate' in socket ? (socket as TLSSocket).getPeerCertificate(true) : null;
+  socket.on('error', () => {}).destroy();
+  const checked = new Set<object>();
+  for (let one = seen; one && Object.hasOwn(one, 'valid_to') && !checked.has(one); one = one.issuerCertificate) {
+    checked.add(one);
+    const [notBefore, notAfter] = [Date.parse(one.valid_from), Date.parse(one.valid_to)];
+    if (notBefore > Date.now() || notAfter < Date.now()) return { notBefore, notAfter };
+  }
+  return null;
 }

@@ -8,8 +8,7 @@ import { dropOldest } from '../base/indexed-set.ts';
 import { peerKey } from '../wire/socket-progress.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
-import { type Address, addressOf, connectTimeout, connectTo } from './connect.ts';
-import { type CertificateDates, wrongDates } from './reachability.ts';
+import { type Address, addressOf, type CertificateDates, connectTimeout, connectTo, wrongDates } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds that a retired socket waits for the upstream to close: the side that closes first keeps TIME_WAIT. */

@@ -2,11 +2,10 @@
 // wait, each for as long as its patience lasts, and one series of probes serves them all.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../base/errors.ts';
-import { CONNECT_TIMEOUT, isWorthRetrying } from './connect.ts';
+import { acceptsConnection, CONNECT_TIMEOUT, type CertificateDates, isWorthRetrying } from './connect.ts';
 import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
 import { type ForwardFailure, failedUpstream, NO_SLOT, STOPPED } from './contract.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
-import { acceptsConnection, type CertificateDates } from './reachability.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds between two probes of an upstream that accepts no connections. */
