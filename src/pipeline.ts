@@ -85,6 +85,7 @@ export class Pipeline {
 
   /** Handles a request once its head is complete. */
   begin(exchange: Exchange): void {
+    if (this.#parts.upstream.pool.leadsBack(exchange.clientConnection.key)) return exchange.refuse('loop_detected');
     const { head } = exchange;
     const policy = this.#parts.policy();
     exchange.client = clientAddressOf(exchange.client, exchange.lines, policy.trusts);

@@ -1,14 +1,12 @@
 // Warnings about a configuration that is valid but rarely intended. None stops the proxy.
 import type { Config, Values } from './config.ts';
-import { atKey, atValue, type KeyPath, type ProblemAt } from './problems.ts';
+import { atKey, atValue, type KeyPath } from './problems.ts';
 import type { Env } from './variable-names.ts';
-
-type Warnings = Generator<ProblemAt, void, void>;
 
 const QUERY_ROUTING =
   'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
 
-export function* warningsOf(values: Values, config: Config, env: Env): Warnings {
+export function* warningsOf(values: Values, config: Config, env: Env) {
   const { listen, secrets, routes, unmatched, once } = values;
   if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
     const message =
@@ -39,7 +37,7 @@ export function* warningsOf(values: Values, config: Config, env: Env): Warnings 
   yield* unsetVariables(config, env);
 }
 
-function* routeWarnings(path: KeyPath, route: Values['routes'][number]): Warnings {
+function* routeWarnings(path: KeyPath, route: Values['routes'][number]) {
   if (route.path === '/*' && route.action === 'forward') {
     const message = `this route forwards every request that no other route matches, unverified, and ${QUERY_ROUTING}`;
     yield atValue([...path, 'path'], message);
@@ -54,7 +52,7 @@ function* routeWarnings(path: KeyPath, route: Values['routes'][number]): Warning
 }
 
 /** A warning for each `env:` whose variable is not set. It never shows the name: a value may have been pasted there. */
-function* unsetVariables({ secrets }: Config, env: Env): Warnings {
+function* unsetVariables({ secrets }: Config, env: Env) {
   for (const [index, source] of secrets.entries()) {
     if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) continue;
     const message = `no variable of this name is set, so secret ${source.id} cannot be used; allowed is a variable's name, never a value`;

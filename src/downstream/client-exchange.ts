@@ -17,9 +17,9 @@ import { type ClientConnection, Reply } from './reply.ts';
 import type { RequestCopy } from './request-copies.ts';
 
 export interface Handler {
-  /** Called once a request's head is complete. The body goes to the `receiver` that this call sets, or is dropped. */
+  /** Called at a request's whole head: `begin` in pipeline.ts. The body goes to the `receiver` it sets, or is dropped. */
   onRequest(exchange: Exchange): void;
-  /** Called once a request has ended, in whatever way. Requests are recorded only here. */
+  /** Called once a request has ended, in whatever way. Requests are recorded only here (runtime/services.ts). */
   onEnd(exchange: Exchange): void;
   /** Called when a connection is ended before any answer, since there are too many. `address`: that of its client. */
   onTurnedAway?(cause: 'limit' | 'handshakes', address: string): void;

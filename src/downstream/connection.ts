@@ -104,6 +104,105 @@ export class Connection implements ClientConnection {
     stream.on('end', this.#onEnd);
   }
 
+  // --- bytes
+
+  readonly #onData = (bytes: Buffer): void => {
+    this.#readKept();
+    let owner: Owner = 'caller';
+    if (this.state === 'closing') this.#drop(bytes.length);
+    else if (this.#parser?.state === 'ended') this.#following.keep(bytes);
+    else owner = this.#read(bytes);
+    if (owner === 'caller') free(bytes);
+  };
+
+  /** Parses the kept bytes as the next request, if the connection is ready for one. */
+  readonly #readKept = (): void => {
+    if (this.state !== 'head' || this.#following.state === 'none') return;
+    const kept = this.#following.drain();
+    this.#copy = this.#listener.copies?.begin() ?? null;
+    if (kept === 'dropped') this.close();
+    else if (this.#read(kept) === 'caller') free(kept);
+  };
+
+  #read(bytes: Buffer): Owner {
+    this.#parser ??= new MessageParser('request', this.#listener.limits.maxHeader);
+    const parser = this.#parser;
+    let owner: Owner = 'caller';
+    let at = 0;
+    while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
+      at = this.#parse(parser, bytes, at);
+      // Checked before the request is answered: the answer must say `close` if too many bytes follow.
+      if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
+      if (!this.#hasBegun(parser)) continue;
+      if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
+      if (this.state === 'rest' && this.#parser?.state === 'ended') this.#next();
+      else if (this.state === 'rest' && this.#parser?.state === 'failed') this.close();
+      if (this.state !== 'request' && this.state !== 'rest' && this.state !== 'idle') return owner;
+    }
+    if (at < bytes.length && parser.state === 'ended') this.#following.keep(bytes.subarray(at));
+    return owner;
+  }
+
+  /** Has the parser read from `at` on; while requests are captured, copies what it takes. */
+  #parse(parser: MessageParser, bytes: Buffer, at: number): number {
+    if (this.state === 'silent' || this.state === 'idle') {
+      this.#enter('head', this.#listener.limits.headersTimeout);
+      this.#copy = this.#listener.copies?.begin() ?? null;
+    }
+    // Nothing is copied of a body that comes after its answer has begun.
+    const isCopied = this.state === 'head' || this.exchange?.reply.phase === 'waiting';
+    if (this.#copy === null || !isCopied) return parser.read(bytes, at);
+    const raw = Buffer.from(bytes.subarray(at)); // the parser removes chunk framing in place
+    const end = parser.read(bytes, at);
+    this.#copy.add(parser.state === 'failed' ? raw : raw.subarray(0, end - at));
+    return end;
+  }
+
+  /** Begins the request once its head is whole; false until then. */
+  #hasBegun(parser: MessageParser): boolean {
+    if (this.state !== 'head') return true;
+    if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(new Head(parser, parser.lines), parser.lines));
+    else if (parser.state === 'failed')
+      this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
+    return parser.hasHead;
+  }
+
+  #begin(head: Head, lines: readonly string[]): Exchange {
+    this.#enter('request', Number.POSITIVE_INFINITY);
+    const exchange = new Exchange(head, lines, this);
+    this.exchange = exchange;
+    exchange.copy = this.#copy;
+    this.interval = this.since - this.requestedAt;
+    this.requestedAt = this.since;
+    this.progress.begin(this.since);
+    return exchange;
+  }
+
+  /** Passes the receiver the part of the body that was in the last read. */
+  #giveBody(parser: MessageParser): Owner {
+    const { exchange } = this;
+    if (exchange === null || exchange.receiver === null) return 'caller';
+    const { receiver } = exchange;
+    exchange.bodyBytes += parser.piece?.length ?? 0;
+    const owner = receiver.receive(parser);
+    if (parser.state === 'failed') receiver.fail('bad_request');
+    return owner;
+  }
+
+  #drop(bytes: number): void {
+    this.#dropped += bytes;
+    this.deadline = Math.min(this.since + DROPPING_MS, performance.now() + SILENCE_MS);
+    if (this.#dropped > DROPPED_BYTES) this.destroy();
+  }
+
+  /** Refuses bytes that never became a request: they are answered, and counted as a request. */
+  #refuseHead(reason: Reason, hint: Hint | null = null): void {
+    const exchange = this.#begin(this.#parser?.asksForHead ? HEAD_ALONE : NO_HEAD, []);
+    this.#following.drop();
+    exchange.hint = hint;
+    exchange.refuse(reason);
+  }
+
   // --- for the exchange, its reply and the receiver of the body
 
   /** True if the connection must end with this answer. The connection's age is taken at the request's head. */
@@ -228,110 +327,6 @@ export class Connection implements ClientConnection {
     this.#enter('head', this.#listener.limits.headersTimeout, now);
     // The next request gets its own turn of the event loop: a pipelining client must not keep the others waiting.
     setImmediate(this.#readKept);
-  }
-
-  /** Parses the kept bytes as the next request, if the connection is ready for one. */
-  readonly #readKept = (): void => {
-    if (this.state !== 'head' || this.#following.state === 'none') return;
-    const kept = this.#following.drain();
-    this.#copy = this.#listener.copies?.begin() ?? null;
-    if (kept === 'dropped') this.close();
-    else if (this.#read(kept) === 'caller') free(kept);
-  };
-
-  // --- bytes
-
-  readonly #onData = (bytes: Buffer): void => {
-    this.#readKept();
-    let owner: Owner = 'caller';
-    if (this.state === 'closing') this.#drop(bytes.length);
-    else if (this.#parser?.state === 'ended') this.#following.keep(bytes);
-    else owner = this.#read(bytes);
-    if (owner === 'caller') free(bytes);
-  };
-
-  #drop(bytes: number): void {
-    this.#dropped += bytes;
-    this.deadline = Math.min(this.since + DROPPING_MS, performance.now() + SILENCE_MS);
-    if (this.#dropped > DROPPED_BYTES) this.destroy();
-  }
-
-  #read(bytes: Buffer): Owner {
-    this.#parser ??= new MessageParser('request', this.#listener.limits.maxHeader);
-    const parser = this.#parser;
-    let owner: Owner = 'caller';
-    let at = 0;
-    while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
-      at = this.#parse(parser, bytes, at);
-      // Checked before the request is answered: the answer must say `close` if too many bytes follow.
-      if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
-      if (!this.#hasBegun(parser)) continue;
-      if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
-      if (this.state === 'rest' && parser.state !== 'body') this.#endRest(parser);
-      if (this.state !== 'request' && this.state !== 'rest' && this.state !== 'idle') return owner;
-    }
-    if (at < bytes.length && parser.state === 'ended') this.#following.keep(bytes.subarray(at));
-    return owner;
-  }
-
-  /** Has the parser read from `at` on; while requests are captured, copies what it takes. */
-  #parse(parser: MessageParser, bytes: Buffer, at: number): number {
-    if (this.state === 'silent' || this.state === 'idle') {
-      this.#enter('head', this.#listener.limits.headersTimeout);
-      this.#copy = this.#listener.copies?.begin() ?? null;
-    }
-    // Nothing is copied of a body that comes after its answer has begun.
-    const isCopied = this.state === 'head' || this.exchange?.reply.phase === 'waiting';
-    if (this.#copy === null || !isCopied) return parser.read(bytes, at);
-    const raw = Buffer.from(bytes.subarray(at)); // the parser removes chunk framing in place
-    const end = parser.read(bytes, at);
-    this.#copy.add(parser.state === 'failed' ? raw : raw.subarray(0, end - at));
-    return end;
-  }
-
-  /** Called when the rest of an answered request's body has come, or cannot be parsed. */
-  #endRest({ state }: MessageParser): void {
-    if (state === 'ended') this.#next();
-    else this.close();
-  }
-
-  /** Begins the request once its head is whole; false until then. */
-  #hasBegun(parser: MessageParser): boolean {
-    if (this.state !== 'head') return true;
-    if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(new Head(parser, parser.lines), parser.lines));
-    else if (parser.state === 'failed')
-      this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
-    return parser.hasHead;
-  }
-
-  #begin(head: Head, lines: readonly string[]): Exchange {
-    this.#enter('request', Number.POSITIVE_INFINITY);
-    const exchange = new Exchange(head, lines, this);
-    this.exchange = exchange;
-    exchange.copy = this.#copy;
-    this.interval = this.since - this.requestedAt;
-    this.requestedAt = this.since;
-    this.progress.begin(this.since);
-    return exchange;
-  }
-
-  /** Passes the receiver the part of the body that was in the last read. */
-  #giveBody(parser: MessageParser): Owner {
-    const { exchange } = this;
-    if (exchange === null || exchange.receiver === null) return 'caller';
-    const { receiver } = exchange;
-    exchange.bodyBytes += parser.piece?.length ?? 0;
-    const owner = receiver.receive(parser);
-    if (parser.state === 'failed') receiver.fail('bad_request');
-    return owner;
-  }
-
-  /** Refuses bytes that never became a request: they are answered, and counted as a request. */
-  #refuseHead(reason: Reason, hint: Hint | null = null): void {
-    const exchange = this.#begin(this.#parser?.asksForHead ? HEAD_ALONE : NO_HEAD, []);
-    this.#following.drop();
-    exchange.hint = hint;
-    exchange.refuse(reason);
   }
 
   // --- ends

@@ -10,7 +10,7 @@ import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import type { Handler } from './client-exchange.ts';
 import { TlsHandshakes } from './client-tls.ts';
-import { Connection, type State } from './connection.ts';
+import { Connection } from './connection.ts';
 import { endIdleLate, quietTurn } from './drain-idle.ts';
 import { Room } from './make-room.ts';
 import type { RequestCopies } from './request-copies.ts';
@@ -30,8 +30,6 @@ export interface ListenerLimits {
   /** Null: plain HTTP. A running listener cannot gain or lose TLS, but its TLS files can change. */
   readonly tls: TlsContents | null;
 }
-
-const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 
 /** Connections that may wait to be accepted. With Node's 511 a flood loses SYNs, and each costs its client a second. */
 const BACKLOG = 4096;
@@ -133,7 +131,8 @@ export class Listener {
     do {
       await sleep(LAST_BYTES_MS);
       await quietTurn();
-      for (const connection of this.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
+      for (const connection of this.list())
+        if (['idle', 'silent', 'tls'].includes(connection.state)) connection.close();
       await nextTurn(); // lets a request begin whose bytes were kept until the last answer was out
     } while (this.inFlight > 0);
   }

@@ -130,6 +130,24 @@ export class Reply implements MessageOwner {
     this.#end(NO_TRAILERS, { written: () => process.nextTick(() => this.written()) });
   }
 
+  /** Begins the answer, and returns its head. HTTP/1.1 persists by default, so it needs no `Connection: keep-alive`. */
+  #begunHead(status: number, reason: string, lines: string): string {
+    this.phase = 'begun';
+    this.status = status;
+    const keeps = this.#request.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
+    return `${statusLine(status, reason)}${lines}${this.#last ? 'Connection: close\r\n' : keeps}\r\n`;
+  }
+
+  #end(trailers: readonly string[], owner: MessageOwner): void {
+    this.phase = 'ended';
+    this.#connection.writer.end(trailers, owner);
+  }
+
+  /** Called by the writer alone. */
+  written(): void {
+    this.#connection.replied(this.#last ? 'close' : 'persist');
+  }
+
   /** Ends the reply when its connection becomes a tunnel; http-proxy-3 writes the 101. Only the connection calls it. */
   becomeTunnel(): void {
     this.status = 101;
@@ -153,24 +171,6 @@ export class Reply implements MessageOwner {
   /** Calls `listener` once the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void {
     this.#connection.stream.write('', listener);
-  }
-
-  /** Called by the writer alone. */
-  written(): void {
-    this.#connection.replied(this.#last ? 'close' : 'persist');
-  }
-
-  #end(trailers: readonly string[], owner: MessageOwner): void {
-    this.phase = 'ended';
-    this.#connection.writer.end(trailers, owner);
-  }
-
-  /** Begins the answer, and returns its head. HTTP/1.1 persists by default, so it needs no `Connection: keep-alive`. */
-  #begunHead(status: number, reason: string, lines: string): string {
-    this.phase = 'begun';
-    this.status = status;
-    const keeps = this.#request.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
-    return `${statusLine(status, reason)}${lines}${this.#last ? 'Connection: close\r\n' : keeps}\r\n`;
   }
 }
 

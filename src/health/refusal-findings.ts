@@ -5,9 +5,9 @@ import type { RequestDiagnosis } from '../core/hint.ts';
 import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
+import type { Tally } from './counts.ts';
 import type { RouteLedger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, named, pathsOf, since, whyOf } from './sentences.ts';
-import type { Tally } from './counts.ts';
 import { dateText, HOUR, QUARTER } from './times.ts';
 
 /** Before the first acceptance: this many requests with a signature are failed, without one a warning. */

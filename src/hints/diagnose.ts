@@ -139,8 +139,6 @@ function whose(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed
   return [{ diagnosis, text, secret: id }];
 }
 
-// --- the form of a signature header, read leniently to find what is wrong with it; the verdict comes from readSignature
-
 /** The digest, with what people write around it, or in place of the prefix. */
 const LOOSE = new RegExp(
   `^["']?(?:${SIGNATURE_HEADER}\\s*:\\s*)?(?:(?:hmac-?)?sha-?256\\s*[:=]\\s*)?([\\w+/=-]+)["']?$`,

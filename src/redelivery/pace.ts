@@ -1,5 +1,6 @@
-// How fast deferred deliveries are sent again: how many at once, and how long each waits after a failure. The caller
-// passes the time in.
+// What follows from how a sending went: how fast deferred deliveries are sent again, and whether a failure speaks against
+// the app or against the delivery.
+import type { Note } from './note.ts';
 
 /** The maximum number of events sent at once; a quarter of the upstream slots if fewer: fresh ones need slots, too. */
 const MOST_AT_WORK = 8;
@@ -50,5 +51,39 @@ export class SendingPace {
   /** Ends the pause: a person asked for it, or the app works. */
   now(): void {
     this.notBefore = 0;
+  }
+}
+
+/** What the app takes, by route, as far as this process knows. */
+export class AppTakes {
+  /** Times are epoch milliseconds. `takes`: false once it did not take a fresh one. */
+  readonly #taken = new Map<string, { came: number; at: number; takes: boolean }>();
+
+  /** Must be called when the app took a delivery that had come at `came`. */
+  took(route: string, came: number): void {
+    const before = this.#taken.get(route)?.came ?? 0;
+    this.#taken.set(route, { came: Math.max(came, before), at: Date.now(), takes: true });
+  }
+
+  /** Must be called when the app did not take a fresh delivery: it takes none, as far as is known. */
+  untaken(route: string): void {
+    const taken = this.#taken.get(route);
+    if (taken !== undefined) taken.takes = false;
+  }
+
+  /**
+   * Must be called when a delivery was sent again and not taken. That speaks against the delivery if, since it was last
+   * tried, the app has taken another one that had come no earlier; else the app takes none, as far as is known.
+   */
+  blame(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): 'delivery' | 'app' {
+    const taken = this.#taken.get(route);
+    if (taken !== undefined && taken.came >= at && taken.at > tried) return 'delivery';
+    this.untaken(route);
+    return 'app';
+  }
+
+  /** True if the app takes deliveries of the route now, as far as is known. */
+  takes(route: string | null): boolean {
+    return route !== null && this.#taken.get(route)?.takes === true;
   }
 }

@@ -44,6 +44,68 @@ export interface Deferrable extends Sendable {
   readonly policy: Policy;
 }
 
+/** The event to store for a delivery. `failure`: why the app did not take it. `name`: `redelivery.name`. */
+export function eventOf(delivery: Deferrable, failure: string, name: string): Event {
+  const { at, route, head, body, policy, permit } = delivery;
+  const { id: secret, key } = signerOf(policy, permit);
+  const path = printable(shownPath(head.path));
+  const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
+  const note: Note = { ...NO_NOTE, ...origin, failure };
+  const covered = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
+  const mac = macOf(derived(key, 'record', name), covered, body);
+  const frame = Buffer.from(`${FORMAT} ${name}\n${mac}\n`, 'latin1');
+  return { id: eventId(head, body), note, record: [Buffer.concat([frame, covered]), body] };
+}
+
+/** The event's id: equal for equal method, target and body. */
+export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, body: Uint8Array): string {
+  const ofBody = hash('sha256', body, 'hex');
+  return `${bodyTag(ofBody)}-${hash('sha256', `${method} ${target} ${ofBody}`, 'hex').slice(0, 32)}`;
+}
+
+/** The secret that verified a request. */
+function signerOf({ keyring }: Policy, { secret }: Permit): Secret {
+  const signer = keyring.secrets.find(({ id }) => id === secret);
+  if (signer === undefined) throw new Error('no secret has verified it');
+  return signer;
+}
+
+/** A short tag that identifies a secret's value and reveals nothing about it (RFC 5869). */
+export function keyTag(key: KeyObject): string {
+  return derived(key, 'tag', '').toString('hex', 0, 6);
+}
+
+/** The head as it is sent, but with the client's HTTP version, which admission judges. */
+function requestText({ head, lines, body }: Deferrable): string {
+  const text = outgoingHead(head, { lines, bodyLength: body.length, connection: 'persist' });
+  return head.version === '1.0' ? text.replace(' HTTP/1.1\r\n', ' HTTP/1.0\r\n') : text;
+}
+
+/** Derives a key for one use, which reveals nothing about the secret (RFC 5869). `name` is part of its label. */
+function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, '', `entrupy-signature-proxy deferred ${use} 1 ${name}`, 32));
+}
+
+/** The MAC covers the lengths too, so that no byte can move from one part to the other. */
+function macOf(key: Buffer, covered: Buffer, body: Buffer): string {
+  const lengths = `${covered.length} ${body.length}\n`;
+  return createHmac('sha256', key).update(lengths).update(covered).update(body).digest('base64url');
+}
+
+/** The maximum number of bytes in a record that can be sent: one larger than the budget would wait for room forever. */
+export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'>): number {
+  const { routes, settings } = policy();
+  return Math.min(mostBytes(settings.maxHeader, routes.all), budget.most);
+}
+
+/** The maximum number of bytes in a record. */
+export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
+  return mostHead(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
+}
+
+/** The maximum number of bytes in a head, which `forwardedHeaders` may have made longer, e.g. by a copy of `Host`. */
+const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
+
 /**
  * Why a record is not sent, in one word for lists, status page and log. `unreadable`: malformed. `limits`: larger than
  * the limits now allow. `name`: stored under another `redelivery.name`. `secret_gone`: its route no longer has the
@@ -64,58 +126,6 @@ export type Rules = Pick<Needs, 'policy' | 'storeSettings'>;
 
 /** A record as it was leased, or as it is about to be stored. */
 type Stored = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | Event['record'] };
-
-/** The event's id: equal for equal method, target and body. */
-export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, body: Uint8Array): string {
-  const ofBody = hash('sha256', body, 'hex');
-  return `${bodyTag(ofBody)}-${hash('sha256', `${method} ${target} ${ofBody}`, 'hex').slice(0, 32)}`;
-}
-
-/** The maximum number of bytes in a head, which `forwardedHeaders` may have made longer, e.g. by a copy of `Host`. */
-const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
-
-/** The maximum number of bytes in a record. */
-export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
-  return mostHead(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
-}
-
-/** The maximum number of bytes in a record that can be sent: one larger than the budget would wait for room forever. */
-export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'>): number {
-  const { routes, settings } = policy();
-  return Math.min(mostBytes(settings.maxHeader, routes.all), budget.most);
-}
-
-/** A short tag that identifies a secret's value and reveals nothing about it (RFC 5869). */
-export function keyTag(key: KeyObject): string {
-  return derived(key, 'tag', '').toString('hex', 0, 6);
-}
-
-/** The secret that verified a request. */
-function signerOf({ keyring }: Policy, { secret }: Permit): Secret {
-  const signer = keyring.secrets.find(({ id }) => id === secret);
-  if (signer === undefined) throw new Error('no secret has verified it');
-  return signer;
-}
-
-/** The event to store for a delivery. `failure`: why the app did not take it. `name`: `redelivery.name`. */
-export function eventOf(delivery: Deferrable, failure: string, name: string): Event {
-  const { at, route, head, body, policy, permit } = delivery;
-  const { id: secret, key } = signerOf(policy, permit);
-  const path = printable(shownPath(head.path));
-  const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
-  const note: Note = { ...NO_NOTE, ...origin, failure };
-  const covered = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
-  const mac = macOf(derived(key, 'record', name), covered, body);
-  const frame = Buffer.from(`${FORMAT} ${name}\n${mac}\n`, 'latin1');
-  return { id: eventId(head, body), note, record: [Buffer.concat([frame, covered]), body] };
-}
-
-/** Splits a stored record into head and body; null if it holds no whole head. */
-export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Event['record'] | null {
-  const bytes = Buffer.from(buffer, byteOffset, length);
-  const end = bytes.indexOf('\r\n\r\n') + 4;
-  return end < 4 ? null : [bytes.subarray(0, end), bytes.subarray(end)];
-}
 
 /**
  * Reads a record back as a request, and checks it by parser, all of admission, and MAC. If the note beside it is
@@ -170,38 +180,11 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   return { ...place, request: { head, lines, body, route, permit } };
 }
 
-/** The `Why` that replaces a reason to refuse, if another fits better; `none`: the rules do not refuse the request. */
-const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: Why } = {
-  none: 'route_gone',
-  route_rejected: 'route_gone',
-  method_not_allowed: 'route_gone',
-  body_too_large: 'limits',
-  no_live_secret: 'secret_gone',
-  signature_mismatch: 'secret_gone',
-  expired_secret: 'secret_gone',
-};
-
-function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Note): Why {
-  const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
-  const why = WHYS[reason] ?? (reason as Reason);
-  return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
-}
-
-/** Derives a key for one use, which reveals nothing about the secret (RFC 5869). `name` is part of its label. */
-function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', key, '', `entrupy-signature-proxy deferred ${use} 1 ${name}`, 32));
-}
-
-/** The MAC covers the lengths too, so that no byte can move from one part to the other. */
-function macOf(key: Buffer, covered: Buffer, body: Buffer): string {
-  const lengths = `${covered.length} ${body.length}\n`;
-  return createHmac('sha256', key).update(lengths).update(covered).update(body).digest('base64url');
-}
-
-/** The head as it is sent, but with the client's HTTP version, which admission judges. */
-function requestText({ head, lines, body }: Deferrable): string {
-  const text = outgoingHead(head, { lines, bodyLength: body.length, connection: 'persist' });
-  return head.version === '1.0' ? text.replace(' HTTP/1.1\r\n', ' HTTP/1.0\r\n') : text;
+/** Splits a stored record into head and body; null if it holds no whole head. */
+export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Event['record'] | null {
+  const bytes = Buffer.from(buffer, byteOffset, length);
+  const end = bytes.indexOf('\r\n\r\n') + 4;
+  return end < 4 ? null : [bytes.subarray(0, end), bytes.subarray(end)];
 }
 
 function framedOf([head, body]: Event['record']) {
@@ -239,4 +222,21 @@ function policyAt(policy: Policy, at: number, now: number): Policy {
     (secret) => stateOf(secret, at) === 'live' && (!isPrevious(secret.id) || stateOf(secret, now) === 'live'),
   );
   return { ...policy, keyring: new Keyring(may.map((secret) => ({ ...secret, notBefore: null, notAfter: null }))) };
+}
+
+/** The `Why` that replaces a reason to refuse, if another fits better; `none`: the rules do not refuse the request. */
+const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: Why } = {
+  none: 'route_gone',
+  route_rejected: 'route_gone',
+  method_not_allowed: 'route_gone',
+  body_too_large: 'limits',
+  no_live_secret: 'secret_gone',
+  signature_mismatch: 'secret_gone',
+  expired_secret: 'secret_gone',
+};
+
+function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Note): Why {
+  const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
+  const why = WHYS[reason] ?? (reason as Reason);
+  return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
 }

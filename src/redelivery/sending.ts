@@ -2,7 +2,7 @@
 // permit that the rules have just minted, but no metric of requests or of the upstream counts it.
 import { ignore } from '../base/errors.ts';
 import { type DeliveryClaim, fateOf } from '../core/fate.ts';
-import type { ForwardFailure, Reached, Requester, ResponseSink } from '../upstream/contract.ts';
+import type { Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Needs } from './needs.ts';
 import type { Went } from './pace.ts';
@@ -72,14 +72,12 @@ async function exchange({ head, lines, permit }: Sendable, claim: DeliveryClaim 
   const options = { lines, ...times, claim, storable: false, budget: needs.budget };
   const exchange = new UpstreamExchange(permit, requester, needs.upstream, options);
   const sent = await new Promise<Reached>((resolve) => exchange.send(resolve));
-  return sentBy(requester.upstreamStatus, sent.at === 'end' ? sent.failure : null);
-}
-
-function sentBy(status: number, failure: ForwardFailure | null): Sent {
+  const failure = sent.at === 'end' ? sent.failure : null;
   if (failure?.side === 'upstream')
     return { went: failure.cause === 'connect' ? 'no connection' : 'failed', failure: failure.cause };
   // If we stopped reading a response that took too long, its status decides.
   if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
+  const status = requester.upstreamStatus;
   const fate = fateOf({ how: 'neither', failed: null, status });
   return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', failure: `${status}` };
 }

@@ -10,6 +10,7 @@ import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Fields, Needs } from './needs.ts';
 import type { Note } from './note.ts';
+import { AppTakes } from './pace.ts';
 import { keyTag } from './record.ts';
 import type { DeferredStore, Group, Leased, Summary, WhyLost } from './stores/store.ts';
 import { MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
@@ -71,8 +72,7 @@ export class StoreState {
   #told: string | null = null;
   /** When a delivery was last turned away because of the store, in epoch milliseconds; null for never. */
   turnedAwayAt: number | null = null;
-  /** What the app takes, by route. Times are epoch milliseconds. */
-  readonly #taken = new Map<string, { came: number; at: number; takes: boolean }>();
+  readonly app = new AppTakes();
   /** For each message: how many equal ones were not logged, and the level and fields of the last. */
   readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
   #isClosed = false;
@@ -259,36 +259,6 @@ export class StoreState {
     if (why !== null && why !== this.#told) this.tell('error', FAILS, { problem: why });
     if (why === null && this.#told !== null) this.tell('info', WORKS, {});
     this.#told = why;
-  }
-
-  // --- what the app takes, for what it does not
-
-  /** Must be called when the app took a delivery that had come at `came`. */
-  took(route: string, came: number): void {
-    const before = this.#taken.get(route)?.came ?? 0;
-    this.#taken.set(route, { came: Math.max(came, before), at: Date.now(), takes: true });
-  }
-
-  /** Must be called when the app did not take a fresh delivery: it takes none, as far as is known. */
-  untaken(route: string): void {
-    const taken = this.#taken.get(route);
-    if (taken !== undefined) taken.takes = false;
-  }
-
-  /**
-   * Must be called when a delivery was sent again and not taken. That speaks against the delivery if, since it was last
-   * tried, the app has taken another one that had come no earlier; else the app takes none, as far as is known.
-   */
-  blame(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): 'delivery' | 'app' {
-    const taken = this.#taken.get(route);
-    if (taken !== undefined && taken.came >= at && taken.at > tried) return 'delivery';
-    this.untaken(route);
-    return 'app';
-  }
-
-  /** True if the app takes deliveries of the route now, as far as is known. */
-  takes(route: string | null): boolean {
-    return route !== null && this.#taken.get(route)?.takes === true;
   }
 
   // --- the log

@@ -18,7 +18,7 @@ export class Storing {
   readonly #storeState: StoreState;
   /** Bytes of the deliveries that were given to the store and are not answered yet. */
   #bytesAtStore = 0;
-  /** The deliveries that wait for the store: for each, a function that begins to store it, and the bytes it needs. */
+  /** The deliveries that wait for their turn at the store: for each, a function that begins it, and the bytes it needs. */
   readonly #waiting = new Map<() => void, number>();
   #telling = 0;
 
@@ -33,13 +33,20 @@ export class Storing {
    * are stored in order of arrival: small ones that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'not stored'> {
-    this.#storeState.untaken(delivery.route.path);
+    this.#storeState.app.untaken(delivery.route.path);
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
     const { promise, resolve } = Promise.withResolvers<'stored' | 'not stored'>();
+    const { promise: turn, resolve: begin } = Promise.withResolvers<void>();
     let isLate = false;
-    const begin = async () => {
-      this.#waiting.delete(begin);
-      this.#bytesAtStore += bytes;
+    const cancel = deadline(TIME_LIMIT_MS, () => {
+      isLate = !this.#waiting.delete(begin);
+      if (isLate) this.#needs.budget.hold(bytes); // the caller now releases the body, which the store still holds
+      this.#storeState.notStored('slow', bytes);
+      resolve('not stored');
+    });
+    this.#waiting.set(begin, bytes);
+    this.#beginNext();
+    void turn.then(async () => {
       const outcome = await this.#add(delivery, failure, () => isLate).catch((error: unknown) => {
         if (!isLate) this.#storeState.notStored('failing', bytes, error);
         return 'not stored' as const;
@@ -50,37 +57,16 @@ export class Storing {
       if (isLate && outcome === 'stored') this.#storeState.tell('info', LATE, { route: delivery.route.path });
       resolve(outcome);
       this.#beginNext();
-    };
-    const cancel = deadline(TIME_LIMIT_MS, () => {
-      isLate = !this.#waiting.delete(begin);
-      if (isLate) this.#needs.budget.hold(bytes); // the caller now releases the body, which the store still holds
-      this.#storeState.notStored('slow', bytes);
-      resolve('not stored');
     });
-    this.#waiting.set(begin, bytes);
-    this.#beginNext();
     return promise;
-  }
-
-  /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */
-  async taken({ head, body, at, route }: Deferrable): Promise<void> {
-    const storeState = this.#storeState;
-    storeState.took(route.path, at);
-    // If the store is not told, it keeps an equal delivery, which is then sent again.
-    if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
-    const id = eventId(head, body);
-    this.#telling++;
-    const isEnded = await storeState.call((store) => store.end(id, Math.max(0, Date.now() - at)));
-    this.#telling--;
-    if (isEnded !== true) return;
-    storeState.changed();
-    storeState.result('replaced', id, { route: route.path });
   }
 
   /** Stores what waits, up to a quarter of the budget, or one larger body: a hanging store must not fill the memory. */
   #beginNext(): void {
     for (const [begin, bytes] of this.#waiting) {
       if (this.#bytesAtStore > 0 && this.#bytesAtStore + bytes > this.#needs.budget.limit / 4) return;
+      this.#waiting.delete(begin);
+      this.#bytesAtStore += bytes;
       begin();
     }
   }
@@ -123,5 +109,20 @@ export class Storing {
       else await this.#storeState.call((store) => store.set(lease, { state, asked, pause: 0, note: null }));
     }
     return isFreed;
+  }
+
+  /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */
+  async taken({ head, body, at, route }: Deferrable): Promise<void> {
+    const storeState = this.#storeState;
+    storeState.app.took(route.path, at);
+    // If the store is not told, it keeps an equal delivery, which is then sent again.
+    if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
+    const id = eventId(head, body);
+    this.#telling++;
+    const isEnded = await storeState.call((store) => store.end(id, Math.max(0, Date.now() - at)));
+    this.#telling--;
+    if (isEnded !== true) return;
+    storeState.changed();
+    storeState.result('replaced', id, { route: route.path });
   }
 }

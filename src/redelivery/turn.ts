@@ -80,11 +80,11 @@ export class Turn {
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
     const isUntaken = went === 'failed' || went === 'no connection';
-    const blamed = isUntaken ? storeState.blame(request.route.path, known) : null;
+    const blamed = isUntaken ? storeState.app.blame(request.route.path, known) : null;
     const isPassed = went === 'failed' && blamed === 'delivery';
     const tries = { attempts: known.attempts + 1, passed: known.passed + Number(isPassed), tried: Date.now() };
     const note = { ...known, ...tries, failure };
-    if (went === 'taken') storeState.took(request.route.path, known.at);
+    if (went === 'taken') storeState.app.took(request.route.path, known.at);
     if (went === 'taken') return this.#become(note, null, 'delivered');
     if (went === 'duplicate') return this.#become(known, null, 'delivered');
     if (went === 'not sent') return this.#become(known, { state, pause: BUSY_PAUSE_MS, asked });

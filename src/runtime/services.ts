@@ -94,10 +94,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     requests.record(record, health.record(record));
     captures.offer(record);
   };
-  const onRequest: Handler['onRequest'] = (exchange) => {
-    if (upstream.pool.leadsBack(exchange.clientConnection.key)) exchange.refuse('loop_detected');
-    else pipeline.begin(exchange);
-  };
+  const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
   const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
     requests.turnAway(cause, address);
     health.turnAway(address);

@@ -8,16 +8,16 @@ import type { UpstreamConnection } from './upstream-connection.ts';
 /** The maximum number of interim responses (1xx): nothing else stops an upstream that sends them forever. */
 const MAX_INTERIMS = 100;
 
-/** `interims`: how many came before. `asked`: the request's lines if it asks for a WebSocket; else null. */
+/** `interims`: how many came before. `upgrade`: the request's lines if it asks for a WebSocket; else null. */
 export function kindOfHead(
   { status, version, coded, lines }: MessageParser,
   interims: number,
-  asked: readonly string[] | null,
+  upgrade: readonly string[] | null,
 ): 'invalid' | 'interim' | 'tunnel' | 'final' {
   const isHttp = (version === '1.1' || version === '1.0') && status >= 100 && status <= 599 && !coded;
   if (!isHttp) return 'invalid';
   if (status >= 200) return 'final';
-  if (status === 101) return asked !== null && acceptsWebSocket(asked, lines) ? 'tunnel' : 'invalid';
+  if (status === 101) return upgrade !== null && acceptsWebSocket(upgrade, lines) ? 'tunnel' : 'invalid';
   return interims === MAX_INTERIMS ? 'invalid' : 'interim';
 }
 
@@ -30,7 +30,7 @@ export function mayBringLateBytes(method: string, status: number): boolean {
 }
 
 /** An answer that waits at its head: what came in the head's own read, and how it has ended meanwhile. */
-export class HeldAnswer {
+export class AnswerAtHead {
   /** The exchange knows it no more once it is closed. */
   readonly connection: UpstreamConnection;
   readonly pieces: Buffer[] = [];

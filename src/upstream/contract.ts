@@ -5,11 +5,9 @@ import type { BodyFailure } from '../bodies/buffered-body.ts';
 import type { DeliveryClaim } from '../core/fate.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import type { UpstreamFailure } from '../core/reasons.ts';
-import type { DepartureListener, Exchange } from '../downstream/client-exchange.ts';
+import type { Exchange } from '../downstream/client-exchange.ts';
 import type { ClientConnection, Reply } from '../downstream/reply.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
-
-export type { DepartureListener };
 
 /** A reply as the upstream's side knows it. A deferred delivery has one that discards everything. */
 export type ResponseSink = Readonly<

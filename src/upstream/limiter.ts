@@ -25,17 +25,14 @@ export interface Waiter extends Member {
 const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
 
-/** Waiting requests, in the order of their arrival. */
-type Queue = Set<Waiter>;
-
 export class UpstreamLimiter {
   readonly #slots: number;
   /** The number of slots that requests without a verified signature may use. */
   readonly #unverifiedSlots: number;
   /** The maximum length of each queue; a reload may change it. */
   queueLimit: number;
-  /** The queues, in the order in which they get slots. */
-  readonly #queues: Readonly<Record<Waiter['kind'], Queue>> = {
+  /** The queues, in the order in which they get slots; in each, the oldest request first. */
+  readonly #queues: Readonly<Record<Waiter['kind'], Set<Waiter>>> = {
     verified: new Set(),
     unverified: new Set(),
     deferred: new Set(),

@@ -1,5 +1,5 @@
 // One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. `send` tells its
-// caller how far it has come; an answer after which the delivery may be stored is held at its head until the caller
+// caller how far it has come; an answer after which the delivery may be stored waits at its head until the caller
 // relays or drops it. Bytes are forwarded unchanged, with backpressure from socket to socket. The caller decides what
 // becomes of a failure. Only a failed connect is retried, but not after a TLS error or for a deferred delivery
 // (upstream.ts): a request that may have been processed must never be (RFC 9110 9.2.2).
@@ -10,9 +10,8 @@ import { isPermit, type Permit } from '../core/permit.ts';
 import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { HeldAnswer, kindOfHead, mayBringLateBytes } from './answer-head.ts';
+import { AnswerAtHead, kindOfHead, mayBringLateBytes } from './answer-head.ts';
 import {
-  type DepartureListener,
   type End,
   type ForwardFailure,
   type ForwardOptions,
@@ -33,7 +32,7 @@ const MAX_UNSENT = 16 * 1024;
 const MAX_UNREAD_MS = 30_000;
 
 // Methods rather than closures, and no promise: while a request waits, it keeps one object and its options alive.
-export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswer, DepartureListener {
+export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswer {
   place = -1;
   readonly kind: 'verified' | 'unverified' | 'deferred';
   readonly patience: number;
@@ -51,9 +50,9 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
   // The response.
   #begun = false;
   /** The answer while it waits at its head. */
-  #held: HeldAnswer | null = null;
-  /** The caller's listeners, one at first: for an answer that is held at its head, and for the end. */
-  #tellHeld: (reached: Reached) => void = ignore;
+  #atHead: AnswerAtHead | null = null;
+  /** The caller's listeners, one at first: for an answer that waits at its head, and for the end. */
+  #tellHead: (reached: Reached) => void = ignore;
   #tellEnd: (end: End) => void = ignore;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
@@ -72,7 +71,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   /** Sends the request. Calls `onReached` once the answer waits at its head, or the exchange is over. */
   send(onReached: (reached: Reached) => void): void {
-    this.#tellHeld = this.#tellEnd = onReached;
+    this.#tellHead = this.#tellEnd = onReached;
     const requester = this.#requester;
     requester.onDeparture(this);
     const streams = this.#permit.body === null && hasBody(requester.head);
@@ -81,22 +80,11 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     else this.askForSlot();
   }
 
-  relay(): Promise<End> {
-    return new Promise((resolve) => {
-      this.#tellEnd = resolve;
-      const held = this.#held;
-      this.#held = null;
-      if (held !== null) this.#relay(held);
-    });
-  }
-
-  drop(): void {
-    this.#held = null;
-    this.#tellEnd = ignore; // the caller has been told how far it came
-    this.#abort();
-  }
-
   // --- a slot
+
+  askForSlot(): void {
+    this.#upstream.acquireSlot(this);
+  }
 
   acquired(): void {
     this.#acquiredAt = performance.now();
@@ -131,10 +119,6 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     // If the response is complete, or its end still decides about the claim, only the slow client is cut off.
     if (this.#state === 'done' || (this.#options.claim !== null && this.#begun)) this.#requester.reply.cut();
     else this.giveUp(this.#upstream.full);
-  }
-
-  askForSlot(): void {
-    this.#upstream.acquireSlot(this);
   }
 
   // --- the request
@@ -187,57 +171,17 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
       if (next === 'tunnel') return void this.#becomeTunnel(connection, bytes.subarray(at));
       if (next === 'head') continue;
       // A copy, since the next read overwrites the bytes.
-      if (parser.piece !== null) (this.#held ?? this.#requester.reply).data(Buffer.from(parser.piece));
+      if (parser.piece !== null) (this.#atHead ?? this.#requester.reply).data(Buffer.from(parser.piece));
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length ? 'nothing' : 'bytes');
     }
     this.#flush(connection);
   }
 
-  #flush(connection: UpstreamConnection): void {
-    if (this.#state === 'done' || this.#held !== null) return;
-    const { reply } = this.#requester;
-    // The app has answered, so nothing will be stored; going on to read an endless answer would keep the slot.
-    if (this.#begun && reply.phase === 'gone' && this.#options.claim === null) return this.#abort();
-    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the kernel has taken those
-    // of this read: a hundred heads for each client that reads nothing would exceed the container's memory.
-    const takesAll = this.#begun ? reply.flush() : reply.unsent === 0;
-    if (!takesAll) this.#pauseUpstream(connection);
-  }
-
-  #relay({ connection, pieces, failure, followed }: HeldAnswer): void {
-    if (failure !== null) return this.giveUp(failure);
-    this.#begin(connection);
-    for (const piece of pieces) this.#requester.reply.data(piece);
-    connection.progress.movedAt = performance.now();
-    connection.socket.resume();
-    if (followed !== null) this.#complete(connection, this.#connection === null ? 'close' : followed);
-    else this.#flush(connection);
-  }
-
-  #begin({ parser }: UpstreamConnection): void {
-    this.#begun = true;
-    // Bytes after a WebSocket handshake may be meant for the tunnel, so none may be read as a request.
-    this.#requester.reply.begin(parser, this.#permit.tunnel ? 'close' : 'persist');
-  }
-
-  onEnd(): void {
-    const connection = this.#connection;
-    if (connection === null || this.#state === 'connecting') return; // TLS failed; onClose follows
-    if ((this.#begun || this.#held !== null) && connection.parser.finish()) this.#complete(connection, 'close');
-    else this.giveUp(failedUpstream('reset'));
-  }
-
-  onClose(error: Error | null): void {
-    this.#connection = null;
-    if (this.#state === 'connecting') this.#upstream.connectFailed(this, error);
-    else this.giveUp(failedUpstream('reset', error));
-  }
-
   /** Returns what comes next. `head`: this head was interim, or it broke the protocol, which ended the exchange. */
   #onHead(connection: UpstreamConnection): 'body' | 'head' | 'tunnel' {
     const { parser } = connection;
-    if (this.#begun || this.#held !== null || !parser.hasHead) return 'body';
+    if (this.#begun || this.#atHead !== null || !parser.hasHead) return 'body';
     const { status, reason, lines } = parser;
     const requester = this.#requester;
     const kind = kindOfHead(parser, requester.interims, this.#permit.tunnel ? this.#options.lines : null);
@@ -258,10 +202,16 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     if (this.#options.storable && mayBeTakenLater(status)) {
       // Nothing more is read meanwhile, since nothing would bound what is buffered.
       connection.socket.pause();
-      this.#held = new HeldAnswer(connection);
-      this.#tellHeld({ at: 'head', answer: this });
+      this.#atHead = new AnswerAtHead(connection);
+      this.#tellHead({ at: 'head', answer: this });
     } else if (parser.state !== 'failed') this.#begin(connection);
     return 'body';
+  }
+
+  #begin({ parser }: UpstreamConnection): void {
+    this.#begun = true;
+    // Bytes after a WebSocket handshake may be meant for the tunnel, so none may be read as a request.
+    this.#requester.reply.begin(parser, this.#permit.tunnel ? 'close' : 'persist');
   }
 
   /** Gives the connection to a tunnel. Tunnels may be silent for days, so they have their own limit, and no slot. */
@@ -282,26 +232,9 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     connection.user = openTunnel(this.#requester, connection, { library, client, early, idleTimeout, onEnd });
   }
 
-  #pauseUpstream({ socket }: UpstreamConnection): void {
-    if (this.#pausedAt !== null || this.#requester.reply.phase === 'gone') return;
-    this.#pausedAt = performance.now();
-    socket.pause();
-    this.#requester.reply.onSent(() => this.#onClientReads());
-  }
-
-  #onClientReads(): void {
-    if (this.#pausedAt === null || this.#state === 'done') return;
-    const now = performance.now();
-    this.#sentAt += now - this.#pausedAt; // the pause does not count against the upstream
-    this.#pausedAt = null;
-    if (this.#connection === null) return;
-    this.#connection.progress.movedAt = now;
-    if (this.#held === null) this.#connection.socket.resume();
-  }
-
   /** Called once the response is complete. `followed`: what has come after it so far. */
   #complete(connection: UpstreamConnection, followed: 'nothing' | 'bytes' | 'close'): void {
-    if (this.#held !== null) return this.#held.complete(followed);
+    if (this.#atHead !== null) return this.#atHead.complete(followed);
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#body !== null && !this.#body.whole;
@@ -329,12 +262,67 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.#requester.reply.onSent(() => this.#upstream.release(this, null));
   }
 
+  #flush(connection: UpstreamConnection): void {
+    if (this.#state === 'done' || this.#atHead !== null) return;
+    const { reply } = this.#requester;
+    // The app has answered, so nothing will be stored; going on to read an endless answer would keep the slot.
+    if (this.#begun && reply.phase === 'gone' && this.#options.claim === null) return this.#abort();
+    // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the kernel has taken those
+    // of this read: a hundred heads for each client that reads nothing would exceed the container's memory.
+    const takesAll = this.#begun ? reply.flush() : reply.unsent === 0;
+    if (!takesAll) this.#pauseUpstream(connection);
+  }
+
+  #pauseUpstream({ socket }: UpstreamConnection): void {
+    if (this.#pausedAt !== null || this.#requester.reply.phase === 'gone') return;
+    this.#pausedAt = performance.now();
+    socket.pause();
+    this.#requester.reply.onSent(() => this.#onClientReads());
+  }
+
+  #onClientReads(): void {
+    if (this.#pausedAt === null || this.#state === 'done') return;
+    const now = performance.now();
+    this.#sentAt += now - this.#pausedAt; // the pause does not count against the upstream
+    this.#pausedAt = null;
+    if (this.#connection === null) return;
+    this.#connection.progress.movedAt = now;
+    if (this.#atHead === null) this.#connection.socket.resume();
+  }
+
+  // --- an answer that waits at its head
+
+  relay(): Promise<End> {
+    return new Promise((resolve) => {
+      this.#tellEnd = resolve;
+      const waiting = this.#atHead;
+      this.#atHead = null;
+      if (waiting !== null) this.#relay(waiting);
+    });
+  }
+
+  #relay({ connection, pieces, failure, followed }: AnswerAtHead): void {
+    if (failure !== null) return this.giveUp(failure);
+    this.#begin(connection);
+    for (const piece of pieces) this.#requester.reply.data(piece);
+    connection.progress.movedAt = performance.now();
+    connection.socket.resume();
+    if (followed !== null) this.#complete(connection, this.#connection === null ? 'close' : followed);
+    else this.#flush(connection);
+  }
+
+  drop(): void {
+    this.#atHead = null;
+    this.#tellEnd = ignore; // the caller has been told how far it came
+    this.#abort();
+  }
+
   // --- deadlines
 
   tick(now: number): void {
     const connection = this.#connection;
     // While the upstream is paused, only the client's deadline applies.
-    if (connection === null || this.#held !== null || this.#pausedAt !== null) return;
+    if (connection === null || this.#atHead !== null || this.#pausedAt !== null) return;
     const { reply, clientConnection, upstreamMs } = this.#requester;
     const isUnread = this.#begun && (reply.phase === 'gone' || clientConnection === null);
     if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) return this.#endUnread();
@@ -348,6 +336,19 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   // --- ends
 
+  onEnd(): void {
+    const connection = this.#connection;
+    if (connection === null || this.#state === 'connecting') return; // TLS failed; onClose follows
+    if ((this.#begun || this.#atHead !== null) && connection.parser.finish()) this.#complete(connection, 'close');
+    else this.giveUp(failedUpstream('reset'));
+  }
+
+  onClose(error: Error | null): void {
+    this.#connection = null;
+    if (this.#state === 'connecting') this.#upstream.connectFailed(this, error);
+    else this.giveUp(failedUpstream('reset', error));
+  }
+
   /** Ends an answer that nobody reads. Its status decides, for `once` too, as if the answer were complete. */
   #endUnread(): void {
     endClaim(this.#options.claim, this.#requester.upstreamStatus);
@@ -356,7 +357,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   giveUp(failure: ForwardFailure): void {
     if (this.#state === 'done') return;
-    if (this.#held !== null) return this.#held.fail(failure);
+    if (this.#atHead !== null) return this.#atHead.fail(failure);
     if (failure.side === 'upstream') {
       this.#requester.upstreamFailure = failure.cause;
       this.#requester.upstreamError = failure.code;

@@ -2,7 +2,7 @@
 // wait, each for as long as its patience lasts, and one series of probes serves them all.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../base/errors.ts';
-import { acceptsConnection, CONNECT_TIMEOUT, type CertificateDates, isWorthRetrying } from './connect.ts';
+import { acceptsConnection, type CertificateDates, CONNECT_TIMEOUT, isWorthRetrying } from './connect.ts';
 import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
 import { type ForwardFailure, failedUpstream, NO_SLOT, STOPPED } from './contract.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
@@ -33,17 +33,6 @@ export class Upstream {
     this.pool = new ConnectionPool(options);
   }
 
-  /**
-   * Releases the slot of a request that has ended and, if it can be reused, its connection. The next request gets the
-   * connection in a later turn of the event loop, so unexpected bytes after the response are noticed first.
-   */
-  release(waiter: Waiter, connection: UpstreamConnection | null): void {
-    if (connection === null) return this.limiter.release(waiter);
-    connection.user = null;
-    if (this.#released.length === 0) setImmediate(this.#releaseNow);
-    this.#released.push([waiter, connection]);
-  }
-
   /** Acquires a slot at once, or waits for one until the request's patience is over. */
   acquireSlot(request: Waiter): void {
     if (this.#closed) request.giveUp(STOPPED);
@@ -67,6 +56,44 @@ export class Upstream {
     this.limiter.release(request);
     if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
   }
+
+  #probeSoon(): void {
+    setTimeout(async () => {
+      // If no request waits, no probe is needed: the next request finds out by itself.
+      const up =
+        this.limiter.waiting === 0 || (await acceptsConnection(this.pool.address, this.options.connectTimeout));
+      if (up) this.limiter.setUp();
+      else this.#probeSoon();
+    }, PROBE_EVERY_MS);
+  }
+
+  /**
+   * Releases the slot of a request that has ended and, if it can be reused, its connection. The next request gets the
+   * connection in a later turn of the event loop, so unexpected bytes after the response are noticed first.
+   */
+  release(waiter: Waiter, connection: UpstreamConnection | null): void {
+    if (connection === null) return this.limiter.release(waiter);
+    connection.user = null;
+    if (this.#released.length === 0) setImmediate(this.#releaseNow);
+    this.#released.push([waiter, connection]);
+  }
+
+  readonly #releaseNow = (): void => {
+    const released = this.#released;
+    this.#released = [];
+    const now = performance.now();
+    for (const [waiter, connection] of released) {
+      const { socket } = connection;
+      if (socket.isPaused() && !socket.destroyed) {
+        // The pause was for a client that is answered now. What came meanwhile must be noticed first, so a turn later.
+        socket.resume();
+        this.release(waiter, connection);
+        continue;
+      }
+      if (!socket.destroyed) this.pool.release(connection, now);
+      this.limiter.release(waiter);
+    }
+  };
 
   /**
    * The system's code for why the upstream accepts no connections (TLS handshake included); null if it accepts them. If
@@ -115,31 +142,4 @@ export class Upstream {
     this.limiter.evictAll();
     this.pool.destroy();
   }
-
-  #probeSoon(): void {
-    setTimeout(async () => {
-      // If no request waits, no probe is needed: the next request finds out by itself.
-      const up =
-        this.limiter.waiting === 0 || (await acceptsConnection(this.pool.address, this.options.connectTimeout));
-      if (up) this.limiter.setUp();
-      else this.#probeSoon();
-    }, PROBE_EVERY_MS);
-  }
-
-  readonly #releaseNow = (): void => {
-    const released = this.#released;
-    this.#released = [];
-    const now = performance.now();
-    for (const [waiter, connection] of released) {
-      const { socket } = connection;
-      if (socket.isPaused() && !socket.destroyed) {
-        // The pause was for a client that is answered now. What came meanwhile must be noticed first, so a turn later.
-        socket.resume();
-        this.release(waiter, connection);
-        continue;
-      }
-      if (!socket.destroyed) this.pool.release(connection, now);
-      this.limiter.release(waiter);
-    }
-  };
 }

@@ -277,7 +277,7 @@ describe.concurrent('a deferred delivery', () => {
     const passed = async () => {
       await queue.storeState.upToDate();
       const note = queue.storeState.summary.soonest[0]?.note;
-      return [Math.min(note?.attempts ?? 0, 3), note?.passed ?? 0, queue.storeState.takes('/notify')];
+      return [Math.min(note?.attempts ?? 0, 3), note?.passed ?? 0, queue.storeState.app.takes('/notify')];
     };
     app.answer = () => 503;
     await stored(queue, delivery('suspect'));
@@ -298,7 +298,7 @@ describe.concurrent('a deferred delivery', () => {
     }
     app.answer = (body) => (body === 'suspect' ? 503 : 200);
     await queue.storing.taken(delivery('came later'));
-    expect(queue.storeState.takes('/notify')).toBe(true);
+    expect(queue.storeState.app.takes('/notify')).toBe(true);
     expect(results).toEqual([]);
   });
 
