@@ -39,7 +39,7 @@ export interface Probed {
 /** The parts of the process, and the rules in force, that the facts are gathered from. */
 interface Sources {
   readonly services: {
-    readonly listener: Pick<Listener, 'draining' | 'connections'>;
+    readonly listener: Pick<Listener, 'draining' | 'connections' | 'mostOfOne'>;
     readonly upstream: Pick<Upstream, 'options' | 'certificate'>;
     readonly exposure: Pick<Exposure, 'state'>;
     readonly metrics: Pick<Metrics, 'lastMatch'>;
@@ -116,7 +116,7 @@ export function factsNow(startedAt: number, from: Sources, { ready, causes, erro
       warnings: [...loaded.warnings.map(({ key, message }) => `${key}: ${message}`), ...warnings],
       awaitingRestart: from.awaitingRestart,
     },
-    connections: { open: listener.connections, limit: loaded.config.limits.connections },
+    connections: { open: listener.connections, limit: loaded.config.limits.connections, most: listener.mostOfOne },
     descriptors: descriptors.read(),
     certificates,
     log: { dropped: output.dropped, lastDropped: output.lastDropped },

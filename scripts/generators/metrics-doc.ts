@@ -27,7 +27,7 @@ const DECISION_MEANING: Readonly<Record<Decision, string>> = {
 const LABELS: readonly (readonly [string, string])[] = [
   [
     'route',
-    "the route's path as configured, or `unmatched` if no route takes the request, or a rule other than `query` refuses its head",
+    "the route's path as configured, or `unmatched` if no route takes the request, or a rule other than `query` refuses its head; of a diagnosis the one whose deliveries they are, whatever path they came to",
   ],
   ['decision', '[below](#decisions)'],
   ['reason', '[below](#reasons), or `none`'],

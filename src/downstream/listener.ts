@@ -86,6 +86,14 @@ export class Listener {
     return this.#all.size / this.limits.connections;
   }
 
+  /** The address with the most connections, and how many it has; null while few are open. */
+  get mostOfOne(): { readonly address: string; readonly connections: number } | null {
+    if (this.crowding < 1 / 2) return null;
+    const own = [...Map.groupBy(this.list(), ({ address }) => address)];
+    const [address, { length }] = own.reduce((one, other) => (other[1].length > one[1].length ? other : one));
+    return { address, connections: length };
+  }
+
   get inFlight(): number {
     return this.list().filter(({ exchange }) => exchange !== null).length;
   }

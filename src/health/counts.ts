@@ -28,10 +28,10 @@ export class Counts {
     this.#counts[at] = (this.#counts[at] ?? 0) + 1;
   }
 
-  sum(kind: number, now: number, slots = this.#slots): number {
+  sum(kind: number, now: number): number {
     const latest = this.#slotOf(now);
     let total = 0;
-    for (let back = 0; back < slots && back <= latest; back++)
+    for (let back = 0; back < this.#slots && back <= latest; back++)
       total += this.#counts[((latest - back) % this.#slots) * this.#kinds + kind] ?? 0;
     return total;
   }
@@ -83,15 +83,11 @@ export class Tally {
   }
 }
 
-/** A tally for each key of a closed set, such as the diagnoses. */
-export class Tallies<Key extends string> {
-  readonly entries = new Map<Key, Tally>();
-
-  of(key: Key): Tally {
-    const tally = this.entries.get(key) ?? new Tally();
-    this.entries.set(key, tally);
-    return tally;
-  }
+/** The tally of a key of a closed set, such as the diagnoses. */
+export function tallyOf<Key extends string>(tallies: Map<Key, Tally>, key: Key): Tally {
+  const tally = tallies.get(key) ?? new Tally();
+  tallies.set(key, tally);
+  return tally;
 }
 
 /** Characters of a text that are kept and compared. */

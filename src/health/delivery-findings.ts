@@ -6,7 +6,7 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Detail, OutcomeDiagnosis } from './causes.ts';
 import type { RouteLedger } from './ledger.ts';
-import { LOST_ENDS, type OutcomeState, type Outcomes } from './route-outcomes.ts';
+import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
 import {
   count,
   epoch,
@@ -27,17 +27,21 @@ const SLOW_ANSWERS = 5;
 /** This many redirects in a row are no chance. */
 const REDIRECTS = 3;
 
-/** The state of each route's outcomes: the next judgement's `before`. */
-export function statesOf({ ledger, before, now }: Omit<Input, 'facts'>): ReadonlyMap<string, OutcomeState> {
-  const lasting = ledger.routes.filter(([, { isGone }]) => !isGone);
-  return new Map(lasting.map(([path, { outcomes }]) => [path, outcomes.state(before.get(path) ?? 'ok', now)]));
+/** Routes that lose deliveries come before those whose deliveries wait. */
+export function episodes(input: Input): readonly Finding[] {
+  const { ledger, now } = input;
+  const hasLost = ({ outcomes }: RouteLedger) => Number(outcomes.lost(now) > 0);
+  const ordered = ledger.routes.toSorted(([, one], [, other]) => hasLost(other) - hasLost(one));
+  return ordered.flatMap(([path, { outcomes }]) => {
+    const state = outcomes.state(now);
+    return state === 'ok' ? [] : episode(path, state, input);
+  });
 }
 
-export function* deliveryFindings(input: Input, states: ReadonlyMap<string, OutcomeState>): Findings {
+export function* deliveryFindings(input: Input): Findings {
   const { ledger } = input;
-  for (const [path, state] of states) if (state !== 'ok') yield episode(path, state, input);
+  for (const [path, known] of ledger.all) yield losses(path, known, input);
   for (const [path, known] of ledger.routes) {
-    yield losses(path, known, input);
     yield slowApp(path, known, input);
     yield redirects(path, known);
   }
@@ -54,7 +58,7 @@ function episode(path: string, state: 'failed' | 'warning', input: Input): Findi
   const amount = bads < all ? `${bads} of ${count(all, 'delivery', 'deliveries')}` : last;
   const which = `${amount} to ${whereTo(path, facts, detail)}${bads < all ? ` since ${clock(began, facts.now)}` : ''}`;
   const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
-  const why = diagnosis === 'connections-full' ? ': limits.connections was reached' : '';
+  const why = diagnosis === 'connections-full' ? `: limits.connections was reached${heldBy(facts)}` : '';
   const parts = [
     `${told(which, diagnosis, detail)}, ${bads === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `}${since(input, lastBad)}`,
     `${isRefusal ? `: ${whyOf(detail, diagnosis)}` : why}.`,
@@ -68,6 +72,12 @@ function episode(path: string, state: 'failed' | 'warning', input: Input): Findi
     outcomes.isOld(now) ? ' Whether it still fails is not known.' : '',
   ];
   return finding(state, diagnosis, parts.join(''), path);
+}
+
+/** Names the address that holds more connections than all others together, while many are open. */
+export function heldBy({ connections: { open, most } }: Facts): string {
+  if (most === null || most.connections * 2 <= open) return '';
+  return `; ${most.connections} of the ${open} that are open now are from ${most.address}`;
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */
@@ -125,16 +135,15 @@ function losses(path: string, { outcomes, isGone }: RouteLedger, input: Input): 
   });
   const to = isGone ? `${path}, a route that is gone,` : path;
   const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, outcomes.lastLoss)} (${outcomes.lossDiagnosis}).`;
-  return finding('warning', 'deliveries-lost', message, isGone ? null : path);
+  // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
+  return finding('warning', 'deliveries-lost', message, path);
 }
 
-function slowApp(path: string, { slow, slowMs, departedMs }: RouteLedger, { facts, now }: Input): Finding | null {
+function slowApp(path: string, { slow, slowMs }: RouteLedger, { facts, now }: Input): Finding | null {
   const recent = slow.sum(0, now);
   // Where none was answered it is not slow: what its senders met says so.
   if (recent < SLOW_ANSWERS || slowMs < 0) return null;
-  const answered = `; it last answered after ${spanText(slowMs)}`;
-  const departed = departedMs < 0 ? '' : `; a sender last left after ${spanText(departedMs)}`;
-  const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(QUARTER)} took long${answered}${departed}.`;
+  const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(QUARTER)} took long, or their sender left first; it last answered after ${spanText(slowMs)}.`;
   return finding('warning', 'slow-app', message, path);
 }
 

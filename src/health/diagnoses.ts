@@ -99,7 +99,7 @@ const REMEDIES = {
     'store-fails': `Fix it by the problem that it names: its room, or its owner (uid 65532); ${NO_RESTART}.`,
     'redis-fails': `Bring the Redis back, or correct redelivery.store or redelivery.passwordFile, by the problem that it names; ${NO_RESTART}.`,
     'deferred-lost':
-      'Find the events again: entrupy-signature-proxy deferred list names them at its end, and so do the lines "lost" of the log. Longer redeliver and redelivery.keep leave more time.',
+      'Find the events again: entrupy-signature-proxy deferred list names those that are known at its end, and so do the lines "lost" of the log. What keeps the next ones depends on why: it says so.',
     'store-damaged':
       'Save what is in it, as redelivery.md says, or find the events again; then move it away. Look at the disk.',
     'deferred-expired':

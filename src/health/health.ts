@@ -5,7 +5,7 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
 import type { OutcomeDiagnosis } from './causes.ts';
-import { type Advice, advise, type Judgement, judge } from './judge.ts';
+import { type Advice, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
 import { RecentRequests } from './recent-requests.ts';
 import { LOST_ENDS, type LostEnd } from './route-outcomes.ts';
@@ -15,7 +15,6 @@ export class Health {
   readonly ledger = new Ledger();
   readonly #recent = new RecentRequests();
   readonly #responseTimeout: () => number;
-  #before: Judgement['states'] = new Map();
   /** When the app last answered a request, in milliseconds of the monotonic clock. */
   lastAnswer = Number.NEGATIVE_INFINITY;
   /** Set once the process runs. */
@@ -58,37 +57,28 @@ export class Health {
 
   /** The advice of now, for the log and the metrics; empty before the process runs. */
   advice(): readonly Advice[] {
-    if (this.facts === null) return [];
-    const { advice, states } = advise(this.#input(this.facts(), performance.now()));
-    this.#before = states;
-    return advice;
-  }
-
-  #input(facts: Facts, now: number) {
-    return { ledger: this.ledger, facts, now, before: this.#before };
+    return this.facts === null ? [] : this.judge(this.facts(), performance.now()).advice;
   }
 
   /** `now`: milliseconds of the monotonic clock. */
   judge(facts: Facts, now: number) {
-    const input = this.#input(facts, now);
-    const { states, ...judgement } = judge(input);
-    this.#before = states;
+    const input = { ledger: this.ledger, facts, now };
     const time = (at: number) => (Number.isNaN(at) ? null : Math.round(epoch(input, at)));
     const routes = facts.routes.map((route) => {
       const { fates, outcomes } = this.ledger.of(route.path);
       return { ...route, traffic: { fates: { ...fates }, lastTaken: time(outcomes.lastGood) } };
     });
     const lost = (kind: number) =>
-      this.ledger.routes.reduce((sum, [, one]) => sum + one.outcomes.losses.sum(kind, now), 0);
+      this.ledger.all.reduce((sum, [, one]) => sum + one.outcomes.losses.sum(kind, now), 0);
     return {
       ...facts,
       routes,
       ...this.#recent.view(now, this.ledger.noise.sum(0, now)),
       /** How many deliveries of the last day may be lost, by how they ended. */
       lost: Object.fromEntries(LOST_ENDS.map((loss, kind) => [loss, lost(kind)])) as Record<LostEnd, number>,
-      ...judgement,
+      ...judge(input),
       /** Ids of secrets outside their dates that somebody signed with. */
-      signedOutside: [...this.ledger.outside.entries.keys()],
+      signedOutside: [...this.ledger.outside.keys()],
     };
   }
 }

@@ -1,9 +1,9 @@
-// THE JUDGE: all that is wrong, in one place, worst first, one item for each cause and route. It is pure: page, API, `check`,
-// log and metrics show its items and judge nothing. The facts are written in a file for each subject, the remedies in
+// THE JUDGE: all that is wrong, in one place, worst first, one item for each cause and route. Page, API, `check`, log and
+// metrics show its items and judge nothing. The facts are written in a file for each subject, the remedies in
 // diagnoses.ts. It must never say that all is well while deliveries are lost.
 
 import type { Facts } from '../facts.ts';
-import { deliveryFindings, statesOf } from './delivery-findings.ts';
+import { deliveryFindings, episodes } from './delivery-findings.ts';
 import { DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
@@ -16,36 +16,25 @@ export interface Advice extends Finding, Pick<Diagnosed, 'remedy' | 'page'> {
   readonly follows: readonly Finding[];
 }
 
-export type Judgement = ReturnType<typeof judge>;
-
 export function judge(input: Input) {
-  const { advice, states } = advise(input);
-  return {
-    advice,
-    /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
-    right: rightBeside(advice, input.facts),
-    /** True while a first bad outcome is too fresh to say whether its route fails. */
-    isFresh: input.ledger.routes.some(([, { outcomes }]) => outcomes.isFresh(input.now)),
-    states,
-  };
-}
-
-/** The part of the judgement that is made each second: all that is wrong. */
-export function advise(input: Input) {
-  const states = statesOf(input);
+  // Of findings of one state those that come first are told first: what is lost now before what may be.
   const found = [
+    ...episodes(input),
     ...stateFindings(input),
-    ...deliveryFindings(input, states),
+    ...deliveryFindings(input),
     ...refusalFindings(input),
     ...storeFindings(input),
     ...standingFindings(input),
   ].filter((one) => one !== null);
   const items = causes(found);
+  const advice = (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState);
   return {
     /** At least one item; the first is the headline. */
-    advice: (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState),
-    /** The next judgement's `before`. */
-    states,
+    advice,
+    /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
+    right: rightBeside(advice, input.facts),
+    /** True while a first bad outcome is too fresh to say whether its route fails. */
+    isFresh: input.ledger.routes.some(([, { outcomes }]) => outcomes.isFresh(input.now)),
   };
 }
 
@@ -84,18 +73,23 @@ function told(one: Finding, follows: readonly Finding[] = []): Advice {
   return { ...one, remedy, page, follows };
 }
 
+/** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */
 function allIsWell(input: Input): Finding {
   const { ledger, facts, now } = input;
+  const { lastTaken, refusedSince } = ledger;
   const noise = ledger.noise.sum(0, now);
   const scanned =
     noise === 0 ? '' : ` ${count(noise, 'other request was', 'other requests were')} refused, as on any public port.`;
-  const last = Math.max(Number.NEGATIVE_INFINITY, ...ledger.routes.flatMap(([, one]) => one.outcomes.lastGood || []));
-  if (last === Number.NEGATIVE_INFINITY) {
-    const message = `Nothing is wrong, and nothing is proven yet: no delivery has reached the app since the start, ${spanText(facts.now - facts.startedAt)} ago.${scanned}`;
-    return finding('ok', 'nothing-proven', message);
-  }
-  const message = `All is well: the app took the last delivery ${since(input, last)}, and nothing is known to be lost.${scanned}`;
-  return finding('ok', 'all-is-well', message);
+  const unproven = (why: string) =>
+    finding('ok', 'nothing-proven', `Nothing is known to be wrong, but this is not proven: ${why}.${scanned}`);
+  if (Number.isNaN(lastTaken))
+    return unproven(`the app has taken no delivery since the start, ${spanText(facts.now - facts.startedAt)} ago`);
+  const taken = `the app took the last delivery ${since(input, lastTaken)}`;
+  if (ledger.routes.every(([, { outcomes }]) => outcomes.good === 0))
+    return unproven(`${taken}, on a route that a reload has removed since`);
+  const refused = count(refusedSince, 'signed request was', 'signed requests were');
+  if (refusedSince > 0) return unproven(`${taken}, and since then ${refused} refused: a sender may have changed`);
+  return finding('ok', 'all-is-well', `All is well: ${taken}, and of the last day none is known to be lost.${scanned}`);
 }
 
 /** Subjects whose sentence is shown even beside a warning about them, since `sentences` gives only what is true. */
@@ -121,7 +115,8 @@ function sentences(s: Facts): Partial<Record<Subject, string | false>> {
     ready: s.ready && !s.draining && `The proxy is ready (version ${s.version}).`,
     secrets: verify.length > 0 && verify.every(({ liveSecrets }) => liveSecrets > 0) && `Live secrets: ${live}.`,
     upstream: upstream.reachable && `The upstream ${upstream.url} accepts connections.`,
-    exposed: upstream.exposure === 'hidden' && 'Clients cannot bypass the proxy.',
+    exposed:
+      upstream.exposure === 'hidden' && "Past the proxy, the upstream does not answer at this pod's own address.",
     certificates: dates.length > 0 && `TLS certificates: ${dates.join(', ')}.`,
     reload: reloaded || 'No reload since the start.',
     once: once?.isKnown === true && `The store of delivered events (${once.store}) answers.`,

@@ -7,7 +7,7 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { type Detail, detailOf, type OutcomeDiagnosis } from './causes.ts';
-import { Counts, copied, Tallies, Tally } from './counts.ts';
+import { Counts, copied, Tally, tallyOf } from './counts.ts';
 import { type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, type Looks, Senders } from './senders.ts';
 import { MINUTE } from './times.ts';
@@ -23,14 +23,13 @@ export class RouteLedger {
   readonly fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
   /** Of deliveries that took long, or whose sender left first, by minute. */
   readonly slow = new Counts(1, 15, MINUTE);
-  /** Milliseconds that the last slow answer took, and that the last sender to leave had waited; -1 if there is none. */
+  /** Milliseconds that the last slow answer took; -1 if there is none. */
   slowMs = -1;
-  departedMs = -1;
   /** Requests with a signature that were forwarded without a look at it; `deliveries`: POSTs that look like Entrupy's. */
   readonly unverified = new Tally();
   unverifiedDeliveries = 0;
   /** Requests that report mode let pass. */
-  readonly reported = new Tallies<OutcomeDiagnosis>();
+  readonly reported = new Map<OutcomeDiagnosis, Tally>();
   /** True once a reload has removed the route: then only its losses are told. */
   isGone = false;
 }
@@ -58,16 +57,27 @@ export class Ledger {
   /** As of the last reload; null before the first. */
   #configured: readonly string[] | null = null;
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
-  readonly outside = new Tallies<string>();
+  readonly outside = new Map<string, Tally>();
   early = noneEarly('the start');
   /** Requests of strangers by diagnosis, so that no flood hides another one. */
-  readonly strangers = new Tallies<OutcomeDiagnosis>();
+  readonly strangers = new Map<OutcomeDiagnosis, Tally>();
   /** Connections turned away whose addresses are not those of deliveries. */
   readonly turnedAway = new Tally();
   /** Refused and reported requests that any public port has, over the last minutes. */
   readonly noise = new Counts(1, 5, MINUTE);
+  /** Deliveries since the start that may be lost. */
+  lost = 0;
+  /** When the app last took one that had just come, on whichever route. */
+  lastTaken = Number.NaN;
+  /** Requests with a well-formed signature that were refused since then. */
+  refusedSince = 0;
 
+  /** The routes; `all`: those that a reload has removed, too. */
   get routes(): readonly (readonly [path: string, known: RouteLedger])[] {
+    return this.all.filter(([, { isGone }]) => !isGone);
+  }
+
+  get all(): readonly (readonly [path: string, known: RouteLedger])[] {
     return [...this.#routes];
   }
 
@@ -100,7 +110,7 @@ export class Ledger {
   /** Called once for each request, at its end. A delivery counts once its fate is known: see `deliver`. */
   record(record: RequestRecord, now: number): void {
     const { decision, fate, route, hint } = record;
-    if (hint?.secret !== undefined) this.outside.of(hint.secret).add(hint.diagnosis, record, now);
+    if (hint?.secret !== undefined) tallyOf(this.outside, hint.secret).add(hint.diagnosis, record, now);
     if (fate !== 'none' || decision === 'probe') return;
     if (decision === 'rejected' || decision === 'reported') {
       if (isNoise(record)) this.noise.add(0, now);
@@ -127,11 +137,13 @@ export class Ledger {
     known.fates[fate]++;
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
       known.slow.add(0, now);
-      if (departedMs >= 0) known.departedMs = departedMs;
-      else known.slowMs = upstreamMs;
+      if (departedMs < 0) known.slowMs = upstreamMs;
     }
-    if (fate === 'taken') known.outcomes.addGood(record.upstreamStatus, now);
-    else if (fate !== 'duplicate') this.#bad(route, record, fate === 'deferred' ? null : fate, now);
+    if (fate === 'taken') {
+      this.lastTaken = now;
+      this.refusedSince = 0;
+      known.outcomes.addGood(record.upstreamStatus, now);
+    } else if (fate !== 'duplicate') this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
 
   /** Called when a stored delivery has ended. */
@@ -143,14 +155,17 @@ export class Ledger {
   turnAway(address: string, now: number): void {
     const route = this.senders.routeOfConnection(address);
     if (route === null) return this.turnedAway.count(address, now);
+    this.lost++;
     this.of(route).outcomes.addBad('connections-full', 'turnedAway', null, now);
   }
 
   #bad(route: string, record: Detail, loss: LostEnd | null, now: number): void {
+    if (loss !== null) this.lost++;
     this.of(route).outcomes.addBad(outcomeDiagnosis(record), loss, record, now);
   }
 
   #refuse(record: RequestRecord, now: number): void {
+    if (record.wellFormed) this.refusedSince++;
     if (isProven(record)) this.senders.prove(record);
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
     // A request that came back to us is counted where it came in: the app gave it no answer.
@@ -189,12 +204,12 @@ export class Ledger {
     const isDelivery = isSigned(record) || this.senders.routeOf(record) !== null;
     if (!isDelivery) return this.#stranger(record, now);
     const diagnosis = outcomeDiagnosis(record);
-    this.of(record.route).reported.of(diagnosis).add(diagnosis, record, now);
+    tallyOf(this.of(record.route).reported, diagnosis).add(diagnosis, record, now);
   }
 
   #stranger(record: Detail, now: number): void {
     const diagnosis = strangerDiagnosis(record);
-    this.strangers.of(diagnosis).add(diagnosis, record, now);
+    tallyOf(this.strangers, diagnosis).add(diagnosis, record, now);
   }
 }
 

@@ -6,6 +6,7 @@ import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Tally } from './counts.ts';
+import { heldBy } from './delivery-findings.ts';
 import type { RouteLedger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, named, pathsOf, since, whyOf } from './sentences.ts';
 import { dateText, HOUR, QUARTER } from './times.ts';
@@ -31,7 +32,7 @@ export function* refusalFindings(input: Input): Findings {
   yield* suspects(input);
   yield* outsideDates(input);
   for (const [path, known] of ledger.routes) {
-    for (const [id, tally] of known.reported.entries) {
+    for (const [id, tally] of known.reported) {
       const what = `of the last day to ${whereOf(path, tally, input)} would be refused (report mode forwarded them)`;
       if (tally.ofDay(now) > 0) yield finding('warning', id, `${manyOf(tally, what, input)}.`, path);
     }
@@ -39,7 +40,7 @@ export function* refusalFindings(input: Input): Findings {
   }
   yield turnedAway(input);
   // Strangers are a note with a number.
-  for (const [id, tally] of ledger.strangers.entries) {
+  for (const [id, tally] of ledger.strangers) {
     if (tally.ofDay(now) === 0) continue;
     const message = `${manyOf(tally, `of the last day ${refused(tally.ofDay(now))}`, input)}. None is known to be a delivery.`;
     yield finding(ROOM.has(id) && now - tally.lastAt < QUARTER ? 'warning' : 'note', id, message);
@@ -71,11 +72,15 @@ function early(tally: Tally, kind: 'signed' | 'unsigned', input: Input): Finding
   const to = `${refused(amount)} on ${whereOf(detail.route, tally, input)}`;
   if (kind === 'unsigned') {
     const message = `${begin} ${amount} POSTs without a signature ${to}, ${lastOf(tally, input)}.`;
-    return finding('warning', 'no-signature', message, detail.route);
+    return finding('warning', 'no-signature', message, configured(detail.route, input));
   }
   const message = `${begin} ${manyOf(tally, `with a signature ${to}`, input, amount)}.`;
-  return finding(lately >= MANY_EARLY ? 'failed' : 'warning', diagnosis, message, detail.route);
+  return finding(lately >= MANY_EARLY ? 'failed' : 'warning', diagnosis, message, configured(detail.route, input));
 }
+
+/** A route of a request, null if a reload has removed it since: metrics have it as a label. */
+const configured = (route: string, { facts }: Input) =>
+  facts.routes.some(({ path }) => path === route) ? route : null;
 
 /** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
 function* suspects(input: Input): Findings {
@@ -91,7 +96,7 @@ function* suspects(input: Input): Findings {
 /** A secret outside its dates that somebody signs with may have leaked. */
 function* outsideDates(input: Input): Findings {
   const { ledger, facts, now } = input;
-  for (const [id, { lastAt, causes, host, total }] of ledger.outside.entries) {
+  for (const [id, { lastAt, causes, host, total }] of ledger.outside) {
     const secret = facts.secrets.find((one) => one.id === id);
     if (secret === undefined ? now - lastAt >= HOUR : secret.state === 'live') continue;
     const { detail } = causes.commonest(1);
@@ -100,7 +105,12 @@ function* outsideDates(input: Input): Findings {
     const which = dates === null ? `a secret outside its dates (${id})` : `secret ${id}, ${dates}`;
     const others = host === detail.client && total === 1 ? '' : ` (${count(total, 'request')})`;
     const message = `${shortened(detail.client, 64)} signed with ${which}, the last time ${since(input, lastAt)}${others}; ${clockText(facts.now, dateText)}.`;
-    yield finding('warning', state === 'not_yet' ? 'early-secret' : 'expired-secret', message, detail.route);
+    yield finding(
+      'warning',
+      state === 'not_yet' ? 'early-secret' : 'expired-secret',
+      message,
+      configured(detail.route, input),
+    );
   }
 }
 
@@ -125,6 +135,6 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
 function turnedAway(input: Input): Finding | null {
   const { turnedAway: tally } = input.ledger;
   if (!(input.now - tally.lastAt < QUARTER)) return null;
-  const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input)}. None is known to be a sender's.`;
+  const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input)}${heldBy(input.facts)}. None is known to be a sender's.`;
   return finding('warning', 'connections-full', message);
 }

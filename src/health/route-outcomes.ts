@@ -10,8 +10,6 @@ import { DAY, HOUR, MINUTE, QUARTER, SECOND } from './times.ts';
 export const LOST_ENDS = ['failed', 'abandoned', 'refused', 'turnedAway'] as const;
 export type LostEnd = (typeof LOST_ENDS)[number];
 
-export type OutcomeState = 'failed' | 'warning' | 'ok';
-
 /** The outcomes that are kept one by one. */
 const KEPT = 60;
 /** Milliseconds of the first bad outcome before anything counts as failed: an app that restarts needs a moment. */
@@ -51,6 +49,8 @@ export class Outcomes {
   readonly #quarter = new Counts(2, 15, MINUTE);
   readonly #kept = new Uint8Array(KEPT);
   readonly causes = new Causes();
+  /** The state that was given last. */
+  #isFailed = false;
   // --- losses, whatever came since
   readonly losses = new Counts(LOST_ENDS.length, 25, HOUR);
   lastLoss = Number.NaN;
@@ -106,6 +106,7 @@ export class Outcomes {
   /** Ends the episode: what came before the next one has no part in it. */
   end(): void {
     this.bads = this.#between = this.since = this.#run = this.#takenLater = 0;
+    this.#isFailed = false;
     this.#minute.clear();
     this.#quarter.clear();
     this.causes.clear();
@@ -137,11 +138,12 @@ export class Outcomes {
     return LOST_ENDS.reduce((sum, _, kind) => sum + this.losses.sum(kind, now), 0);
   }
 
-  /** `before`: the state that this function gave last. */
-  state(before: OutcomeState, now: number): OutcomeState {
+  /** The state now. Each judgement asks once: `failed` is left later than it is reached. */
+  state(now: number): 'failed' | 'warning' | 'ok' {
     if (!this.isOpen(now)) return 'ok';
-    const isFailed = this.#isReached(now) || (before === 'failed' && this.#share(this.#quarter, KEPT, now) >= LEFT);
-    return isFailed && !this.isOld(now) ? 'failed' : 'warning';
+    const stays = this.#isFailed && this.#share(this.#quarter, KEPT, now) >= LEFT;
+    this.#isFailed = (stays || this.#isReached(now)) && !this.isOld(now);
+    return this.#isFailed ? 'failed' : 'warning';
   }
 
   /** How many good ones in a row end the episode, by its share. */

@@ -64,7 +64,7 @@ function expired(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null 
   const proven = s.secrets.filter(({ state, lastMatch }) => state === 'live' && lastMatch > 0);
   const routes = s.routes.filter(({ secretIds }) => secretIds.includes(id));
   const verifies = ({ secretIds }: RouteFacts) => proven.some((other) => secretIds.includes(other.id));
-  if (routes.every(verifies) || routes.some(isWithout) || ledger.outside.entries.has(id)) return null;
+  if (routes.every(verifies) || routes.some(isWithout) || ledger.outside.has(id)) return null;
   return finding('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
 

@@ -7,7 +7,6 @@ import type { Facts } from '../facts.ts';
 import type { Detail, OutcomeDiagnosis } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
-import type { OutcomeState } from './route-outcomes.ts';
 import { ago, clock, HOUR, spanText } from './times.ts';
 
 /** The input of a judgement. */
@@ -16,8 +15,6 @@ export interface Input {
   readonly facts: Facts;
   /** Milliseconds of the monotonic clock, as in the ledger. */
   readonly now: number;
-  /** The state that each route's outcomes had last: one is left later than it is reached. */
-  readonly before: ReadonlyMap<string, OutcomeState>;
 }
 
 /**

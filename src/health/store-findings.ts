@@ -36,21 +36,24 @@ const manyWait = (amount: number) => count(amount, 'deferred delivery waits', 'd
 
 function* ofLosses({ losses, lostLately, store, aside }: DeferredFacts, now: number): Findings {
   for (const { name, bytes, at, events } of aside) {
-    const amount = events === null ? 'a number that is not known' : `up to ${many(events)}`;
-    const message = `A damaged file of the store lies in ${store}/deferred since ${ago(at, now)}: ${name} (${bytes} bytes), with ${amount}.`;
+    const amount = events === null ? 'a number that is not known' : events === 0 ? 'none' : `up to ${many(events)}`;
+    const message = `A damaged file of the store lies in ${store}/deferred since ${ago(at, now)}: ${name} (${bytes} bytes). Of deferred deliveries it holds ${amount}.`;
     yield finding('failed', 'store-damaged', message);
   }
-  const [last] = losses;
-  if (last === undefined || lostLately === 0 || now - last.at >= DAY) return;
-  const known = losses.some(({ events }) => events === null) ? ' or more' : '';
-  const message = `${many(lostLately)}${known} of the last day ended untaken, the last one ${ago(last.at, now)}: ${WHY_LOST[last.why] ?? last.why}.`;
+  const recent = losses.filter(({ at }) => now - at < DAY);
+  const [last] = recent;
+  if (last === undefined || lostLately === 0) return;
+  const known = recent.some(({ events }) => events === null) ? ' or more' : '';
+  const whys = [...new Set(recent.map(({ why }) => WHY_LOST[why] ?? why))].join('; ');
+  const message = `${many(lostLately)}${known} of the last day ended untaken, the last one ${ago(last.at, now)}: ${whys}.`;
   yield finding('warning', 'deferred-lost', message);
 }
 
+/** Why, and what would have kept them: that differs. */
 const WHY_LOST: Readonly<Record<string, string>> = {
-  keep: 'nobody decided about it in time',
-  room: 'a newer one needed its room',
-  record: 'the store lost it',
+  keep: 'nobody decided within redelivery.keep (a longer one leaves more time)',
+  room: 'newer ones needed the room (raise redelivery.maxBytes, or decide sooner)',
+  record: 'the store lost what it held (look at its disk, or at the Redis)',
 };
 
 function* ofStore(deferred: DeferredFacts, now: number): Findings {

@@ -98,6 +98,7 @@ export async function startApp(effects: Effects) {
     /** Reads config, secrets and TLS files now, as SIGHUP does. Returns the problems. */
     reload: () => live.reload(),
     async stop(options: { readonly delay: 'keep' | 'skip' }) {
+      const lostBefore = health.ledger.lost;
       const { cut, late, until } = await shutdown.stop(options);
       live.stop();
       clearInterval(looks);
@@ -108,7 +109,9 @@ export async function startApp(effects: Effects) {
       const blocked = await blockedThreads(END_MS.look + Math.max(0, until - performance.now()));
       if (blocked.length > 0)
         log.error('a thread hangs, so the process has to be killed', { thread: blocked.join(', ') });
-      log.info('stopped', { cut });
+      // Nobody scrapes what is lost now: this line alone tells it.
+      const lost = health.ledger.lost - lostBefore;
+      log[lost > 0 ? 'error' : 'info']('stopped', { cut, lost });
     },
   };
 }

@@ -164,7 +164,7 @@ describe.concurrent('check --wait', () => {
     const well = ['configuration ok', 'ready ok', 'secrets ok', 'upstream ok', 'reload ok', 'nothing-proven ok'];
     expect(states).toEqual(well); // no line for what is not configured
     expect(messages).toContain('Live secrets: 1 on /notify, 1 on unmatched.');
-    expect(messages).toContain('Nothing is wrong, and nothing is proven yet');
+    expect(messages).toContain('Nothing is known to be wrong, but this is not proven');
     expect(questions).toBeGreaterThan(1);
   });
 

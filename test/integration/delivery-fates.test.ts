@@ -293,5 +293,7 @@ test('without a slot a delivery is failed, or abandoned; what grace cuts is fail
   await proxy.exited;
   const fates = proxy.logs().flatMap(({ msg, route, fate }) => (msg === 'request' ? [`${route} ${fate}`] : []));
   expect(fates.toSorted()).toEqual(['/kept deferred', '/plain abandoned', '/plain failed', '/plain failed']);
+  // No scrape counts what is lost after `stopping`: the last line does.
+  expect(proxy.logs().at(-1)).toMatchObject({ level: 'error', msg: 'stopped', cut: 2, lost: 1 });
   for (const client of both) client.destroy();
 });

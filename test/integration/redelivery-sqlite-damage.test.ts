@@ -449,6 +449,35 @@ describe.concurrent('while it runs', () => {
     expect(asideIn(folder)).toEqual([]);
   });
 
+  const SPOILT: readonly [string, (file: string, other: string) => void][] = [
+    ['written over', (file) => overwrite(file, 0, Buffer.alloc(40_000, 'text'))],
+    ['cut to nothing', (file) => truncateSync(file, 0)],
+    ['deleted', (file) => rmSync(file)],
+    [
+      'copied over by another database',
+      (file, other) => {
+        execute(other, 'CREATE TABLE other(id TEXT)');
+        writeFileSync(file, readFileSync(other));
+      },
+    ],
+  ];
+  test.for(SPOILT)(
+    'a file of few events that is %s is told, though nothing comes',
+    async ([, spoil], { directory, file, open }) => {
+      const { store, losses } = await open();
+      await store.summary();
+      const [again = eventOf(), ended = again, ...others] = Array.from({ length: 4 }, () => eventOf());
+      for (const event of [again, ended, ...others, again]) await store.add(event, 60_000);
+      await store.end(ended.id, -1000);
+      spoil(file, join(directory, 'other'));
+      await store.summary().catch(() => {});
+      await storedAgain(store);
+      expect(losses).toHaveLength(1);
+      expect(await store.losses()).toMatchObject([{ id: '', events: 3 }]);
+      expect(await idsIn(store)).toHaveLength(1);
+    },
+  );
+
   test('a folder that is deleted or moved is told, and made again', async ({ directory, folder, open }) => {
     const { store, losses } = await open();
     await store.add(eventOf(), 0);

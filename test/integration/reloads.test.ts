@@ -154,6 +154,8 @@ describe.concurrent('a reload of limits.connections', () => {
     await allow(proxy, 4);
     await become(4);
     await expectTurnedAway();
+    const most = { address: '127.0.0.1', connections: 4 };
+    expect((await proxy.status()).connections).toEqual({ open: 4, limit: 4, most });
     await allow(proxy, 3);
     await expectTurnedAway();
     for (const socket of held) socket.write(OK);

@@ -17,7 +17,6 @@ class Pod {
   readonly startedAt: number;
   readonly #ledger = new Ledger();
   readonly #counters = new Map<string, number>();
-  #before: ReturnType<typeof judge>['states'] = new Map();
 
   constructor(name: string, startedAt: number) {
     this.name = name;
@@ -47,8 +46,7 @@ class Pod {
   show(world: World, at: number, step: number): Omit<Shown, 'pod' | 'startedAt'> {
     const routes = [{ ...NOTIFY, mode: world.report ? ('report' as const) : ('enforce' as const) }];
     const facts = factsOf({ now: NOW + at + step, startedAt: NOW + this.startedAt, routes, deferred: null });
-    const { advice, states } = judge({ ledger: this.#ledger, facts, now: at, before: this.#before });
-    this.#before = states;
+    const { advice } = judge({ ledger: this.#ledger, facts, now: at });
     const wrong = advice.filter(({ state }) => state === 'failed' || state === 'warning');
     const diagnoses = wrong.map(({ id, state, route }) => ({ diagnosis: id, state, route: route ?? '' }));
     return { diagnoses, counters: { ...ZEROS, ...Object.fromEntries(this.#counters) } };

@@ -44,6 +44,9 @@ interface Opened {
   readonly parts: DisposableStack;
   /** The identities of the `#watched` files when the database was opened, in the same order. */
   readonly identities: readonly string[];
+  /** What does not change in the file's header: SQLite answers from its cache, whatever the file was overwritten with. */
+  readonly header: () => string;
+  readonly headerOpened: string;
 }
 
 export interface FileOptions {
@@ -141,7 +144,9 @@ export class StoreFile {
   #usable(): Opened {
     const identities = this.#opened?.identities ?? [];
     const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
-    if (changed.length > 0) this.close(); // this empties the log into the file, if it is still there
+    const isOverwritten = this.#opened !== null && this.#opened.header() !== this.#opened.headerOpened;
+    // This empties the log into the file, if it is still there. Of what was overwritten the log may hold all.
+    if (changed.length > 0 || isOverwritten) this.close();
     if (changed.includes(this.#path)) {
       // A log or index that has not changed belongs to the file that is gone.
       const logs = [`${this.#path}-wal`, `${this.#path}-shm`];
@@ -191,6 +196,7 @@ export class StoreFile {
     if (this.#owner !== null) this.#claim(parts);
     // A visitor (a command beside the proxy) creates no file: to it, a missing file is an empty store.
     const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
+    const header = this.#owner === null ? () => '' : headerOf(this.#path, parts);
     const database = parts.use(new DatabaseSync(place, { timeout: BUSY_MS }));
     if (sizeOf(this.#path) === 0) database.exec(NEW_FILE);
     database.exec(SETTINGS);
@@ -206,9 +212,11 @@ export class StoreFile {
       database.exec(inheritance(this.#owner));
       for (const loss of this.#unwritten) queries.loseFile(...loss);
       this.#unwritten = [];
+      database.exec('PRAGMA wal_checkpoint(TRUNCATE)'); // from now on the file itself has a header
     }
     this.#isNew = false;
-    return { database, queries, parts: parts.move(), identities: this.#watched.map(identityOf) };
+    const identities = this.#watched.map(identityOf);
+    return { database, queries, parts: parts.move(), identities, header, headerOpened: header() };
   }
 
   /** Creates what an owner needs, locks the directory, and reports what was lost since the last owner. */
@@ -298,6 +306,17 @@ function readThrough(path: string): void {
   } finally {
     fs.closeSync(file);
   }
+}
+
+/** Reads a file's header, but for its counters. The file stays open until the database is closed, as closing ends locks. */
+function headerOf(path: string, parts: DisposableStack): () => string {
+  const file = fs.openSync(path, 'r');
+  parts.defer(() => fs.closeSync(file));
+  const bytes = Buffer.alloc(92);
+  return () => {
+    const read = fs.readSync(file, bytes, 0, bytes.length, 0);
+    return bytes.toString('latin1', 0, Math.min(read, 24)) + bytes.toString('latin1', 40, Math.max(read, 40));
+  };
 }
 
 /** Bytes; 0 where there is no file. */

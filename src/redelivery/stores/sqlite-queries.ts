@@ -64,7 +64,7 @@ export interface Around {
   readonly moved: ArrayBuffer[];
   /** The last leases that a call has ended, for a caller that missed the answer. */
   readonly ended: Set<string>;
-  /** How many events the last summary found; null before the first. */
+  /** How many events there are; null before the first summary. */
   count: number | null;
   readonly aside: () => readonly store.Aside[];
 }
@@ -83,6 +83,12 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       FROM event JOIN record USING (place) WHERE id = ${id} AND octet_length(content) <= ${largest}`;
     if (content !== null) moved.push(content.buffer);
     return content;
+  }
+
+  /** Counts what a statement has removed. */
+  function gone<Row>(rows: readonly Row[]): readonly Row[] {
+    if (around.count !== null) around.count -= rows.length;
+    return rows;
   }
 
   /** Remembers a lease's end if there are `rows`, which it has changed. True also for an end remembered before. */
@@ -125,9 +131,10 @@ export function queriesOn(database: DatabaseSync, around: Around) {
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
       if (!known?.hasRoom) return 'full';
       if (known.old === null && known.twins >= store.MAX_OF_ONE_BODY) return 'crowded';
-      sql`DELETE FROM event WHERE id = ${id}`;
+      gone(sql`DELETE FROM event WHERE id = ${id} RETURNING 1`);
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
+      if (around.count !== null) around.count++;
       sql`INSERT INTO record(place, content) SELECT place, ${record} FROM event WHERE id = ${id}`;
       return known.old === null ? 'stored' : 'replaced';
     },
@@ -157,9 +164,9 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     set(lease: string, setting: store.Setting | store.WhyLost | null): boolean {
       const id = store.leasedId(lease);
       if (setting === null || typeof setting === 'string') {
-        const gone = sql<Text>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note AS text`;
-        if (setting !== null) for (const { text } of gone) remember(id, text, { why: setting, events: 1 });
-        return rememberEnd(lease, gone);
+        const removed = gone(sql<Text>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note AS text`);
+        if (setting !== null) for (const { text } of removed) remember(id, text, { why: setting, events: 1 });
+        return rememberEnd(lease, removed);
       }
       const { pause, state, note, asked } = setting;
       return rememberEnd(
@@ -193,7 +200,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     },
 
     end: (id: string, age: number): boolean =>
-      sql`DELETE FROM event WHERE id = ${id} AND stored < ${Date.now() - age} RETURNING 1`.length > 0,
+      gone(sql`DELETE FROM event WHERE id = ${id} AND stored < ${Date.now() - age} RETURNING 1`).length > 0,
 
     page(at: string): readonly [next: string, entries: readonly store.Entry[]] {
       const [came = -1, place = 0] = at === '0' ? [] : at.split(' ').map(Number);
@@ -243,8 +250,8 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     },
 
     drop(id: string): store.Dropped {
-      const [free] = sql<Text>`DELETE FROM event
-        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note AS text`;
+      const [free] = gone(sql<Text>`DELETE FROM event
+        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note AS text`);
       if (free === undefined) return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
       sql`INSERT INTO dropped(id, note) VALUES (${id}, ${free.text})`;
       return 'dropped';

@@ -90,6 +90,9 @@ class Run {
     this.#wasFailed = isFailed && truth.accepted > 0;
     const texts = said.map(({ id, state }) => `${state} ${id}`).join(', ');
     const fails = (property: string) => this.failures.push({ property, at, said: texts });
+    if (headline.id === 'all-is-well' && truth.refusedSince > 0) fails('1 no false all-clear: nothing taken since');
+    const labels = said.filter(({ id }) => id !== 'deliveries-lost').flatMap(({ route }) => route ?? []);
+    if (labels.some((route) => !this.#routes.includes(route))) fails('8 a label is a route that is configured');
     check({ world: this.#world, truth, at, headline, said, lastBadAt: this.#lastBadAt, fails });
   }
 
@@ -126,6 +129,7 @@ class Run {
     } else {
       const { record } = happening;
       const { fate, route, signed, renamedHeader } = record;
+      this.truth.see(record);
       if (fate !== 'none' && fate !== 'pending') this.#subject.deliver({ ...record, fate }, at);
       this.#subject.record(record, at);
       if (outcome === null) this.truth.other(record, at);

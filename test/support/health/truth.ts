@@ -64,6 +64,8 @@ export class Truth {
   accepted = 0;
   lastLoss = Number.NEGATIVE_INFINITY;
   waiting = 0;
+  /** Well-formed signatures that were refused since the app last took a delivery. */
+  refusedSince = 0;
   /** Bad ones since the first that nothing has ended: stored ones, and those that were taken later. */
   #stored = 0;
   #taken = 0;
@@ -164,6 +166,11 @@ export class Truth {
     this.bad++;
     if (this.bad - known.badBefore === 3) known.third = at;
     if (this.bad - known.badBefore === 10) known.tenth = at;
+  }
+
+  see({ fate, decision, wellFormed }: RequestRecord): void {
+    if (fate === 'taken') this.refusedSince = 0;
+    else if (decision === 'rejected' && wellFormed) this.refusedSince++;
   }
 
   /** What is no delivery of its own; a twin of one was accepted all the same. */

@@ -123,6 +123,8 @@ export interface World {
   readonly strangers: StrangerName | 'none';
   /** Requests of strangers for each delivery. */
   readonly crowd: number;
+  /** All of them come in the second long pause, where there is one. */
+  readonly atNight?: boolean;
   /** Begin and length are shares of the world's deliveries. */
   readonly faults: readonly {
     readonly kind: FaultName;
@@ -249,6 +251,21 @@ const RARE: Readonly<Record<string, Rare>> = {
     ],
     kind: 'hang',
     world: { anHour: 360_000, redeliver: true, strangers: 'none' },
+  },
+  'strangers in the second night, and none before': {
+    parts: [],
+    world: {
+      anHour: 4,
+      deliveries: 160,
+      rhythm: 'nights',
+      strangers: 'unsigned POSTs',
+      crowd: 0.1,
+      atNight: true,
+      front: false,
+      report: false,
+      restart: false,
+      reload: false,
+    },
   },
   'a moment at a high pace': { parts: [[0.4, 0.01, 1]], world: { anHour: 36_000, deliveries: 400 } },
 };
@@ -449,11 +466,19 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   return [first, { at: when, kind: 'sent again', record: again, outcome: { ...outcome, fault: null } }];
 }
 
+/** The second pause of hours. */
+function secondNight(times: readonly number[]): readonly number[] {
+  const nights = times.flatMap((at, nth) =>
+    at - (times[nth - 1] ?? at) > 5 * HOUR ? [[times[nth - 1] ?? at, at]] : [],
+  );
+  return nights[1] ?? [];
+}
+
 function strangersIn(world: World, times: readonly number[], random: () => number): Happening[] {
   const { strangers, crowd, front } = world;
   if (strangers === 'none') return [];
   const all: Happening[] = [];
-  const [begin = START, end = START] = [times[2], times.at(-1)];
+  const [begin = START, end = START] = world.atNight === true ? secondNight(times) : [times[2], times.at(-1)];
   const amount = Math.min(800, Math.ceil(times.length * crowd));
   for (let nth = 0; nth < amount; nth++) {
     const at = begin + 1 + random() * (end - begin);

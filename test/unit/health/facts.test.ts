@@ -2,7 +2,9 @@
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
+import type { Health } from '../../../src/health/health.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
 
@@ -33,7 +35,7 @@ test.each<[string, Partial<Facts>, RegExp]>([
         { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 },
       ],
     },
-    /^ok: Nothing is wrong/,
+    /^ok: Nothing is known to be wrong/,
   ],
   [
     'a route names no secret',
@@ -158,15 +160,16 @@ test('why nothing verifies some is told once, whatever their routes and secrets'
   expect(found?.message).toMatch(/ so not sent: 6 altered in the store\.$/);
 });
 
+const LOSS = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
+
 test('what was lost is told for a day, with its number, or that this is not known', () => {
-  const known = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
   const lost = (ago: number, changes: Partial<LostDelivery> = {}) => {
-    const losses = [{ ...known, ...changes, at: NOW - ago }];
+    const losses = [{ ...LOSS, ...changes, at: NOW - ago }];
     return judged({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately: 7 } }).advice;
   };
   expect(lost(24 * HOUR - 1)).toMatchObject([{ id: 'deferred-lost', state: 'warning' }]);
   expect(lost(0)[0]?.message).toMatch(
-    /^7 deferred deliveries of the last day ended untaken, .* decided about it in time/,
+    /^7 deferred deliveries of the last day ended untaken, .*: nobody decided within redelivery\.keep \(a longer/,
   );
   expect(lost(0, { id: '', why: 'q was removed', events: null })[0]?.message).toMatch(
     /^7 .* or more .*: q was removed\.$/,
@@ -246,4 +249,95 @@ test('a problem that began after a reload says so, but for a reload that failed'
   };
   expect(said(true)).toContain(' 60 s after a reload.');
   expect(said(false)).not.toContain('a reload');
+});
+
+test('why stored deliveries were lost is told with what would have kept them, each reason once', () => {
+  const lost = (...whys: readonly string[]) => {
+    const losses = whys.map((why) => ({ ...LOSS, why }));
+    return judged({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately: whys.length } }).advice[0]?.message;
+  };
+  expect(lost('keep', 'room', 'keep')).toMatch(/: nobody .*longer one.*; newer ones .*raise redelivery\.maxBytes/);
+  expect(lost('record')).toMatch(/: the store lost what it held \(look at its disk, or at the Redis\)\.$/);
+  expect(lost('record')).not.toContain('longer');
+});
+
+const headOf = (came: (health: Health) => void, changes: Parameters<typeof judged>[0] = {}) => {
+  const [first] = judged(changes, came).advice;
+  return [first?.state, first?.id, first?.message ?? ''];
+};
+
+test('while signed requests are refused and nothing else is taken, it is not said that all is well', () => {
+  const said = (...came: readonly RequestRecord[]) => {
+    const [state, id, message] = headOf((health) => {
+      for (const one of came) settle(health, one);
+    });
+    return [state, id, /since then (\d+) signed/.exec(`${message}`)?.[1] ?? 0];
+  };
+  const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
+  const scans = Array.from({ length: 400 }, () => ({ ...unknown, signed: false, wellFormed: false }) as const);
+  expect(said(accepted(), unknown, unknown)).toEqual(['ok', 'nothing-proven', '2']);
+  expect(said(accepted(), unknown, accepted())).toEqual(['ok', 'all-is-well', 0]);
+  expect(said(accepted(), ...scans)).toEqual(['ok', 'all-is-well', 0]);
+});
+
+test('what was sent where no route takes it is told of the route whose deliveries it is, and the page has both', () => {
+  const elsewhere = refused({ reason: 'route_rejected', status: 404, route: 'unmatched', path: '/notfy' });
+  const { advice } = judged({ routes: [NOTIFY, { ...NOTIFY, path: 'unmatched', action: 'reject' }] }, (health) => {
+    settle(health, accepted());
+    for (let at = 0; at < 3; at++) settle(health, elsewhere);
+    vi.advanceTimersByTime(12_000);
+  });
+  expect(advice[0]).toMatchObject({ id: 'other-address', state: 'failed', route: '/notify' });
+  expect(advice[0]?.message).toMatch(
+    /^The last 3 deliveries to \/notify, or like those but sent to \/notfy, were refused/,
+  );
+});
+
+test('of a route that a reload has removed only its losses are told, with its path, as the counters have it', () => {
+  const after = (...came: readonly RequestRecord[]) =>
+    judged({ routes: [{ ...NOTIFY, path: '/hooks' }] }, (health) => {
+      for (const one of came) settle(health, one);
+      health.keepOnly(['/hooks']);
+    }).advice.map(({ id, route, message }) => [
+      id,
+      route,
+      /no delivery since the start|a reload has removed/.exec(message)?.[0],
+    ]);
+  expect(after(accepted())).toEqual([['nothing-proven', null, 'a reload has removed']]);
+  expect(after()).toEqual([['nothing-proven', null, 'no delivery since the start']]);
+  expect(
+    after(accepted({ status: 500, upstreamStatus: 500 }), ...Array(5).fill(accepted({ upstreamMs: 9000 }))),
+  ).toEqual([['deliveries-lost', '/notify', undefined]]);
+  // Before the first acceptance, too, a label is a route that is there.
+  expect(after(refused())).toMatchObject([['another-secret', null, undefined]]);
+});
+
+test('connections that are full name the address that holds most of them, if one does', () => {
+  const said = (most: Facts['connections']['most']) =>
+    headOf((health) => health.turnAway('192.0.2.9'), { connections: { open: 60, limit: 64, most } })[2];
+  expect(said({ address: '203.0.113.7', connections: 50 })).toContain(
+    '; 50 of the 60 that are open now are from 203.0.113.7',
+  );
+  for (const most of [null, { address: '203.0.113.7', connections: 30 }]) expect(said(most)).not.toContain('open now');
+});
+
+test('of what is failed, deliveries that are lost come before those that wait, and both before what may be lost', () => {
+  const failing = (route: string, stored: boolean) =>
+    accepted({ route, status: stored ? 202 : 500, upstreamStatus: 500, decision: stored ? 'deferred' : 'accepted' });
+  const { advice } = judged(
+    {
+      routes: ['/kept', '/notify'].map((path) => ({ ...NOTIFY, path })),
+      lastReload: { ok: false, at: NOW, error: 'line 3', refused: true },
+    },
+    (health) => {
+      for (const route of ['/kept', '/notify'])
+        for (let at = 0; at < 3; at++) settle(health, failing(route, route === '/kept'));
+      vi.advanceTimersByTime(12_000);
+    },
+  );
+  expect(advice.map(({ id, state, route }) => [id, state, route])).toEqual([
+    ['app-fails', 'failed', '/notify'],
+    ['app-fails', 'failed', '/kept'],
+    ['reload-failed', 'failed', null],
+  ]);
 });

@@ -62,7 +62,6 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { judge } from '../../../src/health/judge.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
-import type { OutcomeState } from '../../../src/health/route-outcomes.ts';
 import { failuresIn, type Subject } from '../../support/health/run-world.ts';
 import { worlds } from '../../support/health/worlds.ts';
 
@@ -71,18 +70,13 @@ const SEED = Number(process.env.HEALTH_SEED ?? 20_261_201);
 
 function createProcess(): Subject {
   const ledger = new Ledger();
-  let before: ReadonlyMap<string, OutcomeState> = new Map();
   return {
     record: (record, now) => ledger.record(record, now),
     deliver: (record, now) => ledger.deliver(record, now),
     redelivered: (record, now) => ledger.redelivered(record, now),
     turnAway: (address, now) => ledger.turnAway(address, now),
     keepOnly: (routes, now) => ledger.keepOnly(routes, now),
-    look(facts, now) {
-      const { advice, states } = judge({ ledger, facts, now, before });
-      before = states;
-      return advice;
-    },
+    look: (facts, now) => judge({ ledger, facts, now }).advice,
   };
 }
 

@@ -7,6 +7,7 @@ import { Head } from '../../../src/core/request-head.ts';
 import { SIGNATURE_HEADER, signatureForm } from '../../../src/core/signature.ts';
 import { createDiagnosis, diagnose } from '../../../src/hints/diagnose.ts';
 import { sign } from '../../support/deliveries/signer.ts';
+import { read } from '../../support/machine/tools.ts';
 
 const SECRET = 'c3VwZXItc2VjcmV0LW9mLXRoZS13ZWJob29rLTAx';
 const OTHER = 'the-secret-of-another-route-0123456789';
@@ -34,9 +35,12 @@ function found(given: string, body: Buffer | string = COMPACT, { secrets = KEYS,
 
 const hint = (...of: Parameters<typeof found>): string | null => found(...of)?.text ?? null;
 
+const headWith = (given: string) =>
+  new Head({ method: 'POST', target: '/', version: '1.1' }, [SIGNATURE_HEADER, given]);
+
 /** The proxy's hint from the header alone. */
 function formHint(given: string): string | null {
-  const head = new Head({ method: 'POST', target: '/', version: '1.1' }, [SIGNATURE_HEADER, given]);
+  const head = headWith(given);
   return createDiagnosis().form(head, signatureForm(head).reason ?? 'none')?.text ?? null;
 }
 
@@ -225,6 +229,26 @@ describe('each mistake has its diagnosis, which says where it is fixed', () => {
     ['body-changed', sign(SECRET, `${COMPACT}\n`), `${COMPACT}\r\n`],
     ['body-compressed', sign(SECRET, COMPACT), gzipSync(COMPACT)],
   ])('%s', (diagnosis, given, body) => expect(found(given, body, { secrets })?.diagnosis).toBe(diagnosis));
+
+  // The runbook's section of a diagnosis must name what really gets it.
+  test.each([
+    ['signature-form', 'as hex', `SHA256:${digest('hex')}`],
+    ['signature-form', 'URL-safe base64', `SHA256:${digest('base64url')}`],
+    ['signature-form', 'without the prefix', digest('base64')],
+    ['signature-form', 'the padding', `SHA256:${digest('base64').slice(0, -1)}`],
+    ['sender-signs', 'decoded from base64', sign(Buffer.from(SECRET, 'base64'), COMPACT)],
+    ['sender-signs', 'with none', sign('', COMPACT)],
+    ['sender-signs', 'not the whole body', sign(SECRET, '')],
+    ['secret-form', 'Quotes', sign(`"${SECRET}"`, COMPACT)],
+    ['secret-form', 'base64 text', sign(Buffer.from(SECRET).toString('base64'), COMPACT)],
+  ] as const)('%s: %s', (diagnosis, words, given) => {
+    expect(found(given)?.diagnosis).toBe(diagnosis);
+    const sections = read('docs/alerts.md').split('\n### ').slice(1);
+    expect(sections.filter((text) => text.includes(words)).map((text) => text.split('\n')[0])).toEqual([diagnosis]);
+    if (diagnosis !== 'signature-form') return;
+    expect(signatureForm(headWith(given)).reason).toMatch(/^(?:malformed_signature|unsupported_algorithm)$/);
+    expect(createDiagnosis().form(headWith(given), 'malformed_signature')?.diagnosis).toBe(diagnosis);
+  });
 
   test('a secret outside its dates is named, and not only in words', () => {
     expect(found(sign(OLD, COMPACT), COMPACT, { secrets })).toMatchObject({

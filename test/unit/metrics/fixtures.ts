@@ -213,7 +213,7 @@ export function factsOf(changes: Given = {}): Facts {
       warnings: [],
       awaitingRestart: [],
     },
-    connections: { open: 3, limit: 1024 },
+    connections: { open: 3, limit: 1024, most: null },
     descriptors: { open: 30, limit: 1024 },
     certificates: [],
     log: { dropped: 0, lastDropped: null },
