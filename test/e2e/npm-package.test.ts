@@ -39,7 +39,7 @@ describe.skipIf(!ready)('the npm package', () => {
     const clone = join(directory, 'clone');
     await mkdir(clone);
     const shipped = manifest.files.filter((file) => file !== 'dist');
-    const parts = ['package.json', 'package-lock.json', '.npmrc', 'scripts', 'src', ...shipped];
+    const parts = ['package.json', 'package-lock.json', '.npmrc', 'scripts', 'src', 'docs', ...shipped];
     for (const part of parts) await cp(`${ROOT}${part}`, join(clone, part), { recursive: true });
     await symlink(`${ROOT}node_modules`, join(clone, 'node_modules'));
     await mustRun('npm', ['pack', '--pack-destination', directory], { cwd: clone });

@@ -144,7 +144,7 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
         .replace('npm ci\n', '');
     const clone = join(directory, 'clone');
     for (const path of [
-      ...['package.json', 'package-lock.json', '.npmrc', 'scripts', 'src', 'examples', 'config.example.yaml'],
+      ...['package.json', 'package-lock.json', '.npmrc', 'scripts', 'src', 'docs', 'examples', 'config.example.yaml'],
       ...['config.schema.json', 'LICENSE', 'README.md', 'CHANGELOG.md'],
     ]) {
       await cp(`${ROOT}${path}`, join(clone, path), { recursive: true });
