@@ -52,7 +52,6 @@ interface Sources {
     readonly loaded: LoadedConfig;
     readonly policy: Policy;
     readonly materials: readonly SecretMaterial[];
-    /** When this configuration came into use. */
     readonly since: number;
     readonly warnings: readonly string[];
     readonly certificates: readonly Certificate[];
@@ -77,7 +76,6 @@ interface Certificate {
   readonly notAfter: number;
 }
 
-/** The facts now. */
 export function factsNow(startedAt: number, from: Sources, { ready, causes, error }: Probed) {
   const { listener, upstream, exposure, metrics, output, claims, redelivery, descriptors } = from.services;
   const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
@@ -93,10 +91,8 @@ export function factsNow(startedAt: number, from: Sources, { ready, causes, erro
     draining: listener.draining,
     upstream: {
       url: upstream.options.url,
-      /** False if two attempts to connect failed or timed out, TLS handshake included; `error` says why. */
       reachable: error === null,
       error,
-      /** The dates of its certificate, if it is outside them; else null. */
       certificate: upstream.certificate,
       exposed: exposure.state === 'exposed',
       exposure: exposure.state,
@@ -104,7 +100,6 @@ export function factsNow(startedAt: number, from: Sources, { ready, causes, erro
     routes: [...loaded.config.routes, loaded.config.unmatched].map((route) => routeStatus(route, policy, now)),
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
-      /** Epoch seconds; 0 if the secret has not matched in this process. */
       lastMatch: metrics.lastMatch(secret.id),
       deferred: storeState.signedBy(secret.key),
     })),
@@ -155,12 +150,10 @@ function secretStatus({ id, source, key, problem, warnings, adoptedAt, ...dates 
     state: key === null ? ('unusable' as const) : stateOf(dates, at),
     /** Why the secret cannot be read or used; never null if `state` is `unusable`. */
     problem,
-    /** An unusual trait of the value in use, for instance that it is short; null if it has none. */
     note: warnings.join('; ') || null,
     notBefore,
     /** That of a `.previous` value is the end of its overlap. */
     notAfter,
-    /** When a reload brought this value into use; null for one that was in use from the start. */
     changedAt: adoptedAt,
   };
 }
@@ -188,11 +181,8 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
   };
   return {
     store: isDirectory(place) ? place : new URL(place).host,
-    /** `unknown`: it has not answered yet. */
     state: problem?.kind ?? (isKnown ? ('works' as const) : ('unknown' as const)),
-    /** Why it is full, slow or failing; else null. */
     problem: problem?.why ?? null,
-    /** When a delivery was last turned away because of the store; null for never. */
     turnedAwayAt,
     firstEnd: firstEnd('waiting'),
     firstUnverified: firstEnd('unverified'),
@@ -201,7 +191,6 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     stopped: total('stopped'),
     expired: total('expired'),
     unverified: total('unverified'),
-    /** Groups of unverified deliveries: why, in one word; the id of the secret that verified them at first; how many. */
     whys: groups
       .filter(({ state }) => state === 'unverified')
       .map(({ failure: why, secret, deliveries }) => ({ why, secret, deliveries })),
@@ -209,11 +198,8 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     oldest: storeState.total('waiting').oldest || null,
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState)),
     losses: losses.map(lossStatus),
-    /** How many deliveries were lost in the last day. */
     lostLately,
-    /** Damaged files that lie beside the store's own. */
     aside,
-    /** The Redis policy by which the store may drop deliveries; null if it drops none. */
     evicts,
   };
 }

@@ -30,7 +30,6 @@ const STILL_MS = 60_000;
 
 interface Deferred {
   readonly store: DeferredStore;
-  /** The running proxy's admin port. */
   readonly admin: URL;
   /** Receives a line for each change that `deliver` sees. */
   readonly progress: Io['stderr'];

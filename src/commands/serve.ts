@@ -18,7 +18,6 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
     'no interface of this machine has that address; correct listen.host (LISTEN_HOST) or admin.host (ADMIN_HOST)',
 };
 
-/** Resolves when the proxy has stopped. */
 export const run = command(definition, async ({ values }, io) => {
   try {
     return await serve(values.config ?? null, io);

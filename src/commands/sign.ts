@@ -77,13 +77,11 @@ async function readPipe(source: ChosenSource) {
   return reading;
 }
 
-/** The value of the signature header. */
 export const signatureOf = (key: KeyObject, body: Buffer) => `${SIGNATURE_PREFIX}${signBody(key, body)}`;
 
 /** A signature of the right form: its value does not matter until the body is verified. */
 export const ANY_SIGNATURE = `${SIGNATURE_PREFIX}${'A'.repeat(43)}=`;
 
-/** The head of a POST. */
 export function signedHead(target: string, signature = ANY_SIGNATURE): Head {
   return new Head({ method: 'POST', target, version: '1.1' }, ['Host', 'localhost', SIGNATURE_HEADER, signature]);
 }
