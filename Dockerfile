@@ -60,4 +60,6 @@ EXPOSE 8080 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=3s --start-period=5s --retries=3 \
   CMD ["/nodejs/bin/node", "/app/dist/main.js", "healthcheck"]
-ENTRYPOINT ["/nodejs/bin/node", "/app/dist/main.js"]
+# Compilers' memory is given back at once: in the background it piles up, and 9 MiB stay after the first load.
+# NODE_OPTIONS does not take this flag.
+ENTRYPOINT ["/nodejs/bin/node", "--no-maglev-destroy-on-background", "/app/dist/main.js"]

@@ -17,7 +17,8 @@ const HELP = `Usage: npm run bench -- [OPTIONS]
 
   --quick              12 minutes: what the goals need, and nothing else
   --only NAME,NAME     these subjects alone (names as in the tables)
-  --against FILE       another build of ours (a main.js) beside this one, as "before", and this one again, as "again"
+  --against FILE       another build of ours (a main.js) beside this one, as "before", and this one again, as "again";
+                       may be given more than once: the second is "before-2"
   --no-build           takes dist/main.js as it is
   --seconds N          of each burst (1); whole seconds
   --turns N            bursts of each subject under each load (6; quick 5)
@@ -34,7 +35,7 @@ const { values } = parseArgs({
     help: { type: 'boolean', short: 'h' },
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
-    against: { type: 'string' },
+    against: { type: 'string', multiple: true, default: [] },
     'no-build': { type: 'boolean', default: false },
     seconds: { type: 'string' },
     turns: { type: 'string' },
@@ -50,8 +51,8 @@ async function run(): Promise<void> {
   const absent = missing();
   if (absent.length > 0) throw new Error(`for a run there is still needed:\n  ${absent.join('\n  ')}`);
   if (!values['no-build']) execFileSync(process.execPath, [`${ROOT}scripts/build.ts`], { stdio: 'inherit' });
-  const before = values.against;
-  const builds = before === undefined ? [] : [ours({ name: 'again' }), ours({ name: 'before', main: before })];
+  const before = values.against.map((main, nth) => ours({ name: nth === 0 ? 'before' : `before-${nth + 1}`, main }));
+  const builds = before.length === 0 ? [] : [ours({ name: 'again' }), ...before];
   const limits = canLimitCpu();
   const choice: Choice = { quick: values.quick, only: values.only?.split(',') ?? null, builds, limits };
   const pace: Pace = {

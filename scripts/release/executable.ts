@@ -19,6 +19,9 @@ const ARCHITECTURES: Readonly<Partial<Record<string, string>>> = { x64: 'amd64',
 /** The first Node that keeps a code cache for a module. */
 const LEAST_NODE = [26, 2] as const;
 
+/** The flags of the image that NODE_OPTIONS does not take. V8 takes a code cache only from a Node with the same flags. */
+const FLAGS = ['--no-maglev-destroy-on-background'];
+
 /** The licence of the running Node: it lies beside it, or in the npm package that brings its binary. */
 function nodeLicence(): string {
   const beside = resolve(process.execPath, '../../LICENSE');
@@ -37,11 +40,12 @@ async function fill(folder: string, work: string): Promise<void> {
     mainFormat: 'module',
     output: join(folder, manifest.name),
     useCodeCache: true,
+    execArgv: FLAGS,
     disableExperimentalSEAWarning: true,
   };
   writeFileSync(join(work, 'sea.json'), JSON.stringify(config));
   const quiet: ExecFileSyncOptions = { stdio: ['ignore', 'ignore', 'inherit'] };
-  execFileSync(process.execPath, [`--build-sea=${join(work, 'sea.json')}`], quiet);
+  execFileSync(process.execPath, [...FLAGS, `--build-sea=${join(work, 'sea.json')}`], quiet);
   execFileSync(
     process.execPath,
     [`${ROOT}scripts/bundle-licences.ts`, join(folder, 'THIRD-PARTY-LICENSES.txt')],

@@ -98,7 +98,11 @@ describe.skipIf(!ready)('the image', () => {
   test('has no shell, and has a numeric user, the labels, the licences and an SBOM', async () => {
     const [image] = JSON.parse(await mustRun('podman', ['image', 'inspect', IMAGE])) as readonly [ImageInspect];
     expect(image.Config).toMatchObject({ User: '65532:65532', StopSignal: 'SIGTERM' });
-    expect(image.Config.Entrypoint).toEqual(['/nodejs/bin/node', '/app/dist/main.js']);
+    expect(image.Config.Entrypoint).toEqual([
+      '/nodejs/bin/node',
+      '--no-maglev-destroy-on-background',
+      '/app/dist/main.js',
+    ]);
     expect(image.Healthcheck.Test).toEqual(['CMD', '/nodejs/bin/node', '/app/dist/main.js', 'healthcheck']);
     expect(image.Labels).toMatchObject({
       'org.opencontainers.image.title': 'entrupy-signature-proxy',
