@@ -165,11 +165,12 @@ export class Ledger {
   }
 
   #refuse(record: RequestRecord, now: number): void {
+    // A request that came back to us is counted where it came in: the app gave it no answer.
+    if (record.reason === 'loop_detected') return this.#stranger(record, now);
     if (record.wellFormed) this.refusedSince++;
     if (isProven(record)) this.senders.prove(record);
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
-    // A request that came back to us is counted where it came in: the app gave it no answer.
-    const route = record.reason === 'loop_detected' ? null : this.senders.routeOf(record);
+    const route = this.senders.routeOf(record);
     if (route !== null) return this.#bad(this.#routeFor(record.route, route), record, 'refused', now);
     this.#stranger(record, now);
     this.senders.suspect(record, outcomeDiagnosis(record), now);

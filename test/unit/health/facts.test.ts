@@ -341,3 +341,25 @@ test('of what is failed, deliveries that are lost come before those that wait, a
     ['reload-failed', 'failed', null],
   ]);
 });
+
+test('a refusal counts on its own route where deliveries come there, else on that of its look; one that came back to us on none', () => {
+  const routes = ['/a', '/b', 'unmatched'].map((path) => ({ ...NOTIFY, path }));
+  const told = (came: (health: Health) => void) => {
+    const { advice, lost } = judged({ routes }, (health) => {
+      came(health);
+      for (let at = 0; at < 3; at++) settle(health, refused({ route: '/b', reason: 'body_too_large', status: 413 }));
+      vi.advanceTimersByTime(12_000);
+    });
+    return [advice[0]?.id, advice[0]?.route, lost.refused];
+  };
+  const on = (route: string) => (health: Health) => settle(health, accepted({ route }));
+  expect(told((health) => ['/b', '/a'].map((route) => on(route)(health)))).toEqual(['large-body', '/b', 3]);
+  expect(told(on('/a'))).toEqual(['large-body', '/a', 3]);
+  expect(told(on('unmatched'))).toEqual(['large-body', '/b', 3]);
+  const { lost } = judged({}, (health) => {
+    settle(health, refused({ reason: 'loop_detected', status: 508 }));
+    settle(health, accepted({ status: 508, upstreamStatus: 508, upstreamError: 'LOOP_DETECTED' }));
+    settle(health, refused({ reason: 'loop_detected', status: 508 }));
+  });
+  expect(lost).toMatchObject({ failed: 1, refused: 0 });
+});

@@ -55,9 +55,10 @@
 //   a route that is gone has no state                   4   4
 //   a reload that removes every route begins anew       4   1
 //   what was in flight over a reload opens no route    30   4
-//
-// None fails without one: that deliveries have stopped only after three times their longest pause. It keeps nights silent
-// behind a front, where strangers cannot be told from senders, so the worlds demand nothing there.
+//   deliveries that stopped: 3 × their longest pause   27   2
+//   not "all is well": signed ones refused, none taken 153   1
+//   the end of an episode ends its state               16   4, 6
+//   a label is a route that is configured               2   8
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { judge } from '../../../src/health/judge.ts';
