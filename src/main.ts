@@ -9,7 +9,7 @@ import { processIo } from './commands/command.ts';
 async function main(argv: readonly string[]): Promise<number> {
   const [first = '', second = ''] = argv;
   const io = processIo(process);
-  if (first === 'help' && Object.hasOwn(COMMANDS, second)) return main([second, '--help']);
+  if (first === 'help' && COMMANDS.has(second)) return main([second, '--help']);
   if (first === '--help' || first === '-h' || first === 'help') {
     io.stdout((await import('./commands/help.ts')).usage());
     return 0;
@@ -20,10 +20,10 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const named = first !== '' && !first.startsWith('-');
   const name = named ? first : 'serve';
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  const command = COMMANDS.get(name);
   if (command !== undefined) return (await command()).run(named ? argv.slice(1) : argv, io);
   const given = JSON.stringify(name.slice(0, 64));
-  const meant = didYouMean(name, Object.keys(COMMANDS));
+  const meant = didYouMean(name, [...COMMANDS.keys()]);
   io.stderr(`entrupy-signature-proxy: there is no command ${given}${meant}; see --help\n`);
   return 2;
 }

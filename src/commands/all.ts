@@ -1,9 +1,10 @@
 // Every command by its name. A command is loaded only when it runs: some share the container's memory with the proxy.
-import type { Definition, Run } from './command.ts';
+import type { Run } from './command.ts';
+import type { CommandName } from './options.ts';
 
-type Load = () => Promise<{ readonly run: Run; readonly definition: Definition }>;
+type Load = () => Promise<{ readonly run: Run }>;
 
-export const COMMANDS: Readonly<Record<string, Load>> = {
+const LOADERS: Readonly<Record<CommandName, Load>> = {
   serve: () => import('./serve.ts'),
   'check-config': () => import('./check-config.ts'),
   check: () => import('./check.ts'),
@@ -17,3 +18,5 @@ export const COMMANDS: Readonly<Record<string, Load>> = {
   healthcheck: () => import('./healthcheck.ts'),
   demo: () => import('./demo.ts'),
 };
+
+export const COMMANDS = new Map<string, Load>(Object.entries(LOADERS));

@@ -7,20 +7,15 @@ import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
-import { command, type Io, TEXT, UsageError, usageError } from './command.ts';
+import { command, type Io, UsageError, usageError } from './command.ts';
 import { adminUrl, begun, whyNoAnswer } from './running-proxy.ts';
 import { milliseconds } from './waiting.ts';
-
-export const definition = {
-  name: 'capture',
-  options: { count: TEXT, for: TEXT, reason: TEXT, out: TEXT, config: TEXT },
-} as const;
 
 /** The proxy's own limits (admin/captures.ts), which it also enforces. */
 const MOST_MS = 24 * 60 * 60 * 1000;
 const MOST_REQUESTS = 10_000;
 
-export const run = command(definition, async ({ values }, io) => {
+export const run = command('capture', async ({ values }, io) => {
   const { count = '10', for: duration = '10m', out = '.', reason, config } = values;
   if (!/^[1-9][0-9]{0,4}$/.test(count) || Number(count) > MOST_REQUESTS) {
     throw usageError(`--count takes a number from 1 to ${MOST_REQUESTS}`);

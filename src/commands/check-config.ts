@@ -14,14 +14,9 @@ import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } 
 import { buildTls, readTlsFiles } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';
-import { command, FLAG, type Io, TEXT, table } from './command.ts';
+import { command, type Io, table } from './command.ts';
 
-export const definition = {
-  name: 'check-config',
-  options: { config: TEXT, 'no-secrets': FLAG, json: FLAG },
-} as const;
-
-export const run = command(definition, async ({ values }, io) => {
+export const run = command('check-config', async ({ values }, io) => {
   const reading = values['no-secrets'] ? 'no secrets' : 'secrets too';
   const { config, ...report } = await inspect(values.config ?? null, reading, io);
   const ok = report.errors.length === 0;

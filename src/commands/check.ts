@@ -8,14 +8,9 @@ import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
 import type { ApiStatus } from '../health/health.ts';
-import { command, FLAG, type Io, TEXT } from './command.ts';
+import { command, type Io } from './command.ts';
 import { adminPort, askStatus } from './running-proxy.ts';
 import { endOf, tried } from './waiting.ts';
-
-export const definition = {
-  name: 'check',
-  options: { config: TEXT, wait: TEXT, json: FLAG },
-} as const;
 
 interface Line {
   readonly id: string;
@@ -26,7 +21,7 @@ interface Line {
   readonly page: string | null;
 }
 
-export const run = command(definition, async ({ values }, io) => {
+export const run = command('check', async ({ values }, io) => {
   const named = namedConfig(values.config, io.env);
   const isSettled = (lines: readonly Line[]) => lines.every(({ state }) => state === 'ok' || state === 'warning');
   const lines = await tried(endOf(values.wait), () => look(named, io), isSettled);

@@ -1,29 +1,12 @@
 // Shared by all commands: the parser of arguments; input and output; the exit code for usage errors. Tests run a command
 // with their own Io, without a process. A usage error must never print a stack trace.
 import { createReadStream } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { fileProblem } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest-word.ts';
 import { type Paint, painter } from '../base/printable.ts';
 import type { Env } from '../config/variable-names.ts';
-
-interface Option {
-  readonly type: 'string' | 'boolean';
-  readonly multiple?: boolean;
-}
-
-export const TEXT = { type: 'string' } as const;
-export const FLAG = { type: 'boolean' } as const;
-
-export type Options = Readonly<Record<string, Option>>;
-
-/** The arguments of a command. docs/commands.md says what they mean, and what each exit code and key of --json means. */
-export interface Definition<O extends Options = Options> {
-  readonly name: string;
-  readonly options: O;
-  /** The names of the positional arguments, for messages. Each command checks for those that it requires. */
-  readonly positionals?: readonly string[];
-}
+import { type CommandName, OPTIONS, POSITIONALS } from './options.ts';
 
 export interface Io {
   /** Writes text, or bytes as they are. */
@@ -48,41 +31,42 @@ export function usageError(text: string): UsageError {
 /** Returns the exit code: 2 for unusable input, such as a bad configuration. Rejects only on an unexpected error. */
 export type Run = (argv: readonly string[], io: Io) => Promise<number>;
 
-export function command<const O extends Options>(
-  definition: Definition<O>,
-  body: (given: ReturnType<typeof parse<O>>, io: Io) => Promise<number>,
+export function command<N extends CommandName>(
+  name: N,
+  body: (given: ReturnType<typeof parse<N>>, io: Io) => Promise<number>,
 ): Run {
   return async (argv, io) => {
     const end = argv.indexOf('--');
     if (argv.slice(0, end === -1 ? argv.length : end).some((arg) => /^(?:-h|--help(?:=.*)?)$/s.test(arg))) {
-      io.stdout((await import('./help.ts')).helpOf(definition.name, Object.keys(definition.options)));
+      io.stdout((await import('./help.ts')).helpOf(name));
       return 0;
     }
     try {
-      return await body(parse(definition, argv), io);
+      return await body(parse(name, argv), io);
     } catch (error) {
       // Compared by name: `healthcheck` must never load these classes, which are parts of the proxy.
       const isInput = error instanceof Error && ['ConfigError', 'RulesetError'].includes(error.name);
       if (!isInput && !(error instanceof UsageError)) throw error;
-      const prefix = isInput ? '' : `entrupy-signature-proxy ${definition.name}: `;
+      const prefix = isInput ? '' : `entrupy-signature-proxy ${name}: `;
       io.stderr(`${prefix}${error.message}\n`);
       return 2;
     }
   };
 }
 
-/** The type of the options that were given to a command with the definition `D`. */
-export type ValuesOf<D extends Definition> = ReturnType<typeof parse<D['options']>>['values'];
+export type ValuesOf<N extends CommandName> = ReturnType<typeof parse<N>>['values'];
 
-function parse<O extends Options>({ options, positionals: names = [] }: Definition<O>, argv: readonly string[]) {
-  const given = parsed(options, argv);
+function parse<N extends CommandName>(name: N, argv: readonly string[]) {
+  const options: NonNullable<ParseArgsConfig['options']> = OPTIONS[name];
+  const names = POSITIONALS[name] ?? [];
+  const given = parsed(OPTIONS[name], argv);
   const seen = new Set<string>();
   for (const token of given.tokens) {
     if (token.kind !== 'option') continue;
-    const { name, rawName, value } = token;
+    const { name: option, rawName, value } = token;
     if (value === '') throw usageError(`option ${rawName} has an empty value`);
-    if (seen.has(name) && options[name]?.multiple !== true) throw usageError(`option ${rawName} is given twice`);
-    seen.add(name);
+    if (seen.has(option) && options[option]?.multiple !== true) throw usageError(`option ${rawName} is given twice`);
+    seen.add(option);
   }
   // The argument itself stays out of the message: people paste secrets and signatures here.
   if (given.positionals.length > names.length) {
@@ -91,7 +75,7 @@ function parse<O extends Options>({ options, positionals: names = [] }: Definiti
   return given;
 }
 
-function parsed<O extends Options>(options: O, argv: readonly string[]) {
+function parsed<O extends NonNullable<ParseArgsConfig['options']>>(options: O, argv: readonly string[]) {
   try {
     return parseArgs({ args: [...argv], options, allowPositionals: true, tokens: true });
   } catch (error) {

@@ -13,14 +13,8 @@ import { openStore } from '../redelivery/stores/open-store.ts';
 import { type DeferredStore, type Dropped, type Entry, type Loss, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
 import { readPasswordFile } from '../secrets/sources.ts';
-import { command, FLAG, type Io, TEXT, table, usageError } from './command.ts';
+import { command, type Io, table, usageError } from './command.ts';
 import { ask, askStatus } from './running-proxy.ts';
-
-export const definition = {
-  name: 'deferred',
-  options: { config: TEXT, expired: FLAG, json: FLAG },
-  positionals: ['ACTION', 'ID'],
-} as const;
 
 /** Milliseconds that a request to the proxy may take. */
 const TIMEOUT = 10_000;
@@ -46,7 +40,7 @@ type Action = (deferred: Deferred, id: string) => Promise<Done | string>;
 
 const ACTIONS = new Map<string, Action>(Object.entries({ list, show, deliver, drop, 'drop --expired': dropExpired }));
 
-export const run = command(definition, async ({ values, positionals: [word = 'list', id = ''] }, io) => {
+export const run = command('deferred', async ({ values, positionals: [word = 'list', id = ''] }, io) => {
   const name = values.expired === true ? `${word} --expired` : word;
   const action = ACTIONS.get(name);
   if (action === undefined) throw usageError('the action must be list, show, deliver or drop');

@@ -12,16 +12,11 @@ import type { Decision, Reason } from '../core/reasons.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { bind } from '../downstream/listener.ts';
 import { type App, startApp } from '../runtime/app.ts';
-import { command, FLAG, type Io, TEXT, usageError } from './command.ts';
+import { command, type Io, usageError } from './command.ts';
 import { askWhole } from './running-proxy.ts';
 import { signatureOf } from './sign.ts';
 
-export const definition = {
-  name: 'demo',
-  options: { once: FLAG, 'upstream-only': FLAG, port: TEXT, host: TEXT },
-} as const;
-
-export const run = command(definition, async ({ values }, io) => {
+export const run = command('demo', async ({ values }, io) => {
   const { once: isOnce = false, 'upstream-only': isUpstream = false, port, host } = values;
   if (isOnce && isUpstream) throw usageError('give --once or --upstream-only, not both');
   if (!isUpstream && (port !== undefined || host !== undefined))

@@ -14,19 +14,13 @@ import { looksLikeSignature, SIGNATURE_HEADER } from '../core/signature.ts';
 import { causesOf, DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
 import { createDiagnosis } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
-import { command, FLAG, TEXT, table, usageError } from './command.ts';
+import { command, table, usageError } from './command.ts';
 import { ALERTS_PAGE } from './docs-pages.ts';
 import { plain } from './help.ts';
 import { ANY_SIGNATURE } from './sign.ts';
 import { readRequest } from './verify.ts';
 
-export const definition = {
-  name: 'explain',
-  options: { config: TEXT, header: { ...TEXT, multiple: true }, json: FLAG },
-  positionals: ['METHOD', 'TARGET'],
-} as const;
-
-export const run = command(definition, async ({ values, positionals: [method = '', target] }, io) => {
+export const run = command('explain', async ({ values, positionals: [method = '', target] }, io) => {
   const isDiagnosis = target === undefined && /^[a-z]/.test(method);
   if (target === undefined && !isDiagnosis) throw usageError('METHOD and TARGET are both required, or a DIAGNOSIS');
   if (target === undefined) {

@@ -1,16 +1,11 @@
 // `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
 // container's memory with the proxy, so it must load no part of the proxy: only node:http.
-import { command, TEXT } from './command.ts';
+import { command } from './command.ts';
 import { adminUrl, ask } from './running-proxy.ts';
-
-export const definition = {
-  name: 'healthcheck',
-  options: { config: TEXT },
-} as const;
 
 const TIMEOUT = 2_000;
 
-export const run = command(definition, async ({ values }, io) => {
+export const run = command('healthcheck', async ({ values }, io) => {
   const url = await adminUrl('/readyz', values.config, io);
   const { status, text } = await ask({ url, timeout: TIMEOUT });
   if (status === 200) return 0;

@@ -1,5 +1,6 @@
 // The help: sections of docs/commands.md, as text for a terminal. Loaded only when it is printed.
 import { COMMANDS_PAGE } from './docs-pages.ts';
+import { type CommandName, OPTIONS } from './options.ts';
 
 const [BEGINNING = ''] = COMMANDS_PAGE.split('\n## ');
 
@@ -16,13 +17,13 @@ ${lines.join('')}
 `;
 }
 
-/** The section of a command, then those of its `options` that others have, too. */
-export function helpOf(name: string, options: readonly string[]): string {
+/** The section of a command, then those of its options that others have, too. */
+export function helpOf(name: CommandName): string {
   const [, onwards = ''] = COMMANDS_PAGE.split(`\n## ${name}\n\n`);
   const [section = ''] = onwards.split('\n## ');
   const shared = (BEGINNING.match(/^- `--.+(?:\n {2}.+)*/gm) ?? []).filter((item) => {
     const [, option = ''] = /--([\w-]+)/.exec(item) ?? [];
-    return option === 'help' || (options.includes(option) && !section.includes(`\n- \`--${option}`));
+    return option === 'help' || (Object.hasOwn(OPTIONS[name], option) && !section.includes(`\n- \`--${option}`));
   });
   return `Usage: entrupy-signature-proxy ${plain(`${section.trim()}\n\nAs other commands:\n\n${shared.join('\n')}`)}\n`;
 }

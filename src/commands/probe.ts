@@ -4,30 +4,14 @@ import type { Secret } from '../core/keyring.ts';
 import { PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
-import { command, FLAG, type Io, readBody, TEXT, UsageError, usageError, type ValuesOf } from './command.ts';
+import { command, type Io, readBody, UsageError, usageError, type ValuesOf } from './command.ts';
 import { ask } from './running-proxy.ts';
-import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
+import { chosenSource, readSecretOrDirectory, signatureOf, signedHead } from './sign.ts';
 import { endOf, tried } from './waiting.ts';
-
-export const definition = {
-  name: 'probe',
-  options: {
-    ...SECRET_OPTIONS,
-    url: TEXT,
-    config: TEXT,
-    body: TEXT,
-    unsigned: FLAG,
-    expect: TEXT,
-    'expect-not': TEXT,
-    'expect-unsigned': TEXT,
-    wait: TEXT,
-  },
-  positionals: ['TARGET'],
-} as const;
 
 const TIMEOUT = 10_000;
 
-export const run = command(definition, async ({ values, positionals: [target] }, io) => {
+export const run = command('probe', async ({ values, positionals: [target] }, io) => {
   const expected = readExpectation(values);
   const unsigned = values['expect-unsigned'];
   const end = endOf(values.wait);
@@ -75,7 +59,7 @@ async function sent({ url, tls, body, secrets, expected }: Request) {
   throw new Error('nothing to send');
 }
 
-type Values = ValuesOf<typeof definition>;
+type Values = ValuesOf<'probe'>;
 
 /** The URL to send to, and the secrets to try one after another; null among them is an attempt without a signature. */
 async function addressee(values: Values, target: string | undefined, io: Io) {

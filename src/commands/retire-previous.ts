@@ -1,18 +1,13 @@
 // `retire-previous`: has the running proxy end every overlap at once, after a leak. It must load no part of the proxy.
 import type { Retired } from '../admin/handlers.ts';
 import { printable } from '../base/printable.ts';
-import { command, TEXT } from './command.ts';
+import { command } from './command.ts';
 import { adminUrl, askWhole, readAs } from './running-proxy.ts';
-
-export const definition = {
-  name: 'retire-previous',
-  options: { config: TEXT },
-} as const;
 
 /** Milliseconds. The proxy reads every source, and each again if it changes. */
 const TIMEOUT = 30_000;
 
-export const run = command(definition, async ({ values }, io) => {
+export const run = command('retire-previous', async ({ values }, io) => {
   const url = await adminUrl('/-/retire-previous', values.config, io);
   const { status, text } = await askWhole({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
   const answer = readAs<Answer>({ read: ['string'], retired: 'number' }, text);

@@ -3,12 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { blockedThreads, END_MS, exitNow, killSelf } from '../base/blocked-threads.ts';
 import { ignore } from '../base/errors.ts';
 import type { App } from '../runtime/app.ts';
-import { command, type Io, TEXT } from './command.ts';
-
-export const definition = {
-  name: 'serve',
-  options: { config: TEXT },
-} as const;
+import { command, type Io } from './command.ts';
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EADDRINUSE:
@@ -18,7 +13,7 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
     'no interface of this machine has that address; correct listen.host (LISTEN_HOST) or admin.host (ADMIN_HOST)',
 };
 
-export const run = command(definition, async ({ values }, io) => {
+export const run = command('serve', async ({ values }, io) => {
   try {
     return await serve(values.config ?? null, io);
   } catch (error) {

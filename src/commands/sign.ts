@@ -13,17 +13,9 @@ import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.
 import { keyFromFileContent, MAX_SECRET_BYTES } from '../secrets/key-from-value.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { sourceName } from '../secrets/sources.ts';
-import { command, FLAG, type Io, readBody, TEXT, usageError } from './command.ts';
+import { command, type Io, readBody, usageError } from './command.ts';
 
-export const SECRET_OPTIONS = { 'secret-file': TEXT, 'secret-env': TEXT };
-
-export const definition = {
-  name: 'sign',
-  options: { ...SECRET_OPTIONS, header: FLAG },
-  positionals: ['BODY'],
-} as const;
-
-export const run = command(definition, async ({ values, positionals: [file] }, io) => {
+export const run = command('sign', async ({ values, positionals: [file] }, io) => {
   const { key } = await readSecret(chosenSource(values), io);
   const body = await readBody(file, io);
   if (body.length === 0) io.stderr('warning: the body is empty\n');

@@ -13,19 +13,13 @@ import { diagnose } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { command, FLAG, type Io, readBody, TEXT, UsageError, usageError } from './command.ts';
-import { chosenSource, readSecret, SECRET_OPTIONS, signedHead } from './sign.ts';
-
-export const definition = {
-  name: 'verify',
-  options: { signature: TEXT, request: TEXT, config: TEXT, ...SECRET_OPTIONS, json: FLAG },
-  positionals: ['BODY'],
-} as const;
+import { command, type Io, readBody, UsageError, usageError } from './command.ts';
+import { chosenSource, readSecret, signedHead } from './sign.ts';
 
 /** Bytes. A longer body is tried only unaltered. The limit is above the proxy's, since no other request waits here. */
 const DIAGNOSED_BYTES = 1024 * 1024;
 
-export const run = command(definition, async ({ values, positionals: [file] }, io) => {
+export const run = command('verify', async ({ values, positionals: [file] }, io) => {
   const { signature, request, config, json } = values;
   if ((signature === undefined) === (request === undefined)) throw usageError('give --signature or --request');
   if (request !== undefined && file !== undefined) throw usageError('--request holds the body, so give no BODY');

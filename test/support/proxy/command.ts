@@ -46,7 +46,7 @@ export function runCommand(args: readonly string[], options: CommandOptions = {}
 /** Like `runCommand`, but in this process, in a tenth of the time: not for `serve` and `demo`, which listen for signals. */
 export async function callCommand(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const [name = '', ...rest] = args;
-  const command = await COMMANDS[name]?.();
+  const command = await COMMANDS.get(name)?.();
   if (command === undefined) throw new Error(`there is no command ${name}`);
   return ran(command.run, rest, options);
 }

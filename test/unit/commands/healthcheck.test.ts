@@ -104,7 +104,7 @@ function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[]
 }
 
 const SHARED = ['default-places', 'errors', 'nearest-word', 'printable'].map((name) => `base/${name}.ts`);
-const ASKING = ['commands/command.ts', 'commands/running-proxy.ts'];
+const ASKING = ['command', 'options', 'running-proxy'].map((name) => `commands/${name}.ts`);
 const NODE = ['node:fs', 'node:fs/promises', 'node:net', 'node:util'];
 
 test('neither the proxy nor node:http is loaded as a module: it runs within the memory limit of the proxy', () => {

@@ -1,15 +1,13 @@
 // Command lines: each mistake is one readable line and exit code 2, in every command that takes options this way.
 import { describe, expect, test } from 'vitest';
-import { COMMANDS } from '../../../src/commands/all.ts';
-import { command, FLAG, TEXT } from '../../../src/commands/command.ts';
+import { OPTIONS } from '../../../src/commands/options.ts';
 import { NAMES } from '../../../src/config/variable-names.ts';
 import { callCommand } from '../../support/proxy/command.ts';
-import { ran } from '../../support/proxy/fake-io.ts';
 
 const HAVE_HEADER = new Set(['sign', 'explain']);
 const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };
 
-describe.each(Object.keys(COMMANDS))('%s', (name) => {
+describe.each(Object.keys(OPTIONS))('%s', (name) => {
   test('--help and -h print only the help, whatever else is given', async () => {
     for (const argv of [['--help'], ['-h'], ['--help=1'], ['--nonsense', '--help']]) {
       const stdout = expect.stringMatching(new RegExp(`^Usage: entrupy-signature-proxy ${name} [^]*\n$`));
@@ -24,10 +22,9 @@ describe.each(Object.keys(COMMANDS))('%s', (name) => {
 });
 
 test('the help is the section of docs/commands.md, which has each option: an image holds no docs', async () => {
-  for (const [name, load] of Object.entries(COMMANDS)) {
+  for (const [name, options] of Object.entries(OPTIONS)) {
     const { stdout } = await callCommand([name, '--help']);
     const listed = [...stdout.matchAll(/^- --([\w-]+)/gm)].map(([, option]) => option);
-    const { options } = (await load()).definition;
     expect(listed.toSorted(), name).toEqual([...Object.keys(options), 'help'].toSorted());
     expect(stdout, name).toMatch(/^Exit codes: 0 \(/m);
     expect(stdout, name).not.toMatch(/`|\\|\]\(|\*\*/);
@@ -116,16 +113,7 @@ async function expectRefusal(name: string, args: string, message: string): Promi
 }
 
 test('a value that starts with - can be given with =', async () => {
-  const shape = {
-    name: 'x',
-    options: { file: TEXT, flag: FLAG },
-    positionals: ['A'],
-  } as const;
-  const run = command(shape, async ({ values, positionals }, io) => {
-    io.stdout(JSON.stringify([values, positionals]));
-    return 0;
-  });
-  const { code, stdout } = await ran(run, ['--file=-odd', '--flag', '-']);
-  expect([code, JSON.parse(stdout)]).toEqual([0, [{ file: '-odd', flag: true }, ['-']]]);
-  expect(await ran(run, ['--file', '-odd'])).toMatchObject({ code: 2 });
+  const stderr = expect.stringContaining('the secret from file -odd cannot be used: it does not exist');
+  expect(await callCommand(['sign', '--secret-file=-odd', '-'])).toEqual({ code: 2, stdout: '', stderr });
+  expect(await callCommand(['sign', '--secret-file', '-odd'])).toMatchObject({ code: 2 });
 });
