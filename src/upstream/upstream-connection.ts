@@ -97,7 +97,7 @@ const CHECK_MS = 1000;
  * unread in the kernel, and Node destroys the socket with it (nodejs/node#149, #54366). So `destroy` is overridden, the
  * only way to read the answer first (by `onread`: after a failed write a stream emits no data). Without this, of 100
  * early answers to bodies of 0.1, 1 and 8 MB, 1, 87 and 99 were lost. The pool removes the override for tunnels. If Node
- * bypasses the override, test/e2e/early-answers.test.ts fails.
+ * bypasses the override, test/e2e/no-mixed-answers.test.ts fails.
  */
 function readBeforeFailedWriteEnds(socket: Socket): void {
   const destroy = socket.destroy;

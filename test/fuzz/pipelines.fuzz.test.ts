@@ -41,7 +41,7 @@ beforeAll(async () => {
   for (const over of ['TCP', 'TLS'] as const) {
     const isSecure = over === 'TLS';
     const [cert, key] = [identity.pair.certFile, identity.pair.keyFile].map((file) => readFileSync(file, 'utf8'));
-    const upstream = await startLenientUpstream(isSecure ? { cert: cert ?? '', key: key ?? '' } : undefined);
+    const upstream = await startLenientUpstream(isSecure ? { identity: { cert: cert ?? '', key: key ?? '' } } : {});
     upstream.answer(echo);
     const to = { url: upstream.url, ...(isSecure && { tls: { caFile: identity.caFile } }) };
     const config = { ...CONFIG, listen: isSecure ? { tls: identity.pair } : {}, upstream: to };

@@ -11,7 +11,7 @@ import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { nothingDeferred } from '../support/redelivery/redelivery.ts';
-import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
+import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const answer = (status: number) => `HTTP/1.1 ${status} x\r\nContent-Length: 2\r\n\r\nok`;
 const begun = (status: number) => `HTTP/1.1 ${status} x\r\nContent-Length: 100\r\n\r\nbegun`;
@@ -29,13 +29,15 @@ const linesOf = (proxy: RunningProxy, route: string) =>
 
 const tagOf = (body: string) => createHash('sha256').update(body).digest('hex').slice(0, 16);
 
-/** Of its line at `log.requests: rejected`; null: there is none. */
-type Line = object | null;
-
 interface Row {
+  /** What the app does with the request. */
+  readonly app: (socket: Socket) => void;
+  readonly fate: string;
+  /** Of its line at `log.requests: rejected`; without it there is none. */
+  readonly line?: object;
   /** The sender leaves: once the app has its request, or once the answer's first bytes have come. */
   readonly leaves?: 'at once' | 'within the answer';
-  /** What the app then does. */
+  /** What the app does once the sender has left. */
   readonly later?: (socket: Socket) => void;
   readonly options?: object;
 }
@@ -46,106 +48,73 @@ const cut = (status: number) => (socket: Socket) => void socket.write(begun(stat
 const nothing = () => {};
 const ONCE = { once: '1h' };
 const REDELIVER = { redeliver: '1h' };
+const ERROR = { level: 'error' };
+const LEFT = { level: 'warn', status: 499 };
+const within = { leaves: 'within the answer' } as const;
+const left = (later: (socket: Socket) => void, options: object) =>
+  ({ app: nothing, leaves: 'at once', later, options }) as const;
 
-const left = (later: (socket: Socket) => void, options: object): Row => ({ leaves: 'at once', later, options });
+/** What each status makes of a delivery is in test/unit/core/reasons.test.ts. */
+const ROWS: Readonly<Record<string, Row>> = {
+  'the app answers 200': { app: says(OK), fate: 'taken' },
+  'the app answers 404': { app: says(answer(404)), fate: 'refused' },
+  'the app answers 500': {
+    app: says(answer(500)),
+    fate: 'failed',
+    line: { ...ERROR, status: 500, decision: 'accepted', reason: 'none', upstream_status: 500 },
+  },
+  'the app breaks off a 200': {
+    app: cut(200),
+    fate: 'failed',
+    line: { ...ERROR, status: 200, upstream_status: 200, upstream_failure: 'reset' },
+  },
+  'the app resets': {
+    app: reset,
+    fate: 'failed',
+    line: { ...ERROR, status: 502, upstream_failure: 'reset', upstream_error: 'ECONNRESET' },
+  },
+  'the sender leaves before the answer': {
+    app: nothing,
+    leaves: 'at once',
+    fate: 'abandoned',
+    line: { ...LEFT, reason: 'client_closed' },
+  },
+  'the sender leaves within a 200': { app: says(begun(200)), ...within, fate: 'taken' },
+  'the sender leaves within a 500': {
+    app: says(begun(500)),
+    ...within,
+    fate: 'failed',
+    line: { status: 499, upstream_status: 500 },
+  },
+  'with once, the sender leaves, and the app answers 200': { ...left(says(OK), ONCE), fate: 'taken' },
+  'with once, the sender leaves, and the app answers 500': {
+    ...left(says(answer(500)), ONCE),
+    fate: 'failed',
+    line: { ...LEFT, ...ERROR, decision: 'accepted', upstream_status: 500 },
+  },
+  'with redeliver, the app answers 503': {
+    app: says(answer(503)),
+    options: REDELIVER,
+    fate: 'deferred',
+    line: { level: 'warn', status: 202, decision: 'deferred', upstream_status: 503 },
+  },
+  'with redeliver, the sender leaves, and the app answers 200': { ...left(says(OK), REDELIVER), fate: 'taken' },
+  'with redeliver, the sender leaves, and the app answers 503': {
+    ...left(says(answer(503)), REDELIVER),
+    fate: 'deferred',
+    line: { ...LEFT, decision: 'accepted', reason: 'client_closed', upstream_status: 503 },
+  },
+  'with both, the sender leaves, and the app resets': {
+    ...left(reset, { ...ONCE, ...REDELIVER }),
+    fate: 'deferred',
+    line: { ...LEFT, upstream_failure: 'reset' },
+  },
+};
 
-/** `app`: what it does with the request. */
-const ROWS: readonly (readonly [title: string, app: (socket: Socket) => void, fate: string, line: Line, row?: Row])[] =
-  [
-    ['the app answers 200', says(OK), 'taken', null],
-    ['the app answers 302', says(answer(302)), 'taken', null],
-    ['the app answers 404', says(answer(404)), 'refused', null],
-    [
-      'the app answers 500',
-      says(answer(500)),
-      'failed',
-      { level: 'error', status: 500, decision: 'accepted', reason: 'none', upstream_status: 500 },
-    ],
-    ['the app answers 429', says(answer(429)), 'failed', { level: 'error', upstream_status: 429 }],
-    [
-      'the app breaks off a 200',
-      cut(200),
-      'failed',
-      { level: 'error', status: 200, upstream_status: 200, upstream_failure: 'reset' },
-    ],
-    [
-      'the app resets',
-      reset,
-      'failed',
-      { level: 'error', status: 502, upstream_failure: 'reset', upstream_error: 'ECONNRESET' },
-    ],
-    [
-      'the sender leaves before the answer',
-      nothing,
-      'abandoned',
-      { level: 'warn', status: 499, reason: 'client_closed' },
-      { leaves: 'at once' },
-    ],
-    ['the sender leaves within a 200', says(begun(200)), 'taken', null, { leaves: 'within the answer' }],
-    [
-      'the sender leaves within a 500',
-      says(begun(500)),
-      'failed',
-      { status: 499, upstream_status: 500 },
-      { leaves: 'within the answer' },
-    ],
-    ['with once, the sender leaves, and the app answers 200', nothing, 'taken', null, left(says(OK), ONCE)],
-    [
-      'with once, the sender leaves, and the app answers 500',
-      nothing,
-      'failed',
-      { level: 'error', status: 499, decision: 'accepted', upstream_status: 500 },
-      left(says(answer(500)), ONCE),
-    ],
-    [
-      'with once, the sender leaves, and the app resets',
-      nothing,
-      'failed',
-      { level: 'error', status: 499, upstream_failure: 'reset' },
-      left(reset, ONCE),
-    ],
-    [
-      'with redeliver, the app answers 503',
-      says(answer(503)),
-      'deferred',
-      { level: 'warn', status: 202, decision: 'deferred', upstream_status: 503 },
-      { options: REDELIVER },
-    ],
-    ['with redeliver, the sender leaves, and the app answers 200', nothing, 'taken', null, left(says(OK), REDELIVER)],
-    [
-      'with redeliver, the sender leaves, and the app answers 503',
-      nothing,
-      'deferred',
-      { level: 'warn', status: 499, decision: 'accepted', reason: 'client_closed', upstream_status: 503 },
-      left(says(answer(503)), REDELIVER),
-    ],
-    [
-      'with redeliver, the sender leaves, and the app answers 404',
-      nothing,
-      'refused',
-      null,
-      left(says(answer(404)), REDELIVER),
-    ],
-    [
-      'with both, the sender leaves, and the app resets',
-      nothing,
-      'deferred',
-      { level: 'warn', status: 499, upstream_failure: 'reset' },
-      left(reset, { ...ONCE, ...REDELIVER }),
-    ],
-  ];
-
-const rows = ROWS.map(([title, app, fate, line, row = {}], at) => ({
-  title,
-  app,
-  fate,
-  line,
-  ...row,
-  route: `/row-${at}`,
-}));
+const rows = Object.entries(ROWS).map(([title, row], at) => ({ title, ...row, route: `/row-${at}` }));
 /** What the app does on the other routes. */
 const OTHERS: Readonly<Record<string, (socket: Socket) => void>> = { '/watched': says(OK), '/open': says(answer(500)) };
-const on = shared(startRawUpstream, {
+const on = shared(startLenientUpstream, {
   upstream: { retryConnectFor: '500ms' },
   routes: [
     ...rows.map(({ route, options = {} }) => ({ path: route, ...options })),
@@ -160,8 +129,7 @@ const on = shared(startRawUpstream, {
 /** By route: the app's side of its first request. */
 const sockets = new Map<string, Socket>();
 beforeAll(async () => {
-  on.upstream.script((socket, { head }) => {
-    const route = head.split(' ')[1] ?? '';
+  on.upstream.script((socket, { target: route }) => {
     const row = rows.find((each) => each.route === route);
     // What is deferred comes again; it has the same answer.
     if (row !== undefined && sockets.has(route)) return void socket.write(answer(503));
@@ -195,7 +163,7 @@ describe.concurrent('the fate of a delivery', () => {
     }
     await eventually(() => fatesOf(proxy, route), { [fate]: 1 });
     const lines = () => linesOf(proxy, route);
-    if (line === null) return expect(lines()).toEqual([]);
+    if (line === undefined) return expect(lines()).toEqual([]);
     await eventually(() => lines().length, 1);
     const untaken = fate === 'refused' ? {} : { body_sha256: tagOf(body) };
     expect(lines()[0]).toMatchObject({ fate, secret: 'current', ...untaken, ...line });
@@ -265,7 +233,7 @@ test('at log.requests: all a delivery has one line, also after its sender left',
 test('without a slot a delivery is failed, or abandoned; what grace cuts is failed, or deferred with redeliver', async ({
   start,
   directory,
-  raw: app,
+  lenient: app,
 }) => {
   app.script(() => {});
   const proxy = await start({
@@ -276,13 +244,12 @@ test('without a slot a delivery is failed, or abandoned; what grace cuts is fail
   });
   await nothingDeferred(proxy); // the store has answered: until then a delivery waits for it, at most a second
   const both = await Promise.all(['/plain', '/kept'].map((target) => sendTo(proxy, signed(target))));
-  await eventually(() => app.heads.length, 2);
+  await eventually(() => app.seen.length, 2);
   expect(await answered(signed('/plain', 'no slot'), proxy)).toBe(503);
   expect(await proxy.waitForLog(({ status }) => status === 503)).toMatchObject({
     ...{ reason: 'overloaded', hint: 'no place in upstream.connections became free', body_sha256: tagOf('no slot') },
   });
   await reload(proxy, (config) => config.replace('500ms', '1m')); // the sender leaves before
-  expect(await fatesOf(proxy, '/plain')).toEqual({ failed: 1 });
   const waiter = await sendTo(proxy, signed('/plain', 'left'));
   await inFlight(proxy, 3);
   waiter.destroy();

@@ -9,8 +9,8 @@ import { delivery, get } from '../support/http/requests.ts';
 import { parseResponse } from '../support/http/response-parser.ts';
 import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
 import { shared } from '../support/proxy/shared.ts';
+import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { HALVES, HONEST, NO_ANSWERS, ODD, SILENT, saysAndResets, textOf } from '../support/upstream/misbehaviours.ts';
-import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const SLOTS = 2;
 /** Of the one request; a body longer than a packet. */
@@ -23,16 +23,16 @@ const configOf = (times: object) => ({
   upstream: { connections: SLOTS, keepAlive: '30s', ...times },
   routes: [{ path: '/notify' }, { path: '/open', action: 'forward', responseTimeout: '30s', idleTimeout: '30s' }],
 });
-const patient = shared(startRawUpstream, configOf({ retryConnectFor: '30s' }));
+const patient = shared(startLenientUpstream, configOf({ retryConnectFor: '30s' }));
 /** For upstreams that are silent. A busy machine exceeds its times, too. */
 const HASTE = { responseTimeout: '500ms', idleTimeout: '500ms' };
-const hasty = shared(startRawUpstream, configOf({ ...HASTE, keepAlive: '30ms' }));
+const hasty = shared(startLenientUpstream, configOf({ ...HASTE, keepAlive: '30ms' }));
 let on = patient;
 afterEach(async () => {
   await untilAtRest(on.proxy);
   on.upstream.script((socket) => socket.write(OK));
   await expectSlotsFree(on.proxy, { slots: SLOTS, target: '/open' });
-  on.upstream.heads.length = 0;
+  on.upstream.seen.length = 0;
   on = patient;
 });
 
@@ -51,7 +51,7 @@ async function counted(play: (typeof HALVES)[number]['play'], look: (client: Raw
   const before = await failures();
   on.upstream.script((socket) => play(socket, ID));
   await look(await sendTo(on.proxy, DELIVERY));
-  expect(on.upstream.heads).toHaveLength(1);
+  expect(on.upstream.seen).toHaveLength(1);
   return Object.entries(await failures()).flatMap(([cause, count]) => Array(count - (before[cause] ?? 0)).fill(cause));
 }
 

@@ -10,8 +10,7 @@ import { sendTo } from '../support/http/raw-client.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { OK } from '../support/upstream/raw-upstream.ts';
+import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { BODY, CONFIG, ENV, FORBIDDEN, MARK, REQUESTS, SECRETS, wire } from '../testdata/marked-requests.ts';
 
 function expectNoLeak(text: string, where: string): void {

@@ -10,8 +10,7 @@ import { eventually, test as ownTest } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { enough } from '../support/runner/patience.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { OK } from '../support/upstream/raw-upstream.ts';
+import { type LenientUpstream, OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const signed = (body: string, ...lines: readonly string[]) => delivery(body, SECRET, { lines });
 const CONFIG = { routes: [{ path: '/notify' }] };

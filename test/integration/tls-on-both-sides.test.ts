@@ -3,15 +3,14 @@ import { X509Certificate } from 'node:crypto';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, createServer, type RequestOptions, request } from 'node:https';
-import { connect, createServer as createTcpServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
-import { exchange, openClient } from '../support/http/raw-client.ts';
-import { delivery, get } from '../support/http/requests.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
 import { ownDirectory, replaceFile } from '../support/machine/files.ts';
 import { listening } from '../support/machine/listening.ts';
 import { runCommand } from '../support/proxy/command.ts';
@@ -19,7 +18,6 @@ import { test as base, eventually, starting, value } from '../support/proxy/prox
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload } from '../support/proxy/reloads.ts';
 import { createAuthority, type Pair } from '../support/tls/certificates.ts';
-import { OK } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":1}';
 const LOCAL = ['IP:127.0.0.1', 'DNS:localhost'];
@@ -275,61 +273,6 @@ describe.concurrent('to the upstream', () => {
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 });
-
-// Over TLS the client's socket never takes a write at once, so an interim response pauses the upstream's socket. Where
-// the final one came in the same read, the socket went back to the pool paused: the next answer on it was never read.
-base(
-  'behind an interim response that comes with the final one, the next answer on the socket is read',
-  async ({ start, onTestFinished }) => {
-    const seen: string[] = [];
-    const used = new Set<unknown>();
-    const server = createTcpServer((tcp) => {
-      const beneath = new Duplex({
-        read() {},
-        write: (bytes: Buffer, _encoding, done) => {
-          tcp.write(bytes);
-          done();
-        },
-      });
-      tcp.on('data', (bytes: Buffer) => beneath.push(bytes)).on('error', () => {});
-      const socket = new TLSSocket(beneath, { isServer: true, ...contents(pairs.first) }).on('error', () => {});
-      socket.on('data', (bytes) => {
-        const status = bytes.toString('latin1').split(/[/ ]/)[2] ?? '';
-        seen.push(status);
-        used.add(tcp);
-        // Two records in one segment.
-        tcp.cork();
-        socket.write(`HTTP/1.1 ${status} Interim\r\nLink: </a>\r\n\r\n`, () => socket.write(OK, () => tcp.uncork()));
-      });
-    });
-    const upstream = await listening(server);
-    onTestFinished(upstream.close);
-    const proxy = await start({
-      listen: { tls: pairs.first },
-      upstream: {
-        url: `https://127.0.0.1:${upstream.port}`,
-        tls: { caFile: authority.caFile },
-        connections: 1,
-        keepAlive: '1m',
-        responseTimeout: '5s',
-      },
-      unmatched: 'forward',
-    });
-    const client = await openClient({ port: proxy.port, ca: readFileSync(authority.caFile, 'utf8') });
-    onTestFinished(client.destroy);
-    const asked = ['102', '103', '100', '103', '102', '103', '100', '103'];
-    const got: string[] = [];
-    for (const status of asked) {
-      await client.send(get(`/${status}`));
-      const { informational, ...final } = await client.response();
-      got.push(`${informational.map((interim) => interim.status)} ${final.status}`);
-    }
-    expect(got).toEqual(asked.map((status) => `${status} 200`));
-    expect(seen).toEqual(asked);
-    // On a busy machine an answer may overtake the word that its request is sent: then its socket is not used again.
-    expect(used.size).toBeLessThan(asked.length);
-  },
-);
 
 /** The status of a delivery that names this host. */
 const sendAs = async ({ port }: RunningProxy, host: string) =>

@@ -7,8 +7,7 @@ import { openClient, type RawClient } from '../support/http/raw-client.ts';
 import { request as written } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { OK } from '../support/upstream/raw-upstream.ts';
+import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { AGREED, handshake } from '../support/websocket/client.ts';
 
 const on = shared(startLenientUpstream, {

@@ -11,8 +11,7 @@ import { listening } from '../support/machine/listening.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { OK } from '../support/upstream/raw-upstream.ts';
+import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const BODY = '{"event":1}';
 const POISON = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON';

@@ -11,8 +11,7 @@ import { expectServed, many } from '../support/proxy/limited.ts';
 import { test as ownTest } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { OK } from '../support/upstream/raw-upstream.ts';
+import { type LenientUpstream, OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const BODY = '{"event":1}';
 
@@ -32,74 +31,36 @@ function holding(upstream: LenientUpstream): Socket[] {
   return held;
 }
 
-const sharedWith = (connections: number, retryConnectFor: string) =>
-  shared(startLenientUpstream, {
-    upstream: { connections, retryConnectFor },
-    routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
-  });
-
 const askMany = (to: RunningProxy, bytes: string, count: number) =>
   Promise.all(Array.from({ length: count }, () => sendTo(to, bytes)));
 const statuses = (asked: readonly RawClient[]) =>
   Promise.all(asked.map(async (client) => (await client.response()).status));
 
-describe.each([
-  [8, 6],
-  [2, 1],
-])('of %i connections', (connections, share) => {
-  const on = sharedWith(connections, '500ms');
+// The share of other numbers of connections: test/unit/upstream/limiter.test.ts.
+describe('of eight connections', () => {
+  const [connections, share] = [8, 6];
+  const on = shared(startLenientUpstream, {
+    upstream: { connections, retryConnectFor: '500ms' },
+    routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
+  });
 
-  test.each(Object.entries(UNVERIFIED))(
-    `${share} at most are taken by slow unverified requests %s`,
-    async (_, bytes) => {
-      const held = holding(on.upstream);
-      const slow = await askMany(on.proxy, bytes, share);
-      await expect.poll(() => held.length).toBe(share);
-      const waiting = await askMany(on.proxy, bytes, 3);
-      // As many at once as there are connections left, repeatedly.
-      for (let round = 0; round < 5; round++) {
-        const deliveries = await askMany(on.proxy, signed, connections - share);
-        expect(await statuses(deliveries)).toEqual(deliveries.map(() => 200));
-      }
-      expect(await statuses(waiting)).toEqual([503, 503, 503]);
-      expect(on.upstream.seen.filter(({ target }) => target !== '/notify')).toHaveLength(share);
-      for (const socket of held) socket.write(OK);
-      expect(await statuses(slow)).toEqual(slow.map(() => 200));
-      await untilAtRest(on.proxy);
-    },
-  );
-});
-
-describe('with four connections', () => {
-  const on = sharedWith(4, '1m');
-
-  test('a waiting unverified request gets the slot of one that ends', async () => {
+  test.each(Object.entries(UNVERIFIED))('six at most are taken by slow unverified requests %s', async (_, bytes) => {
     const held = holding(on.upstream);
-    const slow = await askMany(on.proxy, UNVERIFIED['with a body'], 3);
-    await expect.poll(() => held.length).toBe(3);
-    const waiting = await sendTo(on.proxy, UNVERIFIED['with a body']);
-    expect(await statuses(await askMany(on.proxy, signed, 1))).toEqual([200]);
-    expect(on.upstream.seen.filter(({ target }) => target === '/open')).toHaveLength(3);
-    held[0]?.write(OK);
-    await expect.poll(() => held.length).toBe(4);
-    for (const socket of held.slice(1)) socket.write(OK);
-    expect(await statuses([...slow, waiting])).toEqual([200, 200, 200, 200]);
+    const slow = await askMany(on.proxy, bytes, share);
+    await expect.poll(() => held.length).toBe(share);
+    const waiting = await askMany(on.proxy, bytes, 3);
+    // As many at once as there are connections left, repeatedly.
+    for (let round = 0; round < 5; round++) {
+      const deliveries = await askMany(on.proxy, signed, connections - share);
+      expect(await statuses(deliveries)).toEqual(deliveries.map(() => 200));
+    }
+    expect(await statuses(waiting)).toEqual([503, 503, 503]);
+    expect(on.upstream.seen.filter(({ target }) => target !== '/notify')).toHaveLength(share);
+    for (const socket of held) socket.write(OK);
+    expect(await statuses(slow)).toEqual(slow.map(() => 200));
     await untilAtRest(on.proxy);
     on.upstream.answer(() => OK);
-    await expectSlotsFree(on.proxy, { slots: 3, target: '/open' });
-  });
-});
-
-describe('with a single connection', () => {
-  const on = sharedWith(1, '1m');
-
-  test('verified and unverified requests share it', async () => {
-    const held = holding(on.upstream);
-    const slow = await sendTo(on.proxy, UNVERIFIED['without a body']);
-    await expect.poll(() => held.length).toBe(1);
-    const delivery = await sendTo(on.proxy, signed);
-    held[0]?.write(OK);
-    expect(await statuses([slow, delivery])).toEqual([200, 200]);
+    await expectSlotsFree(on.proxy, { slots: share, target: '/open' });
   });
 });
 

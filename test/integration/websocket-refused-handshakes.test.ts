@@ -7,7 +7,7 @@ import { values } from '../support/http/response-parser.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually, test as ownTest } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { AGREED, handshake } from '../support/websocket/client.ts';
 
 /** Routes with one short timeout each, since a busy machine exceeds it, too. */
@@ -21,7 +21,7 @@ const ROUTES = [
 ];
 
 /** Nothing else ends by itself before the test does. */
-const on = shared(startRawUpstream, {
+const on = shared(() => startLenientUpstream({ allowHalfOpen: true }), {
   upstream: { responseTimeout: '10m', retryConnectFor: '5m' },
   routes: ROUTES,
   log: { requests: 'all' },
@@ -36,7 +36,7 @@ afterEach(async () => {
   client.destroy();
   await on.upstream.stop();
   await on.upstream.listen();
-  on.upstream.heads.length = 0;
+  on.upstream.seen.length = 0;
   await untilAtRest(on.proxy);
 });
 
@@ -67,7 +67,7 @@ const onHandshake = (act: (socket: Socket) => void, { script } = on.upstream) =>
     });
   });
 /** Resolves when the upstream has no sockets left. */
-const noneLeft = () => eventually(() => on.upstream.sockets.size, 0);
+const noneLeft = () => eventually(() => on.upstream.sockets().size, 0);
 /** An upstream that closes once its client has. */
 const polite = (socket: Socket) => void socket.once('end', () => socket.end());
 const agrees = (socket: Socket) => void socket.write(AGREED);
@@ -123,13 +123,13 @@ describe('a handshake that the upstream does not answer', () => {
     on.upstream.script((socket) => socket.write(AGREED));
     await on.upstream.listen();
     expect((await client.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
-    expect(on.upstream.heads).toHaveLength(1);
+    expect(on.upstream.seen).toHaveLength(1);
   });
 
-  ownTest('because every slot is taken: 503 after the wait; no slot leaks', async ({ start, raw }) => {
-    const settings = { url: raw.url, connections: 1, retryConnectFor: '300ms', responseTimeout: '10m' };
+  ownTest('because every slot is taken: 503 after the wait; no slot leaks', async ({ start, lenient }) => {
+    const settings = { url: lenient.url, connections: 1, retryConnectFor: '300ms', responseTimeout: '10m' };
     const proxy = await start({ upstream: settings, routes: ROUTES });
-    const agree = onHandshake(() => {}, raw);
+    const agree = onHandshake(() => {}, lenient);
     const holder = await sendTo(proxy, handshake('/live'));
     const first = await agree;
     const second = await sendTo(proxy, handshake('/live'));
@@ -139,7 +139,7 @@ describe('a handshake that the upstream does not answer', () => {
     // An open tunnel holds no slot.
     first.write(AGREED);
     await holder.bytes(AGREED.length);
-    raw.script(agrees);
+    lenient.script(agrees);
     const third = await sendTo(proxy, handshake('/live'));
     expect((await third.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
     for (const one of [holder, second, third]) one.destroy();
@@ -173,7 +173,7 @@ describe('a client that leaves', () => {
     on.upstream.script((socket) => socket.write(AGREED));
     await other.send(handshake('/live?other'));
     await other.bytes(AGREED.length);
-    expect(on.upstream.heads.map((head) => head.split('\r\n')[0])).toEqual(['GET /live?other HTTP/1.1']);
+    expect(on.upstream.list()).toEqual(['GET /live?other']);
     other.destroy();
   });
 

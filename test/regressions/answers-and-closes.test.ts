@@ -8,8 +8,7 @@ import { type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { get } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { OK } from '../support/upstream/raw-upstream.ts';
+import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const on = shared(startLenientUpstream, { routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] });
 beforeEach(() => {

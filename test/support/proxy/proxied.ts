@@ -3,7 +3,6 @@ import { test as base, expect, type TestContext } from 'vitest';
 import { testDirectory } from '../machine/files.ts';
 import { waitFor } from '../runner/wait-for.ts';
 import { startLenientUpstream } from '../upstream/lenient-upstream.ts';
-import { startRawUpstream } from '../upstream/raw-upstream.ts';
 import { startStreamingUpstream } from '../upstream/streams.ts';
 import { type Handler, startUpstream } from '../upstream/upstream.ts';
 import { type ProxyOptions, startProxy } from './proxy.ts';
@@ -31,8 +30,7 @@ export const started =
 
 export const test = base
   .extend('upstream', started(startUpstream))
-  /** The same for upstreams on raw sockets: one that does what the test says, one that accepts anything, one that streams. */
-  .extend('raw', started(startRawUpstream))
+  /** The same for an upstream on raw sockets that accepts anything, and for one that streams. */
   .extend('lenient', started(startLenientUpstream))
   .extend('streams', started(startStreamingUpstream))
   /** Starts an upstream that answers like this. */
@@ -73,3 +71,6 @@ type ProxyConfig = Readonly<Record<string, unknown>> & { readonly upstream?: obj
 export async function eventually<T>(look: () => T | Promise<T>, wanted: Awaited<T>): Promise<void> {
   await waitFor(async () => expect(await look()).toEqual(wanted));
 }
+
+/** Resolves once the proxy with this admin port is ready. */
+export const untilReady = (adminUrl: string) => eventually(async () => (await fetch(`${adminUrl}/readyz`)).status, 200);

@@ -1,10 +1,12 @@
 // An upstream that accepts anything: bare LF, bad lengths, odd transfer codings, folded lines, pipelining. It stands
 // for the worst server behind the proxy and records, byte by byte, each request that it parsed. It must never be
-// stricter than necessary: no test can catch what it does not see.
+// stricter than necessary: no test can catch what it does not see. It does with each request exactly what a test says.
 import { createServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import { listening } from '../machine/listening.ts';
-import { OK } from './raw-upstream.ts';
+import { freePort } from '../machine/free-port.ts';
+import { type Listening, listening } from '../machine/listening.ts';
+
+export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 export interface SeenRequest {
   /** The whole request as it came. */
@@ -26,8 +28,16 @@ export type Answer = string | Buffer | 'cut' | ((socket: Socket) => void);
 
 export type LenientUpstream = Awaited<ReturnType<typeof startLenientUpstream>>;
 
-/** `identity`: its certificate and key, PEM, if it speaks TLS. */
-export async function startLenientUpstream(identity?: { readonly cert: string; readonly key: string }) {
+interface LenientOptions {
+  /** Its certificate and key, PEM, if it speaks TLS. */
+  readonly identity?: { readonly cert: string; readonly key: string } | undefined;
+  /** A unix socket instead of a loopback port of its own. */
+  readonly path?: string;
+  /** Its side of a connection stays open when the proxy closes the other. */
+  readonly allowHalfOpen?: true;
+}
+
+export async function startLenientUpstream({ identity, path, allowHalfOpen }: LenientOptions = {}) {
   const seen: SeenRequest[] = [];
   const pending = new Map<number, Buffer>();
   let give: (request: SeenRequest) => Answer = (request) =>
@@ -48,21 +58,39 @@ export async function startLenientUpstream(identity?: { readonly cert: string; r
       pending.set(connection, bytes);
     });
   };
-  const server = identity === undefined ? createServer(onConnection) : createTlsServer(identity, onConnection);
-  const { port, close } = await listening(server);
+  const where = path ?? (await freePort());
+  let current: Listening;
+  const listen = async () => {
+    const options = { allowHalfOpen: allowHalfOpen ?? false };
+    const server =
+      identity === undefined ? createServer(options, onConnection) : createTlsServer(identity, onConnection);
+    current = await listening(server, where);
+  };
+  await listen();
+  const stop = () => current.close();
+  const answer = (next: (request: SeenRequest) => Answer) => {
+    give = next;
+  };
+  const scheme = identity === undefined ? 'http' : 'https';
   return {
-    port,
-    url: `${identity === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    port: typeof where === 'number' ? where : 0,
+    url: path === undefined ? `${scheme}://127.0.0.1:${where}` : `unix://${path}`,
     seen,
     /** `METHOD target body` of each request, the body as latin1. */
     list: () => seen.map(({ method, target, body }) => `${method} ${target} ${body.toString('latin1')}`.trimEnd()),
     /** Sets the next responses; unless set, 200 `ok`. */
-    answer: (next: (request: SeenRequest) => Answer) => {
-      give = next;
-    },
+    answer,
+    /** Sets what to do with the next requests. */
+    script: (act: (socket: Socket, request: SeenRequest) => unknown) =>
+      answer((request) => (socket) => void act(socket, request)),
     /** Bytes that made no complete request, by connection, closed connections included. */
     leftovers: () => [...pending.values()].filter((bytes) => bytes.length > 0),
-    close,
+    /** The currently open ones. */
+    sockets: () => current.sockets,
+    /** Stops listening and drops every connection, as a restart does. The port stays its own for `listen`. */
+    stop,
+    listen,
+    close: stop,
   };
 }
 
@@ -73,7 +101,7 @@ function respond(socket: Socket, answer: Answer): void {
 }
 
 /** The first complete request in `bytes`, as the laxest of servers would read it; null if it needs more. */
-function takeRequest(bytes: Buffer, connection: number): SeenRequest | null {
+export function takeRequest(bytes: Buffer, connection = 0): SeenRequest | null {
   const text = bytes.toString('latin1');
   const skipped = /^[\r\n]*/.exec(text)?.[0].length ?? 0;
   const blank = /\r?\n\r?\n/.exec(text.slice(skipped));

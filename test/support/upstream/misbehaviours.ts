@@ -59,9 +59,17 @@ export const rows = (
 ): Misbehaviour[] => Object.entries(bytes).map(([name, each]) => ({ name, play: play(each), ...common }));
 
 const ANSWER = { allowed: ['answer'] } as const;
-const REFUSED = { allowed: ['refused'] } as const;
+const BODILESS = { ...ANSWER, bodiless: true } as const;
+const TO_HEAD = { ...BODILESS, method: 'HEAD' } as const;
+const EARLY = { ...ANSWER, early: true } as const;
+const IN_LATIN1 = { ...ANSWER, reason: 'd\xe9j\xe0 vu' } as const;
+const NO_REASON = { ...ANSWER, reason: '' } as const;
 const CUT = { allowed: ['cut'] } as const;
 const BROKEN = { allowed: ['cut', 'refused'] } as const;
+const EARLY_BROKEN = { ...BROKEN, early: true } as const;
+const ANY = { allowed: ['answer', 'cut', 'refused'] } as const;
+/** Refused, and counted as this. */
+const refused = (cause: NonNullable<Misbehaviour['cause']>) => ({ allowed: ['refused'] as const, cause });
 
 /** These texts as the names of rows. */
 const each = (texts: readonly string[], name: string, bytes: (text: string) => Bytes) =>
@@ -82,8 +90,8 @@ export const HONEST: readonly Misbehaviour[] = [
     'HTTP/1.0': (id) => whole(id, [], 'HTTP/1.0 200 OK'),
     close: (id) => whole(id, ['Connection: close']),
   }),
-  ...rows(says, { ...ANSWER, bodiless: true }, { 204: (id) => head(id, [], 'HTTP/1.1 204 OK') }),
-  ...rows(says, { ...ANSWER, bodiless: true, method: 'HEAD' }, { HEAD: (id) => head(id, ['Content-Length: 5']) }),
+  ...rows(says, BODILESS, { 204: (id) => head(id, [], 'HTTP/1.1 204 OK') }),
+  ...rows(says, TO_HEAD, { HEAD: (id) => head(id, ['Content-Length: 5']) }),
 ];
 
 /** Odd, but complete: the response must arrive. */
@@ -98,40 +106,22 @@ export const ODD: readonly Misbehaviour[] = [
     'a response behind chunks': (id) => inChunks(id) + POISON,
     'a head of 60 KiB': (id) => whole(id, Array(60).fill(`X-Big: ${'b'.repeat(1000)}`)),
   }),
-  ...rows(
-    says,
-    { ...ANSWER, bodiless: true },
-    {
-      'a body with 204': (id) => head(id, [], 'HTTP/1.1 204 OK') + POISON,
-      'a body with 304': (id) => head(id, ['Content-Length: 6'], 'HTTP/1.1 304 OK') + POISON,
-    },
-  ),
-  ...rows(
-    says,
-    { ...ANSWER, bodiless: true, method: 'HEAD' },
-    {
-      'a body to HEAD': (id) => whole(id) + POISON,
-      'chunks to HEAD': (id) => `${head(id, [CHUNKED])}6\r\nPOISON\r\n0\r\n\r\n`,
-    },
-  ),
-  ...rows(
-    says,
-    { ...ANSWER, reason: 'd\xe9j\xe0 vu' },
-    {
-      'a reason in latin1': (id) => whole(id, [], 'HTTP/1.1 200 d\xe9j\xe0 vu'),
-    },
-  ),
-  ...rows(
-    says,
-    { ...ANSWER, reason: '' },
-    {
-      'no reason': (id) => whole(id, [], 'HTTP/1.1 200 '),
-      'a reason with a control character': (id) => whole(id, [], 'HTTP/1.1 200 a\x01b'),
-    },
-  ),
-  ...rows(says, { ...ANSWER, early: true }, { 'early, and reads on': whole }),
-  ...rows(saysAndEnds, { ...ANSWER, early: true }, { 'early, and ends': (id) => whole(id, ['Connection: close']) }),
-  ...rows(saysAndLeaves, { ...ANSWER, early: true }, { 'early, and leaves': (id) => whole(id, ['Connection: close']) }),
+  ...rows(says, BODILESS, {
+    'a body with 204': (id) => head(id, [], 'HTTP/1.1 204 OK') + POISON,
+    'a body with 304': (id) => head(id, ['Content-Length: 6'], 'HTTP/1.1 304 OK') + POISON,
+  }),
+  ...rows(says, TO_HEAD, {
+    'a body to HEAD': (id) => whole(id) + POISON,
+    'chunks to HEAD': (id) => `${head(id, [CHUNKED])}6\r\nPOISON\r\n0\r\n\r\n`,
+  }),
+  ...rows(says, IN_LATIN1, { 'a reason in latin1': (id) => whole(id, [], 'HTTP/1.1 200 d\xe9j\xe0 vu') }),
+  ...rows(says, NO_REASON, {
+    'no reason': (id) => whole(id, [], 'HTTP/1.1 200 '),
+    'a reason with a control character': (id) => whole(id, [], 'HTTP/1.1 200 a\x01b'),
+  }),
+  ...rows(says, EARLY, { 'early, and reads on': whole }),
+  ...rows(saysAndEnds, EARLY, { 'early, and ends': (id) => whole(id, ['Connection: close']) }),
+  ...rows(saysAndLeaves, EARLY, { 'early, and leaves': (id) => whole(id, ['Connection: close']) }),
 ];
 
 const FIRST_LINES = [
@@ -152,50 +142,38 @@ const UPGRADE = ['Upgrade: x', 'Connection: Upgrade'];
 
 /** Output that is no valid response: the client must be told, and the request is not sent again. */
 export const NO_ANSWERS: readonly Misbehaviour[] = [
-  ...rows(
-    says,
-    { ...REFUSED, cause: 'protocol' },
-    {
-      ...each(FIRST_LINES, 'the status line', (first) => (id) => whole(id, [], first)),
-      ...each(
-        CODINGS,
-        'coded',
-        (coding) => (id) => `${head(id, [`Transfer-Encoding: ${coding}`])}${chunks(id)}0\r\n\r\n`,
-      ),
-      ...each(LENGTHS, 'the length', (length) => (id) => `${head(id, [`Content-Length: ${length}`])}abc`),
-      'length and chunks': (id) => `${head(id, ['Content-Length: 3', CHUNKED])}3\r\nabc\r\n0\r\n\r\n`,
-      'chunks and length': (id) => `${head(id, [CHUNKED, 'Content-Length: 3'])}3\r\nabc\r\n0\r\n\r\n`,
-      '101 interim responses': (id) => 'HTTP/1.1 103 E\r\nA: b\r\n\r\n'.repeat(101) + whole(id),
-      '101 times 100': (id) => 'HTTP/1.1 100 C\r\n\r\n'.repeat(101) + whole(id),
-      'an unsolicited 101': (id) => head(id, UPGRADE, 'HTTP/1.1 101 S') + POISON,
-      'a 101 to a websocket': (id) => head(id, ['Upgrade: websocket', 'Connection: Upgrade'], 'HTTP/1.1 101 S'),
-      'a 101 to nothing': (id) => head(id, [], 'HTTP/1.1 101 S') + POISON,
-      'a folded line': (id) => whole(id, ['X: a\r\n b']),
-      'a space before the colon': (id) => whole(id, ['X : a']),
-      'a space in a name': (id) => whole(id, ['X Y: a']),
-      'a NUL in a value': (id) => whole(id, ['X: a\0b']),
-      'a line of 70 KiB': (id) => whole(id, [`X: ${'a'.repeat(70 * 1024)}`]),
-      'a head of 80 KiB': (id) => whole(id, Array(80).fill(`X: ${'b'.repeat(1020)}`)),
-    },
-  ),
-  ...rows(
-    saysAndEnds,
-    { ...REFUSED, cause: 'reset' },
-    {
-      'a close without a byte': () => '',
-      'half a head and a close': (id) => head(id).slice(0, -3),
-      'an interim response and a close': () => 'HTTP/1.1 103 E\r\n\r\n',
-    },
-  ),
-  ...rows(
-    saysAndResets,
-    { ...REFUSED, cause: 'reset' },
-    {
-      'a reset without a byte': () => '',
-      'half a head and a reset': (id) => head(id).slice(0, -3),
-    },
-  ),
-  { ...REFUSED, name: 'an early reset', early: true, play: (socket) => void socket.resetAndDestroy() },
+  ...rows(says, refused('protocol'), {
+    ...each(FIRST_LINES, 'the status line', (first) => (id) => whole(id, [], first)),
+    ...each(
+      CODINGS,
+      'coded',
+      (coding) => (id) => `${head(id, [`Transfer-Encoding: ${coding}`])}${chunks(id)}0\r\n\r\n`,
+    ),
+    ...each(LENGTHS, 'the length', (length) => (id) => `${head(id, [`Content-Length: ${length}`])}abc`),
+    'length and chunks': (id) => `${head(id, ['Content-Length: 3', CHUNKED])}3\r\nabc\r\n0\r\n\r\n`,
+    'chunks and length': (id) => `${head(id, [CHUNKED, 'Content-Length: 3'])}3\r\nabc\r\n0\r\n\r\n`,
+    '101 interim responses': (id) => 'HTTP/1.1 103 E\r\nA: b\r\n\r\n'.repeat(101) + whole(id),
+    '101 times 100': (id) => 'HTTP/1.1 100 C\r\n\r\n'.repeat(101) + whole(id),
+    'an unsolicited 101': (id) => head(id, UPGRADE, 'HTTP/1.1 101 S') + POISON,
+    'a 101 to a websocket': (id) => head(id, ['Upgrade: websocket', 'Connection: Upgrade'], 'HTTP/1.1 101 S'),
+    'a 101 to nothing': (id) => head(id, [], 'HTTP/1.1 101 S') + POISON,
+    'a folded line': (id) => whole(id, ['X: a\r\n b']),
+    'a space before the colon': (id) => whole(id, ['X : a']),
+    'a space in a name': (id) => whole(id, ['X Y: a']),
+    'a NUL in a value': (id) => whole(id, ['X: a\0b']),
+    'a line of 70 KiB': (id) => whole(id, [`X: ${'a'.repeat(70 * 1024)}`]),
+    'a head of 80 KiB': (id) => whole(id, Array(80).fill(`X: ${'b'.repeat(1020)}`)),
+  }),
+  ...rows(saysAndEnds, refused('reset'), {
+    'a close without a byte': () => '',
+    'half a head and a close': (id) => head(id).slice(0, -3),
+    'an interim response and a close': () => 'HTTP/1.1 103 E\r\n\r\n',
+  }),
+  ...rows(saysAndResets, refused('reset'), {
+    'a reset without a byte': () => '',
+    'half a head and a reset': (id) => head(id).slice(0, -3),
+  }),
+  { allowed: ['refused'], name: 'an early reset', early: true, play: (socket) => void socket.resetAndDestroy() },
 ];
 
 const SIZES = ['zz', '-5', '0x5', '5 5', '+5', 'fffffffffffffffff', '', ' '];
@@ -214,6 +192,7 @@ export const HALVES: readonly Misbehaviour[] = [
     'half a chunk and a reset': (id) => `${head(id, [CHUNKED])}ffff\r\nid=${id};`,
     'until a reset': (id) => head(id) + textOf(id),
   }),
+  ...rows(saysAndResets, EARLY_BROKEN, { 'early, until a reset': (id) => head(id) + textOf(id) }),
   ...rows(says, BROKEN, {
     ...each(SIZES, 'the chunk size', (size) => (id) => inChunks(id, `${size}\r\nabcde\r\n0\r\n\r\n`)),
     'an overlong chunk': (id) => `${head(id, [CHUNKED])}3\r\nabcdef\r\n0\r\n\r\n`,
@@ -222,39 +201,27 @@ export const HALVES: readonly Misbehaviour[] = [
 
 /** Any outcome is allowed, but the response must be the client's own. */
 const ANYTHING: readonly Misbehaviour[] = [
-  ...rows(
-    says,
-    { allowed: ['answer', 'cut', 'refused'] },
-    {
-      'line endings before the response': (id) => `\r\n\r\n${whole(id)}`,
-      '150 lines': (id) => whole(id, Array(150).fill('X-A: b')),
-      'trailers of 70 KiB': (id) => inChunks(id, `0\r\nX: ${'a'.repeat(70_000)}\r\n\r\n`),
-      'an extension of 100 KB': (id) => inChunks(id, `2;${'a'.repeat(100_000)}\r\nok\r\n0\r\n\r\n`),
-    },
-  ),
-  ...rows(
-    saysAndEnds,
-    { allowed: ['answer', 'cut', 'refused'] },
-    {
-      'bare line feeds': (id) => whole(id).replaceAll('\r\n', '\n'),
-      'an empty length': (id) => `${head(id, ['Content-Length:'])}${textOf(id)}`,
-      'chunks from HTTP/1.0': (id) => `${head(id, [CHUNKED], 'HTTP/1.0 200 OK')}${chunks(id)}0\r\n\r\n`,
-      'chunked and a tab': (id) => `${head(id, [`${CHUNKED}\t`])}${chunks(id)}0\r\n\r\n`,
-    },
-  ),
+  ...rows(says, ANY, {
+    'line endings before the response': (id) => `\r\n\r\n${whole(id)}`,
+    '150 lines': (id) => whole(id, Array(150).fill('X-A: b')),
+    'trailers of 70 KiB': (id) => inChunks(id, `0\r\nX: ${'a'.repeat(70_000)}\r\n\r\n`),
+    'an extension of 100 KB': (id) => inChunks(id, `2;${'a'.repeat(100_000)}\r\nok\r\n0\r\n\r\n`),
+  }),
+  ...rows(saysAndEnds, ANY, {
+    'bare line feeds': (id) => whole(id).replaceAll('\r\n', '\n'),
+    'an empty length': (id) => `${head(id, ['Content-Length:'])}${textOf(id)}`,
+    'chunks from HTTP/1.0': (id) => `${head(id, [CHUNKED], 'HTTP/1.0 200 OK')}${chunks(id)}0\r\n\r\n`,
+    'chunked and a tab': (id) => `${head(id, [`${CHUNKED}\t`])}${chunks(id)}0\r\n\r\n`,
+  }),
 ];
 
 /** Silence costs time: one in a hundred. */
 export const SILENT: readonly Misbehaviour[] = [
-  ...rows(
-    says,
-    { ...REFUSED, cause: 'timeout' },
-    {
-      silence: () => '',
-      'half a head and silence': (id) => head(id).slice(0, -3),
-      'an interim response and silence': () => 'HTTP/1.1 103 E\r\nA: b\r\n\r\n',
-    },
-  ),
+  ...rows(says, refused('timeout'), {
+    silence: () => '',
+    'half a head and silence': (id) => head(id).slice(0, -3),
+    'an interim response and silence': () => 'HTTP/1.1 103 E\r\nA: b\r\n\r\n',
+  }),
   ...rows(says, CUT, {
     'half a length and silence': halfOf,
     'chunks and silence': (id) => inChunks(id, ''),

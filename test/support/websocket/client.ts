@@ -29,11 +29,7 @@ export const AGREED = [
 
 /** Echoes each message, on a free loopback port or the path of a unix socket. `server` is a plain or a TLS server. */
 export async function startEcho(server: Server, where: { url: string; path?: string }) {
-  const webSockets = new WebSocketServer({
-    server,
-    perMessageDeflate: true,
-    handleProtocols: (offered) => last(offered),
-  });
+  const webSockets = new WebSocketServer({ server });
   server.on('request', (_request, response) => response.writeHead(426).end());
   webSockets.on('connection', (webSocket) => {
     webSocket.on('error', () => {});
@@ -52,18 +48,9 @@ export async function startEcho(server: Server, where: { url: string; path?: str
   };
 }
 
-/** The client's least preferred subprotocol, so a test sees that the upstream made the choice. */
-function last(offered: Set<string>): string | false {
-  return [...offered].at(-1) ?? false;
-}
-
 /** Opens one; rejects if the handshake is refused. */
-export async function openWebSocket(
-  url: string,
-  protocols: string[] = [],
-  options: ClientOptions = {},
-): Promise<WebSocket> {
-  const webSocket = new WebSocket(url, protocols, options);
+export async function openWebSocket(url: string, options: ClientOptions = {}): Promise<WebSocket> {
+  const webSocket = new WebSocket(url, options);
   await once(webSocket, 'open');
   webSocket.on('error', () => {});
   return webSocket;

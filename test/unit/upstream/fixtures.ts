@@ -7,12 +7,12 @@ import type { Head } from '../../../src/core/request-head.ts';
 import type { ForwardOptions, Reached, Requester, ResponseSink } from '../../../src/upstream/contract.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
-import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
+import { type LenientUpstream, startLenientUpstream } from '../../support/upstream/lenient-upstream.ts';
 import { forward, head } from '../core/fixtures.ts';
 
 /** Both end with the test. `path`: a unix socket instead of a free loopback port. */
-export async function startApp(path?: string): Promise<{ app: RawUpstream; upstream: Upstream }> {
-  const app = await startRawUpstream(path);
+export async function startApp(path?: string): Promise<{ app: LenientUpstream; upstream: Upstream }> {
+  const app = await startLenientUpstream(path === undefined ? {} : { path });
   onTestFinished(() => app.close());
   return { app, upstream: upstreamAt(app.url) };
 }

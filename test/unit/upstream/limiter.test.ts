@@ -213,10 +213,28 @@ describe('a request whose client is stuck', () => {
   });
 });
 
-// Its share of the slots: test/integration/verified-request-slots.test.ts.
 describe('an unverified request', () => {
   const open = (slots: UpstreamLimiter, count: number) =>
     Array.from({ length: count }, () => new Fake(slots, 'unverified'));
+
+  test.each([
+    [1, 1],
+    [2, 1],
+    [4, 3],
+    [8, 6],
+  ])('of %i slots gets %i at most, and one that ends gives its own to the next', (all, share) => {
+    const slots = new UpstreamLimiter({ slots: all, queue: 8 });
+    const waiters = open(slots, all + 1);
+    for (const one of waiters) claim(slots, one);
+    const granted = () => waiters.filter(({ events }) => events.length > 0).length;
+    expect(granted()).toBe(share);
+    const verified = Array.from({ length: all - share }, () => new Fake(slots));
+    for (const one of verified) claim(slots, one);
+    expect(verified.map(({ events }) => events)).toEqual(verified.map(() => ['granted']));
+    const [first] = waiters;
+    if (first !== undefined) slots.release(first);
+    expect(granted()).toBe(share + 1);
+  });
 
   test('has its own queue: when full, it blocks no delivery', () => {
     const slots = new UpstreamLimiter({ slots: 1, queue: 2 });

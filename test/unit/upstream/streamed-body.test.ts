@@ -1,10 +1,14 @@
 // A body that streams: it ends once, and the byte budget counts what it holds while it waits for a slot.
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { type BodyOwner, StreamedBody } from '../../../src/upstream/streamed-body.ts';
 import type { ConnectionUser, UpstreamConnection } from '../../../src/upstream/upstream-connection.ts';
+import { listening } from '../../support/machine/listening.ts';
 import { head } from '../core/fixtures.ts';
-import { forwardOptions, requesterOf, startApp } from './fixtures.ts';
+import { forwardOptions, requesterOf, upstreamAt } from './fixtures.ts';
 
 const KIB = 1024;
 const CHUNKED = 'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n';
@@ -30,19 +34,16 @@ function give(body: StreamedBody, bytes: number, state: 'body' | 'ended'): void 
 
 /** An open connection, and all that the app gets by it. */
 async function connect(): Promise<{ connection: UpstreamConnection; arrived: Promise<string> }> {
-  const { app, upstream } = await startApp();
-  const all = Promise.withResolvers<string>();
-  app.script((socket, { body }) => {
-    const pieces = [body];
-    socket.on('data', (piece: Buffer) => pieces.push(piece));
-    socket.once('end', () => all.resolve(Buffer.concat(pieces).toString('latin1')));
-  });
-  const connection = upstream.pool.open('unverified', 'requests');
+  const app = createServer();
+  const { port, close } = await listening(app);
+  onTestFinished(close);
+  const arrived = once(app, 'connection').then(([socket]) => text(socket as Socket));
+  const connection = upstreamAt(`http://127.0.0.1:${port}`).pool.open('unverified', 'requests');
   await new Promise<void>((onOpen) => {
     const user: ConnectionUser = { onOpen, onData() {}, onEnd() {}, onClose() {}, tick() {} };
     connection.user = user;
   });
-  return { connection, arrived: all.promise };
+  return { connection, arrived };
 }
 
 test('a body that gets its slot as its last piece comes ends once', async () => {
@@ -58,7 +59,7 @@ test('a body that gets its slot as its last piece comes ends once', async () => 
   give(body, ENOUGH, 'ended');
   expect(written).toHaveBeenCalledOnce();
   connection.socket.end();
-  expect(await arrived).toBe(`4000\r\n${'x'.repeat(ENOUGH)}\r\n0\r\n\r\n`);
+  expect(await arrived).toBe(`${CHUNKED}4000\r\n${'x'.repeat(ENOUGH)}\r\n0\r\n\r\n`);
 });
 
 test('a body that comes in steps needs no more room than its bytes', () => {
