@@ -29,8 +29,8 @@ export const E2E = {
     files: [
       'chart-*',
       ...['no-mixed-answers', 'npm-package', 'redelivery-kills', 'redelivery-poison', 'release'],
-      ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit', 'two-proxies-one-redis'],
-      ...['early-answers', 'reloads-under-load', 'rotations-under-load', 'spellings-on-real-servers'],
+      ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit'],
+      ...['changes-under-load', 'spellings-on-real-servers'],
     ],
   },
   /** These share podman's images. */

@@ -1,4 +1,3 @@
-// The chart renders what Kubernetes accepts, and refuses wrong values with a sentence.
 // Every mode and switch of the chart, rendered by real Helm and checked against the types of Kubernetes, the proxy's
 // own check-config, promtool and the "restricted" Pod Security rules. One wrong values file for each rule is in
 // test/testdata/helm/bad: its first lines hold the expected error from Helm.
@@ -6,7 +5,6 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { withConfigSchema } from '../../scripts/generators/chart-schema.ts';
 import {
   allContainers,
   CHART,
@@ -258,20 +256,11 @@ describe.skipIf(!ready)('the chart', () => {
     },
   );
 
-  test('Helm checks config: with the proxy’s own schema', async () => {
-    const schema = await mustRun('cat', [`${CHART}/values.schema.json`]);
-    expect(schema).toBe(withConfigSchema(schema));
-  });
-
   test('values.yaml shows exactly the values that the schema allows', async () => {
     const schema = JSON.parse(await mustRun('cat', [`${CHART}/values.schema.json`])) as Schema;
     const values = parse(await mustRun('cat', [`${CHART}/values.yaml`])) as Readonly<Record<string, unknown>>;
     const allowed = keyPaths(schema).filter((key) => !['global', 'imagePullSecrets'].includes(key));
     expect(valuePaths(values, new Set(allowed)).sort()).toEqual(allowed.sort());
-  });
-
-  test('at least twenty rules have a wrong file', () => {
-    expect(wrongFiles.length).toBeGreaterThanOrEqual(20);
   });
 
   test.each(wrongFiles)(

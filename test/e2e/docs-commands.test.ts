@@ -11,9 +11,10 @@ import { restrictedProblems } from '../support/chart/pod-security.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { atTheEnd } from '../support/machine/children.ts';
-import { buildImage, buildOptions, IMAGE, until } from '../support/machine/containers.ts';
+import { buildImage, buildOptions, IMAGE } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
+import { eventually, untilReady } from '../support/proxy/proxied.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'helm', 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
 const SECRET = 'a secret of the docs suite, 32 bytes and more';
@@ -93,10 +94,10 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       expect({ command, ...(await shell(here)) }).toMatchObject({ command, code: 0 });
     }
     const admin = (await mustRun('podman', ['port', 'proxy', '9464'])).trim();
-    await until('ready', async () => (await fetch(`http://${admin}/readyz`)).status === 200);
+    await untilReady(`http://${admin}`);
     const url = `http://${(await mustRun('podman', ['port', 'proxy', '8080'])).trim()}/notify`;
     const signed = { 'Entrupy-Signature': sign(SECRET, BODY) };
-    await until('200', async () => (await post({ url, body: BODY, headers: signed })).status === 200);
+    await eventually(async () => (await post({ url, body: BODY, headers: signed })).status, 200);
     expect(await post({ url, body: BODY })).toMatchObject({ status: 401 });
   });
 
@@ -134,13 +135,13 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       'mkdir -p secrets', // Compose
     ]);
     for (const command of steps.slice(0, 5)) await ask(command);
-    await until('200', async () => (await status(signed)) === 200);
+    await eventually(() => status(signed), 200);
     expect(await status({})).toBe(401);
 
     for (const command of steps.slice(5, 8)) await ask(command);
-    await until('401', async () => (await status(signed)) === 401);
+    await eventually(() => status(signed), 401);
     await writeFile(join(directory, 'clone/secrets/next'), SECRET);
-    await until('the secret that was added', async () => (await status(signed)) === 200);
+    await eventually(() => status(signed), 200);
     const inside = commands.filter((line) => line.startsWith('docker exec'));
     expect(inside.length).toBeGreaterThan(2);
     for (const command of inside) await ask(command);
@@ -148,7 +149,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     const config = join(directory, 'clone/examples/docker/config.yaml');
     await writeFile(config, (await readFile(config, 'utf8')).replace('#redeliver:', 'redeliver:'));
     for (const command of steps.slice(8, 10)) await ask(command);
-    await until('200', async () => (await status(signed)) === 200);
+    await eventually(() => status(signed), 200);
     await mustRun('podman', ['stop', '--time', '0', 'legacy']);
     expect(await status(signed)).toBe(202);
     const deferred = (...words: string[]) =>

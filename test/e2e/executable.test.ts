@@ -7,11 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
-import { RESTRICTIONS, startContainer, until } from '../support/machine/containers.ts';
+import { RESTRICTIONS } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
+import { eventually } from '../support/proxy/proxied.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
-import { startApp } from '../support/redelivery/redelivery.ts';
+import { redeliver, results, startApp } from '../support/redelivery/redelivery.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'ldd', 'systemd-analyze');
 const IMAGE = 'localhost/entrupy-signature-proxy:executable';
@@ -142,42 +143,13 @@ describe.skipIf(!ready)('the executable', () => {
     });
     try {
       const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };
-      const stored = async () => (await post({ url: `${proxy.url}/notify`, body: BODY, headers })).status === 202;
-      await until('it is stored', stored);
+      await eventually(async () => (await post({ url: `${proxy.url}/notify`, body: BODY, headers })).status, 202);
       app.answer = () => 200;
-      await until('the app has it', async () => {
-        await fetch(`${proxy.adminUrl}/-/redeliver`, { method: 'POST' });
-        return (await proxy.metrics()).get('entrupy_proxy_redelivered_total{route="/notify",result="delivered"}') === 1;
-      });
+      await eventually(async () => (await redeliver(proxy)) && (await results(proxy, 'delivered')), 1);
     } finally {
       await proxy.stop();
       await app.close();
     }
     expect(app.bodies().at(-1)).toBe(BODY);
-  });
-
-  test('three environment variables protect an app, within 128 MiB', async () => {
-    const app = await startContainer({
-      image: IMAGE,
-      args: ['demo', '--upstream-only', '--port', '3000'],
-      ports: [8080, 9464],
-    });
-    const env = { UPSTREAM_URL: 'http://127.0.0.1:3000', WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
-    const proxy = await startContainer({ image: IMAGE, options: [`--network=container:${app.name}`], env });
-    const url = `http://${await app.address(8080)}/notify`;
-    const admin = `http://${await app.address(9464)}`;
-    await until('readiness', async () => (await fetch(`${admin}/readyz`)).status === 200);
-    const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };
-    expect(await post({ url, body: BODY })).toMatchObject({ status: 401 });
-    expect(await post({ url, body: BODY, headers })).toMatchObject({ status: 200 });
-    // Parts that the bundle loads on demand.
-    const metrics = await (await fetch(`${admin}/metrics`)).text();
-    expect(metrics).toContain(`entrupy_proxy_build_info{version="${manifest.version}"`);
-    expect((await proxy.exec([`/${manifest.name}`, 'healthcheck'])).code).toBe(0);
-    expect((await proxy.exec([`/${manifest.name}`, 'check'])).code).toBe(0);
-    const signed = await proxy.exec([`/${manifest.name}`, 'sign'], BODY);
-    expect(signed).toMatchObject({ code: 0, stdout: `${sign(SECRET, BODY)}\n` });
-    expect(await proxy.stop()).toBe(0);
-    expect(await proxy.state()).toBe('exited');
   });
 });

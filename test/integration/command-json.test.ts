@@ -45,15 +45,6 @@ describe('check-config --json', () => {
     });
     expect(JSON.stringify(object)).not.toContain(value('a'));
   });
-
-  test('a configuration with errors, and one without a usable secret', async ({ directory }) => {
-    const file = await config(directory, 'unmached: verify\n');
-    const { code, stderr, object } = await json(['check-config', '--config', file]);
-    expect([code, stderr]).toEqual([2, '']);
-    expect(object).toMatchObject({ ok: false, errors: [{ file, line: 1, column: 1, key: 'unmached' }], routes: [] });
-    const none = await json(['check-config'], { WEBHOOK_ENDPOINT_SECRET_KEY: '' });
-    expect(none).toMatchObject({ code: 2, object: { ok: false, file: null, secrets: [{ state: 'unusable' }] } });
-  });
 });
 
 describe('explain --json', () => {

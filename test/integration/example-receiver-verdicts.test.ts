@@ -2,12 +2,9 @@
 // The verdict on each delivery of the table. Ours is always checked against the recorded expectation. The example
 // receiver's is checked on the same bytes, where it can run.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type ExampleReceiver,
-  hasExampleReceiver,
-  startExampleReceiver,
-} from '../support/deliveries/example-receiver.ts';
+import { hasExampleReceiver, startExampleReceiver } from '../support/deliveries/example-receiver.ts';
 import { exchange } from '../support/http/raw-client.ts';
+import type { Started } from '../support/machine/on-free-port.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startUpstream } from '../support/upstream/upstream.ts';
 import { delivery, SECRET, VERDICT_CASES } from '../testdata/verdict-cases.ts';
@@ -30,7 +27,7 @@ describe('our verdict', () => {
 });
 
 describe.skipIf(!hasExampleReceiver())("the example receiver's verdict", () => {
-  let receiver: ExampleReceiver;
+  let receiver: Started;
   beforeAll(async () => {
     receiver = await startExampleReceiver(SECRET);
   });

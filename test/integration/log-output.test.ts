@@ -12,9 +12,9 @@ import { spawnTied } from '../support/machine/children.ts';
 import { listening } from '../support/machine/listening.ts';
 import { onTerminal } from '../support/machine/terminal.ts';
 import { haveTools } from '../support/machine/tools.ts';
-import { commandLine, droppedAt, ready, startWith, type Unwatched } from '../support/proxy/own-stdout.ts';
+import { commandLine, droppedAt, startWith, type Unwatched } from '../support/proxy/own-stdout.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
-import { eventually, test, value } from '../support/proxy/proxied.ts';
+import { eventually, test, untilReady, value } from '../support/proxy/proxied.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
 
 /** What the kernel's pipe holds, and what the proxy lets wait. */
@@ -170,7 +170,7 @@ describe.skipIf(!haveTools('python3'))('a terminal', () => {
   test('that nobody reads, and that is gone, costs the lines, not the proxy', async ({ directory, upstream }) => {
     const { words, adminUrl, url } = await commandLine(directory, upstream.url);
     const proxy = await onTerminal(words, { UNREAD: '1' });
-    await ready(adminUrl);
+    await untilReady(adminUrl);
     await flood({ adminUrl });
     expect(await refused({ url })).toBe(401);
     const unread = await droppedAt(adminUrl);

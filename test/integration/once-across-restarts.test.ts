@@ -3,8 +3,18 @@
 // reload neither loses a delivery nor blocks an event for all proxies. Apps that share a Redis under names of their own
 // know nothing of each other's events; an upgrade keeps what is known.
 import { describe, expect } from 'vitest';
+import { openClient } from '../support/http/raw-client.ts';
 import { freePort } from '../support/machine/free-port.ts';
-import { DELIVERED, DUPLICATE, deliver, type EventUpstream, type Given, held, send } from '../support/once/events.ts';
+import {
+  bytesOf,
+  DELIVERED,
+  DUPLICATE,
+  deliver,
+  type EventUpstream,
+  type Given,
+  held,
+  send,
+} from '../support/once/events.ts';
 import { KEY, keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, SERVERS } from '../support/once/redis.ts';
 import { inFlight } from '../support/proxy/at-rest.ts';
@@ -88,11 +98,13 @@ test.concurrent('in memory a client that reads slowly loses its slot, its event 
 }) => {
   const proxy = await deliverer({ once: { maxEntries: 2 }, upstream: { connections: 1 } });
   events.script('long', (response) => void response.end(Buffer.alloc(8 * 1024 * 1024)));
-  const dawdler = send(proxy, 'long', { read: false });
+  const dawdler = await openClient(proxy);
+  dawdler.socket.pause();
+  await dawdler.send(bytesOf('long'));
   await events.reached('long');
   expect(await deliver(proxy, 'other')).toEqual(DELIVERED);
   expect(await deliver(proxy, 'long')).toEqual(DUPLICATE);
-  dawdler.leave();
+  dawdler.destroy();
 
   for (const event of ['1', '2', '3']) expect(await deliver(proxy, event)).toEqual(DELIVERED);
   for (const event of ['2', '3']) expect(await deliver(proxy, event)).toEqual(DUPLICATE);

@@ -2,10 +2,10 @@
 // Deliver once behaves the same with each store: real proxies, a real upstream, a real Redis and Valkey.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
 import { sendTo } from '../support/http/raw-client.ts';
 import {
   bodyOf,
+  bytesOf,
   DELIVERED,
   DUPLICATE,
   deliver,
@@ -26,13 +26,6 @@ const ROUTES = [
   { path: '/brief/*', once: '2s' },
   { path: '/watched/*', once: '1h', mode: 'report' },
 ];
-
-/** A complete request for a raw socket. */
-function bytesOf(event: string, path = `/events/${event}`): string {
-  const body = bodyOf(event);
-  const signature = sign(value('a'), body);
-  return `POST ${path} HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${signature}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-}
 
 describe.each(['memory', ...(HAS_SERVERS ? SERVERS : [])] as const)('with %s', (name) => {
   let redis: RedisServer | null = null;

@@ -68,16 +68,6 @@ describe('128 MiB pass through memory that stays flat', () => {
     expect(Number(await carry(on.proxy.port))).toBe(SIZE);
     expect((await on.proxy.memory()).peak - before.rss).toBeLessThan(GROWTH);
   });
-
-  test('both ways at once, with a length and in chunks', async () => {
-    const results = await Promise.all([
-      upload(on.proxy.port, { path: '/patient/x', bytes: SIZE / 4, chunked: true }),
-      upload(on.proxy.port, { path: '/patient/x', bytes: SIZE / 4, chunked: false }),
-      download(on.proxy.port, `/patient/${SIZE / 4}`),
-      download(on.proxy.port, `/patient/${SIZE / 4}?chunked`),
-    ]);
-    expect(results.map(Number)).toEqual(Array(4).fill(SIZE / 4));
-  });
 });
 
 describe('a client that stops reading', () => {

@@ -5,9 +5,9 @@ import { post } from '../support/load/load.ts';
 import { onTerminal } from '../support/machine/terminal.ts';
 import { haveTools } from '../support/machine/tools.ts';
 import { runCommand } from '../support/proxy/command.ts';
-import { commandLine, ready } from '../support/proxy/own-stdout.ts';
+import { commandLine } from '../support/proxy/own-stdout.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
-import { eventually, test, value } from '../support/proxy/proxied.ts';
+import { eventually, test, untilReady, value } from '../support/proxy/proxied.ts';
 
 const ESCAPE = '\u001b[';
 const TIME = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`;
@@ -24,7 +24,7 @@ describe.skipIf(!haveTools('python3'))('on a terminal', () => {
   const started = async (directory: string, upstream: string, env = {}) => {
     const line = await commandLine(directory, upstream);
     const proxy = await onTerminal(line.words, env);
-    await ready(line.adminUrl);
+    await untilReady(line.adminUrl);
     await eventually(() => proxy.text().includes('listening'), true);
     return { ...line, ...proxy };
   };

@@ -1,8 +1,8 @@
 // Front proxies that pool their connections to the proxy, so that requests of strangers and of signers follow one another
 // on one connection. Each on a free loopback port.
 import { fileURLToPath } from 'node:url';
+import { type Started, startOnFreePort } from '../support/machine/on-free-port.ts';
 import { runs } from './kinds.ts';
-import { type Started, startOnFreePort } from './on-free-port.ts';
 
 export interface FrontKind {
   readonly name: string;

@@ -6,8 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PATH } from '../support/machine/on-free-port.ts';
 import { startNginx } from './nginx.ts';
-import { PATH } from './on-free-port.ts';
 import { type RealServer, startServer } from './real-server.ts';
 
 export interface Kind {

@@ -2,7 +2,7 @@
 // test's own process.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { listening } from '../support/machine/listening.ts';
-import { startOnFreePort } from './on-free-port.ts';
+import { startOnFreePort } from '../support/machine/on-free-port.ts';
 import { createHitLog, type Handler, type HitLog, type RealServer } from './real-server.ts';
 
 /** `exact`: `location = /notify`. `prefix`: `location /notify`, which matches every path that starts with it. */

@@ -1,15 +1,12 @@
 // Runs a real server as a child and records what its protected handlers print. Only a handler's own output counts as a
 // hit: a response must never be taken as proof that a handler was not reached.
 
-import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { exchange } from '../support/http/raw-client.ts';
 import { spawnTied } from '../support/machine/children.ts';
+import { end } from '../support/machine/on-free-port.ts';
 import { within } from '../support/machine/within.ts';
-
-const START_MS = 20_000;
-const SETTLE_MS = 10_000;
 
 /**
  * The paths that a real server protects: `/notify`, `/webhooks/notify`, and `/internal`, which no route names. All else
@@ -55,7 +52,7 @@ export function createHitLog(): HitLog {
       const mark = `settled ${marks++}`;
       await exchange(port, `GET /notify HTTP/1.1\r\nHost: a\r\nX-Case: ${mark}\r\nConnection: close\r\n\r\n`);
       const isMark = (hit: Hit) => hit.case === mark;
-      await within(SETTLE_MS, 'a server to tell of its last hit', (done) => {
+      await within('a server to tell of its last hit', (done) => {
         wake = () => hits.some(isMark) && done();
         wake();
       });
@@ -81,7 +78,7 @@ export async function startServer(command: readonly [string, ...string[]]): Prom
   const log = createHitLog();
   const stop = () => end(child);
   try {
-    const port = await within<number>(START_MS, `${command.join(' ')} to listen`, (done, fail) => {
+    const port = await within<number>(`${command.join(' ')} to listen`, (done, fail) => {
       child.once('error', fail);
       child.once('exit', () => fail(new Error(`${command.join(' ')} ended: ${complaints}`)));
       createInterface(child.stdout).on('line', (text) => {
@@ -95,14 +92,4 @@ export async function startServer(command: readonly [string, ...string[]]): Prom
     await stop();
     throw error;
   }
-}
-
-/** SIGTERM, then SIGKILL after 3 s. */
-export async function end(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
-  await ended;
-  clearTimeout(timer);
 }

@@ -12,7 +12,7 @@ import { type Answer, type Located, NOT_FOUND, ObjectStore, statusOf } from './o
 
 export type ApiServer = Awaited<ReturnType<typeof startApiServer>>;
 
-interface ApiServerOptions {
+export interface ApiServerOptions {
   /** What becomes of a new pod, also of a dry run. */
   readonly admit?: Admit;
   /** Each new Deployment gets one pod at once, ready, as soon as it is admitted. */

@@ -8,9 +8,6 @@ import { spawnTied } from './children.ts';
 import { haveTools } from './tools.ts';
 import { within } from './within.ts';
 
-const START_MS = 30_000;
-const COMMAND_MS = 30_000;
-
 export const HAS_CHROMIUM = haveTools('chromium');
 
 export interface View {
@@ -63,16 +60,13 @@ export async function openBrowser() {
 
 function debuggerUrl(stderr: NodeJS.ReadableStream): Promise<string> {
   let said = '';
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`Chromium did not start:\n${said}`)), START_MS);
+  return within<string>('Chromium to start', (done) =>
     stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text;
       const url = /DevTools listening on (ws:\S+)/.exec(said)?.[1];
-      if (url === undefined) return;
-      clearTimeout(timer);
-      resolve(url);
-    });
-  });
+      if (url !== undefined) done(url);
+    }),
+  );
 }
 
 type Parameters = Readonly<Record<string, unknown>>;
@@ -155,7 +149,7 @@ async function openWire(url: string) {
     events,
     command(method: string, params: Parameters = {}) {
       const id = ++last;
-      return within<Parameters>(COMMAND_MS, method, (done, fail) => {
+      return within<Parameters>(method, (done, fail) => {
         answers.set(id, ({ result, error }) => {
           answers.delete(id);
           if (error === undefined) done(result ?? {});
@@ -165,6 +159,6 @@ async function openWire(url: string) {
       });
     },
     /** The next event of this name. */
-    next: (method: string) => within<Parameters>(COMMAND_MS, method, (done) => events.once(method, done)),
+    next: (method: string) => within<Parameters>(method, (done) => events.once(method, done)),
   };
 }

@@ -1,6 +1,7 @@
 // Follows the output of a child process, and waits for a given log line: tests wait for events, they never sleep.
 import type { ChildProcessByStdio } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { patience } from '../runner/patience.ts';
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
@@ -26,9 +27,10 @@ export function followOutput(child: ChildProcessByStdio<null, Readable, Readable
       .filter((line) => !TEXT_LINE.test(line) && !parseLine(line).some(isOurs));
     return [...others, ...stderr.split('\n').filter((line) => line !== '')];
   };
-  /** The first line, past or future, that satisfies; rejects after `within` milliseconds. */
-  const waitFor = (satisfies: (line: LogLine) => boolean, { what, within }: { what: string; within: number }) =>
+  /** The first line, past or future, that satisfies. */
+  const waitFor = (satisfies: (line: LogLine) => boolean, what = 'a log line') =>
     new Promise<LogLine>((resolve, reject) => {
+      const deadline = patience();
       const watch = () => {
         const line = lines().find(satisfies);
         if (line === undefined) return;
@@ -37,8 +39,8 @@ export function followOutput(child: ChildProcessByStdio<null, Readable, Readable
       };
       const timer = setTimeout(() => {
         done();
-        reject(new Error(`waited ${within} ms for ${what}; the proxy printed:\n${text()}`));
-      }, within);
+        reject(new Error(`waited ${deadline} ms for ${what}; the proxy printed:\n${text()}`));
+      }, deadline);
       const done = () => {
         clearTimeout(timer);
         watchers.delete(watch);

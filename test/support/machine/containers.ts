@@ -131,21 +131,4 @@ async function readMemory(pid: string): Promise<Memory> {
   };
 }
 
-/**
- * Retries every 20 ms until `check` returns something, for at most `within` milliseconds. The error's cause is that of
- * the last try.
- */
-export async function until<T>(what: string, check: () => Promise<T | undefined | false>, within = 15_000): Promise<T> {
-  const deadline = performance.now() + within;
-  for (;;) {
-    let cause: unknown;
-    const value = await check().catch((error: unknown) => {
-      cause = error;
-    });
-    if (value !== undefined && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`waited ${within} ms for ${what}`, { cause });
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 export const mib = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;

@@ -1,6 +1,8 @@
 // Events for tests of `once`: an upstream that handles each event as the test says, and senders that wait or leave.
-import { request, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { sign } from '../deliveries/signer.ts';
+import { delivery } from '../http/requests.ts';
+import { post } from '../load/load.ts';
 import { eventually, value } from '../proxy/proxied.ts';
 import { startUpstream } from '../upstream/upstream.ts';
 
@@ -60,8 +62,6 @@ export interface Delivery {
   /** The name of the secret; null for no signature. */
   readonly secret?: string | null;
   readonly body?: string;
-  /** False: it leaves the response body unread, so only its end is noticed. */
-  readonly read?: boolean;
 }
 
 export interface Given {
@@ -73,31 +73,21 @@ type Proxy = { readonly url: string };
 
 export const bodyOf = (event: string) => JSON.stringify({ event });
 
+/** The bytes of such a delivery. */
+export const bytesOf = (event: string) => delivery(bodyOf(event), value('a'), { target: `/events/${event}` });
+
 /** Sends it on a new connection. */
-export function send(proxy: Proxy, event: string, delivery: Delivery = {}) {
-  const { path = `/events/${event}`, secret = 'a', body = bodyOf(event), read = true } = delivery;
-  const headers = {
-    'Content-Type': 'application/json',
-    'Content-Length': Buffer.byteLength(body),
-    ...(secret !== null && { 'Entrupy-Signature': sign(value(secret), body) }),
+export function send(proxy: Proxy, event: string, given: Delivery = {}) {
+  const { path = `/events/${event}`, secret = 'a', body = bodyOf(event) } = given;
+  const leaving = new AbortController();
+  const headers: Record<string, string> = secret === null ? {} : { 'Entrupy-Signature': sign(value(secret), body) };
+  const sent = post({ url: proxy.url + path, body, headers, signal: leaving.signal });
+  return {
+    given: sent.then(({ status, text, trouble }): Given => ({ status, text: status === 0 ? trouble : text })),
+    leave: () => leaving.abort(),
   };
-  const outgoing = request(proxy.url + path, { method: 'POST', agent: false, headers });
-  const given = new Promise<Given>((resolve) => {
-    outgoing.on('error', (error) => resolve({ status: 0, text: error.message }));
-    outgoing.on('response', (response) => {
-      let text = '';
-      if (read)
-        response.on('data', (piece) => {
-          text += piece;
-        });
-      response.on('error', (error) => resolve({ status: 0, text: error.message }));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-    });
-  });
-  outgoing.end(body);
-  return { given, leave: () => void outgoing.destroy() };
 }
 
-export function deliver(proxy: Proxy, event: string, delivery: Delivery = {}): Promise<Given> {
-  return send(proxy, event, delivery).given;
+export function deliver(proxy: Proxy, event: string, given: Delivery = {}): Promise<Given> {
+  return send(proxy, event, given).given;
 }

@@ -1,27 +1,20 @@
 // Checks that a proxy has released everything. Called after each test that stresses a proxy.
 import { expect } from 'vitest';
 import { exchange } from '../http/raw-client.ts';
-import { patience } from '../runner/patience.ts';
+import { waitFor } from '../runner/wait-for.ts';
 import type { RunningProxy } from './proxy.ts';
 
-/** Each question costs both sides some 5 ms of CPU. */
-const ASK_EVERY_MS = 50;
-
 /** Polls `/metrics` until `satisfied`; fails with the last values of `names` if that takes too long. */
-export async function untilMetrics(
+export function untilMetrics(
   proxy: RunningProxy,
   names: readonly string[],
   satisfied: (values: readonly number[]) => boolean,
 ): Promise<void> {
-  const until = performance.now() + patience();
-  for (;;) {
+  return waitFor(async () => {
     const metrics = await proxy.metrics();
     const values = names.map((name) => metrics.get(`entrupy_proxy_${name}`) ?? Number.NaN);
-    if (satisfied(values)) return;
-    if (performance.now() > until)
-      expect(Object.fromEntries(names.map((name, i) => [name, values[i]]))).toBe('otherwise');
-    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
-  }
+    if (!satisfied(values)) throw new Error(`${names} are ${values}`);
+  });
 }
 
 /** This many requests in flight. */

@@ -9,7 +9,7 @@ import { stringify } from 'yaml';
 import { spawnTied } from '../machine/children.ts';
 import { freePort } from '../machine/free-port.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
-import { eventually, value } from './proxied.ts';
+import { untilReady, value } from './proxied.ts';
 
 export interface Unwatched {
   readonly url: string;
@@ -46,19 +46,8 @@ export async function startWith({ words, url, adminUrl }: Line, output: number |
   const child = spawnTied(node, rest, { env: PROGRAM_ENV, stdio: ['ignore', output, output] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-  await ready(adminUrl);
+  await untilReady(adminUrl);
   return { url, adminUrl, signal: (name) => void child.kill(name), exited, dropped: () => droppedAt(adminUrl) };
-}
-
-export async function ready(adminUrl: string): Promise<void> {
-  await eventually(
-    () =>
-      fetch(`${adminUrl}/readyz`).then(
-        ({ status }) => status,
-        () => 0,
-      ),
-    200,
-  );
 }
 
 export async function droppedAt(adminUrl: string): Promise<number> {

@@ -102,7 +102,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     throw new Error(`the proxy ended (${code ?? signal}) before it listened:\n${output.text()}`);
   });
   died.catch(() => {});
-  const listening = output.waitFor((line) => line.msg === 'listening', { what: 'listening', within: patience() });
+  const listening = output.waitFor((line) => line.msg === 'listening', 'listening');
   const started = await Promise.race([listening, died]).catch(async (error: unknown) => {
     await stop();
     throw error;
@@ -119,7 +119,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     configFile,
     logs: output.lines,
     output: output.text,
-    waitForLog: (satisfies, what = 'a log line') => output.waitFor(satisfies, { what, within: patience() }),
+    waitForLog: output.waitFor,
     metrics: async () => {
       const answer = await fetch(`${adminUrl}/metrics`);
       const text = await answer.text();
