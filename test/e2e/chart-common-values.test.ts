@@ -198,7 +198,7 @@ describe.skipIf(!ready)('the chart', () => {
   test('a ServiceMonitor has its own headless Service, which includes pods that are not ready', () => {
     const metrics = named('Service', '-metrics');
     expect(metrics?.spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });
-    expect(metrics?.spec?.ports).toEqual([{ name: 'admin', port: 9464, targetPort: 'admin' }]);
+    expect(metrics?.spec?.ports).toMatchObject([{ name: 'admin', port: 9464, targetPort: 'admin' }]);
     const monitor = only(common, 'ServiceMonitor');
     expect(monitor.metadata.labels).toHaveProperty('release', 'kps');
     const { selector, endpoints } = monitor.spec as { selector: { matchLabels: object }; endpoints: object };

@@ -4,7 +4,7 @@
 import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { across, deliver } from '../support/deliveries/deliver.ts';
+import { deliver } from '../support/deliveries/deliver.ts';
 import { post } from '../support/load/load.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { kubeletWrites } from '../support/machine/kubelet.ts';
@@ -13,9 +13,9 @@ import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload, secretFile } from '../support/proxy/reloads.ts';
-import { enough } from '../support/runner/patience.ts';
+import { givenClock } from '../support/proxy/story.ts';
 
-const iso = (at: number) => new Date(at).toISOString();
+const HOUR_MS = 3_600_000;
 /** Those of the requests to /notify. */
 const reasons = (proxy: RunningProxy) =>
   proxy.logs().flatMap(({ reason, path }) => (reason === undefined || path !== '/notify' ? [] : [reason]));
@@ -33,51 +33,34 @@ async function secretStates(proxy: RunningProxy): Promise<Readonly<Record<string
   return Object.fromEntries(secrets.map(({ id, state }) => [id, state]));
 }
 
-test.concurrent('notBefore, notAfter and reportUntil take effect at their second', async ({ start, directory }) => {
-  const fileOf = (id: string) => join(directory, id);
-  for (const [id, name] of [
-    ['current', 'a'],
-    ['old', 'old'],
-    ['other', 'other'],
-  ] as const)
-    await writeFile(fileOf(id), value(name));
-  const current = { id: 'current', file: fileOf('current') };
-  const others = [
-    { id: 'old', file: fileOf('old'), notAfter: iso(Date.now() - 1000) },
-    { id: 'other', file: fileOf('other') },
+test.concurrent('notBefore, notAfter and reportUntil take effect on their own', async ({ start, directory }) => {
+  const at = (hours: number) => new Date(Date.now() + hours * HOUR_MS).toISOString();
+  const secrets = [
+    { id: 'current', env: 'CURRENT', notBefore: at(1), notAfter: at(3) },
+    { id: 'old', env: 'OLD', notAfter: at(-1) },
+    { id: 'other', env: 'OTHER' },
   ];
   const notify = { path: '/notify', secrets: ['current', 'old'] };
-  const trial = { path: '/trial', secrets: ['other'] };
-  const proxy = await start({ secrets: [current, ...others], routes: [notify, trial] });
-  // One outside its time, beside a live one.
-  const statuses = [await deliver(proxy, 'old'), await deliver(proxy, 'forged'), await deliver(proxy, 'a')];
-  expect(statuses).toEqual([401, 401, 200]);
-  await eventually(() => reasons(proxy), ['expired_secret', 'signature_mismatch']);
-
-  const [begins, ends, until] = [1, 2, 1].map((nth) => Date.now() + nth * 1000 * Number.parseInt(enough(3), 10)) as [
-    number,
-    number,
-    number,
-  ];
-  await change(proxy, () => ({
-    secrets: [{ ...current, notBefore: iso(begins), notAfter: iso(ends) }, ...others],
-    routes: [notify, { ...trial, mode: 'report', reportUntil: iso(until) }],
-  }));
+  const trial = { path: '/trial', secrets: ['other'], mode: 'report', reportUntil: at(1) };
+  const { set, env, flags } = await givenClock(directory);
+  const values = { CURRENT: value('a'), OLD: value('old'), OTHER: value('other') };
+  const proxy = await start({ secrets, routes: [notify, trial] }, { env: { ...env, ...values }, flags });
+  const seen = async () => {
+    const metrics = await proxy.metrics();
+    const of = (name: string) => metrics.get(`entrupy_proxy_${name}`);
+    const gauges = [of('secret_live{secret="current"}'), of('route_report_mode{route="/trial"}')];
+    return [await deliver(proxy, 'a'), await deliver(proxy, 'forged', '/trial'), ...gauges];
+  };
+  expect(await seen()).toEqual([503, 200, 0, 1]);
   expect(await secretStates(proxy)).toMatchObject({ current: 'not_yet' });
-  const gauge = async (name: string) => (await proxy.metrics()).get(`entrupy_proxy_${name}`);
-  expect(await gauge('route_report_mode{route="/trial"}')).toBe(1);
-  const [first, reported] = await Promise.all([
-    across(begins, () => deliver(proxy, 'a')),
-    across(until, () => deliver(proxy, 'forged', '/trial')),
-  ]);
-  expect([first.before, first.after]).toEqual([[503], [200]]);
-  expect([reported.before, reported.after]).toEqual([[200], [401]]);
-  expect(await gauge('route_report_mode{route="/trial"}')).toBe(0);
-  expect(await gauge('secret_live{secret="current"}')).toBe(1);
-  const second = await across(ends, () => deliver(proxy, 'a'));
-  expect([second.before, second.after]).toEqual([[200], [503]]);
-  expect(await gauge('secret_live{secret="current"}')).toBe(0);
-  expect(new Set(reasons(proxy).slice(2))).toEqual(new Set(['no_live_secret']));
+  await set(2 * HOUR_MS);
+  expect(await seen()).toEqual([200, 401, 1, 0]);
+  // One outside its time, beside a live one.
+  expect([await deliver(proxy, 'old'), await deliver(proxy, 'forged')]).toEqual([401, 401]);
+  await set(4 * HOUR_MS);
+  expect(await seen()).toEqual([503, 401, 0, 0]);
+  const told = ['no_live_secret', 'expired_secret', 'signature_mismatch', 'no_live_secret'];
+  await eventually(() => reasons(proxy), told);
 });
 
 describe.concurrent('overlap', () => {
@@ -88,29 +71,24 @@ describe.concurrent('overlap', () => {
   }) => {
     const file = join(directory, 'key');
     await writeFile(file, value('a'));
-    const config = (overlap: string) => ({
-      upstream: { url: upstream.url },
-      secrets: [{ id: 'current', file, overlap }],
-    });
-    const proxy = await start(config(enough(3)));
+    const config = { upstream: { url: upstream.url }, secrets: [{ id: 'current', file, overlap: '1h' }] };
+    const { set, env, flags } = await givenClock(directory);
+    const proxy = await start(config, { env, flags });
     await replaceFile(file, value('b'));
     await reload(proxy);
-    const ends = (await proxy.metrics()).get(
-      'entrupy_proxy_secret_not_after_timestamp_seconds{secret="current.previous"}',
-    );
-    const { before, after } = await across((ends ?? 0) * 1000, () => deliver(proxy, 'a'));
-    expect([before, after]).toEqual([[200], [401]]);
-    expect(await deliver(proxy, 'b')).toBe(200);
-    expect(new Set(reasons(proxy))).toEqual(new Set(['expired_secret']));
+    const before = await proxy.metrics();
+    const ends = before.get('entrupy_proxy_secret_not_after_timestamp_seconds{secret="current.previous"}') ?? 0;
+    expect(await deliver(proxy, 'a')).toBe(200);
+    await set(ends * 1000 - Date.now());
+    expect([await deliver(proxy, 'a'), await deliver(proxy, 'b')]).toEqual([401, 200]);
+    await eventually(() => reasons(proxy), ['expired_secret']);
     expect(await secretStates(proxy)).toEqual({ current: 'live', 'current.previous': 'expired' });
     const metrics = await proxy.metrics();
-    expect(
-      metrics.get('entrupy_proxy_secret_matches_total{route="unmatched",secret="current.previous"}'),
-    ).toBeGreaterThan(0);
+    expect(metrics.get('entrupy_proxy_secret_matches_total{route="unmatched",secret="current.previous"}')).toBe(1);
     expect(metrics.get('entrupy_proxy_secret_live{secret="current.previous"}')).toBe(0);
     await proxy.stop();
 
-    const next = await start(config('1h'));
+    const next = await start(config);
     expect(await deliver(next, 'b')).toBe(200);
     for (const name of ['half', 'whole']) {
       await writeFile(file, value(name));
@@ -121,7 +99,7 @@ describe.concurrent('overlap', () => {
     const matches = 'entrupy_proxy_secret_last_match_timestamp_seconds{secret="current.previous"}';
     expect((await next.metrics()).get(matches)).toBeGreaterThan(0);
     await next.stop();
-    expect(await outcomes(await start(config('1h')))).toEqual([200, 401, 401]);
+    expect(await outcomes(await start(config))).toEqual([200, 401, 401]);
   });
 
   test('POST /-/retire-previous reads all, then ends every overlap at once, and names what it cannot read', async ({

@@ -21,24 +21,29 @@ export interface Visit {
   readonly userAgent?: string;
 }
 
+/** A clock for one proxy, so many milliseconds off, and what the proxy is started with to go by it. */
+export async function givenClock(directory: string, first = 0) {
+  const file = join(directory, 'clock');
+  const set = async (off: number) => {
+    // In one step: half a number would be another time.
+    await writeFile(`${file}.new`, String(off));
+    await rename(`${file}.new`, file);
+  };
+  await set(first);
+  return { set, env: { GIVEN_CLOCK: file }, flags: ['--import', CLOCK] };
+}
+
 export type Story = Awaited<ReturnType<typeof beginStory>>;
 
 /** Starts the proxy so many minutes before the end. */
 export async function beginStory(minutes: number, options: Omit<ProxyOptions, 'flags'>) {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-story-'));
-  const file = join(directory, 'clock');
-  const at = async (before: number) => {
-    // In one step: half a number would be another time.
-    await writeFile(`${file}.new`, String(-before * MINUTE_MS));
-    await rename(`${file}.new`, file);
-  };
-  await at(minutes);
-  const env = { ...options.env, GIVEN_CLOCK: file, GIVEN_MONOTONIC: '1' };
-  const proxy = await startProxy({ ...options, env, flags: ['--import', CLOCK] });
+  const { set, env, flags } = await givenClock(directory, -minutes * MINUTE_MS);
+  const proxy = await startProxy({ ...options, env: { ...options.env, ...env, GIVEN_MONOTONIC: '1' }, flags });
   return {
     proxy,
     /** Sets the proxy's clock to so many minutes before the story's end. */
-    at,
+    at: (before: number) => set(-before * MINUTE_MS),
     /** Sends one request; returns its status. */
     async visit({ secret, method = 'POST', path = '/notify', client = '203.0.113.7', userAgent = 'Entrupy' }: Visit) {
       const response = await fetch(proxy.url + path, {
