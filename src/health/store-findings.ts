@@ -36,8 +36,8 @@ const manyWait = (amount: number) => count(amount, 'deferred delivery waits', 'd
 
 function* ofLosses({ losses, lostLately, store, aside }: DeferredFacts, now: number): Findings {
   for (const { name, bytes, at, events } of aside) {
-    const amount = events === null ? 'a number that is not known' : events === 0 ? 'none' : `up to ${many(events)}`;
-    const message = `A damaged file of the store lies in ${store}/deferred since ${ago(at, now)}: ${name} (${bytes} bytes). Of deferred deliveries it holds ${amount}.`;
+    const amount = events === null ? 'a number that is not known' : events === 0 ? 'none' : `up to ${events}`;
+    const message = `A damaged file of the store lies in ${store}/deferred since ${ago(at, now)}: ${name} (${bytes} bytes). Deferred deliveries in it: ${amount}.`;
     yield finding('failed', 'store-damaged', message);
   }
   const recent = losses.filter(({ at }) => now - at < DAY);

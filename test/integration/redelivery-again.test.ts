@@ -410,7 +410,7 @@ describe.concurrent('a proxy that redelivers', () => {
     const [aside] = (await next.status()).deferred?.aside ?? [];
     expect(aside).toMatchObject({ name: expect.stringMatching(/^aside-queue\.sqlite-.*Z-3$/), events: 3 });
     expect((await checked(next)).join('\n')).toMatch(
-      /^failed: A damaged file .* aside-queue.* it holds up to 3 deferred deliveries\./m,
+      /^failed: A damaged file .* aside-queue.* Deferred deliveries in it: up to 3\./m,
     );
     expect(await pageOf(next)).toContain(aside?.name);
     await rename(join(directory, 'deferred', aside?.name ?? ''), join(directory, 'saved'));
