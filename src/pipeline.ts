@@ -18,7 +18,6 @@ import { NO_BYTES } from './base/bytes.ts';
 import type { ByteBudget } from './bodies/budget.ts';
 import type { BufferedBody } from './bodies/buffered-body.ts';
 import {
-  type Admission,
   admit,
   admitBody,
   type Candidate,
@@ -37,7 +36,7 @@ import type { Route } from './core/routes.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
-import { type Claims, twinPatience } from './once/claims.ts';
+import type { Claims } from './once/claims.ts';
 import type { Deferrable } from './redelivery/record.ts';
 import type { Storing } from './redelivery/storing.ts';
 import { type End, type ForwardFailure, type Reached, STOPPED } from './upstream/contract.ts';
@@ -90,33 +89,18 @@ export class Pipeline {
     const policy = this.#parts.policy();
     exchange.client = clientAddressOf(exchange.client, exchange.lines, policy.trusts);
     const pending: Pending = { exchange, head, policy, at: Date.now(), body: null, permit: null, deferrable: null };
-    this.#carryOut(pending, admit(pending));
+    const admission = admit(pending);
+    if (admission.kind === 'read') return this.#read(pending, admission);
+    const { reason } = admission.kind === 'refuse' ? admission : admission.permit;
+    exchange.hint = admission.hint ?? this.#diagnose.form(head, reason);
+    if (admission.kind === 'refuse') this.#refuse(pending, admission);
+    else this.#forward(pending, admission);
   }
 
-  #carryOut(pending: Pending, admission: Admission): void {
-    const { exchange, head } = pending;
-    switch (admission.kind) {
-      case 'refuse':
-        this.#refuse(pending, admission);
-        exchange.hint ??= this.#diagnose.form(head, admission.reason);
-        return;
-      case 'report':
-        exchange.hint = admission.hint ?? this.#diagnose.form(head, admission.permit.reason);
-        return this.#forward(pending, admission);
-      case 'forward':
-        return this.#forward(pending, admission);
-      case 'read':
-        return this.#read(pending, admission);
-      default:
-        admission satisfies never;
-    }
-  }
-
-  #refuse({ exchange }: Pending, { label, rule, header, hint, reason, allow }: Refused): void {
+  #refuse({ exchange }: Pending, { label, rule, header, reason, allow }: Refused): void {
     exchange.route = label;
     exchange.rule = rule;
     exchange.header = header;
-    exchange.hint = hint;
     exchange.refuse(reason, allow);
   }
 
@@ -175,7 +159,9 @@ export class Pipeline {
     const { exchange, head, policy, deferrable } = pending;
     const { permit } = permitted;
     exchange.decide(permit.decision, permit.reason, permit.secret);
-    const patience = twinPatience(retryConnectFor(pending), policy.settings);
+    // As long as its twin may take.
+    const { responseTimeout, idleTimeout } = policy.settings;
+    const patience = retryConnectFor(pending) + responseTimeout + idleTimeout;
     const event = { path: head.path, body: permit.body ?? NO_BYTES, window };
     const claimed = await this.#parts.claims().claim({ ...event, patience, stop: this.#waits.signal });
     const isUnwanted = exchange.departed && deferrable === null;

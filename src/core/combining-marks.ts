@@ -15,24 +15,13 @@ export function hasLongRun(text: string): boolean {
   return runs.some((suspects) => {
     let run = 0;
     for (const character of suspects) {
-      for (const isNonStarter of partsOf(character)) {
-        run = isNonStarter ? run + 1 : 0;
+      for (const part of character.normalize('NFKD')) {
+        run = isNonStarter(part) ? run + 1 : 0;
         if (run > MOST_IN_A_ROW) return true;
       }
     }
     return false;
   });
-}
-
-/** For each mark, whether the characters that it decomposes to are non-starters. Unicode has some 2,500 marks. */
-const MARKS = new Map<string, readonly boolean[]>();
-
-function partsOf(character: string): readonly boolean[] {
-  const known = MARKS.get(character);
-  if (known !== undefined) return known;
-  const parts = Array.from(character.normalize('NFKD'), isNonStarter);
-  if (/[\p{M}\uff9e\uff9f]/u.test(character)) MARKS.set(character, parts);
-  return parts;
 }
 
 /**

@@ -39,11 +39,6 @@ interface ClaimRequest {
   readonly stop: AbortSignal;
 }
 
-/** How long a request waits for its twin: as long as that one may take. `connectFor`: its time to connect, milliseconds. */
-export function twinPatience(connectFor: number, twin: { responseTimeout: number; idleTimeout: number }): number {
-  return connectFor + twin.responseTimeout + twin.idleTimeout;
-}
-
 /** Wakes a waiting twin: with the outcome once it is known, or with null if the twin must try again itself. */
 type Wake = (claimed: Claimed | null) => void;
 
