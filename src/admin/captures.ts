@@ -7,7 +7,6 @@ import { REASON_NAMES } from '../core/reasons.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Listener } from '../downstream/listener.ts';
-import { RequestCopies } from '../downstream/request-copies.ts';
 import type { Log } from '../log/log.ts';
 import { type AdminReply, json } from './handlers.ts';
 
@@ -48,7 +47,7 @@ export class Captures {
     if (this.#current !== null) return json(409, { error: 'busy', message: 'another capture is running' });
     const timer = setTimeout(() => this.#end(), query.ms).unref();
     this.#current = { ...query, exchange, timer, captured: 0, missed: 0 };
-    this.#parts.listener.copies = new RequestCopies(this.#parts.mostBytes());
+    this.#parts.listener.copies = { mostBytes: this.#parts.mostBytes(), taken: 0 };
     const lines = ['Content-Type', 'application/octet-stream', 'Cache-Control', 'no-store'];
     exchange.reply.begin({ status: 200, reason: 'OK', lines, framing: 'chunked', length: '' }, 'close');
     exchange.reply.flush();

@@ -9,7 +9,6 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
-import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import { BROKEN_OFF, type Hint } from '../core/hint.ts';
 import type { Reason } from '../core/reasons.ts';
@@ -18,28 +17,17 @@ import { MessageParser } from '../wire/parser.ts';
 import { AnswerProgress, connectionKey } from '../wire/socket-progress.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { networkOf } from './client-address.ts';
-import { Exchange, type Handler } from './client-exchange.ts';
+import { Exchange } from './client-exchange.ts';
 import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
-import type { ClientConnection } from './reply.ts';
-import type { RequestCopies, RequestCopy } from './request-copies.ts';
+import type { Listener } from './listener.ts';
+import { RequestCopy } from './request-copies.ts';
 
 /** `rest`: the kernel has the answer, but a short remainder of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
-/** The part of the listener that its connections know. Times in milliseconds, sizes in bytes. */
-interface ConnectionsOwner {
-  readonly limits: { readonly [limit in 'keepAlive' | 'headersTimeout' | 'connectionAge' | 'maxHeader']: number };
-  readonly handler: Handler;
-  readonly budget: ByteBudget;
-  /** Null while nobody captures requests. */
-  readonly copies: RequestCopies | null;
-  /** True if every answer must end its connection. */
-  readonly closesAll: boolean;
-  onClosing(connection: Connection): void;
-  onClosed(connection: Connection): void;
-}
+type Listening = 'limits' | 'handler' | 'budget' | 'copies' | 'closesAll' | 'onClosing' | 'onClosed';
 
-export class Connection implements ClientConnection {
+export class Connection {
   /** The connection's index in its `IndexedSet`; -1 while it is in none. */
   place = -1;
   /** Only the reply writes to it, except in a tunnel. Receivers of bodies and FollowingBytes pause and resume it. */
@@ -49,6 +37,7 @@ export class Connection implements ClientConnection {
   readonly address: string;
   /** The network that counts as one client when connections must make room. */
   readonly network: string;
+  /** Identifies the connection by its two ends. */
   readonly key: string;
   state: State = 'silent';
   /** Milliseconds on the monotonic clock, as are `since` (when the current state began) and `deadline`. */
@@ -62,7 +51,7 @@ export class Connection implements ClientConnection {
   requestedAt = Number.NaN;
   /** Milliseconds from the start of the request before it; NaN before the second. */
   interval = Number.NaN;
-  readonly #listener: ConnectionsOwner;
+  readonly #listener: Pick<Listener, Listening>;
   /** The socket beneath TLS, or `stream` itself. */
   readonly #socket: Socket;
   #parser: MessageParser | null = null;
@@ -71,7 +60,7 @@ export class Connection implements ClientConnection {
   /** A copy of the request in progress, as it came; null if none is made. */
   #copy: RequestCopy | null = null;
 
-  constructor(socket: Socket, listener: ConnectionsOwner) {
+  constructor(socket: Socket, listener: Pick<Listener, Listening>) {
     this.stream = this.#socket = socket;
     this.writer = new MessageWriter(socket);
     this.#listener = listener;
@@ -119,7 +108,7 @@ export class Connection implements ClientConnection {
   readonly #readKept = (): void => {
     if (this.state !== 'head' || this.#following.state === 'none') return;
     const kept = this.#following.drain();
-    this.#copy = this.#listener.copies?.begin() ?? null;
+    this.#beginCopy();
     if (kept === 'dropped') this.close();
     else if (this.#read(kept) === 'caller') free(kept);
   };
@@ -147,7 +136,7 @@ export class Connection implements ClientConnection {
   #parse(parser: MessageParser, bytes: Buffer, at: number): number {
     if (this.state === 'silent' || this.state === 'idle') {
       this.#enter('head', this.#listener.limits.headersTimeout);
-      this.#copy = this.#listener.copies?.begin() ?? null;
+      this.#beginCopy();
     }
     // Nothing is copied of a body that comes after its answer has begun.
     const isCopied = this.state === 'head' || this.exchange?.reply.phase === 'waiting';
@@ -156,6 +145,11 @@ export class Connection implements ClientConnection {
     const end = parser.read(bytes, at);
     this.#copy.add(parser.state === 'failed' ? raw : raw.subarray(0, end - at));
     return end;
+  }
+
+  #beginCopy(): void {
+    const { copies } = this.#listener;
+    this.#copy = copies && new RequestCopy(copies);
   }
 
   /** Begins the request once its head is whole; false until then. */
@@ -216,12 +210,14 @@ export class Connection implements ClientConnection {
     return this.#parser?.keepAlive !== true || this.#following.state === 'dropped' || this.stream.readableEnded;
   }
 
+  /** How much of the request's body has not come. `short`: the rest is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
     return parser.state === 'body' && parser.remaining <= DROPPED_BODY ? 'short' : 'long';
   }
 
+  /** Called once the kernel has the whole answer, or the connection is gone. `close`: the client was told `close`. */
   replied(said: 'close' | 'persist'): void {
     if (this.state !== 'request') return;
     const now = performance.now();
@@ -237,6 +233,7 @@ export class Connection implements ClientConnection {
     return this.state === 'rest' || this.exchange?.reply.allowsNext === true;
   }
 
+  /** Hands the stream to a tunnel. Returns the bytes that came after its request, unless some were dropped. */
   handOver(): Buffer | 'dropped' {
     const early = this.#following.drain();
     if (early === 'dropped') return early;

@@ -5,22 +5,15 @@
 // TLS regularly. If its next request then exceeds `maxHeader`, the byte budget counts it, and reading pauses.
 import type { Buffer } from 'node:buffer';
 import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
-import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
+import type { UnfinishedBody } from '../bodies/budget.ts';
+import type { Connection } from './connection.ts';
+import type { Listener } from './listener.ts';
 
 /** Bytes that Node may still read from a paused socket: until its own buffer of 64 KiB is full, and one more read. */
 const READ_AHEAD = 128 * 1024;
 
-interface Followed {
-  readonly stream: { pause(): void; resume(): void };
-  /** True once the whole answer is written, without `close`: the client may have it, and send its next request. */
-  readonly mayHaveAnswer: boolean;
-  deadline: number;
-}
-
-interface KeptLimits {
-  readonly limits: { readonly maxHeader: number };
-  readonly budget: ByteBudget;
-}
+type Followed = Pick<Connection, 'stream' | 'mayHaveAnswer' | 'deadline'>;
+type Limits = Pick<Listener, 'limits' | 'budget'>;
 
 export class FollowingBytes implements UnfinishedBody {
   place = -1;
@@ -28,11 +21,11 @@ export class FollowingBytes implements UnfinishedBody {
   buffered = 0;
   state: 'none' | 'kept' | 'dropped' = 'none';
   readonly #connection: Followed;
-  readonly #listener: KeptLimits;
+  readonly #listener: Limits;
   #kept: JoinedBytes | null = null;
   #keptAt = 0;
 
-  constructor(connection: Followed, listener: KeptLimits) {
+  constructor(connection: Followed, listener: Limits) {
     this.#connection = connection;
     this.#listener = listener;
   }

@@ -13,7 +13,7 @@ import { TlsHandshakes } from './client-tls.ts';
 import { Connection } from './connection.ts';
 import { endIdleLate, quietTurn } from './drain-idle.ts';
 import { Room } from './make-room.ts';
-import type { RequestCopies } from './request-copies.ts';
+import type { CopyRoom } from './request-copies.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 
 /** Times in milliseconds, sizes in bytes. */
@@ -43,8 +43,8 @@ export class Listener {
   readonly handler: Handler;
   /** Memory for bytes beyond `maxHeader` that clients send before they are known to have their answers. */
   readonly budget: ByteBudget;
-  /** Makes copies of requests; null while nobody captures them. */
-  copies: RequestCopies | null = null;
+  /** Requests that begin are copied into it; null while nobody captures them. */
+  copies: CopyRoom | null = null;
   draining = false;
   readonly #server: Server;
   readonly #tls: TlsHandshakes | null;

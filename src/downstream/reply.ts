@@ -1,36 +1,18 @@
 // The answer to one request, and the only writer of its status, framing, persistence, 1xx and trailers. An incomplete
 // answer is cut, never ended as if it were complete.
 import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import { type OwnAnswer, type OwnStatus, PHRASES } from '../core/answers.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
 import { CHUNKED, headLines } from '../core/sent-lines.ts';
 import type { ResponseHead } from '../wire/parser.ts';
-import { type MessageOwner, type MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
+import { type MessageOwner, NO_TRAILERS } from '../wire/writer.ts';
+import type { Connection } from './connection.ts';
 
 /** The part of a client's connection that its request and the reply know. */
-export interface ClientConnection {
-  readonly stream: Socket;
-  /** Writes to `stream`, one answer after another. */
-  readonly writer: MessageWriter;
-  readonly encrypted: boolean;
-  readonly address: string;
-  /** Identifies the connection by its two ends. */
-  readonly key: string;
-  /** Milliseconds on the monotonic clock: when the request's head was complete. */
-  readonly since: number;
-  /** True if the connection must end after the answer, which then says `close`. */
-  mustClose(): boolean;
-  /** How much of the request's body has not come. `short`: the rest is read and dropped, so the connection may stay. */
-  unread(): 'nothing' | 'short' | 'long';
-  /** Called once the kernel has the whole answer, or the connection is gone. `close`: the client was told `close`. */
-  replied(said: 'close' | 'persist'): void;
-  /** Hands the stream to a tunnel. Returns the bytes that came after its request, unless some were dropped. */
-  handOver(): Buffer | 'dropped';
-  /** Both end the connection: `reset` by a TCP reset if possible, `destroy` by one only if an answer may lie unread. */
-  reset(): void;
-  destroy(): void;
-}
+export type ClientConnection = Readonly<
+  Pick<Connection, 'stream' | 'writer' | 'encrypted' | 'address' | 'key' | 'since'>
+> &
+  Pick<Connection, 'mustClose' | 'unread' | 'replied' | 'handOver' | 'reset' | 'destroy'>;
 
 export class Reply implements MessageOwner {
   /** 0 until the answer has begun. */

@@ -6,42 +6,23 @@ import { JoinedBytes } from '../base/bytes.ts';
 /** Bytes that the copies of requests in progress may have together, beyond the most of one. */
 const MOST_OF_OTHERS = 1024 * 1024;
 
-export class RequestCopies {
+/** The room that all copies share. */
+export interface CopyRoom {
   /** The most bytes of one request: chunk framing, of which a client may send any amount, could exceed every limit. */
   readonly mostBytes: number;
-  #together = 0;
-
-  constructor(mostBytes: number) {
-    this.mostBytes = mostBytes;
-  }
-
-  begin(): RequestCopy {
-    return new RequestCopy(this);
-  }
-
-  /** True if a copy of `length` bytes may grow by `bytes`, which then count. Only RequestCopy calls it. */
-  reserve(length: number, bytes: number): boolean {
-    const fits = length + bytes <= this.mostBytes && this.#together + bytes <= this.mostBytes + MOST_OF_OTHERS;
-    if (fits) this.#together += bytes;
-    return fits;
-  }
-
-  /** Only RequestCopy calls it. */
-  release(bytes: number): void {
-    this.#together -= bytes;
-  }
+  taken: number;
 }
 
 /** One request as it came. */
 export class RequestCopy {
-  readonly #copies: RequestCopies;
+  readonly #room: CopyRoom;
   #joined: JoinedBytes;
   /** False once a part could not be kept; then nothing of it is. */
   isWhole = true;
 
-  constructor(copies: RequestCopies) {
-    this.#copies = copies;
-    this.#joined = new JoinedBytes(copies.mostBytes);
+  constructor(room: CopyRoom) {
+    this.#room = room;
+    this.#joined = new JoinedBytes(room.mostBytes);
   }
 
   /** A view, which is no longer valid after the next `add` or `release`. */
@@ -51,14 +32,17 @@ export class RequestCopy {
 
   /** Copies `bytes`, which may change afterwards. */
   add(bytes: Buffer): void {
-    if (this.isWhole && this.#copies.reserve(this.#joined.length, bytes.length)) return this.#joined.add(bytes);
-    this.isWhole = false;
-    this.release();
+    const { mostBytes, taken } = this.#room;
+    const fits = this.#joined.length + bytes.length <= mostBytes && taken + bytes.length <= mostBytes + MOST_OF_OTHERS;
+    this.isWhole &&= fits;
+    if (!this.isWhole) return this.release();
+    this.#room.taken += bytes.length;
+    this.#joined.add(bytes);
   }
 
   /** Frees the bytes. Call it at the request's end. */
   release(): void {
-    this.#copies.release(this.#joined.length);
+    this.#room.taken -= this.#joined.length;
     this.#joined = new JoinedBytes(0);
   }
 }

@@ -5,6 +5,7 @@ import { greatestSendBuffer, lookAtQueues } from '../wire/socket-progress.ts';
 import { STALL_MS } from './client-exchange.ts';
 import type { Connection } from './connection.ts';
 import { SILENCE_MS } from './following-bytes.ts';
+import type { Listener } from './listener.ts';
 
 /** Milliseconds without progress after which an answer counts as unread when connections must make room. */
 export const UNREAD_MS = 1000;
@@ -12,12 +13,11 @@ export const UNREAD_MS = 1000;
 const PATIENCE_MS = 1000;
 /** Milliseconds: the least patience while the kernel's memory suffices. A client acknowledges once per round trip. */
 const ROUND_TRIP_MS = 400;
-/** Milliseconds between looks at the kernel's queues: if its memory may run out, if there is a crowd, and otherwise. */
+/** Milliseconds between looks at the kernel's queues: while more than half of its memory may be taken, and otherwise. */
 const PAUSE_MS = 100;
-const CROWDED_PAUSE_MS = 1000;
-const CALM_PAUSE_MS = 30_000;
-/** Bytes of answers that may lie unread before a look: a look costs as much as a hundred requests. */
-const LITTLE = 1024 * 1024;
+const CALM_PAUSE_MS = 1000;
+/** The share of the memory that may lie unread before a look: a look costs as much as a hundred requests. */
+const LITTLE = 1 / 8;
 /** The least pause after a look, as a multiple of the look's duration, which is long with many thousand sockets. */
 const PAUSE = 4;
 
@@ -26,31 +26,16 @@ export function mostUnreadAnswers(): number {
   return Math.max(1, Math.floor(containerMemory() / 2 / greatestSendBuffer()));
 }
 
-/** The current load, each as a share of its limit: answers that may be unread, their bytes, and connections. */
-type Crowd = { readonly [what in 'number' | 'bytes' | 'connections']: number };
-
-/** Milliseconds until the next look, which costs as much as a hundred requests: the kernel walks all its sockets. */
-export function pauseOf({ number, bytes, connections }: Crowd): number {
-  if (number > 1 && bytes > 1 / 2) return PAUSE_MS;
-  return (number > 1 && bytes > 1 / 8) || connections > 3 / 4 ? CROWDED_PAUSE_MS : CALM_PAUSE_MS;
-}
-
-interface OpenConnections {
-  list(): readonly Connection[];
-  /** Open connections as a share of the maximum. */
-  readonly crowding: number;
-}
-
 export class UnreadAnswers {
   readonly #most: number;
   readonly #mostOfOne = greatestSendBuffer();
-  readonly #open: OpenConnections;
+  readonly #open: Pick<Listener, 'list'>;
   /** When the last look ended (Infinity during a look, so two never overlap), and how long to rest after it. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #rest = 0;
 
   /** `most`: how many answers may be unread. */
-  constructor(most: number, open: OpenConnections) {
+  constructor(most: number, open: Pick<Listener, 'list'>) {
     this.#most = most;
     this.#open = open;
   }
@@ -63,11 +48,10 @@ export class UnreadAnswers {
     // A closing connection stays open until a look has shown whether its answer was read.
     const isStaying = unread.some(({ state, since }) => state === 'closing' && now - since >= SILENCE_MS);
     const bytes = unread.reduce((sum, { progress }) => sum + Math.min(progress.unseen, this.#mostOfOne), 0);
-    if (bytes < LITTLE && !isStaying) return;
-    const shares = { number: unread.length / this.#most, bytes: bytes / this.#mostOfOne / this.#most };
-    const pauseNow = pauseOf({ ...shares, connections: this.#open.crowding });
-    const pause = Math.min(pauseNow, isStaying ? CROWDED_PAUSE_MS : CALM_PAUSE_MS);
-    if (now - this.#lookedAt >= Math.max(pause, this.#rest)) void this.#look(unread, first);
+    const share = unread.length > this.#most ? bytes / this.#mostOfOne / this.#most : 0;
+    if (share < LITTLE && !isStaying) return;
+    const pause = Math.max(share > 1 / 2 ? PAUSE_MS : CALM_PAUSE_MS, this.#rest);
+    if (now - this.#lookedAt >= pause) void this.#look(unread, first);
   }
 
   async #look(unread: readonly Connection[], { stream }: Connection): Promise<void> {
@@ -86,7 +70,7 @@ export class UnreadAnswers {
     }
     this.#endLongest(still, now);
     this.#lookedAt = now;
-    this.#rest = Math.min(PAUSE * (now - started), CROWDED_PAUSE_MS);
+    this.#rest = Math.min(PAUSE * (now - started), CALM_PAUSE_MS);
     const next = now + Math.max(PAUSE_MS, this.#rest);
     setTimeout(() => this.watch(next), next - now).unref();
   }

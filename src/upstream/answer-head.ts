@@ -29,14 +29,17 @@ export function mayBringLateBytes(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304;
 }
 
-/** An answer that waits at its head: what came in the head's own read, and how it has ended meanwhile. */
+/** What has come behind an answer so far. */
+export type Followed = 'nothing' | 'bytes' | 'close';
+
+/** An answer that waits at its head. */
 export class AnswerAtHead {
   /** The exchange knows it no more once it is closed. */
   readonly connection: UpstreamConnection;
+  /** The body, as far as it came in the head's own read. */
   readonly pieces: Buffer[] = [];
-  // At most one of both: the first counts.
-  failure: ForwardFailure | null = null;
-  followed: 'nothing' | 'bytes' | 'close' | null = null;
+  /** How the answer has ended meanwhile; null if it has not. */
+  ended: Followed | ForwardFailure | null = null;
 
   constructor(connection: UpstreamConnection) {
     this.connection = connection;
@@ -46,11 +49,8 @@ export class AnswerAtHead {
     this.pieces.push(piece);
   }
 
-  fail(failure: ForwardFailure): void {
-    if (this.followed === null) this.failure ??= failure;
-  }
-
-  complete(followed: 'nothing' | 'bytes' | 'close'): void {
-    if (this.failure === null) this.followed ??= followed;
+  /** Only the first end counts. */
+  end(how: Followed | ForwardFailure): void {
+    this.ended ??= how;
   }
 }

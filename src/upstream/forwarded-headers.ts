@@ -1,19 +1,10 @@
 // The header lines about the client, such as X-Forwarded-For, as `forwardedHeaders: overwrite` asks for them.
-import type { Socket } from 'node:net';
 import { pairsOf } from '../core/header-lines.ts';
 import { ABOUT_CLIENT, lowerCaseName } from '../core/header-names.ts';
-import type { Head } from '../core/request-head.ts';
+import type { Exchange } from '../downstream/client-exchange.ts';
 
 /** A request as it came, with the connection that it came by. */
-interface Received {
-  readonly lines: readonly string[];
-  readonly head: Head;
-  readonly clientConnection: {
-    readonly address: string;
-    readonly encrypted: boolean;
-    readonly stream: Pick<Socket, 'localPort'>;
-  };
-}
+type Received = Pick<Exchange, 'lines' | 'head' | 'clientConnection'>;
 
 /** Matches names that a server may read as headers about the client: CGI turns all but letters and digits into `_`. */
 const SPELT = new RegExp(`^(?:${ABOUT_CLIENT}|x-forwarded)$`.replaceAll('-', '[^a-z0-9]'));

@@ -2,24 +2,11 @@
 // Unverified requests get at most three quarters of the slots, so a flood of them never blocks a verified delivery.
 import { deadline } from '../base/deadline.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
-import type { ForwardFailure } from './contract.ts';
+import type { UpstreamExchange } from './upstream-exchange.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
-export interface Waiter extends Member {
-  /** `deferred`: a verified request that is sent again. It waits behind all others. */
-  readonly kind: 'verified' | 'unverified' | 'deferred';
-  /** Milliseconds on the monotonic clock. */
-  readonly startedAt: number;
-  /** Milliseconds from `startedAt` for which it waits for a slot, or for an upstream that accepts connections. */
-  readonly patience: number;
-  /** Called once the request holds a slot. */
-  acquired(): void;
-  /** Milliseconds for which it has kept its slot only because its client makes no progress; 0 if that is not so. */
-  stalledFor(now: number): number;
-  /** Ends the request and releases its slot: another one needs the slot, or the request's patience is over. */
-  evict(): void;
-  giveUp(failure: ForwardFailure): void;
-}
+export type Waiter = Member &
+  Pick<UpstreamExchange, 'kind' | 'startedAt' | 'patience' | 'acquired' | 'stalledFor' | 'evict' | 'giveUp'>;
 
 /** Milliseconds that a slot may wait for a slow client while others wait for a slot; the more wait, the shorter. */
 const STALL_LIMIT_MS = 1000;

@@ -5,16 +5,13 @@ import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { BodyRate, SLOT_RATE } from '../bodies/body-rate.ts';
 import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
-import { type MessageOwner, NO_TRAILERS } from '../wire/writer.ts';
+import { NO_TRAILERS } from '../wire/writer.ts';
 import { type ForwardOptions, NO_BYTES_LEFT, type Requester } from './contract.ts';
-import type { Waiter } from './limiter.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
+import type { UpstreamExchange } from './upstream-exchange.ts';
 
 /** The part of its exchange that a body knows. */
-export interface BodyOwner extends Waiter, MessageOwner {
-  /** Asks for a slot: called once enough of the body has come, or it has waited long enough. */
-  askForSlot(): void;
-}
+export type BodyOwner = Pick<UpstreamExchange, 'startedAt' | 'giveUp' | 'written' | 'askForSlot'>;
 
 /** Bytes. While slots are scarce, a request asks for one only once this much of its body has arrived, or all of it. */
 const ENOUGH_FOR_SLOT = 16 * 1024;

@@ -10,7 +10,7 @@ import { isPermit, type Permit } from '../core/permit.ts';
 import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { AnswerAtHead, kindOfHead, mayBringLateBytes } from './answer-head.ts';
+import { AnswerAtHead, type Followed, kindOfHead, mayBringLateBytes } from './answer-head.ts';
 import {
   type End,
   type ForwardFailure,
@@ -21,7 +21,7 @@ import {
   type WaitingAnswer,
 } from './contract.ts';
 import { outgoingHead } from './outgoing-head.ts';
-import { type BodyOwner, StreamedBody } from './streamed-body.ts';
+import { StreamedBody } from './streamed-body.ts';
 import type { Upstream } from './upstream.ts';
 import type { ConnectionUser, Traffic, UpstreamConnection } from './upstream-connection.ts';
 import { openTunnel, takeOver, tunnelLibrary } from './websocket-tunnel.ts';
@@ -32,8 +32,9 @@ const MAX_UNSENT = 16 * 1024;
 const MAX_UNREAD_MS = 30_000;
 
 // Methods rather than closures, and no promise: while a request waits, it keeps one object and its options alive.
-export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswer {
+export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
   place = -1;
+  /** `deferred`: a verified request that is sent again. It waits for a slot behind all others. */
   readonly kind: 'verified' | 'unverified' | 'deferred';
   readonly patience: number;
   readonly #permit: Permit;
@@ -86,6 +87,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     this.#upstream.acquireSlot(this);
   }
 
+  /** Called once the request has a slot. */
   acquired(): void {
     this.#acquiredAt = performance.now();
     this.#state = 'connecting';
@@ -109,12 +111,14 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     if (idle !== null) this.onOpen();
   }
 
+  /** Milliseconds for which it has kept its slot only because its client makes no progress; 0 if that is not so. */
   stalledFor(now: number): number {
     if (this.#pausedAt !== null) return now - this.#pausedAt;
     const awaitsClient = this.#state === 'sending' && this.#body?.isSlow(now) === true;
     return awaitsClient ? now - this.#acquiredAt : 0;
   }
 
+  /** Ends the request and releases its slot: another one needs the slot, or the request's patience is over. */
   evict(): void {
     // If the response is complete, or its end still decides about the claim, only the slow client is cut off.
     if (this.#state === 'done' || (this.#options.claim !== null && this.#begun)) this.#requester.reply.cut();
@@ -232,9 +236,9 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     connection.user = openTunnel(this.#requester, connection, { library, client, early, idleTimeout, onEnd });
   }
 
-  /** Called once the response is complete. `followed`: what has come after it so far. */
-  #complete(connection: UpstreamConnection, followed: 'nothing' | 'bytes' | 'close'): void {
-    if (this.#atHead !== null) return this.#atHead.complete(followed);
+  /** Called once the response is complete. */
+  #complete(connection: UpstreamConnection, followed: Followed): void {
+    if (this.#atHead !== null) return this.#atHead.end(followed);
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#body !== null && !this.#body.whole;
@@ -301,13 +305,13 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
     });
   }
 
-  #relay({ connection, pieces, failure, followed }: AnswerAtHead): void {
-    if (failure !== null) return this.giveUp(failure);
+  #relay({ connection, pieces, ended }: AnswerAtHead): void {
+    if (ended !== null && typeof ended !== 'string') return this.giveUp(ended);
     this.#begin(connection);
     for (const piece of pieces) this.#requester.reply.data(piece);
     connection.progress.movedAt = performance.now();
     connection.socket.resume();
-    if (followed !== null) this.#complete(connection, this.#connection === null ? 'close' : followed);
+    if (ended !== null) this.#complete(connection, this.#connection === null ? 'close' : ended);
     else this.#flush(connection);
   }
 
@@ -357,7 +361,7 @@ export class UpstreamExchange implements ConnectionUser, BodyOwner, WaitingAnswe
 
   giveUp(failure: ForwardFailure): void {
     if (this.#state === 'done') return;
-    if (this.#atHead !== null) return this.#atHead.fail(failure);
+    if (this.#atHead !== null) return this.#atHead.end(failure);
     if (failure.side === 'upstream') {
       this.#requester.upstreamFailure = failure.cause;
       this.#requester.upstreamError = failure.code;

@@ -5,6 +5,7 @@
 // scratch area that both read, and a thrown exception would leave llhttp in an undefined state.
 import { Buffer } from 'node:buffer';
 import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
+import type { MessageParser } from './parser.ts';
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
@@ -46,15 +47,7 @@ export const SLICE = 64 * 1024;
 export const spans = { list: [] as number[], length: 0 };
 
 /** Records the events of one run. Offsets are into the bytes that `run` was given. */
-export interface RunRecorder {
-  /** The head is complete. `none`: llhttp must not parse a body. `stop`: the head can't be relied on. */
-  headComplete(status: number, connection: 'persists' | 'ends'): 'body' | 'none' | 'stop';
-  /** Called before the first bytes of a body. The head ended at `at`. */
-  bodyBegins(at: number): void;
-  body(from: number, to: number): 'go on' | 'stop';
-  /** The message is complete, and the run ends here. */
-  messageComplete(): void;
-}
+export type RunRecorder = Pick<MessageParser, 'headComplete' | 'bodyBegins' | 'body' | 'messageComplete'>;
 
 /** The recorder of the current run; null between runs. */
 let running: RunRecorder | null = null;

@@ -5,7 +5,7 @@ import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
 import { listsClose, MAX_LINES, withoutTrailingSpace } from '../core/header-lines.ts';
 import { lowerCaseName, nameIn } from '../core/header-names.ts';
-import { Llhttp, NAME, REASON, type RunRecorder, SLICE, spans, TARGET, VALUE } from './llhttp.ts';
+import { Llhttp, NAME, REASON, SLICE, spans, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
@@ -23,7 +23,7 @@ const NO_LINES: string[] = [];
 /** A response's head, with the value of Content-Length. */
 export type ResponseHead = Pick<MessageParser, 'status' | 'reason' | 'lines' | 'framing' | 'length'>;
 
-export class MessageParser implements RunRecorder {
+export class MessageParser {
   readonly #type: 'request' | 'response';
   readonly #mostHead: number;
   readonly #mostLines: number;
@@ -198,6 +198,7 @@ export class MessageParser implements RunRecorder {
 
   // --- callbacks from llhttp
 
+  /** The head is complete. `none`: llhttp must not parse a body. `stop`: the head can't be relied on. */
   headComplete(status: number, connection: 'persists' | 'ends'): 'body' | 'none' | 'stop' {
     this.#drainSpans();
     const isRequest = this.#type === 'request';
@@ -218,6 +219,7 @@ export class MessageParser implements RunRecorder {
     return this.framing === 'chunked' ? 'body' : 'none';
   }
 
+  /** Called before the first bytes of a body. The head ended at `at`. */
   bodyBegins(at: number): void {
     this.#framingFrom = at;
   }
@@ -232,6 +234,7 @@ export class MessageParser implements RunRecorder {
     return 'go on';
   }
 
+  /** The message is complete, and the run ends here. */
   messageComplete(): void {
     this.#drainSpans();
     this.#examine(this.trailers);

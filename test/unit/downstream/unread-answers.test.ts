@@ -5,8 +5,14 @@ import { connect, Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Connection } from '../../../src/downstream/connection.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
-import { pauseOf, UnreadAnswers } from '../../../src/downstream/unread-answers.ts';
-import { connectionKey, lookAtQueues, peerKey, type SendQueues } from '../../../src/wire/socket-progress.ts';
+import { UnreadAnswers } from '../../../src/downstream/unread-answers.ts';
+import {
+  connectionKey,
+  greatestSendBuffer,
+  lookAtQueues,
+  peerKey,
+  type SendQueues,
+} from '../../../src/wire/socket-progress.ts';
 import { LIMITS } from './fixtures.ts';
 
 const onLinux = test.runIf(process.platform === 'linux');
@@ -151,23 +157,17 @@ onLinux('So does one whose client asks again and departs.', async () => {
   await expect.poll(unread).toBe(0);
 });
 
-test('A look comes every 30 s, every second in a crowd, and ten times a second while memory may run out.', () => {
-  const calm = { number: 0.5, bytes: 0.5, connections: 0.5 };
-  const looks = [calm, { ...calm, number: 20, bytes: 0.1 }, { ...calm, bytes: 0.9 }];
-  expect(looks.map(pauseOf)).toEqual([30_000, 30_000, 30_000]);
-  expect(pauseOf({ ...calm, connections: 0.8 })).toBe(1000);
-  expect(pauseOf({ ...calm, number: 1.1 })).toBe(1000);
-  expect(pauseOf({ ...calm, number: 1.1, bytes: 0.6 })).toBe(100);
-});
-
-test('Less than 1 MiB that may lie unread in all is not worth a look.', async () => {
-  const progress = { maySwell: true, unseen: LARGE.length / 2 - 1, readAt: 0, inKernel: 0, seen: vi.fn() };
-  const one = { state: 'idle', since: 0, key: '', progress, stream: new Socket() } as unknown as Connection;
-  const answers = new UnreadAnswers(MOST, { list: () => [one, one], crowding: 1 });
-  answers.watch(0);
+test('Less than an eighth of what may lie unread in all is not worth a look, nor are as many as may.', async () => {
+  const least = (greatestSendBuffer() * MOST) / 8 / (MOST + 1);
+  const progress = { maySwell: true, unseen: least - 1, readAt: 0, inKernel: 0, seen: vi.fn() };
+  const one = { state: 'idle', since: 0, key: '', progress, stream: new Socket(), reset() {} } as unknown as Connection;
+  const open = Array.from({ length: MOST + 1 }, () => one);
+  const watch = (list: readonly Connection[]) => new UnreadAnswers(MOST, { list: () => list }).watch(0);
+  watch(open);
+  progress.unseen += 2;
+  watch(open.slice(1));
   await lookAtQueues({});
   expect(progress.seen).not.toHaveBeenCalled();
-  progress.unseen++;
-  answers.watch(0);
-  await expect.poll(() => progress.seen.mock.calls.length).toBe(2);
+  watch(open);
+  await expect.poll(() => progress.seen.mock.calls.length).toBe(open.length);
 });
