@@ -159,6 +159,16 @@ const BY_COUNTERS: readonly RuleCase[] = [
       'They were refused or turned away: only the status page has their number. Find the events again: the log lines and ' +
       'the status page have their time, cause and body_sha256.',
   }),
+  fires('DeliveriesLost', 'once for a route that a reload has removed: its page and its counter have one label', {
+    series: {
+      'deliveries_total{route="/old",fate="failed"}': '0x10 1x5 stale',
+      'diagnosis{diagnosis="deliveries-lost",state="warning",route="/old"}': '_x11 1x60',
+    },
+    alerts: {
+      '14m': ['DeliveriesLost{route="/old",severity="warning"}'],
+      '30m': ['DeliveriesLost{route="/old",severity="warning"}'],
+    },
+  }),
   fires('Gone', 'five minutes after the last pod, for hours, and not for the job beside', {
     series: {
       [BUILD]: '1x60 stale _x500',
