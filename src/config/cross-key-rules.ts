@@ -1,11 +1,12 @@
 // Rules that concern several keys, or more than the syntax of one. Pure, but for this machine's own addresses.
 // A rule must never judge a default that replaces a bad value, so it first asks whether the value is sound.
+import { isIP, SocketAddress } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { isDirectory } from '../base/default-places.ts';
 import { listOf, nearest } from '../base/nearest-word.ts';
 import { whyNeverAllowed } from '../core/gate-rules.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldedPath, pathProblem } from '../core/path-patterns.ts';
-import { reachesListener } from './own-addresses.ts';
 import { atKey, atValue, type ProblemAt, show } from './problems.ts';
 import type { Written } from './schema-problems.ts';
 
@@ -152,4 +153,47 @@ function* pathPairErrors(routes: readonly RouteEntry[]): Problems {
     const same = here === there ? `the same path as ${place}` : `which servers can also read as ${there} (${place})`;
     yield atValue([...route.path, 'path'], `found ${here}, ${same}; allowed is one route for the two`);
   }
+}
+
+// --- an upstream that is the proxy itself, as far as that is known without DNS; the rest shows at the first request: see
+// `leadsBack` in upstream/connection-pool.ts
+
+const LOOPBACK = ['127.0.0.1', '::1'];
+
+/** True if a connection from this machine to the URL is accepted by a listener at `host` and `port`. */
+function reachesListener(url: string, { host, port }: { readonly host: string; readonly port: number }): boolean {
+  const { protocol = '', hostname = '', port: written = '' } = URL.parse(url) ?? {};
+  const usual = { 'http:': '80', 'https:': '443' }[protocol];
+  if (usual === undefined || String(port) !== (written || usual)) return false;
+  const name = hostname.replace(/^\[|\]$/g, '');
+  // Two equal names have the same addresses, whatever these are.
+  return name === host.toLowerCase() || ownAddresses(name).some((address) => answersOn(plainAddress(host), address));
+}
+
+/** The addresses of this machine that the host leads to; none for a name, and for any other machine's address. */
+function ownAddresses(host: string): readonly string[] {
+  if (host === 'localhost') return LOOPBACK;
+  if (isIP(host) === 0) return [];
+  const address = plainAddress(host);
+  // Linux connects to the loopback address where no address is given.
+  if (address === '0.0.0.0') return ['127.0.0.1'];
+  if (address === '::') return ['::1'];
+  const isOwn = address.startsWith('127.') || LOOPBACK.includes(address) || isOfInterface(address);
+  return isOwn ? [address] : [];
+}
+
+const isOfInterface = (address: string) =>
+  Object.values(networkInterfaces()).some((each) => each?.some((own) => own.address === address));
+
+function answersOn(listening: string, address: string): boolean {
+  if (listening === '::' || listening === address) return true;
+  if (listening === 'localhost') return LOOPBACK.includes(address);
+  return listening === '0.0.0.0' && isIP(address) === 4;
+}
+
+/** An address in its one spelling, without its zone; an IPv4 address that IPv6 maps as such. Names stay as they are. */
+function plainAddress(host: string): string {
+  const [address = ''] = host.split('%');
+  if (isIP(address) !== 6) return host.toLowerCase();
+  return new SocketAddress({ address, family: 'ipv6' }).address.replace(/^::ffff:(?=.*\.)/, '');
 }

@@ -1,17 +1,16 @@
-// The state of the store of deferred deliveries, as this process knows it: what waits there, the store's problem, and
-// what is logged about both. Tens of thousands of deliveries may cause the same message: the first is logged, and the
-// others are counted. Only a loss has a line of its own, always.
+// The state of the store of deferred deliveries, as this process knows it: what waits there, and the store's problem.
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn, QUICK_FOR_MS } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
-import type { DeferredState, RedeliveryResult } from '../core/fate.ts';
+import type { DeferredState } from '../core/fate.ts';
 import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { Fields, Needs } from './needs.ts';
+import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { AppTakes } from './pace.ts';
 import { keyTag } from './record.ts';
+import { ResultLog } from './result-log.ts';
 import type { DeferredStore, Group, Leased, Summary, WhyLost } from './stores/store.ts';
 import { MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
 
@@ -21,22 +20,10 @@ const PATIENCE_MS = 1000;
 /** Milliseconds between two attempts, at a test or at a report, while the store fails. */
 const RETRY_MS = 1000;
 
-const FAILS = 'the store of deferred deliveries fails';
-const WORKS = 'the store of deferred deliveries works';
 const NOT_LOST = 'a deferred delivery told as lost is not: an equal fresh one had just ended it';
 const LOST = 'the store of deferred deliveries has lost what waited in it';
 
-type Level = keyof Needs['log'];
 type StateNeeds = Pick<Needs, 'log' | 'onResult' | 'storeSettings' | 'tellLoss'>;
-
-const RESULTS = {
-  delivered: ['info', 'a deferred delivery was taken', 'attempts'],
-  replaced: ['info', 'a deferred delivery gave way to an equal fresh one', 'attempts'],
-  expired: ['error', 'a deferred delivery was not taken in time, and is kept until you deliver or drop it', 'attempts'],
-  dropped: ['warn', 'a deferred delivery was dropped from the store', 'attempts'],
-  client_error: ['warn', 'the app refused a deferred delivery', 'status'],
-  unverified: ['error', 'a deferred delivery cannot be verified, and is not sent', 'why'],
-} as const satisfies Readonly<Record<Exclude<RedeliveryResult, 'lost'>, readonly [Level, string, string]>>;
 
 export type StoreProblem = 'full' | 'slow' | 'failing';
 
@@ -68,17 +55,15 @@ export class StoreState {
   /** False before a test event went all the way for the first time. */
   #isProven = false;
   #nextTest: NodeJS.Timeout | undefined;
-  /** The problem that was last logged; null if it is over. */
-  #told: string | null = null;
   /** When a delivery was last turned away because of the store, in epoch milliseconds; null for never. */
   turnedAwayAt: number | null = null;
   readonly app = new AppTakes();
-  /** For each message: how many equal ones were not logged, and the level and fields of the last. */
-  readonly #leftOut = new Map<string, { level: Level; fields: Fields; count: number }>();
+  readonly log: ResultLog;
   #isClosed = false;
 
   constructor(needs: StateNeeds, openedStore: () => Promise<DeferredStore>) {
     this.#needs = needs;
+    this.log = new ResultLog(needs);
     this.openedStore = openedStore;
   }
 
@@ -137,18 +122,18 @@ export class StoreState {
       });
     if (summary !== null) [this.summary, this.at] = [summary, Date.now()];
     this.#refreshFailed = summary === null;
-    for (const { id, note } of summary?.dropped ?? []) this.result('dropped', id, note ?? { route: null });
+    for (const { id, note } of summary?.dropped ?? []) this.log.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
     if (this.bytes + (this.#lacking ?? 0) <= this.#needs.storeSettings().maxBytes) this.#lacking = null;
     this.#tellProblem();
-    this.#flush();
+    this.log.flush();
     if (summary?.dropped.length === MOST_DROPPED) void this.refresh();
   });
 
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#nextTest);
-    this.#flush();
+    this.log.flush();
   }
 
   // --- whether the store works
@@ -189,6 +174,19 @@ export class StoreState {
     }
     this.changed();
     return isChanged;
+  }
+
+  /** Removes a leased event that ends without a decision, after its line. False if that, or the lease, was lost. */
+  async lose({ id, lease }: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
+    const { route = null, attempts = 0, failure = '', at = 0 } = note ?? {};
+    const came = note === null ? 'not known' : new Date(at).toISOString();
+    const of = { id, body_sha256: bodyTag(id), route: route ?? UNMATCHED };
+    if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) return false;
+    const isLost = await this.insist((store) => store.set(lease, why));
+    if (isLost === false) this.log.tell('info', NOT_LOST, { id });
+    if (isLost !== true) return false;
+    this.#needs.onResult({ result: 'lost', id, route: route ?? UNMATCHED, failure });
+    return true;
   }
 
   readonly failed = (error: unknown): void => {
@@ -254,52 +252,7 @@ export class StoreState {
   }
 
   #tellProblem(): void {
-    if (this.#isClosed) return;
-    const why = this.problem?.why ?? null;
-    if (why !== null && why !== this.#told) this.tell('error', FAILS, { problem: why });
-    if (why === null && this.#told !== null) this.tell('info', WORKS, {});
-    this.#told = why;
-  }
-
-  // --- the log
-
-  /** Logs and reports what became of a delivery. `note` holds only a route if nothing else is known. */
-  result(result: Exclude<RedeliveryResult, 'lost'>, id: string, note: Pick<Note, 'route'> & Partial<Note>): void {
-    const [level, message, field] = RESULTS[result];
-    const { attempts = 0, failure = '', route } = note;
-    this.tell(level, message, { id, [field]: field === 'attempts' ? attempts : failure });
-    this.#needs.onResult({ result, id, route: route ?? UNMATCHED, failure });
-  }
-
-  /** Removes a leased event that ends without a decision, after its line. False if that, or the lease, was lost. */
-  async lose({ id, lease }: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
-    const { route = null, attempts = 0, failure = '', at = 0 } = note ?? {};
-    const came = note === null ? 'not known' : new Date(at).toISOString();
-    const of = { id, body_sha256: bodyTag(id), route: route ?? UNMATCHED };
-    if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) return false;
-    const isLost = await this.insist((store) => store.set(lease, why));
-    if (isLost === false) this.tell('info', NOT_LOST, { id });
-    if (isLost !== true) return false;
-    this.#needs.onResult({ result: 'lost', id, route: route ?? UNMATCHED, failure });
-    return true;
-  }
-
-  tell(level: Level, message: string, fields: Fields): void {
-    const before = this.#leftOut.get(message);
-    if (before === undefined) this.#needs.log[level](message, fields);
-    this.#leftOut.delete(message); // so that the latest message comes last
-    this.#leftOut.set(message, { level, fields, count: before === undefined ? 0 : before.count + 1 });
-  }
-
-  /** Logs what was left out since the last time. If the store works again, the last line must not say that it fails. */
-  #flush(): void {
-    let isTold = false;
-    for (const [message, { level, fields, count }] of this.#leftOut) {
-      if (count > 0) this.#needs.log[level](message, { ...fields, count });
-      else if (isTold && message === WORKS) this.#needs.log[level](message, fields);
-      isTold ||= count > 0;
-    }
-    this.#leftOut.clear();
+    if (!this.#isClosed) this.log.storeProblem(this.problem?.why ?? null);
   }
 }
 

@@ -54,7 +54,7 @@ export class Storing {
       cancel();
       this.#bytesAtStore -= bytes;
       if (isLate) this.#needs.budget.release(bytes);
-      if (isLate && outcome === 'stored') this.#storeState.tell('info', LATE, { route: delivery.route.path });
+      if (isLate && outcome === 'stored') this.#storeState.log.tell('info', LATE, { route: delivery.route.path });
       resolve(outcome);
       this.#beginNext();
     });
@@ -80,7 +80,7 @@ export class Storing {
     const isSendable = record[0].length + record[1].length <= mostSendable(this.#needs);
     const opened = openRecord({ ...event, record: isSendable ? record : null }, this.#needs);
     if (opened.request === null) {
-      storeState.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.note.failure });
+      storeState.log.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.note.failure });
       return 'not stored';
     }
     const store = await storeState.openedStore();
@@ -92,9 +92,9 @@ export class Storing {
       added = await add();
     }
     if (added === 'full') storeState.notStored('full', bytes);
-    if (added === 'crowded') storeState.tell('warn', CROWDED, { route: route.path, id });
+    if (added === 'crowded') storeState.log.tell('warn', CROWDED, { route: route.path, id });
     if (added === 'full' || added === 'crowded') return 'not stored';
-    if (added === 'replaced') storeState.result('replaced', id, event.note);
+    if (added === 'replaced') storeState.log.result('replaced', id, event.note);
     storeState.stored();
     return 'stored';
   }
@@ -123,6 +123,6 @@ export class Storing {
     this.#telling--;
     if (isEnded !== true) return;
     storeState.changed();
-    storeState.result('replaced', id, { route: route.path });
+    storeState.log.result('replaced', id, { route: route.path });
   }
 }

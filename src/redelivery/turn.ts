@@ -124,7 +124,7 @@ export class Turn {
     const pause = Math.min(next?.pause ?? this.#keptUntil(note) - now, most);
     const setting = next && { state: next.state, asked: next.asked ?? false, pause, note };
     if ((await storeState.insist((store) => store.set(lease, setting))) !== true) return;
-    for (const result of results) storeState.result(result, id, note);
+    for (const result of results) storeState.log.result(result, id, note);
   }
 
   /** Removes a delivery that ended without a decision, once the log has taken its line. */
