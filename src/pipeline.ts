@@ -18,9 +18,9 @@ import { NO_BYTES } from './base/bytes.ts';
 import type { ByteBudget } from './bodies/budget.ts';
 import type { BufferedBody } from './bodies/buffered-body.ts';
 import {
+  type Applicant,
   admit,
   admitBody,
-  type Candidate,
   type Permitted,
   type Policy,
   type Refused,
@@ -58,7 +58,7 @@ interface PipelineParts {
 }
 
 /** A request and what applies to it until its end. */
-interface Pending extends Candidate {
+interface Pending extends Applicant {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;

@@ -7,17 +7,15 @@ import { listOf, nearest } from '../base/nearest-word.ts';
 import { whyNeverAllowed } from '../core/gate-rules.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldedPath, pathProblem } from '../core/path-patterns.ts';
-import { atKey, atValue, type ProblemAt, show } from './problems.ts';
+import { atKey, atValue, show } from './problems.ts';
 import type { Written } from './schema-problems.ts';
 
 type SecretEntry = Written['secrets'][number];
 type RouteEntry = Written['routes'][number];
 type Action = RouteEntry['value']['action'];
 
-type Problems = Generator<ProblemAt, void, void>;
-
 /** Every problem that the schema cannot see. */
-export function* crossErrors(written: Written): Problems {
+export function* crossErrors(written: Written) {
   yield* addressErrors(written);
   yield* transportErrors(written);
   for (const secret of written.secrets) yield* secretErrors(secret, written);
@@ -28,7 +26,7 @@ export function* crossErrors(written: Written): Problems {
   yield* pathPairErrors(written.routes);
 }
 
-function* addressErrors({ values: { listen, admin, upstream }, isSound }: Written): Problems {
+function* addressErrors({ values: { listen, admin, upstream }, isSound }: Written) {
   const listeners = Object.entries({ listen, admin });
   const sound = listeners.filter(([name]) => isSound([name, 'port']) && isSound([name, 'host']));
   const hosts = new Set([listen.host, admin.host]);
@@ -45,7 +43,7 @@ function* addressErrors({ values: { listen, admin, upstream }, isSound }: Writte
 }
 
 /** The rules of upstream.tls and redelivery.store. */
-function* transportErrors({ values: { upstream, redelivery }, isSound }: Written): Problems {
+function* transportErrors({ values: { upstream, redelivery }, isSound }: Written) {
   const path = ['upstream', 'tls'];
   if (upstream.tls !== null && isSound(['upstream', 'url']) && !upstream.url.startsWith('https://')) {
     yield atKey(path, 'found with a URL without TLS; allowed only with an https:// upstream.url');
@@ -60,7 +58,7 @@ function* transportErrors({ values: { upstream, redelivery }, isSound }: Written
   }
 }
 
-function* secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written): Problems {
+function* secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written) {
   const { id, notBefore, notAfter } = value;
   const idAt = [...path, 'id'];
   const sources = (['file', 'env', 'directory'] as const).filter(has);
@@ -99,7 +97,7 @@ const ACTIONS: Partial<Record<keyof RouteEntry['value'], readonly Action[]>> = {
   idleTimeout: ['forward'],
 };
 
-function* routeErrors({ path, value, has, sound }: RouteEntry): Problems {
+function* routeErrors({ path, value, has, sound }: RouteEntry) {
   const { path: own, action, ...options } = value;
   const problem = sound('path') ? pathProblem(own) : null;
   if (problem !== null) yield atValue([...path, 'path'], `found ${show(own, path)}, which ${problem}`);
@@ -120,7 +118,7 @@ function* routeErrors({ path, value, has, sound }: RouteEntry): Problems {
   }
 }
 
-function* secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }: Written): Problems {
+function* secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }: Written) {
   if (sound('action') && value.action !== 'verify') return;
   const ids = secrets.flatMap(({ value: { id } }) => id ?? []);
   // The ids of a directory are unknown until it is read.
@@ -140,7 +138,7 @@ function* secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound 
   }
 }
 
-function* pathPairErrors(routes: readonly RouteEntry[]): Problems {
+function* pathPairErrors(routes: readonly RouteEntry[]) {
   const first = new Map<string, RouteEntry>();
   const sound = routes.filter((route) => route.sound('path') && pathProblem(route.value.path) === null);
   for (const route of sound) {

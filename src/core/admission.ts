@@ -40,7 +40,7 @@ export interface Policy {
 }
 
 /** A request whose head is complete, and the policy and time that apply to it until its end. */
-export interface Candidate {
+export interface Applicant {
   readonly head: Head;
   readonly policy: Policy;
   /** Epoch milliseconds: the time that decides the route's mode, and which secrets are live. */
@@ -75,8 +75,8 @@ export interface ToRead extends GivenSignature {
 export type Admission = Refused | Permitted | ToRead;
 
 /** The first step: every decision that needs no body. */
-export function admit(candidate: Candidate): Admission {
-  const { head, policy, at } = candidate;
+export function admit(applicant: Applicant): Admission {
+  const { head, policy, at } = applicant;
   const atGate = refusedByGate(head);
   if (atGate !== null) return byRule(atGate, UNMATCHED);
   const route = policy.routes.routeFor(head.path, at);
@@ -89,7 +89,7 @@ export function admit(candidate: Candidate): Admission {
     case 'forward':
       return forwarded(head, route);
     case 'verify':
-      return verified(candidate, route);
+      return verified(applicant, route);
     default:
       return route.action satisfies never;
   }
@@ -98,7 +98,7 @@ export function admit(candidate: Candidate): Admission {
 /** The second step: the verdict on a body that was read whole. */
 export function admitBody(
   { route, live, digest }: ToRead,
-  { policy, at }: Pick<Candidate, 'policy' | 'at'>,
+  { policy, at }: Pick<Applicant, 'policy' | 'at'>,
   body: Buffer,
 ): Refused | Permitted {
   const verdict = judge({ route, keyring: policy.keyring, live, digest, body });
@@ -113,7 +113,7 @@ function forwarded(head: Head, route: Route): Admission {
   return { kind: 'forward', route, permit, hint: null };
 }
 
-function verified({ head, policy, at }: Candidate, route: Route): Admission {
+function verified({ head, policy, at }: Applicant, route: Route): Admission {
   const query = refusedForQuery(head, route);
   if (query !== null) return byRule(query, route.path);
   const early = (reason: Reason, hint: Hint | null = null) =>

@@ -163,12 +163,12 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   if (parsed === null) return { first, why: 'unreadable' };
   const { head, lines } = parsed;
   const policy = policyAt(inForce, first.at, now);
-  const candidate = { head, policy, at: now };
+  const applicant = { head, policy, at: now };
   const target = policy.routes.routeFor(head.path, now);
   const place = { first, route: target?.path ?? UNMATCHED };
   if (eventId(head, body) !== id) return { ...place, why: 'altered' };
-  const early = admit(candidate);
-  const admission = early.kind === 'read' ? admitBody(early, candidate, body) : early;
+  const early = admit(applicant);
+  const admission = early.kind === 'read' ? admitBody(early, applicant, body) : early;
   // A route in report mode forwards what it would otherwise refuse: nothing from the store may profit from that.
   if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
     return { ...place, why: whyRefused(admission, policy.keyring.listed(target?.secrets ?? null), first) };

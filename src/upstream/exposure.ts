@@ -1,7 +1,6 @@
 // Exposure: whether the upstream's port also answers at the pod's own address, where clients could bypass the proxy.
 import type { TcpNetConnectOpts } from 'node:net';
-import type { Address } from './connect.ts';
-import { acceptsConnection } from './connect.ts';
+import { type Address, acceptsConnection } from './connect.ts';
 
 const EVERY_MS = 10_000;
 /** Milliseconds. An address that does not answer within this time counts as not exposed. */
