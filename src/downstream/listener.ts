@@ -3,10 +3,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { TickedSet } from '../base/deadline.ts';
 import { codeOf, ignore } from '../base/errors.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { ByteBudget } from '../bodies/budget.ts';
+import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import type { Handler } from './client-exchange.ts';
 import { TlsHandshakes } from './client-tls.ts';

@@ -3,7 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import { type OwnAnswer, type OwnStatus, PHRASES } from '../core/answers.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
-import { CHUNKED, headLines } from '../core/sent-lines.ts';
+import { CHUNKED, headLines } from '../core/sent-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { type MessageOwner, NO_TRAILERS } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';

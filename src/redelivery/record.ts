@@ -15,7 +15,7 @@ import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { bodyTag, shownPath } from '../core/request-record.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';
-import { outgoingHead } from '../upstream/outgoing-head.ts';
+import { outgoingHead } from '../core/sent-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import type { Needs } from './needs.ts';
 import { MAX_NOTE, NO_NOTE, type Note, noteText, readNote } from './note.ts';

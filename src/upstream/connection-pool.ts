@@ -3,9 +3,10 @@
 // Verified requests have sockets of their own: late bytes for an unverified one must never answer a delivery.
 import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
-import { deadline, TickedSet } from '../base/deadline.ts';
+import { deadline } from '../base/deadline.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { peerKey } from '../wire/socket-progress.ts';
+import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf, type CertificateDates, connectTimeout, connectTo, wrongDates } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';

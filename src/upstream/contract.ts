@@ -27,7 +27,7 @@ export interface Requester extends Pick<Exchange, Known | Noted> {
 }
 
 export interface ForwardOptions {
-  /** The lines to send; outgoing-head.ts replaces hop-by-hop lines and framing. */
+  /** The lines to send; core/sent-head.ts replaces hop-by-hop lines and framing. */
   readonly lines: readonly string[];
   /** Milliseconds from the start for which the request waits for a slot, or for an upstream that accepts connections. */
   readonly patience: number;

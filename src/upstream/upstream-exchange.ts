@@ -9,6 +9,7 @@ import { endClaim, mayBeTakenLater } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
+import { outgoingHead } from '../core/sent-head.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import { AnswerAtHead, type Followed, kindOfHead, mayBringLateBytes } from './answer-head.ts';
 import {
@@ -20,7 +21,6 @@ import {
   type Requester,
   type WaitingAnswer,
 } from './contract.ts';
-import { outgoingHead } from './outgoing-head.ts';
 import { StreamedBody } from './streamed-body.ts';
 import type { Upstream } from './upstream.ts';
 import type { ConnectionUser, Traffic, UpstreamConnection } from './upstream-connection.ts';

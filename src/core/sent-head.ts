@@ -1,7 +1,8 @@
-// Header lines as text, as they are sent to either side: in order, rewritten as `name: value`, with our own framing line
+// Heads as text, as they are sent: the lines to either side in order, rewritten as `name: value`, with our own framing line
 // in place of the sender's, so that no white space or framing that servers read differently gets through.
 import { endToEnd } from './header-lines.ts';
 import { HOP_BY_HOP, lowerCaseName } from './header-names.ts';
+import { declaredLength, type Head } from './request-head.ts';
 
 /** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
 export const CHUNKED = 'Transfer-Encoding: chunked';
@@ -35,4 +36,31 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
       text += `${name}: ${value}\r\n`;
   }
   return text + due;
+}
+
+// --- the head of a request as it goes to the upstream
+
+interface Outgoing {
+  /** The lines to send, before `outgoingHead` replaces hop-by-hop lines and framing. */
+  readonly lines: readonly string[];
+  /** The length in bytes of a body that is sent whole; null if it streams, or if there is none. */
+  readonly bodyLength: number | null;
+  /** `close`: no request may follow on the socket. `upgrade`: the request is a WebSocket's handshake. */
+  readonly connection: keyof typeof CONNECTION;
+}
+
+const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+const CONNECTION = { persist: '', close: 'Connection: close\r\n', upgrade: UPGRADE };
+
+export function outgoingHead(head: Head, { lines, bodyLength, connection }: Outgoing): string {
+  const te = connection !== 'upgrade' && head.version === '1.1' && head.asksForTrailers ? 'trailers' : null;
+  let own = CONNECTION[connection];
+  if (te !== null) own = connection === 'close' ? 'Connection: TE, close\r\n' : 'Connection: TE\r\n';
+  return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(lines, framingOf(head, bodyLength), te)}${own}\r\n`;
+}
+
+function framingOf(head: Head, bodyLength: number | null): string | null {
+  if (head.contentLengths === 0 && head.transferEncodings === 0) return null;
+  const length = bodyLength ?? declaredLength(head);
+  return length === null ? CHUNKED : `Content-Length: ${length}`;
 }
