@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { DIFFERING } from '../../dashboard/queries.ts';
-import { ROUTES, startTraffic, type Traffic } from '../support/load/traffic.ts';
+import { sign } from '../support/deliveries/signer.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { NOBODY } from '../support/machine/free-port.ts';
 import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/metrics/prometheus.ts';
@@ -35,7 +35,14 @@ function config(upstreamUrl: string, directory: string): Record<string, unknown>
       { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + 3 * 86_400_000).toISOString() },
     ],
     // No delivery comes to the last one: its series are there, and no outage of this test is deferred.
-    routes: [...ROUTES, { path: '/kept', redeliver: '1h' }],
+    routes: [
+      { path: '/notify' },
+      { path: '/events', once: '1h' },
+      { path: '/webhooks/*', mode: 'report' },
+      { path: '/healthz', action: 'forward' },
+      { path: '/closed', action: 'reject' },
+      { path: '/kept', redeliver: '1h' },
+    ],
     // One text of the configuration, and a directory of its own for each proxy.
     redelivery: { store: '/proc/self/cwd/secrets' },
   };
@@ -46,7 +53,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
   let proxies: readonly RunningProxy[] = [];
   let tlsProxy: RunningProxy | undefined;
   let prometheus: Prometheus;
-  let traffic: Traffic;
+  let traffic: ReturnType<typeof startTraffic>;
   /** The shared config of both proxies. */
   const secrets = ownDirectory();
   let startedAt = 0;
@@ -81,8 +88,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
       rules: RULES.replaceAll(/interval: \w+/g, 'interval: 1s'),
     });
     startedAt = Date.now();
-    const urls = proxies.map(({ url }) => url);
-    traffic = startTraffic(urls, FIRST);
+    traffic = startTraffic(proxies.map(({ url }) => url));
   });
 
   afterAll(async () => {
@@ -165,6 +171,44 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     expect(annotations?.runbook ?? annotations?.runbook_url).toMatch(/alerts\.md#app-down$/);
   });
 });
+
+/** What senders, good and bad, send in one round of so many; /events also twice at once, as with two subscriptions. */
+const SHOTS = [
+  ['signed', 'POST', '/notify', 1],
+  ['signed', 'POST', '/events', 4],
+  ['signed', 'POST', '/events', 12],
+  ['signed', 'POST', '/webhooks/orders', 4],
+  ['unsigned', 'POST', '/webhooks/orders', 10],
+  ['unsigned', 'GET', '/healthz', 4],
+  ['unsigned', 'GET', '/wp-login.php', 10],
+  ['unsigned', 'POST', '/closed', 20],
+  ['unsigned', 'POST', '/notify', 100],
+] as const;
+
+/** One round each 50 ms, to each proxy in turn. */
+function startTraffic(urls: readonly string[]) {
+  const open = new Set<Promise<unknown>>();
+  let round = 0;
+  const timer = setInterval(() => {
+    round++;
+    const event = JSON.stringify({ event: round, note: 'x'.repeat(round % 700) });
+    for (const [how, method, target] of SHOTS.filter(([, , , each]) => round % each === 0)) {
+      const headers = how === 'signed' ? { 'Entrupy-Signature': sign(FIRST, event) } : {};
+      const shot = { method, headers, body: method === 'POST' ? event : null };
+      const shooting = fetch(`${urls[round % urls.length]}${target}`, shot)
+        .then((response) => response.arrayBuffer())
+        .catch(() => {})
+        .finally(() => open.delete(shooting));
+      open.add(shooting);
+    }
+  }, 50);
+  return {
+    async stop() {
+      clearInterval(timer);
+      await Promise.all(open);
+    },
+  };
+}
 
 /** As Grafana does it, with every variable set to All. */
 function filledIn(query: string): string {

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { beforeEach, describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { exchange } from '../support/http/raw-client.ts';
+import { listening } from '../support/machine/listening.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -129,10 +130,8 @@ describe.skipIf(process.platform !== 'linux')('checkExposure', () => {
     onTestFinished,
   }) => {
     const server = createServer((request, response) => request.resume().on('end', () => response.end()));
-    await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
-    onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
-    const address = server.address();
-    const port = typeof address === 'object' ? address?.port : 0;
+    const { port, close } = await listening(server, 0, '0.0.0.0');
+    onTestFinished(close);
     const proxy = await start({ upstream: { url: `http://127.0.0.1:${port}`, checkExposure: true } }, { env });
     const line = await proxy.waitForLog(({ msg }) => msg === BYPASS);
     expect([line.level, line.host, line.port]).toEqual(['warn', '127.0.0.2', port]);

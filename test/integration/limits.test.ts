@@ -102,26 +102,19 @@ describe('connections', () => {
   });
 });
 
-describe('heads', () => {
-  test('a drip has headersTimeout in all, and gets its 408', async () => {
-    await limit({ headersTimeout: '1s' });
-    const client = await sendTo(on.proxy, 'GET /open/0 HTTP/1.1\r\nHost: h\r\n');
-    const drip = setInterval(() => client.socket.write('a: b\r\n'), 50);
-    const response = await client.response().finally(() => clearInterval(drip));
-    expect([response.status, response.body.toString()]).toEqual([408, '{"error":"header_timeout"}']);
-  });
+test.each([
+  ['headersTimeout', 'GET /open/0 HTTP/1.1\r\nHost: h\r\n', 'a: b\r\n', 'header_timeout'],
+  ['bodyTimeout', signed('x'.repeat(1000)), 'x', 'body_timeout'],
+])('a drip has %s in all, and gets its 408', async (key, head, piece, error) => {
+  await limit({ [key]: '1s' });
+  const client = await sendTo(on.proxy, head);
+  const drip = setInterval(() => client.socket.write(piece), 50);
+  const response = await client.response().finally(() => clearInterval(drip));
+  expect([response.status, response.body.toString()]).toEqual([408, JSON.stringify({ error })]);
+  await untilAtRest(on.proxy);
 });
 
 describe('verified bodies', () => {
-  test('a drip has bodyTimeout in all, and gets its 408', async () => {
-    await limit({ bodyTimeout: '1s' });
-    const client = await sendTo(on.proxy, signed('x'.repeat(1000)));
-    const drip = setInterval(() => client.socket.write('x'), 50);
-    const response = await client.response().finally(() => clearInterval(drip));
-    expect([response.status, response.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
-    await untilAtRest(on.proxy);
-  });
-
   test('a budget full of slow bodies: the slowest gets 503, honest ones are served', async () => {
     const { proxy } = streaming;
     await limit({ bufferedBytes: '8MiB', bodyTimeout: '10m' }, proxy);

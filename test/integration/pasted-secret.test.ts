@@ -2,45 +2,38 @@
 // the place and the secret's id are told.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect } from 'vitest';
+import { expect } from 'vitest';
 import { callCommand } from '../support/proxy/command.ts';
 import { test } from '../support/proxy/proxied.ts';
-
-/** A value that could be a variable's name, and one that could not. */
-const LIKE_A_NAME = 'f00dPASTED5ecretf00dPASTED5ecretf00d';
-const UNLIKE_A_NAME = 'f00dPASTED+5ecret/f00dPASTED5ecret==';
 
 /** Neither the value nor a half of it. */
 function expectHidden(text: string, where: string): void {
   expect(text.toLowerCase().includes('pasted'), `${where}:\n${text}`).toBe(false);
 }
 
-const configOf = (value: string) => `secrets:\n  - id: mistaken\n    env: ${value}\nroutes: [{ path: /notify }]\n`;
+const LIKE_A_NAME = 'f00dPASTED5ecretf00dPASTED5ecretf00d';
 
-describe.each([
+test.for([
   ['could be a name', LIKE_A_NAME],
-  ['could not be a name', UNLIKE_A_NAME],
-])('a pasted value that %s', (_what, value) => {
-  test('is repeated by no command, which tell its place', async ({ directory }) => {
+  ['could not be a name', 'f00dPASTED+5ecret/f00dPASTED5ecret=='],
+] as const)(
+  'a pasted value that %s is repeated by no command, which tell its place',
+  async ([, value], { directory }) => {
     const file = join(directory, 'config.yaml');
-    await writeFile(file, configOf(value));
-    for (const args of [
-      ['check-config'],
-      ['check-config', '--no-secrets'],
-      ['explain', 'POST', '/notify'],
-      ['verify', '--signature', 'SHA256:x'],
-    ]) {
-      const { code, stdout, stderr } = await callCommand([...args, '--config', file]);
-      expectHidden(stdout + stderr, args.join(' '));
-      if (args[0] !== 'check-config') continue;
-      expect(stdout + stderr).toContain(`${file}:3:10: secrets[0].env: `);
-      if (args.length === 1) expect(code).toBe(2);
-    }
-    const { code, stdout, stderr } = await callCommand(['sign', '--secret-env', value]);
-    expectHidden(stdout + stderr, 'sign');
-    expect(code).toBe(2);
-  });
-});
+    await writeFile(file, `secrets:\n  - id: mistaken\n    env: ${value}\nroutes: [{ path: /notify }]\n`);
+    const said = async (words: string, ...more: readonly string[]) => {
+      const { code, stdout, stderr } = await callCommand([...words.split(' '), ...more]);
+      expectHidden(stdout + stderr, words);
+      return { code, text: stdout + stderr };
+    };
+    const place = expect.stringContaining(`${file}:3:10: secrets[0].env: `);
+    expect(await said('check-config', '--config', file)).toEqual({ code: 2, text: place });
+    expect(await said('check-config --no-secrets', '--config', file)).toMatchObject({ text: place });
+    await said('explain POST /notify', '--config', file);
+    await said('verify --signature SHA256:x', '--config', file);
+    expect(await said('sign', '--secret-env', value)).toMatchObject({ code: 2 });
+  },
+);
 
 test('a proxy that runs with it repeats it nowhere, and names the secret', async ({ start }) => {
   const secrets = [{ id: 'mistaken', env: LIKE_A_NAME }];

@@ -93,11 +93,7 @@ function probeBy({ port, configFile }: Pick<RunningProxy, 'port' | 'configFile'>
 
 const UNSIGNED = ['--unsigned', '--expect', '401'];
 
-test('a signed one reaches the app each time, an unsigned one never; neither counts', async ({
-  start,
-  upstream,
-  directory,
-}) => {
+test('a signed one reaches the app each time, an unsigned one never', async ({ start, upstream, directory }) => {
   const routes = [
     { path: '/notify', once: '1h', secrets: ['listed'] },
     { path: '/open', action: 'forward' },
@@ -114,11 +110,6 @@ test('a signed one reaches the app each time, an unsigned one never; neither cou
   }
   expect(await probeBy(proxy, '/notify', ...UNSIGNED)).toMatchObject({ code: 0 });
   expect(upstream.requests.map(({ target }) => target)).toEqual(['/notify?a=b', '/notify?a=b']);
-  const metrics = await proxy.metrics();
-  const count = (name: string) => metrics.get(`entrupy_proxy_${name}`);
-  expect(count('requests_total{route="/notify",decision="probe",reason="none"}')).toBe(2);
-  expect(count('requests_total{route="/notify",decision="rejected",reason="missing_signature"}')).toBe(1);
-  expect(count('deliveries_total{route="/notify",fate="taken"}')).toBe(0);
 
   // What no route verifies cannot be probed.
   const said = async (target: string) => (await probeBy(proxy, target)).stderr;

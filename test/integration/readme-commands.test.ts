@@ -12,6 +12,7 @@ import { sign } from '../support/deliveries/signer.ts';
 import { atTheEnd } from '../support/machine/children.ts';
 import { haveTools } from '../support/machine/tools.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
+import { eventually } from '../support/proxy/proxied.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -69,13 +70,10 @@ function shell(script: string, env: Readonly<Record<string, string>> = {}) {
   const killed = atTheEnd('kill', '-KILL', `-${child.pid}`);
   // Apart, as a line of the one may come within a line of the other.
   const said = { stdout: '', stderr: '' };
-  const watchers = new Set<() => void>();
-  for (const stream of ['stdout', 'stderr'] as const) {
+  for (const stream of ['stdout', 'stderr'] as const)
     child[stream].on('data', (chunk: Buffer) => {
       said[stream] += chunk.toString();
-      for (const watcher of watchers) watcher();
     });
-  }
   const text = () => said.stdout + said.stderr;
   const exited = once(child, 'close').then(async ([code]) => {
     await killed();
@@ -84,18 +82,10 @@ function shell(script: string, env: Readonly<Record<string, string>> = {}) {
   return {
     output: text,
     exited,
-    waitFor(pattern: RegExp) {
-      return new Promise<RegExpMatchArray>((resolve, reject) => {
-        const look = () => {
-          const match = text().match(pattern);
-          if (match === null) return;
-          watchers.delete(look);
-          resolve(match);
-        };
-        watchers.add(look);
-        look();
-        exited.then(() => reject(new Error(`ended before ${pattern}:\n${text()}`)));
-      });
+    async waitFor(pattern: RegExp) {
+      const ended = exited.then(() => Promise.reject(new Error(`ended before ${pattern}:\n${text()}`)));
+      await Promise.race([eventually(() => pattern.test(text()), true), ended]);
+      return pattern.exec(text()) as RegExpExecArray;
     },
     stop() {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGINT');

@@ -14,11 +14,7 @@ interface Evaluator {
 
 interface Selector {
   readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key: string;
-    readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
-    readonly values?: readonly string[];
-  }[];
+  readonly matchExpressions?: readonly { readonly key: string; readonly operator: string }[];
 }
 
 interface Policy {
@@ -99,27 +95,14 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
   };
 }
 
-/** By the rules of https://kubernetes.io/docs/concepts/overview/working-with-objects/labels. */
+/** As Kubernetes does it, with the one operator that the chart uses. */
 export function selects(selector: Selector, labels: Readonly<Record<string, string>>): boolean {
   const { matchLabels = {}, matchExpressions = [] } = selector;
-  const equal = Object.entries(matchLabels).every(([key, value]) => labels[key] === value);
+  const other = matchExpressions.find(({ operator }) => operator !== 'Exists');
+  if (other !== undefined) throw new Error(`the chart uses ${other.operator}`);
   return (
-    equal &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = labels[key];
-      switch (operator) {
-        case 'Exists':
-          return value !== undefined;
-        case 'DoesNotExist':
-          return value === undefined;
-        case 'In':
-          return value !== undefined && values.includes(value);
-        case 'NotIn':
-          return value === undefined || !values.includes(value);
-        default:
-          return operator satisfies never;
-      }
-    })
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every(({ key }) => labels[key] !== undefined)
   );
 }
 

@@ -6,16 +6,13 @@ import { onTestFinished } from 'vitest';
 export type Listening = Awaited<ReturnType<typeof listening>>;
 
 /** Resolves once it listens, on a free port unless one is given, or the path of a Unix socket. */
-export async function listening(server: Server, where: number | string = 0) {
+export async function listening(server: Server, where: number | string = 0, host = '127.0.0.1') {
   const sockets = new Set<Socket>();
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  await once(
-    server.listen(typeof where === 'string' ? { path: where } : { port: where, host: '127.0.0.1' }),
-    'listening',
-  );
+  await once(server.listen(typeof where === 'string' ? { path: where } : { port: where, host }), 'listening');
   const address = server.address() as AddressInfo | string;
   return {
     /** 0 for a Unix socket. */
