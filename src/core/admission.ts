@@ -83,16 +83,8 @@ export function admit(applicant: Applicant): Admission {
   if (route === null) return byRule({ rule: 'path', header: null, hint: null }, UNMATCHED);
   const forHeaders = refusedForHeaders(head, route);
   if (forHeaders !== null) return byRule(forHeaders, UNMATCHED);
-  switch (route.action) {
-    case 'reject':
-      return refused(route, 'route_rejected');
-    case 'forward':
-      return forwarded(head, route);
-    case 'verify':
-      return verified(applicant, route);
-    default:
-      return route.action satisfies never;
-  }
+  if (route.action === 'reject') return refused(route, 'route_rejected');
+  return route.action === 'forward' ? forwarded(head, route) : verified(applicant, route);
 }
 
 /** The second step: the verdict on a body that was read whole. */

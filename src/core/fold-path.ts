@@ -10,13 +10,8 @@ const DIGITS = new Int8Array(256).fill(-1);
 for (const digit of '0123456789abcdefABCDEF') DIGITS[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
 
 /** How a server reads overlong forms (more bytes than an ASCII character needs: `%c0%ae` is a dot), and what is invisible. */
-interface Leniency {
-  readonly readsOverlong: boolean;
-  readonly dropsInvisible: boolean;
-}
-
-const STRICT: Leniency = { readsOverlong: false, dropsInvisible: false };
-const LENIENCIES: readonly Leniency[] = [
+const STRICT = { readsOverlong: false, dropsInvisible: false };
+const LENIENCIES: readonly (typeof STRICT)[] = [
   STRICT,
   { readsOverlong: true, dropsInvisible: false },
   { readsOverlong: false, dropsInvisible: true },
@@ -27,7 +22,7 @@ const LENIENCIES: readonly Leniency[] = [
  * Decodes percent escapes until none is left. One pass is enough, since each of them, even a nested one (`%25252e`,
  * `%2%35`, `%c0%a52e`), can be decoded at its last byte. Repeated passes would take quadratic time.
  */
-export function decodeFully(bytes: Uint8Array, { readsOverlong, dropsInvisible }: Leniency = STRICT): Buffer {
+export function decodeFully(bytes: Uint8Array, { readsOverlong, dropsInvisible } = STRICT): Buffer {
   const out = Buffer.allocUnsafe(bytes.length);
   let end = 0;
   for (const byte of bytes) {
