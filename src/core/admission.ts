@@ -8,7 +8,7 @@
 // In report mode some refusals become `report`: the request is forwarded, and counted as one that would be refused.
 import type { Buffer } from 'node:buffer';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate-rules.ts';
-import { type Hint, largeBodyHint, type RequestDiagnosis } from './hint.ts';
+import { type Diagnosis, type Hint, largeBodyHint } from './hint.ts';
 import type { Keyring } from './keyring.ts';
 import { type GivenSignature, judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
 import type { Reason } from './reasons.ts';
@@ -136,8 +136,7 @@ function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused 
   return permit === null ? refused(route, reason, { hint, secret }) : { kind: 'report', route, permit, hint };
 }
 
-const hintOf = (diagnosis: RequestDiagnosis, text: string | null): Hint | null =>
-  text === null ? null : { diagnosis, text };
+const hintOf = (diagnosis: Diagnosis, text: string | null): Hint | null => (text === null ? null : { diagnosis, text });
 
 function refused({ path, methods }: Route, reason: Reason, details: Details = {}): Refused {
   const allow = reason === 'method_not_allowed' ? methods : null;

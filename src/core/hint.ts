@@ -1,50 +1,11 @@
 // The likely cause of how one request ended. All diagnoses, with their remedies, are in health/diagnoses.ts.
+import type { Diagnosis } from '../health/diagnoses.ts';
 
-/** The diagnoses of one request, with the app's answer to it (`app-…`), or with the connection to the app. */
-export type RequestDiagnosis =
-  | 'another-secret'
-  | 'app-breaks-off'
-  | 'app-busy'
-  | 'app-certificate-dates'
-  | 'app-certificate-name'
-  | 'app-certificate-unknown'
-  | 'app-down'
-  | 'app-fails'
-  | 'app-hangs'
-  | 'app-not-http'
-  | 'app-refuses'
-  | 'app-tls'
-  | 'bodies-full'
-  | 'body-changed'
-  | 'body-compressed'
-  | 'early-secret'
-  | 'expired-secret'
-  | 'front-leaves'
-  | 'gate-rule'
-  | 'large-body'
-  | 'large-head'
-  | 'no-live-secret'
-  | 'no-signature'
-  | 'once-store'
-  | 'other-address'
-  | 'other-route-secret'
-  | 'proxy-full'
-  | 'secret-form'
-  | 'secrets-outside-dates'
-  | 'sender-leaves'
-  | 'sender-signs'
-  | 'signature-form'
-  | 'slots-full'
-  | 'slow-request'
-  | 'stopped'
-  | 'trailing-newline'
-  | 'tunnels-full'
-  | 'twins-wait'
-  | 'upstream-loop';
+export type { Diagnosis };
 
 /** For the operator alone. Never holds the value of a secret or a header. */
 export interface Hint {
-  readonly diagnosis: RequestDiagnosis;
+  readonly diagnosis: Diagnosis;
   readonly text: string;
   /** The id of the expired or not yet valid secret that signed the request. */
   readonly secret?: string;

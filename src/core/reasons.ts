@@ -2,11 +2,11 @@
 // from its row; tests fail until docs and dashboard name a new row. `possibleDecisions` says on which routes it occurs.
 
 import { MAX_LINES } from './header-lines.ts';
-import type { RequestDiagnosis } from './hint.ts';
+import type { Diagnosis } from './hint.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 
 /** `meaning`: why a request with this reason was refused, as a text for the operator. */
-const row = <const S extends number>(status: S, diagnosis: RequestDiagnosis, meaning: string) =>
+const row = <const S extends number>(status: S, diagnosis: Diagnosis, meaning: string) =>
   ({ status, diagnosis, meaning }) as const;
 
 /** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */

@@ -1,10 +1,7 @@
 // The causes of the last bad outcomes, and the facts of the last request of each that a sentence says. All is written in
 // place: a request allocates nothing but where a diagnosis comes for the first time.
-import type { RequestDiagnosis } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
-
-/** The diagnoses of one outcome. */
-export type OutcomeDiagnosis = RequestDiagnosis | 'signature-dropped' | 'connections-full';
+import type { Diagnosis } from './diagnoses.ts';
 
 type Upstream = 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'departedMs';
 type Refusal = 'reason' | 'hint' | 'rule' | 'header' | 'renamedHeader';
@@ -40,12 +37,12 @@ export function detailOf(record: Detail, into: Detail = { ...NONE }): Detail {
 const KEPT = 16;
 
 export class Causes {
-  readonly #last: (OutcomeDiagnosis | null)[] = new Array(KEPT).fill(null);
+  readonly #last: (Diagnosis | null)[] = new Array(KEPT).fill(null);
   #added = 0;
-  readonly #details = new Map<OutcomeDiagnosis, Detail>();
+  readonly #details = new Map<Diagnosis, Detail>();
 
   /** `record`: null for a connection that was turned away. */
-  add(diagnosis: OutcomeDiagnosis, record: Detail | null): void {
+  add(diagnosis: Diagnosis, record: Detail | null): void {
     this.#last[this.#added++ % KEPT] = diagnosis;
     if (record === null) return;
     this.#details.set(diagnosis, detailOf(record, this.#details.get(diagnosis)));
@@ -57,11 +54,11 @@ export class Causes {
   }
 
   /** The commonest of the last `amount`; of equally common ones the later. */
-  commonest(amount = KEPT): { readonly diagnosis: OutcomeDiagnosis; readonly detail: Detail } {
+  commonest(amount = KEPT): { readonly diagnosis: Diagnosis; readonly detail: Detail } {
     const last = Array.from({ length: Math.min(amount, KEPT, this.#added) }, (_, back) => {
       return this.#last[(this.#added - 1 - back) % KEPT] ?? null;
     }).filter((one) => one !== null);
-    const many = (one: OutcomeDiagnosis) => last.filter((other) => other === one).length;
+    const many = (one: Diagnosis) => last.filter((other) => other === one).length;
     const [diagnosis = 'proxy-full'] = last.toSorted((one, other) => many(other) - many(one));
     return { diagnosis, detail: this.#details.get(diagnosis) ?? NONE };
   }

@@ -1,5 +1,6 @@
 // Counts of the last spans of time, and tallies of requests that are no deliveries. The memory is constant.
-import { Causes, type Detail, type OutcomeDiagnosis } from './causes.ts';
+import { Causes, type Detail } from './causes.ts';
+import type { Diagnosis } from './diagnoses.ts';
 import { HOUR } from './times.ts';
 
 /** Counts of a few kinds. A slot is used again once it is too old. */
@@ -60,7 +61,7 @@ export class Tally {
   ofHost = 0;
   #votes = 0;
 
-  add(diagnosis: OutcomeDiagnosis, record: Detail, now: number): void {
+  add(diagnosis: Diagnosis, record: Detail, now: number): void {
     this.count(record.client, now);
     this.causes.add(diagnosis, record);
   }

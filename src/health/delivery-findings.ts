@@ -4,7 +4,8 @@ import { clockText } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
-import type { Detail, OutcomeDiagnosis } from './causes.ts';
+import type { Detail } from './causes.ts';
+import type { Diagnosis } from './diagnoses.ts';
 import type { RouteLedger } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
 import {
@@ -92,7 +93,7 @@ function takenSince({ since: good, enough, hasEnough }: Outcomes): string {
   return ` Since then the app took ${good}; ${end} this is over.`;
 }
 
-function told(which: string, diagnosis: OutcomeDiagnosis, detail: Detail): string {
+function told(which: string, diagnosis: Diagnosis, detail: Detail): string {
   const { fate, upstreamFailure, upstreamStatus, upstreamError, hint, departedMs } = detail;
   if (diagnosis === 'connections-full') return `Senders' connections were turned away: ${which}`;
   if (fate === 'none')

@@ -4,7 +4,7 @@ import type { RedeliveryRecord } from '../core/fate.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
-import type { OutcomeDiagnosis } from './causes.ts';
+import type { Diagnosis } from './diagnoses.ts';
 import { type Advice, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
 import { RecentRequests } from './recent-requests.ts';
@@ -26,7 +26,7 @@ export class Health {
   }
 
   /** Called once for each request, at its end. Returns its diagnosis. */
-  record(record: RequestRecord): OutcomeDiagnosis | null {
+  record(record: RequestRecord): Diagnosis | null {
     const now = performance.now();
     if (record.upstreamStatus > 0) this.lastAnswer = now;
     this.ledger.record(record, now);

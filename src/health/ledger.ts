@@ -6,8 +6,9 @@ import { FATES, type Fate, type RedeliveryRecord } from '../core/fate.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { type Detail, detailOf, type OutcomeDiagnosis } from './causes.ts';
+import { type Detail, detailOf } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
+import type { Diagnosis } from './diagnoses.ts';
 import { type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, type Looks, Senders } from './senders.ts';
 import { MINUTE } from './times.ts';
@@ -29,7 +30,7 @@ export class RouteLedger {
   readonly unverified = new Tally();
   unverifiedDeliveries = 0;
   /** Requests that report mode let pass. */
-  readonly reported = new Map<OutcomeDiagnosis, Tally>();
+  readonly reported = new Map<Diagnosis, Tally>();
   /** True once a reload has removed the route: then only its losses are told. */
   isGone = false;
 }
@@ -60,7 +61,7 @@ export class Ledger {
   readonly outside = new Map<string, Tally>();
   early = noneEarly('the start');
   /** Requests of strangers by diagnosis, so that no flood hides another one. */
-  readonly strangers = new Map<OutcomeDiagnosis, Tally>();
+  readonly strangers = new Map<Diagnosis, Tally>();
   /** Connections turned away whose addresses are not those of deliveries. */
   readonly turnedAway = new Tally();
   /** Refused and reported requests that any public port has, over the last minutes. */
@@ -215,7 +216,7 @@ export class Ledger {
 }
 
 /** The diagnosis of a delivery. One without a signature had one where it was sent. */
-function outcomeDiagnosis(record: Detail): OutcomeDiagnosis {
+function outcomeDiagnosis(record: Detail): Diagnosis {
   return record.reason === 'missing_signature' ? 'signature-dropped' : strangerDiagnosis(record);
 }
 

@@ -6,8 +6,8 @@ import { shortened } from '../base/printable.ts';
 import { DECISIONS, type Decision } from '../core/reasons.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { type DeliveryRecord, type RequestRecord, shownPath } from '../core/request-record.ts';
-import type { OutcomeDiagnosis } from './causes.ts';
 import { Counts } from './counts.ts';
+import type { Diagnosis } from './diagnoses.ts';
 import { MINUTE } from './times.ts';
 
 /** The minutes that `recent` covers. */
@@ -38,7 +38,7 @@ export class RecentRequests {
   #lastProbe: ShownRequest | null = null;
 
   /** `now`: milliseconds of the monotonic clock. */
-  record(record: RequestRecord, diagnosis: OutcomeDiagnosis | null, now: number): void {
+  record(record: RequestRecord, diagnosis: Diagnosis | null, now: number): void {
     const { decision, fate } = record;
     this.#counts.add(DECISIONS.indexOf(decision), now);
     if (decision === 'probe') {
@@ -95,7 +95,7 @@ export class RecentRequests {
 }
 
 /** A request as page and API show it: texts that a client chose are shortened; query, header values and body are left out. */
-function shownOf(record: RequestRecord, diagnosis: OutcomeDiagnosis | null, at: number) {
+function shownOf(record: RequestRecord, diagnosis: Diagnosis | null, at: number) {
   const { header, hint } = record;
   return {
     at,

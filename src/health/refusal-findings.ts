@@ -1,7 +1,7 @@
 // Refused requests that are not known to be deliveries: those before the first acceptance, those that come where deliveries
 // have stopped, and strangers'. Report mode's, and signatures that nobody looked at, are here, too.
 import { shortened } from '../base/printable.ts';
-import type { RequestDiagnosis } from '../core/hint.ts';
+import type { Diagnosis } from '../core/hint.ts';
 import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
@@ -15,7 +15,7 @@ import { dateText, HOUR, QUARTER } from './times.ts';
 const MANY_EARLY = 3;
 
 /** Room that strangers can use up: a warning while it is recent, even if every delivery had room. */
-const ROOM: ReadonlySet<string> = new Set<RequestDiagnosis>([
+const ROOM: ReadonlySet<string> = new Set<Diagnosis>([
   'bodies-full',
   'slots-full',
   'tunnels-full',

@@ -2,8 +2,9 @@
 // fails. Four an hour and a hundred a second are judged alike, and nothing flips: a state is left later than it is
 // reached. The memory is constant, and an outcome allocates nothing. Times are milliseconds of the monotonic clock: no
 // step of the machine's clock moves one.
-import { Causes, type Detail, type OutcomeDiagnosis } from './causes.ts';
+import { Causes, type Detail } from './causes.ts';
 import { Counts } from './counts.ts';
+import type { Diagnosis } from './diagnoses.ts';
 import { DAY, HOUR, MINUTE, QUARTER, SECOND } from './times.ts';
 
 /** The ends of a delivery that may be lost. `refused`: by the app (4xx), or by us before the verdict. */
@@ -54,7 +55,7 @@ export class Outcomes {
   // --- losses, whatever came since
   readonly losses = new Counts(LOST_ENDS.length, 25, HOUR);
   lastLoss = Number.NaN;
-  lossDiagnosis: OutcomeDiagnosis | null = null;
+  lossDiagnosis: Diagnosis | null = null;
 
   /** `status`: that of the app's answer; 0 where it is not known, at a later sending. */
   addGood(status: number, now: number): void {
@@ -77,7 +78,7 @@ export class Outcomes {
   }
 
   /** `loss`: null for a delivery that is stored, so not lost yet. `record`: null for a connection that was turned away. */
-  addBad(diagnosis: OutcomeDiagnosis, loss: LostEnd | null, record: Detail | null, now: number): void {
+  addBad(diagnosis: Diagnosis, loss: LostEnd | null, record: Detail | null, now: number): void {
     if (this.#isOver(now)) this.end();
     if (this.bads === 0) this.firstBad = now;
     this.#add(1, now);

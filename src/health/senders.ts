@@ -1,10 +1,9 @@
 // Which refused requests are deliveries. An address proves little: behind a front all share one, and senders move. So
 // the look of a request counts, its User-Agent and Content-Type: it must be that of an accepted delivery, or of a request
 // whose signature proves a secret of ours. Where deliveries have stopped, more is suspect.
-import type { RequestDiagnosis } from '../core/hint.ts';
+import type { Diagnosis } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { OutcomeDiagnosis } from './causes.ts';
 import { COMPARED, copied, Tally } from './counts.ts';
 import { QUARTER } from './times.ts';
 
@@ -41,7 +40,7 @@ export class Senders {
   }
 
   /** Called for a refused request that looks like no delivery: it may be one, if those from there or to there have stopped. */
-  suspect(record: RequestRecord, diagnosis: OutcomeDiagnosis, now: number): void {
+  suspect(record: RequestRecord, diagnosis: Diagnosis, now: number): void {
     this.#clients.find(record.client)?.suspect(record, diagnosis, now);
     if (record.method === 'POST') this.#places.find(placeOf(record))?.suspect(record, diagnosis, now);
   }
@@ -89,7 +88,7 @@ const placeOf = ({ route, path }: RequestRecord) => (route === UNMATCHED ? path 
  * Causes that only a signature made with a secret of ours shows. The others can be guessed, such as a signature with an
  * empty secret, or their secret may have leaked.
  */
-const PROOFS: ReadonlySet<string> = new Set<RequestDiagnosis>([
+const PROOFS: ReadonlySet<string> = new Set<Diagnosis>([
   'body-changed',
   'other-route-secret',
   'secret-form',
@@ -128,7 +127,7 @@ export class Known {
     this.#before = this.suspects?.total ?? 0;
   }
 
-  suspect(record: RequestRecord, diagnosis: OutcomeDiagnosis, now: number): void {
+  suspect(record: RequestRecord, diagnosis: Diagnosis, now: number): void {
     this.suspects ??= new Tally();
     this.suspects.add(diagnosis, record, now);
   }

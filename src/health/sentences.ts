@@ -4,7 +4,7 @@ import { REASONS, type Reason } from '../core/reasons.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
-import type { Detail, OutcomeDiagnosis } from './causes.ts';
+import type { Detail } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
 import { ago, clock, HOUR, spanText } from './times.ts';
@@ -59,7 +59,7 @@ export function count(amount: number, noun: string, plural = `${noun}s`): string
 }
 
 /** Why a request was refused, as the end of a sentence. */
-export function whyOf(detail: Detail, diagnosis: OutcomeDiagnosis): string {
+export function whyOf(detail: Detail, diagnosis: Diagnosis): string {
   const { renamedHeader, hint } = detail;
   if (diagnosis !== 'signature-dropped') return reasonText(detail, hint === null ? null : shortened(hint.text, 512));
   return renamedHeader === null

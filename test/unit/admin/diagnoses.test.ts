@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { statusLines } from '../../../src/commands/check.ts';
-import { OVERLOAD_HINTS, type RequestDiagnosis } from '../../../src/core/hint.ts';
+import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import { REASONS, type Reason } from '../../../src/core/reasons.ts';
 import { LOOP } from '../../../src/core/request-diagnosis.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
@@ -39,7 +39,7 @@ const noAnswer = (changes: Partial<RequestRecord>) => accepted({ status: 502, up
 const answered = (status: number) => accepted({ status, upstreamStatus: status });
 const because = (reason: Reason, changes: Partial<RequestRecord> = {}) =>
   refused({ reason, status: REASONS[reason].status, ...changes });
-const hinted = (diagnosis: RequestDiagnosis, text: string) => refused({ hint: hint(diagnosis, text) });
+const hinted = (diagnosis: Diagnosis, text: string) => refused({ hint: hint(diagnosis, text) });
 const secret = (changes: Partial<SecretFacts>) => ({ secrets: [{ ...CURRENT, ...changes }] });
 const overloaded = (room: keyof typeof OVERLOAD_HINTS, secret: string | null = 'current') =>
   because('overloaded', { secret, hint: OVERLOAD_HINTS[room] });
