@@ -53,7 +53,7 @@ interface PipelineParts {
   readonly claims: () => Claims;
   /** Used only for deliveries on routes with `redeliver`. */
   readonly redelivery: Pick<Storing, 'defer' | 'taken'>;
-  /** Called once a delivery's fate is known. */
+  /** Called once a delivery's fate is known: metrics, health and log record it (runtime/services.ts). */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
 

@@ -50,7 +50,7 @@ export class Exchange implements RequestRecord {
   readonly reply: Reply;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
-  /** Receives the body as it comes; null if the body is dropped. */
+  /** Receives the body from the connection as it comes; null if the body is dropped. */
   receiver: BodyReceiver | null = null;
   /** Milliseconds for which the client may leave the response unread; 0 is off. */
   stallTimeout = STALL_MS;

@@ -29,7 +29,7 @@ export type StoreProblem = 'full' | 'slow' | 'failing';
 
 export class StoreState {
   readonly #needs: StateNeeds;
-  /** Returns the store, and opens it if it is not open yet. */
+  /** Returns the store, of SQLite or Redis, and opens it if it is not open yet: `#open` in queue.ts. */
   readonly openedStore: () => Promise<DeferredStore>;
   /** Aborted when the process stops: then nothing is leased or tried again. */
   readonly stopped = new AbortController();

@@ -204,7 +204,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     if (connection.leadsBack) requester.upstreamError = LOOP;
     if (kind === 'tunnel') return 'tunnel';
     if (this.#options.storable && mayBeTakenLater(status)) {
-      // Nothing more is read meanwhile, since nothing would bound what is buffered.
+      // Nothing more is read until the caller relays or drops it, since nothing would bound what is buffered.
       connection.socket.pause();
       this.#atHead = new AnswerAtHead(connection);
       this.#tellHead({ at: 'head', answer: this });

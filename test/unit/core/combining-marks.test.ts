@@ -1,7 +1,7 @@
-// What core/combining-marks.ts says of Unicode, checked against the Unicode of this Node, code point by code point.
+// What core/fold-path.ts says of Unicode, checked against the Unicode of this Node, code point by code point.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { hasLongRun, isNonStarter } from '../../../src/core/combining-marks.ts';
+import { hasLongRun, isNonStarter } from '../../../src/core/fold-path.ts';
 
 const partsOf = (text: string) => Array.from(text.normalize('NFKD'), isNonStarter);
 
