@@ -61,7 +61,7 @@ export class Storing {
     return promise;
   }
 
-  /** Stores what waits, up to a quarter of the budget, or one larger body: a hanging store must not fill the memory. */
+  /** Begins the next turns: of a quarter of the budget, or of one larger body, so no hanging store fills the memory. */
   #beginNext(): void {
     for (const [begin, bytes] of this.#waiting) {
       if (this.#bytesAtStore > 0 && this.#bytesAtStore + bytes > this.#needs.budget.limit / 4) return;

@@ -86,7 +86,7 @@ export class StoreFile {
     const files = [join(this.#directory, 'lock'), path, `${path}-wal`, `${path}-shm`];
     this.#watched = owner === null ? [] : [this.#directory, ...files];
     const aside = () => this.#aside();
-    this.around = { owner: owner ?? '', moved: [], ended: new Set(), count: null, aside };
+    this.around = { owner: owner ?? '', readRecords: [], ended: new Set(), count: null, aside };
   }
 
   /**

@@ -61,7 +61,7 @@ export interface Around {
   /** The text that follows the event's id in each lease. */
   readonly owner: string;
   /** Receives the buffers of the records that were read, which are then moved to another thread. */
-  readonly moved: ArrayBuffer[];
+  readonly readRecords: ArrayBuffer[];
   /** The last leases that a call has ended, for a caller that missed the answer. */
   readonly ended: Set<string>;
   /** How many events there are; null before the first summary. */
@@ -74,14 +74,14 @@ const MOST_ENDED = 1000;
 
 /** The calls of a store on an open file. */
 export function queriesOn(database: DatabaseSync, around: Around) {
-  const { owner, moved, ended } = around;
+  const { owner, readRecords, ended } = around;
   const sql = statementsOf(database);
 
   /** The record of an event; null if it is over `largest` bytes, or absent. */
   function read(id: string, largest: number): Uint8Array<ArrayBuffer> | null {
     const [{ content } = { content: null }] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content
       FROM event JOIN record USING (place) WHERE id = ${id} AND octet_length(content) <= ${largest}`;
-    if (content !== null) moved.push(content.buffer);
+    if (content !== null) readRecords.push(content.buffer);
     return content;
   }
 
