@@ -6,13 +6,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startRedis } from '../../test/support/once/redis.ts';
 import { fill, type Site, type Subject } from '../subjects.ts';
 import { limitCpu } from './cpu-limit.ts';
 import { launch, post, type Running } from './launch.ts';
 import { type Load, Traffic } from './load.ts';
 import { openOtherSockets } from './other-sockets.ts';
 import { cpuMicros, residentMib } from './process.ts';
-import { startRedis } from './redis.ts';
 import type { Sample } from './samples.ts';
 
 /** One subject under one load. */
@@ -168,7 +168,7 @@ export class Bench {
     const { subject, load } = cell;
     const directory = join(this.#directory, String(++this.#serial));
     mkdirSync(directory);
-    const redis = subject.once === 'redis' ? await startRedis({ directory, port: await freePort() }) : null;
+    const redis = subject.once === 'redis' ? await startRedis('redis-server', { directory }) : null;
     const secrets = this.#traffic.secrets.slice(0, subject.secrets);
     const { size, connections, millicores } = load;
     const store = redis?.url ?? subject.once;
@@ -189,7 +189,7 @@ export class Bench {
     const stop = async () => {
       await running?.stop();
       limit?.remove();
-      await redis?.stop();
+      await redis?.kill();
     };
     try {
       const first = this.#traffic.post(1024, secret, 'signed');
@@ -200,7 +200,7 @@ export class Bench {
       await sleep(SETTLE_MS);
       const used = () => ({
         own: pid === null ? 0 : cpuMicros(pid),
-        store: redis === null ? null : cpuMicros(redis.pid),
+        store: redis === null ? null : cpuMicros(redis.pid()),
         rss: pid === null ? 0 : residentMib(pid),
       });
       return { cell, port, secret, rssIdle: used().rss, startMillis, used, stop };

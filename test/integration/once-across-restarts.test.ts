@@ -64,7 +64,7 @@ describe.concurrent.each(STORES)('with %s', (name) => {
     expect(await hasty.stop()).toEqual({ code: 0, signal: null });
 
     const listen = { port: await freePort() };
-    const patient = await remembering(await deliverer({ once: { store }, listen, shutdown: { grace: '10s' } }));
+    const patient = await remembering(await deliverer({ once: { store }, listen, shutdown: { grace: '5m' } }));
     expect(await deliver(patient, 'cut')).toEqual(DELIVERED);
     expect(await deliver(patient, 'e')).toEqual(shared ? DUPLICATE : DELIVERED);
     const { act, answer } = held();

@@ -19,7 +19,7 @@ beforeEach(() => {
 async function untilSteady(read: () => number): Promise<void> {
   const seen: number[] = [];
   const steady = () => seen.push(read()) > 10 && new Set(seen.slice(-10)).size === 1;
-  await expect.poll(steady, { interval: 100, timeout: 15_000 }).toBe(true);
+  await expect.poll(steady, { interval: 100 }).toBe(true);
 }
 
 describe('as raw bytes', () => {

@@ -28,18 +28,20 @@ export interface RunOptions {
   readonly stdin?: string | Buffer;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** In place of this process's environment, and of `env`. */
+  readonly wholeEnv?: Readonly<Record<string, string>>;
   /** Milliseconds; two minutes unless given. */
   readonly timeout?: number;
 }
 
 /** Runs a program to its end. Never rejects over its exit code, which is -1 if it could not run or timed out. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { stdin = '', cwd = ROOT, env = {}, timeout = 120_000 } = options;
+  const { stdin = '', cwd = ROOT, env = {}, wholeEnv = { ...ENV, ...env }, timeout = 120_000 } = options;
   return new Promise((resolve) => {
     const child = execFile(
       program,
       args,
-      { cwd, env: { ...ENV, ...env }, timeout, maxBuffer: 64 * 1024 * 1024 },
+      { cwd, env: wholeEnv, timeout, maxBuffer: 64 * 1024 * 1024, killSignal: 'SIGKILL' },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
         resolve({ code, stdout, stderr: code === -1 ? `${stderr}${error?.message ?? ''}` : stderr });

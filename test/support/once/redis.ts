@@ -1,12 +1,13 @@
 // A real redis-server or valkey-server on a free loopback port, with nothing on disk unless it is asked to. It ends
 // only the process that it started.
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { createClient } from '@redis/client';
+import { spawnTied } from '../machine/children.ts';
 import { freePort } from '../machine/free-port.ts';
 import { haveTools } from '../machine/tools.ts';
 import type { Pair } from '../tls/certificates.ts';
-import { type RedisProcess, spawnRedis, untilListening } from './redis-process.ts';
 
 export type RedisProgram = 'redis-server' | 'valkey-server';
 
@@ -45,12 +46,22 @@ export async function startRedis(program: RedisProgram, options: RedisOptions = 
     ...(password === undefined ? [] : ['--requirepass', password]),
     ...settings,
   ];
-  let child: RedisProcess | null = null;
-  const start = async () => {
-    const started = spawnRedis(program, { directory, args });
-    child = started;
-    await untilListening(started);
-  };
+  const common = ['--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no'];
+  let child: ChildProcess | null = null;
+  /** Resolves when it accepts connections. It holds no output of the test run's, which would last until it ends. */
+  const start = () =>
+    new Promise<void>((resolve, reject) => {
+      const started = spawnTied(program, [...common, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+      child = started;
+      let text = '';
+      started.once('error', reject);
+      started.once('exit', () => reject(new Error(`the server ended before it listened:\n${text}`)));
+      for (const output of [started.stdout, started.stderr])
+        output.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+          if (text.includes('Ready to accept connections')) resolve();
+        });
+    });
   const kill = async () => {
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'exit');
@@ -60,6 +71,7 @@ export async function startRedis(program: RedisProgram, options: RedisOptions = 
   await start();
   return {
     port,
+    pid: () => child?.pid ?? 0,
     /** For `once.store`. */
     url,
     /** Sends one command on a new connection. */
