@@ -167,10 +167,9 @@ class Remembered {
   }
 
   find(one: string, other = ''): Known | undefined {
-    for (const known of this.all) if (isEqual(known.one, one) && isEqual(known.other, other)) return known;
+    const first = one.slice(0, COMPARED);
+    const second = other.slice(0, COMPARED);
+    for (const known of this.all) if (known.one === first && known.other === second) return known;
     return undefined;
   }
 }
-
-const isEqual = (kept: string, text: string) =>
-  text.length > COMPARED ? text.slice(0, COMPARED) === kept : text === kept;

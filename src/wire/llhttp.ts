@@ -117,7 +117,7 @@ export class Llhttp {
   /** Parses `bytes` from `from` up to `to`, at most SLICE bytes. `malformed`: they are not HTTP/1.1. */
   run(bytes: Buffer, from: number, to: number, recorder: RunRecorder): 'complete' | 'more' | 'malformed' {
     if (running !== null) throw new Error('llhttp is running already');
-    memoryNow().set(bytes.subarray(from, to), scratch);
+    bytes.copy(memoryNow(), scratch, from, to);
     const end = scratch + to - from;
     running = recorder;
     shift = from - scratch;
