@@ -6,15 +6,17 @@
 //   came        sorted set: ids by when they came
 //   sums:GROUP  sorted set: the same, for one group; GROUP is state, line feed, JSON of failure, secret, key and route
 //   bodies      hash: the number of events with one body, by the first 16 digits of their ids
-//   totals      hash: bytes of all events and of each group; `there`, the number of events; `life`, which is another
-//               after all keys were lost, and then `open` until somebody has said how many events they had
+//   totals      hash: bytes of all events and of each group; `there`, the number of events, and `of:PROXY`, of those that
+//               one has stored; `life`, another text each time that all events were lost and one came
 //   dropped     list: the events that an operator dropped, until a summary reports them
 //   lost        list: the last losses
 //   ended       sorted set: leases that a call has ended, by when, for a minute
+//   proxies     sorted set: the proxies by when they last called; and '', by when the key was made
 //
 // No key has a time to live, so a server that evicts only keys that have one never evicts ours. A server that evicts
 // others may take any of them, but never while a script runs: a key is as the last call left it, or gone. So each call
-// first puts together what is left, and tells how many events are gone. If all keys are, only its callers know.
+// first puts together what is left. Ids are lost only with all of `due`, `entries` and `came`, so then all are. Only the
+// proxies know how many: each knows its share, by its last call, so that none tells what another one tells.
 import * as store from './store.ts';
 
 /** The maximum number of events that one call looks at, which blocks the server for a few milliseconds. */
@@ -23,14 +25,18 @@ const PAGE = 250;
 const SWEEP = 1000;
 const ENDED_FOR_MS = 60_000;
 
-const NAMES = ['due', 'entries', 'record:', 'came', 'sums:', 'bodies', 'totals', 'dropped', 'lost', 'ended'];
+const NAMES = ['due', 'entries', 'record:', 'came', 'sums:', 'bodies', 'totals', 'dropped', 'lost', 'ended', 'proxies'];
 
 export const KEYS = NAMES;
 /** Keys for the test event alone: what it does to them, nobody else sees. */
 export const TEST_KEYS = NAMES.map((name) => `test:${name}`);
 
-/** The script's first argument is the name of a call below, the others are that call's arguments. */
-export const SCRIPT = `local due, entries, records, came, sums, bodies, totals, dropped, lost, ended = unpack(KEYS)
+/**
+ * The script's arguments are the name of a call below, the caller's own name (empty for a visitor), `life` and the caller's
+ * share of what is there as its last answer had them, and that call's arguments. It returns the answer, and both anew.
+ */
+export const SCRIPT = `local due, entries, records, came, sums, bodies, totals, dropped, lost, ended, proxies = unpack(KEYS)
+local name, me, knownLife, knownShare = unpack(ARGV, 1, 4)
 local now, last
 local function try(name, ...)
   last = name .. ' ' .. (... or '')
@@ -42,7 +48,7 @@ local function call(name, ...)
   return answer
 end
 local calls = {}
-local FIELDS = {bytes = 0, stored = 0, state = 'waiting', note = '', lease = '', group = '', asked = '', life = ''}
+local FIELDS = {bytes = 0, stored = 0, state = 'waiting', note = '', lease = '', group = '', asked = '', life = '', by = ''}
 local function known(event)
   for field, none in pairs(FIELDS) do
     if type(event[field]) ~= type(none) then event[field] = none end
@@ -62,6 +68,10 @@ local function leased(lease)
 end
 local function dueAt(id) return tonumber(call('ZSCORE', due, id) or 0) end
 local function moveTo(id, ms) call('ZADD', due, ms, id) end
+local function put(id, event, ms)
+  call('HSET', entries, id, cjson.encode(event))
+  moveTo(id, ms)
+end
 -- 0 also where somebody else has that key.
 local function size(id)
   local bytes = try('STRLEN', records .. id)
@@ -76,6 +86,7 @@ end
 local function counted(event) return math.max(event.bytes, ${store.LEAST_BYTES}) end
 local function sum(id, event, sign)
   grow(totals, 'there', sign)
+  grow(totals, 'of:' .. event.by, sign)
   grow(totals, 'bytes', sign * counted(event))
   grow(totals, event.group, sign * counted(event))
   grow(bodies, string.sub(id, 1, 16), sign)
@@ -98,8 +109,7 @@ local function save(id, event, ms)
   at = isNote and math.max(0, math.min(at, 8.64e15)) or 0
   call('ZADD', sums .. event.group, at, id)
   call('ZADD', came, at, id)
-  call('HSET', entries, id, cjson.encode(event))
-  moveTo(id, ms)
+  put(id, event, ms)
 end
 local function leave(id, event)
   discount(id, event)
@@ -120,14 +130,14 @@ local function remember(id, note, why, events)
   call('RPUSH', lost, cjson.encode({now, id, note, why, tonumber(events) or cjson.null}))
   call('LTRIM', lost, -${store.MOST_LOSSES}, -1)
 end
+local function forget(key, before)
+  for _, old in ipairs(call('ZRANGEBYSCORE', key, 1, before, 'LIMIT', 0, 9)) do call('ZREM', key, old) end
+end
 -- Puts together what is left, and counts again. A record has a note of its own.
 local function restore()
-  for _, group in ipairs(groups()) do
-    call('UNLINK', sums .. group)
-    call('HDEL', totals, group)
-  end
-  call('HDEL', totals, 'bytes', 'there')
-  call('UNLINK', bodies)
+  local life = call('HGET', totals, 'life')
+  for _, group in ipairs(groups()) do call('UNLINK', sums .. group) end
+  call('UNLINK', totals, bodies)
   for _, key in ipairs({due, came}) do
     for _, id in ipairs(call('ZRANGE', key, 0, -1)) do
       if call('HEXISTS', entries, id) == 0 then call('HSET', entries, id, cjson.encode({bytes = size(id)})) end
@@ -136,27 +146,51 @@ local function restore()
   call('UNLINK', came)
   for _, id in ipairs(call('HKEYS', entries)) do
     local event = load(id)
-    call('HSETNX', totals, 'life', event.life ~= '' and event.life or now)
+    call('HSETNX', totals, 'life', event.life ~= '' and event.life or life or now)
     event.group = ''
     save(id, event, call('ZSCORE', due, id) or now)
   end
 end
--- Returns how many are gone, if an owner calls: a visitor, whose \`since\` is empty, would tell nobody.
-local function check(since)
-  local there = call('HEXISTS', totals, 'life') == 1 and number(totals, 'there')
+-- What the server has lost may have named the proxies that stored the events: each takes back as many as it knew of.
+local function takeBack()
+  local lacking = knownShare - number(totals, 'of:' .. me)
+  local life = call('HGET', totals, 'life')
+  if lacking < 1 or number(totals, 'of:') < 1 or life ~= knownLife and string.find(life, '.', 1, true) then return end
+  for _, id in ipairs(call('HKEYS', entries)) do
+    local event = load(id)
+    if lacking > 0 and event.by == '' then
+      sum(id, event, -1)
+      event.by = me
+      sum(id, event, 1)
+      put(id, event, dueAt(id))
+      lacking = lacking - 1
+    end
+  end
+end
+local function check()
   local events = call('HLEN', entries)
-  local isWhole = (there or 0) == events and (call('HLEN', bodies) > 0) == (events > 0)
+  local isWhole = number(totals, 'there') == events and (call('HLEN', bodies) > 0) == (events > 0)
   for _, key in ipairs({due, came}) do isWhole = call('ZCARD', key) == events and isWhole end
-  if not isWhole then
-    restore()
-    grow(totals, 'untold', math.max(0, (there or 0) - call('HLEN', entries)))
+  if not isWhole then restore() end
+  takeBack()
+  call('ZCARD', proxies) -- fails where somebody else has that key
+end
+-- How many events the caller has stored. Those of proxies that are gone are in the share of the first proxy; where the
+-- server has lost \`proxies\`, none counts as gone before each could call.
+local function share()
+  if me == '' then return 0, 0 end
+  local gone, mine, isFirst = now - ${store.LEASE_MS}, number(totals, 'of:' .. me), true
+  try('ZADD', proxies, 'NX', -now, '')
+  try('ZADD', proxies, now, me)
+  forget(proxies, gone)
+  local rest = number(totals, 'there') - mine
+  for _, other in ipairs(call('ZRANGEBYSCORE', proxies, gone, '+inf')) do
+    if other ~= me then rest = rest - number(totals, 'of:' .. other) end
+    isFirst = isFirst and me <= other
   end
-  local gone = since == '' and 0 or number(totals, 'untold')
-  if gone > 0 then
-    call('HDEL', totals, 'untold')
-    remember('', '', since, gone)
-  end
-  return gone
+  local isKnown = isFirst and -(call('ZSCORE', proxies, '') or -now) < gone
+  if isKnown then return mine + rest, 0 end
+  return mine, number(totals, 'of:')
 end
 local function checkSums()
   local events = 0
@@ -173,13 +207,13 @@ local function listed(found)
 end
 local function lend(id, event, token, record)
   event.lease = id .. ' ' .. token
-  save(id, event, now + ${store.LEASE_MS})
+  put(id, event, now + ${store.LEASE_MS})
   return {listed({id})[1], event.lease, record}
 end
 -- Remembers the end of a lease. \`set\` also for a call that ended it before, whose answer was lost.
 local function rememberEnd(lease, event)
   if not event then return call('ZSCORE', ended, lease) and 'set' or 'absent' end
-  for _, old in ipairs(call('ZRANGEBYSCORE', ended, '-inf', now - ${ENDED_FOR_MS}, 'LIMIT', 0, 9)) do call('ZREM', ended, old) end
+  forget(ended, now - ${ENDED_FOR_MS})
   call('ZADD', ended, now, lease)
   return 'set'
 end
@@ -192,18 +226,20 @@ function calls.look()
   checkSums()
   return {set.err or '', string.match(call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''}
 end
--- \`seen\`: the life that followed the one that had so many \`events\`. Only the first caller is believed.
-function calls.claim(why, events, seen)
-  local present = call('HGET', totals, 'life')
-  local isOurs = call('HDEL', totals, 'open') == 1 or not present or seen ~= '' and seen ~= present
-  call('HSETNX', totals, 'life', now .. '.')
-  if isOurs then remember('', '', why, events) end
-  return isOurs and 1 or 0
+function calls.remember(why, events)
+  remember('', '', why, events)
+  return 'done'
+end
+-- The caller stops: its share is that of the next proxy.
+function calls.leave()
+  call('ZREM', proxies, me)
+  me = ''
+  return 'done'
 end
 -- Its first write is the one that a full server refuses.
 function calls.add(id, most, pause, note, head, body)
   local old = load(id)
-  local event = known({bytes = #head + #body, note = note, stored = now})
+  local event = known({bytes = #head + #body, note = note, stored = now, by = me})
   local bytes = number(totals, 'bytes') - (old and counted(old) or 0) + counted(event)
   if bytes > tonumber(most) then return 'full' end
   local twins = number(bodies, string.sub(id, 1, 16))
@@ -211,7 +247,7 @@ function calls.add(id, most, pause, note, head, body)
   local set = try('SET', records .. id, head .. body)
   if set.err then return set.err end
   if old then discount(id, old) end
-  if call('HSETNX', totals, 'life', now .. '.' .. id) == 1 then call('HSET', totals, 'open', 1) end
+  call('HSETNX', totals, 'life', now .. '.' .. id)
   event.life = call('HGET', totals, 'life')
   save(id, event, now + pause)
   return old and 'replaced' or 'stored'
@@ -292,7 +328,7 @@ function calls.wake(by, ...)
     amount = amount + (event and 1 or 0)
     if event and isFree(id, event) then
       event.asked = by == 'person' and by or event.asked
-      save(id, event, now)
+      put(id, event, now)
     end
   end
   return amount
@@ -378,19 +414,16 @@ function calls.test(id, note)
   return 'done'
 end
 
-local name, since = table.remove(ARGV, 1), table.remove(ARGV, 1)
-local isDone, answer, gone = pcall(function()
+local isDone, answer, before, mine, unnamed = pcall(function()
   local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
   -- A full server refuses a script whose first write could need memory: nothing could leave it any more.
   if name ~= 'add' and name ~= 'look' then call('HDEL', totals, '') end
-  local gone = check(since)
-  return calls[name](unpack(ARGV)), gone
+  check()
+  local before = number(totals, 'of:' .. me)
+  return calls[name](unpack(ARGV, 5)), before, share()
 end)
-if isDone then
-  local isOpen = call('HEXISTS', totals, 'open')
-  return {answer, call('HGET', totals, 'life') or '', isOpen, number(totals, 'there'), gone}
-end
+if isDone then return {answer, call('HGET', totals, 'life') or '', before, mine, unnamed} end
 local text = type(answer) == 'table' and answer.err or tostring(answer)
 return redis.error_reply(text .. (last and ' (' .. last .. ')' or ''))
 `;

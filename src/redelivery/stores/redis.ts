@@ -23,25 +23,26 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   let policy = '';
   /** The problem that the last look found; empty if it found none. */
   let failure = '';
-  /** What the last answer said: the `life` (redis-script.ts) of what is stored, and how many events are. */
-  let [life, there, at] = ['', 0, Date.now()];
-  const since = () => (as === 'visitor' ? '' : `the server no longer has what it had at ${new Date(at).toISOString()}`);
+  /** The name by which the script knows this process; a visitor has none, since it would tell a loss to nobody. */
+  const me = as === 'visitor' ? '' : randomUUID().slice(0, 8);
+  /** What the last answer said: the `life` (redis-script.ts) of what is stored, and this process's share of it. */
+  let [life, share, at] = ['', 0, Date.now()];
 
-  /** Reads the answer of a script, and what it says beside it. Answers come in the order of the calls. */
+  /** Reads the answer of a script, and tells this process's share of what is gone. Answers come in the order of the calls. */
   function heard<Answer>(read: (given: unknown) => Answer, given: unknown): Answer {
-    const [answer, newLife, isOpen, events, gone] = listOf(given, 5);
-    const [seen, lost, before] = [textOf(newLife), numberOf(gone), there];
-    if (lost > 0) onLoss(since(), lost);
-    const isOver = before > 0 && seen !== life && (seen === '' || isOpen === 1);
-    if (isOver && as === 'owner') void claim(since(), before, seen);
-    [life, there, at] = [seen, numberOf(events), Date.now()];
+    const [answer, newLife, ...counts] = listOf(given, 5);
+    const [seen, before, since] = [textOf(newLife), share, new Date(at).toISOString()];
+    const [left = 0, mine = 0, unnamed = 0] = counts.map(numberOf);
+    const isLost = before > 0 && seen !== life && (seen === '' || seen.includes('.')); // else what is left was put together
+    const stillMine = isLost ? 0 : Math.min(unnamed, Math.max(0, before - left));
+    [life, share, at] = [seen, mine + stillMine, Date.now()];
+    if (isLost) tellLost(`the server no longer has what it had at ${since}`, before);
     return read(answer);
   }
 
-  /** Tells that all was lost, unless another replica has told it. */
-  async function claim(why: string, ...of: Args): Promise<void> {
-    const isOurs = await run(numberOf, 'claim', why, ...of).catch(() => 1);
-    if (isOurs === 1) onLoss(why, Number(of[0]));
+  function tellLost(why: string, events: number): void {
+    onLoss(why, events);
+    void run(DONE, 'remember', why, events).catch(ignore); // else no page says it after a restart
   }
 
   function looked(given: unknown): void {
@@ -51,7 +52,15 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
 
   function commandOf<Answer>(read: (given: unknown) => Answer, call: string, keys: readonly string[], args: Args) {
     const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));
-    return [{ text: SCRIPT, read: (given: unknown) => heard(read, given) }, keys, call, since(), ...texts] as const;
+    return [
+      { text: SCRIPT, read: (given: unknown) => heard(read, given) },
+      keys,
+      call,
+      me,
+      life,
+      `${share}`,
+      ...texts,
+    ] as const;
   }
 
   const probe = () => commandOf(looked, 'look', KEYS, []);
@@ -59,7 +68,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     { text: SCRIPT, read: (given: unknown) => DONE(listOf(given, 5)[0]) },
     TEST_KEYS,
     'test',
-    '',
+    ...['', '', '0'],
     ...TESTED,
   ] as const;
   const prefix = `entrupy-deferred:{${name}}:`;
@@ -115,7 +124,10 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
       await connection.run(probe());
       if (failure !== '') throw new Error(failure);
     },
-    close: async () => connection.close(),
+    async close() {
+      if (share > 0) await run(DONE, 'leave').catch(ignore);
+      connection.close();
+    },
   };
 }
 
