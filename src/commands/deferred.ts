@@ -16,10 +16,8 @@ import { readPasswordFile } from '../secrets/sources.ts';
 import { command, type Io, table, usageError } from './command.ts';
 import { ask, askStatus } from './running-proxy.ts';
 
-/** Milliseconds that a request to the proxy may take. */
-const TIMEOUT = 10_000;
 const LOOK_MS = 500;
-/** Milliseconds without a change after which `deliver` ends; the proxy goes on. */
+/** Milliseconds without an answer or a change after which `deliver` ends; the proxy goes on. A hundred thousand take seconds. */
 const STILL_MS = 60_000;
 
 interface Deferred {
@@ -194,7 +192,7 @@ async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   if (id !== '' && chosen.size === 0) return noSuchId(id);
   if (chosen.size === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: NOTHING_DEFERRED };
   const url = new URL(id === '' ? '/-/redeliver' : `/-/redeliver?id=${id}`, admin);
-  const { status, text } = await ask({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
+  const { status, text } = await ask({ url, body: Buffer.alloc(0), timeout: STILL_MS });
   if (status === null) return `no answer from the proxy at ${admin.href}: ${text}`;
   if (status === 409) return 'nothing is sent while no route has redeliver';
   if (status !== 200) return `the proxy at ${admin.href} answered ${status} ${text}`;

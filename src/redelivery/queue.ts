@@ -33,6 +33,8 @@ export class Queue {
   readonly #openOnce: () => Promise<DeferredStore>;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
+  /** Those of them that were sent, and whose result the store is being told: meanwhile others are sent. */
+  readonly #sent = new Set<Leased>();
   #nextLease: NodeJS.Timeout | undefined;
   #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
@@ -172,7 +174,8 @@ export class Queue {
   /** Leases once. Returns the milliseconds until more may be due; infinite if only a later change can bring more. */
   async #leaseNow(): Promise<number> {
     const { budget } = this.#needs;
-    const free = this.#pace.most - this.#atWork.size;
+    const { most: atOnce } = this.#pace;
+    const free = Math.min(atOnce + this.#sent.size, 2 * atOnce) - this.#atWork.size;
     if (free <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
@@ -198,9 +201,14 @@ export class Queue {
   async #work(leased: Leased): Promise<void> {
     const { budget } = this.#needs;
     budget.hold(memoryOf(leased));
-    const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace };
+    const onSent = () => {
+      this.#sent.add(leased);
+      void this.#leaseDue();
+    };
+    const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace, onSent };
     await new Turn(leased, parts).take().catch(this.storeState.failed);
     this.#atWork.delete(leased);
+    this.#sent.delete(leased);
     budget.release(memoryOf(leased));
     void this.#leaseDue();
   }

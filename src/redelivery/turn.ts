@@ -25,6 +25,8 @@ interface Parts {
   readonly needs: Needs;
   readonly storeState: StoreState;
   readonly pace: SendingPace;
+  /** Called when the delivery was sent, before the store is told the result. */
+  readonly onSent: () => void;
 }
 
 /** What a delivery becomes. Without a pause it is due when the time for which it is kept is over. */
@@ -79,6 +81,7 @@ export class Turn {
     const { went, failure } = await attempt(request, needs, storeState.stopped.signal);
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
+    this.#parts.onSent();
     const isUntaken = went === 'failed' || went === 'no connection';
     const blamed = isUntaken ? storeState.app.blame(request.route.path, known) : null;
     const isPassed = went === 'failed' && blamed === 'delivery';

@@ -1,14 +1,30 @@
 // Ten thousand deferred deliveries, and an app that comes back at a tenth of its speed: all arrive, fresh ones beside them at
-// their usual latency, and memory stays flat. With the machine's heap V8 collects late and it would grow by any amount, so
+// their usual latency, and memory stays flat. A hundred thousand: a person's commands fit beside the proxy. With the machine's heap V8 collects late and it would grow by any amount, so
 // the heap is what the chart's 128Mi leave it: less than all bodies together.
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { eventOf } from '../../src/redelivery/record.ts';
+import { fileIn } from '../../src/redelivery/stores/store.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { startPacedLoad } from '../support/load/paced-load.ts';
+import { NOBODY } from '../support/machine/free-port.ts';
+import { runCommand } from '../support/proxy/command.ts';
 import { heapOf, IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
 import { value } from '../support/proxy/proxied.ts';
-import { DEFERRED, deferred, deliver, redeliver, results, test } from '../support/redelivery/redelivery.ts';
+import { startProxy } from '../support/proxy/proxy.ts';
+import { test as queued, VALUE } from '../support/redelivery/queue.ts';
+import {
+  DEFERRED,
+  deferred,
+  deliver,
+  nothingDeferred,
+  redeliver,
+  results,
+  test,
+} from '../support/redelivery/redelivery.ts';
 
 const MANY = 10_000;
 const FEW = 1000;
@@ -67,6 +83,60 @@ test('ten thousand deferred, and a slow app', async ({ app, redeliverer, directo
   expect(sent.filter(({ status }) => status !== 200)).toEqual([]);
   expect(before.rss).toBeLessThan(few.rss + HALF_OF_ALL);
   expect(peak).toBeLessThan(before.rss + HALF_OF_ALL);
+});
+
+const HUNDRED_THOUSAND = 100_000;
+/** Runs before a command: as it ends it writes what the kernel says of it, with its peak of memory, to the file $PEAK. */
+const TELLS_PEAK = `data:text/javascript,import fs from 'node:fs';
+  process.on('exit', () => fs.writeFileSync(process.env.PEAK, fs.readFileSync('/proc/self/status')))`;
+
+queued('a hundred thousand wait: list and deliver take 150 MiB at most', async ({ directory, delivery }) => {
+  const options = {
+    config: {
+      upstream: { url: NOBODY },
+      routes: [{ path: '/notify', redeliver: '1h' }],
+      redelivery: { store: directory, maxBytes: '1GiB' },
+    },
+    secrets: { current: VALUE },
+  };
+  const first = await startProxy(options);
+  await nothingDeferred(first);
+  await first.stop();
+  const database = new DatabaseSync(fileIn(directory));
+  const event = database.prepare(
+    `INSERT INTO event(id, due, stored, state, bytes, note) VALUES (?, ?, 0, 'waiting', ?, ?)`,
+  );
+  const record = database.prepare('INSERT INTO record(place, content) VALUES (last_insert_rowid(), ?)');
+  database.exec('BEGIN');
+  for (let at = 0; at < HUNDRED_THOUSAND; at++) {
+    const { id, record: parts, note } = eventOf(delivery(`{"id":${at},"filling":"${'x'.repeat(600)}"}`), 'connect', '');
+    const bytes = Buffer.concat(parts);
+    event.run(id, Date.now(), bytes.length, JSON.stringify(note));
+    record.run(bytes);
+  }
+  database.exec('COMMIT');
+  database.close();
+
+  const proxy = await startProxy(options);
+  try {
+    const command = async (...words: readonly string[]) => {
+      const env = { ...IMAGE_ENV, ADMIN_PORT: `${proxy.adminPort}`, PEAK: join(directory, 'peak') };
+      const flags = [...IMAGE_FLAGS, heapOf(128), '--import', TELLS_PEAK];
+      const ended = await runCommand(['deferred', ...words, '--json', '--config', proxy.configFile], { env, flags });
+      const status = await readFile(env.PEAK, 'utf8');
+      return { ...ended, mib: Number(/^VmHWM:\s*(\d+) kB/m.exec(status)?.[1]) / 1024 };
+    };
+    const listed = await command('list');
+    const { deliveries } = JSON.parse(listed.stdout) as { deliveries: readonly { id: string }[] };
+    expect(new Set(deliveries.map(({ id }) => id)).size).toBe(HUNDRED_THOUSAND);
+    const asked = await command('deliver');
+    expect(asked.stderr).toMatch(/^0 of 100000 gone, 0 tried and not taken\n$/);
+    expect(JSON.parse(asked.stdout)).toMatchObject({ asked: HUNDRED_THOUSAND, gone: 0 });
+    console.log(`peak MiB: list ${listed.mib}, deliver ${asked.mib}`);
+    for (const { mib } of [listed, asked]) expect(mib).toBeLessThan(150);
+  } finally {
+    await proxy.stop();
+  }
 });
 
 async function inParallel<T>(count: number, at: number, ask: (nth: number) => Promise<T>): Promise<T[]> {

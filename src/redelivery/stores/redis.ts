@@ -7,7 +7,8 @@ import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/fate.ts';
 import { noSense, oneOf, RedisConnection } from '../../redis/connection.ts';
 import { noteText, parsedJson, readNote, readWords } from '../note.ts';
-import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
+import { KEYS, TEST_KEYS } from './redis-events.ts';
+import { SCRIPT } from './redis-script.ts';
 import * as store from './store.ts';
 
 const SET = oneOf(['set', 'absent']);

@@ -49,6 +49,12 @@ interface Opened {
   readonly headerOpened: string;
 }
 
+/** A transaction: `isRead`: it changes nothing. `isLasting`: its changes must outlive a power cut. */
+interface Kind {
+  readonly isRead: boolean;
+  readonly isLasting: boolean;
+}
+
 export interface FileOptions {
   readonly path: string;
   /** Eight hex digits that name the owner, so that it keeps its leases if it opens the file again. Null: a visitor. */
@@ -90,13 +96,13 @@ export class StoreFile {
   }
 
   /**
-   * Runs a job in one transaction, with one sync. If the file looks damaged, runs the job again with the file reopened,
-   * and then with a new file. Throws if the job had no effect, as far as can be known.
+   * Runs a job in one transaction, with one sync if it must outlive a power cut. If the file looks damaged, runs the job
+   * again with the file reopened, and then with a new file. Throws if the job had no effect, as far as can be known.
    */
-  transaction<T>(isRead: boolean, job: (queries: Queries) => T): T {
+  transaction<T>(kind: Kind, job: (queries: Queries) => T): T {
     for (let tries = 1; ; tries++) {
       try {
-        return this.#try(isRead, job);
+        return this.#try(kind, job);
       } catch (error) {
         if (sqliteCode(error) === BUSY) throw new Error('another program keeps its file locked');
         if (isFull(error)) throw error;
@@ -108,9 +114,10 @@ export class StoreFile {
     }
   }
 
-  #try<T>(isRead: boolean, job: (queries: Queries) => T): T {
+  #try<T>({ isRead, isLasting }: Kind, job: (queries: Queries) => T): T {
     const { database, queries } = this.#usable();
     try {
+      database.exec(`PRAGMA synchronous=${isLasting ? 'FULL' : 'NORMAL'}`);
       database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
       const result = job(queries);
       database.exec('COMMIT');

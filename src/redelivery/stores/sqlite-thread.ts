@@ -18,12 +18,19 @@ export interface Reply {
 
 const ADDS: ReadonlySet<Method> = new Set(['add', 'test']);
 const READS: ReadonlySet<Method> = new Set(['page', 'read', 'find', 'losses']);
+/** The longest wait for more calls, in milliseconds. */
+const MOST_GATHER_MS = 5;
 
 const file = new StoreFile(workerData);
 const port = parentPort as MessagePort;
+const never = new Int32Array(new SharedArrayBuffer(4));
+/** How long the last transaction took, in milliseconds, if several calls shared it; else 0. */
+let took = 0;
 
 /** The last message is null: it closes the file. */
 port.on('message', (first: Call | null) => {
+  // Those who were answered together come again one by one: a sync for the first of them would be another for the rest.
+  if (first !== null && took > 0) Atomics.wait(never, 0, 0, Math.min(took / 4, MOST_GATHER_MS));
   const calls: Call[] = [];
   let next: Call | null | undefined = first;
   for (; next; next = receiveMessageOnPort(port)?.message) calls.push(next);
@@ -34,19 +41,22 @@ port.on('message', (first: Call | null) => {
 });
 
 function answer(calls: readonly Call[]): void {
+  const began = performance.now();
   const reply: Reply = { ...doneAll(calls, null), losses: file.nextLoss() };
   // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
   port.postMessage(reply, file.around.readRecords.splice(0));
+  took = calls.length > 1 ? performance.now() - began : 0;
 }
 
 /** `known`: why nothing can be added, if that is known already; else null. */
 function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'losses'> {
   const isAdding = calls.some(({ method }) => ADDS.has(method));
-  // Reading alone needs no lock.
+  // Reading alone needs no lock; a lease ends with its process, and needs no sync.
   const isRead = calls.every(({ method }) => READS.has(method));
+  const isLasting = calls.some(({ method }) => method !== 'lease' && !READS.has(method));
   try {
-    const results = file.transaction(isRead, (queries) => {
+    const results = file.transaction({ isRead, isLasting }, (queries) => {
       const refusal = known ?? (isAdding ? file.roomProblem() : null);
       return calls.map(({ method, args }) => {
         if (ADDS.has(method) && refusal !== null) return { failure: refusal };

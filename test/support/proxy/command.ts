@@ -6,11 +6,11 @@ import { patience } from '../runner/patience.ts';
 import { ran } from './fake-io.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 
-/** `env` is the whole environment apart from PATH. */
-type CommandOptions = Pick<RunOptions, 'env' | 'stdin' | 'cwd'>;
+/** `env` is the whole environment apart from PATH; `flags` are Node's, before the program's file. */
+type CommandOptions = Pick<RunOptions, 'env' | 'stdin' | 'cwd'> & { readonly flags?: readonly string[] };
 
-export function runCommand(args: readonly string[], options: CommandOptions = {}): Promise<Ran> {
-  const [program = '', ...words] = tied(process.execPath, PROGRAM, ...args);
+export function runCommand(args: readonly string[], { flags = [], ...options }: CommandOptions = {}): Promise<Ran> {
+  const [program = '', ...words] = tied(process.execPath, ...flags, PROGRAM, ...args);
   const wholeEnv = { ...PROGRAM_ENV, ...options.env };
   return run(program, words, { ...options, wholeEnv, timeout: patience() });
 }
