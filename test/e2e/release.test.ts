@@ -13,7 +13,7 @@ import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
 import { changesOf } from '../../scripts/release/changelog.ts';
 import { only, podSpec, proxyOf, set, template } from '../support/chart/helm.ts';
-import { spawnTied } from '../support/machine/children.ts';
+import { end, spawnTied } from '../support/machine/children.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
@@ -73,11 +73,7 @@ describe.skipIf(!ready)('a release', () => {
     chart = (await mustScript('push-chart.sh', archive, `${registry}/hooks/charts`)).trim();
   });
   afterAll(async () => {
-    if (server !== undefined) {
-      const ended = new Promise((resolve) => server?.once('exit', resolve));
-      server.kill('SIGTERM');
-      await ended;
-    }
+    if (server !== undefined) await end(server);
   });
 
   test('every workflow passes the linter, which does find mistakes, and every script that it runs exists', async () => {

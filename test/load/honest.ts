@@ -1,6 +1,6 @@
 // Honest clients, and a kubelet. Each client sends signed deliveries one after another, on a kept connection or a new one
 // each time. The kubelet requests `/livez` and `/readyz` in turn, on a new connection each time.
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { post } from '../support/load/load.ts';
@@ -79,18 +79,16 @@ interface ProbeOptions {
 }
 
 export function probeUntil(over: Promise<unknown>, { adminPort, pause, timeout }: ProbeOptions): Promise<Tally> {
-  const probe = (path: string) =>
-    new Promise<string>((resolve) => {
-      const fail = (error: NodeJS.ErrnoException) => resolve(`${path}: ${error.code ?? error.message}`);
-      const signal = AbortSignal.timeout(timeout);
-      const asking = request({ host: '127.0.0.1', port: adminPort, path, agent: false, signal }, (response) => {
-        response.on('error', fail);
-        response
-          .resume()
-          .on('end', () => resolve(response.statusCode === 200 ? '' : `${path}: ${response.statusCode}`));
-      });
-      asking.on('error', fail).end();
-    });
+  const probe = (path: string) => {
+    const once = { headers: { Connection: 'close' }, signal: AbortSignal.timeout(timeout) };
+    return fetch(`http://127.0.0.1:${adminPort}${path}`, once).then(
+      async (response) => {
+        await response.arrayBuffer();
+        return response.ok ? '' : `${path}: ${response.status}`;
+      },
+      (error: Error) => `${path}: ${String(error.cause ?? error)}`,
+    );
+  };
   return again(
     over,
     () => pause,

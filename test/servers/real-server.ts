@@ -4,8 +4,7 @@
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { exchange } from '../support/http/raw-client.ts';
-import { spawnTied } from '../support/machine/children.ts';
-import { end } from '../support/machine/on-free-port.ts';
+import { end, spawnTied } from '../support/machine/children.ts';
 import { within } from '../support/machine/within.ts';
 
 /**
@@ -76,7 +75,7 @@ export async function startServer(command: readonly [string, ...string[]]): Prom
     complaints = (complaints + text.toString()).slice(-4000);
   });
   const log = createHitLog();
-  const stop = () => end(child);
+  const stop = () => end(child, 3_000);
   try {
     const port = await within<number>(`${command.join(' ')} to listen`, (done, fail) => {
       child.once('error', fail);

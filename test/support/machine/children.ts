@@ -1,6 +1,6 @@
 // Processes and containers of tests. Each ends with the process that started it, however that ends: a run that is killed leaves
 // none behind.
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 const tie = (signal: string) => ['setpriv', '--pdeathsig', signal, '--'];
 /** Only Linux has this signal: elsewhere a killed run leaves its processes behind. */
@@ -15,6 +15,16 @@ export const spawnTied = ((program: string, args: readonly string[], options: { 
   const [first = '', ...rest] = [...(CAN_TIE ? tie(options.killSignal ?? 'SIGKILL') : []), program, ...args];
   return spawn(first, rest, options as object);
 }) as typeof spawn;
+
+/** SIGTERM, then SIGKILL after so many milliseconds; resolves once it has ended. */
+export async function end(child: ChildProcess, patience = 30_000): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), patience);
+  await ended;
+  clearTimeout(timer);
+}
 
 /**
  * Runs these words once this process has ended, or when the returned function is called: for what is no child of ours, such as a

@@ -1,12 +1,11 @@
 // Starts a server that cannot report which port it got, on one that no other test gets.
-import type { ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { patience } from '../runner/patience.ts';
-import { spawnTied } from './children.ts';
+import { end, spawnTied } from './children.ts';
 import { freePort } from './free-port.ts';
 
 /** Servers lie where only root looks for programs. */
@@ -51,7 +50,7 @@ export async function startOnFreePort(recipe: Recipe): Promise<Started> {
       hasEnded = true;
     });
   const stop = async () => {
-    await end(child);
+    await end(child, 3_000);
     await rm(directory, { recursive: true, force: true });
   };
   for (const until = performance.now() + patience(); !(await hasStarted(port)); await sleep(20)) {
@@ -70,14 +69,4 @@ function accepts(port: number): Promise<boolean> {
     });
     socket.on('error', () => resolve(false));
   });
-}
-
-/** SIGTERM, then SIGKILL after 3 s. */
-export async function end(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
-  await ended;
-  clearTimeout(timer);
 }

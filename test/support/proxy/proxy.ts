@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { ApiStatus } from '../../../src/health/health.ts';
 import { followOutput, type LogLine } from '../machine/child-output.ts';
-import { spawnTied } from '../machine/children.ts';
+import { end, spawnTied } from '../machine/children.ts';
 import { patience } from '../runner/patience.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 
@@ -90,10 +90,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
   const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), patience());
+    await end(child, patience());
     const exit = await exited;
-    clearTimeout(timer);
     await rm(directory, { recursive: true, force: true });
     if (!endsWithLastWords(exit)) expectNothing(output.foreign());
     return exit;
