@@ -13,18 +13,6 @@ const VECTORS = [
     'what do ya want for nothing?',
     '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843',
   ],
-  [
-    '3',
-    Buffer.alloc(20, 0xaa),
-    Buffer.alloc(50, 0xdd),
-    '773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe',
-  ],
-  [
-    '4',
-    Buffer.from(Array.from({ length: 25 }, (_, i) => i + 1)),
-    Buffer.alloc(50, 0xcd),
-    '82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b',
-  ],
   ['5, truncated', Buffer.alloc(20, 0x0c), 'Test With Truncation', 'a3b6167473100ee06e0c796c2955552b'],
   [
     '6, a key longer than a block',

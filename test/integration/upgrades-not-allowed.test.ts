@@ -86,7 +86,10 @@ describe('on a forward route', () => {
     ['websocket, h2c', spelt('Upgrade: websocket, h2c')],
     ['h2c in a line of its own', spelt('Upgrade: websocket\r\nUpgrade: h2c')],
     ['websocket with a version', spelt('Upgrade: websocket/13')],
-    ['a Connection that does not name Upgrade', handshake('/live').replace('Connection: Upgrade', 'Connection: close')],
+    [
+      'a Connection that does not name Upgrade',
+      handshake('/live').replace('Connection: Upgrade', 'Connection: upgraded'),
+    ],
     ['a body of length 0', handshake('/live', { lines: ['Content-Length: 0'] })],
     ['a body', `${handshake('/live', { lines: ['Content-Length: 5'] })}GET /`],
     ['a chunked body', `${handshake('/live', { lines: ['Transfer-Encoding: chunked'] })}0\r\n\r\n`],

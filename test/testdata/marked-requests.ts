@@ -71,6 +71,7 @@ export const REQUESTS: readonly (readonly [string, Sent, number])[] = [
   ['reported for its body', { target: '/reported', signature: sign('x', BODY) }, 200],
   ['bad_request', { lines: [`Script_Name: ${MARK}`] }, 400],
   ['bad_request by the parser', { lines: [`${MARK} : x`] }, 400],
+  ['bad_request for a fragment', { target: `/notify#${MARK}` }, 400],
   ['header_too_large', { lines: [`X-Large: ${MARK.repeat(1000)}`] }, 431],
   ['route_rejected', { target: '/gone' }, 404],
   ['method_not_allowed', { method: 'PUT' }, 405],

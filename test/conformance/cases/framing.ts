@@ -19,13 +19,11 @@ const chunked = (body: string, lines: readonly string[] = []) =>
 const LINES: readonly WireCase[] = [
   refused('bare LF after the request line', signed('abc').replace('HTTP/1.1\r\n', 'HTTP/1.1\n')),
   refused('bare LF after a header', signed('abc').replace('Host: a\r\n', 'Host: a\n')),
-  refused('bare LF throughout', signed('abc').replaceAll('\r\n', '\n')),
   refused('bare LF before the body', signed('abc').replace('\r\n\r\nabc', '\r\n\nabc')),
   refused('bare CR within a value', get('/open', ['X-A: b\rX-B: c'])),
   refused('bare CR as a line ending', signed('abc').replace('Host: a\r\n', 'Host: a\r')),
   refused('CR CR LF for a line end', signed('abc').replace('Host: a\r\n', 'Host: a\r\r\n')),
   refused('a folded line', get('/open', ['X-A: b', ' c'])),
-  refused('a line folded by a tab', get('/open', ['X-A: b', '\tc'])),
   refused('a folded signature', signed('abc').replace('SHA256:', '\r\n SHA256:')),
   refused('white space before the first header', `GET /open HTTP/1.1\r\n Host: a\r\n\r\n`),
   refused('a header without a colon', get('/open', ['X-A'])),
@@ -145,21 +143,9 @@ const TRAILERS: readonly WireCase[] = [
 const line = (first: string) => request([first, 'Host: a', signatureLine(''), 'Content-Length: 0']);
 
 const VERSIONS: readonly WireCase[] = [
-  ...[
-    'HTTP/2.0',
-    'HTTP/1.2',
-    'HTTP/0.9',
-    'HTTP/3.0',
-    'HTTP/11',
-    'HTTP/1.',
-    'HTTP/1',
-    'HTTP/01.1',
-    'HTTP/1.10',
-    'HTTP/1.1 x',
-    'http/1.1',
-    'ICE/1.0',
-    'HTTPS/1.1',
-  ].map((version) => refused(`version: ${version}`, line(`POST /notify ${version}`))),
+  ...['HTTP/2.0', 'HTTP/1.2', 'HTTP/0.9', 'HTTP/1.', 'HTTP/1.10', 'HTTP/1.1 x', 'http/1.1', 'ICE/1.0'].map((version) =>
+    refused(`version: ${version}`, line(`POST /notify ${version}`)),
+  ),
   refused('no version', 'GET /open\r\n\r\n'),
   refused('no version, with headers', 'GET /open\r\nHost: a\r\n\r\n'),
   refused('the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),

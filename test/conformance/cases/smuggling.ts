@@ -28,11 +28,8 @@ const CODINGS: readonly (readonly [string, readonly string[]])[] = [
   ['gzip, chunked', ['Transfer-Encoding: gzip, chunked']],
   ['chunked, gzip', ['Transfer-Encoding: chunked, gzip']],
   ['identity alone', ['Transfer-Encoding: identity']],
-  ['gzip alone', ['Transfer-Encoding: gzip']],
   ['xchunked', ['Transfer-Encoding: xchunked']],
-  ['chunkedx', ['Transfer-Encoding: chunkedx']],
   ['a comma before', ['Transfer-Encoding: ,chunked']],
-  ['a comma after', ['Transfer-Encoding: chunked,']],
   ['a parameter', ['Transfer-Encoding: chunked;q=1']],
   ['quoted', ['Transfer-Encoding: "chunked"']],
   ['empty', ['Transfer-Encoding:']],
@@ -43,24 +40,17 @@ const CODINGS: readonly (readonly [string, readonly string[]])[] = [
   ['a tab before the colon', ['Transfer-Encoding\t: chunked']],
   ['folded onto the next line', ['Transfer-Encoding:', ' chunked']],
   ['an underscore in its name', ['Transfer_Encoding: chunked']],
-  ['a folded line before', ['X-A: b', ' Transfer-Encoding: chunked']],
 ];
 
 const LENGTHS: readonly (readonly [string, readonly string[]])[] = [
   ['a zero before', ['Content-Length: 03']],
-  ['octal for eight', ['Content-Length: 010']],
   ['a plus sign', ['Content-Length: +3']],
-  ['a minus sign', ['Content-Length: -3']],
   ['hexadecimal', ['Content-Length: 0x3']],
-  ['an exponent', ['Content-Length: 3e0']],
   ['a fraction', ['Content-Length: 3.0']],
   ['empty', ['Content-Length:']],
-  ['a word', ['Content-Length: three']],
   ['quoted', ['Content-Length: "3"']],
   ['a list of equal ones', ['Content-Length: 3, 3']],
   ['a list of different ones', ['Content-Length: 3, 5']],
-  ['a space within', ['Content-Length: 3 3']],
-  ['a semicolon after', ['Content-Length: 3;']],
   ['two equal lines', ['Content-Length: 3', 'Content-Length: 3']],
   ['two different lines', ['Content-Length: 3', 'Content-Length: 0']],
   ['two lines in different case', ['CONTENT-LENGTH: 3', 'X-A: b', 'content-length: 44']],
@@ -96,11 +86,6 @@ const BOTH: readonly WireCase[] = [
 /** One request for every server: the payload stays payload. */
 const WHOLE: readonly WireCase[] = [
   served('a signed body that holds a request', signed(ATTACK), `POST /notify ${ATTACK}`),
-  served(
-    'an open body that holds a request',
-    openPost([`Content-Length: ${ATTACK.length}`], ATTACK),
-    `POST /open ${ATTACK}`,
-  ),
   served(
     'an open GET whose body holds a request',
     get('/open', [`Content-Length: ${ATTACK.length}`]) + ATTACK,
@@ -139,14 +124,6 @@ const PIPELINED: readonly WireCase[] = [
     status: [200, 401],
     upstream: ['POST /open'],
   }),
-  row('two open requests', get('/open') + get('/open/b'), {
-    status: [200, 200],
-    upstream: ['GET /open', 'GET /open/b'],
-  }),
-  row('two signed requests of different bodies', signed('abc') + signed('defg'), {
-    status: [200, 200],
-    upstream: ['POST /notify abc', 'POST /notify defg'],
-  }),
   row('a signed request, then its signature on another body', signed('abc') + signed('abc').replace(/abc$/, 'abd'), {
     status: [200, 401],
     upstream: ['POST /notify abc'],
@@ -156,14 +133,6 @@ const PIPELINED: readonly WireCase[] = [
     upstream: [],
     closes: true,
   }),
-  row(
-    'signed chunks, then a forged request',
-    signedAbc(['Transfer-Encoding: chunked'], '3\r\nabc\r\n0\r\n\r\n') + ATTACK,
-    {
-      status: [200, 401],
-      upstream: ['POST /notify abc'],
-    },
-  ),
   row('a signed request, then garbage', `${signed('abc')}\x16\x03\x01\x02`, {
     status: [200, 400],
     upstream: ['POST /notify abc'],

@@ -1,14 +1,7 @@
 // Each rule of the gate: heads that only this rule refuses, near misses that pass, and what would get through without
 // it. And why it refuses: a header's name, and what would let the request through.
 import { describe, expect, test } from 'vitest';
-import {
-  GATE,
-  RULES,
-  refusedByGate,
-  refusedForHeaders,
-  refusedForQuery,
-  whyNeverAllowed,
-} from '../../../src/core/gate-rules.ts';
+import { GATE, RULES, refusedByGate, refusedForHeaders, whyNeverAllowed } from '../../../src/core/gate-rules.ts';
 import { forward, head, reject, split, verify } from './fixtures.ts';
 
 type Changes = Parameters<typeof head>[0];
@@ -42,7 +35,9 @@ const EXAMPLES: readonly Example[] = [
   { rule: 'one-host', refused: [host('a', 'a'), host('a', 'b')], passes: [host('a')] },
   {
     rule: 'plain-host',
-    refused: ['', 'a, b', 'a/b', 'a@b', 'a?b', 'a b', 'a#b', '\xe9', 'a\\b'].map((value) => host(value)),
+    refused: [...['', 'a, b', 'a/b', 'a@b', 'a?b', 'a b', 'a#b', '\xe9', 'a\\b', 'a;b', 'a|b', '{a}', "a'b"]].map(
+      (value) => host(value),
+    ),
     passes: split('a.example:8080 [::1]:8080 A_b-c 127.0.0.1').map((value) => host(value)),
   },
   { rule: 'one-content-length', refused: [length('3', '3'), length('3', '4')], passes: [length('3')] },
@@ -81,7 +76,7 @@ const EXAMPLES: readonly Example[] = [
     rule: 'connection-names',
     refused: [
       ...split('Host content-length Content-Type Authorization cookie Transfer-Encoding Entrupy-Signature'),
-      ...split('entrupy_signature X-Forwarded-For x-forwarded-prefix Forwarded x-real-ip'),
+      ...split('entrupy_signature X-Forwarded-For x-forwarded-prefix Forwarded x-real-ip Content-Encoding'),
       ...['close, entrupy-signature', 'close ,\tCookie ,', ['keep-alive', 'cookie'], ['cookie', 'close']],
     ].map((values) => connection(...[values].flat())),
     passes: ['close', 'keep-alive', 'Keep-Alive, TE', 'upgrade', 'x-host', 'cookies', 'entrupy-signature-2', ''].map(
@@ -145,45 +140,19 @@ describe.each(EXAMPLES)('$rule', ({ rule, refused, passes }) => {
   });
 });
 
-test('a head that breaks two rules is refused', () => {
-  for (const target of ['/a b', '/\xe9', '/\x00', '/a\x7f']) expect(refusedByGate(head({ target }))).not.toBeNull();
-  expect(refusedByGate(head({ lines: [] }))?.rule).toBe('one-host');
-  expect(refusedByGate(head({ method: 'CONNECT', target: 'any:443' }))?.rule).toBe('connect');
-  expect(refusedByGate(head({ method: 'OPTIONS', target: '*' }))?.rule).toBe('origin-form');
-});
-
 // The others: test/conformance/cases/headers.ts.
-describe('names that shadow or re-route', () => {
-  const refused = (changes: Changes, allowHeaders: readonly string[]) =>
-    refusedForHeaders(head(changes), verify('/notify', { allowHeaders }))?.header ?? null;
-  const named = (name: string, allow: readonly string[] = []) => refused(lines(name, 'x'), allow);
-
-  test('are refused, and what only resembles them is not', () => {
-    const rerouting = [
-      'x-forwarded-PREFIX X.Forwarded.Prefix X.Original.Path Path.Info X-Script-Name X-Original-URI X-Original-Method',
-      'X-Override-URL X-Rewrite-URI X-HTTP-Method X-Forwarded-URI X-Forwarded-Path X-Forwarded-Method',
-    ];
-    for (const name of split(rerouting.join(' '))) expect(named(name)).toBe(name.toLowerCase());
-    for (const name of split('X.Dotted X-Envoy-Original-Path X-Replaced-Path')) expect(named(name)).toBeNull();
-  });
-
-  test('a route lets them through under exactly that name', () => {
-    expect(named('X-Forwarded-Prefix', ['x-forwarded-prefix'])).toBeNull();
-    expect(named('X.Forwarded.Prefix', ['x-forwarded-prefix'])).toBe('x.forwarded.prefix');
-    expect(named('X_Forwarded_Prefix', ['x-forwarded-prefix'])).toBe('x_forwarded_prefix');
-    const both = lines('X-Forwarded-Prefix', '/a', 'X-Original-URL', '/b');
-    expect(refused(both, ['x-forwarded-prefix'])).toBe('x-original-url');
-    expect(refused(both, ['x-forwarded-prefix', 'x-original-url'])).toBeNull();
-  });
+test('names that shadow or re-route are refused, and what only resembles them is not', () => {
+  const named = (name: string) => refusedForHeaders(head(lines(name, 'x')), verify('/notify'))?.header ?? null;
+  const rerouting = [
+    'x-forwarded-PREFIX X.Forwarded.Prefix X.Original.Path Path.Info X-Script-Name X-Original-URI X-Original-Method',
+    'X-Override-URL X-Rewrite-URI X-HTTP-Method X-Forwarded-URI X-Forwarded-Path X-Forwarded-Method',
+  ];
+  for (const name of split(rerouting.join(' '))) expect(named(name)).toBe(name.toLowerCase());
+  for (const name of split('X.Dotted X-Envoy-Original-Path X-Replaced-Path')) expect(named(name)).toBeNull();
 });
 
 const withHeaders = (...names: string[]) =>
   head({ lines: ['Host', 'a', ...names.flatMap((name) => [name, 'VALUE-NOT-SHOWN'])] });
-
-test('the gate names its rule, and the header if one is the cause', () => {
-  expect(refusedByGate(head({ target: '/%00' }))).toEqual({ rule: 'encoded-controls', header: null, hint: null });
-  expect(refusedByGate(head({ lines: [] }))).toEqual({ rule: 'one-host', header: 'host', hint: null });
-});
 
 test('the hint lists every name that allowHeaders would need', () => {
   const refused = refusedForHeaders(withHeaders('X-Forwarded-Prefix', 'X_Trace', 'x_trace'), verify('/notify'));
@@ -216,20 +185,4 @@ test('a flood of names gives a short hint', () => {
   const hint = refusedForHeaders(withHeaders(...names), verify('/notify'))?.hint ?? '';
   expect(hint.length).toBeLessThan(800);
   expect(hint).toContain('and others');
-});
-
-test('a query is refused if the route says so, with a hint', () => {
-  const strict = verify('/notify', { query: 'refuse' });
-  const refused = { rule: 'query', header: null, hint: expect.stringContaining('query: forward') };
-  expect(refusedForQuery(head({ target: '/notify?token=VALUE-NOT-SHOWN' }), strict)).toEqual(refused);
-  expect(refusedForQuery(head({ target: '/notify%3Fb' }), strict)).toBeNull();
-});
-
-test('no output holds a header value', () => {
-  const all = [
-    refusedForHeaders(withHeaders('X_Trace'), verify('/a')),
-    refusedByGate(head({ lines: ['Host', 'VALUE NOT SHOWN'] })),
-    refusedForQuery(head({ target: '/a?VALUE' }), verify('/a', { query: 'refuse' })),
-  ];
-  for (const refused of all) expect(JSON.stringify(refused)).not.toContain('VALUE');
 });

@@ -1,8 +1,7 @@
-// The table of reasons against a second copy. The copy is on purpose: dashboards depend on these names and statuses. And
-// the fates: what became of a delivery follows from the end of the upstream's part alone.
+// The table of reasons against a second copy. The copy is on purpose: dashboards depend on these names and statuses.
 import { describe, expect, test } from 'vitest';
 import { ANSWERS } from '../../../src/core/answers.ts';
-import { type Fate, fateOf, possibleFates } from '../../../src/core/fate.ts';
+import { possibleFates } from '../../../src/core/fate.ts';
 import { DECISIONS, isReportable, possibleDecisions, REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
 import { forward, reject, split, verify } from './fixtures.ts';
@@ -55,10 +54,6 @@ test('a 401 never says why', () => {
   }
 });
 
-test('each reason is explained in one sentence, which others may go on with', () => {
-  for (const reason of REASON_NAMES) expect(REASONS[reason].meaning).toMatch(/^[a-z][^.]*(\.\w[^.]*)*[^.]$/);
-});
-
 describe('the possible outcomes of a route', () => {
   const of = (changes: Partial<Route>) => possibleDecisions(verify('/notify', changes)).map((pair) => pair.join('/'));
   const early = ['header_too_large', 'header_timeout', 'route_rejected', 'loop_detected'];
@@ -85,35 +80,10 @@ describe('the possible outcomes of a route', () => {
   });
 });
 
-type Failed = Parameters<typeof fateOf>[0]['failed'];
-
-test.each<[Fate, number, Failed]>([
-  ['taken', 200, null],
-  ['taken', 304, null],
-  ['taken', 200, 'client'], // we cut it for the sake of its client, who reads too slowly
-  ['refused', 400, null],
-  ['refused', 499, null],
-  ['refused', 404, 'client'],
-  ['failed', 408, null],
-  ['failed', 425, null],
-  ['failed', 429, null],
-  ['failed', 500, null],
-  ['failed', 599, 'client'],
-  ['failed', 200, 'upstream'],
-  ['failed', 404, 'upstream'],
-  ['failed', 0, 'upstream'],
-  ['failed', 0, 'client'], // our 503
-  ['abandoned', 0, null],
-])('%s: status %i, failed by %s', (fate, status, failed) => {
-  expect(fateOf({ how: 'neither', failed, status })).toBe(fate);
-  expect(fateOf({ how: 'stored', failed, status })).toBe('deferred');
-});
-
 test('a route that verifies has the fates that its options allow, and no other route has any', () => {
   const plain = ['taken', 'refused', 'failed', 'abandoned'];
   expect(possibleFates(verify('/notify'))).toEqual(plain);
   expect(possibleFates(verify('/notify', { once: 1, mode: 'report' }))).toEqual([...plain, 'duplicate']);
   expect(possibleFates(verify('/notify', { redeliver: 1 }))).toEqual([...plain, 'deferred']);
-  expect(possibleFates(forward('/open'))).toEqual([]);
-  expect(possibleFates(reject('/closed'))).toEqual([]);
+  for (const route of [forward('/open'), reject('/closed')]) expect(possibleFates(route)).toEqual([]);
 });
