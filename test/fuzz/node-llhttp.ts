@@ -1,23 +1,9 @@
 // How Node's own llhttp reads bytes. It gets them one by one, so that the end of each message is known.
 import { createRequire } from 'node:module';
+import type { ParsedMessage } from '../support/http/parsed.ts';
 
-/** A message as llhttp reads it, from its complete head on, every part one character a byte. */
-export interface NodeMessage {
-  readonly method: string;
-  readonly target: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly version: string;
-  /** Flat: name, value, … */
-  readonly lines: readonly string[];
-  /** The part that has arrived. */
-  body: string;
-  trailers: readonly string[];
-  /** True if node would go on with the connection, by the head and without the trailers. */
-  readonly keepAlive: boolean;
-  /** How many bytes had come when it was complete. */
-  end: number;
-}
+/** A message as llhttp reads it, from its complete head on. Its `keepAlive` is by the head, without the trailers. */
+export type NodeMessage = { -readonly [Field in keyof Omit<ParsedMessage, 'framing'>]: ParsedMessage[Field] };
 
 export interface NodeReading {
   readonly messages: readonly NodeMessage[];

@@ -2,7 +2,6 @@
 // get exactly their answers; of the others nothing reaches anyone, and the connection ends.
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
@@ -19,10 +18,7 @@ import { countedByStatus, settled } from './wire-checks.ts';
 
 /** The last messages of each connection. Where one before them was lost, they get an answer that is not theirs. */
 const PROBES = 3;
-const PROBE = { kind: 'no route', size: 0, filling: 'letters', chunk: 0, held: false, interims: 0 } as const;
-
-/** Bytes of an interim response, and of the upstream's TLS records. */
-const RECORD = 1024;
+const PROBE = { kind: 'no route', size: 0, filling: 'letters', chunk: 0, held: false } as const;
 
 const identity = loopbackIdentity(ownDirectory());
 interface Running {
@@ -34,9 +30,8 @@ interface Running {
 
 /** TLS on both sides, or on neither. */
 const on = {} as Record<Pipeline['over'], Running>;
-/** What an answer waits for, and the interim responses in front of it, by the id of its message. */
+/** What an answer waits for, by the id of its message. */
 const holds = new Map<string, Hold>();
-const interims = new Map<string, number>();
 beforeAll(async () => {
   for (const over of ['TCP', 'TLS'] as const) {
     const isSecure = over === 'TLS';
@@ -58,12 +53,8 @@ afterAll(async () => {
 
 function echo(request: SeenRequest) {
   const id = idOf(request);
-  // Over TLS each is a record of its own, in one read with what is behind it.
-  const early = `HTTP/1.1 103 Early Hints\r\nX-Id: ${id}\r\nLink: `.padEnd(RECORD - 4, 'x');
-  const before = `${early}\r\n\r\n`.repeat(interims.get(id) ?? 0);
-  const head = `${before}HTTP/1.1 200 OK\r\nX-Id: ${id}\r\nContent-Length: ${id.length}\r\n\r\n`;
+  const head = `HTTP/1.1 200 OK\r\nX-Id: ${id}\r\nContent-Length: ${id.length}\r\n\r\n`;
   return (socket: Socket) => {
-    if (socket instanceof TLSSocket) socket.setMaxSendFragment(RECORD);
     const answer = () => socket.write(request.method === 'HEAD' ? head : head + id);
     const hold = holds.get(id);
     if (hold === undefined) answer();
@@ -74,10 +65,7 @@ function echo(request: SeenRequest) {
 function playOf({ messages, cuts, over }: Pipeline): Play {
   const sent = messages.map(written);
   const hold = new Hold();
-  for (const message of sent) {
-    if (message.held) holds.set(message.id, hold);
-    interims.set(message.id, message.interims);
-  }
+  for (const message of sent) if (message.held) holds.set(message.id, hold);
   const pieces = piecesOf(sent, cuts);
   const probes = Array.from({ length: PROBES }, () => written(PROBE));
   const { port, metrics } = on[over].proxy;
@@ -97,7 +85,6 @@ async function check(pipelines: readonly Pipeline[]): Promise<void> {
   }
   const seen = Object.values(on).flatMap(({ upstream }) => upstream.seen.splice(0));
   holds.clear();
-  interims.clear();
   const conversations: Conversation[] = [];
   for (const outcome of ended) {
     if (outcome.status === 'rejected') throw outcome.reason;
@@ -126,7 +113,7 @@ async function checkShown(pipelines: readonly Pipeline[]): Promise<void> {
 }
 
 const messageOf = (kind: Message['kind'], size: number, filling: Message['filling'] = 'letters') =>
-  ({ kind, size, filling, chunk: 0, held: false, interims: 0 }) as const;
+  ({ kind, size, filling, chunk: 0, held: false }) as const;
 
 // A proxy that drops the rest of a body and reads on swallows the next delivery, or takes a piece of it for a request.
 test.each([1, 9, 63].flatMap((refused) => [0.2, 17, 33, 63, 100].map((size) => ({ refused, size }))))(

@@ -44,10 +44,6 @@ const message: fc.Arbitrary<Message> = fc.record({
     { weight: 1, arbitrary: fc.integer({ min: 500, max: 70_000 }) },
   ),
   held: fc.boolean(),
-  interims: fc.oneof(
-    { weight: 3, arbitrary: fc.constant(0) },
-    { weight: 1, arbitrary: fc.integer({ min: 1, max: 3 }) },
-  ),
 });
 const cut: fc.Arbitrary<Cut> = fc.record({
   message: fc.nat(7),
@@ -74,7 +70,6 @@ const polite: fc.Arbitrary<Pipeline> = fc.record({
       filling: fc.constantFrom('requests', 'deliveries'),
       chunk: fc.constant(0),
       held: fc.constant(false),
-      interims: fc.nat(1),
     }),
     { minLength: 6, maxLength: 12 },
   ),

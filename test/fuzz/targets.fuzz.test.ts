@@ -7,11 +7,11 @@ import { refusedByGate } from '../../src/core/gate-rules.ts';
 import { foldedPath } from '../../src/core/path-patterns.ts';
 import { Head } from '../../src/core/request-head.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../src/core/routes.ts';
+import { NOW, verify } from '../unit/core/fixtures.ts';
 import { pathNear } from './hostile-paths.ts';
 import { canonical, decodeOnce, OPERATIONS, readings, SCRIPT } from './lax-server.ts';
 import { assertSome, TEST_TIMEOUT, timeBox } from './time-box.ts';
 
-const NOW = Date.parse('2026-11-24T12:00:00Z');
 const READINGS = 120;
 // The folder's own name may look as if it had a suffix.
 const WITHIN_FOLDERS = OPERATIONS.filter(({ name }) => name !== 'drop every suffix');
@@ -23,8 +23,8 @@ const routePath = fc
   .tuple(fc.array(fc.constantFrom(...NAMES), { maxLength: 3 }), fc.constantFrom('', '', '/*'))
   .map(([segments, end]) => segments.map((name) => `/${name}`).join('') + end || '/');
 
-const route: fc.Arbitrary<Route> = fc
-  .record({
+const route = fc
+  .record<Partial<Route> & Pick<Route, 'path' | 'action'>>({
     path: routePath,
     action: fc.constantFrom('verify', 'verify', 'forward', 'forward', 'reject'),
     methods: fc.constantFrom(null, ['POST'], ['PUT', 'POST']),
@@ -33,14 +33,11 @@ const route: fc.Arbitrary<Route> = fc
     reportUntil: fc.constantFrom(null, NOW - 1, NOW + 1),
     maxBody: fc.constantFrom(1024, 4096),
     query: fc.constantFrom('forward', 'refuse'),
-    once: fc.constant(null),
-    redeliver: fc.constant(null),
-    upgrade: fc.constant([]),
     allowHeaders: fc.constantFrom([], ['x-forwarded-prefix']),
-    responseTimeout: fc.constant(null),
-    idleTimeout: fc.constant(null),
   })
-  .map((made) => (made.action === 'verify' ? made : { ...made, mode: 'enforce', secrets: null, query: 'forward' }));
+  .map(({ path, ...made }) =>
+    verify(path, made.action === 'verify' ? made : { ...made, mode: 'enforce', secrets: null, query: 'forward' }),
+  );
 
 const unmatched = fc
   .tuple(route, fc.constantFrom<Route['action'][]>('verify', 'forward', 'reject'))

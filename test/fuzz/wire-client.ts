@@ -1,6 +1,8 @@
-// Plays one script of the wire fuzzer on a raw socket and returns every byte received. It waits for events, and for
-// silence only when more bytes may or may not come. It must never hang.
-import { connect } from 'node:net';
+// Plays one script of the wire fuzzer on a raw socket and returns the answers. It waits for events, and for silence only
+// when more bytes may or may not come.
+import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { openClient } from '../support/http/raw-client.ts';
 import { parseResponse, type RawResponse, values } from '../support/http/response-parser.ts';
 
 /**
@@ -19,86 +21,61 @@ export interface Play {
   readonly silence: number;
 }
 
-export interface Outcome {
-  readonly received: Buffer;
-  /** True if the proxy closed by itself, or after a half-close; false if it had to be cut after the deadline. */
-  readonly closed: boolean;
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
+/** Every answer up to the end of the connection; none to a client that hangs up. */
+export async function play(port: number, { pieces, ending, atLeast, silence }: Play): Promise<RawResponse[]> {
+  const client = await openClient({ port });
+  const { socket } = client;
+  const answers: RawResponse[] = [];
+  try {
+    for (const piece of pieces) {
+      if (socket.destroyed) break;
+      await client.send(piece);
+      await nextTurn();
+    }
+    if (ending === 'hang up') {
+      socket.resetAndDestroy();
+      return [];
+    }
+    while (answers.length < atLeast && !isOver(answers)) {
+      const answer = await client.responseOrClose();
+      if (answer === null) break;
+      answers.push(answer);
+    }
+    if (ending === 'half-close') {
+      await untilSilent(socket, silence);
+      client.end();
+    }
+    return readAnswers(await client.rest(), answers);
+  } finally {
+    client.destroy();
+  }
 }
 
-const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
-const DEADLINE_MS = 8_000;
-
-export function play(port: number, { pieces, ending, atLeast, silence }: Play): Promise<Outcome> {
+/** Resolves after so many milliseconds without a byte, or at the end. */
+function untilSilent(socket: Socket, silence: number): Promise<void> {
   return new Promise((resolve) => {
-    const received: Buffer[] = [];
-    let closed = true;
-    let timer: NodeJS.Timeout | undefined;
-    let written = false;
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    const deadline = setTimeout(() => {
-      closed = false;
-      socket.destroy();
-    }, DEADLINE_MS);
-    const awaitSilence = () => {
-      clearTimeout(timer);
-      if (!written || ending !== 'half-close' || socket.writableEnded) return;
-      if (countAnswers(Buffer.concat(received)) < atLeast) return;
-      timer = setTimeout(() => socket.end(), silence);
-    };
-    socket.on('data', (piece: Buffer) => {
-      received.push(piece);
-      awaitSilence();
-    });
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      clearTimeout(deadline);
-      clearTimeout(timer);
-      resolve({ received: Buffer.concat(received), closed });
-    });
-    socket.on('connect', async () => {
-      for (const piece of pieces) {
-        if (socket.destroyed) return;
-        await new Promise<void>((done) => socket.write(piece, () => setImmediate(done)));
-      }
-      written = true;
-      if (ending === 'hang up') socket.resetAndDestroy();
-      else awaitSilence();
-    });
+    const timer = setTimeout(resolve, silence);
+    socket.on('data', () => timer.refresh()).once('close', resolve);
   });
 }
 
-/** The number of complete responses; `readAnswers` reports anything else. */
-function countAnswers(bytes: Buffer): number {
-  try {
-    return takeAnswers(bytes).answers.length;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
-}
+const isOver = (answers: readonly RawResponse[]) => values(answers.at(-1)?.lines ?? [], 'connection').includes('close');
 
 /**
- * Every response, read by the strict parser. Throws on a byte that belongs to none, and on bytes after a closing
- * response. A client that half-closes before its response has left, and may have received a 100 Continue before.
+ * Those before, and the rest, read by the strict parser. Throws on a byte that belongs to none, and on bytes after a
+ * closing response. A client that half-closes before its response has left, and may have received a 100 Continue before.
  */
-export function readAnswers(bytes: Buffer): RawResponse[] {
-  const { answers, rest } = takeAnswers(bytes);
-  if (rest.length > 0 && rest.toString('latin1') !== CONTINUE)
-    throw new Error(`half an answer: ${JSON.stringify(rest.toString('latin1', 0, 200))}`);
-  return answers;
-}
-
-function takeAnswers(bytes: Buffer): { answers: RawResponse[]; rest: Buffer } {
-  const answers: RawResponse[] = [];
-  let rest = bytes;
-  while (rest.length > 0) {
-    const last = answers.at(-1);
-    if (last !== undefined && values(last.lines, 'connection').includes('close')) {
-      throw new Error(`after an answer that closes: ${JSON.stringify(rest.toString('latin1', 0, 200))}`);
-    }
-    const parsed = parseResponse(rest);
-    if (parsed === null) break;
+function readAnswers(rest: Buffer, before: readonly RawResponse[]): RawResponse[] {
+  const answers = [...before];
+  for (let at = 0; at < rest.length; ) {
+    const text = rest.toString('latin1', at);
+    const parsed = isOver(answers) ? null : parseResponse(rest.subarray(at));
+    if (parsed === null && !isOver(answers) && text === CONTINUE) break;
+    if (parsed === null) throw new Error(`no answer, after ${answers.length}: ${JSON.stringify(text.slice(0, 200))}`);
     answers.push(parsed.response);
-    rest = rest.subarray(parsed.length);
+    at += parsed.length;
   }
-  return { answers, rest };
+  return answers;
 }

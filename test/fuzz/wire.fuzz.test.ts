@@ -3,13 +3,14 @@
 // and the process stays healthy.
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { cut } from '../support/http/parsed.ts';
 import type { RawResponse } from '../support/http/response-parser.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { fuzz, SEED, TEST_TIMEOUT } from './time-box.ts';
 import { checkAnswer, checkSeen, countedByStatus, settled, unanswered } from './wire-checks.ts';
-import { type Ending, type Outcome, play, readAnswers } from './wire-client.ts';
-import { type Mutation, mutate, mutation } from './wire-mutations.ts';
+import { type Ending, play } from './wire-client.ts';
+import { fewMutations, type Mutation, mutate, mutation } from './wire-mutations.ts';
 import { BASES, CONFIGURATIONS, type Configuration, MAX_HEADER, optionsOf } from './wire-requests.ts';
 
 /** The process's peak memory, with bodies of 128 KiB and a few dozen connections. */
@@ -37,10 +38,7 @@ interface Script {
 
 function script(configuration: Configuration): fc.Arbitrary<Script> {
   const names = BASES[configuration].map(({ name }) => name);
-  const spoil = fc.oneof(
-    { weight: 2, arbitrary: fc.constant<Mutation[]>([]) },
-    { weight: 3, arbitrary: fc.array(mutation, { minLength: 1, maxLength: 3 }) },
-  );
+  const spoil = fewMutations(mutation);
   return fc.record({
     requests: fc.array(fc.record({ base: fc.constantFrom(...names), spoil }), { minLength: 1, maxLength: 4 }),
     spoil: fc.oneof(
@@ -88,34 +86,30 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     return spoil.reduce(mutate, whole.join(''));
   }
 
-  function run(script: Script, silence: number): Promise<Outcome> {
-    const bytes = Buffer.from(bytesOf(script), 'latin1');
-    const cuts = [...new Set(script.splits.map((at) => at % (bytes.length + 1)))].sort((a, b) => a - b);
-    const pieces = [0, ...cuts].map((from, index) => bytes.subarray(from, cuts[index] ?? bytes.length));
+  function run(script: Script, silence: number): Promise<RawResponse[]> {
+    const pieces = cut(Buffer.from(bytesOf(script), 'latin1'), script.splits);
     return play(on.proxy.port, { pieces, ending: script.ending, atLeast: knownStatuses(script).length, silence });
   }
 
-  function answersOf(script: Script, { received, closed }: Outcome): RawResponse[] {
-    if (script.ending === 'hang up') return [];
-    expect(closed, 'the proxy ended the connection').toBe(true);
-    const answers = readAnswers(received);
+  function checkOwn(script: Script, answers: readonly RawResponse[]): void {
+    if (script.ending === 'hang up') return;
     answers.forEach(checkAnswer);
     // More than maxHeader bytes behind a request are dropped: its response is the last, and says so unless it had started.
     const first = BASES[configuration].find(({ name }) => name === script.requests[0]?.base)?.send ?? '';
     const tooMuch = bytesOf(script).length - first.length > MAX_HEADER;
     const known = knownStatuses(script).slice(0, tooMuch ? Math.max(1, answers.length) : undefined);
     expect(answers.slice(0, known.length).map(({ status }) => status)).toEqual(known);
-    return answers;
   }
 
   async function check(scripts: readonly Script[], silence = SILENCE_MS): Promise<void> {
-    const outcomes = await Promise.all(scripts.map((script) => run(script, silence)));
+    const answered = await Promise.all(scripts.map((script) => run(script, silence)));
     const metrics = await settled(on.proxy);
     const seen = on.upstream.seen.splice(0);
     const delta = countedByStatus(counted, metrics);
     counted = metrics;
     for (const request of seen) checkSeen(configuration, request);
-    const answers = scripts.flatMap((script, index) => answersOf(script, outcomes[index] as Outcome));
+    for (const [index, script] of scripts.entries()) checkOwn(script, answered[index] ?? []);
+    const answers = answered.flat();
     expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(seen.length);
     // Totals since the start: a request whose client hung up is counted at once, and may arrive during the next script.
     arrived += seen.length;

@@ -43,9 +43,7 @@ describe('a connection that closes says so', () => {
 
   test.for([
     ['a refused expectation', forged('abc', { lines: EXPECT }), 401],
-    ['a refused expectation on another method', `${get('/notify', ['Content-Length: 3', ...EXPECT])}abc`, 405],
     ['an empty delivery with an expectation', signed('', { lines: EXPECT }), 200],
-    ['a forwarded request without a body, with an expectation', get('/open/0', EXPECT), 200],
     ['a delivery with Connection: close', signed('', { lines: ['Connection: close'] }), 200],
     ['a delivery over HTTP/1.0', signed('').replace('HTTP/1.1', 'HTTP/1.0'), 200],
   ] as const)('%s is answered, as is what follows, or says close', async ([, request, status]) => {
@@ -68,9 +66,7 @@ describe('an answer before a close survives the bytes behind it', () => {
 
   test.each([
     ['a refusal to HTTP/1.0', forged('x').replace('HTTP/1.1', 'HTTP/1.0'), 401],
-    ['a refusal with Connection: close', forged('x', { lines: CLOSE }), 401],
     ['an accepted delivery with Connection: close', signed('x', { lines: CLOSE }), 200],
-    ['a forwarded request with Connection: close', get('/open/0', CLOSE), 200],
     ['a refusal by the gate', get('/open/0#x'), 400],
   ])('%s arrives before the close', async (_name, request, status) => {
     // A client that keeps writing after the other side has closed, like one that reads only after it has written all.
