@@ -65,6 +65,8 @@ describe.skipIf(!ready)('the npm package', () => {
     for (const name of ['undici', 'http-proxy-3', 'yaml', 'zod', 'prom-client', '@redis/client']) {
       expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(`, 'm'));
     }
+    expect(licences).toContain('Copyright Fedor Indutny'); // of llhttp, which undici bundles
+    expect(licences).not.toMatch(/^(?:vitest|esbuild) \d/m);
   });
 
   test('has the unpacked size that the docs give', async () => {

@@ -181,11 +181,6 @@ const BY_COUNTERS: readonly RuleCase[] = [
       '410m': ['Gone{severity="critical"}'],
       '430m': [],
     },
-    moment: '70m',
-    summary: 'Prometheus sees no pod of shop hooks any more.',
-    description:
-      'If none runs, deliveries are lost: kubectl get pods. If they run, Prometheus cannot scrape them: see its targets, ' +
-      'and whether a network policy closes the admin port to it.',
   }),
   silent('Gone', 'for a pod that is replaced and for a scrape that failed', {
     series: {
@@ -223,6 +218,7 @@ const BY_WEEKS: readonly RuleCase[] = [
       'build_info{version="1"}': '1x2240',
     },
     alerts: { '170h': [], '172h': ['NoDeliveries{route="/notify",severity="warning"}'] },
+    moment: '172h',
     summary: 'No delivery comes to /notify of shop hooks.',
     description: 'At this time of the week there were 60: in an hour, or on a quiet route in six.',
   }),

@@ -67,14 +67,12 @@ http {
 `,
 };
 
-const MODULES = { mpm_event: 'mpm_event', authz_core: 'authz_core', proxy: 'proxy', proxy_http: 'proxy_http' };
-
 const APACHE: Recipe = {
   program: 'apache2',
   args: (file) => ['-D', 'FOREGROUND', '-f', file],
   configuration: ({ port, behind, directory }) => `
-${Object.entries(MODULES)
-  .map(([name, file]) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${file}.so`)
+${['mpm_event', 'authz_core', 'proxy', 'proxy_http']
+  .map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`)
   .join('\n')}
 ServerName localhost
 Listen 127.0.0.1:${port}

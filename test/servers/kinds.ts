@@ -65,18 +65,12 @@ export const SERVER_KINDS: readonly ServerKind[] = [
     missing: () => lacksModules('wsgiref'),
     start: () => python('wsgi_app.py'),
   },
-  {
-    name: 'Express 4',
+  ...['4', '5'].map((version) => ({
+    name: `Express ${version}`,
     reads: ['/NOTIFY', '/notify/', '/nOtIfY/', '/notify#x', 'http://any/notify'],
     missing: lacksPackages,
-    start: () => node('express.mjs', '4'),
-  },
-  {
-    name: 'Express 5',
-    reads: ['/NOTIFY', '/notify/', '/nOtIfY/', '/notify#x', 'http://any/notify'],
-    missing: lacksPackages,
-    start: () => node('express.mjs', '5'),
-  },
+    start: () => node('express.mjs', version),
+  })),
   {
     name: 'Fastify',
     reads: ['/%6eotify', '/notify#x'],

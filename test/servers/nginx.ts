@@ -24,19 +24,11 @@ export async function startNginx(kind: 'exact' | 'prefix'): Promise<RealServer> 
 
 function applicationOf(log: HitLog): Server {
   const header = (request: IncomingMessage, name: string) => request.headers[name]?.toString() ?? '';
-  return createServer((request, response) => {
-    const pieces: Buffer[] = [];
-    request.on('data', (piece: Buffer) => pieces.push(piece));
-    request.on('end', () => {
-      const body = Buffer.concat(pieces).toString('latin1');
-      log.add({
-        handler: request.url?.slice(1) as Handler,
-        case: header(request, 'x-case'),
-        signature: header(request, 'entrupy-signature'),
-        body,
-      });
-      response.end('protected');
-    });
+  return createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString('latin1');
+    const signature = header(request, 'entrupy-signature');
+    log.add({ handler: request.url?.slice(1) as Handler, case: header(request, 'x-case'), signature, body });
+    response.end('protected');
   });
 }
 
