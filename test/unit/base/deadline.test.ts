@@ -17,22 +17,10 @@ test('what came while the process stood still is read before a deadline that pas
   expect(await promise).toBe('read');
 });
 
-test('without anything it is over', async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  deadline(1, resolve);
-  await promise;
-});
-
 function counted() {
   let made = 0;
   return () => ++made;
 }
-
-test('those who ask in one turn share one, and a later one is new', async () => {
-  const ask = onePerTurn(counted());
-  expect(await Promise.all([ask(), ask(), ask()])).toEqual([1, 1, 1]);
-  expect(await ask()).toBe(2);
-});
 
 test('it is made after the last of them has asked', async () => {
   let state = 'before';

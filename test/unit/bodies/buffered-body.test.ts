@@ -107,28 +107,6 @@ test('a declared body gets its whole buffer at once behind 64 KiB, while half of
   expect(used(4096 * KIB, {})).toEqual([120, 120, 360]);
 });
 
-describe('a body is refused once, and returns what it held', () => {
-  test.each([
-    ['one byte over maxBody', 'body_too_large', [new Uint8Array(10), new Uint8Array(7)]],
-    ['pieces of one byte', 'bad_request', Array(9000).fill(new Uint8Array(1))],
-  ] as const)('%s', (_name, failure, pieces) => {
-    const body = read({ maxBody: failure === 'body_too_large' ? 16 : 100 * KIB });
-    body.give(...pieces);
-    body.end();
-    expect(body.results).toEqual([{ failure }]);
-    expect(body.budget.used).toBe(0);
-  });
-
-  test('its deadline, then a client that leaves', () => {
-    const body = read({ maxBody: 16 });
-    body.give(new Uint8Array(3));
-    body.body.fail('body_timeout');
-    body.body.fail('client_closed');
-    expect(body.results).toEqual([{ failure: 'body_timeout' }]);
-    expect(body.budget.used).toBe(0);
-  });
-});
-
 describe('a body that arrives complete with its head', () => {
   test('is not copied, and counts the memory that it keeps alive', () => {
     const own = Buffer.from(new ArrayBuffer(508), 500);

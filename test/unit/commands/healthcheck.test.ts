@@ -32,13 +32,7 @@ describe('where it connects', () => {
   test.each<[name: string, text: (port: number) => string, env: Record<string, string>]>([
     ['the file', (p) => `admin:\n  port: ${p}\n`, {}],
     ['the file, flow style', (p) => `admin: { host: "::", port: ${p} }\n`, {}],
-    [
-      'the file, flow style on several lines',
-      (p) => `{ log: {}, admin: {\n  port: ${p},\n}, listen: { port: 1 } }\n`,
-      {},
-    ],
     ['the file, as JSON', (p) => JSON.stringify({ admin: { actionsFrom: [], port: p }, listen: { port: 1 } }), {}],
-    ['the file, quoted', (p) => `'admin':\n  "host": '127.0.0.1'\n  "port": "${p}"\n`, {}],
     [
       'no comment',
       (p) => `# admin: { port: 1 }\nadmin: # port: 2\n  # port: 3\n\n  port: ${p} # 4\nlisten:\n  port: 5\n`,
@@ -46,12 +40,8 @@ describe('where it connects', () => {
     ],
     ['no other section', (p) => `listen:\n  port: 1\nadmin:\n  port: ${p}\nupstream:\n  url: http://a\n`, {}],
     ['the line after the key', (p) => `admin:\n  port:\n    ${p}\n`, {}],
-    ['its own host', (p) => `admin: { host: 127.0.0.1, port: ${p} }\n`, {}],
-    ['all of IPv4', (p) => `admin: { host: 0.0.0.0, port: ${p} }\n`, {}],
     ["Kubernetes' service link is no port", (p) => `admin: { port: ${p} }\n`, { ADMIN_PORT: 'tcp://10.0.0.1:80' }],
     ['a file that is broken before it', (p) => `log: "info\nadmin:\n  port: ${p}\n`, {}],
-    ['a file that is broken within it', (p) => `admin:\n  host: 127.0.0.1\n   port: ${p}\nlisten: {}\n`, {}],
-    ['a file that is broken elsewhere', (p) => `admin:\n  port: ${p}\nroutes: [\n  a: b: c\n`, {}],
   ])('%s', async (_, text, env) => {
     const file = config(text(port));
     expect(await check(['--config', file], env)).toEqual(READY);
@@ -113,17 +103,3 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
   for (const name of ['healthcheck', 'retire-previous'])
     expect(loadedBy(name, 'ever')).toEqual([...loadedBy('healthcheck', 'at start'), ...help].sort());
 });
-
-test('check loads no more at its start, but tables of texts: no secret, no parser, no part of the proxy', () => {
-  const more = ['commands/waiting.ts', 'config/units.ts', 'health/diagnoses.ts'];
-  const node = [...NODE, 'node:crypto', 'node:path', 'node:timers/promises'];
-  expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...more, ...node].sort());
-});
-
-test.each(['probe', 'sign'])(
-  '%s loads at its start no configuration, and none of the libraries that read one',
-  (name) => {
-    const loaded = loadedBy(name, 'at start').filter((file) => /^(?:config\/(?!units)|runtime\/|yaml|zod)/.test(file));
-    expect(loaded).toEqual(['config/variable-names.ts']);
-  },
-);

@@ -36,13 +36,9 @@ test('the help of serve says what each variable means', async () => {
   expect(stdout.match(/(?<=^- )[A-Z][A-Z_]+(?=: )/gm)).toEqual(NAMES);
 });
 
-const AMBIGUOUS =
-  "Option '--secret-file' argument is ambiguous. Did you forget to specify the option argument for '--secret-file'? To specify an option argument starting with a dash use '--secret-file=-XYZ'";
-
 test.each<[name: string, args: string, message: string]>([
   ['sign', '--header=yes', "Option '--header' does not take an argument"],
   ['sign', '--secret-file', "Option '--secret-file <value>' argument missing"],
-  ['sign', '--secret-file --header', AMBIGUOUS],
   ['sign', '--secret-file=', 'option --secret-file has an empty value'],
   ['sign', '--header --header', 'option --header is given twice'],
   ['sign', 'a b', 'too many arguments: expected BODY'],
@@ -53,14 +49,10 @@ test.each<[name: string, args: string, message: string]>([
   ['verify', '--request a b', '--request holds the body, so give no BODY'],
   ['capture', '--for never', '--for takes a duration such as 250ms, 5s, 2m or 24h'],
   ['capture', '--for 0', '--for takes a duration from 1ms to 24h'],
-  ['capture', '--for 25h', '--for takes a duration from 1ms to 24h'],
   ['capture', '--count ten', '--count takes a number from 1 to 10000'],
-  ['capture', '--count 10001', '--count takes a number from 1 to 10000'],
   ['verify', '--signature x --config a --secret-env b', 'give --config or a secret, not both'],
   ['serve', 'extra', 'too many arguments: expected none'],
   ['serve', '--hepl', "Unknown option '--hepl'; did you mean --help?"],
-  ['serve', '--config', "Option '--config <value>' argument missing"],
-  ['check', 'extra', 'too many arguments: expected none'],
   ['check', '--wait 5', '--wait takes a duration such as 250ms, 5s, 2m or 24h'],
   ['explain', 'POST', 'METHOD and TARGET are both required, or a DIAGNOSIS'],
   ['explain', 'post /x', '"post" is not a method: methods are upper case, such as GET or POST'],
@@ -70,10 +62,8 @@ test.each<[name: string, args: string, message: string]>([
   ['deferred', 'fetch', 'the action must be list, show, deliver or drop'],
   ['deferred', 'constructor', 'the action must be list, show, deliver or drop'],
   ['deferred', 'show', 'show needs an ID'],
-  ['deferred', 'drop --json', 'drop needs an ID'],
   ['deferred', 'list a', 'list takes no ID'],
   ['deferred', 'show ../../etc/passwd', 'an ID has only a-z, 0-9 and "-"'],
-  ['deferred', 'deliver A', 'an ID has only a-z, 0-9 and "-"'],
   ['deferred', 'show a b', 'too many arguments: expected ACTION and ID'],
   ['probe', '', 'give --url or a TARGET'],
   ['probe', '--url http://x /notify', 'give --url or a TARGET'],
@@ -82,17 +72,10 @@ test.each<[name: string, args: string, message: string]>([
   ['probe', '--url http://x --config a', 'give --url or --config, not both'],
   ['probe', '/notify --unsigned --secret-env NONE', 'give --unsigned or a secret, not both'],
   ['probe', '--url nowhere', "--url must be an http:// or https:// URL, not 'nowhere'"],
-  ['probe', '--url ftp://x/', "--url must be an http:// or https:// URL, not 'ftp://x/'"],
   ['probe', '--url http://me:pw@x/', '--url must not hold a user or password'],
   ['probe', '--url http://x/ --expect ok', "--expect takes a status from 100 to 599, not 'ok'"],
   ['probe', '--url http://x/ --expect 1 --expect-not 2', 'give --expect or --expect-not, not both'],
 ])('%s %s', async (name, args, message) => expectRefusal(name, args, `${message}; see --help`));
-
-test.each([
-  ['/none', '/none: it does not exist'],
-  ['/', '/: it is a directory, not a file'],
-  ['-- --header', '--header: it does not exist'],
-])('sign %s', async (args, problem) => expectRefusal('sign', args, `cannot read the body from ${problem}`));
 
 test.each([
   ['check-config', ''],

@@ -115,14 +115,6 @@ describe('secrets', () => {
     expect(load({ [KEY]: 'a' }, 'secrets: []\n').config.secrets).toHaveLength(0);
     expect(load({ VERIFY_PATHS: '/a' }, 'routes:\n').config.routes).toHaveLength(1);
   });
-
-  test('routes of a file may name them', () => {
-    const text = 'routes:\n  - { path: /a, secrets: [env] }\n';
-    expect(load({ [KEY]: 'a' }, text).config.routes).toMatchObject([{ secrets: ['env'] }]);
-    expect(refusals({ [KEY]: 'a' }, text.replace('[env]', '[envv]'))).toEqual([
-      'c.yaml:2:27: routes[0].secrets[0]: found "envv", allowed is env; did you mean "env"?',
-    ]);
-  });
 });
 
 describe('paths', () => {
@@ -142,8 +134,6 @@ describe('paths', () => {
     [{ VERIFY_PATHS: '/a' }, 'routes: []', 'VERIFY_PATHS: set although the file has routes or unmatched'],
     [{ FORWARD_PATHS: '/a' }, 'unmatched: reject', 'FORWARD_PATHS: set although the file has routes or unmatched'],
     [{ VERIFY_PATHS: ',' }, null, 'VERIFY_PATHS: names an empty path'],
-    [{ VERIFY_PATHS: ' ' }, null, 'VERIFY_PATHS: names an empty path'],
-    [{ VERIFY_PATHS: '/a,' }, null, 'VERIFY_PATHS: names an empty path'],
     [{ VERIFY_PATHS: '/a,b' }, null, 'VERIFY_PATHS: found "b", allowed is a path'],
     [{ VERIFY_PATHS: '/hooks/:id' }, null, 'VERIFY_PATHS: found "/hooks/:id", which holds :id, a parameter'],
     [{ FORWARD_PATHS: '/a,/b/.*' }, null, 'FORWARD_PATHS: found "/b/.*", which holds .*, a regular expression'],
@@ -160,11 +150,9 @@ describe('names similar to ours', () => {
   };
 
   test.each([
-    ...['VERIFY_PATH=VERIFY_PATHS', 'UPSTREAM_ULR=UPSTREAM_URL', 'upstream_url=UPSTREAM_URL', 'LOGLEVEL=LOG_LEVEL'],
-    ...['LISTEN__PORT=LISTEN_PORT', 'ENTRUPY_PROXY_CONIFG=ENTRUPY_PROXY_CONFIG', 'UPSTREAM=UPSTREAM_URL'],
-    ...['ALLOW_SHORT_SECRETS=ALLOW_SHORT_SECRET', 'LISTEN=LISTEN_PORT', 'PORT=LISTEN_PORT'],
-    ...[`${KEY}_OLD=${KEY}_PREVIOUS`, `${KEY}_PREVIUOS=${KEY}_PREVIOUS`, `WEBHOOK_ENDPOINT_SECRET=${KEY}`],
-    ...['ENTRUPY_WEBHOOK_SECRET', 'ENTRUPY_SECRET', 'WEBHOOK_SECRET', 'WEBHOOK_SECRET_KEY'].map((it) => `${it}=${KEY}`),
+    ...['VERIFY_PATH=VERIFY_PATHS', 'upstream_url=UPSTREAM_URL', 'LISTEN__PORT=LISTEN_PORT', 'UPSTREAM=UPSTREAM_URL'],
+    ...['ENTRUPY_PROXY_CONIFG=ENTRUPY_PROXY_CONFIG', 'LISTEN=LISTEN_PORT', 'PORT=LISTEN_PORT'],
+    ...[`${KEY}_OLD=${KEY}_PREVIOUS`, `WEBHOOK_ENDPOINT_SECRET=${KEY}`, `ENTRUPY_WEBHOOK_SECRET=${KEY}`],
   ])('%s: a name that nearly is ours warns, unless the right one is set', (pair) => {
     const [variable = '', meant = ''] = pair.split('=');
     const warnings = (env: Record<string, string>) =>

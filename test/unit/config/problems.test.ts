@@ -80,10 +80,6 @@ test('too many routes are refused quickly', () => {
   expect(problemsIn(`routes:\n${routes}`)).toEqual(['c.yaml:2:3: routes: more than 1000 entries']);
 });
 
-test('a problem without a position names only its file', () => {
-  expect(formatProblem({ file: 'a.yaml', line: null, column: null, key: '', message: 'm' })).toBe('a.yaml: m');
-});
-
 test('a mapping in place of a list is reported, even with a key named length', () => {
   expect(problemsIn('secrets: { length: { file: /run/secrets/a } }').join()).toMatch(/secrets/);
 });

@@ -2,7 +2,6 @@
 import { METHODS as KNOWN } from 'node:http';
 import { expect, test } from 'vitest';
 import { METHODS } from '../../../src/config/schema.ts';
-import { labelled, OF_ROUTE } from '../../../src/config/schema-problems.ts';
 import { DURATION, SIZE } from '../../../src/config/units.ts';
 import { isCidr, isHost, isRedisUrl, readUpstreamUrl } from '../../../src/config/value-kinds.ts';
 import { parse } from '../../support/http/parsed.ts';
@@ -78,21 +77,4 @@ test('the parser reads each of them', () => {
     return (messages[0] ?? partial)?.method;
   });
   expect(read).toEqual(METHODS);
-});
-
-test('a setting is written as its key in the schema is: a time, a size, a date or a count', () => {
-  const route = { maxBody: 65_536, once: 90_000, reportUntil: 0, redeliver: null, methods: ['GET', 'HEAD'] };
-  const settings = { upstream: { connections: 128, idleTimeout: 0, retryConnectFor: 5000 }, routes: [], attempts: 3 };
-  expect(labelled(route, OF_ROUTE).map((setting) => setting.join(' '))).toEqual([
-    'maxBody 64KiB',
-    'once 90s',
-    'reportUntil 1970-01-01T00:00:00Z',
-    'methods GET, HEAD',
-  ]);
-  expect(Object.fromEntries(labelled(settings))).toEqual({
-    'upstream.connections': '128',
-    'upstream.idleTimeout': '0',
-    'upstream.retryConnectFor': '5s',
-    attempts: '3',
-  });
 });

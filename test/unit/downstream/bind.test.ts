@@ -22,12 +22,6 @@ class NoIpv6 extends Server {
   }
 }
 
-test('port 0 returns the port that the system chose', async () => {
-  const server = kept(createServer());
-  const port = await bind(server, '127.0.0.1', 0);
-  expect(server.address()).toMatchObject({ address: '127.0.0.1', port });
-});
-
 test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('`::` is IPv4 only if there is no IPv6 (%s)', async (code) => {
   const server = kept(new NoIpv6());
   server.code = code;

@@ -63,11 +63,6 @@ test('A young connection of the greediest address goes before a young one of ano
   expect(order([young('b', 1), young('a', 2), young('a', 3), young('a', 4)])).toEqual([1, 2, 0, 3]);
 });
 
-test('A request protects nobody: between those with and without one, age decides.', () => {
-  const young = (since: number, hadRequest: boolean) => ({ network: 'a', since, openedAt: NOW - 100, hadRequest });
-  expect(order([young(1, true), young(2, false), young(3, true), young(4, false)])).toEqual([0, 1, 2, 3]);
-});
-
 test('A lower rank goes first, whatever the addresses.', () => {
   expect(
     order([

@@ -8,7 +8,6 @@ import { testDirectory } from '../../support/machine/files.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 
-
 test('all files that are not current are named at once, and written only on request', async () => {
   const directory = await testDirectory();
   for (const part of ['helm', 'docs/metrics.md', 'docs/configuration.md', 'config.schema.json'])

@@ -4,7 +4,6 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { withRunbook } from '../../../dashboard/runbook.ts';
 import { DOCS } from '../../../src/base/default-places.ts';
 import { DIAGNOSES } from '../../../src/health/diagnoses.ts';
 import { RULE_FILES } from '../../rules/cases.ts';
@@ -88,17 +87,7 @@ describe.each(alerts)('$alert, $labels.severity', ({ alert, labels, annotations 
   });
 });
 
-describe('the address of the runbook', () => {
-  test('is a link in the rules, or a file name if there is no address', () => {
-    const rules = read('helm/files/rules.yaml');
-    const linked = withRunbook(rules, 'https://git.example/docs');
-    expect(linked.match(/runbook_url: https:\/\/git\.example\/docs\/alerts\.md#/g)).toHaveLength(alerts.length);
-    expect(withRunbook(linked, null).match(/ runbook: docs\/alerts\.md#/g)).toHaveLength(alerts.length);
-    expect(withRunbook(withRunbook(linked, null), DOCS)).toBe(rules);
-  });
-
-  test('no file holds an address that nobody owns', () => {
-    for (const file of ['helm/files/rules.yaml', 'helm/files/dashboard.json', 'helm/values.yaml'])
-      expect(read(file), file).not.toMatch(/github\.com\/entrupy/);
-  });
+test('no file holds an address that nobody owns', () => {
+  for (const file of ['helm/files/rules.yaml', 'helm/files/dashboard.json', 'helm/values.yaml'])
+    expect(read(file), file).not.toMatch(/github\.com\/entrupy/);
 });

@@ -183,6 +183,19 @@ export const DEFERRED: DeferredFacts = {
   evicts: null,
 };
 
+export const ONCE = {
+  ...{ store: 'redis', entries: 0, isKnown: true, problem: null, evicts: null },
+  onStoreFailure: 'forward',
+} as const;
+
+export const CONFIG = {
+  file: '/etc/entrupy-signature-proxy/config.yaml',
+  sha256: 'c0ffee'.repeat(10),
+  since: NOW - 3_600_000,
+  warnings: [],
+  awaitingRestart: [],
+};
+
 type Given = Partial<{
   readonly [K in keyof Facts]: Facts[K] extends readonly (infer One)[] ? readonly One[] : Facts[K];
 }>;
@@ -206,13 +219,7 @@ export function factsOf(changes: Given = {}): Facts {
     },
     routes: [NOTIFY],
     secrets: [CURRENT],
-    config: {
-      file: '/etc/entrupy-signature-proxy/config.yaml',
-      sha256: 'c0ffee'.repeat(10),
-      since: NOW - 3_600_000,
-      warnings: [],
-      awaitingRestart: [],
-    },
+    config: CONFIG,
     connections: { open: 3, limit: 1024, most: null },
     descriptors: { open: 30, limit: 1024 },
     certificates: [],

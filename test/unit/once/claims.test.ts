@@ -157,31 +157,6 @@ describe('a burst of one event', () => {
 });
 
 describe('a store that fails', () => {
-  test.each(['forward', 'refuse'] as const)('%s', async (onStoreFailure) => {
-    const { all, admit, failures } = deliveries({ claim: away, commit: away, onStoreFailure });
-    const first = await admit();
-    expect(kindOf(first)).toBe({ forward: 'deliver', refuse: 'refuse' }[onStoreFailure]);
-    if (first.kind === 'refuse') expect(first.full).toBe('store');
-    expect(all.failures).toBe(1);
-    if (first.kind === 'deliver') first.claim.delivered();
-    // A request that waited knows that it was delivered, whatever the store knows.
-    expect(kindOf(await admit())).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
-    expect(all.failures).toBe(2);
-    expect(kindOf(await admit())).toBe(kindOf(first));
-    expect(failures).toEqual(['the store is away']);
-  });
-
-  test('or cannot be opened, until it can', async () => {
-    const { admit, all, calls } = deliveries({ unopened: 1, onStoreFailure: 'refuse' });
-    expect(await admit()).toMatchObject({ kind: 'refuse' });
-    expect([all.entries(), all.failures]).toEqual([0, 1]);
-    claimOf(await admit()).delivered();
-    expect(await admit()).toEqual({ kind: 'duplicate' });
-    expect([all.entries(), all.failures]).toEqual([1, 1]);
-    await all.close();
-    expect(calls).toEqual({ opened: 2, closed: 1 });
-  });
-
   test('still lets requests for an event without a claim go one at a time, and learns of its delivery', async () => {
     const committed: string[] = [];
     const { admit } = deliveries({
@@ -195,14 +170,6 @@ describe('a store that fails', () => {
     claimOf(await twin).delivered();
     await turnOfTheLoop();
     expect(committed).toEqual([eventKey('/n', Buffer.from('e'))]);
-  });
-
-  test('is reported when its state changes, and the problem stays visible', () => {
-    const { all, failure, failures } = deliveries();
-    for (const text of [null, 'one', 'two', null, null]) failure(text);
-    expect(failures).toEqual(['one', null]);
-    failure('three');
-    expect(all.failure).toBe('three');
   });
 });
 

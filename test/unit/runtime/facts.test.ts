@@ -1,11 +1,9 @@
 // The facts of deferred deliveries: as the store last told, with the time of each next try. And which notes are in the log.
 import { expect, test } from 'vitest';
 import { deferredStatus } from '../../../src/facts.ts';
-import { createLog } from '../../../src/log/log.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
 import { StoreState } from '../../../src/redelivery/store-state.ts';
 import type { DeferredStore, Entry, Group } from '../../../src/redelivery/stores/store.ts';
-import { createDiagnosisLog } from '../../../src/runtime/diagnosis-log.ts';
 import { needsOf } from '../../support/redelivery/redelivery.ts';
 import { noteOf } from '../../support/redelivery/store-contract.ts';
 import { policyOf, verify } from '../core/fixtures.ts';
@@ -73,19 +71,4 @@ test('the first end is by the window of the route, else by the longest of all', 
   expect((await statusOf(groups, [], policy)).firstEnd).toEqual({ at: 9100, came: 100 });
   expect((await statusOf(groups.slice(1), [], policy)).firstEnd).toEqual({ at: 9200, came: 200 });
   expect((await statusOf(groups, [])).firstEnd).toBeNull();
-});
-
-test('of notes, signed requests that nobody verifies are in the log, and no others', () => {
-  const lines: string[] = [];
-  const log = createDiagnosisLog(createLog('info', (line) => lines.push(line)));
-  const note = { state: 'note', message: 'm', route: null, remedy: 'r', page: 'p', follows: [] } as const;
-  log(
-    [
-      { id: 'signed-unverified', ...note },
-      { id: 'secret-value', ...note },
-    ],
-    0,
-  );
-  const told = { level: 'info', msg: 'diagnosis', diagnosis: 'signed-unverified' };
-  expect(lines.map((line) => JSON.parse(line))).toMatchObject([told]);
 });

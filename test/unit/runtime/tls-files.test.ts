@@ -52,16 +52,7 @@ const KEY = 'listen.tls.keyFile';
 // in other words than "bad decrypt".
 test.each([
   ['an empty file', 'empty', 'a.key', [`${CERT} empty: OpenSSL says error:0480006C:PEM routines::no start line`]],
-  ['no PEM', 'a.der', 'a.key', [`${CERT} a.der: OpenSSL says error:0480006C:PEM routines::no start line`]],
-  ['the files swapped', 'a.key', 'a.crt', [/^listen\.tls\.certFile a\.key: /, /^listen\.tls\.keyFile a\.crt: /]],
   ['an encrypted key', 'a.crt', 'encrypted.key', [/^listen\.tls\.keyFile encrypted\.key: OpenSSL says error:/]],
-  [
-    'one in the old format',
-    'a.crt',
-    'encrypted-old.key',
-    [/^listen\.tls\.keyFile encrypted-old\.key: OpenSSL says error:/],
-  ],
-  ['a damaged key', 'a.crt', 'damaged.key', [/^listen\.tls\.keyFile damaged\.key: OpenSSL says error:/]],
   [
     'a file that is not there',
     'a.crt',

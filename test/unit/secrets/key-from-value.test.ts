@@ -16,12 +16,9 @@ describe('a file', () => {
     ['one LF is stripped', `${VALUE}\n`, VALUE],
     ['one CRLF is stripped', `${VALUE}\r\n`, VALUE],
     ['only one of two LF', `${VALUE}\n\n`, `${VALUE}\n`],
-    ['only one of two CRLF', `${VALUE}\r\n\r\n`, `${VALUE}\r\n`],
     ['a lone CR stays', `${VALUE}\r`, `${VALUE}\r`],
-    ['a leading line break stays', `\n${VALUE}`, `\n${VALUE}`],
     ['trailing blanks stay', `${VALUE}  \n`, `${VALUE}  `],
     ['base64 text is not decoded', `${'QUJD'.repeat(9)}=\n`, `${'QUJD'.repeat(9)}=`],
-    ['templates are not expanded', `${VALUE}$HOME={{x}}`, `${VALUE}$HOME={{x}}`],
     ['non-ASCII text', `gëheim-🔑-${VALUE}\n`, `gëheim-🔑-${VALUE}`],
   ])('%s', (_, content, value) => {
     const { key } = keyFromFileContent(Buffer.from(content), RULES);
@@ -62,14 +59,10 @@ describe('a value', () => {
 
   test.each([
     [` ${VALUE}`, 'begins with white space'],
-    [`\u00a0${VALUE}`, 'begins with white space'],
     [`${VALUE}\n`, 'ends with white space or a line break, which is kept as part of the secret'],
-    [`${VALUE}\u00a0`, 'ends with white space'],
     [`\ufeff${VALUE}`, 'byte order mark'],
     [`"${VALUE}"`, 'enclosed in quotes'],
-    [`'${VALUE}'`, 'enclosed in quotes'],
     ['changeme-0123456789-0123456789-0123456789', 'placeholder'],
-    ['$' + '{WEBHOOK_SECRET_OF_THIS_ENVIRONMENT}', 'placeholder'],
     ['the-secret-that-you-gave-to-entrupy', 'placeholder'],
   ])('%j is used unchanged, with a warning', (value, warning) => {
     const { key, warnings } = keyFromValue(Buffer.from(value), RULES);

@@ -145,22 +145,10 @@ describe('a directory', () => {
     },
   );
 
-  test.each(['/etc/secrets', '/etc/secrets.previous'])('that was never readable is one entry: %s', (path) => {
-    const secrets = history({ ...directory, directory: path }, 'it does not exist');
-    expect(secrets.ids()).toEqual([`directory ${path}`]);
-    expect(secrets.failures()).toEqual([`directory ${path}: it does not exist`]);
-  });
-
   test('that is unreadable gets the validity of the current configuration', () => {
     const secrets = history(directory, { a: 'a' });
     secrets.read(NOW, [{ ...directory, notAfter: NOW + 5 }, 'it does not exist']);
     expect(secrets.verdict('a', NOW + 5)).toBe('expired_secret');
-  });
-
-  test('two ids with one value: the warning appears once, however often the directory is unreadable', () => {
-    const secrets = history(directory, { a: 'a', b: 'a' });
-    for (const _ of [1, 2, 3]) secrets.read(NOW, [directory, 'it does not exist']);
-    expect(secrets.one('b')?.warnings).toEqual(['it has the same value as a, under which its matches are counted']);
   });
 });
 
@@ -207,13 +195,6 @@ describe('overlap', () => {
     expect(secrets.ids()).toEqual(['a']);
     secrets.read(NOW + MINUTE, [directory, { a: 'a3' }]);
     expect(secrets.ids()).toEqual(['a', 'a.previous']);
-  });
-
-  test('each file of a directory has its own', () => {
-    const secrets = history(directory, { a: 'a', b: 'b' }, { a: 'a2', b: 'b' });
-    secrets.read(NOW + 5, [directory, { a: 'a2', b: 'b2' }]);
-    expect(secrets.one('a.previous')?.notAfter).toBe(NOW + HOUR);
-    expect(secrets.one('b.previous')?.notAfter).toBe(NOW + 5 + HOUR);
   });
 
   test('a route that lists the id includes its .previous; one that lists another does not', () => {

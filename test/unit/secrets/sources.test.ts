@@ -100,12 +100,6 @@ describe('a variable', () => {
     expect(holds(secret, `${value('a')}\n`)).toBe(true);
     expect(secret).toMatchObject({ id: 'env', source: 'env HOOK', problem: null });
   });
-
-  test('that is not set, or set to nothing, has a problem', async () => {
-    const unset = { key: null, source: 'env (name hidden)', problem: 'the variable is not set' };
-    expect(await only(variable('env', 'HOOK'))).toMatchObject(unset);
-    expect(await only(variable('env', 'HOOK'), { HOOK: '' })).toMatchObject({ key: null, problem: 'it is empty' });
-  });
 });
 
 describe('a directory', () => {

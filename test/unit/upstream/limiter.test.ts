@@ -1,7 +1,7 @@
 // The slots by themselves: which request gets one, which waits, which loses its slot. Whole requests are in
 // test/integration.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { UpstreamLimiter, type Waiter } from '../../../src/upstream/limiter.ts';
 
 class Fake implements Waiter {
@@ -47,9 +47,6 @@ beforeEach(() => {
   vi.useFakeTimers({
     toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
   });
-});
-afterEach(() => {
-  vi.useRealTimers();
 });
 
 function make(
@@ -100,15 +97,6 @@ describe('a deferred request', () => {
     expect(slots.tryAcquire(second)).toBe(false);
     expect(slots.tryAcquire(at(0))).toBe(true);
   });
-
-  test('is evicted with the rest at the end', () => {
-    const { slots, at } = make(1, { slots: 1, queue: 5 });
-    const deferred = new Fake(slots, 'deferred');
-    claim(slots, at(0));
-    claim(slots, deferred);
-    slots.evictAll();
-    expect([at(0).events, deferred.events]).toEqual([['granted', 'evicted'], ['evicted']]);
-  });
 });
 
 describe('the queue', () => {
@@ -155,16 +143,6 @@ describe('the queue', () => {
     expect(at(0).events).toEqual([]);
     await pass(1);
     expect(at(0).events).toEqual(['evicted, down']);
-  });
-
-  test('lets each request wait for its own patience', async () => {
-    const { slots, at } = make(2, { slots: 1, queue: 5, patience: 60_000 });
-    const hasty = new Fake(slots, 'verified', 500);
-    for (const one of [at(0), at(1), hasty]) claim(slots, one);
-    await pass(499);
-    expect(hasty.events).toEqual([]);
-    await pass(1);
-    expect([hasty.events, at(1).events]).toEqual([['evicted'], []]);
   });
 });
 

@@ -6,14 +6,12 @@ import { createServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
+import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import type { ForwardFailure } from '../../../src/upstream/contract.ts';
 import type { Waiter } from '../../../src/upstream/limiter.ts';
 import type { Upstream } from '../../../src/upstream/upstream.ts';
 import type { UpstreamConnection } from '../../../src/upstream/upstream-connection.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
-import { connectionKey } from '../../../src/wire/socket-progress.ts';
 import { testDirectory } from '../../support/machine/files.ts';
 import { listening } from '../../support/machine/listening.ts';
 import { waitFor } from '../../support/runner/wait-for.ts';
@@ -45,15 +43,6 @@ test('a permit to forward a request opens no tunnel, also where the upstream acc
   const { failure } = await send(upstream, { requester, lines }).end;
   expect(failure).toMatchObject({ cause: 'protocol' });
   expect(handOver).not.toHaveBeenCalled();
-});
-
-test('a socket whose WebSocket handshake was refused is not used again: bytes of a tunnel may follow', async () => {
-  const { app, upstream } = await startApp();
-  const used = new Set<Socket>();
-  app.script((socket) => used.add(socket) && socket.write('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n'));
-  await send(upstream, { permit: permitUpgrade(LIVE) }).end;
-  await send(upstream, {}).end;
-  expect(used.size).toBe(2);
 });
 
 test('a socket that was in use while the TLS files changed is not used again', async () => {
@@ -112,26 +101,6 @@ test.each<[string, boolean, (connection: UpstreamConnection) => unknown]>([
   upstream.pool.release(connection, performance.now());
   expect(upstream.pool.acquire('verified', performance.now()) === connection).toBe(becomes);
   expect(connection.socket.destroyed).toBe(!becomes);
-});
-
-test('a connection leads back if both of its ends are those of one of ours, as long as that is open', async () => {
-  const { upstream } = await startApp();
-  const { pool } = upstream;
-  const { socket } = await unused(upstream);
-  const { localAddress, localPort, remoteAddress, remotePort } = socket;
-  const far = {
-    localAddress: remoteAddress,
-    localPort: remotePort,
-    remoteAddress: localAddress,
-    remotePort: localPort,
-  };
-  const mapped = { ...far, localAddress: `::ffff:${far.localAddress}`, remoteAddress: `::ffff:${far.remoteAddress}` };
-  const others = [{ remotePort: 1 }, { remoteAddress: '127.0.0.2' }, { localPort: 1 }, { localAddress: '127.0.0.2' }];
-  for (const other of others) expect(pool.leadsBack(connectionKey({ ...far, ...other }))).toBe(false);
-  for (const same of [far, mapped]) expect(pool.leadsBack(connectionKey(same))).toBe(true);
-  socket.destroy();
-  await once(socket, 'close');
-  expect(pool.leadsBack(connectionKey(far))).toBe(false);
 });
 
 test('what an upstream wrote while its socket was paused is no answer to the next request', async () => {
@@ -194,17 +163,6 @@ test('the socket of a tunnel ends with a failed write, also while its client rea
     socket.write('x');
     expect(socket.destroyed).toBe(true);
   });
-});
-
-test('a request that waited out an outage has the code that another one found', async () => {
-  const upstream = upstreamAt('http://127.0.0.1:1');
-  const asks = (then: (failure: ForwardFailure) => void) => waiter({ evict: () => then(upstream.full), giveUp: then });
-  const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
-  const first = asks(() => {});
-  upstream.acquireSlot(first);
-  upstream.connectFailed(first, refused);
-  const failure = await new Promise((resolve) => upstream.acquireSlot(asks(resolve)));
-  expect(failure).toMatchObject({ cause: 'connect', code: 'ECONNREFUSED' });
 });
 
 const HOUR_MS = 3_600_000;

@@ -19,18 +19,6 @@ const REQUESTS: readonly string[] = [
 ];
 
 describe('its result', () => {
-  test('a head: order, spelling and duplicates kept, one character a byte, no outer whitespace', () => {
-    const [, second] = parse('request', [bytes(REQUESTS.slice(0, 2).join(''))]).messages;
-    expect(second).toMatchObject({ method: 'POST', target: '/notify?a=b', version: '1.1', framing: 'none' });
-    expect(second?.lines).toEqual(['Host', 'a', 'X-A', 'b \xa0\xff', 'X-B', '', 'x-a', '']);
-  });
-
-  test('a body without chunk framing, and trailers separate from the lines', () => {
-    const [message] = parse('request', [bytes(REQUESTS[2] ?? '')]).messages;
-    expect(message).toMatchObject({ framing: 'chunked', body: 'abc0123456789', trailers: ['X-Sum', '1', 'X-B', ''] });
-    expect(message?.lines).toEqual(['Host', 'a', 'Transfer-Encoding', 'chunked']);
-  });
-
   test('one piece for each read, however many chunks it holds', () => {
     const parser = new MessageParser('request', 1024);
     const wire = bytes(chunked(`${'1\r\na\r\n'.repeat(500)}3\r\nbcd\r\n0\r\n\r\n`));
@@ -82,20 +70,6 @@ describe('its states', () => {
       expect(parser.keepAlive).toBe(true);
       parser.free();
     }
-  });
-
-  test('`hasHead` is true from the last byte of the head on', () => {
-    const parser = new MessageParser('request', 1024);
-    expect(parser.hasHead).toBe(false);
-    for (const part of ['\r\n', 'POST / HTTP/1.1\r\nContent-Length: 2\r\n\r']) {
-      readOn(parser, bytes(part));
-      expect([parser.hasHead, parser.state]).toEqual([false, 'head']);
-    }
-    readOn(parser, bytes('\n'));
-    expect([parser.hasHead, parser.state]).toEqual([true, 'body']);
-    readOn(parser, bytes('ab'));
-    expect([parser.hasHead, parser.state]).toEqual([true, 'ended']);
-    parser.free();
   });
 
   test('`hasHead` tells an error in the head from one in the body', () => {
