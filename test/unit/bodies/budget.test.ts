@@ -128,4 +128,8 @@ describe('the rate at which a body comes', () => {
     expect(arrived([64_000, 1]).rate(2)).toBeGreaterThan(arrived([400_000, 1]).rate(900));
     expect(arrived([1, 1]).rate(2)).toBeLessThan(1);
   });
+
+  test('of silence falls to 0', () => {
+    expect(arrived([1_000_000, 1], [1, 2000]).rate(1_000_000)).toBeLessThan(0.001);
+  });
 });
