@@ -1,6 +1,6 @@
 // The embedded store on disks that are slow, hang, are full or break: nothing else stops, each is told, and what was
 // promised is delivered. A clock of the day that jumps forward by days gives each event one sending more.
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
@@ -137,6 +137,23 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     expect(await command('list')).toMatchObject({ code: 0, stdout: expect.stringContaining(id) }); // it writes nothing
     disk.fault();
     expect(await recordsIn(directory)).toEqual([id]);
+  });
+
+  test.concurrent('on which a damaged lock cannot be emptied is told, and used once it can', async ({
+    app,
+    disk,
+    directory,
+    redeliverer,
+  }) => {
+    const store = join(directory, 'sealed');
+    await mkdir(join(store, 'deferred'), { recursive: true, mode: 0o700 });
+    await writeFile(join(store, 'deferred', 'lock'), 'no lock', { mode: 0o600 });
+    disk.fault('sealed');
+    const proxy = await redeliverer({ env: disk.env, redelivery: { store } });
+    await told(proxy, 'lock: file is not a database: nothing is lost, but it cannot be emptied (EROFS)');
+    disk.fault();
+    app.answer = () => 503;
+    await defer(proxy, 'stored');
   });
 
   test.concurrent('that is shared, full or broken keeps its promises', async ({

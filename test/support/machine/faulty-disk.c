@@ -1,6 +1,6 @@
 /* Makes the calls to a disk slow, hang or fail, as the words in the file $FAULTS say at that moment: `delay` (20 ms for
  * each sync), `hang` (each sync, until the word is gone), `full`, `broken` (each write), `unreadable`,
- * `torn` (unreadable, but for the first 4 KiB), `nfs`. What is read or written elsewhere than in the folder of $FAULTS
+ * `torn` (unreadable, but for the first 4 KiB), `sealed` (nothing is cut), `nfs`. What is read or written elsewhere than in the folder of $FAULTS
  * works: Node 24 reads the package.json of its modules by `pread` too. With `ahead` the clock of the day is ten
  * days ahead. */
 #define _GNU_SOURCE
@@ -57,6 +57,13 @@ ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t at) {
 ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) {
   return write_fault(file) ? -1 : NEXT(pwrite)(file, bytes, count, at);
 }
+
+int ftruncate(int file, off_t length) {
+  if (is_elsewhere(file) || !has("sealed")) return NEXT(ftruncate)(file, length);
+  errno = EROFS;
+  return -1;
+}
+int ftruncate64(int file, off64_t length) { return ftruncate(file, length); }
 
 static int read_fault(int file, off64_t at) {
   if (is_elsewhere(file) || !(has("unreadable") || (at >= 4096 && has("torn")))) return 0;

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mustRun, ROOT } from './tools.ts';
 
-type Fault = 'delay' | 'hang' | 'full' | 'broken' | 'unreadable' | 'torn' | 'nfs' | 'ahead';
+type Fault = 'delay' | 'hang' | 'full' | 'broken' | 'unreadable' | 'torn' | 'sealed' | 'nfs' | 'ahead';
 
 export async function faultyDisk(directory: string) {
   const [library, file] = [join(directory, 'faulty-disk.so'), join(directory, 'faults')];
