@@ -105,9 +105,10 @@ export class StoreState {
     this.onChange();
   }
 
-  /** Resolves once the summary includes the last change, after a second at most. */
+  /** Resolves once the summary includes the last change, a person's as well, after a second at most. */
   async upToDate(): Promise<void> {
-    if (this.#seen === this.#changes) return;
+    const mayBeOld = this.at > 0 && this.problem === null; // a command beside the proxy may have dropped some
+    if (this.#seen === this.#changes && !mayBeOld) return;
     await Promise.race([this.refresh(), sleep(PATIENCE_MS, undefined, { ref: false })]);
   }
 

@@ -115,6 +115,15 @@ test('what was left out of the log does not make "fails" its last word', async (
   expect(told.at(-1)).toBe(WORKS);
 });
 
+test('what a person has just dropped beside the proxy is not said to be there', async () => {
+  const { storeState, world } = standingOf();
+  world.summary = { ...EMPTY, groups: [groupOf(2)] };
+  await storeState.refresh();
+  world.summary = EMPTY;
+  await storeState.upToDate();
+  expect(storeState.total('waiting').deliveries).toBe(0);
+});
+
 test('what a store lost is told, and counted as far as the last summary knows', async () => {
   const { storeState, told, results, world } = standingOf();
   world.summary = { ...EMPTY, groups: [groupOf(2)] };
