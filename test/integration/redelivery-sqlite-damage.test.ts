@@ -137,6 +137,8 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
     ['another database', (file) => execute(file, 'CREATE TABLE other(id TEXT)')],
     ['a file of which half is there', (file) => truncateSync(file, lstatSync(file).size / 2)],
     ['a file whose first page is of zeros', (file) => overwrite(file, 0, new Uint8Array(4096))],
+    ['a header that makes it read-only', (file) => overwrite(file, 18, Uint8Array.of(3))],
+    ['a header of a later format', (file) => overwrite(file, 47, Uint8Array.of(6))],
     ['a table that is of random bytes', (file) => overwrite(file, 4096, new Uint8Array(8192).fill(0xa5))],
     ['an index that lacks an event', (file) => execute(file, `${SCHEMA} rootpage = 2 WHERE name = 'event_due'`)],
     ['a note that is larger than notes are', (file) => execute(file, LONG_NOTE)],

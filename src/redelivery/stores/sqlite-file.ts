@@ -15,6 +15,8 @@ const BUSY_MS = 300;
 /** Bytes that must be free before an event is added: a removal needs room too, in the log and then in the file. */
 const LEAST_FREE = 8 * 1024 * 1024;
 const MOST_ASIDE = 4;
+/** A header (see `headerOf`) that SQLite calls read-only, or of an unsupported format, and not damaged. */
+const OTHER_FORMAT = /^SQLite format 3\0(?!..[\x01\x02]{2}.{8}\0{3}[\0-\x04])/s;
 /** Milliseconds from a loss that is told to the next, and to the next file that is set aside: no loop makes more. */
 const PACE_MS = 1000;
 /** The name of a file that was set aside; it ends with the number of events that it had, where that is known. */
@@ -204,6 +206,7 @@ export class StoreFile {
     // A visitor (a command beside the proxy) creates no file: to it, a missing file is an empty store.
     const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
     const header = this.#owner === null ? () => '' : headerOf(this.#path, parts);
+    if (OTHER_FORMAT.test(header())) throw new DamageError('its header is of no format that SQLite writes');
     const database = parts.use(new DatabaseSync(place, { timeout: BUSY_MS }));
     if (sizeOf(this.#path) === 0) database.exec(NEW_FILE);
     database.exec(SETTINGS);
