@@ -1,5 +1,6 @@
 // Admission decides what the rules do with a request. Beside the rules only a loop, a body that does not come whole, full
-// limits and `once` decide (all in pipeline.ts). Pure: from head, policy and time it makes one of four admissions. The pipeline carries the admission out, `explain` and `verify` print it, so all three agree.
+// limits and `once` decide (in pipeline.ts and what it calls). Pure: from head, policy and time it makes one of four
+// admissions. The pipeline carries the admission out, `explain` and `verify` print it, so all three agree.
 //
 //   gate -> route, its headers -> reject: refuse
 //                              -> forward: method ------------------------------------> forward

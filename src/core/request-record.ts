@@ -1,4 +1,5 @@
-// The facts about a request that has ended, recorded once and read by metrics, log and status page.
+// The facts about a request, recorded at its end, and of a delivery once its fate is known; read by metrics, log and
+// status page.
 
 import type { Fate } from './fate.ts';
 import type { RuleName } from './gate-rules.ts';

@@ -18,7 +18,7 @@ import type { RequestCopy } from './request-copies.ts';
 export interface Handler {
   /** Called at a request's whole head: `begin` in pipeline.ts. The body goes to the `receiver` it sets, or is dropped. */
   onRequest(exchange: Exchange): void;
-  /** Called once a request has ended, in whatever way. Requests are recorded only here (runtime/services.ts). */
+  /** Called once a request has ended, in whatever way, which records it; `onFate` logs a delivery whose fate comes later. */
   onEnd(exchange: Exchange): void;
   /** Called when a connection is ended before any answer, since there are too many. `address`: that of its client. */
   onTurnedAway?(cause: 'limit' | 'handshakes', address: string): void;

@@ -1,7 +1,7 @@
 // One client connection from accept to close, as a state machine: one request at a time, one deadline, one orderly end.
 //
-//   silent -> tls -> head -> request (-> rest) -> idle -> head ...   any state -> closing -> closed
-//                                     `-> tunnel -> closed
+//   silent (-> tls -> silent) -> head -> request (-> rest) -> idle -> head ...   any state -> closing -> closed
+//                                              `-> tunnel -> closed
 //
 // The next head is read only once the kernel has the whole previous answer, so a pipelining client costs the memory of
 // one request and of what following-bytes.ts keeps.
@@ -122,7 +122,7 @@ export class Connection {
       at = this.#parse(parser, bytes, at);
       // Checked before the request is answered: the answer must say `close` if too many bytes follow.
       if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
-      if (!this.#hasBegun(parser)) continue;
+      if (!this.#beginOnceWhole(parser)) continue;
       if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
       if (this.state === 'rest' && this.#parser?.state === 'ended') this.#next();
       else if (this.state === 'rest' && this.#parser?.state === 'failed') this.close();
@@ -153,7 +153,7 @@ export class Connection {
   }
 
   /** Begins the request once its head is whole; false until then. */
-  #hasBegun(parser: MessageParser): boolean {
+  #beginOnceWhole(parser: MessageParser): boolean {
     if (this.state !== 'head') return true;
     if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(new Head(parser, parser.lines), parser.lines));
     else if (parser.state === 'failed')

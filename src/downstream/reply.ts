@@ -125,7 +125,7 @@ export class Reply implements MessageOwner {
     this.#connection.writer.end(trailers, owner);
   }
 
-  /** Called by the writer alone. */
+  /** Called once the kernel has the answer: by the writer, or by `sendOwn`. */
   written(): void {
     this.#connection.replied(this.#last ? 'close' : 'persist');
   }
@@ -145,7 +145,7 @@ export class Reply implements MessageOwner {
     else this.#connection.destroy();
   }
 
-  /** Called by the connection alone, when nothing more can be sent. */
+  /** Called by the exchange alone, when nothing more can be sent. */
   abandon(): void {
     this.phase = 'gone';
   }

@@ -193,7 +193,7 @@ function woken(sleepers: Set<Wake>, until: number, stop: AbortSignal): Promise<C
   });
 }
 
-/** An event's key: a hash of its path (as sent, without the query) and of its body. */
+/** An event's key: a hash of its path (as sent, without the query) and of its body; unlike redelivery's id, no method. */
 export function eventKey(path: string, body: Uint8Array): string {
   return hash('sha256', `${hash('sha256', body, 'base64url')} ${path}`, 'base64url');
 }

@@ -21,7 +21,7 @@ export interface Note {
   readonly passed: number;
   /** When it was last sent again, in epoch milliseconds; 0 if never. */
   readonly tried: number;
-  /** Why the app did not take it, or why nothing verifies it: a status, or one word. */
+  /** Why it was not taken, or why the rules of now do not send it: a status, or one word. */
   readonly failure: string;
 }
 

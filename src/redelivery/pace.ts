@@ -18,7 +18,8 @@ export function pauseAfter(attempts: number, random: number): number {
 
 /**
  * How a sending went. `refused`: a final 4xx, which shows that the app works. `duplicate`: `once` knows that the event
- * was delivered before. `not sent`: no slot was free, a twin is being delivered (`once`), or the process stops.
+ * was delivered before. `not sent`: no slot was free, a twin is being delivered or its store failed (`once`), or the
+ * process stops.
  */
 export type Went = 'taken' | 'refused' | 'failed' | 'no connection' | 'duplicate' | 'not sent';
 
@@ -42,14 +43,14 @@ export class SendingPace {
   /** `now`: milliseconds of a monotonic clock. */
   adapt(went: Went, now: number): void {
     if (went === 'taken') this.#careful = false;
-    if (went === 'taken' || went === 'refused') return this.now();
+    if (went === 'taken' || went === 'refused') return this.endPause();
     if (went !== 'failed' && went !== 'no connection') return;
     this.#careful = true;
     this.notBefore = now + (went === 'failed' ? FAILING_PAUSE_MS : PROBE_EVERY_MS);
   }
 
   /** Ends the pause: a person asked for it, or the app works. */
-  now(): void {
+  endPause(): void {
     this.notBefore = 0;
   }
 }

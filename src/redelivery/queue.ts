@@ -74,7 +74,7 @@ export class Queue {
   async deliverNow(id: string | null): Promise<number | null> {
     if (!this.sends) return null;
     const count = id === null ? await this.#wake('person') : await (await this.#open()).wake([id], 'person');
-    this.#pace.now();
+    this.#pace.endPause();
     this.storeState.changed();
     return count;
   }

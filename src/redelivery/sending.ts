@@ -37,7 +37,7 @@ export async function attempt(request: Sendable, needs: Needs, stopped: AbortSig
 
 /** The sink for the response to a deferred delivery, which has no client: it discards everything. */
 const TO_NOBODY: ResponseSink = {
-  phase: 'begun',
+  phase: 'begun', // `gone` would end the exchange
   unsent: 0,
   flush: () => true,
   onSent: (listener) => listener(),
@@ -75,7 +75,7 @@ async function exchange({ head, lines, permit }: Sendable, claim: DeliveryClaim 
   const failure = sent.at === 'end' ? sent.failure : null;
   if (failure?.side === 'upstream')
     return { went: failure.cause === 'connect' ? 'no connection' : 'failed', failure: failure.cause };
-  // If we stopped reading a response that took too long, its status decides.
+  // If we stopped reading a response that took too long (UpstreamExchange#endUnread), its status decides.
   if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
   const status = requester.upstreamStatus;
   const fate = fateOf({ how: 'neither', failed: null, status });

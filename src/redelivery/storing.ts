@@ -37,6 +37,7 @@ export class Storing {
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
     const { promise, resolve } = Promise.withResolvers<'stored' | 'not stored'>();
     const { promise: turn, resolve: begin } = Promise.withResolvers<void>();
+    // True if the time limit passed after its turn had begun: then it may still be stored.
     let isLate = false;
     const cancel = deadline(TIME_LIMIT_MS, () => {
       isLate = !this.#waiting.delete(begin);

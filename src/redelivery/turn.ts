@@ -15,7 +15,7 @@ import { attempt } from './sending.ts';
 import type { StoreState } from './store-state.ts';
 import type { Leased, Setting, WhyLost } from './stores/store.ts';
 
-/** Milliseconds until the next try if no upstream slot was free, a twin was being delivered (`once`), or the log was full. */
+/** Milliseconds until the next try of what was not sent, or whose loss the log did not take. */
 const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds, longer than any window. A delivery without a window is still looked at this often. */
@@ -96,7 +96,7 @@ export class Turn {
     if (state === 'stopped' || state === 'expired') return this.#become(note, { state });
     // It is due again at the end of its keep: then `take` loses it.
     if (isOver) return this.#become(note, { state: 'expired' }, 'expired');
-    // Without a connection the pause is that of the pace (SendingPace.now), and no attempt counts.
+    // Without a connection the pause is that of the pace (SendingPace.adapt), and no attempt counts.
     if (went === 'no connection') return this.#become({ ...known, failure }, { state: 'waiting', pause: 0 });
     return this.#become(note, { state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
   }

@@ -1,4 +1,5 @@
-// The source of a request, as src/upstream knows it: a client's exchange, or a deferred delivery, which has no client.
+// What src/upstream and its callers share: the source of a request (a client's exchange, or a deferred delivery, which has
+// no client), what becomes of it, and the failures.
 import { codeOf } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyFailure } from '../bodies/buffered-body.ts';
@@ -66,6 +67,7 @@ export interface End {
 
 // --- why a request was not forwarded, or its response is not whole, and which of our answers that gives
 
+/** `client`: on the client's side of the exchange, so also that the proxy is full or stops. */
 export type ForwardFailure =
   | { readonly side: 'client'; readonly reason: BodyFailure; readonly hint?: Hint }
   | {

@@ -29,7 +29,7 @@ let took = 0;
 
 /** The last message is null: it closes the file. */
 port.on('message', (first: Call | null) => {
-  // Those who were answered together come again one by one: a sync for the first of them would be another for the rest.
+  // Those who were answered together come again one by one: a sync for the first of them would mean one more sync for the rest.
   if (first !== null && took > 0) Atomics.wait(never, 0, 0, Math.min(took / 4, MOST_GATHER_MS));
   const calls: Call[] = [];
   let next: Call | null | undefined = first;
@@ -52,7 +52,7 @@ function answer(calls: readonly Call[]): void {
 /** `known`: why nothing can be added, if that is known already; else null. */
 function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'losses'> {
   const isAdding = calls.some(({ method }) => ADDS.has(method));
-  // Reading alone needs no lock; a lease ends with its process, and needs no sync.
+  // Reading alone needs no lock. A lease needs no sync: without it its event is due sooner.
   const isRead = calls.every(({ method }) => READS.has(method));
   const isLasting = calls.some(({ method }) => method !== 'lease' && !READS.has(method));
   try {

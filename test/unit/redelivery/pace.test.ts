@@ -40,6 +40,6 @@ test('the pace is one probe each ten seconds while the app accepts no connection
   pace.adapt('taken', NOW);
   pace.adapt('no connection', NOW);
   expect([pace.most, pace.notBefore]).toEqual([1, NOW + 10_000]);
-  pace.now();
+  pace.endPause();
   expect([pace.most, pace.notBefore]).toEqual([1, 0]);
 });
