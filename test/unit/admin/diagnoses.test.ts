@@ -312,6 +312,14 @@ describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
   });
 });
 
+test('of notes, signed requests that nobody verifies are in the log, and no others', () => {
+  const lines: string[] = [];
+  const told = createDiagnosisLog(createLog('info', (line) => lines.push(line)));
+  const note = { state: 'note', message: 'm', route: null, remedy: 'r', page: 'p', follows: [] } as const;
+  for (const id of ['signed-unverified', 'secret-value'] as const) told([{ id, ...note }], NOW);
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ level: 'info', diagnosis: 'signed-unverified' }]);
+});
+
 test('what follows from a diagnosis names others, and never leads back to itself', () => {
   const rows = Object.entries(DIAGNOSES);
   const causesOf = (id: string): string[] => {

@@ -65,6 +65,16 @@ test('an accepted request is counted once in each series that it touches', async
   expect(metrics.lastMatch('nobody')).toBe(0);
 });
 
+test('a request refused before its body changes neither body, verification nor upstream series', async () => {
+  const metrics = metricsOf();
+  settle(metrics, refused({ reason: 'missing_signature', bodyBytes: 0, verifyMs: -1 }));
+  const samples = await scrape(metrics);
+  const touched = [...samples].filter(([series, value]) => series.includes('route="/notify"') && value > 0);
+  expect(touched.map(([series]) => series).filter((series) => !series.startsWith('request_duration'))).toEqual([
+    requests('rejected', 'missing_signature'),
+  ]);
+});
+
 test('a secret’s change has a timestamp, 0 before; replaced values have none', async () => {
   const secrets = [secret('old'), secret('new', { adoptedAt: NOW }), secret('new.previous')];
   const stamps = [...(await scrape(metricsOf({ secrets })))].filter(([series]) => series.startsWith('secret_changed_'));
