@@ -1,5 +1,5 @@
 // `healthcheck` against a real admin port on loopback.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -70,36 +70,4 @@ test('not ready is told with the causes, or why nothing answers', async () => {
   expect(await check([], { ADMIN_PORT: String(port) })).toEqual({ code: 1, stdout: causes, stderr: '' });
   const silent = 'no answer from http://127.0.0.1:1/readyz: the connection was refused\n';
   expect(await check([], { ADMIN_PORT: '1' })).toEqual({ code: 1, stdout: silent, stderr: '' });
-});
-
-/** The modules that a command loads, and those that it can load later. */
-function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[] {
-  const seen = new Set<string>();
-  const visit = (url: URL) => {
-    const text = readFileSync(url, 'utf8');
-    for (const [, from = '', later = ''] of text.matchAll(
-      /^import (?!type )[^;]*from '([^']+)';|import\('([^']+)'\)/gm,
-    )) {
-      const name = from || (when === 'ever' ? later : '');
-      if (!name.startsWith('.')) seen.add(name);
-      else if (!seen.has(new URL(name, url).pathname)) {
-        seen.add(new URL(name, url).pathname);
-        visit(new URL(name, url));
-      }
-    }
-  };
-  visit(new URL(`../../../src/commands/${command}.ts`, import.meta.url));
-  const short = [...seen].map((name) => name.replace(/^.*\/src\//, '')).filter((name) => name !== '');
-  return short.sort();
-}
-
-const SHARED = ['default-places', 'errors', 'nearest-word', 'printable'].map((name) => `base/${name}.ts`);
-const ASKING = ['command', 'options', 'running-proxy'].map((name) => `commands/${name}.ts`);
-const NODE = ['node:fs', 'node:fs/promises', 'node:net', 'node:util'];
-
-test('neither the proxy nor node:http is loaded as a module: it runs within the memory limit of the proxy', () => {
-  expect(loadedBy('healthcheck', 'at start')).toEqual([...SHARED, ...ASKING, ...NODE].sort());
-  const help = ['commands/docs-pages.ts', 'commands/help.ts'];
-  for (const name of ['healthcheck', 'retire-previous'])
-    expect(loadedBy(name, 'ever')).toEqual([...loadedBy('healthcheck', 'at start'), ...help].sort());
 });

@@ -115,6 +115,20 @@ describe('floors', () => {
     expect(printed.trim()).toBe('');
   });
 
+  test.each(['healthcheck', 'retire-previous'])(
+    '%s runs within the memory limit of the proxy, so it loads none of it',
+    (name) => {
+      const loaded = new Set([`commands/${name}.ts`]);
+      for (const file of loaded) for (const { target, isType } of importsOf(file)) if (!isType) loaded.add(target);
+      const others = [...loaded].filter((file) => place(file) !== 'base').slice(1);
+      const asking = ['command', 'docs-pages', 'help', 'options', 'running-proxy'].map(
+        (other) => `commands/${other}.ts`,
+      );
+      expect(others.sort()).toEqual(asking);
+      for (const file of loaded) expect(read(`src/${file}`), file).not.toMatch(/^import (?!type )[^;]*'node:http'/m);
+    },
+  );
+
   test('there is no import cycle, not even of types but derived ones', () => {
     const open = new Set<string>();
     const done = new Set<string>();

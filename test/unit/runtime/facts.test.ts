@@ -1,4 +1,4 @@
-// The facts of deferred deliveries: as the store last told, with the time of each next try. And which notes are in the log.
+// The facts of deferred deliveries: as the store last told, with the time of each next try.
 import { expect, test } from 'vitest';
 import { deferredStatus } from '../../../src/facts.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
@@ -26,27 +26,6 @@ async function statusOf(groups: readonly Group[], soonest: readonly Entry[], pol
   await storeState.refresh();
   return deferredStatus({ place: '/store', sends: false, storeState } as Queue, policy);
 }
-
-test('sums are by state, and why nothing verifies some is told with their secrets', async () => {
-  const groups = [
-    group({ oldest: 9 }),
-    group({ failure: 'connect', deliveries: 2, bytes: 2 * 4096, oldest: 5 }),
-    group({ state: 'stopped', oldest: 3 }),
-    group({ state: 'expired', oldest: 2 }),
-    group({ state: 'unverified', failure: 'secret_gone', secret: 'old', oldest: 1 }),
-  ];
-  const status = await statusOf(groups, []);
-  expect(status).toMatchObject({
-    waiting: 3,
-    stopped: 1,
-    expired: 1,
-    unverified: 1,
-    bytes: 6 * 4096,
-    oldest: 5,
-    sends: false,
-  });
-  expect(status.whys).toEqual([{ why: 'secret_gone', secret: 'old', deliveries: 1 }]);
-});
 
 test('what waits has the time of its next try, and what has no readable note is shown', async () => {
   const before = Date.now();
