@@ -6,7 +6,7 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Detail } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import type { RouteLedger } from './ledger.ts';
+import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
 import {
   count,
@@ -83,8 +83,9 @@ export function heldBy({ connections: { open, most } }: Facts): string {
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */
 function whereTo(path: string, facts: Facts, detail: Detail): string {
-  const isElsewhere = detail.fate === 'none' && detail.route === UNMATCHED && path !== UNMATCHED && detail.path !== '';
-  return isElsewhere ? `${path}, or like those but sent to ${shownPath(detail.path)},` : named(path, facts, detail);
+  if (detail.fate !== 'none' || !wentAstray(detail) || path === UNMATCHED) return named(path, facts, detail);
+  if (detail.path === '') return `${path}, or from their address with a head that was not read,`;
+  return detail.path === path ? path : `${path}, or like those but sent to ${shownPath(detail.path)},`;
 }
 
 function takenSince({ since: good, enough, hasEnough }: Outcomes): string {

@@ -10,10 +10,10 @@ import { type Detail, detailOf } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { type LostEnd, Outcomes } from './route-outcomes.ts';
-import { isProven, isSigned, type Looks, Senders } from './senders.ts';
+import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
 import { MINUTE } from './times.ts';
 
-/** The refusals before the first acceptance that are judged again once a look is known. */
+/** Of each kind, what was refused or turned away before the first acceptance, and is judged again after it. */
 const EARLY = 16;
 /** Milliseconds. A longer answer is slow, and so is one that takes a third of `responseTimeout`: see *slow-app*. */
 const SLOW_MS = 5000;
@@ -35,22 +35,47 @@ export class RouteLedger {
   isGone = false;
 }
 
-/** Refusals that came before the first acceptance; the last ones are kept. */
-class EarlyRefusals {
+/** What was refused or turned away before the first acceptance; the last ones are kept. */
+class Early {
   readonly tally = new Tally();
-  readonly kept: { readonly looks: Looks; readonly detail: Detail; readonly at: number }[] = [];
+  /** `detail`: null for a connection that was turned away. */
+  readonly kept: { readonly looks: Looks; readonly detail: Detail | null; readonly at: number }[] = [];
 
   add(record: RequestRecord, at: number): void {
-    const { userAgent, contentType, client, signed, renamedHeader, method } = record;
+    const { userAgent, contentType, client, connectionAddress, signed, renamedHeader, method } = record;
     const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
     this.tally.add(outcomeDiagnosis(record), record, at);
+    this.#keep({ ...texts, connectionAddress, signed, renamedHeader, method }, detailOf(record), at);
+  }
+
+  addConnection(connectionAddress: string, at: number): void {
+    this.tally.count(connectionAddress, at);
+    this.#keep({ ...NO_LOOKS, connectionAddress }, null, at);
+  }
+
+  #keep(looks: Looks, detail: Detail | null, at: number): void {
     if (this.kept.length === EARLY) this.kept.shift();
-    this.kept.push({ looks: { ...texts, signed, renamedHeader, method }, detail: detailOf(record), at });
+    this.kept.push({ looks, detail, at });
   }
 }
 
-/** With a signature, and POSTs without one on routes that verify. */
-const noneEarly = (since: string) => ({ since, signed: new EarlyRefusals(), unsigned: new EarlyRefusals() });
+const NO_LOOKS = {
+  userAgent: '',
+  contentType: '',
+  client: '',
+  signed: false,
+  renamedHeader: null,
+  method: '',
+} as const;
+
+/** `unsigned`: POSTs on routes that verify. `unread`: refused before their head was read. */
+const noneEarly = (since: string) => ({
+  since,
+  signed: new Early(),
+  unsigned: new Early(),
+  unread: new Early(),
+  turnedAway: new Early(),
+});
 
 export class Ledger {
   senders = new Senders();
@@ -133,7 +158,7 @@ export class Ledger {
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;
     this.senders.accept(record, now);
-    if (this.senders.accepted === 1) this.#judgeEarly(route);
+    if (this.senders.accepted === 1) this.#judgeEarly();
     const known = this.of(route);
     known.fates[fate]++;
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
@@ -154,6 +179,7 @@ export class Ledger {
 
   /** Called when a connection is ended before any answer, since there are too many. `address`: that of the connection. */
   turnAway(address: string, now: number): void {
+    if (this.senders.accepted === 0) return this.early.turnedAway.addConnection(address, now);
     const route = this.senders.routeOfConnection(address);
     if (route === null) return this.turnedAway.count(address, now);
     this.lost++;
@@ -171,35 +197,36 @@ export class Ledger {
     if (record.wellFormed) this.refusedSince++;
     if (isProven(record)) this.senders.prove(record);
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
-    const route = this.senders.routeOf(record);
-    if (route !== null) return this.#bad(this.#routeFor(record.route, route), record, 'refused', now);
+    if (this.#refuseDelivery(record, record, now)) return;
     this.#stranger(record, now);
     this.senders.suspect(record, outcomeDiagnosis(record), now);
   }
 
-  /** A refusal counts on its own route if deliveries come there; else on the one that last accepted its look. */
-  #routeFor(own: string, ofLook: string): string {
-    const outcomes = this.#routes.get(own)?.outcomes;
-    const isOwn = ofLook === UNMATCHED || (outcomes !== undefined && outcomes.good + outcomes.bad > 0);
-    return isOwn ? own : ofLook;
+  /** False for what is no delivery. One that was sent to no route counts on that which last accepted such a one. */
+  #refuseDelivery(looks: Looks, detail: Detail, at: number): boolean {
+    const route = this.senders.routeOf(looks);
+    if (route === null) return false;
+    this.#bad(wentAstray(detail) ? route : detail.route, detail, 'refused', at);
+    return true;
   }
 
   #refuseEarly(record: RequestRecord, now: number): void {
     // A POST to another path says nothing; on a route that verifies it may be a delivery that lost its header.
     if (isSigned(record)) this.early.signed.add(record, now);
     else if (record.reason === 'missing_signature') this.early.unsigned.add(record, now);
+    else if (isUnread(record)) this.early.unread.add(record, now);
     else this.#stranger(record, now);
   }
 
-  /** The first delivery was accepted: now its look shows which of the early refusals were deliveries, too. */
-  #judgeEarly(route: string): void {
-    const early = [...this.early.signed.kept, ...this.early.unsigned.kept].sort((one, other) => one.at - other.at);
-    for (const { looks, detail, at } of early) {
-      if (this.senders.routeOf(looks) !== null) this.#bad(route, detail, 'refused', at);
-      else this.#stranger(detail, at);
+  /** The first delivery was accepted: now its look and address show what of the early ones were deliveries, too. */
+  #judgeEarly(): void {
+    const { since, ...kinds } = this.early;
+    const early = Object.values(kinds).flatMap(({ kept }) => kept);
+    this.early = noneEarly(since);
+    for (const { looks, detail, at } of early.sort((one, other) => one.at - other.at)) {
+      if (detail === null) this.turnAway(looks.connectionAddress, at);
+      else if (!this.#refuseDelivery(looks, detail, at)) this.#stranger(detail, at);
     }
-    this.early.signed.kept.length = 0;
-    this.early.unsigned.kept.length = 0;
   }
 
   #report(record: RequestRecord, now: number): void {
@@ -214,6 +241,10 @@ export class Ledger {
     tallyOf(this.strangers, diagnosis).add(diagnosis, record, now);
   }
 }
+
+/** True for a refused request that was sent to no route that takes requests, as far as is known. */
+export const wentAstray = ({ route, path, reason, rule }: Detail) =>
+  reason === 'route_rejected' || (route === UNMATCHED && (rule !== null || path === ''));
 
 /** The diagnosis of a delivery. One without a signature had one where it was sent. */
 function outcomeDiagnosis(record: Detail): Diagnosis {

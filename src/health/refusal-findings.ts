@@ -28,6 +28,7 @@ export function* refusalFindings(input: Input): Findings {
   if (ledger.senders.accepted === 0) {
     yield early(ledger.early.signed.tally, 'signed', input);
     yield early(ledger.early.unsigned.tally, 'unsigned', input);
+    yield early(ledger.early.unread.tally, 'unread', input);
   }
   yield* suspects(input);
   yield* outsideDates(input);
@@ -63,13 +64,17 @@ function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input): string {
 
 const whereOf = (path: string, tally: Tally, { facts }: Input) => named(path, facts, tally.causes.commonest().detail);
 
-function early(tally: Tally, kind: 'signed' | 'unsigned', input: Input): Finding | null {
+function early(tally: Tally, kind: 'signed' | 'unsigned' | 'unread', input: Input): Finding | null {
   const lately = tally.ofDay(input.now);
   const amount = kind === 'signed' ? tally.total : lately;
   if (amount < (kind === 'signed' ? 1 : MANY_EARLY)) return null;
   const { diagnosis, detail } = tally.causes.commonest();
   const begin = `No delivery was accepted since ${input.ledger.early.since};`;
   const to = `${refused(amount)} on ${whereOf(detail.route, tally, input)}`;
+  if (kind === 'unread') {
+    const message = `${begin} ${manyOf(tally, 'with a head that was not read were refused', input)}.`;
+    return finding('warning', diagnosis, message);
+  }
   if (kind === 'unsigned') {
     const message = `${begin} ${amount} POSTs without a signature ${to}, ${lastOf(tally, input)}.`;
     return finding('warning', 'no-signature', message, configured(detail.route, input));
@@ -133,7 +138,8 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
 }
 
 function turnedAway(input: Input): Finding | null {
-  const { turnedAway: tally } = input.ledger;
+  const { senders, early, turnedAway } = input.ledger;
+  const { tally } = senders.accepted === 0 ? early.turnedAway : { tally: turnedAway };
   if (!(input.now - tally.lastAt < QUARTER)) return null;
   const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input)}${heldBy(input.facts)}. None is known to be a sender's.`;
   return finding('warning', 'connections-full', message);

@@ -12,7 +12,8 @@ const KEPT = 16;
 const ENOUGH = 8;
 const MANY_SUSPECTS = 3;
 
-export type Looks = Pick<RequestRecord, 'userAgent' | 'contentType' | 'signed' | 'renamedHeader' | 'method' | 'client'>;
+type Address = 'client' | 'connectionAddress';
+export type Looks = Pick<RequestRecord, 'userAgent' | 'contentType' | 'signed' | 'renamedHeader' | 'method' | Address>;
 
 export class Senders {
   readonly #looks = new Remembered();
@@ -57,9 +58,11 @@ export class Senders {
 
   /**
    * The route on which a refused request would have been a delivery, as far as its look tells; null if it is none. With
-   * a signature, also under another name, the look is enough; else a POST needs a known address, too.
+   * a signature, also under another name, the look is enough; else a POST needs a known address, too. Of a head that was
+   * not read only the address is known, as of a connection that is turned away.
    */
   routeOf(record: Looks): string | null {
+    if (isUnread(record)) return this.routeOfConnection(record.connectionAddress);
     const route = this.#looks.find(record.userAgent, record.contentType)?.route ?? null;
     if (route === null || isSigned(record)) return route;
     return record.method === 'POST' && this.#clients.find(record.client) !== undefined ? route : null;
@@ -98,6 +101,9 @@ const PROOFS: ReadonlySet<string> = new Set<Diagnosis>([
 /** True for a wrong signature that a front, or a usual mistake, made of a right one: whatever its look, it was a delivery. */
 export const isProven = ({ reason, hint }: Pick<RequestRecord, 'reason' | 'hint'>) =>
   reason === 'signature_mismatch' && hint !== null && PROOFS.has(hint.diagnosis);
+
+/** True for a request that was refused before its head was read. */
+export const isUnread = ({ method }: Pick<RequestRecord, 'method'>) => method === '';
 
 export const isSigned = ({ signed, renamedHeader }: Pick<RequestRecord, 'signed' | 'renamedHeader'>) =>
   signed || renamedHeader !== null;

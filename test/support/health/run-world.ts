@@ -6,7 +6,7 @@ import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-re
 import type { Facts } from '../../../src/facts.ts';
 import { isWrong } from '../../../src/health/judge.ts';
 import { factsOf, NOTIFY, NOW } from '../../unit/metrics/fixtures.ts';
-import { DAY, FEW_GOOD, MINUTE, type OfFault, Truth } from './truth.ts';
+import { DAY, FEW_GOOD, MINUTE, type Needs, type OfFault, Truth } from './truth.ts';
 import { FAULTS, type FaultName, type Happening, happeningsIn, type World } from './worlds.ts';
 
 const SECOND = 1000;
@@ -123,18 +123,19 @@ class Run {
     if (kind === 'turned away') {
       this.#subject.turnAway(happening.address, at);
       if (outcome !== null) this.truth.add(outcome, at, 'address');
+      else this.truth.turnAway(happening.address, at);
     } else if (kind === 'sent again') {
       this.#subject.redelivered(happening.record, at);
       this.truth.add({ ...happening.outcome, isVerified: false }, at, 'look');
     } else {
       const { record } = happening;
-      const { fate, route, signed, renamedHeader } = record;
+      const { fate, route } = record;
       this.truth.see(record);
       if (fate !== 'none' && fate !== 'pending') this.#subject.deliver({ ...record, fate }, at);
       this.#subject.record(record, at);
       if (outcome === null) this.truth.other(record, at);
       else if (!this.#routes.includes(route)) this.truth.addOld(outcome, at);
-      else this.truth.add(outcome, at, signed || renamedHeader !== null ? 'look' : 'both');
+      else this.truth.add(outcome, at, needsOf(record));
     }
   }
 
@@ -149,6 +150,11 @@ class Run {
       deferred: null,
     });
   }
+}
+
+function needsOf({ method, signed, renamedHeader }: RequestRecord): Needs {
+  if (method === '') return 'address';
+  return signed || renamedHeader !== null ? 'look' : 'both';
 }
 
 /** The seconds after a happening at which the judge is asked: often near bad outcomes, now and then elsewhere. */

@@ -78,7 +78,8 @@ export class Truth {
   /** The first bad one since all was calm. */
   began = 0;
   /** Refusals from before the first acceptance. */
-  readonly early: { readonly at: number; readonly look: string; readonly needs: Needs }[] = [];
+  readonly early: { readonly at: number; readonly look: string; readonly address: string; readonly needs: Needs }[] =
+    [];
   readonly pauses = new Pauses();
   readonly ofAddress = new Map<string, Pauses>();
 
@@ -112,7 +113,7 @@ export class Truth {
   add(outcome: Outcome, at: number, needs: Needs): void {
     const { fault, look, address, isStored, isVerified } = outcome;
     if (this.#isUnknowable(outcome, at, needs)) return;
-    if (isVerified && this.accepted === 0) this.#lookBack(look);
+    if (isVerified && this.accepted === 0) this.#lookBack(look, address);
     if (isVerified) this.#accept(look, address, at);
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
@@ -134,7 +135,7 @@ export class Truth {
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
     if (this.accepted === 0) {
-      if (needs !== 'address') this.early.push({ at, look: isUnprovable === true ? 'another' : look, needs });
+      this.early.push({ at, look: isUnprovable === true ? 'another' : look, address, needs });
     } else if (isUnprovable === true) {
       this.pauses.suspects++;
       if (needs === 'look') this.addressOf(address).suspects++;
@@ -177,7 +178,13 @@ export class Truth {
   other({ signed, decision, userAgent, contentType, client }: RequestRecord, at: number): void {
     const look = `${userAgent} ${contentType}`;
     if (decision === 'duplicate') this.#accept(look, client, at);
-    if (this.accepted === 0 && signed && decision === 'rejected') this.early.push({ at, look, needs: 'look' });
+    if (this.accepted === 0 && signed && decision === 'rejected')
+      this.early.push({ at, look, address: client, needs: 'look' });
+  }
+
+  /** A stranger's connection. */
+  turnAway(address: string, at: number): void {
+    if (this.accepted === 0) this.early.push({ at, look: '', address, needs: 'address' });
   }
 
   /** Of a route that a reload has removed meanwhile. */
@@ -210,11 +217,14 @@ export class Truth {
     return most?.[0] ?? null;
   }
 
-  /** The first acceptance shows which of the last signed refusals were deliveries. */
-  #lookBack(look: string): void {
-    const signed = this.early.filter(({ needs }) => needs === 'look').slice(-16);
-    const last = signed.findLast((one) => one.look === look);
-    if (last !== undefined) this.lastLoss = last.at;
+  /** The first acceptance shows which of the last signed refusals, unread heads and connections were deliveries. */
+  #lookBack(look: string, address: string): void {
+    const last = (kind: Needs) => this.early.filter(({ needs }) => needs === kind).slice(-16);
+    const all = [
+      ...last('look').filter((one) => one.look === look),
+      ...last('address').filter((one) => one.address === address),
+    ];
+    this.lastLoss = Math.max(this.lastLoss, ...all.map(({ at }) => at));
   }
 
   /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */

@@ -35,6 +35,11 @@ const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind =
 });
 const front = (causes: readonly string[], changes: Changes): FaultKind => ({ side: 'front', changes, causes });
 const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false } as const;
+/** A head that was not read tells nothing. */
+const unread = {
+  ...{ route: 'unmatched', path: '', method: '', userAgent: '', contentType: '' },
+  ...{ signed: false, wellFormed: false },
+} as const;
 const from = (address: string) => ({ client: address, connectionAddress: address });
 const noAnswer = (upstreamFailure: RequestRecord['upstreamFailure']) =>
   ({ status: 502, upstreamStatus: 0, upstreamFailure }) as const;
@@ -81,6 +86,8 @@ export const FAULTS = {
     rule: 'route-headers',
     status: 400,
   }),
+  'large head': front(['large-head'], { ...unread, reason: 'header_too_large', rule: 'head-size', status: 431 }),
+  'slow head': front(['slow-request'], { ...unread, reason: 'header_timeout', status: 408 }),
   'another look': {
     ...front(['another-secret'], { userAgent: 'Entrupy/9', contentType: 'application/json; v=9' }),
     isUnprovable: true,
@@ -101,6 +108,7 @@ const STRANGERS = {
   'hex POSTs': { reason: 'malformed_signature', wellFormed: false },
   'signed PUTs': { reason: 'method_not_allowed', method: 'PUT', status: 405 },
   'rejected path': { reason: 'route_rejected', route: 'unmatched', status: 404 },
+  'broken heads': { ...unread, reason: 'bad_request', rule: 'parser', status: 400 },
   'slow bodies': { reason: 'overloaded', status: 503, hint: OVERLOAD_HINTS.bytes },
   /** A sender's look from another address, without a signature. */
   'look-alikes': unsigned,
@@ -487,7 +495,7 @@ function strangersIn(world: World, times: readonly number[], random: () => numbe
     const sender = { ...look, ...from(address) };
     if (strangers === 'connections') {
       if (!front) all.push({ at, kind: 'turned away', address, outcome: null });
-    } else if (!front || strangers !== 'look-alikes')
+    } else if (!front || (strangers !== 'look-alikes' && strangers !== 'broken heads'))
       all.push({ at, kind: 'request', record: refused({ ...sender, ...STRANGERS[strangers] }), outcome: null });
   }
   return all;

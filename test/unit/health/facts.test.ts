@@ -342,24 +342,61 @@ test('of what is failed, deliveries that are lost come before those that wait, a
   ]);
 });
 
-test('a refusal counts on its own route where deliveries come there, else on that of its look; one that came back to us on none', () => {
+test('a refusal counts on the route to which it was sent, else on that of its look; one that came back to us on none', () => {
   const routes = ['/a', '/b', 'unmatched'].map((path) => ({ ...NOTIFY, path }));
-  const told = (came: (health: Health) => void) => {
+  const told = (came: (health: Health) => void, changes: Partial<RequestRecord> = {}) => {
     const { advice, lost } = judged({ routes }, (health) => {
       came(health);
-      for (let at = 0; at < 3; at++) settle(health, refused({ route: '/b', reason: 'body_too_large', status: 413 }));
+      const [reason, status] = ['body_too_large', 413] as const;
+      for (let at = 0; at < 3; at++) settle(health, refused({ reason, status, route: '/b', ...changes }));
       vi.advanceTimersByTime(12_000);
     });
     return [advice[0]?.id, advice[0]?.route, lost.refused];
   };
   const on = (route: string) => (health: Health) => settle(health, accepted({ route }));
   expect(told((health) => ['/b', '/a'].map((route) => on(route)(health)))).toEqual(['large-body', '/b', 3]);
-  expect(told(on('/a'))).toEqual(['large-body', '/a', 3]);
-  expect(told(on('unmatched'))).toEqual(['large-body', '/b', 3]);
+  for (const other of ['/a', 'unmatched']) expect(told(on(other))).toEqual(['large-body', '/b', 3]);
+  const astray = { reason: 'bad_request', status: 400, rule: 'path', route: 'unmatched', path: '/x' } as const;
+  expect(told(on('/a'), astray)).toEqual(['gate-rule', '/a', 3]);
   const { lost } = judged({}, (health) => {
     settle(health, refused({ reason: 'loop_detected', status: 508 }));
     settle(health, accepted({ status: 508, upstreamStatus: 508, upstreamError: 'LOOP_DETECTED' }));
     settle(health, refused({ reason: 'loop_detected', status: 508 }));
   });
   expect(lost).toMatchObject({ failed: 1, refused: 0 });
+});
+
+const unread = refused({
+  ...{ reason: 'header_too_large', status: 431, rule: 'head-size', route: 'unmatched', path: '', method: '' },
+  ...{ signed: false, wellFormed: false, userAgent: '', contentType: '' },
+});
+
+test('a head that was not read counts as a delivery from an address from which those come, and is never well before the first', () => {
+  const told = (address: string, first: boolean) =>
+    headOf((health) => {
+      if (first) for (let at = 0; at < 10; at++) settle(health, accepted());
+      for (let at = 0; at < 15; at++) settle(health, { ...unread, client: address, connectionAddress: address });
+      vi.advanceTimersByTime(12_000);
+    });
+  expect(told('192.0.2.7', true)).toEqual([
+    ...['failed', 'large-head'],
+    expect.stringMatching(
+      /^The last 15 deliveries to \/notify, or from their address with a head that was not read, were/,
+    ),
+  ]);
+  expect(told('203.0.113.9', true).slice(0, 2)).toEqual(['ok', 'all-is-well']);
+  expect(told('192.0.2.7', false)).toEqual([
+    ...['warning', 'large-head'],
+    expect.stringMatching(/^No delivery was accepted since the start; 15 requests with a head that was not read were/),
+  ]);
+});
+
+test('connections that were turned away before the first acceptance are judged at it', () => {
+  const told = (address: string) =>
+    judged({}, (health) => {
+      for (let at = 0; at < 7; at++) health.turnAway(address);
+      settle(health, accepted());
+    });
+  expect(told('192.0.2.7').lost.turnedAway).toBe(7);
+  expect(told('203.0.113.9').advice[0]?.message).toMatch(/^7 connections .* None is known to be a sender's\.$/);
 });
