@@ -48,11 +48,15 @@ export async function startLenientUpstream({ identity, path, allowHalfOpen }: Le
     const connection = connections++;
     pending.set(connection, Buffer.alloc(0));
     socket.on('error', () => socket.destroy());
+    let asked = false;
+    // One that only looked whether this upstream is there is never kept.
+    socket.on('end', () => void (asked || socket.end()));
     socket.on('data', (piece: Buffer) => {
       let bytes = Buffer.concat([pending.get(connection) ?? Buffer.alloc(0), piece]);
       for (let found = takeRequest(bytes, connection); found !== null; found = takeRequest(bytes, connection)) {
         bytes = bytes.subarray(found.raw.length);
         seen.push(found);
+        asked = true;
         respond(socket, give(found));
       }
       pending.set(connection, bytes);
