@@ -184,6 +184,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     state: problem?.kind ?? (isKnown ? ('works' as const) : ('unknown' as const)),
     problem: problem?.why ?? null,
     turnedAwayAt,
+    lastSeen: storeState.lastSeen,
     firstEnd: firstEnd('waiting'),
     firstUnverified: firstEnd('unverified'),
     sends,

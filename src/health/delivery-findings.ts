@@ -21,7 +21,7 @@ import {
   whatChanged,
   whyOf,
 } from './sentences.ts';
-import { clock, dateText, MINUTE, QUARTER, spanText } from './times.ts';
+import { ago, clock, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
 const SLOW_ANSWERS = 5;
@@ -118,6 +118,8 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 function stored(outcomes: Outcomes, { facts: { deferred, now } }: Input): string {
   if (deferred === null || deferred.waiting === 0 || outcomes.lastLoss >= outcomes.firstBad) return '';
   if (deferred.lostLately > 0 || deferred.expired > 0) return '';
+  if (deferred.lastSeen !== null)
+    return ` ${deferred.waiting} waited when the store last answered, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
   const until = deferred.firstEnd === null ? '' : `, the first until ${clock(deferred.firstEnd.at, now)}`;
   return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} to be sent again${until}.`;
 }

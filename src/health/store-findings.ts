@@ -13,9 +13,17 @@ export function* storeFindings({ facts }: Input): Findings {
   if (once !== null) yield* ofOnce(once);
   if (deferred === null) return;
   yield* ofLosses(deferred, now);
+  yield* lastSeen(ofEnding(deferred, now), deferred, now);
   yield* ofStore(deferred, now);
-  yield* ofKept(deferred, now);
-  yield* ofWaiting(deferred, facts);
+  yield* lastSeen(ofKept(deferred, now), deferred, now);
+  yield* lastSeen(ofWaiting(deferred, facts), deferred, now);
+}
+
+/** Findings on what is stored, as what they are where it is not known what is stored now. */
+function* lastSeen(found: Iterable<Finding>, { lastSeen: at }: DeferredFacts, now: number): Findings {
+  const told = (message: string) =>
+    at === null ? message : `When the store last answered, ${ago(at, now)}: ${message} What is there now is not known.`;
+  for (const one of found) yield { ...one, message: told(one.message) };
 }
 
 function* ofOnce({ store, problem, evicts, onStoreFailure }: NonNullable<Facts['once']>): Findings {
@@ -56,13 +64,15 @@ const WHY_LOST: Readonly<Record<string, string>> = {
   record: 'the store lost what it held (look at its disk, or at the Redis)',
 };
 
+function* ofEnding({ firstEnd, waiting }: DeferredFacts, now: number): Iterable<Finding> {
+  if (firstEnd === null || waiting === 0 || !isNear(firstEnd, now)) return;
+  const message = `${manyWait(waiting)}, and the time of the first ${endOf(firstEnd.at, now)}: then it is sent no more unless you ask.`;
+  yield finding('failed', 'deferred-ending', message);
+}
+
 function* ofStore(deferred: DeferredFacts, now: number): Findings {
-  const { store, state, firstEnd, waiting, problem, turnedAwayAt, evicts } = deferred;
+  const { store, state, problem, turnedAwayAt, evicts } = deferred;
   const name = `The store of deferred deliveries (${store})`;
-  if (firstEnd !== null && waiting > 0 && isNear(firstEnd, now)) {
-    const message = `${manyWait(waiting)}, and the time of the first ${endOf(firstEnd.at, now)}: then it is sent no more unless you ask.`;
-    yield finding('failed', 'deferred-ending', message);
-  }
   if (evicts !== null) yield evicting(`${name} may drop what waits in it`, evicts);
   if (state === 'unknown' || state === 'works') return;
   const id = state !== 'failing' ? (`store-${state}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
@@ -93,7 +103,10 @@ const WHYS: Readonly<Record<string, string>> = {
 };
 const MOST_WHYS = 3;
 
-function* ofKept({ unverified, whys, stopped, expired, firstUnverified }: DeferredFacts, now: number): Findings {
+function* ofKept(
+  { unverified, whys, stopped, expired, firstUnverified }: DeferredFacts,
+  now: number,
+): Iterable<Finding> {
   if (unverified > 0) {
     const gone = (secret: string) => `whose secret ${secret} is gone or has another value`;
     const textOf = (why: string) => WHYS[why] ?? `refused now (${why})`;
@@ -112,7 +125,7 @@ function* ofKept({ unverified, whys, stopped, expired, firstUnverified }: Deferr
   if (stopped > 0) yield finding('warning', 'deferred-stopped', refused);
 }
 
-function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFacts, facts: Facts): Findings {
+function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFacts, facts: Facts): Iterable<Finding> {
   const { now } = facts;
   // Events that the app fails to take again and again, while it takes others now.
   const isPoison = ({ state, passed, appTakes }: (typeof deliveries)[number]) =>

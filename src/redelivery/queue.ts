@@ -15,14 +15,12 @@ import { ignore } from '../base/errors.ts';
 import type { Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';
 import { mostSendable } from './record.ts';
-import { StoreState } from './store-state.ts';
+import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
-import { type DeferredStore, fileIn, LEASE_MS, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
+import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { Storing } from './storing.ts';
 import { Turn, windowOf } from './turn.ts';
 
-/** Milliseconds between two refreshes: other processes fill the store, too, and each refresh renews the leases in use. */
-const REFRESH_EVERY_MS = LEASE_MS / 3;
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
 

@@ -12,7 +12,10 @@ import { AppTakes } from './pace.ts';
 import { keyTag } from './record.ts';
 import { ResultLog } from './result-log.ts';
 import type { DeferredStore, Group, Leased, Summary, WhyLost } from './stores/store.ts';
-import { MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
+import { LEASE_MS, MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
+
+/** Milliseconds between two refreshes: other processes fill the store, too, and each refresh renews the leases in use. */
+export const REFRESH_EVERY_MS = LEASE_MS / 3;
 
 /** Milliseconds. The longest wait for the latest summary. */
 const PATIENCE_MS = 1000;
@@ -42,8 +45,8 @@ export class StoreState {
   /** How often this process has changed what is stored; `#seen`: how many of these changes the summary includes. */
   #changes = 0;
   #seen = 0;
-  /** True if the last refresh failed: then it is not known whether the store is empty. */
-  #refreshFailed = false;
+  /** True if the last refresh failed, or something was lost since: then it is not known what the store holds. */
+  #isOld = false;
   /** How often the store failed, was full, was too slow, or lost events. */
   failures = 0;
   /** Why the store fails: from the first failure until a test event went all the way. Null if it works. */
@@ -54,7 +57,7 @@ export class StoreState {
   #lacking: number | null = null;
   /** False before a test event went all the way for the first time. */
   #isProven = false;
-  #nextTest: NodeJS.Timeout | undefined;
+  #nextRefresh: NodeJS.Timeout | undefined;
   /** When a delivery was last turned away because of the store, in epoch milliseconds; null for never. */
   turnedAwayAt: number | null = null;
   readonly app = new AppTakes();
@@ -71,7 +74,7 @@ export class StoreState {
 
   /** True if nothing is stored, as far as this process knows. */
   get isEmpty(): boolean {
-    return !this.#refreshFailed && this.#seen === this.#changes && this.summary.soonest.length === 0;
+    return !this.#isOld && this.#seen === this.#changes && this.summary.soonest.length === 0;
   }
 
   /** Sums up groups. `oldest`: when the oldest delivery came, in epoch milliseconds; 0 if there is none. */
@@ -99,9 +102,16 @@ export class StoreState {
     return this.#sum((group) => group.key === tag && group.state !== 'unverified').deliveries;
   }
 
+  /** When the summary was made, if what is there now is not known: it is older than a refresh, or no longer true. Else null. */
+  get lastSeen(): number | null {
+    const isCurrent = !this.#isOld && this.#failing === null && Date.now() - this.at < REFRESH_EVERY_MS + PATIENCE_MS;
+    return isCurrent || this.at === 0 ? null : this.at;
+  }
+
   /** Must be called when this process has changed what is stored, or the store may hold what no summary has yet. */
   changed(): void {
     this.#changes++;
+    this.#refreshSoon();
     this.onChange();
   }
 
@@ -122,7 +132,7 @@ export class StoreState {
         return null;
       });
     if (summary !== null) [this.summary, this.at] = [summary, Date.now()];
-    this.#refreshFailed = summary === null;
+    this.#isOld = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.log.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
     if (this.bytes + (this.#lacking ?? 0) <= this.#needs.storeSettings().maxBytes) this.#lacking = null;
@@ -133,7 +143,7 @@ export class StoreState {
 
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#nextTest);
+    clearTimeout(this.#nextRefresh);
     this.log.flush();
   }
 
@@ -186,6 +196,7 @@ export class StoreState {
     const isLost = await this.insist((store) => store.set(lease, why));
     if (isLost === false) this.log.tell('info', NOT_LOST, { id });
     if (isLost !== true) return false;
+    this.#isOld = true;
     this.#needs.onResult({ result: 'lost', id, route: route ?? UNMATCHED, failure });
     return true;
   }
@@ -229,14 +240,19 @@ export class StoreState {
       const ended = { result: 'lost', id: '', route, failure } as const;
       for (let nth = 0; nth < deliveries && left > 0; nth++, left--) this.#needs.onResult(ended);
     }
-    this.#changes++; // without `onChange`, which calls the store: a store that loses at each call would do so for ever
+    this.#isOld = true; // without `changed`, which calls the store: a store that loses at each call would do so for ever
   };
 
   #fail(problem: string): void {
     this.#failing = problem;
     this.#tellProblem();
-    clearTimeout(this.#nextTest);
-    this.#nextTest = setTimeout(() => void this.refresh(), RETRY_MS).unref();
+    this.#refreshSoon();
+  }
+
+  /** Refreshes once nothing has changed or failed for a second. */
+  #refreshSoon(): void {
+    clearTimeout(this.#nextRefresh);
+    if (!this.#isClosed) this.#nextRefresh = setTimeout(() => void this.refresh(), RETRY_MS).unref();
   }
 
   async #test(): Promise<void> {

@@ -261,6 +261,30 @@ test('why stored deliveries were lost is told with what would have kept them, ea
   expect(lost('record')).not.toContain('longer');
 });
 
+test('what a store held when it last answered is not said to be there now', () => {
+  const message = (changes: Partial<DeferredFacts>, failing = 0) =>
+    judged({ deferred: { ...DEFERRED, ...changes } }, (health) => {
+      for (let nth = 0; nth < failing; nth++) settle(health, accepted({ fate: 'deferred', upstreamStatus: 503 }));
+    })
+      .advice.flatMap((one) => [one, ...one.follows])
+      .map((one) => one.message)
+      .join('\n');
+  const lastSeen = NOW - 12_000;
+  expect(message({}, 2)).toContain(' Nothing is lost yet: 1 waits to be sent again.');
+  const old = message({ lastSeen }, 2);
+  expect(old).toMatch(
+    / 1 waited when the store last answered, 12 s ago \(11:59 UTC\); what is there now is not known\./,
+  );
+  expect(old).toMatch(
+    /\nWhen the store last answered, 12 s ago .*: 1 deferred delivery waits .* What is there now is not/,
+  );
+  expect(old).not.toContain('Nothing is lost yet');
+  for (const state of ['expired', 'stopped', 'unverified'])
+    expect(message({ lastSeen, waiting: 0, [state]: 2 })).toMatch(
+      /^When the store last answered, 12 s ago .* not known\.$/,
+    );
+});
+
 const headOf = (came: (health: Health) => void, changes: Parameters<typeof judged>[0] = {}) => {
   const [first] = judged(changes, came).advice;
   return [first?.state, first?.id, first?.message ?? ''];

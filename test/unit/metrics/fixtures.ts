@@ -153,6 +153,7 @@ export const DEFERRED: DeferredFacts = {
   state: 'works',
   problem: null,
   turnedAwayAt: null,
+  lastSeen: null,
   firstEnd: null,
   firstUnverified: null,
   sends: true,

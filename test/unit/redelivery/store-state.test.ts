@@ -1,4 +1,5 @@
 // What is known of a store, and the log of one that fails and works again: neither may say what is not true.
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { StoreState } from '../../../src/redelivery/store-state.ts';
 import type { DeferredStore, Summary } from '../../../src/redelivery/stores/store.ts';
@@ -28,6 +29,7 @@ function standingOf() {
   const tell = (message: string) => told.push(message);
   const store: Partial<DeferredStore> = {
     summary: async () => world.summary,
+    set: async () => true,
     async test() {
       world.tested++;
       if (world.takes > 0) await vi.advanceTimersByTimeAsync(world.takes);
@@ -122,6 +124,29 @@ test('what a person has just dropped beside the proxy is not said to be there', 
   world.summary = EMPTY;
   await storeState.upToDate();
   expect(storeState.total('waiting').deliveries).toBe(0);
+});
+
+test('what a store that fails held, or before the last loss, is not said to be there now', async () => {
+  const { storeState, world } = standingOf();
+  const changes = async (change: () => unknown, seconds: number) => {
+    const before = Date.now();
+    await change();
+    const wasSeen = storeState.lastSeen === before;
+    await vi.advanceTimersByTimeAsync(1000 * seconds);
+    await setImmediate(); // the look that began
+    return [wasSeen, storeState.lastSeen === null];
+  };
+  await storeState.refresh();
+  const leased = { id: 'ab-1', lease: '', bytes: 1, state: 'waiting', asked: false, record: null, note: null } as const;
+  expect(await changes(() => storeState.lose(leased, null, 'record'), 1)).toEqual([true, true]);
+  expect(await changes(() => storeState.failed(new Error('EIO')), 1)).toEqual([true, true]);
+  expect(await changes(() => storeState.onLoss('its file was removed', 1), 1)).toEqual([true, false]);
+  await storeState.refresh();
+  expect(await changes(() => {}, 10)).toEqual([false, true]);
+  expect(await changes(() => {}, 1)).toEqual([false, false]); // no look came back
+  world.summary = { ...EMPTY, groups: [groupOf(2)] };
+  await changes(() => storeState.stored(), 1);
+  expect([storeState.lastSeen, storeState.total('waiting').deliveries]).toEqual([null, 2]);
 });
 
 test('what a store lost is told, and counted as far as the last summary knows', async () => {
