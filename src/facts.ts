@@ -206,7 +206,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
 }
 
 function deliveryStatus({ id, state, wait, note }: Entry, storeState: Queue['storeState']) {
-  const { at = 0, route = null, attempts = 0, passed = 0, failure = 'unreadable' } = note ?? {};
+  const { at = null, route = null, attempts = null, passed = 0, failure = 'unreadable' } = note ?? {};
   const due = Math.round(storeState.at + wait);
   /** Null if it is not sent again automatically. */
   const nextTry = state === 'waiting' ? due : null;
@@ -218,6 +218,6 @@ function deliveryStatus({ id, state, wait, note }: Entry, storeState: Queue['sto
 
 /** `why`: `keep`, `room`, `record` (the store lost it), or, with an empty `id`, what happened to the store. */
 function lossStatus({ at, id, note, why, events }: Loss) {
-  const { at: came = null, route = null, attempts = 0, failure: lastFailure = '' } = note ?? {};
+  const { at: came = null, route = null, attempts = null, failure: lastFailure = '' } = note ?? {};
   return { at, id, route, came, attempts, lastFailure, why, events };
 }

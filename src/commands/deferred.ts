@@ -101,10 +101,10 @@ function shownOf({ id, state, bytes, wait, note }: Entry) {
   };
 }
 
-const NOTHING = { at: null, method: null, path: null, secret: null, attempts: 0, tried: 0, failure: null };
+const NOTHING = { at: null, method: null, path: null, secret: null, attempts: null, tried: 0, failure: null };
 
 function lostOf({ at, id, note, why, events }: Loss) {
-  const { at: came = null, route = null, attempts = 0, failure: lastFailure = '' } = note ?? {};
+  const { at: came = null, route = null, attempts = null, failure: lastFailure = '' } = note ?? {};
   return { at, id: printable(id), route: route && printable(route), came, attempts, lastFailure, why, events };
 }
 
@@ -122,7 +122,7 @@ async function list({ store, early, isJson }: Deferred): Promise<Done> {
   const rows = lost.map(({ at, id, route, came, attempts, lastFailure, why, events }) =>
     id === ''
       ? [timeText(at), `${events ?? 'a number not known'}`, '-', '-', '-', '-', why]
-      : [timeText(at), id, timeText(came), route ?? '-', `${attempts}`, lastFailure, why],
+      : [timeText(at), id, timeText(came), route ?? '-', `${attempts ?? '-'}`, lastFailure || '-', why],
   );
   const lines = table([['lost', 'id', 'came', 'route', 'attempts', 'last answer', 'why'], ...rows]).join('\n');
   const nothing = isFirst ? NOTHING_DEFERRED : '';
@@ -147,7 +147,7 @@ const timeText = (at: number | null) => (at === null ? '-' : dateText(at));
 function cellsOf(delivery: ReturnType<typeof shownOf>): readonly string[] {
   const { id, at, state, attempts, lastFailure, bytes, method, path } = delivery;
   const request = method === null ? '-' : `${method} ${path}`;
-  return [id, timeText(at), state, lastFailure ?? '-', `${attempts}`, nextText(delivery), `${bytes}`, request];
+  return [id, timeText(at), state, lastFailure ?? '-', `${attempts ?? '-'}`, nextText(delivery), `${bytes}`, request];
 }
 
 function nextText({ nextTry, keptUntil, lastFailure }: ReturnType<typeof shownOf>): string {

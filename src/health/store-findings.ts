@@ -132,7 +132,7 @@ function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFa
     state === 'waiting' && passed >= POISON_ATTEMPTS && appTakes;
   const poison = deliveries.filter(isPoison).slice(0, MOST_POISON);
   for (const { id, route, at, attempts, lastFailure } of poison) {
-    if (route === null) continue;
+    if (route === null || at === null) continue;
     const message = `The app takes other deliveries to ${named(route, facts)}, and not the event ${id}, which came ${ago(at, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
     yield finding('warning', 'poison', message, route);
   }

@@ -25,6 +25,7 @@ const RETRY_MS = 1000;
 
 const NOT_LOST = 'a deferred delivery told as lost is not: an equal fresh one had just ended it';
 const LOST = 'the store of deferred deliveries has lost what waited in it';
+const NOT_KNOWN = 'not known';
 
 type StateNeeds = Pick<Needs, 'log' | 'onResult' | 'storeSettings' | 'tellLoss'>;
 
@@ -187,17 +188,17 @@ export class StoreState {
     return isChanged;
   }
 
-  /** Removes a leased event that ends without a decision, after its line. False if that, or the lease, was lost. */
+  /** Removes a leased event that ends without a decision, after its line. `note`: null if nothing is known of it. False if that, or the lease, was lost. */
   async lose({ id, lease }: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
-    const { route = null, attempts = 0, failure = '', at = 0 } = note ?? {};
-    const came = note === null ? 'not known' : new Date(at).toISOString();
-    const of = { id, body_sha256: bodyTag(id), route: route ?? UNMATCHED };
+    const came = note === null ? NOT_KNOWN : new Date(note.at).toISOString();
+    const { attempts = NOT_KNOWN, failure = NOT_KNOWN } = note ?? {};
+    const of = { id, body_sha256: bodyTag(id), route: note?.route ?? NOT_KNOWN };
     if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) return false;
     const isLost = await this.insist((store) => store.set(lease, why));
     if (isLost === false) this.log.tell('info', NOT_LOST, { id });
     if (isLost !== true) return false;
     this.#isOld = true;
-    this.#needs.onResult({ result: 'lost', id, route: route ?? UNMATCHED, failure });
+    this.#needs.onResult({ result: 'lost', id, route: note?.route ?? UNMATCHED, failure });
     return true;
   }
 
@@ -232,7 +233,7 @@ export class StoreState {
   /** Called by the store when so many events are gone or were set aside; null for a number that is not known. */
   readonly onLoss = (problem: string, events: number | null): void => {
     this.failures++;
-    this.#needs.log.error(LOST, { problem, events: events ?? 'not known' });
+    this.#needs.log.error(LOST, { problem, events: events ?? NOT_KNOWN });
     // Which ones are gone is not known, so these are the groups of the last summary, as far as they go.
     let left = events ?? 0;
     const rest = { route: UNMATCHED, failure: '', deliveries: left };

@@ -56,11 +56,11 @@ export class Turn {
 
   /** Resolves once the store knows what happened to the delivery, or the process stops. */
   async take(): Promise<void> {
-    const { asked, state, record, note: beside } = this.#leased;
+    const { asked, state, record } = this.#leased;
     const { note: known, request } = openRecord(this.#leased, this.#parts.needs);
     const isKept = state === 'stopped' || state === 'expired';
     const isEnding = isKept || request === null;
-    if (record?.length === 0) return this.#lose(beside ?? known, 'record');
+    if (record?.length === 0) return this.#lose(known, 'record');
     if (isEnding && !asked && this.#began >= this.#keptUntil(known)) return this.#lose(known, 'keep');
     const note = isEnding && asked ? { ...known, tried: this.#began } : known;
     // Asked for but not accepted, or due too early (clocks differ, a lease was given back): due when `keep` is over.
@@ -131,9 +131,10 @@ export class Turn {
   }
 
   /** Removes a delivery that ended without a decision, once the log has taken its line. */
-  async #lose(note: Note, why: WhyLost): Promise<void> {
-    if (await this.#parts.storeState.lose(this.#leased, note, why)) return;
-    const { state, asked } = this.#leased;
-    return this.#become(note, { state, asked, pause: BUSY_PAUSE_MS });
+  async #lose(known: Note, why: WhyLost): Promise<void> {
+    const { storeState } = this.#parts;
+    const { lease, state, asked, note } = this.#leased;
+    if (await storeState.lose(this.#leased, why === 'record' ? note : known, why)) return;
+    await storeState.insist((store) => store.set(lease, { state, asked, pause: BUSY_PAUSE_MS, note: null }));
   }
 }

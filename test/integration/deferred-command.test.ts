@@ -224,7 +224,7 @@ describe('deferred', () => {
     const { code, stdout } = await command(proxy);
     expect(code).toBe(0);
     expect(stdout).toContain(ours);
-    for (const id of [broken, late]) expect(stdout).toMatch(new RegExp(`^${id}  -  +unreadable `, 'm'));
+    for (const id of [broken, late]) expect(stdout).toMatch(new RegExp(`^${id}  -  +unreadable +- +- `, 'm'));
     expect(stdout).toContain(`${forged}  1970-01-01 00:00 UTC`);
     expect(stdout.replaceAll('\n', '')).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
     for (const id of [broken, forged, late]) await command(proxy, 'drop', id);

@@ -206,6 +206,24 @@ describe.concurrent('a deferred delivery', () => {
     },
   );
 
+  test('of one whose record and note are gone nothing is told that is not known', async ({
+    results,
+    lines,
+    start,
+    delivery,
+  }) => {
+    const queue = await start((store) => ({
+      async lease(request) {
+        const { leased, wait } = await store.lease(request);
+        return { leased: leased.map((one) => ({ ...one, record: new Uint8Array(), note: null })), wait };
+      },
+    }));
+    await queue.storing.defer(delivery('gone'), '503');
+    await eventually(() => results, ['lost']);
+    const unknown = { route: 'not known', came: 'not known', attempts: 'not known', last_answer: 'not known' };
+    expect(lines).toMatchObject([{ ...unknown, why: 'record' }]);
+  });
+
   test('nothing is lost while the log takes no line', async ({ app, results, lines, settings, start, delivery }) => {
     settings.keep = 0;
     lines.length = 0;

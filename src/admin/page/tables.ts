@@ -125,17 +125,19 @@ const lostTable = ({ lost: { failed, abandoned } }: ApiStatus): Table<Undelivere
   },
 });
 
+const ofRoute = (route: string | null) =>
+  html`<p class="soft">${route === null ? 'no known route' : `route ${route}`}</p>`;
+
 const DEFERRED: Table<DeferredDelivery> = {
   id: 'deferred',
   title: 'Deferred deliveries',
   caption:
     'The app did not take them; they are stored, and those that wait are sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
   columns: {
-    Came: ({ at }, { now }) => when(at, now),
-    Event: ({ id, route }) =>
-      html`<code>${id}</code><p class="soft">${route === null ? 'no known route' : `route ${route}`}</p>`,
+    Came: ({ at }, { now }) => (at === null ? '–' : when(at, now)),
+    Event: ({ id, route }) => html`<code>${id}</code>${ofRoute(route)}`,
     State: ({ state }) => pill(DEFERRED_STATES[state], state),
-    'Sent again': ({ attempts }) => attempts,
+    'Sent again': ({ attempts }) => attempts ?? '–',
     'Last failure': ({ lastFailure }) => lastFailure,
     'Next try': ({ nextTry, keptUntil }, { now, deferred }) => {
       if (keptUntil !== null) return html`when you ask; kept until ${when(keptUntil, now)}`;
@@ -154,9 +156,9 @@ const LOST: Table<LostDelivery> = {
   columns: {
     When: ({ at }, { now }) => when(at, now),
     Event: ({ id, route, events }) =>
-      id === '' ? html`${events ?? 'a number not known'}` : html`<code>${id}</code><p class="soft">route ${route}</p>`,
+      id === '' ? html`${events ?? 'a number not known'}` : html`<code>${id}</code>${ofRoute(route)}`,
     Came: ({ came }, { now }) => (came === null ? '–' : when(came, now)),
-    'Sent again': ({ id, attempts }) => (id === '' ? '–' : attempts),
+    'Sent again': ({ id, attempts }) => (id === '' ? '–' : (attempts ?? '–')),
     'Last failure': ({ lastFailure }) => lastFailure || '–',
     Why: ({ why }) => why,
   },
