@@ -103,10 +103,8 @@ const WHYS: Readonly<Record<string, string>> = {
 };
 const MOST_WHYS = 3;
 
-function* ofKept(
-  { unverified, whys, stopped, expired, firstUnverified }: DeferredFacts,
-  now: number,
-): Iterable<Finding> {
+function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
+  const { unverified, whys, stopped, expired, firstUnverified } = deferred;
   if (unverified > 0) {
     const gone = (secret: string) => `whose secret ${secret} is gone or has another value`;
     const textOf = (why: string) => WHYS[why] ?? `refused now (${why})`;
@@ -118,11 +116,18 @@ function* ofKept(
     const message = `${many(unverified)} cannot be verified, so not sent: ${texts.slice(0, MOST_WHYS).join(', ')}${others}.${ends}`;
     yield finding(isEnding ? 'failed' : 'warning', 'deferred-unverified', message);
   }
-  const late = `The app did not take ${many(expired)} in time: sent no more by itself, and kept until you deliver or drop it.`;
+  const late = `The app did not take ${many(expired)} in time: sent no more by itself. Deliver or drop: ${lossOf('expired', deferred, now)}.`;
   if (expired > 0) yield finding('failed', 'deferred-expired', late);
   const they = stopped === 1 ? 'it is' : 'they are';
-  const refused = `The app refused ${many(stopped)} (4xx), so ${they} sent again only when you ask.`;
+  const refused = `The app refused ${many(stopped)} (4xx), so ${they} sent again only when you ask; ${lossOf('stopped', deferred, now)}.`;
   if (stopped > 0) yield finding('warning', 'deferred-stopped', refused);
+}
+
+/** When the first of those that are kept is lost: far away if it is not among the next. */
+function lossOf(kept: 'expired' | 'stopped', { deliveries }: DeferredFacts, now: number): string {
+  const end = deliveries.find(({ state }) => state === kept)?.keptUntil ?? null;
+  if (end === null) return 'they are lost when redelivery.keep is over';
+  return `the first is lost in ${spanText(Math.max(0, end - now))}, at ${clock(end, now)}`;
 }
 
 function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFacts, facts: Facts): Iterable<Finding> {

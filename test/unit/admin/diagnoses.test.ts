@@ -59,6 +59,7 @@ const OLD = { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY } as 
 const NEXT = { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY } as const;
 const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY };
 const [POISON = DEFERRED.deliveries[0]] = [DEFERRED.deliveries[0]];
+const EXPIRED = DEFERRED.deliveries.map((one) => ({ ...one, state: 'expired' as const, keptUntil: NOW + 24_000 }));
 const took = (recent: Health) => settle(recent, accepted());
 
 const WHYS = ['secret_gone', 'name', 'limits'].map((why, at) => ({ why, secret: 'old', deliveries: at === 0 ? 2 : 1 }));
@@ -184,7 +185,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
     has: deferred({ aside: [{ name: 'aside-queue.sqlite-2026-11-01T120000.000Z', bytes: 7, at: NOW, events: null }] }),
   },
   'store-evicts': { state: 'warning', has: deferred({ evicts: 'allkeys-lru' }) },
-  'deferred-expired': { state: 'failed', has: deferred({ waiting: 0, expired: 2 }) },
+  'deferred-expired': { state: 'failed', has: deferred({ waiting: 0, expired: 2, deliveries: EXPIRED }) },
   'deferred-ending': {
     state: 'failed',
     has: deferred({ firstEnd: { at: NOW + 59 * MINUTE, came: NOW - 71 * 60 * MINUTE } }),
@@ -221,7 +222,9 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'store-full':
     /^The store of deferred deliveries \(\/var\/lib\/\S+\) is full; a delivery was last turned away 60 s ago .*\. Until/,
   'store-fails': /fails: EACCES; a delivery was last turned away 16 min ago .*\. Until it works again/,
-  'deferred-stopped': /^The app refused 2 deferred deliveries \(4xx\), so they are sent again only when you ask\.$/,
+  'deferred-expired': / sent no more by itself\. Deliver or drop: the first is lost in 24 s, at 12:00 UTC\.$/,
+  'deferred-stopped':
+    / deliveries \(4xx\), so they are sent again only when you ask; they are lost when redelivery\.keep is over\.$/,
   'deferred-unverified':
     /^4 .* not sent: 2 whose secret old is gone or has another value, 1 of another redelivery\.name, 1 larger than/,
   'deferred-waits': /^1 deferred delivery waits to be sent again, the oldest since 11:59 UTC, for 60 s\. It began/,
