@@ -194,7 +194,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     unverified: total('unverified'),
     whys: groups
       .filter(({ state }) => state === 'unverified')
-      .map(({ failure: why, secret, deliveries }) => ({ why, secret, deliveries })),
+      .map(({ failure: why, secret, route, deliveries }) => ({ why, secret, route, deliveries })),
     bytes: storeState.bytes,
     oldest: storeState.total('waiting').oldest || null,
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState)),

@@ -70,7 +70,7 @@ export class RecentRequests {
     const before = groups.get(group);
     groups.delete(group);
     // Hints are rate-limited: the last request of a flood may have none, so an earlier hint is kept.
-    const { hint, diagnosis, secret } = refusal.hint === null && before !== undefined ? before : refusal;
+    const { hint, diagnosis, secret } = refusal.hint === null && before?.hint != null ? before : refusal;
     groups.set(group, { ...refusal, hint, diagnosis, secret, count: (before?.count ?? 0) + 1 });
     dropOldest(groups, GROUPS_PER_REASON);
   }

@@ -97,7 +97,6 @@ const endOf = (at: number, now: number) =>
 const WHYS: Readonly<Record<string, string>> = {
   name: 'of another redelivery.name',
   limits: 'larger than maxBody, limits.maxHeader or limits.bufferedBytes now allow',
-  route_gone: 'whose route takes them no longer',
   altered: 'altered in the store',
   unreadable: 'unreadable',
 };
@@ -106,9 +105,11 @@ const MOST_WHYS = 3;
 function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
   const { unverified, whys, stopped, expired, firstUnverified } = deferred;
   if (unverified > 0) {
-    const gone = (secret: string) => `whose secret ${secret} is gone or has another value`;
-    const textOf = (why: string) => WHYS[why] ?? `refused now (${why})`;
-    const causes = Map.groupBy(whys, ({ why, secret }) => (why === 'secret_gone' ? gone(secret) : textOf(why)));
+    const textOf = ({ why, secret, route }: (typeof whys)[number]) => {
+      if (why === 'secret_gone') return `whose secret ${secret} is gone or has another value`;
+      return why === 'route_gone' ? `whose route ${route} takes them no longer` : (WHYS[why] ?? `refused now (${why})`);
+    };
+    const causes = Map.groupBy(whys, textOf);
     const texts = [...causes].map(([text, all]) => `${all.reduce((sum, one) => sum + one.deliveries, 0)} ${text}`);
     const others = texts.length > MOST_WHYS ? ', and others' : '';
     const isEnding = firstUnverified !== null && isNear(firstUnverified, now);

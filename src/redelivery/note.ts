@@ -6,7 +6,7 @@ import { escaped } from '../base/printable.ts';
 export interface Note {
   /** When the delivery came, in epoch milliseconds by the clock of the proxy that stored it. */
   readonly at: number;
-  /** The path of its route, as configured; null if no route takes it now. */
+  /** The path of its route, as configured, also of one that is gone; null if it is not known. */
   readonly route: string | null;
   readonly method: string;
   /** The request's path without the query, shortened. */

@@ -152,7 +152,7 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
   return { note: { ...note, at: Math.min(note.at, now), route: route ?? note.route, failure }, request: null };
 }
 
-/** A record's first note and the route that takes it now, as far as they are known; and why it is not sent, if so. */
+/** A record's first note and the route that takes it now, or took it last, as far as they are known; and why it is not sent, if so. */
 type Checked =
   | { readonly first: Note; readonly route: string; readonly request: Sendable }
   | { readonly first?: Note; readonly route?: string; readonly why: Why };
@@ -172,7 +172,7 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   const policy = policyAt(inForce, first.at, now);
   const applicant = { head, policy, at: now };
   const target = policy.routes.routeFor(head.path, now);
-  const place = { first, route: target?.path ?? UNMATCHED };
+  const place = { first, route: target?.action === 'verify' ? target.path : (first.route ?? UNMATCHED) };
   if (eventId(head, body) !== id) return { ...place, why: 'altered' };
   const early = admit(applicant);
   const admission = early.kind === 'read' ? admitBody(early, applicant, body) : early;

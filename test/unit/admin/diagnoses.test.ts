@@ -62,7 +62,10 @@ const [POISON = DEFERRED.deliveries[0]] = [DEFERRED.deliveries[0]];
 const EXPIRED = DEFERRED.deliveries.map((one) => ({ ...one, state: 'expired' as const, keptUntil: NOW + 24_000 }));
 const took = (recent: Health) => settle(recent, accepted());
 
-const WHYS = ['secret_gone', 'name', 'limits'].map((why, at) => ({ why, secret: 'old', deliveries: at === 0 ? 2 : 1 }));
+const WHYS = ['secret_gone', 'route_gone', 'limits'].map((why, at) => ({
+  ...{ why, secret: 'old', route: '/b' },
+  deliveries: at === 0 ? 2 : 1,
+}));
 
 const CASES: Readonly<Record<Diagnosis, Case>> = {
   draining: { state: 'warning', has: { draining: true, ready: false } },
@@ -226,7 +229,7 @@ const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
   'deferred-stopped':
     / deliveries \(4xx\), so they are sent again only when you ask; they are lost when redelivery\.keep is over\.$/,
   'deferred-unverified':
-    /^4 .* not sent: 2 whose secret old is gone or has another value, 1 of another redelivery\.name, 1 larger than/,
+    /^4 .* not sent: 2 whose secret old is gone or has another value, 1 whose route \/b takes them no longer, 1 larger than/,
   'deferred-waits': /^1 deferred delivery waits to be sent again, the oldest since 11:59 UTC, for 60 s\. It began/,
   'certificate-ends':
     /in \/tls\/tls\.crt expires in 24 h, at 2026-11-25 12:00 UTC\. From then on clients that check it refuse/,

@@ -155,7 +155,7 @@ test('the page lists when each came, its route, attempts, last failure and next 
 });
 
 test('why nothing verifies some is told once, whatever their routes and secrets', () => {
-  const whys = ['a', 'b', 'b'].map((secret) => ({ why: 'altered', secret, deliveries: 2 }));
+  const whys = ['a', 'b', 'b'].map((secret) => ({ why: 'altered', secret, route: `/${secret}`, deliveries: 2 }));
   const [found] = judged({ deferred: { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys } }).advice;
   expect(found?.message).toMatch(/ so not sent: 6 altered in the store\.$/);
 });

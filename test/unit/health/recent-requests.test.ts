@@ -35,9 +35,10 @@ test('only refused, reported and upstream-failed requests are kept, newest first
 
 test('a known sender without its signature header has the diagnosis of the headline, in the list and in the log', () => {
   const health = new Health(() => 30_000);
-  settle(health, accepted());
   const { client, userAgent, contentType } = accepted();
   const dropped = refused({ reason: 'missing_signature', signed: false, client, userAgent, contentType });
+  expect(health.record(dropped)).toBe('no-signature'); // its group shows what the last one has
+  settle(health, accepted());
   expect(health.record(dropped)).toBe('signature-dropped');
   expect(health.record({ ...dropped, client: '198.51.100.9' })).toBe('no-signature');
   const { refusals } = health.judge(factsOf(), performance.now());

@@ -224,6 +224,8 @@ describe('a record that was changed is not sent', () => {
   });
 });
 
+const SETTINGS = () => ({ name: '' }) as ReturnType<Rules['storeSettings']>;
+
 describe('the rules of now', () => {
   const stored = made();
 
@@ -237,6 +239,8 @@ describe('the rules of now', () => {
     ['the route reports and the signature is right', [report('/notify')], 'verified'],
   ])('%s', (_what, routes, expected) => {
     expect(told(stored, { policy: policyOf(routes) })).toBe(expected);
+    const rules = { policy: () => policyOf(routes), storeSettings: SETTINGS };
+    expect(openRecord({ ...stored, note: null }, rules).note.route).toBe('/notify');
   });
 
   test('report mode excuses nothing that is stored', () => {
@@ -249,10 +253,7 @@ describe('the rules of now', () => {
 
 test('what is not sent came now at the latest, whatever the note beside it says', () => {
   const { id, record, note } = made();
-  const rules = {
-    policy: () => policyOf([]),
-    storeSettings: () => ({ name: '' }) as ReturnType<Rules['storeSettings']>,
-  };
+  const rules = { policy: () => policyOf([]), storeSettings: SETTINGS };
   const cameAt = (at: number) => openRecord({ id, record, note: { ...note, at } }, rules).note.at;
   expect([cameAt(NOW - HOUR), cameAt(NOW + HOUR)]).toEqual([NOW - HOUR, NOW]);
 });
