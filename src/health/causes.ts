@@ -35,31 +35,52 @@ export function detailOf(record: Detail, into: Detail = { ...NONE }): Detail {
 }
 
 const KEPT = 16;
+/** A cause is told beside a commoner one from this share of the last ones on. */
+const LEAST = 1 / 5;
+
+export interface Cause {
+  readonly diagnosis: Diagnosis;
+  readonly detail: Detail;
+  times: number;
+  firstAt: number;
+  lastAt: number;
+}
 
 export class Causes {
-  readonly #last: (Diagnosis | null)[] = new Array(KEPT).fill(null);
+  readonly #last: (Cause | null)[] = new Array(KEPT).fill(null);
   #added = 0;
-  readonly #details = new Map<Diagnosis, Detail>();
+  readonly #all = new Map<Diagnosis, Cause>();
 
   /** `record`: null for a connection that was turned away. */
-  add(diagnosis: Diagnosis, record: Detail | null): void {
-    this.#last[this.#added++ % KEPT] = diagnosis;
-    if (record === null) return;
-    this.#details.set(diagnosis, detailOf(record, this.#details.get(diagnosis)));
+  add(diagnosis: Diagnosis, record: Detail | null, now: number): void {
+    let cause = this.#all.get(diagnosis);
+    if (cause === undefined) {
+      cause = { diagnosis, detail: { ...NONE }, times: 0, firstAt: now, lastAt: now };
+      this.#all.set(diagnosis, cause);
+    }
+    cause.times++;
+    cause.lastAt = now;
+    if (record !== null) detailOf(record, cause.detail);
+    this.#last[this.#added++ % KEPT] = cause;
   }
 
   clear(): void {
     this.#last.fill(null);
-    this.#details.clear();
+    this.#all.clear();
   }
 
-  /** The commonest of the last `amount`; of equally common ones the later. */
-  commonest(amount = KEPT): { readonly diagnosis: Diagnosis; readonly detail: Detail } {
+  /** Those of the last ones that are worth telling, the commonest first; of equally common ones the later. */
+  common(amount = KEPT): readonly Cause[] {
     const last = Array.from({ length: Math.min(amount, KEPT, this.#added) }, (_, back) => {
       return this.#last[(this.#added - 1 - back) % KEPT] ?? null;
     }).filter((one) => one !== null);
-    const many = (one: Diagnosis) => last.filter((other) => other === one).length;
-    const [diagnosis = 'proxy-full'] = last.toSorted((one, other) => many(other) - many(one));
-    return { diagnosis, detail: this.#details.get(diagnosis) ?? NONE };
+    const alike = [...Map.groupBy(last, (one) => one)].toSorted(([, one], [, other]) => other.length - one.length);
+    const isTold = (all: readonly Cause[], nth: number) => nth === 0 || all.length >= LEAST * last.length;
+    return alike.flatMap(([cause, all], nth) => (isTold(all, nth) ? cause : []));
+  }
+
+  commonest(amount = KEPT): Cause {
+    const [first] = this.common(amount);
+    return first ?? { diagnosis: 'proxy-full', detail: NONE, times: 0, firstAt: Number.NaN, lastAt: Number.NaN };
   }
 }

@@ -63,7 +63,7 @@ export class Tally {
 
   add(diagnosis: Diagnosis, record: Detail, now: number): void {
     this.count(record.client, now);
-    this.causes.add(diagnosis, record);
+    this.causes.add(diagnosis, record, now);
   }
 
   count(host: string, now: number): void {

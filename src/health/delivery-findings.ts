@@ -4,8 +4,7 @@ import { clockText } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
-import type { Detail } from './causes.ts';
-import type { Diagnosis } from './diagnoses.ts';
+import type { Cause, Detail } from './causes.ts';
 import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
 import {
@@ -17,7 +16,7 @@ import {
   type Input,
   named,
   since,
-  unchangedSince,
+  sinceWhy,
   whatChanged,
   whyOf,
 } from './sentences.ts';
@@ -35,7 +34,8 @@ export function episodes(input: Input): readonly Finding[] {
   const ordered = ledger.routes.toSorted(([, one], [, other]) => hasLost(other) - hasLost(one));
   return ordered.flatMap(([path, { outcomes }]) => {
     const state = outcomes.state(now);
-    return state === 'ok' ? [] : episode(path, state, input);
+    if (state === 'ok') return [];
+    return outcomes.causes.common().map((cause) => episode(path, state, cause, input));
   });
 }
 
@@ -48,27 +48,28 @@ export function* deliveryFindings(input: Input): Findings {
   }
 }
 
-function episode(path: string, state: 'failed' | 'warning', input: Input): Finding {
+/** Of one cause: its own number, and what holds for all of the route. */
+function episode(path: string, state: 'failed' | 'warning', cause: Cause, input: Input): Finding {
   const { facts, ledger, now } = input;
   const { outcomes } = ledger.of(path);
-  const { bads, all, firstBad, lastBad, lastGood } = outcomes;
-  const { diagnosis, detail } = outcomes.causes.commonest();
-  const began = epoch(input, firstBad);
+  const { all, firstBad, lastBad, lastGood, goodBefore } = outcomes;
+  const { diagnosis, detail, times, firstAt, lastAt } = cause;
   const silence = now - Math.max(lastBad, lastGood || 0);
-  const last = bads === 1 ? 'the last delivery' : `the last ${bads} deliveries`;
-  const amount = bads < all ? `${bads} of ${count(all, 'delivery', 'deliveries')}` : last;
-  const which = `${amount} to ${whereTo(path, facts, detail)}${bads < all ? ` since ${clock(began, facts.now)}` : ''}`;
+  const last = times === 1 ? 'the last delivery' : `the last ${times} deliveries`;
+  const amount = times < all ? `${times} of ${all} deliveries` : last;
+  const from = times < all ? ` since ${clock(epoch(input, firstBad), facts.now)}` : '';
+  const which = `${amount} to ${whereTo(path, facts, detail)}${from}`;
   const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
-  const why = diagnosis === 'connections-full' ? `: limits.connections was reached${heldBy(facts)}` : '';
+  const why = diagnosis === 'connections-full' ? `limits.connections was reached${heldBy(facts)}` : '';
+  const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
+  const known = isRefusal && diagnosis !== 'other-address' ? epoch(input, goodBefore) : Number.NaN;
   const parts = [
-    `${told(which, diagnosis, detail)}, ${bads === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `}${since(input, lastBad)}`,
-    `${isRefusal ? `: ${whyOf(detail, diagnosis)}` : why}.`,
+    `${told(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis) : why)}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
     stored(outcomes, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
-    whatChanged(began, facts),
-    isRefusal && diagnosis !== 'other-address' ? unchangedSince(epoch(input, lastGood), facts) : '',
-    takenSince(outcomes),
+    whatChanged(epoch(input, firstAt), facts, known),
+    takenSince(outcomes, now),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     outcomes.isOld(now) ? ' Whether it still fails is not known.' : '',
   ];
@@ -88,17 +89,16 @@ function whereTo(path: string, facts: Facts, detail: Detail): string {
   return detail.path === path ? path : `${path}, or like those but sent to ${shownPath(detail.path)},`;
 }
 
-function takenSince({ since: good, enough, hasEnough }: Outcomes): string {
+function takenSince({ since: good, enough, hasEnough, lastBad }: Outcomes, now: number): string {
   if (good === 0) return '';
-  const end = hasEnough ? 'a minute after the last that failed' : `after ${enough} in a row`;
-  return ` Since then the app took ${good}; ${end} this is over.`;
+  const ends = [hasEnough ? [] : `${enough} in a row`, now - lastBad >= MINUTE ? [] : 'a minute'].flat();
+  return ` Since the last that failed the app took ${good}; after ${ends.join(' and ')} this is over.`;
 }
 
-function told(which: string, diagnosis: Diagnosis, detail: Detail): string {
+function told(which: string, { diagnosis, detail, times }: Cause): string {
   const { fate, upstreamFailure, upstreamStatus, upstreamError, hint, departedMs } = detail;
   if (diagnosis === 'connections-full') return `Senders' connections were turned away: ${which}`;
-  if (fate === 'none')
-    return `${which.replace(/^t/, 'T')} ${which.startsWith('the last delivery') ? 'was' : 'were'} refused`;
+  if (fate === 'none') return `${which.replace(/^t/, 'T')} ${times === 1 ? 'was' : 'were'} refused`;
   const known = [upstreamFailure ?? [], upstreamError ?? hint?.text ?? []].flat().join(', ');
   const more = known === '' ? '' : ` (${known})`;
   if (fate === 'abandoned')

@@ -9,7 +9,7 @@ import { refusalFindings } from './refusal-findings.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
 import { standingFindings, stateFindings } from './state-findings.ts';
 import { storeFindings } from './store-findings.ts';
-import { dateText, spanText } from './times.ts';
+import { DAY, dateText, spanText } from './times.ts';
 
 export interface Advice extends Finding, Pick<Diagnosed, 'remedy' | 'page'> {
   /** Findings that are consequences of this one, and so have no item of their own. */
@@ -78,18 +78,19 @@ function allIsWell(input: Input): Finding {
   const { ledger, facts, now } = input;
   const { lastTaken, refusedSince } = ledger;
   const noise = ledger.noise.sum(0, now);
+  const age = facts.now - facts.startedAt;
   const scanned =
     noise === 0 ? '' : ` ${count(noise, 'other request was', 'other requests were')} refused, as on any public port.`;
   const unproven = (why: string) =>
     finding('ok', 'nothing-proven', `Nothing is known to be wrong, but this is not proven: ${why}.${scanned}`);
-  if (Number.isNaN(lastTaken))
-    return unproven(`the app has taken no delivery since the start, ${spanText(facts.now - facts.startedAt)} ago`);
+  if (Number.isNaN(lastTaken)) return unproven(`the app has taken no delivery since the start, ${spanText(age)} ago`);
   const taken = `the app took the last delivery ${since(input, lastTaken)}`;
   if (ledger.routes.every(([, { outcomes }]) => outcomes.good === 0))
     return unproven(`${taken}, on a route that a reload has removed since`);
   const refused = count(refusedSince, 'signed request was', 'signed requests were');
   if (refusedSince > 0) return unproven(`${taken}, and since then ${refused} refused: a sender may have changed`);
-  return finding('ok', 'all-is-well', `All is well: ${taken}, and of the last day none is known to be lost.${scanned}`);
+  const period = age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
+  return finding('ok', 'all-is-well', `All is well: ${taken}, and ${period} none is known to be lost.${scanned}`);
 }
 
 /** Subjects whose sentence is shown even beside a warning about them, since `sentences` gives only what is true. */

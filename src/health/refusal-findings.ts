@@ -8,7 +8,18 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Tally } from './counts.ts';
 import { heldBy } from './delivery-findings.ts';
 import type { RouteLedger } from './ledger.ts';
-import { count, type Finding, type Findings, finding, type Input, named, pathsOf, since, whyOf } from './sentences.ts';
+import {
+  count,
+  type Finding,
+  type Findings,
+  finding,
+  type Input,
+  named,
+  pathsOf,
+  since,
+  sinceWhy,
+  whyOf,
+} from './sentences.ts';
 import { dateText, HOUR, QUARTER } from './times.ts';
 
 /** Before the first acceptance: this many requests with a signature are failed, without one a warning. */
@@ -50,16 +61,17 @@ export function* refusalFindings(input: Input): Findings {
 
 /** `9 requests WHAT, 7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC): WHY`. */
 function manyOf(tally: Tally, what: string, input: Input, amount = tally.ofDay(input.now)): string {
-  const { diagnosis, detail } = tally.causes.commonest(amount);
-  return `${count(amount, 'request')} ${what}, ${lastOf(tally, input)}: ${whyOf(detail, diagnosis)}`;
+  const { diagnosis, detail, times } = tally.causes.commonest(amount);
+  const why = `${whyOf(detail, diagnosis)}${times < tally.total ? ` (${times} of ${tally.total})` : ''}`;
+  return `${count(amount, 'request')} ${what}, ${lastOf(tally, input, why)}`;
 }
 
 const refused = (amount: number) => (amount === 1 ? 'was refused' : 'were refused');
 
-/** The host that sent most of several, and when the last one came. */
-function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input): string {
+/** The host that sent most of several, and when the last one came, and why it was refused. */
+function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why = ''): string {
   const from = ofHost === total ? `all from ${host}, ` : `${ofHost} of ${total} from ${host}, `;
-  return `${total > 1 && ofHost * 2 > total ? from : ''}the last one ${since(input, lastAt)}`;
+  return `${total > 1 && ofHost * 2 > total ? from : ''}the last one ${sinceWhy(input, lastAt, why)}`;
 }
 
 const whereOf = (path: string, tally: Tally, { facts }: Input) => named(path, facts, tally.causes.commonest().detail);

@@ -35,6 +35,7 @@ export class Outcomes {
   redirectStatus = 0;
   // --- the episode: it began with the first bad one after the last episode's end
   firstBad = Number.NaN;
+  goodBefore = Number.NaN;
   lastBad = Number.NaN;
   bads = 0;
   /** Good ones of the episode before its last bad one, and after it. */
@@ -80,7 +81,10 @@ export class Outcomes {
   /** `loss`: null for a delivery that is stored, so not lost yet. `record`: null for a connection that was turned away. */
   addBad(diagnosis: Diagnosis, loss: LostEnd | null, record: Detail | null, now: number): void {
     if (this.#isOver(now)) this.end();
-    if (this.bads === 0) this.firstBad = now;
+    if (this.bads === 0) {
+      this.firstBad = now;
+      this.goodBefore = this.lastGood;
+    }
     this.#add(1, now);
     this.bad++;
     this.bads++;
@@ -89,7 +93,7 @@ export class Outcomes {
     this.#run++;
     if (this.#run === 2) this.#secondOfRun = now;
     this.lastBad = now;
-    this.causes.add(diagnosis, record);
+    this.causes.add(diagnosis, record, now);
     if (loss === null) return;
     this.losses.add(LOST_ENDS.indexOf(loss), now);
     this.lastLoss = now;

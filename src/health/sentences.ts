@@ -83,23 +83,38 @@ const OF_SIGNATURES: ReadonlySet<string> = new Set<Reason>([
   'multiple_signatures',
 ]);
 
-/** The changes in this proxy (start, last reload, secrets), each with its time in epoch milliseconds. */
-const changesIn = ({ startedAt, lastReload, secrets }: Facts) => [
-  { at: startedAt, what: 'the start' },
-  ...(lastReload?.ok === true ? [{ at: lastReload.at, what: 'a reload' }] : []),
-  ...secrets.flatMap(({ id, changedAt: at }) => (at === null ? [] : { at, what: `secret ${id} changed` })),
-];
-
-/** Says when a problem began and what changed in the hour before. `began`: epoch milliseconds. */
-export function whatChanged(began: number, facts: Facts): string {
-  const before = changesIn(facts).filter(({ at }) => at <= began && began - at <= HOUR);
-  const [change] = before.toSorted((one, other) => other.at - one.at);
-  const when = ` It began at ${clock(began, facts.now)}`;
-  return change === undefined ? `${when}.` : `${when}, ${spanText(began - change.at)} after ${change.what}.`;
+/** The changes in this proxy (start, last reload, secrets) in a span of epoch milliseconds, the last one first. */
+function changesIn({ startedAt, lastReload, secrets }: Facts, from: number, to: number) {
+  const all = [
+    { at: startedAt, what: 'the start' },
+    { at: lastReload?.ok === true ? lastReload.at : null, what: 'a reload' },
+    ...secrets.flatMap(({ id, changedAt, notBefore, notAfter }) => [
+      { at: changedAt, what: `secret ${id} changed` },
+      { at: notBefore, what: `secret ${id} began` },
+      { at: notAfter, what: `secret ${id} ended` },
+    ]),
+  ];
+  const found = all.flatMap(({ at, what }) => (at !== null && at >= from && at <= to ? { at, what } : []));
+  return found.toSorted((one, other) => other.at - one.at);
 }
 
-/** A sentence if nothing was changed here since the last good delivery: the cause is elsewhere. Else empty. */
-export function unchangedSince(last: number, facts: Facts): string {
-  if (Number.isNaN(last) || changesIn(facts).some(({ at }) => at >= last)) return '';
-  return ' Nothing was changed here since the last one that was accepted.';
+/**
+ * Says when a problem began and what changed in the hour before, or that nothing did since the last good delivery before
+ * it (`good`): then the cause is elsewhere. Epoch milliseconds.
+ */
+export function whatChanged(began: number, facts: Facts, good = Number.NaN): string {
+  const [change] = changesIn(facts, began - HOUR, began);
+  const when = ` It began at ${clock(began, facts.now)}`;
+  if (change !== undefined) return `${when}, ${spanText(began - change.at)} after ${change.what}.`;
+  if (Number.isNaN(good) || changesIn(facts, good, facts.now).length > 0) return `${when}.`;
+  return `${when}. Nothing was changed here since the last one that was accepted before.`;
+}
+
+/** `9 min ago (11:51 UTC): WHY`, of a time of the ledger; a change since then is said, as it may have ended that. */
+export function sinceWhy(input: Input, at: number, why: string): string {
+  const { facts } = input;
+  const [change] = changesIn(facts, epoch(input, at) + 1, facts.now);
+  const before = change === undefined ? '' : `, before ${change.what} (${clock(change.at, facts.now)})`;
+  if (why === '') return `${since(input, at)}${before}`;
+  return `${since(input, at)}${before === '' ? '' : `${before}; as of then`}: ${why}`;
 }

@@ -1,4 +1,4 @@
-// Runs a world through a judge, and holds what it says to the truth. Six properties; the fifth, that alerts agree with the
+// Runs a world through a judge, and holds what it says to the truth. Nine properties; the fifth, that alerts agree with the
 // pages, is with the alerts (test/rules).
 
 import type { RedeliveryRecord } from '../../../src/core/fate.ts';
@@ -26,6 +26,7 @@ export interface Said {
   readonly id: string;
   readonly state: string;
   readonly route?: string | null;
+  readonly message?: string;
 }
 
 const UNMATCHED = { ...NOTIFY, path: 'unmatched', action: 'reject' } as const;
@@ -66,6 +67,8 @@ class Run {
   #lastLook = Number.NEGATIVE_INFINITY;
   #wasFailed = false;
   readonly #flips = new Map<number | null, number>();
+  /** How many met each cause. */
+  readonly #met = new Map<string, number>();
 
   constructor(world: World, process: () => Subject) {
     this.#world = world;
@@ -93,6 +96,8 @@ class Run {
     if (headline.id === 'all-is-well' && truth.refusedSince > 0) fails('1 no false all-clear: nothing taken since');
     const labels = said.filter(({ id }) => id !== 'deliveries-lost').flatMap(({ route }) => route ?? []);
     if (labels.some((route) => !this.#routes.includes(route))) fails('8 a label is a route that is configured');
+    for (const { id, message = '' } of said)
+      if (numberIn(message) > (this.#met.get(id) ?? 0)) fails('9 each cause tells its own number');
     check({ world: this.#world, truth, at, headline, said, lastBadAt: this.#lastBadAt, fails });
   }
 
@@ -111,6 +116,7 @@ class Run {
       this.truth = this.truth.withoutRoute();
     } else if (kind === 'restart') {
       this.#subject = this.#process();
+      this.#met.clear();
       this.truth = Object.assign(new Truth(), { waiting: this.truth.waiting });
       this.#startedAt = at;
       this.#wasFailed = false;
@@ -120,6 +126,8 @@ class Run {
 
   #record(happening: Exclude<Happening, { kind: 'reload' | 'restart' | 'clock step' }>): void {
     const { at, kind, outcome } = happening;
+    const { causes = [] } = FAULTS[this.#world.faults[outcome?.fault ?? -1]?.kind as FaultName] ?? {};
+    for (const cause of causes) this.#met.set(cause, (this.#met.get(cause) ?? 0) + 1);
     if (kind === 'turned away') {
       this.#subject.turnAway(happening.address, at);
       if (outcome !== null) this.truth.add(outcome, at, 'address');
@@ -150,6 +158,12 @@ class Run {
       deferred: null,
     });
   }
+}
+
+/** The number of deliveries that a sentence says were not taken. */
+function numberIn(message: string): number {
+  const [, some, last] = /\b(?:(\d+) of \d+|the last (\d+)) deliveries/i.exec(message) ?? [];
+  return Number(some ?? last ?? 0);
 }
 
 function needsOf({ method, signed, renamedHeader }: RequestRecord): Needs {

@@ -424,3 +424,64 @@ test('connections that were turned away before the first acceptance are judged a
   expect(told('192.0.2.7').lost.turnedAway).toBe(7);
   expect(told('203.0.113.9').advice[0]?.message).toMatch(/^7 connections .* None is known to be a sender's\.$/);
 });
+
+test('two causes on one route are two findings, each with its own number', () => {
+  const failing = accepted({ status: 500, upstreamStatus: 500 });
+  const told = (...came: readonly RequestRecord[]) =>
+    judged({}, (health) => {
+      for (const one of came) settle(health, one);
+      vi.advanceTimersByTime(12_000);
+    }).advice.flatMap(({ id, state, message }) =>
+      id === 'deliveries-lost' ? [] : [[state, id, /^.*? were refused|^.*? was refused|^.*? since/.exec(message)?.[0]]],
+    );
+  const both = Array.from({ length: 6 }, () => [failing, refused(), accepted(), accepted(), accepted()]).flat();
+  expect(told(...both)).toEqual([
+    ['failed', 'another-secret', '6 of 30 deliveries to /notify since 11:59 UTC were refused'],
+    ['failed', 'app-fails', 'The app answered 500 to 6 of 30 deliveries to /notify since'],
+  ]);
+  // What is rare beside another one has no item, and adds nothing to that one's number.
+  expect(told(...Array(12).fill(failing), refused())).toEqual([
+    ['failed', 'app-fails', 'The app answered 500 to 12 of 13 deliveries to /notify since'],
+  ]);
+});
+
+test('a change since the last refusal is told as that, and one before it is not denied', () => {
+  const said = (at: number, ...came: readonly RequestRecord[]) =>
+    headOf(
+      (health) => {
+        for (const one of came) {
+          settle(health, one);
+          vi.advanceTimersByTime(10_000);
+        }
+      },
+      { lastReload: { ok: true, at: NOW + at, error: null, refused: false }, startedAt: NOW - 9 * HOUR },
+    )[2];
+  const mended = said(-15_000, refused(), refused(), accepted());
+  expect(mended).toContain(' 20 s ago (11:59 UTC), before a reload (11:59 UTC); as of then: it is signed with');
+  expect(said(-5000, refused(), refused())).toContain(' before a reload (11:59 UTC); as of then: it is signed with');
+  const caused = said(-25_000, accepted(), accepted(), refused(), refused());
+  expect(caused).toContain(' It began at 11:59 UTC, 5 s after a reload.');
+  const elsewhere = said(-7_300_000, accepted(), refused(), accepted(), refused());
+  expect(elsewhere).toContain(
+    ' It began at 11:59 UTC. Nothing was changed here since the last one that was accepted bef',
+  );
+  for (const message of [mended, caused]) expect(message).not.toContain('Nothing was changed');
+});
+
+test('of an episode’s end both conditions are said, as far as they do not hold yet', () => {
+  const said = (good: number, seconds: number) =>
+    headOf((health) => {
+      for (let at = 0; at < 4; at++) settle(health, down);
+      for (let at = 0; at < good; at++) settle(health, accepted());
+      vi.advanceTimersByTime(seconds * 1000);
+    })[2]?.match(/the app took .*? is over/)?.[0];
+  expect(said(10, 12)).toBe('the app took 10; after 11 in a row and a minute this is over');
+  expect(said(13, 12)).toBe('the app took 13; after a minute this is over');
+  expect(said(10, 61)).toBe('the app took 10; after 11 in a row this is over');
+});
+
+test('a process younger than a day speaks of no day', () => {
+  const said = (startedAt: number) => headOf((health) => settle(health, accepted()), { startedAt })[2];
+  expect(said(NOW - 5000)).toMatch(/, and since the start, 5 s ago, none is known to be lost\.$/);
+  expect(said(NOW - 25 * HOUR)).toMatch(/, and of the last day none is known to be lost\.$/);
+});
