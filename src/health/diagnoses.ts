@@ -86,7 +86,7 @@ const REMEDIES = {
     'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
     stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
     'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
-    'connections-full': 'Limit connections by address in front of the proxy, or raise limits.connections.',
+    'connections-full': 'Raise limits.connections, or limit connections by address in front of the proxy.',
     'descriptors-full': 'Raise the limit of open files (ulimit -n), or lower limits.connections, upstream.connections.',
   },
   exposed: { exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.' },

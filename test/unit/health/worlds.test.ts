@@ -37,7 +37,11 @@
 //   an unsigned one needs the address                  29   2, 3
 //   an unsigned one needs the look                     22   2, 3
 //   a signature in another header counts                3   1
-//   what is refused elsewhere has its look's route     44   6, 2
+//   what was sent to no route has its look's route     65   6, 4
+//   a head that was not read: its address counts       83   1
+//   a head that was not read: another does not         27   9 each cause tells its own number
+//   what was turned away early is judged again          1   1
+//   each cause tells its own number: the route's      232   9
 //   the door: senders' addresses count                 42   1
 //   the door: others do not                            22   2
 //   early refusals are judged again                    34   1
