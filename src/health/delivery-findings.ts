@@ -5,6 +5,7 @@ import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
+import { remedyFor } from './diagnoses.ts';
 import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
 import {
@@ -73,7 +74,8 @@ function episode(path: string, state: 'failed' | 'warning', cause: Cause, input:
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     outcomes.isOld(now) ? ' Whether it still fails is not known.' : '',
   ];
-  return finding(state, diagnosis, parts.join(''), path);
+  const remedy = remedyFor(diagnosis, { isLost: !outcomes.isLossless, isUp: facts.upstream.reachable });
+  return { ...finding(state, diagnosis, parts.join(''), path), remedy };
 }
 
 /** Names the address that holds more connections than all others together, while many are open. */
@@ -116,8 +118,8 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 
 /** Says until when stored deliveries are not lost. */
 function stored(outcomes: Outcomes, { facts: { deferred, now } }: Input): string {
-  if (deferred === null || deferred.waiting === 0 || outcomes.lastLoss >= outcomes.firstBad) return '';
-  if (deferred.lostLately > 0 || deferred.expired > 0) return '';
+  if (deferred === null || !outcomes.isLossless || deferred.lostLately > 0 || deferred.expired > 0) return '';
+  if (deferred.waiting === 0) return outcomes.areTaken ? ' Nothing is lost: the app took each of them later.' : '';
   if (deferred.lastSeen !== null)
     return ` ${deferred.waiting} waited when the store last answered, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
   const until = deferred.firstEnd === null ? '' : `, the first until ${clock(deferred.firstEnd.at, now)}`;

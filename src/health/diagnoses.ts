@@ -3,6 +3,7 @@
 // are written nowhere else. A remedy must never weaken verification.
 
 const FIND = 'Then find what was lost.';
+const START = 'Start it, or correct upstream.url.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
 
@@ -72,7 +73,7 @@ const REMEDIES = {
     'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
   },
   upstream: {
-    'app-down': `Start it, or correct upstream.url. If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
+    'app-down': `${START} If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
     'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
     'app-certificate-dates': "Renew it, and check this machine's clock.",
     'app-certificate-unknown': 'Name its authority’s certificate, or itself if self-signed, in upstream.tls.caFile.',
@@ -190,6 +191,12 @@ export const DIAGNOSES = Object.fromEntries(
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
+
+/** The remedy without what nobody has to do: to find what is not lost, or to start an app that accepts connections. */
+export function remedyFor(id: Diagnosis, { isLost, isUp }: { isLost: boolean; isUp: boolean }): string {
+  const needless = [isLost ? [] : ` ${FIND}`, isUp ? `${START} ` : []].flat();
+  return needless.reduce((text, sentence) => text.replace(sentence, ''), DIAGNOSES[id].remedy);
+}
 
 /** The diagnoses from which this one may follow. */
 export function causesOf(id: Diagnosis): readonly Diagnosis[] {

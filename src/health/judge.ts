@@ -11,7 +11,7 @@ import { standingFindings, stateFindings } from './state-findings.ts';
 import { storeFindings } from './store-findings.ts';
 import { DAY, dateText, spanText } from './times.ts';
 
-export interface Advice extends Finding, Pick<Diagnosed, 'remedy' | 'page'> {
+export interface Advice extends Omit<Finding, 'remedy'>, Pick<Diagnosed, 'remedy' | 'page'> {
   /** Findings that are consequences of this one, and so have no item of their own. */
   readonly follows: readonly Finding[];
 }
@@ -70,7 +70,7 @@ function causes(found: readonly Finding[]): readonly Advice[] {
 
 function told(one: Finding, follows: readonly Finding[] = []): Advice {
   const { remedy, page } = DIAGNOSES[one.id];
-  return { ...one, remedy, page, follows };
+  return { remedy, page, ...one, follows: follows.map(({ remedy: _, ...consequence }) => consequence) };
 }
 
 /** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */

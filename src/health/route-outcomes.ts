@@ -103,7 +103,7 @@ export class Outcomes {
   #add(kind: 0 | 1, now: number): void {
     this.#lastAt = now;
     if (this.bads === 0 && kind === 0) return;
-    this.#kept[this.all % KEPT] = kind;
+    this.#kept[this.#ends % KEPT] = kind;
     this.#minute.add(kind, now);
     this.#quarter.add(kind, now);
   }
@@ -119,9 +119,24 @@ export class Outcomes {
 
   // --- what the judge reads
 
-  /** All outcomes of the episode. */
-  get all(): number {
+  /** All outcomes of the episode, later sendings of its deliveries too. */
+  get #ends(): number {
     return this.bads + this.#between + this.since;
+  }
+
+  /** All deliveries of the episode. */
+  get all(): number {
+    return Math.max(this.bads, this.#ends - this.#takenLater);
+  }
+
+  /** True if none of the episode's deliveries may be lost, so far. */
+  get isLossless(): boolean {
+    return !(this.lastLoss >= this.firstBad);
+  }
+
+  /** True once the app took each bad one at a later sending. */
+  get areTaken(): boolean {
+    return this.isLossless && this.#takenLater >= this.bads;
   }
 
   /** True while an episode is open. */
@@ -184,7 +199,7 @@ export class Outcomes {
 
   #lastShare(amount: number): number {
     let bad = 0;
-    for (let nth = Math.max(0, this.all - amount); nth < this.all; nth++) bad += this.#kept[nth % KEPT] ?? 0;
-    return bad / Math.min(amount, this.all);
+    for (let nth = Math.max(0, this.#ends - amount); nth < this.#ends; nth++) bad += this.#kept[nth % KEPT] ?? 0;
+    return bad / Math.min(amount, this.#ends);
   }
 }

@@ -30,6 +30,8 @@ export interface Finding {
   readonly message: string;
   /** The route's path; null for a finding on no route of its own. */
   readonly route: string | null;
+  /** Replaces the remedy of its diagnosis. */
+  readonly remedy?: string;
 }
 
 /** The findings of one file. A null among them means nothing to report. */

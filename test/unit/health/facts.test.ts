@@ -6,7 +6,18 @@ import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
 import type { Health } from '../../../src/health/health.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
-import { accepted, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, refused, settle } from '../metrics/fixtures.ts';
+import {
+  accepted,
+  CURRENT,
+  DEFERRED,
+  factsOf,
+  hint,
+  judged,
+  NOTIFY,
+  NOW,
+  refused,
+  settle,
+} from '../metrics/fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
@@ -259,6 +270,29 @@ test('why stored deliveries were lost is told with what would have kept them, ea
   expect(lost('keep', 'room', 'keep')).toMatch(/: nobody .*longer one.*; newer ones .*raise redelivery\.maxBytes/);
   expect(lost('record')).toMatch(/: the store lost what it held \(look at its disk, or at the Redis\)\.$/);
   expect(lost('record')).not.toContain('longer');
+});
+
+test('a delivery that is sent again is no second one, and nobody is sent to find what is not lost', () => {
+  const said = (later: number, { fate, ...changes }: Partial<Facts> & { fate: 'deferred' | 'failed' }) => {
+    const [first] = judged({ deferred: { ...DEFERRED, waiting: 5 - later }, ...changes }, (health) => {
+      for (let nth = 0; nth < 5; nth++)
+        settle(health, accepted({ fate, status: 202, upstreamStatus: 0, upstreamFailure: 'connect' }));
+      vi.advanceTimersByTime(12_000);
+      for (let nth = 0; nth < later; nth++)
+        health.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
+    }).advice;
+    return [first?.id, first?.message, first?.remedy].join(' ');
+  };
+  const taken = said(5, { fate: 'deferred' });
+  expect(taken).toMatch(
+    /^app-down The app gave no whole answer to the last 5 deliveries .* Nothing is lost: the app took/,
+  );
+  expect(taken).not.toMatch(/Start it|find what was lost/);
+  const upstream = { ...factsOf().upstream, reachable: false, error: 'ECONNREFUSED' };
+  expect(said(2, { fate: 'deferred', upstream })).toMatch(
+    / the last 5 deliveries .* Nothing is lost yet.* Start it, .*retryConnectFor covers that\.$/,
+  );
+  expect(said(2, { fate: 'failed', upstream })).toMatch(/ Start it, .* Then find what was lost\.$/);
 });
 
 test('what a store held when it last answered is not said to be there now', () => {
