@@ -50,7 +50,7 @@ export class Health {
     this.ledger.turnAway(address, performance.now());
   }
 
-  /** Called after a reload. */
+  /** Called at the start and after a reload. */
   keepOnly(routes: readonly string[]): void {
     this.ledger.keepOnly(routes, performance.now());
   }

@@ -80,7 +80,7 @@ const noneEarly = (since: string) => ({
 export class Ledger {
   senders = new Senders();
   readonly #routes = new Map<string, RouteLedger>();
-  /** As of the last reload; null before the first. */
+  /** As of the start, or the last reload; null before they are told. */
   #configured: readonly string[] | null = null;
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Map<string, Tally>();
@@ -202,12 +202,17 @@ export class Ledger {
     this.senders.suspect(record, outcomeDiagnosis(record), now);
   }
 
-  /** False for what is no delivery. One that was sent to no route counts on that which last accepted such a one. */
+  /** False for what is no delivery. */
   #refuseDelivery(looks: Looks, detail: Detail, at: number): boolean {
     const route = this.senders.routeOf(looks);
     if (route === null) return false;
-    this.#bad(wentAstray(detail) ? route : detail.route, detail, 'refused', at);
+    this.#bad(wentAstray(detail) ? this.#routeAt(detail, route) : detail.route, detail, 'refused', at);
     return true;
+  }
+
+  /** What breaks a rule has no route yet, but perhaps the path of one. Else it counts where such ones were accepted last. */
+  #routeAt({ rule, path }: Detail, ofLook: string): string {
+    return rule !== null && this.#configured?.includes(path) === true ? path : ofLook;
   }
 
   #refuseEarly(record: RequestRecord, now: number): void {

@@ -5,6 +5,7 @@ import type { Diagnosis } from '../core/hint.ts';
 import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
+import type { Detail } from './causes.ts';
 import type { Tally } from './counts.ts';
 import { heldBy } from './delivery-findings.ts';
 import type { RouteLedger } from './ledger.ts';
@@ -74,6 +75,11 @@ function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why = ''):
   return `${total > 1 && ofHost * 2 > total ? from : ''}the last one ${sinceWhy(input, lastAt, why)}`;
 }
 
+/** The route of a request, or of its path: what breaks a rule has no route yet. */
+function routeOf({ route, path, rule }: Detail, { facts }: Input): string {
+  return rule !== null && facts.routes.some((one) => one.path === path) ? path : route;
+}
+
 const whereOf = (path: string, tally: Tally, { facts }: Input) => named(path, facts, tally.causes.commonest().detail);
 
 function early(tally: Tally, kind: 'signed' | 'unsigned' | 'unread', input: Input): Finding | null {
@@ -81,18 +87,19 @@ function early(tally: Tally, kind: 'signed' | 'unsigned' | 'unread', input: Inpu
   const amount = kind === 'signed' ? tally.total : lately;
   if (amount < (kind === 'signed' ? 1 : MANY_EARLY)) return null;
   const { diagnosis, detail } = tally.causes.commonest();
+  const route = configured(routeOf(detail, input), input);
   const begin = `No delivery was accepted since ${input.ledger.early.since};`;
-  const to = `${refused(amount)} on ${whereOf(detail.route, tally, input)}`;
+  const to = `${refused(amount)} on ${whereOf(routeOf(detail, input), tally, input)}`;
   if (kind === 'unread') {
     const message = `${begin} ${manyOf(tally, 'with a head that was not read were refused', input)}.`;
     return finding('warning', diagnosis, message);
   }
   if (kind === 'unsigned') {
     const message = `${begin} ${amount} POSTs without a signature ${to}, ${lastOf(tally, input)}.`;
-    return finding('warning', 'no-signature', message, configured(detail.route, input));
+    return finding('warning', 'no-signature', message, route);
   }
   const message = `${begin} ${manyOf(tally, `with a signature ${to}`, input, amount)}.`;
-  return finding(lately >= MANY_EARLY ? 'failed' : 'warning', diagnosis, message, configured(detail.route, input));
+  return finding(lately >= MANY_EARLY ? 'failed' : 'warning', diagnosis, message, route);
 }
 
 /** A route of a request, null if a reload has removed it since: metrics have it as a label. */

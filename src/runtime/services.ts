@@ -135,6 +135,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       current().certificates.map(({ certificate, notAfter }) => sample({ certificate }, notAfter / 1000)),
     config_info: () => [sample({ sha256: current().loaded.sha256 }, 1)],
   });
+  health.keepOnly(routesOf(config).map(({ path }) => path));
   // The store of redelivery opens now, too, so that deliveries from before a restart are sent.
   void redelivery.adopt();
 

@@ -404,6 +404,7 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   const routes = ['/a', '/b', 'unmatched'].map((path) => ({ ...NOTIFY, path }));
   const told = (came: (health: Health) => void, changes: Partial<RequestRecord> = {}) => {
     const { advice, lost } = judged({ routes }, (health) => {
+      health.keepOnly(routes.map(({ path }) => path));
       came(health);
       const [reason, status] = ['body_too_large', 413] as const;
       for (let at = 0; at < 3; at++) settle(health, refused({ reason, status, route: '/b', ...changes }));
@@ -416,6 +417,9 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   for (const other of ['/a', 'unmatched']) expect(told(on(other))).toEqual(['large-body', '/b', 3]);
   const astray = { reason: 'bad_request', status: 400, rule: 'path', route: 'unmatched', path: '/x' } as const;
   expect(told(on('/a'), astray)).toEqual(['gate-rule', '/a', 3]);
+  const gated = { ...astray, path: '/b' } as const;
+  expect(told(on('/a'), gated)).toEqual(['gate-rule', '/b', 3]);
+  expect(told(() => {}, gated)).toEqual(['gate-rule', '/b', 0]);
   const { lost } = judged({}, (health) => {
     settle(health, refused({ reason: 'loop_detected', status: 508 }));
     settle(health, accepted({ status: 508, upstreamStatus: 508, upstreamError: 'LOOP_DETECTED' }));
