@@ -105,7 +105,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     expect([title, pill]).toEqual(['Ready · entrupy-signature-proxy', '● Ready']);
     expect(advice).toEqual([
       expect.stringMatching(
-        /^● OK\. All is well: the app took the last delivery .*, and since the start, .* ago, none is known to be lost/,
+        /^● OK\. All is well: the app took the last delivery .*, and of the last day none is known to be lost/,
       ),
     ]);
     expect(text).toMatch(/Recent refusals\s+None since the start\./);
