@@ -21,7 +21,7 @@ import {
   whatChanged,
   whyOf,
 } from './sentences.ts';
-import { ago, clock, dateText, MINUTE, QUARTER, spanText } from './times.ts';
+import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
 const SLOW_ANSWERS = 5;
@@ -93,8 +93,11 @@ function whereTo(path: string, facts: Facts, detail: Detail): string {
 
 function takenSince({ since: good, enough, hasEnough, lastBad }: Outcomes, now: number): string {
   if (good === 0) return '';
-  const ends = [hasEnough ? [] : `${enough} in a row`, now - lastBad >= MINUTE ? [] : 'a minute'].flat();
-  return ` Since the last that failed the app took ${good}; after ${ends.join(' and ')} this is over.`;
+  const ends = [
+    hasEnough ? [] : `after ${enough} in a row`,
+    now - lastBad >= MINUTE ? [] : 'a minute after that one',
+  ].flat();
+  return ` Since the last that failed the app took ${good}; this is over ${ends.join(' and ')}.`;
 }
 
 function told(which: string, { diagnosis, detail, times }: Cause): string {
@@ -132,14 +135,15 @@ const LOSS_TEXTS: Readonly<Record<string, string>> = {
 };
 
 /** Of a route that a reload has removed, too. */
-function losses(path: string, { outcomes, isGone }: RouteLedger, input: Input): Finding | null {
+function losses(path: string, { outcomes, isGone, lastAstray }: RouteLedger, input: Input): Finding | null {
   const total = outcomes.lost(input.now);
   if (total === 0) return null;
   const kinds = LOST_ENDS.flatMap((kind, nth) => {
     const amount = outcomes.losses.sum(nth, input.now);
     return amount === 0 ? [] : `${amount} ${LOSS_TEXTS[kind] ?? kind}`;
   });
-  const to = isGone ? `${path}, a route that is gone,` : path;
+  const like = input.now - lastAstray < DAY ? ', or like those,' : '';
+  const to = isGone ? `${path}, a route that is gone,` : `${path}${like}`;
   const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, outcomes.lastLoss)} (${outcomes.lossDiagnosis}).`;
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   return finding('warning', 'deliveries-lost', message, path);

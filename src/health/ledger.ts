@@ -31,6 +31,8 @@ export class RouteLedger {
   unverifiedDeliveries = 0;
   /** Requests that report mode let pass. */
   readonly reported = new Map<Diagnosis, Tally>();
+  /** When a delivery was refused that counts here by its look or address alone. */
+  lastAstray = Number.NaN;
   /** True once a reload has removed the route: then only its losses are told. */
   isGone = false;
 }
@@ -206,7 +208,9 @@ export class Ledger {
   #refuseDelivery(looks: Looks, detail: Detail, at: number): boolean {
     const route = this.senders.routeOf(looks);
     if (route === null) return false;
-    this.#bad(wentAstray(detail) ? this.#routeAt(detail, route) : detail.route, detail, 'refused', at);
+    const own = wentAstray(detail) ? this.#routeAt(detail, route) : detail.route;
+    if (own !== detail.route && own !== detail.path) this.of(own).lastAstray = at;
+    this.#bad(own, detail, 'refused', at);
     return true;
   }
 

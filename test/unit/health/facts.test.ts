@@ -349,6 +349,9 @@ test('what was sent where no route takes it is told of the route whose deliverie
   expect(advice[0]?.message).toMatch(
     /^The last 3 deliveries to \/notify, or like those but sent to \/notfy, were refused/,
   );
+  expect(advice[0]?.follows[0]?.message).toMatch(
+    /^3 deliveries of the last day to \/notify, or like those, may be lost/,
+  );
 });
 
 test('of a route that a reload has removed only its losses are told, with its path, as the counters have it', () => {
@@ -512,10 +515,10 @@ test('of an episode’s end both conditions are said, as far as they do not hold
       for (let at = 0; at < 4; at++) settle(health, down);
       for (let at = 0; at < good; at++) settle(health, accepted());
       vi.advanceTimersByTime(seconds * 1000);
-    })[2]?.match(/the app took .*? is over/)?.[0];
-  expect(said(10, 12)).toBe('the app took 10; after 11 in a row and a minute this is over');
-  expect(said(13, 12)).toBe('the app took 13; after a minute this is over');
-  expect(said(10, 61)).toBe('the app took 10; after 11 in a row this is over');
+    })[2]?.match(/the app took .*? is over .*?(?=\.)/)?.[0];
+  expect(said(10, 12)).toBe('the app took 10; this is over after 11 in a row and a minute after that one');
+  expect(said(13, 12)).toBe('the app took 13; this is over a minute after that one');
+  expect(said(10, 61)).toBe('the app took 10; this is over after 11 in a row');
 });
 
 test('a process younger than a day speaks of no day', () => {
