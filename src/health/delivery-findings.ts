@@ -122,9 +122,10 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 /** Says until when stored deliveries are not lost. */
 function stored(outcomes: Outcomes, { facts: { deferred, now } }: Input): string {
   if (deferred === null || !outcomes.isLossless || deferred.lostLately > 0 || deferred.expired > 0) return '';
-  if (deferred.waiting === 0) return outcomes.areTaken ? ' Nothing is lost: the app took each of them later.' : '';
+  if (deferred.waiting === 0 && outcomes.areTaken) return ' Nothing is lost: the app took each of them later.';
   if (deferred.lastSeen !== null)
-    return ` ${deferred.waiting} waited when the store last answered, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
+    return ` ${deferred.waiting} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
+  if (deferred.waiting === 0) return '';
   const until = deferred.firstEnd === null ? '' : `, the first until ${clock(deferred.firstEnd.at, now)}`;
   return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} to be sent again${until}.`;
 }

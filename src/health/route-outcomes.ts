@@ -134,9 +134,9 @@ export class Outcomes {
     return !(this.lastLoss >= this.firstBad);
   }
 
-  /** True once the app took each bad one at a later sending. */
+  /** True once the app took as many at a later sending as were bad, and the last outcome is good. */
   get areTaken(): boolean {
-    return this.isLossless && this.#takenLater >= this.bads;
+    return this.isLossless && this.since > 0 && this.#takenLater >= this.bads;
   }
 
   /** True while an episode is open. */
@@ -163,7 +163,7 @@ export class Outcomes {
     if (!this.isOpen(now)) return 'ok';
     const stays = this.#isFailed && this.#share(this.#quarter, KEPT, now) >= LEFT;
     this.#isFailed = (stays || this.#isReached(now)) && !this.isOld(now);
-    return this.#isFailed ? 'failed' : 'warning';
+    return this.#isFailed && !this.areTaken ? 'failed' : 'warning';
   }
 
   /** How many good ones in a row end the episode, by its share. */

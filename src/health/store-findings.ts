@@ -22,7 +22,7 @@ export function* storeFindings({ facts }: Input): Findings {
 /** Findings on what is stored, as what they are where it is not known what is stored now. */
 function* lastSeen(found: Iterable<Finding>, { lastSeen: at }: DeferredFacts, now: number): Findings {
   const told = (message: string) =>
-    at === null ? message : `When the store last answered, ${ago(at, now)}: ${message} What is there now is not known.`;
+    at === null ? message : `When last counted, ${ago(at, now)}: ${message} What is there now is not known.`;
   for (const one of found) yield { ...one, message: told(one.message) };
 }
 

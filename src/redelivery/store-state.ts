@@ -250,10 +250,13 @@ export class StoreState {
     this.#refreshSoon();
   }
 
-  /** Refreshes once nothing has changed or failed for a second. */
+  /** Refreshes in a second. */
   #refreshSoon(): void {
-    clearTimeout(this.#nextRefresh);
-    if (!this.#isClosed) this.#nextRefresh = setTimeout(() => void this.refresh(), RETRY_MS).unref();
+    if (this.#isClosed) return;
+    this.#nextRefresh ??= setTimeout(() => {
+      this.#nextRefresh = undefined;
+      void this.refresh();
+    }, RETRY_MS).unref();
   }
 
   async #test(): Promise<void> {

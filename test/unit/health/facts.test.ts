@@ -273,19 +273,25 @@ test('why stored deliveries were lost is told with what would have kept them, ea
 });
 
 test('a delivery that is sent again is no second one, and nobody is sent to find what is not lost', () => {
-  const said = (later: number, { fate, ...changes }: Partial<Facts> & { fate: 'deferred' | 'failed' }) => {
+  const said = (later: number, { fate, ...changes }: Partial<Facts> & { fate: 'deferred' | 'failed' }, earlier = 0) => {
     const [first] = judged({ deferred: { ...DEFERRED, waiting: 5 - later }, ...changes }, (health) => {
-      for (let nth = 0; nth < 5; nth++)
+      const take = (amount: number) => {
+        for (let nth = 0; nth < amount; nth++)
+          health.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
+      };
+      for (let nth = 0; nth < 5; nth++) {
         settle(health, accepted({ fate, status: 202, upstreamStatus: 0, upstreamFailure: 'connect' }));
+        if (nth === 0) take(earlier);
+      }
       vi.advanceTimersByTime(12_000);
-      for (let nth = 0; nth < later; nth++)
-        health.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
+      take(later);
     }).advice;
-    return [first?.id, first?.message, first?.remedy].join(' ');
+    return [first?.state, first?.id, first?.message, first?.remedy].join(' ');
   };
+  expect(said(0, { fate: 'deferred' }, 9)).toMatch(/^failed app-down /); // those had waited before
   const taken = said(5, { fate: 'deferred' });
   expect(taken).toMatch(
-    /^app-down The app gave no whole answer to the last 5 deliveries .* Nothing is lost: the app took/,
+    /^warning app-down The app gave no whole answer to the last 5 deliveries .* Nothing is lost: the app took/,
   );
   expect(taken).not.toMatch(/Start it|find what was lost/);
   const upstream = { ...factsOf().upstream, reachable: false, error: 'ECONNREFUSED' };
@@ -295,7 +301,7 @@ test('a delivery that is sent again is no second one, and nobody is sent to find
   expect(said(2, { fate: 'failed', upstream })).toMatch(/ Start it, .* Then find what was lost\.$/);
 });
 
-test('what a store held when it last answered is not said to be there now', () => {
+test('what a store held when it was last counted is not said to be there now', () => {
   const message = (changes: Partial<DeferredFacts>, failing = 0) =>
     judged({ deferred: { ...DEFERRED, ...changes } }, (health) => {
       for (let nth = 0; nth < failing; nth++) settle(health, accepted({ fate: 'deferred', upstreamStatus: 503 }));
@@ -307,16 +313,12 @@ test('what a store held when it last answered is not said to be there now', () =
   expect(message({}, 2)).toContain(' Nothing is lost yet: 1 waits to be sent again.');
   const old = message({ lastSeen }, 2);
   expect(old).toMatch(
-    / 1 waited when the store last answered, 12 s ago \(11:59 UTC\); what is there now is not known\./,
+    / 1 waited when they were last counted, 12 s ago \(11:59 UTC\); what is there now is not known\./,
   );
-  expect(old).toMatch(
-    /\nWhen the store last answered, 12 s ago .*: 1 deferred delivery waits .* What is there now is not/,
-  );
+  expect(old).toMatch(/\nWhen last counted, 12 s ago .*: 1 deferred delivery waits .* What is there now is not/);
   expect(old).not.toContain('Nothing is lost yet');
   for (const state of ['expired', 'stopped', 'unverified'])
-    expect(message({ lastSeen, waiting: 0, [state]: 2 })).toMatch(
-      /^When the store last answered, 12 s ago .* not known\.$/,
-    );
+    expect(message({ lastSeen, waiting: 0, [state]: 2 })).toMatch(/^When last counted, 12 s ago .* not known\.$/);
 });
 
 const headOf = (came: (health: Health) => void, changes: Parameters<typeof judged>[0] = {}) => {
