@@ -67,7 +67,10 @@ describe('of eight connections', () => {
 const MIB = 1024 * 1024;
 
 ownTest('slow uploads and unread downloads, however many, do not lock others out', async ({ streams, proxyTo }) => {
-  const proxy = await proxyTo(streams, { upstream: { connections: 4, retryConnectFor: '1m' } });
+  const proxy = await proxyTo(streams, {
+    upstream: { connections: 4, retryConnectFor: '1m', idleTimeout: '10m' },
+    limits: { bodyTimeout: '10m' }, // a busy machine takes long to open as many
+  });
   const uploads = await many(20, async () => {
     const client = await sendTo(proxy, 'POST /open/x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nx');
     const drip = setInterval(() => client.socket.write('x'), 100);
