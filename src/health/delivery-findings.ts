@@ -5,7 +5,7 @@ import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
-import { remedyFor } from './diagnoses.ts';
+import { causesOf, remedyFor } from './diagnoses.ts';
 import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
 import {
@@ -36,9 +36,14 @@ export function episodes(input: Input): readonly Finding[] {
   return ordered.flatMap(([path, { outcomes }]) => {
     const state = outcomes.state(now);
     if (state === 'ok') return [];
-    return outcomes.causes.common().map((cause) => episode(path, state, cause, input));
+    const causes = outcomes.causes.common();
+    return causes.filter((one) => !isOver(one, causes[0])).map((cause) => episode(path, state, cause, input));
   });
 }
+
+/** What could have caused the commonest, but ended before it began, would hide it. */
+const isOver = (one: Cause, commonest = one) =>
+  one.lastAt < commonest.firstAt && causesOf(commonest.diagnosis).includes(one.diagnosis);
 
 export function* deliveryFindings(input: Input): Findings {
   const { ledger } = input;
