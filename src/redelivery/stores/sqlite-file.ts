@@ -109,9 +109,11 @@ export class StoreFile {
         if (sqliteCode(error) === BUSY) throw new Error('another program keeps its file locked');
         if (isFull(error)) throw error;
         this.close();
-        if (!isDamage(error) || this.#owner === null || tries === 3) throw error;
-        // Only at the second try: SQLite calls a page malformed even if the disk only failed to read it once.
-        if (tries === 2) this.#setAside(error as Error);
+        if (!isDamage(error) || this.#owner === null || tries === 4) throw error;
+        // SQLite calls a page malformed even if the disk only failed to read it, so it must do so again right after the
+        // whole file could be read.
+        if (tries === 2) this.#readThrough();
+        if (tries === 3) this.#setAside(error as Error);
       }
     }
   }
@@ -177,6 +179,13 @@ export class StoreFile {
     });
   }
 
+  /** Throws if the disk fails to read the files; returns the endings of those that are there. */
+  #readThrough(): readonly string[] {
+    const left = ['-wal', ''].filter((ending) => checkFile(`${this.#path}${ending}`) === 'present');
+    for (const ending of left) readThrough(`${this.#path}${ending}`);
+    return left;
+  }
+
   #setAside(damage: Error): void {
     if (performance.now() - this.#toldAt < PACE_MS) throw damage;
     if (this.#aside().length >= MOST_ASIDE) {
@@ -185,8 +194,7 @@ export class StoreFile {
     const { count } = this.around;
     const time = new Date().toISOString().replaceAll(':', '');
     const aside = `aside-${basename(this.#path)}-${time}${count === null ? '' : `-${count}`}`;
-    const left = ['-wal', ''].filter((ending) => checkFile(`${this.#path}${ending}`) === 'present');
-    for (const ending of left) readThrough(`${this.#path}${ending}`);
+    const left = this.#readThrough();
     for (const ending of left) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
     const where = left.length > 0 ? `what is left of it is ${aside}${left.at(-1)} there` : 'nothing is left of it';
