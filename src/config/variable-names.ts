@@ -13,8 +13,12 @@ export const SECRET = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 export const NAMES: readonly string[] = [
   'ENTRUPY_PROXY_CONFIG',
   ...OVERRIDES.map(({ variable }) => variable),
-  ...[SECRET, `${SECRET}_PREVIOUS`, `${SECRET}_FILE`, 'ALLOW_SHORT_SECRET'],
-  ...['VERIFY_PATHS', 'FORWARD_PATHS'],
+  SECRET,
+  `${SECRET}_PREVIOUS`,
+  `${SECRET}_FILE`,
+  'ALLOW_SHORT_SECRET',
+  'VERIFY_PATHS',
+  'FORWARD_PATHS',
 ];
 
 export type Env = Readonly<Record<string, string | undefined>>;

@@ -57,7 +57,8 @@ export class Health {
 
   /** The advice of now, for the log and the metrics; empty before the process runs. */
   advice(): readonly Advice[] {
-    return this.facts === null ? [] : this.judge(this.facts(), performance.now()).advice;
+    if (this.facts === null) return [];
+    return judge({ ledger: this.ledger, facts: this.facts(), now: performance.now() }).advice;
   }
 
   /** `now`: milliseconds of the monotonic clock. */

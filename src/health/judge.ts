@@ -4,7 +4,7 @@
 
 import type { Facts } from '../facts.ts';
 import { deliveryFindings, episodes } from './delivery-findings.ts';
-import { DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
+import { causesOf, DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
 import { standingFindings, stateFindings } from './state-findings.ts';
@@ -52,12 +52,11 @@ function causes(found: readonly Finding[]): readonly Advice[] {
   const wrong = items.filter(isWrong);
   const causeOf = (one: Finding): Finding => {
     if (one.state === 'note') return one;
-    const { follows } = DIAGNOSES[one.id];
+    const known = causesOf(one.id);
     const possible = wrong.filter((other) => {
       // Where deliveries fail, that the app accepts no connections is told once.
       if (other.id === one.id) return one.route === null && other.route !== null;
-      const isCause = follows.includes(other.id) || follows.includes(DIAGNOSES[other.id].subject);
-      return isCause && (other.route === one.route || other.route === null || one.route === null);
+      return known.includes(other.id) && (other.route === one.route || other.route === null || one.route === null);
     });
     const cause = possible.find(({ route }) => route === one.route) ?? possible[0];
     return cause === undefined ? one : causeOf(cause);

@@ -13,7 +13,7 @@ import { type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
 import { MINUTE } from './times.ts';
 
-/** Of each kind, what was refused or turned away before the first acceptance, and is judged again after it. */
+/** The number kept of each kind of `Early`, which are judged again after the first acceptance. */
 const EARLY = 16;
 /** Milliseconds. A longer answer is slow, and so is one that takes a third of `responseTimeout`: see *slow-app*. */
 const SLOW_MS = 5000;
@@ -37,7 +37,7 @@ export class RouteLedger {
   isGone = false;
 }
 
-/** What was refused or turned away before the first acceptance; the last ones are kept. */
+/** Requests refused and connections turned away before the first acceptance; the last ones are kept. */
 class Early {
   readonly tally = new Tally();
   /** `detail`: null for a connection that was turned away. */

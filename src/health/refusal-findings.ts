@@ -1,13 +1,14 @@
 // Refused requests that are not known to be deliveries: those before the first acceptance, those that come where deliveries
 // have stopped, and strangers'. Report mode's, and signatures that nobody looked at, are here, too.
 import { shortened } from '../base/printable.ts';
-import type { Diagnosis } from '../core/hint.ts';
 import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
+import type { Facts } from '../facts.ts';
 import type { Detail } from './causes.ts';
 import type { Tally } from './counts.ts';
 import { heldBy } from './delivery-findings.ts';
+import type { Diagnosis } from './diagnoses.ts';
 import type { RouteLedger } from './ledger.ts';
 import {
   count,
@@ -76,8 +77,8 @@ function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why = ''):
 }
 
 /** The route of a request, or of its path: what breaks a rule has no route yet. */
-function routeOf({ route, path, rule }: Detail, { facts }: Input): string {
-  return rule !== null && facts.routes.some((one) => one.path === path) ? path : route;
+function routeOf({ route, path, rule }: Detail, facts: Facts): string {
+  return rule !== null && isConfigured(path, facts) ? path : route;
 }
 
 const whereOf = (path: string, tally: Tally, { facts }: Input) => named(path, facts, tally.causes.commonest().detail);
@@ -87,9 +88,10 @@ function early(tally: Tally, kind: 'signed' | 'unsigned' | 'unread', input: Inpu
   const amount = kind === 'signed' ? tally.total : lately;
   if (amount < (kind === 'signed' ? 1 : MANY_EARLY)) return null;
   const { diagnosis, detail } = tally.causes.commonest();
-  const route = configured(routeOf(detail, input), input);
+  const own = routeOf(detail, input.facts);
+  const route = configured(own, input);
   const begin = `No delivery was accepted since ${input.ledger.early.since};`;
-  const to = `${refused(amount)} on ${whereOf(routeOf(detail, input), tally, input)}`;
+  const to = `${refused(amount)} on ${whereOf(own, tally, input)}`;
   if (kind === 'unread') {
     const message = `${begin} ${manyOf(tally, 'with a head that was not read were refused', input)}.`;
     return finding('warning', diagnosis, message);
@@ -103,8 +105,9 @@ function early(tally: Tally, kind: 'signed' | 'unsigned' | 'unread', input: Inpu
 }
 
 /** A route of a request, null if a reload has removed it since: metrics have it as a label. */
-const configured = (route: string, { facts }: Input) =>
-  facts.routes.some(({ path }) => path === route) ? route : null;
+const configured = (route: string, { facts }: Input) => (isConfigured(route, facts) ? route : null);
+
+const isConfigured = (route: string, { routes }: Facts) => routes.some(({ path }) => path === route);
 
 /** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
 function* suspects(input: Input): Findings {
@@ -158,7 +161,7 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
 
 function turnedAway(input: Input): Finding | null {
   const { senders, early, turnedAway } = input.ledger;
-  const { tally } = senders.accepted === 0 ? early.turnedAway : { tally: turnedAway };
+  const tally = senders.accepted === 0 ? early.turnedAway.tally : turnedAway;
   if (!(input.now - tally.lastAt < QUARTER)) return null;
   const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input)}${heldBy(input.facts)}. None is known to be a sender's.`;
   return finding('warning', 'connections-full', message);

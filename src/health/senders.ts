@@ -1,10 +1,10 @@
 // Which refused requests are deliveries. An address proves little: behind a front all share one, and senders move. So
 // the look of a request counts, its User-Agent and Content-Type: it must be that of an accepted delivery, or of a request
 // whose signature proves a secret of ours. Where deliveries have stopped, more is suspect.
-import type { Diagnosis } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { COMPARED, copied, Tally } from './counts.ts';
+import type { Diagnosis } from './diagnoses.ts';
 import { QUARTER } from './times.ts';
 
 const KEPT = 16;

@@ -152,7 +152,10 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
   return { note: { ...note, at: Math.min(note.at, now), route: route ?? note.route, failure }, request: null };
 }
 
-/** A record's first note and the route that takes it now, or took it last, as far as they are known; and why it is not sent, if so. */
+/**
+ * A record's first note and the route that takes it now, or took it last, as far as they are known; and why it is not
+ * sent, if so.
+ */
 type Checked =
   | { readonly first: Note; readonly route: string; readonly request: Sendable }
   | { readonly first?: Note; readonly route?: string; readonly why: Why };

@@ -103,7 +103,10 @@ export class StoreState {
     return this.#sum((group) => group.key === tag && group.state !== 'unverified').deliveries;
   }
 
-  /** When the summary was made, if what is there now is not known: it is older than a refresh, or no longer true. Else null. */
+  /**
+   * When the summary was made, if what is there now is not known: it is older than a refresh, or no longer true. Else
+   * null.
+   */
   get lastSeen(): number | null {
     const isCurrent = !this.#isOld && this.#failing === null && Date.now() - this.at < REFRESH_EVERY_MS + PATIENCE_MS;
     return isCurrent || this.at === 0 ? null : this.at;
@@ -188,7 +191,10 @@ export class StoreState {
     return isChanged;
   }
 
-  /** Removes a leased event that ends without a decision, after its line. `note`: null if nothing is known of it. False if that, or the lease, was lost. */
+  /**
+   * Removes a leased event that ends without a decision, after its line. `note`: null if nothing is known of it. False
+   * if the line could not be written, or the lease was lost.
+   */
   async lose({ id, lease }: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
     const came = note === null ? NOT_KNOWN : new Date(note.at).toISOString();
     const { attempts = NOT_KNOWN, failure = NOT_KNOWN } = note ?? {};

@@ -161,7 +161,7 @@ export class MessageParser {
     this.#bytes = bytes;
     this.#framingFrom = from;
     this.#pieceFrom = this.#pieceTo = 0;
-    // It calls `headComplete` and what follows it below, which set state, framing and the piece.
+    // `run` calls `headComplete` and what follows it below, which set state, framing and the piece.
     const end = this.#llhttp.run(bytes, from, Math.min(bytes.length, from + most), this);
     const at = from + this.#llhttp.consumed;
     // The recorded offsets are valid only for these bytes.

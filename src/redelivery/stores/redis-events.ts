@@ -1,5 +1,5 @@
-// The part of the queue's Lua script that knows the events: it reads and writes them, and keeps their sums right whatever the
-// server evicts. redis-script.ts has the calls. The keys:
+// The part of the queue's Lua script that knows the events: it reads and writes them, and keeps their sums right whatever
+// the server evicts. redis-script.ts has the calls. The keys:
 //
 //   due         sorted set: ids by the time at which they are due, in the server's milliseconds
 //   entries     hash: what is known of each event, as JSON: its size, state, note, lease, time of storing and group

@@ -69,7 +69,9 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     { text: SCRIPT, read: (given: unknown) => DONE(listOf(given, 5)[0]) },
     TEST_KEYS,
     'test',
-    ...['', '', '0'],
+    '',
+    '',
+    '0',
     ...TESTED,
   ] as const;
   const prefix = `entrupy-deferred:{${name}}:`;

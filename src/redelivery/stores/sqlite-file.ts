@@ -121,7 +121,7 @@ export class StoreFile {
   #try<T>({ isRead, isLasting }: Kind, job: (queries: Queries) => T): T {
     const { database, queries } = this.#usable();
     try {
-      database.exec(`PRAGMA synchronous=${isLasting ? 'FULL' : 'NORMAL'}`);
+      if (!isRead) database.exec(`PRAGMA synchronous=${isLasting ? 'FULL' : 'NORMAL'}`);
       database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
       const result = job(queries);
       database.exec('COMMIT');

@@ -29,7 +29,8 @@ let took = 0;
 
 /** The last message is null: it closes the file. */
 port.on('message', (first: Call | null) => {
-  // Those who were answered together come again one by one: a sync for the first of them would mean one more sync for the rest.
+  // Those who were answered together come again one by one: a sync for the first of them would mean one more sync for
+  // the rest.
   if (first !== null && took > 0) Atomics.wait(never, 0, 0, Math.min(took / 4, MOST_GATHER_MS));
   const calls: Call[] = [];
   let next: Call | null | undefined = first;
