@@ -162,7 +162,7 @@ export class Pipeline {
     // As long as its twin may take.
     const { responseTimeout, idleTimeout } = policy.settings;
     const patience = retryConnectFor(pending) + responseTimeout + idleTimeout;
-    const event = { path: head.path, body: permit.body ?? NO_BYTES, window };
+    const event = { head, body: permit.body ?? NO_BYTES, window };
     const claimed = await this.#parts.claims().claim({ ...event, patience, stop: this.#waits.signal });
     const isUnwanted = exchange.departed && deferrable === null;
     switch (claimed.kind) {

@@ -64,10 +64,10 @@ Modes sidecar and gateway use the same two. Both are lists.
 
 {{/* Timing and thresholds of one probe: the user's over the chart's. The user cannot change what it checks. */}}
 {{- define "entrupy-signature-proxy.probe" -}}
-{{- $ours := dict
-  "startupProbe" (dict "periodSeconds" 1 "failureThreshold" 60)
-  "readinessProbe" (dict "periodSeconds" 2 "failureThreshold" 2)
-  "livenessProbe" (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 3) -}}
+{{- $ours := dict -}}
+{{- range $row := include "entrupy-signature-proxy.modes" . | fromYamlArray }}
+{{- $ours = merge $ours (pick $row.values "startupProbe" "readinessProbe" "livenessProbe") }}
+{{- end -}}
 {{- $numbers := mergeOverwrite (get $ours .name) (deepCopy (get .root.Values .name | default dict)) -}}
 {{- range $key, $number := $numbers }}
 {{ $key }}: {{ int $number }}

@@ -5,7 +5,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { fileProblem } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest-word.ts';
 import { type Paint, painter } from '../base/printable.ts';
-import type { Env } from '../config/variable-names.ts';
+import type { Env } from '../config/variables.ts';
 import { type CommandName, OPTIONS, POSITIONALS } from './options.ts';
 
 export interface Io {

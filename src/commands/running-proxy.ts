@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { ADMIN_PORT, CONFIG_FILE, localUrl, namedConfig } from '../base/default-places.ts';
 import { fileProblem } from '../base/errors.ts';
-import type { Env } from '../config/variable-names.ts';
+import type { Env } from '../config/variables.ts';
 import type { ApiStatus } from '../health/health.ts';
 import type { Io } from './command.ts';
 

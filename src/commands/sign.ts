@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import type { SecretSource } from '../config/config.ts';
-import { VariableName } from '../config/variable-names.ts';
+import { VariableName } from '../config/variables.ts';
 import type { Secret } from '../core/keyring.ts';
 import { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';

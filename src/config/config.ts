@@ -5,7 +5,7 @@ import type * as z from 'zod/mini';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 import type { KeyPath } from './problems.ts';
 import { type configSchema, routeSchema } from './schema.ts';
-import { VariableName } from './variable-names.ts';
+import { VariableName } from './variables.ts';
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 

@@ -1,9 +1,9 @@
 // Environment variables as part of the configuration, with a file or alone. The value of a secret's variable is not
 // kept: only whether it is set matters here.
-import { listOf, nearest } from '../base/nearest-word.ts';
+import { listOf } from '../base/nearest-word.ts';
 import type { Problem } from './problems.ts';
 import { LOG_FORMATS } from './schema.ts';
-import { type Env, NAMES, OVERRIDES, SECRET } from './variable-names.ts';
+import { type Env, meantBy, NAMES, OVERRIDES, SECRET } from './variables.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
 type Overlay = ReturnType<typeof overlayOn>;
@@ -111,18 +111,3 @@ function addSecrets({ data, refuse, ignore, origins }: Overlay, env: Env, named:
   origins.set('secrets', given[0]);
   for (const [index, name] of given.entries()) origins.set(`secrets.${index}`, name);
 }
-
-/** The maximum number of typing errors that are forgiven: a name with three probably belongs to another program. */
-const MAX_EDITS = 2;
-/** Names that people try in place of ours. */
-const TRIED: readonly (readonly [name: RegExp, ours: string])[] = [
-  [/^UPSTREAM$/, 'UPSTREAM_URL'],
-  [/^(?:LISTEN|PORT)$/, 'LISTEN_PORT'],
-  [/^webhook_endpoint_secret.*_(?:old|prev)/i, `${SECRET}_PREVIOUS`],
-  // These differ by whole words, but must be noticed: without its secret the proxy answers every request with 503.
-  [/^webhook_endpoint_secret|^(?:entrupy_(?:webhook_)?|webhook_)secret(?:_key)?$/i, SECRET],
-];
-
-/** Which of our variables was probably meant; empty if none was. */
-const meantBy = (variable: string) =>
-  nearest(variable, NAMES, MAX_EDITS) ?? TRIED.find(([name]) => name.test(variable))?.[1] ?? '';

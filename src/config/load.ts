@@ -10,10 +10,10 @@ import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
 import { crossErrors } from './cross-key-rules.ts';
 import { applyEnvironment, variableProblem } from './environment.ts';
+import { warningsOf } from './odd-settings.ts';
 import { formatPath, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
 import { allowedAt, readWritten, soundness } from './schema-problems.ts';
-import type { Env } from './variable-names.ts';
-import { warningsOf } from './warnings.ts';
+import type { Env } from './variables.ts';
 import { readYaml } from './yaml.ts';
 
 /** Longer files are not parsed. The longest sensible file has a fiftieth of this size. */

@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import type { Server, TlsOptions } from 'node:tls';
 import { free, JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { connectionKey } from '../wire/socket-progress.ts';
-import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
+import { ALPN, type TlsCredentials } from '../wire/tls-credentials.ts';
 import type { Connection } from './connection.ts';
 
 /** The maximum number of TLS handshakes under way at once: 1,024 unfinished ones would need 78 MiB. */
@@ -13,7 +13,7 @@ const MAX_UNDER_WAY = 128;
 const LEAST_MS = 100;
 
 /** Client certificates are requested, and must be valid, if a CA for them is configured. */
-function tlsOptions(tls: TlsContents): TlsOptions {
+function tlsOptions(tls: TlsCredentials): TlsOptions {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ALPN };
 }
 
@@ -26,7 +26,7 @@ export class TlsHandshakes {
   readonly #onTurnedAway: (connection: Connection) => void;
 
   /** `onTurnedAway`: called before a handshake is ended to make room for another. */
-  constructor(contents: TlsContents, onTurnedAway: (connection: Connection) => void) {
+  constructor(contents: TlsCredentials, onTurnedAway: (connection: Connection) => void) {
     this.#onTurnedAway = onTurnedAway;
     // Loaded only when needed: the TLS module costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
@@ -44,7 +44,7 @@ export class TlsHandshakes {
   }
 
   /** Uses new contents of the TLS files for handshakes from now on. */
-  adopt(contents: TlsContents): void {
+  adopt(contents: TlsCredentials): void {
     const options = tlsOptions(contents);
     // setSecureContext does not change whether client certificates are requested: without this line
     // test/integration/tls-on-both-sides.test.ts fails.

@@ -5,9 +5,9 @@
 import type { Facts } from '../facts.ts';
 import { deliveryFindings, episodes } from './delivery-findings.ts';
 import { causesOf, DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
+import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
-import { standingFindings, stateFindings } from './state-findings.ts';
 import { storeFindings } from './store-findings.ts';
 import { DAY, dateText, spanText } from './times.ts';
 

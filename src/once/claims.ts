@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { madeOnce } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
 import type { DeliveryClaim } from '../core/fate.ts';
+import type { Head } from '../core/request-head.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 
 /**
@@ -29,7 +30,7 @@ interface ClaimsOptions {
 }
 
 interface ClaimRequest {
-  readonly path: string;
+  readonly head: Pick<Head, 'path'>;
   readonly body: Uint8Array;
   /** Milliseconds for which a delivered event is remembered. */
   readonly window: number;
@@ -83,7 +84,7 @@ export class Claims {
 
   /** Says what to do with a request, after waiting for its twins, at most for `patience`. Never rejects. */
   async claim(request: ClaimRequest): Promise<Claimed> {
-    const key = eventKey(request.path, request.body);
+    const key = eventKey(request.head.path, request.body);
     const until = performance.now() + request.patience;
     for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
       if (first.delivers && first.twins.size >= MAX_TWINS) return REFUSE;

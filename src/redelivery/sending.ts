@@ -24,7 +24,7 @@ export async function attempt(request: Sendable, needs: Needs, stopped: AbortSig
   const { route, head, body } = request;
   let claim: DeliveryClaim | null = null;
   if (route.once !== null) {
-    const event = { path: head.path, body, window: route.once, patience: 0 };
+    const event = { head, body, window: route.once, patience: 0 };
     const claimed = await needs.claims().claim({ ...event, stop: stopped });
     if (claimed.kind === 'duplicate') return { went: claimed.kind, failure: '' };
     if (claimed.kind !== 'deliver') return NOT_SENT;

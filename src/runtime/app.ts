@@ -4,7 +4,7 @@ import { createAdminServer } from '../admin/server.ts';
 import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
 import { localUrl, VERSION } from '../base/default-places.ts';
 import { factsNow } from '../facts.ts';
-import { createDiagnosisLog } from './diagnosis-log.ts';
+import { createDiagnosisLog } from '../health/diagnosis-log.ts';
 import { readInputs } from './inputs.ts';
 import { Readiness } from './readiness.ts';
 import { LiveRuleset } from './reload.ts';

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { CONFIG_FILE } from '../base/default-places.ts';
 import { ConfigError, type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
-import type { Env } from '../config/variable-names.ts';
+import type { Env } from '../config/variables.ts';
 import { fixedFiles, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { fitMachine } from './machine-limits.ts';
 import { canBeRead, readTlsFiles, type TlsFile } from './tls-files.ts';

@@ -1,18 +1,13 @@
 // The ruleset in force: one reference that a reload swaps. The services adopt the new one; log and metrics report the
-// reload. All files are read if one changes, and every ten seconds. A change counts only once two readings agree on it.
-import { unwatchFile, watchFile } from 'node:fs';
+// reload. A change (file-watch.ts) counts only once two readings agree on it.
 import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import type { Reload } from '../facts.ts';
 import { failuresOf, isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
+import { FileWatch } from './file-watch.ts';
 import { type Inputs, placesOf, readInputs, sameInputs, settle } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
-
-/** Milliseconds between two checks of file times and sizes. Reading two files a second would triple idle CPU use. */
-const POLL_MS = 1000;
-/** Milliseconds between two checks of file contents, needed because NFS may show old times for a minute. */
-const READ_MS = 10_000;
 
 const idOf = ({ id }: { readonly id: string }) => id;
 
@@ -28,9 +23,7 @@ export class LiveRuleset {
   #seen: Inputs;
   /** True if the next check must apply the inputs even if nothing changed. */
   #forced = false;
-  #nextRead: NodeJS.Timeout | undefined;
-  #polled: readonly string[] = [];
-  #stopped = false;
+  readonly #files = new FileWatch(() => void this.#check());
   /** The warnings that apply now, as JSON: each is logged only once while it applies. */
   #logged: ReadonlySet<string> = new Set();
   /** The last reload. Written only by this class. */
@@ -48,14 +41,12 @@ export class LiveRuleset {
 
   /** Begins to watch the files. Polling misses changes since the first reading, so all files are read again soon. */
   watch(): void {
-    this.#poll();
-    this.#readAfter(POLL_MS);
+    this.#files.only(placesOf(this.#seen));
+    this.#files.readAgain('soon');
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#nextRead);
-    this.#poll();
+    this.#files.stop();
   }
 
   /** Reads all files now, and applies them even if nothing changed: for SIGHUP and /-/reload. Returns the problems. */
@@ -64,21 +55,14 @@ export class LiveRuleset {
     return this.#check();
   }
 
-  readonly #onChange = (): void => void this.#check();
-
   /** Reads the inputs and applies them. Checks never run in parallel: all calls during one share the next. */
   readonly #check = onePerTurn(async (): Promise<readonly string[]> => {
     const [before, forced] = [this.#seen, this.#forced];
     this.#forced = false;
-    clearTimeout(this.#nextRead);
     const outcome = await this.#readAndApply(forced ? 'always' : 'if changed');
-    this.#readAfter(this.#seen === before ? READ_MS : POLL_MS);
+    this.#files.readAgain(this.#seen === before ? 'later' : 'soon');
     return outcome;
   });
-
-  #readAfter(milliseconds: number): void {
-    if (!this.#stopped) this.#nextRead = setTimeout(this.#onChange, milliseconds).unref();
-  }
 
   async #readAndApply(when: 'always' | 'if changed'): Promise<readonly string[]> {
     const { configFile, env } = this.#effects;
@@ -90,7 +74,7 @@ export class LiveRuleset {
       if (isSame && when === 'if changed') return [];
       const inputs = isSame ? changed : await settle(before, changed, read);
       // Once this has stopped, the services are closed, and nothing may open them again.
-      return this.#stopped ? [] : this.#apply(inputs);
+      return this.#files.stopped ? [] : this.#apply(inputs);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       const unread = new Map(before.secrets.map(({ source }) => [source, problem]));
@@ -107,15 +91,8 @@ export class LiveRuleset {
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
     const outcome = this.#endReload(this.ruleset.failures);
     this.onReload();
-    this.#poll();
+    this.#files.only(placesOf(inputs));
     return outcome;
-  }
-
-  /** Polls the files of the inputs that were seen last, and no others; none after `stop`. */
-  #poll(): void {
-    for (const path of this.#polled) unwatchFile(path, this.#onChange);
-    this.#polled = this.#stopped ? [] : placesOf(this.#seen);
-    for (const path of this.#polled) watchFile(path, { persistent: false, interval: POLL_MS }, this.#onChange);
   }
 
   /** Reports that a reload has worked, or why a part of the inputs is not in use. */

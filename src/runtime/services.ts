@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import { Captures } from '../admin/captures.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
-import type { Env } from '../config/variable-names.ts';
+import type { Env } from '../config/variables.ts';
 import { DEFERRED_STATES } from '../core/fate.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';

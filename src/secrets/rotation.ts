@@ -2,7 +2,7 @@
 // a change the old value stays valid for its overlap. A file that is removed from its directory is retired.
 // Everything but readSecrets is pure: readings and time in, secrets out.
 import type { SecretSource } from '../config/config.ts';
-import type { Env } from '../config/variable-names.ts';
+import type { Env } from '../config/variables.ts';
 import { isPrevious, previousOf, type Secret } from '../core/keyring.ts';
 import { readSources, type SecretMaterial } from './sources.ts';
 

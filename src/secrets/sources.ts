@@ -5,7 +5,7 @@ import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } fr
 import { join } from 'node:path';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import type { SecretSource } from '../config/config.ts';
-import type { Env } from '../config/variable-names.ts';
+import type { Env } from '../config/variables.ts';
 import type { Secret } from '../core/keyring.ts';
 import { type KeyReading, keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, withoutKey } from './key-from-value.ts';
 

@@ -9,7 +9,7 @@ import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
 import { SCHEMAS } from '../../src/config/schema-problems.ts';
-import { NAMES } from '../../src/config/variable-names.ts';
+import { NAMES } from '../../src/config/variables.ts';
 import { pathProblem } from '../../src/core/path-patterns.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
 import { parseText } from '../support/proxy/config-text.ts';

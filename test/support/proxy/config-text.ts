@@ -1,6 +1,6 @@
 import { ConfigError, type LoadedConfig, parseConfig } from '../../../src/config/load.ts';
 import type { Problem } from '../../../src/config/problems.ts';
-import type { Env } from '../../../src/config/variable-names.ts';
+import type { Env } from '../../../src/config/variables.ts';
 
 /** Parses a configuration file's text. If there is no file, both `text` and `file` are null. */
 export function parseText(text: string | null, file: string | null, env: Env): LoadedConfig {

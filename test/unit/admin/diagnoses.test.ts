@@ -9,11 +9,11 @@ import { LOOP } from '../../../src/core/request-diagnosis.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
 import { DIAGNOSES, type Diagnosis } from '../../../src/health/diagnoses.ts';
+import { createDiagnosisLog } from '../../../src/health/diagnosis-log.ts';
 import type { ApiStatus, Health } from '../../../src/health/health.ts';
 import type { State } from '../../../src/health/sentences.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
-import { createDiagnosisLog } from '../../../src/runtime/diagnosis-log.ts';
 import {
   accepted,
   CONFIG,

@@ -1,7 +1,7 @@
 // Command lines: each mistake is one readable line and exit code 2, in every command that takes options this way.
 import { describe, expect, test } from 'vitest';
 import { OPTIONS } from '../../../src/commands/options.ts';
-import { NAMES } from '../../../src/config/variable-names.ts';
+import { NAMES } from '../../../src/config/variables.ts';
 import { callCommand } from '../../support/proxy/command.ts';
 
 const HAVE_HEADER = new Set(['sign', 'explain']);

@@ -1,7 +1,7 @@
 // The environment beside a file, and alone.
 import { describe, expect, test } from 'vitest';
 import { formatProblem } from '../../../src/config/problems.ts';
-import { NAMES, VariableName } from '../../../src/config/variable-names.ts';
+import { NAMES, VariableName } from '../../../src/config/variables.ts';
 import { parseText, problemsOf } from '../../support/proxy/config-text.ts';
 
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';

@@ -26,7 +26,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   upstream: ['bodies', 'wire', 'core', 'base'],
   redelivery: ['upstream', 'bodies', 'wire', 'once', 'redis', 'core', 'base'],
   'facts.ts': ['redelivery', 'upstream', 'downstream', 'secrets', 'metrics', 'log', 'once', 'config', 'core', 'base'],
-  health: ['facts.ts', 'config', 'core', 'base'],
+  health: ['facts.ts', 'config', 'log', 'core', 'base'],
   admin: ['health', 'facts.ts', 'downstream', 'config', 'log', 'metrics', 'core', 'base'],
   'pipeline.ts': ['redelivery', 'upstream', 'downstream', 'bodies', 'once', 'hints', 'core', 'base'],
   runtime: [

@@ -29,7 +29,7 @@ function deliveries({ onStoreFailure = 'forward', unopened = 0, ...over }: Optio
   });
   const admit = (options: { patience?: number; stop?: AbortSignal } = {}) => {
     const { patience = 5_000, stop = new AbortController().signal } = options;
-    return all.claim({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, stop });
+    return all.claim({ head: { path: '/n' }, body: Buffer.from('e'), window: 60_000, patience, stop });
   };
   return { all, failure, failures, calls, admit };
 }

@@ -7,7 +7,7 @@ import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
-import { VariableName } from '../../../src/config/variable-names.ts';
+import { VariableName } from '../../../src/config/variables.ts';
 import { readSecrets } from '../../../src/secrets/rotation.ts';
 import { fixedFiles, readSources, type SecretMaterial } from '../../../src/secrets/sources.ts';
 import { ownDirectory } from '../../support/machine/files.ts';

@@ -1,7 +1,7 @@
 // The log of the problems that the status page shows, even of those that show in no request's line, such as a certificate
 // that expires or a store that fails: nobody should have to look at a page to learn of it.
-import type { Advice } from '../health/judge.ts';
 import type { Log } from '../log/log.ts';
+import type { Advice } from './judge.ts';
 
 /** Milliseconds. A problem that lasts, or comes and goes, is logged once an hour. */
 const AGAIN_AFTER = 3_600_000;

@@ -1,7 +1,7 @@
 // Warnings about a configuration that is valid but rarely intended. None stops the proxy.
 import type { Config, Values } from './config.ts';
 import { atKey, atValue, type KeyPath } from './problems.ts';
-import type { Env } from './variable-names.ts';
+import type { Env } from './variables.ts';
 
 const QUERY_ROUTING =
   'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
