@@ -62,12 +62,6 @@ describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (
   });
 });
 
-test('the tables hold at least 150 requests, each with a unique name', () => {
-  expect(CASES.length).toBeGreaterThanOrEqual(150);
-  const names = CASES.map(({ name, on }) => `${on}: ${name}`);
-  expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
-});
-
 /** As many responses as the row expects, or fewer if the connection ends first. */
 async function readResponses(client: RawClient, row: WireCase): Promise<RawResponse[]> {
   const responses: RawResponse[] = [];

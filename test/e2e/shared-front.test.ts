@@ -2,12 +2,8 @@
 // Fronts and backends that pool connections, the proxy between them; `npm run load:fronts` runs it for longer. Backends that
 // write a body to HEAD, 204 and 304, late, would answer the next request on a socket that is used again: an unsigned
 // client so forges the answers to deliveries, and gets theirs.
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { missingForFronts, runFronts } from '../load/fronts.ts';
-import { FORGED_ECHO, LATE_KINDS, LATE_REQUESTS } from '../servers/kinds.ts';
-import { sendTo } from '../support/http/raw-client.ts';
-import { get } from '../support/http/requests.ts';
-import { values } from '../support/http/response-parser.ts';
 
 const REQUESTS = Number(process.env.REQUESTS ?? 5000);
 const SECONDS = Number(process.env.SECONDS ?? 240);
@@ -26,18 +22,3 @@ test.skipIf(missing.length > 0)(
 );
 
 test.skipIf(process.env.CI === undefined)('all fronts and backends are there in CI', () => expect(missing).toEqual([]));
-
-// Otherwise the test above could pass by accident.
-test.for(LATE_KINDS.flatMap((kind) => (['HEAD', '204', '304'] as const).map((request) => ({ ...kind, request }))))(
-  '$name does write a body after $request when there is no proxy',
-  async ({ missing, start, request }, { skip }) => {
-    skip(missing() !== null, 'it is not installed');
-    const server = await start();
-    onTestFinished(() => server.stop());
-    const { method, target } = LATE_REQUESTS[request];
-    const client = await sendTo(server, get(target).replace('GET', method));
-    await client.response({ head: method === 'HEAD' });
-    expect(values((await client.response()).lines, 'x-echo')).toEqual([FORGED_ECHO]);
-    client.destroy();
-  },
-);

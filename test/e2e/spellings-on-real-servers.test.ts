@@ -30,9 +30,6 @@ const NEIGHBOURS = /^\/notif(?:y|%79)[A-Za-z0-9_-]/;
 
 const GO = "Go's net/http";
 
-/** The spellings that some server reads as `/notify`. */
-const readable = new Set<string>();
-
 const line = `Entrupy-Signature: ${sign(SECRET, BODY)}`;
 
 /** A GET and a POST of each, numbered so that a hit identifies its request. */
@@ -70,7 +67,6 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
     await fire(server.port, bullets, PATIENCE);
     const hits = await server.hits();
     const taken = new Set(hits.map((hit) => bullets[Number(hit.case)]?.target ?? ''));
-    for (const target of taken) readable.add(target);
     expect([...taken]).toEqual(expect.arrayContaining(['/notify', ...kind.reads]));
     // A spelling that a server reads as the path must not be listed in the data file as another path.
     const open = SPELLINGS.filter(({ treatment, target }) => treatment === 'open' && taken.has(target));
@@ -123,14 +119,6 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
       await proxy.stop();
     }
   });
-});
-
-test('the spellings matter: some server falls for each kind of disguise', () => {
-  expect(SPELLINGS.length).toBeGreaterThanOrEqual(100);
-  // With a server missing, fewer spellings work.
-  if (SERVER_KINDS.every((kind) => kind.missing() === null || kind.name === GO)) {
-    expect(readable.size).toBeGreaterThanOrEqual(80);
-  }
 });
 
 /** Go is large and often not installed; everything that CI installs must be there in CI. */

@@ -15,21 +15,10 @@ import { haveTools } from '../support/machine/tools.ts';
 import { commandLine, droppedAt, startWith, type Unwatched } from '../support/proxy/own-stdout.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually, test, untilReady, value } from '../support/proxy/proxied.ts';
-import { startProxy } from '../support/proxy/proxy.ts';
 
 /** What the kernel's pipe holds, and what the proxy lets wait. */
 const PIPE = 64 * 1024;
 const WAITING = 64 * 1024;
-
-test('whatever else a proxy prints fails the test that started it', async () => {
-  const odd =
-    'process.emitWarning("odd one"); console.log("odd two"); console.log(JSON.stringify({ msg: "odd three" }))';
-  const proxy = await startProxy({
-    config: {},
-    flags: ['--import', `data:text/javascript,${encodeURIComponent(odd)}`],
-  });
-  await expect(proxy.stop()).rejects.toThrow(/is no log line of its own:\nodd two\n.*odd three.*\n.*odd one/);
-});
 
 /** A client's doing: a refused request, which is a line. */
 const refused = async ({ url }: { readonly url: string }) => (await post({ url, body: '{}' })).status;

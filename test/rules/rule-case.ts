@@ -18,7 +18,6 @@ interface World {
 
 export interface RuleCase extends World {
   readonly rule: string;
-  readonly fires: boolean;
   readonly name: string;
 }
 
@@ -30,19 +29,10 @@ export interface RuleFile {
   readonly cases: readonly RuleCase[];
 }
 
-export const fires = (rule: string, when: string, world: World): RuleCase => ({
-  ...world,
-  rule,
-  fires: true,
-  name: `${rule} fires ${when}`,
-});
-
-export const silent = (rule: string, when: string, world: World): RuleCase => ({
-  ...world,
-  rule,
-  fires: false,
-  name: `${rule} is silent ${when}`,
-});
+const caseThat = (does: string) => (rule: string, when: string, world: World) =>
+  ({ ...world, rule, name: `${rule} ${does} ${when}` }) satisfies RuleCase;
+export const fires = caseThat('fires');
+export const silent = caseThat('is silent');
 
 /** A character for each quarter of an hour: how many requests end then, or a dot for none. */
 export function quarters(picture: string): string {

@@ -4,7 +4,6 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import manifest from '../../../package.json' with { type: 'json' };
-import { packagePath } from '../../../scripts/bundled-packages.ts';
 import { builtProgram } from '../../support/proxy/program.ts';
 
 /** The first bytes of a WebAssembly module, in base64. */
@@ -28,14 +27,6 @@ test('no large part of dist is there twice', () => {
   expect(large.length).toBeGreaterThan(5);
   // Copies differ by the names in their imports.
   expect(large.filter((size, nth) => size - (large[nth - 1] ?? 0) < 256)).toEqual([]);
-});
-
-test('a file of it maps to its package, however deep that is installed', () => {
-  expect(packagePath('node_modules/undici/lib/llhttp/llhttp-wasm.js')).toBe('node_modules/undici');
-  expect(packagePath('node_modules/@redis/client/dist/index.js')).toBe('node_modules/@redis/client');
-  expect(packagePath('node_modules/a/node_modules/@b/c/d.js')).toBe('node_modules/a/node_modules/@b/c');
-  expect(packagePath('../elsewhere/node_modules/zod/v4/index.js')).toBe('node_modules/zod');
-  expect(packagePath('src/main.ts')).toBeUndefined();
 });
 
 // Tools that read `dependencies` find none: the build holds what the program needs.

@@ -49,15 +49,6 @@ test('no path needs quotes in a shell', () => {
   expect(ALL.filter((path) => !/^[\w./@+-]+$/.test(path))).toEqual([]);
 });
 
-test('a name that leads nowhere is found', () => {
-  const comments = commentsOf(
-    '// See test/nowhere.test.ts, nowhere.ts and the test `no such title,\n// on two lines`.',
-  );
-  expect(missingPaths(comments)).toEqual(['test/nowhere.test.ts']);
-  expect(missingFiles(comments)).toEqual(['test/nowhere.test.ts', 'nowhere.ts']);
-  expect(missingTitles(comments)).toHaveLength(1);
-});
-
 test('comments name only files and tests that exist', () => {
   const missing = SOURCES.flatMap((file) => {
     const comments = commentsOf(read(file));

@@ -1,12 +1,10 @@
-// The alerting rules: exactly those that were decided on, each with its runbook section and with promtool cases in
-// which it fires and stays silent. test/e2e runs promtool on them.
+// The alerting rules: exactly those that were decided on, each with its runbook section. test/e2e runs promtool on them.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { DOCS } from '../../../src/base/default-places.ts';
 import { DIAGNOSES } from '../../../src/health/diagnoses.ts';
-import { RULE_FILES } from '../../rules/cases.ts';
 import { ROOT, read } from '../../support/machine/tools.ts';
 import { unknownLabels, unknownMetrics } from '../../support/metrics/seen.ts';
 
@@ -22,7 +20,6 @@ const rules: readonly Rule[] = parse(read('helm/files/rules.yaml')).groups.flatM
   ({ rules }: { rules: Rule[] }) => rules,
 );
 const alerts = rules.flatMap(({ alert, ...rule }) => (alert === undefined ? [] : [{ ...rule, alert }]));
-const cases = RULE_FILES.flatMap((file) => file.cases);
 const runbook = read('docs/alerts.md');
 
 const WANTED = ['Failed', 'Warning', 'DeliveriesLost', 'NoDeliveries', 'Gone', 'ReportModeTooLong'].map(
@@ -73,17 +70,6 @@ describe.each(alerts)('$alert, $labels.severity', ({ alert, labels, annotations 
     expect(section).toMatch(/^\n\*\*Do:\*\* \S/);
     const [own = ''] = section.split('\n## ');
     expect(own).toMatch(new RegExp(`^\\*[^*]*\\b${labels?.severity}\\b[^*]*\\*`, 'im'));
-  });
-
-  test('has a promtool case in which it fires and one in which it is silent', () => {
-    const own = cases.filter(({ rule }) => `EntrupyProxy${rule}` === alert);
-    expect(new Set(own.map(({ fires }) => fires))).toEqual(new Set([true, false]));
-    for (const { rule, fires, name, alerts } of own) {
-      const firing = Object.values(alerts)
-        .flat()
-        .filter((one) => one.startsWith(`${rule}{`) && !one.includes('alertstate'));
-      if (fires) expect(firing, name).not.toEqual([]);
-    }
   });
 });
 
