@@ -262,21 +262,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(only(manifests, 'Deployment').metadata.labels).toHaveProperty(['app.kubernetes.io/instance'], 'my.shop');
   });
 
-  test('the notes close the forwarded port, say where the signed test goes, and give an address', async () => {
-    const notes = await notesOf(...GATEWAY, 'service.type=LoadBalancer');
-    expect(notes).toMatch(/port-forward svc\/shop 8080:80 & FORWARD=\$!; sleep 2\n(?:.*\n)+? {2}kill \$FORWARD\n/);
-    expect(notes).toContain('the signed one reaches http://legacy, as a probe');
-    expect(notes).toMatch(/^Address: +kubectl -n shop get svc shop /m);
-    expect(await notesOf()).not.toMatch(/^Address/m);
-    const injected = await notesOf('mode=inject', 'inject.redeliverySecret=valkey');
-    expect(injected).toContain("WARNING: A pod gets nothing to store while its app's container is down");
-  });
-
-  test('the notes mention helm test if it exists, and its pod does not wait for a missing Secret', async () => {
-    expect(await notesOf(...APP)).toContain('`helm test shop -n shop --logs`');
-    expect(await notesOf(...APP, 'test.enabled=false')).not.toContain('helm test');
-    const tls = ['config.listen.tls.certFile=/tls/crt', 'config.listen.tls.keyFile=/tls/key'];
-    expect(await notesOf(...APP, ...tls)).not.toContain('helm test');
+  test("helm test's pod does not wait for a missing Secret", async () => {
     const { spec } = only(await template(set(...APP)), 'Pod');
     expect(spec).toMatchObject({
       activeDeadlineSeconds: 300,
@@ -343,12 +329,6 @@ describe.skipIf(!ready)('the chart', () => {
       expect(new Set([a, b, c]).size).toBe(3);
       expect(again).toBe(a);
       expect(dashboardOf(await template(set('mode=monitoring'))).dashboard.uid).toBe('entrupy-signature-proxy');
-    });
-
-    test('in other modes they still render, with a note', async () => {
-      expect((await template(set(...RULES))).map(({ kind }) => kind)).toContain('PrometheusRule');
-      expect(await notesOf(...RULES)).toMatch(/^Rules: .*install mode monitoring once/m);
-      expect(await notesOf('mode=monitoring')).not.toMatch(/^Rules:/m);
     });
   });
 });

@@ -1,25 +1,20 @@
-// A Redis that is killed, loses its last writes, stands still, or holds as many deferred deliveries as it may.
+// A Redis that is killed, loses its last writes, or stands still.
 import { stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Event, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
+import type { Event } from '../../src/redelivery/stores/store.ts';
 import { testDirectory } from '../support/machine/files.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisProgram, startRedis, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { idsOf, opened, ready } from '../support/redelivery/redis-store.ts';
 import {
   bytesOf,
   eventOf,
-  idOf,
   idsIn,
   leasedFrom,
   listed,
   oneLeased,
   someRecord,
 } from '../support/redelivery/store-contract.ts';
-
-const MANY = 65_536;
-/** At once. */
-const SOME = 256;
 
 async function startServer(program: RedisProgram, settings: readonly string[] = []) {
   const directory = await testDirectory();
@@ -28,8 +23,8 @@ async function startServer(program: RedisProgram, settings: readonly string[] = 
   return { server, log: join(directory, 'appendonlydir', 'appendonly.aof.1.incr.aof') };
 }
 
-async function openOn(url: string, maxBytes = 64 * 1024 * 1024) {
-  const one = await opened(url, { maxBytes });
+async function openOn(url: string) {
+  const one = await opened(url, { maxBytes: 64 * 1024 * 1024 });
   onTestFinished(() => one.store.close());
   await ready(one.store);
   return one;
@@ -120,20 +115,5 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     for (const each of await idsIn(store)) expect([id, fresh]).toContain(each);
     await store.set(taken.lease, null);
     expect(await idsIn(store)).not.toContain(id);
-  });
-
-  test('that holds as many as it may is listed whole', async () => {
-    const { server } = await startServer(REDIS_OR_VALKEY);
-    const { store } = await openOn(server.url, MANY * LEAST_BYTES);
-    const ids = idsOf(MANY, 'many');
-    for (let at = 0; at < MANY; at += SOME) {
-      const added = await Promise.all(ids.slice(at, at + SOME).map((id) => store.add(eventOf(id, someRecord(1)), 0)));
-      expect(new Set(added)).toEqual(new Set(['stored']));
-    }
-    expect(await store.add(eventOf(idOf('one more'), someRecord(1)), 0)).toBe('full');
-    for (let look = 0; look < 3; look++) {
-      expect(new Set(await idsIn(store))).toEqual(new Set(ids));
-      expect((await store.summary()).groups).toMatchObject([{ deliveries: MANY, bytes: MANY * LEAST_BYTES }]);
-    }
   });
 });

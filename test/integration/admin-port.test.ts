@@ -6,7 +6,7 @@ import { createAdminServer } from '../../src/admin/server.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
 import { exchange } from '../support/http/raw-client.ts';
-import { judged, metricsOf, refused, settle } from '../unit/metrics/fixtures.ts';
+import { judged, metricsOf } from '../unit/metrics/fixtures.ts';
 
 const open: Listener[] = [];
 afterEach(() => {
@@ -62,32 +62,6 @@ test('livez and health answer ok; startz and readyz report the state', async () 
   });
   expect(await ask('/startz')).toMatchObject({ status: 503, text: '{"status":"starting"}' });
   expect((await ask('/livez')).status).toBe(200);
-});
-
-test('metrics are text, or OpenMetrics if Accept asks for it', async () => {
-  const { ask } = await admin();
-  const text = await ask('/metrics');
-  expect(text.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
-  expect(text.text).toContain('# TYPE entrupy_proxy_requests_total counter\n');
-  const open = await ask('/metrics', { headers: { Accept: 'application/openmetrics-text' } });
-  expect(open.headers.get('content-type')).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
-});
-
-test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
-  const request = refused({ path: '/<b>?sig=MARKER', hint: { diagnosis: 'another-secret', text: '<i>hint</i>' } });
-  const { ask } = await admin({ status: () => judged({}, (health) => settle(health, request)) });
-  const page = await ask('/');
-  expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
-  expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-\S+'; /);
-  expect(page.text).toContain('&#60;i&#62;hint&#60;/i&#62;');
-  expect(page.headers.get('refresh')).toBe('5');
-  expect((await ask('/?refresh=off')).headers.get('refresh')).toBeNull();
-  const json = await ask('/api/status');
-  expect(JSON.parse(json.text)).toMatchObject({
-    ready: true,
-    refusals: [{ path: '/<b>', diagnosis: 'another-secret', hint: '<i>hint</i>' }],
-  });
-  expect(page.text + json.text).not.toContain('MARKER');
 });
 
 test('every response forbids caching, sniffing and framing', async () => {

@@ -317,23 +317,12 @@ describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
     for (const body of ['one', 'two']) await defer(proxy, body);
     app.answer = () => 410;
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 2, expired: 0, unverified: 0 });
-    const listed = await command(proxy, 'list', '--json');
-    expect(listed).toMatchObject({ code: 0, stderr: '' });
-    const { deliveries } = JSON.parse(listed.stdout) as { deliveries: { id: string; state: string; path: string }[] };
-    expect(deliveries).toMatchObject([
-      { state: 'stopped', path: '/notify' },
-      { state: 'stopped', path: '/notify' },
-    ]);
-    const [first, second] = deliveries.map(({ id }) => id);
-    expect(await command(proxy, 'show', first ?? '')).toEqual({ code: 0, stdout: 'one', stderr: '' });
-    expect((await command(proxy, 'drop', first ?? '')).code).toBe(0);
+    const { deliveries } = (await json(proxy, 'list')) as unknown as { deliveries: { id: string }[] };
+    const [first = '', second = ''] = deliveries.map(({ id }) => id);
+    expect(await command(proxy, 'show', first)).toEqual({ code: 0, stdout: 'one', stderr: '' });
+    expect((await command(proxy, 'drop', first)).code).toBe(0);
     app.answer = () => 200;
-    expect(await command(proxy, 'deliver', second ?? '')).toMatchObject({
-      code: 0,
-      stderr: expect.stringMatching(/1 of 1 gone/),
-    });
-    expect(app.bodies().at(-1)).toBe('two');
-    expect(await command(proxy)).toEqual({ code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
+    expect(await json(proxy, 'deliver', second)).toMatchObject({ code: 0, gone: 1 });
     await writeFile(passwordFile, 'another\n');
     const refused = await command(proxy);
     expect(refused).toMatchObject({ code: 1, stdout: '' });

@@ -27,16 +27,6 @@ async function answered(head: readonly string[], body = '', method = 'GET') {
 }
 
 describe('the response', () => {
-  test('a chunked one stays chunked', async () => {
-    const response = await answered(
-      ['HTTP/1.1 200 OK', 'X-A: 1', 'Transfer-Encoding: chunked'],
-      '3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n',
-    );
-    expect(response.framing).toBe('chunked');
-    expect(response.body.toString()).toBe('abcde');
-    expect(response.lines).toEqual(['X-A: 1', 'Transfer-Encoding: chunked']);
-  });
-
   test.each([
     ['another phrase', '200 Alles gut'],
     ['a phrase in UTF-8', '200 \xe2\x9c\x85 \xf0\x9f\x91\x9c'],

@@ -14,7 +14,7 @@ import { test } from '../support/proxy/proxied.ts';
 import { change } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { waitFor } from '../support/runner/wait-for.ts';
-import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { startStreamingUpstream } from '../support/upstream/streams.ts';
 
 const KIB = 1024;
@@ -150,6 +150,31 @@ describe('verified bodies', () => {
     for (const client of clients) client.destroy();
     await untilAtRest(proxy);
   });
+});
+
+// While it waits for a slot: with its bytes gone, the upstream would get an empty body that looks whole.
+test('a streamed body that finds no room, at once or in its last piece, gets 503, and stays here', async ({
+  start,
+  lenient: app,
+}) => {
+  const upstream = { url: app.url, connections: 1 };
+  const proxy = await start({ upstream, unmatched: 'forward', limits: { maxBody: '1KiB', bufferedBytes: '1KiB' } });
+  for (const first of ['', '3\r\nabc\r\n']) {
+    const held = Promise.withResolvers<() => void>();
+    app.script((socket) => held.resolve(() => socket.write(OK)));
+    const holder = await sendTo(proxy, GET);
+    const finish = await held.promise;
+    const client = await sendTo(proxy, 'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n');
+    await client.send(first);
+    await client.send(`7d0\r\n${'x'.repeat(2000)}\r\n0\r\n\r\n`);
+    expect(await client.response()).toMatchObject({ status: 503, body: Buffer.from('{"error":"overloaded"}') });
+    finish();
+    expect((await holder.response()).status).toBe(200);
+    for (const one of [client, holder]) one.destroy();
+    await untilAtRest(proxy);
+  }
+  expect(app.list()).toEqual(['GET /open/0', 'GET /open/0']);
+  expect(app.leftovers()).toEqual([]);
 });
 
 const FILES = 128;

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
-import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { eventually, test as ownTest } from '../support/proxy/proxied.ts';
@@ -105,21 +105,5 @@ describe('pipelined requests', () => {
     await closed;
     await eventually(async () => (await on.proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
     expect(on.upstream.list()).toHaveLength(1);
-  });
-});
-
-// Some clients make it with each request; it costs them nothing.
-describe('an offer of h2c', () => {
-  const OFFER = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA'];
-
-  test('on every delivery leaves the connection open', async () => {
-    const client = await openClient(on.proxy);
-    for (const nth of [1, 2, 3]) {
-      await client.send(signed('event', ...OFFER));
-      const { status, lines } = await client.response();
-      expect([nth, status, values(lines, 'connection')]).toEqual([nth, 200, []]);
-    }
-    expect(on.upstream.seen.flatMap(({ lines }) => lines).join()).not.toMatch(/h2c|http2-settings/i);
-    client.destroy();
   });
 });

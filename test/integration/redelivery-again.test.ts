@@ -1,6 +1,6 @@
-// What becomes of deferred deliveries: sent again at their pace, dropped, expired, or, where nothing verifies them now, kept and
-// never sent. The numbers add up, whatever happens: what was stored was delivered, dropped, lost or replaced, or is there. /api/status, the page and `check` tell it, and which secret each needs, also when its value has become
-// the previous one.
+// Deferred deliveries that nothing verifies now are kept and never sent. The numbers add up, whatever happens: what was
+// stored was delivered, dropped, lost or replaced, or is there. /api/status, the page and `check` tell it, and which secret
+// each needs, also when its value has become the previous one.
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,82 +28,6 @@ import {
   untilOpen,
 } from '../support/redelivery/redelivery.ts';
 import { seeded } from '../support/runner/seeded.ts';
-
-test.concurrent('attempts count across restarts, and what the app refused waits until asked', async ({
-  app,
-  redeliverer,
-  directory,
-}) => {
-  const first = await redeliverer();
-  app.answer = () => 500;
-  await defer(first, 'refused');
-  app.answer = () => 404;
-  await eventually(() => deferred(first), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
-  expect(await results(first, 'client_error')).toBe(1);
-  const [refused = ''] = await recordsIn(directory);
-  app.answer = () => 503;
-  await defer(first, 'event');
-  const sendings = (body: string) => app.bodies().filter((each) => each === body).length;
-  await eventually(() => sendings('event') >= 3, true);
-  await first.stop();
-  const [event = ''] = (await recordsIn(directory)).filter((id) => id !== refused);
-  const next = await redeliverer();
-  app.answer = () => 200;
-  await redeliver(next, event);
-  const line = await next.waitForLog(({ msg }) => msg === 'a deferred delivery was taken');
-  expect(line.attempts).toBeGreaterThanOrEqual(3);
-  await eventually(() => deferred(next), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
-  expect((await next.status()).secrets).toMatchObject([{ id: 'current', deferred: 1 }]);
-  expect((await redeliver(next, 'none')).status).toBe(404);
-  expect(sendings('refused')).toBe(2);
-  expect(await redeliver(next, refused)).toMatchObject({ status: 200, deliveries: 1 });
-  await nothingDeferred(next);
-  expect(sendings('refused')).toBe(3);
-  expect(await recordsIn(directory)).toEqual([]);
-});
-
-test.concurrent('an app that is up again gets all that waits; at its window’s end one is kept', async ({
-  app,
-  redeliverer,
-  directory,
-}) => {
-  const proxy = await redeliverer();
-  app.answer = () => 500;
-  for (let at = 0; at < 30; at++) await defer(proxy, `event ${at}`);
-  app.answer = (body) => (body === 'event 7' ? 500 : 200);
-  await redeliver(proxy);
-  await eventually(async () => (await deferred(proxy)).waiting, 1);
-  expect(await results(proxy, 'delivered')).toBe(29);
-  await reload(proxy, (config) => config.replace('redeliver: 1h', 'redeliver: 2500ms'));
-  await defer(proxy, 'event 7');
-  const before = app.requests.length;
-  await proxy.waitForLog(({ msg }) => String(msg).startsWith('a deferred delivery was not taken in time'));
-  await eventually(() => deferred(proxy), { waiting: 0, stopped: 0, expired: 1, unverified: 0 });
-  expect(await results(proxy, 'expired')).toBe(1);
-  expect(await recordsIn(directory)).toHaveLength(1);
-  expect(app.requests.length - before).toBeGreaterThanOrEqual(2);
-});
-
-test.concurrent('a second process stores nothing, tells, sends what the first left', async ({
-  app,
-  redeliverer,
-  directory,
-}) => {
-  const first = await redeliverer();
-  const second = await redeliverer();
-  await second.waitForLog(({ problem }) => String(problem).endsWith('another process uses it'));
-  app.answer = () => 500;
-  expect(await deliver(second, 'passes')).toMatchObject({ status: 500 });
-  await defer(first, 'stored');
-  const asked = await fetch(`${second.adminUrl}/-/redeliver`, { method: 'POST' });
-  const message = `${join(directory, 'deferred')}: another process uses it`;
-  expect([asked.status, await asked.json()]).toEqual([503, { error: 'store_failed', message }]);
-  first.signal('SIGKILL');
-  await first.exited;
-  app.answer = () => 200;
-  await eventually(() => results(second, 'delivered'), 1);
-  expect(app.bodies().at(-1)).toBe('stored');
-});
 
 const ROUNDS = 3;
 const EACH_ROUND = 25;
@@ -310,6 +234,7 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(first?.at).toBeGreaterThanOrEqual(before);
     expect(status.undelivered).toEqual([]);
     expect(await pageOf(proxy)).toContain(`<code>${id}</code>`);
+    expect((await redeliver(proxy, 'none')).status).toBe(404);
     expect((await checked(proxy)).join('\n')).toMatch(
       /The app answered 503 to the last delivery to \/notify, .* Nothing is lost yet: 1 waits .*\nSo deferred-waits: 1 deferred delivery waits to be sent again, the oldest since \d\d:\d\d UTC, for \d+ s\. The time of the first ends at /,
     );

@@ -15,6 +15,7 @@ import {
   deliveryBytes,
   nothingDeferred,
   recordsIn,
+  redeliver,
   results,
   test,
 } from '../support/redelivery/redelivery.ts';
@@ -159,6 +160,7 @@ describe.concurrent('a delivery that the app does not take', () => {
     expect(metrics.get('entrupy_proxy_deferred_store_failures_total')).toBeGreaterThanOrEqual(2);
     expect(metrics.get(requests('accepted'))).toBe(2);
     await proxy.waitForLog(({ msg }) => msg === 'the store of deferred deliveries fails');
+    expect(await redeliver(proxy)).toMatchObject({ status: 503, error: 'store_failed' });
     await rm(store);
     await defer(proxy, 'fills the store');
     const large = 'x'.repeat(300_000);

@@ -376,17 +376,21 @@ const answerOf = (answer: string) => `*5\r\n${answer}$0\r\n\r\n:0\r\n:0\r\n:0\r\
 const SOUND = answerOf('*2\r\n$0\r\n\r\n$0\r\n\r\n');
 const TESTED = answerOf('$4\r\ndone\r\n');
 
-describe.concurrent.for(['+OK\r\n', '$-1\r\n', '*1\r\n:1\r\n'])('a server that answers scripts with %j', (answer) => {
-  test.for(Object.keys(METHODS) as (keyof typeof METHODS)[])('makes %s reject', async (name, { onTestFinished }) => {
-    const server = await startAnsweringStore((_script, args) => {
-      if (args.includes('test')) return TESTED;
-      return args.includes('look') ? SOUND : answer;
-    });
-    onTestFinished(() => server.close());
-    const { store, failures } = await opened(server.url);
-    onTestFinished(() => store.close());
-    const answered = () => METHODS[name](store, idOf()).then(String, String);
-    await eventually(async () => /makes no sense/.test(await answered()), true);
-    expect(failures).toContainEqual(expect.stringMatching(/makes no sense/));
+// What is no answer of the script at all, and for each method one whose own part is none.
+const NONSENSE = [
+  ...['+OK\r\n', '$-1\r\n', '*1\r\n:1\r\n'].map((answer) => ['add', answer] as const),
+  ...(Object.keys(METHODS) as (keyof typeof METHODS)[]).map((name) => [name, answerOf('$-1\r\n')] as const),
+];
+
+test.concurrent.for(NONSENSE)('%s rejects what a server answers: %j', async ([name, answer], { onTestFinished }) => {
+  const server = await startAnsweringStore((_script, args) => {
+    if (args.includes('test')) return TESTED;
+    return args.includes('look') ? SOUND : answer;
   });
+  onTestFinished(() => server.close());
+  const { store, failures } = await opened(server.url);
+  onTestFinished(() => store.close());
+  const answered = () => METHODS[name](store, idOf()).then(String, String);
+  await eventually(async () => /makes no sense/.test(await answered()), true);
+  expect(failures).toContainEqual(expect.stringMatching(/makes no sense/));
 });

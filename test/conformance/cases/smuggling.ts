@@ -16,6 +16,7 @@ import {
 } from '../wire-case.ts';
 
 const ATTACK = forged('forged');
+const EXPECT = { lines: ['Expect: 100-continue'] };
 const openPost = (framing: readonly string[], body: string) =>
   request(['POST /open HTTP/1.1', 'Host: a', ...framing], body);
 
@@ -143,6 +144,17 @@ const PIPELINED: readonly WireCase[] = [
       'a request after one that is refused and too long to drain',
       forged('x'.repeat(70_000)) + signed('abc'),
     ),
+  ),
+  closing(unauthorized('a request after a refused expectation and its body', forged('abc', EXPECT) + signed('abc'))),
+  row('a request after an empty delivery with an expectation', signed('', EXPECT) + signed('abc'), {
+    status: [200, 200],
+    upstream: ['POST /notify', 'POST /notify abc'],
+  }),
+  served(
+    'a request after a delivery over HTTP/1.0',
+    signed('').replace('HTTP/1.1', 'HTTP/1.0') + signed('abc'),
+    'POST /notify',
+    { closes: true },
   ),
   refused('a request after one whose framing is refused', signedAbc(['Content-Length: 03'], 'abc') + signed('abc')),
   served('a request after Connection: close', `${get('/open', ['Connection: close'])}${get('/open/b')}`, 'GET /open', {

@@ -12,13 +12,11 @@ import { type Answer, type Located, NOT_FOUND, ObjectStore, statusOf } from './o
 
 export type ApiServer = Awaited<ReturnType<typeof startApiServer>>;
 
-export interface ApiServerOptions {
+interface ApiServerOptions {
   /** What becomes of a new pod, also of a dry run. */
   readonly admit?: Admit;
   /** Each new Deployment gets one pod at once, ready, as soon as it is admitted. */
   readonly runsDeployments?: boolean;
-  /** Runs a new pod to its end: its exit code and its log. */
-  readonly runPod?: (pod: Manifest) => Promise<{ readonly code: number | null; readonly log: string }>;
 }
 
 type Admit = (pod: Manifest) => { readonly pod: Manifest; readonly refusals: readonly string[] };
@@ -26,10 +24,8 @@ type Admit = (pod: Manifest) => { readonly pod: Manifest; readonly refusals: rea
 /** Creations until a controller gives up here. */
 const ATTEMPTS = 20;
 
-export async function startApiServer({ admit, runsDeployments, runPod }: ApiServerOptions = {}) {
+export async function startApiServer({ admit, runsDeployments }: ApiServerOptions = {}) {
   const store = new ObjectStore();
-  /** The log of each pod that has ended, by the address of the log. */
-  const logs = new Map<string, string>();
   const admitted = (at: Located, object: Tree): Tree | Answer => {
     if (at.kind !== 'Pod' || admit === undefined) return object;
     const { pod, refusals } = admit(object as unknown as Manifest);
@@ -79,24 +75,13 @@ export async function startApiServer({ admit, runsDeployments, runPod }: ApiServ
     return [code, object];
   };
 
-  /** A new pod as it is at its end: who made it sees no other state. */
-  const ended = async ({ method = '', url = '' }: IncomingMessage, body: Buffer): Promise<Buffer> => {
-    const at = locate(new URL(url, 'http://api').pathname);
-    if (runPod === undefined || at?.kind !== 'Pod' || !['POST', 'PATCH'].includes(method)) return body;
-    const pod = parse(body.toString()) as Manifest;
-    const { code, log } = await runPod(pod);
-    logs.set(`${at.path}/${pod.metadata.name}/log`, log);
-    return Buffer.from(JSON.stringify({ ...pod, status: { phase: code === 0 ? 'Succeeded' : 'Failed' } }));
-  };
   const server = createServer((request, response) => {
-    void buffer(request).then(async (body) => {
-      const { pathname, searchParams } = new URL(request.url ?? '', 'http://api');
-      const log = logs.get(pathname);
-      if (log !== undefined) return void response.end(log);
+    void buffer(request).then((body) => {
+      const { searchParams } = new URL(request.url ?? '', 'http://api');
       // Whoever watches has listed before, and nothing changes after that.
       const watches = searchParams.get('watch') === 'true';
       if (watches && searchParams.get('sendInitialEvents') !== 'true') return response.writeHead(200).flushHeaders();
-      const [code, value] = watches ? [422, statusOf(422, 'Invalid')] : answer(request, await ended(request, body));
+      const [code, value] = watches ? [422, statusOf(422, 'Invalid')] : answer(request, body);
       response.writeHead(code, { 'Content-Type': 'application/json' }).end(JSON.stringify(value));
     });
   });

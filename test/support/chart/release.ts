@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { ownDirectory } from '../machine/files.ts';
 import { run } from '../machine/tools.ts';
-import { type ApiServer, type ApiServerOptions, startApiServer } from './api-server.ts';
+import { type ApiServer, startApiServer } from './api-server.ts';
 import { CHART, type HELMS } from './helm.ts';
 
-export function releaseBy(helm: (typeof HELMS)[number], cluster: ApiServerOptions = {}) {
+export function releaseBy(helm: (typeof HELMS)[number]) {
   const directory = ownDirectory();
   const kubeconfig = join(directory, 'kubeconfig');
   /** Options of Helm and kubectl. */
@@ -15,7 +15,7 @@ export function releaseBy(helm: (typeof HELMS)[number], cluster: ApiServerOption
   const env = { HELM_CACHE_HOME: directory };
   let api: ApiServer;
   beforeEach(async () => {
-    api = await startApiServer(cluster);
+    api = await startApiServer();
     await writeFile(kubeconfig, api.kubeconfig);
   });
   afterEach(() => api.close());

@@ -1,6 +1,6 @@
 // Which secrets a route may use, and when.
-import { describe, expect, test } from 'vitest';
-import { isListed, Keyring, stateOf } from '../../../src/core/keyring.ts';
+import { expect, test } from 'vitest';
+import { isListed, stateOf } from '../../../src/core/keyring.ts';
 import { NOW, secret } from './fixtures.ts';
 
 test('a secret is live from notBefore on, and before notAfter', () => {
@@ -19,29 +19,4 @@ test('a list names ids, and their previous values', () => {
   expect(isListed('a', ['a.previous'])).toBe(false);
   expect(isListed('a', [])).toBe(false);
   expect(isListed('.previous', ['a'])).toBe(false);
-});
-
-describe('a keyring', () => {
-  const [old, current, next] = [
-    secret('old', '1', { notAfter: NOW }),
-    secret('current', '2'),
-    secret('next', '3', { notBefore: NOW + 1 }),
-  ] as const;
-  const keyring = new Keyring([old, current, next, secret('current.previous', '4')]);
-  const ids = (list: readonly { id: string }[]) => list.map(({ id }) => id);
-
-  test('gives the live secrets, in order', () => {
-    expect(ids(keyring.live(null, NOW))).toEqual(['current', 'current.previous']);
-    expect(ids(keyring.live(null, NOW - 1))).toEqual(['old', 'current', 'current.previous']);
-    expect(ids(keyring.live(null, NOW + 1))).toEqual(['current', 'next', 'current.previous']);
-  });
-
-  test('gives the listed secrets, live or not', () => {
-    expect(ids(keyring.listed(null))).toEqual(['old', 'current', 'next', 'current.previous']);
-    expect(ids(keyring.listed(['next', 'old']))).toEqual(['old', 'next']);
-    expect(ids(keyring.listed(['current']))).toEqual(['current', 'current.previous']);
-    expect(ids(keyring.live(['next', 'old'], NOW))).toEqual([]);
-    expect(ids(keyring.listed(['nobody']))).toEqual([]);
-    expect(ids(keyring.live([], NOW))).toEqual([]);
-  });
 });
