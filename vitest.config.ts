@@ -30,7 +30,7 @@ export const E2E = {
       'chart-*',
       ...['no-mixed-answers', 'npm-package', 'redelivery-kills', 'redelivery-poison', 'release'],
       ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit'],
-      ...['changes-under-load', 'spellings-on-real-servers'],
+      ...['changes-under-load', 'redelivery-disks', 'redelivery-sqlite-damage', 'spellings-on-real-servers'],
     ],
   },
   /** These share podman's images. */
@@ -63,7 +63,7 @@ export default defineConfig({
       {
         test: {
           name: 'fast',
-          include: ['test/{integration,conformance,fuzz,regressions}/**/*.test.ts'],
+          include: ['test/{integration,conformance,fuzz}/**/*.test.ts'],
           ...PATIENCE,
           // Hundreds of tests start the program. On the source half of a start is its compilation.
           env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('.cache/compiled', import.meta.url)) },

@@ -141,5 +141,5 @@ describe.skipIf(!HAS_SERVERS).each(SERVERS)('with %s', (program) => {
 
   afterAll(() => server.kill());
 
-  storeContract('a store in Redis', async () => placeOn(server));
+  storeContract('a store in Redis', async () => placeOn(server), { isShared: true });
 });

@@ -1,20 +1,10 @@
 // The embedded store keeps what every store promises, also between processes: one owner at a time, and people's commands
 // beside it. Locks are those of two processes, also where one process opens both stores.
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
 import { LEASE_MS } from '../../src/redelivery/stores/store.ts';
-import { haveTools, mustRun } from '../support/machine/tools.ts';
 import { makePlace, storedAgain, test } from '../support/redelivery/sqlite-store.ts';
 import {
   bytesOf,
@@ -26,7 +16,7 @@ import {
   storeContract,
 } from '../support/redelivery/store-contract.ts';
 
-storeContract('SQLite', makePlace);
+storeContract('SQLite', makePlace, { isShared: false });
 
 test('a second owner stores nothing, tells, and takes over all leases in time', async ({ open }) => {
   const first = await open();
@@ -119,41 +109,3 @@ test('a visitor drops what no owner is there for, and the next owner tells it', 
   expect((await store.summary()).dropped).toMatchObject([{ id: event.id, note: event.note }]);
   expect(await idsIn(store)).toEqual([other.id]);
 });
-
-test.runIf(haveTools('sqlite3'))(
-  'what was set aside is put back beside what came since, as the docs say',
-  async ({ folder, file, open }) => {
-    const first = await open();
-    const events = Array.from({ length: 20 }, () => eventOf());
-    for (const event of events) await first.store.add(event, 60_000);
-    await first.store.close();
-    const database = new DatabaseSync(file);
-    const root = database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'event_due'").get()?.rootpage;
-    database.close();
-    const bytes = readFileSync(file);
-    bytes.fill(0xa5, 4096 * (Number(root) - 1), 4096 * Number(root));
-    writeFileSync(file, bytes);
-    const { store, losses } = await open();
-    const since = [eventOf(), events[3] ?? eventOf()];
-    for (const event of since) await storedAgain(store, event);
-    expect(losses).toHaveLength(1);
-    const page = readFileSync(new URL('../../docs/redelivery.md', import.meta.url), 'utf8');
-    const [, recipe = ''] = /```sh\n(cd [^`]*\.recover[^`]*)```/.exec(page) ?? [];
-    const [aside = ''] = readdirSync(folder).filter((name) => name.startsWith('aside-'));
-    const safe = join(folder, '..', 'safe');
-    mkdirSync(safe);
-    const script = recipe
-      .replace('/var/lib/entrupy-signature-proxy/deferred', folder)
-      .replace(/aside-queue\.sqlite-2\S+/, aside)
-      .replace('/somewhere/safe', safe);
-    await mustRun('sh', ['-ec', script]);
-    expect(readdirSync(safe)).toContain(aside);
-    const all = new Map([...events, ...since].map((event) => [event.id, event]));
-    expect(await idsIn(store)).toEqual([...all.keys()].sort());
-    expect((await store.summary()).aside).toEqual([]);
-    await store.wake([...all.keys()], 'person');
-    const leased = await leasedFrom(store);
-    expect(leased).toHaveLength(all.size);
-    for (const { id, record } of leased) expect(record).toEqual(bytesOf(all.get(id) ?? eventOf()));
-  },
-);

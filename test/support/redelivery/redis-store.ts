@@ -35,7 +35,6 @@ export function placeOn(server: RedisServer): StorePlace {
   const name = randomUUID();
   return {
     open: async (options = {}) => ready((await opened(server.url, { name, ...options })).store),
-    shared: true,
     async endLeases() {
       for (const id of (await server.ask('ZRANGE', `${prefixOf(name)}due`, '0', '-1')) as string[]) {
         const { lease } = await known(server, id, name);

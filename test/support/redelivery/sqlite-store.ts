@@ -16,7 +16,6 @@ export async function makePlace(): Promise<StorePlace> {
     open: async (options) => (await openedAt(directory, options)).store,
     endLeases: async () => altered(directory, 'UPDATE event SET due = 1 WHERE lease IS NOT NULL'),
     writeNote: async (id, text) => altered(directory, 'UPDATE event SET note = ? WHERE id = ?', text, id),
-    shared: false,
     clean: () => rm(directory, { recursive: true }),
   };
 }
