@@ -14,12 +14,12 @@ for program in node npm bash sh "${coreutils[@]}"; do
   ln -s "$path" "$programs/$program"
 done
 
-# What npm needs to reach its registry, and where the names of the tests that passed go. CI is left out: with it a missing
+# What npm needs to reach its registry, and where the files go in which a test was skipped. CI is left out: with it a missing
 # tool is an error.
 kept=()
 while IFS= read -r name; do
   case "${name,,}" in
-    home | tmpdir | passed_tests | npm_config_* | node_extra_ca_certs | http_proxy | https_proxy | all_proxy | no_proxy)
+    home | tmpdir | skipped_files | npm_config_* | node_extra_ca_certs | http_proxy | https_proxy | all_proxy | no_proxy)
       kept+=("$name=${!name}") ;;
   esac
 done < <(compgen -e)

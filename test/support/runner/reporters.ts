@@ -1,17 +1,8 @@
 // What a run prints or writes behind vitest's own report.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, relative } from 'node:path';
 import type { Reporter, TestModule } from 'vitest/node';
 import { MISSING } from '../machine/tools.ts';
-
-/** A test of `vitest list --json`: its file, and its title after those of the suites around it. */
-export interface NamedTest {
-  readonly file: string;
-  readonly name: string;
-}
-
-const passedIn = (modules: readonly TestModule[]) =>
-  modules.flatMap((module) => [...module.children.allTests('passed')]);
 
 export class Reports implements Reporter {
   readonly #missing = new Set<string>();
@@ -24,14 +15,14 @@ export class Reports implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[]): void {
     if (this.#missing.size > 0) console.log(`${MISSING}${[...this.#missing].join(', ')}\n`);
-    writePassed(modules, process.env.PASSED_TESTS ?? '');
+    writeSkipped(modules, process.env.SKIPPED_FILES ?? '');
   }
 }
 
-/** Writes the tests that passed to the file that PASSED_TESTS names, if it names one: scripts/test-rest.ts runs the others. */
-function writePassed(modules: readonly TestModule[], path: string): void {
+/** Writes the files in which a test was skipped to the file that SKIPPED_FILES names, if it names one: .ci/run runs them. */
+function writeSkipped(modules: readonly TestModule[], path: string): void {
   if (path === '') return;
-  const passed = passedIn(modules).map((test): NamedTest => ({ file: test.module.moduleId, name: test.fullName }));
+  const skipped = modules.filter((module) => [...module.children.allTests('skipped')].length > 0);
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, JSON.stringify(passed));
+  writeFileSync(path, skipped.map(({ moduleId }) => `${relative('', moduleId)}\n`).join(''));
 }
