@@ -25,7 +25,7 @@ async function ask(port: number, bytes: string, ca?: string): Promise<string> {
   return `${status} ${body}`;
 }
 
-test.for(['http', 'https'] as const)(
+test.concurrent.for(['http', 'https'] as const)(
   'over %s each request comes round once, and gets 508',
   async (scheme, { start }) => {
     const port = await freePort();

@@ -43,7 +43,7 @@ const ownPort = async () => ({ listen: { port: await freePort() } });
 
 describe.concurrent('SIGTERM', () => {
   test('unready at once, serves with Connection: close for the delay, then exits with 0', async ({ start }) => {
-    const proxy = await start({ ...(await ownPort()), shutdown: { delay: enough(5) } });
+    const proxy = await start({ ...(await ownPort()), shutdown: { delay: enough(2) } });
     const kept = await sendTo(proxy, REQUEST);
     expect((await kept.response()).lines.join()).not.toMatch(/connection:/i);
     const pool = await Promise.all(Array.from({ length: 20 }, () => sendTo(proxy, REQUEST)));
@@ -140,8 +140,6 @@ async function untilCatchesHangup({ pid }: ChildProcess): Promise<void> {
 }
 
 test.concurrent.for([
-  ['SIGTERM', 'SIGTERM', 143, 'none'],
-  ['SIGTERM', 'SIGINT', 130, 'none'],
   ['SIGINT', 'SIGINT', 130, 'none'],
   ['SIGTERM', 'SIGTERM', 143, 'works'],
   ['SIGTERM', 'SIGINT', 130, 'is in use by another process'],

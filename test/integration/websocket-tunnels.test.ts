@@ -74,7 +74,7 @@ describe('with the ws package', () => {
   });
 });
 
-test('a reload can allow and forbid them; open ones stay, and outlive the limits of connections', async ({
+test.concurrent('a reload can allow and forbid them; open ones stay, and outlive the limits of connections', async ({
   echo,
   proxyTo,
 }) => {
@@ -142,11 +142,11 @@ describe('to other upstreams', () => {
 const LONG = '5m';
 const within = (grace: string) => ({ shutdown: { delay: '0s', grace } });
 
-test('one that stays open is cut at the end of grace and counted, whether it reads or not', async ({
+test.concurrent('one that stays open is cut at the end of grace and counted, whether it reads or not', async ({
   echo,
   proxyTo,
 }) => {
-  const proxy = await proxyTo(echo, within(enough(3)));
+  const proxy = await proxyTo(echo, within(enough(2)));
   const deaf = await sendTo(proxy, handshake('/live'));
   await deaf.bytes(AGREED.length);
   deaf.socket.pause();
@@ -159,11 +159,11 @@ test('one that stays open is cut at the end of grace and counted, whether it rea
   expect((await closed)[0]).toBe(1006);
   expect(await proxy.exited).toEqual({ code: 0, signal: null });
   expect(await proxy.waitForLog(({ cut }) => cut !== undefined)).toMatchObject({ level: 'warn', cut: 2 });
-  await expect.poll(() => echo.sockets.size).toBe(0);
+  await eventually(() => echo.sockets.size, 0);
   deaf.destroy();
 });
 
-test('during a drain they continue, and new ones are accepted; those that end within grace end the wait', async ({
+test.concurrent('during a drain they continue, and new ones are accepted; those that end within grace end the wait', async ({
   echo,
   proxyTo,
 }) => {
@@ -181,7 +181,10 @@ test('during a drain they continue, and new ones are accepted; those that end wi
   expect(proxy.logs().find(({ cut }) => cut !== undefined && cut !== 0)).toBeUndefined();
 });
 
-test('an upstream that reads nothing and never closes does not delay the stop', async ({ lenient, proxyTo }) => {
+test.concurrent('an upstream that reads nothing and never closes does not delay the stop', async ({
+  lenient,
+  proxyTo,
+}) => {
   lenient.script((socket) => {
     socket.write(AGREED);
     socket.pause();
