@@ -11,7 +11,6 @@
 import { stat } from 'node:fs/promises';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
-import { ignore } from '../base/errors.ts';
 import type { Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';
 import { mostSendable } from './record.ts';
@@ -125,13 +124,9 @@ export class Queue {
     this.stopSending();
     clearInterval(this.#refreshing);
     this.storeState.close();
-    const store = this.isOpen ? await this.#openOnce().catch(() => null) : null; // null: it could not be opened
-    await Promise.allSettled(
-      [...this.#atWork.keys()].map(({ lease, state, asked }) =>
-        store?.set(lease, { state, asked, pause: 0, note: null }),
-      ),
-    );
-    await store?.close().catch(ignore); // a store that hangs is reported when the process ends
+    if (!this.isOpen) return;
+    await Promise.all([...this.#atWork.keys()].map((leased) => this.storeState.giveBack(leased, 0)));
+    await this.storeState.call((store) => store.close()); // one that hangs is reported when the process ends
   }
 
   #open(): Promise<DeferredStore> {

@@ -23,6 +23,9 @@ const PATIENCE_MS = 1000;
 /** Milliseconds between two attempts, at a test or at a report, while the store fails. */
 const RETRY_MS = 1000;
 
+/** Milliseconds until the next try of what could not be sent, or whose loss the log did not take. */
+export const BUSY_PAUSE_MS = 5000;
+
 const NOT_LOST = 'a deferred delivery told as lost is not: an equal fresh one had just ended it';
 const LOST = 'the store of deferred deliveries has lost what waited in it';
 const NOT_KNOWN = 'not known';
@@ -191,15 +194,24 @@ export class StoreState {
     return isChanged;
   }
 
+  /** Ends a lease, and leaves its event as it was, to be due after `pause` milliseconds. */
+  async giveBack({ lease, state, asked }: Leased, pause: number): Promise<void> {
+    await this.call((store) => store.set(lease, { state, asked, pause, note: null }));
+  }
+
   /**
    * Removes a leased event that ends without a decision, after its line. `note`: null if nothing is known of it. False
-   * if the line could not be written, or the lease was lost.
+   * if the line could not be written, so that it is given back, or if the lease was lost.
    */
-  async lose({ id, lease }: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
+  async lose(leased: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
+    const { id, lease } = leased;
     const came = note === null ? NOT_KNOWN : new Date(note.at).toISOString();
     const { attempts = NOT_KNOWN, failure = NOT_KNOWN } = note ?? {};
     const of = { id, body_sha256: bodyTag(id), route: note?.route ?? NOT_KNOWN };
-    if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) return false;
+    if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) {
+      await this.giveBack(leased, BUSY_PAUSE_MS);
+      return false;
+    }
     const isLost = await this.insist((store) => store.set(lease, why));
     if (isLost === false) this.log.tell('info', NOT_LOST, { id });
     if (isLost !== true) return false;

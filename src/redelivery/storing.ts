@@ -104,11 +104,7 @@ export class Storing {
   async #makeRoom(id: string, bytes: number): Promise<boolean> {
     const losable = (await this.#storeState.call((store) => store.leaseToLose(id, bytes))) ?? [];
     let isFreed = false;
-    for (const leased of losable) {
-      const { lease, state, asked, note } = leased;
-      if (await this.#storeState.lose(leased, note, 'room')) isFreed = true;
-      else await this.#storeState.call((store) => store.set(lease, { state, asked, pause: 0, note: null }));
-    }
+    for (const leased of losable) if (await this.#storeState.lose(leased, leased.note, 'room')) isFreed = true;
     return isFreed;
   }
 

@@ -12,11 +12,9 @@ import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
 import { openRecord, type Sendable } from './record.ts';
 import { attempt } from './sending.ts';
-import type { StoreState } from './store-state.ts';
-import type { Leased, Setting, WhyLost } from './stores/store.ts';
+import { BUSY_PAUSE_MS, type StoreState } from './store-state.ts';
+import type { Leased, Setting } from './stores/store.ts';
 
-/** Milliseconds until the next try of what was not sent, or whose loss the log did not take. */
-const BUSY_PAUSE_MS = 5000;
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds, longer than any window. A delivery without a window is still looked at this often. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
@@ -55,13 +53,15 @@ export class Turn {
   }
 
   /** Resolves once the store knows what happened to the delivery, or the process stops. */
-  async take(): Promise<void> {
+  async take(): Promise<unknown> {
     const { asked, state, record } = this.#leased;
-    const { note: known, request } = openRecord(this.#leased, this.#parts.needs);
+    const { needs, storeState } = this.#parts;
+    const { note: known, request } = openRecord(this.#leased, needs);
     const isKept = state === 'stopped' || state === 'expired';
     const isEnding = isKept || request === null;
-    if (record?.length === 0) return this.#lose(known, 'record');
-    if (isEnding && !asked && this.#began >= this.#keptUntil(known)) return this.#lose(known, 'keep');
+    if (record?.length === 0) return storeState.lose(this.#leased, this.#leased.note, 'record');
+    if (isEnding && !asked && this.#began >= this.#keptUntil(known))
+      return storeState.lose(this.#leased, known, 'keep');
     const note = isEnding && asked ? { ...known, tried: this.#began } : known;
     // Asked for but not accepted, or due too early (clocks differ, a lease was given back): due when `keep` is over.
     if (isKept && (request === null || !asked)) return this.#become(note, { state });
@@ -128,13 +128,5 @@ export class Turn {
     const setting = next && { state: next.state, asked: next.asked ?? false, pause, note };
     if ((await storeState.insist((store) => store.set(lease, setting))) !== true) return;
     for (const result of results) storeState.log.result(result, id, note);
-  }
-
-  /** Removes a delivery that ended without a decision, once the log has taken its line. */
-  async #lose(known: Note, why: WhyLost): Promise<void> {
-    const { storeState } = this.#parts;
-    const { lease, state, asked, note } = this.#leased;
-    if (await storeState.lose(this.#leased, why === 'record' ? note : known, why)) return;
-    await storeState.insist((store) => store.set(lease, { state, asked, pause: BUSY_PAUSE_MS, note: null }));
   }
 }

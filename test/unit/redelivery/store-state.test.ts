@@ -167,7 +167,8 @@ test('an event is lost only once its line is told', async () => {
   const { storeState, results } = standingOf();
   const lines: object[] = [];
   const lost: string[] = [];
-  const store = { set: async (lease: string) => lost.push(lease) > 0 } as Partial<DeferredStore>;
+  const set: DeferredStore['set'] = async (lease, to) => typeof to !== 'string' || lost.push(lease) > 0;
+  const store: Partial<DeferredStore> = { set };
   let takes = false;
   const tellLoss = async (fields: object) => takes && lines.push(fields) > 0;
   const needs = { ...needsOf({ info() {}, warn() {}, error() {} }, ({ result }) => results.push(result)), tellLoss };
