@@ -159,11 +159,11 @@ function nextText({ nextTry, keptUntil, lastFailure }: ReturnType<typeof shownOf
 }
 
 async function show({ store }: Deferred, id: string): ReturnType<Action> {
-  const [bytes, entry] = [await store.read(id), await store.find(id)];
-  if (entry === null) return noSuchId(id);
-  const record = bytes && splitRecord(bytes);
+  const found = await store.find(id);
+  if (found === null) return noSuchId(id);
+  const record = found.record && splitRecord(found.record);
   if (record === null) return `${id} cannot be read: it is larger than maxBody and maxHeader allow, or not whole`;
-  return { json: { ...shownOf(entry), body: record[1].toString('base64') }, text: record[1] };
+  return { json: { ...shownOf(found), body: record[1].toString('base64') }, text: record[1] };
 }
 
 async function drop({ store }: Deferred, id: string): ReturnType<Action> {

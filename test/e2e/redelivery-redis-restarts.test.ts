@@ -99,7 +99,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
       listed(store),
       leasedFrom(store),
       store.set(taken.lease, null),
-      store.read(id),
+      store.find(id),
       store.drop(fresh),
     ];
     const started = await Promise.allSettled(ask());

@@ -383,7 +383,7 @@ describe.concurrent('what others wrote to its tables:', () => {
     await store.add(event, 0);
     altered(directory, 'DELETE FROM record');
     expect(await oneLeased(store)).toMatchObject({ id: event.id, record: Buffer.alloc(0) });
-    expect(await store.read(event.id)).toBeNull();
+    expect(await readIn(store, event.id)).toBeNull();
   });
 
   test('no values where there must be some are no notes', async ({ directory, file, open }) => {

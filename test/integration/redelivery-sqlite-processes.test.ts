@@ -80,7 +80,7 @@ test('an owner gives its lock up for no lock of somebody else on the file', asyn
 test('to a visitor a store that does not exist is empty, and stays away', async ({ directory, open }) => {
   const { store, failures } = await open({ as: 'visitor' });
   expect(await listed(store)).toEqual([]);
-  expect(await store.read(eventOf().id)).toBeNull();
+  expect(await store.find(eventOf().id)).toBeNull();
   expect(await store.drop(eventOf().id)).toBe('absent');
   expect(readdirSync(directory)).toEqual([]);
   expect(failures).toEqual([]);

@@ -2,19 +2,16 @@
 // runs one script on the server (redis-script.ts), whose clock is the only one.
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
-import { onePerTurn } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/fate.ts';
 import { noSense, oneOf, RedisConnection } from '../../redis/connection.ts';
 import { noteText, parsedJson, readNote, readWords } from '../note.ts';
-import { KEYS, TEST_KEYS } from './redis-events.ts';
-import { SCRIPT } from './redis-script.ts';
+import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
 import * as store from './store.ts';
 
 const SET = oneOf(['set', 'absent']);
 const ENDED = oneOf(['dropped', 'absent', 'leased']);
 const DONE = oneOf(['done']);
-const TESTED = [store.TEST_ID, noteText(store.TEST_NOTE)];
 
 type Args = readonly (string | number | Buffer)[];
 
@@ -27,23 +24,23 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   /** The name by which the script knows this process; a visitor has none, since it would tell a loss to nobody. */
   const me = as === 'visitor' ? '' : randomUUID().slice(0, 8);
   /** What the last answer said: the `life` (redis-script.ts) of what is stored, and this process's share of it. */
-  let [life, share, at] = ['', 0, Date.now()];
+  let last = { life: '', share: 0, at: 0 };
 
   /** Reads the answer of a script, and tells this process's share of what is gone. Answers come in the order of the calls. */
   function heard<Answer>(read: (given: unknown) => Answer, given: unknown): Answer {
-    const [answer, newLife, ...counts] = listOf(given, 5);
-    const [seen, before, since] = [textOf(newLife), share, new Date(at).toISOString()];
-    const [left = 0, mine = 0, unnamed = 0] = counts.map(numberOf);
-    const isLost = before > 0 && seen !== life && (seen === '' || seen.includes('.')); // else what is left was put together
-    const stillMine = isLost ? 0 : Math.min(unnamed, Math.max(0, before - left));
-    [life, share, at] = [seen, mine + stillMine, Date.now()];
-    if (isLost) tellLost(`the server no longer has what it had at ${since}`, before);
+    const [answer, life, share] = listOf(given, 3);
+    const before = last;
+    last = { life: textOf(life), share: numberOf(share), at: Date.now() };
+    // A life without a dot: what was left was put together.
+    const isLost = last.life !== before.life && (last.life === '' || last.life.includes('.'));
+    if (isLost && before.share > 0) tellLost(before);
     return read(answer);
   }
 
-  function tellLost(why: string, events: number): void {
-    onLoss(why, events);
-    void run(DONE, 'remember', why, events).catch(ignore); // else no page says it after a restart
+  function tellLost({ share, at }: typeof last): void {
+    const why = `the server no longer has what it had at ${new Date(at).toISOString()}`;
+    onLoss(why, share);
+    void run(DONE, 'remember', why, share).catch(ignore); // else no page says it after a restart
   }
 
   function looked(given: unknown): void {
@@ -51,29 +48,14 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     onProblem(failure || null);
   }
 
-  function commandOf<Answer>(read: (given: unknown) => Answer, call: string, keys: readonly string[], args: Args) {
+  function commandOf<Answer>(read: (given: unknown) => Answer, call: string, ...args: Args) {
     const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));
-    return [
-      { text: SCRIPT, read: (given: unknown) => heard(read, given) },
-      keys,
-      call,
-      me,
-      life,
-      `${share}`,
-      ...texts,
-    ] as const;
+    return [{ text: SCRIPT, read: (given: unknown) => heard(read, given) }, KEYS, call, me, ...texts] as const;
   }
 
-  const probe = () => commandOf(looked, 'look', KEYS, []);
-  const test = [
-    { text: SCRIPT, read: (given: unknown) => DONE(listOf(given, 5)[0]) },
-    TEST_KEYS,
-    'test',
-    '',
-    '',
-    '0',
-    ...TESTED,
-  ] as const;
+  const probe = () => commandOf(looked, 'look');
+  const tested = { text: SCRIPT, read: (given: unknown) => DONE(listOf(given, 3)[0]) };
+  const test = [tested, TEST_KEYS, 'test', '', store.TEST_ID, noteText(store.TEST_NOTE)] as const;
   const prefix = `entrupy-deferred:{${name}}:`;
   const connection = new RedisConnection({
     ...options,
@@ -83,13 +65,11 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     firstWait: as === 'visitor' ? store.CALL_LIMIT_MS / 2 : store.TIME_LIMIT_MS,
     probe,
     test,
-    // Only a look reports that the store works; the connection reports only problems.
-    onUsable: () => void look(),
-    onChange: (problem) => problem && onProblem(problem),
+    onUsable: ignore,
+    onChange: onProblem,
   });
-  const look = onePerTurn(() => connection.run(probe()).catch(ignore));
   const run = <Answer>(read: (given: unknown) => Answer, call: string, ...args: Args) =>
-    connection.run(commandOf(read, call, KEYS, args));
+    connection.run(commandOf(read, call, ...args));
   const token = () => `${randomUUID()}.`;
 
   await connection.firstAnswer;
@@ -114,8 +94,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     end: async (id, age) => (await run(ENDED, 'end', id, age)) === 'dropped',
     page: (place) => run(pageOf, 'page', place),
     wake: (ids, by) => run(numberOf, 'wake', by, ...ids),
-    find: async (id) => (await run((given) => listOf(given).map(entryOf), 'find', id))[0] ?? null,
-    read: (id) => run((given) => (bytesOf(given).length > 0 ? bytesOf(given) : null), 'read', id, mostBytes()),
+    find: (id) => run(foundOf, 'find', id, mostBytes()),
     drop: (id) => run(ENDED, 'drop', id),
     async summary() {
       const summary = await run(summaryOf, 'summary');
@@ -128,7 +107,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
       if (failure !== '') throw new Error(failure);
     },
     async close() {
-      if (share > 0) await run(DONE, 'leave').catch(ignore);
+      if (last.share > 0) await run(DONE, 'leave').catch(ignore);
       connection.close();
     },
   };
@@ -146,6 +125,12 @@ function leasedOf(given: unknown): store.Leased {
   const [entry, lease, record] = listOf(given, 3);
   const asked = textOf(listOf(entry, 6)[5]) !== '';
   return { ...entryOf(entry), asked, lease: textOf(lease), record: record === null ? null : bytesOf(record) };
+}
+
+function foundOf(given: unknown): store.Found | null {
+  const [entries, record] = listOf(given, 2);
+  const [entry] = listOf(entries).map(entryOf);
+  return entry === undefined ? null : { ...entry, record: bytesOf(record).length > 0 ? bytesOf(record) : null };
 }
 
 function pageOf(given: unknown): readonly [next: string, entries: readonly store.Entry[]] {

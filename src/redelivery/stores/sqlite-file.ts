@@ -79,8 +79,10 @@ export class StoreFile {
   #opened: Opened | null = null;
   /** True if the next file that is opened should be empty: that is then not reported as another loss. */
   #isNew = false;
+  /** How many events the file had after the last change; null if that is not known. */
+  #count: number | null = null;
   /** The losses that are not told yet: why stored events are gone, or were set aside. */
-  #untold: FileLoss[] = [];
+  readonly #untold: FileLoss[] = [];
   /** The losses that no open file remembers yet. */
   #unwritten: FileLoss[] = [];
   /** When a loss was last told, in milliseconds on the monotonic clock. */
@@ -94,7 +96,7 @@ export class StoreFile {
     const files = [join(this.#directory, 'lock'), path, `${path}-wal`, `${path}-shm`];
     this.#watched = owner === null ? [] : [this.#directory, ...files];
     const aside = () => this.#aside();
-    this.around = { owner: owner ?? '', readRecords: [], ended: new Set(), count: null, aside };
+    this.around = { owner: owner ?? '', readRecords: [], ended: new Set(), aside };
   }
 
   /**
@@ -124,8 +126,10 @@ export class StoreFile {
       if (!isRead) database.exec(`PRAGMA synchronous=${isLasting ? 'FULL' : 'NORMAL'}`);
       database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
       const result = job(queries);
+      const count = queries.count();
       database.exec('COMMIT');
-      if (!isRead) emptyLog(database);
+      this.#count = count;
+      if (!isRead && count === 0) emptyLog(database);
       return result;
     } finally {
       if (database.isTransaction) database.exec('ROLLBACK');
@@ -191,9 +195,8 @@ export class StoreFile {
     if (this.#aside().length >= MOST_ASIDE) {
       throw new Error(`it is damaged, as ${MOST_ASIDE} were before: look at the disk, and move them away`);
     }
-    const { count } = this.around;
     const time = new Date().toISOString().replaceAll(':', '');
-    const aside = `aside-${basename(this.#path)}-${time}${count === null ? '' : `-${count}`}`;
+    const aside = `aside-${basename(this.#path)}-${time}${this.#count === null ? '' : `-${this.#count}`}`;
     const left = this.#readThrough();
     for (const ending of left) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
@@ -201,10 +204,10 @@ export class StoreFile {
     this.#lose(`${this.#path}: ${damage.message}; ${where}`);
   }
 
-  #lose(problem: string, events = this.around.count): void {
+  #lose(problem: string, events = this.#count): void {
     if (this.#untold.length < MOST_LOSSES) this.#untold.push([problem, events]);
     this.#unwritten.push([problem, events]);
-    this.around.count = null;
+    this.#count = null;
     this.#isNew = true;
   }
 
@@ -254,18 +257,14 @@ export class StoreFile {
   }
 }
 
-/** Empties the log, which holds old bodies, if no event is left. Waits for no reader. Never throws: the job is done. */
+/** Empties the log, which holds old bodies. Waits for no reader. Never throws: the job is done. */
 function emptyLog(database: DatabaseSync): void {
   try {
-    if (database.prepare('SELECT 1 FROM event LIMIT 1').get() !== undefined) return;
-    try {
-      database.exec('PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)');
-    } finally {
-      database.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
-    }
+    database.exec('PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)');
   } catch {
     // The next call reports the problem, if it lasts.
   }
+  database.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
 }
 
 // --- files and directories

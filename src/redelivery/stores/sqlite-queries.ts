@@ -39,12 +39,12 @@ export const SCHEMA: readonly string[] = [
   `CREATE TABLE lost(
   key INTEGER PRIMARY KEY, at INTEGER NOT NULL, id TEXT NOT NULL, note TEXT NOT NULL, why TEXT NOT NULL, events INTEGER
 ) STRICT`,
-  'CREATE TABLE total(bytes INTEGER NOT NULL) STRICT',
+  'CREATE TABLE total(bytes INTEGER NOT NULL, events INTEGER NOT NULL) STRICT',
   `CREATE TRIGGER event_added AFTER INSERT ON event BEGIN
-  UPDATE total SET bytes = bytes + new.counted;
+  UPDATE total SET bytes = bytes + new.counted, events = events + 1;
 END`,
   `CREATE TRIGGER event_removed AFTER DELETE ON event BEGIN
-  UPDATE total SET bytes = bytes - old.counted;
+  UPDATE total SET bytes = bytes - old.counted, events = events - 1;
   DELETE FROM record WHERE place = old.place;
 END`,
 ];
@@ -52,7 +52,7 @@ END`,
 /** SQL with which an owner takes over a file: it ends the leases of former owners, and counts everything again. */
 export const inheritance = (owner: string) => `UPDATE event SET due = min(due, unixepoch() * 1000), lease = NULL
 WHERE substr(lease, ${store.ID_LENGTH + 2}, ${owner.length}) <> '${owner}';
-INSERT OR REPLACE INTO total(rowid, bytes) SELECT 1, coalesce(sum(counted), 0) FROM event`;
+INSERT OR REPLACE INTO total(rowid, bytes, events) SELECT 1, coalesce(sum(counted), 0), count(*) FROM event`;
 
 export type Queries = ReturnType<typeof queriesOn>;
 
@@ -64,8 +64,6 @@ export interface Around {
   readonly readRecords: ArrayBuffer[];
   /** The last leases that a call has ended, for a caller that missed the answer. */
   readonly ended: Set<string>;
-  /** How many events there are; null before the first summary. */
-  count: number | null;
   readonly aside: () => readonly store.Aside[];
 }
 
@@ -85,16 +83,14 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     return content;
   }
 
-  /** Counts what a statement has removed. */
-  function gone<Row>(rows: readonly Row[]): readonly Row[] {
-    if (around.count !== null) around.count -= rows.length;
-    return rows;
-  }
-
   /** Remembers a lease's end if there are `rows`, which it has changed. True also for an end remembered before. */
   function rememberEnd(lease: string, rows: readonly unknown[]): boolean {
     if (rows.length > 0) dropOldest(ended.add(lease), MOST_ENDED);
     return ended.has(lease);
+  }
+
+  function renew(lease: string): void {
+    sql`UPDATE event SET due = ${later(store.LEASE_MS)} WHERE id = ${store.leasedId(lease)} AND lease = ${lease}`;
   }
 
   function remember(id: string, text: string, { why, events }: Pick<store.Loss, 'why' | 'events'>): void {
@@ -109,11 +105,14 @@ export function queriesOn(database: DatabaseSync, around: Around) {
   }
 
   const calls = {
-    read,
+    /** How many events there are; null if that is not known. */
+    count: (): number | null => sql<{ events: number }>`SELECT events FROM total`[0]?.events ?? null,
 
-    find: (id: string) =>
-      sql<store.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note
-        FROM event WHERE id = ${id}`[0] ?? null,
+    find(id: string, largest: number): store.Found | null {
+      const [entry = null] = sql<store.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note
+        FROM event WHERE id = ${id}`;
+      return entry && { ...entry, record: read(id, largest) };
+    },
 
     /** `most`: the maximum number of bytes of all events together. */
     add(
@@ -131,28 +130,26 @@ export function queriesOn(database: DatabaseSync, around: Around) {
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
       if (!known?.hasRoom) return 'full';
       if (known.old === null && known.twins >= store.MAX_OF_ONE_BODY) return 'crowded';
-      gone(sql`DELETE FROM event WHERE id = ${id} RETURNING 1`);
+      sql`DELETE FROM event WHERE id = ${id}`;
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
-      if (around.count !== null) around.count++;
       sql`INSERT INTO record(place, content) SELECT place, ${record} FROM event WHERE id = ${id}`;
       return known.old === null ? 'stored' : 'replaced';
     },
 
     /** `largest`: the maximum number of bytes in a record that is read. */
     lease({ limit, room, held }: store.LeaseRequest, largest: number) {
-      const [leases, ids] = [JSON.stringify(held), JSON.stringify(held.map(store.leasedId))];
-      // Once a second at most: to write all of them for each event that is leased took a tenth of a sending.
-      sql`UPDATE event SET due = ${later(store.LEASE_MS)} WHERE id IN (SELECT value FROM json_each(${ids}))
-        AND lease IN (SELECT value FROM json_each(${leases})) AND due < ${later(store.LEASE_MS - 1000)}`;
+      const own = new Set(held.map(store.leasedId));
       const due = sql<
         Row & { size: number }
       >`SELECT id, bytes, state, asked, note, coalesce(octet_length(content), 0) AS size
         FROM event LEFT JOIN record USING (place) WHERE due <= ${Date.now()}
-        AND id NOT IN (SELECT value FROM json_each(${ids})) ORDER BY due LIMIT ${limit}`;
+        ORDER BY due LIMIT ${limit && limit + held.length}`;
+      // Those of the caller are due only if it stood still: to renew them at each call took a tenth of a sending.
+      if (limit === 0 || due.some(({ id }) => own.has(id))) held.forEach(renew);
       const leased: store.Leased[] = [];
       let left = room;
-      for (const { size, ...event } of due) {
+      for (const { size, ...event } of due.filter(({ id }) => !own.has(id)).slice(0, limit)) {
         const isRead = size <= largest;
         if (isRead && size > left) break;
         if (isRead) left -= size;
@@ -165,7 +162,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     set(lease: string, setting: store.Setting | store.WhyLost | null): boolean {
       const id = store.leasedId(lease);
       if (setting === null || typeof setting === 'string') {
-        const removed = gone(sql<Text>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note AS text`);
+        const removed = sql<Text>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note AS text`;
         if (setting !== null) for (const { text } of removed) remember(id, text, { why: setting, events: 1 });
         return rememberEnd(lease, removed);
       }
@@ -201,16 +198,16 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     },
 
     end: (id: string, age: number): boolean =>
-      gone(sql`DELETE FROM event WHERE id = ${id} AND stored < ${Date.now() - age} RETURNING 1`).length > 0,
+      sql`DELETE FROM event WHERE id = ${id} AND stored < ${Date.now() - age} RETURNING 1`.length > 0,
 
     page(at: string): readonly [next: string, entries: readonly store.Entry[]] {
-      const [came = -1, place = 0] = at === '0' ? [] : at.split(' ').map(Number);
+      const [came = -1, place = 0] = at === '' ? [] : at.split(' ').map(Number);
       const page = sql<
         store.Entry & { came: number; place: number }
       >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, note
         FROM event WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
       const last = page[PAGE - 1];
-      return [last === undefined ? '0' : `${last.came} ${last.place}`, page];
+      return [last === undefined ? '' : `${last.came} ${last.place}`, page];
     },
 
     summary(): store.Summary {
@@ -223,7 +220,6 @@ export function queriesOn(database: DatabaseSync, around: Around) {
           sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state`;
       }
       const groups = sums.map(({ words, ...group }) => ({ ...group, ...readWords(words) }));
-      around.count = groups.reduce((sum, { deliveries }) => sum + deliveries, 0);
       const soonest = sql<store.Entry>`SELECT id, bytes, state, due - ${now} AS wait, note FROM event
         ORDER BY due LIMIT ${store.SOONEST}`;
       const dropped = sql<store.Entry>`DELETE FROM dropped
@@ -251,8 +247,8 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     },
 
     drop(id: string): store.Dropped {
-      const [free] = gone(sql<Text>`DELETE FROM event
-        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note AS text`);
+      const [free] = sql<Text>`DELETE FROM event
+        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note AS text`;
       if (free === undefined) return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
       sql`INSERT INTO dropped(id, note) VALUES (${id}, ${free.text})`;
       return 'dropped';
@@ -270,8 +266,8 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       went(leased?.id === id && leased.record?.length === 1, 'leased');
       const lease = leased?.lease ?? '';
       calls.lease({ limit: 0, room: 0, held: [lease] }, 0);
-      went((calls.find(id)?.wait ?? 0) > 0, 'renewed');
-      went(calls.page('0')[1][0]?.id === id, 'listed');
+      went((calls.find(id, 1)?.wait ?? 0) > 0, 'renewed');
+      went(calls.page('')[1][0]?.id === id, 'listed');
       went(calls.set(lease, { pause: 0, state: 'waiting', note: store.TEST_NOTE, asked: false }), 'set');
       went(calls.end(id, -1000), 'ended');
     },

@@ -17,37 +17,47 @@ export interface Reply {
 }
 
 const ADDS: ReadonlySet<Method> = new Set(['add', 'test']);
-const READS: ReadonlySet<Method> = new Set(['page', 'read', 'find', 'losses']);
-/** The longest wait for more calls, in milliseconds. */
-const MOST_GATHER_MS = 5;
+const READS: ReadonlySet<Method> = new Set(['page', 'find', 'losses']);
+/** The longest wait for more calls, and the time from one look at the port to the next, in milliseconds. */
+const [MOST_GATHER_MS, LOOK_MS] = [20, 0.5];
 
 const file = new StoreFile(workerData);
 const port = parentPort as MessagePort;
 const never = new Int32Array(new SharedArrayBuffer(4));
-/** How long the last transaction took, in milliseconds, if several calls shared it; else 0. */
-let took = 0;
+/** What has come and is not done yet. The last message is null: it closes the file. */
+const messages: (Call | null)[] = [];
+/** How long the last transaction took, in milliseconds; and how many calls were in it, or had come when it was over. */
+let [took, awaited] = [0, 0];
 
-/** The last message is null: it closes the file. */
+function received(): number {
+  for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) messages.push(next.message);
+  return messages.length;
+}
+
 port.on('message', (first: Call | null) => {
-  // Those who were answered together come again one by one: a sync for the first of them would mean one more sync for
-  // the rest.
-  if (first !== null && took > 0) Atomics.wait(never, 0, 0, Math.min(took / 4, MOST_GATHER_MS));
-  const calls: Call[] = [];
-  let next: Call | null | undefined = first;
-  for (; next; next = receiveMessageOnPort(port)?.message) calls.push(next);
-  if (calls.length > 0) answer(calls);
-  if (next === undefined) return;
-  file.close();
-  port.close();
+  messages.push(first);
+  while (received() > 0) {
+    // Those who were answered together come again one by one: a sync for the first of them would mean one more sync for
+    // the rest.
+    const until = performance.now() + (awaited > 1 ? Math.min(took, MOST_GATHER_MS) : 0);
+    while (received() < awaited && messages.at(-1) !== null && performance.now() < until)
+      Atomics.wait(never, 0, 0, LOOK_MS);
+    const calls = messages.filter((message) => message !== null);
+    const isLast = messages.splice(0).at(-1) === null;
+    const began = performance.now();
+    if (calls.length > 0) answer(calls);
+    [took, awaited] = [performance.now() - began, calls.length + received()];
+    if (!isLast) continue;
+    file.close();
+    port.close();
+  }
 });
 
 function answer(calls: readonly Call[]): void {
-  const began = performance.now();
   const reply: Reply = { ...doneAll(calls, null), losses: file.nextLoss() };
   // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
   port.postMessage(reply, file.around.readRecords.splice(0));
-  took = calls.length > 1 ? performance.now() - began : 0;
 }
 
 /** `known`: why nothing can be added, if that is known already; else null. */

@@ -21,7 +21,7 @@ const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
 export async function create(options: store.StoreOptions): Promise<store.DeferredStore> {
   const { maxBytes, mostBytes } = options;
   const thread = new StoreThread(options);
-  await thread.call('read', ['', 0]).catch(ignore); // any call opens the file; this one finds nothing
+  await thread.call('find', ['', 0]).catch(ignore); // any call opens the file; this one finds nothing
   return {
     add({ id, note, record: [head, body] }, pause) {
       const record = new Uint8Array(head.length + body.length);
@@ -35,8 +35,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     end: (id, age) => thread.call('end', [id, age]),
     page: (place) => thread.call('page', [place]),
     wake: (ids, by) => thread.call('wake', [ids, by]),
-    find: (id) => thread.call('find', [id]),
-    read: (id) => thread.call('read', [id, mostBytes()]),
+    find: (id) => thread.call('find', [id, mostBytes()]),
     drop: (id) => thread.call('drop', [id]),
     summary: () => thread.call('summary', []),
     losses: () => thread.call('losses', []),
@@ -120,7 +119,7 @@ class StoreThread {
       this.#thread = null;
     });
     // The call shows whether the thread hangs: it finds nothing.
-    threads.set(THREAD, () => (this.#isClosed ? once(thread, 'exit') : this.#send('read', ['', 0], []).promise));
+    threads.set(THREAD, () => (this.#isClosed ? once(thread, 'exit') : this.#send('find', ['', 0], []).promise));
     return thread;
   }
 

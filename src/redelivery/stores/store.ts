@@ -40,6 +40,11 @@ export interface Entry {
   readonly note: Note | null;
 }
 
+/** An event with its record: null if the store has lost it, or if it is larger than `mostBytes`. */
+export interface Found extends Entry {
+  readonly record: Uint8Array<ArrayBuffer> | null;
+}
+
 export type Dropped = 'dropped' | 'absent' | 'leased';
 
 export interface Leased extends Omit<Entry, 'wait'> {
@@ -109,7 +114,7 @@ export interface Aside {
   readonly bytes: number;
   /** When it was set aside, in epoch milliseconds. */
   readonly at: number;
-  /** How many events may be in it, by the last summary; null if that is not known. */
+  /** How many events may be in it; null if that is not known. */
   readonly events: number | null;
 }
 
@@ -156,15 +161,13 @@ export interface DeferredStore {
    */
   end(id: string, age: number): Promise<boolean>;
 
-  /** A page of what is stored, the oldest first, and the place of the next one: `0` for the first, and after the last. */
+  /** A page of what is stored, the oldest first, and the place of the next one: empty for the first, and after the last. */
   page(place: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
 
   /** Makes events due now unless they are leased. Returns how many of `ids` are stored. */
   wake(ids: readonly string[], by: 'person' | 'reload'): Promise<number>;
 
-  find(id: string): Promise<Entry | null>;
-  /** An event's record. Null if there is none, or if it is larger than `mostBytes`. */
-  read(id: string): Promise<Uint8Array<ArrayBuffer> | null>;
+  find(id: string): Promise<Found | null>;
   /** Removes an event because a person wants it. A leased one stays, since the app may be taking it just now. */
   drop(id: string): Promise<Dropped>;
   /** For an owner. Makes events due that would wait over `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
@@ -181,12 +184,12 @@ export interface DeferredStore {
 
 /** Everything that is stored, page by page. What changes meanwhile may be missed, or be returned twice. */
 export async function* pagesOf(store: Pick<DeferredStore, 'page'>): AsyncGenerator<readonly Entry[]> {
-  let place = '0';
+  let place = '';
   do {
     const [next, entries] = await store.page(place);
     yield entries;
     place = next;
-  } while (place !== '0');
+  } while (place !== '');
 }
 
 /** `store` may be a directory, too. */
@@ -198,10 +201,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly mostBytes: () => number;
   /** `visitor`: a command beside the proxy, which only lists, reads and drops. A missing store looks empty to it. */
   readonly as: 'owner' | 'visitor';
-  /**
-   * Called once for each time that stored events are gone or were set aside: all `events` of the last summary, or, if it
-   * is null, a number that is not known.
-   */
+  /** Called once for each time that all stored events are gone or were set aside; null for a number that is not known. */
   readonly onLoss: (problem: string, events: number | null) => void;
   /** Called at any time, even with no change, with the store's problem (never a password), or null when it works. */
   readonly onProblem: (problem: string | null) => void;

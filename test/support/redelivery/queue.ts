@@ -79,7 +79,7 @@ export const test = base
           const store = await openStore(options);
           opened.resolve(store);
           const methods = ['add', 'lease', 'set', 'leaseToLose', 'end', 'summary', 'test'] as const;
-          const others = ['page', 'wake', 'find', 'read', 'drop', 'losses', 'close'] as const;
+          const others = ['page', 'wake', 'find', 'drop', 'losses', 'close'] as const;
           const bound = Object.fromEntries([...methods, ...others].map((name) => [name, store[name].bind(store)]));
           return { ...bound, ...between(store) } as DeferredStore;
         },

@@ -1,6 +1,6 @@
 // Stores of deferred deliveries on a real Redis or Valkey. The caller closes them.
 import { randomUUID } from 'node:crypto';
-import type { DeferredStore, StoreOptions } from '../../../src/redelivery/stores/store.ts';
+import { type DeferredStore, ID_LENGTH, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import type { RedisServer } from '../once/redis.ts';
 import { waitFor } from '../runner/wait-for.ts';
 import { idOf, openedAt, type StorePlace } from './store-contract.ts';
@@ -12,7 +12,7 @@ export const opened = (url: string, options: Partial<StoreOptions> = {}) => open
 
 /** Resolves when the store answers: on a busy machine it may open before it is connected. */
 export async function ready(store: DeferredStore): Promise<DeferredStore> {
-  await waitFor(() => store.read('0'));
+  await waitFor(() => store.find('0'));
   return store;
 }
 
@@ -36,9 +36,9 @@ export function placeOn(server: RedisServer): StorePlace {
   return {
     open: async (options = {}) => ready((await opened(server.url, { name, ...options })).store),
     async endLeases() {
-      for (const id of (await server.ask('ZRANGE', `${prefixOf(name)}due`, '0', '-1')) as string[]) {
-        const { lease } = await known(server, id, name);
-        if (lease !== '') await server.ask('ZADD', `${prefixOf(name)}due`, '1', id);
+      for (const text of (await server.ask('ZRANGE', `${prefixOf(name)}due`, '0', '-1')) as string[]) {
+        const { lease } = await known(server, text.slice(-ID_LENGTH), name);
+        if (lease !== '') await server.ask('ZADD', `${prefixOf(name)}due`, '1', text);
       }
     },
     async writeNote(id, text) {
