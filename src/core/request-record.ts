@@ -32,6 +32,8 @@ export interface RequestRecord {
   /** The id of the secret that matched; null if none did. */
   readonly secret: string | null;
   readonly bodyBytes: number;
+  /** When its head came, in milliseconds of the monotonic clock. */
+  readonly startedAt: number;
   /** Milliseconds from the request's head to its end; -1 while it has not ended. */
   readonly durationMs: number;
   /** Milliseconds from the request's head until the client departed without the whole answer; -1 if it did not. */
@@ -75,3 +77,6 @@ export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
 export interface DeliveryRecord extends RequestRecord {
   readonly fate: Fate;
 }
+
+/** A sending of a deferred delivery that the app did not take. */
+export type SentAgain = Pick<RequestRecord, 'route' | 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError'>;

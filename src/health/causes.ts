@@ -5,14 +5,16 @@ import type { Diagnosis } from './diagnoses.ts';
 
 type Upstream = 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'departedMs';
 type Refusal = 'reason' | 'hint' | 'rule' | 'header' | 'renamedHeader';
+type Request = 'route' | 'path' | 'client' | 'startedAt';
 
 /** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
-export type Detail = Pick<RequestRecord, 'route' | 'path' | 'client' | Upstream | Refusal>;
+export type Detail = Pick<RequestRecord, Request | Upstream | Refusal>;
 
-const NONE: Detail = {
+export const NONE: Detail = {
   route: '',
   path: '',
   client: '',
+  startedAt: Number.NaN,
   fate: 'none',
   upstreamStatus: 0,
   upstreamFailure: null,
@@ -34,6 +36,9 @@ export function detailOf(record: Detail, into: Detail = { ...NONE }): Detail {
   return into;
 }
 
+const hasConnected = ({ upstreamStatus: status, upstreamFailure: failure }: Detail) =>
+  status > 0 || (failure !== null && failure !== 'connect');
+
 const KEPT = 16;
 /** A cause is told beside a commoner one from this share of the last ones on. */
 const LEAST = 1 / 5;
@@ -41,46 +46,47 @@ const LEAST = 1 / 5;
 export interface Cause {
   readonly diagnosis: Diagnosis;
   readonly detail: Detail;
+  /** How many deliveries met it; 0 if only later sendings of stored ones did. */
   times: number;
-  firstAt: number;
+  /** When the first one came, and when the last one failed. */
+  readonly firstAt: number;
   lastAt: number;
 }
 
 export class Causes {
-  readonly #last: (Cause | null)[] = new Array(KEPT).fill(null);
-  #added = 0;
+  readonly #last: Cause[] = [];
   readonly #all = new Map<Diagnosis, Cause>();
 
-  /** `record`: null for a connection that was turned away. */
-  add(diagnosis: Diagnosis, record: Detail | null, now: number): void {
-    let cause = this.#all.get(diagnosis);
-    if (cause === undefined) {
-      cause = { diagnosis, detail: { ...NONE }, times: 0, firstAt: now, lastAt: now };
-      this.#all.set(diagnosis, cause);
-    }
+  add(diagnosis: Diagnosis, record: Detail, now: number): void {
+    const cause = this.addAgain(diagnosis, record, now);
     cause.times++;
-    cause.lastAt = now;
-    if (record !== null) detailOf(record, cause.detail);
-    this.#last[this.#added++ % KEPT] = cause;
+    if (this.#last.push(cause) > KEPT) this.#last.shift();
   }
 
-  clear(): void {
-    this.#last.fill(null);
-    this.#all.clear();
+  /** A later sending of a stored delivery failed, too. */
+  addAgain(diagnosis: Diagnosis, record: Detail, now: number): Cause {
+    let cause = this.#all.get(diagnosis);
+    if (cause === undefined) {
+      cause = { diagnosis, detail: { ...NONE }, times: 0, firstAt: record.startedAt, lastAt: now };
+      this.#all.set(diagnosis, cause);
+    }
+    cause.lastAt = now;
+    detailOf(record, cause.detail);
+    return cause;
   }
 
   /** Those of the last ones that are worth telling, the commonest first; of equally common ones the later. */
-  common(amount = KEPT): readonly Cause[] {
-    const last = Array.from({ length: Math.min(amount, KEPT, this.#added) }, (_, back) => {
-      return this.#last[(this.#added - 1 - back) % KEPT] ?? null;
-    }).filter((one) => one !== null);
+  common(): readonly Cause[] {
+    const last = this.#last.toReversed().filter((one) => !this.#isOver(one));
+    if (last.length === 0) return [...this.#all.values()].filter((one) => !this.#isOver(one));
     const alike = [...Map.groupBy(last, (one) => one)].toSorted(([, one], [, other]) => other.length - one.length);
     const isTold = (all: readonly Cause[], nth: number) => nth === 0 || all.length >= LEAST * last.length;
     return alike.flatMap(([cause, all], nth) => (isTold(all, nth) ? cause : []));
   }
 
-  commonest(amount = KEPT): Cause {
-    const [first] = this.common(amount);
-    return first ?? { diagnosis: 'proxy-full', detail: NONE, times: 0, firstAt: Number.NaN, lastAt: Number.NaN };
+  /** That the app accepts no connections is over once it has accepted some, and then failed otherwise. */
+  #isOver({ detail, lastAt }: Cause): boolean {
+    const isLater = (one: Cause) => one.firstAt > lastAt && hasConnected(one.detail);
+    return detail.upstreamFailure === 'connect' && [...this.#all.values()].some(isLater);
   }
 }

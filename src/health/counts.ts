@@ -1,5 +1,5 @@
 // Counts of the last spans of time, and tallies of requests that are no deliveries. The memory is constant.
-import { Causes, type Detail } from './causes.ts';
+import { type Detail, detailOf, NONE } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { HOUR } from './times.ts';
 
@@ -18,10 +18,6 @@ export class Counts {
     this.#slots = slots;
     this.#span = span;
     this.#counts = new Uint32Array(kinds * slots);
-  }
-
-  clear(): void {
-    this.#counts.fill(0);
   }
 
   add(kind: number, now: number): void {
@@ -53,20 +49,19 @@ export class Counts {
 /** Requests that are no deliveries: how many of a day, the last one, and the host that sends most of them. */
 export class Tally {
   readonly #day = new Counts(1, 25, HOUR);
+  /** Of the last one, as is `diagnosis`. */
+  readonly detail = { ...NONE };
+  diagnosis: Diagnosis = 'another-secret';
   total = 0;
   lastAt = Number.NaN;
-  readonly causes = new Causes();
   /** The host that sends most, if one sends more than half; how many of its requests were seen since it took the lead. */
   host = '';
   ofHost = 0;
   #votes = 0;
 
   add(diagnosis: Diagnosis, record: Detail, now: number): void {
-    this.count(record.client, now);
-    this.causes.add(diagnosis, record, now);
-  }
-
-  count(host: string, now: number): void {
+    this.diagnosis = diagnosis;
+    const { client: host } = detailOf(record, this.detail);
     this.total++;
     this.lastAt = now;
     this.#day.add(0, now);

@@ -6,6 +6,7 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
 import { causesOf, remedyFor } from './diagnoses.ts';
+import type { Episode } from './episode.ts';
 import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
 import {
@@ -34,10 +35,12 @@ export function episodes(input: Input): readonly Finding[] {
   const hasLost = ({ outcomes }: RouteLedger) => Number(outcomes.lost(now) > 0);
   const ordered = ledger.routes.toSorted(([, one], [, other]) => hasLost(other) - hasLost(one));
   return ordered.flatMap(([path, { outcomes }]) => {
-    const state = outcomes.state(now);
-    if (state === 'ok') return [];
-    const causes = outcomes.causes.common();
-    return causes.filter((one) => !isOver(one, causes[0])).map((cause) => episode(path, state, cause, input));
+    const episode = outcomes.episode(now);
+    if (episode === null) return [];
+    const state = episode.state(now);
+    const causes = episode.causes.common();
+    const isTold = (one: Cause) => !isOver(one, causes[0]);
+    return causes.filter(isTold).map((cause) => caused({ path, state, outcomes, episode }, cause, input));
   });
 }
 
@@ -54,32 +57,39 @@ export function* deliveryFindings(input: Input): Findings {
   }
 }
 
+interface Failing {
+  readonly path: string;
+  readonly state: 'failed' | 'warning';
+  readonly outcomes: Outcomes;
+  readonly episode: Episode;
+}
+
 /** Of one cause: its own number, and what holds for all of the route. */
-function episode(path: string, state: 'failed' | 'warning', cause: Cause, input: Input): Finding {
-  const { facts, ledger, now } = input;
-  const { outcomes } = ledger.of(path);
-  const { all, firstBad, lastBad, lastGood, goodBefore } = outcomes;
+function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input: Input): Finding {
+  const { facts, now } = input;
+  const { all, isMore, first } = episode;
   const { diagnosis, detail, times, firstAt, lastAt } = cause;
-  const silence = now - Math.max(lastBad, lastGood || 0);
+  const silence = now - episode.lastAt;
   const last = times === 1 ? 'the last delivery' : `the last ${times} deliveries`;
-  const amount = times < all ? `${times} of ${all} deliveries` : last;
-  const from = times < all ? ` since ${clock(epoch(input, firstBad), facts.now)}` : '';
-  const which = `${amount} to ${whereTo(path, facts, detail)}${from}`;
+  const amount = times < all ? `${times} of ${isMore ? 'over ' : ''}${all} deliveries` : last;
+  const from = times < all ? ` since ${clock(epoch(input, first.began), facts.now)}` : '';
+  const to = whereTo(path, facts, detail);
+  const which = times === 0 ? `what was sent again to ${to}` : `${amount} to ${to}${from}`;
   const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
   const why = diagnosis === 'connections-full' ? `limits.connections was reached${heldBy(facts)}` : '';
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
-  const known = isRefusal && diagnosis !== 'other-address' ? epoch(input, goodBefore) : Number.NaN;
+  const known = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
   const parts = [
     `${told(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis) : why)}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
-    stored(outcomes, input),
+    stored(episode, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(epoch(input, firstAt), facts, known),
-    takenSince(outcomes, now),
+    takenSince(episode, now),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
-    outcomes.isOld(now) ? ' Whether it still fails is not known.' : '',
+    silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
-  const remedy = remedyFor(diagnosis, { isLost: !outcomes.isLossless, isUp: facts.upstream.reachable });
+  const remedy = remedyFor(diagnosis, { isLost: !episode.isLossless, isUp: facts.upstream.reachable });
   return { ...finding(state, diagnosis, parts.join(''), path), remedy };
 }
 
@@ -96,7 +106,7 @@ function whereTo(path: string, facts: Facts, detail: Detail): string {
   return detail.path === path ? path : `${path}, or like those but sent to ${shownPath(detail.path)},`;
 }
 
-function takenSince({ since: good, enough, hasEnough, lastBad }: Outcomes, now: number): string {
+function takenSince({ since: good, enough, hasEnough, lastBad }: Episode, now: number): string {
   if (good === 0) return '';
   const ends = [
     hasEnough ? [] : `after ${enough} in a row`,
@@ -125,9 +135,9 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 }
 
 /** Says until when stored deliveries are not lost. */
-function stored(outcomes: Outcomes, { facts: { deferred, now } }: Input): string {
-  if (deferred === null || !outcomes.isLossless || deferred.lostLately > 0 || deferred.expired > 0) return '';
-  if (deferred.waiting === 0 && outcomes.areTaken) return ' Nothing is lost: the app took each of them later.';
+function stored({ isLossless, areTaken }: Episode, { facts: { deferred, now } }: Input): string {
+  if (deferred === null || !isLossless || deferred.lostLately > 0 || deferred.expired > 0) return '';
+  if (deferred.waiting === 0 && areTaken) return ' Nothing is lost: the app took each of them later.';
   if (deferred.lastSeen !== null)
     return ` ${deferred.waiting} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
   if (deferred.waiting === 0) return '';
@@ -149,7 +159,8 @@ function losses(path: string, { outcomes, isGone, lastAstray }: RouteLedger, inp
     return amount === 0 ? [] : `${amount} ${LOSS_TEXTS[kind] ?? kind}`;
   });
   const like = input.now - lastAstray < DAY ? ', or like those,' : '';
-  const to = isGone ? `${path}, a route that is gone,` : `${path}${like}`;
+  const name = path === UNMATCHED ? 'paths that no route takes' : path;
+  const to = isGone ? `${path}, a route that is gone,` : `${name}${like}`;
   const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, outcomes.lastLoss)} (${outcomes.lossDiagnosis}).`;
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   return finding('warning', 'deliveries-lost', message, path);

@@ -148,23 +148,16 @@ type Cause = Diagnosis | Subject;
 const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
 /** What holds places and bodies for long. */
 const SLOW: readonly Cause[] = ['slow-app', 'app-hangs'];
-const FULL = [
-  'proxy-full',
-  'bodies-full',
-  'stopped',
-  'twins-wait',
-  'once',
-  'store-slow',
-  'store-fails',
-  'redis-fails',
-] as const;
+const STORES: readonly Cause[] = ['once', 'store-slow', 'store-fails', 'redis-fails'];
+/** What refuses deliveries before they are verified, or finds no room for them. */
+const REFUSED: readonly Cause[] = ['no-live-secret', 'secrets-outside-dates', 'signatures', 'refusals', 'room'];
 
 const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'not-ready': ['no-live-secret', 'secrets-outside-dates', 'upstream'],
-  'no-live-secret': ['secret-problem'],
+  'no-live-secret': ['secret-problem', 'secrets-outside-dates'],
   'another-secret': ['secret-problem'],
   'reload-failed': ['secret-problem'],
-  'deliveries-lost': [...APP, ...FULL, 'sender-leaves', 'app-refuses', 'signatures', 'refusals', 'connections-full'],
+  'deliveries-lost': [...APP, ...REFUSED, ...STORES, 'sender-leaves', 'app-refuses'],
   'sender-leaves': ['slow-app'],
   'slots-full': SLOW,
   'bodies-full': SLOW,
@@ -172,6 +165,7 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'twins-wait': SLOW,
   'store-full': APP,
   'deferred-waits': APP,
+  'deferred-stopped': ['app-refuses'],
   poison: APP,
 };
 

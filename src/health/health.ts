@@ -1,7 +1,5 @@
 // Health: what the process knows of its deliveries, and its judgement. Status page, /api/status, `check`, log and metrics
 // show one and the same object, made when they ask.
-import type { RedeliveryRecord } from '../core/fate.ts';
-import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
 import type { Diagnosis } from './diagnoses.ts';
@@ -29,9 +27,8 @@ export class Health {
   record(record: RequestRecord): Diagnosis | null {
     const now = performance.now();
     if (record.upstreamStatus > 0) this.lastAnswer = now;
-    this.ledger.record(record, now);
-    const diagnosis = this.ledger.isDropped(record) ? 'signature-dropped' : diagnosisOf(record);
-    this.#recent.record(record, diagnosis, now);
+    const diagnosis = this.ledger.record(record, now);
+    this.#recent.record(record, diagnosis);
     return diagnosis;
   }
 
@@ -41,28 +38,13 @@ export class Health {
     this.#recent.deliver(record);
   }
 
-  redelivered(record: RedeliveryRecord): void {
-    this.ledger.redelivered(record, performance.now());
-  }
-
-  /** `address`: that of a connection that was ended before any answer, since there were too many. */
-  turnAway(address: string): void {
-    this.ledger.turnAway(address, performance.now());
-  }
-
-  /** Called at the start and after a reload. */
-  keepOnly(routes: readonly string[]): void {
-    this.ledger.keepOnly(routes, performance.now());
-  }
-
   /** The advice of now, for the log and the metrics; empty before the process runs. */
   advice(): readonly Advice[] {
     if (this.facts === null) return [];
     return judge({ ledger: this.ledger, facts: this.facts(), now: performance.now() }).advice;
   }
 
-  /** `now`: milliseconds of the monotonic clock. */
-  judge(facts: Facts, now: number) {
+  judge(facts: Facts, now = performance.now()) {
     const input = { ledger: this.ledger, facts, now };
     const time = (at: number) => (Number.isNaN(at) ? null : Math.round(epoch(input, at)));
     const routes = facts.routes.map((route) => {
@@ -74,7 +56,7 @@ export class Health {
     return {
       ...facts,
       routes,
-      ...this.#recent.view(now, this.ledger.noise.sum(0, now)),
+      ...this.#recent.view,
       /** How many deliveries of the last day may be lost, by how they ended. */
       lost: Object.fromEntries(LOST_ENDS.map((loss, kind) => [loss, lost(kind)])) as Record<LostEnd, number>,
       ...judge(input),

@@ -34,7 +34,7 @@ export function judge(input: Input) {
     /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
     right: rightBeside(advice, input.facts),
     /** True while a first bad outcome is too fresh to say whether its route fails. */
-    isFresh: input.ledger.routes.some(([, { outcomes }]) => outcomes.isFresh(input.now)),
+    isFresh: input.ledger.routes.some(([, { outcomes }]) => outcomes.episode(input.now)?.isFresh(input.now)),
   };
 }
 

@@ -4,9 +4,9 @@
 
 import { FATES, type Fate, type RedeliveryRecord } from '../core/fate.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
-import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { type Detail, detailOf } from './causes.ts';
+import { type Detail, detailOf, NONE } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { type LostEnd, Outcomes } from './route-outcomes.ts';
@@ -39,36 +39,25 @@ export class RouteLedger {
 
 /** Requests refused and connections turned away before the first acceptance; the last ones are kept. */
 class Early {
-  readonly tally = new Tally();
-  /** `detail`: null for a connection that was turned away. */
-  readonly kept: { readonly looks: Looks; readonly detail: Detail | null; readonly at: number }[] = [];
+  readonly tallies = new Map<Diagnosis, Tally>();
+  readonly kept: { readonly looks: Looks; readonly detail: Detail; readonly at: number }[] = [];
+  hasForgotten = false;
 
-  add(record: RequestRecord, at: number): void {
+  add(diagnosis: Diagnosis, record: Looks & Detail, at: number): void {
     const { userAgent, contentType, client, connectionAddress, signed, renamedHeader, method } = record;
     const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
-    this.tally.add(outcomeDiagnosis(record), record, at);
-    this.#keep({ ...texts, connectionAddress, signed, renamedHeader, method }, detailOf(record), at);
-  }
-
-  addConnection(connectionAddress: string, at: number): void {
-    this.tally.count(connectionAddress, at);
-    this.#keep({ ...NO_LOOKS, connectionAddress }, null, at);
-  }
-
-  #keep(looks: Looks, detail: Detail | null, at: number): void {
-    if (this.kept.length === EARLY) this.kept.shift();
-    this.kept.push({ looks, detail, at });
+    tallyOf(this.tallies, diagnosis).add(diagnosis, record, at);
+    if (this.kept.length === EARLY) this.hasForgotten = this.kept.shift() !== undefined;
+    const looks = { ...texts, connectionAddress, signed, renamedHeader, method };
+    this.kept.push({ looks, detail: detailOf(record), at });
   }
 }
 
-const NO_LOOKS = {
-  userAgent: '',
-  contentType: '',
-  client: '',
-  signed: false,
-  renamedHeader: null,
-  method: '',
-} as const;
+/** A connection that was turned away, as far as it is like a request. */
+const turnedAway = (address: string, startedAt: number): Looks & Detail => ({
+  ...{ ...NONE, startedAt, client: address, connectionAddress: address },
+  ...{ userAgent: '', contentType: '', signed: false, method: '' },
+});
 
 /** `unsigned`: POSTs on routes that verify. `unread`: refused before their head was read. */
 const noneEarly = (since: string) => ({
@@ -87,6 +76,8 @@ export class Ledger {
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Map<string, Tally>();
   early = noneEarly('the start');
+  /** When the first delivery was accepted, if then not all early ones were kept. */
+  forgotAt = Number.NaN;
   /** Requests of strangers by diagnosis, so that no flood hides another one. */
   readonly strangers = new Map<Diagnosis, Tally>();
   /** Connections turned away whose addresses are not those of deliveries. */
@@ -120,10 +111,10 @@ export class Ledger {
   }
 
   /**
-   * Forgets the routes that a reload has removed, but for their losses of the last day. Where all deliveries came on such
-   * routes, nothing is known of the others yet, as after a start.
+   * Called at the start and after a reload. Forgets the routes that it has removed, but for their losses of the last day.
+   * Where all deliveries came on such routes, nothing is known of the others yet, as after a start.
    */
-  keepOnly(routes: readonly string[], now: number): void {
+  keepOnly(routes: readonly string[], now = performance.now()): void {
     this.#configured = routes;
     if (this.senders.areOnlyOutside(routes)) {
       this.senders = new Senders();
@@ -135,32 +126,33 @@ export class Ledger {
     }
   }
 
-  /** Called once for each request, at its end. A delivery counts once its fate is known: see `deliver`. */
-  record(record: RequestRecord, now: number): void {
+  /**
+   * Called once for each request, at its end. Returns its diagnosis. A delivery counts once its fate is known: see
+   * `deliver`.
+   */
+  record(record: RequestRecord, now: number): Diagnosis | null {
     const { decision, fate, route, hint } = record;
     if (hint?.secret !== undefined) tallyOf(this.outside, hint.secret).add(hint.diagnosis, record, now);
-    if (fate !== 'none' || decision === 'probe') return;
+    if (fate !== 'none' || decision === 'probe') return diagnosisOf(record);
     if (decision === 'rejected' || decision === 'reported') {
       if (isNoise(record)) this.noise.add(0, now);
       else if (decision === 'rejected') this.#refuse(record, now);
       else this.#report(record, now);
     } else if (decision === 'forwarded' && record.signed) {
       const known = this.of(route);
-      known.unverified.add(strangerDiagnosis(record), record, now);
+      known.unverified.add('signed-unverified', record, now);
       if (record.method === 'POST' && record.wellFormed) known.unverifiedDeliveries++;
     }
-  }
-
-  /** True for a delivery without its signature header, as far as its look and address tell. */
-  isDropped(record: RequestRecord): boolean {
-    return record.reason === 'missing_signature' && this.senders.routeOf(record) !== null;
+    // A delivery had a signature where it was sent.
+    const isDropped = record.reason === 'missing_signature' && this.senders.routeOf(record) !== null;
+    return isDropped ? 'signature-dropped' : diagnosisOf(record);
   }
 
   /** Called once for each delivery, when its fate is known. */
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;
-    this.senders.accept(record, now);
-    if (this.senders.accepted === 1) this.#judgeEarly();
+    this.senders.accept(record, this.#routeNow(route), now);
+    if (this.senders.accepted === 1) this.#judgeEarly(now);
     const known = this.of(route);
     known.fates[fate]++;
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
@@ -170,22 +162,28 @@ export class Ledger {
     if (fate === 'taken') {
       this.lastTaken = now;
       this.refusedSince = 0;
-      known.outcomes.addGood(record.upstreamStatus, now);
+      known.outcomes.addGood(record, now);
     } else if (fate !== 'duplicate') this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
 
+  /** Called when the app did not take a stored delivery that was sent again. */
+  sentAgain(sending: SentAgain, now = performance.now()): void {
+    const record = { ...NONE, ...sending, startedAt: now };
+    this.of(sending.route).outcomes.episode(now)?.causes.addAgain(strangerDiagnosis(record), record, now);
+  }
+
   /** Called when a stored delivery has ended. */
-  redelivered({ route, result }: RedeliveryRecord, now: number): void {
+  redelivered({ route, result }: RedeliveryRecord, now = performance.now()): void {
     if (result === 'delivered') this.of(route).outcomes.addTakenLater(now);
   }
 
   /** Called when a connection is ended before any answer, since there are too many. `address`: that of the connection. */
-  turnAway(address: string, now: number): void {
-    if (this.senders.accepted === 0) return this.early.turnedAway.addConnection(address, now);
+  turnAway(address: string, now = performance.now()): void {
+    const connection = turnedAway(address, now);
+    if (this.senders.accepted === 0) return this.early.turnedAway.add('connections-full', connection, now);
     const route = this.senders.routeOfConnection(address);
-    if (route === null) return this.turnedAway.count(address, now);
-    this.lost++;
-    this.of(route).outcomes.addBad('connections-full', 'turnedAway', null, now);
+    if (route === null) this.turnedAway.add('connections-full', connection, now);
+    else this.#bad(route, connection, 'turnedAway', now);
   }
 
   #bad(route: string, record: Detail, loss: LostEnd | null, now: number): void {
@@ -197,7 +195,7 @@ export class Ledger {
     // A request that came back to us is counted where it came in: the app gave it no answer.
     if (record.reason === 'loop_detected') return this.#stranger(record, now);
     if (record.wellFormed) this.refusedSince++;
-    if (isProven(record)) this.senders.prove(record);
+    if (isProven(record)) this.senders.prove(record, this.#routeNow(record.route));
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
     if (this.#refuseDelivery(record, record, now)) return;
     this.#stranger(record, now);
@@ -214,26 +212,37 @@ export class Ledger {
     return true;
   }
 
-  /** What breaks a rule has no route yet, but perhaps the path of one. Else it counts where such ones were accepted last. */
+  /**
+   * The route on which one that went astray counts: that of its path (what breaks a rule has no route yet, and a reload
+   * may have removed it since), else the one that last accepted such a delivery.
+   */
   #routeAt({ rule, path }: Detail, ofLook: string): string {
-    return rule !== null && this.#configured?.includes(path) === true ? path : ofLook;
+    if (rule !== null && this.#configured?.includes(path) === true) return path;
+    return this.senders.routeOfPlace(path) ?? ofLook;
+  }
+
+  /** Where what was on its way to a route while a reload removed it would come now. */
+  #routeNow(route: string): string {
+    return this.#configured?.includes(route) === false ? UNMATCHED : route;
   }
 
   #refuseEarly(record: RequestRecord, now: number): void {
     // A POST to another path says nothing; on a route that verifies it may be a delivery that lost its header.
-    if (isSigned(record)) this.early.signed.add(record, now);
-    else if (record.reason === 'missing_signature') this.early.unsigned.add(record, now);
-    else if (isUnread(record)) this.early.unread.add(record, now);
+    const { signed, unsigned, unread } = this.early;
+    if (isSigned(record)) signed.add(outcomeDiagnosis(record), record, now);
+    else if (record.reason === 'missing_signature') unsigned.add(strangerDiagnosis(record), record, now);
+    else if (isUnread(record)) unread.add(strangerDiagnosis(record), record, now);
     else this.#stranger(record, now);
   }
 
   /** The first delivery was accepted: now its look and address show what of the early ones were deliveries, too. */
-  #judgeEarly(): void {
+  #judgeEarly(now: number): void {
     const { since, ...kinds } = this.early;
     const early = Object.values(kinds).flatMap(({ kept }) => kept);
     this.early = noneEarly(since);
+    if (Object.values(kinds).some(({ hasForgotten }) => hasForgotten)) this.forgotAt = now;
     for (const { looks, detail, at } of early.sort((one, other) => one.at - other.at)) {
-      if (detail === null) this.turnAway(looks.connectionAddress, at);
+      if (detail.reason === 'none') this.turnAway(looks.connectionAddress, at);
       else if (!this.#refuseDelivery(looks, detail, at)) this.#stranger(detail, at);
     }
   }
@@ -260,7 +269,9 @@ function outcomeDiagnosis(record: Detail): Diagnosis {
   return record.reason === 'missing_signature' ? 'signature-dropped' : strangerDiagnosis(record);
 }
 
-const strangerDiagnosis = (record: Detail) => diagnosisOf(record) ?? 'proxy-full';
+/** What says nothing else is a delivery that found no room, or a connection that was turned away. */
+const strangerDiagnosis = (record: Detail) =>
+  diagnosisOf(record) ?? (record.fate === 'none' ? 'connections-full' : 'proxy-full');
 
 /** True for what every public port gets: GETs, other paths and methods, and clients that left, all without a signature. */
 function isNoise(record: RequestRecord): boolean {

@@ -1,17 +1,12 @@
-// Recent requests, as the status page shows them: counts of the last minutes, grouped refusals, and deliveries that may be
-// lost. The judge does not read them. Memory is constant under a flood: each reason has its own few entries, so a flood
-// of one never displaces another that explains a broken rotation.
+// Recent requests, as the status page shows them: grouped refusals, and deliveries that may be lost. The judge does not
+// read them. Memory is constant under a flood: each reason has its own few entries, so a flood of one never displaces
+// another that explains a broken rotation.
 import { dropOldest } from '../base/indexed-set.ts';
 import { shortened } from '../base/printable.ts';
-import { DECISIONS, type Decision } from '../core/reasons.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { type DeliveryRecord, type RequestRecord, shownPath } from '../core/request-record.ts';
-import { Counts } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { MINUTE } from './times.ts';
 
-/** The minutes that `recent` covers. */
-const LATELY = 5;
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
@@ -30,24 +25,17 @@ export interface Undelivered extends ShownRequest {
 }
 
 export class RecentRequests {
-  /** By decision. */
-  readonly #counts = new Counts(DECISIONS.length, LATELY, MINUTE);
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each map, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
   #undelivered: readonly Undelivered[] = [];
   #lastProbe: ShownRequest | null = null;
 
-  /** `now`: milliseconds of the monotonic clock. */
-  record(record: RequestRecord, diagnosis: Diagnosis | null, now: number): void {
+  record(record: RequestRecord, diagnosis: Diagnosis | null): void {
     const { decision, fate } = record;
-    this.#counts.add(DECISIONS.indexOf(decision), now);
-    if (decision === 'probe') {
-      this.#lastProbe = shownOf(record, diagnosis, Date.now());
-      return;
-    }
     const isRefused = decision === 'rejected' || decision === 'reported';
-    if (isRefused || (fate === 'none' && record.upstreamFailure !== null))
-      this.#keep(shownOf(record, diagnosis, Date.now()));
+    const isKept = isRefused || (fate === 'none' && record.upstreamFailure !== null);
+    if (decision === 'probe') this.#lastProbe = shownOf(record, diagnosis);
+    else if (isKept) this.#keep(shownOf(record, diagnosis));
   }
 
   /** Called when a delivery's fate is known, perhaps long after its client left. */
@@ -55,7 +43,7 @@ export class RecentRequests {
     const { fate, upstreamFailure } = record;
     const isLost = fate === 'failed' || fate === 'abandoned';
     if (!isLost && upstreamFailure === null) return;
-    const shown = shownOf(record, diagnosisOf(record), Date.now());
+    const shown = shownOf(record, diagnosisOf(record));
     const own = fate === 'abandoned' ? fate : 'overloaded';
     const cause = upstreamFailure ?? (record.upstreamStatus > 0 ? `${record.upstreamStatus}` : own);
     if (isLost) this.#undelivered = [{ ...shown, cause }, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
@@ -75,16 +63,9 @@ export class RecentRequests {
     dropOldest(groups, GROUPS_PER_REASON);
   }
 
-  /** `noise`: rejected and reported requests that need no attention. */
-  view(now: number, noise: number) {
+  get view() {
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
-    const decisions = DECISIONS.map((decision, kind) => [decision, this.#counts.sum(kind, now)] as const);
     return {
-      recent: {
-        windowSeconds: (LATELY * MINUTE) / 1000,
-        ...(Object.fromEntries(decisions) as Record<Decision, number>),
-        noise,
-      },
       /** Newest first, and so is `undelivered`. */
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
       undelivered: this.#undelivered,
@@ -95,10 +76,10 @@ export class RecentRequests {
 }
 
 /** A request as page and API show it: texts that a client chose are shortened; query, header values and body are left out. */
-function shownOf(record: RequestRecord, diagnosis: Diagnosis | null, at: number) {
+function shownOf(record: RequestRecord, diagnosis: Diagnosis | null) {
   const { header, hint } = record;
   return {
-    at,
+    at: Date.now(),
     route: record.route,
     method: shortened(record.method, 32),
     path: shownPath(record.path),

@@ -22,32 +22,26 @@ import {
   sinceWhy,
   whyOf,
 } from './sentences.ts';
-import { dateText, HOUR, QUARTER } from './times.ts';
+import { DAY, dateText, HOUR, QUARTER } from './times.ts';
 
 /** Before the first acceptance: this many requests with a signature are failed, without one a warning. */
 const MANY_EARLY = 3;
 
 /** Room that strangers can use up: a warning while it is recent, even if every delivery had room. */
-const ROOM: ReadonlySet<string> = new Set<Diagnosis>([
-  'bodies-full',
-  'slots-full',
-  'tunnels-full',
-  'proxy-full',
-  'upstream-loop',
-]);
+const ROOM: readonly Diagnosis[] = ['bodies-full', 'slots-full', 'tunnels-full', 'proxy-full', 'upstream-loop'];
 
 export function* refusalFindings(input: Input): Findings {
   const { ledger, now } = input;
   if (ledger.senders.accepted === 0) {
-    yield early(ledger.early.signed.tally, 'signed', input);
-    yield early(ledger.early.unsigned.tally, 'unsigned', input);
-    yield early(ledger.early.unread.tally, 'unread', input);
+    yield* early('signed', input);
+    yield* early('unsigned', input);
+    yield* early('unread', input);
   }
   yield* suspects(input);
   yield* outsideDates(input);
   for (const [path, known] of ledger.routes) {
     for (const [id, tally] of known.reported) {
-      const what = `of the last day to ${whereOf(path, tally, input)} would be refused (report mode forwarded them)`;
+      const what = `of the last day to ${named(path, input.facts, tally.detail)} would be refused (report mode forwarded them)`;
       if (tally.ofDay(now) > 0) yield finding('warning', id, `${manyOf(tally, what, input)}.`, path);
     }
     yield unverified(path, known, input);
@@ -56,22 +50,22 @@ export function* refusalFindings(input: Input): Findings {
   // Strangers are a note with a number.
   for (const [id, tally] of ledger.strangers) {
     if (tally.ofDay(now) === 0) continue;
-    const message = `${manyOf(tally, `of the last day ${refused(tally.ofDay(now))}`, input)}. None is known to be a delivery.`;
-    yield finding(ROOM.has(id) && now - tally.lastAt < QUARTER ? 'warning' : 'note', id, message);
+    const least = now - ledger.forgotAt < DAY ? 'At least ' : '';
+    const what = `of the last day ${refused(tally.ofDay(now))}`;
+    const message = `${least}${manyOf(tally, what, input)}. None is known to be a delivery.`;
+    yield finding(ROOM.includes(id) && now - tally.lastAt < QUARTER ? 'warning' : 'note', id, message);
   }
 }
 
 /** `9 requests WHAT, 7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC): WHY`. */
 function manyOf(tally: Tally, what: string, input: Input, amount = tally.ofDay(input.now)): string {
-  const { diagnosis, detail, times } = tally.causes.commonest(amount);
-  const why = `${whyOf(detail, diagnosis)}${times < tally.total ? ` (${times} of ${tally.total})` : ''}`;
-  return `${count(amount, 'request')} ${what}, ${lastOf(tally, input, why)}`;
+  return `${count(amount, 'request')} ${what}, ${lastOf(tally, input, whyOf(tally.detail, tally.diagnosis))}`;
 }
 
 const refused = (amount: number) => (amount === 1 ? 'was refused' : 'were refused');
 
 /** The host that sent most of several, and when the last one came, and why it was refused. */
-function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why = ''): string {
+function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why: string): string {
   const from = ofHost === total ? `all from ${host}, ` : `${ofHost} of ${total} from ${host}, `;
   return `${total > 1 && ofHost * 2 > total ? from : ''}the last one ${sinceWhy(input, lastAt, why)}`;
 }
@@ -81,27 +75,23 @@ function routeOf({ route, path, rule }: Detail, facts: Facts): string {
   return rule !== null && isConfigured(path, facts) ? path : route;
 }
 
-const whereOf = (path: string, tally: Tally, { facts }: Input) => named(path, facts, tally.causes.commonest().detail);
+const EARLY = { signed: 'with a signature', unsigned: 'without a signature', unread: 'with a head that was not read' };
 
-function early(tally: Tally, kind: 'signed' | 'unsigned' | 'unread', input: Input): Finding | null {
-  const lately = tally.ofDay(input.now);
-  const amount = kind === 'signed' ? tally.total : lately;
-  if (amount < (kind === 'signed' ? 1 : MANY_EARLY)) return null;
-  const { diagnosis, detail } = tally.causes.commonest();
-  const own = routeOf(detail, input.facts);
-  const route = configured(own, input);
-  const begin = `No delivery was accepted since ${input.ledger.early.since};`;
-  const to = `${refused(amount)} on ${whereOf(own, tally, input)}`;
-  if (kind === 'unread') {
-    const message = `${begin} ${manyOf(tally, 'with a head that was not read were refused', input)}.`;
-    return finding('warning', diagnosis, message);
+/** Signed ones are told after a day, too. */
+function* early(kind: keyof typeof EARLY, input: Input): Findings {
+  const { ledger, facts, now } = input;
+  const all = [...ledger.early[kind].tallies].toSorted(([, one], [, other]) => other.total - one.total);
+  const lately = all.reduce((sum, [, tally]) => sum + tally.ofDay(now), 0);
+  if (kind !== 'signed' && lately < MANY_EARLY) return;
+  const state = kind === 'signed' && lately >= MANY_EARLY ? 'failed' : 'warning';
+  for (const [id, tally] of all) {
+    const amount = kind === 'signed' ? tally.total : tally.ofDay(now);
+    const route = routeOf(tally.detail, facts);
+    const where = tally.detail.path === '' ? '' : ` on ${named(route, facts, tally.detail)}`;
+    const others = manyOf(tally, `${EARLY[kind]} ${refused(amount)}${where}`, input, amount);
+    const message = `No delivery was accepted since ${ledger.early.since}; ${others}.`;
+    if (amount > 0) yield finding(state, id, message, configured(route, input));
   }
-  if (kind === 'unsigned') {
-    const message = `${begin} ${amount} POSTs without a signature ${to}, ${lastOf(tally, input)}.`;
-    return finding('warning', 'no-signature', message, route);
-  }
-  const message = `${begin} ${manyOf(tally, `with a signature ${to}`, input, amount)}.`;
-  return finding(lately >= MANY_EARLY ? 'failed' : 'warning', diagnosis, message, route);
 }
 
 /** A route of a request, null if a reload has removed it since: metrics have it as a label. */
@@ -111,22 +101,21 @@ const isConfigured = (route: string, { routes }: Facts) => routes.some(({ path }
 
 /** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
 function* suspects(input: Input): Findings {
-  for (const { route, lastAccepted, suspected, suspects: tally } of input.ledger.senders.stopped(input.now)) {
-    if (tally === null) continue;
-    const begin = `No delivery to ${whereOf(route, tally, input)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
-    const others = manyOf(tally, 'that may be deliveries were refused', input, suspected);
+  for (const { route, lastAccepted, suspected, suspects } of input.ledger.senders.stopped(input.now)) {
+    if (suspects === null) continue;
+    const begin = `No delivery to ${named(route, input.facts, suspects.detail)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
+    const others = manyOf(suspects, 'that may be deliveries were refused', input, suspected);
     const message = `${begin}, and ${others}. Nothing proves it: their look, address or signature is not that of the deliveries before.`;
-    yield finding('warning', tally.causes.commonest(suspected).diagnosis, message, route);
+    yield finding('warning', suspects.diagnosis, message, route);
   }
 }
 
 /** A secret outside its dates that somebody signs with may have leaked. */
 function* outsideDates(input: Input): Findings {
   const { ledger, facts, now } = input;
-  for (const [id, { lastAt, causes, host, total }] of ledger.outside) {
+  for (const [id, { lastAt, detail, host, total }] of ledger.outside) {
     const secret = facts.secrets.find((one) => one.id === id);
     if (secret === undefined ? now - lastAt >= HOUR : secret.state === 'live') continue;
-    const { detail } = causes.commonest(1);
     const state = secret?.state === 'not_yet' ? 'not_yet' : 'expired';
     const dates = secret === undefined ? null : whyOutside(state, secret, dateText);
     const which = dates === null ? `a secret outside its dates (${id})` : `secret ${id}, ${dates}`;
@@ -147,9 +136,8 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
   const { unverified: tally, unverifiedDeliveries } = known;
   const amount = tally.ofDay(now);
   if (amount === 0) return null;
-  const { detail } = tally.causes.commonest(1);
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
-  const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?`;
+  const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(tally.detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?`;
   const isNote = path !== UNMATCHED || unverifiedDeliveries === 0;
   return finding(
     isNote ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed',
@@ -161,8 +149,8 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
 
 function turnedAway(input: Input): Finding | null {
   const { senders, early, turnedAway } = input.ledger;
-  const tally = senders.accepted === 0 ? early.turnedAway.tally : turnedAway;
-  if (!(input.now - tally.lastAt < QUARTER)) return null;
-  const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input)}${heldBy(input.facts)}. None is known to be a sender's.`;
+  const tally = senders.accepted === 0 ? early.turnedAway.tallies.get('connections-full') : turnedAway;
+  if (tally === undefined || !(input.now - tally.lastAt < QUARTER)) return null;
+  const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input, '')}${heldBy(input.facts)}. None is known to be a sender's.`;
   return finding('warning', 'connections-full', message);
 }

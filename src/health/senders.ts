@@ -25,8 +25,8 @@ export class Senders {
   accepted = 0;
 
   /** Called for each verified delivery, duplicates too, whatever the app then does. */
-  accept(record: RequestRecord, now: number): void {
-    const { userAgent, contentType, client, connectionAddress, route } = record;
+  accept(record: RequestRecord, route: string, now: number): void {
+    const { userAgent, contentType, client, connectionAddress } = record;
     this.accepted++;
     this.#looks.add(userAgent, contentType, route);
     this.#clients.add(client, '', route).accept(now);
@@ -35,7 +35,7 @@ export class Senders {
   }
 
   /** Called for a refused request that only a holder of a secret of ours can have sent: its look is a sender's, too. */
-  prove({ userAgent, contentType, client, route }: RequestRecord): void {
+  prove({ userAgent, contentType, client }: RequestRecord, route: string): void {
     this.#looks.add(userAgent, contentType, route);
     this.#clients.add(client, '', route);
   }
@@ -68,6 +68,11 @@ export class Senders {
     return record.method === 'POST' && this.#clients.find(record.client) !== undefined ? route : null;
   }
 
+  /** The route that accepted deliveries which were sent to this path; null if none did. */
+  routeOfPlace(path: string): string | null {
+    return this.#places.find(path)?.route ?? null;
+  }
+
   /** The route that last accepted a delivery over a connection from this address; null if none did. */
   routeOfConnection(address: string): string | null {
     return this.#connections.find(address)?.route ?? null;
@@ -91,16 +96,11 @@ const placeOf = ({ route, path }: RequestRecord) => (route === UNMATCHED ? path 
  * Causes that only a signature made with a secret of ours shows. The others can be guessed, such as a signature with an
  * empty secret, or their secret may have leaked.
  */
-const PROOFS: ReadonlySet<string> = new Set<Diagnosis>([
-  'body-changed',
-  'other-route-secret',
-  'secret-form',
-  'trailing-newline',
-]);
+const PROOFS: readonly Diagnosis[] = ['body-changed', 'other-route-secret', 'secret-form', 'trailing-newline'];
 
 /** True for a wrong signature that a front, or a usual mistake, made of a right one: whatever its look, it was a delivery. */
 export const isProven = ({ reason, hint }: Pick<RequestRecord, 'reason' | 'hint'>) =>
-  reason === 'signature_mismatch' && hint !== null && PROOFS.has(hint.diagnosis);
+  reason === 'signature_mismatch' && hint !== null && PROOFS.includes(hint.diagnosis);
 
 /** True for a request that was refused before its head was read. */
 export const isUnread = ({ method }: Pick<RequestRecord, 'method'>) => method === '';
@@ -165,9 +165,8 @@ class Remembered {
     known.route = route;
     if (known === this.all[0]) return known;
     // An unknown one takes a new place, or that of the oldest.
-    let at = this.all.indexOf(known);
-    if (at < 0) at = Math.min(this.all.length, KEPT - 1);
-    for (; at > 0; at--) this.all[at] = this.all[at - 1] ?? known;
+    if (!this.all.includes(known) && this.all.length < KEPT) this.all.push(known);
+    this.all.copyWithin(1, 0, (this.all.indexOf(known) + KEPT) % KEPT);
     this.all[0] = known;
     return known;
   }

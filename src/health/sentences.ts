@@ -1,6 +1,6 @@
 // Shared by the judge's files: its input, their findings, and phrases that several sentences use.
 import { shortened } from '../base/printable.ts';
-import { REASONS, type Reason } from '../core/reasons.ts';
+import { REASONS } from '../core/reasons.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
@@ -75,15 +75,9 @@ export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'ru
   const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${shortened(header, 128)}`})`;
   if (hint === null) return `${meaning}${broken}`;
   if (rule !== null) return `${meaning}${broken}. To let them pass: ${hint}`;
-  return reason === 'overloaded' || OF_SIGNATURES.has(reason) ? hint : `${meaning} (${hint})`;
+  const isWhole = reason === 'overloaded' || (reason !== 'none' && REASONS[reason].status === 401);
+  return isWhole ? hint : `${meaning} (${hint})`;
 }
-
-const OF_SIGNATURES: ReadonlySet<string> = new Set<Reason>([
-  'signature_mismatch',
-  'malformed_signature',
-  'unsupported_algorithm',
-  'multiple_signatures',
-]);
 
 /** The changes in this proxy (start, last reload, secrets) in a span of epoch milliseconds, the last one first. */
 function changesIn({ startedAt, lastReload, secrets }: Facts, from: number, to: number) {

@@ -15,9 +15,11 @@ interface Sent {
   readonly went: Went;
   /** The response's status, or a word such as `reset`. */
   readonly failure: string;
+  /** What the app answered; null if nothing was sent. */
+  readonly answer: Pick<Requester, 'upstreamStatus' | 'upstreamFailure' | 'upstreamError'> | null;
 }
 
-const NOT_SENT: Sent = { went: 'not sent', failure: '' };
+const NOT_SENT: Sent = { went: 'not sent', failure: '', answer: null };
 
 /** Sends the request once, if `once` lets it; never rejects. `stopped`: aborted when the process stops. */
 export async function attempt(request: Sendable, needs: Needs, stopped: AbortSignal): Promise<Sent> {
@@ -26,7 +28,7 @@ export async function attempt(request: Sendable, needs: Needs, stopped: AbortSig
   if (route.once !== null) {
     const event = { head, body, window: route.once, patience: 0 };
     const claimed = await needs.claims().claim({ ...event, stop: stopped });
-    if (claimed.kind === 'duplicate') return { went: claimed.kind, failure: '' };
+    if (claimed.kind === 'duplicate') return { ...NOT_SENT, went: claimed.kind };
     if (claimed.kind !== 'deliver') return NOT_SENT;
     claim = claimed.claim;
   }
@@ -74,10 +76,14 @@ async function exchange({ head, lines, permit }: Sendable, claim: DeliveryClaim 
   const sent = await new Promise<Reached>((resolve) => exchange.send(resolve));
   const failure = sent.at === 'end' ? sent.failure : null;
   if (failure?.side === 'upstream')
-    return { went: failure.cause === 'connect' ? 'no connection' : 'failed', failure: failure.cause };
+    return {
+      went: failure.cause === 'connect' ? 'no connection' : 'failed',
+      failure: failure.cause,
+      answer: requester,
+    };
   // If we stopped reading a response that took too long (UpstreamExchange#endUnread), its status decides.
   if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
   const status = requester.upstreamStatus;
   const fate = fateOf({ how: 'neither', failed: null, status });
-  return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', failure: `${status}` };
+  return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', failure: `${status}`, answer: requester };
 }

@@ -78,11 +78,14 @@ export class Turn {
     const { needs, storeState, pace } = this.#parts;
     const { asked, state } = this.#leased;
     const isOver = this.#isOver(known);
-    const { went, failure } = await attempt(request, needs, storeState.stopped.signal);
+    const { went, failure, answer } = await attempt(request, needs, storeState.stopped.signal);
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
     this.#parts.onSent();
     const isUntaken = went === 'failed' || went === 'no connection';
+    const { path: route } = request.route;
+    if (answer !== null && went !== 'taken')
+      needs.onUntaken({ route, fate: isUntaken ? 'failed' : 'refused', ...answer });
     const blamed = isUntaken ? storeState.app.blame(request.route.path, known) : null;
     const isPassed = went === 'failed' && blamed === 'delivery';
     const tries = { attempts: known.attempts + 1, passed: known.passed + Number(isPassed), tried: Date.now() };

@@ -41,7 +41,7 @@ export async function startApp(effects: Effects) {
       const isHeard = performance.now() - health.lastAnswer < HEARD_MS;
       await Promise.all([deferredUpToDate(), isHeard ? null : readiness.now('always')]);
     },
-    status: () => health.judge(facts(), performance.now()),
+    status: () => health.judge(facts()),
     started: () => readiness.started,
     readiness: () => readiness.now(),
     drain: () => shutdown.drain(),

@@ -74,8 +74,9 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     tellLoss,
     onResult: (ended) => {
       metrics.redelivered(ended);
-      health.redelivered(ended);
+      health.ledger.redelivered(ended);
     },
+    onUntaken: (sending) => health.ledger.sentAgain(sending),
   });
   const pipeline = new Pipeline({
     policy,
@@ -97,7 +98,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
   const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
     requests.turnAway(cause, address);
-    health.turnAway(address);
+    health.ledger.turnAway(address);
   };
   const listener = new Listener(listenerLimits(first), { onRequest, onEnd, onTurnedAway }, budget);
   // Chunk framing may be as long as the body.
@@ -135,7 +136,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       current().certificates.map(({ certificate, notAfter }) => sample({ certificate }, notAfter / 1000)),
     config_info: () => [sample({ sha256: current().loaded.sha256 }, 1)],
   });
-  health.keepOnly(routesOf(config).map(({ path }) => path));
+  health.ledger.keepOnly(routesOf(config).map(({ path }) => path));
   // The store of redelivery opens now, too, so that deliveries from before a restart are sent.
   void redelivery.adopt();
 
@@ -143,7 +144,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     const { config } = next.loaded;
     if (deliversOnce(config)) openedClaims();
     metrics.replan(seriesPlan(next));
-    health.keepOnly(routesOf(config).map(({ path }) => path));
+    health.ledger.keepOnly(routesOf(config).map(({ path }) => path));
     budget.limit = budgetOf(config);
     output.format = config.log.format;
     log.level = config.log.level;

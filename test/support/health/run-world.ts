@@ -4,6 +4,7 @@
 import type { RedeliveryRecord } from '../../../src/core/fate.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/facts.ts';
+import { causesOf, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { isWrong } from '../../../src/health/judge.ts';
 import { factsOf, NOTIFY, NOW } from '../../unit/metrics/fixtures.ts';
 import { DAY, FEW_GOOD, MINUTE, type Needs, type OfFault, Truth } from './truth.ts';
@@ -52,7 +53,7 @@ export function failuresIn(world: World, process: () => Subject): readonly Failu
   return run.failures;
 }
 
-const LAST_PAUSES = [1, 10.5, 15.5, 61, HOUR / 3 / SECOND, HOUR / SECOND, (4 * DAY) / SECOND, (20 * DAY) / SECOND];
+const LAST_PAUSES = [1, 10.5, 15.5, 61, 20 * 60, 3600, 86_000, 4 * 86_400, 20 * 86_400];
 
 class Run {
   readonly #world: World;
@@ -96,9 +97,18 @@ class Run {
     if (headline.id === 'all-is-well' && truth.refusedSince > 0) fails('1 no false all-clear: nothing taken since');
     const labels = said.filter(({ id }) => id !== 'deliveries-lost').flatMap(({ route }) => route ?? []);
     if (labels.some((route) => !this.#routes.includes(route))) fails('8 a label is a route that is configured');
-    for (const { id, message = '' } of said)
-      if (numberIn(message) > (this.#met.get(id) ?? 0)) fails('9 each cause tells its own number');
+    for (const { id, message = '' } of said) this.#checkNumbers(id, message, fails);
     check({ world: this.#world, truth, at, headline, said, lastBadAt: this.#lastBadAt, fails });
+  }
+
+  #checkNumbers(id: string, message: string, fails: (property: string) => void): void {
+    const [, some, over, all, last] = /\b(?:(\d+) of (over )?(\d+)|the last (\d+)) deliveries/i.exec(message) ?? [];
+    const bad = Number(some ?? last ?? 0);
+    if (bad > (this.#met.get(id) ?? 0)) fails('9 each cause tells its own number');
+    const { faults, restart } = this.#world;
+    if (all === undefined || faults.length !== 1 || restart || this.truth.hasUnknowable) return;
+    const known = this.truth.since(bad);
+    if (over === undefined ? Number(all) !== known : Number(all) > known) fails(`9 of how many: ${known}`);
   }
 
   checkFlips(): void {
@@ -158,12 +168,6 @@ class Run {
       deferred: null,
     });
   }
-}
-
-/** The number of deliveries that a sentence says were not taken. */
-function numberIn(message: string): number {
-  const [, some, last] = /\b(?:(\d+) of \d+|the last (\d+)) deliveries/i.exec(message) ?? [];
-  return Number(some ?? last ?? 0);
 }
 
 function needsOf({ method, signed, renamedHeader }: RequestRecord): Needs {
@@ -288,6 +292,16 @@ function checkCalm({ world, truth, at, fails }: Checked, known: OfFault): void {
   if (isLong && outcomes.length - 1 - lastBad >= 30 / least) fails('6 it ends: after good ones');
 }
 
+/** The app accepted no connections, and since then it has failed otherwise. */
+function hasComeBack({ faults }: World, { outcomes, lastBad }: Truth): boolean {
+  const kindOf = (fault: number | null) => faults[fault ?? -1]?.kind;
+  const { fault = null } = outcomes[lastBad] ?? {};
+  const kind = kindOf(fault);
+  if (kind === undefined || !['500', '404', '429', 'breaks', 'no HTTP'].includes(String(kind))) return false;
+  const since = outcomes.find((one) => one.fault === fault)?.startedAt ?? 0;
+  return !outcomes.some((one) => one.isBad && kindOf(one.fault) === 'down' && one.at >= since);
+}
+
 const isTold = (said: Said) => isWrong(said as never);
 
 const ALWAYS = ['deliveries-lost', 'deferred-lost', 'deferred-waits', 'report-mode'];
@@ -296,9 +310,16 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
   // Strangers behind a front may be a sender's new look, after a long silence: a warning that names their cause.
   const mayBeSenders = world.front || truth.pauses.haveStopped(at);
   if (headline.state === 'warning' && mayBeSenders && world.strangers !== 'none') return;
-  const last = headline.state === 'failed' ? truth.lastFaults() : null;
-  const met = last === null ? world.faults : [world.faults[last]].filter((one) => one !== undefined);
-  const causes = met.flatMap(({ kind }) => FAULTS[kind as FaultName].causes as readonly string[]);
+  if (headline.id === 'app-down' && hasComeBack(world, truth)) fails('3 the right cause: the app answers since');
+  const causesIn = (met: readonly (number | null)[]) =>
+    met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
+  const [most = null, last = null, ...before] = headline.state === 'failed' ? truth.lastFaults() : [];
+  // The commonest, the last one, and of the others what the commonest may follow from.
+  const right = most === null ? causesIn([...world.faults.keys()]) : causesIn([most, last]);
+  const causes = [
+    ...right,
+    ...causesIn(before).filter((one) => right.some((id) => causesOf(id as Diagnosis).includes(one as Diagnosis))),
+  ];
   const strangers = { 'slow bodies': 'bodies-full', connections: 'connections-full' }[world.strangers as string];
   if (![...causes, ...ALWAYS, strangers].includes(headline.id)) fails(`3 the right cause: ${headline.id}`);
 }

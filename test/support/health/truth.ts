@@ -12,7 +12,11 @@ export const FEW_GOOD = 4;
 export type Needs = 'look' | 'address' | 'both';
 
 interface Known {
+  /** When it came, and when its outcome was known. */
+  readonly startedAt: number;
   readonly at: number;
+  /** A stored delivery was sent again. */
+  readonly isAgain: boolean;
   readonly isBad: boolean;
   readonly fault: number | null;
 }
@@ -111,13 +115,13 @@ export class Truth {
   }
 
   add(outcome: Outcome, at: number, needs: Needs): void {
-    const { fault, look, address, isStored, isVerified } = outcome;
+    const { fault, startedAt, look, address, isStored, isVerified } = outcome;
     if (this.#isUnknowable(outcome, at, needs)) return;
     if (isVerified && this.accepted === 0) this.#lookBack(look, address);
     if (isVerified) this.#accept(look, address, at);
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
-    this.outcomes.push({ at, isBad: fault !== null, fault });
+    this.outcomes.push({ startedAt, at, isBad: fault !== null, fault, isAgain: isStored && fault === null });
     if (fault === null) {
       this.goodInRow++;
       this.badRun = 0;
@@ -204,8 +208,8 @@ export class Truth {
     return at - (this.outcomes.at(-1)?.at ?? at) > DAY;
   }
 
-  /** The fault that most of the last 16 bad ones met by far, with few good ones between them; null if there is none. */
-  lastFaults(): number | null {
+  /** The last 16 bad ones with few good ones between them, by fault, if most met one by far. */
+  lastFaults(): readonly (number | null)[] {
     const last: (number | null)[] = [];
     let good = 0;
     for (let at = this.outcomes.length - 1; at >= 0 && good <= 8 && last.length < 16; at--) {
@@ -214,7 +218,7 @@ export class Truth {
       if (isBad) last.push(fault);
     }
     const most = [...Map.groupBy(last, (fault) => fault)].find(([, all]) => all.length >= 12);
-    return most?.[0] ?? null;
+    return most === undefined ? [] : [most[0], ...last];
   }
 
   /** The first acceptance shows which of the last signed refusals, unread heads and connections were deliveries. */
@@ -225,6 +229,14 @@ export class Truth {
       ...last('address').filter((one) => one.address === address),
     ];
     this.lastLoss = Math.max(this.lastLoss, ...all.map(({ at }) => at));
+  }
+
+  /** Of how many that are known the last `bad` bad ones are: those that came since the first of them. */
+  since(bad: number): number {
+    const first = this.outcomes.filter(({ isBad }) => isBad).at(-bad);
+    const from = first === undefined ? 0 : this.outcomes.indexOf(first);
+    const isSince = (one: Known, nth: number) => nth >= from || (!one.isBad && one.startedAt > (first?.startedAt ?? 0));
+    return this.outcomes.filter((one, nth) => !one.isAgain && isSince(one, nth)).length;
   }
 
   /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */

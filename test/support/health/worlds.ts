@@ -191,7 +191,7 @@ type Part = readonly [begin: number, length: number, share: number, clump?: numb
 /** What few worlds have, although a rule is for it: the faults, by their parts, and the rest of the world. */
 interface Rare {
   readonly parts: readonly Part[];
-  readonly kind?: FaultName;
+  readonly kinds?: readonly FaultName[];
   readonly world?: Partial<World>;
 }
 const RARE: Readonly<Record<string, Rare>> = {
@@ -210,7 +210,7 @@ const RARE: Readonly<Record<string, Rare>> = {
   },
   'an outage until the end, whose deliveries are sent again': {
     parts: [[0.4, 0.6, 1]],
-    kind: 'breaks',
+    kinds: ['breaks'],
     world: { redeliver: true, strangers: 'none', report: false, restart: false, reload: false },
   },
   'an outage on a route that a reload then removes': {
@@ -223,8 +223,20 @@ const RARE: Readonly<Record<string, Rare>> = {
   },
   'answers that hang over a reload': {
     parts: [[0.5, 0.1, 1]],
-    kind: 'hang',
+    kinds: ['hang'],
     world: { anHour: 3600, deliveries: 160, reload: true, redeliver: false, strangers: 'none', restart: false },
+  },
+  'answers that hang over a reload, after which all goes astray': {
+    parts: [
+      [0.5, 0.05, 1],
+      [0.55, 0.45, 1],
+    ],
+    kinds: ['hang', 'moved'],
+    world: { anHour: 3600, deliveries: 160, reload: true, redeliver: false, strangers: 'none', restart: false },
+  },
+  'an outage, few good ones, and then nothing': {
+    parts: [[0.7, 0.2, 1]],
+    world: { anHour: 4, deliveries: 60, rhythm: 'even', redeliver: false, restart: false, reload: false },
   },
   'deliveries that stop': {
     parts: [[0.4, 0.6, 1]],
@@ -257,7 +269,7 @@ const RARE: Readonly<Record<string, Rare>> = {
       [0.1, 0.03, 0.1],
       [0.4, 0.1, 0.02],
     ],
-    kind: 'hang',
+    kinds: ['hang'],
     world: { anHour: 360_000, redeliver: true, strangers: 'none' },
   },
   'strangers in the second night, and none before': {
@@ -275,6 +287,14 @@ const RARE: Readonly<Record<string, Rare>> = {
       reload: false,
     },
   },
+  'an app that is down, and then answers with errors': {
+    parts: [
+      [0.2, 0.3, 1],
+      [0.5, 0.5, 1],
+    ],
+    kinds: ['down'],
+    world: { strangers: 'none', report: false, restart: false, reload: false },
+  },
   'a moment at a high pace': { parts: [[0.4, 0.01, 1]], world: { anHour: 36_000, deliveries: 400 } },
 };
 
@@ -287,7 +307,7 @@ const rareWorld = fc
   .map(({ world, rare, kinds }): World => {
     const faults = rare.parts.map(([begin, length, share, clump = 5], nth) => {
       return {
-        kind: (nth === 0 ? rare.kind : undefined) ?? kinds[nth]?.kind ?? 500,
+        kind: rare.kinds?.[nth] ?? kinds[nth]?.kind ?? 500,
         begin,
         length,
         share,
@@ -315,6 +335,8 @@ export type Happening = { readonly at: number } & (
 /** What became of a delivery. `fault`: the index of the fault that it met; null where the app took it. */
 export interface Outcome {
   readonly fault: number | null;
+  /** When it came. */
+  readonly startedAt: number;
   readonly look: string;
   readonly address: string;
   /** What is not lost for good: it is deferred. */
@@ -343,7 +365,7 @@ export function happeningsIn(world: World): readonly Happening[] {
     const address = world.front ? '192.0.2.1' : `198.51.100.${who + (hasMoved ? 100 : 1)}`;
     const { userAgent, contentType } = looks[who] ?? lookOf(0);
     const path = at > reloadAt ? MOVED : '/notify';
-    const sender = { userAgent, contentType, ...from(address), route: path, path };
+    const sender = { userAgent, contentType, ...from(address), route: path, path, startedAt: at };
     const look = `${userAgent} ${contentType}`;
     all.push(
       ...delivery(world, { at, sender, look, address, fault: bad[nth] ?? null, end: endOf(world, times, nth) }, random),
@@ -422,7 +444,7 @@ interface Coming {
 }
 
 function delivery(world: World, { at, sender, look, address, fault, end }: Coming, random: () => number): Happening[] {
-  const known = { look, address, isStored: false };
+  const known = { look, address, isStored: false, startedAt: at };
   if (fault === null) {
     const record = accepted({ ...sender, upstreamMs: 20 });
     const good: Happening = { at, kind: 'request', record, outcome: { ...known, fault, isVerified: true } };
@@ -444,7 +466,7 @@ function twins({ duplicates }: World, sender: Changes, at: number, random: () =>
 
 function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
   const { at, sender, look, address, fault, end } = coming;
-  const known = { look, address, isStored: false };
+  const known = { look, address, isStored: false, startedAt: at };
   const { side, changes, late = 0, isUnprovable }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
   if (side === 'door') {
     return [{ at, kind: 'turned away', address, outcome: { ...known, fault, isVerified: false } }];
@@ -492,7 +514,7 @@ function strangersIn(world: World, times: readonly number[], random: () => numbe
     const at = begin + 1 + random() * (end - begin);
     const address = front ? '192.0.2.1' : `203.0.113.${nth % 5}`;
     const look = strangers === 'look-alikes' ? lookOf(0) : { userAgent: 'curl/8.5.0', contentType: 'text/plain' };
-    const sender = { ...look, ...from(address) };
+    const sender = { ...look, ...from(address), startedAt: at };
     if (strangers === 'connections') {
       if (!front) all.push({ at, kind: 'turned away', address, outcome: null });
     } else if (!front || (strangers !== 'look-alikes' && strangers !== 'broken heads'))

@@ -74,6 +74,7 @@ export const test = base
           },
           log: SILENT,
           onResult: ({ result }) => results.push(result),
+          onUntaken: () => {},
         },
         async (options) => {
           const store = await openStore(options);

@@ -211,6 +211,8 @@ test('a store that fails and that no route uses is a note: no delivery depends o
   expect([states(true), states(false)]).toEqual([['warning'], ['note']]);
 });
 
+const noAnswer = (upstreamFailure: 'connect' | 'timeout') =>
+  accepted({ status: 502, upstreamStatus: 0, upstreamFailure });
 const down = accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' });
 
 test('an app that accepts no connections is told once, on the route whose deliveries fail', () => {
@@ -245,9 +247,10 @@ test('of refusals before the first acceptance the commonest cause is named, not 
     for (let at = 0; at < 5; at++) settle(health, refused({ hint: hint('body-changed', 're-serialised') }));
     settle(health, refused({ reason: 'body_too_large', status: 413 }));
   });
+  expect(advice[1]).toMatchObject({ id: 'large-body', message: expect.stringMatching(/^No .* 1 request /) });
   expect(advice[0]).toMatchObject({
     id: 'body-changed',
-    message: expect.stringMatching(/^No .* 6 requests .*: re-ser/),
+    message: expect.stringMatching(/^No .* 5 requests .*: re-ser/),
   });
 });
 
@@ -277,7 +280,7 @@ test('a delivery that is sent again is no second one, and nobody is sent to find
     const [first] = judged({ deferred: { ...DEFERRED, waiting: 5 - later }, ...changes }, (health) => {
       const take = (amount: number) => {
         for (let nth = 0; nth < amount; nth++)
-          health.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
+          health.ledger.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
       };
       for (let nth = 0; nth < 5; nth++) {
         settle(health, accepted({ fate, status: 202, upstreamStatus: 0, upstreamFailure: 'connect' }));
@@ -360,7 +363,7 @@ test('of a route that a reload has removed only its losses are told, with its pa
   const after = (...came: readonly RequestRecord[]) =>
     judged({ routes: [{ ...NOTIFY, path: '/hooks' }] }, (health) => {
       for (const one of came) settle(health, one);
-      health.keepOnly(['/hooks']);
+      health.ledger.keepOnly(['/hooks']);
     }).advice.map(({ id, route, message }) => [
       id,
       route,
@@ -377,7 +380,7 @@ test('of a route that a reload has removed only its losses are told, with its pa
 
 test('connections that are full name the address that holds most of them, if one does', () => {
   const said = (most: Facts['connections']['most']) =>
-    headOf((health) => health.turnAway('192.0.2.9'), { connections: { open: 60, limit: 64, most } })[2];
+    headOf((health) => health.ledger.turnAway('192.0.2.9'), { connections: { open: 60, limit: 64, most } })[2];
   expect(said({ address: '203.0.113.7', connections: 50 })).toContain(
     '; 50 of the 60 that are open now are from 203.0.113.7',
   );
@@ -409,7 +412,7 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   const routes = ['/a', '/b', 'unmatched'].map((path) => ({ ...NOTIFY, path }));
   const told = (came: (health: Health) => void, changes: Partial<RequestRecord> = {}) => {
     const { advice, lost } = judged({ routes }, (health) => {
-      health.keepOnly(routes.map(({ path }) => path));
+      health.ledger.keepOnly(routes.map(({ path }) => path));
       came(health);
       const [reason, status] = ['body_too_large', 413] as const;
       for (let at = 0; at < 3; at++) settle(health, refused({ reason, status, route: '/b', ...changes }));
@@ -425,6 +428,14 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   const gated = { ...astray, path: '/b' } as const;
   expect(told(on('/a'), gated)).toEqual(['gate-rule', '/b', 3]);
   expect(told(() => {}, gated)).toEqual(['gate-rule', '/b', 0]);
+  // A reload has removed `/gone`: what is still sent there counts where it comes now, not where its look came last.
+  const gone = { reason: 'route_rejected', status: 404, route: 'unmatched', path: '/gone' } as const;
+  expect(told((health) => ['/a', '/gone', '/a'].map((route) => on(route)(health)), gone)).toEqual([
+    ...['other-address', 'unmatched', 3],
+  ]);
+  expect(told((health) => ['/a', '/gone'].map((route) => on(route)(health)), astray)).toEqual([
+    ...['gate-rule', 'unmatched', 3],
+  ]);
   const { lost } = judged({}, (health) => {
     settle(health, refused({ reason: 'loop_detected', status: 508 }));
     settle(health, accepted({ status: 508, upstreamStatus: 508, upstreamError: 'LOOP_DETECTED' }));
@@ -461,7 +472,7 @@ test('a head that was not read counts as a delivery from an address from which t
 test('connections that were turned away before the first acceptance are judged at it', () => {
   const told = (address: string) =>
     judged({}, (health) => {
-      for (let at = 0; at < 7; at++) health.turnAway(address);
+      for (let at = 0; at < 7; at++) health.ledger.turnAway(address);
       settle(health, accepted());
     });
   expect(told('192.0.2.7').lost.turnedAway).toBe(7);
@@ -521,6 +532,84 @@ test('of an episode’s end both conditions are said, as far as they do not hold
   expect(said(10, 12)).toBe('the app took 10; this is over after 11 in a row and a minute after that one');
   expect(said(13, 12)).toBe('the app took 13; this is over a minute after that one');
   expect(said(10, 61)).toBe('the app took 10; this is over after 11 in a row');
+});
+
+test('of how many deliveries some failed, and since when, is told by when they came', () => {
+  const hanging = noAnswer('timeout');
+  const said = headOf(
+    (health) => {
+      const first = performance.now();
+      const ends = (nth: number, record: RequestRecord) => settle(health, { ...record, startedAt: first + nth * 400 });
+      for (const nth of [1, 2, 4, 5, 7]) ends(nth, accepted());
+      vi.advanceTimersByTime(3000);
+      ends(0, hanging);
+      ends(8, accepted());
+      for (const nth of [3, 6]) ends(nth, hanging);
+      vi.advanceTimersByTime(12_000);
+    },
+    { startedAt: NOW - 16_000, now: NOW },
+  )[2];
+  expect(said).toMatch(
+    /^The app gave no whole answer to 3 of 9 deliveries .* It began at 11:59 UTC, 1 s after the start\./,
+  );
+});
+
+test('once the app answers what is sent again, it is told that, and no more that it accepts no connections', () => {
+  const said = (...answers: readonly number[]) =>
+    headOf(
+      (health) => {
+        for (let nth = 0; nth < 20; nth++) {
+          settle(health, accepted({ fate: 'deferred', status: 202, upstreamStatus: 0, upstreamFailure: 'connect' }));
+          vi.advanceTimersByTime(1000);
+        }
+        for (const upstreamStatus of answers) {
+          const sending = { upstreamStatus, upstreamFailure: null, upstreamError: null } as const;
+          health.ledger.sentAgain({
+            route: '/notify',
+            fate: upstreamStatus === 404 ? 'refused' : 'failed',
+            ...sending,
+          });
+        }
+      },
+      { deferred: { ...DEFERRED, waiting: 0, stopped: answers.length, deliveries: [] } },
+    );
+  expect(said().slice(0, 2)).toEqual(['failed', 'app-down']);
+  expect(said(404)).toEqual([
+    ...['failed', 'app-refuses'],
+    expect.stringMatching(/^The app answered 404 to what was sent again to \/notify, the last time 0 s ago/),
+  ]);
+  expect(said(500, 500).slice(0, 2)).toEqual(['failed', 'app-fails']);
+  // Fresh ones that it answers are its answer, too.
+  const fresh = headOf((health) => {
+    for (let nth = 0; nth < 20; nth++) settle(health, down);
+    vi.advanceTimersByTime(12_000);
+    for (let nth = 0; nth < 2; nth++) settle(health, accepted({ status: 404, upstreamStatus: 404 }));
+  });
+  expect(fresh.slice(0, 2)).toEqual(['failed', 'app-refuses']);
+});
+
+test('of refusals before the first acceptance not all are kept: their number is then the least', () => {
+  const said = (amount: number) =>
+    judged({}, (health) => {
+      for (let nth = 0; nth < amount; nth++)
+        settle(health, refused({ reason: 'missing_signature', signed: false, userAgent: 'curl/8' }));
+      settle(health, accepted());
+    }).advice.find(({ id }) => id === 'no-signature')?.message;
+  expect(said(16)).toMatch(/^16 requests of the last day were refused/);
+  expect(said(40)).toMatch(/^At least 16 requests of the last day were refused/);
+});
+
+test('what was lost since no secret is live follows from why none is', () => {
+  const ended = { ...CURRENT, state: 'expired', notAfter: NOW - HOUR } as const;
+  const without = refused({ reason: 'no_live_secret', status: 503 });
+  const { advice } = judged({ routes: [{ ...NOTIFY, liveSecrets: 0 }], secrets: [ended] }, (health) => {
+    settle(health, accepted());
+    for (let at = 0; at < 3; at++) settle(health, without);
+    vi.advanceTimersByTime(12_000);
+  });
+  expect(advice.map(({ id, state, follows }) => [state, id, follows.map((one) => one.id)])).toEqual([
+    ['failed', 'secrets-outside-dates', ['no-live-secret', 'deliveries-lost']],
+  ]);
 });
 
 test('a process younger than a day speaks of no day', () => {

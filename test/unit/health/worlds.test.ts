@@ -24,6 +24,7 @@
 //   an episode lasts a minute                          39   1
 //   windows begin with the episode                      2   1
 //   what is old is not failed                         236   7 what is old
+//   a day after the last bad one: the last outcome     35   2 no false alarm
 //   what is old: after an hour                         50   1, 4
 //   losses are told for a day                         530   1
 //   the commonest diagnosis of the last 16: the last   25   3 the right cause
@@ -41,6 +42,8 @@
 //   a head that was not read: its address counts       83   1
 //   a head that was not read: another does not         27   9 each cause tells its own number
 //   what was turned away early is judged again          1   1
+//   of how many is told: by when they came             43   9
+//   an app that answers again is not down               9   3
 //   each cause tells its own number: the route's      232   9
 //   the door: senders' addresses count                 42   1
 //   the door: others do not                            22   2
@@ -59,6 +62,7 @@
 //   a route that is gone has no state                   4   4
 //   a reload that removes every route begins anew       4   1
 //   what was in flight over a reload opens no route    30   4
+//   what was in flight: its look has no route then      6   1
 //   deliveries that stopped: 3 × their longest pause   27   2
 //   not "all is well": signed ones refused, none taken 153   1
 //   the end of an episode ends its state               16   4, 6

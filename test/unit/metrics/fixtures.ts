@@ -31,6 +31,7 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     wellFormed: true,
     secret: 'current',
     bodyBytes: 512,
+    startedAt: 0,
     durationMs: 12.3456,
     departedMs: -1,
     verifyMs: 0.02,
@@ -63,8 +64,9 @@ interface Told {
   deliver(record: DeliveryRecord): void;
 }
 
-/** The fate of a delivery is known; then the request ends. */
-export function settle(told: Told, record: RequestRecord): void {
+/** The fate of a delivery is known; then the request ends. It came now, unless the record says when. */
+export function settle(told: Told, given: RequestRecord): void {
+  const record = { ...given, startedAt: given.startedAt || performance.now() };
   const { fate } = record;
   if (fate !== 'none' && fate !== 'pending') told.deliver({ ...record, fate });
   told.record(record);
@@ -237,5 +239,5 @@ export function factsOf(changes: Given = {}): Facts {
 export function judged(facts: Given = {}, came: (health: Health) => void = () => {}) {
   const health = new Health(() => 30_000);
   came(health);
-  return health.judge(factsOf(facts), performance.now());
+  return health.judge(factsOf(facts));
 }
