@@ -1,7 +1,7 @@
 // `probe`: sends one POST and compares the status of the answer.
 import { localUrl } from '../base/default-places.ts';
 import type { Secret } from '../core/keyring.ts';
-import { PROBE_BODY } from '../core/permit.ts';
+import { PROBE_AGENT, PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { command, type Io, readBody, UsageError, usageError, type ValuesOf } from './command.ts';
@@ -46,7 +46,8 @@ const isUp = ({ met, status }: Result) => met || (status !== null && status < 50
 async function sent({ url, tls, body, secrets, expected }: Request) {
   for (const [index, secret] of secrets.entries()) {
     const signature = secret === null ? {} : { [SIGNATURE_HEADER]: signatureOf(secret.key, body) };
-    const headers = { 'Content-Type': 'application/json', ...signature };
+    const agent = body === PROBE_BODY ? { 'User-Agent': PROBE_AGENT } : {};
+    const headers = { 'Content-Type': 'application/json', ...agent, ...signature };
     const { status, text } = await ask({ url, headers, body, timeout: TIMEOUT, ...tls });
     const met = status !== null && expected.meets(status);
     // Another secret may succeed where this one was refused; without an answer none would.

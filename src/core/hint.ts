@@ -11,10 +11,11 @@ export interface Hint {
   readonly secret?: string;
 }
 
-/** Hints for a 503, by cause. */
+/** Hints for a 503, or for a 408 that made room, by cause. */
 export const OVERLOAD_HINTS = {
   bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes is used up' },
   slots: { diagnosis: 'slots-full', text: 'no place in upstream.connections became free' },
+  connections: { diagnosis: 'connections-full', text: 'limits.connections was reached' },
   tunnels: { diagnosis: 'tunnels-full', text: 'there are too many WebSockets for limits.connections' },
   stopped: { diagnosis: 'stopped', text: 'the proxy stopped' },
   store: { diagnosis: 'once-store', text: 'the store of delivered events fails' },

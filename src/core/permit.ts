@@ -49,6 +49,8 @@ export type Verdict =
 
 /** The body that `probe` signs. A verified probe reaches the app, but never counts as a delivery. */
 export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
+/** Its `User-Agent`, which no sender has: where nothing verifies it, only that tells. */
+export const PROBE_AGENT = 'entrupy-signature-proxy';
 
 /**
  * The verdict on a body that was read whole. If no live secret matches, those that have expired or are not yet valid

@@ -290,10 +290,12 @@ export class Connection {
     else this.#socket.resetAndDestroy();
   }
 
-  /** Refuses a head or a body that is not complete yet: the client was too slow. */
-  refuseRest(): void {
-    if (this.state === 'head') this.#refuseHead('header_timeout');
-    else this.awaiting?.fail('body_timeout');
+  /** Refuses a head or a body that is not complete yet. `hint`: null if its client was too slow. */
+  refuseRest(hint: Hint | null): void {
+    if (this.state === 'head') return this.#refuseHead('header_timeout', hint);
+    if (this.awaiting === null || this.exchange === null) return;
+    this.exchange.hint = hint;
+    this.awaiting.fail('body_timeout');
   }
 
   // --- states

@@ -6,6 +6,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { codeOf, ignore } from '../base/errors.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { ByteBudget } from '../bodies/budget.ts';
+import { OVERLOAD_HINTS } from '../core/hint.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsCredentials } from '../wire/tls-credentials.ts';
 import type { Handler } from './client-exchange.ts';
@@ -147,7 +148,7 @@ export class Listener {
 
   /** Refuses every request that is still arriving, and waits a moment for the last answers to go out. */
   async refuseRest(): Promise<void> {
-    for (const connection of this.list()) connection.refuseRest();
+    for (const connection of this.list()) connection.refuseRest(null);
     if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
   }
 
@@ -177,8 +178,10 @@ export class Listener {
     const connection = this.#room.choose(this.list, now);
     if (connection === null) return false;
     this.#all.delete(connection);
-    if (Number.isNaN(connection.requestedAt)) this.handler.onTurnedAway?.('limit', connection.address);
-    connection.refuseRest();
+    // One whose head has begun gets a 408, and counts as a request.
+    if (Number.isNaN(connection.requestedAt) && connection.state !== 'head')
+      this.handler.onTurnedAway?.('limit', connection.address);
+    connection.refuseRest(OVERLOAD_HINTS.connections);
     setImmediate(() => connection.destroy()); // the answer to a streamed body comes some microtasks later
     return true;
   }

@@ -53,7 +53,7 @@ export function* deliveryFindings(input: Input): Findings {
   for (const [path, known] of ledger.all) yield losses(path, known, input);
   for (const [path, known] of ledger.routes) {
     yield slowApp(path, known, input);
-    yield redirects(path, known);
+    yield redirects(path, known, input);
   }
 }
 
@@ -80,7 +80,7 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
   const known = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
   const parts = [
-    `${told(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis) : why)}.`,
+    `${toldOf(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis) : why)}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
     stored(episode, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
@@ -89,8 +89,8 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
-  const remedy = remedyFor(diagnosis, { isLost: !episode.isLossless, isUp: facts.upstream.reachable });
-  return { ...finding(state, diagnosis, parts.join(''), path), remedy };
+  const found = finding(state, diagnosis, parts.join(''), path);
+  return { ...found, remedy: remedyFor(found, facts, episode.isLossless) };
 }
 
 /** Names the address that holds more connections than all others together, while many are open. */
@@ -115,7 +115,8 @@ function takenSince({ since: good, enough, hasEnough, lastBad }: Episode, now: n
   return ` Since the last that failed the app took ${good}; this is over ${ends.join(' and ')}.`;
 }
 
-function told(which: string, { diagnosis, detail, times }: Cause): string {
+/** What became of some requests of one cause, as the begin of a sentence. */
+export function toldOf(which: string, { diagnosis, detail, times }: Cause): string {
   const { fate, upstreamFailure, upstreamStatus, upstreamError, hint, departedMs } = detail;
   if (diagnosis === 'connections-full') return `Senders' connections were turned away: ${which}`;
   if (fate === 'none') return `${which.replace(/^t/, 'T')} ${times === 1 ? 'was' : 'were'} refused`;
@@ -175,9 +176,10 @@ function slowApp(path: string, { slow, slowMs }: RouteLedger, { facts, now }: In
 }
 
 /** A redirect counts as taken, since senders may follow it; where nothing else comes, none may have arrived. */
-function redirects(path: string, { outcomes }: RouteLedger): Finding | null {
-  const { redirects: amount, redirectStatus } = outcomes;
-  if (amount < REDIRECTS) return null;
-  const message = `The app answered the last ${amount} deliveries to ${path} with redirects (${redirectStatus}): they count as taken, but a sender that follows none of them reaches nothing.`;
-  return finding('warning', 'app-redirects', message, path);
+function redirects(path: string, { outcomes }: RouteLedger, { now }: Input): Finding | null {
+  const { redirects: last, redirectStatus, redirected } = outcomes;
+  const amount = redirected.sum(0, now);
+  if (amount === 0) return null;
+  const message = `The app answered ${count(amount, 'delivery', 'deliveries')} of the last day to ${path} with redirects (${redirectStatus}): they count as taken, but a sender that follows none of them reaches nothing.`;
+  return finding(last < REDIRECTS ? 'note' : 'warning', 'app-redirects', message, path);
 }

@@ -1,11 +1,15 @@
 // The one list of diagnoses, by subject: what to do about each. Every report of a problem names one of them: status page,
 // /api/status, `check`, log, the metric `diagnosis` and so the alerts, and docs/alerts.md, which is generated. These texts
 // are written nowhere else. A remedy must never weaken verification.
+import type { Facts } from '../facts.ts';
 
 const FIND = 'Then find what was lost.';
-const START = 'Start it, or correct upstream.url.';
+const START = 'Start it, or correct upstream.url. ';
+const LOST = 'What got 503 meanwhile may be lost.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
+const PUT = `Put a value where the secret is read from; ${NO_RESTART} for a file. `;
+const BRING = `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}. `;
 
 /** By subject, each diagnosis with its remedy. */
 const REMEDIES = {
@@ -14,9 +18,8 @@ const REMEDIES = {
     'not-ready': 'Fix what it names: until then load balancers send no requests here.',
   },
   secrets: {
-    'no-live-secret': `Put a value where the secret is read from; ${NO_RESTART} for a file. What got 503 meanwhile may be lost.`,
-    'secrets-outside-dates':
-      'Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. What got 503 meanwhile may be lost.',
+    'no-live-secret': `${PUT}${LOST}`,
+    'secrets-outside-dates': `Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. ${LOST}`,
     'secret-problem': `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
     'secret-value':
       'Nothing, while deliveries match it, unless it can be guessed: then rotate, and set the new one at Entrupy, too.',
@@ -69,11 +72,12 @@ const REMEDIES = {
     'app-redirects':
       'Set the address at Entrupy, or the path that the app serves, to the one that it redirects to. A slash at the end, or http:// for https://, is the usual cause.',
     'app-refuses':
-      'Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.',
-    'sender-leaves': 'Let the app answer first and work then. It may have processed what it got: check there.',
+      'Verification is not the cause. Does the app serve this path, take such bodies, or check something of its own, such as a token? Look at its log.',
+    'sender-leaves':
+      'Let the app answer first and work then. Senders must not half-close before the answer. The app may have processed what it got: check there.',
   },
   upstream: {
-    'app-down': `${START} If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
+    'app-down': `${START}If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
     'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
     'app-certificate-dates': "Renew it, and check this machine's clock.",
     'app-certificate-unknown': 'Name its authority’s certificate, or itself if self-signed, in upstream.tls.caFile.',
@@ -92,7 +96,7 @@ const REMEDIES = {
   },
   exposed: { exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.' },
   once: {
-    'once-store': `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}.`,
+    'once-store': `${BRING}${LOST}`,
   },
   redelivery: {
     'store-full': 'Make the app take some, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
@@ -186,9 +190,18 @@ export const DIAGNOSES = Object.fromEntries(
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
 
-/** The remedy without what nobody has to do: to find what is not lost, or to start an app that accepts connections. */
-export function remedyFor(id: Diagnosis, { isLost, isUp }: { isLost: boolean; isUp: boolean }): string {
-  const needless = [isLost ? [] : ` ${FIND}`, isUp ? `${START} ` : []].flat();
+interface Found {
+  readonly id: Diagnosis;
+  readonly route: string | null;
+}
+
+/** The remedy without what the facts show done; and, where nothing is lost, without finding that. */
+export function remedyFor({ id, route }: Found, { upstream, routes, once }: Facts, isLossless = false): string {
+  const isLive = routes.some(({ path, liveSecrets }) => path === route && liveSecrets > 0);
+  const needless = [
+    ...[upstream.reachable ? START : '', isLive ? PUT : ''],
+    ...[once?.problem === null ? BRING : '', isLossless ? ` ${FIND}` : ''],
+  ];
   return needless.reduce((text, sentence) => text.replace(sentence, ''), DIAGNOSES[id].remedy);
 }
 

@@ -3,8 +3,8 @@
 // diagnoses.ts. It must never say that all is well while deliveries are lost.
 
 import type { Facts } from '../facts.ts';
-import { deliveryFindings, episodes } from './delivery-findings.ts';
-import { causesOf, DIAGNOSES, type Diagnosed, type Subject } from './diagnoses.ts';
+import { deliveryFindings, episodes, toldOf } from './delivery-findings.ts';
+import { causesOf, DIAGNOSES, type Diagnosed, remedyFor, type Subject } from './diagnoses.ts';
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
@@ -26,8 +26,8 @@ export function judge(input: Input) {
     ...storeFindings(input),
     ...standingFindings(input),
   ].filter((one) => one !== null);
-  const items = causes(found);
-  const advice = (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState);
+  const items = causes(found, input.facts);
+  const advice = (items.some(isWrong) ? items : [told(allIsWell(input), input.facts), ...items]).toSorted(byState);
   return {
     /** At least one item; the first is the headline. */
     advice,
@@ -45,7 +45,7 @@ export const isWrong = ({ state }: Finding) => state === 'failed' || state === '
 const worst = (all: readonly Finding[]) => all.reduce((one, other) => (byState(one, other) > 0 ? other : one));
 
 /** One item per cause and route, with the findings that follow from it and the worst of their states. Notes stay apart. */
-function causes(found: readonly Finding[]): readonly Advice[] {
+function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
   const messageOf = (same: readonly Finding[]) => same.map(({ message }) => message).join(' ');
   const items = [...alike.values()].map((same) => ({ ...worst(same), message: messageOf(same) }));
@@ -63,31 +63,43 @@ function causes(found: readonly Finding[]): readonly Advice[] {
   };
   return [...Map.groupBy(items, causeOf)].map(([cause, all]) => {
     const follows = all.filter((one) => one !== cause);
-    return told({ ...cause, state: worst(all).state }, follows);
+    return told({ ...cause, state: worst(all).state }, facts, follows);
   });
 }
 
-function told(one: Finding, follows: readonly Finding[] = []): Advice {
-  const { remedy, page } = DIAGNOSES[one.id];
-  return { remedy, page, ...one, follows: follows.map(({ remedy: _, ...consequence }) => consequence) };
+function told(one: Finding, facts: Facts, follows: readonly Finding[] = []): Advice {
+  const { page } = DIAGNOSES[one.id];
+  return {
+    remedy: remedyFor(one, facts),
+    page,
+    ...one,
+    follows: follows.map(({ remedy: _, ...consequence }) => consequence),
+  };
 }
 
 /** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */
 function allIsWell(input: Input): Finding {
   const { ledger, facts, now } = input;
-  const { lastTaken, refusedSince } = ledger;
+  const { lastTaken, refusedSince, failedProbe: probe } = ledger;
   const noise = ledger.noise.sum(0, now);
   const age = facts.now - facts.startedAt;
   const scanned =
     noise === 0 ? '' : ` ${count(noise, 'other request was', 'other requests were')} refused, as on any public port.`;
-  const unproven = (why: string) =>
-    finding('ok', 'nothing-proven', `Nothing is known to be wrong, but this is not proven: ${why}.${scanned}`);
+  const unproven = (why: string) => {
+    const message = `is known to be wrong, but this is not proven: ${why}.${scanned}`;
+    if (probe === null) return finding('ok', 'nothing-proven', `Nothing ${message}`);
+    const { diagnosis, detail, lastAt } = probe;
+    const failed = `${toldOf('the last probe', probe)}, ${since(input, lastAt)} (${diagnosis}). Nothing else`;
+    const remedy = remedyFor({ id: diagnosis, route: detail.route }, facts, true);
+    return { ...finding('ok', 'nothing-proven', `${failed} ${message}`), remedy };
+  };
   if (Number.isNaN(lastTaken)) return unproven(`the app has taken no delivery since the start, ${spanText(age)} ago`);
   const taken = `the app took the last delivery ${since(input, lastTaken)}`;
   if (ledger.routes.every(([, { outcomes }]) => outcomes.good === 0))
     return unproven(`${taken}, on a route that a reload has removed since`);
   const refused = count(refusedSince, 'signed request was', 'signed requests were');
   if (refusedSince > 0) return unproven(`${taken}, and since then ${refused} refused: a sender may have changed`);
+  if (probe !== null) return unproven(taken);
   const period = age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
   return finding('ok', 'all-is-well', `All is well: ${taken}, and ${period} none is known to be lost.${scanned}`);
 }

@@ -2,11 +2,12 @@
 // memory is constant under any flood, and nothing is allocated for a request but where a diagnosis comes for the first
 // time. Times are milliseconds of the monotonic clock.
 
-import { FATES, type Fate, type RedeliveryRecord } from '../core/fate.ts';
+import { FATES, type Fate, fateOf, isUntaken, type RedeliveryRecord } from '../core/fate.ts';
+import { PROBE_AGENT } from '../core/permit.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { type Detail, detailOf, NONE } from './causes.ts';
+import { type Cause, type Detail, detailOf, NONE } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { type LostEnd, Outcomes } from './route-outcomes.ts';
@@ -86,10 +87,12 @@ export class Ledger {
   readonly noise = new Counts(1, 5, MINUTE);
   /** Deliveries since the start that may be lost. */
   lost = 0;
-  /** When the app last took one that had just come, on whichever route. */
+  /** When the app last took one, also at a later sending, on whichever route. */
   lastTaken = Number.NaN;
-  /** Requests with a well-formed signature that were refused since then. */
+  /** Requests with a well-formed signature that were refused since it last took one that had just come. */
   refusedSince = 0;
+  /** The last probe, if the app did not take it and has taken nothing since. */
+  failedProbe: Cause | null = null;
 
   /** The routes; `all`: those that a reload has removed, too. */
   get routes(): readonly (readonly [path: string, known: RouteLedger])[] {
@@ -133,9 +136,12 @@ export class Ledger {
   record(record: RequestRecord, now: number): Diagnosis | null {
     const { decision, fate, route, hint } = record;
     if (hint?.secret !== undefined) tallyOf(this.outside, hint.secret).add(hint.diagnosis, record, now);
+    if (decision === 'probe') this.failedProbe = untakenBy(record, now);
     if (fate !== 'none' || decision === 'probe') return diagnosisOf(record);
     if (decision === 'rejected' || decision === 'reported') {
       if (isNoise(record)) this.noise.add(0, now);
+      // Whoever sends what looks like our probe gains only that it is told as a stranger's.
+      else if (record.userAgent === PROBE_AGENT) this.#stranger(record, now);
       else if (decision === 'rejected') this.#refuse(record, now);
       else this.#report(record, now);
     } else if (decision === 'forwarded' && record.signed) {
@@ -162,6 +168,7 @@ export class Ledger {
     if (fate === 'taken') {
       this.lastTaken = now;
       this.refusedSince = 0;
+      this.failedProbe = null;
       known.outcomes.addGood(record, now);
     } else if (fate !== 'duplicate') this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
@@ -174,7 +181,10 @@ export class Ledger {
 
   /** Called when a stored delivery has ended. */
   redelivered({ route, result }: RedeliveryRecord, now = performance.now()): void {
-    if (result === 'delivered') this.of(route).outcomes.addTakenLater(now);
+    if (result !== 'delivered') return;
+    this.lastTaken = now;
+    this.failedProbe = null;
+    this.of(route).outcomes.addTakenLater(now);
   }
 
   /** Called when a connection is ended before any answer, since there are too many. `address`: that of the connection. */
@@ -272,6 +282,14 @@ function outcomeDiagnosis(record: Detail): Diagnosis {
 /** What says nothing else is a delivery that found no room, or a connection that was turned away. */
 const strangerDiagnosis = (record: Detail) =>
   diagnosisOf(record) ?? (record.fate === 'none' ? 'connections-full' : 'proxy-full');
+
+/** What the app did with a request that is no delivery; null if it took it. */
+export function untakenBy(record: Detail, now: number): Cause | null {
+  const { upstreamFailure, upstreamStatus: status } = record;
+  const fate = fateOf({ how: 'neither', failed: upstreamFailure && 'upstream', status });
+  const detail = { ...detailOf(record), fate };
+  return isUntaken(fate) ? { diagnosis: strangerDiagnosis(detail), detail, times: 1, firstAt: now, lastAt: now } : null;
+}
 
 /** True for what every public port gets: GETs, other paths and methods, and clients that left, all without a signature. */
 function isNoise(record: RequestRecord): boolean {

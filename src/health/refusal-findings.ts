@@ -7,9 +7,9 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Detail } from './causes.ts';
 import type { Tally } from './counts.ts';
-import { heldBy } from './delivery-findings.ts';
+import { heldBy, toldOf } from './delivery-findings.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import type { RouteLedger } from './ledger.ts';
+import { type RouteLedger, untakenBy } from './ledger.ts';
 import {
   count,
   type Finding,
@@ -28,7 +28,14 @@ import { DAY, dateText, HOUR, QUARTER } from './times.ts';
 const MANY_EARLY = 3;
 
 /** Room that strangers can use up: a warning while it is recent, even if every delivery had room. */
-const ROOM: readonly Diagnosis[] = ['bodies-full', 'slots-full', 'tunnels-full', 'proxy-full', 'upstream-loop'];
+const ROOM: readonly Diagnosis[] = [
+  'bodies-full',
+  'slots-full',
+  'tunnels-full',
+  'proxy-full',
+  'connections-full',
+  'upstream-loop',
+];
 
 export function* refusalFindings(input: Input): Findings {
   const { ledger, now } = input;
@@ -136,8 +143,9 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
   const { unverified: tally, unverifiedDeliveries } = known;
   const amount = tally.ofDay(now);
   if (amount === 0) return null;
+  const untaken = untakenBy(tally.detail, now);
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
-  const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(tally.detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?`;
+  const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(tally.detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
   const isNote = path !== UNMATCHED || unverifiedDeliveries === 0;
   return finding(
     isNote ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed',

@@ -21,6 +21,7 @@ export class Outcomes {
   /** How many of the last good ones in a row were 3xx. */
   redirects = 0;
   redirectStatus = 0;
+  readonly redirected = new Counts(1, 25, HOUR);
   /** When the last good ones came. */
   readonly #goodStarts = new Float64Array(KEPT);
   #episode: Episode | null = null;
@@ -34,6 +35,7 @@ export class Outcomes {
     if (status >= 300) {
       this.redirects++;
       this.redirectStatus = status;
+      this.redirected.add(0, now);
     } else if (status > 0) this.redirects = 0;
     this.#episode?.addGood(now);
   }

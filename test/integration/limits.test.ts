@@ -33,20 +33,31 @@ afterEach(async () => {
 });
 
 describe('connections', () => {
-  test('over the limit a new connection replaces one that never sent a complete head', async () => {
-    await limit({ connections: 8 });
-    const silent = await many(8, async (index) => {
-      const client = await sendTo(on.proxy, index % 2 === 0 ? 'GET /open' : '\r\n');
-      return client;
-    });
-    await untilMetrics(on.proxy, ['connections'], ([open]) => open === 8);
-    for (let count = 0; count < 4; count++) await expectServed(on.proxy);
-    await silent[0]?.rest(); // the oldest is gone
-    for (const client of silent) client.destroy();
-    await untilAtRest(on.proxy);
-    const series = 'requests_total{route="unmatched",decision="rejected",reason="header_timeout"}';
-    await untilMetrics(on.proxy, [series], ([ended = 0]) => ended >= 1);
-  });
+  test.each([
+    ['GET /open', 'requests_total{route="unmatched",decision="rejected",reason="header_timeout"}'],
+    ['', 'connections_refused_total{cause="limit"}'],
+  ])(
+    'over the limit a new connection replaces one without a complete head, which counts once (%j)',
+    async (sent, series) => {
+      await limit({ connections: 8 });
+      const ends = async () => {
+        const all = await on.proxy.metrics();
+        return [...all].filter(([name, amount]) => amount > 0 && /header_timeout|connections_refused/.test(name));
+      };
+      const before = new Map(await ends());
+      const silent = await many(8, async () => {
+        const client = await sendTo(on.proxy, sent);
+        return client;
+      });
+      await untilMetrics(on.proxy, ['connections'], ([open]) => open === 8);
+      for (let count = 0; count < 4; count++) await expectServed(on.proxy);
+      await silent[0]?.rest(); // the oldest is gone
+      for (const client of silent) client.destroy();
+      await untilAtRest(on.proxy);
+      const grown = (await ends()).filter(([name, amount]) => amount > (before.get(name) ?? 0)).map(([name]) => name);
+      expect(grown).toEqual([`entrupy_proxy_${series}`]);
+    },
+  );
 
   test('a client that leaves within a head is counted: it has begun a request', async () => {
     await limit({});

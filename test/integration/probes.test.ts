@@ -53,6 +53,15 @@ test('each reaches the app despite once and redeliver; its answer passes', async
   expect(await probe(proxy)).toEqual({ status: 503, text: '{"error":"overloaded"}' });
   client.destroy();
   await eventually(() => counted(proxy), { [series('none')]: 8, [series('client_closed')]: 1 });
+  // It feeds no verdict, and what it found is told beside what is not proven.
+  expect((await proxy.status()).advice).toEqual([
+    expect.objectContaining({
+      ...{ state: 'ok', id: 'nothing-proven', remedy: expect.stringMatching(/^Let the app answer first/) },
+      message: expect.stringMatching(
+        /^The sender left, .* the last probe, .*\(sender-leaves\)\. Nothing else is known/,
+      ),
+    }),
+  ]);
   await app.close();
   expect(await probe(proxy)).toEqual({ status: 502, text: '{"error":"bad_gateway"}' });
   expect(await counted(proxy)).toEqual({ [series('none')]: 9, [series('client_closed')]: 1 });
@@ -108,7 +117,13 @@ test('a signed one reaches the app each time, an unsigned one never', async ({ s
       `ok: expected 2xx, got 200 {"status":"ok"} (signed POST http://127.0.0.1:${proxy.port}/notify?a=b)\n`,
     ]);
   }
-  expect(await probeBy(proxy, '/notify', ...UNSIGNED)).toMatchObject({ code: 0 });
+  const leaked = ['--secret-file', join(proxy.directory, 'secrets', 'other'), '--expect', '401'];
+  for (const how of [UNSIGNED, leaked, UNSIGNED, leaked, UNSIGNED, leaked])
+    expect(await probeBy(proxy, '/notify', ...how)).toMatchObject({ code: 0 });
+  const { advice } = await proxy.status();
+  expect(advice.map(({ state, id }) => `${state} ${id}`)).toEqual([
+    ...['ok nothing-proven', 'note no-signature', 'note other-route-secret'],
+  ]);
   expect(upstream.requests.map(({ target }) => target)).toEqual(['/notify?a=b', '/notify?a=b']);
 
   // What no route verifies cannot be probed.

@@ -21,8 +21,11 @@ const TRACES: readonly (readonly [traceparent: string, id: string | undefined])[
 
 test('signed requests that are forwarded unverified are counted, and told; trace ids are logged', async ({
   start,
-  upstream,
+  answering,
 }) => {
+  const upstream = await answering((request, response) =>
+    response.writeHead(request.target === '/later' ? 404 : 200).end(),
+  );
   const routes = [{ path: '/webhoks' }];
   const config = { upstream: { url: upstream.url }, routes, unmatched: 'forward', log: { requests: 'all' } };
   const proxy = await start(config);
@@ -39,7 +42,7 @@ test('signed requests that are forwarded unverified are counted, and told; trace
     expect((await client.response()).status).toBe(200);
   }
   await client.send(delivery('event', value('forged'), { target: '/later' }));
-  expect((await client.response()).status).toBe(200);
+  expect((await client.response()).status).toBe(404);
   client.destroy();
   const metrics = await proxy.metrics();
   expect(metrics.get('entrupy_proxy_unverified_signatures_total{route="unmatched"}')).toBe(3);
@@ -47,7 +50,7 @@ test('signed requests that are forwarded unverified are counted, and told; trace
   expect(advice[0]).toMatchObject({
     id: 'signed-unverified',
     state: 'failed',
-    message: expect.stringContaining('/later'),
+    message: expect.stringMatching(/ the last to \/later .* The app answered 404 to the last one\.$/),
   });
 
   const found: unknown[] = [];

@@ -479,6 +479,40 @@ test('connections that were turned away before the first acceptance are judged a
   expect(told('203.0.113.9').advice[0]?.message).toMatch(/^7 connections .* None is known to be a sender's\.$/);
 });
 
+test('no remedy asks for what the facts show done', () => {
+  const without = refused({ reason: 'no_live_secret', status: 503 });
+  const remedies = (came: readonly RequestRecord[], liveSecrets: number) =>
+    judged({ routes: [{ ...NOTIFY, liveSecrets }] }, (health) => {
+      for (const one of came) settle(health, one);
+    }).advice.flatMap(({ id, remedy }) => (id === 'no-live-secret' ? remedy : []));
+  for (const came of [[without], [accepted(), without]]) {
+    expect(remedies(came, 1)).toEqual(['What got 503 meanwhile may be lost.']);
+    expect(remedies(came, 0)[0]).toMatch(/^Put a value where/);
+  }
+});
+
+test('redirects are told for a day, as a warning only while nothing else is answered', () => {
+  const moved = accepted({ status: 308, upstreamStatus: 308 });
+  const told = (hours: number, ...came: readonly RequestRecord[]) =>
+    judged({}, (health) => {
+      for (const one of came) settle(health, one);
+      vi.advanceTimersByTime(hours * HOUR);
+    }).advice.map(({ state, message }) => `${state} ${/^The app answered .* redirects/.exec(message)?.[0]}`);
+  const what = 'The app answered 3 deliveries of the last day to /notify with redirects';
+  expect(told(0, accepted(), moved, moved, moved)[0]).toBe(`warning ${what}`);
+  expect(told(0, moved, accepted(), moved, moved)).toEqual(['ok undefined', `note ${what}`]);
+  expect(told(26, moved, accepted(), moved, moved)).toEqual(['ok undefined']);
+});
+
+test('the last one that the app took is any, also one that was sent again', () => {
+  const said = judged({ startedAt: NOW - HOUR }, (health) => {
+    settle(health, accepted());
+    vi.advanceTimersByTime(60_000);
+    health.ledger.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
+  }).advice[0]?.message;
+  expect(said).toMatch(/^All is well: the app took the last delivery 0 s ago/);
+});
+
 test('two causes on one route are two findings, each with its own number', () => {
   const failing = accepted({ status: 500, upstreamStatus: 500 });
   const told = (...came: readonly RequestRecord[]) =>
