@@ -212,7 +212,7 @@ function deliveryStatus({ id, state, wait, note }: Entry, storeState: Queue['sto
   const nextTry = state === 'waiting' ? due : null;
   /** When it is removed unless a person decides before; null if it waits, or that is not known. */
   const keptUntil = state === 'stopped' || state === 'expired' ? due : null;
-  const appTakes = storeState.app.takes(route);
+  const appTakes = storeState.appTakes.takes(route);
   return { id, state, at, route, attempts, passed, appTakes, lastFailure: failure, nextTry, keptUntil };
 }
 

@@ -14,18 +14,11 @@
 // after that is cut. Only a failed connect is retried. downstream/connection.ts answers bytes that never become a head.
 import type { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NO_BYTES } from './base/bytes.ts';
-import type { ByteBudget } from './bodies/budget.ts';
-import type { BufferedBody } from './bodies/buffered-body.ts';
-import {
-  type Applicant,
-  admit,
-  admitBody,
-  type Permitted,
-  type Policy,
-  type Refused,
-  type ToRead,
-} from './core/admission.ts';
+import { SMALL_BODY } from './bodies/budget.ts';
+import { BufferedBody } from './bodies/buffered-body.ts';
+import { type Applicant, admit, admitBody, type Permitted, type Refused, type ToRead } from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
 import { type DeliveryClaim, type DeliveryEnd, type Fate, fateOf, isUntaken } from './core/fate.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/hint.ts';
@@ -33,26 +26,18 @@ import type { Permit } from './core/permit.ts';
 import { hasBody } from './core/request-head.ts';
 import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';
-import { clientAddressOf } from './downstream/client-address.ts';
+import { clientAddressOf, withForwarded } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
-import type { Claims } from './once/claims.ts';
+import type { Needs } from './redelivery/needs.ts';
 import type { Deferrable } from './redelivery/record.ts';
 import type { Storing } from './redelivery/storing.ts';
-import { type End, type ForwardFailure, type Reached, STOPPED } from './upstream/contract.ts';
-import { withForwarded } from './upstream/forwarded-headers.ts';
-import type { Upstream } from './upstream/upstream.ts';
+import { type End, type ForwardFailure, overloaded, type Reached } from './upstream/contract.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 
-interface PipelineParts {
-  /** The current policy; called once for each request. */
-  readonly policy: () => Policy;
-  readonly upstream: Upstream;
-  readonly budget: ByteBudget;
-  /** Called only on routes with `once`. */
-  readonly claims: () => Claims;
+interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | 'claims'> {
   /** Used only for deliveries on routes with `redeliver`. */
-  readonly redelivery: Pick<Storing, 'defer' | 'taken'>;
+  readonly storing: Pick<Storing, 'defer' | 'taken'>;
   /** Called once a delivery's fate is known: metrics, health and log record it (runtime/services.ts). */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
@@ -67,6 +52,12 @@ interface Pending extends Applicant {
   /** The delivery to store if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
 }
+
+/**
+ * Resolves when the last large body in the queue may be verified: each gets a turn of the event loop of its own. Node
+ * accepts one connection per turn, so when the HMACs of 200 bodies of 1 MiB shared one, a new client waited 6 s.
+ */
+let lastTurn: Promise<void> = Promise.resolve();
 
 export class Pipeline {
   readonly #parts: PipelineParts;
@@ -104,24 +95,35 @@ export class Pipeline {
     exchange.refuse(reason, allow);
   }
 
+  /** Reads the body whole. A large one then waits for its turn, and is dropped if the client departs meanwhile. */
   #read(pending: Pending, toRead: ToRead): void {
     const { exchange, head, policy } = pending;
     const { route, declared } = toRead;
     exchange.route = route.path;
-    if (!hasBody(head)) return this.#judge(pending, toRead, NO_BYTES);
+    if (!hasBody(head)) return this.#admitBody(pending, toRead, NO_BYTES);
     const { startedAt } = exchange;
     const deadline = startedAt + policy.settings.bodyTimeout;
     const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
-    pending.body = exchange.readWhole(options, (end) => {
+    const body = new BufferedBody(options, (end) => {
+      exchange.onDeparture(null);
+      exchange.receiver = null;
       if ('failure' in end) {
         if (end.failure === 'overloaded') exchange.hint = OVERLOAD_HINTS.bytes;
         if (end.failure === 'body_too_large') exchange.hint = largeBodyHint(route.maxBody, null);
-        exchange.refuse(end.failure);
-      } else this.#judge(pending, toRead, end.body);
+        return exchange.refuse(end.failure);
+      }
+      if (body.received <= SMALL_BODY) return this.#admitBody(pending, toRead, end.body);
+      lastTurn = lastTurn.then(nextTurn).then(() => {
+        if (exchange.departed) body.discard();
+        else this.#admitBody(pending, toRead, end.body);
+      });
     });
+    pending.body = exchange.receiver = body; // the connection gives it what comes
+    exchange.onDeparture(body);
+    exchange.reply.continue();
   }
 
-  #judge(pending: Pending, toRead: ToRead, body: Buffer): void {
+  #admitBody(pending: Pending, toRead: ToRead, body: Buffer): void {
     const { exchange } = pending;
     const started = performance.now();
     const admission = admitBody(toRead, pending, body);
@@ -139,12 +141,12 @@ export class Pipeline {
 
   #deliver(pending: Pending, permitted: Permitted): void {
     const { route, permit } = permitted;
-    if (permit.decision === 'probe') return this.#forward(pending, permitted);
+    if (permit.decision !== 'accepted') return this.#forward(pending, permitted); // a probe
     pending.permit = permit;
     pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
-    // Only verified requests come here (`#judge`): an unverified one must never be stored. GET and HEAD only read.
+    // An unverified request must never be stored. GET and HEAD only read.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       this.#storable++;
       const body = permit.body ?? NO_BYTES;
@@ -169,14 +171,14 @@ export class Pipeline {
       case 'deliver':
         if (!isUnwanted) return this.#forward(pending, permitted, claimed.claim);
         claimed.claim.failed();
-        return this.#settle(pending, UNSENT, 'neither');
-      case 'stopped':
-        if (!isUnwanted) return this.#conclude(pending, { ...UNSENT, failure: STOPPED });
-        return this.#settle(pending, UNSENT, 'neither');
+        return this.#settle(pending, UNSENT);
+      case 'unknown':
+        if (!isUnwanted) return this.#conclude(pending, { ...UNSENT, failure: overloaded('stopped') });
+        return this.#settle(pending, UNSENT);
       case 'refuse': {
-        const failure: ForwardFailure = { side: 'client', reason: 'overloaded', hint: OVERLOAD_HINTS[claimed.full] };
+        const failure = overloaded(claimed.full);
         answerFailure(exchange, failure);
-        return this.#settle(pending, { ...UNSENT, failure }, 'neither');
+        return this.#settle(pending, { ...UNSENT, failure });
       }
       case 'duplicate':
         exchange.decide('duplicate', 'none');
@@ -199,7 +201,7 @@ export class Pipeline {
     }
     exchange.decide(permit.decision, permit.reason, permit.secret);
     exchange.stallTimeout = route.idleTimeout ?? settings.idleTimeout;
-    const sending = new UpstreamExchange(permit, exchange, this.#parts.upstream, {
+    const forwarding = new UpstreamExchange(permit, exchange, this.#parts.upstream, {
       lines: deferrable?.lines ?? linesOf(pending, route),
       patience: retryConnectFor(pending),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
@@ -210,10 +212,10 @@ export class Pipeline {
     });
     if (permit.tunnel) this.#tunnels++;
     // A callback, since all that an async function keeps while it waits is 0.7 KB a request.
-    sending.send((reached) => {
+    forwarding.send((reached) => {
       if (permit.tunnel) this.#tunnels--;
       // Most requests end here: their answer was relayed while it came.
-      if (reached.at === 'end' && reached.failure === null) this.#settle(pending, reached, 'neither');
+      if (reached.at === 'end' && reached.failure === null) this.#settle(pending, reached);
       else void this.#conclude(pending, reached);
     });
   }
@@ -222,7 +224,7 @@ export class Pipeline {
   async #conclude(pending: Pending, reached: Reached): Promise<void> {
     const { exchange, deferrable } = pending;
     const why = deferrable && whyStored(exchange, reached);
-    if (deferrable !== null && why !== null && (await this.#parts.redelivery.defer(deferrable, why)) === 'stored') {
+    if (deferrable !== null && why !== null && (await this.#parts.storing.defer(deferrable, why)) === 'stored') {
       exchange.decide('deferred', 'none');
       exchange.reply.sendOwn(ANSWERS.deferred);
       if (reached.at === 'head') reached.answer.drop();
@@ -231,11 +233,11 @@ export class Pipeline {
     const end = reached.at === 'head' ? await reached.answer.relay() : reached;
     if (end.failure !== null) answerFailure(exchange, end.failure);
     // A store that was too slow may still be reading the body.
-    this.#settle(pending, why === null ? end : { ...end, memory: 'in use' }, 'neither');
+    this.#settle(pending, why === null ? end : { ...end, memory: 'in use' });
   }
 
   /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */
-  #settle({ exchange, deferrable, permit, body }: Pending, end: End, how: DeliveryEnd['how']): void {
+  #settle({ exchange, deferrable, permit, body }: Pending, end: End, how: DeliveryEnd['how'] = 'neither'): void {
     if (exchange.fate === 'pending') {
       const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
       exchange.fate = fate;
@@ -244,7 +246,7 @@ export class Pipeline {
       if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', bytes, 'hex'));
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
       // It hashes the body at once, before that memory is given back.
-      if (fate === 'taken' && deferrable !== null) void this.#parts.redelivery.taken(deferrable);
+      if (fate === 'taken' && deferrable !== null) void this.#parts.storing.taken(deferrable);
     }
     if (end.memory === 'free') body?.discard();
     else body?.forget();

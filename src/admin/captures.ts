@@ -7,13 +7,12 @@ import { REASON_NAMES } from '../core/reasons.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Listener } from '../downstream/listener.ts';
+import { MOST_CAPTURED } from '../downstream/request-copies.ts';
 import type { Log } from '../log/log.ts';
 import { type AdminReply, json } from './handlers.ts';
 
 /** Bytes of several requests that may wait for the reader; one alone may have any size. */
 const MOST_WAITING = 1024 * 1024;
-const MOST_REQUESTS = 10_000;
-const MOST_MS = 24 * 60 * 60 * 1000;
 
 interface Parts {
   readonly log: Log;
@@ -97,7 +96,7 @@ function isAsked({ reason }: Query, { decision, reason: given }: Exchange): bool
 }
 
 const REASONS = REASON_NAMES.filter((name) => name !== 'client_closed');
-const QUERY = `count is a number from 1 to ${MOST_REQUESTS}, ms one from 1 to ${MOST_MS}, reason one of ${REASONS.join(', ')}`;
+const QUERY = `count is a number from 1 to ${MOST_CAPTURED.requests}, ms one from 1 to ${MOST_CAPTURED.ms}, reason one of ${REASONS.join(', ')}`;
 
 /** `ms`: milliseconds after which the capture ends by itself. Null for a query that cannot be used. */
 function readQuery(query: URLSearchParams) {
@@ -105,8 +104,8 @@ function readQuery(query: URLSearchParams) {
     const text = query.get(name) ?? String(fallback);
     return /^[1-9][0-9]{0,8}$/.test(text) && Number(text) <= most ? Number(text) : null;
   };
-  const count = number('count', 10, MOST_REQUESTS);
-  const ms = number('ms', 600_000, MOST_MS);
+  const count = number('count', 10, MOST_CAPTURED.requests);
+  const ms = number('ms', 600_000, MOST_CAPTURED.ms);
   const name = query.get('reason');
   const reason = REASONS.find((one) => one === name) ?? null;
   return count === null || ms === null || reason !== name ? null : { count, ms, reason };

@@ -33,7 +33,7 @@ export interface BodyReceiver {
 
 export type BodyEnd = { readonly body: Buffer } | { readonly failure: BodyFailure };
 
-export interface BufferedBodyOptions {
+interface BufferedBodyOptions {
   readonly budget: ByteBudget;
   /** Bytes. */
   readonly maxBody: number;
@@ -106,7 +106,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   fail(failure: BodyFailure): void {
     const coming = this.#coming;
     if (coming === null) return;
-    this.#settle();
+    this.#end();
     this.discard();
     coming.done({ failure });
   }
@@ -181,11 +181,11 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   }
 
   #finish({ done }: Coming): void {
-    this.#settle();
+    this.#end();
     done({ body: this.received < this.#buffer.length ? this.#buffer.subarray(0, this.received) : this.#buffer });
   }
 
-  #settle(): void {
+  #end(): void {
     this.#coming = null;
     this.#budget.unfinished.delete(this);
   }

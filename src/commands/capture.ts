@@ -1,5 +1,5 @@
 // `capture`: writes the next requests that the running proxy refuses to files, as they came. It must load no part of
-// the proxy, whose memory it may share.
+// the proxy, whose memory it may share, but the limits.
 import { Buffer } from 'node:buffer';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
@@ -7,21 +7,18 @@ import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileProblem } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
+import { MOST_CAPTURED } from '../downstream/request-copies.ts';
 import { command, type Io, UsageError, usageError } from './command.ts';
 import { adminUrl, begun, whyNoAnswer } from './running-proxy.ts';
 import { milliseconds } from './waiting.ts';
 
-/** The proxy's own limits (admin/captures.ts), which it also enforces. */
-const MOST_MS = 24 * 60 * 60 * 1000;
-const MOST_REQUESTS = 10_000;
-
 export const run = command('capture', async ({ values }, io) => {
   const { count = '10', for: duration = '10m', out = '.', reason, config } = values;
-  if (!/^[1-9][0-9]{0,4}$/.test(count) || Number(count) > MOST_REQUESTS) {
-    throw usageError(`--count takes a number from 1 to ${MOST_REQUESTS}`);
+  if (!/^[1-9][0-9]{0,4}$/.test(count) || Number(count) > MOST_CAPTURED.requests) {
+    throw usageError(`--count takes a number from 1 to ${MOST_CAPTURED.requests}`);
   }
   const ms = milliseconds('--for', duration);
-  if (ms === 0 || ms > MOST_MS) throw usageError('--for takes a duration from 1ms to 24h');
+  if (ms === 0 || ms > MOST_CAPTURED.ms) throw usageError('--for takes a duration from 1ms to 24h');
   const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
   const url = await adminUrl(`/-/capture?${query}`, config, io);
   await makeDirectory(out).catch((error: unknown) => {

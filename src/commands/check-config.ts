@@ -1,6 +1,5 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-
 import { didYouMean } from '../base/nearest-word.ts';
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';

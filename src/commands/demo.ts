@@ -11,7 +11,7 @@ import EVENT from '../../examples/events/authentication-v1.json' with { type: 'j
 import type { Decision, Reason } from '../core/reasons.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { bind } from '../downstream/listener.ts';
-import { type App, startApp } from '../runtime/app.ts';
+import { type RunningProxy, startProxy } from '../runtime/proxy.ts';
 import { command, type Io, usageError } from './command.ts';
 import { askWhole } from './running-proxy.ts';
 import { signatureOf } from './sign.ts';
@@ -131,36 +131,36 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   const configFile = join(directory.path, 'config.yaml');
   await writeFile(configFile, CONFIG);
   const silent = new Writable({ write: (_line, _encoding, done) => done() });
-  const app = await startApp({ configFile, env: { ...SECRETS, UPSTREAM_URL: upstreamUrl }, stdout: silent });
+  const proxy = await startProxy({ configFile, env: { ...SECRETS, UPSTREAM_URL: upstreamUrl }, stdout: silent });
   try {
     io.stdout(`demo upstream  ${upstreamUrl}   (an app that checks nothing)\n`);
-    io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);
+    io.stdout(`proxy          http://127.0.0.1:${proxy.port}   admin http://127.0.0.1:${proxy.adminPort}\n`);
     for (const [index, step] of STORY.entries()) {
       io.stdout(`\n${index + 1}. ${step.tells}\n`);
-      if (!(await play(step, app, { arrived, io }))) return 1;
+      if (!(await play(step, proxy, { arrived, io }))) return 1;
     }
     io.stdout('\nEvery step went as expected.\n');
     if (mode === 'once') return 0;
-    io.stdout(tryIt(app));
+    io.stdout(tryIt(proxy));
     await stopSignal();
     return 0;
   } finally {
-    await app.stop({ delay: 'skip' });
+    await proxy.stop({ delay: 'skip' });
   }
 }
 
 const TIMEOUT = 10_000;
 
 /** Sends one delivery; true if all went as expected. `arrived`: signatures and body hashes that the upstream got. */
-async function play(step: Step, app: App, { arrived, io }: { arrived: string[]; io: Io }): Promise<boolean> {
+async function play(step: Step, proxy: RunningProxy, { arrived, io }: { arrived: string[]; io: Io }): Promise<boolean> {
   const { path = '/notify', body = DELIVERY, signature, expected: [decision, reason] = ['accepted', 'none'] } = step;
   const series = `entrupy_proxy_requests_total{route="${path}",decision="${decision}",reason="${reason}"}`;
-  const before = await metric(app, series);
+  const before = await metric(proxy, series);
   const signed = signature === undefined ? {} : { [SIGNATURE_HEADER]: signature };
   const headers = { 'Content-Type': 'application/json', ...signed };
-  const url = new URL(`http://127.0.0.1:${app.port}${path}`);
+  const url = new URL(`http://127.0.0.1:${proxy.port}${path}`);
   const { status, text } = await askWhole({ url, headers, body: Buffer.from(body), timeout: TIMEOUT });
-  const after = await metric(app, series);
+  const after = await metric(proxy, series);
   const actual = { status, arrived: arrived.splice(0), counted: after - before };
   const passed = { status: 200, arrived: [`${signature} ${hash('sha256', body, 'hex')}`], counted: 1 };
   const expected = decision === 'rejected' ? { status: 401, arrived: [], counted: 1 } : passed;
@@ -173,13 +173,13 @@ async function play(step: Step, app: App, { arrived, io }: { arrived: string[]; 
   return isRight;
 }
 
-async function metric(app: App, series: string): Promise<number> {
-  const { text } = await askWhole({ url: new URL(`http://127.0.0.1:${app.adminPort}/metrics`), timeout: TIMEOUT });
+async function metric(proxy: RunningProxy, series: string): Promise<number> {
+  const { text } = await askWhole({ url: new URL(`http://127.0.0.1:${proxy.adminPort}/metrics`), timeout: TIMEOUT });
   return Number(text.split(`\n${series} `)[1]?.split('\n', 1)[0]);
 }
 
-function tryIt(app: App): string {
-  const proxy = `http://127.0.0.1:${app.port}`;
+function tryIt({ port, adminPort }: RunningProxy): string {
+  const proxy = `http://127.0.0.1:${port}`;
   const body = '{"hello":"entrupy"}';
   return `
 The demo keeps running; stop it with Ctrl-C. In another terminal, try:
@@ -198,8 +198,8 @@ The demo keeps running; stop it with Ctrl-C. In another terminal, try:
   curl -i --path-as-is -X POST '${proxy}/x/..;/notify'
 
   # the metrics, and the status page
-  curl -s http://127.0.0.1:${app.adminPort}/metrics | grep requests_total
-  curl -s http://127.0.0.1:${app.adminPort}/api/status      # or / in a browser
+  curl -s http://127.0.0.1:${adminPort}/metrics | grep requests_total
+  curl -s http://127.0.0.1:${adminPort}/api/status      # or / in a browser
 `;
 }
 

@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { blockedThreads, END_MS, exitNow, killSelf } from '../base/blocked-threads.ts';
 import { ignore } from '../base/errors.ts';
-import type { App } from '../runtime/app.ts';
+import type { RunningProxy } from '../runtime/proxy.ts';
 import { command, type Io } from './command.ts';
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {
@@ -25,7 +25,7 @@ export const run = command('serve', async ({ values }, io) => {
 });
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
-  let app: App | null = null;
+  let proxy: RunningProxy | null = null;
   // Signals are handled before the program is loaded: without a handler, PID 1 ignores SIGTERM, and is killed at the
   // end of the grace period.
   const { promise: stopped, resolve: stop } = Promise.withResolvers<'keep' | 'skip'>();
@@ -34,17 +34,17 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     // A second signal exits at once, without flushing or waiting.
     if (count++ > 0) return exitNow(signal === 'SIGINT' ? 130 : 143);
     // SIGINT skips shutdown.delay. So does a stop during the start, since no load balancer sends requests yet.
-    stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
+    stop(proxy === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
   // Without a handler node opens its debugger on loopback, where a pod's other containers could read the secrets.
   process.on('SIGUSR1', ignore);
   process
     .on('SIGTERM', onStop)
     .on('SIGINT', onStop)
-    .on('SIGHUP', () => void app?.reload());
-  const { startApp } = await import('../runtime/app.ts');
-  app = await startApp({ configFile, env: io.env, stdout: process.stdout });
-  await app.stop({ delay: await stopped });
+    .on('SIGHUP', () => void proxy?.reload());
+  const { startProxy } = await import('../runtime/proxy.ts');
+  proxy = await startProxy({ configFile, env: io.env, stdout: process.stdout });
+  await proxy.stop({ delay: await stopped });
   // Forces the exit, since a pipe that nobody reads would keep the process alive.
   setTimeout(() => void exit(), END_MS.exit).unref();
   return 0;

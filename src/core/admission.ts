@@ -9,9 +9,9 @@
 // In report mode some refusals become `report`: the request is forwarded, and counted as one that would be refused.
 import type { Buffer } from 'node:buffer';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate-rules.ts';
-import { type Diagnosis, type Hint, largeBodyHint } from './hint.ts';
+import { type Hint, largeBodyHint } from './hint.ts';
 import type { Keyring } from './keyring.ts';
-import { type GivenSignature, judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
+import { type GivenSignature, type Permit, permitForward, permitReported, permitUpgrade, verdictOf } from './permit.ts';
 import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
 import type { RequestRecord } from './request-record.ts';
@@ -94,7 +94,7 @@ export function admitBody(
   { policy, at }: Pick<Applicant, 'policy' | 'at'>,
   body: Buffer,
 ): Refused | Permitted {
-  const verdict = judge({ route, keyring: policy.keyring, live, digest, body });
+  const verdict = verdictOf({ route, keyring: policy.keyring, live, digest, body });
   if ('permit' in verdict) return { kind: 'forward', route, permit: verdict.permit, hint: null };
   return refusedOrReported(route, at, { reason: verdict.refused, body, secret: verdict.secret });
 }
@@ -137,7 +137,7 @@ function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused 
   return permit === null ? refused(route, reason, { hint, secret }) : { kind: 'report', route, permit, hint };
 }
 
-const hintOf = (diagnosis: Diagnosis, text: string | null): Hint | null => (text === null ? null : { diagnosis, text });
+const hintOf = (diagnosis: Hint['diagnosis'], text: string | null) => (text === null ? null : { diagnosis, text });
 
 function refused({ path, methods }: Route, reason: Reason, details: Details = {}): Refused {
   const allow = reason === 'method_not_allowed' ? methods : null;

@@ -1,8 +1,6 @@
 // The likely cause of how one request ended. All diagnoses, with their remedies, are in health/diagnoses.ts.
 import type { Diagnosis } from '../health/diagnoses.ts';
 
-export type { Diagnosis };
-
 /** For the operator alone. Never holds the value of a secret or a header. */
 export interface Hint {
   readonly diagnosis: Diagnosis;

@@ -11,7 +11,7 @@ class Permit {
   readonly reason: Reason | 'none';
   /** The id of the secret that matched; null if none did, or none was needed. */
   readonly secret: string | null;
-  /** Exactly the bytes that were judged; null if the body is streamed unchecked. */
+  /** Exactly the bytes that the verdict is on; null if the body is streamed unchecked. */
   readonly body: Buffer | null;
   /** True if the permit opens a tunnel, in which nothing more is verified. */
   readonly tunnel: boolean;
@@ -56,7 +56,7 @@ export const PROBE_AGENT = 'entrupy-signature-proxy';
  * The verdict on a body that was read whole. If no live secret matches, those that have expired or are not yet valid
  * are tried, only to tell the operator: the answer is a 401 all the same.
  */
-export function judge(given: GivenSignature & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
+export function verdictOf(given: GivenSignature & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
   const { route, keyring, live, body } = given;
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
   const digest = Buffer.from(given.digest, 'latin1');

@@ -1,12 +1,11 @@
 // Decisions, reasons, and failures of the upstream. A reason's metric label, log field, answer and diagnosis follow
 // from its row; tests fail until docs and dashboard name a new row. `possibleDecisions` says on which routes it occurs.
-
 import { MAX_LINES } from './header-lines.ts';
-import type { Diagnosis } from './hint.ts';
+import type { Hint } from './hint.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 
 /** `meaning`: why a request with this reason was refused, as a text for the operator. */
-const row = <const S extends number>(status: S, diagnosis: Diagnosis, meaning: string) =>
+const row = <const S extends number>(status: S, diagnosis: Hint['diagnosis'], meaning: string) =>
   ({ status, diagnosis, meaning }) as const;
 
 /** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */
@@ -50,14 +49,8 @@ export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'deferred', 'probe'] as const;
 export type Decision = (typeof DECISIONS)[number];
 
-/** Reasons to refuse a request before its route is known. */
-const UNROUTED: readonly Reason[] = [
-  'bad_request',
-  'header_too_large',
-  'header_timeout',
-  'loop_detected',
-  'client_closed',
-];
+/** Reasons to refuse a request that occur only before its route is known. */
+const UNROUTED: readonly Reason[] = ['header_too_large', 'header_timeout', 'loop_detected'];
 
 type Outcomes = readonly [isPossible: boolean, decision: Decision, reasons: readonly (Reason | 'none')[]];
 
@@ -69,15 +62,15 @@ export function possibleDecisions(
   route: Pick<Route, 'path' | 'action' | 'mode' | 'once' | 'redeliver'>,
 ): readonly (readonly [Decision, Reason | 'none'])[] {
   const [forwards, verifies] = [route.action === 'forward', route.action === 'verify'];
-  const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected', 'loop_detected'];
+  const ofVerify = REASON_NAMES.filter((reason) => reason !== 'route_rejected' && !UNROUTED.includes(reason));
   const rows: readonly Outcomes[] = [
-    [route.path === UNMATCHED, 'rejected', UNROUTED],
+    [route.path === UNMATCHED, 'rejected', ['bad_request', ...UNROUTED, 'client_closed']],
     [route.action === 'reject', 'rejected', ['route_rejected']],
     [forwards, 'forwarded', ['none', 'client_closed']],
     [forwards, 'rejected', ['bad_request', 'method_not_allowed', 'overloaded', 'body_timeout']],
     [verifies, 'accepted', ['none', 'client_closed']],
     [verifies, 'probe', ['none', 'client_closed']],
-    [verifies, 'rejected', REASON_NAMES.filter((reason) => !before.includes(reason))],
+    [verifies, 'rejected', ofVerify],
     [verifies && route.mode === 'report', 'reported', ['client_closed', ...REASON_NAMES.filter(isReportable)]],
     [verifies && route.once !== null, 'duplicate', ['none']],
     [verifies && route.redeliver !== null, 'deferred', ['none']],

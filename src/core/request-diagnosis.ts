@@ -1,7 +1,6 @@
 // The diagnosis of one request: the log and the status page both ask here, so they agree.
-
 import { mayBeTakenLater } from './fate.ts';
-import type { Diagnosis } from './hint.ts';
+import type { Hint } from './hint.ts';
 import { REASONS, type UpstreamFailure } from './reasons.ts';
 import type { RequestRecord } from './request-record.ts';
 
@@ -10,7 +9,7 @@ export const LOOP = 'LOOP_DETECTED';
 
 type Telling = 'hint' | 'fate' | 'reason' | 'upstreamFailure' | 'upstreamError' | 'upstreamStatus';
 
-const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
+const BY_FAILURE: Readonly<Record<UpstreamFailure, Hint['diagnosis']>> = {
   connect: 'app-down',
   timeout: 'app-hangs',
   reset: 'app-breaks-off',
@@ -18,7 +17,7 @@ const BY_FAILURE: Readonly<Record<UpstreamFailure, Diagnosis>> = {
 };
 
 /** The diagnosis of a request that was refused, reported, or not taken by the app; null for any other. */
-export function diagnosisOf(record: Pick<RequestRecord, Telling>): Diagnosis | null {
+export function diagnosisOf(record: Pick<RequestRecord, Telling>): Hint['diagnosis'] | null {
   const { hint, fate, reason, upstreamFailure, upstreamError, upstreamStatus: status } = record;
   if (hint !== null) return hint.diagnosis;
   if (fate === 'taken' || fate === 'duplicate') return null;
@@ -31,7 +30,7 @@ export function diagnosisOf(record: Pick<RequestRecord, Telling>): Diagnosis | n
 }
 
 /** The diagnosis for a failed upstream. `code`: the system's error code, which tells TLS problems from others. */
-export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Diagnosis {
+export function diagnosisOfFailure(failure: UpstreamFailure, code: string | null): Hint['diagnosis'] {
   if (failure !== 'connect' || code === null) return BY_FAILURE[failure];
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'app-certificate-name';
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') return 'app-certificate-dates';

@@ -1,8 +1,9 @@
 // Heads as text, as they are sent: the lines to either side in order, rewritten as `name: value`, with our own framing line
 // in place of the sender's, so that no white space or framing that servers read differently gets through.
-import { endToEnd } from './header-lines.ts';
-import { HOP_BY_HOP, lowerCaseName } from './header-names.ts';
+import { endToEnd, pairsOf } from './header-lines.ts';
+import { ABOUT_CLIENT, HOP_BY_HOP, isRerouting, lowerCaseName } from './header-names.ts';
 import { declaredLength, type Head } from './request-head.ts';
+import { looksLikeSignature } from './signature.ts';
 
 /** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
 export const CHUNKED = 'Transfer-Encoding: chunked';
@@ -63,4 +64,31 @@ function framingOf(head: Head, bodyLength: number | null): string | null {
   if (head.contentLengths === 0 && head.transferEncodings === 0) return null;
   const length = bodyLength ?? declaredLength(head);
   return length === null ? CHUNKED : `Content-Length: ${length}`;
+}
+
+// --- trailers: which of them pass, and how they are sent to either side
+
+/** Fields that must not come as trailers: framing, routing, request modifiers, authentication and content. */
+const NEVER_IN_TRAILERS = new RegExp(
+  `^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|origin|referer|${ABOUT_CLIENT})$`,
+);
+
+/**
+ * True for a trailer that may be forwarded. Servers that merge trailers into the headers would accept a target, a
+ * signature or a login from one, so fields that matter in a head are dropped from trailers (RFC 9110 6.5.1).
+ */
+function mayTrail(lowerCase: string): boolean {
+  return (
+    !HOP_BY_HOP.has(lowerCase) &&
+    !NEVER_IN_TRAILERS.test(lowerCase.replaceAll('.', '-')) &&
+    !isRerouting(lowerCase) &&
+    !looksLikeSignature(lowerCase)
+  );
+}
+
+/** The forwarded trailers as text, with the final empty line. */
+export function trailerLines(trailers: readonly string[]): string {
+  let text = '';
+  for (const [name, value] of pairsOf(trailers)) if (mayTrail(name.toLowerCase())) text += `${name}: ${value}\r\n`;
+  return `${text}\r\n`;
 }

@@ -1,8 +1,6 @@
 // One request and its answer, from the request's head to the end of both. Only this file sets the decision and the
 // reason; only reply.ts sets the status, and says whether the connection persists.
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { SMALL_BODY } from '../bodies/budget.ts';
-import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
+import type { BodyReceiver } from '../bodies/buffered-body.ts';
 import { ANSWERS } from '../core/answers.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate-rules.ts';
 import { firstValue } from '../core/header-lines.ts';
@@ -31,12 +29,6 @@ export interface DepartureListener {
   /** Called once if the client departs before its answer was sent. */
   clientDeparted(): void;
 }
-
-/**
- * Resolves when the last large body in the queue may be verified: each gets a turn of the event loop of its own. Node
- * accepts one connection per turn, so when the HMACs of 200 bodies of 1 MiB shared one, a new client waited 6 s.
- */
-let lastTurn: Promise<void> = Promise.resolve();
 
 /** One object with plain fields for each request: closures and option bags would cost 4 of the request's 60 µs. */
 export class Exchange implements RequestRecord {
@@ -146,26 +138,6 @@ export class Exchange implements RequestRecord {
   /** Sets the one listener for the client's departure. A public field cost 30 MiB and 10 % of CPU more under load. */
   onDeparture(listener: DepartureListener | null): void {
     this.#onDeparture = listener;
-  }
-
-  /**
-   * Reads the body whole, then calls `done`. A large body first waits for its own turn of the event loop, since its
-   * HMAC takes long; it is dropped if the client departs meanwhile.
-   */
-  readWhole(options: BufferedBodyOptions, done: (end: BodyEnd) => void): BufferedBody {
-    const body = new BufferedBody(options, (end) => {
-      this.onDeparture(null);
-      this.receiver = null;
-      if ('failure' in end || body.received <= SMALL_BODY) return done(end);
-      lastTurn = lastTurn.then(nextTurn).then(() => {
-        if (this.departed) body.discard();
-        else done(end);
-      });
-    });
-    this.receiver = body;
-    this.onDeparture(body);
-    this.reply.continue();
-    return body;
   }
 
   /** Called once, by the connection alone, when the client has departed before its answer was sent. */

@@ -25,7 +25,7 @@ import { RequestCopy } from './request-copies.ts';
 /** `rest`: the kernel has the answer, but a short remainder of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
-type Listening = 'limits' | 'handler' | 'budget' | 'copies' | 'closesAll' | 'onClosing' | 'onClosed';
+type ListenerPart = Pick<Listener, 'limits' | 'handler' | 'budget' | 'copies' | 'closesAll' | 'onClosing' | 'onClosed'>;
 
 export class Connection {
   /** The connection's index in its `IndexedSet`; -1 while it is in none. */
@@ -51,7 +51,7 @@ export class Connection {
   requestedAt = Number.NaN;
   /** Milliseconds from the start of the request before it; NaN before the second. */
   interval = Number.NaN;
-  readonly #listener: Pick<Listener, Listening>;
+  readonly #listener: ListenerPart;
   /** The socket beneath TLS, or `stream` itself. */
   readonly #socket: Socket;
   #parser: MessageParser | null = null;
@@ -60,7 +60,7 @@ export class Connection {
   /** A copy of the request in progress, as it came; null if none is made. */
   #copy: RequestCopy | null = null;
 
-  constructor(socket: Socket, listener: Pick<Listener, Listening>) {
+  constructor(socket: Socket, listener: ListenerPart) {
     this.stream = this.#socket = socket;
     this.writer = new MessageWriter(socket);
     this.#listener = listener;
@@ -124,6 +124,7 @@ export class Connection {
       if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
       if (!this.#beginOnceWhole(parser)) continue;
       if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
+      // The kernel has the answer already, and now the rest of the body has come, or broken off.
       if (this.state === 'rest' && this.#parser?.state === 'ended') this.#next();
       else if (this.state === 'rest' && this.#parser?.state === 'failed') this.close();
       if (this.state !== 'request' && this.state !== 'rest' && this.state !== 'idle') return owner;

@@ -12,20 +12,20 @@ import type { Listener } from './listener.ts';
 /** Bytes that Node may still read from a paused socket: until its own buffer of 64 KiB is full, and one more read. */
 const READ_AHEAD = 128 * 1024;
 
-type Followed = Pick<Connection, 'stream' | 'mayHaveAnswer' | 'deadline'>;
-type Limits = Pick<Listener, 'limits' | 'budget'>;
+type ConnectionPart = Pick<Connection, 'stream' | 'mayHaveAnswer' | 'deadline'>;
+type ListenerPart = Pick<Listener, 'limits' | 'budget'>;
 
 export class FollowingBytes implements UnfinishedBody {
   place = -1;
   /** Bytes reserved from the budget. While this is not 0, the connection is not read. */
   buffered = 0;
   state: 'none' | 'kept' | 'dropped' = 'none';
-  readonly #connection: Followed;
-  readonly #listener: Limits;
+  readonly #connection: ConnectionPart;
+  readonly #listener: ListenerPart;
   #kept: JoinedBytes | null = null;
   #keptAt = 0;
 
-  constructor(connection: Followed, listener: Limits) {
+  constructor(connection: ConnectionPart, listener: ListenerPart) {
     this.#connection = connection;
     this.#listener = listener;
   }

@@ -5,7 +5,7 @@ import { type OwnAnswer, type OwnStatus, PHRASES } from '../core/answers.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
 import { CHUNKED, headLines } from '../core/sent-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
-import { type MessageOwner, NO_TRAILERS } from '../wire/writer.ts';
+import { NO_TRAILERS, type WrittenListener } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';
 
 /** The part of a client's connection that its request and the reply know. */
@@ -14,7 +14,7 @@ export type ClientConnection = Readonly<
 > &
   Pick<Connection, 'mustClose' | 'unread' | 'replied' | 'handOver' | 'reset' | 'destroy'>;
 
-export class Reply implements MessageOwner {
+export class Reply implements WrittenListener {
   /** 0 until the answer has begun. */
   status = 0;
   readonly #connection: ClientConnection;
@@ -120,9 +120,9 @@ export class Reply implements MessageOwner {
     return `${statusLine(status, reason)}${lines}${this.#last ? 'Connection: close\r\n' : keeps}\r\n`;
   }
 
-  #end(trailers: readonly string[], owner: MessageOwner): void {
+  #end(trailers: readonly string[], listener: WrittenListener): void {
     this.phase = 'ended';
-    this.#connection.writer.end(trailers, owner);
+    this.#connection.writer.end(trailers, listener);
   }
 
   /** Called once the kernel has the answer: by the writer, or by `sendOwn`. */

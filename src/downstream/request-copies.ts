@@ -6,6 +6,9 @@ import { JoinedBytes } from '../base/bytes.ts';
 /** Bytes that the copies of requests in progress may have together, beyond the most of one. */
 const MOST_OF_OTHERS = 1024 * 1024;
 
+/** The most requests that one capture hands out, and the milliseconds that it lasts at most. */
+export const MOST_CAPTURED = { requests: 10_000, ms: 24 * 60 * 60 * 1000 };
+
 /** The room that all copies share. */
 export interface CopyRoom {
   /** The most bytes of one request: chunk framing, of which a client may send any amount, could exceed every limit. */

@@ -10,16 +10,16 @@ import type { OnceStore, OnStoreChange } from './store.ts';
 
 /**
  * `refuse`: the store failed and onStoreFailure is refuse, a twin takes too long, or too many twins wait already.
- * `stopped`: the wait was ended before it was known whether the event is delivered.
+ * `unknown`: the wait was ended before it was known whether the event is delivered.
  */
 export type Claimed =
   | { readonly kind: 'deliver'; readonly claim: DeliveryClaim }
   | { readonly kind: 'refuse'; readonly full: 'store' | 'twins' }
-  | { readonly kind: 'duplicate' | 'stopped' };
+  | { readonly kind: 'duplicate' | 'unknown' };
 
 const DUPLICATE: Claimed = { kind: 'duplicate' };
 const REFUSE: Claimed = { kind: 'refuse', full: 'twins' };
-const STOPPED: Claimed = { kind: 'stopped' };
+const UNKNOWN: Claimed = { kind: 'unknown' };
 
 interface ClaimsOptions {
   /** Opens the store, which may report problems at any time. */
@@ -121,7 +121,7 @@ export class Claims {
         if (claim === 'delivered') return DUPLICATE;
         delivers(own);
         await sleep(CHECK_EVERY_MS, undefined, { signal: request.stop }).catch(ignore);
-        if (request.stop.aborted) return STOPPED;
+        if (request.stop.aborted) return UNKNOWN;
         if (performance.now() >= until) return REFUSE;
       }
     } catch (error) {
@@ -177,9 +177,9 @@ function delivers(event: UnderWay): void {
   for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
 }
 
-/** Waits for a `Wake` call, and resolves with its value; with `refuse` on timeout, with `stopped` once `stop` aborts. */
+/** Waits for a `Wake` call, and resolves with its value; with `refuse` on timeout, with `unknown` once `stop` aborts. */
 function woken(sleepers: Set<Wake>, until: number, stop: AbortSignal): Promise<Claimed | null> {
-  if (stop.aborted) return Promise.resolve(STOPPED);
+  if (stop.aborted) return Promise.resolve(UNKNOWN);
   return new Promise((resolve) => {
     const wake: Wake = (claimed) => {
       clearTimeout(timer);
@@ -187,7 +187,7 @@ function woken(sleepers: Set<Wake>, until: number, stop: AbortSignal): Promise<C
       sleepers.delete(wake);
       resolve(claimed);
     };
-    const end = () => wake(STOPPED);
+    const end = () => wake(UNKNOWN);
     const timer = setTimeout(() => wake(REFUSE), Math.max(0, until - performance.now()));
     stop.addEventListener('abort', end);
     sleepers.add(wake);

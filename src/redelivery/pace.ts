@@ -7,7 +7,7 @@ const MOST_AT_WORK = 8;
 const FIRST_PAUSE_MS = 1000;
 export const MAX_PAUSE_MS = 10 * 60_000;
 /** The pause between two sendings while the app accepts no connection. */
-const PROBE_EVERY_MS = 10_000;
+const UNREACHED_PAUSE_MS = 10_000;
 /** The pause after a sending that failed although the app accepts connections. */
 const FAILING_PAUSE_MS = 200;
 
@@ -46,7 +46,7 @@ export class SendingPace {
     if (went === 'taken' || went === 'refused') return this.endPause();
     if (went !== 'failed' && went !== 'no connection') return;
     this.#careful = true;
-    this.notBefore = now + (went === 'failed' ? FAILING_PAUSE_MS : PROBE_EVERY_MS);
+    this.notBefore = now + (went === 'failed' ? FAILING_PAUSE_MS : UNREACHED_PAUSE_MS);
   }
 
   /** Ends the pause: a person asked for it, or the app works. */

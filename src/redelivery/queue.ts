@@ -111,7 +111,7 @@ export class Queue {
 
   /** Leases nothing more. Turns in progress go on, and fresh deliveries are still stored. */
   stopSending(): void {
-    this.storeState.stopped.abort();
+    this.storeState.shutdown.abort();
   }
 
   /** Resolves when every turn in progress has ended. */
@@ -158,7 +158,7 @@ export class Queue {
 
   /** Leases what is due, and learns when more will be: called when something was stored or may have become due. */
   readonly #leaseDue = onePerTurn(async () => {
-    if (this.storeState.stopped.signal.aborted) return;
+    if (this.storeState.shutdown.signal.aborted) return;
     const wait = await this.#leaseNow();
     clearTimeout(this.#nextLease);
     this.#nextLease = setTimeout(this.#leaseDue, Math.min(wait, REFRESH_EVERY_MS)).unref();

@@ -21,20 +21,20 @@ interface Sent {
 
 const NOT_SENT: Sent = { went: 'not sent', failure: '', answer: null };
 
-/** Sends the request once, if `once` lets it; never rejects. `stopped`: aborted when the process stops. */
-export async function attempt(request: Sendable, needs: Needs, stopped: AbortSignal): Promise<Sent> {
+/** Sends the request once, if `once` lets it; never rejects. `shutdown`: aborted when the process stops. */
+export async function attempt(request: Sendable, needs: Needs, shutdown: AbortSignal): Promise<Sent> {
   const { route, head, body } = request;
   let claim: DeliveryClaim | null = null;
   if (route.once !== null) {
     const event = { head, body, window: route.once, patience: 0 };
-    const claimed = await needs.claims().claim({ ...event, stop: stopped });
+    const claimed = await needs.claims().claim({ ...event, stop: shutdown });
     if (claimed.kind === 'duplicate') return { ...NOT_SENT, went: claimed.kind };
     if (claimed.kind !== 'deliver') return NOT_SENT;
     claim = claimed.claim;
   }
   const sent = await exchange(request, claim, needs);
   // An attempt cut off because the process stops does not count: it could have been the delivery's last.
-  return stopped.aborted && sent.went !== 'taken' && sent.went !== 'refused' ? NOT_SENT : sent;
+  return shutdown.aborted && sent.went !== 'taken' && sent.went !== 'refused' ? NOT_SENT : sent;
 }
 
 /** The sink for the response to a deferred delivery, which has no client: it discards everything. */

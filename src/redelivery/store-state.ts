@@ -39,7 +39,7 @@ export class StoreState {
   /** Returns the store, of SQLite or Redis, and opens it if it is not open yet: `#open` in queue.ts. */
   readonly openedStore: () => Promise<DeferredStore>;
   /** Aborted when the process stops: then nothing is leased or tried again. */
-  readonly stopped = new AbortController();
+  readonly shutdown = new AbortController();
   /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
   onChange: () => void = ignore;
   /** The store's latest summary. */
@@ -64,7 +64,7 @@ export class StoreState {
   #nextRefresh: NodeJS.Timeout | undefined;
   /** When a delivery was last turned away because of the store, in epoch milliseconds; null for never. */
   turnedAwayAt: number | null = null;
-  readonly app = new AppTakes();
+  readonly appTakes = new AppTakes();
   readonly log: ResultLog;
   #isClosed = false;
 
@@ -184,7 +184,7 @@ export class StoreState {
    * sends the delivery again. False if an equal delivery has replaced this one, or another process has leased it.
    */
   async insist(change: (store: DeferredStore) => Promise<boolean>): Promise<boolean | null> {
-    const { signal } = this.stopped;
+    const { signal } = this.shutdown;
     let isChanged = await this.call(change);
     while (isChanged === null && !signal.aborted) {
       await sleep(RETRY_MS, undefined, { signal }).catch(ignore);

@@ -18,8 +18,8 @@ export class Storing {
   readonly #storeState: StoreState;
   /** Bytes of the deliveries that were given to the store and are not answered yet. */
   #bytesAtStore = 0;
-  /** The deliveries that wait for their turn at the store: for each, a function that begins it, and the bytes it needs. */
-  readonly #waiting = new Map<() => void, number>();
+  /** The deliveries that wait to be given to the store: for each, a function that does it, and the bytes it needs. */
+  readonly #waiting = new Map<() => Promise<void>, number>();
   #telling = 0;
 
   constructor(needs: Needs, storeState: StoreState) {
@@ -33,21 +33,12 @@ export class Storing {
    * are stored in order of arrival: small ones that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Promise<'stored' | 'not stored'> {
-    this.#storeState.app.untaken(delivery.route.path);
+    this.#storeState.appTakes.untaken(delivery.route.path);
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
     const { promise, resolve } = Promise.withResolvers<'stored' | 'not stored'>();
-    const { promise: turn, resolve: begin } = Promise.withResolvers<void>();
-    // True if the time limit passed after its turn had begun: then it may still be stored.
+    // True if the time limit passed after it was given to the store: then it may still be stored.
     let isLate = false;
-    const cancel = deadline(TIME_LIMIT_MS, () => {
-      isLate = !this.#waiting.delete(begin);
-      if (isLate) this.#needs.budget.hold(bytes); // the caller now releases the body, which the store still holds
-      this.#storeState.notStored('slow', bytes);
-      resolve('not stored');
-    });
-    this.#waiting.set(begin, bytes);
-    this.#beginNext();
-    void turn.then(async () => {
+    const begin = async () => {
       const outcome = await this.#add(delivery, failure, () => isLate).catch((error: unknown) => {
         if (!isLate) this.#storeState.notStored('failing', bytes, error);
         return 'not stored' as const;
@@ -58,17 +49,25 @@ export class Storing {
       if (isLate && outcome === 'stored') this.#storeState.log.tell('info', LATE, { route: delivery.route.path });
       resolve(outcome);
       this.#beginNext();
+    };
+    const cancel = deadline(TIME_LIMIT_MS, () => {
+      isLate = !this.#waiting.delete(begin);
+      if (isLate) this.#needs.budget.hold(bytes); // the caller now releases the body, which the store still holds
+      this.#storeState.notStored('slow', bytes);
+      resolve('not stored');
     });
+    this.#waiting.set(begin, bytes);
+    this.#beginNext();
     return promise;
   }
 
-  /** Begins the next turns: of a quarter of the budget, or of one larger body, so no hanging store fills the memory. */
+  /** Begins the next ones: a quarter of the budget, or one larger body, so no hanging store fills the memory. */
   #beginNext(): void {
     for (const [begin, bytes] of this.#waiting) {
       if (this.#bytesAtStore > 0 && this.#bytesAtStore + bytes > this.#needs.budget.limit / 4) return;
       this.#waiting.delete(begin);
       this.#bytesAtStore += bytes;
-      begin();
+      void begin();
     }
   }
 
@@ -77,7 +76,7 @@ export class Storing {
     const { route } = delivery;
     const event = eventOf(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
-    // For a delivery that can never be sent, an answer of 202 would be worse than an error.
+    // Opened as it is before a sending: where it can never be sent, an answer of 202 would be worse than an error.
     const isSendable = record[0].length + record[1].length <= mostSendable(this.#needs);
     const opened = openRecord({ ...event, record: isSendable ? record : null }, this.#needs);
     if (opened.request === null) {
@@ -111,7 +110,7 @@ export class Storing {
   /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */
   async taken({ head, body, at, route }: Deferrable): Promise<void> {
     const storeState = this.#storeState;
-    storeState.app.took(route.path, at);
+    storeState.appTakes.took(route.path, at);
     // If the store is not told, it keeps an equal delivery, which is then sent again.
     if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);

@@ -78,7 +78,7 @@ export class Turn {
     const { needs, storeState, pace } = this.#parts;
     const { asked, state } = this.#leased;
     const isOver = this.#isOver(known);
-    const { went, failure, answer } = await attempt(request, needs, storeState.stopped.signal);
+    const { went, failure, answer } = await attempt(request, needs, storeState.shutdown.signal);
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
     this.#parts.onSent();
@@ -86,11 +86,11 @@ export class Turn {
     const { path: route } = request.route;
     if (answer !== null && went !== 'taken')
       needs.onUntaken({ route, fate: isUntaken ? 'failed' : 'refused', ...answer });
-    const blamed = isUntaken ? storeState.app.blame(request.route.path, known) : null;
+    const blamed = isUntaken ? storeState.appTakes.blame(request.route.path, known) : null;
     const isPassed = went === 'failed' && blamed === 'delivery';
     const tries = { attempts: known.attempts + 1, passed: known.passed + Number(isPassed), tried: Date.now() };
     const note = { ...known, ...tries, failure };
-    if (went === 'taken') storeState.app.took(request.route.path, known.at);
+    if (went === 'taken') storeState.appTakes.took(request.route.path, known.at);
     if (went === 'taken') return this.#become(note, null, 'delivered');
     if (went === 'duplicate') return this.#become(known, null, 'delivered');
     if (went === 'not sent') return this.#become(known, { state, pause: BUSY_PAUSE_MS, asked });

@@ -27,7 +27,7 @@ import { Upstream } from '../upstream/upstream.ts';
 import { budgetOf, Descriptors } from './machine-limits.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
-/** The parts of the process that the app needs. */
+/** What the proxy has from the process that runs it. */
 export interface Effects {
   /** From `--config`; null: $ENTRUPY_PROXY_CONFIG, else the default path if there is a file. */
   readonly configFile: string | null;
@@ -83,7 +83,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     upstream,
     budget,
     claims: openedClaims,
-    redelivery: redelivery.storing,
+    storing: redelivery.storing,
     onFate: (delivery) => {
       metrics.deliver(delivery);
       health.deliver(delivery);

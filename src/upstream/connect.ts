@@ -6,8 +6,8 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { codeOf } from '../base/errors.ts';
 import { ALPN, type TlsCredentials } from '../wire/tls-credentials.ts';
 
-/** Milliseconds of silence after which TCP probes a connection. */
-export const PROBE_AFTER_MS = 60_000;
+/** Milliseconds of silence after which TCP asks whether the other side is still there. */
+export const KEEP_ALIVE_AFTER_MS = 60_000;
 /** The code of our own error for a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 export const connectTimeout = () => Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT });
@@ -22,7 +22,7 @@ type Wishes = Pick<ConnectionOptions, 'session' | 'rejectUnauthorized'> & Pick<S
 
 /** Begins to connect. The socket may still fail. */
 export function connectTo({ serverName, ...address }: Address, tls: TlsCredentials | null, wishes: Wishes): Socket {
-  const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
+  const keeping = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS, noDelay: true, allowHalfOpen: true };
   const options = { ...address, ...keeping, ...wishes };
   if (serverName === null) return connect(options);
   // The configured name or the URL's host, never a name that a client chose. SNI can't name an IP address (RFC 6066 3):

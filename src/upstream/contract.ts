@@ -15,11 +15,10 @@ export type ResponseSink = Readonly<
   Pick<Reply, 'phase' | 'unsent' | 'continue' | 'inform' | 'begin' | 'data' | 'flush' | 'end' | 'cut' | 'onSent'>
 >;
 
-/** What the upstream's side knows of the request, and what it notes for the record. */
-type Known = 'head' | 'receiver' | 'onDeparture';
-type Noted = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'interims';
+/** What the upstream's side writes down for the request's record. */
+type Written = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'interims';
 
-export interface Requester extends Pick<Exchange, Known | Noted> {
+export interface Requester extends Pick<Exchange, 'head' | 'receiver' | 'onDeparture' | Written> {
   /** A deferred delivery, which comes from the store, is sent behind all others, since no client waits for it. */
   readonly from: 'client' | 'store';
   readonly reply: ResponseSink;
@@ -84,8 +83,6 @@ export function failedUpstream(cause: UpstreamFailure, error: Error | null = nul
   return { side: 'upstream', cause, answer: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
 }
 
-const overloaded = (hint: Hint): ForwardFailure => ({ side: 'client', reason: 'overloaded', hint });
-
-export const NO_SLOT = overloaded(OVERLOAD_HINTS.slots);
-export const NO_BYTES_LEFT = overloaded(OVERLOAD_HINTS.bytes);
-export const STOPPED = overloaded(OVERLOAD_HINTS.stopped);
+export function overloaded(by: keyof typeof OVERLOAD_HINTS): ForwardFailure {
+  return { side: 'client', reason: 'overloaded', hint: OVERLOAD_HINTS[by] };
+}

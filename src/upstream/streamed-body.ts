@@ -6,19 +6,19 @@ import { BodyRate, SLOT_RATE } from '../bodies/body-rate.ts';
 import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { type ForwardOptions, NO_BYTES_LEFT, type Requester } from './contract.ts';
+import { type ForwardOptions, overloaded, type Requester } from './contract.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamExchange } from './upstream-exchange.ts';
 
 /** The part of its exchange that a body knows. */
-export type BodyOwner = Pick<UpstreamExchange, 'startedAt' | 'giveUp' | 'written' | 'askForSlot'>;
+export type BodyExchange = Pick<UpstreamExchange, 'startedAt' | 'giveUp' | 'written' | 'askForSlot'>;
 
 /** Bytes. While slots are scarce, a request asks for one only once this much of its body has arrived, or all of it. */
 const ENOUGH_FOR_SLOT = 16 * 1024;
 
 export class StreamedBody implements BodyReceiver {
   readonly #requester: Requester;
-  readonly #owner: BodyOwner;
+  readonly #exchange: BodyExchange;
   /** The longest time that may pass between two pieces, in milliseconds; 0 is off. */
   readonly #idleTimeout: number;
   readonly #buffered: WaitingBytes;
@@ -33,13 +33,13 @@ export class StreamedBody implements BodyReceiver {
   /** Null until the request has a slot and a connection, and after its end. */
   #connection: UpstreamConnection | null = null;
 
-  constructor(requester: Requester, owner: BodyOwner, { budget, idleTimeout }: ForwardOptions) {
+  constructor(requester: Requester, exchange: BodyExchange, { budget, idleTimeout }: ForwardOptions) {
     this.#requester = requester;
-    this.#owner = owner;
+    this.#exchange = exchange;
     this.#idleTimeout = idleTimeout;
-    this.#buffered = new WaitingBytes(budget, () => owner.giveUp(NO_BYTES_LEFT));
-    this.#rate = new BodyRate(owner.startedAt);
-    this.#lastPieceAt = owner.startedAt;
+    this.#buffered = new WaitingBytes(budget, () => exchange.giveUp(overloaded('bytes')));
+    this.#rate = new BodyRate(exchange.startedAt);
+    this.#lastPieceAt = exchange.startedAt;
     requester.receiver = this;
   }
 
@@ -54,7 +54,7 @@ export class StreamedBody implements BodyReceiver {
     this.#connection = connection;
     this.#lastPieceAt = performance.now();
     connection.writer.data(this.#buffered.drain());
-    if (this.whole) return connection.writer.end(this.#trailers, this.#owner);
+    if (this.whole) return connection.writer.end(this.#trailers, this.#exchange);
     connection.writer.flush();
     connection.socket.on('drain', () => this.#resume()); // no other request follows on the socket
     this.#resume();
@@ -99,7 +99,7 @@ export class StreamedBody implements BodyReceiver {
     this.#trailers = trailers;
     const connection = this.#connection; // if null, and this piece leads to a connection, `sendOn` sends all bytes
     if (piece !== null) this.#add(piece);
-    if (this.whole && connection !== null) connection.writer.end(trailers, this.#owner);
+    if (this.whole && connection !== null) connection.writer.end(trailers, this.#exchange);
     else if (this.whole && this.#slotTimer !== undefined) this.#ask();
     else connection?.writer.flush();
     if (connection?.socket.writableNeedDrain) this.#pause();
@@ -107,13 +107,13 @@ export class StreamedBody implements BodyReceiver {
   }
 
   fail(reason: 'bad_request' | 'body_timeout'): void {
-    this.#owner.giveUp({ side: 'client', reason });
+    this.#exchange.giveUp({ side: 'client', reason });
   }
 
   #ask(): void {
     clearTimeout(this.#slotTimer);
     this.#slotTimer = undefined;
-    this.#owner.askForSlot();
+    this.#exchange.askForSlot();
   }
 
   #add(piece: Buffer): void {

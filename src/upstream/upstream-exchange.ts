@@ -1,8 +1,8 @@
-// One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. `send` tells its
-// caller how far it has come; an answer after which the delivery may be stored waits at its head until the caller
-// relays or drops it. Bytes are forwarded unchanged, with backpressure from socket to socket. The caller decides what
-// becomes of a failure. Only a failed connect is retried, but not after a TLS error or for a deferred delivery
-// (upstream.ts): a request that may have been processed must never be (RFC 9110 9.2.2).
+// One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done, with its methods
+// in this order. `send` tells its caller how far it has come; an answer after which the delivery may be stored waits at
+// its head until the caller relays or drops it. Bytes are forwarded unchanged, with backpressure from socket to socket.
+// The caller decides what becomes of a failure. Only a failed connect is retried, but not after a TLS error or for a
+// deferred delivery (upstream.ts): a request that may have been processed must never be (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import { ignore } from '../base/errors.ts';
 import { endClaim, mayBeTakenLater } from '../core/fate.ts';
@@ -52,9 +52,10 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
   #begun = false;
   /** The answer while it waits at its head. */
   #atHead: AnswerAtHead | null = null;
-  /** The caller's listeners, one at first: for an answer that waits at its head, and for the end. */
-  #tellHead: (reached: Reached) => void = ignore;
-  #tellEnd: (end: End) => void = ignore;
+  /** Called once the answer waits at its head, if it ever does. */
+  #onWaiting: (reached: Reached) => void = ignore;
+  /** Called at the end: the same function, until `relay` or `drop` replaces it. */
+  #onEnded: (end: End) => void = ignore;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
 
@@ -72,7 +73,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
 
   /** Sends the request. Calls `onReached` once the answer waits at its head, or the exchange is over. */
   send(onReached: (reached: Reached) => void): void {
-    this.#tellHead = this.#tellEnd = onReached;
+    this.#onWaiting = this.#onEnded = onReached;
     const requester = this.#requester;
     requester.onDeparture(this);
     const streams = this.#permit.body === null && hasBody(requester.head);
@@ -207,7 +208,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
       // Nothing more is read until the caller relays or drops it, since nothing would bound what is buffered.
       connection.socket.pause();
       this.#atHead = new AnswerAtHead(connection);
-      this.#tellHead({ at: 'head', answer: this });
+      this.#onWaiting({ at: 'head', answer: this });
     } else if (parser.state !== 'failed') this.#begin(connection);
     return 'body';
   }
@@ -232,7 +233,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     this.#upstream.release(this, null);
     this.#upstream.pool.detach(connection);
     const { idleTimeout } = this.#options;
-    const onEnd = () => this.#tellEnd({ at: 'end', failure: null, memory: 'free' });
+    const onEnd = () => this.#onEnded({ at: 'end', failure: null, memory: 'free' });
     connection.user = openTunnel(this.#requester, connection, { library, client, early, idleTimeout, onEnd });
   }
 
@@ -256,7 +257,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     reply.end(trailers);
     if (reply.unsent > MAX_UNSENT) this.#releaseOnceRead(reusable ? connection : null);
     else this.#upstream.release(this, reusable ? connection : null);
-    this.#tellEnd({ at: 'end', failure: null, memory: sent ? 'free' : 'in use' });
+    this.#onEnded({ at: 'end', failure: null, memory: sent ? 'free' : 'in use' });
   }
 
   /** Keeps the slot while the rest of the answer takes our memory until the client reads it: that bounds the memory. */
@@ -298,7 +299,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
 
   relay(): Promise<End> {
     return new Promise((resolve) => {
-      this.#tellEnd = resolve;
+      this.#onEnded = resolve;
       const waiting = this.#atHead;
       this.#atHead = null;
       if (waiting !== null) this.#relay(waiting);
@@ -317,7 +318,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
 
   drop(): void {
     this.#atHead = null;
-    this.#tellEnd = ignore; // the caller has been told how far it came
+    this.#onEnded = ignore; // the caller has been told how far it came
     this.#abort();
   }
 
@@ -387,7 +388,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
       connection.socket.destroy();
     }
     this.#upstream.release(this, null);
-    this.#tellEnd({ at: 'end', failure, memory });
+    this.#onEnded({ at: 'end', failure, memory });
   }
 
   #finish(): void {

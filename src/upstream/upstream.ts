@@ -1,18 +1,18 @@
 // The upstream as a whole: its slots, its sockets, and what happens while it accepts no connections. Requests then
-// wait, each for as long as its patience lasts, and one series of probes serves them all.
+// wait, each for as long as its patience lasts, and one series of connects serves them all.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../base/errors.ts';
 import { acceptsConnection, type CertificateDates, CONNECT_TIMEOUT, isWorthRetrying } from './connect.ts';
 import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
-import { type ForwardFailure, failedUpstream, NO_SLOT, STOPPED } from './contract.ts';
+import { type ForwardFailure, failedUpstream, overloaded } from './contract.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
-/** Milliseconds between two probes of an upstream that accepts no connections. */
-const PROBE_EVERY_MS = 100;
+/** Milliseconds between two tries to connect to an upstream that accepts no connections. */
+const TRY_EVERY_MS = 100;
 
 /** Milliseconds from the first connect of `failure` until the second begins, if the first has not succeeded. */
-const SECOND_LOOK_MS = 250;
+const SECOND_CONNECT_MS = 250;
 
 export class Upstream {
   readonly options: UpstreamOptions;
@@ -35,15 +35,15 @@ export class Upstream {
 
   /** Acquires a slot at once, or waits for one until the request's patience is over. */
   acquireSlot(request: Waiter): void {
-    if (this.#closed) request.giveUp(STOPPED);
+    if (this.#closed) request.giveUp(overloaded('stopped'));
     else if (this.limiter.tryAcquire(request)) request.acquired();
-    else if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
+    else if (!this.limiter.wait(request)) request.giveUp(overloaded('slots'));
   }
 
   /** Why a request must give up its slot, or its wait for one: the last connect's error if the upstream is down. */
   get full(): ForwardFailure {
-    if (this.#closed) return STOPPED;
-    return this.limiter.down ? failedUpstream('connect', this.#lastError) : NO_SLOT;
+    if (this.#closed) return overloaded('stopped');
+    return this.limiter.down ? failedUpstream('connect', this.#lastError) : overloaded('slots');
   }
 
   /** Queues the request again if that may help: no byte was sent, so a retry is safe for every method. */
@@ -51,20 +51,20 @@ export class Upstream {
     // No client waits for a deferred request, and its failure does not make the upstream count as down for others.
     if (request.kind === 'deferred' || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     this.#lastError = error;
-    if (!this.limiter.down) this.#probeSoon();
+    if (!this.limiter.down) this.#trySoon();
     this.limiter.down = true;
     this.limiter.release(request);
-    if (!this.limiter.wait(request)) request.giveUp(NO_SLOT);
+    if (!this.limiter.wait(request)) request.giveUp(overloaded('slots'));
   }
 
-  #probeSoon(): void {
+  #trySoon(): void {
     setTimeout(async () => {
-      // If no request waits, no probe is needed: the next request finds out by itself.
+      // If no request waits, no try is needed: the next request finds out by itself.
       const up =
         this.limiter.waiting === 0 || (await acceptsConnection(this.pool.address, this.options.connectTimeout));
       if (up) this.limiter.setUp();
-      else this.#probeSoon();
-    }, PROBE_EVERY_MS);
+      else this.#trySoon();
+    }, TRY_EVERY_MS);
   }
 
   /**
@@ -97,7 +97,7 @@ export class Upstream {
 
   /**
    * The system's code for why the upstream accepts no connections (TLS handshake included); null if it accepts them. If
-   * a connect has failed or has no answer by SECOND_LOOK_MS, a second one begins: on a busy machine one fails now and
+   * a connect has failed or has no answer by SECOND_CONNECT_MS, a second one begins: on a busy machine one fails now and
    * then, and a lost SYN is sent again only after a second. Both have until `milliseconds`, since a handshake with a
    * far upstream takes several round trips. Concurrent callers share the two connects.
    */
@@ -116,9 +116,9 @@ export class Upstream {
 
   async #connectTwice(milliseconds: number): Promise<string | null> {
     const first = this.tryConnect(milliseconds);
-    const works = first.then((failure) => failure === null || sleep(SECOND_LOOK_MS, false));
-    if (await Promise.race([works, sleep(SECOND_LOOK_MS, false)])) return null;
-    const second = this.tryConnect(milliseconds - SECOND_LOOK_MS);
+    const works = first.then((failure) => failure === null || sleep(SECOND_CONNECT_MS, false));
+    if (await Promise.race([works, sleep(SECOND_CONNECT_MS, false)])) return null;
+    const second = this.tryConnect(milliseconds - SECOND_CONNECT_MS);
     const working = [first, second].map(async (failure) => ((await failure) === null ? null : Promise.reject()));
     return Promise.any(working).catch(() => first);
   }

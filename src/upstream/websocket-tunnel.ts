@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import { NO_BYTES } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
 import { tunnelHeaders } from '../core/websocket-handshake.ts';
-import { PROBE_AFTER_MS } from './connect.ts';
+import { KEEP_ALIVE_AFTER_MS } from './connect.ts';
 import type { Requester } from './contract.ts';
 import type { ConnectionUser, UpstreamConnection } from './upstream-connection.ts';
 
@@ -67,7 +67,7 @@ export function openTunnel(
   proxy.ws(ASKED, client, NO_BYTES, () => {
     if (!client.closed && !upstream.readableEnded) requester.upstreamFailure = 'reset';
   });
-  for (const socket of [client, upstream]) socket.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent forever
+  for (const socket of [client, upstream]) socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS); // a tunnel may be silent forever
   client.once('end', endSoon);
   return { onOpen: ignore, onData: ignore, tick: ignore, onEnd: endSoon, onClose: endSoon };
 }

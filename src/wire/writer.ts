@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
-import { trailerLines } from '../core/trailers.ts';
+import { trailerLines } from '../core/sent-head.ts';
 
 /** Bytes. Parts up to this total are joined by copying; if there is more, each part is written by itself, corked. */
 const MAX_JOINED = 16 * 1024;
@@ -14,8 +14,8 @@ const MAX_JOINED = 16 * 1024;
 const MAX_AHEAD = 256 * 1024;
 export const NO_TRAILERS: readonly string[] = [];
 
-/** The owner of a message: an object and not a callback, so that no request needs a closure for it. */
-export interface MessageOwner {
+/** Hears that a message is written: an object and not a callback, so that no request needs a closure for it. */
+export interface WrittenListener {
   /** Called once the kernel has the whole message, or the socket is closed. */
   written(): void;
 }
@@ -43,32 +43,32 @@ export class MessageWriter {
     if (this.#coding === 'chunked') this.#parts.push('\r\n');
   }
 
-  /** Writes the rest. If the kernel takes it at once, the owner hears of it at once: a callback would cost 1.3 µs. */
-  end(trailers: readonly string[], owner: MessageOwner): void {
+  /** Writes the rest. If the kernel takes it at once, the listener hears of it then: a callback would cost 1.3 µs. */
+  end(trailers: readonly string[], listener: WrittenListener): void {
     if (this.#coding === 'chunked') this.#parts.push(`0\r\n${trailers.length === 0 ? '\r\n' : trailerLines(trailers)}`);
     if (this.#parts.length === 0) this.#parts.push('');
     // In TLS a write is never complete when it returns.
-    if ('encrypted' in this.#socket) return this.#write(callbackOf(owner));
+    if ('encrypted' in this.#socket) return this.#write(callbackOf(listener));
     this.#write(undefined);
-    if (this.#socket.writableLength === 0) owner.written();
-    else this.#socket.write('', callbackOf(owner));
+    if (this.#socket.writableLength === 0) listener.written();
+    else this.#socket.write('', callbackOf(listener));
   }
 
   /**
    * Writes the rest, then `body`, which is whole and not chunked: each part once the kernel has the one before, so that
    * a reader that is slow but steady is seen to make progress.
    */
-  endWith(body: Buffer, owner: MessageOwner): void {
-    if (body.length > MAX_AHEAD) return this.#endInPieces(body, owner);
+  endWith(body: Buffer, listener: WrittenListener): void {
+    if (body.length > MAX_AHEAD) return this.#endInPieces(body, listener);
     this.data(body);
-    this.end(NO_TRAILERS, owner);
+    this.end(NO_TRAILERS, listener);
   }
 
-  #endInPieces(body: Buffer, owner: MessageOwner): void {
+  #endInPieces(body: Buffer, listener: WrittenListener): void {
     this.data(body.subarray(0, MAX_AHEAD));
     this.#write((error) => {
-      if (error) owner.written();
-      else this.endWith(body.subarray(MAX_AHEAD), owner);
+      if (error) listener.written();
+      else this.endWith(body.subarray(MAX_AHEAD), listener);
     });
   }
 
@@ -95,7 +95,7 @@ export class MessageWriter {
 }
 
 /** A function of its own, since a function that makes closures costs a context even if it makes none. */
-const callbackOf = (owner: MessageOwner) => () => owner.written();
+const callbackOf = (listener: WrittenListener) => () => listener.written();
 
 const isLarge = (part: string | Buffer): part is Buffer => typeof part !== 'string' && part.length >= MAX_JOINED;
 

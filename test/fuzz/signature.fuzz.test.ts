@@ -5,7 +5,7 @@ import { createHmac, createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Keyring } from '../../src/core/keyring.ts';
-import { judge } from '../../src/core/permit.ts';
+import { verdictOf } from '../../src/core/permit.ts';
 import { readSignature } from '../../src/core/signature.ts';
 import { diagnose } from '../../src/hints/diagnose.ts';
 import { sign } from '../support/deliveries/signer.ts';
@@ -82,7 +82,7 @@ test('a body is accepted if and only if it is signed with a live secret', { time
       if (changed) got[flip % got.length] = (got[flip % got.length] ?? 0) ^ 1;
       const form = readSignature(header);
       if (form.reason !== null) return expect.fail(`${header} is not read`);
-      const verdict = judge({
+      const verdict = verdictOf({
         route: verify('/notify'),
         keyring,
         live: keyring.live(null, NOW),

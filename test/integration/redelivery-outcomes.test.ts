@@ -295,7 +295,7 @@ describe.concurrent('a deferred delivery', () => {
     const passed = async () => {
       await queue.storeState.upToDate();
       const note = queue.storeState.summary.soonest[0]?.note;
-      return [Math.min(note?.attempts ?? 0, 3), note?.passed ?? 0, queue.storeState.app.takes('/notify')];
+      return [Math.min(note?.attempts ?? 0, 3), note?.passed ?? 0, queue.storeState.appTakes.takes('/notify')];
     };
     app.answer = () => 503;
     await stored(queue, delivery('suspect'));
@@ -316,7 +316,7 @@ describe.concurrent('a deferred delivery', () => {
     }
     app.answer = (body) => (body === 'suspect' ? 503 : 200);
     const told = queue.storing.taken(delivery('came later'));
-    expect(queue.storeState.app.takes('/notify')).toBe(true); // until the suspect has failed twice more
+    expect(queue.storeState.appTakes.takes('/notify')).toBe(true); // until the suspect has failed twice more
     await told;
     expect(results).toEqual([]);
   });

@@ -5,11 +5,11 @@ import * as permits from '../../src/core/permit.ts';
 
 declare function send(permit: Permit): void;
 declare const lookAlike: { [Field in keyof Permit]: Permit[Field] };
-declare const input: Parameters<typeof permits.judge>[0];
+declare const input: Parameters<typeof permits.verdictOf>[0];
 declare const route: Parameters<typeof permits.permitForward>[0];
 
 export function forwards(): void {
-  const verdict = permits.judge(input);
+  const verdict = permits.verdictOf(input);
   if ('permit' in verdict) send(verdict.permit);
   const open = permits.permitForward(route);
   if (open !== null) send(open);
@@ -23,7 +23,7 @@ export function doesNotCompile(): void {
   // @ts-expect-error: the class is exported as a type only
   new permits.Permit(lookAlike);
   // @ts-expect-error: a verdict may be a refusal
-  send(permits.judge(input).permit);
+  send(permits.verdictOf(input).permit);
   // @ts-expect-error: a route may not be a forward route
   send(permits.permitForward(route));
   // @ts-expect-error: report mode does not let every reason through

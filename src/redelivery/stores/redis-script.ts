@@ -228,9 +228,9 @@ function calls.add(id, most, pause, note, head, body)
   local event = known({bytes = #head + #body, note = note, stored = now, by = me})
   local bytes = number('bytes') - (old and counted(old) or 0) + counted(event)
   if bytes > tonumber(most) then return 'full' end
-  local twins = 'id ' .. string.sub(id, 1, 16)
-  twins = call('ZLEXCOUNT', index, '[' .. twins .. '-', '(' .. twins .. '.')
-  if not old and twins >= ${store.MAX_OF_ONE_BODY} then return 'crowded' end
+  local alike = 'id ' .. string.sub(id, 1, 16)
+  alike = call('ZLEXCOUNT', index, '[' .. alike .. '-', '(' .. alike .. '.')
+  if not old and alike >= ${store.MAX_OF_ONE_BODY} then return 'crowded' end
   local set = try('SET', records .. id, head .. body)
   if set.err then return set.err end
   if old then takeOut(id, old) end

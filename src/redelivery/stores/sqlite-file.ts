@@ -213,7 +213,7 @@ export class StoreFile {
 
   #open(): Opened {
     using parts = new DisposableStack();
-    if (this.#owner !== null) this.#claim(parts);
+    if (this.#owner !== null) this.#takeOver(parts);
     // A visitor (a command beside the proxy) creates no file: to it, a missing file is an empty store.
     const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
     const header = this.#owner === null ? () => '' : headerOf(this.#path, parts);
@@ -241,7 +241,7 @@ export class StoreFile {
   }
 
   /** Creates what an owner needs, locks the directory, and reports what was lost since the last owner. */
-  #claim(parts: DisposableStack): void {
+  #takeOver(parts: DisposableStack): void {
     makeDirectory(this.#directory);
     const [lock, , log, index] = this.#watched.slice(1).map(checkFile);
     this.#isNew ||= lock === 'absent';

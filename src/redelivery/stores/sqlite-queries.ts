@@ -122,14 +122,14 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     ) {
       const of = bodyTag(id);
       const counted = Math.max(record.length, store.LEAST_BYTES);
-      // Twins are the ids that begin with `${of}-`; `.` follows `-` in ASCII, so it bounds the range. If the row of
+      // Alike are the ids that begin with `${of}-`; `.` follows `-` in ASCII, so it bounds the range. If the row of
       // `total` is missing, `hasRoom` is null, which counts as full.
-      const [known] = sql<{ old: number | null; hasRoom: number | null; twins: number }>`SELECT old,
+      const [known] = sql<{ old: number | null; hasRoom: number | null; alike: number }>`SELECT old,
         (SELECT bytes FROM total) - coalesce(old, 0) + ${counted} <= ${most} AS hasRoom,
-        (SELECT count(*) FROM event WHERE id > ${`${of}-`} AND id < ${`${of}.`}) AS twins
+        (SELECT count(*) FROM event WHERE id > ${`${of}-`} AND id < ${`${of}.`}) AS alike
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
       if (!known?.hasRoom) return 'full';
-      if (known.old === null && known.twins >= store.MAX_OF_ONE_BODY) return 'crowded';
+      if (known.old === null && known.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
       sql`DELETE FROM event WHERE id = ${id}`;
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;

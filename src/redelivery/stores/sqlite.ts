@@ -105,10 +105,10 @@ class StoreThread {
       env: {},
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
-    thread.on('message', (reply: Reply) => this.#settle(reply));
+    thread.on('message', (reply: Reply) => this.#onReply(reply));
     thread.on('error', (error) => {
       const why = `its thread has ended (${error})`;
-      this.#settle({ results: this.#sent.map(() => ({ failure: why })), problem: why, losses: [] });
+      this.#onReply({ results: this.#sent.map(() => ({ failure: why })), problem: why, losses: [] });
       this.#refusal = why;
       setTimeout(() => {
         this.#refusal = null;
@@ -123,11 +123,11 @@ class StoreThread {
     return thread;
   }
 
-  #settle({ results, problem, losses }: Reply): void {
+  #onReply({ results, problem, losses }: Reply): void {
     this.#refusal = null;
     for (const loss of losses) this.#options.onLoss(...loss);
     this.#options.onProblem(problem && this.#error(problem).message);
-    for (const [at, settle] of this.#sent.splice(0, results.length).entries()) settle(results[at] ?? { failure: '' });
+    for (const [at, resolve] of this.#sent.splice(0, results.length).entries()) resolve(results[at] ?? { failure: '' });
   }
 
   #error(problem: string): Error {

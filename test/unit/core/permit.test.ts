@@ -4,11 +4,11 @@ import { expect, test } from 'vitest';
 import { Keyring, type Secret } from '../../../src/core/keyring.ts';
 import {
   isPermit,
-  judge,
   permitForward,
   permitReported,
   permitUpgrade,
   type Verdict,
+  verdictOf,
 } from '../../../src/core/permit.ts';
 import { isReportable, REASON_NAMES } from '../../../src/core/reasons.ts';
 import type { Route } from '../../../src/core/routes.ts';
@@ -28,7 +28,7 @@ function judged(by: string, options: { route?: Route; secrets?: readonly Secret[
   const { route = verify('/notify'), secrets = RING, body = BODY } = options;
   const keyring = new Keyring(secrets);
   const digest = sign(by, BODY).slice('SHA256:'.length);
-  return judge({ route, keyring, live: keyring.live(route.secrets, NOW), digest, body });
+  return verdictOf({ route, keyring, live: keyring.live(route.secrets, NOW), digest, body });
 }
 
 function outcome(verdict: Verdict): string {

@@ -1,7 +1,7 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
 import { createSecretKey } from 'node:crypto';
 import { type Fate, fateOf } from '../../../src/core/fate.ts';
-import type { Diagnosis, Hint } from '../../../src/core/hint.ts';
+import type { Hint } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../../src/facts.ts';
 import { Health } from '../../../src/health/health.ts';
@@ -11,7 +11,7 @@ import { verify } from '../core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 
-export const hint = (diagnosis: Diagnosis, text: string, secret?: string): Hint =>
+export const hint = (diagnosis: Hint['diagnosis'], text: string, secret?: string): Hint =>
   secret === undefined ? { diagnosis, text } : { diagnosis, text, secret };
 
 /** A delivery, unless the changes say otherwise; its fate follows from them. */

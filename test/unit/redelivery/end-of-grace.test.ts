@@ -36,7 +36,7 @@ test('a store that is too slow still finds the body whole, though its client has
   const slow = Promise.withResolvers<'not stored'>();
   const pipeline = new Pipeline({
     ...{ policy: () => POLICY, upstream, budget, claims: () => claims, onFate: () => {} },
-    redelivery: {
+    storing: {
       defer: (delivery) => {
         asked.resolve(delivery);
         return slow.promise;

@@ -3,7 +3,7 @@ import { createHmac, createSecretKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
 import { Keyring } from '../../../src/core/keyring.ts';
-import { judge } from '../../../src/core/permit.ts';
+import { verdictOf } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import { failuresOf, retirePrevious, rotate, usable } from '../../../src/secrets/rotation.ts';
 import { type SecretMaterial, sourceName } from '../../../src/secrets/sources.ts';
@@ -54,7 +54,7 @@ function history(source: SecretSource = current, ...contents: readonly Content[]
     const keyring = new Keyring(usable(held));
     const route = { action: 'verify', secrets: listed } as Route;
     const digest = createHmac('sha256', value(name)).update(BODY).digest('base64');
-    const result = judge({ route, keyring, live: keyring.live(listed, at), digest, body: BODY });
+    const result = verdictOf({ route, keyring, live: keyring.live(listed, at), digest, body: BODY });
     return 'permit' in result ? `by ${result.permit.secret}` : result.refused;
   };
   return {

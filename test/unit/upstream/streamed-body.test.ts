@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
-import { type BodyOwner, StreamedBody } from '../../../src/upstream/streamed-body.ts';
+import { type BodyExchange, StreamedBody } from '../../../src/upstream/streamed-body.ts';
 import type { ConnectionUser, UpstreamConnection } from '../../../src/upstream/upstream-connection.ts';
 import { listening } from '../../support/machine/listening.ts';
 import { head } from '../core/fixtures.ts';
@@ -15,10 +15,16 @@ const CHUNKED = 'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nCon
 /** Bytes after which a body asks for a slot. */
 const ENOUGH = 16 * KIB;
 
-/** A body that asks `owner` for a slot. No test waits as long as it may. */
-function streamed(changes: Partial<BodyOwner>, budget = new ByteBudget(1024 * KIB)): StreamedBody {
-  const owner: BodyOwner = { startedAt: performance.now(), giveUp() {}, askForSlot() {}, written() {}, ...changes };
-  const body = new StreamedBody(requesterOf(head({})), owner, forwardOptions({ budget }));
+/** A body that asks `exchange` for a slot. No test waits as long as it may. */
+function streamed(changes: Partial<BodyExchange>, budget = new ByteBudget(1024 * KIB)): StreamedBody {
+  const exchange: BodyExchange = {
+    startedAt: performance.now(),
+    giveUp() {},
+    askForSlot() {},
+    written() {},
+    ...changes,
+  };
+  const body = new StreamedBody(requesterOf(head({})), exchange, forwardOptions({ budget }));
   onTestFinished(() => body.stop());
   body.askWithin(60_000);
   return body;

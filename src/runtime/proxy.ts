@@ -11,7 +11,7 @@ import { LiveRuleset } from './reload.ts';
 import type { Effects } from './services.ts';
 import { Shutdown } from './shutdown.ts';
 
-export type App = Awaited<ReturnType<typeof startApp>>;
+export type RunningProxy = Awaited<ReturnType<typeof startProxy>>;
 
 /** Milliseconds from the start until prom-client is loaded, which takes 7 ms that would delay the first request. */
 const METRICS_AFTER_MS = 1000;
@@ -22,7 +22,7 @@ const LOG_EACH_MS = 15_000;
 const HEARD_MS = 60_000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
-export async function startApp(effects: Effects) {
+export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
   const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures, health, descriptors } =
