@@ -4,7 +4,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { admissionOf } from '../support/chart/admission.ts';
 import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
 import { injecting, type Manifest, notesOf, podSpec } from '../support/chart/helm.ts';
@@ -80,11 +79,5 @@ describe.skipIf(!ready)('with policies that take a while', () => {
     const block = commands.map((line) => `${line.trim()}\n`).join('');
     const { code, names } = await runBlock(`${NAMESPACE}${block}${APP}`);
     expect({ code, names }).toEqual({ code: 0, names: ['entrupy-signature-proxy'] });
-  });
-
-  test('the trial pod of the notes is the one of the example', async () => {
-    const [, text = ''] = /TRIAL='(.*)'/.exec(await notesOf('mode=inject')) ?? [];
-    const example = parse(await readFile(`${ROOT}examples/inject/trial.yaml`, 'utf8')) as object;
-    expect(example).toEqual(JSON.parse(text));
   });
 });

@@ -1,7 +1,7 @@
 // An upgrade from 0.1.0 or 0.2.0 keeps what runs.
 // The packaged chart is installed by Helm, upgraded to this one and rolled back, against a minimal API server
 // with just the parts that Helm needs. How a cluster acts on the objects is not tested here.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
@@ -222,19 +222,6 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     expect(await upgrade(...APP, ...set('test.secretKey=third'))).toContain(
       '--secret-file /etc/entrupy/secrets/third)',
     );
-  });
-
-  test('the notes print the queries of docs/rotation.md for this release alone', async () => {
-    const page = await readFile(`${ROOT}docs/rotation.md`, 'utf8');
-    const queries = [...page.matchAll(/^```promql\n(.*\{.*\}.*)\n```$/gm)].map(([, query = '']) => query);
-    const [live = '', , retired = ''] = queries;
-    expect(await install(CHART, ...APP)).not.toContain('entrupy_proxy_secret_live');
-    const monitors = { podMonitor: 'shop/shop-signature-proxy', serviceMonitor: 'shop-signature-proxy-metrics' };
-    for (const [monitor, job] of Object.entries(monitors)) {
-      const notes = await upgrade(...APP, ...set(`metrics.${monitor}.enabled=true`));
-      for (const query of [live, retired])
-        expect(notes).toContain(`\n  ${query.replaceAll('shop/orders-signature-proxy', job)}\n`);
-    }
   });
 
   test('the notes say what the pods that run will lack if an upgrade turns redelivery on', async () => {

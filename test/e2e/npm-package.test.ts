@@ -69,16 +69,6 @@ describe.skipIf(!ready)('the npm package', () => {
     expect(licences).not.toMatch(/^(?:vitest|esbuild) \d/m);
   });
 
-  test('has the unpacked size that the docs give', async () => {
-    const sizes = (await mustRun('tar', ['-tvzf', tarball]))
-      .trim()
-      .split('\n')
-      .map((line) => Number(line.split(/\s+/)[2]));
-    const bytes = sizes.reduce((sum, size) => sum + size, 0);
-    const [, documented = ''] = /(\d+\.\d) MB unpacked/.exec(await readFile(`${ROOT}docs/systemd.md`, 'utf8')) ?? [];
-    expect(Math.abs(bytes / 1e6 - Number(documented)), `${bytes} bytes`).toBeLessThan(0.3);
-  });
-
   test("the example for Node's test runner passes with it", async () => {
     const app = join(directory, 'app');
     await mkdir(join(app, 'node_modules'), { recursive: true });

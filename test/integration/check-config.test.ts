@@ -168,16 +168,6 @@ test('a route without a live secret is an error where it enforces, and the clock
   expect((await checked(expired, ', mode: report, reportUntil: 2021-01-01T00:00:00Z'))[0]).toBe(2);
 });
 
-test('the environment alone is enough', async () => {
-  const env = { [KEY]: SECRET, VERIFY_PATHS: '/notify', UPSTREAM_URL: 'http://app:3000' };
-  const { code, stdout } = await check([], env);
-  expect(code).toBe(0);
-  expect(stdout).toContain('the environment alone');
-  expect(stdout).toMatch(/^ {2}env +env WEBHOOK_ENDPOINT_SECRET_KEY +live$/m);
-  expect(stdout).toMatch(/^ {2}environment: VERIFY_PATHS: forward sends every request/m);
-  expect(stdout).not.toContain(SECRET);
-});
-
 test('with once on a route, the store is shown, and an unreadable password is a warning', async () => {
   const lines = (store: string) =>
     ['unmatched: reject', 'routes: [{ path: /a, once: 1h }]', `once: ${store}`, ''].join('\n');

@@ -179,15 +179,6 @@ describe.concurrent('a deferred delivery', () => {
     expect([app.requests.length, results, await totals(queue)]).toEqual([1, ['expired'], ['1 expired']]);
   });
 
-  test('an equal fresh one that is taken ends one that expired', async ({ app, results, queue, delivery }) => {
-    app.answer = () => 500;
-    await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
-    await eventually(() => results, ['expired']);
-    await queue.storing.taken({ ...delivery('over'), at: Date.now() + 1000 });
-    await eventually(() => results, ['expired', 'replaced']);
-    expect(await totals(queue)).toEqual([]);
-  });
-
   test.for([
     ['expired', 500, ['expired', 'lost']],
     ['stopped', 404, ['client_error', 'lost']],

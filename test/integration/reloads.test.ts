@@ -4,20 +4,15 @@
 // and the log, the metrics and the admin port say so.
 import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { BODY, deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
-import { type RawClient, sendTo } from '../support/http/raw-client.ts';
-import { delivery } from '../support/http/requests.ts';
 import { post } from '../support/load/load.ts';
 import { replaceFile } from '../support/machine/files.ts';
-import { inFlight, untilMetrics } from '../support/proxy/at-rest.ts';
+import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
-import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, edit, nextReload, reload, reloads, secretFile } from '../support/proxy/reloads.ts';
-import { OK } from '../support/upstream/lenient-upstream.ts';
 
 test.concurrent('a change is loaded by the poll alone, by SIGHUP, and by POST /-/reload, which waits for it', async ({
   start,
@@ -103,42 +98,6 @@ test.concurrent('a reload changes routes, limits and series, but no request in f
   expect(keys).toEqual(['listen.port', 'upstream.connections']);
   expect(JSON.parse(await reload(proxy))).toEqual({ status: 'ok', awaitingRestart: keys });
   expect(await (await fetch(`${proxy.adminUrl}/api/status`)).text()).toContain('listen.port, upstream.connections');
-});
-
-const DELIVERY = delivery('{"event":1}', value('a'));
-
-describe.concurrent('a reload of limits.connections', () => {
-  async function allow(proxy: RunningProxy, connections: number): Promise<void> {
-    await change(proxy, () => ({ limits: { connections } }));
-  }
-
-  test('up or down: only connections beyond the new limit are refused', async ({ start, lenient: upstream }) => {
-    const held: Socket[] = [];
-    upstream.script((socket) => held.push(socket));
-    const proxy = await start({ upstream: { url: upstream.url }, limits: { connections: 2 } });
-    const busy: RawClient[] = [];
-    const become = async (count: number) => {
-      while (busy.length < count) busy.push(await sendTo(proxy, DELIVERY));
-      await eventually(() => held.length, count);
-    };
-    const expectTurnedAway = async () => expect((await (await sendTo(proxy, DELIVERY)).rest()).length).toBe(0);
-    await become(2);
-    await expectTurnedAway();
-    await allow(proxy, 4);
-    await become(4);
-    await expectTurnedAway();
-    const most = { address: '127.0.0.1', connections: 4 };
-    expect((await proxy.status()).connections).toEqual({ open: 4, limit: 4, most });
-    await allow(proxy, 3);
-    await expectTurnedAway();
-    for (const socket of held) socket.write(OK);
-    for (const client of busy) expect((await client.response()).status).toBe(200);
-    upstream.script((socket) => socket.write(OK));
-    const newcomer = await sendTo(proxy, DELIVERY);
-    expect((await newcomer.response()).status).toBe(200);
-    await untilMetrics(proxy, ['connections'], ([open = 0]) => open <= 3);
-    for (const client of [...busy, newcomer]) client.destroy();
-  });
 });
 
 describe.concurrent('an incomplete file never becomes policy', () => {

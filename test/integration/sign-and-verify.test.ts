@@ -34,13 +34,6 @@ test('sign prints what openssl computed, from a file, from standard input and fr
   expect(shell).toMatchObject({ stdout, status: 0 });
 });
 
-test('verify takes the line that sign --header prints', async () => {
-  const words = ['verify', '--signature', `Entrupy-Signature: ${BY_OPENSSL}\n`, '--secret-file', secretFile];
-  expect(await callCommand([...words, body])).toEqual({ code: 0, stdout: 'valid\nsecret: file\n', stderr: '' });
-  const tampered = await callCommand(words, { stdin: `${EVENT} !` });
-  expect(tampered).toMatchObject({ code: 1, stdout: expect.stringMatching(/^invalid: signature_mismatch\nhint: /) });
-});
-
 test('sign warns of a short secret and of an empty body, and still signs', async () => {
   const { code, stdout, stderr } = await callCommand(['sign', '--secret-env', 'S'], { env: { S: 'x' } });
   expect({ code, stderr }).toEqual({

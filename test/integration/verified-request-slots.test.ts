@@ -4,11 +4,9 @@
 import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
-import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
-import { expectSlotsFree, untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { expectServed, many } from '../support/proxy/limited.ts';
-import { test as ownTest } from '../support/proxy/proxied.ts';
+import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { type LenientUpstream, OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
@@ -62,33 +60,4 @@ describe('of eight connections', () => {
     on.upstream.answer(() => OK);
     await expectSlotsFree(on.proxy, { slots: share, target: '/open' });
   });
-});
-
-const MIB = 1024 * 1024;
-
-ownTest('slow uploads and unread downloads, however many, do not lock others out', async ({ streams, proxyTo }) => {
-  const proxy = await proxyTo(streams, {
-    upstream: { connections: 4, retryConnectFor: '1m', idleTimeout: '10m' },
-    limits: { bodyTimeout: '10m' }, // a busy machine takes long to open as many
-  });
-  const uploads = await many(20, async () => {
-    const client = await sendTo(proxy, 'POST /open/x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nx');
-    const drip = setInterval(() => client.socket.write('x'), 100);
-    client.socket.once('close', () => clearInterval(drip));
-    return client;
-  });
-  await untilMetrics(proxy, ['requests_in_flight'], ([busy = 0]) => busy >= 20);
-  for (let count = 0; count < 10; count++) await expectServed(proxy);
-  for (const client of uploads) client.destroy();
-  await untilAtRest(proxy);
-  const unread = await many(12, async () => {
-    const client = await openClient(proxy);
-    client.socket.pause();
-    await client.send(`GET /open/${64 * MIB} HTTP/1.1\r\nHost: h\r\n\r\n`);
-    return client;
-  });
-  await untilMetrics(proxy, ['requests_in_flight'], ([busy = 0]) => busy >= 12);
-  for (let count = 0; count < 5; count++) await expectServed(proxy);
-  for (const client of unread) client.destroy();
-  await untilAtRest(proxy);
 });

@@ -38,15 +38,6 @@ const BY_PAGES: readonly RuleCase[] = [
     series: { 'diagnosis{namespace="",pod="",diagnosis="store-damaged",state="failed"}': '_x10 1x20' },
     alerts: { '15m': ['Failed{severity="critical",namespace=""}'] },
   }),
-  silent('Failed', 'while an app restarts, after each gap, for a warning, and in the release beside', {
-    series: {
-      [FAILS]: '_x10 1 1 stale 1 1 stale _x20',
-      'diagnosis{namespace="other",diagnosis="app-fails",state="failed",route="/notify"}':
-        '_x5 1 1 stale 1 1 stale _x20',
-      'diagnosis{diagnosis="report-mode",state="warning",route="/notify"}': '1x30',
-    },
-    alerts: { '15m': [], '20m': [] },
-  }),
   fires('Warning', 'for each diagnosis after five minutes, and names its section', {
     series: {
       'diagnosis{diagnosis="certificate-ends",state="warning"}': '1x40',

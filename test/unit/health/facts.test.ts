@@ -329,20 +329,6 @@ const headOf = (came: (health: Health) => void, changes: Parameters<typeof judge
   return [first?.state, first?.id, first?.message ?? ''];
 };
 
-test('while signed requests are refused and nothing else is taken, it is not said that all is well', () => {
-  const said = (...came: readonly RequestRecord[]) => {
-    const [state, id, message] = headOf((health) => {
-      for (const one of came) settle(health, one);
-    });
-    return [state, id, /since then (\d+) signed/.exec(`${message}`)?.[1] ?? 0];
-  };
-  const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
-  const scans = Array.from({ length: 400 }, () => ({ ...unknown, signed: false, wellFormed: false }) as const);
-  expect(said(accepted(), unknown, unknown)).toEqual(['ok', 'nothing-proven', '2']);
-  expect(said(accepted(), unknown, accepted())).toEqual(['ok', 'all-is-well', 0]);
-  expect(said(accepted(), ...scans)).toEqual(['ok', 'all-is-well', 0]);
-});
-
 test('what was sent where no route takes it is told of the route whose deliveries it is, and the page has both', () => {
   const elsewhere = refused({ reason: 'route_rejected', status: 404, route: 'unmatched', path: '/notfy' });
   const { advice } = judged({ routes: [NOTIFY, { ...NOTIFY, path: 'unmatched', action: 'reject' }] }, (health) => {
@@ -444,31 +430,6 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   expect(lost).toMatchObject({ failed: 1, refused: 0 });
 });
 
-const unread = refused({
-  ...{ reason: 'header_too_large', status: 431, rule: 'head-size', route: 'unmatched', path: '', method: '' },
-  ...{ signed: false, wellFormed: false, userAgent: '', contentType: '' },
-});
-
-test('a head that was not read counts as a delivery from an address from which those come, and is never well before the first', () => {
-  const told = (address: string, first: boolean) =>
-    headOf((health) => {
-      if (first) for (let at = 0; at < 10; at++) settle(health, accepted());
-      for (let at = 0; at < 15; at++) settle(health, { ...unread, client: address, connectionAddress: address });
-      vi.advanceTimersByTime(12_000);
-    });
-  expect(told('192.0.2.7', true)).toEqual([
-    ...['failed', 'large-head'],
-    expect.stringMatching(
-      /^The last 15 deliveries to \/notify, or from their address with a head that was not read, were/,
-    ),
-  ]);
-  expect(told('203.0.113.9', true).slice(0, 2)).toEqual(['ok', 'all-is-well']);
-  expect(told('192.0.2.7', false)).toEqual([
-    ...['warning', 'large-head'],
-    expect.stringMatching(/^No delivery was accepted since the start; 15 requests with a head that was not read were/),
-  ]);
-});
-
 test('connections that were turned away before the first acceptance are judged at it', () => {
   const told = (address: string) =>
     judged({}, (health) => {
@@ -511,26 +472,6 @@ test('the last one that the app took is any, also one that was sent again', () =
     health.ledger.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
   }).advice[0]?.message;
   expect(said).toMatch(/^All is well: the app took the last delivery 0 s ago/);
-});
-
-test('two causes on one route are two findings, each with its own number', () => {
-  const failing = accepted({ status: 500, upstreamStatus: 500 });
-  const told = (...came: readonly RequestRecord[]) =>
-    judged({}, (health) => {
-      for (const one of came) settle(health, one);
-      vi.advanceTimersByTime(12_000);
-    }).advice.flatMap(({ id, state, message }) =>
-      id === 'deliveries-lost' ? [] : [[state, id, /^.*? were refused|^.*? was refused|^.*? since/.exec(message)?.[0]]],
-    );
-  const both = Array.from({ length: 6 }, () => [failing, refused(), accepted(), accepted(), accepted()]).flat();
-  expect(told(...both)).toEqual([
-    ['failed', 'another-secret', '6 of 30 deliveries to /notify since 11:59 UTC were refused'],
-    ['failed', 'app-fails', 'The app answered 500 to 6 of 30 deliveries to /notify since'],
-  ]);
-  // What is rare beside another one has no item, and adds nothing to that one's number.
-  expect(told(...Array(12).fill(failing), refused())).toEqual([
-    ['failed', 'app-fails', 'The app answered 500 to 12 of 13 deliveries to /notify since'],
-  ]);
 });
 
 test('a change since the last refusal is told as that, and one before it is not denied', () => {

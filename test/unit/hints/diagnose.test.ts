@@ -214,11 +214,7 @@ describe('each mistake has its diagnosis, which says where it is fixed', () => {
 
   test.each([
     ['trailing-newline', sign(`${SECRET}\n`, COMPACT), COMPACT],
-    ['secret-form', sign(Buffer.from(SECRET).toString('base64'), COMPACT), COMPACT],
     ['other-route-secret', sign(OTHER, COMPACT), COMPACT],
-    ['sender-signs', sign('', COMPACT), COMPACT],
-    ['sender-signs', sign(SECRET, ''), COMPACT],
-    ['signature-form', `SHA256:${digest('hex')}`, COMPACT],
     ['body-changed', sign(SECRET, COMPACT), JSON.stringify(ITEM, null, 2)],
     ['body-changed', sign(SECRET, `${COMPACT}\n`), `${COMPACT}\r\n`],
     ['body-compressed', sign(SECRET, COMPACT), gzipSync(COMPACT)],
