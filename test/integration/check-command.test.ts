@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { basename, join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { freePort, NOBODY } from '../support/machine/free-port.ts';
+import { NOBODY } from '../support/machine/free-port.ts';
 import { listening } from '../support/machine/listening.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { test, value } from '../support/proxy/proxied.ts';
@@ -166,13 +166,5 @@ describe.concurrent('check --wait', () => {
     expect(messages).toContain('Live secrets: 1 on /notify, 1 on unmatched.');
     expect(messages).toContain('Nothing is known to be wrong, but this is not proven');
     expect(questions).toBeGreaterThan(1);
-  });
-
-  test('waits for a proxy that does not run yet', async ({ start }) => {
-    const adminPort = await freePort();
-    const started = start({ admin: { port: adminPort } });
-    const waiting = callCommand(['check', '--json', '--wait', '10m'], { env: { ADMIN_PORT: String(adminPort) } });
-    await started;
-    expect(JSON.parse((await waiting).stdout).ok).toBe(true);
   });
 });

@@ -67,11 +67,6 @@ describe('explain --json', () => {
   });
 });
 
-test('explain --json of a diagnosis has its section', async () => {
-  const { object } = await json(['explain', 'app-down']);
-  expect(object).toMatchObject({ diagnosis: 'app-down', page: 'alerts.md#app-down' });
-});
-
 test('verify --json says which secret signed, or why none did', async () => {
   const env = { WEBHOOK_ENDPOINT_SECRET_KEY: value('a') };
   const { stdout } = await callCommand(['sign'], { env, stdin: 'body' });

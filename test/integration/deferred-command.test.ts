@@ -24,7 +24,6 @@ import {
   test,
   untilOpen,
 } from '../support/redelivery/redelivery.ts';
-import { eventOf, openedAt } from '../support/redelivery/store-contract.ts';
 
 const command = (proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, ...words: readonly string[]) =>
   callCommand(['deferred', ...words, '--config', proxy.configFile], { env: { ADMIN_PORT: String(proxy.adminPort) } });
@@ -289,20 +288,6 @@ describe('deferred', () => {
     const [id = ''] = await recordsIn(directory);
     expect((await command(proxy, 'drop', id)).code).toBe(0);
   });
-});
-
-plainTest('more than a page is one list in JSON', async () => {
-  const place = join(directory, 'pages');
-  const { store } = await openedAt(place, { maxBytes: 1e9 });
-  const events = Array.from({ length: 501 }, () => eventOf());
-  await Promise.all(events.map((event) => store.add(event, 60_000)));
-  await store.close();
-  const configFile = join(directory, 'pages.yaml');
-  await writeFile(configFile, `redelivery: { store: ${place} }\n`);
-  const { stdout } = await command({ adminPort: 1, configFile }, 'list', '--json');
-  const { deliveries, lost } = JSON.parse(stdout) as { deliveries: { id: string }[]; lost: object[] };
-  expect(new Set(deliveries.map(({ id }) => id))).toEqual(new Set(events.map(({ id }) => id)));
-  expect(lost).toEqual([]);
 });
 
 describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {

@@ -48,13 +48,3 @@ test('a proxy that runs with it repeats it nowhere, and names the secret', async
   for (const text of [...texts, reload, answer, proxy.output()]) expectHidden(text, 'serve');
   expect(proxy.logs()).toContainEqual(expect.objectContaining({ msg: 'configuration warning', key: 'secrets[0].env' }));
 });
-
-test('the name of a variable that is set is shown, and so is one of ours', async ({ directory }) => {
-  const file = join(directory, 'config.yaml');
-  const entries = ['{ id: a, env: HOOK_ONE }', '{ id: b, env: WEBHOOK_ENDPOINT_SECRET_KEY }'];
-  await writeFile(file, `secrets: [${entries.join(', ')}]\n`);
-  const env = { HOOK_ONE: 'value-of-one-0123456789-0123456789' };
-  const { stdout, stderr } = await callCommand(['check-config', '--config', file], { env });
-  expect(stdout).toMatch(/^ {2}a +env HOOK_ONE +live$/m);
-  expect(stderr).toContain('secret b (env WEBHOOK_ENDPOINT_SECRET_KEY): the variable is not set');
-});

@@ -10,7 +10,6 @@ import { reload } from '../support/proxy/reloads.ts';
 import {
   DEFERRED,
   defer,
-  deferred,
   deliver,
   deliveryBytes,
   nothingDeferred,
@@ -182,24 +181,4 @@ describe.concurrent('a delivery that the app does not take', () => {
     };
     await expect(deliver(proxy, 'third')).rejects.toThrow();
   });
-});
-
-test('equal ones are stored once, and at most 16 of one body', async ({ app, redeliverer, directory }) => {
-  const proxy = await redeliverer();
-  app.answer = () => 500;
-  for (let times = 0; times < 3; times++) await defer(proxy, 'event');
-  expect(await recordsIn(directory)).toHaveLength(1);
-  app.answer = () => 400;
-  await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
-  app.answer = () => 500;
-  await defer(proxy, 'event');
-  expect(await recordsIn(directory)).toHaveLength(1);
-  expect(await deferred(proxy)).toEqual({ waiting: 1, stopped: 0, expired: 0, unverified: 0 });
-  app.answer = () => 200;
-  await nothingDeferred(proxy);
-  app.answer = () => 500;
-  for (let at = 0; at < 16; at++) await defer(proxy, 'one', { target: `/notify?${at}` });
-  expect(await deliver(proxy, 'one', { target: '/notify?16' })).toMatchObject({ status: 500 });
-  await defer(proxy, 'other', { target: '/notify?16' });
-  expect(await recordsIn(directory)).toHaveLength(17);
 });

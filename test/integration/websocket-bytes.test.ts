@@ -70,17 +70,6 @@ describe('as raw bytes', () => {
     expect(await client.rest()).toEqual(Buffer.alloc(0));
   });
 
-  test('a connection that has carried other requests can upgrade', async () => {
-    on.upstream.answer(({ lines }) =>
-      lines.some((line) => /^upgrade/i.test(line)) ? AGREED : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
-    );
-    const client = await sendTo(on.proxy, 'GET /live HTTP/1.1\r\nHost: h\r\n\r\n');
-    expect((await client.response()).status).toBe(200);
-    await client.send(handshake('/live'));
-    expect((await client.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
-    client.destroy();
-  });
-
   test('a client that does not read slows the upstream down and fills no memory', async () => {
     const total = 256 * 1024 * 1024;
     const piece = Buffer.alloc(1024 * 1024);

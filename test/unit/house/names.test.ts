@@ -45,10 +45,6 @@ test('a test file is named in kebab case, in five words at most', () => {
   expect(TESTS.filter((file) => !KEBAB.test(file))).toEqual([]);
 });
 
-test('no path needs quotes in a shell', () => {
-  expect(ALL.filter((path) => !/^[\w./@+-]+$/.test(path))).toEqual([]);
-});
-
 test('comments name only files and tests that exist', () => {
   const missing = SOURCES.flatMap((file) => {
     const comments = commentsOf(read(file));
