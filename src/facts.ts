@@ -168,7 +168,7 @@ function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['on
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
 export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy) {
-  const { problem, turnedAwayAt, isKnown, summary } = storeState;
+  const { problem, turnedAway, isKnown, summary } = storeState;
   const { groups, soonest, losses, lostLately, aside, evicts } = summary;
   const total = (state: DeferredState) => storeState.total(state).deliveries;
   /** When the window of the first delivery in a state ends, and when that came; null if there is none. */
@@ -183,7 +183,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     store: isDirectory(place) ? place : new URL(place).host,
     state: problem?.kind ?? (isKnown ? ('works' as const) : ('unknown' as const)),
     problem: problem?.why ?? null,
-    turnedAwayAt,
+    turnedAway,
     lastSeen: storeState.lastSeen,
     firstEnd: firstEnd('waiting'),
     firstUnverified: firstEnd('unverified'),

@@ -71,19 +71,23 @@ function* ofEnding({ firstEnd, waiting }: DeferredFacts, now: number): Iterable<
 }
 
 function* ofStore(deferred: DeferredFacts, now: number): Findings {
-  const { store, state, problem, turnedAwayAt, evicts } = deferred;
+  const { store, state, problem, turnedAway, evicts, sends } = deferred;
   const name = `The store of deferred deliveries (${store})`;
   if (evicts !== null) yield evicting(`${name} may drop what waits in it`, evicts);
-  if (state === 'unknown' || state === 'works') return;
-  const id = state !== 'failing' ? (`store-${state}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
+  const isLate = turnedAway === null || now - turnedAway.at >= QUARTER;
+  const kind = state !== 'works' ? state : isLate || !sends ? 'unknown' : turnedAway.kind;
+  if (kind === 'unknown') return;
+  const id = kind !== 'failing' ? (`store-${kind}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
   const fails = `${name} ${state === 'full' ? 'is full' : `${state === 'slow' ? 'is slow' : 'fails'}: ${problem}`}`;
-  if (!deferred.sends) {
+  if (!sends) {
     yield finding('note', id, `${fails}. No route has redeliver, so no delivery needs it.`);
     return;
   }
-  const away = turnedAwayAt === null ? '' : `; a delivery was last turned away ${ago(turnedAwayAt, now)}`;
-  const isLate = turnedAwayAt === null || now - turnedAwayAt >= QUARTER;
-  const message = `${fails}${away}. Until it works again, what the app does not take may be lost.`;
+  const away = turnedAway === null ? '' : `; a delivery was last turned away ${ago(turnedAway.at, now)}`;
+  const message =
+    state === 'works'
+      ? `${name} works again${away}: ${turnedAway?.why}. What the app did not take then may be lost.`
+      : `${fails}${away}. Until it works again, what the app does not take may be lost.`;
   yield finding(isLate ? 'warning' : 'failed', id, message);
 }
 

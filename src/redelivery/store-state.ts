@@ -33,6 +33,7 @@ const NOT_KNOWN = 'not known';
 type StateNeeds = Pick<Needs, 'log' | 'onResult' | 'storeSettings' | 'tellLoss'>;
 
 export type StoreProblem = 'full' | 'slow' | 'failing';
+const WHY = { full: 'it is full', slow: `it did not answer within ${TIME_LIMIT_MS} ms` };
 
 export class StoreState {
   readonly #needs: StateNeeds;
@@ -62,8 +63,8 @@ export class StoreState {
   /** False before a test event went all the way for the first time. */
   #isProven = false;
   #nextRefresh: NodeJS.Timeout | undefined;
-  /** When a delivery was last turned away because of the store, in epoch milliseconds; null for never. */
-  turnedAwayAt: number | null = null;
+  /** When (epoch milliseconds) and why a delivery was last turned away because of the store; null for never. */
+  turnedAway: { readonly at: number; readonly kind: StoreProblem; readonly why: string } | null = null;
   readonly appTakes = new AppTakes();
   readonly log: ResultLog;
   #isClosed = false;
@@ -159,9 +160,8 @@ export class StoreState {
   /** The present problem of the store; null if none is known. */
   get problem(): { readonly why: string; readonly kind: StoreProblem } | null {
     if (this.#failing !== null) return { why: this.#failing, kind: 'failing' };
-    const isSlow = performance.now() - this.#slowAt < QUICK_FOR_MS;
-    if (isSlow) return { why: `it did not answer within ${TIME_LIMIT_MS} ms`, kind: 'slow' };
-    return this.#lacking === null ? null : { why: 'it is full', kind: 'full' };
+    if (performance.now() - this.#slowAt < QUICK_FOR_MS) return { why: WHY.slow, kind: 'slow' };
+    return this.#lacking === null ? null : { why: WHY.full, kind: 'full' };
   }
 
   /** True once a test event went all the way, and what is stored was counted. */
@@ -227,12 +227,13 @@ export class StoreState {
   };
 
   /** Must be called when a delivery of `bytes` was not stored because of the store. */
-  notStored(kind: StoreProblem, bytes: number, error: unknown = 'it is full'): void {
+  notStored(kind: StoreProblem, bytes: number, error?: unknown): void {
+    const why = kind === 'failing' ? textOf(error) : WHY[kind];
     this.failures++;
-    this.turnedAwayAt = Date.now();
+    this.turnedAway = { at: Date.now(), kind, why };
     if (kind === 'full') this.#lacking = bytes;
     if (kind === 'slow') this.#slowAt = performance.now();
-    if (kind === 'failing') this.#fail(textOf(error));
+    if (kind === 'failing') this.#fail(why);
     this.#tellProblem();
   }
 

@@ -55,6 +55,7 @@ const secret = (changes: Partial<SecretFacts>) => ({ secrets: [{ ...CURRENT, ...
 const overloaded = (room: keyof typeof OVERLOAD_HINTS, secret: string | null = 'current') =>
   because('overloaded', { secret, hint: OVERLOAD_HINTS[room] });
 const deferred = (changes: Partial<DeferredFacts>) => ({ deferred: { ...DEFERRED, ...changes } });
+const away = (minutes: number) => ({ at: NOW - minutes * MINUTE, kind: 'failing', why: 'EACCES' }) as const;
 const OLD = { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY } as const;
 const NEXT = { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY } as const;
 const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY };
@@ -167,13 +168,13 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'once-store': { state: 'warning', has: { once: { ...ONCE, problem: 'ECONNREFUSED' } } },
   'store-full': {
     state: 'failed',
-    has: deferred({ problem: 'it is full', state: 'full', turnedAwayAt: NOW - MINUTE }),
+    has: deferred({ problem: 'it is full', state: 'full', turnedAway: away(1) }),
   },
   'store-slow': { state: 'warning', has: deferred({ problem: 'it took 1000 ms', state: 'slow' }) },
   'redis-fails': { state: 'warning', has: deferred({ store: 'redis', problem: 'ECONNREFUSED', state: 'failing' }) },
   'store-fails': {
     state: 'warning',
-    has: deferred({ problem: 'EACCES', state: 'failing', turnedAwayAt: NOW - 16 * MINUTE }),
+    has: deferred({ problem: 'EACCES', state: 'failing', turnedAway: away(16) }),
   },
   'deferred-lost': {
     state: 'warning',

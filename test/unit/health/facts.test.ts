@@ -116,15 +116,23 @@ test('without redelivery nothing is said of it', () => {
   expect(renderStatusPage(judged())).not.toContain('Deferred deliveries');
 });
 
-test('a store that works is said to, one that has not answered is not, and past failures are no problem', () => {
-  const said = (changes: Partial<DeferredFacts>) => {
-    const deferred = { ...DEFERRED, waiting: 0, turnedAwayAt: NOW - 60_000, ...changes };
-    const { advice, right } = judged({ deferred });
-    return [advice[0]?.id, right.find(({ id }) => id === 'redelivery')?.message.replace(/.*\) /, '') ?? null];
+test('a store that works is said to, one that has not answered is not; what turned deliveries away is told for 15 min', () => {
+  const said = (changes: Partial<DeferredFacts>, minutes = 15) => {
+    const turnedAway = { at: NOW - minutes * 60_000, kind: 'failing', why: 'ENOSPC' } as const;
+    const { advice, right } = judged({ deferred: { ...DEFERRED, waiting: 0, turnedAway, ...changes } });
+    const works = right.find(({ id }) => id === 'redelivery')?.message.replace(/.*\) /, '');
+    return [advice[0]?.state, advice[0]?.id, works ?? /works again; .*: \w+/.exec(`${advice[0]?.message}`)?.[0]];
   };
-  expect(said({})).toEqual(['nothing-proven', 'works.']);
-  expect(said({ state: 'unknown' })).toEqual(['nothing-proven', null]);
-  expect(said({ state: 'failing', problem: 'EACCES' })).toEqual(['store-fails', null]);
+  expect(said({})).toEqual(['ok', 'nothing-proven', 'works.']);
+  expect(said({}, 14)).toEqual([
+    'failed',
+    'store-fails',
+    expect.stringMatching(/^works again.* 14 min ago .*: ENOSPC$/),
+  ]);
+  expect(said({ sends: false }, 14).slice(0, 2)).toEqual(['ok', 'nothing-proven']);
+  expect(said({ state: 'unknown' })).toEqual(['ok', 'nothing-proven', undefined]);
+  expect(said({ state: 'failing', problem: 'EACCES' })).toEqual(['warning', 'store-fails', undefined]);
+  expect(said({ state: 'failing', problem: 'EACCES' }, 14)).toEqual(['failed', 'store-fails', undefined]);
 });
 
 test('the page lists when each came, its route, attempts, last failure and next try', () => {

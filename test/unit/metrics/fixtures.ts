@@ -154,7 +154,7 @@ export const DEFERRED: DeferredFacts = {
   store: '/var/lib/entrupy-signature-proxy',
   state: 'works',
   problem: null,
-  turnedAwayAt: null,
+  turnedAway: null,
   lastSeen: null,
   firstEnd: null,
   firstUnverified: null,
