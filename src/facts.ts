@@ -101,7 +101,8 @@ export function factsNow(startedAt: number, from: Sources, { ready, causes, erro
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
       lastMatch: metrics.lastMatch(secret.id),
-      deferred: storeState.signedBy(secret.key),
+      /** Null if it is not known. */
+      deferred: redelivery.isOpen && !redelivery.isCounted ? null : storeState.signedBy(secret.key),
     })),
     config: {
       /** Absolute: `check` may run in another directory. */
@@ -170,7 +171,9 @@ function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['on
 export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy) {
   const { problem, turnedAway, isKnown, summary } = storeState;
   const { groups, soonest, losses, lostLately, aside, evicts } = summary;
-  const total = (state: DeferredState) => storeState.total(state).deliveries;
+  /** Null before the store was counted for the first time. */
+  const known = (amount: number) => (storeState.at > 0 ? amount : null);
+  const total = (state: DeferredState) => known(storeState.total(state).deliveries);
   /** When the window of the first delivery in a state ends, and when that came; null if there is none. */
   const firstEnd = (of: DeferredState) => {
     const ends = groups.flatMap(({ state, route, oldest: came }) => {
@@ -195,21 +198,21 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     whys: groups
       .filter(({ state }) => state === 'unverified')
       .map(({ failure: why, secret, route, deliveries }) => ({ why, secret, route, deliveries })),
-    bytes: storeState.bytes,
+    bytes: known(storeState.bytes),
     oldest: storeState.total('waiting').oldest || null,
-    deliveries: soonest.map((entry) => deliveryStatus(entry, storeState)),
+    deliveries: soonest.map((entry) => deliveryStatus(entry, storeState, sends)),
     losses: losses.map(lossStatus),
-    lostLately,
+    lostLately: known(lostLately),
     aside,
     evicts,
   };
 }
 
-function deliveryStatus({ id, state, wait, note }: Entry, storeState: Queue['storeState']) {
+function deliveryStatus({ id, state, wait, note }: Entry, storeState: Queue['storeState'], sends: boolean) {
   const { at = null, route = null, attempts = null, passed = 0, failure = 'unreadable' } = note ?? {};
   const due = Math.round(storeState.at + wait);
   /** Null if it is not sent again automatically. */
-  const nextTry = state === 'waiting' ? due : null;
+  const nextTry = state === 'waiting' && sends ? due : null;
   /** When it is removed unless a person decides before; null if it waits, or that is not known. */
   const keptUntil = state === 'stopped' || state === 'expired' ? due : null;
   const appTakes = storeState.appTakes.takes(route);

@@ -28,6 +28,8 @@ interface Deferred {
   /** Receives what is shown before all of it is known. */
   readonly early: Io['stdout'];
   readonly isJson: boolean;
+  /** False if no route has `redeliver`, so that nothing is sent. */
+  readonly sends: boolean;
 }
 
 /** The result of an action: `json` with --json, else `text`. A string ends the JSON that was shown early. */
@@ -52,9 +54,10 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
   const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onProblem: ignore });
   const isJson = values.json === true;
-  const asked = { store, admin: localUrl(at.host, at.port), progress: io.stderr, early: io.stdout, isJson };
+  const sends = redelivers(config);
+  const asked = { store, admin: localUrl(at.host, at.port), progress: io.stderr, early: io.stdout, isJson, sends };
   const done = await action(asked, id).catch((error: Error) => {
-    return `the store ${redelivery.store}: ${error.message}${redelivers(config) ? '' : '; no route has redeliver'}`;
+    return `the store ${redelivery.store}: ${error.message}${sends ? '' : '; no route has redeliver'}`;
   });
   await store.close().catch(ignore); // the action is over, so a failure to close no longer matters
   if (typeof done === 'string') {
@@ -82,7 +85,7 @@ async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap
 }
 
 /** A delivery as its note describes it, unverified. */
-function shownOf({ id, state, bytes, wait, note }: Entry) {
+function shownOf({ id, state, bytes, wait, note }: Entry, sends: boolean) {
   const { at, method, path, secret, attempts, tried, failure } = note ?? NOTHING;
   const due = Math.round(Date.now() + Math.max(0, wait));
   return {
@@ -96,7 +99,7 @@ function shownOf({ id, state, bytes, wait, note }: Entry) {
     attempts,
     lastTry: tried || null,
     lastFailure: failure,
-    nextTry: state === 'waiting' ? due : null,
+    nextTry: state === 'waiting' && sends ? due : null,
     keptUntil: state === 'stopped' || state === 'expired' ? due : null,
   };
 }
@@ -109,11 +112,11 @@ function lostOf({ at, id, note, why, events }: Loss) {
 }
 
 /** Shows each page as it comes: a store may hold a hundred thousand, and all of them together exceed a small heap. */
-async function list({ store, early, isJson }: Deferred): Promise<Done> {
+async function list({ store, early, isJson, sends }: Deferred): Promise<Done> {
   let isFirst = true;
   for await (const page of pagesOf(store)) {
     if (page.length === 0) continue;
-    const shown = page.map(shownOf);
+    const shown = page.map((entry) => shownOf(entry, sends));
     if (isJson) early(`${isFirst ? OPENING : ','}${shown.map((one) => JSON.stringify(one)).join()}`);
     else early(`${isFirst ? lineOf(HEADINGS) : ''}${shown.map((one) => lineOf(cellsOf(one))).join('')}`);
     isFirst = false;
@@ -158,12 +161,12 @@ function nextText({ nextTry, keptUntil, lastFailure }: ReturnType<typeof shownOf
   return lastFailure === 'connect' ? 'when the app answers' : 'in its turn';
 }
 
-async function show({ store }: Deferred, id: string): ReturnType<Action> {
+async function show({ store, sends }: Deferred, id: string): ReturnType<Action> {
   const found = await store.find(id);
   if (found === null) return noSuchId(id);
   const record = found.record && splitRecord(found.record);
   if (record === null) return `${id} cannot be read: it is larger than maxBody and maxHeader allow, or not whole`;
-  return { json: { ...shownOf(found), body: record[1].toString('base64') }, text: record[1] };
+  return { json: { ...shownOf(found, sends), body: record[1].toString('base64') }, text: record[1] };
 }
 
 async function drop({ store }: Deferred, id: string): ReturnType<Action> {

@@ -137,13 +137,14 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 
 /** Says until when stored deliveries are not lost. */
 function stored({ isLossless, areTaken }: Episode, { facts: { deferred, now } }: Input): string {
-  if (deferred === null || !isLossless || deferred.lostLately > 0 || deferred.expired > 0) return '';
+  if (deferred === null || !isLossless || deferred.lostLately || deferred.expired) return '';
   if (deferred.waiting === 0 && areTaken) return ' Nothing is lost: the app took each of them later.';
   if (deferred.lastSeen !== null)
     return ` ${deferred.waiting} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
-  if (deferred.waiting === 0) return '';
+  if (!deferred.waiting) return '';
   const until = deferred.firstEnd === null ? '' : `, the first until ${clock(deferred.firstEnd.at, now)}`;
-  return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} to be sent again${until}.`;
+  const how = deferred.sends ? `to be sent again${until}` : 'unsent';
+  return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} ${how}.`;
 }
 
 const LOSS_TEXTS: Readonly<Record<string, string>> = {

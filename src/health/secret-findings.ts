@@ -102,9 +102,10 @@ const onlySecretOf = ({ id }: SecretFacts, { routes }: Facts) =>
 export function secretVerdict(secret: SecretFacts, s: Facts & { readonly signedOutside: readonly string[] }): string {
   const { id, state, lastMatch, deferred } = secret;
   // Without the secret, deliveries signed with it cannot be verified, and so are never sent.
-  const signed = `${count(deferred, 'deferred delivery is', 'deferred deliveries are')} signed with it`;
-  if (isPrevious(id)) return `ends by itself${deferred > 0 ? `; ${signed}, and not sent after that` : ''}`;
-  if (deferred > 0) return `keep it: ${signed}`;
+  const many = count(deferred ?? 0, 'deferred delivery is', 'deferred deliveries are');
+  const signed = `${deferred === null ? 'deferred deliveries may be' : many} signed with it`;
+  if (isPrevious(id)) return `ends by itself${deferred === 0 ? '' : `; ${signed}, and not sent after that`}`;
+  if (deferred !== 0) return `keep it: ${signed}`;
   if (state === 'expired')
     return s.signedOutside.includes(id) ? 'a client still signs with it: see the refusals below' : 'can be removed';
   if (state !== 'live') return '–'; // its state says all

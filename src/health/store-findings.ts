@@ -50,7 +50,7 @@ function* ofLosses({ losses, lostLately, store, aside }: DeferredFacts, now: num
   }
   const recent = losses.filter(({ at }) => now - at < DAY);
   const [last] = recent;
-  if (last === undefined || lostLately === 0) return;
+  if (last === undefined || !lostLately) return;
   const known = recent.some(({ events }) => events === null) ? ' or more' : '';
   const whys = [...new Set(recent.map(({ why }) => WHY_LOST[why] ?? why))].join('; ');
   const message = `${many(lostLately)}${known} of the last day ended untaken, the last one ${ago(last.at, now)}: ${whys}.`;
@@ -65,7 +65,7 @@ const WHY_LOST: Readonly<Record<string, string>> = {
 };
 
 function* ofEnding({ firstEnd, waiting }: DeferredFacts, now: number): Iterable<Finding> {
-  if (firstEnd === null || waiting === 0 || !isNear(firstEnd, now)) return;
+  if (firstEnd === null || !waiting || !isNear(firstEnd, now)) return;
   const message = `${manyWait(waiting)}, and the time of the first ${endOf(firstEnd.at, now)}: then it is sent no more unless you ask.`;
   yield finding('failed', 'deferred-ending', message);
 }
@@ -79,15 +79,16 @@ function* ofStore(deferred: DeferredFacts, now: number): Findings {
   if (kind === 'unknown') return;
   const id = kind !== 'failing' ? (`store-${kind}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
   const fails = `${name} ${state === 'full' ? 'is full' : `${state === 'slow' ? 'is slow' : 'fails'}: ${problem}`}`;
+  const unseen = deferred.waiting === null ? ' What is in it is not known, and not sent.' : '';
   if (!sends) {
-    yield finding('note', id, `${fails}. No route has redeliver, so no delivery needs it.`);
+    yield finding('note', id, `${fails}. No route has redeliver, so no delivery needs it.${unseen}`);
     return;
   }
   const away = turnedAway === null ? '' : `; a delivery was last turned away ${ago(turnedAway.at, now)}`;
   const message =
     state === 'works'
       ? `${name} works again${away}: ${turnedAway?.why}. What the app did not take then may be lost.`
-      : `${fails}${away}. Until it works again, what the app does not take may be lost.`;
+      : `${fails}${away}. Until it works again, what the app does not take may be lost.${unseen}`;
   yield finding(isLate ? 'warning' : 'failed', id, message);
 }
 
@@ -108,7 +109,7 @@ const MOST_WHYS = 3;
 
 function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
   const { unverified, whys, stopped, expired, firstUnverified } = deferred;
-  if (unverified > 0) {
+  if (unverified) {
     const textOf = ({ why, secret, route }: (typeof whys)[number]) => {
       if (why === 'secret_gone') return `whose secret ${secret} is gone or has another value`;
       return why === 'route_gone' ? `whose route ${route} takes them no longer` : (WHYS[why] ?? `refused now (${why})`);
@@ -121,11 +122,11 @@ function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
     const message = `${many(unverified)} cannot be verified, so not sent: ${texts.slice(0, MOST_WHYS).join(', ')}${others}.${ends}`;
     yield finding(isEnding ? 'failed' : 'warning', 'deferred-unverified', message);
   }
-  const late = `The app did not take ${many(expired)} in time: sent no more by itself. Deliver or drop: ${lossOf('expired', deferred, now)}.`;
-  if (expired > 0) yield finding('failed', 'deferred-expired', late);
+  const late = `The app did not take ${many(expired ?? 0)} in time: sent no more by itself. Deliver or drop: ${lossOf('expired', deferred, now)}.`;
+  if (expired) yield finding('failed', 'deferred-expired', late);
   const they = stopped === 1 ? 'it is' : 'they are';
-  const refused = `The app refused ${many(stopped)} (4xx), so ${they} sent again only when you ask; ${lossOf('stopped', deferred, now)}.`;
-  if (stopped > 0) yield finding('warning', 'deferred-stopped', refused);
+  const refused = `The app refused ${many(stopped ?? 0)} (4xx), so ${they} sent again only when you ask; ${lossOf('stopped', deferred, now)}.`;
+  if (stopped) yield finding('warning', 'deferred-stopped', refused);
 }
 
 /** When the first of those that are kept is lost: far away if it is not among the next. */
@@ -146,7 +147,7 @@ function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFa
     const message = `The app takes other deliveries to ${named(route, facts)}, and not the event ${id}, which came ${ago(at, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
     yield finding('warning', 'poison', message, route);
   }
-  if (waiting === 0 || (sends && poison.length >= waiting)) return;
+  if (!waiting || (sends && poison.length >= waiting)) return;
   const wait = manyWait(waiting);
   const unsent = `${wait}, and nothing is sent, since no route has redeliver.`;
   if (!sends) return yield finding('warning', 'deferred-unsent', unsent);

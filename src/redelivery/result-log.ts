@@ -13,11 +13,7 @@ type Level = keyof Needs['log'];
 const RESULTS = {
   delivered: ['info', 'a deferred delivery was taken', 'attempts'],
   replaced: ['info', 'a deferred delivery gave way to an equal fresh one', 'attempts'],
-  expired: [
-    'error',
-    'a deferred delivery was not taken in time, and is kept for redelivery.keep: deliver or drop it',
-    'attempts',
-  ],
+  expired: ['error', 'a deferred delivery was not taken in time, and is sent no more by itself', 'attempts'],
   dropped: ['warn', 'a deferred delivery was dropped from the store', 'attempts'],
   client_error: ['warn', 'the app refused a deferred delivery', 'status'],
   unverified: ['error', 'a deferred delivery cannot be verified, and is not sent', 'why'],

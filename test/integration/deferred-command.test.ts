@@ -285,6 +285,7 @@ describe('deferred', () => {
     const refused = await command(proxy, 'deliver');
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toContain('deferred: nothing is sent while no route has redeliver\n');
+    expect((await command(proxy)).stdout).toMatch(/ waiting +connect +0 +- +\d+ +POST/);
     const [id = ''] = await recordsIn(directory);
     expect((await command(proxy, 'drop', id)).code).toBe(0);
   });

@@ -139,9 +139,9 @@ const DEFERRED: Table<DeferredDelivery> = {
     State: ({ state }) => pill(DEFERRED_STATES[state], state),
     'Sent again': ({ attempts }) => attempts ?? '–',
     'Last failure': ({ lastFailure }) => lastFailure,
-    'Next try': ({ nextTry, keptUntil }, { now, deferred }) => {
+    'Next try': ({ nextTry, keptUntil }, { now }) => {
       if (keptUntil !== null) return html`when you ask; kept until ${when(keptUntil, now)}`;
-      if (nextTry === null || deferred?.sends !== true) return '–'; // not sent automatically
+      if (nextTry === null) return '–'; // not sent automatically
       return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
     },
   },

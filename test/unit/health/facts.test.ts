@@ -166,8 +166,6 @@ test('the page lists when each came, its route, attempts, last failure and next 
     'Next try: –',
   ]);
   expect(cells).toContain('Event: unverified no known route');
-  const idle = renderStatusPage(judged({ deferred: { ...deferred, sends: false } }));
-  expect(idle).not.toContain('in 8 s');
   expect(text).toContain('maxBody 1MiB');
   const route = { ...NOTIFY, redeliver: 72 * HOUR };
   expect(renderStatusPage(judged({ routes: [route] }))).toContain('redeliver 72h');
@@ -177,6 +175,17 @@ test('why nothing verifies some is told once, whatever their routes and secrets'
   const whys = ['a', 'b', 'b'].map((secret) => ({ why: 'altered', secret, route: `/${secret}`, deliveries: 2 }));
   const [found] = judged({ deferred: { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys } }).advice;
   expect(found?.message).toMatch(/ so not sent: 6 altered in the store\.$/);
+});
+
+test('of a store that was never counted nothing is said to be 0, and no secret that may be needed can be removed', () => {
+  const unknown = { waiting: null, stopped: null, expired: null, unverified: null, bytes: null, lostLately: null };
+  const state = { state: 'failing', problem: 'EROFS' } as const;
+  const deferred: DeferredFacts = { ...DEFERRED, ...unknown, ...state, deliveries: [], oldest: null };
+  const secret: SecretFacts = { ...CURRENT, state: 'expired', deferred: null };
+  const status = judged({ deferred, secrets: [secret] });
+  expect(status.advice[0]?.message).toMatch(/ fails: EROFS\. Until .* What is in it is not known, and not sent\.$/);
+  expect(status.advice.filter(({ id }) => id.startsWith('deferred'))).toEqual([]);
+  expect(secretVerdict(secret, status)).toBe('keep it: deferred deliveries may be signed with it');
 });
 
 const LOSS = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
@@ -322,6 +331,7 @@ test('what a store held when it was last counted is not said to be there now', (
       .join('\n');
   const lastSeen = NOW - 12_000;
   expect(message({}, 2)).toContain(' Nothing is lost yet: 1 waits to be sent again.');
+  expect(message({ sends: false }, 2)).toContain(' Nothing is lost yet: 1 waits unsent.');
   const old = message({ lastSeen }, 2);
   expect(old).toMatch(
     / 1 waited when they were last counted, 12 s ago \(11:59 UTC\); what is there now is not known\./,

@@ -17,14 +17,19 @@ const group = (changes: Partial<Group> = {}): Group => {
   return { state: 'waiting', ...words, deliveries: 1, bytes: 4096, oldest: 7, ...changes };
 };
 
-async function statusOf(groups: readonly Group[], soonest: readonly Entry[], policy = policyOf([], [])) {
+async function statusOf(
+  groups: readonly Group[],
+  soonest: readonly Entry[],
+  { policy = policyOf([], []), sends = true, answers = true } = {},
+) {
   // Nothing else of a store is asked.
   const summary = { groups, soonest, dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
-  const store = { test: async () => {}, summary: async () => summary } as unknown as DeferredStore;
+  const look = async () => (answers ? summary : Promise.reject(new Error('EROFS')));
+  const store = { test: look, summary: look } as unknown as DeferredStore;
   const log = { info: () => {}, warn: () => {}, error: () => {} };
   const storeState = new StoreState(needsOf(log), async () => store);
   await storeState.refresh();
-  return deferredStatus({ place: '/store', sends: false, storeState } as Queue, policy);
+  return deferredStatus({ place: '/store', sends, storeState } as Queue, policy);
 }
 
 test('what waits has the time of its next try, and what has no readable note is shown', async () => {
@@ -37,6 +42,12 @@ test('what waits has the time of its next try, and what has no readable note is 
   expect(soon?.nextTry).toBeGreaterThanOrEqual(before + 59_000);
   expect(rests).toMatchObject({ state: 'stopped', nextTry: null, keptUntil: expect.any(Number), lastFailure: '503' });
   expect(odd).toMatchObject({ id: 'odd', lastFailure: 'unreadable', route: null });
+  expect((await statusOf([], [entry('idle')], { sends: false })).deliveries).toMatchObject([{ nextTry: null }]);
+});
+
+test('what was never counted is not known, not 0', async () => {
+  const unknown = { waiting: null, stopped: null, expired: null, unverified: null, bytes: null, lostLately: null };
+  expect(await statusOf([], [], { answers: false })).toMatchObject({ ...unknown, state: 'failing', problem: 'EROFS' });
 });
 
 test('the first end is by the window of the route, else by the longest of all', async () => {
@@ -47,7 +58,7 @@ test('the first end is by the window of the route, else by the longest of all', 
     group({ route: '/short', oldest: 8500 }),
     group({ route: '/short', state: 'stopped', oldest: 1 }),
   ];
-  expect((await statusOf(groups, [], policy)).firstEnd).toEqual({ at: 9100, came: 100 });
-  expect((await statusOf(groups.slice(1), [], policy)).firstEnd).toEqual({ at: 9200, came: 200 });
+  expect((await statusOf(groups, [], { policy })).firstEnd).toEqual({ at: 9100, came: 100 });
+  expect((await statusOf(groups.slice(1), [], { policy })).firstEnd).toEqual({ at: 9200, came: 200 });
   expect((await statusOf(groups, [])).firstEnd).toBeNull();
 });
