@@ -169,10 +169,10 @@ function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['on
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
 export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy) {
-  const { problem, turnedAway, isKnown, summary } = storeState;
+  const { problem, turnedAway, summary, at } = storeState;
   const { groups, soonest, losses, lostLately, aside, evicts } = summary;
-  /** Null before the store was counted for the first time. */
-  const known = (amount: number) => (storeState.at > 0 ? amount : null);
+  /** Null before the store was tested and counted for the first time. */
+  const known = <T>(value: T) => (at > 0 ? value : null);
   const total = (state: DeferredState) => known(storeState.total(state).deliveries);
   /** When the window of the first delivery in a state ends, and when that came; null if there is none. */
   const firstEnd = (of: DeferredState) => {
@@ -184,7 +184,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
   };
   return {
     store: isDirectory(place) ? place : new URL(place).host,
-    state: problem?.kind ?? (isKnown ? ('works' as const) : ('unknown' as const)),
+    state: problem?.kind ?? known('works' as const) ?? ('unknown' as const),
     problem: problem?.why ?? null,
     turnedAway,
     lastSeen: storeState.lastSeen,
@@ -198,7 +198,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     whys: groups
       .filter(({ state }) => state === 'unverified')
       .map(({ failure: why, secret, route, deliveries }) => ({ why, secret, route, deliveries })),
-    bytes: known(storeState.bytes),
+    bytes: known(storeState.total('all').bytes),
     oldest: storeState.total('waiting').oldest || null,
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState, sends)),
     losses: losses.map(lossStatus),

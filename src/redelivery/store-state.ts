@@ -60,8 +60,6 @@ export class StoreState {
   #slowAt = Number.NEGATIVE_INFINITY;
   /** The bytes of the last delivery for which there was no room; null if there is room. */
   #lacking: number | null = null;
-  /** False before a test event went all the way for the first time. */
-  #isProven = false;
   #nextRefresh: NodeJS.Timeout | undefined;
   /** When (epoch milliseconds) and why a delivery was last turned away because of the store; null for never. */
   turnedAway: { readonly at: number; readonly kind: StoreProblem; readonly why: string } | null = null;
@@ -90,13 +88,8 @@ export class StoreState {
     return { deliveries: sum('deliveries'), bytes: sum('bytes'), oldest };
   }
 
-  total(of: DeferredState) {
-    return this.#sum(({ state }) => state === of);
-  }
-
-  /** The bytes of all that is stored. */
-  get bytes(): number {
-    return this.#sum(() => true).bytes;
+  total(of: DeferredState | 'all') {
+    return this.#sum(({ state }) => of === 'all' || state === of);
   }
 
   /** How many stored deliveries the secret with this key has verified, except those now in state `unverified`. */
@@ -131,7 +124,7 @@ export class StoreState {
   }
 
   readonly refresh = onePerTurn(async () => {
-    if (!this.#isProven || this.problem !== null) await this.#test();
+    if (this.at === 0 || this.problem !== null) await this.#test();
     const changes = this.#changes;
     const summary = await this.openedStore()
       .then((store) => store.summary())
@@ -143,7 +136,7 @@ export class StoreState {
     this.#isOld = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.log.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
-    if (this.bytes + (this.#lacking ?? 0) <= this.#needs.storeSettings().maxBytes) this.#lacking = null;
+    if (this.total('all').bytes + (this.#lacking ?? 0) <= this.#needs.storeSettings().maxBytes) this.#lacking = null;
     this.#tellProblem();
     this.log.flush();
     if (summary?.dropped.length === MOST_DROPPED) void this.refresh();
@@ -162,11 +155,6 @@ export class StoreState {
     if (this.#failing !== null) return { why: this.#failing, kind: 'failing' };
     if (performance.now() - this.#slowAt < QUICK_FOR_MS) return { why: WHY.slow, kind: 'slow' };
     return this.#lacking === null ? null : { why: WHY.full, kind: 'full' };
-  }
-
-  /** True once a test event went all the way, and what is stored was counted. */
-  get isKnown(): boolean {
-    return this.#isProven && this.at > 0;
   }
 
   /** Calls the store, and returns its answer; null if the call failed, which is logged. */
@@ -288,7 +276,6 @@ export class StoreState {
       return this.#fail(problem);
     }
     this.#failing = null;
-    this.#isProven = true;
   }
 
   #tellProblem(): void {
