@@ -22,6 +22,8 @@ import { Turn, windowOf } from './turn.ts';
 
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
+/** So many times as many events as are sent at once are leased, so that the store leases, and is told of, many in one sync. */
+const AHEAD = 4;
 
 export class Queue {
   readonly #needs: Needs;
@@ -30,6 +32,8 @@ export class Queue {
   readonly #openOnce: () => Promise<DeferredStore>;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
+  /** Those of them that wait to be sent, each with a function that begins its turn, or gives it back. */
+  readonly #ahead = new Map<Leased, (isBegun: boolean) => void>();
   /** Those of them that were sent, and whose result the store is being told: meanwhile others are sent. */
   readonly #sent = new Set<Leased>();
   #nextLease: NodeJS.Timeout | undefined;
@@ -112,6 +116,7 @@ export class Queue {
   /** Leases nothing more. Turns in progress go on, and fresh deliveries are still stored. */
   stopSending(): void {
     this.storeState.shutdown.abort();
+    this.#beginNext();
   }
 
   /** Resolves when every turn in progress has ended. */
@@ -168,7 +173,8 @@ export class Queue {
   async #leaseNow(): Promise<number> {
     const { budget } = this.#needs;
     const { most: atOnce } = this.#pace;
-    const free = Math.min(atOnce + this.#sent.size, 2 * atOnce) - this.#atWork.size;
+    const mostLeased = atOnce === 1 ? 1 : AHEAD * atOnce;
+    const free = Math.min(mostLeased + this.#sent.size, 2 * mostLeased) - this.#atWork.size;
     if (free <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
@@ -186,6 +192,7 @@ export class Queue {
     if (found === null) return PAUSE_MS;
     const { leased, wait } = found;
     for (const each of leased) this.#atWork.set(each, this.#work(each));
+    this.#beginNext();
     if (leased.length > 0 || wait > 0) return wait;
     return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
   }
@@ -196,14 +203,30 @@ export class Queue {
     budget.hold(memoryOf(leased));
     const onSent = () => {
       this.#sent.add(leased);
+      this.#beginNext();
       void this.#leaseDue();
     };
     const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace, onSent };
-    await new Turn(leased, parts).take().catch(this.storeState.failed);
+    const { promise: turn, resolve } = Promise.withResolvers<boolean>();
+    this.#ahead.set(leased, resolve);
+    if (await turn) await new Turn(leased, parts).take().catch(this.storeState.failed);
+    else await this.storeState.giveBack(leased, 0);
     this.#atWork.delete(leased);
     this.#sent.delete(leased);
     budget.release(memoryOf(leased));
+    this.#beginNext();
     void this.#leaseDue();
+  }
+
+  /** Begins as many turns as the pace allows. Once the app fails, or the process stops, all that waits is given back. */
+  #beginNext(): void {
+    const isOver = this.storeState.shutdown.signal.aborted || this.#pace.notBefore > performance.now();
+    for (const [leased, begin] of this.#ahead) {
+      const begun = this.#atWork.size - this.#ahead.size - this.#sent.size;
+      if (!isOver && begun >= this.#pace.most) return;
+      this.#ahead.delete(leased);
+      begin(!isOver);
+    }
   }
 
   get #held(): readonly string[] {

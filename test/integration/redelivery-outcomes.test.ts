@@ -88,6 +88,27 @@ describe.concurrent('a deferred delivery', () => {
     expect(await store.drop(id)).toBe('absent');
   });
 
+  test('eight are sent at once, and what is leased beside them is given back once one fails', async ({
+    app,
+    opened,
+    queue,
+    delivery,
+  }) => {
+    const held = holding(app);
+    for (let nth = 0; nth < 20; nth++) await stored(queue, delivery(`event ${nth}`));
+    await eventually(() => held.length, 1);
+    held[0]?.end();
+    await eventually(() => held.length, 9);
+    const store = await opened.promise;
+    const free = async () => (await store.lease({ limit: 20, room: 100_000, held: [] })).leased.length;
+    await eventually(free, 0);
+    expect(held).toHaveLength(9);
+    held[1]?.writeHead(500).end();
+    let given = 0;
+    await eventually(async () => (given += await free()), 11);
+    for (const response of held) response.end();
+  });
+
   test('a store that could not be opened is opened by the next delivery', async ({ start, delivery }) => {
     let opened = 0;
     const queue = await start((store) => {
