@@ -1,15 +1,9 @@
 // The byte budget: memory for all request bodies that are buffered at once. When it is full, the unfinished body with
 // the slowest recent rate is ended, not the newcomer.
-import { containerMemory } from '../base/bytes.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
 /** Bytes. Buffers up to this size may use the whole budget; larger ones leave an eighth of it to the small ones. */
 export const SMALL_BODY = 64 * 1024;
-
-/** Bytes. The limit for `limits.bufferedBytes: auto`: the smaller of 64 MiB and a quarter of the container's memory. */
-export function automaticLimit(): number {
-  return Math.min(64 * 1024 * 1024, Math.floor(containerMemory() / 4));
-}
 
 export interface UnfinishedBody extends Member {
   /** Bytes of memory that the body has reserved. */

@@ -130,18 +130,7 @@ function trimmed(text: string, start: number, end: number): string {
 }
 
 /** A path, folded. */
-export interface Folded {
-  /** The path as sent. */
-  readonly path: string;
-  /** How servers read it, the strict ones first: its segments as text and, if they differ, as bytes. Some compare these. */
-  readonly readings: readonly (readonly (readonly string[])[])[];
-  /** The minimum number of segments if a server drops session segments and cuts the whole path at `;`, `?` or `#`. */
-  readonly kept: number;
-  /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
-  readonly climbs: boolean;
-  /** The causes of the path's ambiguity; empty for a plain one. */
-  readonly marks: readonly string[];
-}
+export type Folded = NonNullable<ReturnType<typeof foldPath>>;
 
 /** The marks of a path as sent. */
 const MARKS: readonly (readonly [form: RegExp, mark: string])[] = [
@@ -183,7 +172,7 @@ function decodingsOf(path: Buffer): Iterable<Buffer> {
 }
 
 /** Folds a path (without its query), as received: bytes in a latin1 string. Null: no route may take it. */
-export function foldPath(path: string): Folded | null {
+export function foldPath(path: string) {
   const readings: (readonly View[])[] = [];
   for (const decoded of decodingsOf(Buffer.from(path, 'latin1'))) {
     const views = viewsOf(decoded);
@@ -203,10 +192,15 @@ export function foldPath(path: string): Folded | null {
   const isDisguised = strict.some(({ specials }) => specials !== strict[0]?.specials);
   if (isDisguised) marks.add('a character that folds to one that splits or cuts');
   return {
+    /** The path as sent. */
     path,
+    /** How servers read it, the strict ones first: its segments as text and, if they differ, as bytes. Some compare these. */
     readings: readings.map((views) => views.map(({ segments }) => segments)),
+    /** The minimum number of segments if a server drops session segments and cuts the whole path at `;`, `?` or `#`. */
     kept: Math.min(...views.map(keptOf)),
+    /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
     climbs,
+    /** The causes of the path's ambiguity; empty for a plain one. */
     marks: [...marks],
   };
 }

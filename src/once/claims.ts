@@ -94,7 +94,7 @@ export class Claims {
     // No `await` since the lookup, so exactly one twin proceeds.
     const own: UnderWay = { twins: new Set(), delivers: false };
     this.#underWay.set(key, own);
-    const claimed = await this.#claim(key, own, request, until);
+    const claimed = await this.#claimInStore(key, own, request, until);
     if (claimed.kind !== 'deliver') this.#end(key, claimed.kind === 'duplicate' ? claimed : null);
     return claimed;
   }
@@ -114,11 +114,11 @@ export class Claims {
     await this.#store().then((store) => store.close(), ignore);
   }
 
-  async #claim(key: string, own: UnderWay, request: ClaimRequest, until: number): Promise<Claimed> {
+  async #claimInStore(key: string, own: UnderWay, request: ClaimRequest, until: number): Promise<Claimed> {
     try {
       const store = await this.#store();
-      for (let claim = await store.claim(key); claim !== 'first'; claim = await store.claim(key)) {
-        if (claim === 'delivered') return DUPLICATE;
+      for (let answer = await store.claim(key); answer !== 'first'; answer = await store.claim(key)) {
+        if (answer === 'delivered') return DUPLICATE;
         delivers(own);
         await sleep(CHECK_EVERY_MS, undefined, { signal: request.stop }).catch(ignore);
         if (request.stop.aborted) return UNKNOWN;

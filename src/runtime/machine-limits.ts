@@ -2,9 +2,10 @@
 // those files are open.
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import { containerMemory } from '../base/bytes.ts';
 import { isDirectory } from '../base/default-places.ts';
 import { codeOf } from '../base/errors.ts';
-import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
+import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { atValue, type ProblemAt } from '../config/problems.ts';
@@ -16,8 +17,9 @@ export function fitMachine(loaded: LoadedConfig): LoadedConfig {
   return fitOpenFiles({ ...loaded, warnings: [...loaded.warnings, ...tooLarge] });
 }
 
-export function budgetOf({ limits }: Config): number {
-  return limits.bufferedBytes === 'auto' ? automaticLimit() : limits.bufferedBytes;
+/** `limits.bufferedBytes`; `auto` is the smaller of 64 MiB and a quarter of the container's memory. */
+export function budgetOf({ limits: { bufferedBytes } }: Config): number {
+  return bufferedBytes === 'auto' ? Math.min(64 * 1024 * 1024, Math.floor(containerMemory() / 4)) : bufferedBytes;
 }
 
 /** Each `maxBody` that allows bodies for which an idle proxy has no room. */
