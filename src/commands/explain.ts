@@ -62,7 +62,7 @@ function sectionOf(name: string) {
     throw usageError(`there is no diagnosis ${JSON.stringify(name)}${others}`);
   }
   const [, section = ''] = ALERTS_PAGE.split(`\n### ${diagnosis}\n\n`);
-  const [, meaning = ''] = section.split('\n\n'); // the remedy comes before it
+  const [, meaning = ''] = section.split(/\n\n|\n<!--/); // the remedy comes before it
   return { diagnosis, ...DIAGNOSES[diagnosis], meaning: plain(meaning), causes: causesOf(diagnosis) };
 }
 

@@ -6,7 +6,7 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
 import { causesOf, remedyFor } from './diagnoses.ts';
-import type { Episode } from './episode.ts';
+import { type Episode, KEPT } from './episode.ts';
 import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
 import {
@@ -67,11 +67,11 @@ interface Failing {
 /** Of one cause: its own number, and what holds for all of the route. */
 function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input: Input): Finding {
   const { facts, now } = input;
-  const { all, isMore, first } = episode;
+  const { all, first } = episode;
   const { diagnosis, detail, times, firstAt, lastAt } = cause;
   const silence = now - episode.lastAt;
   const last = times === 1 ? 'the last delivery' : `the last ${times} deliveries`;
-  const amount = times < all ? `${times} of ${isMore ? 'over ' : ''}${all} deliveries` : last;
+  const amount = times < all ? `${times} of ${first.beside === KEPT ? 'over ' : ''}${all} deliveries` : last;
   const from = times < all ? ` since ${clock(epoch(input, first.began), facts.now)}` : '';
   const to = whereTo(path, facts, detail);
   const which = times === 0 ? `what was sent again to ${to}` : `${amount} to ${to}${from}`;
@@ -89,7 +89,7 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
-  const found = finding(state, diagnosis, parts.join(''), path);
+  const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, firstAt) };
   return { ...found, remedy: remedyFor(found, facts, episode.isLossless) };
 }
 
@@ -115,8 +115,10 @@ function takenSince({ since: good, enough, hasEnough, lastBad }: Episode, now: n
   return ` Since the last that failed the app took ${good}; this is over ${ends.join(' and ')}.`;
 }
 
+type Met = Pick<Cause, 'diagnosis' | 'detail' | 'times'>;
+
 /** What became of some requests of one cause, as the begin of a sentence. */
-export function toldOf(which: string, { diagnosis, detail, times }: Cause): string {
+export function toldOf(which: string, { diagnosis, detail, times }: Met): string {
   const { fate, upstreamFailure, upstreamStatus, upstreamError, hint, departedMs } = detail;
   if (diagnosis === 'connections-full') return `Senders' connections were turned away: ${which}`;
   if (fate === 'none') return `${which.replace(/^t/, 'T')} ${times === 1 ? 'was' : 'were'} refused`;
@@ -147,25 +149,24 @@ function stored({ isLossless, areTaken }: Episode, { facts: { deferred, now } }:
   return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} ${how}.`;
 }
 
-const LOSS_TEXTS: Readonly<Record<string, string>> = {
-  abandoned: 'abandoned by their sender',
-  turnedAway: 'turned away',
-};
-
 /** Of a route that a reload has removed, too. */
 function losses(path: string, { outcomes, isGone, lastAstray }: RouteLedger, input: Input): Finding | null {
   const total = outcomes.lost(input.now);
   if (total === 0) return null;
   const kinds = LOST_ENDS.flatMap((kind, nth) => {
     const amount = outcomes.losses.sum(nth, input.now);
-    return amount === 0 ? [] : `${amount} ${LOSS_TEXTS[kind] ?? kind}`;
+    return amount === 0 ? [] : `${amount} ${kind === 'turnedAway' ? 'turned away' : kind}`;
   });
+  const all = [...outcomes.lossCauses].map(([id, counts]) => ({ id, amount: counts.sum(0, input.now) }));
+  const recent = all.filter(({ amount }) => amount > 0);
+  const ids = recent.map(({ id, amount }) => (amount === total ? id : `${amount} ${id}`));
   const like = input.now - lastAstray < DAY ? ', or like those,' : '';
   const name = path === UNMATCHED ? 'paths that no route takes' : path;
   const to = isGone ? `${path}, a route that is gone,` : `${name}${like}`;
-  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, outcomes.lastLoss)} (${outcomes.lossDiagnosis}).`;
+  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, outcomes.lastLoss)} (${ids.join(', ')}).`;
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
-  return finding('warning', 'deliveries-lost', message, path);
+  const causes = recent.flatMap(({ id }) => [id, ...causesOf(id)]);
+  return { ...finding('warning', 'deliveries-lost', message, path), causes };
 }
 
 function slowApp(path: string, { slow, slowMs }: RouteLedger, { facts, now }: Input): Finding | null {

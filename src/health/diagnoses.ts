@@ -5,6 +5,7 @@ import type { Facts } from '../facts.ts';
 
 const FIND = 'Then find what was lost.';
 const START = 'Start it, or correct upstream.url. ';
+const RESOLVE = `Its name does not resolve: correct it in upstream.url, or look at DNS. ${FIND}`;
 const LOST = 'What got 503 meanwhile may be lost.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
@@ -152,16 +153,12 @@ type Cause = Diagnosis | Subject;
 const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
 /** What holds places and bodies for long. */
 const SLOW: readonly Cause[] = ['slow-app', 'app-hangs'];
-const STORES: readonly Cause[] = ['once', 'store-slow', 'store-fails', 'redis-fails'];
-/** What refuses deliveries before they are verified, or finds no room for them. */
-const REFUSED: readonly Cause[] = ['no-live-secret', 'secrets-outside-dates', 'signatures', 'refusals', 'room'];
 
 const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'not-ready': ['no-live-secret', 'secrets-outside-dates', 'upstream'],
   'no-live-secret': ['secret-problem', 'secrets-outside-dates'],
   'another-secret': ['secret-problem'],
   'reload-failed': ['secret-problem'],
-  'deliveries-lost': [...APP, ...REFUSED, ...STORES, 'sender-leaves', 'app-refuses'],
   'sender-leaves': ['slow-app'],
   'slots-full': SLOW,
   'bodies-full': SLOW,
@@ -190,19 +187,18 @@ export const DIAGNOSES = Object.fromEntries(
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
 
-interface Found {
-  readonly id: Diagnosis;
-  readonly route: string | null;
-}
+type Found = Readonly<{ id: Diagnosis; route: string | null }>;
 
 /** The remedy without what the facts show done; and, where nothing is lost, without finding that. */
 export function remedyFor({ id, route }: Found, { upstream, routes, once }: Facts, isLossless = false): string {
   const isLive = routes.some(({ path, liveSecrets }) => path === route && liveSecrets > 0);
+  const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
   const needless = [
     ...[upstream.reachable ? START : '', isLive ? PUT : ''],
     ...[once?.problem === null ? BRING : '', isLossless ? ` ${FIND}` : ''],
   ];
-  return needless.reduce((text, sentence) => text.replace(sentence, ''), DIAGNOSES[id].remedy);
+  const all = isUnresolved ? RESOLVE : DIAGNOSES[id].remedy;
+  return needless.reduce((text, sentence) => text.replace(sentence, ''), all);
 }
 
 /** The diagnoses from which this one may follow. */

@@ -19,15 +19,8 @@ const LEAST_BAD = 3;
 /** Good ones in a row that may come while a third is bad. */
 const LEAST_GOOD = 8;
 
-/** What is known once the first bad outcome is. Times are milliseconds of the monotonic clock. */
-interface First {
-  /** When its delivery came. */
-  readonly began: number;
-  /** How many good ones came since then, as far as they are known. */
-  readonly beside: number;
-  /** When the last good one before was known; NaN if there was none. */
-  readonly goodBefore: number;
-}
+/** When the first bad one came, how many good ones known before it came since, and when the last of those was known. */
+type First = Readonly<Record<'began' | 'beside' | 'goodBefore', number>>;
 
 export class Episode {
   readonly first: First;
@@ -90,13 +83,9 @@ export class Episode {
     return this.bads + this.#between + this.since;
   }
 
-  /** All deliveries that came since the first bad one, as far as their outcome is known; maybe more if that is `isMore`. */
+  /** All deliveries that came since the first bad one, as far as their outcome is known; maybe more if `beside` is KEPT. */
   get all(): number {
     return Math.max(this.bads, this.#ends - this.takenLater) + this.first.beside;
-  }
-
-  get isMore(): boolean {
-    return this.first.beside === KEPT;
   }
 
   /** True once the app took as many at a later sending as were bad, and the last outcome is good. */
@@ -111,7 +100,8 @@ export class Episode {
 
   /** The state now. Each judgement asks once: `failed` is left later than it is reached. */
   state(now: number): 'failed' | 'warning' {
-    const stays = this.#isFailed && this.#share(this.#quarter, KEPT, now) >= LEFT;
+    const isMuch = this.bads >= LEAST_BAD || this.since < LEAST_GOOD;
+    const stays = this.#isFailed && isMuch && this.#share(this.#quarter, KEPT, now) >= LEFT;
     // A day after the last bad one that is old, whether good ones came since or nothing did.
     this.#isFailed = (stays || this.#isReached(now)) && now - this.lastBad <= DAY;
     return this.#isFailed && !this.areTaken ? 'failed' : 'warning';

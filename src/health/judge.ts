@@ -11,7 +11,9 @@ import { count, type Finding, finding, type Input, type State, since } from './s
 import { storeFindings } from './store-findings.ts';
 import { DAY, dateText, spanText } from './times.ts';
 
-export interface Advice extends Omit<Finding, 'remedy'>, Pick<Diagnosed, 'remedy' | 'page'> {
+export interface Advice
+  extends Pick<Finding, 'id' | 'state' | 'message' | 'route'>,
+    Pick<Diagnosed, 'remedy' | 'page'> {
   /** Findings that are consequences of this one, and so have no item of their own. */
   readonly follows: readonly Finding[];
 }
@@ -52,11 +54,12 @@ function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   const wrong = items.filter(isWrong);
   const causeOf = (one: Finding): Finding => {
     if (one.state === 'note') return one;
-    const known = causesOf(one.id);
+    const known = one.causes ?? causesOf(one.id);
     const possible = wrong.filter((other) => {
       // Where deliveries fail, that the app accepts no connections is told once.
       if (other.id === one.id) return one.route === null && other.route !== null;
-      return known.includes(other.id) && (other.route === one.route || other.route === null || one.route === null);
+      const isLater = (other.began ?? 0) > (one.began ?? Number.POSITIVE_INFINITY);
+      return known.includes(other.id) && !isLater && concerns(other, one.route);
     });
     const cause = possible.find(({ route }) => route === one.route) ?? possible[0];
     return cause === undefined ? one : causeOf(cause);
@@ -67,14 +70,13 @@ function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   });
 }
 
+const concerns = ({ route, routes }: Finding, other: string | null) =>
+  other === null || (route === null ? routes === undefined || routes.includes(other) : route === other);
+
 function told(one: Finding, facts: Facts, follows: readonly Finding[] = []): Advice {
   const { page } = DIAGNOSES[one.id];
-  return {
-    remedy: remedyFor(one, facts),
-    page,
-    ...one,
-    follows: follows.map(({ remedy: _, ...consequence }) => consequence),
-  };
+  const shown = ({ id, state, message, route }: Finding) => ({ id, state, message, route });
+  return { ...shown(one), remedy: one.remedy ?? remedyFor(one, facts), page, follows: follows.map(shown) };
 }
 
 /** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */

@@ -30,8 +30,9 @@ export class RouteLedger {
   /** Requests with a signature that were forwarded without a look at it; `deliveries`: POSTs that look like Entrupy's. */
   readonly unverified = new Tally();
   unverifiedDeliveries = 0;
-  /** Requests that report mode let pass. */
+  /** Requests that report mode let pass, by why they would be refused; and those that the app then did not take. */
   readonly reported = new Map<Diagnosis, Tally>();
+  readonly untaken = new Map<Diagnosis, Tally>();
   /** When a delivery was refused that counts here by its look or address alone. */
   lastAstray = Number.NaN;
   /** True once a reload has removed the route: then only its losses are told. */
@@ -42,14 +43,13 @@ export class RouteLedger {
 class Early {
   readonly tallies = new Map<Diagnosis, Tally>();
   readonly kept: { readonly looks: Looks; readonly detail: Detail; readonly at: number }[] = [];
-  hasForgotten = false;
 
   add(diagnosis: Diagnosis, record: Looks & Detail, at: number): void {
-    const { userAgent, contentType, client, connectionAddress, signed, renamedHeader, method } = record;
+    const { userAgent, contentType, client, connectionAddress, signed, renamedHeader, method, reason } = record;
     const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
     tallyOf(this.tallies, diagnosis).add(diagnosis, record, at);
-    if (this.kept.length === EARLY) this.hasForgotten = this.kept.shift() !== undefined;
-    const looks = { ...texts, connectionAddress, signed, renamedHeader, method };
+    if (this.kept.length === EARLY) this.kept.shift();
+    const looks = { ...texts, connectionAddress, signed, renamedHeader, method, reason };
     this.kept.push({ looks, detail: detailOf(record), at });
   }
 }
@@ -81,6 +81,8 @@ export class Ledger {
   forgotAt = Number.NaN;
   /** Requests of strangers by diagnosis, so that no flood hides another one. */
   readonly strangers = new Map<Diagnosis, Tally>();
+  /** Those of them that had a signature. */
+  readonly claims = new Map<Diagnosis, Tally>();
   /** Connections turned away whose addresses are not those of deliveries. */
   readonly turnedAway = new Tally();
   /** Refused and reported requests that any public port has, over the last minutes. */
@@ -204,12 +206,18 @@ export class Ledger {
   #refuse(record: RequestRecord, now: number): void {
     // A request that came back to us is counted where it came in: the app gave it no answer.
     if (record.reason === 'loop_detected') return this.#stranger(record, now);
-    if (record.wellFormed) this.refusedSince++;
+    if (record.wellFormed || record.renamedHeader !== null) this.refusedSince++;
     if (isProven(record)) this.senders.prove(record, this.#routeNow(record.route));
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
     if (this.#refuseDelivery(record, record, now)) return;
+    if (isSigned(record)) return this.#claim(record, now);
     this.#stranger(record, now);
     this.senders.suspect(record, outcomeDiagnosis(record), now);
+  }
+
+  #claim(record: Detail, now: number): void {
+    const diagnosis = outcomeDiagnosis(record);
+    tallyOf(this.claims, diagnosis).add(diagnosis, record, now);
   }
 
   /** False for what is no delivery. */
@@ -250,18 +258,24 @@ export class Ledger {
     const { since, ...kinds } = this.early;
     const early = Object.values(kinds).flatMap(({ kept }) => kept);
     this.early = noneEarly(since);
-    if (Object.values(kinds).some(({ hasForgotten }) => hasForgotten)) this.forgotAt = now;
+    if (Object.values(kinds).some(({ kept }) => kept.length === EARLY)) this.forgotAt = now;
     for (const { looks, detail, at } of early.sort((one, other) => one.at - other.at)) {
       if (detail.reason === 'none') this.turnAway(looks.connectionAddress, at);
-      else if (!this.#refuseDelivery(looks, detail, at)) this.#stranger(detail, at);
+      else if (this.#refuseDelivery(looks, detail, at)) continue;
+      else if (isSigned(looks)) this.#claim(detail, at);
+      else this.#stranger(detail, at);
     }
   }
 
+  /** What report mode let pass: why it would be refused, and if it may be a delivery, whether the app took it. */
   #report(record: RequestRecord, now: number): void {
+    const known = this.of(record.route);
     const isDelivery = isSigned(record) || this.senders.routeOf(record) !== null;
-    if (!isDelivery) return this.#stranger(record, now);
-    const diagnosis = outcomeDiagnosis(record);
-    tallyOf(this.of(record.route).reported, diagnosis).add(diagnosis, record, now);
+    const refusal = { ...detailOf(record), upstreamFailure: null, upstreamStatus: 0 };
+    const why = isDelivery ? outcomeDiagnosis(refusal) : strangerDiagnosis(refusal);
+    tallyOf(known.reported, why).add(why, record, now);
+    const untaken = isDelivery ? untakenBy({ ...detailOf(record), hint: null, reason: 'none' }, now) : null;
+    if (untaken !== null) tallyOf(known.untaken, untaken.diagnosis).add(untaken.diagnosis, untaken.detail, now);
   }
 
   #stranger(record: Detail, now: number): void {

@@ -8,7 +8,7 @@ import type { Facts } from '../facts.ts';
 import type { Detail } from './causes.ts';
 import type { Tally } from './counts.ts';
 import { heldBy, toldOf } from './delivery-findings.ts';
-import type { Diagnosis } from './diagnoses.ts';
+import { DIAGNOSES } from './diagnoses.ts';
 import { type RouteLedger, untakenBy } from './ledger.ts';
 import {
   count,
@@ -24,18 +24,8 @@ import {
 } from './sentences.ts';
 import { DAY, dateText, HOUR, QUARTER } from './times.ts';
 
-/** Before the first acceptance: this many requests with a signature are failed, without one a warning. */
-const MANY_EARLY = 3;
-
-/** Room that strangers can use up: a warning while it is recent, even if every delivery had room. */
-const ROOM: readonly Diagnosis[] = [
-  'bodies-full',
-  'slots-full',
-  'tunnels-full',
-  'proxy-full',
-  'connections-full',
-  'upstream-loop',
-];
+/** This many are no chance: with a signature, failed before the first acceptance, then a warning; without, a warning. */
+const MANY = 3;
 
 export function* refusalFindings(input: Input): Findings {
   const { ledger, now } = input;
@@ -47,20 +37,47 @@ export function* refusalFindings(input: Input): Findings {
   yield* suspects(input);
   yield* outsideDates(input);
   for (const [path, known] of ledger.routes) {
-    for (const [id, tally] of known.reported) {
-      const what = `of the last day to ${named(path, input.facts, tally.detail)} would be refused (report mode forwarded them)`;
-      if (tally.ofDay(now) > 0) yield finding('warning', id, `${manyOf(tally, what, input)}.`, path);
-    }
+    yield* reported(path, known, input);
     yield unverified(path, known, input);
   }
   yield turnedAway(input);
-  // Strangers are a note with a number.
+  yield* claims(input);
+  // Other strangers are a note with a number; room that they use up is a warning while that is recent.
+  const least = now - ledger.forgotAt < DAY ? 'At least ' : '';
   for (const [id, tally] of ledger.strangers) {
-    if (tally.ofDay(now) === 0) continue;
-    const least = now - ledger.forgotAt < DAY ? 'At least ' : '';
-    const what = `of the last day ${refused(tally.ofDay(now))}`;
-    const message = `${least}${manyOf(tally, what, input)}. None is known to be a delivery.`;
-    yield finding(ROOM.includes(id) && now - tally.lastAt < QUARTER ? 'warning' : 'note', id, message);
+    const amount = tally.ofDay(now);
+    const message = `${least}${manyOf(tally, `of the last day ${refused(amount)}`, input)}. None is known to be a delivery.`;
+    const isRoom = id === 'upstream-loop' || DIAGNOSES[id].subject === 'room';
+    const state = isRoom && now - tally.lastAt < QUARTER ? 'warning' : 'note';
+    if (amount > 0) yield finding(state, id, message);
+  }
+}
+
+/** What report mode let pass: why it would be refused, and what the app did. */
+function* reported(path: string, { reported, untaken }: RouteLedger, input: Input): Findings {
+  const { facts, now } = input;
+  for (const [id, tally] of reported) {
+    const what = `of the last day to ${named(path, facts, tally.detail)} would be refused (report mode forwarded them)`;
+    const state = id === 'no-signature' ? 'note' : 'warning';
+    if (tally.ofDay(now) > 0) yield finding(state, id, `${manyOf(tally, what, input)}.`, path);
+  }
+  for (const [id, tally] of untaken) {
+    const times = tally.ofDay(now);
+    const what = `${count(times, 'request')} of the last day to ${path} that report mode forwarded`;
+    const message = `${toldOf(what, { ...tally, times })}, ${lastOf(tally, input, '')}.`;
+    if (times > 0) yield finding('warning', id, message, path);
+  }
+}
+
+/** Requests with a signature that are not known to be deliveries: a new sender's, or a forger's. No scanner sends such. */
+function* claims(input: Input): Findings {
+  const { ledger, facts, now } = input;
+  const all = [...ledger.claims].filter(([, tally]) => tally.ofDay(now) > 0);
+  const isMany = all.reduce((sum, [, tally]) => sum + tally.ofDay(now), 0) >= MANY;
+  for (const [id, tally] of all) {
+    const others = manyOf(tally, `with a signature of the last day ${refused(tally.ofDay(now))}`, input);
+    const message = `${others}. Nothing proves that a sender of yours sent them: no delivery with their look came from there.`;
+    yield finding(isMany ? 'warning' : 'note', id, message, configured(routeOf(tally.detail, facts), input));
   }
 }
 
@@ -89,8 +106,8 @@ function* early(kind: keyof typeof EARLY, input: Input): Findings {
   const { ledger, facts, now } = input;
   const all = [...ledger.early[kind].tallies].toSorted(([, one], [, other]) => other.total - one.total);
   const lately = all.reduce((sum, [, tally]) => sum + tally.ofDay(now), 0);
-  if (kind !== 'signed' && lately < MANY_EARLY) return;
-  const state = kind === 'signed' && lately >= MANY_EARLY ? 'failed' : 'warning';
+  if (kind !== 'signed' && lately < MANY) return;
+  const state = kind === 'signed' && lately >= MANY ? 'failed' : 'warning';
   for (const [id, tally] of all) {
     const amount = kind === 'signed' ? tally.total : tally.ofDay(now);
     const route = routeOf(tally.detail, facts);

@@ -27,7 +27,8 @@ export class Outcomes {
   #episode: Episode | null = null;
   readonly losses = new Counts(LOST_ENDS.length, 25, HOUR);
   lastLoss = Number.NaN;
-  lossDiagnosis: Diagnosis | null = null;
+  /** By diagnosis, in the order of their first. */
+  readonly lossCauses = new Map<Diagnosis, Counts>();
 
   addGood({ upstreamStatus: status, startedAt }: Pick<Detail, 'upstreamStatus' | 'startedAt'>, now: number): void {
     this.#goodStarts[this.good++ % KEPT] = startedAt;
@@ -55,7 +56,9 @@ export class Outcomes {
     episode.isLossless = false;
     this.losses.add(LOST_ENDS.indexOf(loss), now);
     this.lastLoss = now;
-    this.lossDiagnosis = diagnosis;
+    const counts = this.lossCauses.get(diagnosis) ?? new Counts(1, 25, HOUR);
+    this.lossCauses.set(diagnosis, counts);
+    counts.add(0, now);
   }
 
   #begin(began: number, now: number): Episode {

@@ -46,7 +46,10 @@ function ofSecret(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null
   const { id, state, source, problem, notAfter } = secret;
   if (problem !== null) {
     const message = `Secret ${id}${state === 'unusable' ? ' cannot be used' : ''} (${source}): ${problem}.`;
-    return finding('warning', 'secret-problem', message);
+    // One whose value is in use concerns its own routes; the start, or the reload that failed, found it.
+    const routes = s.routes.filter(({ secretIds }) => state === 'unusable' || secretIds.includes(id));
+    const began = s.lastReload?.error == null ? s.startedAt : s.lastReload.at;
+    return { ...finding('warning', 'secret-problem', message), began, routes: routes.map(({ path }) => path) };
   }
   if (isPrevious(id)) return state === 'live' ? rotation(secret, s) : null;
   if (state === 'expired') return expired(secret, s, ledger);

@@ -1,19 +1,19 @@
-// Which refused requests are deliveries. An address proves little: behind a front all share one, and senders move. So
-// the look of a request counts, its User-Agent and Content-Type: it must be that of an accepted delivery, or of a request
-// whose signature proves a secret of ours. Where deliveries have stopped, more is suspect.
+// Which refused requests are deliveries: those with the look (User-Agent and Content-Type) and the address of accepted
+// ones, or whose signature proves a secret of ours. Where deliveries have stopped, more is suspect.
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { COMPARED, copied, Tally } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { QUARTER } from './times.ts';
+import { DAY, QUARTER } from './times.ts';
 
 const KEPT = 16;
-/** Acceptances after which their pauses say how long a sender is silent. */
+/** Acceptances, over a day at least, after which their pauses say how long a sender is silent. */
 const ENOUGH = 8;
 const MANY_SUSPECTS = 3;
 
 type Address = 'client' | 'connectionAddress';
-export type Looks = Pick<RequestRecord, 'userAgent' | 'contentType' | 'signed' | 'renamedHeader' | 'method' | Address>;
+type Look = 'userAgent' | 'contentType' | 'signed' | 'renamedHeader' | 'method' | 'reason';
+export type Looks = Pick<RequestRecord, Look | Address>;
 
 export class Senders {
   readonly #looks = new Remembered();
@@ -31,7 +31,7 @@ export class Senders {
     this.#looks.add(userAgent, contentType, route);
     this.#clients.add(client, '', route).accept(now);
     this.#places.add(placeOf(record), '', route).accept(now);
-    this.#connections.add(connectionAddress, '', route);
+    this.#connections.add(connectionAddress, '', route).accept(now);
   }
 
   /** Called for a refused request that only a holder of a secret of ours can have sent: its look is a sender's, too. */
@@ -42,7 +42,9 @@ export class Senders {
 
   /** Called for a refused request that looks like no delivery: it may be one, if those from there or to there have stopped. */
   suspect(record: RequestRecord, diagnosis: Diagnosis, now: number): void {
-    this.#clients.find(record.client)?.suspect(record, diagnosis, now);
+    const { client, connectionAddress } = record;
+    const from = isUnread(record) ? this.#connections.find(connectionAddress) : this.#clients.find(client);
+    from?.suspect(record, diagnosis, now);
     if (record.method === 'POST') this.#places.find(placeOf(record))?.suspect(record, diagnosis, now);
   }
 
@@ -52,20 +54,20 @@ export class Senders {
    */
   stopped(now: number): readonly Known[] {
     const places = this.#places.all.filter((known) => known.hasMore);
-    const all = [...places, ...this.#clients.all].filter((known) => known.hasStopped(now));
+    const all = [...places, ...this.#clients.all, ...this.#connections.all].filter((known) => known.hasStopped(now));
     return [...Map.groupBy(all, ({ route }) => route).values()].flatMap(([first]) => first ?? []);
   }
 
   /**
-   * The route on which a refused request would have been a delivery, as far as its look tells; null if it is none. With
-   * a signature, also under another name, the look is enough; else a POST needs a known address, too. Of a head that was
-   * not read only the address is known, as of a connection that is turned away.
+   * The route on which a refused request would have been a delivery, as far as its look and address tell; null if it is
+   * none. Without a signature, also under another name, it must be a POST. Of a head that was not read only the address
+   * is known, as of a connection that is turned away: a large one is a delivery's, and what ends early is a scanner's.
    */
   routeOf(record: Looks): string | null {
-    if (isUnread(record)) return this.routeOfConnection(record.connectionAddress);
-    const route = this.#looks.find(record.userAgent, record.contentType)?.route ?? null;
-    if (route === null || isSigned(record)) return route;
-    return record.method === 'POST' && this.#clients.find(record.client) !== undefined ? route : null;
+    const { userAgent, contentType, client, connectionAddress, method, reason } = record;
+    if (isUnread(record)) return reason === 'header_too_large' ? this.routeOfConnection(connectionAddress) : null;
+    const isLike = (method === 'POST' || isSigned(record)) && this.#clients.find(client) !== undefined;
+    return isLike ? (this.#looks.find(userAgent, contentType)?.route ?? null) : null;
   }
 
   /** The route that accepted deliveries which were sent to this path; null if none did. */
@@ -151,7 +153,8 @@ export class Known {
   /** True once nothing was accepted for much longer than ever before, and suspects came: then they may be deliveries. */
   hasStopped(now: number): boolean {
     const silence = now - this.lastAccepted;
-    const isSilent = this.#accepted >= ENOUGH && silence > QUARTER && silence > 3 * this.#longestPause;
+    const isKnown = this.#accepted >= ENOUGH && this.lastAccepted - this.#firstAccepted >= DAY;
+    const isSilent = isKnown && silence > QUARTER && silence > 3 * this.#longestPause;
     return isSilent && this.suspected >= MANY_SUSPECTS;
   }
 }

@@ -32,6 +32,12 @@ export interface Finding {
   readonly route: string | null;
   /** Replaces the remedy of its diagnosis. */
   readonly remedy?: string;
+  /** The diagnoses from which it follows, in place of those of its own diagnosis. */
+  readonly causes?: readonly Diagnosis[];
+  /** When it began, if known, in epoch milliseconds: nothing earlier follows from it. */
+  readonly began?: number;
+  /** The routes that it concerns, if it has none of its own: nothing on another one follows from it. */
+  readonly routes?: readonly string[];
 }
 
 /** The findings of one file. A null among them means nothing to report. */

@@ -140,11 +140,11 @@ class Run {
     for (const cause of causes) this.#met.set(cause, (this.#met.get(cause) ?? 0) + 1);
     if (kind === 'turned away') {
       this.#subject.turnAway(happening.address, at);
-      if (outcome !== null) this.truth.add(outcome, at, 'address');
+      if (outcome !== null) this.truth.add(outcome, at, 'unread');
       else this.truth.turnAway(happening.address, at);
     } else if (kind === 'sent again') {
       this.#subject.redelivered(happening.record, at);
-      this.truth.add({ ...happening.outcome, isVerified: false }, at, 'look');
+      this.truth.add({ ...happening.outcome, isVerified: false }, at, 'signed');
     } else {
       const { record } = happening;
       const { fate, route } = record;
@@ -171,8 +171,8 @@ class Run {
 }
 
 function needsOf({ method, signed, renamedHeader }: RequestRecord): Needs {
-  if (method === '') return 'address';
-  return signed || renamedHeader !== null ? 'look' : 'both';
+  if (method === '') return 'unread';
+  return signed || renamedHeader !== null ? 'signed' : 'unsigned';
 }
 
 /** The seconds after a happening at which the judge is asked: often near bad outcomes, now and then elsewhere. */
@@ -204,14 +204,15 @@ interface Checked {
 function check(checked: Checked): void {
   const { truth, at, headline, said, world, fails } = checked;
   const isFailed = headline.state === 'failed';
-  const early = truth.accepted > 0 ? 0 : truth.early.filter(({ needs }) => needs === 'look').length;
+  const early = truth.accepted > 0 ? 0 : truth.early.filter(({ needs }) => needs === 'signed').length;
   const told = {
     'an early refusal': early > 0,
+    'signed ones were refused': truth.claimsOf(at) >= 3,
     'deliveries stopped': truth.haveStopped(at, world.strangers),
     'a loss': at - truth.lastLoss < DAY,
   };
   if (!said.some(isTold)) for (const [what, is] of Object.entries(told)) if (is) fails(`1 no false all-clear: ${what}`);
-  const lately = truth.early.filter((one) => one.needs === 'look' && at - one.at < DAY).length;
+  const lately = truth.early.filter((one) => one.needs === 'signed' && at - one.at < DAY).length;
   if (early >= 3 && lately >= 3 && !world.report && !isFailed) fails('1 no false all-clear: three early refusals');
   if (truth.isOld(at)) return checkOld(checked, isFailed);
   if (truth.isSettled(at) && isFailed && !truth.hasUnknowable) fails('6 it ends: all were taken later');
@@ -233,7 +234,8 @@ function checkQuiet({ world, truth, at, headline, fails }: Checked, isFailed: bo
   const usesRoom = world.strangers === 'slow bodies' || world.strangers === 'connections';
   // Who sends POSTs in place of deliveries that have stopped may be a sender, if there were few such before.
   const isNew = truth.pauses.haveStopped(at) && world.crowd < 10;
-  const mayWarn = usesRoom || world.front || world.report || isNew;
+  const isClaimed = truth.claimsOf(at, DAY + 2 * HOUR) > 0;
+  const mayWarn = usesRoom || world.front || world.report || isNew || isClaimed;
   // What was stored and taken is no loss, but its episode ends only after some good ones.
   if (isQuiet && truth.lastBad < 0 && headline.state === 'warning' && !mayWarn) fails('2 no false alarm: warning');
 }
@@ -268,7 +270,7 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
   if (!isOn) return;
   const hasEarlier = isEarlier(truth, known);
-  const isMuch = !hasEarlier || (truth.goodInRow < FEW_GOOD && truth.recentShare(at) >= 1 / 3);
+  const isMuch = !hasEarlier || (truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3);
   if (at >= known.third + 15 * SECOND && shareOf(truth, known) >= 1 / 3 && isMuch)
     fails('1 no false all-clear: failed');
   const isAlone = world.faults.length === 1 && !hasEarlier && !world.restart;
@@ -308,7 +310,7 @@ const ALWAYS = ['deliveries-lost', 'deferred-lost', 'deferred-waits', 'report-mo
 
 function checkCause({ world, truth, at, headline, fails }: Checked): void {
   // Strangers behind a front may be a sender's new look, after a long silence: a warning that names their cause.
-  const mayBeSenders = world.front || truth.pauses.haveStopped(at);
+  const mayBeSenders = world.front || truth.pauses.haveStopped(at) || truth.claimsOf(at, DAY + 2 * HOUR) > 0;
   if (headline.state === 'warning' && mayBeSenders && world.strangers !== 'none') return;
   if (headline.id === 'app-down' && hasComeBack(world, truth)) fails('3 the right cause: the app answers since');
   const causesIn = (met: readonly (number | null)[]) =>

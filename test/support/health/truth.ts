@@ -8,8 +8,8 @@ export const DAY = 24 * 60 * MINUTE;
 /** Good ones in a row that may be the end of a fault. */
 export const FEW_GOOD = 4;
 
-/** What shows that a refused request is a delivery. */
-export type Needs = 'look' | 'address' | 'both';
+/** Of an unread head and of a connection only the address is known. */
+export type Needs = 'signed' | 'unsigned' | 'unread';
 
 interface Known {
   /** When it came, and when its outcome was known. */
@@ -35,6 +35,7 @@ export interface OfFault {
 /** The pauses between acceptances: all, or those from one address. */
 class Pauses {
   #accepted = 0;
+  #first = Number.NaN;
   last = Number.NaN;
   longest = 0;
   /** Refusals of deliveries that nothing proves, since the last acceptance and before it. */
@@ -43,7 +44,7 @@ class Pauses {
 
   add(at: number): void {
     this.longest = Math.max(this.longest, at - this.last || 0);
-    this.#accepted++;
+    if (this.#accepted++ === 0) this.#first = at;
     this.last = at;
     this.before += this.suspects;
     this.suspects = 0;
@@ -52,7 +53,8 @@ class Pauses {
   /** True once deliveries have stopped, as far as their pauses tell. */
   haveStopped(at: number): boolean {
     const silence = at - this.last;
-    return this.#accepted >= 8 && silence > 15 * MINUTE && silence > 3 * this.longest;
+    const isKnown = this.#accepted >= 8 && this.last - this.#first >= DAY;
+    return isKnown && silence > 15 * MINUTE && silence > 3 * this.longest;
   }
 }
 
@@ -84,6 +86,8 @@ export class Truth {
   /** Refusals from before the first acceptance. */
   readonly early: { readonly at: number; readonly look: string; readonly address: string; readonly needs: Needs }[] =
     [];
+  /** When signed ones were refused that are not known to be deliveries. */
+  readonly claims: number[] = [];
   readonly pauses = new Pauses();
   readonly ofAddress = new Map<string, Pauses>();
 
@@ -91,6 +95,11 @@ export class Truth {
   withoutRoute(): Truth {
     const { lastLoss, waiting, hasUnknowable } = this;
     return Object.assign(new Truth(), { lastLoss, waiting, hasUnknowable });
+  }
+
+  /** How many signed ones of the last day are not known to be deliveries. */
+  claimsOf(at: number, span = DAY): number {
+    return this.claims.filter((one) => at - one < span).length;
   }
 
   addressOf(address: string): Pauses {
@@ -135,14 +144,15 @@ export class Truth {
 
   /** True for a refused delivery that nothing tells from a stranger's request. */
   #isUnknowable({ fault, look, address, isVerified, isUnprovable }: Outcome, at: number, needs: Needs): boolean {
-    const isKnown = (needs === 'address' || this.looks.has(look)) && (needs === 'look' || this.addresses.has(address));
+    const isKnown = this.addresses.has(address) && (needs === 'unread' || this.looks.has(look));
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
     if (this.accepted === 0) {
       this.early.push({ at, look: isUnprovable === true ? 'another' : look, address, needs });
-    } else if (isUnprovable === true) {
+    } else if (needs === 'signed') this.claims.push(at);
+    else if (isUnprovable === true) {
       this.pauses.suspects++;
-      if (needs === 'look') this.addressOf(address).suspects++;
+      if (needs === 'unread') this.addressOf(address).suspects++;
     }
     return true;
   }
@@ -183,12 +193,13 @@ export class Truth {
     const look = `${userAgent} ${contentType}`;
     if (decision === 'duplicate') this.#accept(look, client, at);
     if (this.accepted === 0 && signed && decision === 'rejected')
-      this.early.push({ at, look, address: client, needs: 'look' });
+      this.early.push({ at, look, address: client, needs: 'signed' });
+    else if (signed && decision === 'rejected') this.claims.push(at);
   }
 
   /** A stranger's connection. */
   turnAway(address: string, at: number): void {
-    if (this.accepted === 0) this.early.push({ at, look: '', address, needs: 'address' });
+    if (this.accepted === 0) this.early.push({ at, look: '', address, needs: 'unread' });
   }
 
   /** Of a route that a reload has removed meanwhile. */
@@ -225,8 +236,8 @@ export class Truth {
   #lookBack(look: string, address: string): void {
     const last = (kind: Needs) => this.early.filter(({ needs }) => needs === kind).slice(-16);
     const all = [
-      ...last('look').filter((one) => one.look === look),
-      ...last('address').filter((one) => one.address === address),
+      ...last('signed').filter((one) => one.look === look && one.address === address),
+      ...last('unread').filter((one) => one.look !== 'another' && one.address === address),
     ];
     this.lastLoss = Math.max(this.lastLoss, ...all.map(({ at }) => at));
   }
@@ -247,8 +258,9 @@ export class Truth {
     return long.length < 100 ? 1 : long.filter(({ isBad }) => isBad).length / long.length;
   }
 
-  /** The share of bad ones in the last minute if it holds enough, else among the last outcomes. */
-  recentShare(now: number): number {
+  /** The share of bad ones in the minute before the last outcome if it holds enough, else among the last outcomes. */
+  get recentShare(): number {
+    const now = this.outcomes.at(-1)?.at ?? 0;
     let from = this.outcomes.length;
     while (from > 0 && now - (this.outcomes[from - 1]?.at ?? 0) < MINUTE) from--;
     const recent = this.outcomes.slice(Math.min(from, Math.max(0, this.outcomes.length - 20)));

@@ -87,7 +87,10 @@ export const FAULTS = {
     status: 400,
   }),
   'large head': front(['large-head'], { ...unread, reason: 'header_too_large', rule: 'head-size', status: 431 }),
-  'slow head': front(['slow-request'], { ...unread, reason: 'header_timeout', status: 408 }),
+  'slow head': {
+    ...front(['slow-request'], { ...unread, reason: 'header_timeout', status: 408 }),
+    isUnprovable: true,
+  },
   'another look': {
     ...front(['another-secret'], { userAgent: 'Entrupy/9', contentType: 'application/json; v=9' }),
     isUnprovable: true,
@@ -109,9 +112,12 @@ const STRANGERS = {
   'signed PUTs': { reason: 'method_not_allowed', method: 'PUT', status: 405 },
   'rejected path': { reason: 'route_rejected', route: 'unmatched', status: 404 },
   'broken heads': { ...unread, reason: 'bad_request', rule: 'parser', status: 400 },
+  'half heads': { ...unread, reason: 'header_timeout', status: 408 },
   'slow bodies': { reason: 'overloaded', status: 503, hint: OVERLOAD_HINTS.bytes },
   /** A sender's look from another address, without a signature. */
   'look-alikes': unsigned,
+  /** With a signature. */
+  forgers: {},
   connections: {},
 } as const satisfies Record<string, Changes>;
 type StrangerName = keyof typeof STRANGERS;
@@ -240,7 +246,7 @@ const RARE: Readonly<Record<string, Rare>> = {
   },
   'deliveries that stop': {
     parts: [[0.4, 0.6, 1]],
-    world: { strangers: 'none', rhythm: 'even', restart: false, report: false },
+    world: { anHour: 4, deliveries: 300, strangers: 'none', rhythm: 'even', restart: false, report: false },
   },
   'a second fault, long after the first': {
     parts: [
@@ -513,11 +519,12 @@ function strangersIn(world: World, times: readonly number[], random: () => numbe
   for (let nth = 0; nth < amount; nth++) {
     const at = begin + 1 + random() * (end - begin);
     const address = front ? '192.0.2.1' : `203.0.113.${nth % 5}`;
-    const look = strangers === 'look-alikes' ? lookOf(0) : { userAgent: 'curl/8.5.0', contentType: 'text/plain' };
+    const isAlike = strangers === 'look-alikes' || strangers === 'forgers';
+    const look = isAlike ? lookOf(0) : { userAgent: 'curl/8.5.0', contentType: 'text/plain' };
     const sender = { ...look, ...from(address), startedAt: at };
     if (strangers === 'connections') {
       if (!front) all.push({ at, kind: 'turned away', address, outcome: null });
-    } else if (!front || (strangers !== 'look-alikes' && strangers !== 'broken heads'))
+    } else if (!front || !isAlike)
       all.push({ at, kind: 'request', record: refused({ ...sender, ...STRANGERS[strangers] }), outcome: null });
   }
   return all;

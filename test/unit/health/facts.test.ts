@@ -588,7 +588,7 @@ test('of refusals before the first acceptance not all are kept: their number is 
         settle(health, refused({ reason: 'missing_signature', signed: false, userAgent: 'curl/8' }));
       settle(health, accepted());
     }).advice.find(({ id }) => id === 'no-signature')?.message;
-  expect(said(16)).toMatch(/^16 requests of the last day were refused/);
+  expect(said(15)).toMatch(/^15 requests of the last day were refused/);
   expect(said(40)).toMatch(/^At least 16 requests of the last day were refused/);
 });
 
@@ -603,6 +603,124 @@ test('what was lost since no secret is live follows from why none is', () => {
   expect(advice.map(({ id, state, follows }) => [state, id, follows.map((one) => one.id)])).toEqual([
     ['failed', 'secrets-outside-dates', ['no-live-secret', 'deliveries-lost']],
   ]);
+});
+
+const stranger = { userAgent: 'axios/1', client: '192.0.2.44', connectionAddress: '192.0.2.44' } as const;
+
+test('signed ones from elsewhere than the deliveries are a warning from the third on, and never red, whatever their look', () => {
+  const said = (amount: number, ...changes: readonly Partial<RequestRecord>[]) =>
+    headOf((health) => {
+      for (let nth = 0; nth < 12; nth++) {
+        settle(health, accepted());
+        if (nth < amount) settle(health, refused({ ...stranger, ...changes[0] }));
+      }
+      vi.advanceTimersByTime(12_000);
+    });
+  expect(said(2).slice(0, 2)).toEqual(['ok', 'all-is-well']);
+  expect(said(3).slice(0, 2)).toEqual(['warning', 'another-secret']);
+  const forged = said(12, { userAgent: accepted().userAgent });
+  expect(forged.slice(0, 2)).toEqual(['warning', 'another-secret']);
+  expect(forged[2]).toMatch(/^12 requests .* were refused, all from 192\.0\.2\.44, .* Nothing proves that a sender/);
+  const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false } as const;
+  const renamed = said(3, { ...unsigned, renamedHeader: 'X-Entrupy-Signature' });
+  expect(renamed.slice(0, 2)).toEqual(['warning', 'signature-dropped']);
+  expect(renamed[2]).toContain('came in X-Entrupy-Signature, so something in front of the proxy renames');
+});
+
+const unread = refused({
+  ...{ reason: 'header_too_large', status: 431, rule: 'head-size', route: 'unmatched', path: '', method: '' },
+  ...{ signed: false, wellFormed: false, userAgent: '', contentType: '' },
+});
+
+test('of heads that were not read a large one is a delivery’s, and none that ends early or is no HTTP', () => {
+  const said = (changes: Partial<RequestRecord>) =>
+    headOf((health) => {
+      settle(health, accepted());
+      for (let nth = 0; nth < 6; nth++) settle(health, { ...unread, ...changes });
+      vi.advanceTimersByTime(12_000);
+    }).slice(0, 2);
+  expect(said({})).toEqual(['failed', 'large-head']);
+  const ended = { hint: hint('front-leaves', 'the client closed within the request') };
+  for (const changes of [{ rule: 'parser' }, ended, { reason: 'header_timeout', status: 408 }] as const)
+    expect(said({ reason: 'bad_request', status: 400, ...changes })).toEqual(['ok', 'all-is-well']);
+});
+
+test('losses are told with each of their causes, and follow from one of those alone', () => {
+  const { advice } = judged({}, (health) => {
+    for (const record of [down, refused()]) {
+      settle(health, accepted());
+      for (let nth = 0; nth < 4; nth++) settle(health, record);
+    }
+    vi.advanceTimersByTime(70_000);
+    for (let nth = 0; nth < 40; nth++) settle(health, accepted());
+    for (let nth = 0; nth < 3; nth++) settle(health, refused({ reason: 'body_too_large', status: 413 }));
+    vi.advanceTimersByTime(70_000);
+    for (let nth = 0; nth < 40; nth++) settle(health, accepted());
+    for (let nth = 0; nth < 5; nth++) settle(health, accepted({ upstreamMs: 9000 }));
+  });
+  expect(advice.map(({ id, follows }) => [id, follows.length])).toEqual([
+    ['deliveries-lost', 0],
+    ['slow-app', 0],
+  ]);
+  expect(advice[0]?.message).toMatch(/\(4 app-down, 4 another-secret, 3 large-body\)\.$/);
+});
+
+test('of what report mode lets pass it is said what the app did with it, and nothing of it was refused', () => {
+  const passed = (changes: Partial<RequestRecord>) => refused({ decision: 'reported', status: 200, ...changes });
+  const told = (...came: readonly RequestRecord[]) =>
+    judged({ routes: [{ ...NOTIFY, mode: 'report' }] }, (health) => {
+      for (const one of came) settle(health, one);
+    }).advice.flatMap(({ id, state, message }) => (id === 'report-mode' ? [] : [[state, id, message]]));
+  const failing = passed({ status: 500, upstreamStatus: 500 });
+  expect(told(failing, failing)).toEqual([
+    ['warning', 'another-secret', expect.stringMatching(/^2 requests .* would be refused/)],
+    [
+      'warning',
+      'app-fails',
+      expect.stringMatching(/^The app answered 500 to 2 requests .* that report mode forwarded/),
+    ],
+  ]);
+  const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false, ...stranger } as const;
+  const lost = passed({ ...unsigned, status: 502, upstreamFailure: 'connect' });
+  expect(told(lost).filter(([state]) => state === 'note')).toEqual([
+    ['note', 'no-signature', expect.stringMatching(/^1 request .* would be refused \(report mode forwarded them\)/)],
+  ]);
+});
+
+test('nothing follows from a secret’s problem that began before it, or on a route that has another one', () => {
+  const told = (id: string, since: number) =>
+    judged(
+      {
+        secrets: [CURRENT, { ...CURRENT, id, problem: 'it is empty; the last good value is still in use' }],
+        lastReload: { ok: false, at: NOW - since, error: `secret ${id}: it is empty`, refused: false },
+      },
+      (health) => {
+        settle(health, accepted());
+        for (let nth = 0; nth < 3; nth++) settle(health, refused());
+        vi.advanceTimersByTime(12_000);
+      },
+    ).advice.map((one) => one.id);
+  expect(told('current', 20_000)[0]).toBe('secret-problem');
+  for (const ids of [told('current', 5000), told('other', 20_000)]) expect(ids[0]).toBe('another-secret');
+});
+
+test('an app whose name does not resolve is not to be started', () => {
+  for (const error of ['ENOTFOUND', 'EAI_AGAIN'])
+    expect(headline({ upstream: { ...factsOf().upstream, reachable: false, error } })).toMatch(
+      / Its name does not resolve: .* Then find what was lost\.$/,
+    );
+});
+
+test('one failure, or two, and eight good ones since then are not red any more', () => {
+  const said = (bad: number, good: number) =>
+    headOf((health) => {
+      for (let nth = 0; nth < bad; nth++) settle(health, accepted({ status: 500, upstreamStatus: 500 }));
+      vi.advanceTimersByTime(12_000);
+      health.judge(factsOf());
+      for (let nth = 0; nth < good; nth++) settle(health, accepted());
+      vi.advanceTimersByTime(12_000);
+    })[0];
+  expect([said(1, 7), said(1, 8), said(2, 8), said(3, 8)]).toEqual(['failed', 'warning', 'warning', 'failed']);
 });
 
 test('a process younger than a day speaks of no day', () => {
