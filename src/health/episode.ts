@@ -32,8 +32,9 @@ export class Episode {
   /** Good ones before the last bad one, and after it. */
   #between = 0;
   since = 0;
-  /** Bad ones that the app took at a later sending. */
-  takenLater = 0;
+  /** Bad ones that the app took at a later sending, and those that an equal fresh one, an outcome of its own, ended. */
+  delivered = 0;
+  replaced = 0;
   /** True while none of its deliveries may be lost. */
   isLossless = true;
   /** Bad ones in a row up to now, and when the second of them came. */
@@ -85,12 +86,12 @@ export class Episode {
 
   /** All deliveries that came since the first bad one, as far as their outcome is known; maybe more if `beside` is KEPT. */
   get all(): number {
-    return Math.max(this.bads, this.#ends - this.takenLater) + this.first.beside;
+    return Math.max(this.bads, this.#ends - this.delivered) + this.first.beside;
   }
 
   /** True once the app took as many at a later sending as were bad, and the last outcome is good. */
   get areTaken(): boolean {
-    return this.isLossless && this.since > 0 && this.takenLater >= this.bads;
+    return this.isLossless && this.since > 0 && this.delivered + this.replaced >= this.bads;
   }
 
   /** True while the first bad outcome is too fresh to judge. */
@@ -114,7 +115,7 @@ export class Episode {
 
   /** True once enough good ones came, or the app took each bad one later. */
   get hasEnough(): boolean {
-    return this.takenLater >= this.bads || this.since >= this.enough;
+    return this.delivered + this.replaced >= this.bads || this.since >= this.enough;
   }
 
   /** It ends a minute after its last bad one, once it has enough good ones. */

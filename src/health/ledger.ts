@@ -183,10 +183,10 @@ export class Ledger {
 
   /** Called when a stored delivery has ended. */
   redelivered({ route, result }: RedeliveryRecord, now = performance.now()): void {
+    if (result === 'delivered' || result === 'replaced') this.of(route).outcomes.addEnd(result, now);
     if (result !== 'delivered') return;
     this.lastTaken = now;
     this.failedProbe = null;
-    this.of(route).outcomes.addTakenLater(now);
   }
 
   /** Called when a connection is ended before any answer, since there are too many. `address`: that of the connection. */

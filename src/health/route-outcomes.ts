@@ -41,10 +41,10 @@ export class Outcomes {
     this.#episode?.addGood(now);
   }
 
-  /** A stored delivery was taken at a later sending. */
-  addTakenLater(now: number): void {
-    if (this.#episode !== null) this.#episode.takenLater++;
-    this.addGood(LATER, now);
+  /** A stored delivery was taken at a later sending, or gave way to an equal fresh one. */
+  addEnd(result: 'delivered' | 'replaced', now: number): void {
+    if (this.#episode !== null) this.#episode[result]++;
+    if (result === 'delivered') this.addGood(LATER, now);
   }
 
   /** `loss`: null for a delivery that is stored, so not lost yet. */

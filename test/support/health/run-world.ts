@@ -144,7 +144,7 @@ class Run {
       else this.truth.turnAway(happening.address, at);
     } else if (kind === 'sent again') {
       this.#subject.redelivered(happening.record, at);
-      this.truth.add({ ...happening.outcome, isVerified: false }, at, 'signed');
+      if (outcome !== null) this.truth.add({ ...outcome, isVerified: false }, at, 'signed');
     } else {
       const { record } = happening;
       const { fate, route } = record;

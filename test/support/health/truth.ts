@@ -130,7 +130,7 @@ export class Truth {
     if (isVerified) this.#accept(look, address, at);
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
-    this.outcomes.push({ startedAt, at, isBad: fault !== null, fault, isAgain: isStored && fault === null });
+    this.outcomes.push({ startedAt, at, isBad: fault !== null, fault, isAgain: isStored && !isVerified });
     if (fault === null) {
       this.goodInRow++;
       this.badRun = 0;

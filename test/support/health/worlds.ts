@@ -219,6 +219,11 @@ const RARE: Readonly<Record<string, Rare>> = {
     kinds: ['breaks'],
     world: { redeliver: true, strangers: 'none', report: false, restart: false, reload: false },
   },
+  'a short outage at the end, whose senders try again': {
+    parts: [[0.95, 0.05, 1]],
+    kinds: ['breaks'],
+    world: { redeliver: true, duplicates: true, strangers: 'none', report: false, restart: false, reload: false },
+  },
   'an outage on a route that a reload then removes': {
     parts: [[0.25, 0.1, 1]],
     world: { reload: true, strangers: 'none' },
@@ -332,7 +337,7 @@ export const worlds: fc.Arbitrary<World> = fc.oneof(
 export type Happening = { readonly at: number } & (
   | { readonly kind: 'request'; readonly record: RequestRecord; readonly outcome: Outcome | null }
   | { readonly kind: 'turned away'; readonly address: string; readonly outcome: Outcome | null }
-  | { readonly kind: 'sent again'; readonly record: RedeliveryRecord; readonly outcome: Outcome }
+  | { readonly kind: 'sent again'; readonly record: RedeliveryRecord; readonly outcome: Outcome | null }
   | { readonly kind: 'restart' }
   | { readonly kind: 'reload'; readonly routes: readonly string[] }
   | { readonly kind: 'clock step'; readonly by: number }
@@ -499,7 +504,13 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   if (!isStored) return [first];
   const when = Math.max(at, end) + late + SECOND + random() * 10 * SECOND;
   const again: RedeliveryRecord = { result: 'delivered', id: 'id', route: '/notify', failure: '' };
-  return [first, { at: when, kind: 'sent again', record: again, outcome: { ...outcome, fault: null } }];
+  const taken = { ...outcome, fault: null };
+  if (!world.duplicates || random() < 0.5)
+    return [first, { at: when, kind: 'sent again', record: again, outcome: taken }];
+  // Its sender tries again: the fresh one is taken, and ends the stored one.
+  const fresh = accepted({ ...sender, upstreamMs: 20, startedAt: when });
+  const retry: Happening = { at: when, kind: 'request', record: fresh, outcome: { ...taken, startedAt: when } };
+  return [first, retry, { at: when + 1, kind: 'sent again', record: { ...again, result: 'replaced' }, outcome: null }];
 }
 
 /** The second pause of hours. */

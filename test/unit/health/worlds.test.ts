@@ -30,6 +30,7 @@
 //   the commonest diagnosis of the last 16: the last   25   3 the right cause
 //   what is stored is not lost                         25   6
 //   taken at a later sending is good                   18   6
+//   an equal fresh one ends what is stored             17   6
 //   a duplicate proves nothing                         23   1
 //   a probe counts nowhere                             75   1
 //   a signed refusal needs the look                   296   2 no false alarm, 3
