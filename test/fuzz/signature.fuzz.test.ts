@@ -11,7 +11,7 @@ import { diagnose } from '../../src/hints/diagnose.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { VERDICT_CASES } from '../testdata/verdict-cases.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';
-import { TEST_TIMEOUT, timeBox } from './time-box.ts';
+import { assertSome, TEST_TIMEOUT } from './time-box.ts';
 
 const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
 const digest = fc.uint8Array({ minLength: 30, maxLength: 34 }).map((array) => Buffer.from(array).toString('base64'));
@@ -54,12 +54,13 @@ function expected(value: string): string {
 }
 
 test('a header is read exactly by its grammar', { timeout: TEST_TIMEOUT }, () => {
-  fc.assert(
+  assertSome(
     fc.property(header, (value) => {
       const form = readSignature(value);
       expect(form.reason ?? form.digest).toBe(expected(value));
     }),
-    { ...timeBox(3), examples },
+    3,
+    examples,
   );
 });
 
@@ -70,7 +71,7 @@ const values = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLengt
 
 test('a body is accepted if and only if it is signed with a live secret', { timeout: TEST_TIMEOUT }, () => {
   const attempt = fc.record({ values, live: fc.nat(), by: fc.nat(), body: bytes, flip: fc.option(fc.nat()) });
-  fc.assert(
+  assertSome(
     fc.property(attempt, ({ values, live, by, body, flip }) => {
       const count = 1 + (live % (values.length - 1));
       const ring = values.map((value, at) => secret(`s${at}`, value, at < count ? {} : { notAfter: NOW }));
@@ -93,7 +94,7 @@ test('a body is accepted if and only if it is signed with a live secret', { time
       else if (signer >= count) expect(verdict).toEqual({ refused: 'expired_secret', secret: `s${signer}` });
       else expect('permit' in verdict && verdict.permit.secret).toBe(`s${signer}`);
     }),
-    timeBox(3),
+    3,
   );
 });
 
@@ -111,7 +112,7 @@ test('no hint holds a secret, digest or input text, and nothing throws', { timeo
     .map((each) => `SHA256:${Buffer.from(each).toString('base64')}`);
   const broken = fc.constantFrom('{', '{"a"', '{"a":}', '{]', '[[1,,]', '"\\u12"', '{"__proto__":1}', '[01]');
   const body = fc.oneof(fc.json(), fc.string({ unit: 'binary' }), broken);
-  fc.assert(
+  assertSome(
     fc.property(fc.oneof(fc.string(), prefixed, signed), body, (given, text) => {
       const found = diagnose({ body: Buffer.from(text), given, secrets, ...route })?.text ?? '';
       expect(found).toMatch(/^[\x20-\x7e]*$/);
@@ -124,6 +125,6 @@ test('no hint holds a secret, digest or input text, and nothing throws', { timeo
       for (const value of [...values, ...hidden]) expect(found).not.toContain(value);
       if (given.length > 24) expect(found).not.toContain(given.slice(-20));
     }),
-    timeBox(3),
+    3,
   );
 });

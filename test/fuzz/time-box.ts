@@ -8,7 +8,7 @@ const { FUZZ_SEED = '1' } = process.env;
 export const SEED = FUZZ_SEED === 'random' ? Date.now() % 2 ** 31 : Number(FUZZ_SEED);
 
 /** An equal share of the file's time for each of its `properties`. */
-export function timeBox(properties: number) {
+function timeBox(properties: number) {
   return {
     seed: SEED,
     numRuns: Number.MAX_SAFE_INTEGER,
@@ -34,10 +34,10 @@ export async function fuzz<T>(inputs: Arbitrary<T>, check: (input: T) => Promise
   });
 }
 
-/** As `fc.assert`, for a property with `fc.pre`: on a busy machine it goes on until an input was not left out. */
-export function assertSome<T>(property: IRawProperty<T, false>, properties: number): void {
+/** As `fc.assert`, but on a busy machine it goes on until there was an input, and `fc.pre` has not left it out. */
+export function assertSome<T>(property: IRawProperty<T, false>, properties: number, examples: T[] = []): void {
   for (let seed = SEED, runs = 0; runs === 0; seed++) {
-    const ran = fc.check(property, { ...timeBox(properties), seed });
+    const ran = fc.check(property, { ...timeBox(properties), examples, seed });
     throwFound(ran);
     runs = ran.numRuns;
   }
