@@ -27,7 +27,7 @@ async function scriptsIn(directory: string): Promise<string> {
 // The bundle has no files of those names; the client and its caller are a chunk of their own.
 const BUILT = PROGRAM.endsWith('.js');
 const [CLAIMS, ANY_OF_IT, CLIENT] = BUILT
-  ? ['dist/app-', /dist\/redis-/, /dist\/redis-/]
+  ? ['dist/proxy-', /dist\/redis-/, /dist\/redis-/]
   : ['src/once/claims.ts', /@redis\/client|src\/once\/redis/, /@redis\/client/];
 
 test('node:http comes with the first WebSocket, the client for Redis with `once` that has a store there', async ({
