@@ -79,7 +79,6 @@ export class Tally {
   }
 }
 
-/** The tally of a key of a closed set, such as the diagnoses. */
 export function tallyOf<Key extends string>(tallies: Map<Key, Tally>, key: Key): Tally {
   const tally = tallies.get(key) ?? new Tally();
   tallies.set(key, tally);

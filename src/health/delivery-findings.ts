@@ -26,7 +26,6 @@ import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
 const SLOW_ANSWERS = 5;
-/** This many redirects in a row are no chance. */
 const REDIRECTS = 3;
 
 /** Routes that lose deliveries come before those whose deliveries wait. */

@@ -26,7 +26,6 @@ export class Episode {
   readonly first: First;
   readonly #firstBad: number;
   lastBad = Number.NaN;
-  /** When the last outcome was known, good or bad. */
   lastAt = Number.NaN;
   bads = 0;
   /** Good ones before the last bad one, and after it. */

@@ -60,12 +60,11 @@ const turnedAway = (address: string, startedAt: number): Looks & Detail => ({
   ...{ userAgent: '', contentType: '', signed: false, method: '' },
 });
 
-/** `unsigned`: POSTs on routes that verify. `unread`: refused before their head was read. */
+/** `unsigned`: POSTs on routes that verify, and heads that were not read. */
 const noneEarly = (since: string) => ({
   since,
   signed: new Early(),
   unsigned: new Early(),
-  unread: new Early(),
   turnedAway: new Early(),
 });
 
@@ -131,10 +130,7 @@ export class Ledger {
     }
   }
 
-  /**
-   * Called once for each request, at its end. Returns its diagnosis. A delivery counts once its fate is known: see
-   * `deliver`.
-   */
+  /** Called once for each request, at its end. Returns its diagnosis. A delivery counts in `deliver`. */
   record(record: RequestRecord, now: number): Diagnosis | null {
     const { decision, fate, route, hint } = record;
     if (hint?.secret !== undefined) tallyOf(this.outside, hint.secret).add(hint.diagnosis, record, now);
@@ -230,10 +226,7 @@ export class Ledger {
     return true;
   }
 
-  /**
-   * The route on which one that went astray counts: that of its path (what breaks a rule has no route yet, and a reload
-   * may have removed it since), else the one that last accepted such a delivery.
-   */
+  /** The route of its path, which has none yet, or since a reload; else the one that last accepted such a delivery. */
   #routeAt({ rule, path }: Detail, ofLook: string): string {
     if (rule !== null && this.#configured?.includes(path) === true) return path;
     return this.senders.routeOfPlace(path) ?? ofLook;
@@ -246,10 +239,10 @@ export class Ledger {
 
   #refuseEarly(record: RequestRecord, now: number): void {
     // A POST to another path says nothing; on a route that verifies it may be a delivery that lost its header.
-    const { signed, unsigned, unread } = this.early;
+    const { signed, unsigned } = this.early;
+    const isBare = record.reason === 'missing_signature' || isUnread(record);
     if (isSigned(record)) signed.add(outcomeDiagnosis(record), record, now);
-    else if (record.reason === 'missing_signature') unsigned.add(strangerDiagnosis(record), record, now);
-    else if (isUnread(record)) unread.add(strangerDiagnosis(record), record, now);
+    else if (isBare) unsigned.add(strangerDiagnosis(record), record, now);
     else this.#stranger(record, now);
   }
 

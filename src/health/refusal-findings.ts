@@ -32,7 +32,6 @@ export function* refusalFindings(input: Input): Findings {
   if (ledger.senders.accepted === 0) {
     yield* early('signed', input);
     yield* early('unsigned', input);
-    yield* early('unread', input);
   }
   yield* suspects(input);
   yield* outsideDates(input);
@@ -99,7 +98,7 @@ function routeOf({ route, path, rule }: Detail, facts: Facts): string {
   return rule !== null && isConfigured(path, facts) ? path : route;
 }
 
-const EARLY = { signed: 'with a signature', unsigned: 'without a signature', unread: 'with a head that was not read' };
+const EARLY = { signed: 'with a signature', unsigned: 'without a signature that was read' };
 
 /** Signed ones are told after a day, too. */
 function* early(kind: keyof typeof EARLY, input: Input): Findings {

@@ -16,7 +16,7 @@ type Look = 'userAgent' | 'contentType' | 'signed' | 'renamedHeader' | 'method' 
 export type Looks = Pick<RequestRecord, Look | Address>;
 
 export class Senders {
-  readonly #looks = new Remembered();
+  readonly #looks = new Remembered(kindOf);
   readonly #clients = new Remembered();
   /** Where deliveries come: their route, or of what no route matches the path. */
   readonly #places = new Remembered();
@@ -59,9 +59,8 @@ export class Senders {
   }
 
   /**
-   * The route on which a refused request would have been a delivery, as far as its look and address tell; null if it is
-   * none. Without a signature, also under another name, it must be a POST. Of a head that was not read only the address
-   * is known, as of a connection that is turned away: a large one is a delivery's, and what ends early is a scanner's.
+   * The route on which a refused request would have been a delivery; null if it is none. Without a signature, also under
+   * another name, it must be a POST. A head that was not read is a delivery's if it was too large, else a scanner's.
    */
   routeOf(record: Looks): string | null {
     const { userAgent, contentType, client, connectionAddress, method, reason } = record;
@@ -104,7 +103,6 @@ const PROOFS: readonly Diagnosis[] = ['body-changed', 'other-route-secret', 'sec
 export const isProven = ({ reason, hint }: Pick<RequestRecord, 'reason' | 'hint'>) =>
   reason === 'signature_mismatch' && hint !== null && PROOFS.includes(hint.diagnosis);
 
-/** True for a request that was refused before its head was read. */
 export const isUnread = ({ method }: Pick<RequestRecord, 'method'>) => method === '';
 
 export const isSigned = ({ signed, renamedHeader }: Pick<RequestRecord, 'signed' | 'renamedHeader'>) =>
@@ -162,6 +160,11 @@ export class Known {
 /** The last KEPT different pairs of texts, the latest first. Adding a known one allocates nothing. */
 class Remembered {
   readonly all: Known[] = [];
+  readonly #kindOf: ((one: string, other: string) => string) | undefined;
+
+  constructor(kindOf?: (one: string, other: string) => string) {
+    this.#kindOf = kindOf;
+  }
 
   add(one: string, other: string, route: string): Known {
     const known = this.find(one, other) ?? new Known(one, other);
@@ -178,6 +181,12 @@ class Remembered {
     const first = one.slice(0, COMPARED);
     const second = other.slice(0, COMPARED);
     for (const known of this.all) if (known.one === first && known.other === second) return known;
-    return undefined;
+    const kindOf = this.#kindOf;
+    const kind = kindOf?.(first, second);
+    return this.all.find((known) => kindOf !== undefined && kindOf(known.one, known.other) === kind);
   }
 }
+
+/** Another version, or another parameter of the type, makes no other look. */
+const kindOf = (userAgent: string, contentType: string) =>
+  `${userAgent.replaceAll(/[0-9][0-9.]*/g, '')} ${contentType.replace(/;.*/, '')}`;

@@ -18,8 +18,8 @@ const METRICS_AFTER_MS = 1000;
 /** Milliseconds between two judgements, so that none depends on who asks, and between two looks of the log. */
 const LOOK_EACH_MS = 1000;
 const LOG_EACH_MS = 15_000;
-/** Milliseconds for which an answer of the app shows that it is there. */
-const HEARD_MS = 60_000;
+/** Milliseconds for which an answer of the app shows that it is there: a scrape must see what the page would. */
+const HEARD_MS = 5000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
 export async function startProxy(effects: Effects) {
@@ -38,7 +38,7 @@ export async function startProxy(effects: Effects) {
     probe: () => Promise.all([readiness.now('always'), deferredUpToDate()]),
     beforeScrape: async () => {
       // An app that has just answered need not be asked: it may take one connection at a time.
-      const isHeard = performance.now() - health.lastAnswer < HEARD_MS;
+      const isHeard = performance.now() - health.lastAnswer < HEARD_MS && readiness.unprobed().error === null;
       await Promise.all([deferredUpToDate(), isHeard ? null : readiness.now('always')]);
     },
     status: () => health.judge(facts()),

@@ -93,8 +93,8 @@ export class Truth {
 
   /** After a reload that gave the route another path: its outcomes begin anew. */
   withoutRoute(): Truth {
-    const { lastLoss, waiting, hasUnknowable } = this;
-    return Object.assign(new Truth(), { lastLoss, waiting, hasUnknowable });
+    const { lastLoss, waiting, hasUnknowable, claims } = this;
+    return Object.assign(new Truth(), { lastLoss, waiting, hasUnknowable, claims });
   }
 
   /** How many signed ones of the last day are not known to be deliveries. */
@@ -151,8 +151,8 @@ export class Truth {
       this.early.push({ at, look: isUnprovable === true ? 'another' : look, address, needs });
     } else if (needs === 'signed') this.claims.push(at);
     else if (isUnprovable === true) {
-      this.pauses.suspects++;
-      if (needs === 'unread') this.addressOf(address).suspects++;
+      const pauses = needs === 'unread' ? this.addressOf(address) : this.pauses;
+      pauses.suspects++;
     }
     return true;
   }

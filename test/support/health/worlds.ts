@@ -55,6 +55,7 @@ export const FAULTS = {
   slots: app(['slots-full'], { status: 503, reason: 'overloaded', upstreamStatus: 0, hint: OVERLOAD_HINTS.slots }),
   'sender leaves': app(['sender-leaves'], { status: 499, reason: 'client_closed', upstreamStatus: 0 }, 5 * SECOND),
   rotated: front(['another-secret'], {}),
+  'another version': front(['another-secret'], { contentType: 'application/json; charset=utf-8' }),
   expired: front(['expired-secret'], {
     reason: 'expired_secret',
     hint: hint('expired-secret', 'signed with old', 'old'),
@@ -92,7 +93,7 @@ export const FAULTS = {
     isUnprovable: true,
   },
   'another look': {
-    ...front(['another-secret'], { userAgent: 'Entrupy/9', contentType: 'application/json; v=9' }),
+    ...front(['another-secret'], { userAgent: 'Hooks/9' }),
     isUnprovable: true,
   },
   'moved behind a front that strips': {
@@ -402,7 +403,7 @@ function* changesIn(world: World, end: number): Iterable<Happening> {
   if (world.clockStep !== 0) yield { at: at(0.5), kind: 'clock step', by: world.clockStep };
 }
 
-const lookOf = (nth: number) => ({ userAgent: `Entrupy/${nth}`, contentType: 'application/json' });
+const lookOf = (nth: number) => ({ userAgent: `Entrupy-${'abc'[nth]}/1.0`, contentType: 'application/json' });
 
 /** When the deliveries come. A fast world has more of them, so that it lasts as long as the judge needs to look. */
 function timesOf({ deliveries, anHour, rhythm }: World, random: () => number): readonly number[] {
@@ -483,7 +484,9 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
     return [{ at, kind: 'turned away', address, outcome: { ...known, fault, isVerified: false } }];
   }
   if (side === 'front') {
-    const record = refused({ ...sender, ...changes });
+    const hasChanged = world.faults[fault]?.kind === 'another version';
+    const version = hasChanged ? { userAgent: `${sender.userAgent}.1` } : {};
+    const record = refused({ ...sender, ...version, ...changes });
     if (!world.report || record.status !== 401)
       return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false, isUnprovable } }];
     return [

@@ -627,6 +627,19 @@ test('signed ones from elsewhere than the deliveries are a warning from the thir
   expect(renamed[2]).toContain('came in X-Entrupy-Signature, so something in front of the proxy renames');
 });
 
+test('another version of a sender, or a parameter of its type, makes no stranger of it', () => {
+  const said = (changes: Partial<RequestRecord>) =>
+    headOf((health) => {
+      settle(health, accepted({ userAgent: 'Entrupy-Webhooks/1.0 (41)' }));
+      for (let nth = 0; nth < 3; nth++) settle(health, refused({ userAgent: 'Entrupy-Webhooks/1.0 (41)', ...changes }));
+      vi.advanceTimersByTime(12_000);
+    }).slice(0, 2);
+  const other = { userAgent: 'Entrupy-Webhooks/1.12 (9)' };
+  for (const changes of [{}, other, { contentType: 'application/json; charset=utf-8' }])
+    expect(said(changes)).toEqual(['failed', 'another-secret']);
+  expect(said({ userAgent: 'Hooks/1.0 (41)' })).toEqual(['warning', 'another-secret']);
+});
+
 const unread = refused({
   ...{ reason: 'header_too_large', status: 431, rule: 'head-size', route: 'unmatched', path: '', method: '' },
   ...{ signed: false, wellFormed: false, userAgent: '', contentType: '' },
