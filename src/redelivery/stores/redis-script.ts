@@ -241,16 +241,20 @@ function calls.add(id, most, pause, note, head, body)
 end
 function calls.lease(limit, room, most, token, ...)
   local held, found = {}, {}
-  for _, lease in ipairs({...}) do
+  local function renew(lease)
     local id, event = leased(lease)
     if event then moveTo(id, event, now + ${store.LEASE_MS}) end
-    held[id] = true
+  end
+  for _, lease in ipairs({...}) do
+    held[string.sub(lease, 1, ${store.ID_LENGTH})] = lease
+    if tonumber(limit) == 0 then renew(lease) end
   end
   for _, text in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ${PAGE})) do
     if #found >= tonumber(limit) then break end
     local id = idOf(text)
     local event = load(id)
-    if event and not held[id] then
+    if held[id] then renew(held[id]) -- due only if the caller stood still
+    elseif event then
       local bytes = size(id)
       local isRead = bytes <= tonumber(most)
       if isRead and bytes > tonumber(room) then break end
