@@ -193,12 +193,11 @@ local function lend(id, event, token, record)
   put(id, event, now + ${store.LEASE_MS})
   return {listed({id})[1], event.lease, record}
 end
--- Remembers the end of a lease. \`set\` also for a call that ended it before, whose answer was lost.
+-- Remembers the end of a lease. 1 also for a call that ended it before, whose answer was lost.
 local function rememberEnd(lease, event)
-  if not event then return call('ZSCORE', ended, lease) and 'set' or 'absent' end
   call('ZREMRANGEBYSCORE', ended, 0, now - ${ENDED_FOR_MS})
-  call('ZADD', ended, now, lease)
-  return 'set'
+  if event then call('ZADD', ended, now, lease) end
+  return call('ZSCORE', ended, lease) and 1 or 0
 end
 local function remember(id, note, why, events)
   call('RPUSH', lost, cjson.encode({now, id, note, why, tonumber(events) or cjson.null}))
@@ -241,20 +240,18 @@ function calls.add(id, most, pause, note, head, body)
 end
 function calls.lease(limit, room, most, token, ...)
   local held, found = {}, {}
-  local function renew(lease)
-    local id, event = leased(lease)
-    if event then moveTo(id, event, now + ${store.LEASE_MS}) end
-  end
   for _, lease in ipairs({...}) do
-    held[string.sub(lease, 1, ${store.ID_LENGTH})] = lease
-    if tonumber(limit) == 0 then renew(lease) end
+    local id, event = string.sub(lease, 1, ${store.ID_LENGTH}), nil
+    held[id] = lease
+    if limit == '0' then id, event = leased(lease) end
+    if event then moveTo(id, event, now + ${store.LEASE_MS}) end
   end
   for _, text in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ${PAGE})) do
     if #found >= tonumber(limit) then break end
     local id = idOf(text)
     local event = load(id)
-    if held[id] then renew(held[id]) -- due only if the caller stood still
-    elseif event then
+    if event and held[id] == event.lease then moveTo(id, event, now + ${store.LEASE_MS}) end -- the caller stood still
+    if event and not held[id] then
       local bytes = size(id)
       local isRead = bytes <= tonumber(most)
       if isRead and bytes > tonumber(room) then break end
@@ -373,12 +370,12 @@ function calls.test(id, note)
   went(add(), 'stored')
   local taken = calls.lease(1, 2, 2, 'test')[1][1]
   went(taken and taken[1][1] == id and taken[3] == 'ab', 'leased')
-  calls.lease(0, 0, 0, 'test', taken[2])
+  calls.lease('0', 0, 0, 'test', taken[2])
   went(dueAt(id, load(id)) > now, 'renewed')
   went(calls.page('')[2][1][1] == id and calls.summary()[1][1], 'listed')
-  went(calls.set(taken[2], 0, 'expired', '', note) == 'set' and calls.find(id, 2)[2] == 'ab', 'set')
+  went(calls.set(taken[2], 0, 'expired', '', note) == 1 and calls.find(id, 2)[2] == 'ab', 'set')
   local losable = calls.leaseToLose('', 1, ${store.LEAST_BYTES}, 'test')[1]
-  went(losable and calls.set(losable[2], 'room') == 'set' and #calls.losses(9) == 1, 'lost')
+  went(losable and calls.set(losable[2], 'room') == 1 and #calls.losses(9) == 1, 'lost')
   went(add() and calls.wake('person', id) == 1 and calls.drop(id) == 'dropped', 'dropped')
   went(add() and calls['end'](id, -1) == 'dropped' and not load(id), 'ended')
   clear()

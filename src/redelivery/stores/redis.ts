@@ -9,7 +9,6 @@ import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
 import * as store from './store.ts';
 
-const SET = oneOf(['set', 'absent']);
 const ENDED = oneOf(['dropped', 'absent', 'leased']);
 const DONE = oneOf(['done']);
 
@@ -84,10 +83,10 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
     async set(lease, setting) {
       if (setting === null || typeof setting === 'string')
-        return (await run(SET, 'set', lease, setting ?? '')) === 'set';
+        return (await run(numberOf, 'set', lease, setting ?? '')) === 1;
       const note = setting.note ? [noteText(setting.note)] : [];
       const given = [setting.pause, setting.state, setting.asked ? 'person' : '', ...note];
-      return (await run(SET, 'set', lease, ...given)) === 'set';
+      return (await run(numberOf, 'set', lease, ...given)) === 1;
     },
     leaseToLose: (id, bytes) =>
       run((given) => listOf(given).map(leasedOf), 'leaseToLose', id, bytes, maxBytes, token()),

@@ -46,9 +46,8 @@ interface Opened {
   readonly parts: DisposableStack;
   /** The identities of the `#watched` files when the database was opened, in the same order. */
   readonly identities: readonly string[];
-  /** What does not change in the file's header: SQLite answers from its cache, whatever the file was overwritten with. */
-  readonly header: () => string;
-  readonly headerOpened: string;
+  /** True once the file's header has changed: SQLite answers from its cache, whatever the file was overwritten with. */
+  readonly isOverwritten: () => boolean;
 }
 
 /** A transaction: `isRead`: it changes nothing. `isLasting`: its changes must outlive a power cut. */
@@ -159,9 +158,8 @@ export class StoreFile {
   #usable(): Opened {
     const identities = this.#opened?.identities ?? [];
     const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
-    const isOverwritten = this.#opened !== null && this.#opened.header() !== this.#opened.headerOpened;
     // This empties the log into the file, if it is still there. Of what was overwritten the log may hold all.
-    if (changed.length > 0 || isOverwritten) this.close();
+    if (changed.length > 0 || this.#opened?.isOverwritten()) this.close();
     if (changed.includes(this.#path)) {
       // A log or index that has not changed belongs to the file that is gone.
       const logs = [`${this.#path}-wal`, `${this.#path}-shm`];
@@ -236,8 +234,8 @@ export class StoreFile {
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)'); // from now on the file itself has a header
     }
     this.#isNew = false;
-    const identities = this.#watched.map(identityOf);
-    return { database, queries, parts: parts.move(), identities, header, headerOpened: header() };
+    const [identities, opened] = [this.#watched.map(identityOf), header()];
+    return { database, queries, parts: parts.move(), identities, isOverwritten: () => header() !== opened };
   }
 
   /** Creates what an owner needs, locks the directory, and reports what was lost since the last owner. */

@@ -93,8 +93,9 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     sql`UPDATE event SET due = ${later(store.LEASE_MS)} WHERE id = ${store.leasedId(lease)} AND lease = ${lease}`;
   }
 
-  function remember(id: string, text: string, { why, events }: Pick<store.Loss, 'why' | 'events'>): void {
-    sql`INSERT INTO lost(at, id, note, why, events) VALUES (${Date.now()}, ${id}, ${text}, ${why}, ${events})`;
+  function remember(id: string, note: Note | null, { why, events }: Pick<store.Loss, 'why' | 'events'>): void {
+    sql`INSERT INTO lost(at, id, note, why, events)
+      VALUES (${Date.now()}, ${id}, ${note ? noteText(note) : ''}, ${why}, ${events})`;
     sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${store.MOST_LOSSES}
       OR at < ${Date.now() - store.LOSSES_FOR_MS}`;
   }
@@ -162,8 +163,8 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     set(lease: string, setting: store.Setting | store.WhyLost | null): boolean {
       const id = store.leasedId(lease);
       if (setting === null || typeof setting === 'string') {
-        const removed = sql<Text>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note AS text`;
-        if (setting !== null) for (const { text } of removed) remember(id, text, { why: setting, events: 1 });
+        const removed = sql<Noted>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note`;
+        if (setting !== null) for (const { note } of removed) remember(id, note, { why: setting, events: 1 });
         return rememberEnd(lease, removed);
       }
       const { pause, state, note, asked } = setting;
@@ -175,7 +176,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     },
 
     /** Remembers that a file's events are lost. */
-    loseFile: (why: string, events: number | null): void => remember('', '', { why, events }),
+    loseFile: (why: string, events: number | null): void => remember('', null, { why, events }),
 
     leaseToLose(id: string, bytes: number, most: number): readonly store.Leased[] {
       const counted = Math.max(bytes, store.LEAST_BYTES);
@@ -247,10 +248,10 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     },
 
     drop(id: string): store.Dropped {
-      const [free] = sql<Text>`DELETE FROM event
-        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note AS text`;
+      const [free] = sql<Noted>`DELETE FROM event
+        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note`;
       if (free === undefined) return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
-      sql`INSERT INTO dropped(id, note) VALUES (${id}, ${free.text})`;
+      sql`INSERT INTO dropped(id, note) VALUES (${id}, ${free.note ? noteText(free.note) : ''})`;
       return 'dropped';
     },
 
@@ -284,8 +285,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
 }
 
 type Row = Omit<store.Entry, 'wait'> & { readonly asked: number };
-/** A note, unparsed. */
-type Text = { readonly text: string };
+type Noted = Pick<store.Entry, 'note'>;
 
 /**
  * Prepares each template once, binds its values, and parses notes in what it returns. Node's own `createTagStore` keeps
