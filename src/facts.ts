@@ -101,7 +101,6 @@ export function factsNow(startedAt: number, from: Sources, { ready, causes, erro
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
       lastMatch: metrics.lastMatch(secret.id),
-      /** Null if it is not known. */
       deferred: redelivery.isOpen && !redelivery.isCounted ? null : storeState.signedBy(secret.key),
     })),
     config: {

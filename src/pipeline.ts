@@ -223,8 +223,9 @@ export class Pipeline {
   /** Stores a delivery that the app has not taken, if possible. Else its client gets the app's answer, or ours. */
   async #conclude(pending: Pending, reached: Reached): Promise<void> {
     const { exchange, deferrable } = pending;
-    const why = deferrable && whyStored(exchange, reached);
-    if (deferrable !== null && why !== null && (await this.#parts.storing.defer(deferrable, why)) === 'stored') {
+    const why = whyStored(exchange, reached);
+    const storing = deferrable && why ? this.#parts.storing.defer(deferrable, why) : null;
+    if (storing !== null && (await storing.answer) === 'stored') {
       exchange.decide('deferred', 'none');
       exchange.reply.sendOwn(ANSWERS.deferred);
       if (reached.at === 'head') reached.answer.drop();
@@ -232,8 +233,9 @@ export class Pipeline {
     }
     const end = reached.at === 'head' ? await reached.answer.relay() : reached;
     if (end.failure !== null) answerFailure(exchange, end.failure);
-    // A store that was too slow may still be reading the body.
-    this.#settle(pending, why === null ? end : { ...end, memory: 'in use' });
+    // A store that was too slow may still store it.
+    const isStored = storing !== null && (await storing.end) === 'stored';
+    this.#settle(pending, storing === null ? end : { ...end, memory: 'in use' }, isStored ? 'stored' : 'neither');
   }
 
   /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */

@@ -23,10 +23,8 @@ const STILL_MS = 60_000;
 interface Deferred {
   readonly store: DeferredStore;
   readonly admin: URL;
-  /** Receives a line for each change that `deliver` sees. */
-  readonly progress: Io['stderr'];
-  /** Receives what is shown before all of it is known. */
-  readonly early: Io['stdout'];
+  /** Receives what is shown before all of it is known, and a line for each change that `deliver` sees. */
+  readonly io: Pick<Io, 'stdout' | 'stderr'>;
   readonly isJson: boolean;
   /** False if no route has `redeliver`, so that nothing is sent. */
   readonly sends: boolean;
@@ -55,7 +53,7 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
   const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onProblem: ignore });
   const isJson = values.json === true;
   const sends = redelivers(config);
-  const asked = { store, admin: localUrl(at.host, at.port), progress: io.stderr, early: io.stdout, isJson, sends };
+  const asked = { store, admin: localUrl(at.host, at.port), io, isJson, sends };
   const done = await action(asked, id).catch((error: Error) => {
     return `the store ${redelivery.store}: ${error.message}${sends ? '' : '; no route has redeliver'}`;
   });
@@ -112,13 +110,13 @@ function lostOf({ at, id, note, why, events }: Loss) {
 }
 
 /** Shows each page as it comes: a store may hold a hundred thousand, and all of them together exceed a small heap. */
-async function list({ store, early, isJson, sends }: Deferred): Promise<Done> {
+async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
   let isFirst = true;
   for await (const page of pagesOf(store)) {
     if (page.length === 0) continue;
     const shown = page.map((entry) => shownOf(entry, sends));
-    if (isJson) early(`${isFirst ? OPENING : ','}${shown.map((one) => JSON.stringify(one)).join()}`);
-    else early(`${isFirst ? lineOf(HEADINGS) : ''}${shown.map((one) => lineOf(cellsOf(one))).join('')}`);
+    if (isJson) io.stdout(`${isFirst ? OPENING : ','}${shown.map((one) => JSON.stringify(one)).join()}`);
+    else io.stdout(`${isFirst ? lineOf(HEADINGS) : ''}${shown.map((one) => lineOf(cellsOf(one))).join('')}`);
     isFirst = false;
   }
   const lost = (await store.losses()).map(lostOf);
@@ -208,7 +206,7 @@ async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
 }
 
 /** Waits until each delivery is gone or was tried, or nothing changes. Returns the remaining ids, and why the wait ended. */
-async function watch({ store, admin, progress }: Deferred, id: string, chosen: ReadonlyMap<string, number>) {
+async function watch({ store, admin, io }: Deferred, id: string, chosen: ReadonlyMap<string, number>) {
   for (let lastText = '', changed = 0; ; ) {
     const began = Date.now();
     const now = await attemptsOf(store, id);
@@ -216,7 +214,7 @@ async function watch({ store, admin, progress }: Deferred, id: string, chosen: R
     const tried = waiting.filter((id) => now.get(id) !== chosen.get(id));
     const text = `${chosen.size - waiting.length} of ${chosen.size} gone, ${tried.length} tried and not taken\n`;
     if (text !== lastText) {
-      progress(text);
+      io.stderr(text);
       [lastText, changed] = [text, began];
     }
     const isOver = tried.length === waiting.length;

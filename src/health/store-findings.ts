@@ -80,10 +80,7 @@ function* ofStore(deferred: DeferredFacts, now: number): Findings {
   const id = kind !== 'failing' ? (`store-${kind}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
   const fails = `${name} ${state === 'full' ? 'is full' : `${state === 'slow' ? 'is slow' : 'fails'}: ${problem}`}`;
   const unseen = deferred.waiting === null ? ' What is in it is not known, and not sent.' : '';
-  if (!sends) {
-    yield finding('note', id, `${fails}. No route has redeliver, so no delivery needs it.${unseen}`);
-    return;
-  }
+  if (!sends) return yield finding('note', id, `${fails}. No route has redeliver, so no delivery needs it.${unseen}`);
   const away = turnedAway === null ? '' : `; a delivery was last turned away ${ago(turnedAway.at, now)}`;
   const message =
     state === 'works'

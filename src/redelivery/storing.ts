@@ -13,6 +13,8 @@ const MOST_TOLD = 1000;
 const LATE = 'a delivery was stored late: its client has been told of a failure';
 const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
 
+type Outcome = 'stored' | 'not stored';
+
 export class Storing {
   readonly #needs: Needs;
   readonly #storeState: StoreState;
@@ -28,14 +30,18 @@ export class Storing {
   }
 
   /**
-   * Stores a delivery. `failure`: why the app did not take it. Resolves within about a second, and never rejects. A
-   * slow store may still store the delivery after that: it is then sent although its client got an error. Deliveries
-   * are stored in order of arrival: small ones that overtake a large one could delay it beyond its time limit.
+   * Stores a delivery. `failure`: why the app did not take it. `answer` resolves within about a second; a slow store may
+   * still store it after that, though its client got an error. `end` resolves once that is known, or the process stops:
+   * until then the store reads the body. Neither rejects. Deliveries are stored in order of arrival: small ones that
+   * overtake a large one could delay it beyond its time limit.
    */
-  defer(delivery: Deferrable, failure: string): Promise<'stored' | 'not stored'> {
+  defer(delivery: Deferrable, failure: string): Readonly<Record<'answer' | 'end', Promise<Outcome>>> {
     this.#storeState.appTakes.untaken(delivery.route.path);
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
-    const { promise, resolve } = Promise.withResolvers<'stored' | 'not stored'>();
+    const { promise: answer, resolve } = Promise.withResolvers<Outcome>();
+    const { promise: end, resolve: finish } = Promise.withResolvers<Outcome>();
+    const { signal } = this.#storeState.shutdown;
+    const giveUp = () => finish('not stored');
     // True if the time limit passed after it was given to the store: then it may still be stored.
     let isLate = false;
     const begin = async () => {
@@ -45,20 +51,22 @@ export class Storing {
       });
       cancel();
       this.#bytesAtStore -= bytes;
-      if (isLate) this.#needs.budget.release(bytes);
       if (isLate && outcome === 'stored') this.#storeState.log.tell('info', LATE, { route: delivery.route.path });
+      signal.removeEventListener('abort', giveUp);
       resolve(outcome);
+      finish(outcome);
       this.#beginNext();
     };
     const cancel = deadline(TIME_LIMIT_MS, () => {
       isLate = !this.#waiting.delete(begin);
-      if (isLate) this.#needs.budget.hold(bytes); // the caller now releases the body, which the store still holds
       this.#storeState.notStored('slow', bytes);
       resolve('not stored');
+      if (isLate && !signal.aborted) signal.addEventListener('abort', giveUp);
+      else giveUp();
     });
     this.#waiting.set(begin, bytes);
     this.#beginNext();
-    return promise;
+    return { answer, end };
   }
 
   /** Begins the next ones: a quarter of the budget, or one larger body, so no hanging store fills the memory. */
@@ -71,7 +79,7 @@ export class Storing {
     }
   }
 
-  async #add(delivery: Deferrable, failure: string, isLate: () => boolean): Promise<'stored' | 'not stored'> {
+  async #add(delivery: Deferrable, failure: string, isLate: () => boolean): Promise<Outcome> {
     const storeState = this.#storeState;
     const { route } = delivery;
     const event = eventOf(delivery, failure, this.#needs.storeSettings().name);

@@ -4,6 +4,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { reload } from '../support/proxy/reloads.ts';
@@ -142,6 +143,25 @@ describe.concurrent('a delivery that the app does not take', () => {
     app.server.listen(app.port, '127.0.0.1');
     expect((await waits).status).toBe(200);
   });
+
+  test.skipIf(!HAS_SERVERS)(
+    'is stored late by a slow store, and so not lost',
+    async ({ app, redeliverer, onTestFinished }) => {
+      const server = await startRedis(REDIS_OR_VALKEY);
+      onTestFinished(() => server.kill());
+      const proxy = await redeliverer({ redelivery: { store: server.url, name: 'orders' } });
+      app.answer = () => 500;
+      await defer(proxy, 'first');
+      server.pause();
+      expect((await deliver(proxy, 'second')).status).toBe(500);
+      server.resume();
+      const line = await proxy.waitForLog(({ status, fate }) => status === 500 && fate === 'deferred');
+      expect(line).toMatchObject({ level: 'warn', decision: 'accepted' });
+      expect(await proxy.status()).toMatchObject({ lost: { failed: 0 }, undelivered: [] });
+      app.answer = () => 200;
+      await eventually(() => results(proxy, 'delivered'), 2);
+    },
+  );
 
   test('passes, and is counted, if the store cannot take it', async ({ app, redeliverer, directory }) => {
     const store = join(directory, 'file');

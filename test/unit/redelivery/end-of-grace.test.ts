@@ -39,7 +39,7 @@ test('a store that is too slow still finds the body whole, though its client has
     storing: {
       defer: (delivery) => {
         asked.resolve(delivery);
-        return slow.promise;
+        return { answer: slow.promise, end: slow.promise };
       },
       taken: async () => {},
     },
