@@ -74,6 +74,21 @@ test.concurrent('a port that refuses, then listens again: each request arrives o
   await untilAtRest(proxy);
 });
 
+test.concurrent('a scrape alone sees that the app is down, however lately it answered, and that it is there again', async ({
+  upstream,
+  proxyTo,
+}) => {
+  const proxy = await proxyTo(upstream);
+  const isDown = async () =>
+    (await proxy.metrics()).has('entrupy_proxy_diagnosis{diagnosis="app-down",state="failed",route=""}');
+  const client = await sendTo(proxy, delivery(1));
+  expect((await client.response()).status).toBe(200);
+  await upstream.close();
+  await eventually(isDown, true);
+  await once(upstream.server.listen(upstream.port, '127.0.0.1'), 'listening');
+  await eventually(isDown, false);
+});
+
 test.concurrent('a unix socket that is missing for longer than retryConnectFor: 502; one that appears within it, or comes back', async ({
   directory,
   onTestFinished,

@@ -143,14 +143,20 @@ export class Truth {
   }
 
   /** True for a refused delivery that nothing tells from a stranger's request. */
-  #isUnknowable({ fault, look, address, isVerified, isUnprovable }: Outcome, at: number, needs: Needs): boolean {
+  #isUnknowable(
+    { fault, look, address, isVerified, isUnprovable, isProven }: Outcome,
+    at: number,
+    needs: Needs,
+  ): boolean {
+    if (isProven === true) this.addresses.add(address);
+    if (isProven === true && this.accepted > 0) return false;
     const isKnown = this.addresses.has(address) && (needs === 'unread' || this.looks.has(look));
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
+    if (needs === 'signed') this.claims.push(at);
     if (this.accepted === 0) {
       this.early.push({ at, look: isUnprovable === true ? 'another' : look, address, needs });
-    } else if (needs === 'signed') this.claims.push(at);
-    else if (isUnprovable === true) {
+    } else if (needs !== 'signed' && isUnprovable === true) {
       const pauses = needs === 'unread' ? this.addressOf(address) : this.pauses;
       pauses.suspects++;
     }
@@ -194,7 +200,7 @@ export class Truth {
     if (decision === 'duplicate') this.#accept(look, client, at);
     if (this.accepted === 0 && signed && decision === 'rejected')
       this.early.push({ at, look, address: client, needs: 'signed' });
-    else if (signed && decision === 'rejected') this.claims.push(at);
+    if (signed && decision === 'rejected') this.claims.push(at);
   }
 
   /** A stranger's connection. */

@@ -25,6 +25,7 @@ interface FaultKind {
   readonly causes: readonly string[];
   /** No request shows that it is a delivery, but only that deliveries have stopped. */
   readonly isUnprovable?: boolean | undefined;
+  readonly isProven?: boolean | undefined;
 }
 
 const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind => ({
@@ -60,15 +61,21 @@ export const FAULTS = {
     reason: 'expired_secret',
     hint: hint('expired-secret', 'signed with old', 'old'),
   }),
-  'rewritten by a new front': front(['body-changed'], {
-    userAgent: 'axios/1.7.2',
-    contentType: 'application/json; charset=utf-8',
-    hint: hint('body-changed', 'the signature fits the body as JSON.stringify writes it'),
-  }),
-  'newline since an update': front(['trailing-newline'], {
-    userAgent: 'Entrupy/0.1',
-    hint: hint('trailing-newline', 'the secret was used with a trailing newline'),
-  }),
+  'rewritten by a new front': {
+    ...front(['body-changed'], {
+      userAgent: 'axios/1.7.2',
+      contentType: 'application/json; charset=utf-8',
+      hint: hint('body-changed', 'the signature fits the body as JSON.stringify writes it'),
+    }),
+    isProven: true,
+  },
+  'newline since an update': {
+    ...front(['trailing-newline'], {
+      userAgent: 'Hooks/0.1',
+      hint: hint('trailing-newline', 'the secret was used with a trailing newline'),
+    }),
+    isProven: true,
+  },
   compressed: front(['body-compressed'], { hint: hint('body-compressed', 'the body was decompressed on the way') }),
   hex: front(['signature-form'], {
     reason: 'malformed_signature',
@@ -353,6 +360,8 @@ export interface Outcome {
   readonly address: string;
   /** What is not lost for good: it is deferred. */
   readonly isStored: boolean;
+  /** Its signature shows a secret of ours. */
+  readonly isProven?: boolean | undefined;
   /** It was verified, so it looks like itself. */
   readonly isVerified: boolean;
   readonly isUnprovable?: boolean | undefined;
@@ -479,7 +488,7 @@ function twins({ duplicates }: World, sender: Changes, at: number, random: () =>
 function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
   const { at, sender, look, address, fault, end } = coming;
   const known = { look, address, isStored: false, startedAt: at };
-  const { side, changes, late = 0, isUnprovable }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
+  const { side, changes, late = 0, isUnprovable, isProven }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
   if (side === 'door') {
     return [{ at, kind: 'turned away', address, outcome: { ...known, fault, isVerified: false } }];
   }
@@ -488,7 +497,7 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
     const version = hasChanged ? { userAgent: `${sender.userAgent}.1` } : {};
     const record = refused({ ...sender, ...version, ...changes });
     if (!world.report || record.status !== 401)
-      return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false, isUnprovable } }];
+      return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false, isUnprovable, isProven } }];
     return [
       {
         at,
