@@ -484,12 +484,18 @@ test('redirects are told for a day, as a warning only while nothing else is answ
 });
 
 test('the last one that the app took is any, also one that was sent again', () => {
-  const said = judged({ startedAt: NOW - HOUR }, (health) => {
-    settle(health, accepted());
-    vi.advanceTimersByTime(60_000);
-    health.ledger.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
-  }).advice[0]?.message;
-  expect(said).toMatch(/^All is well: the app took the last delivery 0 s ago/);
+  const said = (...before: readonly RequestRecord[]) =>
+    headOf((health) => {
+      for (const one of before) settle(health, one);
+      vi.advanceTimersByTime(60_000);
+      health.ledger.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
+    })[2];
+  for (const before of [[accepted()], []])
+    expect(said(...before)).toMatch(/^All is well: the app took the last delivery 0 s ago/);
+  const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
+  expect(said(accepted(), unknown)).toMatch(
+    / took the last delivery 0 s ago \(.*\); since a fresh one 1 signed request was refused: a sender/,
+  );
 });
 
 test('a change since the last refusal is told as that, and one before it is not denied', () => {
