@@ -232,7 +232,7 @@ export class StoreState {
 
   /** Called by the store with its problem, or null when it has none: then a test shows whether it works. */
   readonly onProblem = (problem: string | null): void => {
-    if (problem !== null && !this.#isClosed) this.#fail(problem);
+    if (problem !== null && !this.#isClosed) this.#fail(textOf(problem));
   };
 
   /** Called by the store when so many events are gone or were set aside; null for a number that is not known. */
@@ -281,4 +281,5 @@ export class StoreState {
   }
 }
 
-const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+/** Part of sentences; Redis ends its own with a dot. */
+const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');

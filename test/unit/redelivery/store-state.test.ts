@@ -68,7 +68,7 @@ test('a call that fails is a problem until the test event passes, which is tried
   const { storeState, told, world } = standingOf();
   await storeState.refresh();
   world.problem = 'EIO';
-  storeState.failed(new Error('EIO'));
+  storeState.failed(new Error('EIO.'));
   storeState.onProblem(null); // the store itself has none
   await vi.advanceTimersByTimeAsync(3000);
   expect(storeState.problem).toEqual({ kind: 'failing', why: 'EIO' });
