@@ -18,8 +18,8 @@ export interface Handler {
   onRequest(exchange: Exchange): void;
   /** Called once a request has ended, in whatever way, which records it; `onFate` logs a delivery whose fate comes later. */
   onEnd(exchange: Exchange): void;
-  /** Called when a connection is ended before any answer, since there are too many. `address`: that of its client. */
-  onTurnedAway?(cause: 'limit' | 'handshakes', address: string): void;
+  /** Called when a connection is ended before any answer: there are too many, or its TLS handshake failed. */
+  onTurnedAway?(cause: 'limit' | 'handshakes' | Hint, address: string): void;
 }
 
 /** Milliseconds for which an answer may make no progress if its request is not forwarded or its connection closes. */

@@ -1,8 +1,11 @@
 // TLS on the clients' side: from a connection's first byte to its secured stream. connection.ts (`beginTls`) limits a
 // handshake to `limits.headersTimeout`; this file ends one that is under way only to make room for another.
 import { Buffer } from 'node:buffer';
-import type { Server, TlsOptions } from 'node:tls';
+import type { Socket } from 'node:net';
+import type { Server, TLSSocket, TlsOptions } from 'node:tls';
 import { free, JoinedBytes, NO_BYTES } from '../base/bytes.ts';
+import { codeOf } from '../base/errors.ts';
+import type { Hint } from '../core/hint.ts';
 import { connectionKey } from '../wire/socket-progress.ts';
 import { ALPN, type TlsCredentials } from '../wire/tls-credentials.ts';
 import type { Connection } from './connection.ts';
@@ -17,16 +20,26 @@ function tlsOptions(tls: TlsCredentials): TlsOptions {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ALPN };
 }
 
+/** Why a handshake failed over a certificate; null for what scanners send. */
+function failureOf(error: Error, { authorizationError }: TLSSocket): Hint | null {
+  const code = codeOf(error);
+  const isOurs = /_ALERT_.*(?:CERTIFICATE|UNKNOWN_CA)/.test(code);
+  if (!isOurs && !authorizationError && code !== 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') return null;
+  const whose = isOurs ? 'clients refused the certificate here' : 'the certificate of the client was refused';
+  return { diagnosis: 'handshake-fails', text: `${whose} (${authorizationError || code})` };
+}
+
 export class TlsHandshakes {
   readonly #server: Server;
   /** Connections whose handshake is under way, by key; the earliest first. */
   readonly #underWay = new Map<string, Connection>();
+  readonly #begun = new WeakMap<Socket, Connection>();
   /** Connections whose handshake may begin: they have sent a whole ClientHello, or bytes that cannot be one. */
   readonly #waiting: Connection[] = [];
-  readonly #onTurnedAway: (connection: Connection) => void;
+  readonly #onTurnedAway: (connection: Connection, why: 'handshakes' | Hint) => void;
 
-  /** `onTurnedAway`: called before a handshake is ended to make room for another. */
-  constructor(contents: TlsCredentials, onTurnedAway: (connection: Connection) => void) {
+  /** `onTurnedAway`: called before a handshake is ended to make room for another, or with why one failed. */
+  constructor(contents: TlsCredentials, onTurnedAway: (connection: Connection, why: 'handshakes' | Hint) => void) {
     this.#onTurnedAway = onTurnedAway;
     // Loaded only when needed: the TLS module costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
@@ -40,7 +53,13 @@ export class TlsHandshakes {
       stream.allowHalfOpen = true;
       connection.open(stream);
     });
-    this.#server.on('tlsClientError', (_error, stream) => stream.destroy());
+    // A stream that was closed since has no port, but still its socket: test/integration/tls-on-both-sides.test.ts.
+    this.#server.on('tlsClientError', (error, stream: TLSSocket & { readonly _parent?: Socket }) => {
+      const connection = this.#begun.get(stream._parent ?? stream);
+      const why = failureOf(error, stream);
+      if (connection !== undefined && why !== null) onTurnedAway(connection, why);
+      stream.destroy();
+    });
   }
 
   /** Uses new contents of the TLS files for handshakes from now on. */
@@ -81,11 +100,12 @@ export class TlsHandshakes {
     if (connection?.state !== 'silent') return;
     if (longest !== undefined) {
       this.#underWay.delete(longest.key);
-      this.#onTurnedAway(longest);
+      this.#onTurnedAway(longest, 'handshakes');
       longest.destroy();
     }
     const socket = connection.stream;
     this.#underWay.set(connection.key, connection);
+    this.#begun.set(socket, connection);
     socket.once('close', () => this.#underWay.delete(connection.key));
     connection.beginTls();
     socket.allowHalfOpen = false; // otherwise a client that leaves now would keep its place

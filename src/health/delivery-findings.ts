@@ -17,6 +17,7 @@ import {
   finding,
   type Input,
   named,
+  refused,
   since,
   sinceWhy,
   whatChanged,
@@ -74,12 +75,11 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
   const from = times < all ? ` since ${clock(epoch(input, first.began), facts.now)}` : '';
   const to = whereTo(path, facts, detail);
   const which = times === 0 ? `what was sent again to ${to}` : `${amount} to ${to}${from}`;
-  const isRefusal = detail.fate === 'none' && diagnosis !== 'connections-full';
-  const why = diagnosis === 'connections-full' ? `limits.connections was reached${heldBy(facts)}` : '';
+  const isRefusal = detail.fate === 'none';
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
   const known = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
   const parts = [
-    `${toldOf(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis) : why)}.`,
+    `${toldOf(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
     stored(episode, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
@@ -90,12 +90,6 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
   ];
   const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, firstAt) };
   return { ...found, remedy: remedyFor(found, facts, episode.isLossless) };
-}
-
-/** Names the address that holds more connections than all others together, while many are open. */
-export function heldBy({ connections: { open, most } }: Facts): string {
-  if (most === null || most.connections * 2 <= open) return '';
-  return `; ${most.connections} of the ${open} that are open now are from ${most.address}`;
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */
@@ -114,13 +108,10 @@ function takenSince({ since: good, enough, hasEnough, lastBad }: Episode, now: n
   return ` Since the last that failed the app took ${good}; this is over ${ends.join(' and ')}.`;
 }
 
-type Met = Pick<Cause, 'diagnosis' | 'detail' | 'times'>;
-
 /** What became of some requests of one cause, as the begin of a sentence. */
-export function toldOf(which: string, { diagnosis, detail, times }: Met): string {
+export function toldOf(which: string, { detail, times }: Pick<Cause, 'detail' | 'times'>): string {
   const { fate, upstreamFailure, upstreamStatus, upstreamError, hint, departedMs } = detail;
-  if (diagnosis === 'connections-full') return `Senders' connections were turned away: ${which}`;
-  if (fate === 'none') return `${which.replace(/^t/, 'T')} ${times === 1 ? 'was' : 'were'} refused`;
+  if (fate === 'none') return `${which.replace(/^t/, 'T')} ${refused(detail, times)}`;
   const known = [upstreamFailure ?? [], upstreamError ?? hint?.text ?? []].flat().join(', ');
   const more = known === '' ? '' : ` (${known})`;
   if (fate === 'abandoned')

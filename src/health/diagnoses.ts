@@ -123,6 +123,7 @@ const REMEDIES = {
   },
   certificates: {
     'certificate-ends': `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
+    'handshake-fails': `${YOURS}compare what they trust with the certificate in listen.tls, and theirs with listen.tls.clientCaFile.`,
     'certificate-early': 'Is the clock of this machine right? If it is, wait, or use another certificate.',
   },
   reload: {
@@ -159,6 +160,7 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'no-live-secret': ['secret-problem', 'secrets-outside-dates'],
   'another-secret': ['secret-problem'],
   'reload-failed': ['secret-problem'],
+  'handshake-fails': ['certificate-ends', 'certificate-early'],
   'sender-leaves': ['slow-app'],
   'slots-full': SLOW,
   'bodies-full': SLOW,

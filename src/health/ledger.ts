@@ -3,6 +3,7 @@
 // time. Times are milliseconds of the monotonic clock.
 
 import { FATES, type Fate, fateOf, isUntaken, type RedeliveryRecord } from '../core/fate.ts';
+import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import { PROBE_AGENT } from '../core/permit.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
@@ -82,8 +83,6 @@ export class Ledger {
   readonly strangers = new Map<Diagnosis, Tally>();
   /** Those of them that had a signature. */
   readonly claims = new Map<Diagnosis, Tally>();
-  /** Connections turned away whose addresses are not those of deliveries. */
-  readonly turnedAway = new Tally();
   /** Refused and reported requests that any public port has, over the last minutes. */
   readonly noise = new Counts(1, 5, MINUTE);
   /** Deliveries since the start that may be lost. */
@@ -185,12 +184,12 @@ export class Ledger {
     this.failedProbe = null;
   }
 
-  /** Called when a connection is ended before any answer, since there are too many. `address`: that of the connection. */
-  turnAway(address: string, now = performance.now()): void {
-    const connection = turnedAway(address, now);
-    if (this.senders.accepted === 0) return this.early.turnedAway.add('connections-full', connection, now);
+  /** Called when a connection is ended before any answer. `address`: that of the connection. */
+  turnAway(address: string, now = performance.now(), hint: Hint = OVERLOAD_HINTS.connections): void {
+    const connection = { ...turnedAway(address, now), hint };
     const route = this.senders.routeOfConnection(address);
-    if (route === null) this.turnedAway.add('connections-full', connection, now);
+    if (this.senders.accepted === 0) this.early.turnedAway.add(hint.diagnosis, connection, now);
+    else if (route === null) this.#stranger(connection, now);
     else this.#bad(route, connection, 'turnedAway', now);
   }
 
@@ -253,7 +252,7 @@ export class Ledger {
     this.early = noneEarly(since);
     if (Object.values(kinds).some(({ kept }) => kept.length === EARLY)) this.forgotAt = now;
     for (const { looks, detail, at } of early.sort((one, other) => one.at - other.at)) {
-      if (detail.reason === 'none') this.turnAway(looks.connectionAddress, at);
+      if (detail.reason === 'none') this.turnAway(looks.connectionAddress, at, detail.hint ?? undefined);
       else if (this.#refuseDelivery(looks, detail, at)) continue;
       else if (isSigned(looks)) this.#claim(detail, at);
       else this.#stranger(detail, at);
@@ -286,9 +285,7 @@ function outcomeDiagnosis(record: Detail): Diagnosis {
   return record.reason === 'missing_signature' ? 'signature-dropped' : strangerDiagnosis(record);
 }
 
-/** What says nothing else is a delivery that found no room, or a connection that was turned away. */
-const strangerDiagnosis = (record: Detail) =>
-  diagnosisOf(record) ?? (record.fate === 'none' ? 'connections-full' : 'proxy-full');
+const strangerDiagnosis = (record: Detail) => diagnosisOf(record) ?? 'proxy-full';
 
 /** What the app did with a request that is no delivery; null if it took it. */
 export function untakenBy(record: Detail, now: number): Cause | null {

@@ -7,8 +7,8 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Detail } from './causes.ts';
 import type { Tally } from './counts.ts';
-import { heldBy, toldOf } from './delivery-findings.ts';
-import { DIAGNOSES } from './diagnoses.ts';
+import { toldOf } from './delivery-findings.ts';
+import { DIAGNOSES, type Diagnosis } from './diagnoses.ts';
 import { type RouteLedger, untakenBy } from './ledger.ts';
 import {
   count,
@@ -18,6 +18,7 @@ import {
   type Input,
   named,
   pathsOf,
+  refused,
   since,
   sinceWhy,
   whyOf,
@@ -27,11 +28,15 @@ import { DAY, dateText, HOUR, QUARTER } from './times.ts';
 /** This many are no chance: with a signature, failed before the first acceptance, then a warning; without, a warning. */
 const MANY = 3;
 
+/** Room that strangers can use up: a warning while it is recent, even if every delivery had room. */
+const isRoom = (id: Diagnosis) => DIAGNOSES[id].subject === 'room' || id === 'upstream-loop';
+
 export function* refusalFindings(input: Input): Findings {
   const { ledger, now } = input;
   if (ledger.senders.accepted === 0) {
     yield* early('signed', input);
     yield* early('unsigned', input);
+    yield* early('turnedAway', input);
   }
   yield* suspects(input);
   yield* outsideDates(input);
@@ -39,16 +44,14 @@ export function* refusalFindings(input: Input): Findings {
     yield* reported(path, known, input);
     yield unverified(path, known, input);
   }
-  yield turnedAway(input);
   yield* claims(input);
-  // Other strangers are a note with a number; room that they use up is a warning while that is recent.
+  // Other strangers are a note with a number.
   const least = now - ledger.forgotAt < DAY ? 'At least ' : '';
   for (const [id, tally] of ledger.strangers) {
     const amount = tally.ofDay(now);
-    const message = `${least}${manyOf(tally, `of the last day ${refused(amount)}`, input)}. None is known to be a delivery.`;
-    const isRoom = id === 'upstream-loop' || DIAGNOSES[id].subject === 'room';
-    const state = isRoom && now - tally.lastAt < QUARTER ? 'warning' : 'note';
-    if (amount > 0) yield finding(state, id, message);
+    const what = `of the last day ${refused(tally.detail, amount)}`;
+    const message = `${least}${manyOf(tally, what, input)}. None is known to be a delivery.`;
+    if (amount > 0) yield finding(isRoom(id) && now - tally.lastAt < QUARTER ? 'warning' : 'note', id, message);
   }
 }
 
@@ -74,18 +77,17 @@ function* claims(input: Input): Findings {
   const all = [...ledger.claims].filter(([, tally]) => tally.ofDay(now) > 0);
   const isMany = all.reduce((sum, [, tally]) => sum + tally.ofDay(now), 0) >= MANY;
   for (const [id, tally] of all) {
-    const others = manyOf(tally, `with a signature of the last day ${refused(tally.ofDay(now))}`, input);
-    const message = `${others}. Nothing proves that a sender of yours sent them: no delivery with their look came from there.`;
+    const what = `with a signature of the last day ${refused(tally.detail, tally.ofDay(now))}`;
+    const message = `${manyOf(tally, what, input)}. Nothing proves that a sender of yours sent them: no delivery with their look came from there.`;
     yield finding(isMany ? 'warning' : 'note', id, message, configured(routeOf(tally.detail, facts), input));
   }
 }
 
 /** `9 requests WHAT, 7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC): WHY`. */
 function manyOf(tally: Tally, what: string, input: Input, amount = tally.ofDay(input.now)): string {
-  return `${count(amount, 'request')} ${what}, ${lastOf(tally, input, whyOf(tally.detail, tally.diagnosis))}`;
+  const noun = tally.detail.reason === 'none' ? 'connection' : 'request';
+  return `${count(amount, noun)} ${what}, ${lastOf(tally, input, whyOf(tally.detail, tally.diagnosis, input.facts))}`;
 }
-
-const refused = (amount: number) => (amount === 1 ? 'was refused' : 'were refused');
 
 /** The host that sent most of several, and when the last one came, and why it was refused. */
 function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why: string): string {
@@ -98,20 +100,20 @@ function routeOf({ route, path, rule }: Detail, facts: Facts): string {
   return rule !== null && isConfigured(path, facts) ? path : route;
 }
 
-const EARLY = { signed: 'with a signature', unsigned: 'without a signature that was read' };
+const EARLY = { signed: 'with a signature', unsigned: 'without a signature that was read', turnedAway: 'in all' };
 
 /** Signed ones are told after a day, too. */
 function* early(kind: keyof typeof EARLY, input: Input): Findings {
   const { ledger, facts, now } = input;
   const all = [...ledger.early[kind].tallies].toSorted(([, one], [, other]) => other.total - one.total);
   const lately = all.reduce((sum, [, tally]) => sum + tally.ofDay(now), 0);
-  if (kind !== 'signed' && lately < MANY) return;
+  if (kind !== 'signed' && lately < MANY && !all.some(([id]) => isRoom(id))) return;
   const state = kind === 'signed' && lately >= MANY ? 'failed' : 'warning';
   for (const [id, tally] of all) {
     const amount = kind === 'signed' ? tally.total : tally.ofDay(now);
     const route = routeOf(tally.detail, facts);
     const where = tally.detail.path === '' ? '' : ` on ${named(route, facts, tally.detail)}`;
-    const others = manyOf(tally, `${EARLY[kind]} ${refused(amount)}${where}`, input, amount);
+    const others = manyOf(tally, `${EARLY[kind]} ${refused(tally.detail, amount)}${where}`, input, amount);
     const message = `No delivery was accepted since ${ledger.early.since}; ${others}.`;
     if (amount > 0) yield finding(state, id, message, configured(route, input));
   }
@@ -144,12 +146,8 @@ function* outsideDates(input: Input): Findings {
     const which = dates === null ? `a secret outside its dates (${id})` : `secret ${id}, ${dates}`;
     const others = host === detail.client && total === 1 ? '' : ` (${count(total, 'request')})`;
     const message = `${shortened(detail.client, 64)} signed with ${which}, the last time ${since(input, lastAt)}${others}; ${clockText(facts.now, dateText)}.`;
-    yield finding(
-      'warning',
-      state === 'not_yet' ? 'early-secret' : 'expired-secret',
-      message,
-      configured(detail.route, input),
-    );
+    const diagnosis = state === 'not_yet' ? 'early-secret' : 'expired-secret';
+    yield finding('warning', diagnosis, message, configured(detail.route, input));
   }
 }
 
@@ -163,18 +161,6 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
   const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(tally.detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
   const isNote = path !== UNMATCHED || unverifiedDeliveries === 0;
-  return finding(
-    isNote ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed',
-    'signed-unverified',
-    message,
-    path,
-  );
-}
-
-function turnedAway(input: Input): Finding | null {
-  const { senders, early, turnedAway } = input.ledger;
-  const tally = senders.accepted === 0 ? early.turnedAway.tallies.get('connections-full') : turnedAway;
-  if (tally === undefined || !(input.now - tally.lastAt < QUARTER)) return null;
-  const message = `${count(tally.ofDay(input.now), 'connection')} of the last day ended before any answer, since limits.connections was reached, ${lastOf(tally, input, '')}${heldBy(input.facts)}. None is known to be a sender's.`;
-  return finding('warning', 'connections-full', message);
+  const state = isNote ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed';
+  return finding(state, 'signed-unverified', message, path);
 }

@@ -66,9 +66,15 @@ export function count(amount: number, noun: string, plural = `${noun}s`): string
   return `${amount} ${amount === 1 ? noun : plural}`;
 }
 
-/** Why a request was refused, as the end of a sentence. */
-export function whyOf(detail: Detail, diagnosis: Diagnosis): string {
+/** What happened to some requests, or to connections on which none came. */
+export const refused = ({ reason }: Detail, amount: number): string =>
+  `${amount === 1 ? 'was' : 'were'} ${reason === 'none' ? 'turned away' : 'refused'}`;
+
+/** Why a request was refused, as the end of a sentence; and who holds most connections, where they were too many. */
+export function whyOf(detail: Detail, diagnosis: Diagnosis, { connections: { open, most } }: Facts): string {
   const { renamedHeader, hint } = detail;
+  if (diagnosis === 'connections-full' && most !== null && most.connections * 2 > open)
+    return `limits.connections was reached; ${most.connections} of the ${open} that are open now are from ${most.address}`;
   if (diagnosis !== 'signature-dropped') return reasonText(detail, hint === null ? null : shortened(hint.text, 512));
   return renamedHeader === null
     ? 'it came without the signature header, so something in front of the proxy drops it'
@@ -81,7 +87,7 @@ export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'ru
   const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${shortened(header, 128)}`})`;
   if (hint === null) return `${meaning}${broken}`;
   if (rule !== null) return `${meaning}${broken}. To let them pass: ${hint}`;
-  const isWhole = reason === 'overloaded' || (reason !== 'none' && REASONS[reason].status === 401);
+  const isWhole = reason === 'none' || reason === 'overloaded' || REASONS[reason].status === 401;
   return isWhole ? hint : `${meaning} (${hint})`;
 }
 

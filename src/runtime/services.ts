@@ -97,6 +97,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   };
   const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
   const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
+    if (typeof cause !== 'string') return health.ledger.turnAway(address, performance.now(), cause);
     requests.turnAway(cause, address);
     health.ledger.turnAway(address);
   };

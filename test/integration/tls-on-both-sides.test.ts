@@ -1,11 +1,12 @@
 // TLS with clients and with the upstream. The certificates are made when the tests run.
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, createServer, type RequestOptions, request } from 'node:https';
-import { connect } from 'node:net';
+import { connect, createServer as createNetServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { TLSSocket } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
@@ -72,6 +73,21 @@ function ask(
     asking.on('error', (error: NodeJS.ErrnoException) => resolve({ got: error.code ?? error.message, by }));
     asking.end(BODY);
   });
+}
+
+/** A fatal alert: node's own client sends none if it distrusts a certificate. */
+const UNKNOWN_CA = Buffer.from([21, 3, 3, 0, 2, 2, 48]);
+
+/** The first bytes of a TLS 1.2 client, whose alerts are not encrypted yet once the server has answered. */
+async function clientHello(): Promise<Buffer> {
+  const server = createNetServer();
+  const { port } = await listening(server);
+  const client = connectTls({ port, host: '127.0.0.1', maxVersion: 'TLSv1.2' }).on('error', () => {});
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  const [bytes] = (await once(socket, 'data')) as [Buffer];
+  client.destroy();
+  server.close();
+  return bytes;
 }
 
 describe.concurrent('the listener', () => {
@@ -159,6 +175,16 @@ describe.concurrent('the listener', () => {
       expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
       expect((await ask(proxy.port)).got).toMatch(refused);
       expect((await ask(proxy.port, contents(pairs.stranger))).got).toMatch(refused);
+      // Whoever breaks a handshake off over a certificate from where deliveries come is one of their senders.
+      const distrusts = connect(proxy.port, '127.0.0.1').on('error', () => {});
+      distrusts.write(await clientHello());
+      distrusts.once('data', () => distrusts.write(UNKNOWN_CA));
+      await eventually(
+        async () => (await proxy.status()).advice.map(({ id, message }) => [id, /^(.*?), the last/.exec(message)?.[1]]),
+        [['handshake-fails', 'The last 3 deliveries to unmatched were turned away']],
+      );
+      const [first] = (await proxy.status()).advice;
+      expect(first?.message).toMatch(/: clients refused the certificate here \(ERR_SSL_.*UNKNOWN_CA\)\./);
       await replaceFile(files.clientCaFile, readFileSync(others.caFile, 'utf8'));
       await reload(proxy);
       expect((await ask(proxy.port, contents(pairs.stranger))).got).toBe(200);

@@ -205,6 +205,13 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'deferred-waits': { state: 'warning', has: deferred({}) },
   'certificate-ends': { state: 'failed', has: { certificates: [certificate(0, NOW + DAY)] } },
   'certificate-early': { state: 'failed', has: { certificates: [certificate(NOW + DAY, NOW + 99 * DAY)] } },
+  'handshake-fails': {
+    state: 'warning',
+    before: (health) => {
+      for (let at = 0; at < 3; at++)
+        health.ledger.turnAway('192.0.2.9', NOW, hint('handshake-fails', 'clients refused it'));
+    },
+  },
   'reload-failed': { state: 'failed', has: { lastReload: { ok: false, at: NOW, error: 'line 3', refused: true } } },
   'awaiting-restart': { state: 'warning', has: { config: { ...CONFIG, awaitingRestart: ['listen.port'] } } },
   'report-mode': { state: 'warning', has: { routes: [{ ...NOTIFY, mode: 'report' }] } },

@@ -455,7 +455,7 @@ test('connections that were turned away before the first acceptance are judged a
       settle(health, accepted());
     });
   expect(told('192.0.2.7').lost.turnedAway).toBe(7);
-  expect(told('203.0.113.9').advice[0]?.message).toMatch(/^7 connections .* None is known to be a sender's\.$/);
+  expect(told('203.0.113.9').advice[0]?.message).toMatch(/^7 connections .* None is known to be a delivery\.$/);
 });
 
 test('no remedy asks for what the facts show done', () => {
