@@ -26,13 +26,14 @@ import type { Permit } from './core/permit.ts';
 import { hasBody } from './core/request-head.ts';
 import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';
-import { clientAddressOf, withForwarded } from './downstream/client-address.ts';
+import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
-import type { Needs } from './redelivery/needs.ts';
+import type { Needs } from './redelivery/process-parts.ts';
 import type { Deferrable } from './redelivery/record.ts';
 import type { Storing } from './redelivery/storing.ts';
 import { type End, type ForwardFailure, overloaded, type Reached } from './upstream/contract.ts';
+import { withForwarded } from './upstream/forwarded-headers.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 
 interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | 'claims'> {

@@ -40,8 +40,8 @@ export interface OwnAnswer {
   readonly body: string;
   /** True if it closes the connection: the next request's start is unknown, or a retry should reach another pod. */
   readonly closes: boolean;
-  /** Seconds after which the sender should try again; null if the answer has no `Retry-After`. */
-  readonly retryAfter: number | null;
+  /** The header lines, flat; downstream/reply.ts adds the framing. */
+  readonly lines: readonly string[];
 }
 
 const CLOSING: ReadonlySet<number> = new Set([400, 408, 431, 502, 503, 504, 508]);
@@ -50,7 +50,8 @@ function answerOf(name: string, status: OwnStatus): OwnAnswer {
   // A 401 never reveals which check failed (Entrupy's example receiver does the same).
   const error = status === 401 ? 'unauthorized' : name;
   const body = status < 300 ? `{"status":"${name}"}` : `{"error":"${error}"}`;
-  return { status, body, closes: CLOSING.has(status), retryAfter: status === 503 ? 1 : null };
+  const lines = ['Content-Type', 'application/json', ...(status === 503 ? ['Retry-After', '1'] : [])];
+  return { status, body, closes: CLOSING.has(status), lines };
 }
 
 const { client_closed: _, ...refusals } = REASONS;
@@ -58,3 +59,9 @@ const { client_closed: _, ...refusals } = REASONS;
 export const ANSWERS = Object.fromEntries(
   Object.entries({ ...refusals, ...OTHERS }).map(([name, { status }]) => [name, answerOf(name, status)]),
 ) as Readonly<Record<keyof typeof refusals | keyof typeof OTHERS, OwnAnswer>>;
+
+/** The 405, with the methods that the route allows (RFC 9110 15.5.6). */
+export function notAllowed(methods: readonly string[]): OwnAnswer {
+  const answer = ANSWERS.method_not_allowed;
+  return { ...answer, lines: [...answer.lines, 'Allow', methods.join(', ')] };
+}

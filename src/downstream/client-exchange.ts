@@ -1,7 +1,7 @@
 // One request and its answer, from the request's head to the end of both. Only this file sets the decision and the
 // reason; only reply.ts sets the status, and says whether the connection persists.
 import type { BodyReceiver } from '../bodies/buffered-body.ts';
-import { ANSWERS } from '../core/answers.ts';
+import { ANSWERS, notAllowed } from '../core/answers.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate-rules.ts';
 import { firstValue } from '../core/header-lines.ts';
 import { BROKEN_OFF, type Hint } from '../core/hint.ts';
@@ -132,7 +132,7 @@ export class Exchange implements RequestRecord {
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     if (this.decision !== 'probe') this.decide('rejected', reason);
     if (this.hint !== BROKEN_OFF) this.rule ??= PARSER_RULES[reason] ?? null;
-    if (reason !== 'client_closed') this.reply.sendOwn(ANSWERS[reason], allow);
+    if (reason !== 'client_closed') this.reply.sendOwn(allow === null ? ANSWERS[reason] : notAllowed(allow));
   }
 
   /** Sets the one listener for the client's departure. A public field cost 30 MiB and 10 % of CPU more under load. */

@@ -7,7 +7,7 @@ import { free, JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { codeOf } from '../base/errors.ts';
 import type { Hint } from '../core/hint.ts';
 import { connectionKey } from '../wire/socket-progress.ts';
-import { ALPN, type TlsCredentials } from '../wire/tls-credentials.ts';
+import { ALPN, type TlsContents } from '../wire/tls-file-contents.ts';
 import type { Connection } from './connection.ts';
 
 /** The maximum number of TLS handshakes under way at once: 1,024 unfinished ones would need 78 MiB. */
@@ -16,7 +16,7 @@ const MAX_UNDER_WAY = 128;
 const LEAST_MS = 100;
 
 /** Client certificates are requested, and must be valid, if a CA for them is configured. */
-function tlsOptions(tls: TlsCredentials): TlsOptions {
+function tlsOptions(tls: TlsContents): TlsOptions {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ALPN };
 }
 
@@ -39,7 +39,7 @@ export class TlsHandshakes {
   readonly #onTurnedAway: (connection: Connection, why: 'handshakes' | Hint) => void;
 
   /** `onTurnedAway`: called before a handshake is ended to make room for another, or with why one failed. */
-  constructor(contents: TlsCredentials, onTurnedAway: (connection: Connection, why: 'handshakes' | Hint) => void) {
+  constructor(contents: TlsContents, onTurnedAway: (connection: Connection, why: 'handshakes' | Hint) => void) {
     this.#onTurnedAway = onTurnedAway;
     // Loaded only when needed: the TLS module costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
@@ -63,7 +63,7 @@ export class TlsHandshakes {
   }
 
   /** Uses new contents of the TLS files for handshakes from now on. */
-  adopt(contents: TlsCredentials): void {
+  adopt(contents: TlsContents): void {
     const options = tlsOptions(contents);
     // setSecureContext does not change whether client certificates are requested: without this line
     // test/integration/tls-on-both-sides.test.ts fails.

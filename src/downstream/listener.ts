@@ -8,7 +8,7 @@ import { dropOldest } from '../base/indexed-set.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import { OVERLOAD_HINTS } from '../core/hint.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
-import type { TlsCredentials } from '../wire/tls-credentials.ts';
+import type { TlsContents } from '../wire/tls-file-contents.ts';
 import type { Handler } from './client-exchange.ts';
 import { TlsHandshakes } from './client-tls.ts';
 import { Connection } from './connection.ts';
@@ -29,7 +29,7 @@ export interface ListenerLimits {
   /** The number of answers that may lie unread in the kernel. A reload does not change it. */
   readonly unreadAnswers: number;
   /** Null: plain HTTP. A running listener cannot gain or lose TLS, but its TLS files can change. */
-  readonly tls: TlsCredentials | null;
+  readonly tls: TlsContents | null;
 }
 
 /** Connections that may wait to be accepted. With Node's 511 a flood loses SYNs, and each costs its client a second. */

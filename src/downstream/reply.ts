@@ -89,12 +89,9 @@ export class Reply implements WrittenListener {
     if (this.phase === 'begun') this.#end(trailers, this);
   }
 
-  /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */
-  sendOwn({ status, body, closes, retryAfter }: OwnAnswer, allow: readonly string[] | null = null): void {
-    const lines = ['Content-Type', 'application/json'];
-    if (retryAfter !== null) lines.push('Retry-After', `${retryAfter}`);
-    if (allow !== null) lines.push('Allow', allow.join(', '));
-    this.answer({ status, body, lines }, closes ? 'close' : 'persist');
+  /** Sends one of our own answers, unless an answer has begun. */
+  sendOwn(answer: OwnAnswer): void {
+    this.answer(answer, answer.closes ? 'close' : 'persist');
   }
 
   /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */

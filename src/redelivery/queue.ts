@@ -11,8 +11,8 @@
 import { stat } from 'node:fs/promises';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
-import type { Needs } from './needs.ts';
 import { SendingPace } from './pace.ts';
+import type { Needs } from './process-parts.ts';
 import { mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';

@@ -17,8 +17,8 @@ import { bodyTag, shownPath } from '../core/request-record.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 import { outgoingHead } from '../core/sent-head.ts';
 import { MessageParser } from '../wire/parser.ts';
-import type { Needs } from './needs.ts';
 import { MAX_NOTE, NO_NOTE, type Note, noteText, readNote } from './note.ts';
+import type { Needs } from './process-parts.ts';
 import type { Event, Leased } from './stores/store.ts';
 
 /** The format, and its version. */

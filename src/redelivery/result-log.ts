@@ -2,8 +2,8 @@
 // cause the same message: the first is logged, and the others are counted. Only a loss has a line of its own, always.
 import type { RedeliveryResult } from '../core/fate.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { Fields, Needs } from './needs.ts';
 import type { Note } from './note.ts';
+import type { Fields, Needs } from './process-parts.ts';
 
 const FAILS = 'the store of deferred deliveries fails';
 const WORKS = 'the store of deferred deliveries works';

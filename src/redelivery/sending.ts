@@ -4,8 +4,8 @@ import { ignore } from '../base/errors.ts';
 import { type DeliveryClaim, fateOf } from '../core/fate.ts';
 import type { Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
-import type { Needs } from './needs.ts';
 import type { Went } from './pace.ts';
+import type { Needs } from './process-parts.ts';
 import type { Sendable } from './record.ts';
 
 /** Milliseconds for which a sending waits for an upstream slot, with its body in memory. */

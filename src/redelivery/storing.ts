@@ -1,8 +1,8 @@
 // Deliveries that the app did not take, on their way into the store: in order of arrival, each within a time limit. At
 // any time the store works on at most a quarter of the budget, or on one larger delivery.
 import { deadline } from '../base/deadline.ts';
-import type { Needs } from './needs.ts';
 import { pauseAfter } from './pace.ts';
+import type { Needs } from './process-parts.ts';
 import { type Deferrable, eventId, eventOf, mostSendable, openRecord } from './record.ts';
 import type { StoreState } from './store-state.ts';
 import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';

@@ -7,9 +7,9 @@
 //   stopped, expired      kept, then lost
 import type { Policy } from '../core/admission.ts';
 import type { RedeliveryResult } from '../core/fate.ts';
-import type { Needs } from './needs.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
+import type { Needs } from './process-parts.ts';
 import { openRecord, type Sendable } from './record.ts';
 import { attempt } from './sending.ts';
 import { BUSY_PAUSE_MS, type StoreState } from './store-state.ts';

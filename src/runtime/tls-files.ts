@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { NO_BYTES } from '../base/bytes.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { TlsParts } from '../config/config.ts';
-import type { TlsCredentials } from '../wire/tls-credentials.ts';
+import type { TlsContents } from '../wire/tls-file-contents.ts';
 
 export interface TlsFile {
   readonly side: keyof TlsParts;
@@ -52,8 +52,8 @@ export async function canBeRead(path: string): Promise<boolean> {
 
 export interface BuiltTls {
   /** Null if the config has no TLS for this side. */
-  readonly listenTls: TlsCredentials | null;
-  readonly upstreamTls: TlsCredentials | null;
+  readonly listenTls: TlsContents | null;
+  readonly upstreamTls: TlsContents | null;
   /** Why contents can't be used: then a start fails, while at a reload the old ones stay in use. */
   readonly failures: readonly string[];
   /** Certificates that are used outside their period of validity, because there is no better one. */
@@ -70,7 +70,7 @@ export function buildTls(
 ): BuiltTls {
   const failures: string[] = [];
   const warnings: string[] = [];
-  const build = (side: TlsFile['side'], old: TlsCredentials | null, servername?: string | null) => {
+  const build = (side: TlsFile['side'], old: TlsContents | null, servername?: string | null) => {
     const mine = files.filter((file) => file.side === side);
     const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map((role) => mine.find((file) => file.role === role));
     const tls = { ca: ca?.bytes, cert: cert?.bytes, key: key?.bytes, servername: servername ?? undefined };
@@ -91,7 +91,7 @@ export function buildTls(
   return { listenTls, upstreamTls, failures, warnings, certificates };
 }
 
-function problemsOf(files: readonly TlsFile[], tls: TlsCredentials): string[] {
+function problemsOf(files: readonly TlsFile[], tls: TlsContents): string[] {
   const unreadable = files.flatMap(({ problem }) => problem ?? []);
   if (unreadable.length > 0) return unreadable;
   const each = files.flatMap((file) => [...refusals([file], { [file.role]: file.bytes }), ...lostAuthorities(file)]);
@@ -100,7 +100,7 @@ function problemsOf(files: readonly TlsFile[], tls: TlsCredentials): string[] {
 }
 
 /** OpenSSL's objections to the contents; none if it accepts them. */
-function refusals(files: readonly TlsFile[], contents: TlsCredentials): string[] {
+function refusals(files: readonly TlsFile[], contents: TlsContents): string[] {
   try {
     process.getBuiltinModule('node:tls').createSecureContext(contents);
     return [];
@@ -147,11 +147,7 @@ export function timeProblem({ name, bytes }: Pick<TlsFile, 'name' | 'bytes'>, no
 }
 
 /** The certificate that clients or the upstream see; empty if there is none. */
-function certificateIn(
-  certificate: 'listen' | 'upstream_client',
-  file: string | null = null,
-  tls: TlsCredentials | null,
-) {
+function certificateIn(certificate: 'listen' | 'upstream_client', file: string | null = null, tls: TlsContents | null) {
   const read = tls?.cert === undefined ? null : readCertificate(tls.cert);
   if (read === null || file === null) return [];
   return [{ certificate, file, notBefore: read.validFromDate.getTime(), notAfter: read.validToDate.getTime() }];

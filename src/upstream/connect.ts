@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, isIP, type NetConnectOpts, type Socket, type SocketConstructorOpts } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { codeOf } from '../base/errors.ts';
-import { ALPN, type TlsCredentials } from '../wire/tls-credentials.ts';
+import { ALPN, type TlsContents } from '../wire/tls-file-contents.ts';
 
 /** Milliseconds of silence after which TCP asks whether the other side is still there. */
 export const KEEP_ALIVE_AFTER_MS = 60_000;
@@ -21,7 +21,7 @@ export function isWorthRetrying(error: Error | null): boolean {
 type Wishes = Pick<ConnectionOptions, 'session' | 'rejectUnauthorized'> & Pick<SocketConstructorOpts, 'onread'>;
 
 /** Begins to connect. The socket may still fail. */
-export function connectTo({ serverName, ...address }: Address, tls: TlsCredentials | null, wishes: Wishes): Socket {
+export function connectTo({ serverName, ...address }: Address, tls: TlsContents | null, wishes: Wishes): Socket {
   const keeping = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS, noDelay: true, allowHalfOpen: true };
   const options = { ...address, ...keeping, ...wishes };
   if (serverName === null) return connect(options);

@@ -7,7 +7,7 @@ import { deadline } from '../base/deadline.ts';
 import { dropOldest } from '../base/indexed-set.ts';
 import { peerKey } from '../wire/socket-progress.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
-import type { TlsCredentials } from '../wire/tls-credentials.ts';
+import type { TlsContents } from '../wire/tls-file-contents.ts';
 import { type Address, addressOf, type CertificateDates, connectTimeout, connectTo, wrongDates } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
 
@@ -26,14 +26,14 @@ export interface UpstreamOptions {
   readonly connections: number;
   readonly connectTimeout: number;
   readonly keepAlive: number;
-  readonly tls: TlsCredentials | null;
+  readonly tls: TlsContents | null;
 }
 
 export class ConnectionPool {
   readonly address: Address;
   readonly #options: UpstreamOptions;
   /** The TLS files that are in force. */
-  #tls: TlsCredentials | null;
+  #tls: TlsContents | null;
   #session: Buffer | undefined;
   readonly #all = new TickedSet<UpstreamConnection>();
   /** Every socket from its connect to its close, including those of tunnels. */
@@ -187,7 +187,7 @@ export class ConnectionPool {
   }
 
   /** New connections use these TLS files; requests in flight stay on their old connections. */
-  replaceTls(tls: TlsCredentials | null): void {
+  replaceTls(tls: TlsContents | null): void {
     this.#tls = tls;
     this.#session = undefined;
     for (const idle of Object.values(this.#idle)) for (const { socket } of idle.splice(0)) socket.destroy();

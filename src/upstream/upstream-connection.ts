@@ -3,7 +3,7 @@ import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
 import { SocketProgress } from '../wire/socket-progress.ts';
-import type { TlsCredentials } from '../wire/tls-credentials.ts';
+import type { TlsContents } from '../wire/tls-file-contents.ts';
 import { MessageWriter } from '../wire/writer.ts';
 
 /** The kind of requests that a socket carries. It never changes: see connection-pool.ts. */
@@ -27,7 +27,7 @@ export class UpstreamConnection {
   readonly socket: Socket;
   readonly traffic: Traffic;
   /** The TLS files with which the connection was opened. Once others are in force, it is not used again. */
-  readonly tls: TlsCredentials | null;
+  readonly tls: TlsContents | null;
   readonly writer: MessageWriter;
   readonly parser = new MessageParser('response', MAX_RESPONSE_HEAD);
   readonly progress = new SocketProgress();

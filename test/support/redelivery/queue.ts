@@ -3,7 +3,7 @@
 import { test as base } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { admit, admitBody, type Policy } from '../../../src/core/admission.ts';
-import type { Fields } from '../../../src/redelivery/needs.ts';
+import type { Fields } from '../../../src/redelivery/process-parts.ts';
 import { Queue } from '../../../src/redelivery/queue.ts';
 import type { Deferrable } from '../../../src/redelivery/record.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { isDirectory } from '../../../src/base/default-places.ts';
-import type { Needs } from '../../../src/redelivery/needs.ts';
+import type { Needs } from '../../../src/redelivery/process-parts.ts';
 import { type DeferredStore, fileIn } from '../../../src/redelivery/stores/store.ts';
 import { sendTo } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';

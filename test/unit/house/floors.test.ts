@@ -52,6 +52,7 @@ const DERIVED: Readonly<Record<string, readonly string[]>> = {
   'downstream/following-bytes.ts': ['downstream/connection.ts', 'downstream/listener.ts'],
   'downstream/reply.ts': ['downstream/connection.ts'],
   'downstream/unread-answers.ts': ['downstream/listener.ts'],
+  'upstream/forwarded-headers.ts': ['downstream/client-exchange.ts'],
   'upstream/limiter.ts': ['upstream/upstream-exchange.ts'],
   'upstream/streamed-body.ts': ['upstream/upstream-exchange.ts'],
   'upstream/contract.ts': ['downstream/client-exchange.ts', 'downstream/reply.ts'],

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Upstream } from '../../../src/upstream/upstream.ts';
-import type { TlsCredentials } from '../../../src/wire/tls-credentials.ts';
+import type { TlsContents } from '../../../src/wire/tls-file-contents.ts';
 import { type Listening, listening } from '../../support/machine/listening.ts';
 import { makeIdentity } from '../../support/tls/x509.ts';
 import { send } from './fixtures.ts';
@@ -23,7 +23,7 @@ afterEach(() => {
 });
 
 /** An upstream that speaks TLS, which the server does not. */
-function overTls(tls: TlsCredentials | null = null): Upstream {
+function overTls(tls: TlsContents | null = null): Upstream {
   const times = { connectTimeout: 60_000, keepAlive: 1000 };
   return new Upstream({ url: `https://127.0.0.1:${at.port}`, connections: 1, queue: 2, ...times, tls });
 }

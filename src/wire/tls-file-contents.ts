@@ -5,7 +5,7 @@ import type { Buffer } from 'node:buffer';
 export const ALPN = ['http/1.1'];
 
 /** The contents of TLS files, already checked. When one file changes, the contents of all are replaced together. */
-export interface TlsCredentials {
+export interface TlsContents {
   readonly ca?: Buffer | undefined;
   readonly cert?: Buffer | undefined;
   readonly key?: Buffer | undefined;
