@@ -17,7 +17,7 @@ import { hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NO_BYTES } from './base/bytes.ts';
 import { SMALL_BODY } from './bodies/budget.ts';
-import { BufferedBody } from './bodies/buffered-body.ts';
+import { type BodyEnd, BufferedBody } from './bodies/buffered-body.ts';
 import { type Applicant, admit, admitBody, type Permitted, type Refused, type ToRead } from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
 import { type DeliveryClaim, type DeliveryEnd, type Fate, fateOf, isUntaken } from './core/fate.ts';
@@ -105,23 +105,26 @@ export class Pipeline {
     const { startedAt } = exchange;
     const deadline = startedAt + policy.settings.bodyTimeout;
     const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
-    const body = new BufferedBody(options, (end) => {
-      exchange.onDeparture(null);
-      exchange.receiver = null;
-      if ('failure' in end) {
-        if (end.failure === 'overloaded') exchange.hint = OVERLOAD_HINTS.bytes;
-        if (end.failure === 'body_too_large') exchange.hint = largeBodyHint(route.maxBody, null);
-        return exchange.refuse(end.failure);
-      }
-      if (body.received <= SMALL_BODY) return this.#admitBody(pending, toRead, end.body);
-      lastTurn = lastTurn.then(nextTurn).then(() => {
-        if (exchange.departed) body.discard();
-        else this.#admitBody(pending, toRead, end.body);
-      });
-    });
+    const body = new BufferedBody(options, (end) => this.#bodyRead(pending, toRead, end));
     pending.body = exchange.receiver = body; // the connection gives it what comes
     exchange.onDeparture(body);
     exchange.reply.continue();
+  }
+
+  #bodyRead(pending: Pending, toRead: ToRead, end: BodyEnd): void {
+    const { exchange } = pending;
+    exchange.onDeparture(null);
+    exchange.receiver = null;
+    if ('failure' in end) {
+      if (end.failure === 'overloaded') exchange.hint = OVERLOAD_HINTS.bytes;
+      if (end.failure === 'body_too_large') exchange.hint = largeBodyHint(toRead.route.maxBody, null);
+      return exchange.refuse(end.failure);
+    }
+    if (end.body.length <= SMALL_BODY) return this.#admitBody(pending, toRead, end.body);
+    lastTurn = lastTurn.then(nextTurn).then(() => {
+      if (exchange.departed) pending.body?.discard();
+      else this.#admitBody(pending, toRead, end.body);
+    });
   }
 
   #admitBody(pending: Pending, toRead: ToRead, body: Buffer): void {
@@ -215,10 +218,14 @@ export class Pipeline {
     // A callback, since all that an async function keeps while it waits is 0.7 KB a request.
     forwarding.send((reached) => {
       if (permit.tunnel) this.#tunnels--;
-      // Most requests end here: their answer was relayed while it came.
-      if (reached.at === 'end' && reached.failure === null) this.#settle(pending, reached);
-      else void this.#conclude(pending, reached);
+      this.#reached(pending, reached);
     });
+  }
+
+  /** Called once the answer waits at its head, or the exchange is over, as for most: their answer was relayed. */
+  #reached(pending: Pending, reached: Reached): void {
+    if (reached.at === 'end' && reached.failure === null) this.#settle(pending, reached);
+    else void this.#conclude(pending, reached);
   }
 
   /** Stores a delivery that the app has not taken, if possible. Else its client gets the app's answer, or ours. */

@@ -55,10 +55,7 @@ export class Queue {
     this.storing = new Storing(this.#needs, this.storeState);
     const { onLoss, onProblem } = this.storeState;
     const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onLoss, onProblem } as const;
-    this.#openOnce = madeOnce(() => {
-      this.inUse ??= needs.storeSettings();
-      return open({ ...this.inUse, ...rules });
-    });
+    this.#openOnce = madeOnce(() => open({ ...storeSettings(), ...rules }));
   }
 
   /** A directory, or a URL. */
@@ -136,6 +133,7 @@ export class Queue {
 
   #open(): Promise<DeferredStore> {
     if (this.isOpen) return this.#openOnce();
+    this.inUse ??= this.#needs.storeSettings(); // a change of them waits for a restart
     const refresh = () => {
       void this.storeState.refresh();
       const held = this.#held;

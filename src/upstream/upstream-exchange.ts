@@ -119,13 +119,6 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     return awaitsClient ? now - this.#acquiredAt : 0;
   }
 
-  /** Ends the request and releases its slot: another one needs the slot, or the request's patience is over. */
-  evict(): void {
-    // If the response is complete, or its end still decides about the claim, only the slow client is cut off.
-    if (this.#state === 'done' || (this.#options.claim !== null && this.#begun)) this.#requester.reply.cut();
-    else this.giveUp(this.#upstream.full);
-  }
-
   // --- the request
 
   onOpen(): void {
@@ -352,6 +345,13 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     this.#connection = null;
     if (this.#state === 'connecting') this.#upstream.connectFailed(this, error);
     else this.giveUp(failedUpstream('reset', error));
+  }
+
+  /** Ends the request and releases its slot: another one needs the slot, or the request's patience is over. */
+  evict(): void {
+    // If the response is complete, or its end still decides about the claim, only the slow client is cut off.
+    if (this.#state === 'done' || (this.#options.claim !== null && this.#begun)) this.#requester.reply.cut();
+    else this.giveUp(this.#upstream.full);
   }
 
   /** Ends an answer that nobody reads. Its status decides, for `once` too, as if the answer were complete. */

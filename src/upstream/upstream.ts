@@ -40,12 +40,6 @@ export class Upstream {
     else if (!this.limiter.wait(request)) request.giveUp(overloaded('slots'));
   }
 
-  /** Why a request must give up its slot, or its wait for one: the last connect's error if the upstream is down. */
-  get full(): ForwardFailure {
-    if (this.#closed) return overloaded('stopped');
-    return this.limiter.down ? failedUpstream('connect', this.#lastError) : overloaded('slots');
-  }
-
   /** Queues the request again if that may help: no byte was sent, so a retry is safe for every method. */
   connectFailed(request: Waiter, error: Error | null): void {
     // No client waits for a deferred request, and its failure does not make the upstream count as down for others.
@@ -55,6 +49,12 @@ export class Upstream {
     this.limiter.down = true;
     this.limiter.release(request);
     if (!this.limiter.wait(request)) request.giveUp(overloaded('slots'));
+  }
+
+  /** Why a request must give up its slot, or its wait for one: the last connect's error if the upstream is down. */
+  get full(): ForwardFailure {
+    if (this.#closed) return overloaded('stopped');
+    return this.limiter.down ? failedUpstream('connect', this.#lastError) : overloaded('slots');
   }
 
   #trySoon(): void {

@@ -131,7 +131,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
       if (!known?.hasRoom) return 'full';
       if (known.old === null && known.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
-      sql`DELETE FROM event WHERE id = ${id}`;
+      sql`DELETE FROM event WHERE id = ${id}`; // triggers remove its record, and keep `total`
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
       sql`INSERT INTO record(place, content) SELECT place, ${record} FROM event WHERE id = ${id}`;

@@ -67,13 +67,8 @@ function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'los
   const isRead = calls.every(({ method }) => READS.has(method));
   const isLasting = calls.some(({ method }) => method !== 'lease' && !READS.has(method));
   try {
-    const results = file.transaction({ isRead, isLasting }, (queries) => {
-      const refusal = known ?? (isAdding ? file.roomProblem() : null);
-      return calls.map(({ method, args }) => {
-        if (ADDS.has(method) && refusal !== null) return { failure: refusal };
-        return { value: (queries[method] as (...given: readonly unknown[]) => unknown)(...args) };
-      });
-    });
+    const why = () => known ?? (isAdding ? file.roomProblem() : null);
+    const results = file.transaction({ isRead, isLasting }, (queries) => resultsOf(calls, queries, why()));
     return { results, problem: null };
   } catch (error) {
     // The system's message repeats the path, which the caller adds.
@@ -82,4 +77,12 @@ function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'los
     if (isFull(error) && isAdding && known === null) return doneAll(calls, problem);
     return { results: calls.map(() => ({ failure: problem })), problem };
   }
+}
+
+/** `refusal`: why nothing can be added; null if there is room. */
+function resultsOf(calls: readonly Call[], queries: Queries, refusal: string | null): readonly Result[] {
+  return calls.map(({ method, args }) => {
+    if (ADDS.has(method) && refusal !== null) return { failure: refusal };
+    return { value: (queries[method] as (...given: readonly unknown[]) => unknown)(...args) };
+  });
 }
