@@ -100,12 +100,12 @@ describe.concurrent('a deferred delivery', () => {
     held[0]?.end();
     await eventually(() => held.length, 9);
     const store = await opened.promise;
-    const free = async () => (await store.lease({ limit: 20, room: 100_000, held: [] })).leased.length;
-    await eventually(free, 0);
+    const lease = (limit: number) => store.lease({ limit, room: 100_000, held: [] });
+    await eventually(async () => (await lease(0)).wait > 0, true); // the queue has leased all
     expect(held).toHaveLength(9);
     held[1]?.writeHead(500).end();
     let given = 0;
-    await eventually(async () => (given += await free()), 11);
+    await eventually(async () => (given += (await lease(20)).leased.length), 11);
     for (const response of held) response.end();
   });
 
