@@ -522,7 +522,7 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   // Its sender tries again: the fresh one is taken, and ends the stored one.
   const fresh = accepted({ ...sender, upstreamMs: 20, startedAt: when });
   const retry: Happening = { at: when, kind: 'request', record: fresh, outcome: { ...taken, startedAt: when } };
-  return [first, retry, { at: when + 1, kind: 'sent again', record: { ...again, result: 'replaced' }, outcome: null }];
+  return [first, { at: when, kind: 'sent again', record: { ...again, result: 'replaced' }, outcome: null }, retry];
 }
 
 /** The second pause of hours. */

@@ -723,6 +723,23 @@ test('nothing follows from a secret’s problem that began before it, or on a ro
   for (const ids of [told('current', 5000), told('other', 20_000)]) expect(ids[0]).toBe('another-secret');
 });
 
+test('deliveries have stopped only where their pauses of a day are known: a first quiet night warns of nothing', () => {
+  const said = (hours: number) =>
+    headOf((health) => {
+      for (let nth = 0; nth <= hours * 4; nth++) {
+        settle(health, accepted());
+        vi.advanceTimersByTime(HOUR / 4);
+      }
+      const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false, userAgent: 'curl/8' } as const;
+      for (let nth = 0; nth < 5; nth++) {
+        settle(health, refused(unsigned));
+        vi.advanceTimersByTime(HOUR / 2);
+      }
+    }).slice(0, 2);
+  expect(said(3)).toEqual(['ok', 'all-is-well']);
+  expect(said(25)).toEqual(['warning', 'signature-dropped']);
+});
+
 test('an app whose name does not resolve is not to be started', () => {
   for (const error of ['ENOTFOUND', 'EAI_AGAIN'])
     expect(headline({ upstream: { ...factsOf().upstream, reachable: false, error } })).toMatch(
