@@ -15,13 +15,24 @@ const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are 
 
 type Outcome = 'stored' | 'not stored';
 
+/** A delivery on its way into the store, and the two promises of `defer`. */
+interface Entry {
+  readonly delivery: Deferrable;
+  readonly failure: string;
+  readonly bytes: number;
+  readonly answer: PromiseWithResolvers<Outcome>;
+  readonly end: PromiseWithResolvers<Outcome>;
+  /** True if the time limit passed after it was given to the store: then it may still be stored. */
+  isLate: boolean;
+}
+
 export class Storing {
   readonly #needs: Needs;
   readonly #storeState: StoreState;
   /** Bytes of the deliveries that were given to the store and are not answered yet. */
   #bytesAtStore = 0;
-  /** The deliveries that wait to be given to the store: for each, a function that does it, and the bytes it needs. */
-  readonly #waiting = new Map<() => Promise<void>, number>();
+  /** The deliveries that wait to be given to the store. */
+  readonly #waiting = new Set<Entry>();
   #telling = 0;
 
   constructor(needs: Needs, storeState: StoreState) {
@@ -38,49 +49,55 @@ export class Storing {
   defer(delivery: Deferrable, failure: string): Readonly<Record<'answer' | 'end', Promise<Outcome>>> {
     this.#storeState.appTakes.untaken(delivery.route.path);
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
-    const { promise: answer, resolve } = Promise.withResolvers<Outcome>();
-    const { promise: end, resolve: finish } = Promise.withResolvers<Outcome>();
-    const { signal } = this.#storeState.shutdown;
-    const giveUp = () => finish('not stored');
-    // True if the time limit passed after it was given to the store: then it may still be stored.
-    let isLate = false;
-    const begin = async () => {
-      const outcome = await this.#add(delivery, failure, () => isLate).catch((error: unknown) => {
-        if (!isLate) this.#storeState.notStored('failing', bytes, error);
-        return 'not stored' as const;
-      });
-      cancel();
-      this.#bytesAtStore -= bytes;
-      if (isLate && outcome === 'stored') this.#storeState.log.tell('info', LATE, { route: delivery.route.path });
-      signal.removeEventListener('abort', giveUp);
-      resolve(outcome);
-      finish(outcome);
-      this.#beginNext();
-    };
-    const cancel = deadline(TIME_LIMIT_MS, () => {
-      isLate = !this.#waiting.delete(begin);
-      this.#storeState.notStored('slow', bytes);
-      resolve('not stored');
-      if (isLate && !signal.aborted) signal.addEventListener('abort', giveUp);
-      else giveUp();
-    });
-    this.#waiting.set(begin, bytes);
+    const [answer, end] = [Promise.withResolvers<Outcome>(), Promise.withResolvers<Outcome>()];
+    const entry: Entry = { delivery, failure, bytes, answer, end, isLate: false };
+    this.#waiting.add(entry);
+    void answer.promise.then(deadline(TIME_LIMIT_MS, () => this.#endWait(entry)));
     this.#beginNext();
-    return { answer, end };
+    return { answer: answer.promise, end: end.promise };
+  }
+
+  #endWait(entry: Entry): void {
+    const { bytes, answer, end } = entry;
+    const { signal } = this.#storeState.shutdown;
+    entry.isLate = !this.#waiting.delete(entry);
+    this.#storeState.notStored('slow', bytes);
+    answer.resolve('not stored');
+    const giveUp = () => end.resolve('not stored');
+    if (!entry.isLate || signal.aborted) return giveUp();
+    signal.addEventListener('abort', giveUp);
+    void end.promise.then(() => signal.removeEventListener('abort', giveUp));
   }
 
   /** Begins the next ones: a quarter of the budget, or one larger body, so no hanging store fills the memory. */
   #beginNext(): void {
-    for (const [begin, bytes] of this.#waiting) {
+    for (const entry of this.#waiting) {
+      const { bytes } = entry;
       if (this.#bytesAtStore > 0 && this.#bytesAtStore + bytes > this.#needs.budget.limit / 4) return;
-      this.#waiting.delete(begin);
+      this.#waiting.delete(entry);
       this.#bytesAtStore += bytes;
-      void begin();
+      void this.#store(entry);
     }
   }
 
-  async #add(delivery: Deferrable, failure: string, isLate: () => boolean): Promise<Outcome> {
+  async #store(entry: Entry): Promise<void> {
+    const { delivery, bytes, answer, end } = entry;
+    const outcome = await this.#add(entry).catch((error: unknown) => {
+      if (!entry.isLate) this.#storeState.notStored('failing', bytes, error);
+      return 'not stored' as const;
+    });
+    this.#bytesAtStore -= bytes;
+    if (entry.isLate && outcome === 'stored') {
+      this.#storeState.log.tell('info', LATE, { route: delivery.route.path });
+    }
+    answer.resolve(outcome);
+    end.resolve(outcome);
+    this.#beginNext();
+  }
+
+  async #add(entry: Entry): Promise<Outcome> {
     const storeState = this.#storeState;
+    const { delivery, failure } = entry;
     const { route } = delivery;
     const event = eventOf(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
@@ -95,7 +112,7 @@ export class Storing {
     const add = () => store.add(event, pauseAfter(0, 0));
     const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
     let added = await add();
-    for (let isFreed = true; isFreed && added === 'full' && !isLate(); ) {
+    for (let isFreed = true; isFreed && added === 'full' && !entry.isLate; ) {
       isFreed = await this.#makeRoom(id, bytes);
       added = await add();
     }
