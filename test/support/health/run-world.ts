@@ -2,6 +2,7 @@
 // pages, is with the alerts (test/rules).
 
 import type { RedeliveryRecord } from '../../../src/core/fate.ts';
+import type { Hint } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/facts.ts';
 import { causesOf, type Diagnosis } from '../../../src/health/diagnoses.ts';
@@ -18,7 +19,7 @@ export interface Subject {
   record(record: RequestRecord, now: number): void;
   deliver(record: DeliveryRecord, now: number): void;
   redelivered(record: RedeliveryRecord, now: number): void;
-  turnAway(address: string, now: number): void;
+  turnAway(address: string, now: number, hint?: Hint): void;
   keepOnly(routes: readonly string[], now: number): void;
   /** All that is said, the headline first. */
   look(facts: Facts, now: number): readonly Said[];
@@ -139,7 +140,7 @@ class Run {
     const { causes = [] } = FAULTS[this.#world.faults[outcome?.fault ?? -1]?.kind as FaultName] ?? {};
     for (const cause of causes) this.#met.set(cause, (this.#met.get(cause) ?? 0) + 1);
     if (kind === 'turned away') {
-      this.#subject.turnAway(happening.address, at);
+      this.#subject.turnAway(happening.address, at, happening.hint);
       if (outcome !== null) this.truth.add(outcome, at, 'unread');
       else this.truth.turnAway(happening.address, at);
     } else if (kind === 'sent again') {

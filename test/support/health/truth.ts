@@ -217,7 +217,9 @@ export class Truth {
   /** Each bad one was stored, none was lost, and all were taken later, more than a minute after the last bad one. */
   isSettled(at: number): boolean {
     const isOver = at - (this.outcomes[this.lastBad]?.at ?? at) > MINUTE + 1000;
-    return isOver && this.waiting === 0 && this.#stored > 0 && this.#taken >= this.#stored && this.lastLoss < 0;
+    // What a fresh one replaced is known a moment later.
+    if (!isOver || at - (this.outcomes.at(-1)?.at ?? at) < 1000) return false;
+    return this.waiting === 0 && this.#stored > 0 && this.#taken >= this.#stored && this.lastLoss < 0;
   }
 
   /** Nothing has come for a day: what is known is old. */

@@ -2,7 +2,7 @@
 // virtual clock runs a world through a judge. `happeningsIn` tells a world as a list; nothing here knows the judge.
 import fc from 'fast-check';
 import type { RedeliveryRecord } from '../../../src/core/fate.ts';
-import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
+import { type Hint, OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { accepted, hint, refused } from '../../unit/metrics/fixtures.ts';
 import { seeded, shuffled } from '../runner/seeded.ts';
@@ -44,6 +44,8 @@ const unread = {
 const from = (address: string) => ({ client: address, connectionAddress: address });
 const noAnswer = (upstreamFailure: RequestRecord['upstreamFailure']) =>
   ({ status: 502, upstreamStatus: 0, upstreamFailure }) as const;
+
+const HANDSHAKE = hint('handshake-fails', 'clients refused the certificate here');
 
 export const FAULTS = {
   500: app(['app-fails'], { status: 500, upstreamStatus: 500 }),
@@ -108,6 +110,7 @@ export const FAULTS = {
     isUnprovable: true,
   },
   door: { side: 'door', changes: {}, causes: ['connections-full'] },
+  handshakes: { side: 'door', changes: { hint: HANDSHAKE }, causes: ['handshake-fails'] },
 } as const satisfies Record<string, FaultKind>;
 export type FaultName = keyof typeof FAULTS;
 
@@ -344,7 +347,7 @@ export const worlds: fc.Arbitrary<World> = fc.oneof(
 /** What happened, and the truth of it. `at`: milliseconds of the monotonic clock. */
 export type Happening = { readonly at: number } & (
   | { readonly kind: 'request'; readonly record: RequestRecord; readonly outcome: Outcome | null }
-  | { readonly kind: 'turned away'; readonly address: string; readonly outcome: Outcome | null }
+  | { readonly kind: 'turned away'; readonly address: string; readonly outcome: Outcome | null; readonly hint?: Hint }
   | { readonly kind: 'sent again'; readonly record: RedeliveryRecord; readonly outcome: Outcome | null }
   | { readonly kind: 'restart' }
   | { readonly kind: 'reload'; readonly routes: readonly string[] }
@@ -490,7 +493,9 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   const known = { look, address, isStored: false, startedAt: at };
   const { side, changes, late = 0, isUnprovable, isProven }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
   if (side === 'door') {
-    return [{ at, kind: 'turned away', address, outcome: { ...known, fault, isVerified: false } }];
+    const { hint } = changes;
+    const outcome = { ...known, fault, isVerified: false };
+    return [{ at, kind: 'turned away', address, outcome, ...(hint ? { hint } : {}) }];
   }
   if (side === 'front') {
     const hasChanged = world.faults[fault]?.kind === 'another version';

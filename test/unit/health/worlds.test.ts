@@ -88,7 +88,7 @@ function createProcess(): Subject {
     record: (record, now) => ledger.record(record, now),
     deliver: (record, now) => ledger.deliver(record, now),
     redelivered: (record, now) => ledger.redelivered(record, now),
-    turnAway: (address, now) => ledger.turnAway(address, now),
+    turnAway: (address, now, hint) => ledger.turnAway(address, now, hint),
     keepOnly: (routes, now) => ledger.keepOnly(routes, now),
     look: (facts, now) => judge({ ledger, facts, now }).advice,
   };
