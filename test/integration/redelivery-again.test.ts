@@ -124,7 +124,7 @@ test.concurrent.for(['directory', ...(HAS_SERVERS ? ['Redis'] : [])])(
 
 const UNVERIFIED = 'a deferred delivery cannot be verified, and is not sent';
 
-describe('what nothing verifies now', () => {
+describe.concurrent('what nothing verifies now', () => {
   test('stays, is told, and goes once its secret is back or its route verifies again', async ({ app, redeliverer }) => {
     const secrets = { old: value('old'), current: value('a') };
     const routes = [
