@@ -4,7 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 const tie = (signal: string) => ['setpriv', '--pdeathsig', signal, '--'];
 /** Only Linux has this signal: elsewhere a killed run leaves its processes behind. */
-export const CAN_TIE = spawnSync(`${tie('SIGKILL').join(' ')} true`, { shell: true, stdio: 'ignore' }).status === 0;
+const CAN_TIE = spawnSync(`${tie('SIGKILL').join(' ')} true`, { shell: true, stdio: 'ignore' }).status === 0;
 
 /** The words that run these, with the same process id, as a process that the kernel kills with its parent. */
 export const tied = (...words: readonly string[]): readonly string[] =>
