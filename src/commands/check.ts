@@ -66,7 +66,7 @@ const REFUSED: Line = {
   message:
     'serve refuses this configuration. A proxy that started before may still run, with the former one and its admin port.',
   remedy: 'Correct it: check-config lists every problem at once, with its place.',
-  page: DIAGNOSES.chosen.page,
+  page: 'configuration.md',
 };
 
 /** True if `serve` would refuse the configuration; check-config says why. `file`: null for the usual places. */
@@ -99,7 +99,7 @@ async function configurationLine(named: string | null, status: ApiStatus): Promi
   if (typeof content === 'string') {
     const message = `${file} cannot be compared with the configuration in use: ${content}.`;
     const remedy = 'Run check where the file is, or name it with --config.';
-    return [{ id, state: named === null ? 'unknown' : 'failed', message, remedy, page: DIAGNOSES.chosen.page }];
+    return [{ id, state: named === null ? 'unknown' : 'failed', message, remedy, page: 'configuration.md' }];
   }
   if (hash('sha256', content, 'hex') === config.sha256) {
     return config.awaitingRestart.length > 0 ? [] : [ok(id, `${file} is the configuration in use.`)];

@@ -46,7 +46,7 @@ const byState = (one: Finding, other: Finding) => STATES.indexOf(one.state) - ST
 export const isWrong = ({ state }: Finding) => state === 'failed' || state === 'warning';
 const worst = (all: readonly Finding[]) => all.reduce((one, other) => (byState(one, other) > 0 ? other : one));
 
-/** One item per cause and route, with the findings that follow from it and the worst of their states. Notes stay apart. */
+/** One item per cause and route, with what follows from it (all share one room) and the worst state. Notes stay apart. */
 function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
   const messageOf = (same: readonly Finding[]) => same.map(({ message }) => message).join(' ');
@@ -55,11 +55,12 @@ function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   const causeOf = (one: Finding): Finding => {
     if (one.state === 'note') return one;
     const known = one.causes ?? causesOf(one.id);
+    const where = DIAGNOSES[one.id].subject === 'room' ? null : one.route;
     const possible = wrong.filter((other) => {
       // Where deliveries fail, that the app accepts no connections is told once.
       if (other.id === one.id) return one.route === null && other.route !== null;
       const isLater = (other.began ?? 0) > (one.began ?? Number.POSITIVE_INFINITY);
-      return known.includes(other.id) && !isLater && concerns(other, one.route);
+      return known.includes(other.id) && !isLater && concerns(other, where);
     });
     const cause = possible.find(({ route }) => route === one.route) ?? possible[0];
     return cause === undefined ? one : causeOf(cause);

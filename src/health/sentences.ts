@@ -53,10 +53,11 @@ export const epoch = ({ facts, now }: Input, at: number): number => facts.now - 
 /** `9 min ago (11:51 UTC)`, of a time of the ledger. */
 export const since = (input: Input, at: number): string => ago(epoch(input, at), input.facts.now);
 
-/** A route's name in sentences. As `unmatched` is no path, the path of its last such request comes first. */
-export function named(path: string, facts: Facts, detail: Pick<Detail, 'path' | 'route'> | null = null): string {
-  const last = detail === null || detail.route !== UNMATCHED ? '' : shownPath(detail.path);
-  if (path !== UNMATCHED || last === '') return path;
+/** A route's name in sentences, and the path of its last such request: as `unmatched` is no path, it comes first. */
+export function named(path: string, facts: Facts, detail: Pick<Detail, 'path'> | null = null): string {
+  const last = shownPath(detail?.path ?? '');
+  if (last === '' || last === path) return path;
+  if (path !== UNMATCHED) return `${path} (the last one to ${last})`;
   return `${last} (${path}: ${facts.routes.find((route) => route.path === path)?.action ?? 'gone'})`;
 }
 
@@ -72,13 +73,12 @@ export const refused = ({ reason }: Detail, amount: number): string =>
 
 /** Why a request was refused, as the end of a sentence; and who holds most connections, where they were too many. */
 export function whyOf(detail: Detail, diagnosis: Diagnosis, { connections: { open, most } }: Facts): string {
-  const { renamedHeader, hint } = detail;
   if (diagnosis === 'connections-full' && most !== null && most.connections * 2 > open)
     return `limits.connections was reached; ${most.connections} of the ${open} that are open now are from ${most.address}`;
-  if (diagnosis !== 'signature-dropped') return reasonText(detail, hint === null ? null : shortened(hint.text, 512));
-  return renamedHeader === null
+  if (diagnosis !== 'signature-dropped') return reasonText(detail, detail.hint && shortened(detail.hint.text, 512));
+  return detail.renamedHeader === null
     ? 'it came without the signature header, so something in front of the proxy drops it'
-    : `its signature came in ${shortened(renamedHeader, 128)}, so something in front of the proxy renames the header`;
+    : `its signature came in ${shortened(detail.renamedHeader, 128)}, so something in front of the proxy renames the header`;
 }
 
 /** The meaning of a reason, and what is known of this case. */

@@ -97,9 +97,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   };
   const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
   const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
-    if (typeof cause !== 'string') return health.ledger.turnAway(address, performance.now(), cause);
-    requests.turnAway(cause, address);
-    health.ledger.turnAway(address);
+    if (typeof cause === 'string') requests.turnAway(cause, address);
+    health.ledger.turnAway(address, performance.now(), typeof cause === 'string' ? undefined : cause);
   };
   const listener = new Listener(listenerLimits(first), { onRequest, onEnd, onTurnedAway }, budget);
   // Chunk framing may be as long as the body.

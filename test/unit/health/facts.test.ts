@@ -252,11 +252,16 @@ test('a certificate of the app that has ended is told with its dates, and with t
 
 test('what waits for an app that is slow follows from it', () => {
   const full = accepted({ status: 503, reason: 'overloaded', upstreamStatus: 0, hint: OVERLOAD_HINTS.slots });
-  const { advice } = judged({}, (health) => {
-    for (let at = 0; at < 5; at++) settle(health, accepted({ upstreamMs: 8000 }));
-    for (let at = 0; at < 3; at++) settle(health, full);
-  });
-  expect(advice[0]).toMatchObject({ id: 'slow-app', follows: [{ id: 'slots-full' }, { id: 'deliveries-lost' }] });
+  for (const route of ['/notify', '/other']) {
+    const { advice } = judged({ routes: [NOTIFY, { ...NOTIFY, path: '/other' }] }, (health) => {
+      for (let at = 0; at < 5; at++) settle(health, accepted({ upstreamMs: 8000 }));
+      for (let at = 0; at < 3; at++) settle(health, { ...full, route, path: `${route}/` });
+    });
+    const follows = [
+      { id: 'slots-full', message: expect.stringContaining(` to ${route} (the last one to ${route}/)`) },
+    ];
+    expect(advice[0]).toMatchObject({ id: 'slow-app', follows: [...follows, { id: 'deliveries-lost' }] });
+  }
 });
 
 test('of refusals before the first acceptance the commonest cause is named, not the last', () => {
