@@ -51,9 +51,9 @@ function* ofLosses({ losses, lostLately, store, aside }: DeferredFacts, now: num
   const recent = losses.filter(({ at }) => now - at < DAY);
   const [last] = recent;
   if (last === undefined || !lostLately) return;
-  const known = recent.some(({ events }) => events === null) ? ' or more' : '';
+  const unknown = recent.filter(({ events }) => events === null).length; // each counts as one in `lostLately`
   const whys = [...new Set(recent.map(({ why }) => WHY_LOST[why] ?? why))].join('; ');
-  const message = `${many(lostLately)}${known} of the last day ended untaken, the last one ${ago(last.at, now)}: ${whys}.`;
+  const message = `${many(lostLately - unknown)}${unknown === 0 ? '' : ', and others whose number is not known,'} of the last day left the store untaken, the last one ${ago(last.at, now)}: ${whys}.`;
   yield finding('warning', 'deferred-lost', message);
 }
 

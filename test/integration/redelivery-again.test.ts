@@ -286,7 +286,7 @@ describe.concurrent('a proxy that redelivers', () => {
     expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery cannot be verified, so not sent/);
     await rm(fileIn(directory));
     await defer(proxy, 'fresh', { secret: 'b' });
-    const message = '3 deferred deliveries of the last day ended untaken, .* was removed or replaced';
+    const message = '3 deferred deliveries of the last day left the store untaken, .* was removed or replaced';
     expect((await checked(proxy)).join('\n')).toMatch(new RegExp(`^warning: ${message}`, 'm'));
     expect(await pageOf(proxy)).toMatch(new RegExp(message));
     expect((await proxy.status()).deferred?.losses).toMatchObject([
@@ -344,7 +344,9 @@ describe.concurrent('a proxy that redelivers', () => {
     await rename(join(directory, 'deferred', aside?.name ?? ''), join(directory, 'saved'));
     await eventually(async () => (await checked(next)).join().includes('A damaged file'), false);
     // That all was lost is remembered by the new one.
-    expect((await checked(next)).join('\n')).toMatch(/^warning: 3 deferred deliveries of the last day ended untaken/m);
+    expect((await checked(next)).join('\n')).toMatch(
+      /^warning: 3 deferred deliveries of the last day left the store untaken/m,
+    );
   });
 
   test.skipIf(!HAS_SERVERS)(

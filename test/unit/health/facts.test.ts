@@ -197,10 +197,10 @@ test('what was lost is told for a day, with its number, or that this is not know
   };
   expect(lost(24 * HOUR - 1)).toMatchObject([{ id: 'deferred-lost', state: 'warning' }]);
   expect(lost(0)[0]?.message).toMatch(
-    /^7 deferred deliveries of the last day ended untaken, .*: nobody decided within redelivery\.keep \(a longer/,
+    /^7 deferred deliveries of the last day left the store untaken, .*: nobody decided within redelivery\.keep \(a longer/,
   );
   expect(lost(0, { id: '', why: 'q was removed', events: null })[0]?.message).toMatch(
-    /^7 .* or more .*: q was removed\.$/,
+    /^6 deferred deliveries, and others whose number is not known, of the last day left .*: q was removed\.$/,
   );
   expect(lost(24 * HOUR).map(({ id }) => id)).toEqual(['nothing-proven']);
 });
