@@ -84,12 +84,7 @@ export class ConnectionPool {
       return true;
     };
     const onread = use === 'requests' ? { buffer: READ_BUFFER, callback } : undefined;
-    const onOpen = (error: Error | null) => {
-      if (error !== null) return;
-      connection.ends = peerKey(socket);
-      this.#byEnds.set(connection.ends, connection);
-      connection.user?.onOpen();
-    };
+    const onOpen = (error: Error | null) => (error === null ? this.#opened(connection) : undefined);
     const socket = this.openSocket(onOpen, this.#options.connectTimeout, onread);
     socket.once('close', () => this.#closed(connection)); // before the connection's user is told: it may open another
     const connection = new UpstreamConnection(socket, { traffic, tls: this.#tls });
@@ -138,6 +133,12 @@ export class ConnectionPool {
       done(null);
     });
     return socket;
+  }
+
+  #opened(connection: UpstreamConnection): void {
+    connection.ends = peerKey(connection.socket);
+    this.#byEnds.set(connection.ends, connection);
+    connection.user?.onOpen();
   }
 
   /**
