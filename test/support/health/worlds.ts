@@ -73,7 +73,7 @@ export const FAULTS = {
   },
   'newline since an update': {
     ...front(['trailing-newline'], {
-      userAgent: 'Hooks/0.1',
+      userAgent: 'Entrupy-next/0.1',
       hint: hint('trailing-newline', 'the secret was used with a trailing newline'),
     }),
     isProven: true,
