@@ -316,7 +316,8 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
   if (headline.id === 'app-down' && hasComeBack(world, truth)) fails('3 the right cause: the app answers since');
   const causesIn = (met: readonly (number | null)[]) =>
     met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
-  const [most = null, last = null, ...before] = headline.state === 'failed' ? truth.lastFaults() : [];
+  const [most = null, last = null, ...before] =
+    headline.state === 'failed' && truth.accepted > 0 ? truth.lastFaults() : [];
   // The commonest, the last one, and of the others what the commonest may follow from.
   const right = most === null ? causesIn([...world.faults.keys()]) : causesIn([most, last]);
   const causes = [
