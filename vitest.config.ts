@@ -50,7 +50,7 @@ export default defineConfig({
   plugins: [builtThreads],
   test: {
     // More workers than cores: most tests wait for a socket or a process.
-    maxWorkers: 6,
+    maxWorkers: 7,
     reporters: ['default', new Reports()],
     onConsoleLog: (text) => !text.startsWith(MISSING),
     projects: [
