@@ -177,8 +177,10 @@ export class Ledger {
   }
 
   /** Called when a stored delivery has ended. */
-  redelivered({ route, result }: RedeliveryRecord, now = performance.now()): void {
-    if (result === 'delivered' || result === 'replaced') this.of(route).outcomes.addEnd(result, now);
+  redelivered({ route, result, failure }: RedeliveryRecord, now = performance.now()): void {
+    // One that gave way to an equal one which the app did not take, either, has a failure: that ended nothing.
+    const isTaken = result === 'replaced' && failure === '';
+    if (result === 'delivered' || isTaken) this.of(route).outcomes.addEnd(isTaken ? 'replaced' : 'delivered', now);
     if (result !== 'delivered') return;
     this.lastTaken = now;
     this.failedProbe = null;

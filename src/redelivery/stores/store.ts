@@ -168,7 +168,7 @@ export interface DeferredStore {
   wake(ids: readonly string[], by: 'person' | 'reload'): Promise<number>;
 
   find(id: string): Promise<Found | null>;
-  /** Removes an event because a person wants it. A leased one stays, since the app may be taking it just now. */
+  /** Removes an event because a person wants it. A leased one stays: the app may be taking it now, or soon. */
   drop(id: string): Promise<Dropped>;
   /** For an owner. Makes events due that would wait over `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
   summary(): Promise<Summary>;

@@ -297,6 +297,18 @@ test('why stored deliveries were lost is told with what would have kept them, ea
   expect(lost('record')).not.toContain('longer');
 });
 
+test('a stored delivery that its sender tries again, and the app takes none of them, fails its route', () => {
+  const { advice } = judged({ deferred: { ...DEFERRED, waiting: 1 } }, (health) => {
+    settle(health, accepted());
+    for (let nth = 0; nth < 4; nth++) {
+      vi.advanceTimersByTime(90_000);
+      if (nth > 0) health.ledger.redelivered({ route: '/notify', result: 'replaced', id: 'a', failure: '503' });
+      settle(health, accepted({ fate: 'deferred', status: 202, upstreamStatus: 503 }));
+    }
+  });
+  expect(advice[0]).toMatchObject({ id: 'app-fails', state: 'failed' });
+});
+
 test('a delivery that is sent again is no second one, and nobody is sent to find what is not lost', () => {
   const said = (later: number, { fate, ...changes }: Partial<Facts> & { fate: 'deferred' | 'failed' }, earlier = 0) => {
     const [first] = judged({ deferred: { ...DEFERRED, waiting: 5 - later }, ...changes }, (health) => {
