@@ -53,9 +53,7 @@ export class Queue {
     this.storeState = new StoreState(this.#needs, () => this.#open());
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
     this.storing = new Storing(this.#needs, this.storeState);
-    const { onLoss, onProblem } = this.storeState;
-    const rules = { as: 'owner', mostBytes: () => mostSendable(needs), onLoss, onProblem } as const;
-    this.#openOnce = madeOnce(() => open({ ...storeSettings(), ...rules }));
+    this.#openOnce = madeOnce(() => this.#openStore(open));
   }
 
   /** A directory, or a URL. */
@@ -144,6 +142,12 @@ export class Queue {
     this.storeState.changed();
     refresh();
     return opened;
+  }
+
+  #openStore(open: typeof openStore): Promise<DeferredStore> {
+    const { onLoss, onProblem } = this.storeState;
+    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss, onProblem } as const;
+    return open({ ...this.#needs.storeSettings(), ...rules });
   }
 
   /** A person wakes all, a reload only what it may have made verifiable. */

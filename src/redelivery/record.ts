@@ -23,9 +23,6 @@ import type { Event, Leased } from './stores/store.ts';
 
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
-/** The maximum number of bytes in a head before the request: format, `redelivery.name`, MAC and note. */
-const MAX_FRAME = MAX_NOTE + 512;
-const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
 /** A verified request, as it is sent upstream. */
 export interface Sendable {
@@ -196,6 +193,11 @@ export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuff
   const end = bytes.indexOf('\r\n\r\n') + 4;
   return end < 4 ? null : [bytes.subarray(0, end), bytes.subarray(end)];
 }
+
+/** The maximum number of bytes in a head before the request: format, `redelivery.name`, MAC and note. */
+const MAX_FRAME = MAX_NOTE + 512;
+/** What stands before the request. The MAC covers the note, which is last, and what follows. */
+const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
 function framedOf([head, body]: Event['record']) {
   const [frame, name, mac, text] = FRAME.exec(head.toString('latin1', 0, MAX_FRAME)) ?? [];
