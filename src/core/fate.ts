@@ -86,6 +86,6 @@ export interface RedeliveryRecord {
   readonly id: string;
   /** The path of the delivery's route when it was stored or last tried; or `unmatched`. */
   readonly route: string;
-  /** Why the app did not take the delivery, or why it cannot be sent: a status or a word; empty if unknown. */
+  /** Why it was not taken, or cannot be sent: a status or a word; empty if unknown, or if the app took an equal fresh one. */
   readonly failure: string;
 }

@@ -1,7 +1,6 @@
 // The ledger: what became of what. It tells deliveries from strangers' requests, and keeps the outcomes of each. The
-// memory is constant under any flood, and nothing is allocated for a request but where a diagnosis comes for the first
-// time. Times are milliseconds of the monotonic clock.
-
+// memory is constant under any flood, and a delivery that the app took allocates nothing while its sender looks the same.
+// Times are milliseconds of the monotonic clock.
 import { FATES, type Fate, fateOf, isUntaken, type RedeliveryRecord } from '../core/fate.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import { PROBE_AGENT } from '../core/permit.ts';
@@ -55,11 +54,8 @@ class Early {
   }
 }
 
-/** A connection that was turned away, as far as it is like a request. */
-const turnedAway = (address: string, startedAt: number): Looks & Detail => ({
-  ...{ ...NONE, startedAt, client: address, connectionAddress: address },
-  ...{ userAgent: '', contentType: '', signed: false, method: '' },
-});
+/** The look of a connection on which no request came. */
+const NO_LOOK = { userAgent: '', contentType: '', signed: false, method: '' } as const;
 
 /** `unsigned`: POSTs on routes that verify, and heads that were not read. */
 const noneEarly = (since: string) => ({
@@ -179,8 +175,8 @@ export class Ledger {
   /** Called when a stored delivery has ended. */
   redelivered({ route, result, failure }: RedeliveryRecord, now = performance.now()): void {
     // One that gave way to an equal one which the app did not take, either, has a failure: that ended nothing.
-    const isTaken = result === 'replaced' && failure === '';
-    if (result === 'delivered' || isTaken) this.of(route).outcomes.addEnd(isTaken ? 'replaced' : 'delivered', now);
+    const isTaken = result === 'delivered' || (result === 'replaced' && failure === '');
+    if (isTaken) this.of(route).outcomes.addEnd(result, now);
     if (result !== 'delivered') return;
     this.lastTaken = now;
     this.failedProbe = null;
@@ -188,7 +184,7 @@ export class Ledger {
 
   /** Called when a connection is ended before any answer. `address`: that of the connection. */
   turnAway(address: string, now = performance.now(), hint: Hint = OVERLOAD_HINTS.connections): void {
-    const connection = { ...turnedAway(address, now), hint };
+    const connection = { ...NONE, ...NO_LOOK, client: address, connectionAddress: address, startedAt: now, hint };
     const route = this.senders.routeOfConnection(address);
     if (this.senders.accepted === 0) this.early.turnedAway.add(hint.diagnosis, connection, now);
     else if (route === null) this.#stranger(connection, now);
@@ -265,10 +261,11 @@ export class Ledger {
   #report(record: RequestRecord, now: number): void {
     const known = this.of(record.route);
     const isDelivery = isSigned(record) || this.senders.routeOf(record) !== null;
-    const refusal = { ...detailOf(record), upstreamFailure: null, upstreamStatus: 0 };
+    const detail = detailOf(record);
+    const refusal = { ...detail, upstreamFailure: null, upstreamStatus: 0 };
     const why = isDelivery ? outcomeDiagnosis(refusal) : strangerDiagnosis(refusal);
     tallyOf(known.reported, why).add(why, record, now);
-    const untaken = isDelivery ? untakenBy({ ...detailOf(record), hint: null, reason: 'none' }, now) : null;
+    const untaken = isDelivery ? untakenBy({ ...detail, hint: null, reason: 'none' }, now) : null;
     if (untaken !== null) tallyOf(known.untaken, untaken.diagnosis).add(untaken.diagnosis, untaken.detail, now);
   }
 
@@ -293,8 +290,9 @@ const strangerDiagnosis = (record: Detail) => diagnosisOf(record) ?? 'proxy-full
 export function untakenBy(record: Detail, now: number): Cause | null {
   const { upstreamFailure, upstreamStatus: status } = record;
   const fate = fateOf({ how: 'neither', failed: upstreamFailure && 'upstream', status });
+  if (!isUntaken(fate)) return null;
   const detail = { ...detailOf(record), fate };
-  return isUntaken(fate) ? { diagnosis: strangerDiagnosis(detail), detail, times: 1, firstAt: now, lastAt: now } : null;
+  return { diagnosis: strangerDiagnosis(detail), detail, times: 1, firstAt: now, lastAt: now };
 }
 
 /** True for what every public port gets: GETs, other paths and methods, and clients that left, all without a signature. */

@@ -112,6 +112,8 @@ export const isSigned = ({ signed, renamedHeader }: Pick<RequestRecord, 'signed'
 export class Known {
   readonly one: string;
   readonly other: string;
+  /** What it has in common with others like it; empty where only equal texts are. */
+  readonly kind: string;
   route = '';
   #accepted = 0;
   #firstAccepted = Number.NaN;
@@ -121,9 +123,10 @@ export class Known {
   /** How many suspects came before the last acceptance. */
   #before = 0;
 
-  constructor(one: string, other: string) {
+  constructor(one: string, other: string, kindOf: KindOf | null) {
     this.one = copied(one);
     this.other = copied(other);
+    this.kind = kindOf === null ? '' : kindOf(this.one, this.other);
   }
 
   accept(now: number): void {
@@ -160,14 +163,14 @@ export class Known {
 /** The last KEPT different pairs of texts, the latest first. Adding a known one allocates nothing. */
 class Remembered {
   readonly all: Known[] = [];
-  readonly #kindOf: ((one: string, other: string) => string) | undefined;
+  readonly #kindOf: KindOf | null;
 
-  constructor(kindOf?: (one: string, other: string) => string) {
+  constructor(kindOf: KindOf | null = null) {
     this.#kindOf = kindOf;
   }
 
   add(one: string, other: string, route: string): Known {
-    const known = this.find(one, other) ?? new Known(one, other);
+    const known = this.find(one, other) ?? new Known(one, other, this.#kindOf);
     known.route = route;
     if (known === this.all[0]) return known;
     // An unknown one takes a new place, or that of the oldest.
@@ -181,12 +184,14 @@ class Remembered {
     const first = one.slice(0, COMPARED);
     const second = other.slice(0, COMPARED);
     for (const known of this.all) if (known.one === first && known.other === second) return known;
-    const kindOf = this.#kindOf;
-    const kind = kindOf?.(first, second);
-    return this.all.find((known) => kindOf !== undefined && kindOf(known.one, known.other) === kind);
+    if (this.#kindOf === null) return undefined;
+    const kind = this.#kindOf(first, second);
+    return this.all.find((known) => known.kind === kind);
   }
 }
 
+type KindOf = (one: string, other: string) => string;
+
 /** Another version, or another parameter of the type, makes no other look. */
-const kindOf = (userAgent: string, contentType: string) =>
+const kindOf: KindOf = (userAgent, contentType) =>
   `${userAgent.replaceAll(/[0-9][0-9.]*/g, '')} ${contentType.replace(/;.*/, '')}`;

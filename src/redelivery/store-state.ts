@@ -94,6 +94,8 @@ export class StoreState {
 
   /** How many stored deliveries the secret with this key has verified, except those now in state `unverified`. */
   signedBy(key: KeyObject | null): number {
+    // Asked every second: to derive a tag where nothing is stored took a quarter of a look at the process's health.
+    if (this.summary.groups.length === 0) return 0;
     const tag = key === null ? null : keyTag(key);
     return this.#sum((group) => group.key === tag && group.state !== 'unverified').deliveries;
   }

@@ -67,8 +67,9 @@ function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'los
   const isRead = calls.every(({ method }) => READS.has(method));
   const isLasting = calls.some(({ method }) => method !== 'lease' && !READS.has(method));
   try {
-    const why = () => known ?? (isAdding ? file.roomProblem() : null);
-    const results = file.transaction({ isRead, isLasting }, (queries) => resultsOf(calls, queries, why()));
+    const results = file.transaction({ isRead, isLasting }, (queries) =>
+      resultsOf(calls, queries, known ?? (isAdding ? file.roomProblem() : null)),
+    );
     return { results, problem: null };
   } catch (error) {
     // The system's message repeats the path, which the caller adds.
