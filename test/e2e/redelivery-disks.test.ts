@@ -139,12 +139,7 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     expect(await recordsIn(directory)).toEqual([id]);
   });
 
-  test.concurrent('on which a damaged lock cannot be emptied is told, and used once it can', async ({
-    app,
-    disk,
-    directory,
-    redeliverer,
-  }) => {
+  test.concurrent('on which no damaged lock can be emptied is told', async ({ app, disk, directory, redeliverer }) => {
     const store = join(directory, 'sealed');
     await mkdir(join(store, 'deferred'), { recursive: true, mode: 0o700 });
     await writeFile(join(store, 'deferred', 'lock'), 'no lock', { mode: 0o600 });
@@ -156,12 +151,7 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     await defer(proxy, 'stored');
   });
 
-  test.concurrent('that is shared, full or broken keeps its promises', async ({
-    app,
-    disk,
-    directory,
-    redeliverer,
-  }) => {
+  test.concurrent('shared, full or broken: it keeps its promises', async ({ app, disk, directory, redeliverer }) => {
     disk.fault('nfs');
     const proxy = await redeliverer({ env: disk.env, redelivery: { store: join(directory, 'shared') } });
     app.answer = () => 503;

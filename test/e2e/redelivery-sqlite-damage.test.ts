@@ -267,11 +267,7 @@ describe.concurrent('sets no intact file aside:', () => {
   });
 });
 
-test('a file that is damaged at each call is set aside, and told, once a second at most', async ({
-  file,
-  folder,
-  open,
-}) => {
+test('a file that is damaged at each call is set aside, and told, once a second', async ({ file, folder, open }) => {
   const { store, losses } = await open();
   const began = performance.now();
   for (let times = 0; times < 200; times++) {

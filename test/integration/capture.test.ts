@@ -36,10 +36,7 @@ async function send(proxy: RunningProxy, ...requests: readonly (readonly string[
 
 const post = (target: string, body: string, ...lines: string[]) => postOf(body, { target, lines });
 
-test.concurrent('three files of five requests, byte for byte, 0600, and verify repeats each verdict', async ({
-  start,
-  directory,
-}) => {
+test.concurrent('three files of five requests, as they came; verify repeats verdicts', async ({ start, directory }) => {
   const proxy = await start(CONFIG);
   const out = join(directory, 'refused');
   const captured = capture(proxy, out, '--count', '3');
@@ -73,10 +70,7 @@ test.concurrent('three files of five requests, byte for byte, 0600, and verify r
   expect(await ended(proxy)).toMatchObject({ client: '127.0.0.1', captured: 3, missed: 0 });
 });
 
-test.concurrent('a reported request comes only by its reason, a pipelined one whole, and no file is replaced', async ({
-  start,
-  directory,
-}) => {
+test.concurrent('reported ones by reason, pipelined ones whole; no file is lost', async ({ start, directory }) => {
   const proxy = await start(CONFIG);
   await writeFile(join(directory, '001-missing_signature.http'), 'mine');
   const captured = capture(proxy, directory, '--count', '2', '--reason', 'missing_signature');
@@ -92,10 +86,7 @@ test.concurrent('a reported request comes only by its reason, a pipelined one wh
   expect(texts).toEqual(['mine', reported, refused]);
 });
 
-test.concurrent('verify repeats the verdict on a chunked body that was cut where it passed maxBody', async ({
-  start,
-  directory,
-}) => {
+test.concurrent('verify repeats the verdict on chunks that were cut at maxBody', async ({ start, directory }) => {
   const proxy = await start({ ...CONFIG, limits: { maxBody: 8 } });
   const captured = capture(proxy, directory, '--count', '1');
   await begun(proxy);
@@ -110,11 +101,7 @@ test.concurrent('verify repeats the verdict on a chunked body that was cut where
   ]);
 });
 
-test.concurrent('none came, no proxy, another one at work, a reason or a directory that cannot be', async ({
-  start,
-  directory,
-  answering,
-}) => {
+test.concurrent('no request, no proxy, a second one, a bad directory', async ({ start, directory, answering }) => {
   const proxy = await start(CONFIG);
   const inFile = await capture(proxy, join(proxy.configFile, 'refused'));
   expect(inFile).toMatchObject({ code: 2, stderr: expect.stringContaining('it exists, and is not a directory') });
@@ -144,9 +131,7 @@ test.concurrent('none came, no proxy, another one at work, a reason or a directo
   expect(stderr).toMatch(/^waiting .*\n2 were refused that could not be copied or read in time\n$/);
 });
 
-test.concurrent('what waits for a slow reader is bounded, no answer waits for it, and it is told what it missed', async ({
-  start,
-}) => {
+test.concurrent('a slow reader delays no answer, holds what is bounded, is told what it missed', async ({ start }) => {
   const proxy = await start({ ...CONFIG, limits: { maxBody: '1MiB' } });
   const reader = connect({ port: proxy.adminPort, host: '127.0.0.1' });
   reader.write('POST /-/capture?count=9999 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n');

@@ -230,11 +230,7 @@ test('at log.requests: all a delivery has one line, also after its sender left',
   expect(linesOf(on.proxy, '/later')).toHaveLength(1);
 });
 
-test('without a slot a delivery is failed, or abandoned; what grace cuts is failed, or deferred with redeliver', async ({
-  start,
-  directory,
-  lenient: app,
-}) => {
+test('without a slot: failed, or abandoned; cut: failed, or deferred', async ({ start, directory, lenient: app }) => {
   app.script(() => {});
   const proxy = await start({
     upstream: { url: app.url, connections: 2, retryConnectFor: '500ms' },

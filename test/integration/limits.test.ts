@@ -147,10 +147,7 @@ describe('verified bodies', () => {
 });
 
 // While it waits for a slot: with its bytes gone, the upstream would get an empty body that looks whole.
-test('a streamed body that finds no room, at once or in its last piece, gets 503, and stays here', async ({
-  start,
-  lenient: app,
-}) => {
+test('a streamed body without room, at once or at its end: 503, and it stays here', async ({ start, lenient: app }) => {
   const upstream = { url: app.url, connections: 1 };
   const proxy = await start({ upstream, unmatched: 'forward', limits: { maxBody: '1KiB', bufferedBytes: '1KiB' } });
   for (const first of ['', '3\r\nabc\r\n']) {

@@ -30,11 +30,7 @@ const [CLAIMS, ANY_OF_IT, CLIENT] = BUILT
   ? ['dist/proxy-', /dist\/redis-/, /dist\/redis-/]
   : ['src/once/claims.ts', /@redis\/client|src\/once\/redis/, /@redis\/client/];
 
-test('node:http comes with the first WebSocket, the client for Redis with `once` that has a store there', async ({
-  start,
-  directory,
-  onTestFinished,
-}) => {
+test('node:http comes with a first WebSocket, Redis’ with its store', async ({ start, directory, onTestFinished }) => {
   const upstream = await startEcho(createServer(), { url: 'http://127.0.0.1' });
   onTestFinished(upstream.close);
   const proxies = await Promise.all(

@@ -92,10 +92,7 @@ describe('a full disk', () => {
   });
 });
 
-test('a pipe whose reader leaves, or that nobody reads, costs the lines, not the proxy', async ({
-  directory,
-  upstream,
-}) => {
+test('a pipe that nobody reads any more costs the lines, not the proxy', async ({ directory, upstream }) => {
   const { reader, openReader, writer } = namedPipe(directory);
   const proxy = await startWith(await commandLine(directory, upstream.url), writer);
   closeSync(writer);

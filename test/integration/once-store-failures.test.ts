@@ -14,9 +14,9 @@ import { eventKey } from '../../src/once/claims.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { listening } from '../support/machine/listening.ts';
 import { startAnsweringStore } from '../support/once/answering-store.ts';
-import { bodyOf, DELIVERED, DUPLICATE, deliver, give, held, OK, send } from '../support/once/events.ts';
+import { bodyOf, DELIVERED, DUPLICATE, deliver, type Given, give, held, OK, send } from '../support/once/events.ts';
 import { BACK, FAILS, fails, logged, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
-import { keysOf, remembering, test } from '../support/once/once.ts';
+import { failures, keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, SERVERS, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { inFlight, untilMetrics } from '../support/proxy/at-rest.ts';
 import { eventually, starting } from '../support/proxy/proxied.ts';
@@ -29,8 +29,6 @@ const MANY = 40;
 /** The client's own word comes after ten seconds, which only a busy machine needs. */
 const STUCK = /did not answer within 1000 ms|Socket timeout/;
 
-const failures = async (proxy: RunningProxy) =>
-  (await proxy.metrics()).get('entrupy_proxy_once_store_failures_total') ?? Number.NaN;
 /** Counts from now on: on a busy machine the first event after a start may find the store not connected yet. */
 const failuresSince = async (proxy: RunningProxy) => {
   const before = await failures(proxy);
@@ -63,11 +61,7 @@ async function startRelay(port: number) {
 
 // The slowest first: so many run at once.
 describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
-  test('the lease of a dead proxy ends, and a twin at another proxy goes ahead', async ({
-    events,
-    deliverer,
-    redis,
-  }) => {
+  test('the lease of a dead proxy ends; a twin at another goes ahead', async ({ events, deliverer, redis }) => {
     const server = await redis(REDIS_OR_VALKEY);
     const once = { store: server.url };
     const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
@@ -84,11 +78,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
     expect(events.times('orphan')).toBe(2);
   });
 
-  test('a lease is renewed while its delivery is in flight, unless another proxy has delivered the event', async ({
-    events,
-    deliverer,
-    redis,
-  }) => {
+  test('a lease is renewed in flight, unless another delivered the event', async ({ events, deliverer, redis }) => {
     const server = await redis(VALKEY_OR_REDIS);
     const proxy = await remembering(await deliverer({ once: { store: server.url } }));
     const [taken, kept] = [held(), held()];
@@ -113,17 +103,13 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
     const server = await redis(REDIS_OR_VALKEY);
     const relay = await startRelay(server.port);
     const proxy = await remembering(await deliverer({ once: { store: `redis://127.0.0.1:${relay.port}` } }));
-    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
     relay.blackhole();
-    expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
-    await eventually(() => deliver(proxy, 'e'), DUPLICATE);
+    expect(await deliver(proxy, 'remembered')).toEqual(DELIVERED);
+    await remembering(proxy);
     await relay.close();
   });
 
-  test('a server that refuses its user a command names it, and one that may forget events is told', async ({
-    deliverer,
-    redis,
-  }) => {
+  test('a command that its user may not use is named; one that may forget is told', async ({ deliverer, redis }) => {
     const server = await redis(REDIS_OR_VALKEY);
     const rights = ['on', 'nopass', '~entrupy-once:*', '+eval', '+get', '+set', '+info', '+select'];
     await server.ask('ACL', 'SETUSER', 'hooks', ...rights);
@@ -140,11 +126,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
 });
 
 describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
-  test('what is wrong with the password’s file is told; a corrected one needs no restart', async ({
-    deliverer,
-    redis,
-    directory,
-  }) => {
+  test('what is wrong with the password’s file is told, until it is right', async ({ deliverer, redis, directory }) => {
     const { url: store } = await redis(program, { password: PASSWORD });
     const passwordFile = join(directory, 'password');
     const proxy = await deliverer({ once: { store, passwordFile } });
@@ -162,9 +144,7 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     await eventually(async () => /WRONGPASS/.test(await problemOf(proxy)), true);
     expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
     await logged([proxy], BACK, () => replaceFile(passwordFile, `${PASSWORD}\r\n`));
-    const sinceThen = await failuresSince(proxy);
-    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
-    expect(await sinceThen()).toBe(0);
+    await remembering(proxy);
     expect(proxy.output()).not.toContain(PASSWORD);
   });
 
@@ -184,11 +164,7 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     }
   });
 
-  test('a stuck server delays the deliveries of one second; one that went away comes back', async ({
-    events,
-    deliverer,
-    redis,
-  }) => {
+  test('a stuck server delays those of one second; one that left comes back', async ({ events, deliverer, redis }) => {
     const server = await redis(program);
     const once = { store: server.url };
     const both = await Promise.all([deliverer({ once }), deliverer({ once: { ...once, onStoreFailure: 'refuse' } })]);
@@ -214,7 +190,7 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     // It works, and stays told until it was quick for a minute.
     for (const proxy of both) expect(await problemOf(proxy)).toMatch(STUCK);
     expect(await deliver(refusing, 'failed')).toEqual(failed);
-    expect([await deliver(going, 'new'), await deliver(refusing, 'new')]).toEqual([DELIVERED, DUPLICATE]);
+    await remembering(going);
 
     const [ofGoing, ofRefusing] = await Promise.all([failuresSince(going), failuresSince(refusing)]);
     await server.kill();
@@ -224,8 +200,7 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     expect([await ofRefusing(), await ofGoing()]).toEqual([1, 4]);
     await server.start();
     await eventually(() => deliver(refusing, 'e'), DELIVERED); // not known before
-    await remembering(going); // it may be connected again later than the other one
-    expect([await deliver(refusing, 'other'), await deliver(going, 'other')]).toEqual([DELIVERED, DUPLICATE]);
+    for (const proxy of both) await remembering(proxy); // one may be connected again later than the other
     // An outage has its start in the log, once: on a busy machine another one comes before.
     for (const { logs } of both) {
       const said = logs().filter(({ msg }) => msg === FAILS || msg === BACK);
@@ -247,7 +222,6 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
     expect(await fails(none)).toMatchObject({ problem: expect.stringMatching(/NOAUTH/) });
     expect(await deliver(none, 'e')).toEqual(DELIVERED);
     await remembering(trusting);
-    expect([await deliver(trusting, 'e'), await deliver(trusting, 'e')]).toEqual([DELIVERED, DUPLICATE]);
     expect(trusting.output()).not.toMatch(/certificate/);
     expect(await fails(other)).toMatchObject({ problem: expect.stringMatching(/certificate/) });
     expect(await deliver(other, 'other')).toEqual(REFUSED);
@@ -257,10 +231,19 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
     const server = await redis(REDIS_OR_VALKEY);
     const once = { store: server.url };
     await server.ask('SET', `entrupy-once:${eventKey('/events/e', Buffer.from(bodyOf('e')))}`, 'delivered');
-    expect(await deliver(await deliverer({ once }), 'e')).toEqual(DUPLICATE);
-    const late = await deliverer({ once, route: { maxBody: '1KiB' } });
-    await reload(late, (config) => config.replace(/( +)maxBody: 1KiB\n/, '$1once: 1h\n'));
-    expect(await deliver(late, 'e')).toEqual(DUPLICATE);
+    /** Of a start whose store answered within its second, which a busy machine may exceed. */
+    const first = async (start: () => Promise<RunningProxy>): Promise<Given> => {
+      const proxy = await start();
+      const answer = await deliver(proxy, 'e');
+      return (await failures(proxy)) === 0 ? answer : first(start);
+    };
+    expect(await first(() => deliverer({ once }))).toEqual(DUPLICATE);
+    const late = async () => {
+      const proxy = await deliverer({ once, route: { maxBody: '1KiB' } });
+      await reload(proxy, (config) => config.replace(/( +)maxBody: 1KiB\n/, '$1once: 1h\n'));
+      return proxy;
+    };
+    expect(await first(late)).toEqual(DUPLICATE);
   });
 });
 

@@ -88,12 +88,7 @@ describe.concurrent('a deferred delivery', () => {
     expect(await store.drop(id)).toBe('absent');
   });
 
-  test('eight are sent at once, and what is leased beside them is given back once one fails', async ({
-    app,
-    opened,
-    queue,
-    delivery,
-  }) => {
+  test('eight are sent at once; one fails, and the leased go back', async ({ app, opened, queue, delivery }) => {
     const held = holding(app);
     for (let nth = 0; nth < 20; nth++) await stored(queue, delivery(`event ${nth}`));
     await eventually(() => held.length, 1);
@@ -218,12 +213,7 @@ describe.concurrent('a deferred delivery', () => {
     },
   );
 
-  test('of one whose record and note are gone nothing is told that is not known', async ({
-    results,
-    lines,
-    start,
-    delivery,
-  }) => {
+  test('of one without record and note no more is told than is known', async ({ results, lines, start, delivery }) => {
     const queue = await start((store) => ({
       async lease(request) {
         const { leased, wait } = await store.lease(request);
@@ -254,14 +244,7 @@ describe.concurrent('a deferred delivery', () => {
     expect(lines).toHaveLength(1);
   });
 
-  test('the oldest of what is kept gives way, with its line', async ({
-    app,
-    results,
-    lines,
-    settings,
-    start,
-    delivery,
-  }) => {
+  test('the oldest kept one gives way, with its line', async ({ app, results, lines, settings, start, delivery }) => {
     settings.maxBytes = 3 * LEAST_BYTES;
     const queue = await start(() => ({}));
     app.answer = (body) => (body.startsWith('old') ? 404 : 500);
@@ -295,12 +278,7 @@ describe.concurrent('a deferred delivery', () => {
     expect([app.requests, await totals(queue)]).toEqual([[], ['1 expired']]);
   });
 
-  test('only attempts between which others were taken speak against an event', async ({
-    app,
-    results,
-    start,
-    delivery,
-  }) => {
+  test('only attempts between which others were taken count against it', async ({ app, results, start, delivery }) => {
     const queue = await start((store) => ({
       set: (lease, setting) => store.set(lease, dueIn(setting, 0)),
     }));

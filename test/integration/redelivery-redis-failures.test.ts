@@ -200,10 +200,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(losses).toEqual([]);
   });
 
-  test('that lost all but the number of its events tells an owner, though a visitor asks first', async ({
-    server,
-    open,
-  }) => {
+  test('that lost all but the number of its events tells an owner, after a visitor asked', async ({ server, open }) => {
     const { store, losses } = await open();
     const visitor = await open({ as: 'visitor' });
     for (let nth = 0; nth < 3; nth++) await store.add(eventOf(), 60_000);

@@ -83,11 +83,7 @@ describe.concurrent('overlap', () => {
     expect(metrics.get('entrupy_proxy_secret_live{secret="current.previous"}')).toBe(0);
   });
 
-  test('POST /-/retire-previous reads all, then ends every overlap at once, and names what it cannot read', async ({
-    start,
-    directory,
-    answering,
-  }) => {
+  test('retire-previous ends all overlaps, or names what is unreadable', async ({ start, directory, answering }) => {
     const ids = ['one', 'two', 'three', 'four'];
     for (const id of ids) await writeFile(join(directory, id), value(`${id}-old`));
     const proxy = await start({ secrets: ids.map((id) => ({ id, file: join(directory, id), overlap: '24h' })) });
@@ -132,10 +128,7 @@ describe.concurrent('missing secrets', () => {
     return { status: response.status, text: await response.text() };
   };
 
-  test('at start: the proxy is unready, says 503 with Retry-After, and ready once they appear', async ({
-    start,
-    directory,
-  }) => {
+  test('at start: unready, 503 with Retry-After, and ready once they appear', async ({ start, directory }) => {
     const secrets = join(directory, 'late');
     const proxy = await start({
       secrets: [{ directory: secrets }],
@@ -157,9 +150,7 @@ describe.concurrent('missing secrets', () => {
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 
-  test('an expired one is shown with its date in the log, /readyz and the page, unless it is only reported', async ({
-    start,
-  }) => {
+  test('an expired one is in log, /readyz and page with its date, unless it is only reported', async ({ start }) => {
     const secrets = [{ id: 'a', env: 'KEY', notAfter: '2026-01-31T12:00:00Z' }];
     const proxy = await start({ secrets, routes: [{ path: '/notify' }] }, { env: { KEY: value('a') } });
     const expired = 'secret a expired at 2026-01-31T12:00:00Z';
@@ -179,11 +170,7 @@ describe.concurrent('missing secrets', () => {
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 
-  test('after it was ready: 503 and a metric, but still ready, asked before or not, while its upstream is up', async ({
-    start,
-    directory,
-    upstream,
-  }) => {
+  test('after it was ready: 503, a metric, and ready while its app is up', async ({ start, directory, upstream }) => {
     const file = join(directory, 'key');
     const proxy = await start({
       secrets: [{ id: 'current', file }],

@@ -61,9 +61,7 @@ describe.concurrent('SIGTERM', () => {
     expect((await post({ url: proxy.url, body: '' })).trouble).toBe('ECONNREFUSED');
   });
 
-  test('what was sent, and not read yet, is answered; idle and silent connections do not delay it', async ({
-    start,
-  }) => {
+  test('what was sent and not read yet is answered; idle and silent connections do not delay it', async ({ start }) => {
     const proxy = await start({ ...(await ownPort()), shutdown: { grace: LONG } });
     const rest = Promise.withResolvers<void>();
     const sent = [held(proxy, rest.promise), held(proxy, rest.promise)];
@@ -168,9 +166,7 @@ test.concurrent.for([
   await sent;
 });
 
-test('SIGINT skips the delay, and SIGUSR1 opens no debugger: others could read the secrets there', async ({
-  start,
-}) => {
+test('SIGINT skips the delay; SIGUSR1 opens no debugger, which could show the secrets', async ({ start }) => {
   const proxy = await start({ shutdown: { delay: LONG } });
   proxy.signal('SIGUSR1');
   expect(await deliver(proxy, 'a')).toBe(200);
@@ -182,10 +178,7 @@ test('SIGINT skips the delay, and SIGUSR1 opens no debugger: others could read t
 });
 
 describe.concurrent('/-/drain', () => {
-  test('unready; each response closes its connection, but one that had begun; all is served', async ({
-    start,
-    upstream,
-  }) => {
+  test('unready; each response closes its connection, save one that had begun', async ({ start, upstream }) => {
     const finish = Promise.withResolvers<void>();
     upstream.server.removeAllListeners('request').on('request', async (request, response) => {
       request.resume();
@@ -214,10 +207,7 @@ describe.concurrent('/-/drain', () => {
   });
 });
 
-test('a start on a port in use exits with 1 and names the port; after a kill -9 it is clean there', async ({
-  start,
-  upstream,
-}) => {
+test('a port in use: a start exits with 1, and names it; after a kill -9 it starts', async ({ start, upstream }) => {
   const given = {
     ...(await ownPort()),
     admin: { port: await freePort() },

@@ -34,10 +34,7 @@ const numbers = (count: number) => Array.from({ length: count }, (_, index) => i
 
 const FAILED = 'entrupy_proxy_upstream_failures_total{route="/notify",cause="connect"}';
 
-test.concurrent('a port that refuses, then listens again: each request arrives once, and nothing that was left', async ({
-  upstream,
-  proxyTo,
-}) => {
+test.concurrent('a port that refuses, then listens: each request arrives once', async ({ upstream, proxyTo }) => {
   const proxy = await proxyTo(upstream, patient({ connections: 3 }));
   const listen = () => once(upstream.server.listen(upstream.port, '127.0.0.1'), 'listening');
   const ids = () => upstream.requests.map(({ headers }) => Number(headers['x-id'])).sort((a, b) => a - b);
@@ -74,10 +71,7 @@ test.concurrent('a port that refuses, then listens again: each request arrives o
   await untilAtRest(proxy);
 });
 
-test.concurrent('a scrape alone sees that the app is down, however lately it answered, and that it is there again', async ({
-  upstream,
-  proxyTo,
-}) => {
+test.concurrent('a scrape alone sees that the app is down, and that it is back', async ({ upstream, proxyTo }) => {
   const proxy = await proxyTo(upstream);
   const isDown = async () =>
     (await proxy.metrics()).has('entrupy_proxy_diagnosis{diagnosis="app-down",state="failed",route=""}');
@@ -89,11 +83,7 @@ test.concurrent('a scrape alone sees that the app is down, however lately it ans
   await eventually(isDown, false);
 });
 
-test.concurrent('a unix socket that is missing for longer than retryConnectFor: 502; one that appears within it, or comes back', async ({
-  directory,
-  onTestFinished,
-  proxyTo,
-}) => {
+test.concurrent('a unix socket: missing, appearing, coming back', async ({ directory, onTestFinished, proxyTo }) => {
   const path = join(directory, 'app.sock');
   const config = { ...patient({ retryConnectFor: '300ms' }), admin: { readyNeedsUpstream: true } };
   const proxy = await proxyTo({ url: `unix://${path}` }, config);
@@ -120,9 +110,7 @@ test.concurrent('a name without an address for longer than retryConnectFor: 502'
   await expectBadGateway(await proxyTo({ url: 'http://upstream.invalid:80' }, patient({ retryConnectFor: '300ms' })));
 });
 
-test.concurrent('a port that refuses for longer: 502, which ends the connection and the requests behind it', async ({
-  proxyTo,
-}) => {
+test.concurrent('a port that refuses for longer: 502, and no request behind it', async ({ proxyTo }) => {
   const settings = patient({ connections: 1, retryConnectFor: '300ms' });
   const proxy = await proxyTo({ url: 'http://127.0.0.1:1' }, settings);
   const client = await expectBadGateway(proxy, numbers(9).map(delivery).join(''));
@@ -142,10 +130,7 @@ async function expectBadGateway(proxy: RunningProxy, behind = ''): Promise<RawCl
   return client;
 }
 
-test.concurrent('a busy upstream gets upstream.connections requests at most; others queue for retryConnectFor', async ({
-  lenient: upstream,
-  proxyTo,
-}) => {
+test.concurrent('a busy upstream gets `connections` requests; others queue', async ({ lenient: upstream, proxyTo }) => {
   let [now, most] = [0, 0];
   upstream.script((socket) => {
     most = Math.max(most, ++now);
@@ -223,9 +208,7 @@ describe.concurrent('the state of the upstream', () => {
       return { reachable, error };
     }, wanted);
 
-  test('an upstream that is down is not reachable, with the code; certificates in use have dates', async ({
-    start,
-  }) => {
+  test('an upstream that is down is told with its code; certificates in use have dates', async ({ start }) => {
     const proxy = await start({ upstream: { url: NOBODY }, listen: { tls: pair } });
     await seen(proxy, { reachable: false, error: 'ECONNREFUSED' });
     const { advice, certificates } = await proxy.status();

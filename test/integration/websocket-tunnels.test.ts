@@ -74,10 +74,7 @@ describe('with the ws package', () => {
   });
 });
 
-test.concurrent('a reload can allow and forbid them; open ones stay, and outlive the limits of connections', async ({
-  echo,
-  proxyTo,
-}) => {
+test.concurrent('a reload allows and forbids them; open ones outlive all limits', async ({ echo, proxyTo }) => {
   const routes = [{ path: '/live', action: 'forward' }];
   const config = {
     upstream: { url: echo.url, idleTimeout: '1s', responseTimeout: '1s', keepAlive: '1s' },
@@ -142,10 +139,7 @@ describe('to other upstreams', () => {
 const LONG = '5m';
 const within = (grace: string) => ({ shutdown: { delay: '0s', grace } });
 
-test.concurrent('one that stays open is cut at the end of grace and counted, whether it reads or not', async ({
-  echo,
-  proxyTo,
-}) => {
+test.concurrent('one that stays open is cut at grace’s end, whether it reads or not', async ({ echo, proxyTo }) => {
   const proxy = await proxyTo(echo, within(enough(2)));
   const deaf = await sendTo(proxy, handshake('/live'));
   await deaf.bytes(AGREED.length);
@@ -163,10 +157,7 @@ test.concurrent('one that stays open is cut at the end of grace and counted, whe
   deaf.destroy();
 });
 
-test.concurrent('during a drain they continue, and new ones are accepted; those that end within grace end the wait', async ({
-  echo,
-  proxyTo,
-}) => {
+test.concurrent('a drain keeps them, and accepts new ones; the last one ends the wait', async ({ echo, proxyTo }) => {
   const proxy = await proxyTo(echo, within(LONG));
   const webSocket = await openWebSocket(liveOf(proxy));
   await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
@@ -181,10 +172,7 @@ test.concurrent('during a drain they continue, and new ones are accepted; those 
   expect(proxy.logs().find(({ cut }) => cut !== undefined && cut !== 0)).toBeUndefined();
 });
 
-test.concurrent('an upstream that reads nothing and never closes does not delay the stop', async ({
-  lenient,
-  proxyTo,
-}) => {
+test.concurrent('an upstream that neither reads nor closes delays no stop', async ({ lenient, proxyTo }) => {
   lenient.script((socket) => {
     socket.write(AGREED);
     socket.pause();

@@ -45,6 +45,20 @@ export async function remembering(proxy: RunningProxy, path = '/events/remembere
   return proxy;
 }
 
+/** How many calls of its store have failed. */
+export const failures = async (proxy: RunningProxy) =>
+  (await proxy.metrics()).get('entrupy_proxy_once_store_failures_total') ?? Number.NaN;
+
+/** Does it, and anew where one of these proxies counted a failure meanwhile: a busy machine's store may miss its second. */
+export async function inTime<T>(proxies: readonly RunningProxy[], act: (nth: number) => Promise<T>): Promise<T> {
+  const failed = async () => (await Promise.all(proxies.map(failures))).join();
+  for (let nth = 0; ; nth++) {
+    const before = await failed();
+    const done = await act(nth);
+    if ((await failed()) === before) return done;
+  }
+}
+
 /** A key in the store. */
 export const KEY = /^entrupy-once:[\w-]{43}$/;
 export const keysOf = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];

@@ -17,9 +17,7 @@ const POLICY = policyOf([verify('/notify', { redeliver: 60_000, once: 60_000 })]
   bodyTimeout: 60_000,
 });
 
-test('a store that is too slow still finds the body whole, though its client has been answered', async ({
-  onTestFinished,
-}) => {
+test('a store that is too slow still finds the body whole after the client’s answer', async ({ onTestFinished }) => {
   const times = { connectTimeout: 1000, keepAlive: 1000 };
   const upstream = new Upstream({ url: 'http://127.0.0.1:1', connections: 1, queue: 1, tls: null, ...times });
   const budget = new ByteBudget(1_048_576);
