@@ -7,7 +7,9 @@ import { MISSING } from './test/support/machine/tools.ts';
 import { LONGEST_MS, patience } from './test/support/runner/patience.ts';
 import { Reports } from './test/support/runner/reporters.ts';
 
-const PATIENCE = { testTimeout: LONGEST_MS, hookTimeout: LONGEST_MS, expect: { poll: { timeout: patience() } } };
+// Fuzzers take their time, and need more for a run in progress and for shrinking a counterexample.
+const MOST_MS = LONGEST_MS + 1000 * Number(process.env.FUZZ_SECONDS ?? 0);
+const PATIENCE = { testTimeout: MOST_MS, hookTimeout: LONGEST_MS, expect: { poll: { timeout: patience() } } };
 
 /**
  * Where the program is the build, the store's thread is that of the build, too: hundreds of tests start one, and from its

@@ -13,7 +13,7 @@ import { NAMES } from '../../src/config/variables.ts';
 import { pathProblem } from '../../src/core/path-patterns.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
 import { parseText } from '../support/proxy/config-text.ts';
-import { assertSome, TEST_TIMEOUT } from './time-box.ts';
+import { assertSome } from './time-box.ts';
 
 const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');
 const lines = example.split('\n').map((line) => line.replace(/^( *)#(?=\S| {2})/, '$1'));
@@ -123,7 +123,7 @@ function expectReport(given: string, { problems, salvaged }: ConfigError): void 
     expect(Object.hasOwn(source, kind) && Object.values(source).every((one) => one !== undefined)).toBe(true);
 }
 
-test('a configuration can run, the same every time, or is refused with a report', { timeout: TEST_TIMEOUT }, () => {
+test('a configuration can run, the same every time, or is refused with a report', () => {
   let taken = 0;
   assertSome(
     fc.property(text, env, (given, variables) => {
@@ -144,9 +144,7 @@ const around = fc.constantFrom(
   ...['', ' ', '"', "'", '!', '&a ', '- ', '? ', '| ', '>-\n      ', '[', '{', '#', ': ', ', '],
 );
 
-test('no value is repeated: neither from a variable nor from text pasted under secrets', {
-  timeout: TEST_TIMEOUT,
-}, () => {
+test('no value is repeated: neither from a variable nor from text pasted under secrets', () => {
   const pasted = fc
     .tuple(
       around,

@@ -7,7 +7,7 @@ import { admit } from '../../src/core/admission.ts';
 import type { RouteTable } from '../../src/core/routes.ts';
 import { leastCpu } from '../support/machine/cpu-time.ts';
 import { head, NOW, policyOf, split, table, verify } from '../unit/core/fixtures.ts';
-import { assertSome, TEST_TIMEOUT } from './time-box.ts';
+import { assertSome } from './time-box.ts';
 
 const SIZE = 16 * 1024;
 
@@ -120,7 +120,7 @@ const target = fc
   .tuple(unit, fc.constantFrom('', ALL_READINGS), unit)
   .map(([one, before, other]) => `/${before}${half(one)(SIZE)}${half(other)(SIZE - 2 * before.length - 2)}`);
 
-test('no target that chance makes does either', { timeout: TEST_TIMEOUT }, () => {
+test('no target that chance makes does either', () => {
   const limits = [ONE, OF_TEN_WORDS].map((routes) => ({ routes, limit: limitOf(SIZE, routes) }));
   assertSome(
     fc.property(target, fc.constantFrom(...limits), (target, { routes, limit }) => {

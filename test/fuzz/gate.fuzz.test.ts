@@ -7,7 +7,7 @@ import { foldPath } from '../../src/core/fold-path.ts';
 import { refusedByGate } from '../../src/core/gate-rules.ts';
 import { endToEnd } from '../../src/core/header-lines.ts';
 import { declaredLength, Head, hasBody, pathOf } from '../../src/core/request-head.ts';
-import { assertSome, TEST_TIMEOUT } from './time-box.ts';
+import { assertSome } from './time-box.ts';
 
 const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));
 const piece = fc.oneof(
@@ -72,7 +72,7 @@ function expectPlainTarget(target: string): void {
   expect(decoded).not.toMatch(/[\x00-\x1f\x7f]/);
 }
 
-test('past the gate a head has one Host, one framing and a plain target', { timeout: TEST_TIMEOUT }, () => {
+test('past the gate a head has one Host, one framing and a plain target', () => {
   assertSome(
     fc.property(fc.oneof({ weight: 9, arbitrary: honest }, odd), ({ lines, ...start }) => {
       const head = new Head(start, lines);

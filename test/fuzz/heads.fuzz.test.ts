@@ -7,7 +7,7 @@ import { exchange } from '../support/http/raw-client.ts';
 import { signatureLine } from '../support/http/requests.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { fuzz, TEST_TIMEOUT } from './time-box.ts';
+import { fuzz } from './time-box.ts';
 
 const on = shared(startLenientUpstream, {
   routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
@@ -54,7 +54,7 @@ const sent = (first: string, lines: readonly Line[], trailers: readonly Line[]) 
     ...[...trailers.map((line) => line.sent), '', ''],
   ].join('\r\n');
 
-test('whatever its lines, a message arrives as it was sent', { timeout: TEST_TIMEOUT }, async () => {
+test('whatever its lines, a message arrives as it was sent', async () => {
   await fuzz(
     message,
     async ({ target, lines, trailers }) => {
@@ -73,6 +73,6 @@ test('whatever its lines, a message arrives as it was sent', { timeout: TEST_TIM
       expect(response.lines).toEqual([...(wanted ?? []), CHUNKED]);
       expect([response.body.toString('latin1'), response.trailers]).toEqual([BODY, wantedTrailers]);
     },
-    2,
+    { properties: 2 },
   );
 });

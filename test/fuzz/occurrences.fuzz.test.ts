@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Folded } from '../../src/core/fold-path.ts';
 import { RoutePaths } from '../../src/core/path-readings.ts';
-import { assertSome, TEST_TIMEOUT } from './time-box.ts';
+import { assertSome } from './time-box.ts';
 
 // Few letters, so words are prefixes of words and segments end inside them.
 const word = fc.stringMatching(/^[ab.é-]{1,3}$/);
@@ -39,7 +39,7 @@ const target = fc.tuple(segments, segments, segments, segments).map(
   }),
 );
 
-test('routes are found exactly where the rule for one route finds them', { timeout: TEST_TIMEOUT }, () => {
+test('routes are found exactly where the rule for one route finds them', () => {
   assertSome(
     fc.property(target, routes, (target, routes) => {
       const patterns = routes.map((words) => ({ wildcard: true, stem: '', views: [words] }));

@@ -13,7 +13,7 @@ import { checkCounted, checkEnd, checkReached, idOf } from './pipeline-checks.ts
 import { CONFIG, type Message, written } from './pipeline-messages.ts';
 import { type Pipeline, piecesOf, pipeline } from './pipelines.ts';
 import { type Conversation, converse, Hold, type Play } from './pipelining-client.ts';
-import { fuzz, SEED, TEST_TIMEOUT } from './time-box.ts';
+import { fuzz, SEED } from './time-box.ts';
 import { countedByStatus, settled } from './wire-checks.ts';
 
 /** The last messages of each connection. Where one before them was lost, they get an answer that is not theirs. */
@@ -151,7 +151,7 @@ test('of deliveries over TLS, each sent the moment that its client has a 401, no
   ]);
 });
 
-test('whatever follows whatever, however it is cut', { timeout: TEST_TIMEOUT }, async () => {
+test('whatever follows whatever, however it is cut', async () => {
   const tried = { connections: 0, messages: 0, bytes: 0 };
   await fuzz(fc.array(pipeline, { minLength: 1, maxLength: 4 }), async (pipelines) => {
     tried.connections += pipelines.length;

@@ -11,7 +11,7 @@ import { diagnose } from '../../src/hints/diagnose.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { VERDICT_CASES } from '../testdata/verdict-cases.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';
-import { assertSome, TEST_TIMEOUT } from './time-box.ts';
+import { assertSome } from './time-box.ts';
 
 const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
 const digest = fc.uint8Array({ minLength: 30, maxLength: 34 }).map((array) => Buffer.from(array).toString('base64'));
@@ -53,7 +53,7 @@ function expected(value: string): string {
   return decoded.length === 32 && decoded.toString('base64') === text ? text : 'malformed_signature';
 }
 
-test('a header is read exactly by its grammar', { timeout: TEST_TIMEOUT }, () => {
+test('a header is read exactly by its grammar', () => {
   assertSome(
     fc.property(header, (value) => {
       const form = readSignature(value);
@@ -69,7 +69,7 @@ const values = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLengt
   maxLength: 6,
 });
 
-test('a body is accepted if and only if it is signed with a live secret', { timeout: TEST_TIMEOUT }, () => {
+test('a body is accepted if and only if it is signed with a live secret', () => {
   const attempt = fc.record({ values, live: fc.nat(), by: fc.nat(), body: bytes, flip: fc.option(fc.nat()) });
   assertSome(
     fc.property(attempt, ({ values, live, by, body, flip }) => {
@@ -99,7 +99,7 @@ test('a body is accepted if and only if it is signed with a live secret', { time
 });
 
 // What was given may be the secret itself, pasted.
-test('no hint holds a secret, digest or input text, and nothing throws', { timeout: TEST_TIMEOUT }, () => {
+test('no hint holds a secret, digest or input text, and nothing throws', () => {
   const values = ['c3VwZXItc2VjcmV0LW9mLXRoZS13ZWJob29rLTAx', 'the-secret-of-another-route-0123456789'];
   const secrets = values.map((value, at) => ({
     ...{ id: `s${at}`, key: createSecretKey(Buffer.from(value)), notBefore: null, notAfter: null },

@@ -10,7 +10,7 @@ import { type Route, RouteTable, UNMATCHED } from '../../src/core/routes.ts';
 import { NOW, verify } from '../unit/core/fixtures.ts';
 import { pathNear } from './hostile-paths.ts';
 import { canonical, decodeOnce, OPERATIONS, readings, SCRIPT } from './lax-server.ts';
-import { assertSome, TEST_TIMEOUT } from './time-box.ts';
+import { assertSome } from './time-box.ts';
 
 const READINGS = 120;
 // The folder's own name may look as if it had a suffix.
@@ -130,7 +130,7 @@ function isMeant({ path, opened, wanted }: { path: string; opened: Route; wanted
   return opened.path.length > wanted.path.length && isQuiet(path);
 }
 
-test('a target is treated as strictly as each of its readings', { timeout: TEST_TIMEOUT }, () => {
+test('a target is treated as strictly as each of its readings', () => {
   assertSome(
     fc.property(attempt, ({ routes, unmatched, path }) => {
       fc.pre(passesTheGate(path));
@@ -150,7 +150,7 @@ test('a target is treated as strictly as each of its readings', { timeout: TEST_
   );
 });
 
-test('a forward wildcard opens nothing outside its folder', { timeout: TEST_TIMEOUT }, () => {
+test('a forward wildcard opens nothing outside its folder', () => {
   assertSome(
     fc.property(fc.oneof(attempt, withinFolder), ({ routes, unmatched, path }) => {
       fc.pre(unmatched.action !== 'forward' && passesTheGate(path));

@@ -17,21 +17,34 @@ function timeBox(properties: number) {
   } as const satisfies Parameters<unknown>;
 }
 
+interface Share {
+  readonly properties?: number;
+  readonly enough?: () => boolean;
+}
+
 /**
- * Checks inputs until its share of the file's time is over. fast-check forgets the run that the end of its time
- * interrupts: it is awaited here, since a run that hangs would pass otherwise.
+ * Checks inputs until its share of the file's time is over, and on a busy machine until they were `enough`. fast-check forgets
+ * the run that the end of its time interrupts: it is awaited here, since a run that hangs would pass otherwise.
  */
-export async function fuzz<T>(inputs: Arbitrary<T>, check: (input: T) => Promise<void>, properties = 1): Promise<void> {
+export async function fuzz<T>(
+  inputs: Arbitrary<T>,
+  check: (input: T) => Promise<void>,
+  { properties = 1, enough = () => true }: Share = {},
+): Promise<void> {
   let last = Promise.resolve();
   const property = fc.asyncProperty(inputs, (input) => {
     last = check(input);
     return last;
   });
-  const ran = await fc.check(property, timeBox(properties));
-  throwFound(ran);
-  await last.catch((cause) => {
-    throw new Error(`The last run failed, with seed ${SEED} after ${ran.numRuns} others`, { cause });
-  });
+  let seed = SEED;
+  do {
+    const ran = await fc.check(property, { ...timeBox(properties), seed });
+    throwFound(ran);
+    await last.catch((cause) => {
+      throw new Error(`The last run failed, with seed ${seed} after ${ran.numRuns} others`, { cause });
+    });
+    seed++;
+  } while (!enough());
 }
 
 /** As `fc.assert`, but on a busy machine it goes on until there was an input, and `fc.pre` has not left it out. */
@@ -47,6 +60,3 @@ export function assertSome<T>(property: IRawProperty<T, false>, properties: numb
 function throwFound<T>(ran: RunDetails<T>): void {
   if (ran.counterexample !== null) throw new Error(fc.defaultReportMessage(ran), { cause: ran.errorInstance });
 }
-
-/** For the test itself: the box, plus the time for a run in progress and for shrinking a counterexample. */
-export const TEST_TIMEOUT = SECONDS * 1_000 + 60_000;

@@ -64,7 +64,6 @@ async function account(proxy: RunningProxy) {
 
 test.concurrent.for(['directory', ...(HAS_SERVERS ? ['Redis'] : [])])(
   'what was stored in a %s adds up with what ended and what is there',
-  { timeout: 240_000 }, // its windows and pauses are real, and it ends when nothing waits
   async (kind, { app, redeliverer, directory, onTestFinished }) => {
     const random = seeded(7);
     const server = kind === 'Redis' ? await startRedis(REDIS_OR_VALKEY) : null;

@@ -9,6 +9,7 @@ import { sendTo } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';
 import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
+import { patience } from '../runner/patience.ts';
 import { waitFor } from '../runner/wait-for.ts';
 import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
 import { idsIn, openedAt } from './store-contract.ts';
@@ -143,7 +144,7 @@ export async function drop(directory: string, id: string): Promise<void> {
 
 /** Changes what is stored, as whoever can write to the file may. Tables: event, by id, and record, by place. */
 export function altered(directory: string, sql: string, ...values: readonly (string | Uint8Array)[]): void {
-  const database = new DatabaseSync(fileIn(directory), { timeout: 5000 });
+  const database = new DatabaseSync(fileIn(directory), { timeout: patience() });
   database.prepare(sql).run(...values);
   database.close();
 }

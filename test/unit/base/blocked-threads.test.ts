@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { END_MS } from '../../../src/base/blocked-threads.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
+import { patience } from '../../support/runner/patience.ts';
 
 const MODULE = new URL('../../../src/base/blocked-threads.ts', import.meta.url).href;
 /** A process namespace of its own, in which the program is PID 1. */
@@ -50,7 +51,10 @@ function ended(blocked: keyof typeof BLOCKED, before: readonly string[] = []) {
     process.stdout.write(JSON.stringify(found));
     setTimeout(() => found.length > 0 ? killSelf() : process.exit(0), 50);`;
   const words = [...before, process.execPath, '--input-type=module', '--eval', program];
-  const { status, signal, stdout } = spawnSync(words[0] ?? '', words.slice(1), { timeout: 30_000, encoding: 'utf8' });
+  const { status, signal, stdout } = spawnSync(words[0] ?? '', words.slice(1), {
+    timeout: patience(),
+    encoding: 'utf8',
+  });
   return { status, signal, found: stdout };
 }
 

@@ -4,6 +4,7 @@ import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts'
 import { prefersOpenMetrics } from '../../../src/metrics/exposition.ts';
 import { METRIC_NAMES, METRICS, PREFIX, typeOf } from '../../../src/metrics/metric-table.ts';
 import { haveTools } from '../../support/machine/tools.ts';
+import { patience } from '../../support/runner/patience.ts';
 import { accepted, metricsOf, route, settle, UNMATCHED } from './fixtures.ts';
 
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
@@ -53,7 +54,7 @@ test('metrics that could not be loaded, since no file descriptor was free, are l
     const { body } = await metrics.expose('');
     console.log(lost, body.includes('entrupy_proxy_build_info{'));`;
   const words = ['-c', 'ulimit -n 100 && exec "$0" --input-type=module --eval "$1"', process.execPath, program];
-  const { stdout, stderr } = spawnSync('sh', words, { encoding: 'utf8', timeout: 30_000 });
+  const { stdout, stderr } = spawnSync('sh', words, { encoding: 'utf8', timeout: patience() });
   expect({ stdout, stderr }).toEqual({ stdout: 'EMFILE true\n', stderr: '' });
 });
 
