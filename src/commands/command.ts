@@ -2,9 +2,9 @@
 // with their own Io, without a process. A usage error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { fileProblem } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest-word.ts';
 import { type Paint, painter } from '../base/printable.ts';
+import { fileProblem } from '../base/regular-file.ts';
 import type { Env } from '../config/variables.ts';
 import { type CommandName, OPTIONS, POSITIONALS } from './options.ts';
 

@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { ADMIN_PORT, CONFIG_FILE, localUrl, namedConfig } from '../base/default-places.ts';
-import { fileProblem } from '../base/errors.ts';
+import { fileProblem } from '../base/regular-file.ts';
 import type { Env } from '../config/variables.ts';
 import type { ApiStatus } from '../health/health.ts';
 import type { Io } from './command.ts';

@@ -2,11 +2,9 @@
 // once. No other file is opened, and no secret is read.
 import { type Buffer, isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
-import { buffer } from 'node:stream/consumers';
 import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
-import { codeOf, fileProblem } from '../base/errors.ts';
+import { codeOf } from '../base/errors.ts';
+import { fileProblem, readRegularFile } from '../base/regular-file.ts';
 import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
 import { crossErrors } from './cross-key-rules.ts';
 import { applyEnvironment, variableProblem } from './environment.ts';
@@ -60,21 +58,12 @@ export async function loadConfig(options: { file: string | null; env: Env }): Pr
 export async function readConfigFile({ file, env }: { file: string | null; env: Env }): Promise<ConfigFile> {
   const named = namedConfig(file, env);
   const path = named ?? CONFIG_FILE;
-  if (await isNamedPipe(path))
-    throw fileError(path, 'is a named pipe, which may have no end; allowed is a file or <(…)');
   try {
-    // Reads at most one byte more than is allowed: a device, or the wrong file, may have no end.
-    return { file: path, bytes: await buffer(createReadStream(path, { end: MAX_FILE_BYTES })) };
+    return { file: path, bytes: (await readRegularFile(path, MAX_FILE_BYTES)).bytes };
   } catch (error) {
     if (codeOf(error) === 'ENOENT' && named === null) return { file: null, bytes: null };
     throw fileError(path, `cannot be read: ${fileProblem(error)}`);
   }
-}
-
-/** Opening a named pipe would wait for a writer, perhaps forever. The shell's `<(…)` has one, and no name. */
-async function isNamedPipe(path: string): Promise<boolean> {
-  const stats = await stat(path).catch(() => null);
-  return stats?.isFIFO() === true && (await realpath(path).catch(() => null)) !== null;
 }
 
 function fileError(file: string | null, message: string): ConfigError {
@@ -83,7 +72,6 @@ function fileError(file: string | null, message: string): ConfigError {
 
 function decode({ file, bytes }: ConfigFile): string {
   if (bytes === null) return '';
-  if (bytes.length > MAX_FILE_BYTES) throw fileError(file, 'the file is larger than 1 MiB');
   if (!isUtf8(bytes)) throw fileError(file, 'the file is not UTF-8 text');
   return new TextDecoder().decode(bytes);
 }

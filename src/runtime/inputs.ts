@@ -7,7 +7,7 @@ import { ConfigError, type ConfigFile, type LoadedConfig, parseConfig, readConfi
 import type { Env } from '../config/variables.ts';
 import { fixedFiles, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { fitMachine } from './machine-limits.ts';
-import { canBeRead, readTlsFiles, type TlsFile } from './tls-files.ts';
+import { readTlsFiles, type TlsFile } from './tls-files.ts';
 
 export interface Inputs {
   /** Null if the file can't be read. */
@@ -20,8 +20,6 @@ export interface Inputs {
   readonly tlsFiles: readonly TlsFile[];
   /** A sentence for each file whose replacement the process cannot see. */
   readonly fixed: readonly string[];
-  /** The config came from a pipe (`--config <(…)`), which can be read only once. */
-  readonly piped: boolean;
 }
 
 /** Reads every input. Throws ConfigError only if there is no older config to keep. */
@@ -29,8 +27,7 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
   const part = await readConfig(named, env, before);
   const { config } = part.loaded;
   const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
-  const piped = before?.piped ?? !(await canBeRead(fileOf(part.loaded)));
-  const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [], piped };
+  const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [] };
   if (before?.loaded === part.loaded) return inputs;
   return { ...inputs, fixed: await fixedFiles(namedFiles(inputs)) };
 }
@@ -38,12 +35,10 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
 async function readConfig(named: string | null, env: Env, before: Inputs | null) {
   const parsed = (file: ConfigFile) => ({ file, loaded: fitMachine(parseConfig(file, env)), broken: [] });
   if (before === null) return parsed(await readConfigFile({ file: named, env }));
-  if (before.piped) return before;
   const { loaded } = before;
   let file: Inputs['file'] = null;
   const kept = (why: string) => ({ file, loaded, broken: [why] });
   try {
-    if (!(await canBeRead(fileOf(loaded)))) return kept(`${fileOf(loaded)}: it is not a regular file`);
     file = await readConfigFile({ file: named, env });
     if (isDeepStrictEqual(file, before.file)) return before;
     if (loaded.file !== null && isBlank(file.bytes)) return kept(`${loaded.file}: it is empty or missing`);
@@ -70,43 +65,31 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
 }
 
 const SETTLE_MS = 250;
-/** The maximum number of readings. What still changes at the last one counts as unreadable until the next check. */
+/** The maximum number of readings. After them nothing counts until the next check. */
 const MAX_TRIES = 8;
 
-/** Reads `changed` inputs again until two readings are the same, so a half-written file never counts. */
-export async function settle(before: Inputs, changed: Inputs, read: (last: Inputs) => Promise<Inputs>) {
-  let first = changed;
+/**
+ * Reads `changed` inputs again until two readings are the same, so a half-written file never counts. Rejects with what
+ * keeps changing: then nothing that was read counts.
+ */
+export async function settle(changed: Inputs, read: (last: Inputs) => Promise<Inputs>): Promise<Inputs> {
+  let before = changed;
   for (let tries = 1; ; tries++) {
     await sleep(SETTLE_MS);
-    const second = await read(first);
-    if (sameInputs(first, second) || tries === MAX_TRIES) return settled(before, first, second);
-    first = second;
+    const next = await read(before);
+    if (sameInputs(before, next)) return next;
+    if (tries === MAX_TRIES) throw new Error(`${differing(before, next)}: it keeps changing while it is being read`);
+    before = next;
   }
 }
 
-const CHANGES = 'it keeps changing while it is being read';
-
-/** The inputs that two readings agree on. Whatever keeps changing counts as unreadable: its old version stays. */
-function settled(before: Inputs, first: Inputs, second: Inputs): Inputs {
-  const isSteady = (of: (inputs: Inputs) => unknown) => isDeepStrictEqual(of(first), of(second));
-  const unread = ([secret]: readonly SecretMaterial[], id: string): readonly SecretMaterial[] =>
-    secret === undefined ? [] : [{ ...secret, kind: 'directory', id, key: null, problem: CHANGES, warnings: [] }];
-  const hasFile = isSteady(({ file }) => file);
-  const base = hasFile ? second : { ...before, broken: [`${fileOf(before.loaded)}: ${CHANGES}`] };
-  // False if the config keeps changing: then what the files that it names hold does not count, either.
-  const counts = base.loaded === second.loaded;
-  const read = counts ? second : before;
-  const secrets = sourcesIn(read).flatMap((name) => {
-    const from = ({ secrets }: Inputs) => secrets.filter(({ source }) => source === name);
-    return counts && isSteady(from) ? from(read) : unread(from(read), name);
-  });
-  const hasTls = !counts || isSteady(({ tlsFiles }) => tlsFiles);
-  const changing = ({ name }: TlsFile) => `${name}: ${CHANGES}`;
-  const tlsFiles = hasTls ? read.tlsFiles : read.tlsFiles.map((file) => ({ ...file, problem: changing(file) }));
-  return { ...base, secrets, tlsFiles };
+/** The first input whose contents are not the same in both readings. */
+function differing(a: Inputs, b: Inputs): string {
+  const same = <T>(others: readonly T[], one: T) => others.some((other) => isDeepStrictEqual(one, other));
+  if (!isDeepStrictEqual(a.file, b.file)) return fileOf(b.loaded);
+  const secret = b.secrets.find((each) => !same(a.secrets, each));
+  return secret?.source ?? b.tlsFiles.find((each) => !same(a.tlsFiles, each))?.name ?? 'a directory of secrets';
 }
-
-const sourcesIn = ({ secrets }: Inputs) => [...new Set(secrets.map(({ source }) => source))];
 
 /** The files that the configuration names, and its own file. */
 function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): readonly string[] {

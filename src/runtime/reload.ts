@@ -72,7 +72,7 @@ export class LiveRuleset {
       const changed = await read(before);
       const isSame = sameInputs(changed, before);
       if (isSame && when === 'if changed') return [];
-      const inputs = isSame ? changed : await settle(before, changed, read);
+      const inputs = isSame ? changed : await settle(changed, read);
       // Once this has stopped, the services are closed, and nothing may open them again.
       return this.#files.stopped ? [] : this.#apply(inputs);
     } catch (error) {

@@ -2,10 +2,9 @@
 // has expired, never replaces one that works. Messages name the setting and the file, and quote OpenSSL, but never any
 // part of a private key.
 import { X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { NO_BYTES } from '../base/bytes.ts';
-import { fileProblem } from '../base/errors.ts';
+import { fileProblem, readRegularFile } from '../base/regular-file.ts';
 import type { TlsParts } from '../config/config.ts';
 import type { TlsContents } from '../wire/tls-file-contents.ts';
 
@@ -21,6 +20,8 @@ export interface TlsFile {
   readonly problem: string | null;
 }
 
+/** The longest TLS file: several times a bundle of all public authorities. */
+const MOST_BYTES = 1024 * 1024;
 const ROLES = { certFile: 'cert', keyFile: 'key', caFile: 'ca', clientCaFile: 'ca' } as const;
 
 export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]> {
@@ -35,19 +36,12 @@ export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]>
 }
 
 async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<TlsFile> {
-  let why = 'it is not a regular file';
   try {
-    if (await canBeRead(file.path)) return { ...file, bytes: await readFile(file.path), problem: null };
+    return { ...file, bytes: (await readRegularFile(file.path, MOST_BYTES)).bytes, problem: null };
   } catch (error) {
-    why = fileProblem(error);
+    const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${fileProblem(error)}`;
+    return { ...file, bytes: NO_BYTES, problem };
   }
-  const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
-  return { ...file, bytes: NO_BYTES, problem };
-}
-
-/** False for something that exists and is not a regular file: reading it could block forever. */
-export async function canBeRead(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null))?.isFile() ?? true;
 }
 
 export interface BuiltTls {

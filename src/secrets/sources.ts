@@ -1,9 +1,9 @@
 // Reads secrets from files, directories and environment variables, as kubelet, Docker and people create them. A bad
 // source becomes a `problem`, never an exception. No read blocks on a pipe or device. Only a KeyObject keeps a value.
-import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, fileProblem } from '../base/errors.ts';
+import { codeOf } from '../base/errors.ts';
+import { fileProblem, readRegularFile } from '../base/regular-file.ts';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/variables.ts';
 import type { Secret } from '../core/keyring.ts';
@@ -28,8 +28,6 @@ type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
 /** The maximum number of files in a directory of secrets. With more, the path is probably wrong. */
 const MAX_DIRECTORY_FILES = 256;
-/** The maximum number of attempts to read a directory, if kubelet swaps its files meanwhile. */
-const SWAP_ATTEMPTS = 3;
 
 const ID = /^[A-Za-z0-9._-]+$/;
 const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
@@ -78,39 +76,19 @@ export async function readPasswordFile(section: 'once' | 'redelivery', path: str
 
 /** Reads one secret file and follows links. Never throws: errors become the reading's problem. */
 async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>): Promise<KeyReading> {
-  const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
-  let handle: FileHandle | undefined;
   try {
-    // O_NONBLOCK: opening a pipe without a writer would block a thread of the pool forever.
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stats = await handle.stat();
-    if (stats.isDirectory()) return withoutKey('it is a directory, not a file');
-    if (!stats.isFile()) return withoutKey('it is not a regular file');
-    const reading = keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
+    const { bytes, mode } = await readRegularFile(path, MAX_SECRET_BYTES);
+    const reading = keyFromFileContent(bytes, rules);
+    bytes.fill(0);
     if (reading.key === null) return reading;
-    return (stats.mode & WRITERS) === 0 ? reading : { ...reading, warnings: [...reading.warnings, WRITABLE] };
+    return (mode & WRITERS) === 0 ? reading : { ...reading, warnings: [...reading.warnings, WRITABLE] };
   } catch (error) {
     return withoutKey(await systemProblem(path, error));
-  } finally {
-    buffer.fill(0);
-    await handle?.close();
   }
 }
 
-/**
- * Reads every regular file of a directory and follows links. Skips names that begin with `.`, which kubelet and editors
- * use. All files come from one `..data` generation: if kubelet swaps it meanwhile, the reading starts again.
- */
+/** Reads every regular file of a directory and follows links. Skips names that begin with `.`, as kubelet and editors use. */
 async function readKeyDirectory(source: DirectorySource): Promise<Entries> {
-  for (let attempt = 0; attempt < SWAP_ATTEMPTS; attempt += 1) {
-    const before = await generation(source.directory);
-    const entries = await readOnce(source);
-    if ((await generation(source.directory)) === before) return entries;
-  }
-  return unusable(source, 'it keeps changing while it is being read');
-}
-
-async function readOnce(source: DirectorySource): Promise<Entries> {
   const { directory } = source;
   let names: string[];
   try {
@@ -136,21 +114,6 @@ async function readOnce(source: DirectorySource): Promise<Entries> {
 /** The only entry for a directory that cannot be used. */
 function unusable(source: DirectorySource, problem: string): Entries {
   return [{ kind: 'directory', id: sourceName(source), ...withoutKey(problem) }];
-}
-
-/** The target of `..data`, the link that kubelet replaces to change all files at once; null if there is none. */
-async function generation(path: string): Promise<string | null> {
-  return readlink(join(path, '..data')).catch(() => null);
-}
-
-async function fill(handle: FileHandle, buffer: Buffer): Promise<number> {
-  let length = 0;
-  while (length < buffer.length) {
-    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
-    if (bytesRead === 0) break;
-    length += bytesRead;
-  }
-  return length;
 }
 
 /** Describes a system error for the operator; if permission is denied, with the owner and the mode. */

@@ -3,7 +3,6 @@
 import { execFileSync } from 'node:child_process';
 import { createSecretKey } from 'node:crypto';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
@@ -152,26 +151,6 @@ describe('a directory', () => {
       ['good.previous', 'ids that end in .previous are reserved for replaced values'],
       ['link', 'it does not exist'],
     ]);
-  });
-
-  const NAMES = ['a', 'b', 'c'];
-  const swap = async (generation: number) => {
-    await mkdir(join(dir, `..${generation}`));
-    for (const name of NAMES) await writeFile(join(dir, `..${generation}`, name), `${value(name)}${generation}`);
-    await symlink(`..${generation}`, join(dir, '..tmp'));
-    await rename(join(dir, '..tmp'), join(dir, '..data'));
-  };
-
-  test('mounted by the kubelet is read again after each `..data` swap, never partly before and partly after it', async () => {
-    await swap(0);
-    for (const name of NAMES) symlinkSync(`..data/${name}`, join(dir, name));
-    for (let generation = 1; generation <= 40; generation += 1) {
-      const [reading] = await Promise.all([readSecrets([directory(dir)], {}), swap(generation)]);
-      const states = [generation - 1, generation].map((n) => reading.every((s) => holds(s, `${value(s.id)}${n}`)));
-      expect(states).toContain(true);
-      expect(ids(reading)).toEqual(NAMES);
-      expect(holds(await only(file('f', join(dir, 'a'))), `${value('a')}${generation}`)).toBe(true);
-    }
   });
 });
 

@@ -1,0 +1,49 @@
+// Files that other programs write: config, secrets and TLS files are read here, and what is wrong with a file is said here.
+import { Buffer } from 'node:buffer';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { codeOf } from './errors.ts';
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'it does not exist',
+  EEXIST: 'it exists, and is not a directory',
+  ENOTDIR: 'a part of its path is not a directory',
+  EISDIR: 'it is a directory, not a file',
+  ELOOP: 'its links form a loop',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+};
+
+/** Something is wrong with a file that the system allows. */
+class FileProblem extends Error {}
+
+export function fileProblem(error: unknown): string {
+  if (error instanceof FileProblem) return error.message;
+  const code = codeOf(error);
+  return PROBLEMS[code] ?? `it cannot be read (${code || 'unknown error'})`;
+}
+
+/**
+ * Reads a regular file of at most `most` bytes, in a buffer of its own; follows links. Rejects for anything else, and
+ * never waits for the writer of a pipe.
+ */
+export async function readRegularFile(path: string, most: number) {
+  // O_NONBLOCK: opening a pipe without a writer would block a thread of the pool forever.
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = await handle.stat();
+    if (stats.isDirectory()) throw new FileProblem(PROBLEMS.EISDIR);
+    if (!stats.isFile()) throw new FileProblem('it is not a regular file');
+    if (stats.size > most) throw new FileProblem(`it is larger than ${most / 1024} KiB: is this the right file?`);
+    // One byte more, which stays empty unless the file grows meanwhile.
+    const buffer = Buffer.alloc(stats.size + 1);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+      read = (await handle.read(buffer, length, buffer.length - length)).bytesRead;
+    }
+    if (length > stats.size) throw new FileProblem('it grows while it is being read');
+    return { bytes: buffer.subarray(0, length), mode: stats.mode };
+  } finally {
+    await handle.close();
+  }
+}
