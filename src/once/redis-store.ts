@@ -61,16 +61,8 @@ interface Options extends Pick<ConnectionOptions, 'store' | 'passwordFile' | 're
 export async function createRedisStore(options: Options, onChange: OnStoreChange): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
   const leases = new Map<string, string>();
-  /** Leases that could not be released; they are released once the server is available again. */
-  const unreleased = new Map<string, string>();
   // Without a name the keys are those of 0.2.0, so that an upgrade forgets no event.
   const prefix = options.name === '' ? PREFIX : `${PREFIX}${options.name}:`;
-  const onUsable = () => {
-    renew();
-    const late = [...unreleased];
-    unreleased.clear();
-    for (const [key, token] of late) release(key, token).catch(() => {});
-  };
   let policy = '';
   const read = (given: unknown) => {
     policy = given instanceof Buffer ? given.toString() : noSense();
@@ -83,17 +75,12 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
     firstWait: TIMEOUT_MS,
     probe: () => PROBE,
     test,
-    onUsable,
+    onUsable: () => renew(),
     onChange,
   };
   const connection = new RedisConnection(settings);
   const renew = () => {
     for (const [key, token] of leases) connection.run([RENEW, [key], token]).catch(() => {});
-  };
-  const release = async (key: string, token: string) => {
-    // Recorded before the attempt: if the server came back before that failed, nothing would release the lease later.
-    if (!connection.usable) unreleased.set(key, token);
-    await connection.run([RELEASE, [key], token], () => unreleased.set(key, token));
   };
   const renewal = setInterval(renew, PROBE_EVERY_MS).unref();
 
@@ -101,8 +88,7 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
   return {
     async claim(key) {
       const token = randomUUID();
-      // A claim whose answer was lost is released later: otherwise it would block the event until the lease expires.
-      const answer = await connection.run([CLAIM, [key], token], () => unreleased.set(key, token));
+      const answer = await connection.run([CLAIM, [key], token]);
       if (answer === 'first') leases.set(key, token);
       return answer;
     },
@@ -113,7 +99,7 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
     async release(key) {
       const token = leases.get(key);
       leases.delete(key);
-      if (token !== undefined) await release(key, token);
+      if (token !== undefined) await connection.run([RELEASE, [key], token]);
     },
     entries: () => leases.size,
     evicts: () => (policy === '' || policy === 'noeviction' ? null : policy),

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
+import { createClient, RESP_TYPES } from '@redis/client';
 import { deadline, QUICK_FOR_MS } from '../base/deadline.ts';
 
 // Not the one of base/errors.ts: esbuild orders the imports of two shared parts differently in the build's two bundles,
@@ -99,9 +99,9 @@ export class RedisConnection {
 
   /**
    * Runs a command. Once one has timed out, later ones fail at once until a probe is answered: a server that accepts
-   * and never answers must not delay deliveries. `onLost`: called if the server may have run a command that fails here.
+   * and never answers must not delay deliveries. The server may have run a command that fails here.
    */
-  async run<Answer>(command: Command<Answer>, onLost: () => void = ignore): Promise<Answer> {
+  async run<Answer>(command: Command<Answer>): Promise<Answer> {
     const { timeLimit } = this.#options;
     if (!this.usable) throw new Error(this.#failure);
     const answer = this.#eval(command);
@@ -117,9 +117,7 @@ export class RedisConnection {
       // Not probed at once: a server that answers only probes properly would get the same commands again and again.
       if (error === NO_SENSE) this.#probeLater();
       else if (this.#answers) this.#probe();
-      answer.then(onLost, (failure) => {
-        if (!(failure instanceof ErrorReply)) onLost();
-      });
+      answer.catch(ignore); // it may fail later, too
       throw error;
     } finally {
       cancel();
