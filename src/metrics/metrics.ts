@@ -25,7 +25,10 @@ export interface SeriesPlan {
 
 /** The metrics that are read at each scrape. */
 type ReadMetric = Exclude<MetricName, RouteMetric>;
-type Own = Extract<ReadMetric, `secret_${string}` | `${string}reload${string}` | 'route_report_mode' | 'build_info'>;
+type Own = Extract<
+  ReadMetric,
+  `secret_${string}` | `${string}reload${string}` | 'route_report_mode' | 'build_info' | 'connections_refused_total'
+>;
 
 /** Reads the numbers that other parts hold. The code does not compile if a metric lacks its reading. */
 export type OtherReadings = Readonly<Record<Exclude<ReadMetric, Own>, () => Reading>>;
@@ -36,6 +39,10 @@ export class Metrics {
   /** When each secret last matched, by id; in epoch seconds, 0 if it has not. */
   #lastMatches = new Map<string, number>();
   readonly #reloads = { success: sample({ result: 'success' }, 0), failure: sample({ result: 'failure' }, 0) };
+  readonly #refusedConnections = {
+    limit: sample({ cause: 'limit' }, 0),
+    handshakes: sample({ cause: 'handshakes' }, 0),
+  };
   #lastReloadOk = true;
   /** Epoch seconds. */
   #lastReloadSuccess = Date.now() / 1000;
@@ -109,6 +116,11 @@ export class Metrics {
     if (this.#lastReloadOk) this.#lastReloadSuccess = Date.now() / 1000;
   }
 
+  /** Called for each connection that is ended before any answer: there are too many, or too many TLS handshakes. */
+  refuseConnection(cause: 'limit' | 'handshakes'): void {
+    this.#refusedConnections[cause].value++;
+  }
+
   /** When the secret last matched in this process, in epoch seconds; 0 if it has not. */
   lastMatch(secretId: string): number {
     return this.#lastMatches.get(secretId) ?? 0;
@@ -149,6 +161,7 @@ export class Metrics {
         this.#plan.routes
           .filter(({ action }) => action === 'verify')
           .map((route) => sample({ route: route.path }, Number(reports(route, Date.now())))),
+      connections_refused_total: () => Object.values(this.#refusedConnections),
       reloads_total: () => [this.#reloads.success, this.#reloads.failure],
       last_reload_successful: () => Number(this.#lastReloadOk),
       last_reload_success_timestamp_seconds: () => this.#lastReloadSuccess,

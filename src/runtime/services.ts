@@ -13,7 +13,7 @@ import { Health } from '../health/health.ts';
 import { type Advice, isWrong } from '../health/judge.ts';
 import { createLog, type Fields, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
-import { RequestLog, TURNED_AWAY_CAUSES } from '../log/request-log.ts';
+import { RequestLog } from '../log/request-log.ts';
 import { createScrapes, Metrics, type SeriesPlan } from '../metrics/metrics.ts';
 import { sample } from '../metrics/series.ts';
 import { Claims } from '../once/claims.ts';
@@ -97,7 +97,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   };
   const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
   const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
-    if (typeof cause === 'string') requests.turnAway(cause, address);
+    if (typeof cause === 'string') metrics.refuseConnection(cause);
     health.ledger.turnAway(address, performance.now(), typeof cause === 'string' ? undefined : cause);
   };
   const listener = new Listener(listenerLimits(first), { onRequest, onEnd, onTurnedAway }, budget);
@@ -119,7 +119,6 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       : null;
   const scrapes = createScrapes(metrics, {
     diagnosis: () => diagnosisSamples(health.advice()),
-    connections_refused_total: () => TURNED_AWAY_CAUSES.map((cause) => sample({ cause }, requests.turnedAway[cause])),
     requests_in_flight: () => listener.inFlight,
     connections: () => listener.connections,
     buffered_bytes: () => budget.used,

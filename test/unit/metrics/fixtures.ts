@@ -102,7 +102,6 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, others = OTHERS) {
 
 export const OTHERS: OtherReadings = {
   diagnosis: () => [sample({ diagnosis: 'app-down', state: 'failed', route: '' }, 1)],
-  connections_refused_total: () => [sample({ cause: 'limit' }, 2)],
   requests_in_flight: () => 3,
   connections: () => 4,
   buffered_bytes: () => 5,
