@@ -57,16 +57,10 @@ export function command<N extends CommandName>(
 export type ValuesOf<N extends CommandName> = ReturnType<typeof parse<N>>['values'];
 
 function parse<N extends CommandName>(name: N, argv: readonly string[]) {
-  const options: NonNullable<ParseArgsConfig['options']> = OPTIONS[name];
   const names = POSITIONALS[name] ?? [];
   const given = parsed(OPTIONS[name], argv);
-  const seen = new Set<string>();
-  for (const token of given.tokens) {
-    if (token.kind !== 'option') continue;
-    const { name: option, rawName, value } = token;
-    if (value === '') throw usageError(`option ${rawName} has an empty value`);
-    if (seen.has(option) && options[option]?.multiple !== true) throw usageError(`option ${rawName} is given twice`);
-    seen.add(option);
+  for (const [option, value] of Object.entries(given.values)) {
+    if (value === '') throw usageError(`option --${option} has an empty value`);
   }
   // The argument itself stays out of the message: people paste secrets and signatures here.
   if (given.positionals.length > names.length) {
@@ -77,7 +71,7 @@ function parse<N extends CommandName>(name: N, argv: readonly string[]) {
 
 function parsed<O extends NonNullable<ParseArgsConfig['options']>>(options: O, argv: readonly string[]) {
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, tokens: true });
+    return parseArgs({ args: [...argv], options, allowPositionals: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     // Node names the option, never its value. Its advice about positional arguments is cut off.

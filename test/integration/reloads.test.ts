@@ -122,7 +122,10 @@ describe.concurrent('an incomplete file never becomes policy', () => {
       await rm(proxy.configFile, { recursive: true });
       execFileSync(become, [proxy.configFile]);
       const response = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-      expect([response.status, await response.text()]).toEqual([500, expect.stringContaining('cannot be read: it is ')]);
+      expect([response.status, await response.text()]).toEqual([
+        500,
+        expect.stringContaining('cannot be read: it is '),
+      ]);
     }
     await replaceFile(secretFile(proxy, 'current'), value('c'));
     await eventually(() => deliver(proxy, 'c'), 200);

@@ -40,7 +40,6 @@ test.each<[name: string, args: string, message: string]>([
   ['sign', '--header=yes', "Option '--header' does not take an argument"],
   ['sign', '--secret-file', "Option '--secret-file <value>' argument missing"],
   ['sign', '--secret-file=', 'option --secret-file has an empty value'],
-  ['sign', '--header --header', 'option --header is given twice'],
   ['sign', 'a b', 'too many arguments: expected BODY'],
   ['sign', '--secret-file a --secret-env b', 'give --secret-file or --secret-env, not both'],
   ['sign', '--secret-env NONE', 'the secret from env (name hidden) cannot be used: the variable is not set'],
