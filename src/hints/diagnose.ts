@@ -1,12 +1,12 @@
 // Finds the likely cause of a refused signature among the usual mistakes of senders and operators.
 // Hints are only for the operator. None holds a value, a digest or a part of a signature, and none lets anything pass.
 import { Buffer } from 'node:buffer';
-import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Hint } from '../core/hint.ts';
 import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
 import type { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';
-import { bodyVariants, decompressed, keyVariants, NO_SECRETS } from './variants.ts';
+import { bodyVariants, keyVariants } from './variants.ts';
 
 /** The maximum number of diagnoses per second: without it, each bad signature of a flood would cost a hundred HMACs. */
 const DIAGNOSES_PER_SECOND = 3;
@@ -43,8 +43,6 @@ interface DiagnosisInput {
   readonly listed: readonly string[] | null;
   /** Epoch milliseconds: the time that decides which secrets are live. */
   readonly at: number;
-  /** The head's lines, flat: name, value, …; omitted if only the signature is known. */
-  readonly lines?: readonly string[];
   /** Bytes. No variants of a longer body are tried. All hashing together stays below 64 times this number. */
   readonly maxBytes: number;
 }
@@ -56,11 +54,9 @@ interface DiagnosisInput {
  * 1.5 ms for 15 KiB, 9 ms for the worst 64 KiB found. Callers must limit its rate, and call it only after the
  * answer: its duration depends on secrets.
  */
-export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint | null {
+export function diagnose({ given, ...signed }: DiagnosisInput): Hint | null {
   const { digest, problems } = readLoosely(given);
-  if (digest === null) return hintOf(problems, null);
-  const unzipped = decompressed(signed.body, lines);
-  return hintOf(problems, causeOf(signed, digest) ?? (unzipped && [unzipped]));
+  return hintOf(problems, digest && causeOf(signed, digest));
 }
 
 /** What is wrong with the secret that signed a request with the reason `expired_secret`: known without a search. */
@@ -93,14 +89,14 @@ function causeOf(signed: Signed, digest: Buffer): Cause {
   for (const [cause, key, body] of attempts(signed)) {
     remaining -= body.length + HMAC_COST;
     if (remaining < 0) return null;
-    const hash = (key === null ? createHash('sha256') : createHmac('sha256', key)).update(body).digest();
+    const hash = createHmac('sha256', key).update(body).digest();
     if (hash.length === digest.length && timingSafeEqual(hash, digest)) return cause;
   }
   return null;
 }
 
-/** One way in which the signature may have been made; a plain hash has no key. */
-type Attempt = readonly [cause: Cause, key: KeyObject | null, body: Buffer];
+/** One way in which the signature may have been made. */
+type Attempt = readonly [cause: Cause, key: KeyObject, body: Buffer];
 
 /** The likely attempts first, with the route's own secrets, so that the budget runs out on unlikely ones. */
 function* attempts({ body, secrets, maxBytes, ...route }: Signed): Generator<Attempt> {
@@ -112,7 +108,6 @@ function* attempts({ body, secrets, maxBytes, ...route }: Signed): Generator<Att
   for (const { key, whose } of ordered) {
     for (const [hint, variant] of keyVariants(key)) yield [[hint, ...whose], variant, body];
   }
-  for (const [hint, key] of NO_SECRETS) yield [[hint], key, body];
   const variants = bodyVariants(body, maxBytes);
   for (const owners of [own, foreign]) {
     for (const [hint, variant] of variants) {
