@@ -46,7 +46,6 @@ interface Sources {
     readonly output: Pick<LogOutput, 'dropped' | 'lastDropped'>;
     readonly claims: () => Claims | null;
     readonly redelivery: Queue;
-    readonly descriptors: { readonly read: () => { readonly open: number; readonly limit: number } | null };
   };
   readonly ruleset: {
     readonly loaded: LoadedConfig;
@@ -77,7 +76,7 @@ interface Certificate {
 }
 
 export function factsNow(startedAt: number, from: Sources, { ready, causes, error }: Probed) {
-  const { listener, upstream, exposure, metrics, output, claims, redelivery, descriptors } = from.services;
+  const { listener, upstream, exposure, metrics, output, claims, redelivery } = from.services;
   const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
   const { storeState } = redelivery;
   const now = Date.now();
@@ -112,7 +111,6 @@ export function factsNow(startedAt: number, from: Sources, { ready, causes, erro
       awaitingRestart: from.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections, most: listener.mostOfOne },
-    descriptors: descriptors.read(),
     certificates,
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: from.lastReload,

@@ -25,8 +25,7 @@ const HEARD_MS = 5000;
 export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures, health, descriptors } =
-    live.services;
+  const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures, health } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const shutdown = new Shutdown(live);
   const readiness = new Readiness(live);
@@ -83,8 +82,7 @@ export async function startProxy(effects: Effects) {
   health.facts = facts;
   const logDiagnoses = createDiagnosisLog(log);
   let logged = 0;
-  const look = async () => {
-    await descriptors.count();
+  const look = () => {
     const advice = health.advice();
     if (++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0) logDiagnoses(advice, Date.now());
   };

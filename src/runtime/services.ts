@@ -24,7 +24,7 @@ import type { StoreState } from '../redelivery/store-state.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
-import { budgetOf, Descriptors } from './machine-limits.ts';
+import { budgetOf } from './machine-limits.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
 /** What the proxy has from the process that runs it. */
@@ -162,7 +162,6 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     scrapes,
     requests,
     health,
-    descriptors: new Descriptors(),
     upstream,
     listener,
     exposure,
