@@ -4,21 +4,16 @@
 import { resolve } from 'node:path';
 import { DOCS, isDirectory, VERSION } from './base/default-places.ts';
 import type { Config } from './config/config.ts';
-import type { LoadedConfig } from './config/load.ts';
 import type { Policy } from './core/admission.ts';
 import type { DeferredState } from './core/fate.ts';
 import { stateOf } from './core/keyring.ts';
 import type { Route } from './core/routes.ts';
-import type { Listener } from './downstream/listener.ts';
-import type { LogOutput } from './log/output.ts';
-import type { Metrics } from './metrics/metrics.ts';
 import type { Claims } from './once/claims.ts';
 import type { Queue } from './redelivery/queue.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
 import { windowOf } from './redelivery/turn.ts';
+import type { LiveRuleset } from './runtime/reload.ts';
 import type { SecretMaterial } from './secrets/sources.ts';
-import type { Exposure } from './upstream/exposure.ts';
-import type { Upstream } from './upstream/upstream.ts';
 
 export type Facts = ReturnType<typeof factsNow>;
 export type RouteFacts = Facts['routes'][number];
@@ -36,29 +31,6 @@ export interface Probed {
   readonly error: string | null;
 }
 
-/** The parts of the process, and the rules in force, that the facts are gathered from. */
-interface Sources {
-  readonly services: {
-    readonly listener: Pick<Listener, 'draining' | 'connections' | 'mostOfOne'>;
-    readonly upstream: Pick<Upstream, 'options' | 'certificate'>;
-    readonly exposure: Pick<Exposure, 'state'>;
-    readonly metrics: Pick<Metrics, 'lastMatch'>;
-    readonly output: Pick<LogOutput, 'dropped' | 'lastDropped'>;
-    readonly claims: () => Claims | null;
-    readonly redelivery: Queue;
-  };
-  readonly ruleset: {
-    readonly loaded: LoadedConfig;
-    readonly policy: Policy;
-    readonly materials: readonly SecretMaterial[];
-    readonly since: number;
-    readonly warnings: readonly string[];
-    readonly certificates: readonly Certificate[];
-  };
-  readonly lastReload: Reload | null;
-  readonly awaitingRestart: readonly string[];
-}
-
 export interface Reload {
   readonly ok: boolean;
   readonly at: number;
@@ -67,15 +39,10 @@ export interface Reload {
   readonly refused: boolean;
 }
 
-/** A certificate in use, as clients or the upstream see it. */
-interface Certificate {
-  readonly certificate: 'listen' | 'upstream_client';
-  readonly file: string;
-  readonly notBefore: number;
-  readonly notAfter: number;
-}
+/** The proxy as it runs: the facts are gathered from its parts, and from the rules in force. */
+type Live = Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'awaitingRestart'>;
 
-export function factsNow(startedAt: number, from: Sources, { ready, causes, error }: Probed) {
+export function factsNow(startedAt: number, from: Live, { ready, causes, error }: Probed) {
   const { listener, upstream, exposure, metrics, output, claims, redelivery } = from.services;
   const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
   const { storeState } = redelivery;

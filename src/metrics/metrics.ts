@@ -1,12 +1,12 @@
 // The metrics: one method for each kind of event adds to plain numbers. The set of series follows only from the plan: a
 // client must never be able to add a series.
 import { madeOnce } from '../base/deadline.ts';
-import { VERSION } from '../base/default-places.ts';
 import type { RedeliveryRecord } from '../core/fate.ts';
-import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
+import { currentOf, isListed, type Secret } from '../core/keyring.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
-import { type Route, reports, UNMATCHED } from '../core/routes.ts';
-import { METRIC_NAMES, METRICS, type MetricName, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';
+import { type Route, UNMATCHED } from '../core/routes.ts';
+import { METRIC_NAMES, METRICS, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';
+import type { Readings } from './readings.ts';
 import { isRouteMetric, type Reading, type RouteMetric, RouteSeries, sample } from './series.ts';
 
 type PlannedSecret = Omit<Secret, 'key'> & {
@@ -23,32 +23,21 @@ export interface SeriesPlan {
   readonly secrets: readonly PlannedSecret[];
 }
 
-/** The metrics that are read at each scrape. */
-type ReadMetric = Exclude<MetricName, RouteMetric>;
-type Own = Extract<
-  ReadMetric,
-  `secret_${string}` | `${string}reload${string}` | 'route_report_mode' | 'build_info' | 'connections_refused_total'
->;
-
-/** Reads the numbers that other parts hold. The code does not compile if a metric lacks its reading. */
-export type OtherReadings = Readonly<Record<Exclude<ReadMetric, Own>, () => Reading>>;
-
 export class Metrics {
-  #plan: SeriesPlan;
+  plan: SeriesPlan;
   #routes = new Map<string, RouteSeries>();
   /** When each secret last matched, by id; in epoch seconds, 0 if it has not. */
   #lastMatches = new Map<string, number>();
-  readonly #reloads = { success: sample({ result: 'success' }, 0), failure: sample({ result: 'failure' }, 0) };
-  readonly #refusedConnections = {
+  readonly reloads = { success: sample({ result: 'success' }, 0), failure: sample({ result: 'failure' }, 0) };
+  readonly refusedConnections = {
     limit: sample({ cause: 'limit' }, 0),
     handshakes: sample({ cause: 'handshakes' }, 0),
   };
-  #lastReloadOk = true;
-  /** Epoch seconds. */
-  #lastReloadSuccess = Date.now() / 1000;
+  /** `success`: when the last one that succeeded, or the start, was; in epoch seconds. */
+  lastReload = { isOk: true, success: Date.now() / 1000 };
 
   constructor(plan: SeriesPlan) {
-    this.#plan = plan;
+    this.plan = plan;
     this.replan(plan);
   }
 
@@ -95,7 +84,7 @@ export class Metrics {
   /** Adapts the series to a new plan: new ones begin at 0, others go on, and removed routes and secrets lose theirs. */
   replan(plan: SeriesPlan): void {
     this.#lastMatches = new Map(plan.secrets.map((secret) => [secret.id, this.#lastMatchOf(secret)]));
-    this.#plan = plan;
+    this.plan = plan;
     this.#routes = new Map(plan.routes.map(({ path }) => [path, this.#routes.get(path) ?? new RouteSeries()]));
     for (const route of plan.routes) {
       const usable = plan.secrets.filter(({ id, key }) => key !== null && isListed(id, route.secrets));
@@ -106,19 +95,19 @@ export class Metrics {
   /** When this value last matched under the old plan: one that became `<id>.previous` keeps its last match. */
   #lastMatchOf({ id, key }: PlannedSecret): number {
     const isSame = (old: PlannedSecret) => key === null || old.key?.equals(key) === true;
-    const same = this.#plan.secrets.find((old) => (old.id === id || old.id === currentOf(id)) && isSame(old));
+    const same = this.plan.secrets.find((old) => (old.id === id || old.id === currentOf(id)) && isSame(old));
     return same === undefined ? 0 : this.lastMatch(same.id);
   }
 
   reloaded(result: 'success' | 'failure'): void {
-    this.#reloads[result].value++;
-    this.#lastReloadOk = result === 'success';
-    if (this.#lastReloadOk) this.#lastReloadSuccess = Date.now() / 1000;
+    this.reloads[result].value++;
+    const isOk = result === 'success';
+    this.lastReload = { isOk, success: isOk ? Date.now() / 1000 : this.lastReload.success };
   }
 
   /** Called for each connection that is ended before any answer: there are too many, or too many TLS handshakes. */
   refuseConnection(cause: 'limit' | 'handshakes'): void {
-    this.#refusedConnections[cause].value++;
+    this.refusedConnections[cause].value++;
   }
 
   /** When the secret last matched in this process, in epoch seconds; 0 if it has not. */
@@ -126,55 +115,26 @@ export class Metrics {
     return this.#lastMatches.get(secretId) ?? 0;
   }
 
-  /** All metrics, for one scrape. `others`: what other parts hold. */
-  families(others: OtherReadings) {
-    const readings: Readonly<Record<ReadMetric, () => Reading>> = { ...others, ...this.#ownReadings() };
+  /** All metrics, for one scrape. */
+  families(readings: Readings) {
     return METRIC_NAMES.map((name) => {
-      const read = isRouteMetric(name) ? this.#samples(name, others) : readings[name]();
+      const read = isRouteMetric(name) ? this.#samples(name, readings) : readings[name]();
       const values = typeof read === 'number' ? [{ value: read }] : (read ?? []);
       return { name: PREFIX + name, help: METRICS[name].help, type: typeOf(name), values };
     });
   }
 
-  #samples(name: RouteMetric, others: OtherReadings): Reading {
-    if (name === 'redelivered_total' && others.deferred_store_failures_total() === null) return null;
+  #samples(name: RouteMetric, readings: Readings): Reading {
+    if (name === 'redelivered_total' && readings.deferred_store_failures_total() === null) return null;
     return [...this.#routes.values()].flatMap((route) => route.samples(name));
-  }
-
-  /** The metrics that are read here, and that requests do not add to. */
-  #ownReadings(): Readonly<Record<Own, () => Reading>> {
-    /** One sample for each secret for which `read` does not return null. */
-    const bySecret = (read: (secret: PlannedSecret) => number | null) => () =>
-      this.#plan.secrets.flatMap((secret) => {
-        const value = read(secret);
-        return value === null ? [] : sample({ secret: secret.id }, value);
-      });
-    const isLive = (secret: PlannedSecret) => secret.key !== null && stateOf(secret, Date.now()) === 'live';
-    return {
-      secret_last_match_timestamp_seconds: bySecret(({ id }) => this.lastMatch(id)),
-      secret_changed_timestamp_seconds: bySecret(({ id, adoptedAt }) =>
-        isPrevious(id) ? null : (adoptedAt ?? 0) / 1000,
-      ),
-      secret_live: bySecret((secret) => Number(isLive(secret))),
-      secret_not_after_timestamp_seconds: bySecret(({ notAfter }) => notAfter && notAfter / 1000),
-      route_report_mode: () =>
-        this.#plan.routes
-          .filter(({ action }) => action === 'verify')
-          .map((route) => sample({ route: route.path }, Number(reports(route, Date.now())))),
-      connections_refused_total: () => Object.values(this.#refusedConnections),
-      reloads_total: () => [this.#reloads.success, this.#reloads.failure],
-      last_reload_successful: () => Number(this.#lastReloadOk),
-      last_reload_success_timestamp_seconds: () => this.#lastReloadSuccess,
-      build_info: () => [sample({ version: VERSION, node_version: process.version }, 1)],
-    };
   }
 }
 
 /** The metrics as they are scraped: `prepare` loads prom-client, and `expose` calls it if needed. */
-export function createScrapes(metrics: Metrics, others: OtherReadings) {
+export function createScrapes(metrics: Metrics, readings: Readings) {
   const prepare = madeOnce(async () => {
     const { createExposition } = await import('./exposition.ts');
-    return createExposition(() => metrics.families(others));
+    return createExposition(() => metrics.families(readings));
   });
   return { prepare, expose: async (accept: string | undefined) => (await prepare())(accept) };
 }

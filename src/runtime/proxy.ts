@@ -5,6 +5,8 @@ import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
 import { localUrl, VERSION } from '../base/default-places.ts';
 import { factsNow } from '../facts.ts';
 import { createDiagnosisLog } from '../health/diagnosis-log.ts';
+import { createScrapes } from '../metrics/metrics.ts';
+import { readingsOf } from '../metrics/readings.ts';
 import { readInputs } from './inputs.ts';
 import { Readiness } from './readiness.ts';
 import { LiveRuleset } from './reload.ts';
@@ -25,8 +27,9 @@ const HEARD_MS = 5000;
 export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, scrapes, listener, upstream, exposure, requests, redelivery, claims, captures, health } = live.services;
+  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims, captures, health } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
+  const scrapes = createScrapes(metrics, readingsOf(live));
   const shutdown = new Shutdown(live);
   const readiness = new Readiness(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.

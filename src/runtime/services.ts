@@ -5,22 +5,18 @@ import { Captures } from '../admin/captures.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/variables.ts';
-import { DEFERRED_STATES } from '../core/fate.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
 import { Health } from '../health/health.ts';
-import { type Advice, isWrong } from '../health/judge.ts';
 import { createLog, type Fields, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
-import { createScrapes, Metrics, type SeriesPlan } from '../metrics/metrics.ts';
-import { sample } from '../metrics/series.ts';
+import { Metrics, type SeriesPlan } from '../metrics/metrics.ts';
 import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/store.ts';
 import { Pipeline } from '../pipeline.ts';
 import { Queue } from '../redelivery/queue.ts';
-import type { StoreState } from '../redelivery/store-state.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
@@ -35,9 +31,6 @@ export interface Effects {
   /** Receives the log. The stream may fail, block or fill up. */
   readonly stdout: Writable;
 }
-
-/** The most series of the metric `diagnosis`. */
-const MOST_DIAGNOSES = 100;
 
 export type Services = ReturnType<typeof createServices>;
 
@@ -111,30 +104,6 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
     else log.info('clients can no longer bypass the proxy', where);
   });
-  const ofOnce = (read: (opened: Claims) => number) => () =>
-    deliversOnce(configNow()) ? Number(claims && read(claims)) : null;
-  const deferred = (read: (total: ReturnType<StoreState['total']>) => number) => () =>
-    redelivery.isShown && redelivery.isCounted
-      ? DEFERRED_STATES.map((state) => sample({ state }, read(redelivery.storeState.total(state))))
-      : null;
-  const scrapes = createScrapes(metrics, {
-    diagnosis: () => diagnosisSamples(health.advice()),
-    requests_in_flight: () => listener.inFlight,
-    connections: () => listener.connections,
-    buffered_bytes: () => budget.used,
-    buffered_bytes_limit: () => budget.limit,
-    upstream_exposed: () => (configNow().upstream.checkExposure ? Number(exposure.state === 'exposed') : null),
-    once_entries: ofOnce((opened) => opened.entries()),
-    once_store_failures_total: ofOnce(({ failures }) => failures),
-    deferred_deliveries: deferred(({ deliveries }) => deliveries),
-    deferred_bytes: deferred(({ bytes }) => bytes),
-    deferred_oldest_timestamp_seconds: deferred(({ oldest }) => oldest / 1000),
-    deferred_store_failures_total: () => (redelivery.isShown ? redelivery.storeState.failures : null),
-    log_lines_dropped_total: () => output.dropped,
-    tls_certificate_not_after_timestamp_seconds: () =>
-      current().certificates.map(({ certificate, notAfter }) => sample({ certificate }, notAfter / 1000)),
-    config_info: () => [sample({ sha256: current().loaded.sha256 }, 1)],
-  });
   health.ledger.keepOnly(routesOf(config).map(({ path }) => path));
   // The store of redelivery opens now, too, so that deliveries from before a restart are sent.
   void redelivery.adopt();
@@ -159,7 +128,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     log,
     output,
     metrics,
-    scrapes,
+    budget,
     requests,
     health,
     upstream,
@@ -179,12 +148,6 @@ function seriesPlan({ loaded, materials }: Ruleset): SeriesPlan {
   const secrets = materials.filter(({ kind }) => kind === 'secret');
   const isFirst = ({ id }: SecretMaterial, nth: number) => secrets.findIndex((secret) => secret.id === id) === nth;
   return { routes: routesOf(loaded.config), secrets: secrets.filter(isFirst) };
-}
-
-/** One sample for each item that is wrong; its consequences have none. */
-function diagnosisSamples(advice: readonly Advice[]) {
-  const wrong = advice.filter(isWrong).slice(0, MOST_DIAGNOSES);
-  return wrong.map(({ id: diagnosis, state, route }) => sample({ diagnosis, state, route: route ?? '' }, 1));
 }
 
 function createClaims(once: Config['once'], log: Log): Claims {

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type AdminSources, adminHandlers } from '../../../src/admin/handlers.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import { judged, metricsOf, OTHERS } from '../metrics/fixtures.ts';
+import { judged, metricsOf } from '../metrics/fixtures.ts';
 
 const PAGES = ['/', '/api/status', '/?refresh=off'];
 
@@ -47,7 +47,7 @@ test('nobody waits for a probe of the upstream that another one has begun', asyn
 
 test('the metrics: one text in each format', async () => {
   let read = 0;
-  const metrics = metricsOf({}, { ...OTHERS, requests_in_flight: () => ++read });
+  const metrics = metricsOf({}, { requests_in_flight: () => ++read });
   await metrics.expose(undefined); // prom-client is loaded
   read = 0;
   const accept = ['text/plain', 'application/openmetrics-text'];

@@ -48,6 +48,8 @@ function place(file: string): string {
 /** Types that are derived from their only maker, on another side or above: they need not be declared twice. */
 const DERIVED: Readonly<Record<string, readonly string[]>> = {
   'core/hint.ts': ['health/diagnoses.ts'],
+  'facts.ts': ['runtime/reload.ts'],
+  'metrics/readings.ts': ['runtime/reload.ts'],
   'downstream/connection.ts': ['downstream/listener.ts'],
   'downstream/following-bytes.ts': ['downstream/connection.ts', 'downstream/listener.ts'],
   'downstream/reply.ts': ['downstream/connection.ts'],

@@ -5,8 +5,8 @@ import type { Hint } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../../src/facts.ts';
 import { Health } from '../../../src/health/health.ts';
-import { createScrapes, Metrics, type OtherReadings, type SeriesPlan } from '../../../src/metrics/metrics.ts';
-import { sample } from '../../../src/metrics/series.ts';
+import { createScrapes, Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
+import { type Readings, readingsOf } from '../../../src/metrics/readings.ts';
 import { verify } from '../core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
@@ -95,27 +95,28 @@ export function secret(id: string, changes: Partial<PlannedSecret> = {}): Planne
   return { id, key: keyOf(id), notBefore: null, notAfter: null, adoptedAt: null, ...changes };
 }
 
-export function metricsOf(changes: Partial<SeriesPlan> = {}, others = OTHERS) {
+export function metricsOf(changes: Partial<SeriesPlan> = {}, others: Partial<Readings> = {}) {
   const metrics = new Metrics(plan(changes));
-  return Object.assign(metrics, createScrapes(metrics, others));
+  const live = { services: { ...PARTS, metrics }, ruleset: RULESET } as unknown as Parameters<typeof readingsOf>[0];
+  return Object.assign(metrics, createScrapes(metrics, { ...readingsOf(live), ...others }));
 }
 
-export const OTHERS: OtherReadings = {
-  diagnosis: () => [sample({ diagnosis: 'app-down', state: 'failed', route: '' }, 1)],
-  requests_in_flight: () => 3,
-  connections: () => 4,
-  buffered_bytes: () => 5,
-  buffered_bytes_limit: () => 6,
-  upstream_exposed: () => 1,
-  once_entries: () => 7,
-  once_store_failures_total: () => null,
-  log_lines_dropped_total: () => 9,
-  deferred_store_failures_total: () => 10,
-  deferred_deliveries: () => [sample({ state: 'waiting' }, 11)],
-  deferred_bytes: () => [sample({ state: 'waiting' }, 12)],
-  deferred_oldest_timestamp_seconds: () => [sample({ state: 'waiting' }, 13)],
-  tls_certificate_not_after_timestamp_seconds: () => [sample({ certificate: 'listen' }, 14)],
-  config_info: () => [sample({ sha256: 'c0ffee' }, 1)],
+const PARTS = {
+  health: { advice: () => [{ id: 'app-down', state: 'failed', route: null }] },
+  listener: { inFlight: 3, connections: 4 },
+  budget: { used: 5, limit: 6 },
+  exposure: { state: 'exposed' },
+  claims: () => ({ entries: () => 7, failures: 8 }),
+  redelivery: {
+    ...{ isShown: true, isCounted: true },
+    storeState: { failures: 10, total: () => ({ deliveries: 11, bytes: 12, oldest: 13_000 }) },
+  },
+  output: { dropped: 9 },
+};
+
+const RULESET = {
+  certificates: [{ certificate: 'listen', notAfter: 14_000 }],
+  loaded: { sha256: 'c0ffee', config: { upstream: { checkExposure: true }, routes: [verify('/notify', { once: 1 })] } },
 };
 
 export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
