@@ -4,10 +4,7 @@ import { onePerTurn } from '../base/deadline.ts';
 import type { OwnStatus } from '../core/answers.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
-import type { Probed } from '../facts.ts';
-import type { ApiStatus } from '../health/health.ts';
-import type { Log } from '../log/log.ts';
-import type { createScrapes } from '../metrics/metrics.ts';
+import type { adminSources } from '../runtime/proxy.ts';
 import { pageHeaders, renderStatusPage } from './page/page.ts';
 
 export interface AdminReply {
@@ -21,39 +18,8 @@ export function json(status: OwnStatus, value: unknown): AdminReply {
   return { status, body: JSON.stringify(value) };
 }
 
-/** The data and actions behind the admin port; runtime supplies them. */
-export interface AdminSources {
-  /** Asks whether the upstream accepts connections, which takes time. Simultaneous callers share one answer. */
-  probe(): Promise<unknown>;
-  /** Finds out what takes time, so that the metric `diagnosis` says the same as the page. */
-  beforeScrape(): Promise<unknown>;
-  /** The judgement of now, with the last answer of the upstream. */
-  status(): ApiStatus;
-  started(): boolean;
-  readiness(): Promise<Pick<Probed, 'ready' | 'causes'>>;
-  drain(): void;
-  /** Reloads, and returns the problems: none if all is in use that needs no restart. */
-  reload(): Promise<readonly string[]>;
-  /** Reloads, then ends the overlap of every replaced secret value. */
-  retirePrevious(): Promise<Retired>;
-  /** Makes deferred deliveries due now: all, or the one with `id`. Returns how many; null if no route redelivers. */
-  redeliver(id: string | null): Promise<number | null>;
-  /** Answers with the next refused requests; returns an answer if it cannot. */
-  capture(exchange: Exchange): AdminReply | null;
-  actionsFrom(): readonly string[];
-  /** True if the connection with this key is one of the proxy's own to its upstream, so that clients would come here. */
-  leadsBack(key: string): boolean;
-  readonly metrics: Pick<ReturnType<typeof createScrapes>, 'expose'>;
-  readonly log: Log;
-}
-
-export interface Retired {
-  readonly retired: number;
-  /** The ids of the secrets that were read. */
-  readonly read: readonly string[];
-  /** Sources that could not be read whole, one line each. A new value found in one later begins another overlap. */
-  readonly unread: readonly string[];
-}
+/** The data and actions behind the admin port, and the port's own log. */
+export type AdminSources = ReturnType<typeof adminSources>;
 
 /**
  * The handlers by path. Those under `/-/` change something or show bodies, so server.ts checks the client. Null: the
@@ -64,7 +30,7 @@ export type AdminHandlers = Readonly<Record<string, (exchange: Exchange) => Admi
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 export function adminHandlers(sources: AdminSources): AdminHandlers {
-  const { metrics, log } = sources;
+  const { log } = sources;
   // Making a status takes milliseconds, and so does its page: a client that asks often must not delay probes.
   const current = onePerTurn(() => sources.status());
   const statusText = onePerTurn(async () => JSON.stringify(await current()));
@@ -79,7 +45,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     },
     '/metrics': async ({ lines }) => {
       await sources.beforeScrape();
-      const { body, contentType } = await metrics.expose(valuesOf(lines, 'accept').join());
+      const { body, contentType } = await sources.expose(valuesOf(lines, 'accept').join());
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
     },
     '/api/status': async () => {

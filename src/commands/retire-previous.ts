@@ -1,5 +1,4 @@
 // `retire-previous`: has the running proxy end every overlap at once, after a leak. It must load no part of the proxy.
-import type { Retired } from '../admin/handlers.ts';
 import { printable } from '../base/printable.ts';
 import { command } from './command.ts';
 import { adminUrl, askWhole, readAs } from './running-proxy.ts';
@@ -23,4 +22,4 @@ export const run = command('retire-previous', async ({ values }, io) => {
   return 1;
 });
 
-type Answer = Omit<Retired, 'unread'> & { readonly error?: string };
+type Answer = { readonly read: readonly string[]; readonly retired: number; readonly error?: string };

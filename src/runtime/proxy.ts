@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdminServer } from '../admin/server.ts';
 import { blockedThreads, END_MS } from '../base/blocked-threads.ts';
 import { localUrl, VERSION } from '../base/default-places.ts';
-import { factsNow } from '../facts.ts';
+import type { Exchange } from '../downstream/client-exchange.ts';
+import { type Facts, factsNow, type Probed } from '../facts.ts';
 import { createDiagnosisLog } from '../health/diagnosis-log.ts';
 import { createScrapes } from '../metrics/metrics.ts';
 import { readingsOf } from '../metrics/readings.ts';
@@ -27,7 +28,7 @@ const HEARD_MS = 5000;
 export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims, captures, health } = live.services;
+  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims, health } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const scrapes = createScrapes(metrics, readingsOf(live));
   const shutdown = new Shutdown(live);
@@ -35,27 +36,7 @@ export async function startProxy(effects: Effects) {
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
   live.onReload = () => void readiness.now();
   const facts = () => factsNow(startedAt, live, readiness.unprobed());
-  const deferredUpToDate = () => redelivery.storeState.upToDate();
-  const admin = createAdminServer({
-    probe: () => Promise.all([readiness.now('always'), deferredUpToDate()]),
-    beforeScrape: async () => {
-      // An app that has just answered need not be asked: it may take one connection at a time.
-      const isHeard = performance.now() - health.lastAnswer < HEARD_MS && readiness.unprobed().error === null;
-      await Promise.all([deferredUpToDate(), isHeard ? null : readiness.now('always')]);
-    },
-    status: () => health.judge(facts()),
-    started: () => readiness.started,
-    readiness: () => readiness.now(),
-    drain: () => shutdown.drain(),
-    reload: () => live.reload(),
-    redeliver: (id) => redelivery.deliverNow(id),
-    retirePrevious: () => live.retirePrevious(),
-    capture: (exchange) => captures.begin(exchange),
-    leadsBack: (key) => upstream.pool.leadsBack(key),
-    actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
-    metrics: scrapes,
-    log,
-  });
+  const admin = createAdminServer(adminSources({ live, readiness, shutdown, scrapes, facts }));
 
   const closeStores = () => Promise.all([redelivery.close(), claims()?.close()]);
   const fail = async (error: unknown): Promise<never> => {
@@ -114,5 +95,42 @@ export async function startProxy(effects: Effects) {
       const lost = health.ledger.lost - lostBefore;
       log[lost > 0 ? 'error' : 'info']('stopped', { cut, lost });
     },
+  };
+}
+
+interface Running {
+  readonly live: LiveRuleset;
+  readonly readiness: Readiness;
+  readonly shutdown: Shutdown;
+  readonly scrapes: ReturnType<typeof createScrapes>;
+  readonly facts: () => Facts;
+}
+
+/** The data and actions behind the admin port. */
+export function adminSources({ live, readiness, shutdown, scrapes, facts }: Running) {
+  const { log, upstream, redelivery, captures, health } = live.services;
+  const deferredUpToDate = () => redelivery.storeState.upToDate();
+  return {
+    /** Asks what takes time: whether the upstream accepts connections, and what is stored. */
+    probe: (): Promise<unknown> => Promise.all([readiness.now('always'), deferredUpToDate()]),
+    /** The same for a scrape, so that the metric `diagnosis` says what the page would. */
+    beforeScrape: async (): Promise<void> => {
+      // An app that has just answered need not be asked: it may take one connection at a time.
+      const isHeard = performance.now() - health.lastAnswer < HEARD_MS && readiness.unprobed().error === null;
+      await Promise.all([deferredUpToDate(), isHeard ? null : readiness.now('always')]);
+    },
+    /** The judgement of now, with the last answer of the upstream. */
+    status: () => health.judge(facts()),
+    started: () => readiness.started,
+    readiness: (): Promise<Pick<Probed, 'ready' | 'causes'>> => readiness.now(),
+    drain: () => shutdown.drain(),
+    reload: () => live.reload(),
+    redeliver: (id: string | null) => redelivery.deliverNow(id),
+    retirePrevious: () => live.retirePrevious(),
+    capture: (exchange: Exchange) => captures.begin(exchange),
+    leadsBack: (key: string) => upstream.pool.leadsBack(key),
+    actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
+    expose: scrapes.expose,
+    log,
   };
 }

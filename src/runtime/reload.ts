@@ -111,7 +111,10 @@ export class LiveRuleset {
     return problems;
   }
 
-  /** Ends every overlap, after a reload. */
+  /**
+   * Ends every overlap, after a reload. `read`: the ids of the secrets that were read. `unread`: sources that could not be
+   * read whole, one line each; a new value that is found in one later begins another overlap.
+   */
   async retirePrevious() {
     await this.reload();
     const now = Date.now();

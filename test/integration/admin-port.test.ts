@@ -21,7 +21,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ow
     probe: async () => ({ ready: true, causes: [], error: null }),
     beforeScrape: async () => {},
     status: () => judged(),
-    metrics: metricsOf(),
+    expose: metricsOf().expose,
     started: () => state.started,
     readiness: async () => ({ ready: state.ready, causes: state.ready ? [] : ['no live secret on /notify'] }),
     drain: () => acts.push('drain'),

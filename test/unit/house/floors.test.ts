@@ -47,6 +47,7 @@ function place(file: string): string {
 
 /** Types that are derived from their only maker, on another side or above: they need not be declared twice. */
 const DERIVED: Readonly<Record<string, readonly string[]>> = {
+  'admin/handlers.ts': ['runtime/proxy.ts'],
   'core/hint.ts': ['health/diagnoses.ts'],
   'facts.ts': ['runtime/reload.ts'],
   'metrics/readings.ts': ['runtime/reload.ts'],
