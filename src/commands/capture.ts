@@ -1,9 +1,9 @@
 // `capture`: writes the next requests that the running proxy refuses to files, as they came. It must load no part of
 // the proxy, whose memory it may share, but the limits.
 import { Buffer } from 'node:buffer';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { printable } from '../base/printable.ts';
 import { fileProblem } from '../base/regular-file.ts';
@@ -21,7 +21,7 @@ export const run = command('capture', async ({ values }, io) => {
   if (ms === 0 || ms > MOST_CAPTURED.ms) throw usageError('--for takes a duration from 1ms to 24h');
   const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
   const url = await adminUrl(`/-/capture?${query}`, config, io);
-  await mkdir(out, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+  await makeDirectory(out).catch((error: unknown) => {
     throw new UsageError(`cannot create ${out}: ${fileProblem(error)}`);
   });
   const stop = new AbortController();
@@ -76,6 +76,14 @@ async function written(
   if (missed > 0) end = `${missed} were refused that could not be copied or read in time`;
   if (missed > 0 || files === 0) io.stderr(`${end}\n`);
   return files > 0 ? 0 : 1;
+}
+
+/** Replaces Node's recursive mkdir, which never ends where nothing can be created in a directory that exists. */
+async function makeDirectory(path: string): Promise<void> {
+  const parent = dirname(path);
+  if (parent === path || (await stat(path).catch(() => null))?.isDirectory()) return;
+  await makeDirectory(parent);
+  await mkdir(path, { mode: 0o700 });
 }
 
 async function refusal(response: IncomingMessage, io: Io): Promise<number> {
