@@ -25,7 +25,7 @@ checks keys: in its first line, such as
   document are errors. A section or list in which everything is commented out counts as absent.
 - Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
   \`2026-11-01T00:00:00Z\`. File paths are relative to the working directory.
-- The file never contains a secret's value, and no message repeats text from under \`secrets\`.
+- A secret's value is never in the file, and no message repeats text from under \`secrets\`.
 - A route's path is literal, but for a last \`/*\`: other routers' patterns, such as \`/hooks/:id\`, \`/hooks/[id]\` or
   \`/hooks/.*\`, are errors. It is plain ASCII, with escapes only for non-ASCII characters, and for spaces inside a
   segment (\`/my%20hook\`). Two that a server could take for each other, such as \`/notify\` and \`/NOTIFY\`, are an
@@ -50,8 +50,8 @@ The environment is enough without a file. An empty variable counts as unset, exc
 - Ignored with a warning are a \`LISTEN_PORT\` or \`ADMIN_PORT\` that begins with \`tcp://\` (a Kubernetes service link), a
   \`LOG_FORMAT\` that is no format (another program's), and the \`WEBHOOK_*\` variables if the file has \`secrets\`. An
   \`env:\` entry may still name them.
-- A variable whose name is close to one of these, such as \`VERIFY_PATH\` or \`WEBHOOK_SECRET\`, gives a warning at start
-  and in \`check-config\` while the right one is unset or empty.
+- A name that is close to one of these, such as \`VERIFY_PATH\` or \`WEBHOOK_SECRET\`, is warned about while the right
+  one is unset or empty.
 - \`VERIFY_PATHS\` and \`FORWARD_PATHS\` exclude each other, and neither may be set if the file has \`routes\` or
   \`unmatched\`. Without any of these everything is verified. What they forward must still pass the gate:
   [headers with an underscore](docker.md#headers-with-an-underscore).

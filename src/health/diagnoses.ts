@@ -31,13 +31,13 @@ const REMEDIES = {
   },
   signatures: {
     'another-secret':
-      'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies: entrupy-signature-proxy capture writes the next refused requests to files, and verify --request tells which it is. Or send a probe through the front: entrupy-signature-proxy probe --url https://YOUR-HOST/PATH --secret-file FILE. The status page has it as the last probe only if its body arrived unchanged.',
+      'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies: entrupy-signature-proxy capture writes the next refused requests to files, and verify --request tells which it is.',
     'body-changed': 'Something in front of the proxy changes bodies: turn that off (ingress.md).',
     'trailing-newline': 'Enter the secret without the line break, here and at Entrupy.',
     'secret-form': 'Enter the secret in the same form here and at Entrupy.',
     'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',
     'sender-signs': 'Fix how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
-    'signature-form': `${YOURS}fix how their sender writes the header, or what stands in front of the proxy.`,
+    'signature-form': `${YOURS}fix how their sender writes the header, or what sits in front of the proxy.`,
     'no-signature':
       "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
     'signature-dropped':
@@ -103,7 +103,7 @@ const REMEDIES = {
     'store-fails': `Fix it by the problem that it names: its room, or its owner (uid 65532); ${NO_RESTART}.`,
     'redis-fails': `Bring the Redis back, or correct redelivery.store or redelivery.passwordFile, by the problem that it names; ${NO_RESTART}.`,
     'deferred-lost':
-      'Find the events again: entrupy-signature-proxy deferred list names those that are known at its end, and so do the lines "lost" of the log. What keeps the next ones depends on why: it says so.',
+      'Find the events again: entrupy-signature-proxy deferred lists, at its end, those that are known, and so do the lines "lost" of the log. Then end the cause that is named.',
     'store-damaged':
       'Save what is in it, as redelivery.md says, or find the events again; then move it away. Look at the disk.',
     'deferred-expired':
@@ -114,7 +114,7 @@ const REMEDIES = {
       'Look at the log of the app for it: entrupy-signature-proxy deferred show ID prints it. It is sent again until its time is over. If the app can never take it, you may also drop it.',
     'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver, within redelivery.keep.',
     'deferred-unverified':
-      'Put back what it names: the secret, the route, the limit or the name. What was altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
+      'Put back what it names: the secret, the route, the limit or the name. If it names altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
     'store-evicts': 'Set maxmemory-policy noeviction on that server: with it a full server refuses, and drops nothing.',
     'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
     'deferred-waits': 'Look at the log of the app. deferred deliver then saves the pause until the next try.',
