@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { CONFIG_FILE } from '../base/default-places.ts';
 import { ConfigError, type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
 import type { Env } from '../config/variables.ts';
-import { fixedFiles, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
+import { fixedFiles, readSources, type SecretMaterial } from '../secrets/sources.ts';
 import { fitMachine } from './machine-limits.ts';
 import { readTlsFiles, type TlsFile } from './tls-files.ts';
 
@@ -95,15 +95,4 @@ function differing(a: Inputs, b: Inputs): string {
 function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): readonly string[] {
   const secrets = loaded.config.secrets.flatMap((source) => (source.kind === 'file' ? source.file : []));
   return [...secrets, fileOf(loaded), ...tlsFiles.map(({ path }) => path)];
-}
-
-/** The files and directories that the inputs came from, each once. */
-export function placesOf(inputs: Inputs): readonly string[] {
-  const listed = inputs.loaded.config.secrets.flatMap((source) => {
-    if (source.kind !== 'directory') return [];
-    const name = sourceName(source);
-    const mine = inputs.secrets.filter(({ kind, source }) => kind === 'secret' && source === name);
-    return [source.directory, ...mine.map(({ id }) => `${source.directory}/${id}`)];
-  });
-  return [...new Set([...namedFiles(inputs), ...listed])];
 }
