@@ -99,8 +99,8 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
     const sound = salvage(written.values, soundness([...placed, ...source.problems]));
     throw new ConfigError(inOrder(errors), { config: sound, locate });
   }
-  for (const warning of warningsOf(written.values)) warnings.push(locate(warning));
   const config = resolveConfig(written.values);
+  for (const warning of warningsOf(written.values, config, env)) warnings.push(locate(warning));
   return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings), locate };
 }
 

@@ -1,11 +1,13 @@
 // Warnings about a configuration that is valid but rarely intended. None stops the proxy.
-import type { Values } from './config.ts';
+import type { Config, Values } from './config.ts';
 import { atKey, atValue, type KeyPath } from './problems.ts';
+import type { Env } from './variables.ts';
 
 const QUERY_ROUTING =
   'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
 
-export function* warningsOf({ listen, secrets, routes, unmatched, once }: Values) {
+export function* warningsOf(values: Values, config: Config, env: Env) {
+  const { listen, secrets, routes, unmatched, once } = values;
   if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
     const message =
       'there are no secrets, so every request on a verify route is answered with 503: set WEBHOOK_ENDPOINT_SECRET_KEY, or add secrets here';
@@ -32,6 +34,7 @@ export function* warningsOf({ listen, secrets, routes, unmatched, once }: Values
     const message = 'every address: any client can choose the logged client address by sending X-Forwarded-For';
     yield atValue(['listen', 'trustedProxies', index], message);
   }
+  yield* unsetVariables(config, env);
 }
 
 function* routeWarnings(path: KeyPath, route: Values['routes'][number]) {
@@ -45,5 +48,14 @@ function* routeWarnings(path: KeyPath, route: Values['routes'][number]) {
   }
   if (route.mode === 'report' && route.reportUntil !== null && route.reportUntil <= Date.now()) {
     yield atKey([...path, 'reportUntil'], 'is past, so the route enforces; remove it and mode');
+  }
+}
+
+/** A warning for each `env:` whose variable is not set. It never shows the name: a value may have been pasted there. */
+function* unsetVariables({ secrets }: Config, env: Env) {
+  for (const [index, source] of secrets.entries()) {
+    if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) continue;
+    const message = `no variable of this name is set, so secret ${source.id} cannot be used; allowed is a variable's name, never a value`;
+    yield atValue(['secrets', index, 'env'], message);
   }
 }
