@@ -10,7 +10,7 @@ const LOST = 'What got 503 meanwhile may be lost.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
 const PUT = `Put a value where the secret is read from; ${NO_RESTART} for a file. `;
-const BRING = `Bring the store back, or correct once.store or once.passwordFile, by the problem that it names; ${NO_RESTART}. `;
+const BRING = `Bring the Redis back, or correct the passwordFile, by the problem that it names; ${NO_RESTART}. `;
 
 /** By subject, each diagnosis with its remedy. */
 const REMEDIES = {
@@ -95,13 +95,13 @@ const REMEDIES = {
   },
   exposed: { exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.' },
   once: {
-    'once-store': `${BRING}${LOST}`,
+    'once-store': `${BRING}Another once.store needs one. ${LOST}`,
   },
   redelivery: {
-    'store-full': 'Make the app take some, drop some (entrupy-signature-proxy deferred), or raise redelivery.maxBytes.',
+    'store-full': 'Make the app take some, drop some (deferred drop ID), or raise redelivery.maxBytes and restart.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
     'store-fails': `Fix it by the problem that it names: its room, or its owner (uid 65532); ${NO_RESTART}.`,
-    'redis-fails': `Bring the Redis back, or correct redelivery.store or redelivery.passwordFile, by the problem that it names; ${NO_RESTART}.`,
+    'redis-fails': `${BRING}Another redelivery.store needs one.`,
     'deferred-lost':
       'Find the events again: entrupy-signature-proxy deferred lists, at its end, those that are known, and so do the lines "lost" of the log. Then end the cause that is named.',
     'store-damaged':
