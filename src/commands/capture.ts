@@ -1,10 +1,12 @@
 // `capture`: writes the next requests that the running proxy refuses to files, as they came. It must load no part of
 // the proxy, whose memory it may share, but the limits.
 import { Buffer } from 'node:buffer';
+import { existsSync } from 'node:fs';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
+import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { printable } from '../base/printable.ts';
 import { fileProblem } from '../base/regular-file.ts';
 import { MOST_CAPTURED } from '../downstream/request-copies.ts';
@@ -37,7 +39,7 @@ export const run = command('capture', async ({ values }, io) => {
   }
 });
 
-/** `config`: the configuration's file as given, for the command that repeats a verdict. */
+/** `config`: the configuration's file, if it was given. */
 interface Options {
   readonly out: string;
   readonly config: string | undefined;
@@ -53,7 +55,9 @@ async function written(
 ): Promise<number> {
   if (response.statusCode !== 200) return refusal(response, io);
   io.stderr('waiting for requests that the proxy refuses; Ctrl-C ends it\n');
-  const routes = config === undefined ? '' : ` --config ${config}`;
+  // The command that repeats a verdict needs the proxy's routes and secrets.
+  const named = namedConfig(config, io.env) ?? (existsSync(CONFIG_FILE) ? CONFIG_FILE : null);
+  const routes = named === null ? '' : ` --config ${named}`;
   let files = 0;
   let missed = 0;
   let end = `no request was refused${asked === undefined ? '' : ` as ${asked}`} meanwhile`;

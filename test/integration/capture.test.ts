@@ -39,7 +39,8 @@ const post = (target: string, body: string, ...lines: string[]) => postOf(body, 
 test.concurrent('three files of five requests, as they came; verify repeats verdicts', async ({ start, directory }) => {
   const proxy = await start(CONFIG);
   const out = join(directory, 'refused');
-  const captured = capture(proxy, out, '--count', '3');
+  const env = { ADMIN_PORT: String(proxy.adminPort), ENTRUPY_PROXY_CONFIG: proxy.configFile };
+  const captured = callCommand(['capture', '--out', out, '--count', '3'], { env });
   await begun(proxy);
   const event = '{"n":1}';
   const chunked = [
@@ -63,8 +64,9 @@ test.concurrent('three files of five requests, as they came; verify repeats verd
   const reasons = ['signature_mismatch', 'missing_signature', 'bad_request'];
   for (const [index, file] of [first, second, third].entries()) {
     expect(file).toBe(join(out, `00${index + 1}-${reasons[index]}.http`));
-    expect(stdout).toContain(`entrupy-signature-proxy verify --request ${file}\n`);
-    const verified = await callCommand(['verify', '--json', '--request', file ?? '', '--config', proxy.configFile]);
+    const options = ['--request', file ?? '', '--config', proxy.configFile];
+    expect(stdout).toContain(`entrupy-signature-proxy verify ${options.join(' ')}\n`);
+    const verified = await callCommand(['verify', '--json', ...options]);
     expect([verified.code, JSON.parse(verified.stdout)]).toMatchObject([1, { reason: reasons[index] }]);
   }
   expect(await ended(proxy)).toMatchObject({ client: '127.0.0.1', captured: 3, missed: 0 });
