@@ -4,9 +4,10 @@
 //
 //   admit -> refuse
 //         -> read the body -> admit the body -> refuse
-//         `-> permit (-> once) -> sent -> answer at its head -> relayed ------------------> settled: the fate
-//                                   `-> failed  `-> the app may take it later -> stored, 202 ---^
-//                                         `-> stored, 202; else our answer, or a cut -----------^
+//         `-> permit (-> once) -> sent -> answered -> relayed --------------------------------------> settled: the fate
+//                                    |      `-> the app may take it later: waits at its head -> stored, 202 -^
+//                                    |                                       `-> not stored: relayed --------^
+//                                    `-> failed -> stored, 202; else our answer, or a cut -------------------^
 //
 // core/admission.ts decides, in one order; this file carries it out, and its methods stand in the order in which they
 // are called. A request that fails before the permit is refused with our own answer; in report mode some are forwarded.
@@ -31,7 +32,7 @@ import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
 import type { Needs } from './redelivery/process-parts.ts';
 import type { Deferrable } from './redelivery/record.ts';
-import type { Storing } from './redelivery/storing.ts';
+import type { Deferral, Storing } from './redelivery/storing.ts';
 import { type End, type ForwardFailure, overloaded, type Reached } from './upstream/contract.ts';
 import { withForwarded } from './upstream/forwarded-headers.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
@@ -39,7 +40,7 @@ import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | 'claims'> {
   /** Used only for deliveries on routes with `redeliver`. */
   readonly storing: Pick<Storing, 'defer' | 'taken'>;
-  /** Called once a delivery's fate is known: metrics, health and log record it (runtime/services.ts). */
+  /** Called once a delivery's fate is known, before or after its request's end: metrics, health and log record it. */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
 
@@ -48,7 +49,7 @@ interface Pending extends Applicant {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;
-  /** Null until the rules let the request through. */
+  /** A delivery's; null until then, and for every other request. */
   permit: Permit | null;
   /** The delivery to store if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
@@ -65,7 +66,7 @@ export class Pipeline {
   readonly #diagnose = createDiagnosis();
   #tunnels = 0;
   /** Deliveries with a `deferrable` whose fate is not known yet, including those whose clients have departed. */
-  #storable = 0;
+  #unsettled = 0;
   #onSettled: (() => void)[] = [];
   /** Aborted at the end of `shutdown.grace`: no delivery waits for a twin after that, see `endWaits`. */
   readonly #waits = new AbortController();
@@ -132,9 +133,9 @@ export class Pipeline {
     const started = performance.now();
     const admission = admitBody(toRead, pending, body);
     exchange.verifyMs = performance.now() - started;
-    if (admission.kind === 'forward') return this.#deliver(pending, admission);
+    if (admission.kind === 'permit') return this.#deliver(pending, admission);
     if (admission.kind === 'refuse') this.#refuse(pending, admission);
-    else this.#forward(pending, admission);
+    else this.#forward(pending, admission); // in report mode
     // The diagnosis comes after the answer: its duration depends on the secrets, and no client may observe it.
     const { policy, at, head } = pending;
     const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
@@ -152,7 +153,7 @@ export class Pipeline {
     const { once, redeliver } = route;
     // An unverified request must never be stored. GET and HEAD only read.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
-      this.#storable++;
+      this.#unsettled++;
       const body = permit.body ?? NO_BYTES;
       pending.deferrable = { head, lines: linesOf(pending, route), body, route, permit, at, policy };
     }
@@ -177,7 +178,7 @@ export class Pipeline {
         claimed.claim.failed();
         return this.#settle(pending, UNSENT);
       case 'unknown':
-        if (!isUnwanted) return this.#conclude(pending, { ...UNSENT, failure: overloaded('stopped') });
+        if (!isUnwanted) return this.#reached(pending, { ...UNSENT, failure: overloaded('stopped') });
         return this.#settle(pending, UNSENT);
       case 'refuse': {
         const failure = overloaded(claimed.full);
@@ -211,7 +212,7 @@ export class Pipeline {
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: exchange.stallTimeout,
       claim,
-      storable: deferrable !== null,
+      deferrable: deferrable !== null,
       budget: this.#parts.budget,
     });
     if (permit.tunnel) this.#tunnels++;
@@ -222,28 +223,32 @@ export class Pipeline {
     });
   }
 
-  /** Called once the answer waits at its head, or the exchange is over, as for most: their answer was relayed. */
+  /** Called at the end of the exchange, mostly with its answer relayed, or while its answer waits at its head. */
   #reached(pending: Pending, reached: Reached): void {
-    if (reached.at === 'end' && reached.failure === null) this.#settle(pending, reached);
-    else void this.#conclude(pending, reached);
-  }
-
-  /** Stores a delivery that the app has not taken, if possible. Else its client gets the app's answer, or ours. */
-  async #conclude(pending: Pending, reached: Reached): Promise<void> {
+    if (reached.at === 'end' && reached.failure === null) return this.#settle(pending, reached);
     const { exchange, deferrable } = pending;
     const why = whyStored(exchange, reached);
-    const storing = deferrable && why ? this.#parts.storing.defer(deferrable, why) : null;
-    if (storing !== null && (await storing.answer) === 'stored') {
-      exchange.decide('deferred', 'none');
-      exchange.reply.sendOwn(ANSWERS.deferred);
-      if (reached.at === 'head') reached.answer.drop();
-      return this.#settle(pending, STORED, 'stored');
-    }
+    if (deferrable === null || why === null) void this.#answerUnstored(pending, reached, null);
+    else void this.#answerStored(pending, reached, this.#parts.storing.defer(deferrable, why));
+  }
+
+  /** Answers a delivery that the app has not taken with 202, if it is stored in time. */
+  async #answerStored(pending: Pending, reached: Reached, { inTime, atLast }: Deferral): Promise<void> {
+    const { exchange } = pending;
+    if ((await inTime) === 'not stored') return this.#answerUnstored(pending, reached, atLast);
+    exchange.decide('deferred', 'none');
+    exchange.reply.sendOwn(ANSWERS.deferred);
+    const end = reached.at === 'head' ? reached.answer.drop() : reached;
+    this.#settle(pending, { ...end, memory: 'in use' }, 'stored');
+  }
+
+  /** Gives the client the app's answer, or ours. `atLast`: of a delivery that is not stored in time; else null. */
+  async #answerUnstored(pending: Pending, reached: Reached, atLast: Deferral['atLast'] | null): Promise<void> {
     const end = reached.at === 'head' ? await reached.answer.relay() : reached;
-    if (end.failure !== null) answerFailure(exchange, end.failure);
-    // A store that was too slow may still store it.
-    const isStored = storing !== null && (await storing.end) === 'stored';
-    this.#settle(pending, storing === null ? end : { ...end, memory: 'in use' }, isStored ? 'stored' : 'neither');
+    if (end.failure !== null) answerFailure(pending.exchange, end.failure);
+    if (atLast === null) return this.#settle(pending, end);
+    const how = (await atLast) === 'stored' ? 'stored' : 'neither';
+    this.#settle(pending, { ...end, memory: 'in use' }, how); // a store that gave no answer may still read the body
   }
 
   /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */
@@ -251,16 +256,16 @@ export class Pipeline {
     if (exchange.fate === 'pending') {
       const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
       exchange.fate = fate;
-      // The sender may never try again: the hash helps to find the event. To send a refused one again is useless.
+      // The sender may never send it again: by its hash a person finds the event. Nobody needs to find a refused one.
       const bytes = permit?.body ?? NO_BYTES;
       if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', bytes, 'hex'));
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
-      // It hashes the body at once, before that memory is given back.
+      // `taken` hashes the body before it returns; only then, below, is the body's memory given back.
       if (fate === 'taken' && deferrable !== null) void this.#parts.storing.taken(deferrable);
     }
     if (end.memory === 'free') body?.discard();
     else body?.forget();
-    if (deferrable !== null && --this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
+    if (deferrable !== null && --this.#unsettled === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 
   // --- the end of the process
@@ -268,7 +273,7 @@ export class Pipeline {
   /** Resolves when the fate of each delivery that may be stored is known. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#storable === 0) resolve();
+      if (this.#unsettled === 0) resolve();
       else this.#onSettled.push(resolve);
     });
   }
@@ -281,8 +286,6 @@ export class Pipeline {
 
 /** The end of a delivery that was not sent: nothing uses its body. */
 const UNSENT: End = { at: 'end', failure: null, memory: 'free' };
-/** The end of a stored delivery: the socket to the upstream may still be writing the body. */
-const STORED: End = { at: 'end', failure: null, memory: 'in use' };
 
 /** Why the delivery is to be stored, for its note; null if it is not. */
 function whyStored({ reply, upstreamStatus }: Exchange, reached: Reached): string | null {
@@ -296,7 +299,7 @@ function whyStored({ reply, upstreamStatus }: Exchange, reached: Reached): strin
 }
 
 const retryConnectFor = ({ policy, deferrable }: Pending): number =>
-  policy.settings.retryConnectFor[deferrable === null ? 'plain' : 'storable'];
+  policy.settings.retryConnectFor[deferrable === null ? 'plain' : 'deferrable'];
 
 /** The header lines to send upstream. */
 function linesOf({ exchange, policy }: Pending, route: Route): readonly string[] {

@@ -1,5 +1,5 @@
-// The byte budget: memory for all request bodies that are buffered at once. When it is full, the unfinished body with
-// the slowest recent rate is ended, not the newcomer.
+// The byte budget: memory for all bodies, pipelined bytes and leased deliveries that are buffered at once. When it is
+// full, the unfinished body with the slowest recent rate is ended, not the newcomer.
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
 /** Bytes. Buffers up to this size may use the whole budget; larger ones leave an eighth of it to the small ones. */

@@ -13,10 +13,10 @@ export type BodyFailure = Extract<
 >;
 
 /**
- * The owner of a piece's memory after `receive`. If that is the caller, it frees the memory at once: garbage collection
+ * Whether something still uses bytes that were passed to it. Else the caller frees their memory at once: garbage collection
  * would come too late, and the bodies of 200 refused clients would exceed the container's memory.
  */
-export type Owner = 'caller' | 'receiver';
+export type Memory = 'free' | 'in use';
 
 /** The part of a body that one read brought, and the trailers so far. State `ended`: the body is complete. */
 export type BodyPart = Pick<MessageParser, 'piece' | 'pieces' | 'state' | 'trailers'>;
@@ -24,9 +24,9 @@ export type BodyPart = Pick<MessageParser, 'piece' | 'pieces' | 'state' | 'trail
 export interface BodyReceiver {
   /** Milliseconds on the monotonic clock; once it has passed, `fail('body_timeout')` is called. */
   readonly deadline: number;
-  /** Bytes per millisecond over the last second or so; Infinity while the client is paused. */
+  /** Bytes per millisecond over the last second or so; Infinity while the client is paused, or at the body's end. */
   rate(now: number): number;
-  receive(part: BodyPart): Owner;
+  receive(part: BodyPart): Memory;
   /** Called if the body will never be complete: at most once, and not after the body's end. */
   fail(failure: 'bad_request' | 'body_timeout'): void;
 }
@@ -86,21 +86,21 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     return this.#coming === null ? Number.POSITIVE_INFINITY : (this.#coming.bodyRate?.rate(now) ?? 0);
   }
 
-  receive({ piece, pieces, state }: BodyPart): Owner {
+  receive({ piece, pieces, state }: BodyPart): Memory {
     const coming = this.#coming;
-    if (coming === null || (piece !== null && !this.#accepts(coming, piece, pieces))) return 'caller';
+    if (coming === null || (piece !== null && !this.#accepts(coming, piece, pieces))) return 'free';
     // A typical webhook arrives in the same read as its head; none of its bytes are copied.
     const isAlone = piece !== null && state === 'ended' && this.received === 0;
     if (isAlone && piece.buffer.byteLength - piece.length <= MAX_EXTRA) {
-      if (!this.#reserve(piece.buffer.byteLength)) return 'caller';
+      if (!this.#reserve(piece.buffer.byteLength)) return 'free';
       this.#buffer = piece;
       this.received = piece.length;
       this.#finish(coming);
-      return 'receiver';
+      return 'in use';
     }
-    if (piece !== null && !this.#append(coming, piece)) return 'caller';
+    if (piece !== null && !this.#append(coming, piece)) return 'free';
     if (state === 'ended') this.#finish(coming);
-    return 'caller';
+    return 'free';
   }
 
   fail(failure: BodyFailure): void {

@@ -95,7 +95,7 @@ function policyOf(config: Config): Policy {
   return buildPolicy(config, secrets);
 }
 
-const OUTCOMES = { refuse: 'refused', report: 'reported', forward: 'forwarded', read: 'verified' } as const;
+const OUTCOMES = { refuse: 'refused', report: 'reported', permit: 'forwarded', read: 'verified' } as const;
 
 /** Rules that depend on the route. All others hold for every route. */
 const OF_A_ROUTE: ReadonlySet<string> = new Set(['query', 'route-headers']);

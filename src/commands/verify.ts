@@ -88,7 +88,7 @@ function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secret
   const admission = admit(arrival);
   if (admission.kind === 'read' && (body === null || read > admission.route.maxBody)) return unjudged(admission, read);
   const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body ?? NO_BYTES) : admission;
-  if (verdict.kind === 'forward') {
+  if (verdict.kind === 'permit') {
     if (verdict.permit.secret === null) throw new UsageError(`its route ${verdict.route.path} forwards, unverified`);
     return { valid: true, reason: null, secret: verdict.permit.secret, diagnosis: null, hint: null };
   }

@@ -52,7 +52,7 @@ const admin = section({
 });
 
 /** Milliseconds for `retryConnectFor` if it is not set: fewer for a delivery that can be stored. */
-export const RETRY_CONNECT_MS = { plain: 5000, storable: 1000 };
+export const RETRY_CONNECT_MS = { plain: 5000, deferrable: 1000 };
 
 const upstream = section({
   url: or(upstreamUrl(), 'http://127.0.0.1:3000'),

@@ -3,8 +3,8 @@
 // admissions. The pipeline carries the admission out, `explain` and `verify` print it, so all three agree.
 //
 //   gate -> route, its headers -> reject: refuse
-//                              -> forward: method ------------------------------------> forward
-//                              -> verify: query, method, secret, form, length -> read -> `admitBody` -> forward
+//                              -> forward: method ------------------------------------> permit
+//                              -> verify: query, method, secret, form, length -> read -> `admitBody` -> permit
 //
 // In report mode some refusals become `report`: the request is forwarded, and counted as one that would be refused.
 import type { Buffer } from 'node:buffer';
@@ -30,8 +30,8 @@ export interface Policy {
     readonly maxHeader: number;
     /** The maximum number of client connections; at most half of them may be tunnels. */
     readonly connections: number;
-    /** `storable`: for a delivery that is stored if the upstream does not take it. */
-    readonly retryConnectFor: Readonly<Record<'plain' | 'storable', number>>;
+    /** `deferrable`: for a delivery that is stored if the upstream does not take it. */
+    readonly retryConnectFor: Readonly<Record<'plain' | 'deferrable', number>>;
     readonly responseTimeout: number;
     readonly idleTimeout: number;
     readonly forwardedHeaders: 'none' | 'overwrite';
@@ -60,7 +60,7 @@ export interface Refused extends Pick<RequestRecord, 'rule' | 'header' | 'hint' 
 
 export interface Permitted {
   /** `report`: the request is forwarded, but an enforcing route would refuse it. */
-  readonly kind: 'forward' | 'report';
+  readonly kind: 'permit' | 'report';
   readonly route: Route;
   readonly permit: Permit;
   readonly hint: Hint | null;
@@ -95,7 +95,7 @@ export function admitBody(
   body: Buffer,
 ): Refused | Permitted {
   const verdict = verdictOf({ route, keyring: policy.keyring, live, digest, body });
-  if ('permit' in verdict) return { kind: 'forward', route, permit: verdict.permit, hint: null };
+  if ('permit' in verdict) return { kind: 'permit', route, permit: verdict.permit, hint: null };
   return refusedOrReported(route, at, { reason: verdict.refused, body, secret: verdict.secret });
 }
 
@@ -103,7 +103,7 @@ function forwarded(head: Head, route: Route): Admission {
   if (!allows(route, head.method)) return refused(route, 'method_not_allowed');
   const permit = (asksForWebSocket(head) ? permitUpgrade(route) : null) ?? permitForward(route);
   if (permit === null) throw new Error('no permit on a forward route');
-  return { kind: 'forward', route, permit, hint: null };
+  return { kind: 'permit', route, permit, hint: null };
 }
 
 function verified({ head, policy, at }: Applicant, route: Route): Admission {

@@ -75,13 +75,13 @@ export function possibleFates({ action, once, redeliver }: Pick<Route, 'action' 
 export const DEFERRED_STATES = ['waiting', 'stopped', 'expired', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-/** How deferred deliveries end. `replaced`: the app took an equal fresh one, or that took its place in the store. */
+/** How deferred deliveries end. `replaced`: the app took an equal fresh delivery, or the store has that in its place. */
 const ENDS = ['delivered', 'dropped', 'lost', 'replaced'] as const;
 /** Ends, and why a deferred delivery that is still there no longer waits. */
 export const REDELIVERY_RESULTS = [...ENDS, 'client_error', 'expired', 'unverified'] as const;
 export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
 
-export interface RedeliveryRecord {
+export interface RedeliveryEnd {
   readonly result: RedeliveryResult;
   readonly id: string;
   /** The path of the delivery's route when it was stored or last tried; or `unmatched`. */

@@ -52,7 +52,7 @@ export type Decision = (typeof DECISIONS)[number];
 /** Reasons to refuse a request that occur only before its route is known. */
 const UNROUTED: readonly Reason[] = ['header_too_large', 'header_timeout', 'loop_detected'];
 
-type Outcomes = readonly [isPossible: boolean, decision: Decision, reasons: readonly (Reason | 'none')[]];
+type DecisionRow = readonly [isPossible: boolean, decision: Decision, reasons: readonly (Reason | 'none')[]];
 
 /**
  * Every decision, with its reason, that a request on a route can get. Each pair has a metric series that starts at 0; a
@@ -63,7 +63,7 @@ export function possibleDecisions(
 ): readonly (readonly [Decision, Reason | 'none'])[] {
   const [forwards, verifies] = [route.action === 'forward', route.action === 'verify'];
   const ofVerify = REASON_NAMES.filter((reason) => reason !== 'route_rejected' && !UNROUTED.includes(reason));
-  const rows: readonly Outcomes[] = [
+  const rows: readonly DecisionRow[] = [
     [route.path === UNMATCHED, 'rejected', ['bad_request', ...UNROUTED, 'client_closed']],
     [route.action === 'reject', 'rejected', ['route_rejected']],
     [forwards, 'forwarded', ['none', 'client_closed']],

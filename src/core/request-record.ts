@@ -78,4 +78,7 @@ export interface DeliveryRecord extends RequestRecord {
 }
 
 /** A sending of a deferred delivery that the app did not take. */
-export type SentAgain = Pick<RequestRecord, 'route' | 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError'>;
+export type UntakenSending = Pick<
+  RequestRecord,
+  'route' | 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError'
+>;

@@ -9,7 +9,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
-import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
+import type { BodyReceiver, Memory } from '../bodies/buffered-body.ts';
 import { BROKEN_OFF, type Hint } from '../core/hint.ts';
 import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
@@ -97,40 +97,40 @@ export class Connection {
 
   readonly #onData = (bytes: Buffer): void => {
     this.#readKept();
-    let owner: Owner = 'caller';
+    let memory: Memory = 'free';
     if (this.state === 'closing') this.#drop(bytes.length);
     else if (this.#parser?.state === 'ended') this.#following.keep(bytes);
-    else owner = this.#read(bytes);
-    if (owner === 'caller') free(bytes);
+    else memory = this.#read(bytes);
+    if (memory === 'free') free(bytes);
   };
 
-  /** Parses the kept bytes as the next request, if the connection is ready for one. */
+  /** Parses the kept bytes, which come first, as the next request: `#next` gives that a turn of its own. */
   readonly #readKept = (): void => {
     if (this.state !== 'head' || this.#following.state === 'none') return;
     const kept = this.#following.drain();
     this.#beginCopy();
     if (kept === 'dropped') this.close();
-    else if (this.#read(kept) === 'caller') free(kept);
+    else if (this.#read(kept) === 'free') free(kept);
   };
 
-  #read(bytes: Buffer): Owner {
+  #read(bytes: Buffer): Memory {
     this.#parser ??= new MessageParser('request', this.#listener.limits.maxHeader);
     const parser = this.#parser;
-    let owner: Owner = 'caller';
+    let memory: Memory = 'free';
     let at = 0;
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
       at = this.#parse(parser, bytes, at);
       // Checked before the request is answered: the answer must say `close` if too many bytes follow.
       if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
       if (!this.#beginOnceWhole(parser)) continue;
-      if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
+      if (this.#giveBody(parser) === 'in use') memory = 'in use';
       // The kernel has the answer already, and now the rest of the body has come, or broken off.
       if (this.state === 'rest' && this.#parser?.state === 'ended') this.#next();
       else if (this.state === 'rest' && this.#parser?.state === 'failed') this.close();
-      if (this.state !== 'request' && this.state !== 'rest' && this.state !== 'idle') return owner;
+      if (this.state === 'closing' || this.state === 'closed') return memory;
     }
     if (at < bytes.length && parser.state === 'ended') this.#following.keep(bytes.subarray(at));
-    return owner;
+    return memory;
   }
 
   /** Has the parser read from `at` on; while requests are captured, copies what it takes. */
@@ -156,8 +156,10 @@ export class Connection {
   /** Begins the request once its head is whole; false until then. */
   #beginOnceWhole(parser: MessageParser): boolean {
     if (this.state !== 'head') return true;
-    if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(new Head(parser, parser.lines), parser.lines));
-    else if (parser.state === 'failed')
+    if (parser.hasHead) {
+      const exchange = this.#begin(new Head(parser, parser.lines), parser.lines);
+      this.#listener.handler.onRequest(exchange);
+    } else if (parser.failure !== null)
       this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
     return parser.hasHead;
   }
@@ -174,14 +176,14 @@ export class Connection {
   }
 
   /** Passes the receiver the part of the body that was in the last read. */
-  #giveBody(parser: MessageParser): Owner {
+  #giveBody(parser: MessageParser): Memory {
     const { exchange } = this;
-    if (exchange === null || exchange.receiver === null) return 'caller';
+    if (exchange === null || exchange.receiver === null) return 'free';
     const { receiver } = exchange;
     exchange.bodyBytes += parser.piece?.length ?? 0;
-    const owner = receiver.receive(parser);
+    const memory = receiver.receive(parser);
     if (parser.state === 'failed') receiver.fail('bad_request');
-    return owner;
+    return memory;
   }
 
   #drop(bytes: number): void {
@@ -192,7 +194,7 @@ export class Connection {
 
   /** Refuses bytes that never became a request: they are answered, and counted as a request. */
   #refuseHead(reason: Reason, hint: Hint | null = null): void {
-    const exchange = this.#begin(this.#parser?.asksForHead ? HEAD_ALONE : NO_HEAD, []);
+    const exchange = this.#begin(this.#parser?.isHeadRequest ? HEAD_ALONE : NO_HEAD, []);
     this.#following.drop();
     exchange.hint = hint;
     exchange.refuse(reason);

@@ -122,7 +122,7 @@ export class Reply implements WrittenListener {
     this.#connection.writer.end(trailers, listener);
   }
 
-  /** Called once the kernel has the answer: by the writer, or by `sendOwn`. */
+  /** Called once the kernel has the answer: by the writer, and for one of ours a tick later by `answer`. */
   written(): void {
     this.#connection.replied(this.#last ? 'close' : 'persist');
   }

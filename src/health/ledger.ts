@@ -1,11 +1,11 @@
 // The ledger: what became of what. It tells deliveries from strangers' requests, and keeps the outcomes of each. The
 // memory is constant under any flood, and a delivery that the app took allocates nothing while its sender looks the same.
 // Times are milliseconds of the monotonic clock.
-import { FATES, type Fate, fateOf, isUntaken, type RedeliveryRecord } from '../core/fate.ts';
+import { FATES, type Fate, fateOf, isUntaken, type RedeliveryEnd } from '../core/fate.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import { PROBE_AGENT } from '../core/permit.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
-import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
+import type { DeliveryRecord, RequestRecord, UntakenSending } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { type Cause, type Detail, detailOf, NONE } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
@@ -167,13 +167,13 @@ export class Ledger {
   }
 
   /** Called when the app did not take a stored delivery that was sent again. */
-  sentAgain(sending: SentAgain, now = performance.now()): void {
+  sentAgain(sending: UntakenSending, now = performance.now()): void {
     const record = { ...NONE, ...sending, startedAt: now };
     this.of(sending.route).outcomes.episode(now)?.causes.addAgain(strangerDiagnosis(record), record, now);
   }
 
   /** Called when a stored delivery has ended. */
-  redelivered({ route, result, failure }: RedeliveryRecord, now = performance.now()): void {
+  redelivered({ route, result, failure }: RedeliveryEnd, now = performance.now()): void {
     // One that gave way to an equal one which the app did not take, either, has a failure: that ended nothing.
     const isTaken = result === 'delivered' || (result === 'replaced' && failure === '');
     if (isTaken) this.of(route).outcomes.addEnd(result, now);

@@ -1,8 +1,8 @@
 // The parts of the process that redelivery needs, in one type.
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { Policy } from '../core/admission.ts';
-import type { RedeliveryRecord } from '../core/fate.ts';
-import type { SentAgain } from '../core/request-record.ts';
+import type { RedeliveryEnd } from '../core/fate.ts';
+import type { UntakenSending } from '../core/request-record.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { StoreOptions } from './stores/store.ts';
@@ -16,7 +16,7 @@ export interface Needs {
   readonly budget: ByteBudget;
   /** Called only for routes with `once`. */
   readonly claims: () => Claims;
-  /** The store's settings: those in force, until the store is open. */
+  /** The store's settings: those with which it was opened, or before that the configuration's. */
   readonly storeSettings: () => Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'> & {
     /** Milliseconds for which an event that is not sent by itself is kept after its window. */
     readonly keep: number;
@@ -24,6 +24,6 @@ export interface Needs {
   readonly log: Readonly<Record<'info' | 'warn' | 'error', (message: string, fields: Fields) => void>>;
   /** Writes the line of a loss. False if the log did not take it. */
   readonly tellLoss: (fields: Fields) => Promise<boolean>;
-  readonly onResult: (ended: RedeliveryRecord) => void;
-  readonly onUntaken: (sending: SentAgain) => void;
+  readonly onResult: (ended: RedeliveryEnd) => void;
+  readonly onUntaken: (sending: UntakenSending) => void;
 }

@@ -177,7 +177,7 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   const early = admit(applicant);
   const admission = early.kind === 'read' ? admitBody(early, applicant, body) : early;
   // A route in report mode forwards what it would otherwise refuse: nothing from the store may profit from that.
-  if (admission.kind !== 'forward' || admission.permit.decision !== 'accepted') {
+  if (admission.kind !== 'permit' || admission.permit.decision !== 'accepted') {
     return { ...place, why: whyRefused(admission, policy.keyring.listed(target?.secrets ?? null), first) };
   }
   if (name !== rules.storeSettings().name) return { ...place, why: 'name' };

@@ -32,7 +32,7 @@ export async function attempt(request: Sendable, needs: Needs, shutdown: AbortSi
     if (claimed.kind !== 'deliver') return NOT_SENT;
     claim = claimed.claim;
   }
-  const sent = await exchange(request, claim, needs);
+  const sent = await sendOnce(request, claim, needs);
   // An attempt cut off because the process stops does not count: it could have been the delivery's last.
   return shutdown.aborted && sent.went !== 'taken' && sent.went !== 'refused' ? NOT_SENT : sent;
 }
@@ -55,7 +55,7 @@ const TO_NOBODY: ResponseSink = {
  * Sends the request, and resolves when the exchange is over; never rejects. `claim` is null without `once`. A route that
  * stores has no times of its own (config/cross-key-rules.ts), so those of `upstream` hold.
  */
-async function exchange({ head, lines, permit }: Sendable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
+async function sendOnce({ head, lines, permit }: Sendable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {
     from: 'store',
@@ -71,17 +71,15 @@ async function exchange({ head, lines, permit }: Sendable, claim: DeliveryClaim 
     upstreamError: null,
   };
   const times = { patience: SLOT_WAIT_MS, responseTimeout, idleTimeout };
-  const options = { lines, ...times, claim, storable: false, budget: needs.budget };
+  const options = { lines, ...times, claim, deferrable: false, budget: needs.budget };
   const exchange = new UpstreamExchange(permit, requester, needs.upstream, options);
   const sent = await new Promise<Reached>((resolve) => exchange.send(resolve));
   const failure = sent.at === 'end' ? sent.failure : null;
-  if (failure?.side === 'upstream')
-    return {
-      went: failure.cause === 'connect' ? 'no connection' : 'failed',
-      failure: failure.cause,
-      answer: requester,
-    };
-  // If we stopped reading a response that took too long (UpstreamExchange#endUnread), its status decides.
+  if (failure?.side === 'upstream') {
+    const went = failure.cause === 'connect' ? 'no connection' : 'failed';
+    return { went, failure: failure.cause, answer: requester };
+  }
+  // If we stopped reading a response that took too long (UpstreamExchange#tick), its status decides.
   if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
   const status = requester.upstreamStatus;
   const fate = fateOf({ how: 'neither', failed: null, status });

@@ -100,10 +100,7 @@ export class StoreState {
     return this.#sum((group) => group.key === tag && group.state !== 'unverified').deliveries;
   }
 
-  /**
-   * When the summary was made, if what is there now is not known: it is older than a refresh, or no longer true. Else
-   * null.
-   */
+  /** When the summary was made, if it is older than a refresh, or no longer true; else null. */
   get lastSeen(): number | null {
     const isCurrent = !this.#isOld && this.#failing === null && Date.now() - this.at < REFRESH_EVERY_MS + PATIENCE_MS;
     return isCurrent || this.at === 0 ? null : this.at;
@@ -232,7 +229,7 @@ export class StoreState {
     this.changed();
   }
 
-  /** Called by the store with its problem, or null when it has none: then a test shows whether it works. */
+  /** Called by the store: with its problem, or with null when it answers, which ends no problem: only `#test` does. */
   readonly onProblem = (problem: string | null): void => {
     if (problem !== null && !this.#isClosed) this.#fail(textOf(problem));
   };

@@ -13,15 +13,23 @@ const MOST_TOLD = 1000;
 const LATE = 'a delivery was stored late: its client has been told of a failure';
 const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
 
-type Outcome = 'stored' | 'not stored';
+type StoreResult = 'stored' | 'not stored';
 
-/** A delivery on its way into the store, and the two promises of `defer`. */
-interface Entry {
+/** Two promises, which never reject: whether a delivery is stored. */
+export interface Deferral {
+  /** Resolves within about a second. A slow store may still store the delivery later, though its client got an error. */
+  readonly inTime: Promise<StoreResult>;
+  /** Resolves once that is known, or the process stops: until then the store reads the body. */
+  readonly atLast: Promise<StoreResult>;
+}
+
+/** A delivery on its way into the store. */
+interface Incoming {
   readonly delivery: Deferrable;
   readonly failure: string;
   readonly bytes: number;
-  readonly answer: PromiseWithResolvers<Outcome>;
-  readonly end: PromiseWithResolvers<Outcome>;
+  readonly inTime: PromiseWithResolvers<StoreResult>;
+  readonly atLast: PromiseWithResolvers<StoreResult>;
   /** True if the time limit passed after it was given to the store: then it may still be stored. */
   isLate: boolean;
 }
@@ -29,10 +37,10 @@ interface Entry {
 export class Storing {
   readonly #needs: Needs;
   readonly #storeState: StoreState;
-  /** Bytes of the deliveries that were given to the store and are not answered yet. */
+  /** Bytes of the deliveries that were given to the store, and for which it has not answered yet. */
   #bytesAtStore = 0;
   /** The deliveries that wait to be given to the store. */
-  readonly #waiting = new Set<Entry>();
+  readonly #waiting = new Set<Incoming>();
   #telling = 0;
 
   constructor(needs: Needs, storeState: StoreState) {
@@ -41,63 +49,60 @@ export class Storing {
   }
 
   /**
-   * Stores a delivery. `failure`: why the app did not take it. `answer` resolves within about a second; a slow store may
-   * still store it after that, though its client got an error. `end` resolves once that is known, or the process stops:
-   * until then the store reads the body. Neither rejects. Deliveries are stored in order of arrival: small ones that
+   * Stores a delivery. `failure`: why the app did not take it. Deliveries are stored in order of arrival: small ones that
    * overtake a large one could delay it beyond its time limit.
    */
-  defer(delivery: Deferrable, failure: string): Readonly<Record<'answer' | 'end', Promise<Outcome>>> {
+  defer(delivery: Deferrable, failure: string): Deferral {
     this.#storeState.appTakes.untaken(delivery.route.path);
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
-    const [answer, end] = [Promise.withResolvers<Outcome>(), Promise.withResolvers<Outcome>()];
-    const entry: Entry = { delivery, failure, bytes, answer, end, isLate: false };
-    this.#waiting.add(entry);
-    void answer.promise.then(deadline(TIME_LIMIT_MS, () => this.#endWait(entry)));
+    const [inTime, atLast] = [Promise.withResolvers<StoreResult>(), Promise.withResolvers<StoreResult>()];
+    const incoming: Incoming = { delivery, failure, bytes, inTime, atLast, isLate: false };
+    this.#waiting.add(incoming);
+    const cancel = deadline(TIME_LIMIT_MS, () => this.#endWait(incoming));
+    void inTime.promise.then(cancel);
     this.#beginNext();
-    return { answer: answer.promise, end: end.promise };
+    return { inTime: inTime.promise, atLast: atLast.promise };
   }
 
-  #endWait(entry: Entry): void {
-    const { bytes, answer, end } = entry;
+  #endWait(incoming: Incoming): void {
+    const { bytes, inTime, atLast } = incoming;
     const { signal } = this.#storeState.shutdown;
-    entry.isLate = !this.#waiting.delete(entry);
+    incoming.isLate = !this.#waiting.delete(incoming);
     this.#storeState.notStored('slow', bytes);
-    answer.resolve('not stored');
-    const giveUp = () => end.resolve('not stored');
-    if (!entry.isLate || signal.aborted) return giveUp();
+    inTime.resolve('not stored');
+    const giveUp = () => atLast.resolve('not stored');
+    if (!incoming.isLate || signal.aborted) return giveUp();
     signal.addEventListener('abort', giveUp);
-    void end.promise.then(() => signal.removeEventListener('abort', giveUp));
+    void atLast.promise.then(() => signal.removeEventListener('abort', giveUp));
   }
 
   /** Begins the next ones: a quarter of the budget, or one larger body, so no hanging store fills the memory. */
   #beginNext(): void {
-    for (const entry of this.#waiting) {
-      const { bytes } = entry;
+    for (const incoming of this.#waiting) {
+      const { bytes } = incoming;
       if (this.#bytesAtStore > 0 && this.#bytesAtStore + bytes > this.#needs.budget.limit / 4) return;
-      this.#waiting.delete(entry);
+      this.#waiting.delete(incoming);
       this.#bytesAtStore += bytes;
-      void this.#store(entry);
+      void this.#store(incoming);
     }
   }
 
-  async #store(entry: Entry): Promise<void> {
-    const { delivery, bytes, answer, end } = entry;
-    const outcome = await this.#add(entry).catch((error: unknown) => {
-      if (!entry.isLate) this.#storeState.notStored('failing', bytes, error);
+  async #store(incoming: Incoming): Promise<void> {
+    const { delivery, bytes, inTime, atLast } = incoming;
+    const result = await this.#add(incoming).catch((error: unknown) => {
+      if (!incoming.isLate) this.#storeState.notStored('failing', bytes, error);
       return 'not stored' as const;
     });
     this.#bytesAtStore -= bytes;
-    if (entry.isLate && outcome === 'stored') {
-      this.#storeState.log.tell('info', LATE, { route: delivery.route.path });
-    }
-    answer.resolve(outcome);
-    end.resolve(outcome);
+    if (incoming.isLate && result === 'stored') this.#storeState.log.tell('info', LATE, { route: delivery.route.path });
+    inTime.resolve(result);
+    atLast.resolve(result);
     this.#beginNext();
   }
 
-  async #add(entry: Entry): Promise<Outcome> {
+  async #add(incoming: Incoming): Promise<StoreResult> {
     const storeState = this.#storeState;
-    const { delivery, failure } = entry;
+    const { delivery, failure } = incoming;
     const { route } = delivery;
     const event = eventOf(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
@@ -112,7 +117,7 @@ export class Storing {
     const add = () => store.add(event, pauseAfter(0, 0));
     const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
     let added = await add();
-    for (let isFreed = true; isFreed && added === 'full' && !entry.isLate; ) {
+    for (let isFreed = true; isFreed && added === 'full' && !incoming.isLate; ) {
       isFreed = await this.#makeRoom(id, bytes);
       added = await add();
     }

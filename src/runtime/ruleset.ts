@@ -64,7 +64,7 @@ export function buildPolicy(
   secrets: readonly Secret[],
 ): Policy {
   const { retryConnectFor: set, responseTimeout, idleTimeout, forwardedHeaders } = upstream;
-  const retryConnectFor = set === null ? RETRY_CONNECT_MS : { plain: set, storable: set };
+  const retryConnectFor = set === null ? RETRY_CONNECT_MS : { plain: set, deferrable: set };
   const { bodyTimeout, connections, maxHeader } = limits;
   return Object.freeze({
     settings: { bodyTimeout, maxHeader, connections, retryConnectFor, responseTimeout, idleTimeout, forwardedHeaders },

@@ -76,7 +76,7 @@ export class ConnectionPool {
     return null;
   }
 
-  /** Begins to open a connection, and later calls its user's `onOpen`. Only a tunnel's connection emits 'data'. */
+  /** Begins to open a connection: later calls its user's `onOpen`, or `onClose`. Only a tunnel's emits 'data'. */
   open(traffic: Traffic, use: 'requests' | 'tunnel'): UpstreamConnection {
     this.#makeRoom(traffic);
     const callback = (length: number) => {

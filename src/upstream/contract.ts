@@ -2,7 +2,7 @@
 // no client), what becomes of it, and the failures.
 import { codeOf } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
-import type { BodyFailure } from '../bodies/buffered-body.ts';
+import type { BodyFailure, Memory } from '../bodies/buffered-body.ts';
 import type { DeliveryClaim } from '../core/fate.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import type { UpstreamFailure } from '../core/reasons.ts';
@@ -36,11 +36,8 @@ export interface ForwardOptions {
   readonly idleTimeout: number;
   /** The right to deliver under `once`, or null. With it, a 2xx counts although the client left after sending began. */
   readonly claim: DeliveryClaim | null;
-  /**
-   * True for a delivery that can be stored: a response that asks for it waits at its head. Any other request is aborted
-   * if its client departs, unless its claim still counts.
-   */
-  readonly storable: boolean;
+  /** True if it can be stored: an answer after which it may be waits at its head, and no departure ends it until then. */
+  readonly deferrable: boolean;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
 }
@@ -52,8 +49,8 @@ export type Reached = { readonly at: 'head'; readonly answer: WaitingAnswer } | 
 export interface WaitingAnswer {
   /** Relays the answer to the client. Resolves at the end. */
   relay(): Promise<End>;
-  /** Drops the answer: the client has got another one. */
-  drop(): void;
+  /** Drops the answer: the client has got another one. Returns the end. */
+  drop(): End;
 }
 
 export interface End {
@@ -61,12 +58,10 @@ export interface End {
   /** Why the request was not forwarded, or its answer is not whole; null also if its client departed. */
   readonly failure: ForwardFailure | null;
   /** That of the request's body. `in use`: a socket may still be writing it, or a store reading it. */
-  readonly memory: 'free' | 'in use';
+  readonly memory: Memory;
 }
 
-// --- why a request was not forwarded, or its response is not whole, and which of our answers that gives
-
-/** `client`: on the client's side of the exchange, so also that the proxy is full or stops. */
+/** `client`: on the client's side of the exchange, so also that the proxy is full or stops. `answer`: which is ours. */
 export type ForwardFailure =
   | { readonly side: 'client'; readonly reason: BodyFailure; readonly hint?: Hint }
   | {

@@ -5,7 +5,7 @@ import { IndexedSet, type Member } from '../base/indexed-set.ts';
 import type { UpstreamExchange } from './upstream-exchange.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
-export type Waiter = Member &
+export type SlotUser = Member &
   Pick<UpstreamExchange, 'kind' | 'startedAt' | 'patience' | 'acquired' | 'stalledFor' | 'evict' | 'giveUp'>;
 
 /** Milliseconds that a slot may wait for a slow client while others wait for a slot; the more wait, the shorter. */
@@ -18,13 +18,13 @@ export class UpstreamLimiter {
   readonly #unverifiedSlots: number;
   /** The maximum length of each queue; a reload may change it. */
   queueLimit: number;
-  /** The queues, in the order in which they get slots; in each, the oldest request first. */
-  readonly #queues: Readonly<Record<Waiter['kind'], Set<Waiter>>> = {
+  /** The queues, in the order in which they get slots; in each, the request that has waited there longest is first. */
+  readonly #queues: Readonly<Record<SlotUser['kind'], Set<SlotUser>>> = {
     verified: new Set(),
     unverified: new Set(),
     deferred: new Set(),
   };
-  readonly #holders = new IndexedSet<Waiter>();
+  readonly #holders = new IndexedSet<SlotUser>();
   #unverifiedHolders = 0;
   /** True while the upstream accepts no connections: then every request waits. */
   down = false;
@@ -48,31 +48,31 @@ export class UpstreamLimiter {
   }
 
   /** Acquires a slot; false if the request must wait for one. */
-  tryAcquire(waiter: Waiter): boolean {
+  tryAcquire(request: SlotUser): boolean {
     const { verified, unverified, deferred } = this.#queues;
-    if (verified.size > 0 || (waiter.kind !== 'verified' && unverified.size > 0)) return false;
-    if (this.down || (waiter.kind === 'deferred' && deferred.size > 0) || !this.#fits(waiter)) return false;
-    this.#hold(waiter);
+    if (verified.size > 0 || (request.kind !== 'verified' && unverified.size > 0)) return false;
+    if (this.down || (request.kind === 'deferred' && deferred.size > 0) || !this.#fits(request)) return false;
+    this.#give(request);
     return true;
   }
 
   /** Queues the request for a slot until its patience is over. False if the queue is full. */
-  wait(waiter: Waiter): boolean {
-    const queue = this.#queues[waiter.kind];
+  wait(request: SlotUser): boolean {
+    const queue = this.#queues[request.kind];
     if (queue.size >= this.queueLimit) return false;
-    queue.add(waiter);
+    queue.add(request);
     // The sweep ends most waits: under load half of all requests wait, and a timer for each costs some 5 % of CPU.
-    const remaining = waiter.startedAt + waiter.patience - performance.now();
+    const remaining = request.startedAt + request.patience - performance.now();
     if (remaining < SWEEP_MS) deadline(Math.max(0, remaining), () => this.#endOverdue());
     this.#sweeping ??= setInterval(() => setImmediate(this.#sweep), SWEEP_MS).unref();
     return true;
   }
 
   /** Releases the slot, or leaves the queue; does nothing for a request that has neither. */
-  release(waiter: Waiter): void {
-    this.#queues[waiter.kind].delete(waiter);
-    if (!this.#holders.delete(waiter)) return;
-    if (waiter.kind === 'unverified') this.#unverifiedHolders--;
+  release(request: SlotUser): void {
+    this.#queues[request.kind].delete(request);
+    if (!this.#holders.delete(request)) return;
+    if (request.kind === 'unverified') this.#unverifiedHolders--;
     if (this.waiting + this.#queues.deferred.size > 0) this.#serveQueues();
   }
 
@@ -92,13 +92,13 @@ export class UpstreamLimiter {
     return this.#holders.size >= this.#slots;
   }
 
-  #fits({ kind }: Waiter): boolean {
+  #fits({ kind }: SlotUser): boolean {
     return !this.#full() && (kind !== 'unverified' || this.#unverifiedHolders < this.#unverifiedSlots);
   }
 
-  #hold(waiter: Waiter): void {
-    this.#holders.add(waiter);
-    if (waiter.kind === 'unverified') this.#unverifiedHolders++;
+  #give(request: SlotUser): void {
+    this.#holders.add(request);
+    if (request.kind === 'unverified') this.#unverifiedHolders++;
   }
 
   #serveQueues(): void {
@@ -106,7 +106,7 @@ export class UpstreamLimiter {
       for (const waiter of queue) {
         if (this.down || !this.#fits(waiter)) break;
         queue.delete(waiter);
-        this.#hold(waiter);
+        this.#give(waiter);
         waiter.acquired();
       }
     }
@@ -135,7 +135,7 @@ export class UpstreamLimiter {
     }
   }
 
-  #evict(most: number, mayGo: (holder: Waiter) => boolean): void {
+  #evict(most: number, mayGo: (holder: SlotUser) => boolean): void {
     if (most === 0) return;
     const now = performance.now();
     const limit = (STALL_LIMIT_MS * this.#slots) / (this.#slots + most);

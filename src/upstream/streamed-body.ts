@@ -1,10 +1,10 @@
 // A request's body that goes to the upstream as it comes: unverified, in order, with backpressure on both sides, and
-// never held whole. Verified bodies never stream.
+// never buffered whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
 import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { BodyRate, SLOT_RATE } from '../bodies/body-rate.ts';
 import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
-import type { BodyPart, BodyReceiver, Owner } from '../bodies/buffered-body.ts';
+import type { BodyPart, BodyReceiver, Memory } from '../bodies/buffered-body.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import { type ForwardOptions, overloaded, type Requester } from './contract.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
@@ -94,7 +94,7 @@ export class StreamedBody implements BodyReceiver {
     return this.#paused ? Number.POSITIVE_INFINITY : this.#rate.rate(now);
   }
 
-  receive({ piece, state, trailers }: BodyPart): Owner {
+  receive({ piece, state, trailers }: BodyPart): Memory {
     this.whole = state === 'ended';
     this.#trailers = trailers;
     const connection = this.#connection; // if null, and this piece leads to a connection, `sendOn` sends all bytes
@@ -103,7 +103,7 @@ export class StreamedBody implements BodyReceiver {
     else if (this.whole && this.#slotTimer !== undefined) this.#ask();
     else connection?.writer.flush();
     if (connection?.socket.writableNeedDrain) this.#pause();
-    return 'caller';
+    return 'free';
   }
 
   fail(reason: 'bad_request' | 'body_timeout'): void {

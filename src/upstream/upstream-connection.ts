@@ -83,11 +83,8 @@ export class UpstreamConnection {
   }
 }
 
-// --- the limits on what an upstream may answer. A response that exceeds them counts as a protocol error
-
+/** Bytes. A longer head counts as a protocol error. */
 const MAX_RESPONSE_HEAD = 64 * 1024;
-
-// --- the workaround for answers that come while their request is still being sent
 
 /** Milliseconds between checks of a socket with a failed write. A check ends it unless it is paused (a slow client). */
 const CHECK_MS = 1000;

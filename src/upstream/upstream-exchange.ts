@@ -1,16 +1,16 @@
 // One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done, with its methods
 // in this order. `send` tells its caller how far it has come; an answer after which the delivery may be stored waits at
 // its head until the caller relays or drops it. Bytes are forwarded unchanged, with backpressure from socket to socket.
-// The caller decides what becomes of a failure. Only a failed connect is retried, but not after a TLS error or for a
-// deferred delivery (upstream.ts): a request that may have been processed must never be (RFC 9110 9.2.2).
+// A connect may be retried (upstream.ts), but no request that may have been processed (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import { ignore } from '../base/errors.ts';
+import type { Memory } from '../bodies/buffered-body.ts';
 import { endClaim, mayBeTakenLater } from '../core/fate.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { outgoingHead } from '../core/sent-head.ts';
-import { NO_TRAILERS } from '../wire/writer.ts';
+import { NO_TRAILERS, type WrittenListener } from '../wire/writer.ts';
 import { AnswerAtHead, type Followed, kindOfHead, mayBringLateBytes } from './answer-head.ts';
 import {
   type End,
@@ -32,7 +32,7 @@ const MAX_UNSENT = 16 * 1024;
 const MAX_UNREAD_MS = 30_000;
 
 // Methods rather than closures, and no promise: while a request waits, it keeps one object and its options alive.
-export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
+export class UpstreamExchange implements ConnectionUser, WaitingAnswer, WrittenListener {
   place = -1;
   /** `deferred`: a verified request that is sent again. It waits for a slot behind all others. */
   readonly kind: 'verified' | 'unverified' | 'deferred';
@@ -45,17 +45,12 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
   #state: 'waiting' | 'connecting' | 'sending' | 'reading' | 'done' = 'waiting';
   #connection: UpstreamConnection | null = null;
   #acquiredAt = 0;
-  /** The request's body, if it streams. */
   #body: StreamedBody | null = null;
   #sentAt = 0;
-  // The response.
   #begun = false;
-  /** The answer while it waits at its head. */
   #atHead: AnswerAtHead | null = null;
-  /** Called once the answer waits at its head, if it ever does. */
-  #onWaiting: (reached: Reached) => void = ignore;
-  /** Called at the end: the same function, until `relay` or `drop` replaces it. */
-  #onEnded: (end: End) => void = ignore;
+  /** Called while the answer waits at its head, or at the end. In between `relay` or `drop` replaces it. */
+  #onReached: (reached: Reached) => void = ignore;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
 
@@ -73,7 +68,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
 
   /** Sends the request. Calls `onReached` once the answer waits at its head, or the exchange is over. */
   send(onReached: (reached: Reached) => void): void {
-    this.#onWaiting = this.#onEnded = onReached;
+    this.#onReached = onReached;
     const requester = this.#requester;
     requester.onDeparture(this);
     const streams = this.#permit.body === null && hasBody(requester.head);
@@ -82,13 +77,10 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     else this.askForSlot();
   }
 
-  // --- a slot
-
   askForSlot(): void {
     this.#upstream.acquireSlot(this);
   }
 
-  /** Called once the request has a slot. */
   acquired(): void {
     this.#acquiredAt = performance.now();
     this.#state = 'connecting';
@@ -141,14 +133,13 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     else writer.end(NO_TRAILERS, this);
   }
 
-  /**
-   * True if no request may follow on the socket. A server that answers without reading a body would read that as its
-   * next request, so an unverified body could smuggle a request in.
-   */
+  /** True if no request may follow on the socket. */
   get #isLast(): boolean {
+    // A server that answers without reading a body would read that as its next request: one could be smuggled in.
     return this.#upstream.options.keepAlive === 0 || (this.kind === 'unverified' && hasBody(this.#requester.head));
   }
 
+  /** Called once the kernel has the whole request, or the socket is closed. */
   written(): void {
     if (this.#state !== 'sending' || this.#connection === null) return;
     this.#state = 'reading';
@@ -166,8 +157,9 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     while (at < bytes.length && this.#state !== 'done') {
       at = parser.read(bytes, at);
       const next = this.#onHead(connection);
+      if (next === 'end') return;
       if (next === 'tunnel') return void this.#becomeTunnel(connection, bytes.subarray(at));
-      if (next === 'head') continue;
+      if (next === 'another head') continue;
       // A copy, since the next read overwrites the bytes.
       if (parser.piece !== null) (this.#atHead ?? this.#requester.reply).data(Buffer.from(parser.piece));
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
@@ -176,8 +168,8 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     this.#flush(connection);
   }
 
-  /** Returns what comes next. `head`: this head was interim, or it broke the protocol, which ended the exchange. */
-  #onHead(connection: UpstreamConnection): 'body' | 'head' | 'tunnel' {
+  /** Returns what comes next. `end`: the head broke the protocol, which has ended the exchange. */
+  #onHead(connection: UpstreamConnection): 'body' | 'another head' | 'tunnel' | 'end' {
     const { parser } = connection;
     if (this.#begun || this.#atHead !== null || !parser.hasHead) return 'body';
     const { status, reason, lines } = parser;
@@ -185,23 +177,23 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     const kind = kindOfHead(parser, requester.interims, this.#permit.tunnel ? this.#options.lines : null);
     if (kind === 'invalid') {
       this.giveUp(failedUpstream('protocol'));
-      return 'head';
+      return 'end';
     }
     if (kind === 'interim') {
       requester.interims++;
       requester.reply.inform(status, reason, lines);
       parser.next();
-      return 'head';
+      return 'another head';
     }
     requester.upstreamMs = connection.progress.movedAt - this.startedAt;
     requester.upstreamStatus = status;
     if (connection.leadsBack) requester.upstreamError = LOOP;
     if (kind === 'tunnel') return 'tunnel';
-    if (this.#options.storable && mayBeTakenLater(status)) {
+    if (this.#options.deferrable && mayBeTakenLater(status)) {
       // Nothing more is read until the caller relays or drops it, since nothing would bound what is buffered.
       connection.socket.pause();
       this.#atHead = new AnswerAtHead(connection);
-      this.#onWaiting({ at: 'head', answer: this });
+      this.#onReached({ at: 'head', answer: this });
     } else if (parser.state !== 'failed') this.#begin(connection);
     return 'body';
   }
@@ -226,31 +218,38 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     this.#upstream.release(this, null);
     this.#upstream.pool.detach(connection);
     const { idleTimeout } = this.#options;
-    const onEnd = () => this.#onEnded({ at: 'end', failure: null, memory: 'free' });
+    const onEnd = () => this.#onReached({ at: 'end', failure: null, memory: 'free' });
     connection.user = openTunnel(this.#requester, connection, { library, client, early, idleTimeout, onEnd });
   }
 
-  /** Called once the response is complete. */
   #complete(connection: UpstreamConnection, followed: Followed): void {
     if (this.#atHead !== null) return this.#atHead.end(followed);
-    const { parser } = connection;
+    const { parser, socket } = connection;
     const { status, trailers } = parser;
-    const unread = this.#body !== null && !this.#body.whole;
-    const { socket } = connection;
-    const sent = this.#state === 'reading' || (!unread && socket.writableLength === 0);
-    const ended = followed === 'nothing' && sent && !unread;
-    const isTidy = this.kind !== 'unverified' || !mayBringLateBytes(this.#requester.head.method, status);
-    const reusable = parser.keepAlive && ended && !this.#isLast && isTidy && !this.#permit.tunnel;
+    const memory = this.#bodyMemory;
+    const next = this.#next(connection, followed);
     endClaim(this.#options.claim, status);
     this.#finish();
-    if (reusable) parser.next();
-    else if (ended) this.#upstream.pool.retire(connection, parser.keepAlive && !this.#isLast ? 'proxy' : 'upstream');
-    else socket.destroy();
+    if (next === 'reuse') parser.next();
+    else if (next === 'destroy') socket.destroy();
+    else this.#upstream.pool.retire(connection, next === 'close' ? 'proxy' : 'upstream');
+    const reusable = next === 'reuse' ? connection : null;
     const { reply } = this.#requester;
     reply.end(trailers);
-    if (reply.unsent > MAX_UNSENT) this.#releaseOnceRead(reusable ? connection : null);
-    else this.#upstream.release(this, reusable ? connection : null);
-    this.#onEnded({ at: 'end', failure: null, memory: sent ? 'free' : 'in use' });
+    if (reply.unsent > MAX_UNSENT) this.#releaseOnceRead(reusable);
+    else this.#upstream.release(this, reusable);
+    this.#onReached({ at: 'end', failure: null, memory });
+  }
+
+  /** What follows on the socket of a complete response. `retire`: the upstream closes it; `close`: we do. */
+  #next({ parser, socket }: UpstreamConnection, followed: Followed): 'reuse' | 'retire' | 'close' | 'destroy' {
+    if (followed !== 'nothing') return 'destroy'; // the next request would get it for its answer
+    const isSent = this.#state === 'reading' || (socket.writableLength === 0 && this.#body?.whole !== false);
+    if (!isSent) return 'destroy'; // the app would read the rest as the next request
+    if (this.#isLast || !parser.keepAlive) return 'retire';
+    if (this.#permit.tunnel) return 'close';
+    const { method } = this.#requester.head;
+    return this.kind === 'unverified' && mayBringLateBytes(method, parser.status) ? 'close' : 'reuse';
   }
 
   /** Keeps the slot while the rest of the answer takes our memory until the client reads it: that bounds the memory. */
@@ -291,15 +290,14 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
   // --- an answer that waits at its head
 
   relay(): Promise<End> {
-    return new Promise((resolve) => {
-      this.#onEnded = resolve;
-      const waiting = this.#atHead;
-      this.#atHead = null;
-      if (waiting !== null) this.#relay(waiting);
-    });
+    const { promise, resolve } = Promise.withResolvers<End>();
+    this.#onReached = (reached) => reached.at === 'end' && resolve(reached);
+    if (this.#atHead !== null) this.#relay(this.#atHead);
+    return promise;
   }
 
   #relay({ connection, pieces, ended }: AnswerAtHead): void {
+    this.#atHead = null;
     if (ended !== null && typeof ended !== 'string') return this.giveUp(ended);
     this.#begin(connection);
     for (const piece of pieces) this.#requester.reply.data(piece);
@@ -309,13 +307,13 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     else this.#flush(connection);
   }
 
-  drop(): void {
+  drop(): End {
+    const end: End = { at: 'end', failure: null, memory: this.#bodyMemory };
     this.#atHead = null;
-    this.#onEnded = ignore; // the caller has been told how far it came
+    this.#onReached = ignore;
     this.#abort();
+    return end;
   }
-
-  // --- deadlines
 
   tick(now: number): void {
     const connection = this.#connection;
@@ -323,7 +321,10 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
     if (connection === null || this.#atHead !== null || this.#pausedAt !== null) return;
     const { reply, clientConnection, upstreamMs } = this.#requester;
     const isUnread = this.#begun && (reply.phase === 'gone' || clientConnection === null);
-    if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) return this.#endUnread();
+    if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) {
+      endClaim(this.#options.claim, this.#requester.upstreamStatus); // as if the answer were complete
+      return this.giveUp({ side: 'client', reason: 'client_closed' });
+    }
     const { idleTimeout, responseTimeout } = this.#options;
     let overdue: boolean;
     if (this.#begun) overdue = idleTimeout > 0 && connection.progress.idleFor(connection.socket, now) >= idleTimeout;
@@ -343,21 +344,16 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
 
   onClose(error: Error | null): void {
     this.#connection = null;
-    if (this.#state === 'connecting') this.#upstream.connectFailed(this, error);
-    else this.giveUp(failedUpstream('reset', error));
+    if (this.#state !== 'connecting') return this.giveUp(failedUpstream('reset', error));
+    this.#state = 'waiting';
+    this.#upstream.connectFailed(this, error);
   }
 
   /** Ends the request and releases its slot: another one needs the slot, or the request's patience is over. */
   evict(): void {
     // If the response is complete, or its end still decides about the claim, only the slow client is cut off.
     if (this.#state === 'done' || (this.#options.claim !== null && this.#begun)) this.#requester.reply.cut();
-    else this.giveUp(this.#upstream.full);
-  }
-
-  /** Ends an answer that nobody reads. Its status decides, for `once` too, as if the answer were complete. */
-  #endUnread(): void {
-    endClaim(this.#options.claim, this.#requester.upstreamStatus);
-    this.giveUp({ side: 'client', reason: 'client_closed' });
+    else this.giveUp(this.#upstream.whyEvicted);
   }
 
   giveUp(failure: ForwardFailure): void {
@@ -372,15 +368,15 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
 
   clientDeparted(): void {
     if (this.#state === 'done') return;
-    const { claim, storable } = this.#options;
+    const { claim, deferrable } = this.#options;
     const counts = claim !== null && (this.#state === 'sending' || this.#state === 'reading');
-    if ((!storable || this.#begun) && !counts) return this.#abort();
+    if ((!deferrable || this.#begun) && !counts) return this.#abort();
     this.#onClientReads();
   }
 
   #abort(failure: ForwardFailure | null = null): void {
     const connection = this.#connection;
-    const memory = this.#state === 'reading' ? 'free' : 'in use';
+    const memory = this.#bodyMemory;
     this.#finish();
     this.#options.claim?.failed();
     if (connection !== null) {
@@ -388,7 +384,11 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer {
       connection.socket.destroy();
     }
     this.#upstream.release(this, null);
-    this.#onEnded({ at: 'end', failure, memory });
+    this.#onReached({ at: 'end', failure, memory });
+  }
+
+  get #bodyMemory(): Memory {
+    return this.#state === 'reading' ? 'free' : 'in use';
   }
 
   #finish(): void {

@@ -5,7 +5,7 @@ import { codeOf } from '../base/errors.ts';
 import { acceptsConnection, type CertificateDates, CONNECT_TIMEOUT, isWorthRetrying } from './connect.ts';
 import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
 import { type ForwardFailure, failedUpstream, overloaded } from './contract.ts';
-import { UpstreamLimiter, type Waiter } from './limiter.ts';
+import { type SlotUser, UpstreamLimiter } from './limiter.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds between two tries to connect to an upstream that accepts no connections. */
@@ -24,7 +24,7 @@ export class Upstream {
   certificate: CertificateDates | null = null;
   #closed = false;
   #asking: Promise<string | null> | null = null;
-  #released: (readonly [Waiter, UpstreamConnection])[] = [];
+  #released: (readonly [SlotUser, UpstreamConnection])[] = [];
 
   constructor(options: UpstreamOptions & { readonly queue: number }) {
     this.options = options;
@@ -34,14 +34,14 @@ export class Upstream {
   }
 
   /** Acquires a slot at once, or waits for one until the request's patience is over. */
-  acquireSlot(request: Waiter): void {
+  acquireSlot(request: SlotUser): void {
     if (this.#closed) request.giveUp(overloaded('stopped'));
     else if (this.limiter.tryAcquire(request)) request.acquired();
     else if (!this.limiter.wait(request)) request.giveUp(overloaded('slots'));
   }
 
   /** Queues the request again if that may help: no byte was sent, so a retry is safe for every method. */
-  connectFailed(request: Waiter, error: Error | null): void {
+  connectFailed(request: SlotUser, error: Error | null): void {
     // No client waits for a deferred request, and its failure does not make the upstream count as down for others.
     if (request.kind === 'deferred' || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     this.#lastError = error;
@@ -52,7 +52,7 @@ export class Upstream {
   }
 
   /** Why a request must give up its slot, or its wait for one: the last connect's error if the upstream is down. */
-  get full(): ForwardFailure {
+  get whyEvicted(): ForwardFailure {
     if (this.#closed) return overloaded('stopped');
     return this.limiter.down ? failedUpstream('connect', this.#lastError) : overloaded('slots');
   }
@@ -71,27 +71,27 @@ export class Upstream {
    * Releases the slot of a request that has ended and, if it can be reused, its connection. The next request gets the
    * connection in a later turn of the event loop, so unexpected bytes after the response are noticed first.
    */
-  release(waiter: Waiter, connection: UpstreamConnection | null): void {
-    if (connection === null) return this.limiter.release(waiter);
+  release(request: SlotUser, connection: UpstreamConnection | null): void {
+    if (connection === null) return this.limiter.release(request);
     connection.user = null;
     if (this.#released.length === 0) setImmediate(this.#releaseNow);
-    this.#released.push([waiter, connection]);
+    this.#released.push([request, connection]);
   }
 
   readonly #releaseNow = (): void => {
     const released = this.#released;
     this.#released = [];
     const now = performance.now();
-    for (const [waiter, connection] of released) {
+    for (const [request, connection] of released) {
       const { socket } = connection;
       if (socket.isPaused() && !socket.destroyed) {
         // The pause was for a client that is answered now. What came meanwhile must be noticed first, so a turn later.
         socket.resume();
-        this.release(waiter, connection);
+        this.release(request, connection);
         continue;
       }
       if (!socket.destroyed) this.pool.release(connection, now);
-      this.limiter.release(waiter);
+      this.limiter.release(request);
     }
   };
 

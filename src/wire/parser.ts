@@ -95,7 +95,7 @@ export class MessageParser {
   }
 
   /** True for a HEAD request, also while its head is not whole, or if it never will be. */
-  get asksForHead(): boolean {
+  get isHeadRequest(): boolean {
     return this.#startLine.startsWith(HEAD);
   }
 

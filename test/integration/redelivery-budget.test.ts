@@ -17,15 +17,15 @@ test('a store that hangs holds a second and a quarter of the budget', async ({ a
   const large = ['a', 'b', 'c', 'd'].map((each) => each.repeat(budget.limit / 8));
   const deferred = large.map((each) => queue.storing.defer(delivery(each), '500'));
   const ended: number[] = [];
-  for (const [nth, { end }] of deferred.entries()) void end.then(() => ended.push(nth));
-  expect(await Promise.all(deferred.map(({ answer }) => answer))).toEqual(Array(4).fill('not stored'));
+  for (const [nth, { atLast }] of deferred.entries()) void atLast.then(() => ended.push(nth));
+  expect(await Promise.all(deferred.map(({ inTime }) => inTime))).toEqual(Array(4).fill('not stored'));
   await eventually(() => ended, [2, 3]); // the bodies of the others are kept
   expect([calls, queue.storeState.failures]).toEqual([2, 4]);
   expect(queue.storeState.problem?.why).toMatch(/did not answer within 1000 ms/);
-  expect(await queue.storing.defer(delivery('small'), '500').end).toBe('not stored');
+  expect(await queue.storing.defer(delivery('small'), '500').atLast).toBe('not stored');
   expect([calls, queue.storeState.failures, ended]).toEqual([2, 5, [2, 3]]);
   hung.resolve();
-  expect(await Promise.all(deferred.slice(0, 2).map(({ end }) => end))).toEqual(['stored', 'stored']);
+  expect(await Promise.all(deferred.slice(0, 2).map(({ atLast }) => atLast))).toEqual(['stored', 'stored']);
   await eventually(() => app.bodies().sort(), large.slice(0, 2));
   expect(queue.storeState.problem?.kind).toBe('slow'); // until it has been quick for a minute
   await stored(queue, delivery('small'));
@@ -35,10 +35,10 @@ test('a store that hangs holds a second and a quarter of the budget', async ({ a
 
 test('the end of the process waits for no store that hangs', async ({ start, delivery }) => {
   const queue = await start(() => ({ add: () => new Promise(() => {}) }));
-  const { answer, end } = queue.storing.defer(delivery('event'), '500');
-  expect(await answer).toBe('not stored');
+  const { inTime, atLast } = queue.storing.defer(delivery('event'), '500');
+  expect(await inTime).toBe('not stored');
   queue.stopSending();
-  expect(await end).toBe('not stored');
+  expect(await atLast).toBe('not stored');
 });
 
 test('a large one keeps its place, and one that is larger than all goes alone', async ({ budget, start, delivery }) => {
@@ -55,7 +55,7 @@ test('a large one keeps its place, and one that is larger than all goes alone', 
     },
   }));
   const [huge, half, small] = [budget.limit / 2, budget.limit / 8, 5000];
-  const told = [huge, half, huge, small].map((bytes) => queue.storing.defer(delivery('x'.repeat(bytes)), '500').end);
+  const told = [huge, half, huge, small].map((bytes) => queue.storing.defer(delivery('x'.repeat(bytes)), '500').atLast);
   for (const [at, order] of [[huge], [huge, half], [huge, half, huge], [huge, half, huge, small]].entries()) {
     await eventually(() => begun, order);
     ends[at]?.();
@@ -106,7 +106,7 @@ test('one over the limits is told, and holds up nothing', async ({ app, budget, 
 
 test('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
   const queue = await start(() => ({}));
-  expect(await queue.storing.defer(delivery('x'.repeat(budget.most)), '500').answer).toBe('not stored');
+  expect(await queue.storing.defer(delivery('x'.repeat(budget.most)), '500').inTime).toBe('not stored');
   expect(await waiting(queue)).toBe(0);
 });
 

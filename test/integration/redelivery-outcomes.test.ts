@@ -220,7 +220,7 @@ describe.concurrent('a deferred delivery', () => {
         return { leased: leased.map((one) => ({ ...one, record: new Uint8Array(), note: null })), wait };
       },
     }));
-    await queue.storing.defer(delivery('gone'), '503').end;
+    await queue.storing.defer(delivery('gone'), '503').atLast;
     await eventually(() => results, ['lost']);
     const unknown = { route: 'not known', came: 'not known', attempts: 'not known', last_answer: 'not known' };
     expect(lines).toMatchObject([{ ...unknown, why: 'record' }]);
@@ -258,7 +258,7 @@ describe.concurrent('a deferred delivery', () => {
       ['old 1', 'old 2', 'old 3'].map((name) => eventId(delivery(name).head, Buffer.from(name))),
     );
     // What waits gives way to nobody.
-    expect(await queue.storing.defer(delivery('fresh 4'), '500').answer).toBe('not stored');
+    expect(await queue.storing.defer(delivery('fresh 4'), '500').inTime).toBe('not stored');
     expect(queue.storeState.problem).not.toBeNull(); // full, or slow on a busy machine
     expect(await totals(queue)).toEqual(['3 waiting']);
   });

@@ -1,7 +1,7 @@
 // Runs a world through a judge, and holds what it says to the truth. Nine properties; the fifth, that alerts agree with the
 // pages, is with the alerts (test/rules).
 
-import type { RedeliveryRecord } from '../../../src/core/fate.ts';
+import type { RedeliveryEnd } from '../../../src/core/fate.ts';
 import type { Hint } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/facts.ts';
@@ -18,7 +18,7 @@ const HOUR = 60 * MINUTE;
 export interface Subject {
   record(record: RequestRecord, now: number): void;
   deliver(record: DeliveryRecord, now: number): void;
-  redelivered(record: RedeliveryRecord, now: number): void;
+  redelivered(record: RedeliveryEnd, now: number): void;
   turnAway(address: string, now: number, hint?: Hint): void;
   keepOnly(routes: readonly string[], now: number): void;
   /** All that is said, the headline first. */

@@ -1,7 +1,7 @@
 // Worlds: what comes to a proxy over minutes or days, drawn by fast-check, with the truth of what was lost and why. A
 // virtual clock runs a world through a judge. `happeningsIn` tells a world as a list; nothing here knows the judge.
 import fc from 'fast-check';
-import type { RedeliveryRecord } from '../../../src/core/fate.ts';
+import type { RedeliveryEnd } from '../../../src/core/fate.ts';
 import { type Hint, OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { accepted, hint, refused } from '../../unit/metrics/fixtures.ts';
@@ -347,7 +347,7 @@ export const worlds: fc.Arbitrary<World> = fc.oneof(
 export type Happening = { readonly at: number } & (
   | { readonly kind: 'request'; readonly record: RequestRecord; readonly outcome: Outcome | null }
   | { readonly kind: 'turned away'; readonly address: string; readonly outcome: Outcome | null; readonly hint?: Hint }
-  | { readonly kind: 'sent again'; readonly record: RedeliveryRecord; readonly outcome: Outcome | null }
+  | { readonly kind: 'sent again'; readonly record: RedeliveryEnd; readonly outcome: Outcome | null }
   | { readonly kind: 'restart' }
   | { readonly kind: 'reload'; readonly routes: readonly string[] }
   | { readonly kind: 'clock step'; readonly by: number }
@@ -519,7 +519,7 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   const first: Happening = { at: at + late, kind: 'request', record: told, outcome };
   if (!isStored) return [first];
   const when = Math.max(at, end) + late + SECOND + random() * 10 * SECOND;
-  const again: RedeliveryRecord = { result: 'delivered', id: 'id', route: '/notify', failure: '' };
+  const again: RedeliveryEnd = { result: 'delivered', id: 'id', route: '/notify', failure: '' };
   const taken = { ...outcome, fault: null };
   if (!world.duplicates || random() < 0.5)
     return [first, { at: when, kind: 'sent again', record: again, outcome: taken }];

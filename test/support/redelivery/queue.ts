@@ -20,7 +20,7 @@ const ROUTE = verify('/notify', { redeliver: 3_600_000 });
 
 /** Stores it; again if need be, since a busy machine may take longer than the second that its client waits. */
 export const stored = (queue: Queue, delivery: Deferrable) =>
-  eventually(() => queue.storing.defer(delivery, '500').answer, 'stored');
+  eventually(() => queue.storing.defer(delivery, '500').inTime, 'stored');
 
 export async function waiting(queue: Queue): Promise<number> {
   await queue.storeState.upToDate();

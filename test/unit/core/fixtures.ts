@@ -58,7 +58,7 @@ export const policyOf = (
 ): Policy => ({
   settings: {
     ...{ bodyTimeout: 1, connections: 1, responseTimeout: 1, idleTimeout: 1 },
-    retryConnectFor: { plain: 1, storable: 1 },
+    retryConnectFor: { plain: 1, deferrable: 1 },
     ...{ maxHeader: 16_384, forwardedHeaders: 'none' as const },
     ...settings,
   },

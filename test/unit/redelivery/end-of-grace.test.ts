@@ -37,7 +37,7 @@ test('a store that is too slow still finds the body whole after the client’s a
     storing: {
       defer: (delivery) => {
         asked.resolve(delivery);
-        return { answer: slow.promise, end: slow.promise };
+        return { inTime: slow.promise, atLast: slow.promise };
       },
       taken: async () => {},
     },

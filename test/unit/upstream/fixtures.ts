@@ -46,7 +46,7 @@ export function sink(changes: Partial<ResponseSink> = {}): ResponseSink {
 export function forwardOptions(changes: Partial<ForwardOptions> = {}): ForwardOptions {
   return {
     ...{ budget: new ByteBudget(0), claim: null },
-    ...{ storable: false, lines: ['Host', 'h'], patience: 0, responseTimeout: 0, idleTimeout: 0 },
+    ...{ deferrable: false, lines: ['Host', 'h'], patience: 0, responseTimeout: 0, idleTimeout: 0 },
     ...changes,
   };
 }

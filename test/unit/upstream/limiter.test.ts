@@ -2,19 +2,19 @@
 // test/integration.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { UpstreamLimiter, type Waiter } from '../../../src/upstream/limiter.ts';
+import { type SlotUser, UpstreamLimiter } from '../../../src/upstream/limiter.ts';
 
-class Fake implements Waiter {
+class Fake implements SlotUser {
   place = -1;
   readonly events: string[] = [];
-  readonly kind: Waiter['kind'];
+  readonly kind: SlotUser['kind'];
   startedAt = performance.now();
   readonly patience: number;
   readonly #slots: UpstreamLimiter;
   moves = true;
   #since = 0;
 
-  constructor(slots: UpstreamLimiter, kind: Waiter['kind'] = 'verified', patience = 1000) {
+  constructor(slots: UpstreamLimiter, kind: SlotUser['kind'] = 'verified', patience = 1000) {
     this.#slots = slots;
     this.patience = patience;
     this.kind = kind;

@@ -110,7 +110,7 @@ test('what an app writes behind a head that waits is not read when the client le
     socket.write(Buffer.concat([Buffer.from(head), Buffer.alloc(LARGE)]));
   });
   const { requester, depart, bytes } = departing();
-  const sent = await send(upstream, { requester, storable: true }).sent;
+  const sent = await send(upstream, { requester, deferrable: true }).sent;
   if (sent.at !== 'head') throw new Error('it does not wait');
   depart();
   for (let turns = 0; turns < 200; turns++) await nextTurn();

@@ -8,7 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import type { Waiter } from '../../../src/upstream/limiter.ts';
+import type { SlotUser } from '../../../src/upstream/limiter.ts';
 import type { Upstream } from '../../../src/upstream/upstream.ts';
 import type { UpstreamConnection } from '../../../src/upstream/upstream-connection.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
@@ -122,7 +122,7 @@ test('what an upstream wrote while its socket was paused is no answer to the nex
   expect(await next).toBe(null);
 });
 
-const waiter = (changes: Partial<Waiter>): Waiter => ({
+const waiter = (changes: Partial<SlotUser>): SlotUser => ({
   ...{ place: -1, kind: 'verified', startedAt: performance.now(), patience: 0 },
   ...{ acquired() {}, stalledFor: () => 0, evict() {}, giveUp() {} },
   ...changes,
