@@ -238,8 +238,7 @@ export class Pipeline {
     if ((await inTime) === 'not stored') return this.#answerUnstored(pending, reached, atLast);
     exchange.decide('deferred', 'none');
     exchange.reply.sendOwn(ANSWERS.deferred);
-    const end = reached.at === 'head' ? reached.answer.drop() : reached;
-    this.#settle(pending, { ...end, memory: 'in use' }, 'stored');
+    this.#settle(pending, reached.at === 'head' ? reached.answer.drop() : reached, 'stored');
   }
 
   /** Gives the client the app's answer, or ours. `atLast`: of a delivery that is not stored in time; else null. */

@@ -388,7 +388,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer, WrittenL
   }
 
   get #bodyMemory(): Memory {
-    return this.#state === 'reading' ? 'free' : 'in use';
+    return this.#state === 'sending' ? 'in use' : 'free';
   }
 
   #finish(): void {

@@ -57,6 +57,11 @@ test('a socket that was in use while the TLS files changed is not used again', a
   expect(used.size).toBe(2);
 });
 
+test('a request that finds no connection in its time has given its body to no socket', async () => {
+  const { end } = send(upstreamAt('http://127.0.0.1:1'), { patience: 50 });
+  expect(await end).toMatchObject({ failure: { cause: 'connect' }, memory: 'free' });
+});
+
 /** Bytes that are read from the upstream at once. */
 const ONE_READ = 64 * 1024;
 
