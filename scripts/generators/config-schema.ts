@@ -16,7 +16,7 @@ const INTRODUCTION = `# Configuration
 The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
 \`${CONFIG_FILE}\` if it exists, else only the environment.
 [config.example.yaml](../config.example.yaml) shows every key. \`entrupy-signature-proxy check-config\` reports every
-mistake at once, with its line and column. With [config.schema.json](../config.schema.json) an editor completes and
+problem at once, with its line and column. With [config.schema.json](../config.schema.json) an editor completes and
 checks keys: in its first line, such as
 \`# yaml-language-server: $schema=/opt/entrupy-signature-proxy/config.schema.json\`, or by the file's name,
 \`entrupy-signature-proxy*.yaml\`.

@@ -37,7 +37,7 @@ const LABELS: readonly (readonly [string, string])[] = [
   ['code', code(STATUS_CLASSES)],
   ['diagnosis', 'an id of [docs/alerts.md](alerts.md)'],
   ['cause', `${code(UPSTREAM_FAILURES)}; of connections ${code(['limit', 'handshakes'])}`],
-  ['result', `${code(['success', 'failure'])}; of deliveries that were sent again ${code(REDELIVERY_RESULTS)}`],
+  ['result', `${code(['success', 'failure'])}; of deferred deliveries ${code(REDELIVERY_RESULTS)}`],
   ['state', `${code(DEFERRED_STATES)}; of a diagnosis ${code(['failed', 'warning'])}`],
   ['sha256', 'the hash of the config file, never of a secret; it differs between pods that run different configs'],
   ['version', 'of this program'],

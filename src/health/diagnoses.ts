@@ -107,7 +107,7 @@ const REMEDIES = {
     'store-damaged':
       'Save what is in it, as redelivery.md says, or find the events again; then move it away. Look at the disk.',
     'deferred-expired':
-      'Correct what kept the app from taking them, then entrupy-signature-proxy deferred deliver. deferred drop --expired ends those that nobody needs any more.',
+      'Correct what kept the app from taking them, then entrupy-signature-proxy deferred deliver. If nobody needs one any more: deferred drop ID; --expired drops all of them.',
     'deferred-ending':
       'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
     poison:
