@@ -43,7 +43,7 @@ export interface Reload {
 type Live = Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'awaitingRestart'>;
 
 export function factsNow(startedAt: number, from: Live, { ready, causes, error }: Probed) {
-  const { listener, upstream, exposure, metrics, output, claims, redelivery } = from.services;
+  const { listener, upstream, exposure, metrics, output, claims, redelivery, descriptors } = from.services;
   const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
   const { storeState } = redelivery;
   const now = Date.now();
@@ -78,6 +78,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
       awaitingRestart: from.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections, most: listener.mostOfOne },
+    descriptors: descriptors.read(),
     certificates,
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: from.lastReload,

@@ -92,6 +92,7 @@ const REMEDIES = {
     stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
     'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
     'connections-full': 'Raise limits.connections, or limit connections by address in front of the proxy.',
+    'descriptors-full': 'Raise the limit of open files (ulimit -n), or lower limits.connections, upstream.connections.',
   },
   exposed: { exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.' },
   once: {

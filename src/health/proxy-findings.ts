@@ -23,6 +23,7 @@ export function* stateFindings(input: Input): Findings {
   }
   const causes = s.causes.length > 0 ? `: ${s.causes.join('; ')}` : '';
   if (!s.ready && !draining) yield finding('failed', 'not-ready', `Not ready${causes}.`);
+  yield descriptors(s);
 }
 
 /** Findings that may hold for weeks. They come last among findings of the same state, so that they hide nothing newer. */
@@ -44,6 +45,19 @@ export function* standingFindings(input: Input): Findings {
 const DRAINING = 'Draining: the proxy still serves but is not ready, so load balancers send requests elsewhere.';
 const EXPOSED = 'Clients can bypass the proxy and reach the upstream unverified.';
 const REPORTS = 'it forwards requests that it would otherwise refuse.';
+
+/** The share of descriptors in use that is a warning, and how few are left when accepting fails. */
+const MANY_DESCRIPTORS = 0.9;
+const FEW_DESCRIPTORS = 4;
+
+/** Out of descriptors, libuv accepts a connection and closes it at once, unseen by the proxy. */
+function descriptors({ descriptors: files }: Facts): Finding | null {
+  if (files === null || files.open < files.limit * MANY_DESCRIPTORS) return null;
+  const isOut = files.open >= files.limit - FEW_DESCRIPTORS;
+  const effect = isOut ? 'new connections are closed at once' : 'at the limit new connections are closed at once';
+  const message = `The process has ${files.open} of at most ${files.limit} file descriptors open: ${effect}.`;
+  return finding(isOut ? 'failed' : 'warning', 'descriptors-full', message);
+}
 
 function unreachable(facts: Facts): Finding {
   const { url, error } = facts.upstream;

@@ -1,7 +1,10 @@
-// The limits of this machine: the part of a configuration that its open files and the byte budget allow.
+// The limits of this machine: the part of a configuration that its open files and the byte budget allow, and how many of
+// those files are open.
 import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { containerMemory } from '../base/bytes.ts';
 import { isDirectory } from '../base/default-places.ts';
+import { codeOf } from '../base/errors.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -70,4 +73,29 @@ export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): Loa
   const warning = { file: file ?? 'environment', line: null, column: null, key: 'limits.connections', message };
   const limits = Object.freeze({ ...config.limits, connections: fits });
   return { ...loaded, config: Object.freeze({ ...config, limits }), warnings: [...warnings, warning] };
+}
+
+/**
+ * How many file descriptors the process has open, of how many. Out of them, libuv accepts a connection and closes it at
+ * once, unseen (uv__emfile_trick, https://github.com/libuv/libuv/blob/v1.x/src/unix/stream.c): only the number tells.
+ */
+export class Descriptors {
+  readonly #limit = mostOpenFiles();
+  #open = 0;
+
+  /** Counts them now, for the next `read`. */
+  async count(): Promise<void> {
+    if (this.#limit === Number.POSITIVE_INFINITY) return;
+    try {
+      this.#open = (await readdir('/proc/self/fd')).length;
+    } catch (error) {
+      // To read the directory needs one, too.
+      if (codeOf(error) === 'EMFILE') this.#open = this.#limit;
+    }
+  }
+
+  /** Null where the system does not tell. */
+  read(): { readonly open: number; readonly limit: number } | null {
+    return this.#limit === Number.POSITIVE_INFINITY ? null : { open: this.#open, limit: this.#limit };
+  }
 }

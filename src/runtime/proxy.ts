@@ -28,7 +28,8 @@ const HEARD_MS = 5000;
 export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims, health } = live.services;
+  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims, health, descriptors } =
+    live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const scrapes = createScrapes(metrics, readingsOf(live));
   const shutdown = new Shutdown(live);
@@ -66,7 +67,8 @@ export async function startProxy(effects: Effects) {
   health.facts = facts;
   const logDiagnoses = createDiagnosisLog(log);
   let logged = 0;
-  const look = () => {
+  const look = async () => {
+    await descriptors.count();
     const advice = health.advice();
     if (++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0) logDiagnoses(advice, Date.now());
   };

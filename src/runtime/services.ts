@@ -20,7 +20,7 @@ import { Queue } from '../redelivery/queue.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
-import { budgetOf } from './machine-limits.ts';
+import { budgetOf, Descriptors } from './machine-limits.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
 /** What the proxy has from the process that runs it. */
@@ -131,6 +131,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     budget,
     requests,
     health,
+    descriptors: new Descriptors(),
     upstream,
     listener,
     exposure,

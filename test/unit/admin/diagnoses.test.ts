@@ -162,6 +162,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   stopped: { state: 'failed', request: overloaded('stopped') },
   'twins-wait': { state: 'failed', request: overloaded('twins') },
   'connections-full': { state: 'warning', before: (health) => health.ledger.turnAway('192.0.2.9') },
+  'descriptors-full': { state: 'failed', has: { descriptors: { open: 1023, limit: 1024 } } },
   exposed: { state: 'warning', has: app('http://app', null, true) },
   'once-store': { state: 'warning', has: { once: { ...ONCE, problem: 'ECONNREFUSED' } } },
   'store-full': {

@@ -224,6 +224,7 @@ export function factsOf(changes: Given = {}): Facts {
     secrets: [CURRENT],
     config: CONFIG,
     connections: { open: 3, limit: 1024, most: null },
+    descriptors: { open: 30, limit: 1024 },
     certificates: [],
     log: { dropped: 0, lastDropped: null },
     lastReload: null,
