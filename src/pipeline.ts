@@ -139,7 +139,7 @@ export class Pipeline {
     // The diagnosis comes after the answer: its duration depends on the secrets, and no client may observe it.
     const { policy, at, head } = pending;
     const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
-    const found = this.#diagnose.mismatch({ ...tried, body, given: head.signature });
+    const found = this.#diagnose.mismatch({ ...tried, body, given: head.signature, lines: exchange.lines });
     exchange.hint = found ?? (admission.kind === 'refuse' ? outsideHint(admission.secret, tried) : null);
     if (admission.kind === 'refuse') pending.body?.discard();
   }

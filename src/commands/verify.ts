@@ -44,7 +44,7 @@ function textOf({ valid, reason, secret, hint }: ReturnType<typeof verdictOn>, p
 /** `pasted`: the value, or the whole header line as logs and `curl -v` show it, with the white space that HTTP allows. */
 function signedBody(body: Buffer, pasted: string): ReturnType<typeof readRequest> {
   const value = pasted.replace(new RegExp(`^[>\\s]*${SIGNATURE_HEADER}[ \\t]*:`, 'i'), '').trim();
-  return { head: signedHead('/', value), failure: null, body, read: 0 };
+  return { head: signedHead('/', value), failure: null, lines: [], body, read: 0 };
 }
 
 async function secretsOf({ config, file }: LoadedConfig, io: Io): Promise<readonly Secret[]> {
@@ -75,12 +75,12 @@ export function readRequest(bytes: Buffer, mostHead: number) {
   const { state, lines, failure } = parser;
   const all: Buffer = Buffer.concat(pieces);
   const head = parser.hasHead ? new Head(parser, lines) : null;
-  return { head, failure, body: state === 'ended' ? all : null, read: all.length };
+  return { head, failure, lines, body: state === 'ended' ? all : null, read: all.length };
 }
 
 /** The verdict that the proxy would give now, with the likely cause if the request would be refused. */
 function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secrets: readonly Secret[]) {
-  const { head, failure, body, read } = given;
+  const { head, failure, lines, body, read } = given;
   const at = Date.now();
   if (head === null && failure === null) throw new UsageError("the file ends within the request's head");
   if (head === null) return invalid('bad_request', null, null);
@@ -94,7 +94,7 @@ function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secret
   }
   const { reason, secret, hint } = verdict.kind === 'refuse' ? verdict : { ...verdict, ...verdict.permit };
   if (reason === 'none') throw new Error('a report without a reason');
-  const tried = { body: body ?? NO_BYTES, given: head.signature, secrets, listed: null, at };
+  const tried = { body: body ?? NO_BYTES, given: head.signature, lines, secrets, listed: null, at };
   const isSigned = head.signatures === 1 && (isReportable(reason) || reason === 'expired_secret');
   const found = isSigned && reason !== 'method_not_allowed' ? diagnose({ ...tried, maxBytes: DIAGNOSED_BYTES }) : null;
   return invalid(reason, secret, found ?? hint);

@@ -42,7 +42,10 @@ export function variableProblem(variable: string, message: string): Problem {
 
 const quoted = (value: string) => JSON.stringify(value.slice(0, 60));
 
-function override({ data, ignore, origins }: Overlay, env: Env, target: (typeof OVERRIDES)[number]): void {
+/** An env file whose lines end in CRLF, or whose values are quoted, has both in its values. */
+const FROM_ENV_FILE = /^(?:(['"]).*\1|.*\r)$/s;
+
+function override({ data, refuse, ignore, origins }: Overlay, env: Env, target: (typeof OVERRIDES)[number]): void {
   const { variable, section, key } = target;
   const value = env[variable] ?? '';
   const before = data[section] ?? {};
@@ -50,6 +53,13 @@ function override({ data, ignore, origins }: Overlay, env: Env, target: (typeof 
   const isPort = key === 'port';
   if (isPort && /^(?:tcp|udp|sctp):\/\//.test(value)) {
     return ignore(variable, `${quoted(value)} is Kubernetes' service link; enableServiceLinks: false removes it`);
+  }
+  if (FROM_ENV_FILE.test(value)) {
+    const what = value.endsWith('\r') ? 'a carriage return at its end' : 'quotes around it';
+    return refuse(
+      variable,
+      `${quoted(value)} has ${what}; an env file is likely (docker --env-file): write its lines without quotes, ending in LF`,
+    );
   }
   // LOG_FORMAT is often set for all programs of a machine, so another value is no error.
   if (key === 'format' && !LOG_FORMATS.some((format) => format === value)) {

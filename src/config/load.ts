@@ -2,6 +2,9 @@
 // once. No other file is opened, and no secret is read.
 import { type Buffer, isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { codeOf } from '../base/errors.ts';
 import { fileProblem, readRegularFile } from '../base/regular-file.ts';
@@ -35,6 +38,8 @@ export class ConfigError extends Error {
 export interface ConfigFile {
   readonly file: string | null;
   readonly bytes: Buffer | null;
+  /** It came from a pipe, which can be read only once. */
+  readonly isPipe?: true;
 }
 
 export interface LoadedConfig extends Pick<ConfigFile, 'file'> {
@@ -59,11 +64,20 @@ export async function readConfigFile({ file, env }: { file: string | null; env: 
   const named = namedConfig(file, env);
   const path = named ?? CONFIG_FILE;
   try {
+    const fromPipe = await readPipe(path);
+    if (fromPipe !== null) return { file: path, bytes: fromPipe, isPipe: true };
     return { file: path, bytes: (await readRegularFile(path, MAX_FILE_BYTES)).bytes };
   } catch (error) {
     if (codeOf(error) === 'ENOENT' && named === null) return { file: null, bytes: null };
     throw fileError(path, `cannot be read: ${fileProblem(error)}`);
   }
+}
+
+/** The content of a pipe of the shell (`<(…)`, /dev/stdin). A named one, which may have no writer, is none: null. */
+async function readPipe(path: string): Promise<Buffer | null> {
+  if ((await stat(path).catch(() => null))?.isFIFO() !== true) return null;
+  if ((await realpath(path).catch(() => null)) !== null) return null;
+  return buffer(createReadStream(path, { end: MAX_FILE_BYTES }));
 }
 
 function fileError(file: string | null, message: string): ConfigError {
@@ -72,6 +86,7 @@ function fileError(file: string | null, message: string): ConfigError {
 
 function decode({ file, bytes }: ConfigFile): string {
   if (bytes === null) return '';
+  if (bytes.length > MAX_FILE_BYTES) throw fileError(file, 'the file is larger than 1 MiB');
   if (!isUtf8(bytes)) throw fileError(file, 'the file is not UTF-8 text');
   return new TextDecoder().decode(bytes);
 }

@@ -33,6 +33,7 @@ const REMEDIES = {
     'another-secret':
       'Compare the secret at Entrupy with the one here. If they differ, add Entrupy’s as a second entry of secrets, and keep the other one. If they are equal, something in front may change bodies: entrupy-signature-proxy capture writes the next refused requests to files, and verify --request tells which it is.',
     'body-changed': 'Something in front of the proxy changes bodies: turn that off (ingress.md).',
+    'body-compressed': 'Something in front of the proxy compresses or decompresses bodies: turn that off (ingress.md).',
     'trailing-newline': 'Enter the secret without the line break, here and at Entrupy.',
     'secret-form': 'Enter the secret in the same form here and at Entrupy.',
     'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',

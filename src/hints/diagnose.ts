@@ -6,7 +6,7 @@ import type { Hint } from '../core/hint.ts';
 import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
 import type { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signature.ts';
-import { bodyVariants, keyVariants } from './variants.ts';
+import { bodyVariants, decompressed, keyVariants } from './variants.ts';
 
 /** The maximum number of diagnoses per second: without it, each bad signature of a flood would cost a hundred HMACs. */
 const DIAGNOSES_PER_SECOND = 3;
@@ -43,6 +43,8 @@ interface DiagnosisInput {
   readonly listed: readonly string[] | null;
   /** Epoch milliseconds: the time that decides which secrets are live. */
   readonly at: number;
+  /** The head's lines, flat: name, value, …; omitted if only the signature is known. */
+  readonly lines?: readonly string[];
   /** Bytes. No variants of a longer body are tried. All hashing together stays below 64 times this number. */
   readonly maxBytes: number;
 }
@@ -54,9 +56,11 @@ interface DiagnosisInput {
  * 1.5 ms for 15 KiB, 9 ms for the worst 64 KiB found. Callers must limit its rate, and call it only after the
  * answer: its duration depends on secrets.
  */
-export function diagnose({ given, ...signed }: DiagnosisInput): Hint | null {
+export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint | null {
   const { digest, problems } = readLoosely(given);
-  return hintOf(problems, digest && causeOf(signed, digest));
+  if (digest === null) return hintOf(problems, null);
+  const unzipped = decompressed(signed.body, lines);
+  return hintOf(problems, causeOf(signed, digest) ?? (unzipped && [unzipped]));
 }
 
 /** What is wrong with the secret that signed a request with the reason `expired_secret`: known without a search. */

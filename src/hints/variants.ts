@@ -1,15 +1,17 @@
-// Variants of body and secret that the sender may have used: line breaks, encodings, rewritten JSON. Only the diagnosis
-// uses them: the verdict only sees the body that arrived and the configured secrets.
+// Variants of body and secret that the sender may have used: line breaks, encodings, compression, rewritten JSON. Only
+// the diagnosis uses them: the verdict only sees the body that arrived and the configured secrets.
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
+import { gunzipSync } from 'node:zlib';
 import { escaped } from '../base/printable.ts';
+import { valuesOf } from '../core/header-lines.ts';
 import type { Hint } from '../core/hint.ts';
 
 const hint =
   (diagnosis: Hint['diagnosis']) =>
   (text: string): Hint => ({ diagnosis, text });
 const [newline, form, sender] = [hint('trailing-newline'), hint('secret-form'), hint('sender-signs')];
-const changed = hint('body-changed');
+const [changed, compressed] = [hint('body-changed'), hint('body-compressed')];
 
 /** Variants of a secret that careless copying produces, most common first. The buffers are overwritten at the end. */
 export function* keyVariants(key: KeyObject): Generator<readonly [Hint, KeyObject]> {
@@ -22,6 +24,8 @@ export function* keyVariants(key: KeyObject): Generator<readonly [Hint, KeyObjec
   const variants: readonly (readonly [Hint, Buffer])[] = [
     [newline('the secret was used with a trailing newline'), Buffer.from(`${text}\n`)],
     [form('the secret here has white space or quotes around it, the one of the sender has not'), Buffer.from(bare)],
+    [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`"${text}"`)],
+    [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`'${text}'`)],
     [form("the base64 text of the secret was used (as in a Kubernetes Secret's data)"), encoded],
     [sender('signed with an empty secret'), Buffer.alloc(0)],
     [sender('the secret was base64-decoded by the sender'), base64],
@@ -47,6 +51,7 @@ export function bodyVariants(body: Buffer, limit: number): readonly BodyVariant[
     ...(isUtf8(body)
       ? textVariants(body.toString('utf8'))
       : [[reencoded('UTF-8', 'Latin-1'), body.toString('latin1')] as const]),
+    [compressed('the body was signed before it was compressed'), unzipped(body, limit)] as const,
   ];
   return variants
     .map(([hint, variant]): BodyVariant => [hint, Buffer.from(variant)])
@@ -108,4 +113,26 @@ function jsonVariants(text: string): readonly (readonly [name: string, text: str
     ['spaced as by json.dumps', spaced],
     ['compact with \\u escapes', ascii(compact)],
   ];
+}
+
+/** The decompressed body; the body itself if it is not gzip, or would be too large. */
+function unzipped(body: Buffer, limit: number): Buffer {
+  try {
+    // The bound stops decompression bombs.
+    return gunzipSync(body, { maxOutputLength: 2 * limit });
+  } catch {
+    return body;
+  }
+}
+
+/**
+ * The hint for a body that something in front decompressed without removing its Content-Encoding. The signed bytes are
+ * lost, so no variant can match. `lines`: the head's, flat.
+ */
+export function decompressed(body: Buffer, lines: readonly string[]): Hint | null {
+  const isEncoded = valuesOf(lines, 'content-encoding').length > 0;
+  const isJson = /^\s*[[{]/.test(body.toString('latin1', 0, 16));
+  return isEncoded && isJson
+    ? compressed('the body was decompressed on the way: it has a Content-Encoding, and is plain')
+    : null;
 }

@@ -1,5 +1,6 @@
-// The request log: one line per request; a delivery's line waits until its fate is known. It must never hold a query, a
-// body, a signature, a secret or another header's value, and a flood must never become a flood of lines.
+// The request log: one line per request; a delivery's line waits until its fate is known. Connections that are turned away
+// before any request have one line a second. It must never hold a query, a body, a signature, a secret or another
+// header's value, and a flood must never become a flood of lines.
 import { shortened } from '../base/printable.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { type RequestRecord, shownPath } from '../core/request-record.ts';
@@ -16,6 +17,8 @@ export class RequestLog {
   readonly #log: Log;
   /** Lines of this second, including those left out. */
   #lines = 0;
+  /** The connections turned away in this second, and the first client among them; null for none. */
+  #away: { limit: number; handshakes: number; readonly client: string } | null = null;
   #second: NodeJS.Timeout | undefined;
 
   constructor(log: Log, mode: RequestLogMode) {
@@ -28,9 +31,20 @@ export class RequestLog {
     if (this.mode === 'none' || record.fate === 'pending' || record.durationMs < 0) return;
     const level = levelOf(record);
     if ((this.mode === 'rejected' && level === 'info') || !this.#log.enabled(level)) return;
-    // A timer, not the clock, ends the second: so it ends even if the clock is set back or the flood stops.
-    this.#second ??= setTimeout(() => this.flush(), 1000).unref();
+    this.#begin();
     if (++this.#lines <= LINES_A_SECOND) this.#log[level]('request', fieldsOf(record, diagnosis));
+  }
+
+  /** Counts a connection that was turned away, for the one line of this second. */
+  turnAway(cause: 'limit' | 'handshakes', client: string): void {
+    this.#away ??= { limit: 0, handshakes: 0, client };
+    this.#away[cause]++;
+    this.#begin();
+  }
+
+  /** A timer, not the clock, ends the second: so it ends even if the clock is set back or the flood stops. */
+  #begin(): void {
+    this.#second ??= setTimeout(() => this.flush(), 1000).unref();
   }
 
   /** Ends the second, and writes what was counted in it, if anything. Also called when the process ends. */
@@ -38,8 +52,11 @@ export class RequestLog {
     clearTimeout(this.#second);
     this.#second = undefined;
     const leftOut = this.#lines - LINES_A_SECOND;
+    const away = this.#away;
     this.#lines = 0;
+    this.#away = null;
     if (leftOut > 0) this.#log.warn('request lines left out', { left_out: leftOut, lines_a_second: LINES_A_SECOND });
+    if (away !== null) this.#log.warn('connections were ended before any answer, since there were too many', away);
   }
 }
 

@@ -35,6 +35,7 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
 async function readConfig(named: string | null, env: Env, before: Inputs | null) {
   const parsed = (file: ConfigFile) => ({ file, loaded: fitMachine(parseConfig(file, env)), broken: [] });
   if (before === null) return parsed(await readConfigFile({ file: named, env }));
+  if (before.file?.isPipe) return before;
   const { loaded } = before;
   let file: Inputs['file'] = null;
   const kept = (why: string) => ({ file, loaded, broken: [why] });

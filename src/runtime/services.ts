@@ -90,7 +90,10 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   };
   const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
   const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
-    if (typeof cause === 'string') metrics.refuseConnection(cause);
+    if (typeof cause === 'string') {
+      metrics.refuseConnection(cause);
+      requests.turnAway(cause, address);
+    }
     health.ledger.turnAway(address, performance.now(), typeof cause === 'string' ? undefined : cause);
   };
   const listener = new Listener(listenerLimits(first), { onRequest, onEnd, onTurnedAway }, budget);

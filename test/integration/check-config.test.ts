@@ -1,11 +1,13 @@
 // `check-config` tells every problem at once.
 // `check-config` as an operator runs it: a process with two output streams and an exit code.
-import { execFileSync } from 'node:child_process';
+
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ownDirectory } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';
+import { PROGRAM } from '../support/proxy/program.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 
 const SECRET = 'check-config-0123456789-abcdefghij';
@@ -22,11 +24,17 @@ async function put(name: string, text: string): Promise<string> {
 const check = (args: readonly string[], env: Record<string, string> = {}) =>
   callCommand(['check-config', ...args], { env });
 
-test('a named pipe is refused, since nobody may ever write to it', async () => {
+test('a named pipe is refused, since nobody may ever write to it; a pipe of the shell is read', async () => {
   const pipe = join(folder, 'pipe');
   execFileSync('mkfifo', [pipe]);
   const { code, stderr } = await check(['--config', pipe]);
   expect([code, stderr]).toEqual([2, expect.stringContaining(`${pipe}: cannot be read: it is not a regular file`)]);
+  const yaml = 'printf "upstream: { url: http://127.0.0.1:1 }\n"';
+  const command = '"$0" "$1" check-config --no-secrets --config';
+  for (const script of [`${command} <(${yaml})`, `${yaml} | ${command} /dev/stdin`]) {
+    const piped = spawnSync('bash', ['-c', script, process.execPath, PROGRAM], { encoding: 'utf8' });
+    expect([piped.status, piped.stdout]).toEqual([0, expect.stringContaining('http://127.0.0.1:1')]);
+  }
 });
 
 test('a good configuration is shown as it runs, with secrets by id and never by value', async () => {

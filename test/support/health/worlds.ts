@@ -78,6 +78,7 @@ export const FAULTS = {
     }),
     isProven: true,
   },
+  compressed: front(['body-compressed'], { hint: hint('body-compressed', 'the body was decompressed on the way') }),
   hex: front(['signature-form'], {
     reason: 'malformed_signature',
     wellFormed: false,

@@ -87,6 +87,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'secret-unproven': { state: 'warning', request: accepted(), has: secret({ changedAt: NOW - DAY }) },
   'another-secret': { state: 'failed', request: refused() },
   'body-changed': { state: 'failed', request: hinted('body-changed', 're-serialised') },
+  'body-compressed': { state: 'failed', request: hinted('body-compressed', 'decompressed') },
   'trailing-newline': { state: 'failed', request: hinted('trailing-newline', 'a newline') },
   'secret-form': { state: 'failed', request: hinted('secret-form', 'quotes') },
   'other-route-secret': { state: 'failed', request: hinted('other-route-secret', 'of another') },

@@ -48,9 +48,9 @@ log: { format: json }`;
   });
 
   test.each([
-    [{ UPSTREAM_URL: '"http://app:3000"' }, /UPSTREAM_URL: found "\\"http.*", allowed is http:/],
-    [{ UPSTREAM_URL: 'http://app:3000\r' }, /UPSTREAM_URL: found "http.*\\r", allowed is http:/],
-    [{ LISTEN_PORT: "'8080'" }, /LISTEN_PORT: found "'8080'", allowed is a whole number/],
+    [{ UPSTREAM_URL: '"http://app:3000"' }, /UPSTREAM_URL: "\\"http.*" has quotes around it; an env file is likely/],
+    [{ UPSTREAM_URL: 'http://app:3000\r' }, /UPSTREAM_URL: .* has a carriage return at its end; an env file/],
+    [{ LISTEN_PORT: "'8080'" }, /LISTEN_PORT: .* has quotes around it; an env file/],
   ])('what an env file leaves in a value names the file as the source: %j', (env, expected) => {
     expect(() => load({ ...env, [KEY]: 'x' })).toThrow(expected);
   });

@@ -1,5 +1,6 @@
 // The usual mistakes, each really made and then found. A diagnosis must never throw, reveal a value or take long.
 import { createHmac, createSecretKey } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test, vi } from 'vitest';
 import type { Secret } from '../../../src/core/keyring.ts';
 import { Head } from '../../../src/core/request-head.ts';
@@ -28,8 +29,8 @@ const KEYS = [key('current', SECRET), key('partner', OTHER)];
 /** The route lists one secret; that of the partner is another route's. */
 const ROUTE = { listed: ['current'], at: AT, maxBytes: 64 * 1024 };
 
-function found(given: string, body: Buffer | string = COMPACT, { secrets = KEYS } = {}) {
-  return diagnose({ body: Buffer.from(body), given, secrets, ...ROUTE });
+function found(given: string, body: Buffer | string = COMPACT, { secrets = KEYS, lines = [] as string[] } = {}) {
+  return diagnose({ body: Buffer.from(body), given, secrets, lines, ...ROUTE });
 }
 
 const hint = (...of: Parameters<typeof found>): string | null => found(...of)?.text ?? null;
@@ -108,6 +109,7 @@ describe('the secret', () => {
     [SECRET, '', 'signed with an empty secret'],
     [`${SECRET}  `, SECRET, bare],
     [`"${SECRET}"`, SECRET, bare],
+    [SECRET, `"${SECRET}"`, 'the secret of the sender has quotes around it, the one here has not'],
     ['6b65792d6f662d736978746565', Buffer.from('key-of-sixtee'), 'the secret was hex-decoded by the sender'],
   ])('%j here, %j there', (ours, theirs, expected) => {
     expect(hint(sign(theirs, COMPACT), COMPACT, { secrets: [key('current', ours), ...KEYS.slice(1)] })).toBe(expected);
@@ -151,6 +153,7 @@ describe('the body', () => {
     [asciiOnly(COMPACT), COMPACT, json('compact with \\u escapes')],
     [COMPACT, asciiOnly(COMPACT), json('compact')],
     [big, big.replaceAll(':', ' : '), json('compact')],
+    [COMPACT, gzipSync(COMPACT), 'the body was signed before it was compressed'],
   ])('signed %j, arrived %j', (signed, arrived, expected) => {
     expect(hint(sign(SECRET, signed), arrived)).toBe(expected);
   });
@@ -175,18 +178,27 @@ test('of a flood three a second are diagnosed, by their form or by their body', 
 });
 
 describe('any input', () => {
-  // Each was slow in a first draft, or could have been: nesting, unclosed strings, whitespace.
+  // Each was slow in a first draft, or could have been: nesting, unclosed strings, whitespace, decompression.
   test.each<[name: string, body: Buffer]>([
     ['a depth bomb', Buffer.from('['.repeat(65_000))],
     ['unclosed strings', Buffer.from(`"${'\\"'.repeat(32_000)}`)],
     ['white space', Buffer.from(`${' '.repeat(65_000)}!`)],
     ['escapes', Buffer.from(`[${'"é",'.repeat(13_000)}"é"]`)],
+    ['a decompression bomb', gzipSync(Buffer.alloc(32 * 1024 * 1024))],
   ])('%s costs no more than the bound', (_, body) => {
     const before = process.cpuUsage();
     expect(hint(`SHA256:${Buffer.alloc(32).toString('base64')}`, body)).toBeNull();
     // Microseconds of CPU time: some 15,000; the failure that this guards against takes millions.
     expect(process.cpuUsage(before).user).toBeLessThan(500_000);
   });
+});
+
+test('a body that was decompressed on the way is told, if its header stayed and it is not still compressed', () => {
+  const compressed = sign(SECRET, gzipSync(COMPACT));
+  const at = (body: string | Buffer, ...lines: string[]) => hint(compressed, body, { lines });
+  expect(at(COMPACT, 'Host', 'h', 'content-Encoding', 'gzip')).toMatch(/^the body was decompressed on the way/);
+  expect(at(COMPACT, 'Host', 'content-encoding')).toBe(null);
+  expect(at(gzipSync(`${COMPACT} `), 'content-encoding', 'gzip')).toBe(null);
 });
 
 describe('each mistake has its diagnosis, which says where it is fixed', () => {
@@ -198,6 +210,7 @@ describe('each mistake has its diagnosis, which says where it is fixed', () => {
     ['other-route-secret', sign(OTHER, COMPACT), COMPACT],
     ['body-changed', sign(SECRET, COMPACT), JSON.stringify(ITEM, null, 2)],
     ['body-changed', sign(SECRET, `${COMPACT}\n`), `${COMPACT}\r\n`],
+    ['body-compressed', sign(SECRET, COMPACT), gzipSync(COMPACT)],
   ])('%s', (diagnosis, given, body) => expect(found(given, body, { secrets })?.diagnosis).toBe(diagnosis));
 
   // The runbook's section of a diagnosis must name what really gets it.
@@ -209,6 +222,7 @@ describe('each mistake has its diagnosis, which says where it is fixed', () => {
     ['sender-signs', 'decoded from base64', sign(Buffer.from(SECRET, 'base64'), COMPACT)],
     ['sender-signs', 'with none', sign('', COMPACT)],
     ['sender-signs', 'not the whole body', sign(SECRET, '')],
+    ['secret-form', 'Quotes', sign(`"${SECRET}"`, COMPACT)],
     ['secret-form', 'base64 text', sign(Buffer.from(SECRET).toString('base64'), COMPACT)],
   ] as const)('%s: %s', (diagnosis, words, given) => {
     expect(found(given)?.diagnosis).toBe(diagnosis);
