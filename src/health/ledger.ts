@@ -167,7 +167,7 @@ export class Ledger {
   }
 
   /** Called when the app did not take a stored delivery that was sent again. */
-  sentAgain(sending: UntakenSending, now = performance.now()): void {
+  untaken(sending: UntakenSending, now = performance.now()): void {
     const record = { ...NONE, ...sending, startedAt: now };
     this.of(sending.route).outcomes.episode(now)?.causes.addAgain(strangerDiagnosis(record), record, now);
   }

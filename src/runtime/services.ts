@@ -69,7 +69,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       metrics.redelivered(ended);
       health.ledger.redelivered(ended);
     },
-    onUntaken: (sending) => health.ledger.sentAgain(sending),
+    onUntaken: (sending) => health.ledger.untaken(sending),
   });
   const pipeline = new Pipeline({
     policy,

@@ -243,7 +243,7 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer, WrittenL
 
   /** What follows on the socket of a complete response. `retire`: the upstream closes it; `close`: we do. */
   #next({ parser, socket }: UpstreamConnection, followed: Followed): 'reuse' | 'retire' | 'close' | 'destroy' {
-    if (followed !== 'nothing') return 'destroy'; // the next request would get it for its answer
+    if (followed !== 'nothing') return 'destroy'; // bytes that no request asked for, or the upstream's end
     const isSent = this.#state === 'reading' || (socket.writableLength === 0 && this.#body?.whole !== false);
     if (!isSent) return 'destroy'; // the app would read the rest as the next request
     if (this.#isLast || !parser.keepAlive) return 'retire';

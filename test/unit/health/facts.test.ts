@@ -580,7 +580,7 @@ test('once the app answers what is sent again, it is told that, and no more that
         }
         for (const upstreamStatus of answers) {
           const sending = { upstreamStatus, upstreamFailure: null, upstreamError: null } as const;
-          health.ledger.sentAgain({
+          health.ledger.untaken({
             route: '/notify',
             fate: upstreamStatus === 404 ? 'refused' : 'failed',
             ...sending,
