@@ -1,15 +1,11 @@
-// `npm test` runs `unit` and `fast`, in a good minute on two cores; the projects `e2e-…` have the tests that need longer or
-// real components. .ci/run runs some of these projects side by side.
+// `npm test` runs `fast`, in a good minute on two cores; the projects `e2e-…` have the tests that need longer or real
+// components. .ci/run runs some of these projects side by side.
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
 import { THREAD_SOURCE, threadAsText } from './scripts/bundle.ts';
 import { MISSING } from './test/support/machine/tools.ts';
 import { LONGEST_MS, patience } from './test/support/runner/patience.ts';
 import { Reports } from './test/support/runner/reporters.ts';
-
-// Fuzzers take their time, and need more for a run in progress and for shrinking a counterexample.
-const MOST_MS = LONGEST_MS + 1000 * Number(process.env.FUZZ_SECONDS ?? 0);
-const PATIENCE = { testTimeout: MOST_MS, hookTimeout: LONGEST_MS, expect: { poll: { timeout: patience() } } };
 
 /**
  * Where the program is the build, the store's thread is that of the build, too: hundreds of tests start one, and from its
@@ -30,9 +26,9 @@ export const E2E = {
     at: 2,
     files: [
       'chart-*',
-      ...['no-mixed-answers', 'npm-package', 'redelivery-kills', 'redelivery-poison', 'release'],
-      ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit'],
-      ...['changes-under-load', 'redelivery-disks', 'redelivery-sqlite-damage', 'spellings-on-real-servers'],
+      ...['no-mixed-answers', 'npm-package', 'readme-commands', 'redelivery-kills', 'redelivery-poison', 'release'],
+      ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit', 'changes-under-load'],
+      ...['redelivery-disks', 'redelivery-sqlite-*', 'spellings-on-real-servers'],
     ],
   },
   /** These share podman's images. */
@@ -48,32 +44,29 @@ const ELSEWHERE = [E2E.anytime, E2E.containers, E2E.patient].flatMap(({ files })
 /** Hundreds of tests start the program. On the source half of a start is its compilation. */
 const COMPILED = { NODE_COMPILE_CACHE: fileURLToPath(new URL('.cache/compiled', import.meta.url)) };
 
+/** What `npm test` runs. Fuzzers take their time, and need more for a run in progress and for shrinking a counterexample. */
+const QUICK = {
+  setupFiles: './test/support/runner/real-timers.ts',
+  testTimeout: LONGEST_MS + 1000 * Number(process.env.FUZZ_SECONDS ?? 0),
+  hookTimeout: LONGEST_MS,
+  expect: { poll: { timeout: patience() } },
+  env: COMPILED,
+  isolate: false,
+};
+
 export default defineConfig({
   plugins: [builtThreads],
   test: {
     // More workers than cores: most tests wait for a socket or a process.
     maxWorkers: 7,
+    teardownTimeout: LONGEST_MS,
     reporters: ['default', new Reports()],
     onConsoleLog: (text) => !text.startsWith(MISSING),
     projects: [
-      {
-        test: {
-          name: 'unit',
-          include: ['test/unit/**/*.test.ts'],
-          setupFiles: './test/support/runner/real-timers.ts',
-          ...PATIENCE,
-          isolate: false,
-        },
-      },
-      {
-        test: {
-          name: 'fast',
-          include: ['test/{integration,conformance,fuzz}/**/*.test.ts'],
-          ...PATIENCE,
-          env: COMPILED,
-          isolate: false,
-        },
-      },
+      // All of `npm test` shares workers: each loads the sources for itself.
+      { test: { name: 'fast', include: ['test/{unit,integration,conformance,fuzz}/**/*.test.ts'], ...QUICK } },
+      // Of these alone.
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...QUICK } },
       ...Object.entries(E2E).map(([name, { files, at }], groupOrder) => ({
         test: {
           name: `e2e-${name}`,

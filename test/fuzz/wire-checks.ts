@@ -6,12 +6,10 @@ import { SECRET, sign } from '../support/deliveries/signer.ts';
 import type { RawResponse } from '../support/http/response-parser.ts';
 import { values } from '../support/http/response-parser.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { patience } from '../support/runner/patience.ts';
 import type { SeenRequest } from '../support/upstream/lenient-upstream.ts';
 import { canonical } from './lax-server.ts';
 import type { Configuration } from './wire-requests.ts';
-
-/** Milliseconds after the last client has gone until nothing of it may be left: the closing state takes two seconds. */
-const SETTLE_MS = 6_000;
 
 /** Reasons of the metrics, by the status of their response. */
 const STATUSES: Readonly<Record<string, number>> = {
@@ -65,7 +63,7 @@ export function checkSeen(configuration: Configuration, seen: SeenRequest): void
 
 /** Resolves once nothing is in flight and no client is connected; returns the metrics at that moment. */
 export async function settled(proxy: RunningProxy): Promise<Map<string, number>> {
-  const until = performance.now() + SETTLE_MS;
+  const until = performance.now() + patience();
   for (;;) {
     const metrics = await proxy.metrics();
     const left = ['requests_in_flight', 'connections', 'buffered_bytes'].map((name) => [

@@ -88,21 +88,21 @@ const lines = (count: number, line: (index: number) => string) =>
   Array.from({ length: count }, (_, i) => line(i)).join('\n');
 
 test.each([
-  ['deep lists', '['.repeat(100_000)],
+  ['deep lists', '['.repeat(50_000)],
   ['deep mappings', '{a: '.repeat(20_000)],
   ['deep blocks', '- '.repeat(20_000)],
-  ['many keys', lines(40_000, (index) => `k${index}: 1`)],
-  ['many list items', `listen: { trustedProxies: [${'a,'.repeat(40_000)}] }`],
+  ['many keys', lines(20_000, (index) => `k${index}: 1`)],
+  ['many list items', `listen: { trustedProxies: [${'a,'.repeat(20_000)}] }`],
   ['many long paths, the last as the first', `routes:\n${lines(1000, (i) => `- path: /${i % 999}${'x'.repeat(900)}`)}`],
   ['many line breaks', `"${'\n'.repeat(200_000)}`],
   ['many anchors', lines(5000, (i) => `k${i}: &a${i} [*a${i}, *a${i}]`)],
 ])('hostile text: %s', (_, text) => {
   const before = process.cpuUsage();
   expect(problemsIn(text)).not.toEqual([]);
-  expect(process.cpuUsage(before).user).toBeLessThan(5_000_000); // microseconds of CPU time
+  expect(process.cpuUsage(before).user).toBeLessThan(3_000_000); // microseconds of CPU time
 });
 
 test('more mistakes than a function call takes arguments', () => {
-  const routes = lines(60, (index) => `  - { path: /${index}, allowHeaders: [${'":",'.repeat(999)}] }`);
+  const routes = lines(51, (index) => `  - { path: /${index}, allowHeaders: [${'":",'.repeat(999)}] }`);
   expect(problemsIn(`routes:\n${routes}`).join()).toContain('more than 50000 entries in the whole file');
 });

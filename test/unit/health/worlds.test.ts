@@ -11,7 +11,7 @@ import { Ledger } from '../../../src/health/ledger.ts';
 import { failuresIn, type Subject } from '../../support/health/run-world.ts';
 import { worlds } from '../../support/health/worlds.ts';
 
-const RUNS = Number(process.env.HEALTH_WORLDS ?? 200);
+const RUNS = Number(process.env.HEALTH_WORLDS ?? 100);
 const SEED = Number(process.env.HEALTH_SEED ?? 20_261_201);
 
 function createProcess(): Subject {
