@@ -35,7 +35,7 @@ export const UNMATCHED = 'unmatched';
 
 export type Examination = NonNullable<ReturnType<RouteTable['examine']>>;
 
-interface Entry {
+interface PatternedRoute {
   readonly route: Route;
   readonly pattern: PathPattern;
 }
@@ -48,8 +48,8 @@ const CACHED_PATH_LENGTH = 256;
 export class RouteTable {
   /** As configured, `unmatched` last. */
   readonly all: readonly Route[];
-  readonly #longestFirst: readonly Entry[];
-  readonly #protecting: readonly Entry[];
+  readonly #longestFirst: readonly PatternedRoute[];
+  readonly #protecting: readonly PatternedRoute[];
   readonly #protectedPaths: RoutePaths;
   readonly #unmatched: Route;
   readonly #cache = new Map<string, Route | null>();
@@ -104,7 +104,7 @@ export class RouteTable {
   }
 
   /** True if the route matches the target as sent. */
-  #matches({ route, pattern }: Entry, { path, climbs, kept }: Folded, read: readonly unknown[]): boolean {
+  #matches({ route, pattern }: PatternedRoute, { path, climbs, kept }: Folded, read: readonly unknown[]): boolean {
     const { stem, wildcard, views } = pattern;
     if (!wildcard) return path === stem;
     const isBelow = path.startsWith(stem) && path.charCodeAt(stem.length) === 0x2f;
@@ -123,13 +123,13 @@ export class RouteTable {
 }
 
 /** Sorts the longest path first. `*` has no length: `/a/b` is longer than `/a/*`. */
-function byLength(a: Entry, b: Entry): number {
-  const length = ({ pattern: { stem, wildcard } }: Entry) => stem.length + Number(wildcard);
+function byLength(a: PatternedRoute, b: PatternedRoute): number {
+  const length = ({ pattern: { stem, wildcard } }: PatternedRoute) => stem.length + Number(wildcard);
   return length(b) - length(a);
 }
 
 /** True if `plain` has the longer path, and the target only one reading (no marks): the longest match applies. */
-function isOutranked(entry: Entry, plain: Entry | undefined, target: Folded): boolean {
+function isOutranked(entry: PatternedRoute, plain: PatternedRoute | undefined, target: Folded): boolean {
   return plain !== undefined && target.marks.length === 0 && byLength(plain, entry) < 0;
 }
 

@@ -63,9 +63,9 @@ export class LiveRuleset {
     clearTimeout(this.#nextCheck);
     const when = this.#forced ? 'always' : 'if changed';
     this.#forced = false;
-    const outcome = await this.#readAndApply(when);
+    const failures = await this.#readAndApply(when);
     if (!this.#isStopped) this.watch();
-    return outcome;
+    return failures;
   });
 
   async #readAndApply(when: 'always' | 'if changed'): Promise<readonly string[]> {
@@ -95,9 +95,9 @@ export class LiveRuleset {
     this.#adopt(buildRuleset(inputs, this.ruleset));
     const keys = this.awaitingRestart;
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
-    const outcome = this.#endReload(this.ruleset.failures);
+    const failures = this.#endReload(this.ruleset.failures);
     this.onReload();
-    return outcome;
+    return failures;
   }
 
   /** Reports that a reload has worked, or why a part of the inputs is not in use. */

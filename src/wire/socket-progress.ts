@@ -147,7 +147,7 @@ export class AnswerProgress {
   #read = 0;
   /** When the client was last known to read, or had little to read. Milliseconds on the monotonic clock. */
   readAt = performance.now();
-  /** Bytes that the kernel held at the last look. */
+  /** Bytes that the kernel buffered at the last look. */
   inKernel = 0;
 
   constructor(connection: { readonly stream: Socket }) {
@@ -164,7 +164,7 @@ export class AnswerProgress {
     return this.unseen > MAX_UNSEEN;
   }
 
-  /** Records a look: `written` bytes were written before it began, and the kernel still held `inKernel`. */
+  /** Records a look: `written` bytes were written before it began, and the kernel still buffered `inKernel`. */
   seen(written: number, inKernel: number, now: number): void {
     const read = written - inKernel - this.#connection.stream.writableLength;
     this.inKernel = inKernel;
