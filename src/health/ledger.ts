@@ -69,7 +69,7 @@ export class Ledger {
   senders = new Senders();
   readonly #routes = new Map<string, RouteLedger>();
   /** As of the start, or the last reload; null before they are told. */
-  #configured: readonly string[] | null = null;
+  #configured: ReadonlySet<string> | null = null;
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Map<string, Tally>();
   early = noneEarly('the start');
@@ -103,7 +103,7 @@ export class Ledger {
     let known = this.#routes.get(route);
     if (known === undefined) {
       known = new RouteLedger();
-      known.isGone = this.#configured?.includes(route) === false;
+      known.isGone = this.#configured?.has(route) === false;
       this.#routes.set(route, known);
     }
     return known;
@@ -114,13 +114,13 @@ export class Ledger {
    * Where all deliveries came on such routes, nothing is known of the others yet, as after a start.
    */
   keepOnly(routes: readonly string[], now = performance.now()): void {
-    this.#configured = routes;
+    this.#configured = new Set(routes);
     if (this.senders.areOnlyOutside(routes)) {
       this.senders = new Senders();
       this.early = noneEarly('a reload removed its route');
     } else this.senders.keepOnly(routes);
     for (const [route, known] of this.#routes) {
-      known.isGone = !routes.includes(route);
+      known.isGone = !this.#configured.has(route);
       if (known.isGone && known.outcomes.lost(now) === 0) this.#routes.delete(route);
     }
   }
@@ -225,13 +225,13 @@ export class Ledger {
 
   /** The route of its path, which has none yet, or since a reload; else the one that last accepted such a delivery. */
   #routeAt({ rule, path }: Detail, ofLook: string): string {
-    if (rule !== null && this.#configured?.includes(path) === true) return path;
+    if (rule !== null && this.#configured?.has(path) === true) return path;
     return this.senders.routeOfPlace(path) ?? ofLook;
   }
 
   /** Where what was on its way to a route while a reload removed it would come now. */
   #routeNow(route: string): string {
-    return this.#configured?.includes(route) === false ? UNMATCHED : route;
+    return this.#configured?.has(route) === false ? UNMATCHED : route;
   }
 
   #refuseEarly(record: RequestRecord, now: number): void {
