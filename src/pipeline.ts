@@ -30,6 +30,7 @@ import type { Route } from './core/routes.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
+import type { Claimed } from './once/claims.ts';
 import type { Needs } from './redelivery/process-parts.ts';
 import type { Deferrable } from './redelivery/record.ts';
 import type { Deferral, Storing } from './redelivery/storing.ts';
@@ -158,24 +159,30 @@ export class Pipeline {
       pending.deferrable = { head, lines: linesOf(pending, route), body, route, permit, at, policy };
     }
     if (once === null) this.#forward(pending, permitted);
-    else void this.#deliverOnce(pending, permitted, once);
+    else this.#deliverOnce(pending, permitted, once);
   }
 
   /** Claims the delivery's event first. Only for verified requests: else anyone could mark an event as delivered. */
-  async #deliverOnce(pending: Pending, permitted: Permitted, window: number): Promise<void> {
-    const { exchange, head, policy, deferrable } = pending;
+  #deliverOnce(pending: Pending, permitted: Permitted, window: number): void {
+    const { exchange, head, policy } = pending;
     const { permit } = permitted;
     exchange.decide(permit.decision, permit.reason, permit.secret);
     // As long as its twin may take.
     const { responseTimeout, idleTimeout } = policy.settings;
-    const patience = retryConnectFor(pending) + responseTimeout + idleTimeout;
-    const event = { head, body: permit.body ?? NO_BYTES, window };
-    const claimed = await this.#parts.claims().claim({ ...event, patience, stop: this.#waits.signal });
+    const until = performance.now() + retryConnectFor(pending) + responseTimeout + idleTimeout;
+    const body = permit.body ?? NO_BYTES;
+    const claimed = this.#parts.claims().claim({ head, body, window, until, stop: this.#waits.signal });
+    if (claimed instanceof Promise) void claimed.then((late) => this.#claimed(pending, permitted, late));
+    else this.#claimed(pending, permitted, claimed);
+  }
+
+  #claimed(pending: Pending, permitted: Permitted, claimed: Claimed): void {
+    const { exchange, deferrable } = pending;
     const isUnwanted = exchange.departed && deferrable === null;
     switch (claimed.kind) {
       case 'deliver':
-        if (!isUnwanted) return this.#forward(pending, permitted, claimed.claim);
-        claimed.claim.failed();
+        if (!isUnwanted) return this.#forward(pending, permitted, claimed);
+        claimed.failed();
         return this.#settle(pending, UNSENT);
       case 'unknown':
         if (!isUnwanted) return this.#reached(pending, { ...UNSENT, failure: overloaded('stopped') });

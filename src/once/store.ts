@@ -5,16 +5,16 @@
 export type ClaimAnswer = 'first' | 'delivered' | 'busy';
 
 /**
- * claims.ts serializes the claims of one event within this process; a store decides between processes. Every method
- * rejects when the store is unavailable, within about a second.
+ * claims.ts serializes the claims of one event within this process; a store decides between processes. A store in this
+ * process answers at once; of any other every method rejects when it is unavailable, within about a second.
  */
 export interface OnceStore {
   /** Atomic: exactly one of several simultaneous claims is `first`. */
-  claim(key: string): Promise<ClaimAnswer>;
+  claim(key: string): ClaimAnswer | Promise<ClaimAnswer>;
   /** Records a delivery, whoever holds the claim now. Claims within the next `window` milliseconds get `delivered`. */
-  commit(key: string, window: number): Promise<void>;
+  commit(key: string, window: number): void | Promise<void>;
   /** Ends this process's claim of an event that was not delivered, if it has one: the next claim gets `first`. */
-  release(key: string): Promise<void>;
+  release(key: string): void | Promise<void>;
   /** The number of events in the memory store, or of the claims that this process holds in a shared store. */
   readonly entries: () => number;
   /** The policy by which the server may forget events before their window is over; null if it forgets none. */
@@ -37,24 +37,25 @@ export function createMemoryStore(maxEntries: number): OnceStore {
     if (ends.delete(key) && key === oldest) oldest = undefined;
   };
   /** Removes events over the limit, and expired ones up to the first valid one; expired ones behind that may remain. */
-  const forget = () => {
+  const forget = (now: number) => {
     while (ends.size > 0) {
       oldest ??= order.next().value;
-      if (oldest === undefined || (ends.size <= maxEntries && (ends.get(oldest) ?? 0) > performance.now())) return;
+      if (oldest === undefined || (ends.size <= maxEntries && (ends.get(oldest) ?? 0) > now)) return;
       remove(oldest);
     }
   };
   return {
-    claim: async (key) => ((ends.get(key) ?? 0) > performance.now() ? 'delivered' : 'first'),
-    async commit(key, window) {
+    claim: (key) => ((ends.get(key) ?? 0) > performance.now() ? 'delivered' : 'first'),
+    commit(key, window) {
+      const now = performance.now();
       remove(key); // re-inserted last, since age counts from the delivery
-      ends.set(key, performance.now() + window);
-      forget();
+      ends.set(key, now + window);
+      forget(now);
     },
-    release: async () => {},
+    release() {},
     evicts: () => null,
     entries() {
-      forget();
+      forget(performance.now());
       return ends.size;
     },
     close() {},

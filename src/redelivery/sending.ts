@@ -26,11 +26,10 @@ export async function attempt(request: Sendable, needs: Needs, shutdown: AbortSi
   const { route, head, body } = request;
   let claim: DeliveryClaim | null = null;
   if (route.once !== null) {
-    const event = { head, body, window: route.once, patience: 0 };
-    const claimed = await needs.claims().claim({ ...event, stop: shutdown });
+    const claimed = await needs.claims().claim({ head, body, window: route.once, until: 0, stop: shutdown });
     if (claimed.kind === 'duplicate') return { ...NOT_SENT, went: claimed.kind };
     if (claimed.kind !== 'deliver') return NOT_SENT;
-    claim = claimed.claim;
+    claim = claimed;
   }
   const sent = await sendOnce(request, claim, needs);
   // An attempt cut off because the process stops does not count: it could have been the delivery's last.

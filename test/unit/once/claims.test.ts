@@ -29,7 +29,8 @@ function deliveries({ onStoreFailure = 'forward', unopened = 0, ...over }: Optio
   });
   const admit = (options: { patience?: number; stop?: AbortSignal } = {}) => {
     const { patience = 5_000, stop = new AbortController().signal } = options;
-    return all.claim({ head: { path: '/n' }, body: Buffer.from('e'), window: 60_000, patience, stop });
+    const until = performance.now() + patience;
+    return all.claim({ head: { path: '/n' }, body: Buffer.from('e'), window: 60_000, until, stop });
   };
   return { all, failure, failures, calls, admit };
 }
@@ -38,7 +39,7 @@ const kindOf = ({ kind }: Claimed) => kind;
 
 function claimOf(claimed: Claimed): DeliveryClaim {
   if (claimed.kind !== 'deliver') throw new Error(`it is ${claimed.kind}`);
-  return claimed.claim;
+  return claimed;
 }
 
 const away = () => Promise.reject(new Error('the store is away'));
@@ -77,8 +78,8 @@ describe('a claim', () => {
       most = Math.max(most, ++open);
       await turnOfTheLoop();
       open--;
-      if (nth < 5) mine.claim.failed();
-      else mine.claim.delivered();
+      if (nth < 5) mine.failed();
+      else mine.delivered();
       return 'deliver';
     };
     const kinds = await Promise.all(Array.from({ length: 17 }, (_, nth) => ask(nth)));
@@ -125,14 +126,14 @@ describe('a twin', () => {
 
 describe('a burst of one event', () => {
   test('of any size waits for the store’s reply, and shares it', async () => {
-    const { all, admit } = deliveries({ claim: async () => 'delivered' });
+    const { all, admit } = deliveries({ claim: async () => 'delivered' as const });
     const admissions = await Promise.all(Array.from({ length: 100 }, () => admit()));
     expect(admissions.every(({ kind }) => kind === 'duplicate')).toBe(true);
     expect(all.failures).toBe(0);
   });
 
   test('waits for a delivery with at most sixteen bodies, whenever they came', async () => {
-    const { admit } = deliveries({ claim: async () => 'first' });
+    const { admit } = deliveries({ claim: async () => 'first' as const });
     const early = Array.from({ length: 40 }, () => admit());
     const first = await early[0];
     const late = Array.from({ length: 10 }, () => admit());
