@@ -7,6 +7,8 @@ export interface Hint {
   readonly text: string;
   /** The id of the expired or not yet valid secret that signed the request. */
   readonly secret?: string;
+  /** True for a failed handshake as health checks and scanners make it, too. */
+  readonly fromChecks?: boolean;
 }
 
 /** Hints for a 503, or for a 408 that made room, by cause. */

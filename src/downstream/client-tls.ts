@@ -20,14 +20,20 @@ function tlsOptions(tls: TlsContents): TlsOptions {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ALPN };
 }
 
-/** Why a handshake failed over a certificate; null for what scanners send. */
+/** What a client did, by OpenSSL's code. `fromChecks`: health checks and scanners do so, too. */
+const FAULTS = [
+  { code: /_ALERT_.*(?:CERTIFICATE|UNKNOWN_CA)/, fault: 'clients refused the certificate here', fromChecks: false },
+  { code: /DID_NOT_RETURN_A_CERTIFICATE/, fault: 'the client sent no certificate', fromChecks: true },
+  { code: /UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER/, fault: 'no TLS version or cipher in common', fromChecks: true },
+  { code: /HTTP_REQUEST/, fault: 'the client spoke HTTP without TLS', fromChecks: true },
+];
+
+/** Why a handshake failed; null for what only scanners send. */
 function failureOf(error: Error, { authorizationError }: TLSSocket): Hint | null {
-  const code = codeOf(error);
-  const isOurs = /_ALERT_.*(?:CERTIFICATE|UNKNOWN_CA)/.test(code);
-  // Without a certificate come scanners and health checks, too, from the address of a balancer that senders share.
-  if (!isOurs && !authorizationError) return null;
-  const whose = isOurs ? 'clients refused the certificate here' : 'the certificate of the client was refused';
-  return { diagnosis: 'handshake-fails', text: `${whose} (${authorizationError || code})` };
+  const known = FAULTS.find(({ code }) => code.test(codeOf(error)));
+  if (known === undefined && !authorizationError) return null;
+  const { fault, fromChecks } = known ?? { fault: 'the certificate of the client was refused', fromChecks: false };
+  return { diagnosis: 'handshake-fails', text: `${fault} (${authorizationError || codeOf(error)})`, fromChecks };
 }
 
 export class TlsHandshakes {

@@ -167,7 +167,7 @@ function slowApp(path: string, { slow, slowMs }: RouteLedger, { facts, now }: In
   return finding('warning', 'slow-app', message, path);
 }
 
-/** A redirect counts as taken, since senders may follow it; where nothing else comes, none may have arrived. */
+/** A redirect counts as taken, since senders may follow it; where some of the last had one, as many may be lost. */
 function redirects(path: string, { outcomes }: RouteLedger, { now }: Input): Finding | null {
   const { redirects: last, redirectStatus, redirected } = outcomes;
   const amount = redirected.sum(0, now);

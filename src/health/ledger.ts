@@ -142,9 +142,12 @@ export class Ledger {
       known.unverified.add('signed-unverified', record, now);
       if (record.method === 'POST' && record.wellFormed) known.unverifiedDeliveries++;
     }
-    // A delivery had a signature where it was sent.
-    const isDropped = record.reason === 'missing_signature' && this.senders.routeOf(record) !== null;
-    return isDropped ? 'signature-dropped' : diagnosisOf(record);
+    return record.reason === 'missing_signature' && this.#isDropped(record) ? 'signature-dropped' : diagnosisOf(record);
+  }
+
+  /** True for what had a signature where it was sent: a delivery, and whatever has it under another name. */
+  #isDropped(record: RequestRecord): boolean {
+    return record.renamedHeader !== null || this.senders.routeOf(record) !== null;
   }
 
   /** Called once for each delivery, when its fate is known. */
@@ -185,8 +188,9 @@ export class Ledger {
   /** Called when a connection is ended before any answer. `address`: that of the connection. */
   turnAway(address: string, now = performance.now(), hint: Hint = OVERLOAD_HINTS.connections): void {
     const connection = { ...NONE, ...NO_LOOK, client: address, connectionAddress: address, startedAt: now, hint };
-    const route = this.senders.routeOfConnection(address);
-    if (this.senders.accepted === 0) this.early.turnedAway.add(hint.diagnosis, connection, now);
+    const isCheck = hint.fromChecks === true && (this.senders.isCheck(address, now) || this.senders.accepted === 0);
+    const route = isCheck ? null : this.senders.routeOfConnection(address);
+    if (this.senders.accepted === 0 && !isCheck) this.early.turnedAway.add(hint.diagnosis, connection, now);
     else if (route === null) this.#stranger(connection, now);
     else this.#bad(route, connection, 'turnedAway', now);
   }

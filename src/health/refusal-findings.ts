@@ -158,9 +158,14 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
   const amount = tally.ofDay(now);
   if (amount === 0) return null;
   const untaken = untakenBy(tally.detail, now);
+  const { path: last } = tally.detail;
+  const isOver = path === UNMATCHED && isConfigured(last, facts);
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
-  const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(tally.detail.path)} ${since(input, tally.lastAt)}; verified is ${verified || 'none'}: is your route's path right?${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
-  const isNote = path !== UNMATCHED || unverifiedDeliveries === 0;
+  const question = isOver
+    ? 'it is a route since a reload.'
+    : `verified is ${verified || 'none'}: is your route's path right?`;
+  const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(last)} ${since(input, tally.lastAt)}; ${question}${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
+  const isNote = path !== UNMATCHED || unverifiedDeliveries === 0 || isOver;
   const state = isNote ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed';
   return finding(state, 'signed-unverified', message, path);
 }

@@ -18,8 +18,8 @@ export class Outcomes {
   good = 0;
   bad = 0;
   lastGood = Number.NaN;
-  /** How many of the last good ones in a row were 3xx. */
-  redirects = 0;
+  /** The last 24 good ones, a bit each; 1: the app answered 3xx. */
+  #answers = 0;
   redirectStatus = 0;
   readonly redirected = new Counts(1, 25, HOUR);
   /** When the last good ones came. */
@@ -33,12 +33,18 @@ export class Outcomes {
   addGood({ upstreamStatus: status, startedAt }: Pick<Detail, 'upstreamStatus' | 'startedAt'>, now: number): void {
     this.#goodStarts[this.good++ % KEPT] = startedAt;
     this.lastGood = now;
-    if (status >= 300) {
-      this.redirects++;
+    const isRedirect = status >= 300;
+    if (status > 0) this.#answers = ((this.#answers << 1) | Number(isRedirect)) & 0xff_ff_ff;
+    if (isRedirect) {
       this.redirectStatus = status;
       this.redirected.add(0, now);
-    } else if (status > 0) this.redirects = 0;
+    }
     this.#episode?.addGood(now);
+  }
+
+  /** How many of the last good ones were 3xx. */
+  get redirects(): number {
+    return this.#answers.toString(2).replaceAll('0', '').length;
   }
 
   /** A stored delivery was taken at a later sending, or gave way to an equal fresh one. */

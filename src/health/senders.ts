@@ -22,6 +22,8 @@ export class Senders {
   readonly #places = new Remembered();
   /** Behind a trusted proxy, the address of a connection is not that of its client. */
   readonly #connections = new Remembered();
+  /** Where handshakes failed as those of health checks do. */
+  readonly #checks = new Remembered();
   accepted = 0;
 
   /** Called for each verified delivery, duplicates too, whatever the app then does. */
@@ -31,7 +33,21 @@ export class Senders {
     this.#looks.add(userAgent, contentType, route);
     this.#clients.add(client, '', route).accept(now);
     this.#places.add(placeOf(record), '', route).accept(now);
-    this.#connections.add(connectionAddress, '', route).accept(now);
+    const connection = this.#connections.add(connectionAddress, '', route);
+    connection.accept(now);
+    const checked = this.#checks.find(connectionAddress)?.lastAccepted ?? Number.NaN;
+    connection.hasChecks = now - checked < QUARTER;
+  }
+
+  /**
+   * Called for a handshake that failed as those of health checks do. True if some failed so from there before the last
+   * delivery, too: then a balancer checks us from the address of the deliveries.
+   */
+  isCheck(address: string, now: number): boolean {
+    const connection = this.#connections.find(address);
+    // Scanners elsewhere must not make us forget it.
+    if (connection !== undefined || this.accepted === 0) this.#checks.add(address, '', '').lastAccepted = now;
+    return connection?.hasChecks === true;
   }
 
   /** Called for a refused request that only a holder of a secret of ours can have sent: its look is a sender's, too. */
@@ -118,6 +134,7 @@ export class Known {
   #accepted = 0;
   #firstAccepted = Number.NaN;
   lastAccepted = Number.NaN;
+  hasChecks = false;
   #longestPause = 0;
   suspects: Tally | null = null;
   /** How many suspects came before the last acceptance. */

@@ -175,13 +175,13 @@ describe.concurrent('the listener', () => {
       expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
       expect((await ask(proxy.port)).got).toMatch(refused);
       expect((await ask(proxy.port, contents(pairs.stranger))).got).toMatch(refused);
-      // A handshake that breaks off over a certificate counts where deliveries come from; one without any may be a scanner's.
+      // A handshake that fails counts where deliveries come from.
       const distrusts = connect(proxy.port, '127.0.0.1').on('error', () => {});
       distrusts.write(await clientHello());
       distrusts.once('data', () => distrusts.write(UNKNOWN_CA));
       await eventually(
         async () => (await proxy.status()).advice.map(({ id, message }) => [id, /^(.*?), the last/.exec(message)?.[1]]),
-        [['handshake-fails', 'The last 2 deliveries to unmatched were turned away']],
+        [['handshake-fails', 'The last 3 deliveries to unmatched were turned away']],
       );
       const [first] = (await proxy.status()).advice;
       expect(first?.message).toMatch(/: clients refused the certificate here \(ERR_SSL_.*UNKNOWN_CA\)\./);

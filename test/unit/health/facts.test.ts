@@ -5,6 +5,7 @@ import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
 import type { Health } from '../../../src/health/health.ts';
+import { Ledger } from '../../../src/health/ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import {
   accepted,
@@ -475,6 +476,24 @@ test('connections that were turned away before the first acceptance are judged a
   expect(told('203.0.113.9').advice[0]?.message).toMatch(/^7 connections .* None is known to be a delivery\.$/);
 });
 
+test('a handshake that fails as those of health checks do is a loss, but where deliveries came between such', () => {
+  const without = { ...hint('handshake-fails', 'the client sent no certificate'), fromChecks: true };
+  const told = (...happenings: ('accepted' | 'checked' | 'elsewhere')[]) =>
+    judged({}, (health) => {
+      for (const [nth, what] of happenings.entries()) {
+        const at = NOW + nth * 10_000;
+        if (what === 'accepted') health.ledger.deliver({ ...accepted({ startedAt: at }), fate: 'taken' }, at);
+        else health.ledger.turnAway(what === 'checked' ? '192.0.2.7' : `203.0.113.${nth}`, at, without);
+      }
+    }).lost.turnedAway;
+  expect(told('accepted', 'checked', 'checked')).toBe(2);
+  expect(told('accepted', 'elsewhere', 'elsewhere')).toBe(0);
+  expect(told('checked', 'accepted', 'checked', 'checked')).toBe(0);
+  expect(told('accepted', 'checked', 'accepted', 'checked')).toBe(1);
+  // Many others that are no deliveries' hide it not.
+  expect(told('checked', 'accepted', ...Array.from({ length: 20 }, () => 'elsewhere' as const), 'checked')).toBe(0);
+});
+
 test('no remedy asks for what the facts show done', () => {
   const without = refused({ reason: 'no_live_secret', status: 503 });
   const remedies = (came: readonly RequestRecord[], liveSecrets: number) =>
@@ -487,7 +506,7 @@ test('no remedy asks for what the facts show done', () => {
   }
 });
 
-test('redirects are told for a day, as a warning only while nothing else is answered', () => {
+test('redirects are told for a day, as a warning only while some of the last answers are', () => {
   const moved = accepted({ status: 308, upstreamStatus: 308 });
   const told = (hours: number, ...came: readonly RequestRecord[]) =>
     judged({}, (health) => {
@@ -496,8 +515,11 @@ test('redirects are told for a day, as a warning only while nothing else is answ
     }).advice.map(({ state, message }) => `${state} ${/^The app answered .* redirects/.exec(message)?.[0]}`);
   const what = 'The app answered 3 deliveries of the last day to /notify with redirects';
   expect(told(0, accepted(), moved, moved, moved)[0]).toBe(`warning ${what}`);
-  expect(told(0, moved, accepted(), moved, moved)).toEqual(['ok undefined', `note ${what}`]);
-  expect(told(26, moved, accepted(), moved, moved)).toEqual(['ok undefined']);
+  const half = [moved, accepted(), moved, accepted(), moved, accepted()];
+  expect(told(0, ...half)[0]).toBe(`warning ${what}`);
+  const others = Array.from({ length: 24 }, () => accepted());
+  expect(told(0, ...half, ...others)).toEqual(['ok undefined', `note ${what}`]);
+  expect(told(26, ...half, ...others)).toEqual(['ok undefined']);
 });
 
 test('the last one that the app took is any, also one that was sent again', () => {
@@ -648,6 +670,23 @@ test('signed ones from elsewhere than the deliveries are a warning from the thir
   const renamed = said(3, { ...unsigned, renamedHeader: 'X-Entrupy-Signature' });
   expect(renamed.slice(0, 2)).toEqual(['warning', 'signature-dropped']);
   expect(renamed[2]).toContain('came in X-Entrupy-Signature, so something in front of the proxy renames');
+  // The log line of each says the same, whatever was accepted.
+  const line = (renamedHeader: string | null) => new Ledger().record(refused({ ...unsigned, renamedHeader }), 0);
+  expect([line('X-Entrupy-Signature'), line(null)]).toEqual(['signature-dropped', 'no-signature']);
+});
+
+test('a path that a reload has made a route is no typo any more', () => {
+  const said = (...paths: readonly string[]) => {
+    const routes = paths.map((path) => ({ ...NOTIFY, path }));
+    const { advice } = judged({ routes }, ({ ledger }) => {
+      ledger.record(accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' }), NOW);
+    });
+    return advice.flatMap(({ id, state, message }) => (id === 'signed-unverified' ? `${state} ${message}` : []));
+  };
+  expect(said('/notfy')).toEqual([
+    expect.stringMatching(/^failed .* verified is \/notfy: is your route's path right\?$/),
+  ]);
+  expect(said('/new')).toEqual([expect.stringMatching(/^note .*; it is a route since a reload\.$/)]);
 });
 
 test('another version of a sender, or a parameter of its type, makes no stranger of it', () => {
