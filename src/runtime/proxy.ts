@@ -37,7 +37,8 @@ export async function startProxy(effects: Effects) {
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
   live.onReload = () => void readiness.now();
   const facts = () => factsNow(startedAt, live, readiness.unprobed());
-  const admin = createAdminServer(adminSources({ live, readiness, shutdown, scrapes, facts }));
+  const sources = adminSources({ live, readiness, shutdown, scrapes, facts });
+  const admin = createAdminServer(sources);
 
   const closeStores = () => Promise.all([redelivery.close(), claims()?.close()]);
   const fail = async (error: unknown): Promise<never> => {
@@ -69,8 +70,11 @@ export async function startProxy(effects: Effects) {
   let logged = 0;
   const look = async () => {
     await descriptors.count();
+    const isLogged = ++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0;
+    // Nobody may scrape.
+    if (isLogged) await sources.beforeScrape();
     const advice = health.advice();
-    if (++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0) logDiagnoses(advice, Date.now());
+    if (isLogged) logDiagnoses(advice, Date.now());
   };
   const looks = setInterval(look, LOOK_EACH_MS).unref();
   // A failure here is not lost: each scrape of the metrics reports it.

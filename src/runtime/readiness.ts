@@ -39,26 +39,29 @@ export class Readiness {
    * `asks`: whether to ask the upstream even if its answer does not count (`admin.readyNeedsUpstream`).
    */
   async now(asks: 'if it counts' | 'always' = 'if it counts'): Promise<Probed> {
-    const { ruleset, services } = this.#live;
-    const { causes } = this.unprobed();
-    const counts = ruleset.loaded.config.admin.readyNeedsUpstream;
-    const error = counts || asks === 'always' ? await services.upstream.failure(PROBE_TIMEOUT_MS) : null;
-    if (counts || asks === 'always') this.#upstream = { error, at: performance.now() };
-    if (counts && error !== null) causes.push(`the upstream accepts no connections (${error})`);
-    if (causes.length === 0) this.#wasReady = true;
-    return { ready: causes.length === 0, causes, error };
+    const { services } = this.#live;
+    if (this.#counts || asks === 'always')
+      this.#upstream = { error: await services.upstream.failure(PROBE_TIMEOUT_MS), at: performance.now() };
+    const probed = this.unprobed();
+    if (probed.ready) this.#wasReady = true;
+    return probed;
+  }
+
+  get #counts(): boolean {
+    return this.#live.ruleset.loaded.config.admin.readyNeedsUpstream;
   }
 
   /** The readiness without asking the upstream: its last answer counts for a minute. */
-  unprobed(): Probed & { causes: string[] } {
+  unprobed(): Probed {
     const { ruleset, services } = this.#live;
     const now = Date.now();
+    const error = performance.now() - this.#upstream.at < UPSTREAM_VALID_MS ? this.#upstream.error : null;
     const without = this.#wasReady ? [] : routesWithoutSecret(ruleset.loaded.config, ruleset.policy, now);
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
     if (services.listener.draining) causes.push('draining');
-    const { error, at } = this.#upstream;
-    return { ready: causes.length === 0, causes, error: performance.now() - at < UPSTREAM_VALID_MS ? error : null };
+    if (this.#counts && error !== null) causes.push(`the upstream accepts no connections (${error})`);
+    return { ready: causes.length === 0, causes, error };
   }
 }
 

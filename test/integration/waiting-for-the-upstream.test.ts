@@ -89,6 +89,8 @@ test.concurrent('a unix socket: missing, appearing, coming back', async ({ direc
   const proxy = await proxyTo({ url: `unix://${path}` }, config);
   const ready = async () => (await fetch(`${proxy.adminUrl}/readyz`)).status;
   expect(await ready()).toBe(503);
+  // The page says the same.
+  expect(await proxy.status()).toMatchObject({ ready: false, causes: [expect.stringContaining('(ENOENT)')] });
   await expectBadGateway(proxy);
   await reload(proxy, (config) => config.replace('retryConnectFor: 300ms', 'retryConnectFor: 30s'));
   const client = await sendTo(proxy, delivery(1));
