@@ -125,11 +125,13 @@ function secretStatus({ id, source, key, problem, warnings, adoptedAt, ...dates 
 }
 
 /** The state of `once`; null until a route uses it. A store's URL may hold a user, so only its host is shown. */
-function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['once']) {
+function onceStatus(claims: Claims | null, { store, name, onStoreFailure }: Config['once']) {
   if (claims === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;
   const { failure: problem, isKnown } = claims;
-  return { store: host, entries: claims.entries(), isKnown, problem, evicts: claims.evicts(), onStoreFailure };
+  /** True if another app could share it unseen. */
+  const isUnnamed = store !== 'memory' && name === '';
+  return { store: host, isUnnamed, entries: claims.entries(), isKnown, problem, evicts: claims.evicts(), onStoreFailure };
 }
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */

@@ -2,6 +2,7 @@
 // place: a request allocates nothing but where a diagnosis comes for the first time.
 import type { RequestRecord } from '../core/request-record.ts';
 import type { Diagnosis } from './diagnoses.ts';
+import { QUARTER } from './times.ts';
 
 type Upstream = 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'departedMs';
 type Refusal = 'reason' | 'hint' | 'rule' | 'header' | 'renamedHeader';
@@ -40,8 +41,9 @@ const hasConnected = ({ upstreamStatus: status, upstreamFailure: failure }: Deta
   status > 0 || (failure !== null && failure !== 'connect');
 
 const KEPT = 16;
-/** A cause is told beside a commoner one from this share of the last ones on. */
+/** A cause is told beside a commoner one from this share of the last ones on, or of all, if it is not long over. */
 const LEAST = 1 / 5;
+const LEAST_OF_ALL = 1 / 20;
 
 export interface Cause {
   readonly diagnosis: Diagnosis;
@@ -80,8 +82,13 @@ export class Causes {
     const last = this.#last.toReversed().filter((one) => !this.#isOver(one));
     if (last.length === 0) return [...this.#all.values()].filter((one) => !this.#isOver(one));
     const alike = [...Map.groupBy(last, (one) => one)].toSorted(([, one], [, other]) => other.length - one.length);
-    const isTold = (all: readonly Cause[], nth: number) => nth === 0 || all.length >= LEAST * last.length;
-    return alike.flatMap(([cause, all], nth) => (isTold(all, nth) ? cause : []));
+    const sum = [...this.#all.values()].reduce((total, { times }) => total + times, 0);
+    const now = Math.max(...last.map(({ lastAt }) => lastAt));
+    const isTold = ({ times, lastAt }: Cause, amount: number) =>
+      amount >= LEAST * last.length || (times >= LEAST_OF_ALL * sum && now - lastAt < QUARTER);
+    const told = alike.flatMap(([cause, all], nth) => (nth === 0 || isTold(cause, all.length) ? cause : []));
+    const others = [...this.#all.values()].filter((one) => !last.includes(one) && !this.#isOver(one) && isTold(one, 0));
+    return [...told, ...others];
   }
 
   /** That the app accepts no connections is over once it has accepted some, and then failed otherwise. */

@@ -1,16 +1,19 @@
 // The stores of `once` and of redelivery: whether they work, what they lost, and what waits there.
 import { isDirectory } from '../base/default-places.ts';
 import type { DeferredFacts, Facts } from '../facts.ts';
+import type { Ledger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, named, whatChanged } from './sentences.ts';
 import { ago, clock, DAY, HOUR, QUARTER, spanText } from './times.ts';
 
 /** How often the app must have failed to take an event since it took others that came no earlier. */
 const POISON_ATTEMPTS = 3;
 const MOST_POISON = 3;
+const FEW = 3;
 
-export function* storeFindings({ facts }: Input): Findings {
+export function* storeFindings({ ledger, facts }: Input): Findings {
   const { deferred, once, now } = facts;
   if (once !== null) yield* ofOnce(once);
+  if (once?.isUnnamed) yield swallowed(ledger);
   if (deferred === null) return;
   yield* ofLosses(deferred, now);
   yield* lastSeen(ofEnding(deferred, now), deferred, now);
@@ -34,6 +37,14 @@ function* ofOnce({ store, problem, evicts, onStoreFailure }: NonNullable<Facts['
   const effect = refuses ? 'routes with once answer 503' : 'events may be delivered twice';
   const message = `${name} fails: ${problem}. Until it works again, ${effect}.`;
   yield finding(refuses ? 'failed' : 'warning', 'once-store', message);
+}
+
+/** All that came was known to a store that another app may share: then that app has the events, and ours has none. */
+function swallowed({ lastTaken, routes }: Ledger): Finding | null {
+  const known = routes.reduce((sum, [, { fates }]) => sum + fates.duplicate, 0);
+  if (!Number.isNaN(lastTaken) || known < FEW) return null;
+  const message = `${known} deliveries were answered as duplicates, and the app has taken none since the start: another app may share the store of delivered events, which has no name.`;
+  return { ...finding('warning', 'once-store', message), remedy: 'Give each app an once.name of its own.' };
 }
 
 const evicting = (what: string, policy: string): Finding =>

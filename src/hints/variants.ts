@@ -28,8 +28,8 @@ export function* keyVariants(key: KeyObject): Generator<readonly [Hint, KeyObjec
     [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`'${text}'`)],
     [form("the base64 text of the secret was used (as in a Kubernetes Secret's data)"), encoded],
     [sender('signed with an empty secret'), Buffer.alloc(0)],
-    [sender('the secret was base64-decoded by the sender'), base64],
-    [sender('the secret was hex-decoded by the sender'), hex],
+    [form('the secret was base64-decoded by the sender, or is base64 text here alone'), base64],
+    [form('the secret was hex-decoded by the sender, or is hex text here alone'), hex],
   ];
   try {
     for (const [hint, variant] of variants) if (!variant.equals(value)) yield [hint, createSecretKey(variant)];

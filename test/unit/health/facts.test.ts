@@ -16,6 +16,7 @@ import {
   judged,
   NOTIFY,
   NOW,
+  ONCE,
   refused,
   settle,
 } from '../metrics/fixtures.ts';
@@ -673,6 +674,27 @@ test('signed ones from elsewhere than the deliveries are a warning from the thir
   // The log line of each says the same, whatever was accepted.
   const line = (renamedHeader: string | null) => new Ledger().record(refused({ ...unsigned, renamedHeader }), 0);
   expect([line('X-Entrupy-Signature'), line(null)]).toEqual(['signature-dropped', 'no-signature']);
+});
+
+test('where all were known to a store of delivered events without a name, another app may have them', () => {
+  const said = (isUnnamed: boolean, ...before: readonly RequestRecord[]) =>
+    judged({ once: { ...ONCE, isUnnamed } }, (health) => {
+      const twin = accepted({ decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
+      for (const one of [...before, twin, twin, twin]) settle(health, one);
+    }).advice[0];
+  expect(said(true)).toMatchObject({ state: 'warning', id: 'once-store', remedy: expect.stringMatching(/once\.name/) });
+  expect([said(true, accepted())?.state, said(false)?.state]).toEqual(['ok', 'ok']);
+});
+
+test('a cause with a small share of all is told beside a commoner one, whatever came last', () => {
+  const told = (...came: readonly [RequestRecord, number][]) =>
+    judged({}, (health) => {
+      for (const [one, amount] of came) for (let nth = 0; nth < amount; nth++) settle(health, one);
+      vi.advanceTimersByTime(12_000);
+    }).advice.flatMap(({ id, route }) => (route === null || id === 'deliveries-lost' ? [] : id));
+  const fails = accepted({ status: 500, upstreamStatus: 500 });
+  expect(told([accepted(), 100], [refused(), 6], [fails, 40])).toEqual(['app-fails', 'another-secret']);
+  expect(told([accepted(), 100], [refused(), 1], [fails, 40])).toEqual(['app-fails']);
 });
 
 test('a path that a reload has made a route is no typo any more', () => {

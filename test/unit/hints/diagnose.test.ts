@@ -104,13 +104,21 @@ describe('the secret', () => {
   const bare = 'the secret here has white space or quotes around it, the one of the sender has not';
   test.each<[ours: string, theirs: string | Buffer, expected: string]>([
     [SECRET, `${SECRET}\n`, 'the secret was used with a trailing newline'],
-    [SECRET, Buffer.from(SECRET, 'base64'), 'the secret was base64-decoded by the sender'],
+    [
+      SECRET,
+      Buffer.from(SECRET, 'base64'),
+      'the secret was base64-decoded by the sender, or is base64 text here alone',
+    ],
     [SECRET, btoa(SECRET), "the base64 text of the secret was used (as in a Kubernetes Secret's data)"],
     [SECRET, '', 'signed with an empty secret'],
     [`${SECRET}  `, SECRET, bare],
     [`"${SECRET}"`, SECRET, bare],
     [SECRET, `"${SECRET}"`, 'the secret of the sender has quotes around it, the one here has not'],
-    ['6b65792d6f662d736978746565', Buffer.from('key-of-sixtee'), 'the secret was hex-decoded by the sender'],
+    [
+      '6b65792d6f662d736978746565',
+      Buffer.from('key-of-sixtee'),
+      'the secret was hex-decoded by the sender, or is hex text here alone',
+    ],
   ])('%j here, %j there', (ours, theirs, expected) => {
     expect(hint(sign(theirs, COMPACT), COMPACT, { secrets: [key('current', ours), ...KEYS.slice(1)] })).toBe(expected);
   });
@@ -219,11 +227,11 @@ describe('each mistake has its diagnosis, which says where it is fixed', () => {
     ['signature-form', 'URL-safe base64', `SHA256:${digest('base64url')}`],
     ['signature-form', 'without the prefix', digest('base64')],
     ['signature-form', 'the padding', `SHA256:${digest('base64').slice(0, -1)}`],
-    ['sender-signs', 'decoded from base64', sign(Buffer.from(SECRET, 'base64'), COMPACT)],
-    ['sender-signs', 'with none', sign('', COMPACT)],
+    ['secret-form', 'base64 text here alone', sign(Buffer.from(SECRET, 'base64'), COMPACT)],
+    ['sender-signs', 'with no secret', sign('', COMPACT)],
     ['sender-signs', 'not the whole body', sign(SECRET, '')],
     ['secret-form', 'Quotes', sign(`"${SECRET}"`, COMPACT)],
-    ['secret-form', 'base64 text', sign(Buffer.from(SECRET).toString('base64'), COMPACT)],
+    ['secret-form', 'or its base64 text was used', sign(Buffer.from(SECRET).toString('base64'), COMPACT)],
   ] as const)('%s: %s', (diagnosis, words, given) => {
     expect(found(given)?.diagnosis).toBe(diagnosis);
     const sections = read('docs/alerts.md').split('\n### ').slice(1);

@@ -187,7 +187,7 @@ export const DEFERRED: DeferredFacts = {
 };
 
 export const ONCE = {
-  ...{ store: 'redis', entries: 0, isKnown: true, problem: null, evicts: null },
+  ...{ store: 'redis', isUnnamed: false, entries: 0, isKnown: true, problem: null, evicts: null },
   onStoreFailure: 'forward',
 } as const;
 
