@@ -129,9 +129,10 @@ function onceStatus(claims: Claims | null, { store, name, onStoreFailure }: Conf
   if (claims === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;
   const { failure: problem, isKnown } = claims;
+  const [entries, evicts] = [claims.entries(), claims.evicts()];
   /** True if another app could share it unseen. */
   const isUnnamed = store !== 'memory' && name === '';
-  return { store: host, isUnnamed, entries: claims.entries(), isKnown, problem, evicts: claims.evicts(), onStoreFailure };
+  return { store: host, isUnnamed, entries, isKnown, problem, evicts, onStoreFailure };
 }
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
