@@ -188,7 +188,7 @@ function deliveryStatus({ id, state, wait, note }: Entry, storeState: Queue['sto
 }
 
 /** `why`: `keep`, `room`, `record` (the store lost it), or, with an empty `id`, what happened to the store. */
-function lossStatus({ at, id, note, why, events }: Loss) {
+export function lossStatus({ at, id, note, why, events }: Loss) {
   const { at: came = null, route = null, attempts = null, failure: lastFailure = '' } = note ?? {};
   return { at, id, route, came, attempts, lastFailure, why, events };
 }

@@ -10,7 +10,8 @@ import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { printable } from '../base/printable.ts';
 import { fileProblem } from '../base/regular-file.ts';
 import { MOST_CAPTURED } from '../downstream/request-copies.ts';
-import { command, type Io, UsageError, usageError } from './command.ts';
+import { command, type Io } from './command.ts';
+import { UsageError, usageError } from './options.ts';
 import { adminUrl, begun, whyNoAnswer } from './running-proxy.ts';
 import { milliseconds } from './waiting.ts';
 

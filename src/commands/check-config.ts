@@ -3,7 +3,7 @@
 import { didYouMean } from '../base/nearest-word.ts';
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
-import { atValue, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from '../config/problems.ts';
+import { atValue, formatProblem, inOrder, type KeyPath, type ProblemAt } from '../config/problems.ts';
 import { labelled, OF_ROUTE } from '../config/schema-problems.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
@@ -17,11 +17,12 @@ import { command, type Io, table } from './command.ts';
 
 export const run = command('check-config', async ({ values }, io) => {
   const reading = values['no-secrets'] ? 'no secrets' : 'secrets too';
-  const { config, ...report } = await inspect(values.config ?? null, reading, io);
+  const found = await inspect(values.config ?? null, reading, io);
+  const { config, ...report } = found;
   const ok = report.errors.length === 0;
   const routes = config === null ? [] : routesOf(config);
   if (values.json) io.stdout(`${JSON.stringify({ ok, ...report, routes, limits: config?.limits ?? null })}\n`);
-  else print(config, report, reading, io);
+  else print(found, reading, io);
   return ok ? 0 : 2;
 });
 
@@ -31,17 +32,10 @@ interface SecretRow extends Pick<SecretFacts, 'id' | 'source' | 'problem' | 'not
   readonly state: SecretFacts['state'] | 'not_read';
 }
 
-interface Report {
-  readonly file: string | null;
-  readonly sha256: string | null;
-  /** Why serve could not start or be ready. */
-  readonly errors: readonly Problem[];
-  readonly warnings: readonly Problem[];
-  readonly secrets: readonly SecretRow[];
-}
+type Report = Awaited<ReturnType<typeof inspect>>;
 
-/** `config` is null if it has errors of its own. */
-async function inspect(file: string | null, reading: Reading, io: Io): Promise<Report & { config: Config | null }> {
+/** `config` is null if it has errors of its own. `errors`: why serve could not start or be ready. */
+async function inspect(file: string | null, reading: Reading, io: Io) {
   try {
     const { config, warnings, locate, ...loaded } = fitMachine(await loadConfig({ file, env: io.env }));
     const source = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
@@ -64,8 +58,7 @@ async function inspect(file: string | null, reading: Reading, io: Io): Promise<R
   }
 }
 
-function print(config: Config | null, report: Report, reading: Reading, io: Io): void {
-  const { file, sha256, errors, warnings, secrets } = report;
+function print({ config, file, sha256, errors, warnings, secrets }: Report, reading: Reading, io: Io): void {
   const lines = errors.map((error) => `${formatProblem(error)}\n`).join('');
   if (config === null) return io.stderr(`${lines}${errors.length} ${errors.length === 1 ? 'error' : 'errors'}\n`);
   const { limits, upstream, shutdown } = config;

@@ -1,12 +1,10 @@
-// Shared by all commands: the parser of arguments; input and output; the exit code for usage errors. Tests run a command
-// with their own Io, without a process. A usage error must never print a stack trace.
+// Shared by all commands: input and output, and the exit code for usage errors. Tests run a command with their own Io,
+// without a process. A usage error must never print a stack trace.
 import { createReadStream } from 'node:fs';
-import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { didYouMean } from '../base/nearest-word.ts';
 import { type Paint, painter } from '../base/printable.ts';
 import { fileProblem } from '../base/regular-file.ts';
 import type { Env } from '../config/variables.ts';
-import { type CommandName, OPTIONS, POSITIONALS } from './options.ts';
+import { type CommandName, type Given, parse, UsageError } from './options.ts';
 
 export interface Io {
   /** Writes text, or bytes as they are. */
@@ -18,23 +16,10 @@ export interface Io {
   readonly stdin: () => AsyncIterable<Buffer>;
 }
 
-/** The command cannot do what the user asked: one line on stderr, exit code 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
-/** A usage error; the message points to `--help`. */
-export function usageError(text: string): UsageError {
-  return new UsageError(`${text}; see --help`);
-}
-
 /** Returns the exit code: 2 for unusable input, such as a bad configuration. Rejects only on an unexpected error. */
 export type Run = (argv: readonly string[], io: Io) => Promise<number>;
 
-export function command<N extends CommandName>(
-  name: N,
-  body: (given: ReturnType<typeof parse<N>>, io: Io) => Promise<number>,
-): Run {
+export function command<N extends CommandName>(name: N, body: (given: Given<N>, io: Io) => Promise<number>): Run {
   return async (argv, io) => {
     const end = argv.indexOf('--');
     if (argv.slice(0, end === -1 ? argv.length : end).some((arg) => /^(?:-h|--help(?:=.*)?)$/s.test(arg))) {
@@ -52,34 +37,6 @@ export function command<N extends CommandName>(
       return 2;
     }
   };
-}
-
-export type ValuesOf<N extends CommandName> = ReturnType<typeof parse<N>>['values'];
-
-function parse<N extends CommandName>(name: N, argv: readonly string[]) {
-  const names = POSITIONALS[name] ?? [];
-  const given = parsed(OPTIONS[name], argv);
-  for (const [option, value] of Object.entries(given.values)) {
-    if (value === '') throw usageError(`option --${option} has an empty value`);
-  }
-  // The argument itself stays out of the message: people paste secrets and signatures here.
-  if (given.positionals.length > names.length) {
-    throw usageError(`too many arguments: expected ${names.join(' and ') || 'none'}`);
-  }
-  return given;
-}
-
-function parsed<O extends NonNullable<ParseArgsConfig['options']>>(options: O, argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true });
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    // Node names the option, never its value. Its advice about positional arguments is cut off.
-    const message = error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' ');
-    const [unknown] = /^Unknown option '(--[\w-]+)/.exec(message)?.slice(1) ?? [];
-    const names = ['help', ...Object.keys(options)].map((name) => `--${name}`);
-    throw usageError(`${message}${unknown === undefined ? '' : didYouMean(unknown, names)}`);
-  }
 }
 
 // --- input and output of a process

@@ -6,14 +6,16 @@ import { localUrl } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
+import { lossStatus } from '../facts.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
 import { dateText, spanText } from '../health/times.ts';
 import { mostBytes, splitRecord, type Why } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';
-import { type DeferredStore, type Dropped, type Entry, type Loss, pagesOf } from '../redelivery/stores/store.ts';
+import { type DeferredStore, type Dropped, type Entry, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
 import { readPasswordFile } from '../secrets/sources.ts';
-import { command, type Io, table, usageError } from './command.ts';
+import { command, type Io, table } from './command.ts';
+import { usageError } from './options.ts';
 import { ask, askStatus } from './running-proxy.ts';
 
 const LOOK_MS = 500;
@@ -63,7 +65,7 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
     return 1;
   }
   const { json } = done;
-  io.stdout(isJson ? `${typeof json === 'string' ? json : JSON.stringify(json)}\n` : done.text);
+  io.stdout(isJson ? `${typeof json === 'string' ? json : jsonOf(json)}\n` : done.text);
   return done.code ?? 0;
 });
 
@@ -87,13 +89,13 @@ function shownOf({ id, state, bytes, wait, note }: Entry, sends: boolean) {
   const { at, method, path, secret, attempts, tried, failure } = note ?? NOTHING;
   const due = Math.round(Date.now() + Math.max(0, wait));
   return {
-    id: printable(id),
+    id,
     state: note === null ? ('unreadable' as const) : state,
     at,
     bytes,
-    method: method && printable(method),
-    path: path && printable(path),
-    secret: secret && printable(secret),
+    method,
+    path,
+    secret,
     attempts,
     lastTry: tried || null,
     lastFailure: failure,
@@ -104,35 +106,34 @@ function shownOf({ id, state, bytes, wait, note }: Entry, sends: boolean) {
 
 const NOTHING = { at: null, method: null, path: null, secret: null, attempts: null, tried: 0, failure: null };
 
-function lostOf({ at, id, note, why, events }: Loss) {
-  const { at: came = null, route = null, attempts = null, failure: lastFailure = '' } = note ?? {};
-  return { at, id: printable(id), route: route && printable(route), came, attempts, lastFailure, why, events };
-}
-
 /** Shows each page as it comes: a store may hold a hundred thousand, and all of them together exceed a small heap. */
 async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
   let isFirst = true;
   for await (const page of pagesOf(store)) {
     if (page.length === 0) continue;
     const shown = page.map((entry) => shownOf(entry, sends));
-    if (isJson) io.stdout(`${isFirst ? OPENING : ','}${shown.map((one) => JSON.stringify(one)).join()}`);
+    if (isJson) io.stdout(`${isFirst ? OPENING : ','}${shown.map(jsonOf).join()}`);
     else io.stdout(`${isFirst ? lineOf(HEADINGS) : ''}${shown.map((one) => lineOf(cellsOf(one))).join('')}`);
     isFirst = false;
   }
-  const lost = (await store.losses()).map(lostOf);
+  const lost = (await store.losses()).map(lossStatus);
   const rows = lost.map(({ at, id, route, came, attempts, lastFailure, why, events }) =>
     id === ''
       ? [timeText(at), `${events ?? 'a number not known'}`, '-', '-', '-', '-', why]
       : [timeText(at), id, timeText(came), route ?? '-', `${attempts ?? '-'}`, lastFailure || '-', why],
   );
-  const lines = table([['lost', 'id', 'came', 'route', 'attempts', 'last answer', 'why'], ...rows]).join('\n');
+  const lines = table([['lost', 'id', 'came', 'route', 'attempts', 'last answer', 'why'], ...rows])
+    .map(printable)
+    .join('\n');
   const nothing = isFirst ? NOTHING_DEFERRED : '';
   return {
-    json: `${isFirst ? OPENING : ''}],"lost":${JSON.stringify(lost)}}`,
+    json: `${isFirst ? OPENING : ''}],"lost":${jsonOf(lost)}}`,
     text: lost.length === 0 ? nothing : `${nothing}\n${lines}\n`,
   };
 }
 
+/** Escapes what a terminal would obey: the JSON keeps its meaning. */
+const jsonOf = (value: unknown) => printable(JSON.stringify(value));
 const OPENING = '{"deliveries":[';
 const HEADINGS = ['id', 'came', 'state', 'why', 'attempts', 'next try', 'bytes', 'request'];
 /** The widths of all columns but the last: the first line is shown before the others are known. */
@@ -140,7 +141,7 @@ const WIDTHS = [49, 20, 10, 12, 8, 20, 8];
 
 function lineOf(cells: readonly string[]): string {
   const line = cells.map((cell, at) => cell.padEnd(WIDTHS[at] ?? 0)).join('  ');
-  return `${line.trimEnd()}\n`;
+  return `${printable(line.trimEnd())}\n`;
 }
 
 const timeText = (at: number | null) => (at === null ? '-' : dateText(at));

@@ -12,7 +12,8 @@ import type { Decision, Reason } from '../core/reasons.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { bind } from '../downstream/listener.ts';
 import { type RunningProxy, startProxy } from '../runtime/proxy.ts';
-import { command, type Io, usageError } from './command.ts';
+import { command, type Io } from './command.ts';
+import { usageError } from './options.ts';
 import { askWhole } from './running-proxy.ts';
 import { signatureOf } from './sign.ts';
 

@@ -14,9 +14,10 @@ import { looksLikeSignature, SIGNATURE_HEADER } from '../core/signature.ts';
 import { causesOf, DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
 import { createDiagnosis } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
-import { command, table, usageError } from './command.ts';
+import { command, table } from './command.ts';
 import { ALERTS_PAGE } from './docs-pages.ts';
 import { plain } from './help.ts';
+import { usageError } from './options.ts';
 import { ANY_SIGNATURE } from './sign.ts';
 import { readRequest } from './verify.ts';
 

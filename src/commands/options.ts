@@ -1,4 +1,6 @@
-// The options of every command, for the parser of arguments; docs/commands.md says what they mean.
+// The options of every command, and how arguments are read; docs/commands.md says what they mean.
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { didYouMean } from '../base/nearest-word.ts';
 
 const TEXT = { type: 'string' } as const;
 const FLAG = { type: 'boolean' } as const;
@@ -24,10 +26,48 @@ export const OPTIONS = {
 export type CommandName = keyof typeof OPTIONS;
 
 /** The names of the positional arguments, for messages. Each command checks for those that it requires. */
-export const POSITIONALS: Partial<Record<CommandName, readonly string[]>> = {
+const POSITIONALS: Partial<Record<CommandName, readonly string[]>> = {
   sign: ['BODY'],
   verify: ['BODY'],
   explain: ['METHOD', 'TARGET'],
   deferred: ['ACTION', 'ID'],
   probe: ['TARGET'],
 };
+
+/** The command cannot do what the user asked: one line on stderr, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** A usage error; the message points to `--help`. */
+export function usageError(text: string): UsageError {
+  return new UsageError(`${text}; see --help`);
+}
+
+export type Given<N extends CommandName> = ReturnType<typeof parse<N>>;
+
+export function parse<N extends CommandName>(name: N, argv: readonly string[]) {
+  const names = POSITIONALS[name] ?? [];
+  const given = parsed(OPTIONS[name], argv);
+  for (const [option, value] of Object.entries(given.values)) {
+    if (value === '') throw usageError(`option --${option} has an empty value`);
+  }
+  // The argument itself stays out of the message: people paste secrets and signatures here.
+  if (given.positionals.length > names.length) {
+    throw usageError(`too many arguments: expected ${names.join(' and ') || 'none'}`);
+  }
+  return given;
+}
+
+function parsed<O extends NonNullable<ParseArgsConfig['options']>>(options: O, argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options, allowPositionals: true });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // Node names the option, never its value. Its advice about positional arguments is cut off.
+    const message = error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' ');
+    const [unknown] = /^Unknown option '(--[\w-]+)/.exec(message)?.slice(1) ?? [];
+    const names = ['help', ...Object.keys(options)].map((name) => `--${name}`);
+    throw usageError(`${message}${unknown === undefined ? '' : didYouMean(unknown, names)}`);
+  }
+}

@@ -4,7 +4,8 @@ import type { Secret } from '../core/keyring.ts';
 import { PROBE_AGENT, PROBE_BODY } from '../core/permit.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
-import { command, type Io, readBody, UsageError, usageError, type ValuesOf } from './command.ts';
+import { command, type Io, readBody } from './command.ts';
+import { type Given, UsageError, usageError } from './options.ts';
 import { ask } from './running-proxy.ts';
 import { chosenSource, readSecretOrDirectory, signatureOf, signedHead } from './sign.ts';
 import { endOf, tried } from './waiting.ts';
@@ -60,7 +61,7 @@ async function sent({ url, tls, body, secrets, expected }: Request) {
   throw new Error('nothing to send');
 }
 
-type Values = ValuesOf<'probe'>;
+type Values = Given<'probe'>['values'];
 
 /** The URL to send to, and the secrets to try one after another; null among them is an attempt without a signature. */
 async function addressee(values: Values, target: string | undefined, io: Io) {

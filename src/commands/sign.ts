@@ -10,7 +10,8 @@ import { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { sourceName } from '../secrets/sources.ts';
-import { command, type Io, readBody, usageError } from './command.ts';
+import { command, type Io, readBody } from './command.ts';
+import { usageError } from './options.ts';
 
 export const run = command('sign', async ({ values, positionals: [file] }, io) => {
   const { key } = await readSecret(chosenSource(values), io);

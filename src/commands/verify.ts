@@ -13,7 +13,8 @@ import { diagnose } from '../hints/diagnose.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { command, type Io, readBody, UsageError, usageError } from './command.ts';
+import { command, type Io, readBody } from './command.ts';
+import { UsageError, usageError } from './options.ts';
 import { chosenSource, readSecret, signedHead } from './sign.ts';
 
 /** Bytes. A longer body is tried only unaltered. The limit is above the proxy's, since no other request waits here. */

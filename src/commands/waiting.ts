@@ -1,7 +1,7 @@
 // Options that are a duration, and trying again until one is over.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DURATION } from '../config/units.ts';
-import { usageError } from './command.ts';
+import { usageError } from './options.ts';
 
 /** The milliseconds of an option such as `--wait`. Throws UsageError. */
 export function milliseconds(option: string, text: string): number {
