@@ -176,13 +176,13 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
   };
 }
 
-function deliveryStatus({ id, state, wait, note }: Entry, storeState: Queue['storeState'], sends: boolean) {
+function deliveryStatus({ id, state, wait, asked, note }: Entry, storeState: Queue['storeState'], sends: boolean) {
   const { at = null, route = null, attempts = null, passed = 0, failure = 'unreadable' } = note ?? {};
   const due = Math.round(storeState.at + wait);
-  /** Null if it is not sent again automatically. */
-  const nextTry = state === 'waiting' && sends ? due : null;
-  /** When it is removed unless a person decides before; null if it waits, or that is not known. */
-  const keptUntil = state === 'stopped' || state === 'expired' ? due : null;
+  /** Null if it is neither sent again automatically nor asked for. */
+  const nextTry = (state === 'waiting' || asked) && sends ? due : null;
+  /** When it is removed unless a person decides before; null if it waits, was asked for, or that is not known. */
+  const keptUntil = !asked && (state === 'stopped' || state === 'expired') ? due : null;
   const appTakes = storeState.appTakes.takes(route);
   return { id, state, at, route, attempts, passed, appTakes, lastFailure: failure, nextTry, keptUntil };
 }

@@ -85,7 +85,7 @@ async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap
 }
 
 /** A delivery as its note describes it, unverified. */
-function shownOf({ id, state, bytes, wait, note }: Entry, sends: boolean) {
+function shownOf({ id, state, bytes, wait, asked, note }: Entry, sends: boolean) {
   const { at, method, path, secret, attempts, tried, failure } = note ?? NOTHING;
   const due = Math.round(Date.now() + Math.max(0, wait));
   return {
@@ -99,8 +99,8 @@ function shownOf({ id, state, bytes, wait, note }: Entry, sends: boolean) {
     attempts,
     lastTry: tried || null,
     lastFailure: failure,
-    nextTry: state === 'waiting' && sends ? due : null,
-    keptUntil: state === 'stopped' || state === 'expired' ? due : null,
+    nextTry: (state === 'waiting' || asked) && sends ? due : null,
+    keptUntil: !asked && (state === 'stopped' || state === 'expired') ? due : null,
   };
 }
 

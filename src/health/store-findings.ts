@@ -139,7 +139,7 @@ function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
 
 /** When the first of those that are kept is lost: far away if it is not among the next. */
 function lossOf(kept: 'expired' | 'stopped', { deliveries }: DeferredFacts, now: number): string {
-  const end = deliveries.find(({ state }) => state === kept)?.keptUntil ?? null;
+  const end = deliveries.find(({ state, keptUntil }) => state === kept && keptUntil !== null)?.keptUntil ?? null;
   if (end === null) return 'they are lost when redelivery.keep is over';
   return `the first is lost in ${spanText(Math.max(0, end - now))}, at ${clock(end, now)}`;
 }

@@ -122,8 +122,7 @@ function allLeasedOf(given: unknown) {
 
 function leasedOf(given: unknown): store.Leased {
   const [entry, lease, record] = listOf(given, 3);
-  const asked = textOf(listOf(entry, 6)[5]) !== '';
-  return { ...entryOf(entry), asked, lease: textOf(lease), record: record === null ? null : bytesOf(record) };
+  return { ...entryOf(entry), lease: textOf(lease), record: record === null ? null : bytesOf(record) };
 }
 
 function foundOf(given: unknown): store.Found | null {
@@ -172,8 +171,8 @@ function groupOf(given: unknown): store.Group {
 }
 
 function entryOf(given: unknown): store.Entry {
-  const [id, bytes, state, note, wait] = listOf(given, 6);
-  const known = { state: stateOf(textOf(state)), note: readNote(textOf(note)) };
+  const [id, bytes, state, note, wait, asked] = listOf(given, 6);
+  const known = { state: stateOf(textOf(state)), note: readNote(textOf(note)), asked: textOf(asked) !== '' };
   return { ...known, id: textOf(id), bytes: numberOf(bytes), wait: numberOf(wait) };
 }
 

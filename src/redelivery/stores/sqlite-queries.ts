@@ -110,7 +110,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     count: (): number | null => sql<{ events: number }>`SELECT events FROM total`[0]?.events ?? null,
 
     find(id: string, largest: number): store.Found | null {
-      const [entry = null] = sql<store.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, note
+      const [entry = null] = sql<store.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note
         FROM event WHERE id = ${id}`;
       return entry && { ...entry, record: read(id, largest) };
     },
@@ -205,7 +205,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       const [came = -1, place = 0] = at === '' ? [] : at.split(' ').map(Number);
       const page = sql<
         store.Entry & { came: number; place: number }
-      >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, note
+      >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, asked, note
         FROM event WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
       const last = page[PAGE - 1];
       return [last === undefined ? '' : `${last.came} ${last.place}`, page];
@@ -221,7 +221,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
           sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state`;
       }
       const groups = sums.map(({ words, ...group }) => ({ ...group, ...readWords(words) }));
-      const soonest = sql<store.Entry>`SELECT id, bytes, state, due - ${now} AS wait, note FROM event
+      const soonest = sql<store.Entry>`SELECT id, bytes, state, due - ${now} AS wait, asked, note FROM event
         ORDER BY due LIMIT ${store.SOONEST}`;
       const dropped = sql<store.Entry>`DELETE FROM dropped
         WHERE key IN (SELECT key FROM dropped LIMIT ${store.MOST_DROPPED}) RETURNING id, note`;
@@ -275,20 +275,20 @@ export function queriesOn(database: DatabaseSync, around: Around) {
   };
 
   /** Leases an event that is free. */
-  function leasedOf({ asked, ...event }: Row, record: store.Leased['record']): store.Leased {
+  function leasedOf(event: Row, record: store.Leased['record']): store.Leased {
     const lease = `${event.id} ${owner}${randomUUID()}`;
     sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)} WHERE id = ${event.id}`;
-    return { ...event, asked: asked === 1, lease, record };
+    return { ...event, lease, record };
   }
 
   return calls;
 }
 
-type Row = Omit<store.Entry, 'wait'> & { readonly asked: number };
+type Row = Omit<store.Entry, 'wait'>;
 type Noted = Pick<store.Entry, 'note'>;
 
 /**
- * Prepares each template once, binds its values, and parses notes in what it returns. Node's own `createTagStore` keeps
+ * Prepares each template once, binds its values, and parses notes and `asked` in what it returns. Node's own `createTagStore` keeps
  * its statements when the database is closed, on Node 24: the file then stays open, and cannot be opened anew once its
  * log was deleted.
  */
@@ -297,8 +297,11 @@ function statementsOf(database: DatabaseSync) {
   return <Row>(template: TemplateStringsArray, ...values: SQLInputValue[]): Row[] => {
     const statement = prepared.get(template) ?? database.prepare(template.join('?'));
     prepared.set(template, statement);
-    const rows = statement.all(...values);
-    return rows.map((row) => ('note' in row ? { ...row, note: readNote(String(row.note)) } : row)) as Row[];
+    return statement.all(...values).map((row) => {
+      if (!('note' in row)) return row;
+      const noted = { ...row, note: readNote(String(row.note)) };
+      return 'asked' in row ? { ...noted, asked: row.asked === 1 } : noted;
+    }) as Row[];
   };
 }
 

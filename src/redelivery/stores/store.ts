@@ -36,6 +36,8 @@ export interface Entry {
   readonly state: DeferredState;
   /** Milliseconds until the event is due; 0 or less if it is due now. */
   readonly wait: number;
+  /** True if a person asked for it to be sent, and no sending has ended since. */
+  readonly asked: boolean;
   /** Null if the note cannot be read. */
   readonly note: Note | null;
 }
@@ -48,8 +50,6 @@ export interface Found extends Entry {
 export type Dropped = 'dropped' | 'absent' | 'leased';
 
 export interface Leased extends Omit<Entry, 'wait'> {
-  /** True if a person asked for it to be sent, and no sending has ended since. */
-  readonly asked: boolean;
   /**
    * The right to the event: a text that begins with the event's id and that no other lease ever has, in any process or
    * store. It ends when the event is set, replaced or removed, or is leased again after the lease has run out.

@@ -303,7 +303,8 @@ export function storeContract(
         ids.unshift(event.id);
         await store.add(event, Math.max(0, began + steps * step - Date.now()));
       }
-      await expect.poll(async () => (await listed(store)).every(({ wait }) => wait <= 0)).toBe(true);
+      const areDue = async () => (await listed(store)).every(({ wait }) => wait <= 0);
+      await expect.poll(areDue, { timeout: patience() }).toBe(true);
       expect(idsOf(await leasedFrom(store))).toEqual(ids);
     });
 
@@ -469,10 +470,13 @@ export function storeContract(
       expect(await store.wake([...others, leased.id, idOf()], 'person')).toBe(4);
       expect(await store.wake([waits.id], 'reload')).toBe(1);
       const now = await leasedFrom(store);
-      const found = (all: typeof now) => all.map(({ id, state, asked }) => [id, state, asked]).sort();
+      const found = (all: readonly Omit<Entry, 'wait'>[]) =>
+        all.map(({ id, state, asked }) => [id, state, asked]).sort();
       const asked = events.map(([{ id }, state]) => [id, state, true]);
       expect(found(now)).toEqual([...asked, [waits.id, 'waiting', false]].sort());
       expect(await store.set(lease.lease, null)).toBe(true);
+      expect(found(await listed(store))).toEqual(found(now));
+      expect(found((await store.summary()).soonest)).toEqual(found(now));
       // It stays asked for until a sending has ended, even if the process that leased it dies.
       await place.endLeases();
       for (const each of await leasedFrom(store)) await store.set(each.lease, { ...each, pause: 0, note: null });

@@ -9,7 +9,7 @@ import { noteOf } from '../../support/redelivery/store-contract.ts';
 import { policyOf, verify } from '../core/fixtures.ts';
 
 const entry = (id: string, changes: Partial<Entry> = {}): Entry => {
-  return { id, bytes: 300, state: 'waiting', wait: 0, note: noteOf(), ...changes };
+  return { id, bytes: 300, state: 'waiting', wait: 0, asked: false, note: noteOf(), ...changes };
 };
 
 const group = (changes: Partial<Group> = {}): Group => {
@@ -42,6 +42,9 @@ test('what waits has the time of its next try, and what has no readable note is 
   expect(soon?.nextTry).toBeGreaterThanOrEqual(before + 59_000);
   expect(rests).toMatchObject({ state: 'stopped', nextTry: null, keptUntil: expect.any(Number), lastFailure: '503' });
   expect(odd).toMatchObject({ id: 'odd', lastFailure: 'unreadable', route: null });
+  // Due now, since a person asked for it: that is no end of `keep`.
+  const { deliveries } = await statusOf([], [entry('asked', { state: 'expired', asked: true })]);
+  expect(deliveries).toMatchObject([{ state: 'expired', nextTry: expect.any(Number), keptUntil: null }]);
   expect((await statusOf([], [entry('idle')], { sends: false })).deliveries).toMatchObject([{ nextTry: null }]);
 });
 
