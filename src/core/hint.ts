@@ -1,4 +1,5 @@
 // The likely cause of how one request ended. All diagnoses, with their remedies, are in health/diagnoses.ts.
+import { Buffer } from 'node:buffer';
 import type { Diagnosis } from '../health/diagnoses.ts';
 
 /** For the operator alone. Never holds the value of a secret or a header. */
@@ -9,6 +10,22 @@ export interface Hint {
   readonly secret?: string;
   /** True for a failed handshake as health checks and scanners make it, too. */
   readonly fromChecks?: boolean;
+  /** True for bytes that only a front writes, and no scanner. */
+  readonly fromFront?: boolean;
+}
+
+/** What a connection can begin with in place of a request (haproxy.org, proxy-protocol.txt 2; RFC 8446 5.1; RFC 9113 3.4). */
+const PREAMBLES = [
+  { bytes: 'PROXY ', text: 'turn off the PROXY protocol in what is in front', fromFront: true },
+  { bytes: '\r\n\r\n\0\r\nQUIT\n', text: 'turn off the PROXY protocol in what is in front', fromFront: true },
+  { bytes: '\x16\x03', text: 'connect without TLS, or give listen.tls', fromFront: false },
+  { bytes: 'PRI * HTTP/2.0\r\n', text: 'speak HTTP/1.1 to the proxy', fromFront: false },
+];
+
+/** What to do about what cannot be parsed, by its first bytes; null for what nobody knows. */
+export function preambleHint(first: Buffer): Hint | null {
+  const known = PREAMBLES.find(({ bytes }) => first.subarray(0, bytes.length).equals(Buffer.from(bytes, 'latin1')));
+  return known === undefined ? null : { diagnosis: 'gate-rule', text: known.text, fromFront: known.fromFront };
 }
 
 /** Hints for a 503, or for a 408 that made room, by cause. */

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
 import type { BodyReceiver, Memory } from '../bodies/buffered-body.ts';
-import { BROKEN_OFF, type Hint } from '../core/hint.ts';
+import { BROKEN_OFF, type Hint, preambleHint } from '../core/hint.ts';
 import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { MessageParser } from '../wire/parser.ts';
@@ -122,7 +122,7 @@ export class Connection {
       at = this.#parse(parser, bytes, at);
       // Checked before the request is answered: the answer must say `close` if too many bytes follow.
       if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
-      if (!this.#beginOnceWhole(parser)) continue;
+      if (!this.#beginOnceWhole(parser, bytes)) continue;
       if (this.#giveBody(parser) === 'in use') memory = 'in use';
       // The kernel has the answer already, and now the rest of the body has come, or broken off.
       if (this.state === 'rest' && this.#parser?.state === 'ended') this.#next();
@@ -153,14 +153,14 @@ export class Connection {
     this.#copy = copies && new RequestCopy(copies);
   }
 
-  /** Begins the request once its head is whole; false until then. */
-  #beginOnceWhole(parser: MessageParser): boolean {
+  /** Begins the request once its head is whole; false until then. `bytes`: the last read. */
+  #beginOnceWhole(parser: MessageParser, bytes: Buffer): boolean {
     if (this.state !== 'head') return true;
     if (parser.hasHead) {
       const exchange = this.#begin(new Head(parser, parser.lines), parser.lines);
       this.#listener.handler.onRequest(exchange);
     } else if (parser.failure !== null)
-      this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
+      this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request', preambleHint(bytes));
     return parser.hasHead;
   }
 

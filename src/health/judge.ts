@@ -100,8 +100,9 @@ function allIsWell(input: Input): Finding {
   const taken = `the app took the last delivery ${since(input, lastTaken)}`;
   if (ledger.routes.every(([, { outcomes }]) => outcomes.good === 0))
     return unproven(`${taken}, on a route that a reload has removed since`);
-  const refused = count(refusedSince, 'signed request was', 'signed requests were');
-  if (refusedSince > 0) return unproven(`${taken}; since a fresh one ${refused} refused: a sender may have changed`);
+  const refused = count(refusedSince, 'request was', 'requests were');
+  if (refusedSince > 0)
+    return unproven(`${taken}; since a fresh one ${refused} refused that may be deliveries: a sender may have changed`);
   if (probe !== null) return unproven(taken);
   const period = age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
   return finding('ok', 'all-is-well', `All is well: ${taken}, and ${period} none is known to be lost.${scanned}`);

@@ -45,11 +45,11 @@ class Early {
   readonly kept: { readonly looks: Looks; readonly detail: Detail; readonly at: number }[] = [];
 
   add(diagnosis: Diagnosis, record: Looks & Detail, at: number): void {
-    const { userAgent, contentType, client, connectionAddress, signed, renamedHeader, method, reason } = record;
+    const { userAgent, contentType, client, connectionAddress, signed, renamedHeader, method, reason, hint } = record;
     const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
     tallyOf(this.tallies, diagnosis).add(diagnosis, record, at);
     if (this.kept.length === EARLY) this.kept.shift();
-    const looks = { ...texts, connectionAddress, signed, renamedHeader, method, reason };
+    const looks = { ...texts, connectionAddress, signed, renamedHeader, method, reason, hint };
     this.kept.push({ looks, detail: detailOf(record), at });
   }
 }
@@ -203,13 +203,19 @@ export class Ledger {
   #refuse(record: RequestRecord, now: number): void {
     // A request that came back to us is counted where it came in: the app gave it no answer.
     if (record.reason === 'loop_detected') return this.#stranger(record, now);
-    if (record.wellFormed || record.renamedHeader !== null) this.refusedSince++;
+    if (this.#mayBeDelivery(record)) this.refusedSince++;
     if (isProven(record)) this.senders.prove(record, this.#routeNow(record.route));
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
     if (this.#refuseDelivery(record, record, now)) return;
     if (isSigned(record)) return this.#claim(record, now);
     this.#stranger(record, now);
     this.senders.suspect(record, outcomeDiagnosis(record), now);
+  }
+
+  /** What no all-clear stands beside: also what could not be read from where deliveries come. */
+  #mayBeDelivery(record: RequestRecord): boolean {
+    if (isUnread(record)) return this.senders.routeOfConnection(record.connectionAddress) !== null;
+    return record.wellFormed || record.renamedHeader !== null;
   }
 
   #claim(record: Detail, now: number): void {

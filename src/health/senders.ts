@@ -12,7 +12,7 @@ const ENOUGH = 8;
 const MANY_SUSPECTS = 3;
 
 type Address = 'client' | 'connectionAddress';
-type Look = 'userAgent' | 'contentType' | 'signed' | 'renamedHeader' | 'method' | 'reason';
+type Look = 'userAgent' | 'contentType' | 'signed' | 'renamedHeader' | 'method' | 'reason' | 'hint';
 export type Looks = Pick<RequestRecord, Look | Address>;
 
 export class Senders {
@@ -76,11 +76,13 @@ export class Senders {
 
   /**
    * The route on which a refused request would have been a delivery; null if it is none. Without a signature, also under
-   * another name, it must be a POST. A head that was not read is a delivery's if it was too large, else a scanner's.
+   * another name, it must be a POST. A head that was not read is a delivery's if it was too large or a front wrote it, else
+   * a scanner's.
    */
   routeOf(record: Looks): string | null {
-    const { userAgent, contentType, client, connectionAddress, method, reason } = record;
-    if (isUnread(record)) return reason === 'header_too_large' ? this.routeOfConnection(connectionAddress) : null;
+    const { userAgent, contentType, client, connectionAddress, method, reason, hint } = record;
+    const isFronts = reason === 'header_too_large' || hint?.fromFront === true;
+    if (isUnread(record)) return isFronts ? this.routeOfConnection(connectionAddress) : null;
     const isLike = (method === 'POST' || isSigned(record)) && this.#clients.find(client) !== undefined;
     return isLike ? (this.#looks.find(userAgent, contentType)?.route ?? null) : null;
   }

@@ -59,9 +59,12 @@ interface DiagnosisInput {
 export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint | null {
   const { digest, problems } = readLoosely(given);
   if (digest === null) return hintOf(problems, null);
-  const unzipped = decompressed(signed.body, lines);
-  return hintOf(problems, causeOf(signed, digest) ?? (unzipped && [unzipped]));
+  const arrived = signed.body.length === 0 ? EMPTY : decompressed(signed.body, lines);
+  return hintOf(problems, causeOf(signed, digest) ?? (arrived && [arrived]));
 }
+
+/** It proves nothing: anybody can send no body. */
+const EMPTY: Hint = { diagnosis: 'another-secret', text: 'the body came empty, so something in front may drop it' };
 
 /** What is wrong with the secret that signed a request with the reason `expired_secret`: known without a search. */
 export function outsideHint(id: string | null, { secrets, ...route }: Pick<Signed, 'secrets' | 'listed' | 'at'>) {

@@ -78,7 +78,7 @@ function textVariants(text: string): readonly (readonly [Hint, string | Buffer])
     [reencoded('Latin-1', 'UTF-8'), latin1],
     [LOST, `${text}\n`],
     [LOST, `${text}\r\n`],
-    [sender('the body has a trailing line break that the signature does not cover'), text.replace(/\r?\n$/, '')],
+    [changed('the body has a trailing line break that the signature does not cover'), text.replace(/\r?\n$/, '')],
     [lineBreaks('LF', 'CRLF'), lf],
     [lineBreaks('CRLF', 'LF'), lf.replaceAll('\n', '\r\n')],
     [sender('the body was signed without the white space around it'), text.trim()],

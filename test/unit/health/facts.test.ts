@@ -1,7 +1,8 @@
 // What is said of facts: secrets, settings and deferred deliveries, and which secrets can be removed.
+import { Buffer } from 'node:buffer';
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
-import { OVERLOAD_HINTS } from '../../../src/core/hint.ts';
+import { type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
 import type { Health } from '../../../src/health/health.ts';
@@ -534,7 +535,7 @@ test('the last one that the app took is any, also one that was sent again', () =
     expect(said(...before)).toMatch(/^All is well: the app took the last delivery 0 s ago/);
   const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
   expect(said(accepted(), unknown)).toMatch(
-    / took the last delivery 0 s ago \(.*\); since a fresh one 1 signed request was refused: a sender/,
+    / took the last delivery 0 s ago \(.*\); since a fresh one 1 request was refused that may be deliveries: a sender/,
   );
 });
 
@@ -676,6 +677,26 @@ test('signed ones from elsewhere than the deliveries are a warning from the thir
   expect([line('X-Entrupy-Signature'), line(null)]).toEqual(['signature-dropped', 'no-signature']);
 });
 
+test('what a front writes before a request is a loss where deliveries come from, and no garbage lets all be well there', () => {
+  const told = (hint: Hint | null, connectionAddress: string) => {
+    const unread = { route: 'unmatched', path: '', method: '', userAgent: '', contentType: '', signed: false } as const;
+    const cut = { ...unread, wellFormed: false, reason: 'bad_request', rule: 'parser', status: 400 } as const;
+    const { advice, lost } = judged({}, (health) => {
+      settle(health, accepted());
+      settle(health, refused({ ...cut, hint, client: connectionAddress, connectionAddress }));
+    });
+    return [advice[0]?.id, lost.refused];
+  };
+  for (const preamble of ['PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n', '\r\n\r\n\0\r\nQUIT\n!']) {
+    expect(told(preambleHint(Buffer.from(preamble, 'latin1')), '192.0.2.7')).toEqual(['gate-rule', 1]);
+    expect(told(preambleHint(Buffer.from(preamble, 'latin1')), '203.0.113.9')).toEqual(['all-is-well', 0]);
+  }
+  for (const other of ['\x16\x03\x01', 'PRI * HTTP/2.0\r\n\r\nSM', 'junk']) {
+    expect(told(preambleHint(Buffer.from(other, 'latin1')), '192.0.2.7')).toEqual(['nothing-proven', 0]);
+    expect(told(preambleHint(Buffer.from(other, 'latin1')), '203.0.113.9')).toEqual(['all-is-well', 0]);
+  }
+});
+
 test('where all were known to a store of delivered events without a name, another app may have them', () => {
   const said = (isUnnamed: boolean, ...before: readonly RequestRecord[]) =>
     judged({ once: { ...ONCE, isUnnamed } }, (health) => {
@@ -739,7 +760,7 @@ test('of heads that were not read a large one is a delivery’s, and none that e
   expect(said({})).toEqual(['failed', 'large-head']);
   const ended = { hint: hint('front-leaves', 'the client closed within the request') };
   for (const changes of [{ rule: 'parser' }, ended, { reason: 'header_timeout', status: 408 }] as const)
-    expect(said({ reason: 'bad_request', status: 400, ...changes })).toEqual(['ok', 'all-is-well']);
+    expect(said({ reason: 'bad_request', status: 400, ...changes })).toEqual(['ok', 'nothing-proven']);
 });
 
 test('losses are told with each of their causes, and follow from one of those alone', () => {

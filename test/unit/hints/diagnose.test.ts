@@ -146,6 +146,7 @@ describe('the body', () => {
   const big = '{"id":12345678901234567890,"x":1.50,"2":{},"1":1.0}';
   test.each<[signed: string | Buffer, arrived: string | Buffer, expected: string]>([
     ['', COMPACT, 'an empty body was signed'],
+    [COMPACT, '', 'the body came empty, so something in front may drop it'],
     [`${COMPACT}\n`, COMPACT, lost],
     [COMPACT, `${COMPACT}\n`, 'the body has a trailing line break that the signature does not cover'],
     [COMPACT, ` ${COMPACT} `, 'the body was signed without the white space around it'],
