@@ -128,7 +128,7 @@ const REMEDIES = {
   },
   reload: {
     'reload-failed':
-      'Correct it, and the proxy reloads by itself. check-config lists every problem at once. Do not restart before: that would fail, or lack the secret.',
+      'Correct it, and the proxy reloads by itself. check-config lists every problem at once. Do not restart before: a start would fail, lack the secret, or use an expired file.',
     'awaiting-restart': 'Restart the proxy.',
   },
   'report-mode': {

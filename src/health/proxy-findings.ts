@@ -67,7 +67,7 @@ function unreachable(facts: Facts): Finding {
   return finding('failed', id, `${what}${error === null ? '' : ` (${error})`}.${dates}`);
 }
 
-/** A warning 14 days before a certificate ends, a failure three days before (as in the alerts) or if not valid yet. */
+/** Clients are refused outside its dates. Before its end comes a warning, by its length: some live for a day. */
 function certificateFinding(status: CertificateFacts, now: number): Finding | null {
   const { certificate, file, notBefore, notAfter } = status;
   const remaining = notAfter - now;
@@ -75,8 +75,10 @@ function certificateFinding(status: CertificateFacts, now: number): Finding | nu
   const refuse = `${certificate === 'listen' ? 'clients that check it refuse' : 'the upstream refuses'} to connect.`;
   const early = `${name} is not valid before ${dateText(notBefore)}; ${clockText(now, dateText)}: ${refuse}`;
   if (now < notBefore) return finding('failed', 'certificate-early', early);
-  if (remaining >= 14 * DAY) return null;
+  const length = notAfter - notBefore;
+  if (remaining >= Math.min(14 * DAY, length / 6)) return null;
   const end = dateText(notAfter);
   const ends = remaining > 0 ? `expires in ${spanText(remaining)}, at ${end}. From then on` : `expired at ${end}:`;
-  return finding(remaining < 3 * DAY ? 'failed' : 'warning', 'certificate-ends', `${name} ${ends} ${refuse}`);
+  const state = remaining < Math.min(HOUR, length / 24) ? 'failed' : 'warning';
+  return finding(state, 'certificate-ends', `${name} ${ends} ${refuse}`);
 }

@@ -203,7 +203,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'deferred-unverified': { state: 'warning', has: deferred({ waiting: 0, unverified: 4, whys: WHYS }) },
   'deferred-unsent': { state: 'warning', has: deferred({ sends: false }) },
   'deferred-waits': { state: 'warning', has: deferred({}) },
-  'certificate-ends': { state: 'failed', has: { certificates: [certificate(0, NOW + DAY)] } },
+  'certificate-ends': { state: 'warning', has: { certificates: [certificate(0, NOW + DAY)] } },
   'certificate-early': { state: 'failed', has: { certificates: [certificate(NOW + DAY, NOW + 99 * DAY)] } },
   'handshake-fails': {
     state: 'warning',

@@ -718,6 +718,20 @@ test('a cause with a small share of all is told beside a commoner one, whatever 
   expect(told([accepted(), 100], [refused(), 1], [fails, 40])).toEqual(['app-fails']);
 });
 
+test('a certificate is told by its own length before it ends, and fails in its last hour', () => {
+  const told = (hours: number, left: number) => {
+    const dates = { notBefore: NOW + (left - hours) * HOUR, notAfter: NOW + left * HOUR };
+    const { advice } = judged({ certificates: [{ certificate: 'listen', file: '/tls.crt', ...dates }] });
+    return advice.map(({ state, id }) => (id === 'certificate-ends' ? state : ''))[0];
+  };
+  expect([told(24, 23), told(24, 3), told(24, 0.9), told(1, 0.3), told(1, 0.01)]).toEqual([
+    ...['', 'warning', 'failed', '', 'failed'],
+  ]);
+  expect([told(90 * 24, 15 * 24), told(90 * 24, 13 * 24), told(90 * 24, 2), told(90 * 24, -1)]).toEqual([
+    ...['', 'warning', 'warning', 'failed'],
+  ]);
+});
+
 test('a path that a reload has made a route is no typo any more', () => {
   const said = (...paths: readonly string[]) => {
     const routes = paths.map((path) => ({ ...NOTIFY, path }));
