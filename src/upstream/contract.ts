@@ -36,7 +36,7 @@ export interface ForwardOptions {
   readonly idleTimeout: number;
   /** The right to deliver under `once`, or null. With it, a 2xx counts although the client left after sending began. */
   readonly claim: DeliveryClaim | null;
-  /** True if it can be stored: an answer after which it may be waits at its head, and no departure ends it until then. */
+  /** True for a delivery that may be stored: it outlives its client until an answer begins, which may wait at its head. */
   readonly deferrable: boolean;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
