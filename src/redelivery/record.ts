@@ -2,8 +2,8 @@
 // secret that verified it. Whoever can write to the store could otherwise forge deliveries, so nothing that is read is
 // trusted until parser, admission and MAC have passed it, in this order; until then each part below may hold anything.
 //
-//   head:  entrupy-deferred 1 NAME LF, MAC LF, the first note LF, request line and header lines as on the wire
-//   body:  the body's bytes
+//   preamble:  entrupy-deferred 1 NAME LF, MAC LF, the first note LF, request line and header lines as on the wire
+//   body:      the body's bytes
 import { Buffer } from 'node:buffer';
 import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { printable } from '../base/printable.ts';
@@ -104,11 +104,11 @@ export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'
 
 /** The maximum number of bytes in a record. */
 export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
-  return mostHead(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
+  return mostPreamble(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
 }
 
-/** The maximum number of bytes in a head, which `forwardedHeaders` may have made longer, e.g. by a copy of `Host`. */
-const mostHead = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
+/** The maximum number of bytes in a preamble. `forwardedHeaders` may have made it longer, e.g. by a copy of `Host`. */
+const mostPreamble = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
 
 /**
  * Why a record is not sent, in one word for lists, status page and log. `unreadable`: malformed. `limits`: larger than
@@ -139,78 +139,76 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
   const now = Date.now();
   const checked = checkRecord(id, record, { rules, now });
   if ('request' in checked) {
-    const { first, request } = checked;
-    const { attempts, passed, tried, failure } = beside ?? first;
-    return { note: { ...first, route: checked.route, attempts, passed, tried, failure }, request };
+    const { firstNote, route, request } = checked;
+    const { attempts, passed, tried, failure } = beside ?? firstNote;
+    return { note: { ...firstNote, route, attempts, passed, tried, failure }, request };
   }
-  const { first = null, route = null, why: failure } = checked;
-  const note = beside ?? first ?? { ...NO_NOTE, at: now };
+  const { firstNote = null, route = null, why: failure } = checked;
+  const note = beside ?? firstNote ?? { ...NO_NOTE, at: now };
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
   return { note: { ...note, at: Math.min(note.at, now), route: route ?? note.route, failure }, request: null };
 }
 
-/**
- * A record's first note and the route that takes it now, or took it last, as far as they are known; and why it is not
- * sent, if so.
- */
+/** `route`: the one that takes such a request now, else the one that took it. What is not known is missing. */
 type Checked =
-  | { readonly first: Note; readonly route: string; readonly request: Sendable }
-  | { readonly first?: Note; readonly route?: string; readonly why: Why };
+  | { readonly firstNote: Note; readonly route: string; readonly request: Sendable }
+  | { readonly firstNote?: Note; readonly route?: string; readonly why: Why };
 
 function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rules: Rules; now: number }): Checked {
   if (stored === null) return { why: 'limits' };
   const record = stored instanceof Uint8Array ? splitRecord(stored) : stored;
   const framed = record && framedOf(record);
   if (framed === null) return { why: 'unreadable' };
-  const { name, mac, covered, request, body, note: first } = framed;
+  const { name, mac, covered, request, body, firstNote } = framed;
   const inForce = rules.policy();
   const { maxHeader } = inForce.settings;
-  if (request.length > mostHead(maxHeader)) return { first, why: 'limits' };
+  if (request.length > mostPreamble(maxHeader)) return { firstNote, why: 'limits' };
   const parsed = parsedOf(request, body, maxHeader);
-  if (parsed === null) return { first, why: 'unreadable' };
+  if (parsed === null) return { firstNote, why: 'unreadable' };
   const { head, lines } = parsed;
-  const policy = policyAt(inForce, first.at, now);
+  const policy = policyAt(inForce, firstNote.at, now);
+  const routeNow = policy.routes.routeFor(head.path, now);
+  const path = routeNow?.action === 'verify' ? routeNow.path : (firstNote.route ?? UNMATCHED);
+  const notSent = (why: Why): Checked => ({ firstNote, route: path, why });
+  if (eventId(head, body) !== id) return notSent('altered');
   const applicant = { head, policy, at: now };
-  const target = policy.routes.routeFor(head.path, now);
-  const place = { first, route: target?.action === 'verify' ? target.path : (first.route ?? UNMATCHED) };
-  if (eventId(head, body) !== id) return { ...place, why: 'altered' };
   const early = admit(applicant);
   const admission = early.kind === 'read' ? admitBody(early, applicant, body) : early;
   // A route in report mode forwards what it would otherwise refuse: nothing from the store may profit from that.
   if (admission.kind !== 'permit' || admission.permit.decision !== 'accepted') {
-    return { ...place, why: whyRefused(admission, policy.keyring.listed(target?.secrets ?? null), first) };
+    return notSent(whyRefused(admission, policy.keyring.listed(routeNow?.secrets ?? null), firstNote));
   }
-  if (name !== rules.storeSettings().name) return { ...place, why: 'name' };
+  if (name !== rules.storeSettings().name) return notSent('name');
   const { route, permit } = admission;
   const expected = macOf(derived(signerOf(policy, permit).key, 'record', name), covered, body);
-  if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return { ...place, why: 'altered' };
-  return { ...place, request: { head, lines, body, route, permit } };
+  if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return notSent('altered');
+  return { firstNote, route: path, request: { head, lines, body, route, permit } };
 }
 
-/** Splits a stored record into head and body; null if it holds no whole head. */
+/** Splits a stored record into preamble and body; null if it holds no whole preamble. */
 export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Event['record'] | null {
   const bytes = Buffer.from(buffer, byteOffset, length);
   const end = bytes.indexOf('\r\n\r\n') + 4;
   return end < 4 ? null : [bytes.subarray(0, end), bytes.subarray(end)];
 }
 
-/** The maximum number of bytes in a head before the request: format, `redelivery.name`, MAC and note. */
+/** The maximum number of bytes in a preamble before the request: format, `redelivery.name`, MAC and note. */
 const MAX_FRAME = MAX_NOTE + 512;
 /** What stands before the request. The MAC covers the note, which is last, and what follows. */
 const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
-function framedOf([head, body]: Event['record']) {
-  const [frame, name, mac, text] = FRAME.exec(head.toString('latin1', 0, MAX_FRAME)) ?? [];
-  if (frame === undefined || name === undefined || mac === undefined || text === undefined) return null;
-  const note = readNote(text);
-  const covered = head.subarray(frame.length - text.length - 1);
-  return note && { name, mac, note, covered, request: head.subarray(frame.length), body };
+function framedOf([preamble, body]: Event['record']) {
+  const [frame, name, mac, noted] = FRAME.exec(preamble.toString('latin1', 0, MAX_FRAME)) ?? [];
+  if (frame === undefined || name === undefined || mac === undefined || noted === undefined) return null;
+  const firstNote = readNote(noted);
+  const covered = preamble.subarray(frame.length - noted.length - 1);
+  return firstNote && { name, mac, firstNote, covered, request: preamble.subarray(frame.length), body };
 }
 
 /** The parsed head, if the bytes are exactly one head and `body` is exactly its body; else null. */
 function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
   // Lines that the proxy added do not count against the sender's limit, so every accepted request can be stored.
-  const parser = new MessageParser('request', mostHead(maxHeader), MAX_LINES + MAX_ADDED_LINES);
+  const parser = new MessageParser('request', mostPreamble(maxHeader), MAX_LINES + MAX_ADDED_LINES);
   try {
     const bytes = Buffer.from(request); // the parser may write to its bytes
     let at = 0;
