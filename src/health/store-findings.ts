@@ -64,7 +64,10 @@ function* ofLosses({ losses, lostLately, store, aside }: DeferredFacts, now: num
   if (last === undefined || !lostLately) return;
   const unknown = recent.filter(({ events }) => events === null).length; // each counts as one in `lostLately`
   const whys = [...new Set(recent.map(({ why }) => WHY_LOST[why] ?? why))].join('; ');
-  const message = `${many(lostLately - unknown)}${unknown === 0 ? '' : ', and others whose number is not known,'} of the last day left the store untaken, the last one ${ago(last.at, now)}: ${whys}.`;
+  const known = lostLately - unknown;
+  const number = known === 0 ? 'An unknown number of deferred deliveries' : many(known);
+  const others = known === 0 || unknown === 0 ? '' : ', and others whose number is not known,';
+  const message = `${number}${others} of the last day left the store untaken, the last one ${ago(last.at, now)}: ${whys}.`;
   yield finding('warning', 'deferred-lost', message);
 }
 

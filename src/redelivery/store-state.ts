@@ -33,7 +33,7 @@ const NOT_KNOWN = 'not known';
 type StateNeeds = Pick<Needs, 'log' | 'onResult' | 'storeSettings' | 'tellLoss'>;
 
 export type StoreProblem = 'full' | 'slow' | 'failing';
-const WHY = { full: 'it is full', slow: `it did not answer within ${TIME_LIMIT_MS} ms` };
+const WHY = { full: 'it was full', slow: `it did not answer within ${TIME_LIMIT_MS} ms` };
 
 export class StoreState {
   readonly #needs: StateNeeds;

@@ -194,9 +194,9 @@ test('of a store that was never counted nothing is said to be 0, and no secret t
 const LOSS = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
 
 test('what was lost is told for a day, with its number, or that this is not known', () => {
-  const lost = (ago: number, changes: Partial<LostDelivery> = {}) => {
+  const lost = (ago: number, changes: Partial<LostDelivery> = {}, lostLately = 7) => {
     const losses = [{ ...LOSS, ...changes, at: NOW - ago }];
-    return judged({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately: 7 } }).advice;
+    return judged({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately } }).advice;
   };
   expect(lost(24 * HOUR - 1)).toMatchObject([{ id: 'deferred-lost', state: 'warning' }]);
   expect(lost(0)[0]?.message).toMatch(
@@ -205,6 +205,8 @@ test('what was lost is told for a day, with its number, or that this is not know
   expect(lost(0, { id: '', why: 'q was removed', events: null })[0]?.message).toMatch(
     /^6 deferred deliveries, and others whose number is not known, of the last day left .*: q was removed\.$/,
   );
+  const unknown = 'An unknown number of deferred deliveries of the last day left the store untaken, ';
+  expect(lost(0, { id: '', why: 'q was removed', events: null }, 1)[0]?.message).toContain(unknown);
   expect(lost(24 * HOUR).map(({ id }) => id)).toEqual(['nothing-proven']);
 });
 

@@ -104,7 +104,7 @@ test('a full store is a problem until the delivery would fit', async () => {
   world.summary = { ...EMPTY, groups: [groupOf(100)] };
   await storeState.refresh();
   expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
-  expect(storeState.turnedAway).toMatchObject({ kind: 'full', why: 'it is full' }); // it is turned away for good
+  expect(storeState.turnedAway).toMatchObject({ kind: 'full', why: 'it was full' }); // it is turned away for good
 });
 
 test('what was left out of the log does not make "fails" its last word', async () => {
