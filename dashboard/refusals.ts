@@ -1,7 +1,7 @@
 // The dashboard's second row: which requests are refused, why and where. A new reason in core/reasons.ts does not
 // compile until it has a colour here.
 
-import type { Fate } from '../src/core/fate.ts';
+import type { Fate } from '../src/core/fate-by-status.ts';
 import type { Reason } from '../src/core/reasons.ts';
 import { BAD, graph, LOOK, type Panel } from './panels.ts';
 import { JUDGED, OF_RELEASE, REFUSED, RELEASE, share, total, totalBy } from './queries.ts';

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { DOCS, isDirectory, VERSION } from './base/default-places.ts';
 import type { Config } from './config/config.ts';
 import type { Policy } from './core/admission.ts';
-import type { DeferredState } from './core/fate.ts';
+import type { DeferredState } from './core/fate-by-status.ts';
 import { stateOf } from './core/keyring.ts';
 import type { Route } from './core/routes.ts';
 import type { Claims } from './once/claims.ts';

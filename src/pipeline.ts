@@ -1,5 +1,5 @@
 // THE LIFE OF A REQUEST, read this first. A request is recorded once, at its end, and needs a permit for the upstream.
-// A delivery, which is a verified request but no probe, is recorded once more when its fate is known (core/fate.ts):
+// A delivery, which is a verified request but no probe, is recorded once more when its fate is known (core/fate-by-status.ts):
 // that may be after its client has departed.
 //
 //   admit -> refuse
@@ -21,7 +21,7 @@ import { SMALL_BODY } from './bodies/budget.ts';
 import { type BodyEnd, BufferedBody } from './bodies/buffered-body.ts';
 import { type Applicant, admit, admitBody, type Permitted, type Refused, type ToRead } from './core/admission.ts';
 import { ANSWERS } from './core/answers.ts';
-import { type DeliveryClaim, type DeliveryEnd, type Fate, fateOf, isUntaken } from './core/fate.ts';
+import { type DeliveryClaim, type DeliveryEnd, type Fate, fateOf, isUntaken } from './core/fate-by-status.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/hint.ts';
 import type { Permit } from './core/permit.ts';
 import { hasBody } from './core/request-head.ts';

@@ -1,5 +1,5 @@
 // docs/metrics.md, from the tables in src/metrics/metric-table.ts and src/core/reasons.ts.
-import { DEFERRED_STATES, FATE_MEANINGS, FATES, REDELIVERY_RESULTS } from '../../src/core/fate.ts';
+import { DEFERRED_STATES, FATE_MEANINGS, FATES, REDELIVERY_RESULTS } from '../../src/core/fate-by-status.ts';
 import { DECISIONS, type Decision, possibleDecisions, REASONS, UPSTREAM_FAILURES } from '../../src/core/reasons.ts';
 import { UNMATCHED } from '../../src/core/routes.ts';
 import {

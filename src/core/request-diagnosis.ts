@@ -1,5 +1,5 @@
 // The diagnosis of one request: the log and the status page both ask here, so they agree.
-import { mayBeTakenLater } from './fate.ts';
+import { mayBeTakenLater } from './fate-by-status.ts';
 import type { Hint } from './hint.ts';
 import { REASONS, type UpstreamFailure } from './reasons.ts';
 import type { RequestRecord } from './request-record.ts';

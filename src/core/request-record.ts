@@ -1,6 +1,6 @@
 // The facts about a request, recorded at its end, and of a delivery once its fate is known; read by metrics, log and
 // status page.
-import type { Fate } from './fate.ts';
+import type { Fate } from './fate-by-status.ts';
 import type { RuleName } from './gate-rules.ts';
 import type { Hint } from './hint.ts';
 import type { Decision, Reason, UpstreamFailure } from './reasons.ts';

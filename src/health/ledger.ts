@@ -1,7 +1,7 @@
 // The ledger: what became of what. It tells deliveries from strangers' requests, and keeps the outcomes of each. The
 // memory is constant under any flood, and a delivery that the app took allocates nothing while its sender looks the same.
 // Times are milliseconds of the monotonic clock.
-import { FATES, type Fate, fateOf, isUntaken, type RedeliveryEnd } from '../core/fate.ts';
+import { FATES, type Fate, fateOf, isUntaken, type RedeliveryEnd } from '../core/fate-by-status.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import { PROBE_AGENT } from '../core/permit.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';

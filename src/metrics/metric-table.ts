@@ -1,6 +1,6 @@
 // The one table of metrics: exposition, docs/metrics.md and the tests follow from it. Labels come from the config and
-// from closed sets alone (core/reasons.ts, core/fate.ts): text from a client must never become a label.
-import { possibleFates, REDELIVERY_RESULTS } from '../core/fate.ts';
+// from closed sets alone (core/reasons.ts, core/fate-by-status.ts): text from a client must never become a label.
+import { possibleFates, REDELIVERY_RESULTS } from '../core/fate-by-status.ts';
 import { possibleDecisions, UPSTREAM_FAILURES } from '../core/reasons.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 

@@ -1,7 +1,7 @@
 // The metrics: one method for each kind of event adds to plain numbers. The set of series follows only from the plan: a
 // client must never be able to add a series.
 import { madeOnce } from '../base/deadline.ts';
-import type { RedeliveryEnd } from '../core/fate.ts';
+import type { RedeliveryEnd } from '../core/fate-by-status.ts';
 import { currentOf, isListed, type Secret } from '../core/keyring.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';

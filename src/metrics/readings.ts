@@ -1,6 +1,6 @@
 // The metrics that are read at each scrape: a row each says where. Those that requests add to are in series.ts.
 import { VERSION } from '../base/default-places.ts';
-import { DEFERRED_STATES } from '../core/fate.ts';
+import { DEFERRED_STATES } from '../core/fate-by-status.ts';
 import { isPrevious, stateOf } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
 import type { LiveRuleset } from '../runtime/reload.ts';

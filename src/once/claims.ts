@@ -4,7 +4,7 @@ import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { madeOnce } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
-import type { DeliveryClaim } from '../core/fate.ts';
+import type { DeliveryClaim } from '../core/fate-by-status.ts';
 import type { Head } from '../core/request-head.ts';
 import type { ClaimAnswer, OnceStore, OnStoreChange } from './store.ts';
 

@@ -1,7 +1,7 @@
 // The parts of the process that redelivery needs, in one type.
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { Policy } from '../core/admission.ts';
-import type { RedeliveryEnd } from '../core/fate.ts';
+import type { RedeliveryEnd } from '../core/fate-by-status.ts';
 import type { UntakenSending } from '../core/request-record.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Upstream } from '../upstream/upstream.ts';

@@ -1,6 +1,6 @@
 // The log of redelivery: how deferred deliveries end, and whether their store works. Tens of thousands of deliveries may
 // cause the same message: the first is logged, and the others are counted. Only a loss has a line of its own, always.
-import type { RedeliveryResult } from '../core/fate.ts';
+import type { RedeliveryResult } from '../core/fate-by-status.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Note } from './note.ts';
 import type { Fields, Needs } from './process-parts.ts';

@@ -1,7 +1,7 @@
 // One sending of a deferred delivery: a request without a client. It goes upstream the same way as any other, with a
 // permit that the rules have just minted, but no metric of requests or of the upstream counts it.
 import { ignore } from '../base/errors.ts';
-import { type DeliveryClaim, fateOf } from '../core/fate.ts';
+import { type DeliveryClaim, fateOf } from '../core/fate-by-status.ts';
 import type { Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Went } from './pace.ts';

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onePerTurn, QUICK_FOR_MS } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
-import type { DeferredState } from '../core/fate.ts';
+import type { DeferredState } from '../core/fate-by-status.ts';
 import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Note } from './note.ts';

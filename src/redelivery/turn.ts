@@ -6,7 +6,7 @@
 //   unverified            sent once the rules accept it again, or expired if its window is over; else kept, then lost
 //   stopped, expired      kept, then lost
 import type { Policy } from '../core/admission.ts';
-import type { RedeliveryResult } from '../core/fate.ts';
+import type { RedeliveryResult } from '../core/fate-by-status.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';

@@ -3,7 +3,7 @@
 import { codeOf } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyFailure, Memory } from '../bodies/buffered-body.ts';
-import type { DeliveryClaim } from '../core/fate.ts';
+import type { DeliveryClaim } from '../core/fate-by-status.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import type { UpstreamFailure } from '../core/reasons.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';

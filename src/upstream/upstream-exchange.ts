@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { ignore } from '../base/errors.ts';
 import type { Memory } from '../bodies/buffered-body.ts';
-import { endClaim, mayBeTakenLater } from '../core/fate.ts';
+import { endClaim, mayBeTakenLater } from '../core/fate-by-status.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { LOOP } from '../core/request-diagnosis.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';

@@ -1,7 +1,7 @@
 // What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work.
 import type { ServerResponse } from 'node:http';
 import { describe, expect } from 'vitest';
-import { DEFERRED_STATES } from '../../src/core/fate.ts';
+import { DEFERRED_STATES } from '../../src/core/fate-by-status.ts';
 import type { Queue } from '../../src/redelivery/queue.ts';
 import { eventId } from '../../src/redelivery/record.ts';
 import { type DeferredStore, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';

@@ -1,7 +1,7 @@
 // The status page, for operators without Grafana. Plain HTML and CSS, no script, nothing from other hosts; html.ts
 // escapes text that comes from a client or a file.
 import { hash } from 'node:crypto';
-import { FATE_MEANINGS, FATES } from '../../core/fate.ts';
+import { FATE_MEANINGS, FATES } from '../../core/fate-by-status.ts';
 import type { ApiStatus } from '../../health/health.ts';
 import type { ShownRequest } from '../../health/recent-requests.ts';
 import type { State } from '../../health/sentences.ts';

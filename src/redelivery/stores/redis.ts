@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { ignore } from '../../base/errors.ts';
-import { DEFERRED_STATES } from '../../core/fate.ts';
+import { DEFERRED_STATES } from '../../core/fate-by-status.ts';
 import { noSense, oneOf, RedisConnection } from '../../redis/connection.ts';
 import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';

@@ -6,7 +6,7 @@
 // Due times are by the store's clock, so they are spans from now. Times in a `Note` and of a loss are by the proxy's clock.
 import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
-import type { DeferredState } from '../../core/fate.ts';
+import type { DeferredState } from '../../core/fate-by-status.ts';
 import type { ConnectionOptions } from '../../redis/connection.ts';
 import { NO_NOTE, type Note } from '../note.ts';
 import { MAX_PAUSE_MS } from '../pace.ts';

@@ -1,7 +1,7 @@
 // Runs a world through a judge, and holds what it says to the truth. Nine properties; the fifth, that alerts agree with the
 // pages, is with the alerts (test/rules).
 
-import type { RedeliveryEnd } from '../../../src/core/fate.ts';
+import type { RedeliveryEnd } from '../../../src/core/fate-by-status.ts';
 import type { Hint } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/facts.ts';

@@ -1,7 +1,7 @@
 // Worlds: what comes to a proxy over minutes or days, drawn by fast-check, with the truth of what was lost and why. A
 // virtual clock runs a world through a judge. `happeningsIn` tells a world as a list; nothing here knows the judge.
 import fc from 'fast-check';
-import type { RedeliveryEnd } from '../../../src/core/fate.ts';
+import type { RedeliveryEnd } from '../../../src/core/fate-by-status.ts';
 import { type Hint, OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { accepted, hint, refused } from '../../unit/metrics/fixtures.ts';

@@ -2,7 +2,7 @@
 // the means to make one. Whatever only one kind of store can show is in its own file.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DEFERRED_STATES } from '../../../src/core/fate.ts';
+import { DEFERRED_STATES } from '../../../src/core/fate-by-status.ts';
 import { MAX_NOTE, type Note } from '../../../src/redelivery/note.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import {

@@ -1,7 +1,7 @@
 // The table of reasons against a second copy. The copy is on purpose: dashboards depend on these names and statuses.
 import { describe, expect, test } from 'vitest';
 import { ANSWERS } from '../../../src/core/answers.ts';
-import { possibleFates } from '../../../src/core/fate.ts';
+import { possibleFates } from '../../../src/core/fate-by-status.ts';
 import { DECISIONS, isReportable, possibleDecisions, REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
 import { forward, reject, split, verify } from './fixtures.ts';

@@ -1,6 +1,6 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
 import { createSecretKey } from 'node:crypto';
-import { type Fate, fateOf } from '../../../src/core/fate.ts';
+import { type Fate, fateOf } from '../../../src/core/fate-by-status.ts';
 import type { Hint } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../../src/facts.ts';

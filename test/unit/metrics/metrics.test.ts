@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { VERSION } from '../../../src/base/default-places.ts';
-import { FATES } from '../../../src/core/fate.ts';
+import { FATES } from '../../../src/core/fate-by-status.ts';
 import { DECISIONS, REASON_NAMES, UPSTREAM_FAILURES } from '../../../src/core/reasons.ts';
 import { accepted, keyOf, metricsOf, NOW, plan, refused, route, secret, settle, UNMATCHED } from './fixtures.ts';
 

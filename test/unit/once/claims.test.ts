@@ -2,7 +2,7 @@
 // store. Two deliveries are the same event if the path as sent and the body's bytes match; the key reveals neither.
 import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { DeliveryClaim } from '../../../src/core/fate.ts';
+import type { DeliveryClaim } from '../../../src/core/fate-by-status.ts';
 import { type Claimed, Claims, eventKey } from '../../../src/once/claims.ts';
 import type { ClaimAnswer, OnceStore, OnStoreChange } from '../../../src/once/store.ts';
 import { createMemoryStore } from '../../../src/once/store.ts';

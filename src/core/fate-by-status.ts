@@ -1,5 +1,5 @@
-// A delivery's fate is decided here and nowhere else: metrics, log, status page, `check` and alerts infer none. Below
-// are the states and results of deferred deliveries, as stores, metrics, log and status page name them.
+// A delivery's fate is decided here, by the app's status, and nowhere else: metrics, log, status page, `check` and alerts
+// infer none. Below are the states and results of deferred deliveries, as stores, metrics, log and page name them.
 import type { Route } from './routes.ts';
 
 /** The fates of a delivery (a verified request that is no probe), and their meaning for people. */
