@@ -9,13 +9,12 @@ const TIMEOUT = 30_000;
 export const run = command('retire-previous', async ({ values }, io) => {
   const url = await adminUrl('/-/retire-previous', values.config, io);
   const { status, text } = await askWhole({ url, body: Buffer.alloc(0), timeout: TIMEOUT });
-  const answer = readAs<Answer>({ read: ['string'], retired: 'number' }, text);
-  if (status === null || answer === null) {
+  const { read, retired, error } = readAs<Answer>(text);
+  if (status === null || !Array.isArray(read)) {
     const other = `${url.href} answers ${status} ${printable(text.slice(0, 200))}`;
     io.stderr(`${status === null ? `no answer from ${url.href}: ${text}` : other}\n`);
     return 1;
   }
-  const { read, retired, error } = answer;
   io.stdout(`read: ${read.join(', ') || 'none'}\nended: ${retired} ${retired === 1 ? 'overlap' : 'overlaps'}\n`);
   if (error === undefined) return 0;
   io.stderr(`cannot be read whole: ${error}\nIts next value begins another overlap: repair it, then run this again.\n`);

@@ -3,7 +3,7 @@
 // the container's memory with the proxy, so this file must load no part of the proxy.
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { ADMIN_PORT, CONFIG_FILE, localUrl, namedConfig } from '../base/default-places.ts';
+import { ADMIN_PORT, CONFIG_FILE, localUrl, namedConfig, VERSION } from '../base/default-places.ts';
 import { fileProblem } from '../base/regular-file.ts';
 import type { Env } from '../config/variables.ts';
 import type { ApiStatus } from '../health/health.ts';
@@ -124,48 +124,27 @@ export function whyNoAnswer(error: unknown): string {
 
 // --- the proxy's answers, as far as commands read them
 
-/** A type, with `?` if the value may be null; a list of items of one shape; or keys with their shapes. */
-type Shape = 'string' | 'string?' | 'number' | 'boolean' | readonly [Shape] | { readonly [key: string]: Shape };
-
-function has(shape: Shape, value: unknown): boolean {
-  if (typeof shape === 'string') return shape.startsWith(typeof value) || (shape === 'string?' && value === null);
-  if (0 in shape) return Array.isArray(value) && value.every((item) => has(shape[0], item));
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(shape).every(([key, part]) => has(part, value[key as keyof typeof value]));
-}
-
-/**
- * The JSON of an answer; null if it does not have the shape. Another program, or another version of the proxy, may
- * listen on the port: that must neither crash a command nor pass for a healthy proxy.
- */
-export function readAs<T>(shape: Shape, text: string): T | null {
+/** The JSON object of an answer, whose keys may be lacking; none of them if it is no JSON object. */
+export function readAs<T extends object>(text: string): Partial<T> {
   try {
     const value: unknown = JSON.parse(text);
-    return has(shape, value) ? (value as T) : null;
+    return typeof value === 'object' && value !== null ? value : {};
   } catch {
-    return null;
+    return {};
   }
 }
-
-const FOUND = { id: 'string', state: 'string', message: 'string' } as const;
-
-const STATUS: Shape = {
-  config: { file: 'string?', sha256: 'string', awaitingRestart: ['string'] },
-  upstream: { reachable: 'boolean', error: 'string?', exposure: 'string' },
-  right: [{ id: 'string', message: 'string' }],
-  isFresh: 'boolean',
-  advice: [{ ...FOUND, remedy: 'string', page: 'string', follows: [FOUND] }],
-};
 
 /** Milliseconds. The answer takes about a second at most, since it waits for the upstream and the deferred store. */
 const TIMEOUT = 5_000;
 
-/** The status, or a text that says why there is none. */
+/**
+ * The status, or a text that says why there is none. Another program, or another version of the proxy, may listen on the
+ * port: that must neither crash a command nor pass for a healthy proxy.
+ */
 export async function askStatus(admin: URL): Promise<ApiStatus | string> {
   const { status: code, text } = await askWhole({ url: new URL('/api/status', admin), timeout: TIMEOUT });
   if (code === null) return text;
-  return (
-    (code === 200 ? readAs<ApiStatus>(STATUS, text) : null) ??
-    `it answers ${code}, but not as this version of the proxy does`
-  );
+  const status = readAs<ApiStatus>(text);
+  const isOurs = code === 200 && status.version === VERSION;
+  return isOurs ? (status as ApiStatus) : `it answers ${code}, but not as version ${VERSION} of the proxy does`;
 }
