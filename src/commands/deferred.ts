@@ -11,7 +11,7 @@ import { DIAGNOSES } from '../health/diagnoses.ts';
 import { dateText, spanText } from '../health/times.ts';
 import { mostBytes, splitRecord, type Why } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';
-import { type DeferredStore, type Dropped, type Entry, pagesOf } from '../redelivery/stores/store.ts';
+import { type Changed, type DeferredStore, type Entry, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
 import { readPasswordFile } from '../secrets/sources.ts';
 import { command, type Io, table } from './command.ts';
@@ -110,7 +110,6 @@ const NOTHING = { at: null, method: null, path: null, secret: null, attempts: nu
 async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
   let isFirst = true;
   for await (const page of pagesOf(store)) {
-    if (page.length === 0) continue;
     const shown = page.map((entry) => shownOf(entry, sends));
     if (isJson) io.stdout(`${isFirst ? OPENING : ','}${shown.map(jsonOf).join()}`);
     else io.stdout(`${isFirst ? lineOf(HEADINGS) : ''}${shown.map((one) => lineOf(cellsOf(one))).join('')}`);
@@ -169,22 +168,22 @@ async function show({ store, sends }: Deferred, id: string): ReturnType<Action> 
 }
 
 async function drop({ store }: Deferred, id: string): ReturnType<Action> {
-  const dropped = await store.drop(id);
+  const [dropped] = await store.change([{ id, to: 'dropped' }]);
   if (dropped === 'absent') return noSuchId(id);
-  if (dropped === 'leased') return `${id} is being sent, and the app may take it: try again after that`;
+  if (dropped === 'leased') return `${id} is being sent, or is next to be: try again after that`;
   return { json: { id, dropped: true }, text: `dropped ${id}: it is never sent again\n` };
 }
 
 async function dropExpired({ store }: Deferred): ReturnType<Action> {
-  const ends: Dropped[] = [];
-  for await (const page of pagesOf(store)) {
-    const ids = page.filter(({ state }) => state === 'expired').map(({ id }) => id);
-    ends.push(...(await Promise.all(ids.map((id) => store.drop(id)))));
-  }
-  const count = (end: Dropped) => ends.filter((each) => each === end).length;
-  const json = { dropped: count('dropped'), sending: count('leased') };
+  const ends: Changed[] = [];
+  for await (const page of pagesOf(store, 'expired'))
+    ends.push(...(await store.change(page.map(({ id }) => ({ id, to: 'dropped' })))));
+  const count = (end: Changed) => ends.filter((each) => each === end).length;
+  const json = { dropped: count('done'), sending: count('leased') };
   const text = `dropped ${json.dropped}: never sent again\n`;
-  return json.sending === 0 ? { json, text } : { json, text: `${text}${json.sending} are being sent\n`, code: 1 };
+  return json.sending === 0
+    ? { json, text }
+    : { json, text: `${text}${json.sending} are being sent, or next to be\n`, code: 1 };
 }
 
 /** Has the running proxy, which alone sends, try deferred deliveries now, at its own pace. */

@@ -16,14 +16,16 @@ import type { Needs } from './process-parts.ts';
 import { mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
-import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
+import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf, type Setting } from './stores/store.ts';
 import { Storing } from './storing.ts';
 import { Turn, windowOf } from './turn.ts';
 
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
-/** So many times as many events as are sent at once are leased, so that the store leases, and is told of, many in one sync. */
-const AHEAD = 4;
+/** So many times as many events as are sent at once are leased: the store leases many, and is told of many, in one sync. */
+const AHEAD = 8;
+
+type Pages = ReturnType<typeof pagesOf> | Iterable<readonly { readonly id: string }[]>;
 
 export class Queue {
   readonly #needs: Needs;
@@ -52,6 +54,7 @@ export class Queue {
     this.#pace = new SendingPace(needs.upstream.options.connections);
     this.storeState = new StoreState(this.#needs, () => this.#open());
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
+    this.storeState.letGo = this.#letGo;
     this.storing = new Storing(this.#needs, this.storeState);
     this.#openOnce = madeOnce(() => this.#openStore(open));
   }
@@ -69,7 +72,7 @@ export class Queue {
    */
   async deliverNow(id: string | null): Promise<number | null> {
     if (!this.sends) return null;
-    const count = id === null ? await this.#wake('person') : await (await this.#open()).wake([id], 'person');
+    const count = await this.#wake({ pause: 0, asked: true }, (store) => (id === null ? pagesOf(store) : [[{ id }]]));
     this.#pace.endPause();
     this.storeState.changed();
     return count;
@@ -103,7 +106,7 @@ export class Queue {
       this.#isAbsent = !this.sends && isDirectory(this.place) && !(await isStored());
       if (!this.#isAbsent) await this.#open().catch(this.storeState.failed);
     } else if (!this.storeState.isEmpty) {
-      await this.#wake('reload').catch(this.storeState.failed);
+      await this.#wake({ pause: 0 }, (store) => pagesOf(store, 'unverified')).catch(this.storeState.failed);
       this.storeState.changed();
     }
   }
@@ -150,13 +153,13 @@ export class Queue {
     return open({ ...this.#needs.storeSettings(), ...rules });
   }
 
-  /** A person wakes all, a reload only what it may have made verifiable. */
-  async #wake(by: 'person' | 'reload'): Promise<number> {
+  /** Makes events due unless they are leased. Returns how many of them are stored. */
+  async #wake(to: Setting, pagesIn: (store: DeferredStore) => Pages): Promise<number> {
     const store = await this.#open();
     let count = 0;
-    for await (const page of pagesOf(store)) {
-      const ids = page.filter(({ state }) => by === 'person' || state === 'unverified').map(({ id }) => id);
-      if (ids.length > 0) count += await store.wake(ids, by);
+    for await (const page of pagesIn(store)) {
+      const changed = await store.change(page.map(({ id }) => ({ id, to })));
+      count += changed.filter((each) => each !== 'absent').length;
     }
     return count;
   }
@@ -230,6 +233,11 @@ export class Queue {
       begin(!isOver);
     }
   }
+
+  /** Gives an event back that waits to be sent, since the app has taken an equal fresh one. */
+  readonly #letGo = (id: string): void => {
+    for (const [leased, begin] of this.#ahead) if (leased.id === id && this.#ahead.delete(leased)) begin(false);
+  };
 
   get #held(): readonly string[] {
     return [...this.#atWork.keys()].map(({ lease }) => lease);

@@ -11,7 +11,7 @@ import { AppTakes } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { keyTag } from './record.ts';
 import { ResultLog } from './result-log.ts';
-import type { DeferredStore, Group, Leased, Summary, WhyLost } from './stores/store.ts';
+import type { Change, DeferredStore, Group, Leased, Summary, WhyLost } from './stores/store.ts';
 import { LEASE_MS, MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
 
 /** Milliseconds between two refreshes: other processes fill the store, too, and each refresh renews the leases in use. */
@@ -43,6 +43,8 @@ export class StoreState {
   readonly shutdown = new AbortController();
   /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
   onChange: () => void = ignore;
+  /** Called with the id of an event that need not be sent any more. The queue sets it, too. */
+  letGo: (id: string) => void = ignore;
   /** The store's latest summary. */
   summary: Summary = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
   /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */
@@ -66,6 +68,8 @@ export class StoreState {
   readonly appTakes = new AppTakes();
   readonly log: ResultLog;
   #isClosed = false;
+  /** The changes for the next call. */
+  readonly #asked: Change[] = [];
 
   constructor(needs: StateNeeds, openedStore: () => Promise<DeferredStore>) {
     this.#needs = needs;
@@ -168,20 +172,33 @@ export class StoreState {
    * Reports the end of a lease, again and again until the store answers; meanwhile the lease is kept, so that nobody
    * sends the delivery again. False if an equal delivery has replaced this one, or another process has leased it.
    */
-  async insist(change: (store: DeferredStore) => Promise<boolean>): Promise<boolean | null> {
+  async insist({ id, lease }: Leased, to: Change['to']): Promise<boolean | null> {
     const { signal } = this.shutdown;
-    let isChanged = await this.call(change);
-    while (isChanged === null && !signal.aborted) {
+    for (;;) {
+      const isChanged = await this.change({ id, lease, to });
+      if (isChanged !== null || signal.aborted) {
+        this.changed();
+        return isChanged;
+      }
       await sleep(RETRY_MS, undefined, { signal }).catch(ignore);
-      isChanged = await this.call(change);
     }
-    this.changed();
-    return isChanged;
   }
 
+  /** Changes an event, in one call with all that are to be changed meanwhile. False if it may not be; null if that failed. */
+  async change(change: Change): Promise<boolean | null> {
+    const at = this.#asked.push(change) - 1;
+    const changed = await this.#changeAsked();
+    return changed && changed[at] === 'done';
+  }
+
+  readonly #changeAsked = onePerTurn(() => {
+    const changes = this.#asked.splice(0);
+    return this.call((store) => store.change(changes));
+  });
+
   /** Ends a lease, and leaves its event as it was, to be due after `pause` milliseconds. */
-  async giveBack({ lease, state, asked }: Leased, pause: number): Promise<void> {
-    await this.call((store) => store.set(lease, { state, asked, pause, note: null }));
+  async giveBack({ id, lease }: Leased, pause: number): Promise<void> {
+    await this.change({ id, lease, to: { pause } });
   }
 
   /**
@@ -189,7 +206,7 @@ export class StoreState {
    * if the line could not be written, so that it is given back, or if the lease was lost.
    */
   async lose(leased: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
-    const { id, lease } = leased;
+    const { id } = leased;
     const came = note === null ? NOT_KNOWN : new Date(note.at).toISOString();
     const { attempts = NOT_KNOWN, failure = NOT_KNOWN } = note ?? {};
     const of = { id, body_sha256: bodyTag(id), route: note?.route ?? NOT_KNOWN };
@@ -197,7 +214,7 @@ export class StoreState {
       await this.giveBack(leased, BUSY_PAUSE_MS);
       return false;
     }
-    const isLost = await this.insist((store) => store.set(lease, why));
+    const isLost = await this.insist(leased, why);
     if (isLost === false) this.log.tell('info', NOT_LOST, { id });
     if (isLost !== true) return false;
     this.#isOld = true;

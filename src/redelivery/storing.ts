@@ -144,8 +144,9 @@ export class Storing {
     // If the store is not told, it keeps an equal delivery, which is then sent again.
     if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);
+    storeState.letGo(id);
     this.#telling++;
-    const isEnded = await storeState.call((store) => store.end(id, Math.max(0, Date.now() - at)));
+    const isEnded = await storeState.change({ id, age: Math.max(0, Date.now() - at), to: 'taken' });
     this.#telling--;
     if (isEnded !== true) return;
     storeState.changed();

@@ -6,14 +6,14 @@
 //   unverified            sent once the rules accept it again, or expired if its window is over; else kept, then lost
 //   stopped, expired      kept, then lost
 import type { Policy } from '../core/admission.ts';
-import type { RedeliveryResult } from '../core/fate-by-status.ts';
+import type { DeferredState, RedeliveryResult } from '../core/fate-by-status.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { openRecord, type Sendable } from './record.ts';
 import { attempt } from './sending.ts';
 import { BUSY_PAUSE_MS, type StoreState } from './store-state.ts';
-import type { Leased, Setting } from './stores/store.ts';
+import type { Leased } from './stores/store.ts';
 
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds, longer than any window. A delivery without a window is still looked at this often. */
@@ -28,7 +28,10 @@ interface Parts {
 }
 
 /** What a delivery becomes. Without a pause it is due when the time for which it is kept is over. */
-type Next = Pick<Setting, 'state'> & Partial<Setting>;
+interface Next {
+  readonly state: DeferredState;
+  readonly pause?: number;
+}
 /** Results that are counted once the store knows them; a loss, which has its line first, once it is removed. */
 type Counted = Exclude<RedeliveryResult, 'lost'>;
 
@@ -76,7 +79,7 @@ export class Turn {
 
   async #send(request: Sendable, known: Note): Promise<void> {
     const { needs, storeState, pace } = this.#parts;
-    const { asked, state } = this.#leased;
+    const { state } = this.#leased;
     const isOver = this.#isOver(known);
     const { went, failure, answer } = await attempt(request, needs, storeState.shutdown.signal);
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
@@ -93,7 +96,7 @@ export class Turn {
     if (went === 'taken') storeState.appTakes.took(request.route.path, known.at);
     if (went === 'taken') return this.#become(note, null, 'delivered');
     if (went === 'duplicate') return this.#become(known, null, 'delivered');
-    if (went === 'not sent') return this.#become(known, { state, pause: BUSY_PAUSE_MS, asked });
+    if (went === 'not sent') return storeState.giveBack(this.#leased, BUSY_PAUSE_MS);
     if (went === 'refused')
       return this.#become(note, { state: state === 'expired' ? state : 'stopped' }, 'client_error');
     if (state === 'stopped' || state === 'expired') return this.#become(note, { state });
@@ -123,13 +126,12 @@ export class Turn {
    */
   async #become(note: Note, next: Next | null, ...results: Counted[]): Promise<void> {
     const { storeState } = this.#parts;
-    const { id, lease } = this.#leased;
     const now = Date.now();
     const inWindow = next?.state !== 'stopped' && next?.state !== 'expired' && !this.#isOver(note);
     const most = inWindow ? Math.min(this.#windowEnd(note) - now, LONGEST_PAUSE_MS) : LONGEST_PAUSE_MS;
     const pause = Math.min(next?.pause ?? this.#keptUntil(note) - now, most);
-    const setting = next && { state: next.state, asked: next.asked ?? false, pause, note };
-    if ((await storeState.insist((store) => store.set(lease, setting))) !== true) return;
-    for (const result of results) storeState.log.result(result, id, note);
+    const to = next === null ? 'taken' : { state: next.state, asked: false, pause, note };
+    if ((await storeState.insist(this.#leased, to)) !== true) return;
+    for (const result of results) storeState.log.result(result, this.#leased.id, note);
   }
 }

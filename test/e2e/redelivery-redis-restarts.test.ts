@@ -8,11 +8,13 @@ import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisProgram, startRedis, VALKEY_OR_
 import { idsOf, opened, ready } from '../support/redelivery/redis-store.ts';
 import {
   bytesOf,
+  drop,
   eventOf,
   idsIn,
   leasedFrom,
   listed,
   oneLeased,
+  set,
   someRecord,
 } from '../support/redelivery/store-contract.ts';
 
@@ -59,7 +61,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
         for (const each of taken) {
           const record = answered.get(each.id);
           if (record !== undefined) expect(each.record).toEqual(bytesOf({ record }));
-          expect(await store.set(each.lease, null)).toBe(true);
+          expect(await set(store, each.lease, 'taken')).toBe(true);
         }
       }
       expect(await listed(store)).toEqual([]);
@@ -81,7 +83,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     await server.start();
     for (const each of [store, other]) await ready(each);
     expect(await store.add(eventOf(fresh), 0)).toBe('stored');
-    expect(ofLost !== undefined && (await other.set(ofLost.lease, null))).toBe(false);
+    expect(ofLost !== undefined && (await set(other, ofLost.lease, 'taken'))).toBe(false);
     for (const each of [store, other]) expect(await idsIn(each)).toEqual([early, fresh].sort());
     expect(losses).toEqual([]);
   });
@@ -98,9 +100,9 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
       store.summary(),
       listed(store),
       leasedFrom(store),
-      store.set(taken.lease, null),
+      set(store, taken.lease, 'taken'),
       store.find(id),
-      store.drop(fresh),
+      drop(store, fresh),
     ];
     const started = await Promise.allSettled(ask());
     expect(started.map(({ status }) => status)).toEqual(Array(7).fill('rejected'));
@@ -113,7 +115,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     await expect.poll(() => failures.at(-1), { timeout: 60_000 }).toBeNull();
     // What had reached the server before it stood still was done when it woke.
     for (const each of await idsIn(store)) expect([id, fresh]).toContain(each);
-    await store.set(taken.lease, null);
+    await set(store, taken.lease, 'taken');
     expect(await idsIn(store)).not.toContain(id);
   });
 });

@@ -31,6 +31,8 @@ import { altered } from '../support/redelivery/redelivery.ts';
 import { storedAgain, test } from '../support/redelivery/sqlite-store.ts';
 import {
   bytesOf,
+  drop,
+  end,
   eventOf,
   idOf,
   idsIn,
@@ -39,8 +41,10 @@ import {
   MANY_BYTES,
   oneLeased,
   readIn,
+  set,
   setOne,
   someRecord,
+  wake,
 } from '../support/redelivery/store-contract.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -302,7 +306,7 @@ test.concurrent('whichever bit flips, what comes is stored', async ({ directory,
     overwrite(file, at, Uint8Array.of((readFileSync(file)[at] ?? 0) ^ (1 << randomInt(8))));
     const { store, losses } = await open();
     const entries = await listed(store);
-    await store.wake([...events.keys()], 'person');
+    await wake(store, [...events.keys()]);
     const leased = await leasedFrom(store);
     // A flip in the tree of the records may hide a page of them: they come empty, which is told, and the others are sent.
     const changed = leased.filter(({ id, record }) => {
@@ -387,7 +391,7 @@ describe.concurrent('what others wrote to its tables:', () => {
     const [stays, dropped] = [eventOf(), eventOf()];
     await store.add(stays, 60_000);
     await store.add(dropped, 60_000);
-    await store.drop(dropped.id);
+    await drop(store, dropped.id);
     const change = (from: string, to: string) =>
       execute(file, `PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, '${from}', '${to}')`);
     change('TEXT NOT NULL', 'TEXT DEFAULT ""');
@@ -440,7 +444,7 @@ describe.concurrent('while it runs', () => {
       await store.summary();
       const [again = eventOf(), ended = again, ...others] = Array.from({ length: 4 }, () => eventOf());
       for (const event of [again, ended, ...others, again]) await store.add(event, 60_000);
-      await store.end(ended.id, -1000);
+      await end(store, ended.id, -1000);
       spoil(file, join(directory, 'other'));
       await store.summary().catch(() => {});
       await storedAgain(store);
@@ -512,7 +516,7 @@ describe.concurrent('while it runs', () => {
     const stored = () => store.add(eventOf(idOf(), record), 60_000);
     for (let times = 0; times < 100; times++) expect(await stored()).toBe('stored');
     expect(lstatSync(`${file}-wal`).size).toBeGreaterThan(8 * MANY_BYTES);
-    expect(await setOne(store, null)).toBe(true);
+    expect(await setOne(store, 'taken')).toBe(true);
     other.close();
     const sizeAfterOneMore = async () => (await stored()) && lstatSync(`${file}-wal`).size < 6 * MANY_BYTES;
     await eventually(sizeAfterOneMore, true);
@@ -527,7 +531,7 @@ describe.concurrent('while it runs', () => {
     for (let left = 200; left > 0; ) {
       const leased = await leasedFrom(store, { room: 8 * 1024 * 1024 });
       left -= leased.length;
-      await Promise.all(leased.map(({ lease }) => store.set(lease, null)));
+      await Promise.all(leased.map(({ lease }) => set(store, lease, 'taken')));
     }
     await eventually(() => lstatSync(`${file}-wal`).size, 0);
     expect(readFileSync(file).includes(text)).toBe(false);
@@ -541,7 +545,7 @@ describe.concurrent('while it runs', () => {
     const { lease } = await oneLeased(store);
     await store.add(event, 60_000);
     const much = Array.from({ length: 60_000 }, (_, at) => `${at}`.padEnd(1000));
-    await expect(store.wake(much, 'person')).rejects.toThrow();
+    await expect(wake(store, much)).rejects.toThrow();
     const again = async () => {
       await store.summary().catch(() => {});
       return failures.join();
@@ -550,7 +554,7 @@ describe.concurrent('while it runs', () => {
     await storedAgain(store);
     expect(await readIn(store, event.id)).toEqual(bytesOf(event));
     expect(await leasedFrom(store)).toEqual([]);
-    expect(await store.set(lease, null)).toBe(true);
+    expect(await set(store, lease, 'taken')).toBe(true);
     expect(failures.at(-1)).toBeNull();
     expect(losses).toEqual([]);
   });
@@ -587,7 +591,7 @@ test.runIf(haveTools('sqlite3'))(
     const all = new Map([...events, ...since].map((event) => [event.id, event]));
     expect(await idsIn(store)).toEqual([...all.keys()].sort());
     expect((await store.summary()).aside).toEqual([]);
-    await store.wake([...all.keys()], 'person');
+    await wake(store, [...all.keys()]);
     const leased = await leasedFrom(store);
     expect(leased).toHaveLength(all.size);
     for (const { id, record } of leased) expect(record).toEqual(bytesOf(all.get(id) ?? eventOf()));

@@ -8,11 +8,13 @@ import { LEASE_MS } from '../../src/redelivery/stores/store.ts';
 import { makePlace, storedAgain, test } from '../support/redelivery/sqlite-store.ts';
 import {
   bytesOf,
+  drop,
   eventOf,
   idsIn,
   leasedFrom,
   listed,
   oneLeased,
+  set,
   storeContract,
 } from '../support/redelivery/store-contract.ts';
 
@@ -32,7 +34,7 @@ test('a second owner stores nothing, tells, and takes over all leases in time', 
     .poll(() => leasedFrom(second.store).catch(() => []), { timeout: LEASE_MS / 2 })
     .toMatchObject([{ id: event.id, record: bytesOf(event) }]);
   expect(second.failures.at(-1)).toBeNull();
-  expect(await second.store.set(lease, null)).toBe(false);
+  expect(await set(second.store, lease, 'taken')).toBe(false);
 });
 
 test('an owner whose lock another process has replaced gives the store up', async ({ folder, open }) => {
@@ -58,7 +60,7 @@ test('an owner whose lock was removed, and is held by nobody, goes on', async ({
   expect(await idsIn(store)).toHaveLength(2);
   expect(losses).toEqual([]);
   expect(await leasedFrom(store)).toEqual([]);
-  expect(await store.set(lease, null)).toBe(true);
+  expect(await set(store, lease, 'taken')).toBe(true);
 });
 
 test('an owner gives its lock up for no lock of somebody else on the file', async ({ file, open }) => {
@@ -68,11 +70,11 @@ test('an owner gives its lock up for no lock of somebody else on the file', asyn
   const { lease } = await oneLeased(store);
   const other = new DatabaseSync(file);
   other.exec('BEGIN IMMEDIATE');
-  await expect(store.set(lease, null)).rejects.toThrow('another program keeps its file locked');
+  await expect(set(store, lease, 'taken')).rejects.toThrow('another program keeps its file locked');
   const { failures } = await open();
   expect(failures).toEqual([expect.stringContaining('another process uses it')]);
   other.exec('COMMIT; BEGIN; SELECT 1 FROM event');
-  expect(await store.set(lease, null)).toBe(true); // though the log cannot be emptied while another reads
+  expect(await set(store, lease, 'taken')).toBe(true); // though the log cannot be emptied while another reads
   expect((await open()).failures).toEqual([expect.stringContaining('another process uses it')]);
   other.close();
 });
@@ -81,7 +83,7 @@ test('to a visitor a store that does not exist is empty, and stays away', async 
   const { store, failures } = await open({ as: 'visitor' });
   expect(await listed(store)).toEqual([]);
   expect(await store.find(eventOf().id)).toBeNull();
-  expect(await store.drop(eventOf().id)).toBe('absent');
+  expect(await drop(store, eventOf().id)).toBe('absent');
   expect(readdirSync(directory)).toEqual([]);
   expect(failures).toEqual([]);
 });
@@ -102,7 +104,7 @@ test('a visitor drops what no owner is there for, and the next owner tells it', 
   await first.store.add(other, 0);
   await first.store.close();
   const visitor = await open({ as: 'visitor' });
-  expect(await visitor.store.drop(event.id)).toBe('dropped');
+  expect(await drop(visitor.store, event.id)).toBe('done');
   await visitor.store.close();
   expect(existsSync(`${file}-wal`)).toBe(false);
   const { store } = await open();

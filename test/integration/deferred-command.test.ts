@@ -134,7 +134,7 @@ describe('deferred', () => {
     const [id = ''] = await recordsIn(directory);
     const drop = async () => {
       const { code, stderr } = await command(proxy, 'drop', id);
-      return stderr.includes('is being sent, and the app may take it: try again after that') ? 'being sent' : code;
+      return stderr.includes('is being sent, or is next to be: try again after that') ? 'being sent' : code;
     };
     expect(await drop()).toBe('being sent');
     app.answer = () => status; // it may be sent again before the next look

@@ -4,18 +4,17 @@ import { describe, expect } from 'vitest';
 import { DEFERRED_STATES } from '../../src/core/fate-by-status.ts';
 import type { Queue } from '../../src/redelivery/queue.ts';
 import { eventId } from '../../src/redelivery/record.ts';
-import { type DeferredStore, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
+import { type Change, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { policyOf, stored, test, waiting } from '../support/redelivery/queue.ts';
+import { changing, policyOf, stored, test, waiting } from '../support/redelivery/queue.ts';
 import type { App } from '../support/redelivery/redelivery.ts';
 import { noteOf } from '../support/redelivery/store-contract.ts';
 import { policyOf as policyWith, verify } from '../unit/core/fixtures.ts';
 
-type Set = Parameters<DeferredStore['set']>[1];
-const stateOf = (setting: Set) => (setting === null || typeof setting === 'string' ? 'removed' : setting.state);
+const stateOf = (to: Change['to']) => (typeof to === 'string' ? 'removed' : to.state);
 /** The same, but due after `most` milliseconds at the latest. */
-const dueIn = (setting: Set, most: number): Set =>
-  setting === null || typeof setting === 'string' ? setting : { ...setting, pause: Math.min(setting.pause, most) };
+const dueIn = (to: Change['to'], most: number) =>
+  typeof to === 'string' ? to : { ...to, pause: Math.min(to.pause, most) };
 
 /** Lets the app answer nothing by itself; returns the responses that it holds. */
 function holding(app: App): readonly ServerResponse[] {
@@ -27,12 +26,12 @@ function holding(app: App): readonly ServerResponse[] {
 describe.concurrent('a deferred delivery', () => {
   test('is not sent again while its removal fails', async ({ app, budget, results, start, delivery }) => {
     let left = 2;
-    const queue = await start((store) => ({
-      set: async (...given) => {
+    const queue = await start((store) =>
+      changing(store, (to) => {
         if (left-- > 0) throw new Error('not now');
-        return store.set(...given);
-      },
-    }));
+        return to;
+      }),
+    );
     await stored(queue, delivery('event'));
     await eventually(() => waiting(queue), 0);
     expect(app.requests).toHaveLength(1);
@@ -44,8 +43,8 @@ describe.concurrent('a deferred delivery', () => {
   test('taken, it counts once, also if its removal fails late', async ({ app, results, start, delivery }) => {
     let removals = 0;
     const queue = await start((store) => ({
-      set: async (lease, setting) => {
-        const removed = await store.set(lease, setting);
+      change: async (changes) => {
+        const removed = await store.change(changes);
         if (removals++ === 0) throw new Error('too late');
         return removed;
       },
@@ -59,12 +58,12 @@ describe.concurrent('a deferred delivery', () => {
 
   test('refused, it stays so while the store cannot write', async ({ app, results, start, delivery }) => {
     let failures = 0;
-    const queue = await start((store) => ({
-      set: async (lease, setting) => {
-        if (stateOf(setting) === 'stopped' && failures++ < 2) throw new Error('the disk is full');
-        return store.set(lease, setting);
-      },
-    }));
+    const queue = await start((store) =>
+      changing(store, (to) => {
+        if (stateOf(to) === 'stopped' && failures++ < 2) throw new Error('the disk is full');
+        return to;
+      }),
+    );
     app.answer = () => 404;
     await stored(queue, delivery('event'));
     await eventually(() => results, ['client_error']);
@@ -82,10 +81,10 @@ describe.concurrent('a deferred delivery', () => {
     await eventually(() => held.length, 1);
     await queue.storeState.upToDate();
     const [{ id } = { id: '' }] = queue.storeState.summary.soonest;
-    expect(await store.drop(id)).toBe('leased');
+    expect(await store.change([{ id, to: 'dropped' }])).toEqual(['leased']);
     held[0]?.writeHead(200).end();
     await eventually(() => results, ['delivered']);
-    expect(await store.drop(id)).toBe('absent');
+    expect(await store.change([{ id, to: 'dropped' }])).toEqual(['absent']);
   });
 
   test('eight are sent at once; one fails, and the leased go back', async ({ app, opened, queue, delivery }) => {
@@ -185,9 +184,7 @@ describe.concurrent('a deferred delivery', () => {
 
   test("one that is kept stays, though the store's clock is ahead", async ({ app, results, start, delivery }) => {
     let changes = 0;
-    const queue = await start((store) => ({
-      set: (lease, setting) => store.set(lease, changes++ < 5 ? dueIn(setting, 0) : setting),
-    }));
+    const queue = await start((store) => changing(store, (to) => (changes++ < 5 ? dueIn(to, 0) : to)));
     app.answer = () => 500;
     await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
     await eventually(() => changes, 6);
@@ -231,9 +228,7 @@ describe.concurrent('a deferred delivery', () => {
     lines.length = 0;
     let takes = false;
     settings.takesLine = () => takes;
-    const queue = await start((store) => ({
-      set: (lease, setting) => store.set(lease, dueIn(setting, 200)),
-    }));
+    const queue = await start((store) => changing(store, (to) => dueIn(to, 200)));
     app.answer = () => 500;
     await stored(queue, delivery('over', { age: 7_200_000 }));
     await eventually(() => results, ['expired']);
@@ -279,9 +274,7 @@ describe.concurrent('a deferred delivery', () => {
   });
 
   test('only attempts between which others were taken count against it', async ({ app, results, start, delivery }) => {
-    const queue = await start((store) => ({
-      set: (lease, setting) => store.set(lease, dueIn(setting, 0)),
-    }));
+    const queue = await start((store) => changing(store, (to) => dueIn(to, 0)));
     const passed = async () => {
       await queue.storeState.upToDate();
       const note = queue.storeState.summary.soonest[0]?.note;
@@ -313,12 +306,12 @@ describe.concurrent('a deferred delivery', () => {
 
   test('unverified, one is looked at each minute', async ({ app, results, rules, start, delivery }) => {
     const pauses: number[] = [];
-    const queue = await start((store) => ({
-      set: (lease, setting) => {
-        if (setting !== null && typeof setting !== 'string') pauses.push(setting.pause);
-        return store.set(lease, dueIn(setting, 0)); // the minute is over at once
-      },
-    }));
+    const queue = await start((store) =>
+      changing(store, (to) => {
+        if (typeof to !== 'string') pauses.push(to.pause);
+        return dueIn(to, 0); // the minute is over at once
+      }),
+    );
     const event = delivery('event');
     const { policy } = rules;
     await stored(queue, event);
@@ -330,20 +323,20 @@ describe.concurrent('a deferred delivery', () => {
   });
 
   test('a sending cut by the end of the process is no last one', async ({ app, results, start, delivery }) => {
-    const settings: string[] = [];
-    const queue = await start((store) => ({
-      set: (lease, setting) => {
-        settings.push(stateOf(setting));
-        return store.set(lease, setting);
-      },
-    }));
+    const settings: unknown[] = [];
+    const queue = await start((store) =>
+      changing(store, (to) => {
+        settings.push(stateOf(to));
+        return to;
+      }),
+    );
     const held = holding(app);
     await stored(queue, delivery('over', { age: 7_200_000 }));
     await eventually(() => held.length, 1);
     queue.stopSending();
     held[0]?.socket?.destroy();
     await queue.settled();
-    expect([settings, results]).toEqual([['waiting'], []]);
+    expect([settings, results]).toEqual([[undefined], []]); // it stays what it is
   });
 
   test('a turn that fails is told, and ends with its lease', async ({ budget, rules, start, delivery }) => {
@@ -380,6 +373,27 @@ describe.concurrent('a deferred delivery', () => {
     await queue.storeState.upToDate();
     expect(queue.storeState.isEmpty).toBe(true);
     expect(app.requests).toHaveLength(1);
+  });
+
+  test('one that waits for its turn is not sent once the app has taken an equal fresh one', async ({
+    app,
+    results,
+    queue,
+    delivery,
+  }) => {
+    await stored(queue, delivery('the app works'));
+    await eventually(() => results, ['delivered']);
+    const held = holding(app);
+    for (let nth = 0; nth < 12; nth++) await stored(queue, delivery(`event ${nth}`));
+    await eventually(() => held.length, 8);
+    const left = Array.from({ length: 12 }, (_, nth) => `event ${nth}`).filter((body) => !app.bodies().includes(body));
+    expect(left).toHaveLength(4);
+    await queue.storing.taken(delivery(left[1] ?? ''));
+    app.answer = () => 200;
+    for (const response of held) response.end();
+    await eventually(() => waiting(queue), 0);
+    expect(app.bodies().filter((body) => left.includes(body))).toEqual(left.filter((_, nth) => nth !== 1));
+    expect(results.filter((each) => each === 'replaced')).toHaveLength(1);
   });
 
   test('a note that somebody forged changes no bytes, no end', async ({ app, results, start, delivery }) => {

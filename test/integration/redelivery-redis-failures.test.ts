@@ -1,7 +1,7 @@
 // A Redis that is full, read-only, evicts, answers nonsense, refuses us, or in which others have put something. The store
 // of deferred deliveries rejects, tells why, stores nothing by half, and works again by itself.
 import { describe, expect } from 'vitest';
-import { type DeferredStore, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
+import { type Change, type DeferredStore, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
 import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { HAS_SERVERS, type RedisServer, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
@@ -9,6 +9,8 @@ import { test } from '../support/redelivery/redis-owners.ts';
 import { idsOf, known, opened, prefixOf, recordKey, writeKnown } from '../support/redelivery/redis-store.ts';
 import {
   bytesOf,
+  drop,
+  end,
   eventOf,
   idOf,
   idsIn,
@@ -19,8 +21,10 @@ import {
   noteOf,
   oneLeased,
   readIn,
+  set,
   setOne,
   someRecord,
+  wake,
 } from '../support/redelivery/store-contract.ts';
 
 const TOTALS = `${prefixOf()}totals`;
@@ -33,17 +37,17 @@ const METHODS = {
   add: (store: DeferredStore, id: string) => store.add(eventOf(id), 0),
   lease: (store: DeferredStore) => leasedFrom(store),
   hold: (store: DeferredStore, id: string) => leasedFrom(store, { limit: 0, held: [`${id} none`] }),
-  set: (store: DeferredStore, id: string) => store.set(`${id} none`, { ...NOW, note: noteOf() }),
-  remove: (store: DeferredStore, id: string) => store.set(`${id} none`, null),
-  end: (store: DeferredStore, id: string) => store.end(id, 0),
+  set: (store: DeferredStore, id: string) => set(store, `${id} none`, { ...NOW, note: noteOf() }),
+  remove: (store: DeferredStore, id: string) => set(store, `${id} none`, 'taken'),
+  end: (store: DeferredStore, id: string) => end(store, id, 0),
   summary: (store: DeferredStore) => store.summary(),
   list: (store: DeferredStore) => listed(store),
-  wake: (store: DeferredStore, id: string) => store.wake([id], 'person'),
-  lose: (store: DeferredStore, id: string) => store.set(`${id} none`, 'keep'),
+  wake: (store: DeferredStore, id: string) => wake(store, [id]),
+  lose: (store: DeferredStore, id: string) => set(store, `${id} none`, 'keep'),
   leaseToLose: (store: DeferredStore, id: string) => store.leaseToLose(id, 1),
   find: (store: DeferredStore, id: string) => store.find(id),
   losses: (store: DeferredStore) => store.losses(),
-  drop: (store: DeferredStore, id: string) => store.drop(id),
+  drop: (store: DeferredStore, id: string) => drop(store, id),
 } as const;
 
 const RIGHTS =
@@ -70,10 +74,10 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
       const taken = await oneLeased(store);
       expect(taken.note).toEqual(note);
       await leasedFrom(store, { limit: 0, held: [taken.lease] });
-      expect(await store.set(taken.lease, null)).toBe(true);
+      expect(await set(store, taken.lease, 'taken')).toBe(true);
       const [rest = ''] = await idsIn(store);
-      expect(await store.wake([rest], 'person')).toBe(1);
-      expect(await store.drop(rest)).toBe('dropped');
+      expect(await wake(store, [rest])).toBe(1);
+      expect(await drop(store, rest)).toBe('done');
       expect((await store.summary()).dropped).toMatchObject([{ id: rest }]);
       expect(failures).toEqual([expect.stringMatching(/^OOM /)]);
       await full.ask('CONFIG', 'SET', 'maxmemory', '0');
@@ -131,7 +135,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     const leased = await leasedFrom(store);
     expect(leased.map(({ record }) => record)).toEqual([Buffer.alloc(0), null]);
     expect(await idsIn(store)).toEqual([bare, long].sort());
-    for (const { lease } of leased) expect(await store.set(lease, null)).toBe(true);
+    for (const { lease } of leased) expect(await set(store, lease, 'taken')).toBe(true);
     expect(await totalsOf(server)).not.toContain(bare);
   });
 
@@ -144,7 +148,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
       await server.ask('RPUSH', recordKey(id), 'of another');
       expect(await readIn(store, id)).toBeNull();
     }
-    expect(await store.drop(ids[0] ?? '')).toBe('dropped');
+    expect(await drop(store, ids[0] ?? '')).toBe('done');
     expect((await leasedFrom(store)).map(({ record }) => record?.length)).toEqual([0, 300]);
     expect(await store.add(eventOf(ids[1]), 0)).toBe('replaced');
   });
@@ -159,7 +163,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(lost.map(({ id }) => id).sort()).toEqual(ids.slice(0, -1).sort());
     for (const { lease, record, note } of lost) {
       expect([record?.length, note?.failure]).toEqual([0, '503']);
-      expect(await store.set(lease, 'record')).toBe(true);
+      expect(await set(store, lease, 'record')).toBe(true);
     }
     expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], lostLately: 19 });
   });
@@ -189,7 +193,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     const { groups } = await store.summary();
     expect(groups).toEqual(before.groups);
     expect((await store.find(gone.id))?.note).toMatchObject({ route: '/notify', at: gone.note.at, failure: '503' });
-    expect(await store.wake([whole.id], 'person')).toBe(1);
+    expect(await wake(store, [whole.id])).toBe(1);
     const records = new Map((await leasedFrom(store)).map(({ id, record }) => [id, record]));
     expect(records).toEqual(
       new Map([
@@ -223,11 +227,12 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(all).toMatchObject(ids.map((id, at) => ({ id, state: 'waiting', ...(at === 0 && { note: null }) })));
     expect((await store.summary()).soonest).toHaveLength(3);
     const [first, second] = await leasedFrom(store, { limit: 2 });
-    for (const each of [first, second]) expect(each !== undefined && (await store.set(each.lease, null))).toBe(true);
+    for (const each of [first, second])
+      expect(each !== undefined && (await set(store, each.lease, 'taken'))).toBe(true);
     const [last = ''] = await idsIn(store);
     expect(await known(server, last)).toMatchObject({ bytes: 300 });
     await server.ask('HSET', `${prefixOf()}entries`, last, '[');
-    expect(await store.drop(last)).toBe('dropped');
+    expect(await drop(store, last)).toBe('done');
     expect(await idsIn(store)).toEqual([]);
   });
 
@@ -240,11 +245,11 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     await store.add(taken, 0);
     const leased = await leasedFrom(store);
     await leasedFrom(store, { limit: 0, held: leased.map(({ lease }) => lease) });
-    for (const each of leased) await store.set(each.lease, { ...NOW, state: 'stopped', note: noteOf() });
-    expect(await store.wake([taken.id], 'person')).toBe(1);
-    expect(await setOne(store, null)).toBe(true);
+    for (const each of leased) await set(store, each.lease, { ...NOW, state: 'stopped', note: noteOf() });
+    expect(await wake(store, [taken.id])).toBe(1);
+    expect(await setOne(store, 'taken')).toBe(true);
     await store.add(taken, 0);
-    expect(await store.drop(taken.id)).toBe('dropped');
+    expect(await drop(store, taken.id)).toBe('done');
     expect((await store.summary()).dropped).toMatchObject([{ id: taken.id }]);
     expect(failures).toEqual([]);
   });
@@ -287,14 +292,14 @@ describe.skipIf(!HAS_SERVERS)('a server that evicts', () => {
       const turns = async (store: DeferredStore, taken: number) => {
         const leased = await leasedFrom(store, { limit: 500, room: 64 * MANY_BYTES });
         const empty = leased.filter(({ record }) => record?.length === 0);
-        const set = async (all: typeof leased, what: Parameters<DeferredStore['set']>[1]) => {
-          if (what === null || what === 'record') ofOthers += all.filter(({ id }) => storedBy.get(id) !== store).length;
-          return (await Promise.all(all.map(({ lease }) => store.set(lease, what)))).filter(Boolean).length;
+        const endAll = async (all: typeof leased, what: Change['to']) => {
+          if (typeof what === 'string') ofOthers += all.filter(({ id }) => storedBy.get(id) !== store).length;
+          return (await Promise.all(all.map(({ lease }) => set(store, lease, what)))).filter(Boolean).length;
         };
         const others = leased.filter((each) => !empty.includes(each));
-        ends.lost += await set(empty, 'record');
-        ends.taken += await set(others.slice(0, taken), null);
-        await set(others.slice(taken), { pause: 0, state: 'waiting', note: null, asked: false });
+        ends.lost += await endAll(empty, 'record');
+        ends.taken += await endAll(others.slice(0, taken), 'taken');
+        await endAll(others.slice(taken), { pause: 0 });
         return empty.length;
       };
       for (let burst = 0; burst < 10; burst++) {

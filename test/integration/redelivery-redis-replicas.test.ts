@@ -7,6 +7,7 @@ import { eventually } from '../support/proxy/proxied.ts';
 import { test } from '../support/redelivery/redis-owners.ts';
 import { idsOf, placeOn, prefixOf, recordKey } from '../support/redelivery/redis-store.ts';
 import {
+  drop,
   eventOf,
   idOf,
   idsIn,
@@ -14,6 +15,7 @@ import {
   listed,
   NOW,
   oneLeased,
+  set,
   storeContract,
 } from '../support/redelivery/store-contract.ts';
 
@@ -25,7 +27,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     const id = idOf();
     await store.add(eventOf(id), 0);
     expect(await other.add(eventOf(id), 0)).toBe('stored');
-    expect(await other.set((await oneLeased(other)).lease, null)).toBe(true);
+    expect(await set(other, (await oneLeased(other)).lease, 'taken')).toBe(true);
     expect(await idsIn(store)).toEqual([id]);
     const keys = await keysIn(server);
     expect(keys.filter((key) => key.startsWith(prefixOf()) || key.startsWith(prefixOf('shop')))).toEqual(keys);
@@ -54,8 +56,8 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     const takes = Array.from({ length: 20 }, (_, at) => leasedFrom(stores[at % 2] ?? one.store, { limit: 2 }));
     const leased = (await Promise.all(takes)).flat();
     expect(leased.map(({ id }) => id).sort()).toEqual(ids);
-    for (const { lease } of leased) expect(await one.store.set(lease, NOW)).toBe(true);
-    for (const id of ids) expect(await visitor.store.drop(id)).toBe('dropped');
+    for (const { lease } of leased) expect(await set(one.store, lease, NOW)).toBe(true);
+    for (const id of ids) expect(await drop(visitor.store, id)).toBe('done');
     const told = (await Promise.all(stores.map(async (each) => (await each.summary()).dropped))).flat();
     expect(told.map(({ id }) => id).sort()).toEqual(ids);
     expect((await one.store.summary()).dropped).toEqual([]);
@@ -77,7 +79,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
       for (const each of [one, two]) expect((await each.store.summary()).groups).toMatchObject([{ deliveries: 111 }]);
       const [taken] = await leasedFrom(one.store);
       await (how === 'FLUSHALL' ? server.ask(how) : server.ask('DEL', ...(await keysIn(server))));
-      expect(taken !== undefined && (await one.store.set(taken.lease, null))).toBe(false);
+      expect(taken !== undefined && (await set(one.store, taken.lease, 'taken'))).toBe(false);
       expect(await two.store.add(eventOf(), 0)).toBe('stored');
       expect(await listed(one.store)).toHaveLength(1);
       expect(told.map(Number).reduce((sum, events) => sum + events)).toBe(111);

@@ -60,11 +60,6 @@ local function load(id)
   local isRead, event = pcall(cjson.decode, text)
   return known(isRead and type(event) == 'table' and event or {})
 end
-local function leased(lease)
-  local id = string.sub(lease, 1, ${store.ID_LENGTH})
-  local event = load(id)
-  return id, event and event.lease ~= '' and event.lease == lease and event or nil
-end
 local function idOf(text) return string.sub(text, -${store.ID_LENGTH}) end
 local function dueAt(id, event) return tonumber(call('ZSCORE', due, event.by .. ' ' .. id) or 0) end
 local function moveTo(id, event, ms) call('ZADD', due, ms, event.by .. ' ' .. id) end
@@ -155,7 +150,6 @@ local function leave(id, event)
   takeOut(id, event)
   call('HDEL', entries, id)
   call('UNLINK', records .. id)
-  return 'dropped'
 end
 local function check()
   local events = call('HLEN', entries)
@@ -193,12 +187,6 @@ local function lend(id, event, token, record)
   put(id, event, now + ${store.LEASE_MS})
   return {listed({id})[1], event.lease, record}
 end
--- Remembers the end of a lease. 1 also for a call that ended it before, whose answer was lost.
-local function rememberEnd(lease, event)
-  call('ZREMRANGEBYSCORE', ended, 0, now - ${ENDED_FOR_MS})
-  if event then call('ZADD', ended, now, lease) end
-  return call('ZSCORE', ended, lease) and 1 or 0
-end
 local function remember(id, note, why, events)
   call('RPUSH', lost, cjson.encode({now, id, note, why, tonumber(events) or cjson.null}))
   call('LTRIM', lost, -${store.MOST_LOSSES}, -1)
@@ -213,12 +201,6 @@ function calls.look()
 end
 function calls.remember(why, events)
   remember('', '', why, events)
-  return 'done'
-end
--- The caller stops: its share is that of the next proxy.
-function calls.leave()
-  call('ZREM', proxies, me)
-  me = ''
   return 'done'
 end
 -- Its first write is the one that a full server refuses.
@@ -241,10 +223,10 @@ end
 function calls.lease(limit, room, most, token, ...)
   local held, found = {}, {}
   for _, lease in ipairs({...}) do
-    local id, event = string.sub(lease, 1, ${store.ID_LENGTH}), nil
+    local id = string.sub(lease, 1, ${store.ID_LENGTH})
     held[id] = lease
-    if limit == '0' then id, event = leased(lease) end
-    if event then moveTo(id, event, now + ${store.LEASE_MS}) end
+    local event = limit == '0' and load(id)
+    if event and event.lease == lease then moveTo(id, event, now + ${store.LEASE_MS}) end
   end
   for _, text in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ${PAGE})) do
     if #found >= tonumber(limit) then break end
@@ -263,17 +245,30 @@ function calls.lease(limit, room, most, token, ...)
   local next = call('ZRANGE', due, 0, 0, 'WITHSCORES')
   return {found, next[2] and math.max(0, math.ceil(next[2] - now)) or -1}
 end
--- Without a state, \`pause\` says why the event is lost; it is empty for another end.
-function calls.set(lease, pause, state, asked, note)
-  local id, event = leased(lease)
-  if event and not state then
-    leave(id, event)
-    if pause ~= '' then remember(id, event.note, pause, 1) end
-  elseif event then
-    event.lease, event.asked, event.state, event.note = '', asked, state, note or event.note
-    save(id, event, now + pause)
+local function changed(change)
+  local id, lease, to = change.id, change.lease, change.to
+  local event = load(id)
+  local isAllowed = event and isFree(id, event)
+  if lease then isAllowed = event and event.lease ~= '' and event.lease == lease end
+  if change.age then isAllowed = event and event.stored < now - change.age end
+  if not isAllowed then return lease and call('ZSCORE', ended, lease) and 'done' or event and 'leased' or 'absent' end
+  if lease then call('ZADD', ended, now, lease) end
+  if to == 'dropped' then call('RPUSH', dropped, id .. ' ' .. event.note) end
+  if type(to) == 'table' then
+    event.lease, event.asked = '', to.asked or event.asked
+    event.state, event.note = to.state or event.state, to.note or event.note
+    save(id, event, now + to.pause)
+    return 'done'
   end
-  return rememberEnd(lease, event)
+  if to ~= 'dropped' and to ~= 'taken' then remember(id, event.note, to, 1) end
+  leave(id, event)
+  return 'done'
+end
+function calls.change(changes)
+  local all = {}
+  call('ZREMRANGEBYSCORE', ended, 0, now - ${ENDED_FOR_MS})
+  for _, change in ipairs(cjson.decode(changes)) do all[#all + 1] = changed(change) end
+  return all
 end
 function calls.leaseToLose(id, bytes, most, token)
   local old, found = load(id), {}
@@ -290,29 +285,6 @@ function calls.leaseToLose(id, bytes, most, token)
     end
   end
   return found
-end
-calls['end'] = function(id, age)
-  local event = load(id)
-  return event and event.stored < now - age and leave(id, event) or 'absent'
-end
-function calls.drop(id)
-  local event = load(id)
-  if not event then return 'absent' end
-  if not isFree(id, event) then return 'leased' end
-  call('RPUSH', dropped, id .. ' ' .. event.note)
-  return leave(id, event)
-end
-function calls.wake(by, ...)
-  local amount = 0
-  for _, id in ipairs({...}) do
-    local event = load(id)
-    amount = amount + (event and 1 or 0)
-    if event and isFree(id, event) then
-      event.asked = by == 'person' and by or event.asked
-      put(id, event, now)
-    end
-  end
-  return amount
 end
 function calls.page(place)
   local texts = textsOf('came ', place, ${PAGE})
@@ -373,11 +345,14 @@ function calls.test(id, note)
   calls.lease('0', 0, 0, 'test', taken[2])
   went(dueAt(id, load(id)) > now, 'renewed')
   went(calls.page('')[2][1][1] == id and calls.summary()[1][1], 'listed')
-  went(calls.set(taken[2], 0, 'expired', '', note) == 1 and calls.find(id, 2)[2] == 'ab', 'set')
+  local function change(to, lease, age)
+    return calls.change(cjson.encode({{id = id, to = to, lease = lease, age = age}}))[1] == 'done'
+  end
+  went(change({pause = 0, state = 'expired', note = note}, taken[2]) and calls.find(id, 2)[2] == 'ab', 'set')
   local losable = calls.leaseToLose('', 1, ${store.LEAST_BYTES}, 'test')[1]
-  went(losable and calls.set(losable[2], 'room') == 1 and #calls.losses(9) == 1, 'lost')
-  went(add() and calls.wake('person', id) == 1 and calls.drop(id) == 'dropped', 'dropped')
-  went(add() and calls['end'](id, -1) == 'dropped' and not load(id), 'ended')
+  went(losable and change('room', losable[2]) and #calls.losses(9) == 1, 'lost')
+  went(add() and change('dropped'), 'dropped')
+  went(add() and change('taken', nil, -1) and not load(id), 'ended')
   clear()
   return 'done'
 end

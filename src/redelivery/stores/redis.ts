@@ -9,7 +9,7 @@ import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
 import * as store from './store.ts';
 
-const ENDED = oneOf(['dropped', 'absent', 'leased']);
+const CHANGED = oneOf(['done', 'leased', 'absent']);
 const DONE = oneOf(['done']);
 
 type Args = readonly (string | number | Buffer)[];
@@ -81,20 +81,12 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
       throw new Error(added);
     },
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
-    async set(lease, setting) {
-      if (setting === null || typeof setting === 'string')
-        return (await run(numberOf, 'set', lease, setting ?? '')) === 1;
-      const note = setting.note ? [noteText(setting.note)] : [];
-      const given = [setting.pause, setting.state, setting.asked ? 'person' : '', ...note];
-      return (await run(numberOf, 'set', lease, ...given)) === 1;
-    },
+    change: (changes) =>
+      run((given) => listOf(given, changes.length).map(CHANGED), 'change', JSON.stringify(changes.map(sent))),
     leaseToLose: (id, bytes) =>
       run((given) => listOf(given).map(leasedOf), 'leaseToLose', id, bytes, maxBytes, token()),
-    end: async (id, age) => (await run(ENDED, 'end', id, age)) === 'dropped',
     page: (place) => run(pageOf, 'page', place),
-    wake: (ids, by) => run(numberOf, 'wake', by, ...ids),
     find: (id) => run(foundOf, 'find', id, mostBytes()),
-    drop: (id) => run(ENDED, 'drop', id),
     async summary() {
       const summary = await run(summaryOf, 'summary');
       return { ...summary, evicts: policy.startsWith('allkeys') ? policy : null };
@@ -105,11 +97,15 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
       await connection.run(probe());
       if (failure !== '') throw new Error(failure);
     },
-    async close() {
-      if (last.share > 0) await run(DONE, 'leave').catch(ignore);
-      connection.close();
-    },
+    close: async () => connection.close(),
   };
+}
+
+/** A change as the script reads it. */
+function sent({ to, ...change }: store.Change): object {
+  if (typeof to === 'string') return { ...change, to };
+  const asked = to.asked === undefined ? undefined : to.asked ? 'person' : '';
+  return { ...change, to: { ...to, pause: Math.ceil(to.pause), asked, note: to.note && noteText(to.note) } };
 }
 
 // --- answers

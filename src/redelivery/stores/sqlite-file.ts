@@ -50,11 +50,8 @@ interface Opened {
   readonly isOverwritten: () => boolean;
 }
 
-/** A transaction: `isRead`: it changes nothing. `isLasting`: its changes must outlive a power cut. */
-interface Kind {
-  readonly isRead: boolean;
-  readonly isLasting: boolean;
-}
+/** What a transaction changes must outlive a power cut, or need not; or it changes nothing. */
+type Kind = 'lasting' | 'lease' | 'read';
 
 export interface FileOptions {
   readonly path: string;
@@ -119,16 +116,16 @@ export class StoreFile {
     }
   }
 
-  #try<T>({ isRead, isLasting }: Kind, job: (queries: Queries) => T): T {
+  #try<T>(kind: Kind, job: (queries: Queries) => T): T {
     const { database, queries } = this.#usable();
     try {
-      if (!isRead) database.exec(`PRAGMA synchronous=${isLasting ? 'FULL' : 'NORMAL'}`);
-      database.exec(isRead ? 'BEGIN' : 'BEGIN IMMEDIATE');
+      if (kind !== 'read') database.exec(`PRAGMA synchronous=${kind === 'lasting' ? 'FULL' : 'NORMAL'}`);
+      database.exec(kind === 'read' ? 'BEGIN' : 'BEGIN IMMEDIATE');
       const result = job(queries);
       const count = queries.count();
       database.exec('COMMIT');
       this.#count = count;
-      if (!isRead && count === 0) emptyLog(database);
+      if (kind !== 'read' && count === 0) emptyLog(database);
       return result;
     } finally {
       if (database.isTransaction) database.exec('ROLLBACK');

@@ -75,27 +75,50 @@ export function queriesOn(database: DatabaseSync, around: Around) {
   const { owner, readRecords, ended } = around;
   const sql = statementsOf(database);
 
-  /** The record of an event; null if it is over `largest` bytes, or absent. */
-  function read(id: string, largest: number): Uint8Array<ArrayBuffer> | null {
-    const [{ content } = { content: null }] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content
-      FROM event JOIN record USING (place) WHERE id = ${id} AND octet_length(content) <= ${largest}`;
-    if (content !== null) readRecords.push(content.buffer);
-    return content;
+  /** The record of the event at a place; empty if there is none. */
+  function recordAt(place: number): Uint8Array<ArrayBuffer> {
+    const [found] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content FROM record WHERE place = ${place}`;
+    if (found !== undefined) readRecords.push(found.content.buffer);
+    return found?.content ?? new Uint8Array();
   }
 
-  /** Remembers a lease's end if there are `rows`, which it has changed. True also for an end remembered before. */
-  function rememberEnd(lease: string, rows: readonly unknown[]): boolean {
-    if (rows.length > 0) dropOldest(ended.add(lease), MOST_ENDED);
-    return ended.has(lease);
+  function changed(change: store.Change): store.Changed {
+    const { id, lease = null, age = null, to } = change;
+    const now = Date.now();
+    const [event] = sql<{ place: number }>`SELECT place FROM event WHERE id = ${id} AND (lease = ${lease}
+      OR stored < ${age === null ? null : now - age} OR ${lease ?? age} IS NULL AND (lease IS NULL OR due <= ${now}))`;
+    if (event === undefined) {
+      if (lease !== null && ended.has(lease)) return 'done';
+      return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
+    }
+    if (lease !== null) dropOldest(ended.add(lease), MOST_ENDED);
+    if (typeof to === 'string') remove(event.place, to);
+    else update(event.place, to);
+    return 'done';
+  }
+
+  function update(place: number, setting: store.Setting): void {
+    const { pause, state = null, asked = null, note = null } = setting;
+    sql`UPDATE event SET due = ${later(pause)}, state = coalesce(${state}, state), lease = NULL,
+      asked = coalesce(${asked === null ? null : Number(asked)}, asked), note = coalesce(${note && noteText(note)}, note)
+      WHERE place = ${place}`;
+  }
+
+  /** Triggers remove its record, and keep `total`. */
+  function remove(place: number, why: store.End): void {
+    if (why === 'dropped') sql`INSERT INTO dropped(id, note) SELECT id, note FROM event WHERE place = ${place}`;
+    else if (why !== 'taken') remember(why, 1, place);
+    sql`DELETE FROM event WHERE place = ${place}`;
   }
 
   function renew(lease: string): void {
     sql`UPDATE event SET due = ${later(store.LEASE_MS)} WHERE id = ${store.leasedId(lease)} AND lease = ${lease}`;
   }
 
-  function remember(id: string, note: Note | null, { why, events }: Pick<store.Loss, 'why' | 'events'>): void {
-    sql`INSERT INTO lost(at, id, note, why, events)
-      VALUES (${Date.now()}, ${id}, ${note ? noteText(note) : ''}, ${why}, ${events})`;
+  /** Remembers a loss: of the event at a place, or of a file's. */
+  function remember(why: string, events: number | null, place: number | null): void {
+    sql`INSERT INTO lost(at, id, note, why, events) SELECT ${Date.now()}, ifnull(id, ''), ifnull(note, ''), ${why}, ${events}
+      FROM (SELECT ${place} AS place) LEFT JOIN event USING (place)`;
     sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${store.MOST_LOSSES}
       OR at < ${Date.now() - store.LOSSES_FOR_MS}`;
   }
@@ -110,9 +133,9 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     count: (): number | null => sql<{ events: number }>`SELECT events FROM total`[0]?.events ?? null,
 
     find(id: string, largest: number): store.Found | null {
-      const [entry = null] = sql<store.Entry>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note
-        FROM event WHERE id = ${id}`;
-      return entry && { ...entry, record: read(id, largest) };
+      const [entry = null] = sql<store.Entry & Sized>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note,
+        place, octet_length(content) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
+      return entry && { ...entry, record: entry.size && entry.size <= largest ? recordAt(entry.place) : null };
     },
 
     /** `most`: the maximum number of bytes of all events together. */
@@ -134,16 +157,14 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       sql`DELETE FROM event WHERE id = ${id}`; // triggers remove its record, and keep `total`
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
-      sql`INSERT INTO record(place, content) SELECT place, ${record} FROM event WHERE id = ${id}`;
+      sql`INSERT INTO record(place, content) VALUES (last_insert_rowid(), ${record})`; // no trigger changes that
       return known.old === null ? 'stored' : 'replaced';
     },
 
     /** `largest`: the maximum number of bytes in a record that is read. */
     lease({ limit, room, held }: store.LeaseRequest, largest: number) {
       const own = new Set(held.map(store.leasedId));
-      const due = sql<
-        Row & { size: number }
-      >`SELECT id, bytes, state, asked, note, coalesce(octet_length(content), 0) AS size
+      const due = sql<Row & Sized>`SELECT place, id, bytes, state, asked, note, octet_length(content) AS size
         FROM event LEFT JOIN record USING (place) WHERE due <= ${Date.now()}
         ORDER BY due LIMIT ${limit && limit + held.length}`;
       // Those of the caller are due only if it stood still: to renew them at each call took a tenth of a sending.
@@ -151,32 +172,19 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       const leased: store.Leased[] = [];
       let left = room;
       for (const { size, ...event } of due.filter(({ id }) => !own.has(id)).slice(0, limit)) {
-        const isRead = size <= largest;
-        if (isRead && size > left) break;
-        if (isRead) left -= size;
-        leased.push(leasedOf(event, isRead ? (read(event.id, largest) ?? new Uint8Array()) : null));
+        const isRead = (size ?? 0) <= largest;
+        left -= isRead ? (size ?? 0) : 0;
+        if (left < 0) break;
+        leased.push(leasedOf(event, isRead ? recordAt(event.place) : null));
       }
       const [next] = sql<{ due: number }>`SELECT due FROM event ORDER BY due LIMIT 1`;
       return { leased, wait: next === undefined ? Infinity : Math.max(0, next.due - Date.now()) };
     },
 
-    set(lease: string, setting: store.Setting | store.WhyLost | null): boolean {
-      const id = store.leasedId(lease);
-      if (setting === null || typeof setting === 'string') {
-        const removed = sql<Noted>`DELETE FROM event WHERE id = ${id} AND lease = ${lease} RETURNING note`;
-        if (setting !== null) for (const { note } of removed) remember(id, note, { why: setting, events: 1 });
-        return rememberEnd(lease, removed);
-      }
-      const { pause, state, note, asked } = setting;
-      return rememberEnd(
-        lease,
-        sql`UPDATE event SET due = ${later(pause)}, state = ${state}, asked = ${Number(asked)}, lease = NULL,
-        note = coalesce(${note && noteText(note)}, note) WHERE id = ${id} AND lease = ${lease} RETURNING 1`,
-      );
-    },
+    change: (changes: readonly store.Change[]): readonly store.Changed[] => changes.map(changed),
 
     /** Remembers that a file's events are lost. */
-    loseFile: (why: string, events: number | null): void => remember('', null, { why, events }),
+    loseFile: (why: string, events: number | null): void => remember(why, events, null),
 
     leaseToLose(id: string, bytes: number, most: number): readonly store.Leased[] {
       const counted = Math.max(bytes, store.LEAST_BYTES);
@@ -187,7 +195,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
           - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
       let excess = known?.excess ?? 0;
       if (known === undefined || excess <= 0 || excess > known.kept) return [];
-      const oldest = sql<Row>`SELECT id, bytes, state, asked, note FROM event WHERE state <> 'waiting' AND id <> ${id}
+      const oldest = sql<Row>`SELECT place, id, bytes, state, asked, note FROM event WHERE state <> 'waiting' AND id <> ${id}
         AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came LIMIT ${PAGE}`;
       const losable: store.Leased[] = [];
       for (const event of oldest) {
@@ -197,9 +205,6 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       }
       return losable;
     },
-
-    end: (id: string, age: number): boolean =>
-      sql`DELETE FROM event WHERE id = ${id} AND stored < ${Date.now() - age} RETURNING 1`.length > 0,
 
     page(at: string): readonly [next: string, entries: readonly store.Entry[]] {
       const [came = -1, place = 0] = at === '' ? [] : at.split(' ').map(Number);
@@ -240,21 +245,6 @@ export function queriesOn(database: DatabaseSync, around: Around) {
 
     losses: () => lossesOf(store.MOST_LOSSES),
 
-    wake(ids: readonly string[], by: 'person' | 'reload'): number {
-      const [given, now] = [JSON.stringify(ids), Date.now()];
-      sql`UPDATE event SET due = min(due, ${now}), asked = max(asked, ${by === 'person' ? 1 : 0})
-        WHERE id IN (SELECT value FROM json_each(${given})) AND (lease IS NULL OR due <= ${now})`;
-      return sql`SELECT 1 FROM event WHERE id IN (SELECT value FROM json_each(${given}))`.length;
-    },
-
-    drop(id: string): store.Dropped {
-      const [free] = sql<Noted>`DELETE FROM event
-        WHERE id = ${id} AND (lease IS NULL OR due <= ${Date.now()}) RETURNING note`;
-      if (free === undefined) return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
-      sql`INSERT INTO dropped(id, note) VALUES (${id}, ${free.note ? noteText(free.note) : ''})`;
-      return 'dropped';
-    },
-
     /** Everything it did is undone in the same transaction, which still syncs: no other call sees the event. */
     test(): void {
       const id = store.TEST_ID;
@@ -269,23 +259,31 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       calls.lease({ limit: 0, room: 0, held: [lease] }, 0);
       went((calls.find(id, 1)?.wait ?? 0) > 0, 'renewed');
       went(calls.page('')[1][0]?.id === id, 'listed');
-      went(calls.set(lease, { pause: 0, state: 'waiting', note: store.TEST_NOTE, asked: false }), 'set');
-      went(calls.end(id, -1000), 'ended');
+      const to = { pause: 0, state: 'stopped', note: store.TEST_NOTE, asked: false } as const;
+      const changes = [
+        { id, lease, to },
+        { id, to: 'taken' },
+      ] as const;
+      went(
+        calls.change(changes).every((each) => each === 'done'),
+        'set and ended',
+      );
     },
   };
 
   /** Leases an event that is free. */
-  function leasedOf(event: Row, record: store.Leased['record']): store.Leased {
+  function leasedOf({ place, ...event }: Row, record: store.Leased['record']): store.Leased {
     const lease = `${event.id} ${owner}${randomUUID()}`;
-    sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)} WHERE id = ${event.id}`;
+    sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)} WHERE place = ${place}`;
     return { ...event, lease, record };
   }
 
   return calls;
 }
 
-type Row = Omit<store.Entry, 'wait'>;
-type Noted = Pick<store.Entry, 'note'>;
+type Row = Omit<store.Entry, 'wait'> & { readonly place: number };
+/** `size`: bytes of the record; null if there is none. */
+type Sized = { readonly place: number; readonly size: number | null };
 
 /**
  * Prepares each template once, binds its values, and parses notes and `asked` in what it returns. Node's own `createTagStore` keeps

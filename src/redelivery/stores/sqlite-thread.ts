@@ -64,10 +64,11 @@ function answer(calls: readonly Call[]): void {
 function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'losses'> {
   const isAdding = calls.some(({ method }) => ADDS.has(method));
   // Reading alone needs no lock. A lease needs no sync: without it its event is due sooner.
-  const isRead = calls.every(({ method }) => READS.has(method));
-  const isLasting = calls.some(({ method }) => method !== 'lease' && !READS.has(method));
+  const changing = calls.filter(({ method }) => !READS.has(method));
+  const isLasting = changing.some(({ method }) => method !== 'lease');
+  const kind = isLasting ? 'lasting' : changing.length > 0 ? 'lease' : 'read';
   try {
-    const results = file.transaction({ isRead, isLasting }, (queries) =>
+    const results = file.transaction(kind, (queries) =>
       resultsOf(calls, queries, known ?? (isAdding ? file.roomProblem() : null)),
     );
     return { results, problem: null };

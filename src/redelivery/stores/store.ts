@@ -47,8 +47,6 @@ export interface Found extends Entry {
   readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
-export type Dropped = 'dropped' | 'absent' | 'leased';
-
 export interface Leased extends Omit<Entry, 'wait'> {
   /**
    * The right to the event: a text that begins with the event's id and that no other lease ever has, in any process or
@@ -118,14 +116,34 @@ export interface Aside {
   readonly events: number | null;
 }
 
-export interface Setting {
-  readonly pause: number;
-  readonly state: DeferredState;
-  /** Null keeps the present note. */
-  readonly note: Note | null;
-  /** True if what a person asked for is still to be done. */
-  readonly asked: boolean;
+/** A change of an event, which ends its lease. */
+export interface Change {
+  readonly id: string;
+  /** If given, the event is changed only while it has this lease. */
+  readonly lease?: string;
+  /** If given, the event is changed whoever has leased it, if it was stored at least so many milliseconds ago. */
+  readonly age?: number;
+  readonly to: Setting | End;
 }
+
+/** What an event becomes. What is not given stays. */
+export interface Setting {
+  /** Milliseconds until it is due. */
+  readonly pause: number;
+  readonly state?: DeferredState;
+  readonly note?: Note;
+  /** True if what a person asked for is still to be done. */
+  readonly asked?: boolean;
+}
+
+/** Why an event is removed. An owner is told of those that were dropped, and a store remembers those that were lost. */
+export type End = 'taken' | 'dropped' | WhyLost;
+
+/**
+ * `done` again, for a while, for a change that has ended this lease: its answer may have been lost. `leased`: it is
+ * another's, or came later. Except for `done` nothing has changed.
+ */
+export type Changed = 'done' | 'leased' | 'absent';
 
 /**
  * Every method rejects with an Error if the store can't do its work, and never hangs: it takes `CALL_LIMIT_MS` at most.
@@ -142,12 +160,8 @@ export interface DeferredStore {
    */
   lease(request: LeaseRequest): Promise<{ readonly leased: readonly Leased[]; readonly wait: number }>;
 
-  /**
-   * Ends a lease, and sets when its event is due next; null removes the event, and so does a `WhyLost`, which is then
-   * remembered with it. False, and no change, if the lease was lost. True again, for a while, for the call that ended
-   * it: its answer may have been lost.
-   */
-  set(lease: string, setting: Setting | WhyLost | null): Promise<boolean>;
+  /** Changes events, unless somebody has leased them or a `Change` says otherwise. Returns what became of each. */
+  change(changes: readonly Change[]): Promise<readonly Changed[]>;
 
   /**
    * Leases, unread, events that do not wait to be sent, the oldest first: as many as must be lost so that another one
@@ -155,21 +169,10 @@ export interface DeferredStore {
    */
   leaseToLose(id: string, bytes: number): Promise<readonly Leased[]>;
 
-  /**
-   * Removes an event, even a leased one, because the app took a fresh delivery that equals it. False if there is none,
-   * or if it was stored less than `age` milliseconds ago: an event that came after the fresh delivery stays.
-   */
-  end(id: string, age: number): Promise<boolean>;
-
   /** A page of what is stored, the oldest first, and the place of the next one: empty for the first, and after the last. */
   page(place: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
 
-  /** Makes events due now unless they are leased. Returns how many of `ids` are stored. */
-  wake(ids: readonly string[], by: 'person' | 'reload'): Promise<number>;
-
   find(id: string): Promise<Found | null>;
-  /** Removes an event because a person wants it. A leased one stays: the app may be taking it now, or soon. */
-  drop(id: string): Promise<Dropped>;
   /** For an owner. Makes events due that would wait over `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
   summary(): Promise<Summary>;
   /** The losses of the last `LOSSES_FOR_MS`, at most `MOST_LOSSES`, the latest first. */
@@ -182,12 +185,13 @@ export interface DeferredStore {
   close(): Promise<void>;
 }
 
-/** Everything that is stored, page by page. What changes meanwhile may be missed, or be returned twice. */
-export async function* pagesOf(store: Pick<DeferredStore, 'page'>): AsyncGenerator<readonly Entry[]> {
+/** All that is stored, or all in a state, page by page. What changes meanwhile may be missed, or be returned twice. */
+export async function* pagesOf({ page }: Pick<DeferredStore, 'page'>, of?: DeferredState) {
   let place = '';
   do {
-    const [next, entries] = await store.page(place);
-    yield entries;
+    const [next, entries] = await page(place);
+    const found = entries.filter(({ state }) => state === (of ?? state));
+    if (found.length > 0) yield found;
     place = next;
   } while (place !== '');
 }

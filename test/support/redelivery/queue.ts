@@ -7,7 +7,7 @@ import type { Fields } from '../../../src/redelivery/process-parts.ts';
 import { Queue } from '../../../src/redelivery/queue.ts';
 import type { Deferrable } from '../../../src/redelivery/record.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
-import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
+import type { Change, DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { head as headOf, policyOf as policyWith, secret, verify } from '../../unit/core/fixtures.ts';
 import { sign } from '../deliveries/signer.ts';
@@ -26,6 +26,12 @@ export async function waiting(queue: Queue): Promise<number> {
   await queue.storeState.upToDate();
   return queue.storeState.total('waiting').deliveries;
 }
+
+/** In place of a store's method: what leased events are to become is what `between` makes of it. */
+export const changing = (store: DeferredStore, between: (to: Change['to']) => Change['to']) => ({
+  change: async (changes: readonly Change[]) =>
+    store.change(changes.map((each) => (each.lease === undefined ? each : { ...each, to: between(each.to) }))),
+});
 
 interface Settings {
   keep: number;
@@ -79,8 +85,8 @@ export const test = base
         async (options) => {
           const store = await openStore(options);
           opened.resolve(store);
-          const methods = ['add', 'lease', 'set', 'leaseToLose', 'end', 'summary', 'test'] as const;
-          const others = ['page', 'wake', 'find', 'drop', 'losses', 'close'] as const;
+          const methods = ['add', 'lease', 'change', 'leaseToLose', 'summary', 'test'] as const;
+          const others = ['page', 'find', 'losses', 'close'] as const;
           const bound = Object.fromEntries([...methods, ...others].map((name) => [name, store[name].bind(store)]));
           return { ...bound, ...between(store) } as DeferredStore;
         },

@@ -138,7 +138,8 @@ export async function recordsIn(directory: string): Promise<string[]> {
 /** As a person does: what is being sent, once that has ended. */
 export async function drop(directory: string, id: string): Promise<void> {
   await visited(directory, async (store) => {
-    if ((await store.drop(id)) === 'leased') throw new Error('it is being sent');
+    const [dropped] = await store.change([{ id, to: 'dropped' }]);
+    if (dropped === 'leased') throw new Error('it is being sent');
   });
 }
 

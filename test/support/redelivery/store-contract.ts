@@ -6,7 +6,9 @@ import { DEFERRED_STATES } from '../../../src/core/fate-by-status.ts';
 import { MAX_NOTE, type Note } from '../../../src/redelivery/note.ts';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import {
+  type Change,
   type DeferredStore,
+  type End,
   type Entry,
   type Event,
   LEASE_MS,
@@ -14,12 +16,12 @@ import {
   type Leased,
   type LeaseRequest,
   LONGEST_WAIT_MS,
+  leasedId,
   MAX_OF_ONE_BODY,
   MOST_LOSSES,
   pagesOf,
   type Setting,
   type StoreOptions,
-  type WhyLost,
 } from '../../../src/redelivery/stores/store.ts';
 import { patience } from '../runner/patience.ts';
 
@@ -98,9 +100,31 @@ export async function oneLeased(store: DeferredStore, limit = 100) {
   return first;
 }
 
-/** Ends the lease of the one event that is due. It is due again now, and waits, unless `given` says otherwise. */
-export const setOne = async (store: DeferredStore, given: Partial<Setting> | WhyLost | null) =>
-  store.set((await oneLeased(store)).lease, typeof given === 'string' ? given : given && { ...NOW, ...given });
+const changedIn = async (store: DeferredStore, change: Change) => (await store.change([change]))[0];
+
+/** Ends a lease. True if that had an effect. */
+export const set = async (store: DeferredStore, lease: string, to: Change['to']) =>
+  (await changedIn(store, { id: leasedId(lease), lease, to })) === 'done';
+
+/** Ends the lease of the one event that is due. It is due again now, and waits, unless `to` says otherwise. */
+export const setOne = async (store: DeferredStore, to: Partial<Setting> | End) =>
+  set(store, (await oneLeased(store)).lease, typeof to === 'string' ? to : { ...NOW, ...to });
+
+/** Removes an event that was stored at least `age` milliseconds ago. True if there was one. */
+export const end = async (store: DeferredStore, id: string, age: number) =>
+  (await changedIn(store, { id, age, to: 'taken' })) === 'done';
+
+export const drop = (store: DeferredStore, id: string) => changedIn(store, { id, to: 'dropped' });
+
+/** Makes events due. Returns how many are stored. */
+export async function wake(
+  store: DeferredStore,
+  ids: readonly string[],
+  given: Partial<Setting> = {},
+): Promise<number> {
+  const changed = await store.change(ids.map((id) => ({ id, to: { pause: 0, ...given } })));
+  return changed.filter((each) => each !== 'absent').length;
+}
 
 export async function listed(store: DeferredStore): Promise<Entry[]> {
   const pages: Entry[] = [];
@@ -111,7 +135,7 @@ export async function listed(store: DeferredStore): Promise<Entry[]> {
 export const idsIn = async (store: DeferredStore) => (await listed(store)).map(({ id }) => id);
 
 const idsOf = (events: readonly { readonly id: string }[]) => events.map(({ id }) => id);
-export const NOW: Setting = { pause: 0, state: 'waiting', note: null, asked: false };
+export const NOW: Setting = { pause: 0, state: 'waiting', asked: false };
 const FAR = 1000 * LONGEST_WAIT_MS;
 const NOTHING = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
 
@@ -156,7 +180,7 @@ export function storeContract(
         expect(await readIn(store, id)).toEqual(bytesOf({ record }));
         const leased = await oneLeased(store);
         expect(leased).toMatchObject({ id, record: bytesOf({ record }), note, state: 'waiting', bytes: 200 + length });
-        expect(await store.set(leased.lease, null)).toBe(true);
+        expect(await set(store, leased.lease, 'taken')).toBe(true);
       }
     });
 
@@ -185,8 +209,8 @@ export function storeContract(
         await setOne(store, { state, note: noteOf({ attempts: 9 }) });
         const former = await oneLeased(store);
         expect(await store.add(fresh, 0)).toBe('replaced');
-        expect(await store.set(former.lease, { ...NOW, state: 'stopped', note: noteOf() })).toBe(false);
-        expect(await store.set(former.lease, null)).toBe(false);
+        expect(await set(store, former.lease, { ...NOW, state: 'stopped', note: noteOf() })).toBe(false);
+        expect(await set(store, former.lease, 'taken')).toBe(false);
         expect(await oneLeased(store)).toMatchObject({
           ...fresh,
           record: bytesOf(fresh),
@@ -210,7 +234,7 @@ export function storeContract(
         await store.add(eventOf(id), 0);
         const leased = await oneLeased(store);
         const fresh = eventOf(id);
-        const remove = () => store.set(leased.lease, null);
+        const remove = () => set(store, leased.lease, 'taken');
         const add = () => store.add(fresh, 0);
         await Promise.all(times % 2 === 0 ? [remove(), add()] : [add(), remove()]);
         expect(await readIn(store, id)).toEqual(bytesOf(fresh));
@@ -222,10 +246,10 @@ export function storeContract(
       await store.add(gone, 0);
       const leased = await oneLeased(store);
       await store.add(stays, 0);
-      expect(await store.set(leased.lease, null)).toBe(true);
+      expect(await set(store, leased.lease, 'taken')).toBe(true);
       await reopened();
       expect(await idsIn(store)).toEqual([stays.id]);
-      expect(await setOne(store, null)).toBe(true);
+      expect(await setOne(store, 'taken')).toBe(true);
       expect(await store.summary()).toEqual(NOTHING);
       expect(await store.lease({ limit: 9, room: MANY_BYTES, held: [] })).toEqual({ leased: [], wait: Infinity });
     });
@@ -237,7 +261,7 @@ export function storeContract(
       const last = eventOf(idOf(), someRecord(1));
       expect(await store.add(last, 0)).toBe('stored');
       expect(await store.add(eventOf(), 0)).toBe('full');
-      expect(await setOne(store, null)).toBe(true);
+      expect(await setOne(store, 'taken')).toBe(true);
       expect(await store.add(last, 0)).toBe('stored');
       await reopened({ maxBytes: 4 * LEAST_BYTES });
       expect(await store.add(eventOf(), 0)).toBe('full');
@@ -263,7 +287,7 @@ export function storeContract(
       await reopened();
       expect(await store.add(more, 0)).toBe('crowded');
       const [first] = await leasedFrom(store, { limit: 1 });
-      expect(first !== undefined && (await store.set(first.lease, null))).toBe(true);
+      expect(first !== undefined && (await set(store, first.lease, 'taken'))).toBe(true);
       expect(await store.add(more, 0)).toBe('stored');
     });
 
@@ -336,7 +360,7 @@ export function storeContract(
       await place.endLeases();
       await store.add(other, 0);
       expect(idsOf(await leasedFrom(store, { held }))).toEqual([other.id]);
-      expect(await store.set(lease, null)).toBe(true);
+      expect(await set(store, lease, 'taken')).toBe(true);
     });
 
     test('a lease is one owner’s until it ends; who has lost it changes nothing, neither by an end nor by holding it', async () => {
@@ -346,8 +370,8 @@ export function storeContract(
       expect((await listed(store))[0]?.wait).toBeGreaterThan(LEASE_MS / 2);
       await place.endLeases();
       const held = await oneLeased(store);
-      expect(await store.set(lost.lease, { ...NOW, state: 'stopped', note: noteOf({ attempts: 99 }) })).toBe(false);
-      expect(await store.set(lost.lease, null)).toBe(false);
+      expect(await set(store, lost.lease, { ...NOW, state: 'stopped', note: noteOf({ attempts: 99 }) })).toBe(false);
+      expect(await set(store, lost.lease, 'taken')).toBe(false);
       await place.endLeases();
       expect(await leasedFrom(store, { limit: 0, held: [lost.lease] })).toEqual([]);
       expect(await oneLeased(store)).toMatchObject({ id: held.id, state: 'waiting', note: { attempts: 0 } });
@@ -358,32 +382,32 @@ export function storeContract(
       await store.add(eventOf(id), 0);
       const old = await oneLeased(store);
       await place.endLeases();
-      await setOne(store, null);
+      await setOne(store, 'taken');
       await store.add(eventOf(id), 0);
       await oneLeased(store);
-      expect(await store.set(old.lease, null)).toBe(false);
-      expect(await store.set(old.lease, NOW)).toBe(false);
+      expect(await set(store, old.lease, 'taken')).toBe(false);
+      expect(await set(store, old.lease, NOW)).toBe(false);
       expect(await idsIn(store)).toEqual([id]);
     });
 
     test('a call that ended a lease may ask again, since its answer may have been lost, and changes nothing', async () => {
       await store.add(eventOf(), 0);
       const first = await oneLeased(store);
-      expect(await store.set(first.lease, NOW)).toBe(true);
+      expect(await set(store, first.lease, NOW)).toBe(true);
       const second = await oneLeased(store);
-      expect(await store.set(first.lease, null)).toBe(true);
-      expect(await store.set(second.lease, 'keep')).toBe(true);
-      expect(await store.set(second.lease, 'keep')).toBe(true);
-      expect(await store.set(`${second.id} none`, null)).toBe(false);
+      expect(await set(store, first.lease, 'taken')).toBe(true);
+      expect(await set(store, second.lease, 'keep')).toBe(true);
+      expect(await set(store, second.lease, 'keep')).toBe(true);
+      expect(await set(store, `${second.id} none`, 'taken')).toBe(false);
       expect((await store.losses()).length).toBe(1);
     });
 
     test('a lease ends once', async () => {
       await store.add(eventOf(), 0);
       const leased = await oneLeased(store);
-      expect(await store.set(leased.lease, { ...NOW, pause: 60_000 })).toBe(true);
-      await store.set(leased.lease, NOW);
-      await store.set(leased.lease, null);
+      expect(await set(store, leased.lease, { ...NOW, pause: 60_000 })).toBe(true);
+      await set(store, leased.lease, NOW);
+      await set(store, leased.lease, 'taken');
       await leasedFrom(store, { limit: 0, held: [leased.lease] });
       const [entry] = await listed(store);
       expect(entry?.wait).toBeGreaterThan(LEASE_MS);
@@ -398,7 +422,7 @@ export function storeContract(
       const second = await oneLeased(store);
       expect(second).toMatchObject({ state: 'unverified', note: event.note });
       const note = noteOf({ failure: 'signature', attempts: 1 });
-      await store.set(second.lease, { ...NOW, state: 'stopped', note });
+      await set(store, second.lease, { ...NOW, state: 'stopped', note });
       expect(await oneLeased(store)).toMatchObject({ state: 'stopped', note });
     });
 
@@ -409,7 +433,7 @@ export function storeContract(
       const all = takes.flat();
       expect(idsOf(all).sort()).toEqual([...stored.keys()].sort());
       for (const { id, record } of all) expect(record).toEqual(bytesOf({ record: stored.get(id) ?? someRecord() }));
-      expect(await Promise.all(all.map((leased) => store.set(leased.lease, null)))).not.toContain(false);
+      expect(await Promise.all(all.map((leased) => set(store, leased.lease, 'taken')))).not.toContain(false);
       expect(await listed(store)).toEqual([]);
     });
 
@@ -425,7 +449,7 @@ export function storeContract(
       ]);
       expect(await readIn(store, large.id)).toBeNull();
       expect(await idsIn(store)).toEqual([large.id, small.id].sort());
-      for (const each of leased) expect(await store.set(each.lease, null)).toBe(true);
+      for (const each of leased) expect(await set(store, each.lease, 'taken')).toBe(true);
       expect(await idsIn(store)).toEqual([]);
     });
 
@@ -447,10 +471,10 @@ export function storeContract(
       await store.add(waits, 60_000);
       await store.add(after, 60_000);
       await new Promise((resolve) => setTimeout(resolve, 20));
-      for (const { id } of [leased, waits]) expect(await store.end(id, 5)).toBe(true);
-      expect(await store.end(after.id, 600_000)).toBe(false);
-      expect(await store.end(idOf(), 0)).toBe(false);
-      expect(await store.set(lease.lease, null)).toBe(false);
+      for (const { id } of [leased, waits]) expect(await end(store, id, 5)).toBe(true);
+      expect(await end(store, after.id, 600_000)).toBe(false);
+      expect(await end(store, idOf(), 0)).toBe(false);
+      expect(await set(store, lease.lease, 'taken')).toBe(false);
       expect(await idsIn(store)).toEqual([after.id]);
       expect((await store.summary()).dropped).toEqual([]);
     });
@@ -467,22 +491,22 @@ export function storeContract(
       const lease = await oneLeased(store);
       await store.add(waits, 60_000);
       const others = events.map(([{ id }]) => id);
-      expect(await store.wake([...others, leased.id, idOf()], 'person')).toBe(4);
-      expect(await store.wake([waits.id], 'reload')).toBe(1);
+      expect(await wake(store, [...others, leased.id, idOf()], { asked: true })).toBe(4);
+      expect(await wake(store, [waits.id])).toBe(1);
       const now = await leasedFrom(store);
       const found = (all: readonly Omit<Entry, 'wait'>[]) =>
         all.map(({ id, state, asked }) => [id, state, asked]).sort();
       const asked = events.map(([{ id }, state]) => [id, state, true]);
       expect(found(now)).toEqual([...asked, [waits.id, 'waiting', false]].sort());
-      expect(await store.set(lease.lease, null)).toBe(true);
+      expect(await set(store, lease.lease, 'taken')).toBe(true);
       expect(found(await listed(store))).toEqual(found(now));
       expect(found((await store.summary()).soonest)).toEqual(found(now));
       // It stays asked for until a sending has ended, even if the process that leased it dies.
       await place.endLeases();
-      for (const each of await leasedFrom(store)) await store.set(each.lease, { ...each, pause: 0, note: null });
+      for (const { lease } of await leasedFrom(store)) await set(store, lease, { pause: 0 });
       for (const each of await leasedFrom(store)) {
         expect(each.asked).toBe(each.id !== waits.id);
-        await store.set(each.lease, { ...each, pause: 0, note: null, asked: false });
+        await set(store, each.lease, { pause: 0, asked: false });
       }
       expect((await leasedFrom(store)).map((each) => each.asked)).toEqual(Array(4).fill(false));
     });
@@ -518,7 +542,7 @@ export function storeContract(
       for (const event of [first, second]) {
         await store.add(event, 0);
         const { lease } = await oneLeased(store);
-        expect(await store.set(lease, event === first ? 'keep' : 'room')).toBe(true);
+        expect(await set(store, lease, event === first ? 'keep' : 'room')).toBe(true);
       }
       await reopened();
       const losses = [
@@ -528,7 +552,7 @@ export function storeContract(
       expect(await store.losses()).toMatchObject(losses);
       expect((await store.losses())[0]?.at).toBeGreaterThan(Date.now() - 60_000);
       expect(await store.summary()).toMatchObject({ groups: [], losses, lostLately: 2 });
-      expect(await store.set(`${first.id} none`, 'keep')).toBe(false);
+      expect(await set(store, `${first.id} none`, 'keep')).toBe(false);
     });
 
     test('the last thousand losses are remembered, and a summary has the last twenty', async () => {
@@ -540,7 +564,7 @@ export function storeContract(
       );
       const leased = await leasedFrom(store, { limit: 2000 });
       while (leased.length < 1020) leased.push(...(await leasedFrom(store, { limit: 2000 })));
-      for (const { lease } of leased) await store.set(lease, 'keep');
+      for (const { lease } of leased) await set(store, lease, 'keep');
       const lost = leased.map(({ id }) => id).reverse();
       expect((await store.losses()).map(({ id }) => id)).toEqual(lost.slice(0, MOST_LOSSES));
       const summary = await store.summary();
@@ -565,7 +589,7 @@ export function storeContract(
       expect((await store.leaseToLose(fresh, 2 * LEAST_BYTES)).map(({ id }) => id)).toEqual(ids.slice(1, 3)); // not the leased one
       expect(await store.leaseToLose(fresh, 5 * LEAST_BYTES)).toEqual([]); // all of it would not do
       expect(await store.add(eventOf(fresh), 0)).toBe('full');
-      expect(await store.set(oldest?.lease ?? '', 'room')).toBe(true);
+      expect(await set(store, oldest?.lease ?? '', 'room')).toBe(true);
       expect(await store.add(eventOf(fresh), 0)).toBe('stored');
     });
 
@@ -590,22 +614,22 @@ export function storeContract(
       expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], losses: [], dropped: [] });
       const { lease } = await oneLeased(store);
       await store.test();
-      expect(await store.set(lease, null)).toBe(true);
+      expect(await set(store, lease, 'taken')).toBe(true);
     });
 
     test('ids that nobody stored are neither dropped, woken nor ended', async () => {
-      expect(await store.drop(idOf())).toBe('absent');
-      expect(await store.wake([idOf()], 'person')).toBe(0);
-      expect(await store.end(idOf(), -1000)).toBe(false);
-      expect(await store.set(`${idOf()} none`, null)).toBe(false);
-      expect(await store.set(idOf(), NOW)).toBe(false);
+      expect(await drop(store, idOf())).toBe('absent');
+      expect(await wake(store, [idOf()])).toBe(0);
+      expect(await end(store, idOf(), -1000)).toBe(false);
+      expect(await set(store, `${idOf()} none`, 'taken')).toBe(false);
+      expect(await set(store, idOf(), NOW)).toBe(false);
       expect(await listed(store)).toEqual([]);
       // Nor has an event that nobody has leased a lease that anybody could guess.
       const event = eventOf();
       await store.add(event, 0);
       for (const lease of ['', event.id, `${event.id} `, `${event.id} null`]) {
-        expect(await store.set(lease, null)).toBe(false);
-        expect(await store.set(lease, { ...NOW, state: 'stopped' })).toBe(false);
+        expect(await set(store, lease, 'taken')).toBe(false);
+        expect(await set(store, lease, { ...NOW, state: 'stopped' })).toBe(false);
       }
       expect(await oneLeased(store)).toMatchObject({ id: event.id, state: 'waiting' });
     });
@@ -619,19 +643,19 @@ export function storeContract(
       const visitor = await place.open({ as: 'visitor' });
       expect(await idsIn(visitor)).toEqual([first.id, second.id, stays.id, leased.id].sort());
       expect(await readIn(visitor, first.id)).toEqual(bytesOf(first));
-      expect(await visitor.drop(leased.id)).toBe('leased');
-      expect(await visitor.drop(first.id)).toBe('dropped');
-      expect(await visitor.drop(first.id)).toBe('absent');
-      expect(await visitor.drop(second.id)).toBe('dropped');
+      expect(await drop(visitor, leased.id)).toBe('leased');
+      expect(await drop(visitor, first.id)).toBe('done');
+      expect(await drop(visitor, first.id)).toBe('absent');
+      expect(await drop(visitor, second.id)).toBe('done');
       await visitor.close();
-      expect(await store.set(lease.lease, null)).toBe(true);
+      expect(await set(store, lease.lease, 'taken')).toBe(true);
       const { dropped } = await store.summary();
       expect(dropped).toHaveLength(2);
       expect(dropped).toEqual(expect.arrayContaining([first, second].map(({ id, note }) => ({ id, note }))));
       expect((await store.summary()).dropped).toEqual([]);
       expect(idsOf(await leasedFrom(store))).toEqual([stays.id]);
       await place.endLeases();
-      expect(await store.drop(stays.id)).toBe('dropped');
+      expect(await drop(store, stays.id)).toBe('done');
     });
 
     test('is summed up by state and words, with those that are due first', async () => {
@@ -677,11 +701,11 @@ export function storeContract(
       for await (const page of pagesOf(store)) {
         found.push(...idsOf(page));
         await store.add(eventOf(), 0);
-        for (const leased of await leasedFrom(store)) await store.set(leased.lease, null);
+        for (const leased of await leasedFrom(store)) await set(store, leased.lease, 'taken');
       }
       const kept = new Set(stay);
       expect(found.filter((id) => kept.has(id)).sort()).toEqual([...stay].sort());
-      expect(await store.wake(stay, 'person')).toBe(1100);
+      expect(await wake(store, stay)).toBe(1100);
       const woken = await listed(store);
       expect(idsOf(woken)).toEqual([...stay].sort());
       expect(woken.filter(({ wait }) => wait > 0)).toEqual([]);
@@ -697,8 +721,8 @@ export function storeContract(
       expect(idsOf([...mine, ...theirs]).sort()).toEqual(idsOf(events).sort());
       const [first] = mine;
       if (first === undefined) throw new Error('nothing was leased');
-      expect(await other.set(`${first.id}${theirs[0]?.lease.slice(first.id.length)}`, NOW)).toBe(false);
-      expect(await other.set(first.lease, null)).toBe(true); // the lease is the right, whoever shows it
+      expect(await set(other, `${first.id}${theirs[0]?.lease.slice(first.id.length)}`, NOW)).toBe(false);
+      expect(await set(other, first.lease, 'taken')).toBe(true); // the lease is the right, whoever shows it
       expect(await idsIn(store)).toHaveLength(1);
       await other.close();
     });

@@ -29,7 +29,7 @@ function standingOf() {
   const tell = (message: string) => told.push(message);
   const store: Partial<DeferredStore> = {
     summary: async () => world.summary,
-    set: async () => true,
+    change: async () => ['done'],
     async test() {
       world.tested++;
       if (world.takes > 0) await vi.advanceTimersByTimeAsync(world.takes);
@@ -167,8 +167,11 @@ test('an event is lost only once its line is told', async () => {
   const { storeState, results } = standingOf();
   const lines: object[] = [];
   const lost: string[] = [];
-  const set: DeferredStore['set'] = async (lease, to) => typeof to !== 'string' || lost.push(lease) > 0;
-  const store: Partial<DeferredStore> = { set };
+  const change: DeferredStore['change'] = async ([each]) => {
+    if (each?.to === 'keep') lost.push(each.lease ?? '');
+    return ['done'];
+  };
+  const store: Partial<DeferredStore> = { change };
   let takes = false;
   const tellLoss = async (fields: object) => takes && lines.push(fields) > 0;
   const needs = { ...needsOf({ info() {}, warn() {}, error() {} }, ({ result }) => results.push(result)), tellLoss };
