@@ -2,9 +2,9 @@
 // read them. Memory is constant under a flood: each reason has its own few entries, so a flood of one never displaces
 // another that explains a broken rotation.
 import { dropOldest } from '../base/indexed-set.ts';
-import { shortened } from '../base/printable.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
-import { type DeliveryRecord, type RequestRecord, shownPath } from '../core/request-record.ts';
+import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import { shownRequest } from '../log/request-log.ts';
 import type { Diagnosis } from './diagnoses.ts';
 
 const GROUPS_PER_REASON = 10;
@@ -75,29 +75,7 @@ export class RecentRequests {
   }
 }
 
-/** A request as page and API show it: texts that a client chose are shortened; query, header values and body are left out. */
 function shownOf(record: RequestRecord, diagnosis: Diagnosis | null) {
-  const { header, hint } = record;
-  return {
-    at: Date.now(),
-    route: record.route,
-    method: shortened(record.method, 32),
-    path: shownPath(record.path),
-    client: shortened(record.client, 64),
-    status: record.status,
-    decision: record.decision,
-    reason: record.reason,
-    rule: record.rule,
-    header: header === null ? null : shortened(header, 128),
-    fate: record.fate,
-    bodySha256: record.bodySha256,
-    upstreamStatus: record.upstreamStatus,
-    upstreamFailure: record.upstreamFailure,
-    upstreamError: record.upstreamError,
-    diagnosis,
-    /** The likely cause in words. */
-    hint: hint === null ? null : shortened(hint.text, 512),
-    /** The id of the secret outside its dates that signed the request. */
-    secret: hint?.secret ?? null,
-  };
+  // `secret`: the id of the secret outside its dates that signed the request.
+  return { at: Date.now(), ...shownRequest(record, diagnosis), secret: record.hint?.secret ?? null };
 }

@@ -71,32 +71,46 @@ function levelOf({ decision, fate, status, upstreamStatus, upstreamFailure }: Re
   return decision === 'reported' ? 'warn' : 'info';
 }
 
-function fieldsOf(r: RequestRecord, diagnosis: string | null): Fields {
+/** A request as log, page and API show it: texts that a client chose are cut; query, header values and body are left out. */
+export function shownRequest<D extends string | null>(record: RequestRecord, diagnosis: D) {
   const cut = (text: string | null | undefined, limit: number) => (text ? shortened(text, limit) : null);
-  const fields = {
-    route: r.route,
-    method: shortened(r.method, 32),
-    path: shownPath(r.path),
-    status: r.status,
-    decision: r.decision,
-    reason: r.reason,
-    fate: r.fate === 'none' ? null : r.fate,
-    hint: cut(r.hint?.text, 512),
+  return {
+    route: record.route,
+    method: shortened(record.method, 32),
+    path: shownPath(record.path),
+    status: record.status,
+    decision: record.decision,
+    reason: record.reason,
+    fate: record.fate,
+    /** The likely cause in words. */
+    hint: cut(record.hint?.text, 512),
     diagnosis,
-    secret: r.secret,
-    body_bytes: r.bodyBytes,
-    duration_ms: milliseconds(r.durationMs),
-    upstream_ms: r.upstreamMs < 0 ? null : milliseconds(r.upstreamMs),
-    upstream_status: r.upstreamStatus || null,
-    upstream_failure: r.upstreamFailure,
-    upstream_error: cut(r.upstreamError, 64),
-    rule: r.rule,
-    header: cut(r.header, 128),
-    client: r.client,
-    trace_id: r.traceId,
-    body_sha256: r.bodySha256,
+    upstreamStatus: record.upstreamStatus,
+    upstreamFailure: record.upstreamFailure,
+    upstreamError: cut(record.upstreamError, 64),
+    rule: record.rule,
+    header: cut(record.header, 128),
+    client: shortened(record.client, 64),
+    bodySha256: record.bodySha256,
   };
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+}
+
+/** The same with what the log alone has; `bodyBytes` is `body_bytes` there, and what is not known is left out. */
+function fieldsOf(record: RequestRecord, diagnosis: string | null): Fields {
+  const shown = shownRequest(record, diagnosis);
+  const { fate, secret, bodyBytes, durationMs, upstreamMs, upstreamStatus, traceId } = record;
+  const fields = {
+    ...shown,
+    fate: fate === 'none' ? null : fate,
+    upstreamStatus: upstreamStatus || null,
+    secret,
+    bodyBytes,
+    durationMs: milliseconds(durationMs),
+    upstreamMs: upstreamMs < 0 ? null : milliseconds(upstreamMs),
+    traceId,
+  };
+  const known = Object.entries(fields).filter(([, value]) => value !== null);
+  return Object.fromEntries(known.map(([name, value]) => [name.replaceAll(/[A-Z]/g, '_$&').toLowerCase(), value]));
 }
 
 /** Rounded to the microsecond. */

@@ -106,8 +106,8 @@ test('a line has the documented fields and no others', () => {
   log.record(accepted({ traceId: '0af7651916cd43dd8448eb211c80319c' }));
   expect(log.lines[0]).toBe(
     '{"time":"2026-11-24T12:00:00.000Z","level":"info","msg":"request","route":"/notify","method":"POST",' +
-      '"path":"/notify","status":200,"decision":"accepted","reason":"none","fate":"taken","secret":"current","body_bytes":512,' +
-      '"duration_ms":12.346,"upstream_ms":10,"upstream_status":200,"client":"192.0.2.7","trace_id":"0af7651916cd43dd8448eb211c80319c"}\n',
+      '"path":"/notify","status":200,"decision":"accepted","reason":"none","fate":"taken","upstream_status":200,"client":"192.0.2.7",' +
+      '"secret":"current","body_bytes":512,"duration_ms":12.346,"upstream_ms":10,"trace_id":"0af7651916cd43dd8448eb211c80319c"}\n',
   );
 });
 
