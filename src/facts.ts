@@ -166,6 +166,8 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     whys: groups
       .filter(({ state }) => state === 'unverified')
       .map(({ failure: why, secret, route, deliveries }) => ({ why, secret, route, deliveries })),
+    /** Of all that is stored; null while that is not known. */
+    routes: storeState.isCurrent ? [...new Set(groups.map(({ route }) => route))] : null,
     bytes: known(storeState.total('all').bytes),
     oldest: storeState.total('waiting').oldest || null,
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState, sends)),
@@ -183,8 +185,7 @@ function deliveryStatus({ id, state, wait, asked, note }: Entry, storeState: Que
   const nextTry = (state === 'waiting' || asked) && sends ? due : null;
   /** When it is removed unless a person decides before; null if it waits, was asked for, or that is not known. */
   const keptUntil = !asked && (state === 'stopped' || state === 'expired') ? due : null;
-  const appTakes = storeState.appTakes.takes(route);
-  return { id, state, at, route, attempts, passed, appTakes, lastFailure: failure, nextTry, keptUntil };
+  return { id, state, at, route, attempts, passed, lastFailure: failure, nextTry, keptUntil };
 }
 
 /** `why`: `keep`, `room`, `record` (the store lost it), or, with an empty `id`, what happened to the store. */

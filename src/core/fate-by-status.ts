@@ -75,6 +75,9 @@ export function possibleFates({ action, once, redeliver }: Pick<Route, 'action' 
 export const DEFERRED_STATES = ['waiting', 'stopped', 'expired', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
+/** How often the app must have failed an event, while it took others that came no earlier, until that speaks of no other. */
+export const POISON_ATTEMPTS = 3;
+
 /** How deferred deliveries end. `replaced`: the app took an equal fresh delivery, or the store has that in its place. */
 const ENDS = ['delivered', 'dropped', 'lost', 'replaced'] as const;
 /** Ends, and why a deferred delivery that is still there no longer waits. */
@@ -83,9 +86,6 @@ export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];
 
 export interface RedeliveryEnd {
   readonly result: RedeliveryResult;
-  readonly id: string;
   /** The path of the delivery's route when it was stored or last tried; or `unmatched`. */
   readonly route: string;
-  /** Why it was not taken, or cannot be sent: a status or a word; empty if unknown, or if the app took an equal fresh one. */
-  readonly failure: string;
 }

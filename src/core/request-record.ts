@@ -26,8 +26,8 @@ export interface RequestRecord {
   readonly fate: Fate | 'pending' | 'none';
   /** True if the request had a signature header, whatever its form. */
   readonly signed: boolean;
-  /** True if the request had exactly one signature header, of the right form. */
-  readonly wellFormed: boolean;
+  /** Its one signature, if that has the right form, else empty: equal for an equal event. Never logged or shown. */
+  readonly event: string;
   /** The id of the secret that matched; null if none did. */
   readonly secret: string | null;
   readonly bodyBytes: number;
@@ -77,8 +77,7 @@ export interface DeliveryRecord extends RequestRecord {
   readonly fate: Fate;
 }
 
-/** A sending of a deferred delivery that the app did not take. */
-export type UntakenSending = Pick<
-  RequestRecord,
-  'route' | 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError'
->;
+/** A sending of a deferred delivery. */
+export interface SentAgain
+  extends Pick<DeliveryRecord, 'route' | 'event' | 'fate'>,
+    Partial<Pick<RequestRecord, 'upstreamStatus' | 'upstreamFailure' | 'upstreamError'>> {}

@@ -108,8 +108,8 @@ export class Exchange implements RequestRecord {
     return this.head.signatures > 0;
   }
 
-  get wellFormed(): boolean {
-    return signatureForm(this.head).reason === null;
+  get event(): string {
+    return this.secret !== null || signatureForm(this.head).reason === null ? this.head.signature : '';
   }
 
   /** The status of the answer; 499 if the client departed before it. */

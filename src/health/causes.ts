@@ -6,7 +6,7 @@ import { QUARTER } from './times.ts';
 
 type Upstream = 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'departedMs';
 type Refusal = 'reason' | 'hint' | 'rule' | 'header' | 'renamedHeader';
-type Request = 'route' | 'path' | 'client' | 'startedAt';
+type Request = 'route' | 'path' | 'client' | 'startedAt' | 'event';
 
 /** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
 export type Detail = Pick<RequestRecord, Request | Upstream | Refusal>;
@@ -16,6 +16,7 @@ export const NONE: Detail = {
   path: '',
   client: '',
   startedAt: Number.NaN,
+  event: '',
   fate: 'none',
   upstreamStatus: 0,
   upstreamFailure: null,
@@ -41,6 +42,8 @@ const hasConnected = ({ upstreamStatus: status, upstreamFailure: failure }: Deta
   status > 0 || (failure !== null && failure !== 'connect');
 
 const KEPT = 16;
+/** This many deliveries that met another cause show that the one before is over. */
+const FEW = 3;
 /** A cause is told beside a commoner one from this share of the last ones on, or of all, if it is not long over. */
 const LEAST = 1 / 5;
 const LEAST_OF_ALL = 1 / 20;
@@ -48,7 +51,7 @@ const LEAST_OF_ALL = 1 / 20;
 export interface Cause {
   readonly diagnosis: Diagnosis;
   readonly detail: Detail;
-  /** How many deliveries met it; 0 if only later sendings of stored ones did. */
+  /** How many events met it first; 0 if only later sendings did. */
   times: number;
   /** When the first one came, and when the last one failed. */
   readonly firstAt: number;
@@ -59,10 +62,10 @@ export class Causes {
   readonly #last: Cause[] = [];
   readonly #all = new Map<Diagnosis, Cause>();
 
-  add(diagnosis: Diagnosis, record: Detail, now: number): void {
+  add(diagnosis: Diagnosis, record: Detail, now: number): Cause {
     const cause = this.addAgain(diagnosis, record, now);
-    cause.times++;
     if (this.#last.push(cause) > KEPT) this.#last.shift();
+    return cause;
   }
 
   /** A later sending of a stored delivery failed, too. */
@@ -77,23 +80,23 @@ export class Causes {
     return cause;
   }
 
-  /** Those of the last ones that are worth telling, the commonest first; of equally common ones the later. */
+  /** Those that are worth telling, the commonest of the last ones first; of equally common ones the later. */
   common(): readonly Cause[] {
-    const last = this.#last.toReversed().filter((one) => !this.#isOver(one));
-    if (last.length === 0) return [...this.#all.values()].filter((one) => !this.#isOver(one));
-    const alike = [...Map.groupBy(last, (one) => one)].toSorted(([, one], [, other]) => other.length - one.length);
-    const sum = [...this.#all.values()].reduce((total, { times }) => total + times, 0);
-    const now = Math.max(...last.map(({ lastAt }) => lastAt));
-    const isTold = ({ times, lastAt }: Cause, amount: number) =>
-      amount >= LEAST * last.length || (times >= LEAST_OF_ALL * sum && now - lastAt < QUARTER);
-    const told = alike.flatMap(([cause, all], nth) => (nth === 0 || isTold(cause, all.length) ? cause : []));
-    const others = [...this.#all.values()].filter((one) => !last.includes(one) && !this.#isOver(one) && isTold(one, 0));
-    return [...told, ...others];
+    const all = [...this.#all.values()].filter((one) => !this.#isOver(one));
+    const last = this.#last.filter((one) => all.includes(one));
+    const amountOf = (one: Cause) => last.filter((other) => other === one).length;
+    const sum = all.reduce((total, { times }) => total + times, 0);
+    const now = Math.max(...all.map(({ lastAt }) => lastAt));
+    const isTold = (one: Cause) =>
+      amountOf(one) >= LEAST * last.length || (one.times >= LEAST_OF_ALL * sum && now - one.lastAt < QUARTER);
+    const sorted = all.toSorted((one, other) => amountOf(other) - amountOf(one) || other.lastAt - one.lastAt);
+    return sorted.filter((one, nth) => nth === 0 || isTold(one));
   }
 
-  /** That the app accepts no connections is over once it has accepted some, and then failed otherwise. */
+  /** Over once others began after its last: a few, or, of an app that accepted no connections, one that it accepted. */
   #isOver({ detail, lastAt }: Cause): boolean {
-    const isLater = (one: Cause) => one.firstAt > lastAt && hasConnected(one.detail);
-    return detail.upstreamFailure === 'connect' && [...this.#all.values()].some(isLater);
+    const isEnd = ({ times, detail: later }: Cause) =>
+      times >= FEW || (detail.upstreamFailure === 'connect' && hasConnected(later));
+    return [...this.#all.values()].some((one) => one.firstAt > lastAt && isEnd(one));
   }
 }

@@ -25,6 +25,13 @@ export class Counts {
     this.#counts[at] = (this.#counts[at] ?? 0) + 1;
   }
 
+  /** Takes one back that was added at `at`, if its slot is still there. */
+  takeBack(kind: number, at: number): void {
+    const span = Math.floor(at / this.#span);
+    const place = (span % this.#slots) * this.#kinds + kind;
+    if (span > this.#latest - this.#slots) this.#counts[place] = Math.max(0, (this.#counts[place] ?? 0) - 1);
+  }
+
   sum(kind: number, now: number): number {
     const latest = this.#slotOf(now);
     let total = 0;

@@ -38,15 +38,9 @@ export function episodes(input: Input): readonly Finding[] {
     const episode = outcomes.episode(now);
     if (episode === null) return [];
     const state = episode.state(now);
-    const causes = episode.causes.common();
-    const isTold = (one: Cause) => !isOver(one, causes[0]);
-    return causes.filter(isTold).map((cause) => caused({ path, state, outcomes, episode }, cause, input));
+    return episode.causes.common().map((cause) => caused({ path, state, outcomes, episode }, cause, input));
   });
 }
-
-/** What could have caused the commonest, but ended before it began, would hide it. */
-const isOver = (one: Cause, commonest = one) =>
-  one.lastAt < commonest.firstAt && causesOf(commonest.diagnosis).includes(one.diagnosis);
 
 export function* deliveryFindings(input: Input): Findings {
   const { ledger } = input;
@@ -89,7 +83,7 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
   const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, firstAt) };
-  return { ...found, remedy: remedyFor(found, facts, episode.isLossless) };
+  return { ...found, remedy: remedyFor(found, facts, episode.lost === 0) };
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */
@@ -128,12 +122,12 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 }
 
 /** Says until when stored deliveries are not lost. */
-function stored({ isLossless, areTaken }: Episode, { facts: { deferred, now } }: Input): string {
-  if (deferred === null || !isLossless || deferred.lostLately || deferred.expired) return '';
-  if (deferred.waiting === 0 && areTaken) return ' Nothing is lost: the app took each of them later.';
+function stored({ open, lost }: Episode, { facts: { deferred, now } }: Input): string {
+  if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
+  if (open === 0) return ' Nothing is lost: each of them was taken later, or ended by a person.';
+  if (!deferred?.waiting) return '';
   if (deferred.lastSeen !== null)
     return ` ${deferred.waiting} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
-  if (!deferred.waiting) return '';
   const until = deferred.firstEnd === null ? '' : `, the first until ${clock(deferred.firstEnd.at, now)}`;
   const how = deferred.sends ? `to be sent again${until}` : 'unsent';
   return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} ${how}.`;
@@ -143,11 +137,11 @@ function stored({ isLossless, areTaken }: Episode, { facts: { deferred, now } }:
 function losses(path: string, { outcomes, isGone, lastAstray }: RouteLedger, input: Input): Finding | null {
   const total = outcomes.lost(input.now);
   if (total === 0) return null;
-  const kinds = LOST_ENDS.flatMap((kind, nth) => {
-    const amount = outcomes.losses.sum(nth, input.now);
+  const kinds = LOST_ENDS.flatMap((kind) => {
+    const amount = outcomes.lost(input.now, [kind]);
     return amount === 0 ? [] : `${amount} ${kind === 'turnedAway' ? 'turned away' : kind}`;
   });
-  const all = [...outcomes.lossCauses].map(([id, counts]) => ({ id, amount: counts.sum(0, input.now) }));
+  const all = [...outcomes.losses].map(([id, one]) => ({ id, amount: outcomes.lost(input.now, LOST_ENDS, [one]) }));
   const recent = all.filter(({ amount }) => amount > 0);
   const ids = recent.map(({ id, amount }) => (amount === total ? id : `${amount} ${id}`));
   const like = input.now - lastAstray < DAY ? ', or like those,' : '';

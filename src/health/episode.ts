@@ -1,9 +1,8 @@
 // THE ONE RULE FOR SHARES: whether a route fails. An episode begins with the first bad outcome after the last one's end, and
 // what came before it has no part in it. Four an hour and a hundred a second are judged alike, and nothing flips: a state
 // is left later than it is reached. The memory is constant, and an outcome allocates nothing.
-import { Causes, type Detail } from './causes.ts';
+import { Causes } from './causes.ts';
 import { Counts } from './counts.ts';
-import type { Diagnosis } from './diagnoses.ts';
 import { DAY, MINUTE, QUARTER, SECOND } from './times.ts';
 
 /** The outcomes that are kept one by one. */
@@ -27,16 +26,16 @@ export class Episode {
   readonly #firstBad: number;
   lastBad = Number.NaN;
   lastAt = Number.NaN;
+  /** Outcomes: an event that comes again has no other. */
+  #ends = 0;
   bads = 0;
-  /** Good ones before the last bad one, and after it. */
+  /** The bad ones that the app has not taken since, and those of them that may be lost: the others are stored. */
+  open = 0;
+  lost = 0;
+  /** Taken before the last that failed, and after it; an event that had failed, too. */
   #between = 0;
   since = 0;
-  /** Bad ones that the app took at a later sending, and those that an equal fresh one, an outcome of its own, ended. */
-  delivered = 0;
-  replaced = 0;
-  /** True while none of its deliveries may be lost. */
-  isLossless = true;
-  /** Bad ones in a row up to now, and when the second of them came. */
+  /** Failed in a row up to now, also of one event, and when the second of them was known. */
   #run = 0;
   #secondOfRun = Number.NaN;
   /** One kind for good ones, one for bad ones. */
@@ -52,45 +51,34 @@ export class Episode {
     this.#firstBad = now;
   }
 
-  addGood(now: number): void {
-    this.#add(0, now);
+  /** An event has its outcome: 0 for a good one, 1 for a bad one. Whatever comes of it later, it has no other. */
+  add(kind: 0 | 1, now: number): void {
+    this.#kept[this.#ends++ % KEPT] = kind;
+    this.#minute.add(kind, now);
+    this.#quarter.add(kind, now);
+    this.bads += kind;
+  }
+
+  took(now: number): void {
+    this.lastAt = now;
     this.since++;
     this.#run = 0;
   }
 
-  addBad(diagnosis: Diagnosis, record: Detail, now: number): void {
-    this.#add(1, now);
-    this.bads++;
+  /** The app did not take one, perhaps not for the first time. */
+  failed(now: number): void {
     this.#between += this.since;
     this.since = 0;
     this.#run++;
     if (this.#run === 2) this.#secondOfRun = now;
-    this.lastBad = now;
-    this.causes.add(diagnosis, record, now);
-  }
-
-  #add(kind: 0 | 1, now: number): void {
-    this.lastAt = now;
-    this.#kept[this.#ends % KEPT] = kind;
-    this.#minute.add(kind, now);
-    this.#quarter.add(kind, now);
+    this.lastBad = this.lastAt = now;
   }
 
   // --- what the judge reads
 
-  /** All outcomes, later sendings of its deliveries too. */
-  get #ends(): number {
-    return this.bads + this.#between + this.since;
-  }
-
   /** All deliveries that came since the first bad one, as far as their outcome is known; maybe more if `beside` is KEPT. */
   get all(): number {
-    return Math.max(this.bads, this.#ends - this.delivered) + this.first.beside;
-  }
-
-  /** True once the app took as many at a later sending as were bad, and the last outcome is good. */
-  get areTaken(): boolean {
-    return this.isLossless && this.since > 0 && this.delivered + this.replaced >= this.bads;
+    return this.#ends + this.first.beside;
   }
 
   /** True while the first bad outcome is too fresh to judge. */
@@ -100,11 +88,11 @@ export class Episode {
 
   /** The state now. Each judgement asks once: `failed` is left later than it is reached. */
   state(now: number): 'failed' | 'warning' {
-    const isMuch = this.bads >= LEAST_BAD || this.since < LEAST_GOOD;
+    const isMuch = this.bads >= LEAST_BAD || this.since < (this.bads === 1 ? 2 : LEAST_GOOD);
     const stays = this.#isFailed && isMuch && this.#share(this.#quarter, KEPT, now) >= LEFT;
     // A day after the last bad one that is old, whether good ones came since or nothing did.
     this.#isFailed = (stays || this.#isReached(now)) && now - this.lastBad <= DAY;
-    return this.#isFailed && !this.areTaken ? 'failed' : 'warning';
+    return this.#isFailed ? 'failed' : 'warning';
   }
 
   /** How many good ones in a row end it, by its share. */
@@ -114,7 +102,7 @@ export class Episode {
 
   /** True once enough good ones came, or the app took each bad one later. */
   get hasEnough(): boolean {
-    return this.delivered + this.replaced >= this.bads || this.since >= this.enough;
+    return this.open === 0 || this.since >= this.enough;
   }
 
   /** It ends a minute after its last bad one, once it has enough good ones. */
@@ -125,9 +113,9 @@ export class Episode {
   #isReached(now: number): boolean {
     if (this.#run >= 2 && now - this.#secondOfRun >= SETTLE_MS) return true;
     if (this.isFresh(now)) return false;
-    if (Number.isNaN(this.first.goodBefore) && this.bads === this.#ends) return true;
+    if (Number.isNaN(this.first.goodBefore) && this.open === this.#ends) return true;
     // At the last outcome: while nothing comes, no route becomes worse. Much later only the last few count.
-    if (this.bads < LEAST_BAD || this.#share(this.#minute, MANY, this.lastAt) < REACHED) return false;
+    if (this.open < LEAST_BAD || this.#share(this.#minute, MANY, this.lastAt) < REACHED) return false;
     return now - this.lastAt < QUARTER || this.#lastShare(MANY) >= REACHED;
   }
 

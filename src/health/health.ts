@@ -51,14 +51,14 @@ export class Health {
       const { fates, outcomes } = this.ledger.of(route.path);
       return { ...route, traffic: { fates: { ...fates }, lastTaken: time(outcomes.lastGood) } };
     });
-    const lost = (kind: number) =>
-      this.ledger.all.reduce((sum, [, one]) => sum + one.outcomes.losses.sum(kind, now), 0);
+    const lost = (end: LostEnd) =>
+      [...this.ledger.all].reduce((sum, [, one]) => sum + one.outcomes.lost(now, [end]), 0);
     return {
       ...facts,
       routes,
-      ...this.#recent.view,
+      ...this.#recent.view(this.ledger),
       /** How many deliveries of the last day may be lost, by how they ended. */
-      lost: Object.fromEntries(LOST_ENDS.map((loss, kind) => [loss, lost(kind)])) as Record<LostEnd, number>,
+      lost: Object.fromEntries(LOST_ENDS.map((end) => [end, lost(end)])) as Record<LostEnd, number>,
       ...judge(input),
       /** Ids of secrets outside their dates that somebody signed with. */
       signedOutside: [...this.ledger.outside.keys()],

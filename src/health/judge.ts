@@ -19,6 +19,7 @@ export interface Advice
 }
 
 export function judge(input: Input) {
+  input.ledger.keepStored(input.facts.deferred?.routes ?? null);
   // Of findings of one state those that come first are told first: what is lost now before what may be.
   const found = [
     ...episodes(input),

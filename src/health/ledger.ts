@@ -1,11 +1,11 @@
 // The ledger: what became of what. It tells deliveries from strangers' requests, and keeps the outcomes of each. The
 // memory is constant under any flood, and a delivery that the app took allocates nothing while its sender looks the same.
 // Times are milliseconds of the monotonic clock.
-import { FATES, type Fate, fateOf, isUntaken, type RedeliveryEnd } from '../core/fate-by-status.ts';
+import { FATES, type Fate, fateOf, isUntaken } from '../core/fate-by-status.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import { PROBE_AGENT } from '../core/permit.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
-import type { DeliveryRecord, RequestRecord, UntakenSending } from '../core/request-record.ts';
+import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { type Cause, type Detail, detailOf, NONE } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
@@ -42,15 +42,14 @@ export class RouteLedger {
 /** Requests refused and connections turned away before the first acceptance; the last ones are kept. */
 class Early {
   readonly tallies = new Map<Diagnosis, Tally>();
-  readonly kept: { readonly looks: Looks; readonly detail: Detail; readonly at: number }[] = [];
+  readonly kept: (Looks & Detail & { readonly at: number })[] = [];
 
   add(diagnosis: Diagnosis, record: Looks & Detail, at: number): void {
-    const { userAgent, contentType, client, connectionAddress, signed, renamedHeader, method, reason, hint } = record;
-    const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
+    const { userAgent, contentType, connectionAddress, signed, method } = record;
+    const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(record.client) };
     tallyOf(this.tallies, diagnosis).add(diagnosis, record, at);
     if (this.kept.length === EARLY) this.kept.shift();
-    const looks = { ...texts, connectionAddress, signed, renamedHeader, method, reason, hint };
-    this.kept.push({ looks, detail: detailOf(record), at });
+    this.kept.push({ ...detailOf(record), ...texts, connectionAddress, signed, method, at });
   }
 }
 
@@ -67,7 +66,8 @@ const noneEarly = (since: string) => ({
 
 export class Ledger {
   senders = new Senders();
-  readonly #routes = new Map<string, RouteLedger>();
+  /** Those that a reload has removed, too. */
+  readonly all = new Map<string, RouteLedger>();
   /** As of the start, or the last reload; null before they are told. */
   #configured: ReadonlySet<string> | null = null;
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
@@ -90,21 +90,16 @@ export class Ledger {
   /** The last probe, if the app did not take it and has taken nothing since. */
   failedProbe: Cause | null = null;
 
-  /** The routes; `all`: those that a reload has removed, too. */
   get routes(): readonly (readonly [path: string, known: RouteLedger])[] {
-    return this.all.filter(([, { isGone }]) => !isGone);
-  }
-
-  get all(): readonly (readonly [path: string, known: RouteLedger])[] {
-    return [...this.#routes];
+    return [...this.all].filter(([, { isGone }]) => !isGone);
   }
 
   of(route: string): RouteLedger {
-    let known = this.#routes.get(route);
+    let known = this.all.get(route);
     if (known === undefined) {
       known = new RouteLedger();
       known.isGone = this.#configured?.has(route) === false;
-      this.#routes.set(route, known);
+      this.all.set(route, known);
     }
     return known;
   }
@@ -119,9 +114,9 @@ export class Ledger {
       this.senders = new Senders();
       this.early = noneEarly('a reload removed its route');
     } else this.senders.keepOnly(routes);
-    for (const [route, known] of this.#routes) {
+    for (const [route, known] of this.all) {
       known.isGone = !this.#configured.has(route);
-      if (known.isGone && known.outcomes.lost(now) === 0) this.#routes.delete(route);
+      if (known.isGone && known.outcomes.lost(now) === 0) this.all.delete(route);
     }
   }
 
@@ -140,7 +135,7 @@ export class Ledger {
     } else if (decision === 'forwarded' && record.signed) {
       const known = this.of(route);
       known.unverified.add('signed-unverified', record, now);
-      if (record.method === 'POST' && record.wellFormed) known.unverifiedDeliveries++;
+      if (record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
     }
     return record.reason === 'missing_signature' && this.#isDropped(record) ? 'signature-dropped' : diagnosisOf(record);
   }
@@ -166,23 +161,27 @@ export class Ledger {
       this.refusedSince = 0;
       this.failedProbe = null;
       known.outcomes.addGood(record, now);
-    } else if (fate !== 'duplicate') this.#bad(route, record, fate === 'deferred' ? null : fate, now);
+    } else if (fate === 'duplicate') known.outcomes.end(record);
+    else this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
 
-  /** Called when the app did not take a stored delivery that was sent again. */
-  untaken(sending: UntakenSending, now = performance.now()): void {
-    const record = { ...NONE, ...sending, startedAt: now };
-    this.of(sending.route).outcomes.episode(now)?.causes.addAgain(strangerDiagnosis(record), record, now);
-  }
-
-  /** Called when a stored delivery has ended. */
-  redelivered({ route, result, failure }: RedeliveryEnd, now = performance.now()): void {
-    // One that gave way to an equal one which the app did not take, either, has a failure: that ended nothing.
-    const isTaken = result === 'delivered' || (result === 'replaced' && failure === '');
-    if (isTaken) this.of(route).outcomes.addEnd(result, now);
-    if (result !== 'delivered') return;
+  /** Called when a stored delivery was sent again. */
+  sentAgain(sending: SentAgain, now = performance.now()): void {
+    const record = { ...NONE, ...sending };
+    const { outcomes } = this.of(sending.route);
+    if (record.fate === 'duplicate') return void outcomes.end(record);
+    if (record.fate !== 'taken')
+      return outcomes.addSending(strangerDiagnosis(record), { ...record, startedAt: now }, now);
     this.lastTaken = now;
     this.failedProbe = null;
+    outcomes.addGood(record, now);
+  }
+
+  /** Called before each judgement with the routes of what is stored; null while that is not known. */
+  keepStored(routes: readonly string[] | null): void {
+    // The route of what cannot be read is not known.
+    if (routes === null || routes.includes('')) return;
+    for (const [route, { outcomes }] of this.all) if (!routes.includes(route)) outcomes.endStored();
   }
 
   /** Called when a connection is ended before any answer. `address`: that of the connection. */
@@ -206,7 +205,7 @@ export class Ledger {
     if (this.#mayBeDelivery(record)) this.refusedSince++;
     if (isProven(record)) this.senders.prove(record, this.#routeNow(record.route));
     if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
-    if (this.#refuseDelivery(record, record, now)) return;
+    if (this.#refuseDelivery(record, now)) return;
     if (isSigned(record)) return this.#claim(record, now);
     this.#stranger(record, now);
     this.senders.suspect(record, outcomeDiagnosis(record), now);
@@ -215,7 +214,7 @@ export class Ledger {
   /** What no all-clear stands beside: also what could not be read from where deliveries come. */
   #mayBeDelivery(record: RequestRecord): boolean {
     if (isUnread(record)) return this.senders.routeOfConnection(record.connectionAddress) !== null;
-    return record.wellFormed || record.renamedHeader !== null;
+    return record.event !== '' || record.renamedHeader !== null;
   }
 
   #claim(record: Detail, now: number): void {
@@ -224,8 +223,8 @@ export class Ledger {
   }
 
   /** False for what is no delivery. */
-  #refuseDelivery(looks: Looks, detail: Detail, at: number): boolean {
-    const route = this.senders.routeOf(looks);
+  #refuseDelivery(detail: Looks & Detail, at: number): boolean {
+    const route = this.senders.routeOf(detail);
     if (route === null) return false;
     const own = wentAstray(detail) ? this.#routeAt(detail, route) : detail.route;
     if (own !== detail.route && own !== detail.path) this.of(own).lastAstray = at;
@@ -259,11 +258,11 @@ export class Ledger {
     const early = Object.values(kinds).flatMap(({ kept }) => kept);
     this.early = noneEarly(since);
     if (Object.values(kinds).some(({ kept }) => kept.length === EARLY)) this.forgotAt = now;
-    for (const { looks, detail, at } of early.sort((one, other) => one.at - other.at)) {
-      if (detail.reason === 'none') this.turnAway(looks.connectionAddress, at, detail.hint ?? undefined);
-      else if (this.#refuseDelivery(looks, detail, at)) continue;
-      else if (isSigned(looks)) this.#claim(detail, at);
-      else this.#stranger(detail, at);
+    for (const one of early.sort((one, other) => one.at - other.at)) {
+      if (one.reason === 'none') this.turnAway(one.connectionAddress, one.at, one.hint ?? undefined);
+      else if (this.#refuseDelivery(one, one.at)) continue;
+      else if (isSigned(one)) this.#claim(one, one.at);
+      else this.#stranger(one, one.at);
     }
   }
 

@@ -6,6 +6,7 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { shownRequest } from '../log/request-log.ts';
 import type { Diagnosis } from './diagnoses.ts';
+import type { Ledger } from './ledger.ts';
 
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
@@ -27,7 +28,7 @@ export interface Undelivered extends ShownRequest {
 export class RecentRequests {
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each map, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
-  #undelivered: readonly Undelivered[] = [];
+  #undelivered: readonly (readonly [event: string, shown: Undelivered])[] = [];
   #lastProbe: ShownRequest | null = null;
 
   record(record: RequestRecord, diagnosis: Diagnosis | null): void {
@@ -46,7 +47,8 @@ export class RecentRequests {
     const shown = shownOf(record, diagnosisOf(record));
     const own = fate === 'abandoned' ? fate : 'overloaded';
     const cause = upstreamFailure ?? (record.upstreamStatus > 0 ? `${record.upstreamStatus}` : own);
-    if (isLost) this.#undelivered = [{ ...shown, cause }, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
+    const others = this.#undelivered.filter(([event]) => event !== record.event);
+    if (isLost) this.#undelivered = [[record.event, { ...shown, cause }], ...others.slice(0, KEPT_UNDELIVERED - 1)];
     if (upstreamFailure !== null) this.#keep(shown);
   }
 
@@ -63,12 +65,13 @@ export class RecentRequests {
     dropOldest(groups, GROUPS_PER_REASON);
   }
 
-  get view() {
+  view(ledger: Ledger) {
+    const isLost = (event: string, route: string) => ledger.of(route).outcomes.untaken.get(event)?.loss != null;
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
     return {
       /** Newest first, and so is `undelivered`. */
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
-      undelivered: this.#undelivered,
+      undelivered: this.#undelivered.flatMap(([event, shown]) => (isLost(event, shown.route) ? shown : [])),
       /** The last verified probe; null before the first. */
       lastProbe: this.#lastProbe,
     };

@@ -1,7 +1,8 @@
 // The outcomes of the deliveries of one route: its episode of bad ones, and its losses of a day, whatever came since. Times
 // are milliseconds of the monotonic clock: no step of the machine's clock moves one.
+import { dropOldest } from '../base/indexed-set.ts';
 import type { Detail } from './causes.ts';
-import { Counts } from './counts.ts';
+import { Counts, copied } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { Episode, KEPT } from './episode.ts';
 import { HOUR } from './times.ts';
@@ -10,13 +11,21 @@ import { HOUR } from './times.ts';
 export const LOST_ENDS = ['failed', 'abandoned', 'refused', 'turnedAway'] as const;
 export type LostEnd = (typeof LOST_ENDS)[number];
 
-/** A later sending is no delivery of its own, and the status of its answer is not known. */
-const LATER = { upstreamStatus: 0, startedAt: Number.NaN } as const;
+/** The events that are remembered as untaken: 1 MB. Older ones count on, though nothing can end them. */
+const MOST_UNTAKEN = 4000;
+
+/** An event that the app has not taken, as its last delivery ended. `loss`: null while it is stored. */
+interface Untaken {
+  readonly loss: LostEnd | null;
+  readonly diagnosis: Diagnosis;
+  readonly at: number;
+  /** The number of its episode, in which it has one outcome. */
+  readonly episode: number;
+}
 
 export class Outcomes {
   /** All since the start. */
   good = 0;
-  bad = 0;
   lastGood = Number.NaN;
   /** The last 24 good ones, a bit each; 1: the app answered 3xx. */
   #answers = 0;
@@ -25,12 +34,15 @@ export class Outcomes {
   /** When the last good ones came. */
   readonly #goodStarts = new Float64Array(KEPT);
   #episode: Episode | null = null;
-  readonly losses = new Counts(LOST_ENDS.length, 25, HOUR);
+  #episodes = 0;
+  /** By event, the oldest first. */
+  readonly untaken = new Map<string, Untaken>();
+  /** By diagnosis, in the order of their first; kinds as in LOST_ENDS. */
+  readonly losses = new Map<Diagnosis, Counts>();
   lastLoss = Number.NaN;
-  /** By diagnosis, in the order of their first. */
-  readonly lossCauses = new Map<Diagnosis, Counts>();
 
-  addGood({ upstreamStatus: status, startedAt }: Pick<Detail, 'upstreamStatus' | 'startedAt'>, now: number): void {
+  addGood(record: Pick<Detail, 'upstreamStatus' | 'startedAt' | 'event'>, now: number): void {
+    const { upstreamStatus: status, startedAt } = record;
     this.#goodStarts[this.good++ % KEPT] = startedAt;
     this.lastGood = now;
     const isRedirect = status >= 300;
@@ -39,7 +51,9 @@ export class Outcomes {
       this.redirectStatus = status;
       this.redirected.add(0, now);
     }
-    this.#episode?.addGood(now);
+    const isKnown = this.end(record);
+    if (!isKnown) this.#episode?.add(0, now);
+    this.#episode?.took(now);
   }
 
   /** How many of the last good ones were 3xx. */
@@ -47,27 +61,60 @@ export class Outcomes {
     return this.#answers.toString(2).replaceAll('0', '').length;
   }
 
-  /** A stored delivery was taken at a later sending, or gave way to an equal fresh one. */
-  addEnd(result: 'delivered' | 'replaced', now: number): void {
-    if (this.#episode !== null) this.#episode[result]++;
-    if (result === 'delivered') this.addGood(LATER, now);
+  /** An event is lost once, however often it comes. `loss`: null for a delivery that is stored, so not lost yet. */
+  addBad(diagnosis: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
+    const { event } = record;
+    const open = this.episode(now) ?? this.#begin(record.startedAt, now);
+    const before = this.untaken.get(event);
+    if (before !== undefined) this.#uncount(event, before);
+    const isKnown = before?.episode === this.#episodes;
+    if (!isKnown) open.add(1, now);
+    open.failed(now);
+    open.causes.add(diagnosis, record, now).times += isKnown ? 0 : 1;
+    open.open++;
+    if (event !== '') this.untaken.set(copied(event), { loss, diagnosis, at: now, episode: this.#episodes });
+    dropOldest(this.untaken, MOST_UNTAKEN);
+    if (loss === null) return;
+    open.lost++;
+    this.lastLoss = now;
+    const counts = this.losses.get(diagnosis) ?? new Counts(LOST_ENDS.length, 25, HOUR);
+    this.losses.set(diagnosis, counts);
+    counts.add(LOST_ENDS.indexOf(loss), now);
   }
 
-  /** `loss`: null for a delivery that is stored, so not lost yet. */
-  addBad(diagnosis: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
-    const episode = this.episode(now) ?? this.#begin(record.startedAt, now);
-    episode.addBad(diagnosis, record, now);
-    this.bad++;
+  /** A stored delivery was sent again, and not taken. */
+  addSending(diagnosis: Diagnosis, record: Detail, now: number): void {
+    if (this.untaken.has(record.event)) this.episode(now)?.causes.addAgain(diagnosis, record, now);
+    else this.addBad(diagnosis, null, record, now);
+  }
+
+  /** The app has taken the event. True if it had been untaken in this episode. */
+  end(record: Pick<Detail, 'event'>): boolean {
+    // Where nothing is untaken, the signature is not even read.
+    const known = this.untaken.size === 0 ? undefined : this.untaken.get(record.event);
+    if (known !== undefined) this.#uncount(record.event, known);
+    return known?.episode === this.#episodes;
+  }
+
+  /** The store has nothing of this route any more: another process has sent it, or a person has dropped it. */
+  endStored(): void {
+    for (const [event, known] of this.untaken) if (known.loss === null) this.#uncount(event, known);
+    if (this.#episode !== null) this.#episode.open = this.#episode.lost;
+  }
+
+  #uncount(event: string, { loss, diagnosis, at, episode }: Untaken): void {
+    this.untaken.delete(event);
+    const open = episode === this.#episodes ? this.#episode : null;
+    if (open !== null) open.open--;
     if (loss === null) return;
-    episode.isLossless = false;
-    this.losses.add(LOST_ENDS.indexOf(loss), now);
-    this.lastLoss = now;
-    const counts = this.lossCauses.get(diagnosis) ?? new Counts(1, 25, HOUR);
-    this.lossCauses.set(diagnosis, counts);
-    counts.add(0, now);
+    if (open !== null) open.lost--;
+    this.losses.get(diagnosis)?.takeBack(LOST_ENDS.indexOf(loss), at);
+    if (at !== this.lastLoss) return;
+    for (const { loss, at } of this.untaken.values()) if (loss !== null) this.lastLoss = at;
   }
 
   #begin(began: number, now: number): Episode {
+    this.#episodes++;
     const beside = this.#goodStarts.subarray(0, this.good).filter((at) => at > began).length;
     this.#episode = new Episode({ began, beside, goodBefore: this.lastGood }, now);
     return this.#episode;
@@ -79,7 +126,8 @@ export class Outcomes {
     return this.#episode;
   }
 
-  lost(now: number): number {
-    return LOST_ENDS.reduce((sum, _, kind) => sum + this.losses.sum(kind, now), 0);
+  /** How many of the last day may be lost. */
+  lost(now: number, ends: readonly LostEnd[] = LOST_ENDS, causes = [...this.losses.values()]): number {
+    return causes.flatMap((one) => ends.map((end) => one.sum(LOST_ENDS.indexOf(end), now))).reduce((a, b) => a + b, 0);
   }
 }

@@ -76,8 +76,11 @@ function unproven({ id, lastMatch, changedAt }: SecretFacts, s: Facts, ledger: L
   if (changedAt === null || lastMatch > 0) return null;
   const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');
   const only = s.routes.filter(({ path, secretIds }) => {
-    const { good, bad } = ledger.of(path).outcomes;
-    return secretIds.includes(id) && good + bad > 0 && !others.some((other) => secretIds.includes(other.id));
+    return (
+      secretIds.includes(id) &&
+      Object.values(ledger.of(path).fates).some(Boolean) &&
+      !others.some((other) => secretIds.includes(other.id))
+    );
   });
   if (only.length === 0) return null;
   const message = `The value of ${id} that was loaded ${ago(changedAt, s.now)} has verified nothing yet, and no other secret is live on ${pathsOf(only)}.`;

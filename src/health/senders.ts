@@ -60,8 +60,8 @@ export class Senders {
   suspect(record: RequestRecord, diagnosis: Diagnosis, now: number): void {
     const { client, connectionAddress } = record;
     const from = isUnread(record) ? this.#connections.find(connectionAddress) : this.#clients.find(client);
-    from?.suspect(record, diagnosis, now);
-    if (record.method === 'POST') this.#places.find(placeOf(record))?.suspect(record, diagnosis, now);
+    from?.suspects.add(diagnosis, record, now);
+    if (record.method === 'POST') this.#places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
   }
 
   /**
@@ -138,7 +138,7 @@ export class Known {
   lastAccepted = Number.NaN;
   hasChecks = false;
   #longestPause = 0;
-  suspects: Tally | null = null;
+  readonly suspects = new Tally();
   /** How many suspects came before the last acceptance. */
   #before = 0;
 
@@ -152,21 +152,16 @@ export class Known {
     this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted || 0);
     if (this.#accepted++ === 0) this.#firstAccepted = now;
     this.lastAccepted = now;
-    this.#before = this.suspects?.total ?? 0;
-  }
-
-  suspect(record: RequestRecord, diagnosis: Diagnosis, now: number): void {
-    this.suspects ??= new Tally();
-    this.suspects.add(diagnosis, record, now);
+    this.#before = this.suspects.total;
   }
 
   get suspected(): number {
-    return (this.suspects?.total ?? 0) - this.#before;
+    return this.suspects.total - this.#before;
   }
 
   /** True if suspects come at least three times as often as before the last acceptance. */
   get hasMore(): boolean {
-    const [before, after] = [this.lastAccepted - this.#firstAccepted, (this.suspects?.lastAt ?? 0) - this.lastAccepted];
+    const [before, after] = [this.lastAccepted - this.#firstAccepted, this.suspects.lastAt - this.lastAccepted];
     return this.suspected * before > 3 * this.#before * after;
   }
 

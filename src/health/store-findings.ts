@@ -1,25 +1,24 @@
 // The stores of `once` and of redelivery: whether they work, what they lost, and what waits there.
 import { isDirectory } from '../base/default-places.ts';
+import { POISON_ATTEMPTS } from '../core/fate-by-status.ts';
 import type { DeferredFacts, Facts } from '../facts.ts';
 import type { Ledger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, named, whatChanged } from './sentences.ts';
 import { ago, clock, DAY, HOUR, QUARTER, spanText } from './times.ts';
 
-/** How often the app must have failed to take an event since it took others that came no earlier. */
-const POISON_ATTEMPTS = 3;
 const MOST_POISON = 3;
 const FEW = 3;
 
-export function* storeFindings({ ledger, facts }: Input): Findings {
-  const { deferred, once, now } = facts;
+export function* storeFindings(input: Input): Findings {
+  const { deferred, once, now } = input.facts;
   if (once !== null) yield* ofOnce(once);
-  if (once?.isUnnamed) yield swallowed(ledger);
+  if (once?.isUnnamed) yield swallowed(input.ledger);
   if (deferred === null) return;
   yield* ofLosses(deferred, now);
   yield* lastSeen(ofEnding(deferred, now), deferred, now);
   yield* ofStore(deferred, now);
   yield* lastSeen(ofKept(deferred, now), deferred, now);
-  yield* lastSeen(ofWaiting(deferred, facts), deferred, now);
+  yield* lastSeen(ofWaiting(deferred, input), deferred, now);
 }
 
 /** Findings on what is stored, as what they are where it is not known what is stored now. */
@@ -147,11 +146,15 @@ function lossOf(kept: 'expired' | 'stopped', { deliveries }: DeferredFacts, now:
   return `the first is lost in ${spanText(Math.max(0, end - now))}, at ${clock(end, now)}`;
 }
 
-function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFacts, facts: Facts): Iterable<Finding> {
+function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFacts, input: Input): Iterable<Finding> {
+  const { facts } = input;
   const { now } = facts;
   // Events that the app fails to take again and again, while it takes others now.
-  const isPoison = ({ state, passed, appTakes }: (typeof deliveries)[number]) =>
-    state === 'waiting' && passed >= POISON_ATTEMPTS && appTakes;
+  const isPoison = ({ state, passed, route }: (typeof deliveries)[number]) => {
+    const outcomes = route === null ? null : input.ledger.of(route).outcomes;
+    const isTaking = outcomes !== null && outcomes.good > 0 && outcomes.episode(input.now)?.since !== 0;
+    return state === 'waiting' && passed >= POISON_ATTEMPTS && isTaking;
+  };
   const poison = deliveries.filter(isPoison).slice(0, MOST_POISON);
   for (const { id, route, at, attempts, lastFailure } of poison) {
     if (route === null || at === null) continue;

@@ -55,36 +55,20 @@ export class SendingPace {
   }
 }
 
-/** What the app takes, by route, as far as this process knows. */
-export class AppTakes {
-  /** Times are epoch milliseconds. `takes`: false once it did not take a fresh one. */
-  readonly #taken = new Map<string, { came: number; at: number; takes: boolean }>();
+/** The last that the app took, by route, as far as this process knows. */
+export class LastTaken {
+  /** Times are epoch milliseconds. */
+  readonly #taken = new Map<string, { came: number; at: number }>();
 
   /** Must be called when the app took a delivery that had come at `came`. */
   took(route: string, came: number): void {
     const before = this.#taken.get(route)?.came ?? 0;
-    this.#taken.set(route, { came: Math.max(came, before), at: Date.now(), takes: true });
+    this.#taken.set(route, { came: Math.max(came, before), at: Date.now() });
   }
 
-  /** Must be called when the app did not take a fresh delivery: it takes none, as far as is known. */
-  untaken(route: string): void {
+  /** True if, since a delivery was last tried, the app has taken another one that had come no earlier. */
+  hasPassed(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): boolean {
     const taken = this.#taken.get(route);
-    if (taken !== undefined) taken.takes = false;
-  }
-
-  /**
-   * Must be called when a delivery was sent again and not taken. That speaks against the delivery if, since it was last
-   * tried, the app has taken another one that had come no earlier; else the app takes none, as far as is known.
-   */
-  blame(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): 'delivery' | 'app' {
-    const taken = this.#taken.get(route);
-    if (taken !== undefined && taken.came >= at && taken.at > tried) return 'delivery';
-    this.untaken(route);
-    return 'app';
-  }
-
-  /** True if the app takes deliveries of the route now, as far as is known. */
-  takes(route: string | null): boolean {
-    return route !== null && this.#taken.get(route)?.takes === true;
+    return taken !== undefined && taken.came >= at && taken.at > tried;
   }
 }

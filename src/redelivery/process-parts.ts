@@ -2,7 +2,7 @@
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { Policy } from '../core/admission.ts';
 import type { RedeliveryEnd } from '../core/fate-by-status.ts';
-import type { UntakenSending } from '../core/request-record.ts';
+import type { SentAgain } from '../core/request-record.ts';
 import type { Claims } from '../once/claims.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { StoreOptions } from './stores/store.ts';
@@ -25,5 +25,5 @@ export interface Needs {
   /** Writes the line of a loss. False if the log did not take it. */
   readonly tellLoss: (fields: Fields) => Promise<boolean>;
   readonly onResult: (ended: RedeliveryEnd) => void;
-  readonly onUntaken: (sending: UntakenSending) => void;
+  readonly onSending: (sending: SentAgain) => void;
 }

@@ -35,7 +35,7 @@ export class ResultLog {
     const [level, message, field] = RESULTS[result];
     const { attempts = 0, failure = '', route } = note;
     this.tell(level, message, { id, [field]: field === 'attempts' ? attempts : failure });
-    this.#needs.onResult({ result, id, route: route ?? UNMATCHED, failure });
+    this.#needs.onResult({ result, route: route ?? UNMATCHED });
   }
 
   /** Must be called with the store's problem, or null while it has none: logs what has changed. */

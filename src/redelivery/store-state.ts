@@ -7,7 +7,7 @@ import type { DeferredState } from '../core/fate-by-status.ts';
 import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Note } from './note.ts';
-import { AppTakes } from './pace.ts';
+import { LastTaken } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { keyTag } from './record.ts';
 import { ResultLog } from './result-log.ts';
@@ -65,7 +65,7 @@ export class StoreState {
   #nextRefresh: NodeJS.Timeout | undefined;
   /** When (epoch milliseconds) and why a delivery was last turned away because of the store; null for never. */
   turnedAway: { readonly at: number; readonly kind: StoreProblem; readonly why: string } | null = null;
-  readonly appTakes = new AppTakes();
+  readonly lastTaken = new LastTaken();
   readonly log: ResultLog;
   #isClosed = false;
   /** The changes for the next call. */
@@ -81,7 +81,12 @@ export class StoreState {
 
   /** True if nothing is stored, as far as this process knows. */
   get isEmpty(): boolean {
-    return !this.#isOld && this.#seen === this.#changes && this.summary.soonest.length === 0;
+    return this.isCurrent && this.summary.soonest.length === 0;
+  }
+
+  /** True if the summary includes each change that this process knows of. */
+  get isCurrent(): boolean {
+    return !this.#isOld && this.#seen === this.#changes;
   }
 
   /** Sums up groups. `oldest`: when the oldest delivery came, in epoch milliseconds; 0 if there is none. */
@@ -218,7 +223,7 @@ export class StoreState {
     if (isLost === false) this.log.tell('info', NOT_LOST, { id });
     if (isLost !== true) return false;
     this.#isOld = true;
-    this.#needs.onResult({ result: 'lost', id, route: note?.route ?? UNMATCHED, failure });
+    this.#needs.onResult({ result: 'lost', route: note?.route ?? UNMATCHED });
     return true;
   }
 
@@ -257,11 +262,9 @@ export class StoreState {
     this.#needs.log.error(LOST, { problem, events: events ?? NOT_KNOWN });
     // Which ones are gone is not known, so these are the groups of the last summary, as far as they go.
     let left = events ?? 0;
-    const rest = { route: UNMATCHED, failure: '', deliveries: left };
-    for (const { route, deliveries, failure } of [...this.summary.groups, rest]) {
-      const ended = { result: 'lost', id: '', route, failure } as const;
-      for (let nth = 0; nth < deliveries && left > 0; nth++, left--) this.#needs.onResult(ended);
-    }
+    const rest = { route: UNMATCHED, deliveries: left };
+    for (const { route, deliveries } of [...this.summary.groups, rest])
+      for (let nth = 0; nth < deliveries && left > 0; nth++, left--) this.#needs.onResult({ result: 'lost', route });
     this.#isOld = true; // without `changed`, which calls the store: a store that loses at each call would do so for ever
   };
 

@@ -53,7 +53,6 @@ export class Storing {
    * overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Deferral {
-    this.#storeState.appTakes.untaken(delivery.route.path);
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
     const [inTime, atLast] = [Promise.withResolvers<StoreResult>(), Promise.withResolvers<StoreResult>()];
     const incoming: Incoming = { delivery, failure, bytes, inTime, atLast, isLate: false };
@@ -140,7 +139,7 @@ export class Storing {
   /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */
   async taken({ head, body, at, route }: Deferrable): Promise<void> {
     const storeState = this.#storeState;
-    storeState.appTakes.took(route.path, at);
+    storeState.lastTaken.took(route.path, at);
     // If the store is not told, it keeps an equal delivery, which is then sent again.
     if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
     const id = eventId(head, body);

@@ -6,7 +6,7 @@
 //   unverified            sent once the rules accept it again, or expired if its window is over; else kept, then lost
 //   stopped, expired      kept, then lost
 import type { Policy } from '../core/admission.ts';
-import type { DeferredState, RedeliveryResult } from '../core/fate-by-status.ts';
+import { type DeferredState, POISON_ATTEMPTS, type RedeliveryResult } from '../core/fate-by-status.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
@@ -87,15 +87,13 @@ export class Turn {
     this.#parts.onSent();
     const isUntaken = went === 'failed' || went === 'no connection';
     const { path: route } = request.route;
-    if (answer !== null && went !== 'taken')
-      needs.onUntaken({ route, fate: isUntaken ? 'failed' : 'refused', ...answer });
-    const blamed = isUntaken ? storeState.appTakes.blame(request.route.path, known) : null;
-    const isPassed = went === 'failed' && blamed === 'delivery';
+    if (went !== 'not sent' && (went === 'taken' || known.passed < POISON_ATTEMPTS))
+      needs.onSending({ ...answer, route, event: request.head.signature, fate: isUntaken ? 'failed' : went });
+    const isPassed = went === 'failed' && storeState.lastTaken.hasPassed(route, known);
     const tries = { attempts: known.attempts + 1, passed: known.passed + Number(isPassed), tried: Date.now() };
     const note = { ...known, ...tries, failure };
-    if (went === 'taken') storeState.appTakes.took(request.route.path, known.at);
-    if (went === 'taken') return this.#become(note, null, 'delivered');
-    if (went === 'duplicate') return this.#become(known, null, 'delivered');
+    if (went === 'taken') storeState.lastTaken.took(route, known.at);
+    if (went === 'taken' || went === 'duplicate') return this.#become(note, null, 'delivered');
     if (went === 'not sent') return storeState.giveBack(this.#leased, BUSY_PAUSE_MS);
     if (went === 'refused')
       return this.#become(note, { state: state === 'expired' ? state : 'stopped' }, 'client_error');

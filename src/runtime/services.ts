@@ -65,11 +65,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     claims: openedClaims,
     log,
     tellLoss,
-    onResult: (ended) => {
-      metrics.redelivered(ended);
-      health.ledger.redelivered(ended);
-    },
-    onUntaken: (sending) => health.ledger.untaken(sending),
+    onResult: (ended) => metrics.redelivered(ended),
+    onSending: (sending) => health.ledger.sentAgain(sending),
   });
   const pipeline = new Pipeline({
     policy,

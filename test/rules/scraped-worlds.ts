@@ -27,8 +27,8 @@ class Pod {
     const { at } = happening;
     if (happening.kind === 'turned away') this.#ledger.turnAway(happening.address, at);
     if (happening.kind === 'sent again') {
-      this.#ledger.redelivered(happening.record, at);
-      this.#count(`redelivered_total{route="/notify",result="${happening.record.result}"}`);
+      this.#ledger.sentAgain(happening.record, at);
+      if (happening.record.fate === 'taken') this.#count('redelivered_total{route="/notify",result="delivered"}');
     }
     if (happening.kind !== 'request') return;
     const { fate } = happening.record;

@@ -1,9 +1,8 @@
 // Runs a world through a judge, and holds what it says to the truth. Nine properties; the fifth, that alerts agree with the
 // pages, is with the alerts (test/rules).
 
-import type { RedeliveryEnd } from '../../../src/core/fate-by-status.ts';
 import type { Hint } from '../../../src/core/hint.ts';
-import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
+import type { DeliveryRecord, RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/facts.ts';
 import { causesOf, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { isWrong } from '../../../src/health/judge.ts';
@@ -18,7 +17,7 @@ const HOUR = 60 * MINUTE;
 export interface Subject {
   record(record: RequestRecord, now: number): void;
   deliver(record: DeliveryRecord, now: number): void;
-  redelivered(record: RedeliveryEnd, now: number): void;
+  sentAgain(sending: SentAgain, now: number): void;
   turnAway(address: string, now: number, hint?: Hint): void;
   keepOnly(routes: readonly string[], now: number): void;
   /** All that is said, the headline first. */
@@ -86,9 +85,9 @@ class Run {
     const said = this.#subject.look(this.#factsAt(at), at);
     const [headline = { id: '', state: '' }] = said;
     const isFailed = said.some(({ state }) => state === 'failed');
-    // Once all was taken later the next bad one begins anew.
+    // Once all was taken later the next bad one begins anew; and of the first ones nobody knows enough.
     if (truth.isSettled(at)) this.#flips.clear();
-    else if (isFailed !== this.#wasFailed && truth.accepted > 0) {
+    else if (isFailed !== this.#wasFailed && truth.accepted > 0 && truth.bad >= 3) {
       const fault = truth.outcomes[truth.lastBad]?.fault ?? null;
       this.#flips.set(fault, (this.#flips.get(fault) ?? 0) + 1);
     }
@@ -144,7 +143,7 @@ class Run {
       if (outcome !== null) this.truth.add(outcome, at, 'unread');
       else this.truth.turnAway(happening.address, at);
     } else if (kind === 'sent again') {
-      this.#subject.redelivered(happening.record, at);
+      this.#subject.sentAgain(happening.record, at);
       if (outcome !== null) this.truth.add({ ...outcome, isVerified: false }, at, 'signed');
     } else {
       const { record } = happening;

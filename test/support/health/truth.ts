@@ -15,7 +15,7 @@ interface Known {
   /** When it came, and when its outcome was known. */
   readonly startedAt: number;
   readonly at: number;
-  /** A stored delivery was sent again. */
+  /** A stored delivery was sent again, or its sender tried again. */
   readonly isAgain: boolean;
   readonly isBad: boolean;
   readonly fault: number | null;
@@ -130,7 +130,7 @@ export class Truth {
     if (isVerified) this.#accept(look, address, at);
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
-    this.outcomes.push({ startedAt, at, isBad: fault !== null, fault, isAgain: isStored && !isVerified });
+    this.outcomes.push({ startedAt, at, isBad: fault !== null, fault, isAgain: isStored && fault === null });
     if (fault === null) {
       this.goodInRow++;
       this.badRun = 0;
@@ -189,9 +189,9 @@ export class Truth {
     if (this.bad - known.badBefore === 10) known.tenth = at;
   }
 
-  see({ fate, decision, wellFormed }: RequestRecord): void {
+  see({ fate, decision, event }: RequestRecord): void {
     if (fate === 'taken') this.refusedSince = 0;
-    else if (decision === 'rejected' && wellFormed) this.refusedSince++;
+    else if (decision === 'rejected' && event !== '') this.refusedSince++;
   }
 
   /** What is no delivery of its own; a twin of one was accepted all the same. */
@@ -260,7 +260,7 @@ export class Truth {
 
   /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */
   longShare(now: number): number {
-    const since = this.outcomes.slice(this.began);
+    const since = this.outcomes.slice(this.began).filter((one) => !one.isAgain);
     const from = since.findIndex(({ at }) => now - at < 15 * MINUTE);
     const long = since.slice(Math.min(from < 0 ? since.length : from, Math.max(0, since.length - 100)));
     return long.length < 100 ? 1 : long.filter(({ isBad }) => isBad).length / long.length;

@@ -1,9 +1,8 @@
 // Worlds: what comes to a proxy over minutes or days, drawn by fast-check, with the truth of what was lost and why. A
 // virtual clock runs a world through a judge. `happeningsIn` tells a world as a list; nothing here knows the judge.
 import fc from 'fast-check';
-import type { RedeliveryEnd } from '../../../src/core/fate-by-status.ts';
 import { type Hint, OVERLOAD_HINTS } from '../../../src/core/hint.ts';
-import type { RequestRecord } from '../../../src/core/request-record.ts';
+import type { RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
 import { accepted, hint, refused } from '../../unit/metrics/fixtures.ts';
 import { seeded, shuffled } from '../runner/seeded.ts';
 
@@ -35,11 +34,11 @@ const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind =
   late,
 });
 const front = (causes: readonly string[], changes: Changes): FaultKind => ({ side: 'front', changes, causes });
-const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false } as const;
+const unsigned = { reason: 'missing_signature', signed: false, event: '' } as const;
 /** A head that was not read tells nothing. */
 const unread = {
   ...{ route: 'unmatched', path: '', method: '', userAgent: '', contentType: '' },
-  ...{ signed: false, wellFormed: false },
+  ...{ signed: false, event: '' },
 } as const;
 const from = (address: string) => ({ client: address, connectionAddress: address });
 const noAnswer = (upstreamFailure: RequestRecord['upstreamFailure']) =>
@@ -81,7 +80,7 @@ export const FAULTS = {
   compressed: front(['body-compressed'], { hint: hint('body-compressed', 'the body was decompressed on the way') }),
   hex: front(['signature-form'], {
     reason: 'malformed_signature',
-    wellFormed: false,
+    event: '',
     hint: hint('signature-form', 'hex'),
   }),
   stripped: front(['signature-dropped'], unsigned),
@@ -119,7 +118,7 @@ const STRANGERS = {
   scans: { ...unsigned, method: 'GET', path: '/.env' },
   'unsigned POSTs': unsigned,
   'signed POSTs': {},
-  'hex POSTs': { reason: 'malformed_signature', wellFormed: false },
+  'hex POSTs': { reason: 'malformed_signature', event: '' },
   'signed PUTs': { reason: 'method_not_allowed', method: 'PUT', status: 405 },
   'rejected path': { reason: 'route_rejected', route: 'unmatched', status: 404 },
   'broken heads': { ...unread, reason: 'bad_request', rule: 'parser', status: 400 },
@@ -348,7 +347,7 @@ export const worlds: fc.Arbitrary<World> = fc.oneof(
 export type Happening = { readonly at: number } & (
   | { readonly kind: 'request'; readonly record: RequestRecord; readonly outcome: Outcome | null }
   | { readonly kind: 'turned away'; readonly address: string; readonly outcome: Outcome | null; readonly hint?: Hint }
-  | { readonly kind: 'sent again'; readonly record: RedeliveryEnd; readonly outcome: Outcome | null }
+  | { readonly kind: 'sent again'; readonly record: SentAgain; readonly outcome: Outcome | null }
   | { readonly kind: 'restart' }
   | { readonly kind: 'reload'; readonly routes: readonly string[] }
   | { readonly kind: 'clock step'; readonly by: number }
@@ -520,14 +519,14 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   const first: Happening = { at: at + late, kind: 'request', record: told, outcome };
   if (!isStored) return [first];
   const when = Math.max(at, end) + late + SECOND + random() * 10 * SECOND;
-  const again: RedeliveryEnd = { result: 'delivered', id: 'id', route: '/notify', failure: '' };
+  const again: SentAgain = { route: '/notify', event: told.event, fate: 'taken', upstreamStatus: 200 };
   const taken = { ...outcome, fault: null };
   if (!world.duplicates || random() < 0.5)
     return [first, { at: when, kind: 'sent again', record: again, outcome: taken }];
   // Its sender tries again: the fresh one is taken, and ends the stored one.
-  const fresh = accepted({ ...sender, upstreamMs: 20, startedAt: when });
+  const fresh = accepted({ ...sender, upstreamMs: 20, startedAt: when, event: told.event });
   const retry: Happening = { at: when, kind: 'request', record: fresh, outcome: { ...taken, startedAt: when } };
-  return [first, { at: when, kind: 'sent again', record: { ...again, result: 'replaced' }, outcome: null }, retry];
+  return [first, retry];
 }
 
 /** The second pause of hours. */

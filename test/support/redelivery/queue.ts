@@ -80,7 +80,7 @@ export const test = base
           },
           log: SILENT,
           onResult: ({ result }) => results.push(result),
-          onUntaken: () => {},
+          onSending: () => {},
         },
         async (options) => {
           const store = await openStore(options);

@@ -16,7 +16,7 @@ import { idsIn, openedAt } from './store-contract.ts';
 
 /** What the state of a store needs; its log takes every line. */
 export const needsOf = (log: Needs['log'], onResult: Needs['onResult'] = () => {}) => ({
-  ...{ log, onResult, onUntaken: () => {}, tellLoss: async () => true },
+  ...{ log, onResult, onSending: () => {}, tellLoss: async () => true },
   storeSettings: () => ({
     store: '/store',
     name: '',

@@ -197,7 +197,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   poison: {
     state: 'warning',
     before: took,
-    has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3, appTakes: true }] }),
+    has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3 }] }),
   },
   'deferred-stopped': { state: 'warning', has: deferred({ waiting: 0, stopped: 2 }) },
   'deferred-unverified': { state: 'warning', has: deferred({ waiting: 0, unverified: 4, whys: WHYS }) },
@@ -237,12 +237,12 @@ function made({ request, has = {}, before }: Case): ApiStatus {
 }
 
 test('while the app takes nothing, no event is called poison', () => {
-  const told = (appTakes: boolean) =>
-    made({
-      ...CASES.poison,
-      has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3, appTakes }] }),
-    }).advice.map(({ id }) => id);
-  expect([told(true).includes('poison'), told(false).includes('poison')]).toEqual([true, false]);
+  const told = (...came: readonly RequestRecord[]) => {
+    const before = (health: Health) => came.forEach((one) => void settle(health, one));
+    return made({ ...CASES.poison, before }).advice.some(({ id }) => id === 'poison');
+  };
+  const failed = accepted({ status: 500, upstreamStatus: 500 });
+  expect([told(), told(accepted()), told(accepted(), failed)]).toEqual([false, true, false]);
 });
 
 describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {

@@ -307,33 +307,36 @@ test('a stored delivery that its sender tries again, and the app takes none of t
     settle(health, accepted());
     for (let nth = 0; nth < 4; nth++) {
       vi.advanceTimersByTime(90_000);
-      if (nth > 0) health.ledger.redelivered({ route: '/notify', result: 'replaced', id: 'a', failure: '503' });
-      settle(health, accepted({ fate: 'deferred', status: 202, upstreamStatus: 503 }));
+      settle(health, accepted({ fate: 'deferred', status: 202, upstreamStatus: 503, event: 'a' }));
     }
   });
   expect(advice[0]).toMatchObject({ id: 'app-fails', state: 'failed' });
+  expect(advice[0]?.message).toMatch(/^The app answered 503 to 1 of 2|^The app answered 503 to the last delivery/);
 });
 
 test('a delivery that is sent again is no second one, and nobody is sent to find what is not lost', () => {
   const said = (later: number, { fate, ...changes }: Partial<Facts> & { fate: 'deferred' | 'failed' }, earlier = 0) => {
     const [first] = judged({ deferred: { ...DEFERRED, waiting: 5 - later }, ...changes }, (health) => {
-      const take = (amount: number) => {
+      const take = (amount: number, of: string) => {
         for (let nth = 0; nth < amount; nth++)
-          health.ledger.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
+          health.ledger.sentAgain({ route: '/notify', fate: 'taken', event: `${of}${nth}` });
       };
       for (let nth = 0; nth < 5; nth++) {
-        settle(health, accepted({ fate, status: 202, upstreamStatus: 0, upstreamFailure: 'connect' }));
-        if (nth === 0) take(earlier);
+        settle(
+          health,
+          accepted({ fate, status: 202, upstreamStatus: 0, upstreamFailure: 'connect', event: `e${nth}` }),
+        );
+        if (nth === 0) take(earlier, 'earlier');
       }
       vi.advanceTimersByTime(12_000);
-      take(later);
+      take(later, 'e');
     }).advice;
     return [first?.state, first?.id, first?.message, first?.remedy].join(' ');
   };
   expect(said(0, { fate: 'deferred' }, 9)).toMatch(/^failed app-down /); // those had waited before
   const taken = said(5, { fate: 'deferred' });
   expect(taken).toMatch(
-    /^warning app-down The app gave no whole answer to the last 5 deliveries .* Nothing is lost: the app took/,
+    /^warning app-down The app gave no whole answer to the last 5 deliveries .* Nothing is lost: each of them was taken/,
   );
   expect(taken).not.toMatch(/Start it|find what was lost/);
   const upstream = { ...factsOf().upstream, reachable: false, error: 'ECONNREFUSED' };
@@ -531,7 +534,7 @@ test('the last one that the app took is any, also one that was sent again', () =
     headOf((health) => {
       for (const one of before) settle(health, one);
       vi.advanceTimersByTime(60_000);
-      health.ledger.redelivered({ route: '/notify', result: 'delivered', id: 'a', failure: '' });
+      health.ledger.sentAgain({ route: '/notify', fate: 'taken', event: '' });
     })[2];
   for (const before of [[accepted()], []])
     expect(said(...before)).toMatch(/^All is well: the app took the last delivery 0 s ago/);
@@ -601,16 +604,16 @@ test('once the app answers what is sent again, it is told that, and no more that
     headOf(
       (health) => {
         for (let nth = 0; nth < 20; nth++) {
-          settle(health, accepted({ fate: 'deferred', status: 202, upstreamStatus: 0, upstreamFailure: 'connect' }));
+          const event = `e${nth}`;
+          settle(
+            health,
+            accepted({ fate: 'deferred', status: 202, upstreamStatus: 0, upstreamFailure: 'connect', event }),
+          );
           vi.advanceTimersByTime(1000);
         }
         for (const upstreamStatus of answers) {
-          const sending = { upstreamStatus, upstreamFailure: null, upstreamError: null } as const;
-          health.ledger.untaken({
-            route: '/notify',
-            fate: upstreamStatus === 404 ? 'refused' : 'failed',
-            ...sending,
-          });
+          const fate = upstreamStatus === 404 ? 'refused' : 'failed';
+          health.ledger.sentAgain({ route: '/notify', event: 'e0', fate, upstreamStatus });
         }
       },
       { deferred: { ...DEFERRED, waiting: 0, stopped: answers.length, deliveries: [] } },
@@ -621,6 +624,19 @@ test('once the app answers what is sent again, it is told that, and no more that
     expect.stringMatching(/^The app answered 404 to what was sent again to \/notify, the last time 0 s ago/),
   ]);
   expect(said(500, 500).slice(0, 2)).toEqual(['failed', 'app-fails']);
+  // What is over is told no more, but in what was lost.
+  const later = judged({}, (health) => {
+    const [fails, hangs] = [{ status: 503, upstreamStatus: 503 }, noAnswer('timeout')];
+    for (const one of [
+      ...new Array(3).fill(accepted(fails)),
+      ...new Array(5).fill(hangs),
+      ...new Array(4).fill(down),
+    ]) {
+      settle(health, one);
+      vi.advanceTimersByTime(1000);
+    }
+  }).advice.map(({ id, follows }) => [id, ...follows.map((one) => one.message.match(/\(\d[^()]*\)\.$/)?.[0])]);
+  expect(later).toEqual([['app-down', '(3 app-fails, 5 app-hangs, 4 app-down).']]);
   // Fresh ones that it answers are its answer, too.
   const fresh = headOf((health) => {
     for (let nth = 0; nth < 20; nth++) settle(health, down);
@@ -670,7 +686,7 @@ test('signed ones from elsewhere than the deliveries are a warning from the thir
   const forged = said(12, { userAgent: accepted().userAgent });
   expect(forged.slice(0, 2)).toEqual(['warning', 'another-secret']);
   expect(forged[2]).toMatch(/^12 requests .* were refused, all from 192\.0\.2\.44, .* Nothing proves that a sender/);
-  const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false } as const;
+  const unsigned = { reason: 'missing_signature', signed: false, event: '' } as const;
   const renamed = said(3, { ...unsigned, renamedHeader: 'X-Entrupy-Signature' });
   expect(renamed.slice(0, 2)).toEqual(['warning', 'signature-dropped']);
   expect(renamed[2]).toContain('came in X-Entrupy-Signature, so something in front of the proxy renames');
@@ -682,7 +698,7 @@ test('signed ones from elsewhere than the deliveries are a warning from the thir
 test('what a front writes before a request is a loss where deliveries come from, and no garbage lets all be well there', () => {
   const told = (hint: Hint | null, connectionAddress: string) => {
     const unread = { route: 'unmatched', path: '', method: '', userAgent: '', contentType: '', signed: false } as const;
-    const cut = { ...unread, wellFormed: false, reason: 'bad_request', rule: 'parser', status: 400 } as const;
+    const cut = { ...unread, event: '', reason: 'bad_request', rule: 'parser', status: 400 } as const;
     const { advice, lost } = judged({}, (health) => {
       settle(health, accepted());
       settle(health, refused({ ...cut, hint, client: connectionAddress, connectionAddress }));
@@ -763,7 +779,7 @@ test('another version of a sender, or a parameter of its type, makes no stranger
 
 const unread = refused({
   ...{ reason: 'header_too_large', status: 431, rule: 'head-size', route: 'unmatched', path: '', method: '' },
-  ...{ signed: false, wellFormed: false, userAgent: '', contentType: '' },
+  ...{ signed: false, event: '', userAgent: '', contentType: '' },
 });
 
 test('of heads that were not read a large one is a delivery’s, and none that ends early or is no HTTP', () => {
@@ -814,7 +830,7 @@ test('of what report mode lets pass it is said what the app did with it, and not
       expect.stringMatching(/^The app answered 500 to 2 requests .* that report mode forwarded/),
     ],
   ]);
-  const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false, ...stranger } as const;
+  const unsigned = { reason: 'missing_signature', signed: false, event: '', ...stranger } as const;
   const lost = passed({ ...unsigned, status: 502, upstreamFailure: 'connect' });
   expect(told(lost).filter(([state]) => state === 'note')).toEqual([
     ['note', 'no-signature', expect.stringMatching(/^1 request .* would be refused \(report mode forwarded them\)/)],
@@ -845,7 +861,7 @@ test('deliveries have stopped only where their pauses of a day are known: a firs
         settle(health, accepted());
         vi.advanceTimersByTime(HOUR / 4);
       }
-      const unsigned = { reason: 'missing_signature', signed: false, wellFormed: false, userAgent: 'curl/8' } as const;
+      const unsigned = { reason: 'missing_signature', signed: false, event: '', userAgent: 'curl/8' } as const;
       for (let nth = 0; nth < 5; nth++) {
         settle(health, refused(unsigned));
         vi.advanceTimersByTime(HOUR / 2);
@@ -862,7 +878,7 @@ test('an app whose name does not resolve is not to be started', () => {
     );
 });
 
-test('one failure, or two, and eight good ones since then are not red any more', () => {
+test('one failure and two good ones since then, or two and eight, are not red any more', () => {
   const said = (bad: number, good: number) =>
     headOf((health) => {
       for (let nth = 0; nth < bad; nth++) settle(health, accepted({ status: 500, upstreamStatus: 500 }));
@@ -871,7 +887,9 @@ test('one failure, or two, and eight good ones since then are not red any more',
       for (let nth = 0; nth < good; nth++) settle(health, accepted());
       vi.advanceTimersByTime(12_000);
     })[0];
-  expect([said(1, 7), said(1, 8), said(2, 8), said(3, 8)]).toEqual(['failed', 'warning', 'warning', 'failed']);
+  expect([said(1, 1), said(1, 2), said(2, 7), said(2, 8), said(3, 8)].join()).toBe(
+    'failed,warning,failed,warning,failed',
+  );
 });
 
 test('a process younger than a day speaks of no day', () => {

@@ -149,7 +149,7 @@ test('the background noise of a public port is a number of the last minutes besi
   unsigned({ reason: 'missing_signature', userAgent: 'curl/8' });
   // A refused request with a signature may be a delivery.
   for (const reason of ['route_rejected', 'bad_request'] as const)
-    settle(recent, refused({ reason, wellFormed: false, userAgent: 'curl/8' }));
+    settle(recent, refused({ reason, event: '', userAgent: 'curl/8' }));
   expect(noise()).toBe(6);
   vi.advanceTimersByTime(350_000);
   expect(noise()).toBe(0);

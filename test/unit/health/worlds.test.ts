@@ -6,10 +6,12 @@
 // of one or two bad ones is left after eight good ones: facts.test.ts has that.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { judge } from '../../../src/health/judge.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
+import { isWrong, judge } from '../../../src/health/judge.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { failuresIn, type Subject } from '../../support/health/run-world.ts';
 import { worlds } from '../../support/health/worlds.ts';
+import { accepted, DEFERRED, factsOf, refused } from '../metrics/fixtures.ts';
 
 const RUNS = Number(process.env.HEALTH_WORLDS ?? 100);
 const SEED = Number(process.env.HEALTH_SEED ?? 20_261_201);
@@ -19,7 +21,7 @@ function createProcess(): Subject {
   return {
     record: (record, now) => ledger.record(record, now),
     deliver: (record, now) => ledger.deliver(record, now),
-    redelivered: (record, now) => ledger.redelivered(record, now),
+    sentAgain: (sending, now) => ledger.sentAgain(sending, now),
     turnAway: (address, now, hint) => ledger.turnAway(address, now, hint),
     keepOnly: (routes, now) => ledger.keepOnly(routes, now),
     look: (facts, now) => judge({ ledger, facts, now }).advice,
@@ -32,5 +34,130 @@ test('in every world the judge says what is true', { timeout: 600_000 }, () => {
       expect(failuresIn(world, createProcess)).toEqual([]);
     }),
     { numRuns: RUNS, seed: SEED },
+  );
+});
+
+/** What comes of an event, again and again; `gone`: the store has nothing of the route any more. */
+const STEPS = {
+  failed: { status: 500, upstreamStatus: 500 },
+  refused: { status: 404, upstreamStatus: 404 },
+  'sender left': { status: 499, upstreamStatus: 0, reason: 'client_closed' },
+  'refused here': refused(),
+  deferred: { status: 202, upstreamStatus: 503, fate: 'deferred' },
+  taken: {},
+  duplicate: { fate: 'duplicate', upstreamStatus: 0 },
+  'sent in vain': 'failed',
+  delivered: 'taken',
+  gone: null,
+  restart: null,
+} as const;
+type Step = { readonly kind: keyof typeof STEPS; readonly event: number; readonly pause: number };
+
+const aStep: fc.Arbitrary<Step> = fc.record({
+  kind: fc.constantFrom(...(Object.keys(STEPS) as Step['kind'][])),
+  event: fc.nat(4),
+  pause: fc.constantFrom(0, 1, 5, 11, 70),
+});
+
+const nameOf = (event: number) => `SHA256:e${event}`;
+
+class OneRoute {
+  #ledger = new Ledger();
+  /** What became of each event, as far as the process knows; and what is in the store. */
+  readonly #untaken = new Map<number, 'lost' | 'waits'>();
+  #stored = new Set<number>();
+  #now = 1e6;
+  #lastBad = Number.NEGATIVE_INFINITY;
+  /** Bad ones in a row, and when the second of them came. */
+  #run = 0;
+  #second = 0;
+
+  constructor() {
+    this.#begin();
+  }
+
+  #begin(): void {
+    this.#ledger = new Ledger();
+    this.#ledger.deliver({ ...accepted(), fate: 'taken' }, this.#now);
+    this.#untaken.clear();
+    this.#run = 0;
+  }
+
+  take({ kind, event, pause }: Step): void {
+    const how = STEPS[kind];
+    if (kind === 'restart') this.#begin();
+    else if (how === null) this.#empty();
+    else if (typeof how === 'string') this.#send(event, how === 'taken');
+    else this.#come(event, accepted({ ...how, event: nameOf(event), startedAt: this.#now }));
+    if (this.#untaken.size === 0) this.#run = 0;
+    this.#now += pause * 1000;
+  }
+
+  #empty(): void {
+    for (const [one, fate] of this.#untaken) if (fate === 'waits') this.#untaken.delete(one);
+    this.#stored.clear();
+  }
+
+  #send(event: number, isTaken: boolean): void {
+    if (!this.#stored.has(event)) return;
+    const isNew = !isTaken && !this.#untaken.has(event);
+    const sending = { route: '/notify', event: nameOf(event), fate: isTaken ? 'taken' : 'failed' } as const;
+    this.#ledger.sentAgain(sending, this.#now);
+    if (isTaken) this.#end(event);
+    else if (isNew) this.#bad(event, 'waits');
+  }
+
+  #come(event: number, record: RequestRecord): void {
+    const { fate } = record;
+    if (fate !== 'none' && fate !== 'pending') this.#ledger.deliver({ ...record, fate }, this.#now);
+    this.#ledger.record(record, this.#now);
+    if (fate === 'taken') this.#end(event);
+    else if (fate === 'duplicate') this.#untaken.delete(event);
+    else this.#bad(event, fate === 'deferred' ? 'waits' : 'lost');
+  }
+
+  #end(event: number): void {
+    this.#untaken.delete(event);
+    this.#stored.delete(event);
+    this.#run = 0;
+  }
+
+  #bad(event: number, fate: 'lost' | 'waits'): void {
+    this.#untaken.set(event, fate);
+    if (fate === 'waits') this.#stored.add(event);
+    this.#lastBad = this.#now;
+    if (++this.#run === 2) this.#second = this.#now;
+  }
+
+  get #lost(): number {
+    return [...this.#untaken.values()].filter((fate) => fate === 'lost').length;
+  }
+
+  /** What is said that is not true. */
+  check(): void {
+    const routes = this.#stored.size > 0 ? ['/notify'] : [];
+    const facts = factsOf({ deferred: { ...DEFERRED, deliveries: [], waiting: this.#stored.size, routes } });
+    const { advice } = judge({ ledger: this.#ledger, facts, now: this.#now });
+    const { outcomes } = this.#ledger.of('/notify');
+    expect(outcomes.lost(this.#now)).toBe(this.#lost);
+    const told = advice.flatMap((one) => [one, ...one.follows]).find(({ id }) => id === 'deliveries-lost');
+    expect(Number(/^(\d+) deliver/.exec(told?.message ?? '0 deliver')?.[1])).toBe(this.#lost);
+    const isFailed = advice[0]?.state === 'failed';
+    if (this.#run >= 2 && this.#now - this.#second > 10_000) expect(isFailed).toBe(true);
+    if (this.#untaken.size > 0 || this.#stored.size > 0 || this.#now - this.#lastBad < 60_000) return;
+    expect(advice.filter(isWrong)).toEqual([]);
+  }
+}
+
+test('an event that comes several times counts once, and is lost or waits until it is taken, whoever took it', () => {
+  fc.assert(
+    fc.property(fc.array(aStep, { maxLength: 30 }), (steps) => {
+      const route = new OneRoute();
+      for (const step of steps) {
+        route.take(step);
+        route.check();
+      }
+    }),
+    { numRuns: RUNS * 5, seed: SEED },
   );
 });

@@ -14,6 +14,9 @@ export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 export const hint = (diagnosis: Hint['diagnosis'], text: string, secret?: string): Hint =>
   secret === undefined ? { diagnosis, text } : { diagnosis, text, secret };
 
+/** Each record is another event's. */
+let events = 0;
+
 /** A delivery, unless the changes say otherwise; its fate follows from them. */
 export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
   const record: RequestRecord = {
@@ -28,7 +31,7 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     header: null,
     fate: 'taken',
     signed: true,
-    wellFormed: true,
+    event: `SHA256:${++events}`,
     secret: 'current',
     bodyBytes: 512,
     startedAt: 0,
@@ -64,9 +67,14 @@ interface Told {
   deliver(record: DeliveryRecord): void;
 }
 
+/** Whatever settles again is another event. */
+const settled = new Set<string>();
+
 /** The fate of a delivery is known; then the request ends. It came now, unless the record says when. */
 export function settle(told: Told, given: RequestRecord): void {
-  const record = { ...given, startedAt: given.startedAt || performance.now() };
+  const event = settled.has(given.event) ? `SHA256:${++events}` : given.event;
+  if (given.event.includes(':')) settled.add(event);
+  const record = { ...given, event, startedAt: given.startedAt || performance.now() };
   const { fate } = record;
   if (fate !== 'none' && fate !== 'pending') told.deliver({ ...record, fate });
   told.record(record);
@@ -164,6 +172,7 @@ export const DEFERRED: DeferredFacts = {
   expired: 0,
   unverified: 0,
   whys: [],
+  routes: ['/notify'],
   bytes: 4096,
   oldest: NOW - 60_000,
   deliveries: [
@@ -174,7 +183,6 @@ export const DEFERRED: DeferredFacts = {
       route: '/notify',
       attempts: 3,
       passed: 0,
-      appTakes: false,
       lastFailure: '503',
       nextTry: NOW + 8000,
       keptUntil: null,

@@ -166,7 +166,7 @@ test('requests that started before a reload still count, under their former mode
   metrics.replan(plan());
   settle(metrics, refused({ decision: 'reported' }));
   settle(metrics, accepted({ route: '/old' }));
-  metrics.redelivered({ route: '/old', result: 'expired', id: 'a', failure: '500' });
+  metrics.redelivered({ route: '/old', result: 'expired' });
   const samples = await scrape(metrics);
   expect(samples.get(requests('reported', 'signature_mismatch'))).toBe(1);
   expect(samples.get(requests('accepted', 'none', 'unmatched'))).toBe(1);
