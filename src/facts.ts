@@ -23,6 +23,9 @@ export type DeferredFacts = NonNullable<Facts['deferred']>;
 export type LostDelivery = DeferredFacts['losses'][number];
 export type DeferredDelivery = DeferredFacts['deliveries'][number];
 
+/** Milliseconds. A longer answer is slow, and so is one that takes a third of `responseTimeout`: see *slow-app*. */
+export const SLOW_MS = 5000;
+
 /** The facts that take time to find out. */
 export interface Probed {
   readonly ready: boolean;
@@ -78,6 +81,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
       awaitingRestart: from.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections, most: listener.mostOfOne },
+    unanswered: listener.unanswered(SLOW_MS),
     descriptors: descriptors.read(),
     certificates,
     log: { dropped: output.dropped, lastDropped: output.lastDropped },

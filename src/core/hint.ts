@@ -1,5 +1,5 @@
 // The likely cause of how one request ended. All diagnoses, with their remedies, are in health/diagnoses.ts.
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Diagnosis } from '../health/diagnoses.ts';
 
 /** For the operator alone. Never holds the value of a secret or a header. */
@@ -12,19 +12,21 @@ export interface Hint {
   readonly fromChecks?: boolean;
   /** True for bytes that only a front writes, and no scanner. */
   readonly fromFront?: boolean;
+  /** True if no signature shows it: it is only likely. */
+  readonly isGuess?: boolean;
 }
 
 /** What a connection can begin with in place of a request (haproxy.org, proxy-protocol.txt 2; RFC 8446 5.1; RFC 9113 3.4). */
 const PREAMBLES = [
-  { bytes: 'PROXY ', text: 'turn off the PROXY protocol in what is in front', fromFront: true },
-  { bytes: '\r\n\r\n\0\r\nQUIT\n', text: 'turn off the PROXY protocol in what is in front', fromFront: true },
-  { bytes: '\x16\x03', text: 'connect without TLS, or give listen.tls', fromFront: false },
-  { bytes: 'PRI * HTTP/2.0\r\n', text: 'speak HTTP/1.1 to the proxy', fromFront: false },
+  { start: /^PROXY |^\r\n\r\n\0\r\nQUIT\n/, text: 'turn off the PROXY protocol in what is in front', fromFront: true },
+  { start: /^\x16\x03/, text: 'connect without TLS, or give listen.tls', fromFront: false },
+  { start: /^PRI \* HTTP\/2\.0\r\n/, text: 'speak HTTP/1.1 to the proxy', fromFront: false },
 ];
 
 /** What to do about what cannot be parsed, by its first bytes; null for what nobody knows. */
 export function preambleHint(first: Buffer): Hint | null {
-  const known = PREAMBLES.find(({ bytes }) => first.subarray(0, bytes.length).equals(Buffer.from(bytes, 'latin1')));
+  const text = first.toString('latin1', 0, 32);
+  const known = PREAMBLES.find(({ start }) => start.test(text));
   return known === undefined ? null : { diagnosis: 'gate-rule', text: known.text, fromFront: known.fromFront };
 }
 

@@ -96,6 +96,16 @@ export class Listener {
     return this.list().filter(({ exchange }) => exchange !== null).length;
   }
 
+  /** The deliveries that the app has not begun to answer for `ms`, and how long the first of them waits. */
+  unanswered(ms: number): { readonly amount: number; readonly longestMs: number } {
+    const now = performance.now();
+    const waits = this.list().flatMap(({ exchange }) => {
+      const waited = exchange?.fate === 'pending' && exchange.upstreamMs < 0 ? now - exchange.startedAt : 0;
+      return waited >= ms ? waited : [];
+    });
+    return { amount: waits.length, longestMs: Math.round(Math.max(0, ...waits)) };
+  }
+
   /** Applies new limits after a reload. New TLS contents apply to TLS handshakes from now on. */
   adopt(limits: ListenerLimits): void {
     this.limits = limits;

@@ -43,7 +43,9 @@ export function episodes(input: Input): readonly Finding[] {
 }
 
 export function* deliveryFindings(input: Input): Findings {
-  const { ledger } = input;
+  const { ledger, facts } = input;
+  const waiting = waitingText(input);
+  if (facts.unanswered.amount >= SLOW_ANSWERS && waiting !== '') yield finding('warning', 'slow-app', `${waiting}.`);
   for (const [path, known] of ledger.all) yield losses(path, known, input);
   for (const [path, known] of ledger.routes) {
     yield slowApp(path, known, input);
@@ -151,6 +153,14 @@ function losses(path: string, { outcomes, isGone, lastAstray }: RouteLedger, inp
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   const causes = recent.flatMap(({ id }) => [id, ...causesOf(id)]);
   return { ...finding('warning', 'deliveries-lost', message, path), causes };
+}
+
+/** Empty if a delivery that came later than those which wait was taken. */
+export function waitingText({ ledger, facts: { unanswered }, now }: Input): string {
+  const { amount, longestMs } = unanswered;
+  if (amount === 0 || now - ledger.lastTaken <= longestMs) return '';
+  const some = count(amount, 'delivery waits', 'deliveries wait');
+  return `${some} for the app's answer, the first for ${spanText(longestMs)}, and none was taken meanwhile`;
 }
 
 function slowApp(path: string, { slow, slowMs }: RouteLedger, { facts, now }: Input): Finding | null {

@@ -3,7 +3,7 @@
 // diagnoses.ts. It must never say that all is well while deliveries are lost.
 
 import type { Facts } from '../facts.ts';
-import { deliveryFindings, episodes, toldOf } from './delivery-findings.ts';
+import { deliveryFindings, episodes, toldOf, waitingText } from './delivery-findings.ts';
 import { causesOf, DIAGNOSES, type Diagnosed, remedyFor, type Subject } from './diagnoses.ts';
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
@@ -104,6 +104,8 @@ function allIsWell(input: Input): Finding {
   const refused = count(refusedSince, 'request was', 'requests were');
   if (refusedSince > 0)
     return unproven(`${taken}; since a fresh one ${refused} refused that may be deliveries: a sender may have changed`);
+  const waiting = waitingText(input);
+  if (waiting !== '') return unproven(`${taken}; ${waiting}`);
   if (probe !== null) return unproven(taken);
   const period = age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
   return finding('ok', 'all-is-well', `All is well: ${taken}, and ${period} none is known to be lost.${scanned}`);

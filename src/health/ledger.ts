@@ -7,6 +7,7 @@ import { PROBE_AGENT } from '../core/permit.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
+import { SLOW_MS } from '../facts.ts';
 import { type Cause, type Detail, detailOf, NONE } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
@@ -16,8 +17,6 @@ import { MINUTE } from './times.ts';
 
 /** The number kept of each kind of `Early`, which are judged again after the first acceptance. */
 const EARLY = 16;
-/** Milliseconds. A longer answer is slow, and so is one that takes a third of `responseTimeout`: see *slow-app*. */
-const SLOW_MS = 5000;
 
 /** Facts about one route since the start. */
 export class RouteLedger {
@@ -154,7 +153,7 @@ export class Ledger {
     known.fates[fate]++;
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
       known.slow.add(0, now);
-      if (departedMs < 0) known.slowMs = upstreamMs;
+      if (departedMs < 0 || fate === 'taken') known.slowMs = upstreamMs;
     }
     if (fate === 'taken') {
       this.lastTaken = now;

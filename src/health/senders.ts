@@ -115,11 +115,17 @@ const placeOf = ({ route, path }: RequestRecord) => (route === UNMATCHED ? path 
  * Causes that only a signature made with a secret of ours shows. The others can be guessed, such as a signature with an
  * empty secret, or their secret may have leaked.
  */
-const PROOFS: readonly Diagnosis[] = ['body-changed', 'other-route-secret', 'secret-form', 'trailing-newline'];
+const PROOFS: readonly Diagnosis[] = [
+  'body-changed',
+  'body-compressed',
+  'other-route-secret',
+  'secret-form',
+  'trailing-newline',
+];
 
 /** True for a wrong signature that a front, or a usual mistake, made of a right one: whatever its look, it was a delivery. */
 export const isProven = ({ reason, hint }: Pick<RequestRecord, 'reason' | 'hint'>) =>
-  reason === 'signature_mismatch' && hint !== null && PROOFS.includes(hint.diagnosis);
+  reason === 'signature_mismatch' && hint !== null && hint.isGuess !== true && PROOFS.includes(hint.diagnosis);
 
 export const isUnread = ({ method }: Pick<RequestRecord, 'method'>) => method === '';
 

@@ -2,6 +2,8 @@
 // Hints are only for the operator. None holds a value, a digest or a part of a signature, and none lets anything pass.
 import { Buffer } from 'node:buffer';
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { dropOldest } from '../base/indexed-set.ts';
+import { firstValue } from '../core/header-lines.ts';
 import type { Hint } from '../core/hint.ts';
 import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
 import type { Head } from '../core/request-head.ts';
@@ -12,11 +14,14 @@ import { bodyVariants, decompressed, keyVariants } from './variants.ts';
 const DIAGNOSES_PER_SECOND = 3;
 /** Bytes. The proxy tries no variants of a larger body. */
 const MAX_BYTES = 16 * 1024;
+const KEPT = 16;
 
 /** The proxy's diagnosis, rate-limited. */
 export function createDiagnosis() {
   let second = 0;
   let used = 0;
+  /** What was found last, by what the sender looks like: a flood is not examined one by one. */
+  const found = new Map<string, Hint>();
   const mayRun = (): boolean => {
     const current = Math.floor(Date.now() / 1000);
     if (current !== second) [second, used] = [current, 0];
@@ -28,8 +33,17 @@ export function createDiagnosis() {
       if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
       return hintOf(readLoosely(head.signature).problems, null);
     },
+    /** Beyond the rate limit, what was found of a request that looks alike. */
     mismatch(signed: Omit<DiagnosisInput, 'maxBytes'>): Hint | null {
-      return mayRun() ? diagnose({ ...signed, maxBytes: MAX_BYTES }) : null;
+      const look = ['user-agent', 'content-type'].map((name) => firstValue(signed.lines ?? [], name)).join(' ');
+      if (!mayRun()) {
+        const likely = found.get(look);
+        return likely === undefined ? null : { diagnosis: likely.diagnosis, text: likely.text, isGuess: true };
+      }
+      const hint = diagnose({ ...signed, maxBytes: MAX_BYTES });
+      if (hint !== null) found.set(look, hint);
+      dropOldest(found, KEPT);
+      return hint;
     },
   };
 }
@@ -82,7 +96,8 @@ function hintOf(problems: readonly string[], cause: Cause): Hint | null {
   const rest = cause?.length === 0 ? ['otherwise it is correct'] : (cause?.map(({ text }) => text) ?? []);
   const secret = cause?.find((part) => part.secret !== undefined)?.secret;
   const diagnosis = first?.diagnosis ?? 'signature-form';
-  return { diagnosis, text: [...problems, ...rest].join('; '), ...(secret === undefined ? {} : { secret }) };
+  const isGuess = cause?.some((part) => part.isGuess) ?? false;
+  return { diagnosis, text: [...problems, ...rest].join('; '), isGuess, ...(secret === undefined ? {} : { secret }) };
 }
 
 /** The fixed cost of one HMAC, in bytes of the budget. */

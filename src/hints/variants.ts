@@ -133,6 +133,6 @@ export function decompressed(body: Buffer, lines: readonly string[]): Hint | nul
   const isEncoded = valuesOf(lines, 'content-encoding').length > 0;
   const isJson = /^\s*[[{]/.test(body.toString('latin1', 0, 16));
   return isEncoded && isJson
-    ? compressed('the body was decompressed on the way: it has a Content-Encoding, and is plain')
+    ? { ...compressed('the body was decompressed on the way: it has a Content-Encoding, and is plain'), isGuess: true }
     : null;
 }

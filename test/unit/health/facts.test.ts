@@ -715,6 +715,27 @@ test('what a front writes before a request is a loss where deliveries come from,
   }
 });
 
+test('deliveries that wait for the app are told before they fail, unless a later one was taken', () => {
+  const told = (amount: number, longestMs: number) => {
+    const { advice } = judged({ unanswered: { amount, longestMs } }, (health) => {
+      settle(health, accepted());
+      vi.advanceTimersByTime(60_000);
+    });
+    return [advice[0]?.state, advice[0]?.id];
+  };
+  expect(told(30, 59_000)).toEqual(['warning', 'slow-app']);
+  expect(told(1, 59_000)).toEqual(['ok', 'nothing-proven']);
+  expect(told(30, 61_000)).toEqual(['ok', 'all-is-well']);
+});
+
+test('an app that answers what its senders left is slow', () => {
+  const left = accepted({ status: 499, reason: 'client_closed', upstreamMs: 3000, departedMs: 2000 });
+  const [first] = judged({}, (health) => {
+    for (let nth = 0; nth < 5; nth++) settle(health, { ...left, fate: 'taken' });
+  }).advice;
+  expect([first?.state, first?.id]).toEqual(['warning', 'slow-app']);
+});
+
 test('where all were known to a store of delivered events without a name, another app may have them', () => {
   const said = (isUnnamed: boolean, ...before: readonly RequestRecord[]) =>
     judged({ once: { ...ONCE, isUnnamed } }, (health) => {

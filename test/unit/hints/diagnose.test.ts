@@ -5,6 +5,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { Secret } from '../../../src/core/keyring.ts';
 import { Head } from '../../../src/core/request-head.ts';
 import { SIGNATURE_HEADER, signatureForm } from '../../../src/core/signature.ts';
+import { isProven } from '../../../src/health/senders.ts';
 import { createDiagnosis, diagnose } from '../../../src/hints/diagnose.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { read } from '../../support/machine/tools.ts';
@@ -174,14 +175,20 @@ describe('the body', () => {
   });
 });
 
-test('of a flood three a second are diagnosed, by their form or by their body', () => {
+test('of a flood three a second are diagnosed, by their form or by their body; others get a guess if they look alike', () => {
   vi.useFakeTimers({ now: AT });
   const { form, mismatch } = createDiagnosis();
   const head = new Head({ method: 'POST', target: '/', version: '1.1' }, [SIGNATURE_HEADER, 'SHA256:x']);
   const [body, given] = [Buffer.from(COMPACT), sign(OTHER, COMPACT)];
   const ofForm = () => form(head, 'malformed_signature') !== null;
-  const ofBody = () => mismatch({ body, given, secrets: KEYS, listed: ['current'], at: AT }) !== null;
+  const found = (agent: string) =>
+    mismatch({ body, given, secrets: KEYS, listed: ['current'], at: AT, lines: ['User-Agent', agent] });
+  const ofBody = () => found('a')?.isGuess === false;
   expect([ofForm(), ofBody(), ofForm(), ofBody(), ofForm()]).toEqual([true, true, true, false, false]);
+  expect(found('a')).toMatchObject({ diagnosis: 'other-route-secret', isGuess: true });
+  expect(found('b')).toBeNull();
+  // Nothing proves it, so it makes no sender of whoever looks alike.
+  expect(isProven({ reason: 'signature_mismatch', hint: found('a') })).toBe(false);
   vi.setSystemTime(AT + 1000);
   expect(ofBody()).toBe(true);
 });

@@ -232,6 +232,7 @@ export function factsOf(changes: Given = {}): Facts {
     secrets: [CURRENT],
     config: CONFIG,
     connections: { open: 3, limit: 1024, most: null },
+    unanswered: { amount: 0, longestMs: 0 },
     descriptors: { open: 30, limit: 1024 },
     certificates: [],
     log: { dropped: 0, lastDropped: null },
