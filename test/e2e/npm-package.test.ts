@@ -115,7 +115,7 @@ describe.skipIf(!ready)('the npm package', () => {
         const ask = on(node, { env });
         await eventually(async () => (await ask('healthcheck')).code, 0);
         expect(await ask('check', '--json')).toMatchObject({
-          stdout: expect.stringContaining('"id":"ready","state":"ok"'),
+          stdout: expect.stringContaining('"ready","state":"ok"'),
         });
         const url = `http://127.0.0.1:${port}/notify`;
         expect(await ask('probe', '--url', url, '--expect', '401')).toMatchObject({ code: 0 });

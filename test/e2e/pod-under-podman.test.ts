@@ -87,9 +87,7 @@ describe.skipIf(!ready)('a rendered pod', () => {
     expect(signed.status).toBe(200);
     expect(await signed.json()).toMatchObject({ app: 'demo', bytes: BODY.length });
     const metrics = async () => (await fetch(`${adminUrl}/metrics`)).text();
-    expect(await metrics()).toContain(
-      'entrupy_proxy_requests_total{route="unmatched",decision="accepted",reason="none"} 1',
-    );
+    expect(await metrics()).toContain('requests_total{route="unmatched",decision="accepted",reason="none"} 1');
     // The proxy checks once a minute, the first time before the app starts.
     const isExposed = async () => expect(await metrics()).toContain('\nentrupy_proxy_upstream_exposed 1\n');
     await waitFor(isExposed, 60_000 + patience());

@@ -77,9 +77,7 @@ test('ten thousand deferred, and a slow app', async ({ app, redeliverer, directo
   const times = sent.map(({ sent: from, done }) => done - from).sort((a, b) => a - b);
   const of = (part: number) => times[Math.floor(times.length * part)];
   console.log(`fresh: ${sent.length}, ms p50 ${of(0.5)}, p99 ${of(0.99)}; app ${SLOW_MS} ms`);
-  console.log(
-    `rss MiB: ${few.rss >> 20} with a tenth deferred, ${before.rss >> 20} with all, then at most ${peak >> 20}`,
-  );
+  console.log(`rss MiB: ${few.rss >> 20} with a tenth deferred, ${before.rss >> 20} with all, then ${peak >> 20}`);
   expect(sent.filter(({ status }) => status !== 200)).toEqual([]);
   expect(before.rss).toBeLessThan(few.rss + HALF_OF_ALL);
   expect(peak).toBeLessThan(before.rss + HALF_OF_ALL);
@@ -103,9 +101,7 @@ queued('a hundred thousand wait: list and deliver take 150 MiB at most', async (
   await nothingDeferred(first);
   await first.stop();
   const database = new DatabaseSync(fileIn(directory));
-  const event = database.prepare(
-    `INSERT INTO event(id, due, stored, state, bytes, note) VALUES (?, ?, 0, 'waiting', ?, ?)`,
-  );
+  const event = database.prepare(`INSERT INTO event(id, due, stored, state, bytes, note) VALUES (?,?,0,'waiting',?,?)`);
   const record = database.prepare('INSERT INTO record(place, content) VALUES (last_insert_rowid(), ?)');
   database.exec('BEGIN');
   for (let at = 0; at < HUNDRED_THOUSAND; at++) {

@@ -122,8 +122,8 @@ describe.skipIf(!ready)('a release', () => {
       `helm/Chart.yaml says 99.1.0, package.json ${version}: run node scripts/versions.ts ${version}\n`,
     );
     expect(await there('99.2.0')).toMatchObject({ code: 0 });
-    expect((await there('--check')).stderr).toBe(
-      'CHANGELOG.md has no section "## 99.2.0": write down what users notice\n',
+    expect((await there('--check')).stderr).toEqual(
+      expect.stringMatching(/^CHANGELOG.md has no section "## 99.2.0": write/),
     );
     await writeFile(join(clone, 'CHANGELOG.md'), '# Changelog\n\n## 99.2.0\n\n- All.\n');
     expect(await there('--check')).toMatchObject({ code: 0, stderr: '' });

@@ -167,9 +167,7 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
     expect(checked).toContain('The configuration is valid.');
     expect(checked).toMatch(/current .*\n.*next /);
     expect(await mode('etc/nginx/conf.d/hooks.conf')).toBe('644');
-    expect(await read(join(directory, 'etc/nginx/conf.d/hooks.conf'))).toContain(
-      'server_name hooks.your-shop.example;',
-    );
+    expect(await read(join(directory, 'etc/nginx/conf.d/hooks.conf'))).toContain('server_name hooks.your-shop.example');
   });
 });
 

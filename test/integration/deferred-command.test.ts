@@ -190,9 +190,7 @@ describe('deferred', () => {
     const alone = { configFile: proxy.configFile, adminPort: 1 };
     const asked = await command(alone, 'deliver');
     expect(asked).toMatchObject({ code: 1, stdout: '' });
-    expect(asked.stderr).toMatch(
-      /no answer from the proxy at http:\/\/127\.0\.0\.1:\d+\/: the connection was refused\n$/,
-    );
+    expect(asked.stderr).toMatch(/no answer from the proxy at http:\/\/127\.0\.0\.1:\d+\/: the connection was refused/);
     const configFile = join(directory, 'elsewhere.yaml');
     const store = join(directory, 'none');
     await writeFile(configFile, `unmatched: reject\nredelivery: { store: ${store} }\n`);
@@ -313,7 +311,7 @@ describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
     const refused = await command(proxy);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^entrupy-signature-proxy deferred: the store redis:\/\/127\.0\.0\.1:\d+\S*: .*WRONGPASS/,
+      /^entrupy-signature-proxy deferred: the store redis:\/\/127\.0\.0\.1:\d+.*WRONGPASS/,
     );
     expect(refused.stderr).not.toMatch(/MARKER|another/);
   });

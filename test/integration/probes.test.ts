@@ -57,9 +57,7 @@ test('each reaches the app despite once and redeliver; its answer passes', async
   expect((await proxy.status()).advice).toEqual([
     expect.objectContaining({
       ...{ state: 'ok', id: 'nothing-proven', remedy: expect.stringMatching(/^Let the app answer first/) },
-      message: expect.stringMatching(
-        /^The sender left, .* the last probe, .*\(sender-leaves\)\. Nothing else is known/,
-      ),
+      message: expect.stringMatching(/^The sender left, .* the last probe, .*\(sender-leaves\)\. Nothing else is/),
     }),
   ]);
   await app.close();
@@ -128,8 +126,8 @@ test('a signed one reaches the app each time, an unsigned one never', async ({ s
 
   // What no route verifies cannot be probed.
   const said = async (target: string) => (await probeBy(proxy, target)).stderr;
-  expect(await said('/open')).toBe(
-    'entrupy-signature-proxy probe: a POST to /open cannot be probed: no route verifies it\n',
+  expect(await said('/open')).toEqual(
+    expect.stringContaining(': a POST to /open cannot be probed: no route verifies it\n'),
   );
   expect(await said('/closed')).toContain('it is refused as route_rejected');
   expect(await probeBy(proxy, '/open')).toMatchObject({ code: 2 });

@@ -86,9 +86,7 @@ function seriesOf(scrapes: Scrapes) {
     }
     for (const route of newlyLost(pods, scrapes[at - 1] ?? [])) recorder.put(`page_lost${labelsOf({ route })}`, at, 1);
     // A pod that began within the hour has forgotten what the one before it lost.
-    const isWell = pods.every(
-      ({ startedAt, diagnoses }) => diagnoses.length === 0 && at * EVERY_S - startedAt > HOUR_S,
-    );
+    const isWell = pods.every(({ startedAt, diagnoses: all }) => all.length === 0 && at * EVERY_S - startedAt > HOUR_S);
     if (isWell) recorder.put('all_is_well', at, 1);
   }
   return recorder.upTo(scrapes.length);

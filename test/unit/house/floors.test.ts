@@ -124,9 +124,7 @@ describe('floors', () => {
       const loaded = new Set([`commands/${name}.ts`]);
       for (const file of loaded) for (const { target, isType } of importsOf(file)) if (!isType) loaded.add(target);
       const others = [...loaded].filter((file) => place(file) !== 'base').slice(1);
-      const asking = ['command', 'docs-pages', 'help', 'options', 'running-proxy'].map(
-        (other) => `commands/${other}.ts`,
-      );
+      const asking = ['command', 'docs-pages', 'help', 'options', 'running-proxy'].map((one) => `commands/${one}.ts`);
       expect(others.sort()).toEqual(asking);
       for (const file of loaded) expect(read(`src/${file}`), file).not.toMatch(/^import (?!type )[^;]*'node:http'/m);
     },
