@@ -12,7 +12,7 @@ import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
-import { redeliver, results, startApp } from '../support/redelivery/redelivery.ts';
+import { redeliver, results, startApp } from '../support/redelivery/proxy.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'ldd', 'systemd-analyze');
 const IMAGE = 'localhost/entrupy-signature-proxy:executable';

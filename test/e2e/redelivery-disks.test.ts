@@ -21,7 +21,7 @@ import {
   recordsIn,
   redeliver,
   results,
-} from '../support/redelivery/redelivery.ts';
+} from '../support/redelivery/proxy.ts';
 
 const test = base.extend('disk', ({ directory }) => faultyDisk(directory));
 

@@ -15,16 +15,8 @@ import { runCommand } from '../support/proxy/command.ts';
 import { heapOf, IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
 import { value } from '../support/proxy/proxied.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
+import { DEFERRED, deferred, deliver, nothingDeferred, redeliver, results, test } from '../support/redelivery/proxy.ts';
 import { test as queued, VALUE } from '../support/redelivery/queue.ts';
-import {
-  DEFERRED,
-  deferred,
-  deliver,
-  nothingDeferred,
-  redeliver,
-  results,
-  test,
-} from '../support/redelivery/redelivery.ts';
 
 const MANY = 10_000;
 const FEW = 1000;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { freePort } from '../support/machine/free-port.ts';
-import { deferred, deliver, redeliver, test } from '../support/redelivery/redelivery.ts';
+import { deferred, deliver, redeliver, test } from '../support/redelivery/proxy.ts';
 import { waitFor } from '../support/runner/wait-for.ts';
 import { recordingApp } from '../support/upstream/recording-app.ts';
 

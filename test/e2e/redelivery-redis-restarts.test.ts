@@ -16,7 +16,7 @@ import {
   oneLeased,
   set,
   someRecord,
-} from '../support/redelivery/store-contract.ts';
+} from '../support/redelivery/stores.ts';
 
 async function startServer(program: RedisProgram, settings: readonly string[] = []) {
   const directory = await testDirectory();

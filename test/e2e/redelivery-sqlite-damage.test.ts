@@ -27,7 +27,7 @@ import type { DeferredStore } from '../../src/redelivery/stores/store.ts';
 import { spawnTied } from '../support/machine/children.ts';
 import { haveTools, mustRun } from '../support/machine/tools.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { altered } from '../support/redelivery/redelivery.ts';
+import { altered } from '../support/redelivery/proxy.ts';
 import { storedAgain, test } from '../support/redelivery/sqlite-store.ts';
 import {
   bytesOf,
@@ -45,7 +45,7 @@ import {
   setOne,
   someRecord,
   wake,
-} from '../support/redelivery/store-contract.ts';
+} from '../support/redelivery/stores.ts';
 
 const isRoot = process.geteuid?.() === 0;
 const asideIn = (folder: string) => readdirSync(folder).filter((name) => /^aside-.*Z(?:-\d+)?$/.test(name));

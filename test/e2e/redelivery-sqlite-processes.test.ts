@@ -16,7 +16,7 @@ import {
   oneLeased,
   set,
   storeContract,
-} from '../support/redelivery/store-contract.ts';
+} from '../support/redelivery/stores.ts';
 
 storeContract('SQLite', makePlace, { isShared: false });
 

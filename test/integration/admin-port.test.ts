@@ -6,7 +6,7 @@ import { createAdminServer } from '../../src/admin/server.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
 import { exchange } from '../support/http/raw-client.ts';
-import { judged, metricsOf } from '../unit/metrics/fixtures.ts';
+import { judged, metricsOf } from '../unit/fixtures.ts';
 
 const open: Listener[] = [];
 afterEach(() => {

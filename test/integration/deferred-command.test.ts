@@ -23,7 +23,7 @@ import {
   startApp,
   test,
   untilOpen,
-} from '../support/redelivery/redelivery.ts';
+} from '../support/redelivery/proxy.ts';
 
 const command = (proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, ...words: readonly string[]) =>
   callCommand(['deferred', ...words, '--config', proxy.configFile], { env: { ADMIN_PORT: String(proxy.adminPort) } });

@@ -10,7 +10,7 @@ import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { nothingDeferred } from '../support/redelivery/redelivery.ts';
+import { nothingDeferred } from '../support/redelivery/proxy.ts';
 import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const answer = (status: number) => `HTTP/1.1 ${status} x\r\nContent-Length: 2\r\n\r\nok`;

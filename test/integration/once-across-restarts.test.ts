@@ -5,16 +5,7 @@
 import { describe, expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { freePort } from '../support/machine/free-port.ts';
-import {
-  bytesOf,
-  DELIVERED,
-  DUPLICATE,
-  deliver,
-  type EventUpstream,
-  type Given,
-  held,
-  send,
-} from '../support/once/events.ts';
+import { bytesOf, DELIVERED, DUPLICATE, deliver, type EventUpstream, held, send } from '../support/once/events.ts';
 import { inTime, KEY, keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, SERVERS } from '../support/once/redis.ts';
 import { inFlight } from '../support/proxy/at-rest.ts';
@@ -127,13 +118,12 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('shared in %s', (program)
     await sent.given;
     await eventually(async () => (await keysOf(server)).length, 1);
 
-    const order = (a: Given, b: Given) => a.text.localeCompare(b.text);
     const { names, pairs } = await inTime([one, two], async (nth) => {
       const names = Array.from({ length: 20 }, (_, at) => `twin ${at} of ${nth}`);
       const twins = (event: string) => Promise.all([deliver(one, event), deliver(two, event, { secret: 'b' })]);
       return { names, pairs: await Promise.all(names.map(twins)) };
     });
-    for (const pair of pairs) expect(pair.sort(order)).toEqual([DUPLICATE, DELIVERED]);
+    for (const pair of pairs) expect(pair.sort((a, b) => a.text.localeCompare(b.text))).toEqual([DUPLICATE, DELIVERED]);
     expect(names.map((event) => events.times(event))).toEqual(names.map(() => 1));
   });
 });

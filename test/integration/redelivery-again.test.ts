@@ -26,7 +26,7 @@ import {
   results,
   test,
   untilOpen,
-} from '../support/redelivery/redelivery.ts';
+} from '../support/redelivery/proxy.ts';
 import { seeded } from '../support/runner/seeded.ts';
 
 const ROUNDS = 3;

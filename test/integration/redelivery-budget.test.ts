@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { eventually } from '../support/proxy/proxied.ts';
 import { stored, test, waiting } from '../support/redelivery/queue.ts';
-import { idOf, noteOf } from '../support/redelivery/store-contract.ts';
+import { idOf, noteOf } from '../support/redelivery/stores.ts';
 
 test('a store that hangs holds a second and a quarter of the budget', async ({ app, budget, start, delivery }) => {
   const hung = Promise.withResolvers<void>();

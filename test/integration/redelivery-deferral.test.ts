@@ -17,7 +17,7 @@ import {
   redeliver,
   results,
   test,
-} from '../support/redelivery/redelivery.ts';
+} from '../support/redelivery/proxy.ts';
 
 const requests = (decision: string, reason = 'none') =>
   `entrupy_proxy_requests_total{route="/notify",decision="${decision}",reason="${reason}"}`;

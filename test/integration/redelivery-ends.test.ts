@@ -18,7 +18,7 @@ import {
   startApp,
   test,
   untilOpen,
-} from '../support/redelivery/redelivery.ts';
+} from '../support/redelivery/proxy.ts';
 
 describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
   test('is awaited no longer than grace: then the delivery is stored', async ({ app, redeliverer, onTestFinished }) => {

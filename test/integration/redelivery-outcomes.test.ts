@@ -6,9 +6,9 @@ import type { Queue } from '../../src/redelivery/queue.ts';
 import { eventId } from '../../src/redelivery/record.ts';
 import { type Change, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
 import { eventually } from '../support/proxy/proxied.ts';
+import type { App } from '../support/redelivery/proxy.ts';
 import { changing, policyOf, stored, test, waiting } from '../support/redelivery/queue.ts';
-import type { App } from '../support/redelivery/redelivery.ts';
-import { noteOf } from '../support/redelivery/store-contract.ts';
+import { noteOf } from '../support/redelivery/stores.ts';
 import { policyOf as policyWith, verify } from '../unit/core/fixtures.ts';
 
 const stateOf = (to: Change['to']) => (typeof to === 'string' ? 'removed' : to.state);

@@ -25,7 +25,7 @@ import {
   setOne,
   someRecord,
   wake,
-} from '../support/redelivery/store-contract.ts';
+} from '../support/redelivery/stores.ts';
 
 const TOTALS = `${prefixOf()}totals`;
 const INDEX = `${prefixOf()}index`;

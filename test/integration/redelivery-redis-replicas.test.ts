@@ -17,7 +17,7 @@ import {
   oneLeased,
   set,
   storeContract,
-} from '../support/redelivery/store-contract.ts';
+} from '../support/redelivery/stores.ts';
 
 const keysIn = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];
 

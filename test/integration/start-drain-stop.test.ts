@@ -17,7 +17,7 @@ import { runCommand } from '../support/proxy/command.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { nothingDeferred } from '../support/redelivery/redelivery.ts';
+import { nothingDeferred } from '../support/redelivery/proxy.ts';
 import { enough } from '../support/runner/patience.ts';
 
 const stores = ownDirectory();

@@ -3,7 +3,7 @@ import type { DeliveryRecord } from '../../src/core/request-record.ts';
 import { judge } from '../../src/health/judge.ts';
 import { Ledger } from '../../src/health/ledger.ts';
 import { type Happening, happeningsIn, type World } from '../support/health/worlds.ts';
-import { factsOf, NOTIFY, NOW } from '../unit/metrics/fixtures.ts';
+import { factsOf, NOTIFY, NOW } from '../unit/fixtures.ts';
 import { EVERY_S, type Scrapes, type Shown } from './agreement.ts';
 
 const STEP_MS = EVERY_S * 1000;

@@ -6,7 +6,7 @@ import type { DeliveryRecord, RequestRecord, SentAgain } from '../../../src/core
 import type { Facts } from '../../../src/facts.ts';
 import { causesOf, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { isWrong } from '../../../src/health/judge.ts';
-import { factsOf, NOTIFY, NOW } from '../../unit/metrics/fixtures.ts';
+import { factsOf, NOTIFY, NOW } from '../../unit/fixtures.ts';
 import { DAY, FEW_GOOD, MINUTE, type Needs, type OfFault, Truth } from './truth.ts';
 import { FAULTS, type FaultName, type Happening, happeningsIn, type World } from './worlds.ts';
 

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { type Hint, OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import type { RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
-import { accepted, hint, refused } from '../../unit/metrics/fixtures.ts';
+import { accepted, hint, refused } from '../../unit/fixtures.ts';
 import { seeded, shuffled } from '../runner/seeded.ts';
 
 const SECOND = 1000;

@@ -13,7 +13,7 @@ import { head as headOf, policyOf as policyWith, secret, verify } from '../../un
 import { sign } from '../deliveries/signer.ts';
 import { testDirectory } from '../machine/files.ts';
 import { eventually, started } from '../proxy/proxied.ts';
-import { startApp } from './redelivery.ts';
+import { startApp } from './proxy.ts';
 
 export const VALUE = 'redelivery-secret-0123456789abcdef';
 const ROUTE = verify('/notify', { redeliver: 3_600_000 });

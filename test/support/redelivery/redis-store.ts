@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type DeferredStore, ID_LENGTH, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import type { RedisServer } from '../once/redis.ts';
 import { waitFor } from '../runner/wait-for.ts';
-import { idOf, openedAt, type StorePlace } from './store-contract.ts';
+import { idOf, openedAt, type StorePlace } from './stores.ts';
 
 export const NAME = 'orders';
 

@@ -7,8 +7,8 @@ import { ignore } from '../../../src/base/errors.ts';
 import { type DeferredStore, fileIn, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { testDirectory } from '../machine/files.ts';
 import { eventually } from '../proxy/proxied.ts';
-import { altered } from './redelivery.ts';
-import { eventOf, openedAt, type StorePlace } from './store-contract.ts';
+import { altered } from './proxy.ts';
+import { eventOf, openedAt, type StorePlace } from './stores.ts';
 
 export async function makePlace(): Promise<StorePlace> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-deferred-'));

@@ -14,19 +14,7 @@ import type { ApiStatus, Health } from '../../../src/health/health.ts';
 import type { State } from '../../../src/health/sentences.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
-import {
-  accepted,
-  CONFIG,
-  CURRENT,
-  DEFERRED,
-  hint,
-  judged,
-  NOTIFY,
-  NOW,
-  ONCE,
-  refused,
-  settle,
-} from '../metrics/fixtures.ts';
+import { accepted, CONFIG, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, ONCE, refused, settle } from '../fixtures.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type AdminSources, adminHandlers } from '../../../src/admin/handlers.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import { judged, metricsOf } from '../metrics/fixtures.ts';
+import { judged, metricsOf } from '../fixtures.ts';
 
 const PAGES = ['/', '/api/status', '/?refresh=off'];
 

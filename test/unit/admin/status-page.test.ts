@@ -4,19 +4,7 @@ import { pageHeaders, renderStatusPage } from '../../../src/admin/page/page.ts';
 import { statusLines } from '../../../src/commands/check.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/facts.ts';
-import {
-  accepted,
-  CONFIG,
-  CURRENT,
-  DEFERRED,
-  hint,
-  judged,
-  NOTIFY,
-  NOW,
-  ONCE,
-  refused,
-  settle,
-} from '../metrics/fixtures.ts';
+import { accepted, CONFIG, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, ONCE, refused, settle } from '../fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 

@@ -8,19 +8,7 @@ import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../s
 import type { Health } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
-import {
-  accepted,
-  CURRENT,
-  DEFERRED,
-  factsOf,
-  hint,
-  judged,
-  NOTIFY,
-  NOW,
-  ONCE,
-  refused,
-  settle,
-} from '../metrics/fixtures.ts';
+import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused, settle } from '../fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 

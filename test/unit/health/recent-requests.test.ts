@@ -1,7 +1,7 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
 import { Health } from '../../../src/health/health.ts';
-import { accepted, factsOf, hint, NOW, refused, settle } from '../metrics/fixtures.ts';
+import { accepted, factsOf, hint, NOW, refused, settle } from '../fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 

@@ -11,7 +11,7 @@ import { isWrong, judge } from '../../../src/health/judge.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { failuresIn, type Subject } from '../../support/health/run-world.ts';
 import { worlds } from '../../support/health/worlds.ts';
-import { accepted, DEFERRED, factsOf, refused } from '../metrics/fixtures.ts';
+import { accepted, DEFERRED, factsOf, refused } from '../fixtures.ts';
 
 const RUNS = Number(process.env.HEALTH_WORLDS ?? 100);
 const SEED = Number(process.env.HEALTH_SEED ?? 20_261_201);

@@ -10,7 +10,7 @@ import { RequestLog } from '../../../src/log/request-log.ts';
 import { METRIC_NAMES, METRICS, type MetricRow, PREFIX } from '../../../src/metrics/metric-table.ts';
 import { ROOT, read } from '../../support/machine/tools.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
-import { accepted, DEFERRED, hint, judged, ONCE, refused, settle } from '../metrics/fixtures.ts';
+import { accepted, DEFERRED, hint, judged, ONCE, refused, settle } from '../fixtures.ts';
 
 const pages = [
   ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'],

@@ -8,7 +8,7 @@ import { LogOutput } from '../../../src/log/output.ts';
 import { RequestLog, type RequestLogMode } from '../../../src/log/request-log.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { haveTools, mustRun } from '../../support/machine/tools.ts';
-import { accepted, hint, NOW, refused } from '../metrics/fixtures.ts';
+import { accepted, hint, NOW, refused } from '../fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 

@@ -5,7 +5,7 @@ import { prefersOpenMetrics } from '../../../src/metrics/exposition.ts';
 import { METRIC_NAMES, METRICS, PREFIX, typeOf } from '../../../src/metrics/metric-table.ts';
 import { haveTools } from '../../support/machine/tools.ts';
 import { patience } from '../../support/runner/patience.ts';
-import { accepted, metricsOf, route, settle, UNMATCHED } from './fixtures.ts';
+import { accepted, metricsOf, route, settle, UNMATCHED } from '../fixtures.ts';
 
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
@@ -45,7 +45,7 @@ test('every name of the table has HELP and TYPE exactly once, with the right typ
 test('metrics that could not be loaded, since no file descriptor was free, are loaded once one is', () => {
   const program = `
     import { closeSync, openSync } from 'node:fs';
-    import { metricsOf, UNMATCHED } from ${JSON.stringify(import.meta.resolve('./fixtures.ts'))};
+    import { metricsOf, UNMATCHED } from ${JSON.stringify(import.meta.resolve('../fixtures.ts'))};
     const metrics = metricsOf({ routes: [UNMATCHED], secrets: [] });
     const full = [];
     try { for (;;) full.push(openSync('/dev/null')); } catch {}

@@ -3,7 +3,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { VERSION } from '../../../src/base/default-places.ts';
 import { FATES } from '../../../src/core/fate-by-status.ts';
 import { DECISIONS, REASON_NAMES, UPSTREAM_FAILURES } from '../../../src/core/reasons.ts';
-import { accepted, keyOf, metricsOf, NOW, plan, refused, route, secret, settle, UNMATCHED } from './fixtures.ts';
+import { accepted, keyOf, metricsOf, NOW, plan, refused, route, secret, settle, UNMATCHED } from '../fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW, toFake: ['Date'] }));
 

@@ -1,7 +1,7 @@
 // A note fits its bound and can be read, whatever its words are.
 import { expect, test } from 'vitest';
 import { MAX_NOTE, noteText, readNote } from '../../../src/redelivery/note.ts';
-import { noteOf } from '../../support/redelivery/store-contract.ts';
+import { noteOf } from '../../support/redelivery/stores.ts';
 
 const LONG = '\u20ac'.repeat(1024); // six bytes each, in ASCII
 

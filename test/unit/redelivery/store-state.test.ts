@@ -3,8 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { StoreState } from '../../../src/redelivery/store-state.ts';
 import type { DeferredStore, Summary } from '../../../src/redelivery/stores/store.ts';
-import { needsOf } from '../../support/redelivery/redelivery.ts';
-import { noteOf } from '../../support/redelivery/store-contract.ts';
+import { needsOf } from '../../support/redelivery/proxy.ts';
+import { noteOf } from '../../support/redelivery/stores.ts';
 
 const FAILS = 'the store of deferred deliveries fails';
 const WORKS = 'the store of deferred deliveries works';

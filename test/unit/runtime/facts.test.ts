@@ -4,8 +4,8 @@ import { deferredStatus } from '../../../src/facts.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
 import { StoreState } from '../../../src/redelivery/store-state.ts';
 import type { DeferredStore, Entry, Group } from '../../../src/redelivery/stores/store.ts';
-import { needsOf } from '../../support/redelivery/redelivery.ts';
-import { noteOf } from '../../support/redelivery/store-contract.ts';
+import { needsOf } from '../../support/redelivery/proxy.ts';
+import { noteOf } from '../../support/redelivery/stores.ts';
 import { policyOf, verify } from '../core/fixtures.ts';
 
 const entry = (id: string, changes: Partial<Entry> = {}): Entry => {

@@ -12,7 +12,7 @@ import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
 import { patience } from '../runner/patience.ts';
 import { waitFor } from '../runner/wait-for.ts';
 import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
-import { idsIn, openedAt } from './store-contract.ts';
+import { idsIn, openedAt } from './stores.ts';
 
 /** What the state of a store needs; its log takes every line. */
 export const needsOf = (log: Needs['log'], onResult: Needs['onResult'] = () => {}) => ({

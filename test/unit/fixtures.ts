@@ -1,13 +1,13 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
 import { createSecretKey } from 'node:crypto';
-import { type Fate, fateOf } from '../../../src/core/fate-by-status.ts';
-import type { Hint } from '../../../src/core/hint.ts';
-import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
-import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../../src/facts.ts';
-import { Health } from '../../../src/health/health.ts';
-import { createScrapes, Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
-import { type Readings, readingsOf } from '../../../src/metrics/readings.ts';
-import { verify } from '../core/fixtures.ts';
+import { type Fate, fateOf } from '../../src/core/fate-by-status.ts';
+import type { Hint } from '../../src/core/hint.ts';
+import type { DeliveryRecord, RequestRecord } from '../../src/core/request-record.ts';
+import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../src/facts.ts';
+import { Health } from '../../src/health/health.ts';
+import { createScrapes, Metrics, type SeriesPlan } from '../../src/metrics/metrics.ts';
+import { type Readings, readingsOf } from '../../src/metrics/readings.ts';
+import { verify } from './core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 
