@@ -33,10 +33,10 @@ describe.concurrent('a deferred delivery', () => {
       }),
     );
     await stored(queue, delivery('event'));
+    await eventually(() => results, ['delivered']);
     await eventually(() => waiting(queue), 0);
     expect(app.requests).toHaveLength(1);
-    expect(results).toEqual(['delivered']);
-    expect(queue.storeState.failures).toBe(2);
+    expect(queue.storeState.failures).toBeGreaterThanOrEqual(2); // and those that a busy machine makes
     await eventually(() => budget.used, 0);
   });
 
@@ -51,9 +51,9 @@ describe.concurrent('a deferred delivery', () => {
     }));
     await stored(queue, delivery('event'));
     await eventually(() => results, ['delivered']);
-    expect(await waiting(queue)).toBe(0);
+    await eventually(() => waiting(queue), 0);
     expect(app.requests).toHaveLength(1);
-    expect(queue.storeState.failures).toBe(1);
+    expect(queue.storeState.failures).toBeGreaterThanOrEqual(1);
   });
 
   test('refused, it stays so while the store cannot write', async ({ app, results, start, delivery }) => {
@@ -98,8 +98,8 @@ describe.concurrent('a deferred delivery', () => {
     await eventually(async () => (await lease(0)).wait > 0, true); // the queue has leased all
     expect(held).toHaveLength(9);
     held[1]?.writeHead(500).end();
-    let given = 0;
-    await eventually(async () => (given += (await lease(20)).leased.length), 11);
+    const given: unknown[] = [];
+    await eventually(async () => given.push(...(await lease(20)).leased) >= 11, true);
     for (const response of held) response.end();
   });
 
