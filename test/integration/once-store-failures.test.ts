@@ -102,8 +102,14 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
     events.script('kept', kept.act);
     const second = send(proxy, 'kept');
     await events.reached('kept');
+    const lease = (await keysOf(server)).find((each) =>
+      each.endsWith(eventKey('/events/kept', Buffer.from(bodyOf('kept')))),
+    );
     const seen: number[] = [];
-    const isRenewed = async () => seen.push(await leaseLeft(server)) > 1 && (seen.at(-1) ?? 0) > (seen.at(-2) ?? 0);
+    const isRenewed = async () => {
+      seen.push(Number(await server.ask('PTTL', lease ?? '')));
+      return seen.some((left, at) => left > (seen[at - 1] ?? left));
+    };
     await eventually(isRenewed, true);
     expect(await server.ask('GET', key)).toBe('delivered');
     for (const { answer } of [taken, kept]) answer(200);
