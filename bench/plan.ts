@@ -91,19 +91,19 @@ export function planOf({ quick, only, builds, limits }: Choice): Cell[] {
     ? cells([OURS, ONCE_IN_MEMORY], [NEW_EVENTS])
     : [...cells([OURS, ...ONCE], [NEW_EVENTS]), ...cells(ONCE, [DUPLICATES])];
   const refusing = cells([OURS, ...builds], [WRONG]);
-  const all = [...(quick ? quickCells(beside, limited) : fullCells(beside, limited)), ...refusing, ...delivering];
+  const all = [...(quick ? quickCells(beside) : fullCells(beside, limited)), ...refusing, ...delivering];
   const once = new Map(all.map((cell) => [keyOf(cell.subject, cell.load), cell]));
   return [...once.values()].filter(({ subject }) => only === null || only.includes(subject.name));
 }
 
-function quickCells(beside: readonly Subject[], limited: readonly Load[]): Cell[] {
+/** Those of the goals and of docs/performance.md. */
+function quickCells(beside: readonly Subject[]): Cell[] {
   const own = beside.filter((subject) => !PEERS_OF_OURS.includes(subject) || subject === FLOOR);
   return [
-    ...cells([...beside, BARE_SERVER], [USUAL]),
-    ...cells([...own, NGINX_NJS, HAPROXY], [load(KIB, 1), load(KIB, 256)]),
+    ...cells([...beside.filter(({ name }) => name !== 'nginx-lua'), BARE_SERVER], [USUAL]),
+    ...cells([...own, NGINX_NJS], [load(KIB, 1)]),
+    ...cells(own, [load(KIB, 256), FRESH, FRESH_NEW, BALANCED]),
     ...cells([OURS, FLOOR], [FLOOD]),
-    ...ownCells(beside, [FRESH, FRESH_NEW, ...limited]),
-    ...ownCells(beside, [BALANCED]),
     ...cells([OURS, BARE_STREAMING], [FORWARDED, FORWARDED_ALONE]),
     ...cells([...own, BARE_PROXYING], [LARGE, MIDDLE]),
     ...cells(

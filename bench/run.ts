@@ -9,25 +9,26 @@ import { Bench, type Pace } from './harness/measure.ts';
 import { moveToLoadCore, PROXY_CORE } from './harness/process.ts';
 import { type Spread, spread } from './harness/samples.ts';
 import { machineLines, missing } from './machine.ts';
-import { type Choice, planOf, SIZES_OF_OURS } from './plan.ts';
-import { digits, reportOf } from './report.ts';
+import { type Choice, planOf, SIZES, SIZES_OF_OURS } from './plan.ts';
+import { digits, reportOf, summaryOf } from './report.ts';
 import { ours } from './subjects.ts';
 
 const HELP = `Usage: npm run bench -- [OPTIONS]
 
-  --quick              12 minutes: what the goals need, and nothing else
+  --quick              8 minutes: what the goals and docs/performance.md need, and nothing else
   --only NAME,NAME     these subjects alone (names as in the tables)
-  --against FILE       another build of ours (a main.js) beside this one, as "before", and this one again, as "again";
-                       may be given more than once: the second is "before-2"
+  --against [NAME=]FILE  another build of ours (a main.js) beside this one, as NAME or "before", and this one again, as
+                       "again"; may be given more than once. Two of them make --quick take 15 minutes
   --no-build           takes dist/main.js as it is
   --seconds N          of each burst (1); whole seconds
   --turns N            bursts of each subject under each load (6; quick 5)
   --fresh N            fresh processes of each subject (3; quick 2)
-  --write              puts the tables into bench/results.md
+  --write              puts the tables into bench/results.md, and their summary into docs/performance.md
 `;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const RESULTS = `${ROOT}bench/results.md`;
+const SUMMARY = `${ROOT}docs/performance.md`;
 const [BEGIN, END] = ['<!-- bench: begin -->', '<!-- bench: end -->'];
 
 const { values } = parseArgs({
@@ -51,7 +52,11 @@ async function run(): Promise<void> {
   const absent = missing();
   if (absent.length > 0) throw new Error(`for a run there is still needed:\n  ${absent.join('\n  ')}`);
   if (!values['no-build']) execFileSync(process.execPath, [`${ROOT}scripts/build.ts`], { stdio: 'inherit' });
-  const before = values.against.map((main, nth) => ours({ name: nth === 0 ? 'before' : `before-${nth + 1}`, main }));
+  const before = values.against.map((given, nth) => {
+    const { name = nth === 0 ? 'before' : `before-${nth + 1}`, main = '' } =
+      /^(?:(?<name>[\w.-]+)=)?(?<main>.*)$/.exec(given)?.groups ?? {};
+    return ours({ name, main });
+  });
   const builds = before.length === 0 ? [] : [ours({ name: 'again' }), ...before];
   const limits = canLimitCpu();
   const choice: Choice = { quick: values.quick, only: values.only?.split(',') ?? null, builds, limits };
@@ -65,7 +70,7 @@ async function run(): Promise<void> {
   if (cells.length === 0) throw new Error('nothing to measure: is a name wrong?');
   const head = machineLines(new Date());
   moveToLoadCore();
-  const hmac = bareHmac(pace.turns);
+  const hmac = bareHmac(values.quick ? SIZES : SIZES_OF_OURS, pace.turns);
   const bench = await Bench.open();
   try {
     const results = await bench.measure(cells, pace, (line) => console.error(line));
@@ -76,31 +81,35 @@ async function run(): Promise<void> {
       ...head,
       unit,
       how,
-      ...(limits ? [] : ['- without a CPU limit: this user may make no cgroup']),
+      ...(limits || values.quick ? [] : ['- without a CPU limit: this user may make no cgroup']),
+      ...results.failures.map((failure) => `- **not measured**: ${failure}`),
       '',
       reportOf({ results, hmac, builds }),
     ].join('\n');
     console.log(text);
-    if (values.write) writeResults(text);
+    if (values.write) {
+      replaceBlock(RESULTS, text);
+      replaceBlock(SUMMARY, summaryOf({ results, hmac, builds }));
+    }
+    if (results.failures.length > 0) process.exitCode = 1;
   } finally {
     await bench.close();
   }
 }
 
 /** CPU microseconds of one HMAC, by bytes, measured in a separate process on the proxy's core. */
-function bareHmac(times: number): Map<number, Spread> {
+function bareHmac(sizes: readonly number[], times: number): Map<number, Spread> {
   const program = fileURLToPath(new URL('peers/hmac.js', import.meta.url));
   const once = (size: number) => {
     const args = ['-c', String(PROXY_CORE), process.execPath, program, String(size)];
     return (JSON.parse(execFileSync('taskset', args, { encoding: 'utf8' })) as { micros: number }).micros;
   };
-  return new Map(SIZES_OF_OURS.map((size) => [size, spread(Array.from({ length: times }, () => once(size)))]));
+  return new Map(sizes.map((size) => [size, spread(Array.from({ length: times }, () => once(size)))]));
 }
 
-function writeResults(text: string): void {
-  const page = readFileSync(RESULTS, 'utf8');
-  const [before, rest] = page.split(BEGIN);
+function replaceBlock(file: string, text: string): void {
+  const [before, rest] = readFileSync(file, 'utf8').split(BEGIN);
   const after = rest?.split(END)[1];
-  if (before === undefined || after === undefined) throw new Error(`${RESULTS} has no ${BEGIN} … ${END}`);
-  writeFileSync(RESULTS, `${before}${BEGIN}\n${text}\n${END}${after}`);
+  if (before === undefined || after === undefined) throw new Error(`${file} has no ${BEGIN} … ${END}`);
+  writeFileSync(file, `${before}${BEGIN}\n${text}\n${END}${after}`);
 }

@@ -24,6 +24,8 @@ export interface Cell {
 /** The samples of every cell, in the order of the turns. */
 export class Results {
   readonly #samples = new Map<string, Sample[]>();
+  /** The loads that were not measured, and why: the report says so, and the run fails at its end. */
+  readonly failures: string[] = [];
 
   add({ subject, load }: Cell, sample: Sample): void {
     const key = keyOf(subject, load);
@@ -69,6 +71,8 @@ export interface Pace {
   /** Fresh processes of each subject, where one is measured from its first request on. */
   readonly freshRuns: number;
 }
+
+type Measured = (readonly [Cell, Sample])[];
 
 const SETTLE_MS = 500;
 /** V8 still compiles after ten thousand requests; the last compilation comes at about forty thousand. */
@@ -118,21 +122,25 @@ export class Bench {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
+  /** A load that fails twice costs only its own figures: a run takes too long to lose those of the others. */
   async measure(cells: readonly Cell[], pace: Pace, tell: (line: string) => void): Promise<Results> {
     const results = new Results();
-    const keep = (cell: Cell, sample: Sample) => {
-      results.add(cell, sample);
-      tell(line(cell, sample));
-    };
-    for (const group of Map.groupBy(cells, ({ load }) => loadKey(load)).values()) {
-      await (group[0]?.load.fresh === undefined ? this.#inTurn(group, pace, keep) : this.#fresh(group, pace, keep));
+    for (const [load, group] of Map.groupBy(cells, ({ load }) => loadKey(load))) {
+      const isFresh = group[0]?.load.fresh !== undefined;
+      const measured = () => (isFresh ? this.#fresh(group, pace, tell) : this.#inTurn(group, pace, tell));
+      try {
+        for (const [cell, sample] of await twice(measured, tell)) results.add(cell, sample);
+      } catch (error) {
+        results.failures.push(`${load}: ${error instanceof Error ? error.message : error}`);
+      }
     }
     return results;
   }
 
   /** All subjects of one load live at once, and take their bursts in turn, every second time backwards. */
-  async #inTurn(group: readonly Cell[], pace: Pace, keep: (cell: Cell, sample: Sample) => void): Promise<void> {
+  async #inTurn(group: readonly Cell[], pace: Pace, tell: (line: string) => void): Promise<Measured> {
     const alive: Alive[] = [];
+    const measured: Measured = [];
     try {
       for (const cell of group) {
         const subject = await this.#start(cell);
@@ -141,26 +149,41 @@ export class Bench {
       }
       for (let turn = 0; turn < pace.turns; turn++) {
         for (const subject of turn % 2 === 0 ? alive : alive.toReversed()) {
-          keep(subject.cell, await this.#burst(subject, secondsOf(subject.cell.load, pace.seconds)));
+          const { cell } = subject;
+          const sample = await this.#burst(subject, secondsOf(cell.load, pace.seconds));
+          measured.push([cell, sample]);
+          tell(line(cell, sample));
         }
       }
+      return measured;
     } finally {
       await Promise.all(alive.map((subject) => subject.stop()));
     }
   }
 
-  async #fresh(group: readonly Cell[], { freshRuns }: Pace, keep: (cell: Cell, sample: Sample) => void): Promise<void> {
+  async #fresh(group: readonly Cell[], { freshRuns }: Pace, tell: (line: string) => void): Promise<Measured> {
+    const measured: Measured = [];
     for (let run = 0; run < freshRuns; run++) {
       for (const cell of run % 2 === 0 ? group : group.toReversed()) {
-        const others = cell.load.others === undefined ? null : await openOtherSockets(cell.load.others);
-        const subject = await this.#start(cell);
-        try {
-          keep(cell, await this.#burst(subject, FRESH_SECONDS));
-        } finally {
-          await subject.stop();
-          await others?.close();
-        }
+        const sample = await twice(() => this.#freshRun(cell), tell);
+        measured.push([cell, sample]);
+        tell(line(cell, sample));
       }
+    }
+    return measured;
+  }
+
+  async #freshRun(cell: Cell): Promise<Sample> {
+    const others = cell.load.others === undefined ? null : await openOtherSockets(cell.load.others);
+    try {
+      const subject = await this.#start(cell);
+      try {
+        return await this.#burst(subject, FRESH_SECONDS);
+      } finally {
+        await subject.stop();
+      }
+    } finally {
+      await others?.close();
     }
   }
 
@@ -261,6 +284,16 @@ export class Bench {
       const { status } = await post(port, this.#traffic.post(size, secret, kind));
       if (status !== 401 && status !== 403) throw new Error(`${subject.name} answers a ${kind} body with ${status}`);
     }
+  }
+}
+
+/** The result of `measured`; of a second try if the first fails. */
+async function twice<T>(measured: () => Promise<T>, tell: (line: string) => void): Promise<T> {
+  try {
+    return await measured();
+  } catch (error) {
+    tell(`once more: ${error instanceof Error ? error.message : error}`);
+    return await measured();
   }
 }
 
