@@ -41,6 +41,9 @@ const AS_SENT = [
 ];
 const COMMON = [...new Set([...AS_SENT, ...AS_SENT.map((name) => name.toLowerCase())])];
 const LOWER_CASE = new Map(COMMON.map((name) => [name, name.toLowerCase()]));
+const isPassed = (name: string) => !HOP_BY_HOP.has(name.toLowerCase()) && name.toLowerCase() !== 'content-length';
+/** How the lines of those that are passed on begin, after the line before: each `+` leaves 32 bytes of garbage. */
+export const BEGINNINGS = new Map(COMMON.filter(isPassed).map((name) => [name, `\r\n${name}: `]));
 const BY_LENGTH = Array.from({ length: 32 }, (_, length) => COMMON.filter((name) => name.length === length));
 
 /** The part of `text` from `from` up to `to`: the shared string if it is a common name, else a new one. */

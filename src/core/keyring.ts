@@ -50,7 +50,8 @@ export class Keyring {
 
   /** The listed secrets that are live at `now` (epoch milliseconds). */
   live(ids: readonly string[] | null, now: number): readonly Secret[] {
-    return this.secrets.filter((secret) => isListed(secret.id, ids) && stateOf(secret, now) === 'live');
+    const isLive = (secret: Secret) => isListed(secret.id, ids) && stateOf(secret, now) === 'live';
+    return this.secrets.every(isLive) ? this.secrets : this.secrets.filter(isLive); // mostly no list is made
   }
 }
 

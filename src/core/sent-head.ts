@@ -1,7 +1,7 @@
 // Heads as text, as they are sent: the lines to either side in order, rewritten as `name: value`, with our own framing line
 // in place of the sender's, so that no white space or framing that servers read differently gets through.
 import { endToEnd, pairsOf } from './header-lines.ts';
-import { ABOUT_CLIENT, HOP_BY_HOP, isRerouting, lowerCaseName } from './header-names.ts';
+import { ABOUT_CLIENT, BEGINNINGS, HOP_BY_HOP, isRerouting, lowerCaseName } from './header-names.ts';
 import { declaredLength, type Head } from './request-head.ts';
 import { looksLikeSignature } from './signature.ts';
 
@@ -13,18 +13,20 @@ const HANDLED: ReadonlySet<string> = new Set(['te', 'trailer']);
 const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close']);
 
 /**
- * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing`: our framing line, such
+ * The end-to-end lines of a head as text, each behind a CRLF. `framing`: our framing line, such
  * as `Content-Length: 5`, which replaces the sender's first one, or comes last; null if the message has none. `te`: the
  * value with which a `TE` line passes (the caller's `Connection` must then name `TE`, RFC 9110 10.1.4); null for none.
  */
 export function headLines(lines: readonly string[], framing: string | null, te: 'trailers' | null = null): string {
   let text = '';
-  let due = framing === null ? '' : `${framing}\r\n`;
+  let due = framing === null ? '' : `\r\n${framing}`;
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     const value = lines[index + 1] ?? '';
-    const lower = lowerCaseName(name);
-    if (lower === 'content-length' || lower === 'transfer-encoding') {
+    const beginning = BEGINNINGS.get(name);
+    const lower = beginning === undefined ? lowerCaseName(name) : '';
+    if (beginning !== undefined) text += beginning + value;
+    else if (isFraming(lower)) {
       text += due;
       due = '';
     } else if (lower === 'connection') {
@@ -34,10 +36,12 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
       (lower === 'trailer' && framing === CHUNKED) ||
       (lower === 'te' && value.toLowerCase() === te)
     )
-      text += `${name}: ${value}\r\n`;
+      text += `\r\n${name}: ${value}`;
   }
   return text + due;
 }
+
+const isFraming = (lower: string) => lower === 'content-length' || lower === 'transfer-encoding';
 
 // --- the head of a request as it goes to the upstream
 
@@ -50,14 +54,14 @@ interface Outgoing {
   readonly connection: keyof typeof CONNECTION;
 }
 
-const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
-const CONNECTION = { persist: '', close: 'Connection: close\r\n', upgrade: UPGRADE };
+const UPGRADE = '\r\nConnection: Upgrade\r\nUpgrade: websocket';
+const CONNECTION = { persist: '', close: '\r\nConnection: close', upgrade: UPGRADE };
 
 export function outgoingHead(head: Head, { lines, bodyLength, connection }: Outgoing): string {
   const te = connection !== 'upgrade' && head.version === '1.1' && head.asksForTrailers ? 'trailers' : null;
   let own = CONNECTION[connection];
-  if (te !== null) own = connection === 'close' ? 'Connection: TE, close\r\n' : 'Connection: TE\r\n';
-  return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(lines, framingOf(head, bodyLength), te)}${own}\r\n`;
+  if (te !== null) own = connection === 'close' ? '\r\nConnection: TE, close' : '\r\nConnection: TE';
+  return `${head.method} ${head.target} HTTP/1.1${headLines(lines, framingOf(head, bodyLength), te)}${own}\r\n\r\n`;
 }
 
 function framingOf(head: Head, bodyLength: number | null): string | null {

@@ -50,7 +50,7 @@ export class Reply implements WrittenListener {
   /** Sends an interim response (1xx). HTTP/1.0 has none (RFC 9110 15.2). */
   inform(status: number, reason: string, lines: readonly string[]): void {
     if (this.phase !== 'waiting' || this.#request.version !== '1.1') return;
-    this.#connection.writer.head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
+    this.#connection.writer.head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n\r\n`, 'plain');
     this.#connection.writer.flush();
   }
 
@@ -113,8 +113,8 @@ export class Reply implements WrittenListener {
   #begunHead(status: number, reason: string, lines: string): string {
     this.phase = 'begun';
     this.status = status;
-    const keeps = this.#request.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
-    return `${statusLine(status, reason)}${lines}${this.#last ? 'Connection: close\r\n' : keeps}\r\n`;
+    const keeps = this.#request.version === '1.1' ? '' : '\r\nConnection: keep-alive';
+    return `${statusLine(status, reason)}${lines}${this.#last ? '\r\nConnection: close' : keeps}\r\n\r\n`;
   }
 
   #end(trailers: readonly string[], listener: WrittenListener): void {
@@ -158,5 +158,5 @@ const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** Keeps the reason phrase byte for byte, but omits one with control characters, which could end the line. */
 function statusLine(status: number, reason: string): string {
-  return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
+  return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}`;
 }
