@@ -93,6 +93,12 @@ export class Ledger {
     return [...this.all].filter(([, { isGone }]) => !isGone);
   }
 
+  /** True while a route has an episode: nothing else is judged by what it was judged before. */
+  hasEpisode(now = performance.now()): boolean {
+    for (const { outcomes } of this.all.values()) if (outcomes.episode(now) !== null) return true;
+    return false;
+  }
+
   of(route: string): RouteLedger {
     let known = this.all.get(route);
     if (known === undefined) {

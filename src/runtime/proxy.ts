@@ -18,7 +18,7 @@ export type RunningProxy = Awaited<ReturnType<typeof startProxy>>;
 
 /** Milliseconds from the start until prom-client is loaded, which takes 7 ms that would delay the first request. */
 const METRICS_AFTER_MS = 1000;
-/** Milliseconds between two judgements, so that none depends on who asks, and between two looks of the log. */
+/** Milliseconds between two judgements of an episode, so that none depends on who asks, and between two looks of the log. */
 const LOOK_EACH_MS = 1000;
 const LOG_EACH_MS = 15_000;
 /** Milliseconds for which an answer of the app shows that it is there: a scrape must see what the page would. */
@@ -67,10 +67,12 @@ export async function startProxy(effects: Effects) {
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
   health.facts = facts;
   const logDiagnoses = createDiagnosisLog(log);
-  let logged = 0;
+  let looked = 0;
   const look = async () => {
     await descriptors.count();
-    const isLogged = ++logged % (LOG_EACH_MS / LOOK_EACH_MS) === 0;
+    const isLogged = ++looked % (LOG_EACH_MS / LOOK_EACH_MS) === 0;
+    // A judgement takes some 4 ms of a cold process, as much as ten requests.
+    if (!isLogged && !health.ledger.hasEpisode()) return;
     // Nobody may scrape.
     if (isLogged) await sources.beforeScrape();
     const advice = health.advice();
