@@ -163,6 +163,29 @@ test('what a store lost is told, and counted as far as the last summary knows', 
   expect([storeState.failures, results]).toEqual([3, [...both, ...both, 'lost unmatched']]);
 });
 
+test('what is to be changed while the store is at it goes in one call, and each hears what became of its own', async () => {
+  const calls: string[][] = [];
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const change: DeferredStore['change'] = async (changes) => {
+    calls.push(changes.map(({ id }) => id));
+    begun.resolve();
+    if (calls.length === 1) await gate.promise;
+    if (calls.length === 3) throw new Error('EIO');
+    return changes.map(({ id }) => (id === 'gone' ? 'absent' : 'done'));
+  };
+  const needs = needsOf({ info() {}, warn() {}, error() {} });
+  const state = new StoreState(needs, async () => ({ change }) as Partial<DeferredStore> as DeferredStore);
+  const changed = (id: string) => state.change({ id, to: 'taken' });
+  const first = changed('first');
+  await begun.promise;
+  const rest = ['a', 'gone', 'b'].map(changed);
+  await setImmediate();
+  gate.resolve();
+  expect([await first, ...(await Promise.all(rest))]).toEqual([true, true, false, true]);
+  expect(await Promise.all(['c', 'd'].map(changed))).toEqual([null, null]);
+  expect(calls).toEqual([['first'], ['a', 'gone', 'b'], ['c', 'd']]);
+});
+
 test('an event is lost only once its line is told', async () => {
   const { storeState, results } = standingOf();
   const lines: object[] = [];
