@@ -42,12 +42,12 @@ export class ByteBudget {
       slowest.fail('overloaded');
       if (slowest === body) return false;
     }
-    this.hold(bytes);
+    this.count(bytes);
     return true;
   }
 
   /** Counts a buffer of `bytes` even beyond the limit: the buffer exists, or the caller has looked at the limit. */
-  hold(bytes: number): void {
+  count(bytes: number): void {
     this.used += bytes;
     if (bytes > SMALL_BODY) this.#usedByLarge += bytes;
   }

@@ -36,7 +36,7 @@ export class SendingPace {
     this.#most = Math.max(1, Math.min(MOST_AT_WORK, Math.floor(slots / 4)));
   }
 
-  get most(): number {
+  get atOnce(): number {
     return this.#careful ? 1 : this.#most;
   }
 

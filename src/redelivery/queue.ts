@@ -30,12 +30,12 @@ type Pages = ReturnType<typeof pagesOf> | Iterable<readonly { readonly id: strin
 export class Queue {
   readonly #needs: Needs;
   readonly #pace: SendingPace;
-  /** Opens the store: called once a route needs one, a Redis is configured, or stored deliveries are found. */
+  /** Opens the store at its first call: a route needs one, a Redis is configured, or stored deliveries are found. */
   readonly #openOnce: () => Promise<DeferredStore>;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
-  /** Those of them that wait to be sent, each with a function that begins its turn, or gives it back. */
-  readonly #ahead = new Map<Leased, (isBegun: boolean) => void>();
+  /** Those of them that wait to be sent, each with a function that says what becomes of it. */
+  readonly #ahead = new Map<Leased, (next: 'turn' | 'give back') => void>();
   /** Those of them that were sent, and whose result the store is being told: meanwhile others are sent. */
   readonly #sent = new Set<Leased>();
   #nextLease: NodeJS.Timeout | undefined;
@@ -177,21 +177,22 @@ export class Queue {
   /** Leases once. Returns the milliseconds until more may be due; infinite if only a later change can bring more. */
   async #leaseNow(): Promise<number> {
     const { budget } = this.#needs;
-    const { most: atOnce } = this.#pace;
-    const mostLeased = atOnce === 1 ? 1 : AHEAD * atOnce;
-    const free = Math.min(mostLeased + this.#sent.size, 2 * mostLeased) - this.#atWork.size;
-    if (free <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
+    const { atOnce } = this.#pace;
+    const ahead = atOnce === 1 ? 1 : AHEAD * atOnce;
+    // Each that is sent, and of which the store is being told, is replaced by another: twice as many at most.
+    const limit = ahead + Math.min(this.#sent.size, ahead) - this.#atWork.size;
+    if (limit <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
     const quarter = budget.limit / 4;
-    const most = mostSendable(this.#needs);
+    const largest = mostSendable(this.#needs);
     // A single delivery may exceed the quarter while no other is in progress: otherwise it would never be sent.
-    const isAlone = this.#atWork.size === 0 && most > quarter;
+    const isAlone = this.#atWork.size === 0 && largest > quarter;
     const used = [...this.#atWork.keys()].reduce((sum, each) => sum + memoryOf(each), 0);
-    const room = Math.floor(Math.min(isAlone ? most : quarter - used, budget.most - budget.used));
+    const room = Math.floor(Math.min(isAlone ? largest : quarter - used, budget.most - budget.used));
     if (room < LEAST_BYTES) return PAUSE_MS;
-    budget.hold(room); // before anything is read
-    const request = { limit: isAlone ? 1 : free, room, held: this.#held };
+    budget.count(room); // before anything is read
+    const request = { limit: isAlone ? 1 : limit, room, held: this.#held };
     const found = await this.storeState.call((store) => store.lease(request));
     budget.release(room);
     if (found === null) return PAUSE_MS;
@@ -205,16 +206,15 @@ export class Queue {
   /** Takes an event's turn. Never rejects. An event whose turn fails is due again once its lease has run out. */
   async #work(leased: Leased): Promise<void> {
     const { budget } = this.#needs;
-    budget.hold(memoryOf(leased));
+    budget.count(memoryOf(leased));
     const onSent = () => {
       this.#sent.add(leased);
       this.#beginNext();
       void this.#leaseDue();
     };
     const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace, onSent };
-    const { promise: turn, resolve } = Promise.withResolvers<boolean>();
-    this.#ahead.set(leased, resolve);
-    if (await turn) await new Turn(leased, parts).take().catch(this.storeState.failed);
+    const next = await new Promise<'turn' | 'give back'>((resolve) => this.#ahead.set(leased, resolve));
+    if (next === 'turn') await new Turn(leased, parts).take().catch(this.storeState.failed);
     else await this.storeState.giveBack(leased, 0);
     this.#atWork.delete(leased);
     this.#sent.delete(leased);
@@ -226,17 +226,18 @@ export class Queue {
   /** Begins as many turns as the pace allows. Once the app fails, or the process stops, all that waits is given back. */
   #beginNext(): void {
     const isOver = this.storeState.shutdown.signal.aborted || this.#pace.notBefore > performance.now();
-    for (const [leased, begin] of this.#ahead) {
+    for (const [leased, resolve] of this.#ahead) {
       const begun = this.#atWork.size - this.#ahead.size - this.#sent.size;
-      if (!isOver && begun >= this.#pace.most) return;
+      if (!isOver && begun >= this.#pace.atOnce) return;
       this.#ahead.delete(leased);
-      begin(!isOver);
+      resolve(isOver ? 'give back' : 'turn');
     }
   }
 
   /** Gives an event back that waits to be sent, since the app has taken an equal fresh one. */
   readonly #letGo = (id: string): void => {
-    for (const [leased, begin] of this.#ahead) if (leased.id === id && this.#ahead.delete(leased)) begin(false);
+    for (const [leased, resolve] of this.#ahead)
+      if (leased.id === id && this.#ahead.delete(leased)) resolve('give back');
   };
 
   get #held(): readonly string[] {

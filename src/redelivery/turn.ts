@@ -13,7 +13,7 @@ import type { Needs } from './process-parts.ts';
 import { openRecord, type Sendable } from './record.ts';
 import { attempt } from './sending.ts';
 import { BUSY_PAUSE_MS, type StoreState } from './store-state.ts';
-import type { Leased } from './stores/store.ts';
+import type { Change, Leased } from './stores/store.ts';
 
 const UNVERIFIED_PAUSE_MS = 60_000;
 /** Milliseconds, longer than any window. A delivery without a window is still looked at this often. */
@@ -59,41 +59,37 @@ export class Turn {
   async take(): Promise<unknown> {
     const { asked, state, record } = this.#leased;
     const { needs, storeState } = this.#parts;
-    const { note: known, request } = openRecord(this.#leased, needs);
-    const isKept = state === 'stopped' || state === 'expired';
-    const isEnding = isKept || request === null;
     if (record?.length === 0) return storeState.lose(this.#leased, this.#leased.note, 'record');
-    if (isEnding && !asked && this.#began >= this.#keptUntil(known))
-      return storeState.lose(this.#leased, known, 'keep');
-    const note = isEnding && asked ? { ...known, tried: this.#began } : known;
-    // Asked for but not accepted, or due too early (clocks differ, a lease was given back): due when `keep` is over.
-    if (isKept && (request === null || !asked)) return this.#become(note, { state });
-    if (request === null) {
-      const results = state === 'unverified' ? [] : (['unverified'] as const);
-      return this.#become(note, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
+    const { note, request } = openRecord(this.#leased, needs);
+    const isKept = state === 'stopped' || state === 'expired';
+    if (request !== null && (asked || !isKept)) {
+      const isExpired = state === 'unverified' && this.#isOver(note) && !asked;
+      return isExpired ? this.#become(note, { state: 'expired' }, 'expired') : this.#send(request, note);
     }
-    if (state === 'unverified' && this.#isOver(known) && !asked)
-      return this.#become(known, { state: 'expired' }, 'expired');
-    return this.#send(request, known);
+    if (!asked && this.#began >= this.#keptUntil(note)) return storeState.lose(this.#leased, note, 'keep');
+    const keptNote = asked ? { ...note, tried: this.#began } : note; // so it is kept anew
+    if (isKept) return this.#become(keptNote, { state }); // not accepted, or due too early (clocks differ, given back)
+    const results = state === 'unverified' ? [] : (['unverified'] as const);
+    return this.#become(keptNote, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
   }
 
-  async #send(request: Sendable, known: Note): Promise<void> {
+  async #send(request: Sendable, before: Note): Promise<void> {
     const { needs, storeState, pace } = this.#parts;
     const { state } = this.#leased;
-    const isOver = this.#isOver(known);
+    const isOver = this.#isOver(before);
     const { went, failure, answer } = await attempt(request, needs, storeState.shutdown.signal);
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
     this.#parts.onSent();
     const isUntaken = went === 'failed' || went === 'no connection';
     const { path: route } = request.route;
-    if (went !== 'not sent' && (went === 'taken' || known.passed < POISON_ATTEMPTS))
+    if (went !== 'not sent' && (went === 'taken' || before.passed < POISON_ATTEMPTS))
       needs.onSending({ ...answer, route, event: request.head.signature, fate: isUntaken ? 'failed' : went });
-    const isPassed = went === 'failed' && storeState.lastTaken.hasPassed(route, known);
-    const tries = { attempts: known.attempts + 1, passed: known.passed + Number(isPassed), tried: Date.now() };
-    const note = { ...known, ...tries, failure };
-    if (went === 'taken') storeState.lastTaken.took(route, known.at);
-    if (went === 'taken' || went === 'duplicate') return this.#become(note, null, 'delivered');
+    const isPassed = went === 'failed' && storeState.lastTaken.hasPassed(route, before);
+    const tries = { attempts: before.attempts + 1, passed: before.passed + Number(isPassed), tried: Date.now() };
+    const note = { ...before, ...tries, failure };
+    if (went === 'taken') storeState.lastTaken.took(route, before.at);
+    if (went === 'taken' || went === 'duplicate') return this.#tell('taken', note, 'delivered');
     if (went === 'not sent') return storeState.giveBack(this.#leased, BUSY_PAUSE_MS);
     if (went === 'refused')
       return this.#become(note, { state: state === 'expired' ? state : 'stopped' }, 'client_error');
@@ -101,7 +97,7 @@ export class Turn {
     // It is due again at the end of its keep: then `take` loses it.
     if (isOver) return this.#become(note, { state: 'expired' }, 'expired');
     // Without a connection the pause is that of the pace (SendingPace.adapt), and no attempt counts.
-    if (went === 'no connection') return this.#become({ ...known, failure }, { state: 'waiting', pause: 0 });
+    if (went === 'no connection') return this.#become({ ...before, failure }, { state: 'waiting', pause: 0 });
     return this.#become(note, { state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
   }
 
@@ -118,17 +114,18 @@ export class Turn {
     return Math.max(this.#windowEnd(note), Math.min(note.tried, Date.now())) + this.#parts.needs.storeSettings().keep;
   }
 
-  /**
-   * Reports to the store what the delivery becomes, null for its end, and then counts the results. What may be sent
-   * again waits no longer than until the end of its window.
-   */
-  async #become(note: Note, next: Next | null, ...results: Counted[]): Promise<void> {
-    const { storeState } = this.#parts;
+  /** What may be sent again waits no longer than until the end of its window. */
+  #become(note: Note, { state, pause }: Next, ...results: Counted[]): Promise<void> {
     const now = Date.now();
-    const inWindow = next?.state !== 'stopped' && next?.state !== 'expired' && !this.#isOver(note);
-    const most = inWindow ? Math.min(this.#windowEnd(note) - now, LONGEST_PAUSE_MS) : LONGEST_PAUSE_MS;
-    const pause = Math.min(next?.pause ?? this.#keptUntil(note) - now, most);
-    const to = next === null ? 'taken' : { state: next.state, asked: false, pause, note };
+    const inWindow = state !== 'stopped' && state !== 'expired' && !this.#isOver(note);
+    const longest = inWindow ? Math.min(this.#windowEnd(note) - now, LONGEST_PAUSE_MS) : LONGEST_PAUSE_MS;
+    const wait = Math.min(pause ?? this.#keptUntil(note) - now, longest);
+    return this.#tell({ state, asked: false, pause: wait, note }, note, ...results);
+  }
+
+  /** Tells the store what the delivery becomes, or that it has ended, and then counts the results. */
+  async #tell(to: Change['to'], note: Note, ...results: Counted[]): Promise<void> {
+    const { storeState } = this.#parts;
     if ((await storeState.insist(this.#leased, to)) !== true) return;
     for (const result of results) storeState.log.result(result, this.#leased.id, note);
   }

@@ -164,7 +164,7 @@ class WaitingBytes implements UnfinishedBody {
     this.#joined.add(piece);
     for (const bytes of [this.buffered, piece.length]) this.#budget.release(bytes); // both are one buffer now
     this.buffered = this.#joined.length;
-    this.#budget.hold(this.buffered);
+    this.#budget.count(this.buffered);
   }
 
   /** Returns all bytes and releases their memory from the budget. */

@@ -69,7 +69,7 @@ test('bodies at work stay within a quarter of the budget', async ({ app, budget,
     setTimeout(() => response.end('ok'), 20);
   };
   const fresh = budget.limit / 2;
-  budget.hold(fresh);
+  budget.count(fresh);
   budget.limit = fresh;
   for (const text of texts) await stored(queue, delivery(text));
   expect(await queue.deliverNow(null)).toBe(texts.length);
@@ -121,7 +121,7 @@ test('what can not be read is lost, unsent', async ({ app, opened, results, sett
 test('a large one waits until there is memory, then is sent', async ({ app, budget, start, delivery }) => {
   const queue = await start(() => ({}));
   const large = 'large'.padEnd(300_000);
-  budget.hold(800_000);
+  budget.count(800_000);
   await stored(queue, delivery(large));
   await stored(queue, delivery('small'));
   expect(app.bodies()).toEqual([]);

@@ -17,7 +17,7 @@ const LEAST_FREE = 8 * 1024 * 1024;
 const MOST_ASIDE = 4;
 /** A header (see `headerOf`) that SQLite calls read-only, or of an unsupported format, and not damaged. */
 const OTHER_FORMAT = /^SQLite format 3\0(?!..[\x01\x02]{2}.{8}\0{3}[\0-\x04])/s;
-/** Milliseconds from a loss that is told to the next, and to the next file that is set aside: no loop makes more. */
+/** Milliseconds between two losses that are told, and between two files that are set aside: no loop makes more. */
 const PACE_MS = 1000;
 /** The name of a file that was set aside; it ends with the number of events that it had, where that is known. */
 const ASIDE = /^aside-queue\.sqlite-(\d{4}-\d\d-\d\d)T(\d\d)(\d\d)([\d.]+)Z(?:-(\d+))?$/;
@@ -140,7 +140,7 @@ export class StoreFile {
   }
 
   /** Why nothing can be added now; null if it can. */
-  roomProblem(): string | null {
+  noRoom(): string | null {
     const { bavail, bsize } = fs.statfsSync(this.#directory);
     return bavail * bsize < LEAST_FREE ? 'less than 8 MiB are free on its file system' : null;
   }
@@ -231,8 +231,8 @@ export class StoreFile {
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)'); // from now on the file itself has a header
     }
     this.#isNew = false;
-    const [identities, opened] = [this.#watched.map(identityOf), header()];
-    return { database, queries, parts: parts.move(), identities, isOverwritten: () => header() !== opened };
+    const [identities, headerNow] = [this.#watched.map(identityOf), header()];
+    return { database, queries, parts: parts.move(), identities, isOverwritten: () => header() !== headerNow };
   }
 
   /** Creates what an owner needs, locks the directory, and reports what was lost since the last owner. */
@@ -241,7 +241,7 @@ export class StoreFile {
     const [lock, , log, index] = this.#watched.slice(1).map(checkFile);
     this.#isNew ||= lock === 'absent';
     const isEmpty = sizeOf(this.#path) === 0;
-    const problem = this.#isNew && isEmpty ? this.roomProblem() : null;
+    const problem = this.#isNew && isEmpty ? this.noRoom() : null;
     if (problem !== null) throw new Error(problem); // before a lock file makes the next start report a loss
     lockDirectory(join(this.#directory, 'lock'), parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');

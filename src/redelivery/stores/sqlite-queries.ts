@@ -70,7 +70,7 @@ export interface Around {
 /** The maximum number of ended leases that are remembered. */
 const MOST_ENDED = 1000;
 
-/** The calls of a store on an open file. */
+/** The queries of a store on an open file. */
 export function queriesOn(database: DatabaseSync, around: Around) {
   const { owner, readRecords, ended } = around;
   const sql = statementsOf(database);
@@ -128,7 +128,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       WHERE at >= ${Date.now() - store.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
   }
 
-  const calls = {
+  const queries = {
     /** How many events there are; null if that is not known. */
     count: (): number | null => sql<{ events: number }>`SELECT events FROM total`[0]?.events ?? null,
 
@@ -251,21 +251,21 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       const went = (isRight: boolean, step: string) => {
         if (!isRight) throw new Error(`its test event was not ${step}`);
       };
-      went(calls.add({ id, note: store.TEST_NOTE, record: new Uint8Array(1) }, 0, Infinity) !== 'full', 'stored');
+      went(queries.add({ id, note: store.TEST_NOTE, record: new Uint8Array(1) }, 0, Infinity) !== 'full', 'stored');
       sql`UPDATE event SET due = 0 WHERE id = ${id}`;
-      const [leased] = calls.lease({ limit: 1, room: 1, held: [] }, 1).leased;
+      const [leased] = queries.lease({ limit: 1, room: 1, held: [] }, 1).leased;
       went(leased?.id === id && leased.record?.length === 1, 'leased');
       const lease = leased?.lease ?? '';
-      calls.lease({ limit: 0, room: 0, held: [lease] }, 0);
-      went((calls.find(id, 1)?.wait ?? 0) > 0, 'renewed');
-      went(calls.page('')[1][0]?.id === id, 'listed');
+      queries.lease({ limit: 0, room: 0, held: [lease] }, 0);
+      went((queries.find(id, 1)?.wait ?? 0) > 0, 'renewed');
+      went(queries.page('')[1][0]?.id === id, 'listed');
       const to = { pause: 0, state: 'stopped', note: store.TEST_NOTE, asked: false } as const;
       const changes = [
         { id, lease, to },
         { id, to: 'taken' },
       ] as const;
       went(
-        calls.change(changes).every((each) => each === 'done'),
+        queries.change(changes).every((each) => each === 'done'),
         'set and ended',
       );
     },
@@ -278,7 +278,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     return { ...event, lease, record };
   }
 
-  return calls;
+  return queries;
 }
 
 type Row = Omit<store.Entry, 'wait'> & { readonly place: number };

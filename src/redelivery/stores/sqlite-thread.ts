@@ -8,7 +8,7 @@ export type Method = keyof Queries;
 export type Args<M extends Method> = Parameters<Queries[M]>;
 type Call = { [M in Method]: { readonly method: M; readonly args: Args<M> } }[Method];
 export type Result = { readonly value: unknown } | { readonly failure: string };
-export interface Reply {
+export interface Report {
   /** The results of the first calls that were not answered yet, in their order. */
   readonly results: readonly Result[];
   /** Why nothing could be done; null if the store works. */
@@ -26,7 +26,7 @@ const port = parentPort as MessagePort;
 const never = new Int32Array(new SharedArrayBuffer(4));
 /** What has come and is not done yet. The last message is null: it closes the file. */
 const messages: (Call | null)[] = [];
-/** How long the last transaction took, in milliseconds; and how many calls were in it, or had come when it was over. */
+/** How long the last transaction took, in milliseconds; and how many calls were in it, and waited at its end. */
 let [took, awaited] = [0, 0];
 
 function received(): number {
@@ -54,14 +54,14 @@ port.on('message', (first: Call | null) => {
 });
 
 function answer(calls: readonly Call[]): void {
-  const reply: Reply = { ...doneAll(calls, null), losses: file.nextLoss() };
+  const report: Report = { ...doneAll(calls, null), losses: file.nextLoss() };
   // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
-  port.postMessage(reply, file.around.readRecords.splice(0));
+  port.postMessage(report, file.around.readRecords.splice(0));
 }
 
-/** `known`: why nothing can be added, if that is known already; else null. */
-function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'losses'> {
+/** `noRoom`: why nothing can be added, if that is known already; else null. */
+function doneAll(calls: readonly Call[], noRoom: string | null): Omit<Report, 'losses'> {
   const isAdding = calls.some(({ method }) => ADDS.has(method));
   // Reading alone needs no lock. A lease needs no sync: without it its event is due sooner.
   const changing = calls.filter(({ method }) => !READS.has(method));
@@ -69,22 +69,21 @@ function doneAll(calls: readonly Call[], known: string | null): Omit<Reply, 'los
   const kind = isLasting ? 'lasting' : changing.length > 0 ? 'lease' : 'read';
   try {
     const results = file.transaction(kind, (queries) =>
-      resultsOf(calls, queries, known ?? (isAdding ? file.roomProblem() : null)),
+      resultsOf(calls, queries, noRoom ?? (isAdding ? file.noRoom() : null)),
     );
     return { results, problem: null };
   } catch (error) {
     // The system's message repeats the path, which the caller adds.
     const problem = /^E[A-Z]+$/.test(codeOf(error)) ? codeOf(error) : (error as Error).message;
     // If nothing is added, the other calls may find room.
-    if (isFull(error) && isAdding && known === null) return doneAll(calls, problem);
+    if (isFull(error) && isAdding && noRoom === null) return doneAll(calls, problem);
     return { results: calls.map(() => ({ failure: problem })), problem };
   }
 }
 
-/** `refusal`: why nothing can be added; null if there is room. */
-function resultsOf(calls: readonly Call[], queries: Queries, refusal: string | null): readonly Result[] {
+function resultsOf(calls: readonly Call[], queries: Queries, noRoom: string | null): readonly Result[] {
   return calls.map(({ method, args }) => {
-    if (ADDS.has(method) && refusal !== null) return { failure: refusal };
+    if (ADDS.has(method) && noRoom !== null) return { failure: noRoom };
     return { value: (queries[method] as (...given: readonly unknown[]) => unknown)(...args) };
   });
 }

@@ -8,7 +8,7 @@ import { deadline } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
 import type { FileOptions } from './sqlite-file.ts';
 import type { Queries } from './sqlite-queries.ts';
-import type { Args, Method, Reply, Result } from './sqlite-thread.ts';
+import type { Args, Method, Report, Result } from './sqlite-thread.ts';
 import { threadSource } from './sqlite-thread-source.ts';
 import * as store from './store.ts';
 
@@ -23,13 +23,13 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   const thread = new StoreThread(options);
   await thread.call('find', ['', 0]).catch(ignore); // any call opens the file; this one finds nothing
   return {
-    add({ id, note, record: [head, body] }, pause) {
-      const record = new Uint8Array(head.length + body.length);
-      record.set(head);
-      record.set(body, head.length);
+    add({ id, note, record: [preamble, body] }, pause) {
+      const record = new Uint8Array(preamble.length + body.length);
+      record.set(preamble);
+      record.set(body, preamble.length);
       return thread.call('add', [{ id, note, record }, pause, maxBytes], [record.buffer]);
     },
-    lease: (asked) => thread.call('lease', [asked, mostBytes()]),
+    lease: (request) => thread.call('lease', [request, mostBytes()]),
     change: (changes) => thread.call('change', [changes]),
     leaseToLose: (id, bytes) => thread.call('leaseToLose', [id, bytes, maxBytes]),
     page: (place) => thread.call('page', [place]),
@@ -102,10 +102,10 @@ class StoreThread {
       env: {},
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
-    thread.on('message', (reply: Reply) => this.#onReply(reply));
+    thread.on('message', (report: Report) => this.#onReport(report));
     thread.on('error', (error) => {
       const why = `its thread has ended (${error})`;
-      this.#onReply({ results: this.#sent.map(() => ({ failure: why })), problem: why, losses: [] });
+      this.#onReport({ results: this.#sent.map(() => ({ failure: why })), problem: why, losses: [] });
       this.#refusal = why;
       setTimeout(() => {
         this.#refusal = null;
@@ -120,7 +120,7 @@ class StoreThread {
     return thread;
   }
 
-  #onReply({ results, problem, losses }: Reply): void {
+  #onReport({ results, problem, losses }: Report): void {
     this.#refusal = null;
     for (const loss of losses) this.#options.onLoss(...loss);
     this.#options.onProblem(problem && this.#error(problem).message);

@@ -18,7 +18,7 @@ export interface Event {
    */
   readonly id: string;
   /** Opaque bytes. Only the store joins the two parts: joined earlier, they would be a copy that no budget counts. */
-  readonly record: readonly [head: Buffer, body: Buffer];
+  readonly record: readonly [preamble: Buffer, body: Buffer];
   readonly note: Note;
 }
 

@@ -100,7 +100,7 @@ test('the largest buffer that it ever has room for fits when it is empty, and on
 
 test('what is held counts even where there is no room', () => {
   const budget = new ByteBudget(1000);
-  budget.hold(1500);
+  budget.count(1500);
   expect(budget.used).toBe(1500);
   expect(budget.reserve(1, null)).toBe(false);
   budget.release(1500);

@@ -12,15 +12,15 @@ test('pauses begin with a second and double to ten minutes, less at most a quart
 
 test('the pace is one at a time until the app takes one, then eight, and one again after any failure, with a pause', () => {
   const pace = new SendingPace(32);
-  expect(pace.most).toBe(1);
+  expect(pace.atOnce).toBe(1);
   pace.adapt('refused', NOW);
-  expect(pace.most).toBe(1);
+  expect(pace.atOnce).toBe(1);
   pace.adapt('taken', NOW);
-  expect([pace.most, pace.notBefore]).toEqual([8, 0]);
+  expect([pace.atOnce, pace.notBefore]).toEqual([8, 0]);
   pace.adapt('failed', NOW);
-  expect([pace.most, pace.notBefore]).toEqual([1, NOW + 200]);
+  expect([pace.atOnce, pace.notBefore]).toEqual([1, NOW + 200]);
   pace.adapt('taken', NOW);
-  expect([pace.most, pace.notBefore]).toEqual([8, 0]);
+  expect([pace.atOnce, pace.notBefore]).toEqual([8, 0]);
 });
 
 test('at most a quarter of the slots is used, and one at least', () => {
@@ -31,7 +31,7 @@ test('at most a quarter of the slots is used, and one at least', () => {
   ] as const) {
     const pace = new SendingPace(slots);
     pace.adapt('taken', NOW);
-    expect(pace.most).toBe(most);
+    expect(pace.atOnce).toBe(most);
   }
 });
 
@@ -39,7 +39,7 @@ test('the pace is one probe each ten seconds while the app accepts no connection
   const pace = new SendingPace(32);
   pace.adapt('taken', NOW);
   pace.adapt('no connection', NOW);
-  expect([pace.most, pace.notBefore]).toEqual([1, NOW + 10_000]);
+  expect([pace.atOnce, pace.notBefore]).toEqual([1, NOW + 10_000]);
   pace.endPause();
-  expect([pace.most, pace.notBefore]).toEqual([1, 0]);
+  expect([pace.atOnce, pace.notBefore]).toEqual([1, 0]);
 });
