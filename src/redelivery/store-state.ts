@@ -68,8 +68,8 @@ export class StoreState {
   readonly lastTaken = new LastTaken();
   readonly log: ResultLog;
   #isClosed = false;
-  /** The changes for the next call. */
-  readonly #asked: Change[] = [];
+  /** Those of the next call. */
+  readonly #changesToMake: Change[] = [];
 
   constructor(needs: StateNeeds, openedStore: () => Promise<DeferredStore>) {
     this.#needs = needs;
@@ -191,13 +191,13 @@ export class StoreState {
 
   /** Changes an event, in one call with all that are to be changed meanwhile. False if it may not be; null if that failed. */
   async change(change: Change): Promise<boolean | null> {
-    const at = this.#asked.push(change) - 1;
-    const changed = await this.#changeAsked();
-    return changed && changed[at] === 'done';
+    const at = this.#changesToMake.push(change) - 1;
+    const made = await this.#makeChanges();
+    return made && made[at] === 'done';
   }
 
-  readonly #changeAsked = onePerTurn(() => {
-    const changes = this.#asked.splice(0);
+  readonly #makeChanges = onePerTurn(() => {
+    const changes = this.#changesToMake.splice(0);
     return this.call((store) => store.change(changes));
   });
 
