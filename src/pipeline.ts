@@ -41,7 +41,7 @@ import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | 'claims'> {
   /** Used only for deliveries on routes with `redeliver`. */
   readonly storing: Pick<Storing, 'defer' | 'taken'>;
-  /** Called once a delivery's fate is known, before or after its request's end: metrics, health and log record it. */
+  /** Called once a delivery's fate is known, before or after its request's end: runtime/services.ts records it. */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
 
@@ -239,7 +239,7 @@ export class Pipeline {
     else void this.#answerStored(pending, reached, this.#parts.storing.defer(deferrable, why));
   }
 
-  /** Answers a delivery that the app has not taken with 202, if it is stored in time. */
+  /** Answers with 202 a delivery that the app has not taken, if it is stored in time. */
   async #answerStored(pending: Pending, reached: Reached, { inTime, atLast }: Deferral): Promise<void> {
     const { exchange } = pending;
     if ((await inTime) === 'not stored') return this.#answerUnstored(pending, reached, atLast);

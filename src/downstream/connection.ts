@@ -30,7 +30,7 @@ type ListenerPart = Pick<Listener, 'limits' | 'handler' | 'budget' | 'copies' | 
 export class Connection {
   /** The connection's index in its `IndexedSet`; -1 while it is in none. */
   place = -1;
-  /** Only the reply writes to it, except in a tunnel. Receivers of bodies and FollowingBytes pause and resume it. */
+  /** Only the reply writes to it, except in a tunnel. Receivers of bodies, FollowingBytes and `close` pause or resume it. */
   stream: Socket;
   writer: MessageWriter;
   encrypted = false;

@@ -78,6 +78,7 @@ export class Queue {
     return count;
   }
 
+  /** True from the first attempt to open on, even if it failed. */
   get isOpen(): boolean {
     return this.#refreshing !== undefined;
   }

@@ -49,8 +49,8 @@ export class Storing {
   }
 
   /**
-   * Stores a delivery. `failure`: why the app did not take it. Deliveries are stored in order of arrival: small ones that
-   * overtake a large one could delay it beyond its time limit.
+   * Stores a delivery. `failure`: why the app did not take it. Deliveries come to the store in order of arrival: small ones
+   * that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Deferral {
     const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
