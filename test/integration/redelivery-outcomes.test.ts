@@ -258,11 +258,13 @@ describe.concurrent('a deferred delivery', () => {
     expect(await totals(queue)).toEqual(['3 waiting']);
   });
 
-  test('what nothing verifies expires once something does', async ({ app, results, rules, queue, delivery }) => {
+  test('what nothing verifies expires once something does', async ({ app, results, rules, start, delivery }) => {
     const { policy } = rules;
-    const event = delivery('over', { age: 7_200_000 - 60_000 });
-    await stored(queue, event);
+    const changed = Promise.withResolvers<void>();
+    const queue = await start((store) => ({ lease: (request) => changed.promise.then(() => store.lease(request)) }));
+    await stored(queue, delivery('over', { age: 7_200_000 - 60_000 }));
     rules.policy = policyOf(['current', 'another-secret-0123456789abcdef']);
+    changed.resolve();
     await eventually(() => results, ['unverified']);
     await queue.deliverNow(null);
     await queue.settled();

@@ -228,7 +228,7 @@ describe.concurrent('the state of the upstream', () => {
     expect(line.upstream_error).toMatch(/^(?:UNABLE_TO_VERIFY_LEAF_SIGNATURE|CONNECT_TIMEOUT)$/);
     await seen(proxy, { reachable: false, error: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
     await eventually(async () => (await proxy.status()).advice[0]?.remedy.includes('upstream.tls.caFile'), true);
-    await change(proxy, () => ({ upstream: { url, tls: { caFile: authority.caFile } } }));
+    await change(proxy, ({ upstream }) => ({ upstream: { ...upstream, tls: { caFile: authority.caFile } } }));
     await seen(proxy, { reachable: true, error: null });
     await eventually(async () => (await proxy.status()).advice[0]?.state, 'ok');
   });

@@ -15,8 +15,8 @@ type ConfigObject = Readonly<Record<string, unknown>>;
 export interface ProxyOptions {
   /**
    * The configuration, as in the YAML file. An object gets defaults for keys that it does not set: loopback addresses
-   * with free ports, no shutdown delay, a short grace and, with `secrets` below, their directory. A string is the
-   * file's text. A function gets the path of the secrets' directory.
+   * with free ports, no shutdown delay, a short grace, long timeouts and, with `secrets` below, their directory. A string
+   * is the file's text. A function gets the path of the secrets' directory.
    */
   readonly config: ConfigObject | string | ((secretDirectory: string) => ConfigObject);
   /** The whole environment apart from PATH: nothing else is inherited. */
@@ -164,6 +164,8 @@ function withTestDefaults(config: ConfigObject, secretDirectory: string): object
     listen: { host: '127.0.0.1', port: 0, ...section('listen') },
     admin: { host: '127.0.0.1', port: 0, ...section('admin') },
     shutdown: { delay: '0s', grace: '2s', ...section('shutdown') },
+    // A busy machine takes long for what has seconds by default.
+    upstream: { connectTimeout: '1m', responseTimeout: '5m', idleTimeout: '5m', ...section('upstream') },
     // Not the default: on a machine with a proxy of its own that directory has its deliveries.
     redelivery: { store: join(secretDirectory, '../stored'), ...section('redelivery') },
   };

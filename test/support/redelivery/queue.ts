@@ -65,7 +65,7 @@ export const test = base
   .extend('opened', () => Promise.withResolvers<DeferredStore>())
   /** Called once; `between` may replace methods of the store. Resolves when the store is open. */
   .extend('start', ({ directory, app, budget, opened, results, rules, settings, lines, onTestFinished }) => {
-    const times = { connectTimeout: 1000, keepAlive: 1000 };
+    const times = { connectTimeout: 60_000, keepAlive: 1000 };
     const upstream = new Upstream({ url: app.url, connections: 32, queue: 32, tls: null, ...times });
     onTestFinished(() => upstream.close());
     const place = { store: directory, name: '', passwordFile: null, readPassword: async () => '' };

@@ -166,7 +166,7 @@ export function storeContract(
     }
 
     /** Fifty at a time: each must be answered in time, on a busy machine, too. */
-    async function addAll(events: readonly Event[], pause = 60_000): Promise<void> {
+    async function addAll(events: readonly Event[], pause = 600_000): Promise<void> {
       for (let at = 0; at < events.length; at += 50)
         await Promise.all(events.slice(at, at + 50).map((event) => store.add(event, pause)));
     }

@@ -19,7 +19,7 @@ export async function startApp(path?: string): Promise<{ app: LenientUpstream; u
 
 /** It ends with the test. */
 export function upstreamAt(url: string): Upstream {
-  const upstream = new Upstream({ url, connections: 1, queue: 2, connectTimeout: 1000, keepAlive: 1000, tls: null });
+  const upstream = new Upstream({ url, connections: 1, queue: 2, connectTimeout: 60_000, keepAlive: 1000, tls: null });
   onTestFinished(() => upstream.close());
   return upstream;
 }
