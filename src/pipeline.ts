@@ -50,7 +50,7 @@ interface Pending extends Applicant {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;
-  /** A delivery's; null until then, and for every other request. */
+  /** That of a delivery, once it has one; null for every other request. */
   permit: Permit | null;
   /** The delivery to store if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
