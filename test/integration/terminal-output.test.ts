@@ -52,7 +52,7 @@ describe.skipIf(!haveTools('python3'))('on a terminal', () => {
     );
     expect(lines[1]).toMatch(
       new RegExp(
-        `^${TIME} warn {2}401 POST /notify: rejected, missing_signature {2}route=unmatched diagnosis=no-signature body_bytes=`,
+        `^${TIME} warn {2}401 POST /notify: rejected, missing_signature {2}route=unmatched diagnosis=no-signature client=127\\.0\\.0\\.1 body_bytes=`,
       ),
     );
     expect(proxy.text()).not.toContain(ESCAPE);
