@@ -1,5 +1,5 @@
-// The schema as a table of keys, for docs, messages and settings as text, and the check of the data from file and environment. A default
-// replaces a bad value, so that other problems are found too; rules first ask whether a value is sound.
+// The schema as a table of keys, for docs, messages and settings as text; the check of what file and environment say.
+// A default replaces a bad value, so that other problems are found too; rules first ask whether a value is sound.
 import * as z from 'zod/mini';
 import { listOf, nearest } from '../base/nearest-word.ts';
 import type { Values } from './config.ts';
