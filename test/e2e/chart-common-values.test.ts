@@ -288,7 +288,7 @@ describe.skipIf(!ready)('the chart', () => {
     test('addresses are rendered only if they are given', async () => {
       const without = await template(set('mode=monitoring'));
       expect(JSON.stringify(only(without, 'PrometheusRule'))).not.toMatch(/runbook_url|dashboard_url|https?:/);
-      expect(dashboardOf(without).text).not.toMatch(/https?:|\$runbook/);
+      expect(dashboardOf(without).text).not.toMatch(/https?:/);
       expect(dashboardOf(without).text).toContain('Runbook: docs/alerts.md#');
       const given = await ci('mode-monitoring');
       expect(JSON.stringify(only(given, 'PrometheusRule'))).toContain(
@@ -296,10 +296,7 @@ describe.skipIf(!ready)('the chart', () => {
       );
       const { text, dashboard } = dashboardOf(given);
       expect(text).not.toMatch(/(?<!hooks\/)docs\/alerts\.md/);
-      expect(text).toMatch(/\$runbook#|hooks\/docs\/alerts\.md#/);
-      for (const variable of dashboard.templating.list.filter(({ name }) => name === 'runbook')) {
-        expect(variable).toMatchObject({ query: 'https://git.example.com/hooks/docs/alerts.md' });
-      }
+      expect(text).toContain('hooks/docs/alerts.md#');
       expect(dashboard.links.map(({ title, url }) => `${title}: ${url}`)).toEqual([
         'Metrics: https://git.example.com/hooks/docs/metrics.md',
         'Runbook: https://git.example.com/hooks/docs/alerts.md',
@@ -344,5 +341,4 @@ interface Dashboard {
   readonly uid: string;
   readonly title: string;
   readonly links: readonly { readonly title: string; readonly url: string }[];
-  readonly templating: { readonly list: readonly { readonly name: string }[] };
 }
