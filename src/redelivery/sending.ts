@@ -52,7 +52,7 @@ const TO_NOBODY: ResponseSink = {
 
 /**
  * Sends the request, and resolves when the exchange is over; never rejects. `claim` is null without `once`. A route that
- * stores has no times of its own (config/cross-key-rules.ts), so those of `upstream` hold.
+ * stores has no times of its own (config/route-rules.ts), so those of `upstream` hold.
  */
 async function sendOnce({ head, lines, permit }: Sendable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
