@@ -9,6 +9,7 @@ import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change } from '../support/proxy/reloads.ts';
+import { enough } from '../support/runner/patience.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 
 const PROBE = '{"probe":"entrupy-signature-proxy"}';
@@ -32,7 +33,7 @@ async function counted(proxy: RunningProxy) {
 test('each reaches the app despite once and redeliver; its answer passes', async ({ start, directory, answering }) => {
   let status = 0;
   const app = await answering((_, response) => void (status && response.writeHead(status).end(`app ${status}`)));
-  const upstream = { url: app.url, connections: 1, retryConnectFor: '200ms' };
+  const upstream = { url: app.url, connections: 1, retryConnectFor: enough(1) };
   const proxy = await start({ upstream, routes: [BOTH], redelivery: { store: directory } });
   for (status of [200, 200, 404, 503, 500, 429, 200])
     expect(await probe(proxy)).toEqual({ status, text: `app ${status}` });
