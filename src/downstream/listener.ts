@@ -188,8 +188,11 @@ export class Listener {
     // One whose head has begun gets a 408, and counts as a request.
     if (Number.isNaN(connection.requestedAt) && connection.state !== 'head')
       this.handler.onTurnedAway?.('limit', connection.address);
+    const isAnswered = connection.state === 'head' || connection.awaiting !== null;
     connection.refuseRest(OVERLOAD_HINTS.connections);
-    setImmediate(() => connection.destroy()); // the answer to a streamed body comes some microtasks later
+    // The answer to a streamed body comes some microtasks later. Others end at once, or a request could begin meanwhile.
+    if (isAnswered) setImmediate(() => connection.destroy());
+    else connection.destroy();
     return true;
   }
 

@@ -59,6 +59,25 @@ describe('connections', () => {
     },
   );
 
+  test('of more deliveries at once than connections may be open none is counted as left by its sender', async () => {
+    await limit({ connections: 8 });
+    const ends = async () => {
+      const all = await on.proxy.metrics();
+      const sum = (of: RegExp) => [...all].reduce((total, [name, amount]) => total + (of.test(name) ? amount : 0), 0);
+      return [
+        sum(/requests_total.*notify.*accepted/),
+        sum(/connections_refused|client_closed/),
+        sum(/fate="abandoned"/),
+      ];
+    };
+    const [served = 0, , left] = await ends();
+    const answers = await many(48, () => exchange(on.proxy.port, `${signed('{}')}{}`).then(String, () => 'cut'));
+    await untilAtRest(on.proxy);
+    const whole = answers.filter((answer) => answer !== 'cut').length;
+    const [servedNow = 0, , leftNow] = await ends();
+    expect([servedNow - served, leftNow]).toEqual([whole, left]);
+  });
+
   test('a client that leaves within a head is counted: it has begun a request', async () => {
     await limit({});
     const series = 'requests_total{route="unmatched",decision="rejected",reason="client_closed"}';
