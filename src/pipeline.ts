@@ -29,7 +29,7 @@ import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
-import { createDiagnosis, outsideHint } from './hints/diagnose.ts';
+import { createDiagnosis, outsideHint } from './hints/refused-signature.ts';
 import type { Claimed } from './once/claims.ts';
 import type { Needs } from './redelivery/process-parts.ts';
 import type { Deferrable } from './redelivery/record.ts';

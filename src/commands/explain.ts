@@ -12,7 +12,7 @@ import { Head, pathOf } from '../core/request-head.ts';
 import { type Examination, UNMATCHED } from '../core/routes.ts';
 import { looksLikeSignature, SIGNATURE_HEADER } from '../core/signature.ts';
 import { causesOf, DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
-import { createDiagnosis } from '../hints/diagnose.ts';
+import { createDiagnosis } from '../hints/refused-signature.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { command, table } from './command.ts';
 import { ALERTS_PAGE } from './docs-pages.ts';

@@ -9,7 +9,7 @@ import type { Secret } from '../core/keyring.ts';
 import { isReportable, REASONS, type Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
-import { diagnose } from '../hints/diagnose.ts';
+import { diagnose } from '../hints/refused-signature.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { MessageParser } from '../wire/parser.ts';

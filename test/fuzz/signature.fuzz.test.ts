@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { Keyring } from '../../src/core/keyring.ts';
 import { verdictOf } from '../../src/core/permit.ts';
 import { readSignature } from '../../src/core/signature.ts';
-import { diagnose } from '../../src/hints/diagnose.ts';
+import { diagnose } from '../../src/hints/refused-signature.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { VERDICT_CASES } from '../testdata/verdict-cases.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';

@@ -6,7 +6,7 @@ import type { Secret } from '../../../src/core/keyring.ts';
 import { Head } from '../../../src/core/request-head.ts';
 import { SIGNATURE_HEADER, signatureForm } from '../../../src/core/signature.ts';
 import { isProven } from '../../../src/health/senders.ts';
-import { createDiagnosis, diagnose } from '../../../src/hints/diagnose.ts';
+import { createDiagnosis, diagnose } from '../../../src/hints/refused-signature.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { read } from '../../support/machine/tools.ts';
 
