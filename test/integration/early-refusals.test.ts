@@ -151,9 +151,7 @@ describe('a HEAD that is refused gets no body', () => {
       const client = await openClient(on.proxy);
       for (const piece of pieces) await client.send(piece);
       client.end();
-      expect((await client.rest()).toString('latin1')).toMatch(
-        new RegExp(`^HTTP/1.1 ${status} [\\s\\S]*\\r\\n\\r\\n$`),
-      );
+      expect((await client.rest()).toString('latin1')).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\\r\\n\\r\\n$`));
     }
   });
 

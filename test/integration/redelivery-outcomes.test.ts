@@ -373,12 +373,7 @@ describe.concurrent('a deferred delivery', () => {
     expect(app.requests).toHaveLength(1);
   });
 
-  test('one that waits for its turn is not sent once the app has taken an equal fresh one', async ({
-    app,
-    results,
-    queue,
-    delivery,
-  }) => {
+  test('one that waits is not sent once the app has taken an equal one', async ({ app, results, queue, delivery }) => {
     await stored(queue, delivery('the app works'));
     await eventually(() => results, ['delivered']);
     const held = holding(app);

@@ -24,15 +24,13 @@ async function untilSteady(read: () => number): Promise<void> {
 
 describe('as raw bytes', () => {
   test('the headers of the 101 arrive as sent too', async () => {
-    const lines = ['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'Keep-Alive: 5', 'X-Empty: '];
+    const lines = ['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'Keep-Alive: 5', 'X-No: '];
     on.upstream.answer(() => (socket) => {
       socket.end(AGREED.replace('\r\n\r\n', `\r\n${lines.join('\r\n')}\r\n\r\nhello`), 'latin1');
     });
     const client = await sendTo(on.proxy, handshake('/live'));
     const head = (await client.rest()).toString('latin1').split('\r\n');
-    expect(head).toEqual(
-      expect.arrayContaining(['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'X-Empty: ']),
-    );
+    expect(head).toEqual(expect.arrayContaining(['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'X-No: ']));
     expect(head.some((line) => /^(?:keep-alive|date|server):/i.test(line))).toBe(false);
     expect(head.at(-1)).toBe('hello');
     client.destroy();

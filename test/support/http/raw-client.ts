@@ -99,9 +99,7 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
       }
       if (closed === null) return undefined;
       if (pending.length === 0) return null;
-      throw new Error(
-        `the connection ${closed} within a response: ${JSON.stringify(pending.toString('latin1', 0, 99))}`,
-      );
+      throw new Error(`the connection ${closed} within a response: ${JSON.stringify(`${pending.subarray(0, 99)}`)}`);
     });
 
   await until('a connection', () => {

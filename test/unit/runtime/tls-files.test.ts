@@ -74,9 +74,7 @@ test('an authority file holds a certificate', async () => {
 test('a certificate outside its validity is reported with the date', () => {
   const { validFromDate, validToDate } = readCertificate(file('a.crt').bytes) ?? expect.fail();
   expect(timeProblem(file('a.crt'), validFromDate.getTime())).toBeNull();
-  expect(timeProblem(file('a.crt'), validToDate.getTime())).toContain(
-    `certificate expired on ${validToDate.toISOString()}`,
-  );
+  expect(timeProblem(file('a.crt'), validToDate.getTime())).toContain(`expired on ${validToDate.toISOString()}`);
   expect(timeProblem(file('a.crt'), validFromDate.getTime() - 1)).toContain('not valid before');
   expect(timeProblem(file('a.key'), 0)).toBeNull();
 });
