@@ -1,8 +1,9 @@
 // The findings on the deliveries of each route: an episode of outcomes that fail, losses of the last day, and an app that
 // is slow or only redirects. A route is judged by its last deliveries; once those are very old, that is said.
 import { clockText } from '../core/keyring.ts';
+import { REASONS } from '../core/reasons.ts';
 import { shownPath } from '../core/request-record.ts';
-import { UNMATCHED } from '../core/routes.ts';
+import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
 import { causesOf, remedyFor } from './diagnoses.ts';
@@ -31,14 +32,19 @@ const REDIRECTS = 3;
 
 /** Routes that lose deliveries come before those whose deliveries wait. */
 export function episodes(input: Input): readonly Finding[] {
-  const { ledger, now } = input;
+  const { ledger, facts, now } = input;
   const hasLost = ({ outcomes }: RouteLedger) => Number(outcomes.lost(now) > 0);
   const ordered = ledger.routes.toSorted(([, one], [, other]) => hasLost(other) - hasLost(one));
   return ordered.flatMap(([path, { outcomes }]) => {
     const episode = outcomes.episode(now);
     if (episode === null) return [];
     const state = episode.state(now);
-    return episode.causes.common().map((cause) => caused({ path, state, outcomes, episode }, cause, input));
+    // Since a reload report mode lets pass what was refused for its signature.
+    const isLetting = facts.routes.some((route) => route.path === path && reports(route, facts.now));
+    const isLet = ({ detail: { reason } }: Cause) => isLetting && reason !== 'none' && REASONS[reason].status === 401;
+    const ofRoute = { path, outcomes, episode };
+    const told = episode.causes.common();
+    return told.map((cause) => caused({ ...ofRoute, state: isLet(cause) ? 'warning' : state }, cause, input));
   });
 }
 

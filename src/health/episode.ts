@@ -88,11 +88,17 @@ export class Episode {
 
   /** The state now. Each judgement asks once: `failed` is left later than it is reached. */
   state(now: number): 'failed' | 'warning' {
-    const isMuch = this.bads >= LEAST_BAD || this.since < (this.bads === 1 ? 2 : LEAST_GOOD);
-    const stays = this.#isFailed && isMuch && this.#share(this.#quarter, KEPT, now) >= LEFT;
+    const stays = this.#isFailed && this.#share(this.#quarter, KEPT, now) >= LEFT;
     // A day after the last bad one that is old, whether good ones came since or nothing did.
-    this.#isFailed = (stays || this.#isReached(now)) && now - this.lastBad <= DAY;
+    this.#isFailed = (stays || this.#isReached(now)) && !this.#hasCalmed(now) && now - this.lastBad <= DAY;
     return this.#isFailed ? 'failed' : 'warning';
+  }
+
+  /** True once, a minute after the last bad one, more good ones came in a row than one of a hundred that still fail takes. */
+  #hasCalmed(now: number): boolean {
+    if (this.bads === 1) return this.since >= 2;
+    const share = this.bads / (this.bads + this.#between + 2);
+    return this.since > LEAST_GOOD && now - this.lastBad >= MINUTE && (1 - share) ** this.since <= 1 / 100;
   }
 
   /** How many good ones in a row end it, by its share. */

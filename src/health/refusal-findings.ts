@@ -56,12 +56,13 @@ export function* refusalFindings(input: Input): Findings {
 }
 
 /** What report mode let pass: why it would be refused, and what the app did. */
-function* reported(path: string, { reported, untaken }: RouteLedger, input: Input): Findings {
+function* reported(path: string, { reported, untaken, fates }: RouteLedger, input: Input): Findings {
   const { facts, now } = input;
   for (const [id, tally] of reported) {
     const what = `of the last day to ${named(path, facts, tally.detail)} would be refused (report mode forwarded them)`;
-    const state = id === 'no-signature' ? 'note' : 'warning';
-    if (tally.ofDay(now) > 0) yield finding(state, id, `${manyOf(tally, what, input)}.`, path);
+    // Where nothing was ever verified, they may be deliveries that lost their header.
+    const isNote = id === 'no-signature' && (tally.total < MANY || Object.values(fates).some(Boolean));
+    if (tally.ofDay(now) > 0) yield finding(isNote ? 'note' : 'warning', id, `${manyOf(tally, what, input)}.`, path);
   }
   for (const [id, tally] of untaken) {
     const times = tally.ofDay(now);

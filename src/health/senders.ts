@@ -51,9 +51,10 @@ export class Senders {
   }
 
   /** Called for a refused request that only a holder of a secret of ours can have sent: its look is a sender's, too. */
-  prove({ userAgent, contentType, client }: RequestRecord, route: string): void {
+  prove({ userAgent, contentType, client, connectionAddress }: RequestRecord, route: string): void {
     this.#looks.add(userAgent, contentType, route);
     this.#clients.add(client, '', route);
+    this.#connections.add(connectionAddress, '', route);
   }
 
   /** Called for a refused request that looks like no delivery: it may be one, if those from there or to there have stopped. */

@@ -270,7 +270,8 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
   if (!isOn) return;
   const hasEarlier = isEarlier(truth, known);
-  const isMuch = !hasEarlier || (truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3);
+  // Where a third is bad, eight good ones may come in a row; after more, the fault may be over.
+  const isMuch = hasEarlier ? truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3 : truth.goodInRow <= 8;
   if (at >= known.third + 15 * SECOND && shareOf(truth, known) >= 1 / 3 && isMuch)
     fails('1 no false all-clear: failed');
   const isAlone = world.faults.length === 1 && !hasEarlier && !world.restart;

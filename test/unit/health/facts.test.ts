@@ -871,18 +871,45 @@ test('an app whose name does not resolve is not to be started', () => {
     );
 });
 
-test('one failure and two good ones since then, or two and eight, are not red any more', () => {
-  const said = (bad: number, good: number) =>
+test('a route is red no longer than one that still fails as often would take so many in a row by chance', () => {
+  const said = (bad: number, good: number, seconds = 61) =>
     headOf((health) => {
       for (let nth = 0; nth < bad; nth++) settle(health, accepted({ status: 500, upstreamStatus: 500 }));
       vi.advanceTimersByTime(12_000);
       health.judge(factsOf());
       for (let nth = 0; nth < good; nth++) settle(health, accepted());
-      vi.advanceTimersByTime(12_000);
+      vi.advanceTimersByTime((seconds - 12) * 1000);
     })[0];
-  expect([said(1, 1), said(1, 2), said(2, 7), said(2, 8), said(3, 8)].join()).toBe(
-    'failed,warning,failed,warning,failed',
-  );
+  expect([said(1, 1, 13), said(1, 2, 13)]).toEqual(['failed', 'warning']);
+  for (const [bad, good] of [
+    [2, 9],
+    [12, 9],
+  ] as const)
+    expect([said(bad, good - 1), said(bad, good, 59), said(bad, good)]).toEqual(['failed', 'failed', 'warning']);
+});
+
+test('what report mode lets pass since a reload is red no more', () => {
+  const said = (mode: 'enforce' | 'report', one: RequestRecord) =>
+    judged({ routes: [{ ...NOTIFY, mode }] }, (health) => {
+      settle(health, accepted());
+      for (let nth = 0; nth < 3; nth++) settle(health, one);
+      vi.advanceTimersByTime(12_000);
+    }).advice[0]?.state;
+  const refusals = [refused(), refused({ reason: 'body_too_large', status: 413 })];
+  expect(refusals.map((one) => [said('enforce', one), said('report', one)])).toEqual([
+    ['failed', 'warning'],
+    ['failed', 'failed'],
+  ]);
+});
+
+test('on a route that only reports, requests without a signature are a warning while nothing was verified', () => {
+  const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
+  const unsigned = refused({ decision: 'reported', status: 200, upstreamStatus: 200, ...bare });
+  const said = (...before: readonly RequestRecord[]) =>
+    judged({ routes: [{ ...NOTIFY, mode: 'report' }] }, (health) => {
+      for (const one of [...before, unsigned, unsigned, unsigned]) settle(health, one);
+    }).advice.find(({ id }) => id === 'no-signature' || id === 'signature-dropped')?.state;
+  expect([said(), said(accepted({ userAgent: 'Entrupy/0', client: '192.0.2.44' }))]).toEqual(['warning', 'note']);
 });
 
 test('a process younger than a day speaks of no day', () => {
