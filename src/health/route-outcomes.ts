@@ -66,7 +66,8 @@ export class Outcomes {
     const { event } = record;
     const open = this.episode(now) ?? this.#begin(record.startedAt, now);
     const before = this.untaken.get(event);
-    if (before !== undefined) this.#uncount(event, before);
+    if (this.untaken.size > 1) this.untaken.delete(event);
+    if (before !== undefined) this.#uncount(before);
     const isKnown = before?.episode === this.#episodes;
     if (!isKnown) open.add(1, now);
     open.failed(now);
@@ -92,18 +93,18 @@ export class Outcomes {
   end(record: Pick<Detail, 'event'>): boolean {
     // Where nothing is untaken, the signature is not even read.
     const known = this.untaken.size === 0 ? undefined : this.untaken.get(record.event);
-    if (known !== undefined) this.#uncount(record.event, known);
+    if (known !== undefined && this.untaken.delete(record.event)) this.#uncount(known);
     return known?.episode === this.#episodes;
   }
 
   /** The store has nothing of this route any more: another process has sent it, or a person has dropped it. */
   endStored(): void {
-    for (const [event, known] of this.untaken) if (known.loss === null) this.#uncount(event, known);
+    for (const [event, known] of this.untaken)
+      if (known.loss === null && this.untaken.delete(event)) this.#uncount(known);
     if (this.#episode !== null) this.#episode.open = this.#episode.lost;
   }
 
-  #uncount(event: string, { loss, diagnosis, at, episode }: Untaken): void {
-    this.untaken.delete(event);
+  #uncount({ loss, diagnosis, at, episode }: Untaken): void {
     const open = episode === this.#episodes ? this.#episode : null;
     if (open !== null) open.open--;
     if (loss === null) return;

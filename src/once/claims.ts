@@ -21,8 +21,6 @@ const DUPLICATE: Claimed = { kind: 'duplicate' };
 const REFUSE: Claimed = { kind: 'refuse', full: 'twins' };
 const UNKNOWN: Claimed = { kind: 'unknown' };
 
-type Answer = ClaimAnswer | Promise<ClaimAnswer>;
-
 interface ClaimsOptions {
   /** Opens the store, which may report problems at any time. */
   readonly open: (onChange: OnStoreChange) => Promise<OnceStore>;
@@ -157,7 +155,7 @@ export class Claims {
     await this.#store().then((store) => store.close(), ignore);
   }
 
-  async #claimInStore(own: UnderWay, first: Answer, { until, stop }: ClaimRequest): Promise<Claimed> {
+  async #claimInStore(own: UnderWay, first: ClaimAnswer | Promise<ClaimAnswer>, { until, stop }: ClaimRequest) {
     try {
       for (let answer = await first; answer !== 'first'; answer = await (await this.#store()).claim(own.key)) {
         if (answer === 'delivered') return this.#end(own, DUPLICATE);
