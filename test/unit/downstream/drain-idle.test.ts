@@ -106,7 +106,6 @@ async function untilClientsKnow(): Promise<void> {
   const idle = () => listener.list().filter(({ state }) => state === 'idle');
   while (idle().length < clients.filter(isOpen).length) await nextTurn();
   clients = clients.filter(isOpen);
-  expect(clients).not.toEqual([]);
 }
 
 async function expectAllServed(): Promise<void> {
@@ -122,10 +121,20 @@ describe.for(['TCP', 'TLS'] as const)(
     afterEach(end);
 
     test('the late part of a drain', async () => {
-      listener.startDraining(LONG_DELAY);
-      await Promise.race(clients.map(({ ended }) => ended));
-      await untilClientsKnow();
-      askAndStandStill(LONG_DELAY * 0.4);
+      let delay = LONG_DELAY;
+      const drain = async () => {
+        listener.startDraining(delay);
+        await Promise.race(clients.map(({ ended }) => ended));
+        await untilClientsKnow();
+      };
+      await drain();
+      // On a busy machine the late part may be over before this test goes on.
+      for (; clients.length === 0; await drain()) {
+        end();
+        await start(over);
+        delay *= 2;
+      }
+      askAndStandStill(delay * 0.4);
       await expectAllServed();
       for (const { received } of clients) expect(received).toContain('Connection: close\r\n');
       await Promise.all(clients.map(({ ended }) => ended));
