@@ -2,6 +2,10 @@
 // Worlds that are rare and that a rule is for are drawn more often (RARE).
 //
 // Each rule was broken once, and worlds failed: this file's history has the list, with how many did and by which property.
+// Of events that come again, each rule was broken once; the walk that told, of 1,000: a loss is taken back 5, an equal one's
+// loss is counted anew 5, what is taken ends an episode 16, tries of one count in a row 20, a duplicate ends a loss 29, what
+// the store has no more is over 46, what is sent again in vain after a restart is bad 363.
+//
 // No world notices that suspects come from the address of a client, or more often than beside deliveries, nor that a state
 // of one or two bad ones is left after eight good ones: facts.test.ts has that.
 import fc from 'fast-check';
@@ -61,9 +65,12 @@ const STEPS = {
 } as const;
 type Step = { readonly kind: keyof typeof STEPS; readonly event: number; readonly pause: number };
 
+/** Else the app that fails after a restart what was stored before it would come too seldom. */
+const OFTEN = ['deferred', 'deferred', 'sent in vain', 'sent in vain', 'sent in vain', 'restart'] as const;
+
 const aStep: fc.Arbitrary<Step> = fc.record({
-  kind: fc.constantFrom(...(Object.keys(STEPS) as Step['kind'][])),
-  event: fc.nat(4),
+  kind: fc.constantFrom(...OFTEN, ...(Object.keys(STEPS) as Step['kind'][])),
+  event: fc.nat(2),
   pause: fc.constantFrom(0, 1, 5, 11, 70),
 });
 
