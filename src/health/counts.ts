@@ -20,16 +20,21 @@ export class Counts {
     this.#counts = new Uint32Array(kinds * slots);
   }
 
-  add(kind: number, now: number): void {
-    const at = (this.#slotOf(now) % this.#slots) * this.#kinds + kind;
-    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
+  add(kind: number, at: number): void {
+    this.#slotOf(at);
+    this.#change(kind, at, 1);
   }
 
-  /** Takes one back that was added at `at`, if its slot is still there. */
+  /** Takes one back that was added at `at`. */
   takeBack(kind: number, at: number): void {
+    this.#change(kind, at, -1);
+  }
+
+  /** Also of an earlier time, if its slot is still there. */
+  #change(kind: number, at: number, by: 1 | -1): void {
     const span = Math.floor(at / this.#span);
     const place = (span % this.#slots) * this.#kinds + kind;
-    if (span > this.#latest - this.#slots) this.#counts[place] = Math.max(0, (this.#counts[place] ?? 0) - 1);
+    if (span > this.#latest - this.#slots) this.#counts[place] = Math.max(0, (this.#counts[place] ?? 0) + by);
   }
 
   sum(kind: number, now: number): number {

@@ -166,6 +166,7 @@ export class Ledger {
       this.refusedSince = 0;
       this.failedProbe = null;
       known.outcomes.addGood(record, now);
+      if (route !== UNMATCHED) this.all.get(UNMATCHED)?.outcomes.tookElsewhere(now);
     } else if (fate === 'duplicate') known.outcomes.end(record);
     else this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }

@@ -147,6 +147,7 @@ export class Storing {
     this.#telling++;
     const isEnded = await storeState.change({ id, age: Math.max(0, Date.now() - at), to: 'taken' });
     this.#telling--;
+    storeState.letGo(id); // it may have been leased meanwhile
     if (isEnded !== true) return;
     storeState.changed();
     storeState.log.result('replaced', id, { route: route.path });
