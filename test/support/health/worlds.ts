@@ -77,7 +77,10 @@ export const FAULTS = {
     }),
     isProven: true,
   },
-  compressed: front(['body-compressed'], { hint: hint('body-compressed', 'the body was decompressed on the way') }),
+  compressed: {
+    ...front(['body-compressed'], { hint: hint('body-compressed', 'the body was signed before it was compressed') }),
+    isProven: true,
+  },
   hex: front(['signature-form'], {
     reason: 'malformed_signature',
     event: '',
