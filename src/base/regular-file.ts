@@ -35,14 +35,20 @@ export async function readRegularFile(path: string, most: number) {
     if (stats.isDirectory()) throw new FileProblem(PROBLEMS.EISDIR);
     if (!stats.isFile()) throw new FileProblem('it is not a regular file');
     if (stats.size > most) throw new FileProblem(`it is larger than ${most / 1024} KiB: is this the right file?`);
-    // One byte more, which stays empty unless the file grows meanwhile.
-    const buffer = Buffer.alloc(stats.size + 1);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
-      read = (await handle.read(buffer, length, buffer.length - length)).bytesRead;
+    // Some file systems tell no size. One byte more stays empty unless the file grows meanwhile.
+    const size = stats.size || most;
+    const buffer = Buffer.alloc(size + 1);
+    try {
+      let length = 0;
+      for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+        read = (await handle.read(buffer, length, buffer.length - length)).bytesRead;
+      }
+      if (length > size) throw new FileProblem('it grows while it is being read');
+      return { bytes: buffer.subarray(0, length), mode: stats.mode };
+    } catch (error) {
+      buffer.fill(0); // it may be a secret
+      throw error;
     }
-    if (length > stats.size) throw new FileProblem('it grows while it is being read');
-    return { bytes: buffer.subarray(0, length), mode: stats.mode };
   } finally {
     await handle.close();
   }

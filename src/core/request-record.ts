@@ -26,7 +26,7 @@ export interface RequestRecord {
   readonly fate: Fate | 'pending' | 'none';
   /** True if the request had a signature header, whatever its form. */
   readonly signed: boolean;
-  /** Its one signature, if that has the right form, else empty: equal for an equal event. Never logged or shown. */
+  /** Its one signature, if that has the right form, and its path, else empty: equal for an equal event. Never shown. */
   readonly event: string;
   /** The id of the secret that matched; null if none did. */
   readonly secret: string | null;

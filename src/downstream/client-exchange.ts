@@ -109,7 +109,8 @@ export class Exchange implements RequestRecord {
   }
 
   get event(): string {
-    return this.secret !== null || signatureForm(this.head).reason === null ? this.head.signature : '';
+    const isSigned = this.secret !== null || signatureForm(this.head).reason === null;
+    return isSigned ? `${this.head.signature} ${this.path}` : '';
   }
 
   /** The status of the answer; 499 if the client departed before it. */

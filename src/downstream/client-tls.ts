@@ -25,7 +25,7 @@ const FAULTS = [
   { code: /_ALERT_.*(?:CERTIFICATE|UNKNOWN_CA)/, fault: 'clients refused the certificate here', fromChecks: false },
   { code: /DID_NOT_RETURN_A_CERTIFICATE/, fault: 'the client sent no certificate', fromChecks: true },
   { code: /UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER/, fault: 'no TLS version or cipher in common', fromChecks: true },
-  { code: /HTTP_REQUEST/, fault: 'the client spoke HTTP without TLS', fromChecks: true },
+  { code: /HTTP_REQUEST|WRONG_VERSION_NUMBER/, fault: 'the client spoke no TLS', fromChecks: true },
 ];
 
 /** Why a handshake failed; null for what only scanners send. */

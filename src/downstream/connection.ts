@@ -160,7 +160,10 @@ export class Connection {
       const exchange = this.#begin(new Head(parser, parser.lines), parser.lines);
       this.#listener.handler.onRequest(exchange);
     } else if (parser.failure !== null)
-      this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request', preambleHint(bytes));
+      this.#refuseHead(
+        parser.failure === 'too_large' ? 'header_too_large' : 'bad_request',
+        Number.isNaN(this.requestedAt) ? preambleHint(bytes) : null,
+      );
     return parser.hasHead;
   }
 

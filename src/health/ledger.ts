@@ -166,9 +166,16 @@ export class Ledger {
       this.refusedSince = 0;
       this.failedProbe = null;
       known.outcomes.addGood(record, now);
-      if (route !== UNMATCHED) this.all.get(UNMATCHED)?.outcomes.tookElsewhere(now);
+      if (route !== UNMATCHED) this.#tookElsewhere(now);
     } else if (fate === 'duplicate') known.outcomes.end(record);
     else this.#bad(route, record, fate === 'deferred' ? null : fate, now);
+  }
+
+  /** Nothing else ends what a reload has left without its route, where no delivery was ever verified on `unmatched`. */
+  #tookElsewhere(now: number): void {
+    const left = this.all.get(UNMATCHED);
+    const episode = left?.outcomes.episode(now) ?? null;
+    if (episode !== null && FATES.every((fate) => left?.fates[fate] === 0)) episode.took(now);
   }
 
   /** Called when a stored delivery was sent again. */
@@ -194,6 +201,7 @@ export class Ledger {
   turnAway(address: string, now = performance.now(), hint: Hint = OVERLOAD_HINTS.connections): void {
     const connection = { ...NONE, ...NO_LOOK, client: address, connectionAddress: address, startedAt: now, hint };
     const isCheck = hint.fromChecks === true && (this.senders.isCheck(address, now) || this.senders.accepted === 0);
+    if (isCheck && this.senders.accepted > 0) this.refusedSince++; // or it is a delivery beside others
     const route = isCheck ? null : this.senders.routeOfConnection(address);
     if (this.senders.accepted === 0 && !isCheck) this.early.turnedAway.add(hint.diagnosis, connection, now);
     else if (route === null) this.#stranger(connection, now);

@@ -128,6 +128,7 @@ const isConfigured = (route: string, { routes }: Facts) => routes.some(({ path }
 /** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
 function* suspects(input: Input): Findings {
   for (const { route, lastAccepted, suspected, suspects } of input.ledger.senders.stopped(input.now)) {
+    if (suspects === null) continue;
     const begin = `No delivery to ${named(route, input.facts, suspects.detail)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
     const others = manyOf(suspects, 'that may be deliveries were refused', input, suspected);
     const message = `${begin}, and ${others}. Nothing proves it: their look, address or signature is not that of the deliveries before.`;

@@ -56,11 +56,6 @@ export class Outcomes {
     this.#episode?.took(now);
   }
 
-  /** Where none was ever taken nothing else could end an episode, such as one that a reload has left without its route. */
-  tookElsewhere(now: number): void {
-    if (this.good === 0) this.#episode?.took(now);
-  }
-
   /** How many of the last good ones were 3xx. */
   get redirects(): number {
     return this.#answers.toString(2).replaceAll('0', '').length;

@@ -61,8 +61,8 @@ export class Senders {
   suspect(record: RequestRecord, diagnosis: Diagnosis, now: number): void {
     const { client, connectionAddress } = record;
     const from = isUnread(record) ? this.#connections.find(connectionAddress) : this.#clients.find(client);
-    from?.suspects.add(diagnosis, record, now);
-    if (record.method === 'POST') this.#places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
+    from?.suspect(diagnosis, record, now);
+    if (record.method === 'POST') this.#places.find(placeOf(record))?.suspect(diagnosis, record, now);
   }
 
   /**
@@ -145,7 +145,7 @@ export class Known {
   lastAccepted = Number.NaN;
   hasChecks = false;
   #longestPause = 0;
-  readonly suspects = new Tally();
+  suspects: Tally | null = null;
   /** How many suspects came before the last acceptance. */
   #before = 0;
 
@@ -159,16 +159,21 @@ export class Known {
     this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted || 0);
     if (this.#accepted++ === 0) this.#firstAccepted = now;
     this.lastAccepted = now;
-    this.#before = this.suspects.total;
+    this.#before = this.suspects?.total ?? 0;
+  }
+
+  suspect(diagnosis: Diagnosis, record: RequestRecord, now: number): void {
+    this.suspects ??= new Tally();
+    this.suspects.add(diagnosis, record, now);
   }
 
   get suspected(): number {
-    return this.suspects.total - this.#before;
+    return (this.suspects?.total ?? 0) - this.#before;
   }
 
   /** True if suspects come at least three times as often as before the last acceptance. */
   get hasMore(): boolean {
-    const [before, after] = [this.lastAccepted - this.#firstAccepted, this.suspects.lastAt - this.lastAccepted];
+    const [before, after] = [this.lastAccepted - this.#firstAccepted, (this.suspects?.lastAt ?? 0) - this.lastAccepted];
     return this.suspected * before > 3 * this.#before * after;
   }
 

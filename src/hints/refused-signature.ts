@@ -41,7 +41,8 @@ export function createDiagnosis() {
         return likely === undefined ? null : { diagnosis: likely.diagnosis, text: likely.text, isGuess: true };
       }
       const hint = diagnose({ ...signed, maxBytes: MAX_BYTES });
-      if (hint !== null) found.set(look, hint);
+      if (hint === null || hint.diagnosis === 'another-secret') found.delete(look);
+      else found.set(look, hint);
       dropOldest(found, KEPT);
       return hint;
     },

@@ -145,10 +145,12 @@ export class Storing {
     const id = eventId(head, body);
     storeState.letGo(id);
     this.#telling++;
-    const isEnded = await storeState.change({ id, age: Math.max(0, Date.now() - at), to: 'taken' });
+    // At once, not with the next changes: an equal one that is stored after this one was taken must stay.
+    const change = { id, age: Math.max(0, Date.now() - at), to: 'taken' } as const;
+    const made = await storeState.call((store) => store.change([change]));
     this.#telling--;
     storeState.letGo(id); // it may have been leased meanwhile
-    if (isEnded !== true) return;
+    if (made?.[0] !== 'done') return;
     storeState.changed();
     storeState.log.result('replaced', id, { route: route.path });
   }

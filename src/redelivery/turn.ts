@@ -84,7 +84,12 @@ export class Turn {
     const isUntaken = went === 'failed' || went === 'no connection';
     const { path: route } = request.route;
     if (went !== 'not sent' && (went === 'taken' || before.passed < POISON_ATTEMPTS))
-      needs.onSending({ ...answer, route, event: request.head.signature, fate: isUntaken ? 'failed' : went });
+      needs.onSending({
+        ...answer,
+        route,
+        event: `${request.head.signature} ${request.head.path}`,
+        fate: isUntaken ? 'failed' : went,
+      });
     const isPassed = went === 'failed' && storeState.lastTaken.hasPassed(route, before);
     const tries = { attempts: before.attempts + 1, passed: before.passed + Number(isPassed), tried: Date.now() };
     const note = { ...before, ...tries, failure };

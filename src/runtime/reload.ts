@@ -23,6 +23,8 @@ export class LiveRuleset {
   readonly #atStart: Config;
   /** The inputs of the ruleset in force. */
   #seen: Inputs;
+  /** True while the inputs kept changing at the last reading: what is in use may be what they are now. */
+  #isUnsettled = false;
   /** True if the next check must apply the inputs even if nothing changed. */
   #forced = false;
   #nextCheck: NodeJS.Timeout | undefined;
@@ -75,11 +77,13 @@ export class LiveRuleset {
     try {
       const changed = await read(before);
       const isSame = sameInputs(changed, before);
-      if (isSame && when === 'if changed') return [];
+      if (isSame && when === 'if changed' && !this.#isUnsettled) return [];
       const inputs = isSame ? changed : await settle(changed, read);
       // Once this has stopped, the services are closed, and nothing may open them again.
+      this.#isUnsettled = false;
       return this.#isStopped ? [] : this.#apply(inputs);
     } catch (error) {
+      this.#isUnsettled = true;
       const problem = error instanceof Error ? error.message : String(error);
       // What keeps changing is found again each second, and told once.
       if (when === 'if changed' && this.lastReload?.error === problem) return [problem];

@@ -88,11 +88,7 @@ export function buildTls(
 function problemsOf(files: readonly TlsFile[], tls: TlsContents): string[] {
   const unreadable = files.flatMap(({ problem }) => problem ?? []);
   if (unreadable.length > 0) return unreadable;
-  const each = files.flatMap((file) => {
-    // OpenSSL accepts a CA file without a certificate, and then refuses every client.
-    const isEmpty = file.role === 'ca' && readCertificate(file.bytes) === null;
-    return isEmpty ? `${file.name}: it holds no certificate` : refusals([file], { [file.role]: file.bytes });
-  });
+  const each = files.flatMap((file) => [...refusals([file], { [file.role]: file.bytes }), ...lostAuthorities(file)]);
   // All files together: the key may belong to another certificate, or be too short for OpenSSL's security level.
   return each.length > 0 ? each : refusals(files, tls);
 }
@@ -108,6 +104,18 @@ function refusals(files: readonly TlsFile[], contents: TlsContents): string[] {
     const isOther = code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH';
     return [`${names}: ${isOther ? 'the key does not belong to the certificate' : `OpenSSL says ${message}`}`];
   }
+}
+
+/** The PEM labels that OpenSSL accepts for a certificate. */
+const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
+
+/** CA certificates that OpenSSL cannot read: it would skip them, and then refuse every client of that authority. */
+function lostAuthorities({ name, role, bytes }: TlsFile): string[] {
+  if (role !== 'ca') return [];
+  const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
+  const broken = blocks.findIndex((block) => readCertificate(Buffer.from(block, 'latin1')) === null);
+  if (blocks.length === 0) return [`${name}: it holds no certificate`];
+  return broken < 0 ? [] : [`${name}: certificate ${broken + 1} of ${blocks.length} cannot be read`];
 }
 
 /** The first certificate of a PEM file, the one that the other side checks; null if there is none. */

@@ -373,6 +373,21 @@ describe.concurrent('a deferred delivery', () => {
     expect(app.requests).toHaveLength(1);
   });
 
+  test('an equal one that is stored after the app took one stays, while the store is at other changes', async ({
+    app,
+    queue,
+    delivery,
+  }) => {
+    app.answer = () => 503;
+    await stored(queue, delivery('another'));
+    const others = queue.storeState.change({ id: 'absent', to: 'dropped' });
+    const taken = queue.storing.taken(delivery('event'));
+    await stored(queue, delivery('event'));
+    await Promise.all([others, taken]);
+    await queue.storeState.upToDate();
+    expect(queue.storeState.total('all').deliveries).toBe(2);
+  });
+
   test('one that waits is not sent once the app has taken an equal one', async ({ app, results, queue, delivery }) => {
     await stored(queue, delivery('the app works'));
     await eventually(() => results, ['delivered']);

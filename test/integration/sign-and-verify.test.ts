@@ -19,7 +19,7 @@ beforeAll(() => {
   writeFileSync(body, EVENT);
 });
 
-test('sign prints what openssl computed, from a file and from standard input', async () => {
+test('sign prints what openssl computed, from a file, from standard input and from a pipe of the shell', async () => {
   const stdout = `${BY_OPENSSL}\n`;
   expect(await callCommand(['sign', '--secret-file', secretFile, body])).toMatchObject({ code: 0, stdout });
   const fromPipe = await callCommand(['sign', '--header'], {
@@ -29,6 +29,9 @@ test('sign prints what openssl computed, from a file and from standard input', a
   expect(fromPipe).toMatchObject({ code: 0, stdout: `Entrupy-Signature: ${stdout}` });
   const named = await callCommand(['sign', '--secret-env', 'OTHER', '-'], { env: { OTHER: SECRET }, stdin: EVENT });
   expect(named).toMatchObject({ code: 0, stdout });
+  const script = '"$0" "$1" sign --secret-file <(printf "%s\\n" "$2") "$3"';
+  const shell = spawnSync('bash', ['-c', script, process.execPath, PROGRAM, SECRET, body], { encoding: 'utf8' });
+  expect(shell).toMatchObject({ stdout, status: 0 });
 });
 
 test('sign warns of a short secret and of an empty body, and still signs', async () => {

@@ -111,11 +111,21 @@ const BY_COUNTERS: readonly RuleCase[] = [
       [fate('failed', 'late')]: '_x10 1x30',
       [STARTED('late')]: '_x10 580x30',
       'deliveries_total{namespace="reset",pod="docker",route="/notify",fate="failed"}': '7x10 0x5 1x25',
+      'deliveries_total{namespace="again",pod="docker",route="/notify",fate="failed"}': '0x2 5x8 0x30',
+      'process_start_time_seconds{namespace="again",pod="docker"}': '0x10 630x30',
       // It lost them long ago; only Prometheus is new.
       'deliveries_total{namespace="old",pod="old",route="/notify",fate="failed"}': '_x100 5x30',
       'process_start_time_seconds{namespace="old",pod="old"}': '_x100 1200x30',
     },
-    alerts: { '20m': ['DeliveriesLost{namespace="reset",route="/notify",severity="warning"}', LOST], '120m': [] },
+    alerts: {
+      '20m': [
+        'DeliveriesLost{namespace="again",route="/notify",severity="warning"}',
+        'DeliveriesLost{namespace="again",route="/notify",severity="critical"}',
+        'DeliveriesLost{namespace="reset",route="/notify",severity="warning"}',
+        LOST,
+      ],
+      '120m': [],
+    },
   }),
   silent(
     'DeliveriesLost',

@@ -26,6 +26,7 @@ beforeAll(() => {
   write('damaged.key', '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----');
   write('chain.crt', `subject: a\n${a.certificate}${b.certificate}`);
   write('both.crt', `${a.certificate}${b.certificate}`);
+  write('broken-second.crt', `${a.certificate}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`);
   for (const name of ['X509', 'TRUSTED']) {
     write(`${name}.crt`, String(a.certificate).replaceAll(' CERTIFICATE', ` ${name} CERTIFICATE`));
   }
@@ -64,10 +65,11 @@ test.each([
   );
 });
 
-test('an authority file holds a certificate', async () => {
+test('an authority file is read to its last certificate', async () => {
   const of = (clientCaFile: string) => failures({ certFile: 'a.crt', keyFile: 'a.key', clientCaFile });
   for (const name of ['both.crt', 'X509.crt', 'TRUSTED.crt']) expect([name, await of(name)]).toEqual([name, []]);
   const file = 'listen.tls.clientCaFile';
+  expect(await of('broken-second.crt')).toEqual([`${file} broken-second.crt: certificate 2 of 2 cannot be read`]);
   for (const name of ['a.key', 'empty']) expect(await of(name)).toEqual([`${file} ${name}: it holds no certificate`]);
 });
 
