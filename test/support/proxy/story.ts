@@ -9,7 +9,6 @@ import { type ProxyOptions, startProxy } from './proxy.ts';
 
 const CLOCK = fileURLToPath(new URL('given-clock.ts', import.meta.url));
 const MINUTE_MS = 60_000;
-const BODY = '{"event": "authentication.completed"}';
 
 export interface Visit {
   /** Signs with this secret; without one the request has no signature. */
@@ -39,6 +38,7 @@ export type Story = Awaited<ReturnType<typeof beginStory>>;
 export async function beginStory(minutes: number, options: Omit<ProxyOptions, 'flags'>) {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-story-'));
   const { set, env, flags } = await givenClock(directory, -minutes * MINUTE_MS);
+  let visits = 0;
   const proxy = await startProxy({ ...options, env: { ...options.env, ...env, GIVEN_MONOTONIC: '1' }, flags });
   return {
     proxy,
@@ -46,15 +46,16 @@ export async function beginStory(minutes: number, options: Omit<ProxyOptions, 'f
     at: (before: number) => set(-before * MINUTE_MS),
     /** Sends one request; returns its status. */
     async visit({ secret, method = 'POST', path = '/notify', client = '203.0.113.7', userAgent = 'Entrupy' }: Visit) {
+      const body = JSON.stringify({ event: 'authentication.completed', id: ++visits }); // each is another event
       const response = await fetch(proxy.url + path, {
         method,
         headers: {
           'X-Forwarded-For': client,
           'User-Agent': userAgent,
           Connection: 'close', // hours pass between two visits
-          ...(secret !== undefined && { 'Entrupy-Signature': sign(secret, BODY) }),
+          ...(secret !== undefined && { 'Entrupy-Signature': sign(secret, body) }),
         },
-        ...(method === 'POST' && { body: BODY }),
+        ...(method === 'POST' && { body }),
       });
       await response.arrayBuffer();
       return response.status;
