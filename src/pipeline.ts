@@ -140,11 +140,9 @@ export class Pipeline {
     // The diagnosis comes after the answer: its duration depends on the secrets, and no client may observe it.
     const { policy, at, head } = pending;
     const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
-    // What was given back with its memory is not there to be diagnosed.
-    const isThere = body.length === exchange.bodyBytes;
-    const found = isThere
-      ? this.#diagnose.mismatch({ ...tried, body, given: head.signature, lines: exchange.lines })
-      : null;
+    const signed = { ...tried, body, given: head.signature, lines: exchange.lines };
+    // A body whose memory was given back is not there to be diagnosed.
+    const found = body.length === exchange.bodyBytes ? this.#diagnose.mismatch(signed) : null;
     exchange.hint = found ?? (admission.kind === 'refuse' ? outsideHint(admission.secret, tried) : null);
     if (admission.kind === 'refuse') pending.body?.discard();
   }

@@ -4,7 +4,7 @@ import type { Fate } from './fate-by-status.ts';
 import type { RuleName } from './gate-rules.ts';
 import type { Hint } from './hint.ts';
 import type { Decision, Reason, UpstreamFailure } from './reasons.ts';
-import { pathOf } from './request-head.ts';
+import { type Head, pathOf } from './request-head.ts';
 
 export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */
@@ -76,6 +76,9 @@ export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
 export interface DeliveryRecord extends RequestRecord {
   readonly fate: Fate;
 }
+
+/** The `event` of a request that is well signed: fresh, and when it is sent again. */
+export const eventOf = ({ signature, path }: Pick<Head, 'signature' | 'path'>) => `${signature} ${path}`;
 
 /** A sending of a deferred delivery. */
 export interface SentAgain

@@ -7,7 +7,7 @@ import { firstValue } from '../core/header-lines.ts';
 import { BROKEN_OFF, type Hint } from '../core/hint.ts';
 import type { Decision, Reason, UpstreamFailure } from '../core/reasons.ts';
 import { type Head, traceIdOf } from '../core/request-head.ts';
-import type { RequestRecord } from '../core/request-record.ts';
+import { eventOf, type RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { renamedSignature, signatureForm } from '../core/signature.ts';
 import { type ClientConnection, Reply } from './reply.ts';
@@ -109,8 +109,7 @@ export class Exchange implements RequestRecord {
   }
 
   get event(): string {
-    const isSigned = this.secret !== null || signatureForm(this.head).reason === null;
-    return isSigned ? `${this.head.signature} ${this.path}` : '';
+    return this.secret !== null || signatureForm(this.head).reason === null ? eventOf(this.head) : '';
   }
 
   /** The status of the answer; 499 if the client departed before it. */

@@ -159,11 +159,10 @@ export class Connection {
     if (parser.hasHead) {
       const exchange = this.#begin(new Head(parser, parser.lines), parser.lines);
       this.#listener.handler.onRequest(exchange);
-    } else if (parser.failure !== null)
-      this.#refuseHead(
-        parser.failure === 'too_large' ? 'header_too_large' : 'bad_request',
-        Number.isNaN(this.requestedAt) ? preambleHint(bytes) : null,
-      );
+    } else if (parser.failure !== null) {
+      const hint = Number.isNaN(this.requestedAt) ? preambleHint(bytes) : null;
+      this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request', hint);
+    }
     return parser.hasHead;
   }
 

@@ -20,7 +20,7 @@ const KEPT = 16;
 export function createDiagnosis() {
   let second = 0;
   let used = 0;
-  /** What was found last, by what the sender looks like: a flood is not examined one by one. */
+  /** The last cause that was found, by the look of its sender: a flood is not examined one by one. */
   const found = new Map<string, Hint>();
   const mayRun = (): boolean => {
     const current = Math.floor(Date.now() / 1000);

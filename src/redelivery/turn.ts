@@ -7,6 +7,7 @@
 //   stopped, expired      kept, then lost
 import type { Policy } from '../core/admission.ts';
 import { type DeferredState, POISON_ATTEMPTS, type RedeliveryResult } from '../core/fate-by-status.ts';
+import { eventOf } from '../core/request-record.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
@@ -87,7 +88,7 @@ export class Turn {
       needs.onSending({
         ...answer,
         route,
-        event: `${request.head.signature} ${request.head.path}`,
+        event: eventOf(request.head),
         fate: isUntaken ? 'failed' : went,
       });
     const isPassed = went === 'failed' && storeState.lastTaken.hasPassed(route, before);
