@@ -13,6 +13,7 @@ import type { Queue } from './redelivery/queue.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
 import { windowOf } from './redelivery/turn.ts';
 import type { LiveRuleset } from './runtime/reload.ts';
+import { lastMatch } from './secrets/last-matches.ts';
 import type { SecretMaterial } from './secrets/sources.ts';
 
 export type Facts = ReturnType<typeof factsNow>;
@@ -46,7 +47,7 @@ export interface Reload {
 type Live = Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'awaitingRestart'>;
 
 export function factsNow(startedAt: number, from: Live, { ready, causes, error }: Probed) {
-  const { listener, upstream, exposure, metrics, output, claims, redelivery, descriptors } = from.services;
+  const { listener, upstream, exposure, output, claims, redelivery, descriptors } = from.services;
   const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
   const { storeState } = redelivery;
   const now = Date.now();
@@ -69,7 +70,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
     routes: [...loaded.config.routes, loaded.config.unmatched].map((route) => routeStatus(route, policy, now)),
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
-      lastMatch: metrics.lastMatch(secret.id),
+      lastMatch: lastMatch(secret.key),
       deferred: redelivery.isOpen && !redelivery.isCounted ? null : storeState.signedBy(secret.key),
     })),
     config: {

@@ -17,6 +17,7 @@ import type { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NO_BYTES } from './base/bytes.ts';
+import { ignore } from './base/errors.ts';
 import { SMALL_BODY } from './bodies/budget.ts';
 import { type BodyEnd, BufferedBody } from './bodies/buffered-body.ts';
 import { type Applicant, admit, admitBody, type Permitted, type Refused, type ToRead } from './core/admission.ts';
@@ -37,6 +38,7 @@ import type { Deferral, Storing } from './redelivery/storing.ts';
 import { type End, type ForwardFailure, overloaded, type Reached } from './upstream/contract.ts';
 import { withForwarded } from './upstream/forwarded-headers.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
+import { TunnelPlaces } from './upstream/websocket-tunnel.ts';
 
 interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | 'claims'> {
   /** Used only for deliveries on routes with `redeliver`. */
@@ -65,7 +67,7 @@ let lastTurn: Promise<void> = Promise.resolve();
 export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #diagnose = createDiagnosis();
-  #tunnels = 0;
+  readonly #tunnels = new TunnelPlaces();
   /** Deliveries with a `deferrable` whose fate is not known yet, including those whose clients have departed. */
   #unsettled = 0;
   #onSettled: (() => void)[] = [];
@@ -209,7 +211,8 @@ export class Pipeline {
     const { permit, route } = permitted;
     const { settings } = policy;
     exchange.route = route.path;
-    if (permit.tunnel && this.#tunnels >= settings.connections / 2) {
+    const leave = permit.tunnel ? this.#tunnels.acquire(settings.connections) : ignore;
+    if (leave === null) {
       exchange.hint = OVERLOAD_HINTS.tunnels;
       return exchange.refuse('overloaded');
     }
@@ -224,10 +227,9 @@ export class Pipeline {
       deferrable: deferrable !== null,
       budget: this.#parts.budget,
     });
-    if (permit.tunnel) this.#tunnels++;
     // A callback, since all that an async function keeps while it waits is 0.7 KB a request.
     forwarding.send((reached) => {
-      if (permit.tunnel) this.#tunnels--;
+      leave();
       this.#reached(pending, reached);
     });
   }

@@ -147,18 +147,14 @@ export function refusedForHeaders(head: Head, route: Route): GateRefusal | null 
   const header = unlisted.find((name) => whyNeverAllowed(name) !== null) ?? unlisted[0];
   if (header === undefined) return null;
   const never = whyNeverAllowed(header);
-  const why = `allowHeaders cannot allow ${shown(header)}: ${never}; remove it in the proxy in front`;
+  const why = `allowHeaders cannot allow ${header}: ${never}; remove it in the proxy in front`;
   return { rule: 'route-headers', header, hint: never === null ? allowHint([...new Set(unlisted)], route) : why };
 }
 
-const SHOWN_NAMES = 8;
-const shown = (name: string) => (name.length > 64 ? `${name.slice(0, 64)}…` : name);
-
 function allowHint(names: readonly string[], { path }: Route): string {
-  const listed = names.slice(0, SHOWN_NAMES).map(shown).join(', ');
-  const more = names.length > SHOWN_NAMES ? ' and others' : '';
   const where = path === UNMATCHED ? 'the path needs a route with' : `route ${path} needs`;
-  return `${where} allowHeaders: [${listed}]${more}, but only if the proxy in front sets it itself (docs/ingress.md)`;
+  const listed = names.join(', ').replace(/^(.{256}).+$/, '$1…');
+  return `${where} allowHeaders: [${listed}], but only if the proxy in front sets it itself (docs/ingress.md)`;
 }
 
 /** Refuses a query, in report mode too. Called before the method is checked. An empty query (`/notify?`) counts. */

@@ -10,11 +10,11 @@ import { OVERLOAD_HINTS } from '../core/hint.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-file-contents.ts';
 import type { Handler } from './client-exchange.ts';
-import { TlsHandshakes } from './client-tls.ts';
 import { Connection } from './connection.ts';
 import { endIdleLate, quietTurn } from './drain-idle.ts';
 import { Room } from './make-room.ts';
 import type { CopyRoom } from './request-copies.ts';
+import { TlsHandshakes } from './tls-handshakes.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 
 /** Times in milliseconds, sizes in bytes. */

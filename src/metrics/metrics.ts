@@ -2,7 +2,7 @@
 // client must never be able to add a series.
 import { madeOnce } from '../base/deadline.ts';
 import type { RedeliveryEnd } from '../core/fate-by-status.ts';
-import { currentOf, isListed, type Secret } from '../core/keyring.ts';
+import { isListed, type Secret } from '../core/keyring.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 import { METRIC_NAMES, METRICS, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';
@@ -26,9 +26,8 @@ export interface SeriesPlan {
 export class Metrics {
   plan: SeriesPlan;
   #routes = new Map<string, RouteSeries>();
-  /** When each secret last matched, by id; in epoch seconds, 0 if it has not. */
-  #lastMatches = new Map<string, number>();
   readonly reloads = { success: sample({ result: 'success' }, 0), failure: sample({ result: 'failure' }, 0) };
+  /** Connections that were ended before any answer: there were too many, or too many TLS handshakes. */
   readonly refusedConnections = {
     limit: sample({ cause: 'limit' }, 0),
     handshakes: sample({ cause: 'handshakes' }, 0),
@@ -54,9 +53,7 @@ export class Metrics {
     if (r.decision === 'forwarded' && r.signed) route.add('unverified_signatures_total', 1);
     if (r.decision === 'probe') return;
     if (r.fate === 'none') this.#answered(r, route);
-    if (r.secret === null) return;
-    route.add('secret_matches_total', 1, r.secret);
-    if (this.#lastMatches.has(r.secret)) this.#lastMatches.set(r.secret, Date.now() / 1000);
+    if (r.secret !== null) route.add('secret_matches_total', 1, r.secret);
   }
 
   /** Called once for each delivery, when its fate is known. It counts the app's answer, even if the client has left. */
@@ -83,7 +80,6 @@ export class Metrics {
 
   /** Adapts the series to a new plan: new ones begin at 0, others go on, and removed routes and secrets lose theirs. */
   replan(plan: SeriesPlan): void {
-    this.#lastMatches = new Map(plan.secrets.map((secret) => [secret.id, this.#lastMatchOf(secret)]));
     this.plan = plan;
     this.#routes = new Map(plan.routes.map(({ path }) => [path, this.#routes.get(path) ?? new RouteSeries()]));
     for (const route of plan.routes) {
@@ -92,27 +88,10 @@ export class Metrics {
     }
   }
 
-  /** When this value last matched under the old plan: one that became `<id>.previous` keeps its last match. */
-  #lastMatchOf({ id, key }: PlannedSecret): number {
-    const isSame = (old: PlannedSecret) => key === null || old.key?.equals(key) === true;
-    const same = this.plan.secrets.find((old) => (old.id === id || old.id === currentOf(id)) && isSame(old));
-    return same === undefined ? 0 : this.lastMatch(same.id);
-  }
-
   reloaded(result: 'success' | 'failure'): void {
     this.reloads[result].value++;
     const isOk = result === 'success';
     this.lastReload = { isOk, success: isOk ? Date.now() / 1000 : this.lastReload.success };
-  }
-
-  /** Called for each connection that is ended before any answer: there are too many, or too many TLS handshakes. */
-  refuseConnection(cause: 'limit' | 'handshakes'): void {
-    this.refusedConnections[cause].value++;
-  }
-
-  /** When the secret last matched in this process, in epoch seconds; 0 if it has not. */
-  lastMatch(secretId: string): number {
-    return this.#lastMatches.get(secretId) ?? 0;
   }
 
   /** All metrics, for one scrape. */

@@ -14,7 +14,7 @@ export type Readings = Readonly<Record<Exclude<MetricName, RouteMetric>, () => R
 const MOST_DIAGNOSES = 100;
 
 export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset'>): Readings {
-  const { metrics, health, listener, budget, exposure, claims, redelivery, output } = live.services;
+  const { metrics, lastMatch, health, listener, budget, exposure, claims, redelivery, output } = live.services;
   const config = () => live.ruleset.loaded.config;
   /** One sample for each secret for which `read` does not return null. */
   const bySecret = (read: (secret: (typeof metrics.plan.secrets)[number]) => number | null) => () =>
@@ -44,7 +44,7 @@ export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset'>): Rea
     buffered_bytes: () => budget.used,
     buffered_bytes_limit: () => budget.limit,
     upstream_exposed: () => (config().upstream.checkExposure ? Number(exposure.state === 'exposed') : null),
-    secret_last_match_timestamp_seconds: bySecret(({ id }) => metrics.lastMatch(id)),
+    secret_last_match_timestamp_seconds: bySecret(({ key }) => lastMatch(key)),
     secret_changed_timestamp_seconds: bySecret(({ id, adoptedAt }) =>
       isPrevious(id) ? null : (adoptedAt ?? 0) / 1000,
     ),

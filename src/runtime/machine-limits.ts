@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { containerMemory } from '../base/bytes.ts';
-import { isDirectory } from '../base/default-places.ts';
 import { codeOf } from '../base/errors.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
@@ -41,10 +40,8 @@ function largeBodies(config: Config): readonly ProblemAt[] {
   });
 }
 
-/** Open files besides client connections and upstream slots: admin clients, closing upstream sockets, our own. */
+/** Open files besides client connections and upstream slots: admin clients, closing upstream sockets, a store, our own. */
 const OTHER_FILES = 256;
-/** Open files of a store of deferred deliveries that is a directory, and of its thread. */
-const STORE_FILES = 10;
 
 /** The maximum number of files that this process may have open; Infinity where /proc does not say. */
 function mostOpenFiles(): number {
@@ -62,12 +59,9 @@ function mostOpenFiles(): number {
  */
 export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): LoadedConfig {
   const { config, file, warnings } = loaded;
-  const { upstream, routes, redelivery } = config;
   const { connections } = config.limits;
-  const hasStore = isDirectory(redelivery.store) && routes.some(({ redeliver }) => redeliver !== null);
-  const remaining = hasStore ? files - STORE_FILES : files;
   // If only a few files may be open, the proxy serves all the same: half of them are for clients.
-  const fits = Math.max(1, remaining - Math.min(upstream.connections + OTHER_FILES, Math.floor(remaining / 2)));
+  const fits = Math.max(1, files - Math.min(config.upstream.connections + OTHER_FILES, Math.floor(files / 2)));
   if (connections <= fits) return loaded;
   const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
   const warning = { file: file ?? 'environment', line: null, column: null, key: 'limits.connections', message };

@@ -17,6 +17,7 @@ import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/memory-store.ts';
 import { Pipeline } from '../pipeline.ts';
 import { Queue } from '../redelivery/queue.ts';
+import { lastMatch, matched } from '../secrets/last-matches.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
@@ -82,13 +83,14 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   });
   const onEnd: Handler['onEnd'] = (record) => {
     metrics.record(record);
+    if (record.decision !== 'probe') matched(record.secret, policy().keyring.secrets);
     requests.record(record, health.record(record));
     captures.offer(record);
   };
   const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
   const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
     if (typeof cause === 'string') {
-      metrics.refuseConnection(cause);
+      metrics.refusedConnections[cause].value++;
       requests.turnAway(cause, address);
     }
     health.ledger.turnAway(address, performance.now(), typeof cause === 'string' ? undefined : cause);
@@ -128,6 +130,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     log,
     output,
     metrics,
+    lastMatch,
     budget,
     requests,
     health,

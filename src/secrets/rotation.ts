@@ -24,8 +24,13 @@ export function rotate(before: Materials | null, readings: readonly SecretMateri
   const current = before ?? [];
   const fresh = readings.flatMap((secret) => keepGood(secret, current));
   return withoutConflicts(fresh).flatMap((secret) => {
-    const old = current.find(({ id }) => id === secret.id);
-    const adopted = { ...secret, adoptedAt: sameValue(old, secret) ? (old?.adoptedAt ?? null) : before && now };
+    // An equal value stays the same key object: last-matches.ts knows it by that.
+    const old = current.find((other) => other.id === secret.id && sameValue(other, secret));
+    const adopted = {
+      ...secret,
+      key: old?.key ?? secret.key,
+      adoptedAt: old === undefined ? before && now : old.adoptedAt,
+    };
     return [adopted, ...previousFor(adopted, current, now)];
   });
 }

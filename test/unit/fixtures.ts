@@ -110,6 +110,7 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, others: Partial<Rea
 }
 
 const PARTS = {
+  lastMatch: () => 15,
   health: { advice: () => [{ id: 'app-down', state: 'failed', route: null }] },
   listener: { inFlight: 3, connections: 4 },
   budget: { used: 5, limit: 6 },

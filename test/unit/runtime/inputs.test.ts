@@ -44,8 +44,6 @@ test.concurrent.each<[what: string, told: string, change: (at: (file: string) =>
   );
 });
 
-const REDELIVERS = 'routes: [{ path: /w, redeliver: 1h }]\n';
-
 describe('of the files that a process may open, connections get', () => {
   const fits = (yaml: string, files: number) => {
     const loaded = parseConfig({ file: 'config.yaml', bytes: Buffer.from(yaml) }, {});
@@ -58,7 +56,6 @@ describe('of the files that a process may open, connections get', () => {
     ['all that they may be, where it is high enough', '', 1408, [1024, false]],
     ['what upstream sockets and the rest leave', '', 1407, [1023, true]],
     ['a half, where there are few', '', 64, [32, true]],
-    ['ten fewer beside a store of deferred deliveries in a directory', REDELIVERS, 1408, [1014, true]],
   ] as const)('%s', (_, yaml, files, expected) => {
     expect(fits(yaml, files)).toEqual(expected);
   });
