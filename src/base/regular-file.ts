@@ -34,7 +34,7 @@ export async function readRegularFile(path: string, most: number) {
     const stats = await handle.stat();
     if (stats.isDirectory()) throw new FileProblem(PROBLEMS.EISDIR);
     if (!stats.isFile()) throw new FileProblem('it is not a regular file');
-    if (stats.size > most) throw new FileProblem(`it is larger than ${most / 1024} KiB: is this the right file?`);
+    if (stats.size > most) throw new FileProblem(`it is larger than ${most >> 10} KiB: is this the right file?`);
     // Some file systems tell no size. One byte more stays empty unless the file grows meanwhile.
     const size = stats.size || most;
     const buffer = Buffer.alloc(size + 1);

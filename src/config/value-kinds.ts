@@ -102,13 +102,6 @@ const HOST_NAME =
 /** True for an address or name to listen on, without brackets. */
 export const isHost = (text: string): boolean => isIP(text) !== 0 || HOST_NAME.test(text);
 
-/** True for a network such as `10.0.0.0/8` or `fd00::/8`. */
-export function isCidr(text: string): boolean {
-  const match = /^([^/]+)\/([0-9]{1,3})$/.exec(text);
-  const version = isIP(match?.[1] ?? '');
-  return version !== 0 && Number(match?.[2]) <= (version === 4 ? 32 : 128);
-}
-
 /** Characters that no address may hold. */
 const BAD = /[\s\x00-\x1f\x7f\\?#]/;
 /** The longest path of a Unix socket on Linux, in bytes: sockaddr_un has 108, one of them for the final NUL. */
@@ -130,13 +123,10 @@ export function isRedisUrl(text: string): boolean {
   return isPlain && Boolean(URL.parse(text)?.hostname);
 }
 
-/** The longest path: Linux's PATH_MAX without the final NUL. */
-const MAX_PATH = 4095;
-
 /** True for an absolute path without `.`, `..` or a slash at its end, or for a Redis URL. */
 function isDeferredStore(text: string): boolean {
   if (!isDirectory(text)) return isRedisUrl(text);
-  return !/[\x00-\x1f\x7f]|\/\.{0,2}(?=\/|$)/.test(text) && Buffer.byteLength(text) <= MAX_PATH;
+  return !/[\x00-\x1f\x7f]|\/\.{0,2}(?=\/|$)/.test(text);
 }
 
 const text = (allowed: string, isAllowed: (text: string) => boolean) =>
@@ -149,6 +139,10 @@ export const hostName = () =>
     'a host name, not an IP address (TLS does not allow one as server name, RFC 6066 3)',
     (name) => HOST_NAME.test(name) && isIP(name) === 0,
   );
+
+const NETWORK = z.union([z.cidrv4(), z.cidrv6()]);
+
+export const isCidr = (network: string) => NETWORK.safeParse(network).success;
 
 export const cidr = () => text('a network such as 10.0.0.0/8 or fd00::/8', isCidr);
 

@@ -1,43 +1,43 @@
-// The inputs of a ruleset, read once: the config file, every secret source, every TLS file. Reading changes nothing.
-// Contents decide whether two readings differ, never file times or events.
+// The inputs of a ruleset: the config file, every secret source, every TLS file. Reading changes nothing. Contents decide
+// whether two readings differ, never file times or events.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { NO_BYTES } from '../base/bytes.ts';
 import { CONFIG_FILE } from '../base/default-places.ts';
-import { ConfigError, type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
+import { type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
 import type { Env } from '../config/variables.ts';
+import { withoutKey } from '../secrets/key-from-value.ts';
 import { fixedFiles, readSources, type SecretMaterial } from '../secrets/sources.ts';
 import { fitMachine } from './machine-limits.ts';
 import { readTlsFiles, type TlsFile } from './tls-files.ts';
 
-export interface Inputs {
+interface ConfigInput {
   /** Null if the file can't be read. */
   readonly file: ConfigFile | null;
   /** The last good config: an older one if the file is `broken`. Its secret sources and TLS files are still read. */
   readonly loaded: LoadedConfig;
   /** Empty, or a single string with one line for each problem of the config file. */
   readonly broken: readonly string[];
+}
+
+export interface Inputs extends ConfigInput {
   readonly secrets: readonly SecretMaterial[];
   readonly tlsFiles: readonly TlsFile[];
   /** A sentence for each file whose replacement the process cannot see. */
   readonly fixed: readonly string[];
 }
 
-/** Reads every input. Throws ConfigError only if there is no older config to keep. */
+/** Reads every input once. Throws ConfigError only if there is no older config to keep. */
 export async function readInputs(named: string | null, env: Env, before: Inputs | null): Promise<Inputs> {
-  const part = await readConfig(named, env, before);
-  const { config } = part.loaded;
-  const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
-  const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [] };
-  if (before?.loaded === part.loaded) return inputs;
-  return { ...inputs, fixed: await fixedFiles(namedFiles(inputs)) };
+  return readOthers(await readConfig(named, env, before), env, before);
 }
 
-async function readConfig(named: string | null, env: Env, before: Inputs | null) {
+async function readConfig(named: string | null, env: Env, before: Inputs | null): Promise<ConfigInput> {
   const parsed = (file: ConfigFile) => ({ file, loaded: fitMachine(parseConfig(file, env)), broken: [] });
   if (before === null) return parsed(await readConfigFile({ file: named, env }));
   if (before.file?.isPipe) return before;
   const { loaded } = before;
-  let file: Inputs['file'] = null;
+  let file: ConfigInput['file'] = null;
   const kept = (why: string) => ({ file, loaded, broken: [why] });
   try {
     file = await readConfigFile({ file: named, env });
@@ -45,9 +45,16 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
     if (loaded.file !== null && isBlank(file.bytes)) return kept(`${loaded.file}: it is empty or missing`);
     return parsed(file);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return kept(error.message);
+    return kept(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Reads what the config names. */
+async function readOthers(part: ConfigInput, env: Env, before: Inputs | null): Promise<Inputs> {
+  const { config } = part.loaded;
+  const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
+  const fixed = before?.loaded === part.loaded ? before.fixed : await fixedFiles(namedFiles(part.loaded, tlsFiles));
+  return { ...part, secrets, tlsFiles, fixed };
 }
 
 /** The config file, or the place where one may appear. */
@@ -60,40 +67,53 @@ function isBlank(bytes: Buffer | null): boolean {
 }
 
 /** True if both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */
-export function sameInputs(a: Inputs, b: Inputs): boolean {
-  const contents = ({ file, secrets, tlsFiles }: Inputs) => ({ file, secrets, tlsFiles });
+export function sameInputs(a: Partial<Inputs>, b: Partial<Inputs>): boolean {
+  const contents = ({ file, broken, secrets, tlsFiles }: Partial<Inputs>) => ({ file, broken, secrets, tlsFiles });
   return isDeepStrictEqual(contents(a), contents(b));
 }
 
 const SETTLE_MS = 250;
-/** The maximum number of readings. After them nothing counts until the next check. */
+/** The maximum number of readings. */
 const MAX_TRIES = 8;
+const RESTLESS = 'it keeps changing while it is being read';
 
 /**
- * Reads `changed` inputs again until two readings are the same, so a half-written file never counts. Rejects with what
- * keeps changing: then nothing that was read counts.
+ * Reads inputs that have changed until two readings are the same, so a half-written file never counts: first the config,
+ * which names the others. What keeps changing counts as unreadable: it alone stays as it was `before`.
  */
-export async function settle(changed: Inputs, read: (last: Inputs) => Promise<Inputs>): Promise<Inputs> {
-  let before = changed;
-  for (let tries = 1; ; tries++) {
+export async function settledInputs(named: string | null, env: Env, before: Inputs): Promise<Inputs> {
+  const [earlier, later] = await twoReadings(() => readConfig(named, env, before));
+  const kept = { ...before, file: null, broken: [`${fileOf(before.loaded)}: ${RESTLESS}`] };
+  const config = sameInputs(earlier, later) ? later : kept;
+  const [last, next] = await twoReadings(() => readOthers(config, env, before));
+  const bySource = ({ secrets }: Inputs) => [...Map.groupBy(secrets, ({ source }) => source).values()];
+  const secrets = settledOnly(bySource(last), bySource(next), ([first]) =>
+    first === undefined ? [] : [{ ...first, kind: 'source' as const, id: first.source, ...withoutKey(RESTLESS) }],
+  );
+  const tlsFiles = settledOnly(last.tlsFiles, next.tlsFiles, (file) => {
+    return { ...file, bytes: NO_BYTES, problem: `${file.name}: ${RESTLESS}` };
+  });
+  return { ...next, secrets: secrets.flat(), tlsFiles };
+}
+
+/** What was read last, but in place of each thing that differed before the one that `unread` makes. */
+function settledOnly<T>(last: readonly T[], next: readonly T[], unread: (read: T) => T): readonly T[] {
+  return next.map((read, nth) => (isDeepStrictEqual(read, last[nth]) ? read : unread(read)));
+}
+
+/** The last two readings: equal ones, unless what is read keeps changing. */
+async function twoReadings<T extends Partial<Inputs>>(read: () => Promise<T>): Promise<readonly [T, T]> {
+  let last = await read();
+  for (let tries = 2; ; tries++) {
     await sleep(SETTLE_MS);
-    const next = await read(before);
-    if (sameInputs(before, next)) return next;
-    if (tries === MAX_TRIES) throw new Error(`${differing(before, next)}: it keeps changing while it is being read`);
-    before = next;
+    const next = await read();
+    if (tries === MAX_TRIES || sameInputs(last, next)) return [last, next];
+    last = next;
   }
 }
 
-/** The first input whose contents are not the same in both readings. */
-function differing(a: Inputs, b: Inputs): string {
-  const same = <T>(others: readonly T[], one: T) => others.some((other) => isDeepStrictEqual(one, other));
-  if (!isDeepStrictEqual(a.file, b.file)) return fileOf(b.loaded);
-  const secret = b.secrets.find((each) => !same(a.secrets, each));
-  return secret?.source ?? b.tlsFiles.find((each) => !same(a.tlsFiles, each))?.name ?? 'a directory of secrets';
-}
-
 /** The files that the configuration names, and its own file. */
-function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): readonly string[] {
+function namedFiles(loaded: LoadedConfig, tlsFiles: readonly TlsFile[]): readonly string[] {
   const secrets = loaded.config.secrets.flatMap((source) => (source.kind === 'file' ? source.file : []));
   return [...secrets, fileOf(loaded), ...tlsFiles.map(({ path }) => path)];
 }

@@ -4,7 +4,7 @@ import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import type { Reload } from '../facts.ts';
 import { failuresOf, isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
-import { type Inputs, readInputs, sameInputs, settle } from './inputs.ts';
+import { type Inputs, readInputs, sameInputs, settledInputs } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
@@ -23,8 +23,6 @@ export class LiveRuleset {
   readonly #atStart: Config;
   /** The inputs of the ruleset in force. */
   #seen: Inputs;
-  /** True while the inputs kept changing at the last reading: what is in use may be what they are now. */
-  #isUnsettled = false;
   /** True if the next check must apply the inputs even if nothing changed. */
   #forced = false;
   #nextCheck: NodeJS.Timeout | undefined;
@@ -72,25 +70,12 @@ export class LiveRuleset {
 
   async #readAndApply(when: 'always' | 'if changed'): Promise<readonly string[]> {
     const { configFile, env } = this.#effects;
-    const before = this.#seen;
-    const read = (last: Inputs) => readInputs(configFile, env, last);
-    try {
-      const changed = await read(before);
-      const isSame = sameInputs(changed, before);
-      if (isSame && when === 'if changed' && !this.#isUnsettled) return [];
-      const inputs = isSame ? changed : await settle(changed, read);
-      // Once this has stopped, the services are closed, and nothing may open them again.
-      this.#isUnsettled = false;
-      return this.#isStopped ? [] : this.#apply(inputs);
-    } catch (error) {
-      this.#isUnsettled = true;
-      const problem = error instanceof Error ? error.message : String(error);
-      // What keeps changing is found again each second, and told once.
-      if (when === 'if changed' && this.lastReload?.error === problem) return [problem];
-      const unread = new Map(before.secrets.map(({ source }) => [source, problem]));
-      this.ruleset = Object.freeze({ ...this.ruleset, unread });
-      return this.#endReload([problem]);
-    }
+    let inputs = await readInputs(configFile, env, this.#seen);
+    if (!sameInputs(inputs, this.#seen)) inputs = await settledInputs(configFile, env, this.#seen);
+    // What keeps changing is found again each second, and told once.
+    if (when === 'if changed' && sameInputs(inputs, this.#seen)) return [];
+    // Once this has stopped, the services are closed, and nothing may open them again.
+    return this.#isStopped ? [] : this.#apply(inputs);
   }
 
   /** Puts inputs into use. An unusable part keeps its old version, and the reload counts as failed. */

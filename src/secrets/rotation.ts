@@ -47,14 +47,14 @@ export function usable(secrets: Materials): readonly (SecretMaterial & Secret)[]
 export function failuresOf(secrets: Materials): readonly string[] {
   return secrets.flatMap(({ kind, id, source, problem }) => {
     if (problem === null) return [];
-    return [kind === 'directory' ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
+    return [kind === 'source' ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
   });
 }
 
 /** Keeps good values in use. An empty or unreadable directory counts as a failed mount: all its values stay. */
 function keepGood(fresh: SecretMaterial, current: Materials): Materials {
   if (fresh.key !== null) return [fresh];
-  const whole = fresh.kind === 'directory';
+  const whole = fresh.kind === 'source';
   const good = current.filter(
     ({ id, source, key }) => key !== null && (whole ? source === fresh.source : id === fresh.id),
   );

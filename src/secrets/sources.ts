@@ -1,6 +1,6 @@
 // Reads secrets from files, directories and environment variables, as kubelet, Docker and people create them. A bad
 // source becomes a `problem`, never an exception. No read blocks on a pipe or device. Only a KeyObject keeps a value.
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { opendir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../base/errors.ts';
 import { fileProblem, readRegularFile } from '../base/regular-file.ts';
@@ -14,8 +14,8 @@ export interface SecretMaterial
   extends KeyReading,
     Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'>,
     Pick<Secret, 'ended'> {
-  /** `directory`: one that cannot be used. `misnamed`: a file with a bad name. Neither has a key. */
-  readonly kind: 'secret' | 'directory' | 'misnamed';
+  /** `source`: one that cannot be used as a whole. `misnamed`: a file with a bad name. Neither has a key. */
+  readonly kind: 'secret' | 'source' | 'misnamed';
   /** The id of a `secret`; of the others a label for messages: the source, or `file "<name>"`. */
   readonly id: string;
   /** `file <path>`, `env <name>` or `env (name hidden)`, `directory <path>` or `replaced value of <id>`. */
@@ -26,7 +26,7 @@ export interface SecretMaterial
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
-/** The maximum number of files in a directory of secrets. With more, the path is probably wrong. */
+/** The maximum number of names in a directory of secrets, hidden ones too. With more, the path is probably wrong. */
 const MAX_DIRECTORY_FILES = 256;
 
 const ID = /^[A-Za-z0-9._-]+$/;
@@ -77,7 +77,7 @@ export async function readPasswordFile(section: 'once' | 'redelivery', path: str
 /** Reads one secret file and follows links. Never throws: errors become the reading's problem. */
 async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>): Promise<KeyReading> {
   try {
-    const { bytes, mode } = await readRegularFile(path, MAX_SECRET_BYTES);
+    const { bytes, mode } = await readRegularFile(path, MAX_SECRET_BYTES + '\r\n'.length);
     const reading = keyFromFileContent(bytes, rules);
     bytes.fill(0);
     if (reading.key === null) return reading;
@@ -90,17 +90,18 @@ async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>
 /** Reads every regular file of a directory and follows links. Skips names that begin with `.`, as kubelet and editors use. */
 async function readKeyDirectory(source: DirectorySource): Promise<Entries> {
   const { directory } = source;
-  let names: string[];
+  const names: string[] = [];
   try {
-    names = (await readdir(directory)).filter((name) => !name.startsWith('.')).sort();
+    // Not `readdir`: a directory of a million files would be listed whole, each second.
+    for await (const { name } of await opendir(directory)) {
+      if (names.push(name) <= MAX_DIRECTORY_FILES) continue;
+      return unusable(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
+    }
   } catch (error) {
     return unusable(source, await systemProblem(directory, error));
   }
-  if (names.length > MAX_DIRECTORY_FILES) {
-    return unusable(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
-  }
   const entries: Entries[number][] = [];
-  for (const name of names) {
+  for (const name of names.filter((each) => !each.startsWith('.')).sort()) {
     const file = join(directory, name);
     const stats = await stat(file).catch(() => null);
     // readKeyFile reports a dangling link (null). Anything else that is not a regular file is not meant as a secret.
@@ -113,7 +114,7 @@ async function readKeyDirectory(source: DirectorySource): Promise<Entries> {
 
 /** The only entry for a directory that cannot be used. */
 function unusable(source: DirectorySource, problem: string): Entries {
-  return [{ kind: 'directory', id: sourceName(source), ...withoutKey(problem) }];
+  return [{ kind: 'source', id: sourceName(source), ...withoutKey(problem) }];
 }
 
 /** Describes a system error for the operator; if permission is denied, with the owner and the mode. */

@@ -94,6 +94,35 @@ test.concurrent('a reload changes routes, limits and series, and no request in f
   expect(await (await fetch(`${proxy.adminUrl}/api/status`)).text()).toContain('listen.port, upstream.connections');
 });
 
+test.concurrent('a secret file that is written all the time holds up no other change', async ({ start, directory }) => {
+  const at = (name: string) => join(directory, name);
+  const write = (name: string, text: string) => writeFile(at(name), text);
+  for (const name of ['noisy', 'calm']) await write(name, value('a'));
+  const secrets = ['noisy', 'calm'].map((id) => ({ id, file: at(id), overlap: '1h' }));
+  const proxy = await start({ secrets });
+  let writes = 0;
+  const noise = setInterval(() => void replaceFile(at('noisy'), value(`n${++writes}`)), 20);
+  try {
+    await write('calm', value('b'));
+    await edit(proxy, (config) => ({ ...config, routes: [{ path: '/notify' }, { path: '/gone', action: 'reject' }] }));
+    await eventually(() => deliver(proxy, 'b'), 200);
+    await eventually(() => deliver(proxy, 'b', '/gone'), 404);
+    const told = `secret noisy (file ${at('noisy')}): it keeps changing while it is being read; the last good value is still in use`;
+    await eventually(async () => (await proxy.status()).lastReload?.error, told);
+    const response = await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' });
+    expect([response.status, await response.json()]).toEqual([
+      503,
+      { status: 'failed', retired: 1, read: ['calm'], error: `file ${at('noisy')}: ${told.split('): ')[1]}` },
+    ]);
+    expect(await deliver(proxy, 'a')).toBe(200); // the last good value of `noisy`
+  } finally {
+    clearInterval(noise);
+  }
+  await nextReload(proxy, async () => {});
+  expect(reloads(proxy).at(-1)).toBe('reloaded');
+  expect(await deliver(proxy, `n${writes}`)).toBe(200);
+});
+
 describe.concurrent('an incomplete file never becomes policy', () => {
   test('a config file that is gone or not whole: the old policy until a good edit', async ({ start, upstream }) => {
     // The environment alone would be a valid configuration.

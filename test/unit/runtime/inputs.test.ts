@@ -1,47 +1,50 @@
-// Inputs that keep changing while they are read count for nothing, and are told. And how many connections the limit of open
-// files has room for.
-import { mkdirSync, writeFileSync } from 'node:fs';
+// Inputs that keep changing while they are read count as unreadable, and hold up no other. And how many connections the limit
+// of open files has room for.
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
-import { type Inputs, readInputs, settle } from '../../../src/runtime/inputs.ts';
+import { readInputs, settledInputs } from '../../../src/runtime/inputs.ts';
 import { fitMachine, fitOpenFiles } from '../../../src/runtime/machine-limits.ts';
-import { ownDirectory } from '../../support/machine/files.ts';
+import { ownDirectory, replaceFile } from '../../support/machine/files.ts';
 import { makeIdentity } from '../../support/tls/x509.ts';
 
 const folder = ownDirectory();
 
-test.concurrent.each<[what: string, told: string, change: (at: (file: string) => string, nth: number) => void]>([
-  [
-    'a directory of secrets',
-    'directory secrets',
-    (at, nth) => writeFileSync(at('secrets/one'), `one: its value number ${nth}`),
-  ],
-  [
-    'a certificate',
-    'listen.tls.certFile crt',
-    (at, nth) => writeFileSync(at('crt'), `the first bytes of number ${nth}`),
-  ],
-  ['the configuration', 'c.yaml', (at, nth) => writeFileSync(at('c.yaml'), `limits: { connections: ${100 + nth} }\n`)],
-])('while %s keeps changing, nothing that was read counts', async (what, told, change) => {
+test.concurrent.each<[what: string, told: string, file: string]>([
+  ['nothing', '', 'another'],
+  ['a directory of secrets', 'directory secrets', 'secrets/one'],
+  ['a certificate', 'listen.tls.certFile crt', 'crt'],
+  ['the configuration', 'c.yaml', 'c.yaml'],
+])('while %s keeps changing, all else that was read counts', async (what, told, file) => {
   const own = join(folder, what);
-  mkdirSync(join(own, 'secrets'), { recursive: true });
-  const at = (file: string) => join(own, file);
+  const at = (name: string) => join(own, name);
+  mkdirSync(at('secrets'), { recursive: true });
   const { certificate, key } = makeIdentity({ name: 'a' });
-  writeFileSync(at('crt'), certificate);
-  writeFileSync(at('key'), key);
-  writeFileSync(at('secrets/one'), 'one: a value of the start');
   const tls = `listen: { tls: { certFile: ${at('crt')}, keyFile: ${at('key')} } }`;
-  writeFileSync(at('c.yaml'), `${tls}\nsecrets: [{ directory: ${at('secrets')} }]\n`);
-  let nth = 0;
-  const read = (last: Inputs | null) => {
-    change(at, nth++);
-    return readInputs(at('c.yaml'), {}, last);
-  };
-  const settled = settle(await read(await readInputs(at('c.yaml'), {}, null)), read);
-  await expect(settled.catch(({ message }: Error) => message.replaceAll(`${own}/`, ''))).resolves.toBe(
-    `${told}: it keeps changing while it is being read`,
-  );
+  const config = `${tls}\nsecrets: [{ directory: ${at('secrets')} }, { id: two, file: ${at('two')} }]\n`;
+  const write = (texts: Readonly<Record<string, string>>) =>
+    Promise.all(Object.entries(texts).map(([name, text]) => replaceFile(at(name), text)));
+  await write({ crt: certificate, key, 'secrets/one': 'a value of the start', two: 'a value of the start' });
+  await write({ 'c.yaml': config });
+  const before = await readInputs(at('c.yaml'), {}, null);
+  const changed = { crt: `${certificate}\n`, 'secrets/one': 'another value of one', two: 'another value of two' };
+  await write({ ...changed, 'c.yaml': `${config}unmatched: reject\n` });
+  let writes = 0;
+  const noise = setInterval(() => replaceFile(at(file), `# its text number ${++writes}\n`), 20);
+  const { loaded, broken, secrets, tlsFiles } = await settledInputs(at('c.yaml'), {}, before);
+  clearInterval(noise);
+  const problems = [
+    ...broken,
+    ...secrets.flatMap(({ source, problem }) => (problem === null ? [] : `${source}: ${problem}`)),
+    ...tlsFiles.flatMap(({ problem }) => problem ?? []),
+  ];
+  const expected = told === '' ? [] : [`${told}: it keeps changing while it is being read`];
+  expect(problems.map((problem) => problem.replaceAll(`${own}/`, ''))).toEqual(expected);
+  expect(loaded.config.unmatched.action).toBe(file === 'c.yaml' ? 'verify' : 'reject');
+  const values = secrets.map(({ key }) => key?.export().toString());
+  expect(values).toEqual([file === 'secrets/one' ? undefined : changed['secrets/one'], changed.two]);
+  expect(tlsFiles[0]?.bytes.toString()).toBe(file === 'crt' ? '' : changed.crt);
 });
 
 describe('of the files that a process may open, connections get', () => {

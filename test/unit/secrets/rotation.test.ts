@@ -34,7 +34,7 @@ function reading(source: SecretSource, content: Content): readonly SecretMateria
   return Object.entries(given).map(([id, name]): SecretMaterial => {
     const bad = name.startsWith('bad: ') ? name.slice(5) : null;
     const key = bad === null ? keyOf(name) : null;
-    const kind = typeof content === 'string' ? 'directory' : 'secret';
+    const kind = typeof content === 'string' ? 'source' : 'secret';
     const times = { overlap, notBefore, notAfter, adoptedAt: null };
     return { kind, id, source: sourceName(source), key, problem: bad, warnings: [], ...times };
   });

@@ -67,6 +67,13 @@ describe('a file', () => {
     expect(await only(file('current', path))).toMatchObject({ key: null, problem, warnings: [] });
   });
 
+  test('may hold a secret of 64 KiB, and its line break', async () => {
+    const longest = 'x'.repeat(64 * 1024);
+    expect(holds(await only(file('current', write('key', `${longest}\r\n`))), longest)).toBe(true);
+    const { problem } = await only(file('current', write('key', `${longest}x\n`)));
+    expect(problem).toBe('it is larger than 64 KiB: is this the right file?');
+  });
+
   test.runIf(process.geteuid?.() === 0)('that is unreadable names the user and the file’s owner', async () => {
     const path = write('key', value('a'));
     execFileSync('chmod', ['0600', path]);
@@ -123,15 +130,21 @@ describe('a directory', () => {
     ['empty', 'empty', 'it holds no secrets: there is no regular file in it'],
     ['full of directories', 'nested', 'it holds no secrets: there is no regular file in it'],
     ['full of other things', 'crowded', 'it holds more than 256 files: is this the right directory?'],
+    ['full of hidden ones', 'hidden', 'it holds more than 256 files: is this the right directory?'],
   ])('that is %s is one entry with a problem', async (_, name, problem) => {
     write('file', 'x');
     mkdirSync(join(dir, 'empty'));
     mkdirSync(join(dir, 'nested/inner'), { recursive: true });
-    mkdirSync(join(dir, 'crowded'));
-    if (name === 'crowded') for (let i = 0; i < 257; i += 1) write(`crowded/${i}`, '');
+    for (const [folder, start] of [
+      ['crowded', ''],
+      ['hidden', '.'],
+    ] as const) {
+      mkdirSync(join(dir, folder));
+      if (name === folder) for (let i = 0; i < 257; i += 1) write(`${folder}/${start}${i}`, '');
+    }
     const id = `directory ${join(dir, name)}`;
     const source = directory(join(dir, name));
-    const entry = expect.objectContaining({ kind: 'directory', id, source: id, key: null, problem });
+    const entry = expect.objectContaining({ kind: 'source', id, source: id, key: null, problem });
     expect(await only(source)).toEqual(entry);
     expect(await readSources([source], {})).toEqual([entry]);
   });
