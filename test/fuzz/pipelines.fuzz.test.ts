@@ -1,5 +1,6 @@
 // Each byte that a client sends belongs to exactly one message. Of the messages on a connection the first few, in order,
 // get exactly their answers; of the others nothing reaches anyone, and the connection ends.
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import fc from 'fast-check';
@@ -9,8 +10,7 @@ import { ownDirectory } from '../support/machine/files.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { loopbackIdentity } from '../support/tls/certificates.ts';
 import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { checkCounted, checkEnd, checkReached, idOf } from './pipeline-checks.ts';
-import { CONFIG, type Message, written } from './pipeline-messages.ts';
+import { CONFIG, MAX_HEADER, type Message, type Sent, written } from './pipeline-messages.ts';
 import { type Pipeline, piecesOf, pipeline } from './pipelines.ts';
 import { type Conversation, converse, Hold, type Play } from './pipelining-client.ts';
 import { fuzz, SEED } from './time-box.ts';
@@ -50,6 +50,8 @@ afterAll(async () => {
     await upstream.close();
   }
 });
+
+const idOf = ({ target }: SeenRequest | Sent): string => target.replace(/^[^?]*\?/, '');
 
 function echo(request: SeenRequest) {
   const id = idOf(request);
@@ -97,6 +99,51 @@ async function check(pipelines: readonly Pipeline[]): Promise<void> {
       count,
       conversations.filter((_, index) => pipelines[index]?.over === over),
     );
+}
+
+/**
+ * A connection ends only where it may: too much behind a message ends it only if that came before the answer. Returns
+ * the messages that were answered.
+ */
+function checkEnd({ sent, pipelined }: Play, { answers, end }: Conversation): readonly Sent[] {
+  const closing = sent.findIndex(({ ends }) => ends === 'always');
+  if (closing >= 0) expect(answers.length, 'answers').toBeLessThanOrEqual(closing + 1);
+  const [answered, unanswered] = [sent.slice(0, answers.length), sent.slice(answers.length)];
+  if (unanswered.length === 0) return answered;
+  expect(end, 'the end of a connection that answers less than it was sent').toBe('orderly');
+  const last = answered.at(-1);
+  const behind = unanswered.reduce((bytes, message) => bytes + message.bytes.length, 0);
+  const mayEnd = last !== undefined && (last.ends !== 'never' || (pipelined && behind > MAX_HEADER));
+  expect(mayEnd, `an end behind ${last?.name ?? 'nothing'}, with ${behind} bytes to come`).toBe(true);
+  return answered;
+}
+
+/** Of each connection exactly the answered messages have reached the upstream, once, in order and byte for byte. */
+function checkReached(seen: readonly SeenRequest[], answered: readonly (readonly Sent[])[]): void {
+  const known = new Set<SeenRequest>();
+  for (const messages of answered) {
+    const forwarded = messages.filter(({ status }) => status === 200);
+    const ids = new Set(forwarded.map(idOf));
+    const reached = seen.filter((request) => ids.has(idOf(request)));
+    for (const request of reached) known.add(request);
+    expect(reached.map(summary)).toEqual(forwarded.map(summary));
+  }
+  const strangers = seen.filter((request) => !known.has(request));
+  expect(strangers.map(summary), 'requests upstream that got no answer').toEqual([]);
+}
+
+function summary({ method, target, body }: SeenRequest | Sent): string {
+  return `${method} ${target} ${body.length} bytes ${createHash('sha256').update(body).digest('hex').slice(0, 8)}`;
+}
+
+/** Each answer is counted once. Of what got none, at most one request a connection is counted, as left by its client. */
+function checkCounted(counted: ReadonlyMap<number, number>, conversations: readonly Conversation[]): void {
+  const answers = new Map<number, number>();
+  for (const { status } of conversations.flatMap((conversation) => conversation.answers))
+    answers.set(status, (answers.get(status) ?? 0) + 1);
+  const { 499: left = 0, ...rest } = Object.fromEntries([...counted].filter(([, count]) => count > 0));
+  expect(rest, 'requests counted, by status').toEqual(Object.fromEntries(answers));
+  expect(left, 'clients counted as gone').toBeLessThanOrEqual(conversations.length);
 }
 
 function show({ messages, cuts, over }: Pipeline): string {

@@ -1,9 +1,10 @@
 // Plays a pipeline on a raw socket. It waits for events alone, each bounded by the raw client's deadline.
+import { expect } from 'vitest';
 import { type ConnectOptions, openClient, type RawClient } from '../support/http/raw-client.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
-import { checkOwn } from './pipeline-checks.ts';
 import type { Sent } from './pipeline-messages.ts';
 import type { Piece } from './pipelines.ts';
+import { checkAnswer } from './wire-checks.ts';
 
 /** What a client saw of a connection. */
 export interface Conversation {
@@ -116,4 +117,20 @@ async function readAnswers(
     return 'orderly';
   }
   return 'open';
+}
+
+/** An answer is checked as it comes: what follows one that is not its message's own can't be told apart. */
+function checkOwn(answer: RawResponse, { name, id, status, method }: Sent, index: number): void {
+  const what = `the answer to message ${index}, ${name}`;
+  expect(answer.status, what).toBe(status);
+  expect(answer.informational, what).toEqual([]);
+  if (status === 200) expect(echoed(answer, method), what).toBe(id);
+  else checkAnswer(answer);
+}
+
+/** The id in the head and, where there is one, in the body. */
+function echoed({ lines, body }: RawResponse, method: string): string {
+  const [id = ''] = values(lines, 'x-id');
+  const text = body.toString('latin1');
+  return method === 'HEAD' || text === id ? id : `${id} with the body ${text}`;
 }

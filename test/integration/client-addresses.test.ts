@@ -1,26 +1,63 @@
-// Who the client is goes to the log alone, unless the upstream is to be told.
-// trustedProxies, forwardedHeaders and checkExposure.
+// Who the client is goes to the log alone, unless the upstream is to be told: trustedProxies, forwardedHeaders and checkExposure.
+// And what a proxy tells of requests that it forwards without a verdict: those that had a signature, as where a route's
+// path has a typo beside `unmatched: forward`, and the trace that a request belongs to.
 import { createServer } from 'node:http';
 import { beforeEach, describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { exchange } from '../support/http/raw-client.ts';
+import { delivery, post } from '../support/http/requests.ts';
 import { listening } from '../support/machine/listening.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
-import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const get = (lines: readonly string[] = [], host = 'shop.example') =>
   `GET /open HTTP/1.1\r\n${[`Host: ${host}`, ...lines].join('\r\n')}\r\n\r\n`;
-const OPEN = { routes: [{ path: '/open', action: 'forward' }] };
+const OPEN = { path: '/open', action: 'forward' };
+const CONFIG = { routes: [OPEN, { path: '/notify' }], unmatched: 'forward', log: { requests: 'all' } };
 
 const forwarded = (lines: readonly string[]) => lines.filter((line) => /forwarded|real/i.test(line));
 
-const on = shared(startLenientUpstream, { ...OPEN, log: { requests: 'all' } }, { secrets: { current: value('a') } });
+const on = shared(startLenientUpstream, CONFIG);
 beforeEach(() => {
   on.upstream.seen.length = 0;
+});
+
+test('signed requests that are forwarded unverified are told', async () => {
+  const target = '/webhooks/entrupy';
+  const malformed = post('event', { target, lines: ['Entrupy-Signature: none'] });
+  const forged = (target: string) => delivery('event', value('forged'), { target });
+  for (const bytes of [post('event', { target }), malformed, get(), forged(target)])
+    expect((await exchange(on.proxy.port, bytes)).status).toBe(200);
+  on.upstream.answer(() => 'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n');
+  expect((await exchange(on.proxy.port, forged('/later'))).status).toBe(404);
+  on.upstream.answer(() => OK);
+  expect((await on.proxy.metrics()).get('entrupy_proxy_unverified_signatures_total{route="unmatched"}')).toBe(3);
+  expect((await on.proxy.status()).advice[0]).toMatchObject({
+    ...{ id: 'signed-unverified', state: 'failed' },
+    message: expect.stringMatching(/ the last to \/later .* The app answered 404 to the last one\.$/),
+  });
+});
+
+const ID = '4bf92f3577b34da6a3ce929d0e0e4736';
+const PARENT = '00f067aa0ba902b7';
+test.for<[traceparent: string, id?: string]>([
+  [`00-${ID}-${PARENT}-01`, ID],
+  [`01-${ID}-${PARENT}-01-what a later version adds`, ID],
+  [`ff-${ID}-${PARENT}-01`],
+  [`00-${'0'.repeat(32)}-${PARENT}-01`],
+  [`00-${ID}-${'0'.repeat(16)}-01`],
+  [`00-${ID.toUpperCase()}-${PARENT}-01`],
+  [`00-${ID}-${PARENT}-01x`],
+  [ID],
+])('the log has the id of a valid trace only: %s', async ([traceparent, id]) => {
+  const lines = on.proxy.logs().length;
+  await exchange(on.proxy.port, get([`Traceparent: ${traceparent}`]));
+  const logged = () => on.proxy.logs().slice(lines);
+  await eventually(() => logged().map(({ trace_id }) => trace_id), [id]);
 });
 
 const NOBODY: readonly string[] = [];
@@ -103,7 +140,7 @@ describe('forwardedHeaders', () => {
 
   test('overwrite: allowHeaders passes, but never in place of what we saw', async () => {
     const allowHeaders = ['Forwarded', 'X-Forwarded-User', 'x-forwarded-prefix', 'x-real-ip', 'x_forwarded_for'];
-    await change(on.proxy, () => ({ routes: [{ path: '/open', action: 'forward', allowHeaders }] }));
+    await change(on.proxy, () => ({ routes: [{ ...OPEN, allowHeaders }] }));
     await exchange(on.proxy.port, get([...SPOOFED, 'X-Forwarded-Prefix: /shop', 'X_Forwarded_For: 1.2.3.4']));
     expect(forwarded(on.upstream.seen[0]?.lines ?? [])).toEqual([
       'X-Forwarded-User: root',

@@ -169,22 +169,3 @@ describe('a HEAD that is refused gets no body', () => {
     expect((await client.response()).body.toString()).toBe('{"error":"bad_request"}');
   });
 });
-
-describe('a client that closes within its request', () => {
-  const length = 'Content-Length: 9';
-  test.each([
-    ['head', 'POST /notify HTTP/1.1\r\nHost: h\r\nX-In', 'unmatched'],
-    ['body', `${signed(length)}abc`, '/notify'],
-    ['chunks', `${signed('Transfer-Encoding: chunked')}3\r\nabc\r\n`, '/notify'],
-    ['streamed body', `POST /open/x HTTP/1.1\r\nHost: h\r\n${length}\r\n\r\nabc`, '/open/*'],
-  ])('%s has broken no rule: it left, as one that resets', async (_within, bytes, route) => {
-    const left = () => on.proxy.logs().filter((line) => line.diagnosis === 'front-leaves' && line.route === route);
-    const before = left().length;
-    const client = await sendTo(on.proxy, bytes);
-    client.end();
-    expect((await client.rest()).toString('latin1')).toMatch(/^HTTP\/1\.1 400 /);
-    await eventually(() => left().length, before + 1);
-    expect(left().at(-1)).toMatchObject({ status: 400, reason: 'bad_request' });
-    expect(left().at(-1)?.rule).toBeUndefined();
-  });
-});

@@ -6,11 +6,11 @@ import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { exchange, openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
-import { get } from '../support/http/requests.ts';
+import { get, request, signatureLine } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { inFlight, untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { expectServed, GET, many, signed } from '../support/proxy/limited.ts';
-import { test } from '../support/proxy/proxied.ts';
+import { test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { waitFor } from '../support/runner/wait-for.ts';
@@ -23,6 +23,21 @@ const MIB = 1024 * KIB;
 const ROUTES = { routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] };
 const on = shared(startLenientUpstream, ROUTES);
 const streaming = shared(startStreamingUpstream, ROUTES);
+
+const GET = 'GET /open/0 HTTP/1.1\r\nHost: h\r\n\r\n';
+
+const many = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: count }, (_, index) => make(index)));
+
+/** The head of a delivery with this body. */
+const signed = (body: string | Buffer) =>
+  request(['POST /notify HTTP/1.1', 'Host: h', signatureLine(body, value('a')), `Content-Length: ${body.length}`]);
+
+/** An honest delivery on a new connection gets its 200. */
+async function expectServed(proxy: RunningProxy): Promise<void> {
+  const body = '{"honest":true}';
+  expect((await exchange(proxy.port, signed(body) + body)).status).toBe(200);
+}
 
 /** From now on these limits hold, and the defaults of the others. */
 const limit = (limits: object, proxy = on.proxy, keepAlive = '75s') =>
@@ -45,10 +60,7 @@ describe('connections', () => {
         return [...all].filter(([name, amount]) => amount > 0 && /header_timeout|connections_refused/.test(name));
       };
       const before = new Map(await ends());
-      const silent = await many(8, async () => {
-        const client = await sendTo(on.proxy, sent);
-        return client;
-      });
+      const silent = await many(8, () => sendTo(on.proxy, sent));
       await untilMetrics(on.proxy, ['connections'], ([open]) => open === 8);
       for (let count = 0; count < 4; count++) await expectServed(on.proxy);
       await silent[0]?.rest(); // the oldest is gone
@@ -93,10 +105,7 @@ describe('connections', () => {
     ['/open/*', 'POST /open/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n'],
   ])('over the limit a body that hardly moves makes room: 408, recorded as ours (%s)', async (route, head) => {
     await limit({ connections: 4 });
-    const slow = await many(4, async () => {
-      const client = await sendTo(on.proxy, `${head}x`);
-      return client;
-    });
+    const slow = await many(4, () => sendTo(on.proxy, `${head}x`));
     await inFlight(on.proxy, 4);
     await expect.poll(() => expectServed(on.proxy).then(() => 'served', String), { interval: 200 }).toBe('served');
     const refused = await Promise.race(slow.map((client) => client.response()));
@@ -218,10 +227,7 @@ test('a crowded admin port ends each connection after its answer, to leave room 
   const { adminPort: port } = await start();
   const scraper = await openClient({ port });
   expect(await keptBy(scraper)).toBe(true);
-  const crowd = await many(CROWD, async () => {
-    const client = await sendTo({ port }, 'GET /');
-    return client;
-  });
+  const crowd = await many(CROWD, () => sendTo({ port }, 'GET /'));
   // They are accepted one by one; until then the scraper stays.
   await expect.poll(() => keptBy(scraper)).toBe(false);
   expect(await scraper.rest()).toEqual(Buffer.alloc(0));

@@ -11,7 +11,7 @@ import { ownDirectory } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { BODY, CONFIG, ENV, FORBIDDEN, MARK, REQUESTS, SECRETS, wire } from '../testdata/marked-requests.ts';
+import { BODY, CONFIG, ENV, FORBIDDEN, MARK, PASTED, REQUESTS, SECRETS, wire } from '../testdata/marked-requests.ts';
 
 function expectNoLeak(text: string, where: string): void {
   expect(
@@ -71,6 +71,17 @@ describe('a proxy that met every reason', () => {
     },
   );
 
+  test('the answer to a reload, which names a secret whose value stands in place of a name, as all pages do', async () => {
+    const paths = ['/', '/api/status', '/readyz', '/metrics'];
+    const pages = await Promise.all(paths.map((path) => fetch(on.proxy.adminUrl + path)));
+    const reload = await fetch(`${on.proxy.adminUrl}/-/reload`, { method: 'POST' });
+    const texts = await Promise.all([...pages, reload].map((response) => response.text()));
+    for (const text of texts) expect(text).toContain('absent');
+    expectNoLeak(texts.join('\n'), 'an answer');
+    const warning = { msg: 'configuration warning', key: 'secrets[3].env' };
+    expect(on.proxy.logs()).toContainEqual(expect.objectContaining(warning));
+  });
+
   test('the responses to clients', () => {
     expect(answers.size).toBe(REQUESTS.length);
     expectNoLeak([...answers.values()].join('\n'), 'an answer');
@@ -107,5 +118,21 @@ describe('the errors of the commands', () => {
     const { code, stdout, stderr } = await callCommand(words.map(String), { env, stdin: BODY });
     expect(code, stderr).toBe(wanted);
     expectNoLeak(stdout + stderr, String(words[0]));
+  });
+
+  test.each([PASTED, `f00d${MARK}+f00d/${MARK}==`])('a value in place of a variable’s name, %s', async (value) => {
+    const file = join(directory, 'pasted.yaml');
+    await writeFile(file, `secrets:\n  - id: mistaken\n    env: ${value}\nroutes: [{ path: /notify }]\n`);
+    const said = async (words: string, ...more: readonly string[]) => {
+      const { code, stdout, stderr } = await callCommand([...words.split(' '), ...more]);
+      expectNoLeak(stdout + stderr, words);
+      return { code, text: stdout + stderr };
+    };
+    const place = expect.stringContaining(`${file}:3:10: secrets[0].env: `);
+    expect(await said('check-config', '--config', file)).toEqual({ code: 2, text: place });
+    expect(await said('check-config --no-secrets', '--config', file)).toMatchObject({ text: place });
+    await said('explain POST /notify', '--config', file);
+    await said('verify --signature SHA256:x', '--config', file);
+    expect(await said('sign', '--secret-env', value)).toMatchObject({ code: 2 });
   });
 });

@@ -16,7 +16,6 @@ import { replaceFile } from '../support/machine/files.ts';
 import { listening } from '../support/machine/listening.ts';
 import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { bodyOf, DELIVERED, DUPLICATE, deliver, type Given, give, held, OK, send } from '../support/once/events.ts';
-import { BACK, FAILS, fails, logged, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
 import { failures, keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, SERVERS, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { inFlight, untilMetrics } from '../support/proxy/at-rest.ts';
@@ -25,6 +24,10 @@ import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 
+const REFUSED = { status: 503, text: '{"error":"overloaded"}' };
+const PASSWORD = 'a-password-that-nobody-may-print';
+const FAILS = 'the store of delivered events fails';
+const BACK = 'the store of delivered events works again';
 const MANY = 40;
 /** The client's own word comes after ten seconds, which only a busy machine needs. */
 const STUCK = /did not answer within 1000 ms|Socket timeout/;
@@ -35,6 +38,13 @@ const failuresSince = async (proxy: RunningProxy) => {
   return async () => (await failures(proxy)) - before;
 };
 const problemOf = async (proxy: RunningProxy) => String((await proxy.status()).once?.problem);
+
+/** Does this; resolves once the proxy has logged this message anew: it may have logged it before. */
+async function logged(proxy: RunningProxy, msg: string, act: () => unknown): Promise<void> {
+  const count = () => proxy.logs().filter((line) => line.msg === msg).length;
+  const known = count();
+  await Promise.all([proxy.waitForLog(() => count() > known, msg), act()]);
+}
 
 /** Milliseconds until the only lease in it ends: what was delivered is remembered for longer. */
 async function leaseLeft(server: RedisServer): Promise<number> {
@@ -133,7 +143,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('what is found by time alone', () => {
     await server.ask('CONFIG', 'SET', 'maxmemory-policy', 'volatile-lru');
     const proxy = await deliverer({ once: { store: server.url.replace('//', '//hooks@') } });
     await eventually(() => problemOf(proxy), expect.stringMatching(/'del'|\(DEL\)/));
-    await logged([proxy], BACK, () => server.ask('ACL', 'SETUSER', 'hooks', '+del'));
+    await logged(proxy, BACK, () => server.ask('ACL', 'SETUSER', 'hooks', '+del'));
     const { once, advice } = await proxy.status();
     expect(once).toMatchObject({ isKnown: true, problem: null, evicts: 'volatile-lru' });
     expect(advice.flatMap((item) => [item, ...item.follows]).map(({ id, state }) => `${state} ${id}`)).toContain(
@@ -148,7 +158,7 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     const passwordFile = join(directory, 'password');
     const proxy = await deliverer({ once: { store, passwordFile } });
     const problem = `once.passwordFile ${passwordFile}: it does not exist`;
-    expect(await fails(proxy)).toMatchObject({ level: 'error', on_failure: 'forward' });
+    expect(await proxy.waitForLog(({ msg }) => msg === FAILS)).toMatchObject({ level: 'error', on_failure: 'forward' });
     await eventually(() => problemOf(proxy), problem);
     expect([await deliver(proxy, 'e'), await failures(proxy)]).toEqual([DELIVERED, 2]); // neither leased nor recorded
     execFileSync('mkfifo', [passwordFile]);
@@ -160,7 +170,7 @@ describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
     await writeFile(passwordFile, `not-${PASSWORD}`);
     await eventually(async () => /WRONGPASS/.test(await problemOf(proxy)), true);
     expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
-    await logged([proxy], BACK, () => replaceFile(passwordFile, `${PASSWORD}\r\n`));
+    await logged(proxy, BACK, () => replaceFile(passwordFile, `${PASSWORD}\r\n`));
     await remembering(proxy);
     expect(proxy.output()).not.toContain(PASSWORD);
   });

@@ -71,6 +71,9 @@ const noneLeft = () => eventually(() => on.upstream.sockets().size, 0);
 /** An upstream that closes once its client has. */
 const polite = (socket: Socket) => void socket.once('end', () => socket.end());
 const agrees = (socket: Socket) => void socket.write(AGREED);
+/** From now on what comes is put here. */
+const takeOver = (socket: Socket, got: Buffer[]) =>
+  void socket.removeAllListeners('data').on('data', (piece: Buffer) => got.push(piece));
 const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
 
 describe('a handshake that the upstream refuses', () => {
@@ -191,7 +194,7 @@ describe('a client that leaves', () => {
   test('its last bytes still reach the upstream', async () => {
     const got: Buffer[] = [];
     const there = onHandshake((socket) => {
-      socket.removeAllListeners('data').on('data', (piece: Buffer) => got.push(piece));
+      takeOver(socket, got);
       socket.write(AGREED);
     });
     await client.send(handshake('/live'));
@@ -200,6 +203,70 @@ describe('a client that leaves', () => {
     const socket = await there;
     await new Promise((resolve) => socket.once('end', resolve));
     expect(Buffer.concat(got).length).toBe(1_000_000);
+  });
+});
+
+describe('the bytes', () => {
+  test('of the head of a 101 arrive as sent too', async () => {
+    const lines = ['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'Keep-Alive: 5', 'X-No: '];
+    onHandshake((socket) => socket.end(AGREED.replace('\r\n\r\n', `\r\n${lines.join('\r\n')}\r\n\r\nhello`), 'latin1'));
+    await client.send(handshake('/live'));
+    const head = (await client.rest()).toString('latin1').split('\r\n');
+    expect(head).toEqual(expect.arrayContaining(['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'X-No: ']));
+    expect(head.some((line) => /^(?:keep-alive|date|server):/i.test(line))).toBe(false);
+    expect(head.at(-1)).toBe('hello');
+  });
+
+  test('sent with the handshake reach the upstream in order once it accepts', async () => {
+    const got: Buffer[] = [];
+    const there = onHandshake((socket) => takeOver(socket, got));
+    await client.send(`${handshake('/live')}early, `);
+    const socket = await there;
+    await client.send('later, ');
+    expect(got).toEqual([]);
+    socket.write(AGREED);
+    await client.bytes(AGREED.length);
+    await client.send('last');
+    await expect.poll(() => Buffer.concat(got).toString()).toBe('early, later, last');
+  });
+
+  test('before the 101 get no tunnel, which would lack bytes, if they are more than maxHeader', async () => {
+    const there = onHandshake((socket) => {
+      polite(socket);
+      socket.write(AGREED);
+    });
+    // In one write, so that the proxy has read too much before it asks the upstream.
+    await client.send(`${handshake('/live')}${'x'.repeat(32 * 1024)}`);
+    await closed(await there);
+    expect((await client.response()).status).toBe(400);
+    expect(await client.rest()).toEqual(Buffer.alloc(0));
+  });
+
+  test('that a client does not read slow the upstream down and fill no memory', async () => {
+    const total = 256 * 1024 * 1024;
+    const piece = Buffer.alloc(1024 * 1024);
+    let sent = 0;
+    onHandshake((socket) => {
+      socket.write(AGREED);
+      const more = () => {
+        while (sent < total) {
+          sent += piece.length;
+          if (!socket.write(piece)) return void socket.once('drain', more);
+        }
+        socket.end();
+      };
+      more();
+    });
+    await client.send(handshake('/live'));
+    await client.bytes(AGREED.length);
+    client.socket.pause();
+    const before = await on.proxy.memory();
+    const seen: number[] = [];
+    // Until the number has not changed for a second.
+    const steady = () => seen.push(sent) > 10 && new Set(seen.slice(-10)).size === 1;
+    await expect.poll(steady, { interval: 100 }).toBe(true);
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+    expect((await on.proxy.memory()).peak - before.rss).toBeLessThan(48 * 1024 * 1024);
   });
 });
 

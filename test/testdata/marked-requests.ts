@@ -95,12 +95,15 @@ export const REQUESTS: readonly (readonly [string, Sent, number])[] = [
 
 export const ENV = { CURRENT: SECRETS.current, OTHER: SECRETS.other, EXPIRED: SECRETS.expired };
 
+/** What people paste where `env:` takes a variable's name, and what could be one. */
+export const PASTED = `f00d${MARK}5ecretf00d${MARK}5ecret`;
+
 export const CONFIG = {
   secrets: [
     { id: 'current', env: 'CURRENT' },
     { id: 'other', env: 'OTHER' },
     { id: 'expired', env: 'EXPIRED', notAfter: '2020-01-01T00:00:00Z' },
-    { id: 'absent', env: 'NOT_SET' },
+    { id: 'absent', env: PASTED },
   ],
   routes: [
     { path: '/notify', secrets: ['current', 'expired'] },
