@@ -2,9 +2,9 @@
 // the bytes both ways, and ends each side when the other ends.
 //
 // Its request goes to an agent of ours, whose answer is the 101 that has come, checked by upstream-exchange.ts. Given a
-// socket to ask by itself (`createConnection`), the library opens a tunnel for any 101, even where bytes are missing
-// (then test/integration/websocket-bytes.test.ts fails), and relays refusals without backpressure, coded bytes as plain,
-// and a cut body as whole (then test/integration/websocket-refused-handshakes.test.ts fails).
+// socket to ask by itself (`createConnection`), the library opens a tunnel for any 101, even where bytes are missing, and
+// relays refusals without backpressure, coded bytes as plain, and a cut body as whole (then
+// test/integration/websocket-refused-handshakes.test.ts fails).
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { NO_BYTES } from '../base/bytes.ts';
