@@ -1,4 +1,4 @@
-// The metrics that are read at each scrape: a row each says where. Those that requests add to are in series.ts.
+// The metrics that are read at each scrape: a row each says where. Those that requests add to are in recording.ts.
 import { VERSION } from '../base/default-places.ts';
 import { DEFERRED_STATES } from '../core/fate-by-status.ts';
 import { isPrevious, stateOf } from '../core/keyring.ts';

@@ -12,7 +12,7 @@ import { Health } from '../health/health.ts';
 import { createLog, type Fields, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
-import { Metrics, type SeriesPlan } from '../metrics/metrics.ts';
+import { Metrics, type SeriesPlan } from '../metrics/recording.ts';
 import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/memory-store.ts';
 import { Pipeline } from '../pipeline.ts';

@@ -5,8 +5,8 @@ import type { Hint } from '../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord } from '../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../src/facts.ts';
 import { Health } from '../../src/health/health.ts';
-import { createScrapes, Metrics, type SeriesPlan } from '../../src/metrics/metrics.ts';
 import { type Readings, readingsOf } from '../../src/metrics/readings.ts';
+import { createScrapes, Metrics, type SeriesPlan } from '../../src/metrics/recording.ts';
 import { verify } from './core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
