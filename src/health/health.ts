@@ -1,6 +1,7 @@
 // Health: what the process knows of its deliveries, and its judgement. Status page, /api/status, `check`, log and metrics
 // show one and the same object, made when they ask.
-import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import { isUntaken } from '../core/fate-by-status.ts';
+import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
 import type { Facts } from '../facts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { type Advice, judge } from './judge.ts';
@@ -38,6 +39,12 @@ export class Health {
     this.#recent.deliver(record);
   }
 
+  /** Called when a stored delivery was sent again. */
+  sentAgain(sending: SentAgain): void {
+    this.ledger.sentAgain(sending);
+    if (!isUntaken(sending.fate)) this.#recent.end(sending);
+  }
+
   /** The advice of now, for the log and the metrics; empty before the process runs. */
   advice(): readonly Advice[] {
     if (this.facts === null) return [];
@@ -56,7 +63,7 @@ export class Health {
     return {
       ...facts,
       routes,
-      ...this.#recent.view(this.ledger),
+      ...this.#recent.view(),
       /** How many deliveries of the last day may be lost, by how they ended. */
       lost: Object.fromEntries(LOST_ENDS.map((end) => [end, lost(end)])) as Record<LostEnd, number>,
       ...judge(input),

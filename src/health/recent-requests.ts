@@ -6,7 +6,6 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { shownRequest } from '../log/request-log.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import type { Ledger } from './ledger.ts';
 
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
@@ -42,14 +41,21 @@ export class RecentRequests {
   /** Called when a delivery's fate is known, perhaps long after its client left. */
   deliver(record: DeliveryRecord): void {
     const { fate, upstreamFailure } = record;
+    if (fate !== 'refused') this.end(record);
     const isLost = fate === 'failed' || fate === 'abandoned';
     if (!isLost && upstreamFailure === null) return;
     const shown = shownOf(record, diagnosisOf(record));
     const own = fate === 'abandoned' ? fate : 'overloaded';
     const cause = upstreamFailure ?? (record.upstreamStatus > 0 ? `${record.upstreamStatus}` : own);
-    const others = this.#undelivered.filter(([event]) => event !== record.event);
-    if (isLost) this.#undelivered = [[record.event, { ...shown, cause }], ...others.slice(0, KEPT_UNDELIVERED - 1)];
+    if (isLost)
+      this.#undelivered = [[record.event, { ...shown, cause }], ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
     if (upstreamFailure !== null) this.#keep(shown);
+  }
+
+  /** The event is lost no more, as far as a delivery before this one was. */
+  end(record: Pick<DeliveryRecord, 'event'>): void {
+    if (this.#undelivered.length === 0) return; // else the signature is read
+    this.#undelivered = this.#undelivered.filter(([event]) => event !== record.event);
   }
 
   #keep(refusal: ShownRequest): void {
@@ -67,13 +73,12 @@ export class RecentRequests {
     dropOldest(groups, GROUPS_PER_REASON);
   }
 
-  view(ledger: Ledger) {
-    const isLost = (event: string, route: string) => ledger.of(route).outcomes.untaken.get(event)?.loss != null;
+  view() {
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
     return {
       /** Newest first, and so is `undelivered`. */
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
-      undelivered: this.#undelivered.flatMap(([event, shown]) => (isLost(event, shown.route) ? shown : [])),
+      undelivered: this.#undelivered.map(([, shown]) => shown),
       /** The last verified probe; null before the first. */
       lastProbe: this.#lastProbe,
     };

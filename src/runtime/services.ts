@@ -67,7 +67,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     log,
     tellLoss,
     onResult: (ended) => metrics.redelivered(ended),
-    onSending: (sending) => health.ledger.sentAgain(sending),
+    onSending: (sending) => health.sentAgain(sending),
   });
   const pipeline = new Pipeline({
     policy,

@@ -122,6 +122,22 @@ test('deliveries that may be lost are kept apart: verified, then our own 502, 50
   expect(refusals.view().lost).toEqual({ failed: 0, abandoned: 0, refused: 0, turnedAway: 0 });
 });
 
+test('a lost delivery is shown until the app takes its event, however many others the app does not take meanwhile', () => {
+  const health = new Health(() => 30_000);
+  const failed = { status: 502, upstreamStatus: 0, upstreamFailure: 'connect', fate: 'failed' } as const;
+  const ids = ['SHA256:fresh', 'SHA256:again', 'SHA256:lost'];
+  for (const event of ids) health.deliver({ ...accepted(failed), fate: 'failed', event });
+  for (let nth = 0; nth < 4100; nth++)
+    health.deliver({ ...accepted(), fate: 'deferred', decision: 'deferred', event: `SHA256:stored ${nth}` });
+  const shown = () => health.judge(factsOf()).undelivered.length;
+  expect(shown()).toBe(3);
+  health.deliver({ ...accepted(), fate: 'taken', event: 'SHA256:fresh' });
+  health.sentAgain({ route: '/notify', event: 'SHA256:again', fate: 'failed' });
+  expect(shown()).toBe(2);
+  health.sentAgain({ route: '/notify', event: 'SHA256:again', fate: 'taken' });
+  expect(shown()).toBe(1);
+});
+
 test('kept texts are truncated and have no query', () => {
   const refusals = new Requests();
   const long = 'x'.repeat(5000);
