@@ -9,7 +9,7 @@ import { loadConfig } from '../config/load.ts';
 import { lossStatus } from '../facts.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
 import { dateText, spanText } from '../health/times.ts';
-import { mostBytes, splitRecord, type Why } from '../redelivery/record.ts';
+import { isWhy, mostBytes, splitRecord } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';
 import { type Changed, type DeferredStore, type Entry, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
@@ -176,7 +176,7 @@ async function drop({ store }: Deferred, id: string): ReturnType<Action> {
 
 async function dropExpired({ store }: Deferred): ReturnType<Action> {
   const ends: Changed[] = [];
-  for await (const page of pagesOf(store, 'expired'))
+  for await (const page of pagesOf(store, ({ state }) => state === 'expired'))
     ends.push(...(await store.change(page.map(({ id }) => ({ id, to: 'dropped' })))));
   const count = (end: Changed) => ends.filter((each) => each === end).length;
   const json = { dropped: count('done'), sending: count('leased') };
@@ -222,18 +222,13 @@ async function watch({ store, admin, io }: Deferred, id: string, chosen: Readonl
     if (end) {
       const last = tried.at(-1);
       const failure = (last === undefined ? null : await store.find(last))?.note?.failure ?? '';
-      const remedy = UNVERIFIABLE.has(failure) ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
+      const remedy = isWhy(failure) ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
       return { waiting, end: failure === '' ? end : `${end}; the last failure: ${failure}${remedy}` };
     }
     // Reading a long list burdens the proxy's disk or Redis, so it may take at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));
   }
 }
-
-/** The words for a delivery that the rules of now refuse, so that it was not sent. */
-const UNVERIFIABLE: ReadonlySet<string> = new Set<Why>([
-  ...(['secret_gone', 'route_gone', 'limits', 'name', 'altered', 'unreadable'] as const),
-]);
 
 /** Why no further change is to be expected; null if one is. */
 async function standstill(admin: URL, changed: number): Promise<string | null> {

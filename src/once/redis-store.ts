@@ -33,7 +33,6 @@ const RELEASE = done(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('
 const RENEW = done(`local v = redis.call('GET', KEYS[1])
 if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end`);
 
-const PROBE: Command<1> = [done(`redis.call('SET', KEYS[1], '', 'PX', 1)`), ['look']];
 /**
  * Does to a key that no event has all that the others do, and names the command that the server refuses. Answers with
  * the server's maxmemory-policy, empty if the user may not ask for it.
@@ -73,7 +72,6 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
     prefix,
     timeLimit: TIMEOUT_MS,
     firstWait: TIMEOUT_MS,
-    probe: () => PROBE,
     test,
     onUsable: () => renew(),
     onChange,

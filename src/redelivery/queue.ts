@@ -13,7 +13,7 @@ import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { mostSendable } from './record.ts';
+import { isWhy, mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf, type Setting } from './stores/store.ts';
@@ -100,14 +100,15 @@ export class Queue {
 
   // --- opening and closing
 
-  /** Called when secrets or routes have changed: opens the store if needed, and tries unverified deliveries again. */
+  /** Called when secrets or routes have changed: opens the store if needed, and looks again at what the rules refused. */
   async adopt(): Promise<void> {
     const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // false if unreachable
     if (!this.isOpen) {
       this.#isAbsent = !this.sends && isDirectory(this.place) && !(await isStored());
       if (!this.#isAbsent) await this.#open().catch(this.storeState.failed);
     } else if (!this.storeState.isEmpty) {
-      await this.#wake({ pause: 0 }, (store) => pagesOf(store, 'unverified')).catch(this.storeState.failed);
+      const refused = (store: DeferredStore) => pagesOf(store, ({ note }) => isWhy(note?.failure ?? 'unreadable'));
+      await this.#wake({ pause: 0 }, refused).catch(this.storeState.failed);
       this.storeState.changed();
     }
   }

@@ -11,7 +11,7 @@ import { type Admission, admit, admitBody, type Policy, type ToRead } from '../c
 import { MAX_ADDED_LINES, MAX_LINES } from '../core/header-lines.ts';
 import { isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';
 import type { Permit } from '../core/permit.ts';
-import type { Reason } from '../core/reasons.ts';
+import { REASON_NAMES, type Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
 import { bodyTag, shownPath } from '../core/request-record.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';
@@ -116,7 +116,10 @@ const mostPreamble = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
  * secret that verified it. `route_gone`: no route takes such a request any more. `altered`: its bytes are not those
  * that were stored. Else the reason for which the rules refuse the request.
  */
-export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone' | 'altered' | Reason;
+export type Why = (typeof OWN_WHYS)[number] | Reason;
+const OWN_WHYS = ['unreadable', 'limits', 'name', 'secret_gone', 'route_gone', 'altered'] as const;
+/** True for a word of the rules: any other failure is one of the app's. */
+export const isWhy = (failure: string) => [...OWN_WHYS, ...REASON_NAMES].some((why) => why === failure);
 
 /** A stored delivery, as judged by the rules in force. */
 interface Opened {
@@ -140,7 +143,8 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
   const checked = checkRecord(id, record, { rules, now });
   if ('request' in checked) {
     const { firstNote, route, request } = checked;
-    const { attempts, passed, tried, failure } = beside ?? firstNote;
+    const { attempts, passed, tried, failure: last } = beside ?? firstNote;
+    const failure = isWhy(last) ? firstNote.failure : last; // that holds no longer
     return { note: { ...firstNote, route, attempts, passed, tried, failure }, request };
   }
   const { firstNote = null, route = null, why: failure } = checked;

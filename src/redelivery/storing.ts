@@ -116,24 +116,28 @@ export class Storing {
     const add = () => store.add(event, pauseAfter(0, 0));
     const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
     let added = await add();
-    for (let isFreed = true; isFreed && added === 'full' && !incoming.isLate; ) {
-      isFreed = await this.#makeRoom(id, bytes);
+    for (let isFreed = true; isFreed && typeof added === 'number' && !incoming.isLate; ) {
+      isFreed = await this.#makeRoom(id, added);
       added = await add();
     }
-    if (added === 'full') storeState.notStored('full', bytes);
+    const isFull = added === 'full' || typeof added === 'number';
+    if (isFull) storeState.notStored('full', bytes);
     if (added === 'crowded') storeState.log.tell('warn', CROWDED, { route: route.path, id });
-    if (added === 'full' || added === 'crowded') return 'not stored';
+    if (isFull || added === 'crowded') return 'not stored';
     if (added === 'replaced') storeState.log.result('replaced', id, event.note);
     storeState.stored();
     return 'stored';
   }
 
-  /** Ends the oldest events that do not wait to be sent, each after its line. False if there is no room to gain. */
+  /** Ends the oldest events that do not wait to be sent, each after its line, for so many bytes. False if it ended none. */
   async #makeRoom(id: string, bytes: number): Promise<boolean> {
-    const losable = (await this.#storeState.call((store) => store.leaseToLose(id, bytes))) ?? [];
-    let isFreed = false;
-    for (const leased of losable) if (await this.#storeState.lose(leased, leased.note, 'room')) isFreed = true;
-    return isFreed;
+    let freed = 0;
+    while (freed < bytes) {
+      const leased = await this.#storeState.call((store) => store.leaseKept(id));
+      if (leased === null || !(await this.#storeState.lose(leased, leased.note, 'room'))) break;
+      freed += Math.max(LEAST_BYTES, leased.bytes);
+    }
+    return freed > 0;
   }
 
   /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */

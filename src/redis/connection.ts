@@ -22,9 +22,10 @@ export interface ConnectionOptions {
   readonly timeLimit: number;
   /** Milliseconds. The longest wait of `firstAnswer`. */
   readonly firstWait: number;
-  /** Sent every `PROBE_EVERY_MS`, to find a stuck server. It must write: a full or read-only one would answer PING. */
-  readonly probe: () => Command<unknown>;
-  /** Sent at each connect, and after a failure until it is answered. It must use every command of the other calls. */
+  /**
+   * Sent at each connect, every `PROBE_EVERY_MS` to find a stuck server, and after a failure until it is answered. It must
+   * use every command of the other calls, and write: a full or read-only server would answer PING.
+   */
   readonly test: Command<unknown>;
   /** Called each time that the server becomes available. */
   readonly onUsable: () => void;
@@ -90,7 +91,7 @@ export class RedisConnection {
     this.#client.on('ready', () => this.#probe());
     this.#client.on('error', (error: Error) => this.#report(error));
     this.#client.connect().catch(ignore); // the client keeps trying, and emits 'error'
-    this.#probes = setInterval(() => this.run(options.probe()).catch(ignore), PROBE_EVERY_MS).unref();
+    this.#probes = setInterval(() => this.run(options.test).catch(ignore), PROBE_EVERY_MS).unref();
   }
 
   get usable(): boolean {

@@ -262,6 +262,8 @@ describe('deferred', () => {
     await kept(3);
     await replaceFile(file, secret);
     await reload(proxy);
+    // The word holds no longer.
+    await eventually(async () => new RegExp(`^${id} .* expired +500 `, 'm').test((await command(proxy)).stdout), true);
     app.answer = () => 200;
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
     await kept(2);

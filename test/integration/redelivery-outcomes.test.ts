@@ -265,6 +265,7 @@ describe.concurrent('a deferred delivery', () => {
     await queue.adopt();
     await eventually(() => results, ['unverified', 'expired']);
     expect([app.requests, await totals(queue)]).toEqual([[], ['1 expired']]);
+    expect(queue.storeState.summary.soonest[0]?.note?.failure).toBe('500'); // the secret is there again
   });
 
   test('only attempts between which others were taken count against it', async ({ app, results, start, delivery }) => {

@@ -40,12 +40,8 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     const stores = [one.store, two.store];
     const addedBy = async (idsFor: (of: number) => readonly string[]) => {
       const adds = stores.map((store, of) => idsFor(of).map((id) => store.add(eventOf(id), 0)));
-      return Object.fromEntries(
-        Object.entries(Object.groupBy(await Promise.all(adds.flat()), (each) => each)).map(([end, all]) => [
-          end,
-          all.length,
-        ]),
-      );
+      const added = Map.groupBy(await Promise.all(adds.flat()), (each) => each);
+      return Object.fromEntries([...added].map(([end, all]) => [end, all.length]));
     };
     const twins = (of: number) => Array.from({ length: 20 }, (_, at) => idOf(`query ${of} ${at}`, 'body'));
     expect(await addedBy(twins)).toEqual({ stored: MAX_OF_ONE_BODY, crowded: 40 - MAX_OF_ONE_BODY });

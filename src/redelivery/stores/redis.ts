@@ -6,11 +6,11 @@ import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/fate-by-status.ts';
 import { noSense, oneOf, RedisConnection } from '../../redis/connection.ts';
 import { noteText, parsedJson, readNote, readWords } from '../note.ts';
-import { KEYS, SCRIPT, TEST_KEYS } from './redis-script.ts';
+import { KEYS, SCRIPT } from './redis-script.ts';
 import * as store from './store.ts';
 
-const CHANGED = oneOf(['done', 'leased', 'absent']);
 const DONE = oneOf(['done']);
+const CHANGED = oneOf(['done', 'leased', 'absent']);
 
 type Args = readonly (string | number | Buffer)[];
 
@@ -18,7 +18,7 @@ type Args = readonly (string | number | Buffer)[];
 export async function create(options: store.StoreOptions): Promise<store.DeferredStore> {
   const { name, maxBytes, mostBytes, onProblem, onLoss, as } = options;
   let policy = '';
-  /** The problem that the last look found; empty if it found none. */
+  /** The problem that the last test found though it went all the way; empty if there is none. */
   let failure = '';
   /** The name by which the script knows this process; a visitor has none, since it would tell a loss to nobody. */
   const me = as === 'visitor' ? '' : randomUUID().slice(0, 8);
@@ -42,7 +42,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     void run(DONE, 'remember', why, share).catch(ignore); // else no page says it after a restart
   }
 
-  function looked(given: unknown): void {
+  function tested(given: unknown): void {
     [failure = '', policy = ''] = listOf(given, 2).map(textOf);
     onProblem(failure || null);
   }
@@ -52,9 +52,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     return [{ text: SCRIPT, read: (given: unknown) => heard(read, given) }, KEYS, call, me, ...texts] as const;
   }
 
-  const probe = () => commandOf(looked, 'look');
-  const tested = { text: SCRIPT, read: (given: unknown) => DONE(listOf(given, 3)[0]) };
-  const test = [tested, TEST_KEYS, 'test', '', store.TEST_ID, noteText(store.TEST_NOTE)] as const;
+  const test = commandOf(tested, 'test', store.TEST_ID, noteText(store.TEST_NOTE));
   const prefix = `entrupy-deferred:{${name}}:`;
   const connection = new RedisConnection({
     ...options,
@@ -62,7 +60,6 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     timeLimit: store.CALL_LIMIT_MS,
     // A delivery waits no longer; a command does, which a throttled container takes seconds to connect.
     firstWait: as === 'visitor' ? store.CALL_LIMIT_MS / 2 : store.TIME_LIMIT_MS,
-    probe,
     test,
     onUsable: ignore,
     onChange: onProblem,
@@ -74,7 +71,8 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   await connection.firstAnswer;
   return {
     async add({ id, record, note }, pause) {
-      const added = await run(textOf, 'add', id, maxBytes, pause, noteText(note), ...record);
+      const added = await run(addedOf, 'add', id, maxBytes, pause, noteText(note), ...record);
+      if (typeof added === 'number') return added;
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
       if (known !== undefined) return known;
       onProblem(added);
@@ -83,8 +81,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
     change: (changes) =>
       run((given) => listOf(given, changes.length).map(CHANGED), 'change', JSON.stringify(changes.map(sent))),
-    leaseToLose: (id, bytes) =>
-      run((given) => listOf(given).map(leasedOf), 'leaseToLose', id, bytes, maxBytes, token()),
+    leaseKept: (id) => run((given) => listOf(given).map(leasedOf)[0] ?? null, 'leaseKept', id, token()),
     page: (place) => run(pageOf, 'page', place),
     find: (id) => run(foundOf, 'find', id, mostBytes()),
     async summary() {
@@ -94,7 +91,6 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     losses: () => run((given) => listOf(given).map(lossOf).reverse(), 'losses', store.MOST_LOSSES),
     async test() {
       await connection.run(test);
-      await connection.run(probe());
       if (failure !== '') throw new Error(failure);
     },
     close: async () => connection.close(),
@@ -118,13 +114,13 @@ function allLeasedOf(given: unknown) {
 
 function leasedOf(given: unknown): store.Leased {
   const [entry, lease, record] = listOf(given, 3);
-  return { ...entryOf(entry), lease: textOf(lease), record: record === null ? null : bytesOf(record) };
+  return { ...entryOf(entry), lease: textOf(lease), record: recordOf(record) };
 }
 
 function foundOf(given: unknown): store.Found | null {
   const [entries, record] = listOf(given, 2);
   const [entry] = listOf(entries).map(entryOf);
-  return entry === undefined ? null : { ...entry, record: bytesOf(record).length > 0 ? bytesOf(record) : null };
+  return entry === undefined ? null : { ...entry, record: recordOf(record) };
 }
 
 function pageOf(given: unknown): readonly [next: string, entries: readonly store.Entry[]] {
@@ -174,7 +170,9 @@ function entryOf(given: unknown): store.Entry {
 
 const stateOf = (state: unknown) => DEFERRED_STATES.find((each) => each === state) ?? 'waiting';
 const bytesOf = (given: unknown) => (given instanceof Buffer ? (given as Buffer<ArrayBuffer>) : noSense());
+const recordOf = (given: unknown) => (given === null ? null : bytesOf(given));
 const textOf = (given: unknown) => bytesOf(given).toString();
+const addedOf = (given: unknown) => (typeof given === 'number' ? given : textOf(given));
 const numberOf = (given: unknown) => (typeof given === 'number' ? given : noSense());
 const listOf = (given: unknown, length?: number): readonly unknown[] =>
   Array.isArray(given) && given.length === (length ?? given.length) ? given : noSense();

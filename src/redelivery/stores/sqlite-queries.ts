@@ -135,7 +135,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     find(id: string, largest: number): store.Found | null {
       const [entry = null] = sql<store.Entry & Sized>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note,
         place, octet_length(content) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
-      return entry && { ...entry, record: entry.size && entry.size <= largest ? recordAt(entry.place) : null };
+      return entry && { ...entry, record: (entry.size ?? 0) <= largest ? recordAt(entry.place) : null };
     },
 
     /** `most`: the maximum number of bytes of all events together. */
@@ -147,18 +147,25 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       const of = bodyTag(id);
       const counted = Math.max(record.length, store.LEAST_BYTES);
       // Alike are the ids that begin with `${of}-`; `.` follows `-` in ASCII, so it bounds the range. If the row of
-      // `total` is missing, `hasRoom` is null, which counts as full.
-      const [known] = sql<{ old: number | null; hasRoom: number | null; alike: number }>`SELECT old,
-        (SELECT bytes FROM total) - coalesce(old, 0) + ${counted} <= ${most} AS hasRoom,
+      // `total` is missing, `excess` is null, which counts as full.
+      const [known] = sql<{ old: number | null; excess: number | null; alike: number }>`SELECT old,
+        (SELECT bytes FROM total) - coalesce(old, 0) + ${counted - most} AS excess,
         (SELECT count(*) FROM event WHERE id > ${`${of}-`} AND id < ${`${of}.`}) AS alike
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
-      if (!known?.hasRoom) return 'full';
-      if (known.old === null && known.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
+      const excess = known?.excess ?? Infinity;
+      if (excess > 0) {
+        const [sum] = sql<{
+          kept: number;
+        }>`SELECT (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
+          - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
+        return sum !== undefined && excess <= sum.kept ? excess : 'full';
+      }
+      if (known?.old === null && known.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
       sql`DELETE FROM event WHERE id = ${id}`; // triggers remove its record, and keep `total`
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
       sql`INSERT INTO record(place, content) VALUES (last_insert_rowid(), ${record})`; // no trigger changes that
-      return known.old === null ? 'stored' : 'replaced';
+      return known?.old === null ? 'stored' : 'replaced';
     },
 
     /** `largest`: the maximum number of bytes in a record that is read. */
@@ -186,24 +193,11 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     /** Remembers that a file's events are lost. */
     loseFile: (why: string, events: number | null): void => remember(why, events, null),
 
-    leaseToLose(id: string, bytes: number, most: number): readonly store.Leased[] {
-      const counted = Math.max(bytes, store.LEAST_BYTES);
-      const [known] = sql<{ excess: number; kept: number }>`SELECT
-        (SELECT bytes FROM total) - coalesce((SELECT counted FROM event WHERE id = ${id}), 0) + ${counted - most}
-          AS excess,
-        (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
-          - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
-      let excess = known?.excess ?? 0;
-      if (known === undefined || excess <= 0 || excess > known.kept) return [];
-      const oldest = sql<Row>`SELECT place, id, bytes, state, asked, note FROM event WHERE state <> 'waiting' AND id <> ${id}
-        AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came LIMIT ${PAGE}`;
-      const losable: store.Leased[] = [];
-      for (const event of oldest) {
-        if (excess <= 0) break;
-        excess -= Math.max(event.bytes, store.LEAST_BYTES);
-        losable.push(leasedOf(event, null));
-      }
-      return losable;
+    leaseKept(id: string): store.Leased | null {
+      const [oldest] =
+        sql<Row>`SELECT place, id, bytes, state, asked, note FROM event WHERE state <> 'waiting' AND id <> ${id}
+        AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came LIMIT 1`;
+      return oldest === undefined ? null : leasedOf(oldest, null);
     },
 
     page(at: string): readonly [next: string, entries: readonly store.Entry[]] {
@@ -248,26 +242,20 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     /** Everything it did is undone in the same transaction, which still syncs: no other call sees the event. */
     test(): void {
       const id = store.TEST_ID;
-      const went = (isRight: boolean, step: string) => {
-        if (!isRight) throw new Error(`its test event was not ${step}`);
-      };
-      went(queries.add({ id, note: store.TEST_NOTE, record: new Uint8Array(1) }, 0, Infinity) !== 'full', 'stored');
+      queries.add({ id, note: store.TEST_NOTE, record: new Uint8Array(1) }, 0, Infinity);
       sql`UPDATE event SET due = 0 WHERE id = ${id}`;
       const [leased] = queries.lease({ limit: 1, room: 1, held: [] }, 1).leased;
-      went(leased?.id === id && leased.record?.length === 1, 'leased');
       const lease = leased?.lease ?? '';
       queries.lease({ limit: 0, room: 0, held: [lease] }, 0);
-      went((queries.find(id, 1)?.wait ?? 0) > 0, 'renewed');
-      went(queries.page('')[1][0]?.id === id, 'listed');
+      const isRead = leased?.id === id && leased.record?.length === 1 && queries.page('')[1][0]?.id === id;
+      const isRenewed = (queries.find(id, 1)?.wait ?? 0) > 0;
       const to = { pause: 0, state: 'stopped', note: store.TEST_NOTE, asked: false } as const;
-      const changes = [
+      const changes = queries.change([
         { id, lease, to },
         { id, to: 'taken' },
-      ] as const;
-      went(
-        queries.change(changes).every((each) => each === 'done'),
-        'set and ended',
-      );
+      ]);
+      if (!isRead || !isRenewed || changes.join() !== 'done,done')
+        throw new Error('its test event did not go all the way');
     },
   };
 

@@ -24,9 +24,10 @@ export interface Event {
 
 /**
  * `stored`: as durable as the store's own settings make it. `replaced`: stored in place of an equal event, whatever its
- * state; a lease of the old event is lost. `full` (`maxBytes`) or `crowded` (`MAX_OF_ONE_BODY`): nothing has changed.
+ * state; a lease of the old event is lost. `full` (`maxBytes`), `crowded` (`MAX_OF_ONE_BODY`), or so many bytes that only
+ * events have which do not wait: nothing has changed.
  */
-export type Added = 'stored' | 'replaced' | 'full' | 'crowded';
+export type Added = 'stored' | 'replaced' | 'full' | 'crowded' | number;
 
 /** An event as a list shows it. Nothing here is verified. */
 export interface Entry {
@@ -42,19 +43,17 @@ export interface Entry {
   readonly note: Note | null;
 }
 
-/** An event with its record: null if the store has lost it, or if it is larger than `mostBytes`. */
 export interface Found extends Entry {
+  /** Empty if the store has lost it. Null if it is larger than `mostBytes`, and so was not read. */
   readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
-export interface Leased extends Omit<Entry, 'wait'> {
+export interface Leased extends Omit<Found, 'wait'> {
   /**
    * The right to the event: a text that begins with the event's id and that no other lease ever has, in any process or
    * store. It ends when the event is set, replaced or removed, or is leased again after the lease has run out.
    */
   readonly lease: string;
-  /** Empty if the store has lost it. Null if it is larger than `mostBytes`, and so was not read. */
-  readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
 export interface LeaseRequest {
@@ -163,11 +162,8 @@ export interface DeferredStore {
   /** Changes events, unless somebody has leased them or a `Change` says otherwise. Returns what became of each. */
   change(changes: readonly Change[]): Promise<readonly Changed[]>;
 
-  /**
-   * Leases, unread, events that do not wait to be sent, the oldest first: as many as must be lost so that another one
-   * of `bytes` fits, or a part of them. None if it fits now, or would not fit even if all of them were gone.
-   */
-  leaseToLose(id: string, bytes: number): Promise<readonly Leased[]>;
+  /** Leases, unread, the one that came first of the events that do not wait to be sent, but for the one with `id`. */
+  leaseKept(id: string): Promise<Leased | null>;
 
   /** A page of what is stored, the oldest first, and the place of the next one: empty for the first, and after the last. */
   page(place: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
@@ -185,12 +181,12 @@ export interface DeferredStore {
   close(): Promise<void>;
 }
 
-/** All that is stored, or all in a state, page by page. What changes meanwhile may be missed, or be returned twice. */
-export async function* pagesOf({ page }: Pick<DeferredStore, 'page'>, of?: DeferredState) {
+/** All that is stored, or what `isWanted`, page by page. What changes meanwhile may be missed, or be returned twice. */
+export async function* pagesOf({ page }: Pick<DeferredStore, 'page'>, isWanted = (_: Entry) => true) {
   let place = '';
   do {
     const [next, entries] = await page(place);
-    const found = entries.filter(({ state }) => state === (of ?? state));
+    const found = entries.filter(isWanted);
     if (found.length > 0) yield found;
     place = next;
   } while (place !== '');

@@ -35,4 +35,4 @@ export const test = base
 
 /** Stores until it works again: a thread that ended starts again after a second. */
 export const storedAgain = (store: DeferredStore, event = eventOf()) =>
-  eventually(async () => /^(?:stored|replaced)$/.test(await store.add(event, 60_000).catch(String)), true);
+  eventually(async () => /^(?:stored|replaced)$/.test(`${await store.add(event, 60_000).catch(String)}`), true);
