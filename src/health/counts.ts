@@ -86,6 +86,13 @@ export class Tally {
     }
   }
 
+  /** Takes one back that was added at `at`. */
+  takeBack(at: number): void {
+    this.total--;
+    this.ofHost = Math.min(this.ofHost, this.total);
+    this.#day.takeBack(0, at);
+  }
+
   ofDay(now: number): number {
     return this.#day.sum(0, now);
   }

@@ -198,7 +198,8 @@ export function remedyFor({ id, route }: Found, { upstream, routes, once }: Fact
   const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
   const needless = [
     ...[upstream.reachable ? START : '', isLive ? PUT : ''],
-    ...[once?.problem === null ? BRING : '', isLossless ? ` ${FIND}` : ''],
+    ...[once?.problem === null ? BRING : '', once?.onStoreFailure === 'forward' ? ` ${LOST}` : ''],
+    isLossless ? ` ${FIND}` : '',
   ];
   const all = isUnresolved ? RESOLVE : DIAGNOSES[id].remedy;
   return needless.reduce((text, sentence) => text.replace(sentence, ''), all);

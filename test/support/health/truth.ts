@@ -67,6 +67,8 @@ export class Truth {
   readonly faults = new Map<number, OfFault>();
   readonly looks = new Set<string>();
   readonly addresses = new Set<string>();
+  /** Those of them from which others come, too: there what has no look proves nothing. */
+  readonly shared = new Set<string>();
   accepted = 0;
   lastLoss = Number.NEGATIVE_INFINITY;
   waiting = 0;
@@ -143,24 +145,28 @@ export class Truth {
   }
 
   /** True for a refused delivery that nothing tells from a stranger's request. */
-  #isUnknowable(
-    { fault, look, address, isVerified, isUnprovable, isProven }: Outcome,
-    at: number,
-    needs: Needs,
-  ): boolean {
+  #isUnknowable(outcome: Outcome, at: number, needs: Needs): boolean {
+    const { fault, look, address, isVerified, isUnprovable, isProven } = outcome;
     if (isProven === true) this.addresses.add(address);
     if (isProven === true && this.accepted > 0) return false;
-    const isKnown = this.addresses.has(address) && (needs === 'unread' || this.looks.has(look));
+    const isHere = this.addresses.has(address);
+    const isShared = isHere && needs === 'unread' && this.shared.has(address);
+    const isKnown = isHere && !isShared && (needs === 'unread' || this.looks.has(look));
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
-    if (needs === 'signed') this.claims.push(at);
+    if (isHere && needs === 'unsigned') this.shared.add(address);
+    if (needs === 'signed' || (isShared && !isUnprovable)) this.claims.push(at);
+    this.#suspect(outcome, at, needs);
+    return true;
+  }
+
+  #suspect({ look, address, isUnprovable }: Outcome, at: number, needs: Needs): void {
     if (this.accepted === 0) {
       this.early.push({ at, look: isUnprovable === true ? 'another' : look, address, needs });
     } else if (needs !== 'signed' && isUnprovable === true) {
       const pauses = needs === 'unread' ? this.addressOf(address) : this.pauses;
       pauses.suspects++;
     }
-    return true;
   }
 
   #addBad(fault: number, at: number): void {
@@ -195,8 +201,12 @@ export class Truth {
   }
 
   /** What is no delivery of its own; a twin of one was accepted all the same. */
-  other({ signed, decision, userAgent, contentType, client }: RequestRecord, at: number): void {
+  other({ signed, decision, userAgent, contentType, client, method, reason }: RequestRecord, at: number): void {
     const look = `${userAgent} ${contentType}`;
+    const isHere = this.addresses.has(client);
+    if (isHere && method !== '' && !signed && !this.looks.has(look)) this.shared.add(client);
+    if (isHere && reason === 'header_too_large') this.claims.push(at);
+    if (this.accepted === 0 && reason === 'header_too_large') this.turnAway(client, at);
     if (decision === 'duplicate') this.#accept(look, client, at);
     if (this.accepted === 0 && signed && decision === 'rejected')
       this.early.push({ at, look, address: client, needs: 'signed' });
@@ -206,6 +216,7 @@ export class Truth {
   /** A stranger's connection. */
   turnAway(address: string, at: number): void {
     if (this.accepted === 0) this.early.push({ at, look: '', address, needs: 'unread' });
+    if (this.addresses.has(address)) this.claims.push(at);
   }
 
   /** Of a route that a reload has removed meanwhile. */
