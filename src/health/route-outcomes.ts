@@ -109,7 +109,7 @@ export class Outcomes {
     if (open !== null) open.open--;
     if (loss === null) return;
     if (open !== null) open.lost--;
-    this.losses.get(diagnosis)?.takeBack(LOST_ENDS.indexOf(loss), at);
+    this.losses.get(diagnosis)?.add(LOST_ENDS.indexOf(loss), at, -1);
     if (at !== this.lastLoss) return;
     for (const { loss, at } of this.untaken.values()) if (loss !== null) this.lastLoss = at;
   }

@@ -24,8 +24,8 @@ export class Senders {
   readonly places = new Remembered();
   /** Behind a trusted proxy, the address of a connection is not that of its client. */
   readonly connections = new Remembered();
-  /** Where handshakes failed as those of health checks do. */
-  readonly #checks = new Remembered();
+  /** Where handshakes failed as those of health checks do; before the first acceptance, whoever sends without a signature. */
+  readonly #others = new Remembered();
   accepted = 0;
 
   /** Called for each verified delivery, duplicates too, whatever the app then does. */
@@ -37,7 +37,9 @@ export class Senders {
     this.places.add(placeOf(record), '', route).accept(now);
     const connection = this.connections.add(connectionAddress, '', route);
     connection.accept(now);
-    connection.hasChecks = now - (this.#checks.find(connectionAddress)?.lastAccepted ?? Number.NaN) < QUARTER;
+    const other = this.#others.find(connectionAddress);
+    connection.hasChecks = now - (other?.lastAccepted ?? Number.NaN) < QUARTER;
+    connection.isShared ||= other?.isShared === true;
   }
 
   /**
@@ -47,7 +49,7 @@ export class Senders {
   isCheck(address: string, now: number): boolean {
     const connection = this.connections.find(address);
     // Scanners elsewhere must not make us forget it.
-    if (connection !== undefined || this.accepted === 0) this.#checks.add(address, '', '').lastAccepted = now;
+    if (connection !== undefined || this.accepted === 0) this.#others.add(address, '', '').lastAccepted = now;
     return connection?.hasChecks === true;
   }
 
@@ -70,8 +72,10 @@ export class Senders {
 
   /** Called for what has no signature: where others come from, too, an address alone shows no delivery. */
   share(record: Looks, now: number): void {
-    const from = this.connections.find(record.connectionAddress);
-    if (from?.isShared === false && !isUnread(record) && this.routeOf(record, now) === null) from.isShared = true;
+    if (isUnread(record)) return;
+    const { connectionAddress: address } = record;
+    const from = this.accepted === 0 ? this.#others.add(address, '', '') : this.connections.find(address);
+    if (from?.isShared === false && this.routeOf(record, now) === null) from.isShared = true;
   }
 
   /**

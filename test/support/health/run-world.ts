@@ -8,7 +8,7 @@ import { causesOf, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { isWrong } from '../../../src/health/judge.ts';
 import { factsOf, NOTIFY, NOW } from '../../unit/fixtures.ts';
 import { DAY, FEW_GOOD, MINUTE, type Needs, type OfFault, Truth } from './truth.ts';
-import { FAULTS, type FaultName, type Happening, happeningsIn, type Outcome, type World } from './worlds.ts';
+import { FAULTS, type FaultName, type Happening, happeningsIn, type World } from './worlds.ts';
 
 const SECOND = 1000;
 const HOUR = 60 * MINUTE;
@@ -134,16 +134,10 @@ class Run {
     else this.#record(happening);
   }
 
-  #meet(outcome: Outcome | null): void {
-    const { causes = [] } = FAULTS[this.#world.faults[outcome?.fault ?? -1]?.kind as FaultName] ?? {};
-    // What only an address shows may be a delivery's before the first acceptance: nobody could tell.
-    const early = outcome === null && this.truth.accepted === 0 ? ['large-head', 'handshake-fails'] : [];
-    for (const cause of [...causes, ...early]) this.#met.set(cause, (this.#met.get(cause) ?? 0) + 1);
-  }
-
   #record(happening: Exclude<Happening, { kind: 'reload' | 'restart' | 'clock step' }>): void {
     const { at, kind, outcome } = happening;
-    this.#meet(outcome);
+    const { causes = [] } = FAULTS[this.#world.faults[outcome?.fault ?? -1]?.kind as FaultName] ?? {};
+    for (const cause of causes) this.#met.set(cause, (this.#met.get(cause) ?? 0) + 1);
     if (kind === 'turned away') {
       this.#subject.turnAway(happening.address, at, happening.hint);
       if (outcome !== null) this.truth.add(outcome, at, 'unread');

@@ -154,7 +154,7 @@ export class Truth {
     const isKnown = isHere && !isShared && (needs === 'unread' || this.looks.has(look));
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
-    if (isHere && needs === 'unsigned') this.shared.add(address);
+    if (needs === 'unsigned') this.#share(address);
     if (needs === 'signed' || (isShared && !isUnprovable)) this.claims.push(at);
     this.#suspect(outcome, at, needs);
     return true;
@@ -204,13 +204,17 @@ export class Truth {
   other({ signed, decision, userAgent, contentType, client, method, reason }: RequestRecord, at: number): void {
     const look = `${userAgent} ${contentType}`;
     const isHere = this.addresses.has(client);
-    if (isHere && method !== '' && !signed && !this.looks.has(look)) this.shared.add(client);
+    if (method !== '' && !signed && !this.looks.has(look)) this.#share(client);
     if (isHere && reason === 'header_too_large') this.claims.push(at);
     if (this.accepted === 0 && reason === 'header_too_large') this.turnAway(client, at);
     if (decision === 'duplicate') this.#accept(look, client, at);
     if (this.accepted === 0 && signed && decision === 'rejected')
       this.early.push({ at, look, address: client, needs: 'signed' });
     if (signed && decision === 'rejected') this.claims.push(at);
+  }
+
+  #share(address: string): void {
+    if (this.accepted === 0 || this.addresses.has(address)) this.shared.add(address);
   }
 
   /** A stranger's connection. */
@@ -256,7 +260,7 @@ export class Truth {
     const last = (kind: Needs) => this.early.filter(({ needs }) => needs === kind).slice(-16);
     const all = [
       ...last('signed').filter((one) => one.look === look && one.address === address),
-      ...last('unread').filter((one) => one.look !== 'another' && one.address === address),
+      ...last('unread').filter((one) => one.look !== 'another' && one.address === address && !this.shared.has(address)),
     ];
     this.lastLoss = Math.max(this.lastLoss, ...all.map(({ at }) => at));
   }
