@@ -161,7 +161,7 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'another-secret': ['secret-problem'],
   'reload-failed': ['secret-problem'],
   'handshake-fails': ['certificate-ends', 'certificate-early'],
-  'slow-app': ['app-hangs', 'app-down'],
+  'slow-app': ['app-hangs', 'app-down', 'upstream-loop'],
   'sender-leaves': ['slow-app'],
   'slots-full': SLOW,
   'bodies-full': SLOW,
