@@ -73,30 +73,25 @@ function expired(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null 
 function unproven(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
   const { id, lastMatch, changedAt } = secret;
   if (changedAt === null || lastMatch > 0) return null;
-  const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');
-  const isOnly = ({ secretIds }: RouteFacts) => !others.some((other) => secretIds.includes(other.id));
   const hasCome = ({ path }: RouteFacts) => Object.values(ledger.of(path).fates).some(Boolean);
-  const only = routesOf(secret, s).filter((route) => isOnly(route) && hasCome(route));
+  const only = routesOf(secret, s).filter((route) => route.liveSecrets === 1 && hasCome(route));
   if (only.length === 0) return null;
   const message = `The value of ${id} that was loaded ${ago(changedAt, s.now)} has verified nothing yet, and no other secret is live on ${pathsOf(only)}.`;
   return finding('warning', 'secret-unproven', message);
 }
 
-/** Milliseconds before its end from which a previous value needs attention: it ends by design. */
-const NEAR = 6 * HOUR;
-
-/** Senders may use a previous value until it ends. */
+/** A previous value ends by design: senders that use it need attention only in its last hours. */
 function rotation(secret: SecretFacts, s: Facts): Finding | null {
   const { id, lastMatch, notAfter } = secret;
   const current = currentOf(id);
   const left = (notAfter ?? s.now) - s.now;
-  if (isInUse(secret, s)) {
-    const message = `Rotation: senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it ends in ${spanText(left)}.`;
-    return finding(left < NEAR ? 'warning' : 'ok', 'old-secret-used', message);
-  }
-  if (!s.secrets.some((other) => other.id === current && other.lastMatch === 0)) return null;
-  const message = `Rotation: the new value of ${current} has verified nothing yet, and the old one ends in ${spanText(left)}.`;
-  return finding(left < NEAR ? 'warning' : 'ok', 'secret-unproven', message);
+  const isUsed = isInUse(secret, s);
+  if (!isUsed && !s.secrets.some((other) => other.id === current && other.lastMatch === 0)) return null;
+  const what = isUsed
+    ? `senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it`
+    : `the new value of ${current} has verified nothing yet, and the old one`;
+  const message = `Rotation: ${what} ends in ${spanText(left)}.`;
+  return finding(left < 6 * HOUR ? 'warning' : 'ok', isUsed ? 'old-secret-used' : 'secret-unproven', message);
 }
 
 /** True if it verified something in the last hour. */
