@@ -79,7 +79,7 @@ export class Truth {
   #taken = 0;
   /** Something was lost that nobody could tell from strangers. */
   hasUnknowable = false;
-  #lastUnknowable = Number.NEGATIVE_INFINITY;
+  lastUnknowable = Number.NEGATIVE_INFINITY;
   /** Bad ones in a row up to now, and when the second of them came. */
   badRun = 0;
   secondOfRun = 0;
@@ -155,7 +155,7 @@ export class Truth {
     const isKnown = isHere && !isShared && (needs === 'unread' || this.looks.has(look));
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
-    this.#lastUnknowable = at;
+    this.lastUnknowable = at;
     if (needs === 'unsigned') this.#share(address);
     if (needs === 'signed' || (isShared && !isUnprovable)) this.claims.push(at);
     this.#suspect(outcome, at, needs);
@@ -241,7 +241,7 @@ export class Truth {
 
   /** Nothing has come for a day: what is known is old. */
   isOld(at: number): boolean {
-    return at - Math.max(this.outcomes.at(-1)?.at ?? at, this.#lastUnknowable) > DAY;
+    return at - (this.outcomes.at(-1)?.at ?? at) > DAY;
   }
 
   /** The last 16 bad ones with few good ones between them, by fault, if most met one by far. */
