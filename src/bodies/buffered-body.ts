@@ -3,8 +3,7 @@ import { Buffer } from 'node:buffer';
 import { free, NO_BYTES } from '../base/bytes.ts';
 import type { Reason } from '../core/reasons.ts';
 import type { MessageParser } from '../wire/parser.ts';
-import { BodyRate } from './body-rate.ts';
-import { type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
+import { BodyRate, type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
 
 /** The reason why a body did not arrive whole, or was not accepted. */
 export type BodyFailure = Extract<
