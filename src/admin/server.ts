@@ -33,9 +33,6 @@ const LIMITS: ListenerLimits = {
   tls: null,
 };
 
-/** The preStop httpGet of Kubernetes can send only GET. */
-const ACTION_METHODS: Readonly<Record<string, readonly string[]>> = { '/-/drain': ['GET', 'POST'] };
-
 export function createAdminServer(sources: AdminSources): Listener {
   const handlers = adminHandlers(sources);
   return new Listener(LIMITS, {
@@ -59,7 +56,9 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
   const run = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
   if (run === undefined) return reply(exchange, json(404, { error: 'not_found' }));
   const acts = path.startsWith('/-/');
-  const methods = acts ? (ACTION_METHODS[path] ?? ['POST']) : ['GET', 'HEAD'];
+  // The preStop httpGet of Kubernetes can send only GET.
+  const actionMethods = path === '/-/drain' ? ['GET', 'POST'] : ['POST'];
+  const methods = acts ? actionMethods : ['GET', 'HEAD'];
   if (!methods.includes(head.method)) {
     return reply(exchange, { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: methods.join(', ') } });
   }

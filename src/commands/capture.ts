@@ -2,11 +2,12 @@
 // the proxy, whose memory it may share, but the limits.
 import { Buffer } from 'node:buffer';
 import { existsSync } from 'node:fs';
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
+import { codeOf } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { fileProblem } from '../base/regular-file.ts';
 import { MOST_CAPTURED } from '../downstream/request-copies.ts';
@@ -24,8 +25,9 @@ export const run = command('capture', async ({ values }, io) => {
   if (ms === 0 || ms > MOST_CAPTURED.ms) throw usageError('--for takes a duration from 1ms to 24h');
   const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
   const url = await adminUrl(`/-/capture?${query}`, config, io);
-  await makeDirectory(out).catch((error: unknown) => {
-    throw new UsageError(`cannot create ${out}: ${fileProblem(error)}`);
+  // Not recursive: Node's never ends where nothing can be created in a directory that exists.
+  await mkdir(out, { mode: 0o700 }).catch((error: unknown) => {
+    if (codeOf(error) !== 'EEXIST') throw new UsageError(`cannot create ${out} in its parent: ${fileProblem(error)}`);
   });
   const stop = new AbortController();
   const onSignal = () => stop.abort();
@@ -83,14 +85,6 @@ async function written(
   return files > 0 ? 0 : 1;
 }
 
-/** Replaces Node's recursive mkdir, which never ends where nothing can be created in a directory that exists. */
-async function makeDirectory(path: string): Promise<void> {
-  const parent = dirname(path);
-  if (parent === path || (await stat(path).catch(() => null))?.isDirectory()) return;
-  await makeDirectory(parent);
-  await mkdir(path, { mode: 0o700 });
-}
-
 async function refusal(response: IncomingMessage, io: Io): Promise<number> {
   const { statusCode } = response;
   const { message = '' } = (await json(response).catch(() => ({}))) as { message?: string };
@@ -108,8 +102,7 @@ async function write(out: string, reason: string, bytes: Buffer, first: number):
       await writeFile(file, bytes, { flag: 'wx', mode: 0o600 });
       return file;
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'EEXIST') throw new UsageError(`cannot write ${file}: ${fileProblem(error)}`);
+      if (codeOf(error) !== 'EEXIST') throw new UsageError(`cannot write ${file}: ${fileProblem(error)}`);
     }
   }
 }

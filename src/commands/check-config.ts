@@ -10,7 +10,7 @@ import { type Route, reports } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
-import { buildTls, readTlsFiles } from '../runtime/tls-files.ts';
+import { buildTls, readTlsFiles, tlsProblem } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { command, type Io, table } from './command.ts';
@@ -98,12 +98,6 @@ async function readFiles(config: Salvaged, io: Io) {
   const place = (secret: SecretMaterial) => secretPlace(config, secret, io);
   const bad = secrets.flatMap((secret) => failuresOf([secret]).map((message) => atValue(place(secret), message)));
   return { secrets, problems: [...[...tls.failures, ...tls.warnings].map(tlsProblem), ...bad] };
-}
-
-/** A message about a TLS file begins with the file's key, which becomes its place. */
-function tlsProblem(message: string): ProblemAt {
-  const [prefix = '', side = '', key = ''] = /^(\w+)\.tls\.(\w+) /.exec(message) ?? [];
-  return atValue([side, 'tls', key], message.slice(prefix.length));
 }
 
 /** The key that names the secret's source. */

@@ -29,8 +29,8 @@ export function command<N extends CommandName>(name: N, body: (given: Given<N>, 
     try {
       return await body(parse(name, argv), io);
     } catch (error) {
-      // Compared by name: `healthcheck` must never load these classes, which are parts of the proxy.
-      const isInput = error instanceof Error && ['ConfigError', 'RulesetError'].includes(error.name);
+      // Compared by name: `healthcheck` must never load that class, which is a part of the proxy.
+      const isInput = error instanceof Error && error.name === 'ConfigError';
       if (!isInput && !(error instanceof UsageError)) throw error;
       const prefix = isInput ? '' : `entrupy-signature-proxy ${name}: `;
       io.stderr(`${prefix}${error.message}\n`);

@@ -49,9 +49,8 @@ function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode |
   try {
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.
     const options = { schema: 'core', stringKeys: true, uniqueKeys: false, prettyErrors: false, lineCounter } as const;
-    const { contents, errors, warnings } = parseDocument(text, options);
-    const reported = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')];
-    return { contents, problems: yamlProblems(reported, text) };
+    const { contents, errors } = parseDocument(text, options);
+    return { contents, problems: yamlProblems(errors, text) };
   } catch {
     return { contents: null, problems: [atOffset(0, 'the file is not readable YAML')] };
   }
@@ -111,9 +110,6 @@ const SENTENCES: Readonly<Record<string, string>> = {
   NON_STRING_KEY: 'a key must be plain text',
   TAB_AS_INDENT: 'a tab is used for indentation; YAML allows only spaces',
   UNEXPECTED_TOKEN: 'this does not match the lines above: is the indentation wrong, or a ":" missing?',
-  BAD_DQ_ESCAPE: "an unknown escape in double quotes; single quotes keep a '\\' as it is",
-  RESOURCE_EXHAUSTION: 'the file is nested too deeply',
-  BAD_DIRECTIVE: 'an unknown %directive',
 };
 
 export const NO_SPACE = 'a space is missing after the ":" of this key';

@@ -1,9 +1,12 @@
 // The inputs of a ruleset: the config file, every secret source, every TLS file. Reading changes nothing. Contents decide
-// whether two readings differ, never file times or events.
+// whether two readings differ; what the system tells of files only, whether to read.
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { NO_BYTES } from '../base/bytes.ts';
 import { CONFIG_FILE } from '../base/default-places.ts';
+import { codeOf } from '../base/errors.ts';
 import { type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
 import type { Env } from '../config/variables.ts';
 import { withoutKey } from '../secrets/key-from-value.ts';
@@ -110,6 +113,26 @@ async function twoReadings<T extends Partial<Inputs>>(read: () => Promise<T>): P
     if (tries === MAX_TRIES || sameInputs(last, next)) return [last, next];
     last = next;
   }
+}
+
+/** Milliseconds. A younger file may change again without another time. */
+const OLD_MS = 2000;
+/** Milliseconds after which files are read although nothing tells of a change: some file systems show old times. */
+const READ_ANYWAY_MS = 10_000;
+
+/** A text that stays the same while no file can have changed, by what the system tells of each: a look before reading. */
+export async function stampOf({ loaded, secrets, tlsFiles }: Inputs): Promise<string> {
+  const now = Date.now();
+  const directories = loaded.config.secrets.flatMap((source) => (source.kind === 'directory' ? source.directory : []));
+  const entries = directories.flatMap((directory) => secrets.map(({ id }) => join(directory, id)));
+  const stamps = [...namedFiles(loaded, tlsFiles), ...directories, ...entries].map(async (path) => {
+    const stats = await stat(path, { bigint: true }).catch(codeOf);
+    if (typeof stats === 'string') return stats;
+    const { dev, ino, size, mtimeMs, mtimeNs, ctimeMs, ctimeNs } = stats;
+    const isYoung = mtimeMs > now - OLD_MS || ctimeMs > now - OLD_MS;
+    return [dev, ino, size, mtimeNs, ctimeNs, isYoung ? now : ''].join();
+  });
+  return [Math.floor(now / READ_ANYWAY_MS), ...(await Promise.all(stamps))].join(' ');
 }
 
 /** The files that the configuration names, and its own file. */

@@ -24,20 +24,15 @@ export function budgetOf({ limits: { bufferedBytes } }: Config): number {
 /** Each `maxBody` that allows bodies for which an idle proxy has no room. */
 function largeBodies(config: Config): readonly ProblemAt[] {
   const limit = budgetOf(config);
-  const { most } = new ByteBudget(limit);
-  const whole = Math.floor(most);
-  const chunked = Math.floor(most / 2);
+  const chunked = Math.floor(new ByteBudget(limit).most / 2);
   const { limits, routes } = config;
   const all = [
     { maxBody: limits.maxBody, path: ['limits', 'maxBody'] },
     ...routes.map(({ maxBody }, index) => ({ maxBody, path: ['routes', index, 'maxBody'] })),
   ];
   const large = all.filter(({ maxBody }, nth) => maxBody > chunked && (nth === 0 || maxBody !== limits.maxBody));
-  return large.map(({ maxBody, path }) => {
-    const never = maxBody > whole ? `holds no body of more than ${whole} bytes, and ` : '';
-    const message = `limits.bufferedBytes, ${SIZE.format(limit)}, ${never}is sure to hold one in chunks only up to ${chunked} bytes: larger ones get 503, however idle the proxy is; raise it, or lower maxBody`;
-    return atValue(path, message);
-  });
+  const message = `limits.bufferedBytes, ${SIZE.format(limit)}, is sure to hold a body in chunks only up to ${chunked} bytes: larger ones get 503, however idle the proxy is; raise it, or lower maxBody`;
+  return large.map(({ path }) => atValue(path, message));
 }
 
 /** Open files besides client connections and upstream slots: admin clients, closing upstream sockets, a store, our own. */

@@ -24,7 +24,7 @@ const LOG_EACH_MS = 15_000;
 /** Milliseconds for which an answer of the app shows that it is there: a scrape must see what the page would. */
 const HEARD_MS = 5000;
 
-/** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
+/** Throws ConfigError if nothing can run, and the system's error if a port is in use. */
 export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
@@ -64,7 +64,6 @@ export async function startProxy(effects: Effects) {
   const { ready, causes } = await readiness.now();
   if (!ready) log.warn('not ready', { causes });
   live.watch();
-  exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
   health.facts = facts;
   const logDiagnoses = createDiagnosisLog(log);
   let looked = 0;

@@ -1,7 +1,7 @@
 // A ruleset: one policy with everything that it was made of. It is built whole from inputs or not at all, and a reload
 // replaces one reference to it.
 import type { Config } from '../config/config.ts';
-import type { LoadedConfig } from '../config/load.ts';
+import { ConfigError, type LoadedConfig } from '../config/load.ts';
 import { RETRY_CONNECT_MS } from '../config/schema.ts';
 import type { Policy } from '../core/admission.ts';
 import { Keyring, type Secret } from '../core/keyring.ts';
@@ -10,7 +10,7 @@ import { inRanges } from '../downstream/client-address.ts';
 import { failuresOf, rotate, usable } from '../secrets/rotation.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
 import type { Inputs } from './inputs.ts';
-import { type BuiltTls, buildTls } from './tls-files.ts';
+import { type BuiltTls, buildTls, tlsProblem } from './tls-files.ts';
 
 export interface Ruleset extends BuiltTls {
   readonly loaded: LoadedConfig;
@@ -29,21 +29,17 @@ export interface Ruleset extends BuiltTls {
   readonly unread: ReadonlyMap<string, string>;
 }
 
-/** The inputs can't become a ruleset; the message says why. */
-export class RulesetError extends Error {
-  override readonly name = 'RulesetError';
-}
-
 /**
  * Builds a ruleset; `running` is null at start. A broken config or TLS file is a failure and leaves the old part in
- * use, while secrets keep rotating. Throws RulesetError only at start, when there is no old part.
+ * use, while secrets keep rotating. Throws ConfigError only at start, when there is no old part.
  */
 export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
   const { loaded, broken, secrets, tlsFiles, fixed } = inputs;
   const now = Date.now();
   const materials = rotate(running?.materials ?? null, secrets, now);
   const tls = buildTls(loaded.config, tlsFiles, running);
-  if (running === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
+  if (running === null && tls.failures.length > 0)
+    throw new ConfigError(tls.failures.map(tlsProblem).map(loaded.locate));
   return Object.freeze({
     ...tls,
     loaded,

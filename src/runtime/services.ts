@@ -52,8 +52,6 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     claims ??= createClaims(config.once, log);
     return claims;
   };
-  // The store of `once` opens now, so that its problems are logged before the first event.
-  if (deliversOnce(config)) openedClaims();
   const tellLoss = (fields: Fields) =>
     new Promise<boolean>((resolve) => {
       createLog('error', (line) => output.writeSurely(line, resolve)).error('lost', fields);
@@ -106,9 +104,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
     else log.info('clients can no longer bypass the proxy', where);
   });
-  health.ledger.keepOnly(routesOf(config).map(({ path }) => path));
-  // The store of redelivery opens now, too, so that deliveries from before a restart are sent.
-  void redelivery.adopt();
+  // The stores open now: problems are logged before the first event, and deliveries from before a restart are sent.
+  adopt(first, first);
 
   function adopt(next: Ruleset, before: Ruleset): void {
     const { config } = next.loaded;

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { NO_BYTES } from '../base/bytes.ts';
 import { fileProblem, readRegularFile } from '../base/regular-file.ts';
 import type { TlsParts } from '../config/config.ts';
+import { atValue, type ProblemAt } from '../config/problems.ts';
 import type { TlsContents } from '../wire/tls-file-contents.ts';
 
 export interface TlsFile {
@@ -83,6 +84,12 @@ export function buildTls(
     ...certificateIn('upstream_client', upstream.tls?.certFile, upstreamTls),
   ];
   return { listenTls, upstreamTls, failures, warnings, certificates };
+}
+
+/** A message about a TLS file begins with the file's key, which becomes its place. */
+export function tlsProblem(message: string): ProblemAt {
+  const [prefix = '', side = '', key = ''] = /^(\w+)\.tls\.(\w+) /.exec(message) ?? [];
+  return atValue([side, 'tls', key], message.slice(prefix.length));
 }
 
 function problemsOf(files: readonly TlsFile[], tls: TlsContents): string[] {

@@ -106,7 +106,7 @@ test.concurrent('verify repeats the verdict on chunks that were cut at maxBody',
 test.concurrent('no request, no proxy, a second one, a bad directory', async ({ start, directory, answering }) => {
   const proxy = await start(CONFIG);
   const inFile = await capture(proxy, join(proxy.configFile, 'refused'));
-  expect(inFile).toMatchObject({ code: 2, stderr: expect.stringContaining('it exists, and is not a directory') });
+  expect(inFile).toMatchObject({ code: 2, stderr: expect.stringContaining('a part of its path is not a directory') });
   // In /proc nothing can be created: Node's own recursive mkdir would never return.
   expect(await capture(proxy, '/proc/refused')).toMatchObject({ code: 2, stderr: expect.stringContaining('create') });
   expect(await capture(proxy, directory, '--for', '50ms')).toMatchObject({

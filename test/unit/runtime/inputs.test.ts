@@ -1,10 +1,10 @@
-// Inputs that keep changing while they are read count as unreadable, and hold up no other. And how many connections the limit
-// of open files has room for.
-import { mkdirSync } from 'node:fs';
+// Inputs that keep changing while they are read count as unreadable, and hold up no other; those that did not change are not
+// read. And how many connections the limit of open files has room for.
+import { mkdirSync, renameSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
-import { readInputs, settledInputs } from '../../../src/runtime/inputs.ts';
+import { readInputs, settledInputs, stampOf } from '../../../src/runtime/inputs.ts';
 import { fitMachine, fitOpenFiles } from '../../../src/runtime/machine-limits.ts';
 import { ownDirectory, replaceFile } from '../../support/machine/files.ts';
 import { makeIdentity } from '../../support/tls/x509.ts';
@@ -47,6 +47,41 @@ test.concurrent.each<[what: string, told: string, file: string]>([
   expect(tlsFiles[0]?.bytes.toString()).toBe(file === 'crt' ? '' : changed.crt);
 });
 
+test('a look at files tells of each change, whatever times it leaves', async () => {
+  const own = join(folder, 'stamps');
+  const at = (name: string) => join(own, name);
+  for (const name of ['secrets', 'one', 'two']) mkdirSync(at(name), { recursive: true });
+  for (const name of ['secrets/a', 'one/key', 'two/key']) writeFileSync(at(name), 'a value of the start');
+  utimesSync(at('secrets/a'), 1e9, 1e9);
+  symlinkSync('one', at('..data'));
+  symlinkSync('..data/key', at('key'));
+  writeFileSync(at('c.yaml'), `secrets: [{ directory: ${at('secrets')} }, { id: key, file: ${at('key')} }]\n`);
+  const inputs = await readInputs(at('c.yaml'), {}, null);
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+  onTestFinished(() => void vi.useRealTimers());
+  const young = await stampOf(inputs);
+  vi.setSystemTime(Date.now() + 1);
+  expect(await stampOf(inputs), 'a young file may change within the same time').not.toBe(young);
+  vi.setSystemTime(1e7 * Math.ceil(Date.now() / 1e7 + 1));
+  let last = await stampOf(inputs);
+  const rewritten = () => {
+    writeFileSync(at('secrets/a'), 'a value of later....');
+    utimesSync(at('secrets/a'), 1e9, 1e9);
+  };
+  const swapped = () => {
+    symlinkSync('two', at('..new'));
+    renameSync(at('..new'), at('..data'));
+  };
+  const added = () => writeFileSync(at('secrets/b'), 'another value');
+  const later = () => void vi.setSystemTime(Date.now() + 10_000);
+  for (const change of [rewritten, swapped, added, later]) {
+    expect(await stampOf(inputs), 'unchanged').toBe(last);
+    change();
+    expect(await stampOf(inputs), change.name).not.toBe(last);
+    last = await stampOf(inputs);
+  }
+});
+
 describe('of the files that a process may open, connections get', () => {
   const fits = (yaml: string, files: number) => {
     const loaded = parseConfig({ file: 'config.yaml', bytes: Buffer.from(yaml) }, {});
@@ -71,8 +106,8 @@ test.each<[string, string, readonly string[]]>([
     'of more than seven eighths, by a route of its own and by all',
     'limits: { maxBody: 9MiB, bufferedBytes: 16MiB }\nroutes: [{ path: /a }, { path: /b, maxBody: 15MiB }]',
     [
-      'limits.maxBody: limits.bufferedBytes, 16MiB, is sure to hold one in chunks only up to 7340032 bytes: larger ones get 503',
-      'routes[1].maxBody: limits.bufferedBytes, 16MiB, holds no body of more than 14680064 bytes, and is sure to hold one in chunks only up to 7340032 bytes: larger ones get 503',
+      'limits.maxBody: limits.bufferedBytes, 16MiB, is sure to hold a body in chunks only up to 7340032 bytes: larger ones get 503',
+      'routes[1].maxBody: limits.bufferedBytes, 16MiB, is sure to hold a body in chunks only up to 7340032 bytes: larger ones get 503',
     ],
   ],
 ])('bodies that never fit into the byte budget are told: %s', (_what, yaml, expected) => {
