@@ -108,8 +108,9 @@ export class Pipeline {
     if (!hasBody(head)) return this.#admitBody(pending, toRead, NO_BYTES);
     const { startedAt } = exchange;
     const deadline = startedAt + policy.settings.bodyTimeout;
-    const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
-    const body = new BufferedBody(options, (end) => this.#bodyRead(pending, toRead, end));
+    const done = (end: BodyEnd) => this.#bodyRead(pending, toRead, end);
+    const { budget } = this.#parts;
+    const body = new BufferedBody({ budget, maxBody: route.maxBody, declared, startedAt, deadline, done });
     pending.body = exchange.receiver = body; // the connection gives it what comes
     exchange.onDeparture(body);
     exchange.reply.continue();

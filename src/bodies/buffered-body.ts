@@ -3,8 +3,7 @@ import { Buffer } from 'node:buffer';
 import { free, NO_BYTES } from '../base/bytes.ts';
 import type { Reason } from '../core/reasons.ts';
 import type { MessageParser } from '../wire/parser.ts';
-import { BodyRate } from './body-rate.ts';
-import { type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
+import { BodyRate, type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
 
 /** The reason why a body did not arrive whole, or was not accepted. */
 export type BodyFailure = Extract<
@@ -34,6 +33,8 @@ export interface BodyReceiver {
 export type BodyEnd = { readonly body: Buffer } | { readonly failure: BodyFailure };
 
 interface BufferedBodyOptions {
+  /** Called exactly once. */
+  readonly done: (end: BodyEnd) => void;
   readonly budget: ByteBudget;
   /** Bytes. */
   readonly maxBody: number;
@@ -42,14 +43,6 @@ interface BufferedBodyOptions {
   /** Milliseconds on the monotonic clock, both. */
   readonly startedAt: number;
   readonly deadline: number;
-}
-
-/** What a body needs while it comes. */
-interface Coming {
-  readonly options: BufferedBodyOptions;
-  readonly done: (end: BodyEnd) => void;
-  /** Null until a part has come that is not all. */
-  bodyRate: BodyRate | null;
 }
 
 /** Chunks that a body may have beyond one per 16 bytes: some encoders send one per word; each costs a microsecond. */
@@ -69,46 +62,47 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   buffered = 0;
   readonly #budget: ByteBudget;
   /** Null once the body has ended: its request may wait for long, and must not keep this alive. */
-  #coming: Coming | null;
+  #options: BufferedBodyOptions | null;
+  /** Null until a part has come that is not all. */
+  #bodyRate: BodyRate | null = null;
   #buffer: Buffer = NO_BYTES;
   /** True if `#buffer` is our own allocation; a view into a read of the connection is left to the garbage collector. */
   #ours = false;
 
-  /** `done` is called exactly once. */
-  constructor(options: BufferedBodyOptions, done: (end: BodyEnd) => void) {
+  constructor(options: BufferedBodyOptions) {
     this.deadline = options.deadline;
     this.#budget = options.budget;
-    this.#coming = { options, done, bodyRate: null };
+    this.#options = options;
     options.budget.unfinished.add(this);
   }
 
   rate(now: number): number {
-    return this.#coming === null ? Number.POSITIVE_INFINITY : (this.#coming.bodyRate?.rate(now) ?? 0);
+    return this.#options === null ? Number.POSITIVE_INFINITY : (this.#bodyRate?.rate(now) ?? 0);
   }
 
   receive({ piece, pieces, state }: BodyPart): Memory {
-    const coming = this.#coming;
-    if (coming === null || (piece !== null && !this.#accepts(coming, piece, pieces))) return 'free';
+    const options = this.#options;
+    if (options === null || (piece !== null && !this.#accepts(options, piece, pieces))) return 'free';
     // A typical webhook arrives in the same read as its head; none of its bytes are copied.
     const isAlone = piece !== null && state === 'ended' && this.received === 0;
     if (isAlone && piece.buffer.byteLength - piece.length <= MAX_EXTRA) {
       if (!this.#reserve(piece.buffer.byteLength)) return 'free';
       this.#buffer = piece;
       this.received = piece.length;
-      this.#finish(coming);
+      this.#finish(options);
       return 'in use';
     }
-    if (piece !== null && !this.#append(coming, piece)) return 'free';
-    if (state === 'ended') this.#finish(coming);
+    if (piece !== null && !this.#append(options, piece)) return 'free';
+    if (state === 'ended') this.#finish(options);
     return 'free';
   }
 
   fail(failure: BodyFailure): void {
-    const coming = this.#coming;
-    if (coming === null) return;
+    const options = this.#options;
+    if (options === null) return;
     this.#end();
     this.discard();
-    coming.done({ failure });
+    options.done({ failure });
   }
 
   clientDeparted(): void {
@@ -128,30 +122,30 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.#buffer = NO_BYTES;
   }
 
-  #accepts({ options }: Coming, piece: Buffer, pieces: number): boolean {
+  #accepts({ maxBody }: BufferedBodyOptions, piece: Buffer, pieces: number): boolean {
     const total = this.received + piece.length;
-    if (total > options.maxBody) this.fail('body_too_large');
+    if (total > maxBody) this.fail('body_too_large');
     else if (pieces > MAX_TINY_CHUNKS + total / 16) this.fail('bad_request');
-    return this.#coming !== null;
+    return this.#options !== null;
   }
 
-  #append(coming: Coming, piece: Buffer): boolean {
+  #append(options: BufferedBodyOptions, piece: Buffer): boolean {
     const total = this.received + piece.length;
-    coming.bodyRate ??= new BodyRate(coming.options.startedAt);
-    coming.bodyRate.count(piece.length, performance.now());
-    if (total > this.#buffer.length && !this.#grow(coming, total)) return false;
+    this.#bodyRate ??= new BodyRate(options.startedAt);
+    this.#bodyRate.count(piece.length, performance.now());
+    if (total > this.#buffer.length && !this.#grow(options, total)) return false;
     piece.copy(this.#buffer, this.received);
     this.received = total;
     return true;
   }
 
-  #grow({ options }: Coming, total: number): boolean {
+  #grow(options: BufferedBodyOptions, total: number): boolean {
     const { budget } = options;
     const before = this.buffered;
     const capacity = this.#capacityFor(options, total);
     // Both buffers count while both exist. What does not fit even without other bodies must end none of them.
     if (before + capacity > budget.most) this.fail('overloaded');
-    if (this.#coming === null || !this.#reserve(capacity)) return false;
+    if (this.#options === null || !this.#reserve(capacity)) return false;
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.received);
     budget.release(before);
@@ -177,16 +171,16 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   #reserve(bytes: number): boolean {
     if (this.#budget.reserve(bytes, this)) this.buffered = bytes;
     else this.fail('overloaded');
-    return this.#coming !== null;
+    return this.#options !== null;
   }
 
-  #finish({ done }: Coming): void {
+  #finish({ done }: BufferedBodyOptions): void {
     this.#end();
     done({ body: this.received < this.#buffer.length ? this.#buffer.subarray(0, this.received) : this.#buffer });
   }
 
   #end(): void {
-    this.#coming = null;
+    this.#options = null;
     this.#budget.unfinished.delete(this);
   }
 }

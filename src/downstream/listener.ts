@@ -63,7 +63,7 @@ export class Listener {
     this.budget = budget;
     this.#unread = new UnreadAnswers(limits.unreadAnswers, this);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#tls = limits.tls && new TlsHandshakes(limits.tls, ({ address }, why) => handler.onTurnedAway?.(why, address));
+    this.#tls = limits.tls && new TlsHandshakes(limits.tls, handler);
   }
 
   /** Open connections, counted from accept, before TLS. */

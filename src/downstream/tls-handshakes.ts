@@ -8,6 +8,7 @@ import { codeOf } from '../base/errors.ts';
 import type { Hint } from '../core/hint.ts';
 import { connectionKey } from '../wire/socket-progress.ts';
 import { ALPN, type TlsContents } from '../wire/tls-file-contents.ts';
+import type { Handler } from './client-exchange.ts';
 import type { Connection } from './connection.ts';
 
 /** The maximum number of TLS handshakes under way at once: 1,024 unfinished ones would need 78 MiB. */
@@ -43,11 +44,11 @@ export class TlsHandshakes {
   readonly #begun = new WeakMap<Socket, Connection>();
   /** Connections whose handshake may begin: they have sent a whole ClientHello, or bytes that cannot be one. */
   readonly #waiting: Connection[] = [];
-  readonly #onTurnedAway: (connection: Connection, why: 'handshakes' | Hint) => void;
+  readonly #handler: Handler;
 
-  /** `onTurnedAway`: called before a handshake is ended to make room for another, or with why one failed. */
-  constructor(contents: TlsContents, onTurnedAway: (connection: Connection, why: 'handshakes' | Hint) => void) {
-    this.#onTurnedAway = onTurnedAway;
+  /** `handler`: hears of each handshake that is ended to make room for another, and why one failed. */
+  constructor(contents: TlsContents, handler: Handler) {
+    this.#handler = handler;
     // Loaded only when needed: the TLS module costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     this.#server.on('secureConnection', (stream) => {
@@ -64,7 +65,7 @@ export class TlsHandshakes {
     this.#server.on('tlsClientError', (error, stream: TLSSocket & { readonly _parent?: Socket }) => {
       const connection = this.#begun.get(stream._parent ?? stream);
       const why = failureOf(error, stream);
-      if (connection !== undefined && why !== null) onTurnedAway(connection, why);
+      if (connection !== undefined && why !== null) handler.onTurnedAway?.(why, connection.address);
       stream.destroy();
     });
   }
@@ -107,7 +108,7 @@ export class TlsHandshakes {
     if (connection?.state !== 'silent') return;
     if (longest !== undefined) {
       this.#underWay.delete(longest.key);
-      this.#onTurnedAway(longest, 'handshakes');
+      this.#handler.onTurnedAway?.('handshakes', longest.address);
       longest.destroy();
     }
     const socket = connection.stream;

@@ -4,14 +4,10 @@ import type { RequestRecord } from '../core/request-record.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { QUARTER } from './times.ts';
 
-type Upstream = 'fate' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'departedMs';
-type Refusal = 'reason' | 'hint' | 'rule' | 'header' | 'renamedHeader';
-type Request = 'route' | 'path' | 'client' | 'startedAt' | 'event';
-
 /** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
-export type Detail = Pick<RequestRecord, Request | Upstream | Refusal>;
+export type Detail = Pick<RequestRecord, keyof typeof EMPTY>;
 
-export const NONE: Detail = {
+const EMPTY = {
   route: '',
   path: '',
   client: '',
@@ -27,7 +23,8 @@ export const NONE: Detail = {
   rule: null,
   header: null,
   renamedHeader: null,
-};
+} satisfies Partial<RequestRecord>;
+export const NONE: Detail = EMPTY;
 
 const NAMES = Object.keys(NONE) as readonly (keyof Detail)[];
 
@@ -51,7 +48,7 @@ const LEAST_OF_ALL = 1 / 20;
 export interface Cause {
   readonly diagnosis: Diagnosis;
   readonly detail: Detail;
-  /** How many events met it first; 0 if only later sendings did. */
+  /** How many events met it last. */
   times: number;
   /** When the first one came, and when the last one failed. */
   readonly firstAt: number;
@@ -62,27 +59,27 @@ export class Causes {
   readonly #last: Cause[] = [];
   readonly #all = new Map<Diagnosis, Cause>();
 
-  add(diagnosis: Diagnosis, record: Detail, now: number): Cause {
-    const cause = this.addAgain(diagnosis, record, now);
-    if (this.#last.push(cause) > KEPT) this.#last.shift();
-    return cause;
-  }
-
-  /** A later sending of a stored delivery failed, too. */
-  addAgain(diagnosis: Diagnosis, record: Detail, now: number): Cause {
+  add(diagnosis: Diagnosis, record: Detail, now: number): void {
     let cause = this.#all.get(diagnosis);
     if (cause === undefined) {
       cause = { diagnosis, detail: { ...NONE }, times: 0, firstAt: record.startedAt, lastAt: now };
       this.#all.set(diagnosis, cause);
     }
+    cause.times++;
     cause.lastAt = now;
     detailOf(record, cause.detail);
-    return cause;
+    if (this.#last.push(cause) > KEPT) this.#last.shift();
+  }
+
+  /** An event that met it comes again. */
+  takeBack(diagnosis: Diagnosis): void {
+    const cause = this.#all.get(diagnosis);
+    if (cause !== undefined) cause.times--;
   }
 
   /** Those that are worth telling, the commonest of the last ones first; of equally common ones the later. */
   common(): readonly Cause[] {
-    const all = [...this.#all.values()].filter((one) => !this.#isOver(one));
+    const all = [...this.#all.values()].filter((one) => one.times > 0 && !this.#isOver(one));
     const last = this.#last.filter((one) => all.includes(one));
     const amountOf = (one: Cause) => last.filter((other) => other === one).length;
     const sum = all.reduce((total, { times }) => total + times, 0);

@@ -20,21 +20,11 @@ export class Counts {
     this.#counts = new Uint32Array(kinds * slots);
   }
 
-  add(kind: number, at: number): void {
-    this.#slotOf(at);
-    this.#change(kind, at, 1);
-  }
-
-  /** Takes one back that was added at `at`. */
-  takeBack(kind: number, at: number): void {
-    this.#change(kind, at, -1);
-  }
-
-  /** Also of an earlier time, if its slot is still there. */
-  #change(kind: number, at: number, by: 1 | -1): void {
+  /** Also at an earlier time, if its slot is still there. `by`: -1 takes one back. */
+  add(kind: number, at: number, by: 1 | -1 = 1): void {
     const span = Math.floor(at / this.#span);
     const place = (span % this.#slots) * this.#kinds + kind;
-    if (span > this.#latest - this.#slots) this.#counts[place] = Math.max(0, (this.#counts[place] ?? 0) + by);
+    if (span > this.#slotOf(at) - this.#slots) this.#counts[place] = Math.max(0, (this.#counts[place] ?? 0) + by);
   }
 
   sum(kind: number, now: number): number {
@@ -84,6 +74,13 @@ export class Tally {
       this.host = copied(host);
       this.#votes = this.ofHost = 1;
     }
+  }
+
+  /** Takes one back that was added at `at`. */
+  takeBack(at: number): void {
+    this.total--;
+    this.ofHost = Math.min(this.ofHost, this.total);
+    this.#day.add(0, at, -1);
   }
 
   ofDay(now: number): number {

@@ -2,6 +2,7 @@
 // is slow or only redirects. A route is judged by its last deliveries; once those are very old, that is said.
 import { clockText } from '../core/keyring.ts';
 import { REASONS } from '../core/reasons.ts';
+import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
@@ -19,6 +20,7 @@ import {
   type Input,
   named,
   refused,
+  type State,
   since,
   sinceWhy,
   whatChanged,
@@ -28,11 +30,16 @@ import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
 const SLOW_ANSWERS = 5;
+/** This many redirects are a warning while one of the last RECENT answers is one. */
 const REDIRECTS = 3;
+const RECENT = 24;
 
-/** Routes that lose deliveries come before those whose deliveries wait. */
+/** Routes that lose deliveries come before those whose deliveries wait, and first what keeps the app from taking any. */
 export function episodes(input: Input): readonly Finding[] {
   const { ledger, facts, now } = input;
+  const { reachable, error } = facts.upstream;
+  const lasting = reachable ? null : diagnosisOfFailure('connect', error);
+  const lasts = ({ diagnosis }: Cause) => Number(diagnosis === lasting);
   const hasLost = ({ outcomes }: RouteLedger) => Number(outcomes.lost(now) > 0);
   const ordered = ledger.routes.toSorted(([, one], [, other]) => hasLost(other) - hasLost(one));
   return ordered.flatMap(([path, { outcomes }]) => {
@@ -43,7 +50,7 @@ export function episodes(input: Input): readonly Finding[] {
     const isLetting = facts.routes.some((route) => route.path === path && reports(route, facts.now));
     const isLet = ({ detail: { reason } }: Cause) => isLetting && reason !== 'none' && REASONS[reason].status === 401;
     const ofRoute = { path, outcomes, episode };
-    const told = episode.causes.common();
+    const told = episode.causes.common().toSorted((one, other) => lasts(other) - lasts(one));
     return told.map((cause) => caused({ ...ofRoute, state: isLet(cause) ? 'warning' : state }, cause, input));
   });
 }
@@ -59,12 +66,7 @@ export function* deliveryFindings(input: Input): Findings {
   }
 }
 
-interface Failing {
-  readonly path: string;
-  readonly state: 'failed' | 'warning';
-  readonly outcomes: Outcomes;
-  readonly episode: Episode;
-}
+type Failing = Readonly<{ path: string; state: State; outcomes: Outcomes; episode: Episode }>;
 
 /** Of one cause: its own number, and what holds for all of the route. */
 function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input: Input): Finding {
@@ -76,7 +78,7 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
   const amount = times < all ? `${times} of ${first.beside === KEPT ? 'over ' : ''}${all} deliveries` : last;
   const from = times < all ? ` since ${clock(epoch(input, first.began), facts.now)}` : '';
   const to = whereTo(path, facts, detail);
-  const which = times === 0 ? `what was sent again to ${to}` : `${amount} to ${to}${from}`;
+  const which = `${amount} to ${to}${from}`;
   const isRefusal = detail.fate === 'none';
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
   const known = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
@@ -103,11 +105,8 @@ function whereTo(path: string, facts: Facts, detail: Detail): string {
 
 function takenSince({ since: good, enough, hasEnough, lastBad }: Episode, now: number): string {
   if (good === 0) return '';
-  const ends = [
-    hasEnough ? [] : `after ${enough} in a row`,
-    now - lastBad >= MINUTE ? [] : 'a minute after that one',
-  ].flat();
-  return ` Since the last that failed the app took ${good}; this is over ${ends.join(' and ')}.`;
+  const ends = [hasEnough ? '' : `after ${enough} in a row`, now - lastBad >= MINUTE ? '' : 'a minute after that one'];
+  return ` Since the last that failed the app took ${good}; this is over ${ends.filter(Boolean).join(' and ')}.`;
 }
 
 /** What became of some requests of one cause, as the begin of a sentence. */
@@ -142,20 +141,14 @@ function stored({ open, lost }: Episode, { facts: { deferred, now } }: Input): s
 }
 
 /** Of a route that a reload has removed, too. */
-function losses(path: string, { outcomes, isGone, lastAstray }: RouteLedger, input: Input): Finding | null {
+function losses(path: string, { outcomes, isGone }: RouteLedger, input: Input): Finding | null {
   const total = outcomes.lost(input.now);
   if (total === 0) return null;
-  const kinds = LOST_ENDS.flatMap((kind) => {
-    const amount = outcomes.lost(input.now, [kind]);
-    return amount === 0 ? [] : `${amount} ${kind === 'turnedAway' ? 'turned away' : kind}`;
-  });
   const all = [...outcomes.losses].map(([id, one]) => ({ id, amount: outcomes.lost(input.now, LOST_ENDS, [one]) }));
   const recent = all.filter(({ amount }) => amount > 0);
   const ids = recent.map(({ id, amount }) => (amount === total ? id : `${amount} ${id}`));
-  const like = input.now - lastAstray < DAY ? ', or like those,' : '';
-  const name = path === UNMATCHED ? 'paths that no route takes' : path;
-  const to = isGone ? `${path}, a route that is gone,` : `${name}${like}`;
-  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost (${kinds.join(', ')}), the last one ${since(input, outcomes.lastLoss)} (${ids.join(', ')}).`;
+  const to = isGone ? `${path}, a route that is gone,` : path === UNMATCHED ? 'paths that no route takes' : path;
+  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost, the last one ${since(input, outcomes.lastLoss)} (${ids.join(', ')}).`;
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   const causes = recent.flatMap(({ id }) => [id, ...causesOf(id)]);
   return { ...finding('warning', 'deliveries-lost', message, path), causes };
@@ -179,9 +172,14 @@ function slowApp(path: string, { slow, slowMs }: RouteLedger, { facts, now }: In
 
 /** A redirect counts as taken, since senders may follow it; where some of the last had one, as many may be lost. */
 function redirects(path: string, { outcomes }: RouteLedger, { now }: Input): Finding | null {
-  const { redirects: last, redirectStatus, redirected } = outcomes;
+  const { good, redirectAt, redirectStatus, redirected } = outcomes;
   const amount = redirected.sum(0, now);
   if (amount === 0) return null;
   const message = `The app answered ${count(amount, 'delivery', 'deliveries')} of the last day to ${path} with redirects (${redirectStatus}): they count as taken, but a sender that follows none of them reaches nothing.`;
-  return finding(last < REDIRECTS ? 'note' : 'warning', 'app-redirects', message, path);
+  return finding(
+    good - redirectAt < RECENT && amount >= REDIRECTS ? 'warning' : 'note',
+    'app-redirects',
+    message,
+    path,
+  );
 }

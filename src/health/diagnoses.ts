@@ -161,7 +161,7 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   'another-secret': ['secret-problem'],
   'reload-failed': ['secret-problem'],
   'handshake-fails': ['certificate-ends', 'certificate-early'],
-  'slow-app': ['app-hangs', 'app-down'],
+  'slow-app': ['app-hangs', 'app-down', 'upstream-loop'],
   'sender-leaves': ['slow-app'],
   'slots-full': SLOW,
   'bodies-full': SLOW,
@@ -198,7 +198,8 @@ export function remedyFor({ id, route }: Found, { upstream, routes, once }: Fact
   const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
   const needless = [
     ...[upstream.reachable ? START : '', isLive ? PUT : ''],
-    ...[once?.problem === null ? BRING : '', isLossless ? ` ${FIND}` : ''],
+    ...[once?.problem === null ? BRING : '', once?.onStoreFailure === 'forward' ? ` ${LOST}` : ''],
+    isLossless ? ` ${FIND}` : '',
   ];
   const all = isUnresolved ? RESOLVE : DIAGNOSES[id].remedy;
   return needless.reduce((text, sentence) => text.replace(sentence, ''), all);

@@ -83,14 +83,11 @@ function told(one: Finding, facts: Facts, follows: readonly Finding[] = []): Adv
 
 /** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */
 function allIsWell(input: Input): Finding {
-  const { ledger, facts, now } = input;
+  const { ledger, facts } = input;
   const { lastTaken, refusedSince, failedProbe: probe } = ledger;
-  const noise = ledger.noise.sum(0, now);
   const age = facts.now - facts.startedAt;
-  const scanned =
-    noise === 0 ? '' : ` ${count(noise, 'other request was', 'other requests were')} refused, as on any public port.`;
   const unproven = (why: string) => {
-    const message = `is known to be wrong, but this is not proven: ${why}.${scanned}`;
+    const message = `is known to be wrong, but this is not proven: ${why}.`;
     if (probe === null) return finding('ok', 'nothing-proven', `Nothing ${message}`);
     const { diagnosis, detail, lastAt } = probe;
     const failed = `${toldOf('the last probe', probe)}, ${since(input, lastAt)} (${diagnosis}). Nothing else`;
@@ -108,7 +105,7 @@ function allIsWell(input: Input): Finding {
   if (waiting !== '') return unproven(`${taken}; ${waiting}`);
   if (probe !== null) return unproven(taken);
   const period = age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
-  return finding('ok', 'all-is-well', `All is well: ${taken}, and ${period} none is known to be lost.${scanned}`);
+  return finding('ok', 'all-is-well', `All is well: ${taken}, and ${period} none is known to be lost.`);
 }
 
 /** Subjects whose sentence is shown even beside a warning about them, since `sentences` gives only what is true. */

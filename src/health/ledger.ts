@@ -15,7 +15,7 @@ import { type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
 import { MINUTE } from './times.ts';
 
-/** The number kept of each kind of `Early`, which are judged again after the first acceptance. */
+/** The number kept of each kind from before the first acceptance, which are judged again after it. */
 const EARLY = 16;
 
 /** Facts about one route since the start. */
@@ -32,36 +32,17 @@ export class RouteLedger {
   /** Requests that report mode let pass, by why they would be refused; and those that the app then did not take. */
   readonly reported = new Map<Diagnosis, Tally>();
   readonly untaken = new Map<Diagnosis, Tally>();
-  /** When a delivery was refused that counts here by its look or address alone. */
-  lastAstray = Number.NaN;
   /** True once a reload has removed the route: then only its losses are told. */
   isGone = false;
-}
 
-/** Requests refused and connections turned away before the first acceptance; the last ones are kept. */
-class Early {
-  readonly tallies = new Map<Diagnosis, Tally>();
-  readonly kept: (Looks & Detail & { readonly at: number })[] = [];
-
-  add(diagnosis: Diagnosis, record: Looks & Detail, at: number): void {
-    const { userAgent, contentType, connectionAddress, signed, method } = record;
-    const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(record.client) };
-    tallyOf(this.tallies, diagnosis).add(diagnosis, record, at);
-    if (this.kept.length === EARLY) this.kept.shift();
-    this.kept.push({ ...detailOf(record), ...texts, connectionAddress, signed, method, at });
+  forward(record: RequestRecord, now: number): void {
+    this.unverified.add('signed-unverified', record, now);
+    if (record.method === 'POST' && record.event !== '') this.unverifiedDeliveries++;
   }
 }
 
-/** The look of a connection on which no request came. */
-const NO_LOOK = { userAgent: '', contentType: '', signed: false, method: '' } as const;
-
-/** `unsigned`: POSTs on routes that verify, and heads that were not read. */
-const noneEarly = (since: string) => ({
-  since,
-  signed: new Early(),
-  unsigned: new Early(),
-  turnedAway: new Early(),
-});
+export type Unproven = 'claims' | 'unsigned' | 'turnedAway' | 'others';
+type Early = Looks & Detail & { readonly at: number; readonly kind: Unproven; readonly tally: Tally };
 
 export class Ledger {
   senders = new Senders();
@@ -71,15 +52,21 @@ export class Ledger {
   #configured: ReadonlySet<string> | null = null;
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Map<string, Tally>();
-  early = noneEarly('the start');
-  /** When the first delivery was accepted, if then not all early ones were kept. */
-  forgotAt = Number.NaN;
-  /** Requests of strangers by diagnosis, so that no flood hides another one. */
-  readonly strangers = new Map<Diagnosis, Tally>();
-  /** Those of them that had a signature. */
-  readonly claims = new Map<Diagnosis, Tally>();
-  /** Refused and reported requests that any public port has, over the last minutes. */
-  readonly noise = new Counts(1, 5, MINUTE);
+  /**
+   * What was refused or turned away, and is not known to be a delivery, by diagnosis, so that no flood hides another one.
+   * `claims`: with a signature, and what was not read from an address of deliveries where others send, too. `unsigned`:
+   * without one on routes that verify, and other heads that were not read.
+   */
+  readonly unproven: Readonly<Record<Unproven, Map<Diagnosis, Tally>>> = {
+    claims: new Map(),
+    unsigned: new Map(),
+    turnedAway: new Map(),
+    others: new Map(),
+  };
+  /** The last of each kind from before the first acceptance. */
+  #early: Early[] = [];
+  /** Since when, and since what, none was accepted that came before the first acceptance. */
+  began = { at: 0, what: 'the start' };
   /** Deliveries since the start that may be lost. */
   lost = 0;
   /** When the app last took one, also at a later sending, on whichever route. */
@@ -95,8 +82,7 @@ export class Ledger {
 
   /** True while a route has an episode: nothing else is judged by what it was judged before. */
   hasEpisode(now = performance.now()): boolean {
-    for (const { outcomes } of this.all.values()) if (outcomes.episode(now) !== null) return true;
-    return false;
+    return [...this.all.values()].some(({ outcomes }) => outcomes.episode(now) !== null);
   }
 
   of(route: string): RouteLedger {
@@ -117,7 +103,8 @@ export class Ledger {
     this.#configured = new Set(routes);
     if (this.senders.areOnlyOutside(routes)) {
       this.senders = new Senders();
-      this.early = noneEarly('a reload removed its route');
+      this.#early = [];
+      this.began = { at: now, what: 'a reload removed its route' };
     } else this.senders.keepOnly(routes);
     for (const [route, known] of this.all) {
       known.isGone = !this.#configured.has(route);
@@ -131,35 +118,30 @@ export class Ledger {
     if (hint?.secret !== undefined) tallyOf(this.outside, hint.secret).add(hint.diagnosis, record, now);
     if (decision === 'probe') this.failedProbe = untakenBy(record, now);
     if (fate !== 'none' || decision === 'probe') return diagnosisOf(record);
+    if (!isSigned(record)) this.senders.share(record, now);
     if (decision === 'rejected' || decision === 'reported') {
-      if (isNoise(record)) this.noise.add(0, now);
+      if (isNoise(record)) return diagnosisOf(record);
       // Whoever sends what looks like our probe gains only that it is told as a stranger's.
-      else if (record.userAgent === PROBE_AGENT) this.#stranger(record, now);
+      if (record.userAgent === PROBE_AGENT) this.#count('others', record, now);
       else if (decision === 'rejected') this.#refuse(record, now);
       else this.#report(record, now);
-    } else if (decision === 'forwarded' && record.signed) {
-      const known = this.of(route);
-      known.unverified.add('signed-unverified', record, now);
-      if (record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
-    }
-    return record.reason === 'missing_signature' && this.#isDropped(record) ? 'signature-dropped' : diagnosisOf(record);
-  }
-
-  /** True for what had a signature where it was sent: a delivery, and whatever has it under another name. */
-  #isDropped(record: RequestRecord): boolean {
-    return record.renamedHeader !== null || this.senders.routeOf(record) !== null;
+    } else if (decision === 'forwarded' && record.signed) this.of(route).forward(record, now);
+    // What had a signature where it was sent: a delivery, and whatever has it under another name.
+    const isBare = record.reason === 'missing_signature';
+    const isDropped = isBare && (record.renamedHeader !== null || this.senders.routeOf(record, now) !== null);
+    return isDropped ? 'signature-dropped' : diagnosisOf(record);
   }
 
   /** Called once for each delivery, when its fate is known. */
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;
     this.senders.accept(record, this.#routeNow(route), now);
-    if (this.senders.accepted === 1) this.#judgeEarly(now);
+    if (this.senders.accepted === 1) this.#judgeEarly();
     const known = this.of(route);
     known.fates[fate]++;
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
       known.slow.add(0, now);
-      if (departedMs < 0 || fate === 'taken') known.slowMs = upstreamMs;
+      if (departedMs < 0 || fate === 'taken') known.slowMs = Math.max(upstreamMs, departedMs);
     }
     if (fate === 'taken') {
       this.lastTaken = now;
@@ -184,7 +166,7 @@ export class Ledger {
     const { outcomes } = this.of(sending.route);
     if (record.fate === 'duplicate') return void outcomes.end(record);
     if (record.fate !== 'taken')
-      return outcomes.addSending(strangerDiagnosis(record), { ...record, startedAt: now }, now);
+      return outcomes.addBad(strangerDiagnosis(record), null, { ...record, startedAt: now }, now);
     this.lastTaken = now;
     this.failedProbe = null;
     outcomes.addGood(record, now);
@@ -199,13 +181,13 @@ export class Ledger {
 
   /** Called when a connection is ended before any answer. `address`: that of the connection. */
   turnAway(address: string, now = performance.now(), hint: Hint = OVERLOAD_HINTS.connections): void {
-    const connection = { ...NONE, ...NO_LOOK, client: address, connectionAddress: address, startedAt: now, hint };
-    const isCheck = hint.fromChecks === true && (this.senders.isCheck(address, now) || this.senders.accepted === 0);
-    if (isCheck && this.senders.accepted > 0) this.refusedSince++; // or it is a delivery beside others
-    const route = isCheck ? null : this.senders.routeOfConnection(address);
-    if (this.senders.accepted === 0 && !isCheck) this.early.turnedAway.add(hint.diagnosis, connection, now);
-    else if (route === null) this.#stranger(connection, now);
-    else this.#bad(route, connection, 'turnedAway', now);
+    const noLook = { userAgent: '', contentType: '', signed: false, method: '' } as const;
+    const connection = { ...NONE, ...noLook, client: address, connectionAddress: address, startedAt: now, hint };
+    const { accepted } = this.senders;
+    const isCheck = hint.fromChecks === true && (this.senders.isCheck(address, now) || accepted === 0);
+    if (isCheck && accepted > 0) this.refusedSince++; // or it is a delivery beside others
+    if (isCheck) this.#count('others', connection, now);
+    else this.#weigh(connection, now);
   }
 
   #bad(route: string, record: Detail, loss: LostEnd | null, now: number): void {
@@ -215,41 +197,56 @@ export class Ledger {
 
   #refuse(record: RequestRecord, now: number): void {
     // A request that came back to us is counted where it came in: the app gave it no answer.
-    if (record.reason === 'loop_detected') return this.#stranger(record, now);
+    if (record.reason === 'loop_detected') return void this.#count('others', record, now);
     if (this.#mayBeDelivery(record)) this.refusedSince++;
     if (isProven(record)) this.senders.prove(record, this.#routeNow(record.route));
-    if (this.senders.accepted === 0) return this.#refuseEarly(record, now);
-    if (this.#refuseDelivery(record, now)) return;
-    if (isSigned(record)) return this.#claim(record, now);
-    this.#stranger(record, now);
-    this.senders.suspect(record, outcomeDiagnosis(record), now);
+    this.#weigh(record, now);
+  }
+
+  /** What was refused or turned away is a delivery, or not known to be one. */
+  #weigh(record: Looks & Detail, now: number): void {
+    const { senders } = this;
+    const isEarly = senders.accepted === 0;
+    const route = isEarly ? null : senders.routeOf(record, now);
+    if (route !== null) return this.#refuseDelivery(record, route, now);
+    const kind = this.#kindOf(record);
+    const tally = this.#count(kind, record, now);
+    if (!isEarly) return senders.suspect(record, outcomeDiagnosis(record), now);
+    const { userAgent, contentType, client, connectionAddress, signed, method } = record;
+    const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
+    const before = this.#early.filter((one) => one.kind === kind);
+    if (before.length === EARLY) this.#early = this.#early.filter((one) => one !== before[0]);
+    this.#early.push({ ...detailOf(record), ...texts, connectionAddress, signed, method, at: now, kind, tally });
+  }
+
+  /** A POST to another path says nothing; on a route that verifies it may be a delivery that lost its header. */
+  #kindOf(record: Looks & Detail): Unproven {
+    const isWeak = this.senders.accepted > 0 && this.senders.connectionOf(record) !== undefined;
+    if (isSigned(record) || isWeak) return 'claims';
+    if (record.reason === 'none') return 'turnedAway';
+    return record.reason === 'missing_signature' || isUnread(record) ? 'unsigned' : 'others';
+  }
+
+  #count(kind: Unproven, record: Detail, now: number): Tally {
+    const diagnosis = kind === 'claims' ? outcomeDiagnosis(record) : strangerDiagnosis(record);
+    const tally = tallyOf(this.unproven[kind], diagnosis);
+    tally.add(diagnosis, record, now);
+    return tally;
   }
 
   /** What no all-clear stands beside: also what could not be read from where deliveries come. */
   #mayBeDelivery(record: RequestRecord): boolean {
-    if (isUnread(record)) return this.senders.routeOfConnection(record.connectionAddress) !== null;
+    if (isUnread(record)) return this.senders.connections.find(record.connectionAddress) !== undefined;
     return record.event !== '' || record.renamedHeader !== null;
   }
 
-  #claim(record: Detail, now: number): void {
-    const diagnosis = outcomeDiagnosis(record);
-    tallyOf(this.claims, diagnosis).add(diagnosis, record, now);
-  }
-
-  /** False for what is no delivery. */
-  #refuseDelivery(detail: Looks & Detail, at: number): boolean {
-    const route = this.senders.routeOf(detail);
-    if (route === null) return false;
-    const own = wentAstray(detail) ? this.#routeAt(detail, route) : detail.route;
-    if (own !== detail.route && own !== detail.path) this.of(own).lastAstray = at;
-    this.#bad(own, detail, 'refused', at);
-    return true;
-  }
-
-  /** The route of its path, which has none yet, or since a reload; else the one that last accepted such a delivery. */
-  #routeAt({ rule, path }: Detail, ofLook: string): string {
-    if (rule !== null && this.#configured?.has(path) === true) return path;
-    return this.senders.routeOfPlace(path) ?? ofLook;
+  /** Counts on the route of its path, which it may have since a reload; else on the one that last accepted such a delivery. */
+  #refuseDelivery(detail: Detail, ofLook: string, at: number): void {
+    const { route, path, rule, reason } = detail;
+    const isOwn = rule !== null && this.#configured?.has(path) === true;
+    const elsewhere = isOwn ? path : (this.senders.places.find(path)?.route ?? ofLook);
+    const own = route === '' || wentAstray(detail) ? elsewhere : route;
+    this.#bad(own, detail, reason === 'none' ? 'turnedAway' : 'refused', at);
   }
 
   /** Where what was on its way to a route while a reload removed it would come now. */
@@ -257,44 +254,26 @@ export class Ledger {
     return this.#configured?.has(route) === false ? UNMATCHED : route;
   }
 
-  #refuseEarly(record: RequestRecord, now: number): void {
-    // A POST to another path says nothing; on a route that verifies it may be a delivery that lost its header.
-    const { signed, unsigned } = this.early;
-    const isBare = record.reason === 'missing_signature' || isUnread(record);
-    if (isSigned(record)) signed.add(outcomeDiagnosis(record), record, now);
-    else if (isBare) unsigned.add(strangerDiagnosis(record), record, now);
-    else this.#stranger(record, now);
-  }
-
   /** The first delivery was accepted: now its look and address show what of the early ones were deliveries, too. */
-  #judgeEarly(now: number): void {
-    const { since, ...kinds } = this.early;
-    const early = Object.values(kinds).flatMap(({ kept }) => kept);
-    this.early = noneEarly(since);
-    if (Object.values(kinds).some(({ kept }) => kept.length === EARLY)) this.forgotAt = now;
-    for (const one of early.sort((one, other) => one.at - other.at)) {
-      if (one.reason === 'none') this.turnAway(one.connectionAddress, one.at, one.hint ?? undefined);
-      else if (this.#refuseDelivery(one, one.at)) continue;
-      else if (isSigned(one)) this.#claim(one, one.at);
-      else this.#stranger(one, one.at);
+  #judgeEarly(): void {
+    for (const one of this.#early.splice(0)) {
+      const route = this.senders.routeOf(one, one.at);
+      if (route === null) continue;
+      one.tally.takeBack(one.at);
+      this.#refuseDelivery(one, route, one.at);
     }
   }
 
   /** What report mode let pass: why it would be refused, and if it may be a delivery, whether the app took it. */
   #report(record: RequestRecord, now: number): void {
     const known = this.of(record.route);
-    const isDelivery = isSigned(record) || this.senders.routeOf(record) !== null;
+    const isDelivery = isSigned(record) || this.senders.routeOf(record, now) !== null;
     const detail = detailOf(record);
     const refusal = { ...detail, upstreamFailure: null, upstreamStatus: 0 };
     const why = isDelivery ? outcomeDiagnosis(refusal) : strangerDiagnosis(refusal);
     tallyOf(known.reported, why).add(why, record, now);
     const untaken = isDelivery ? untakenBy({ ...detail, hint: null, reason: 'none' }, now) : null;
     if (untaken !== null) tallyOf(known.untaken, untaken.diagnosis).add(untaken.diagnosis, untaken.detail, now);
-  }
-
-  #stranger(record: Detail, now: number): void {
-    const diagnosis = strangerDiagnosis(record);
-    tallyOf(this.strangers, diagnosis).add(diagnosis, record, now);
   }
 }
 
@@ -307,7 +286,7 @@ function outcomeDiagnosis(record: Detail): Diagnosis {
   return record.reason === 'missing_signature' ? 'signature-dropped' : strangerDiagnosis(record);
 }
 
-const strangerDiagnosis = (record: Detail) => diagnosisOf(record) ?? 'proxy-full';
+export const strangerDiagnosis = (record: Detail) => diagnosisOf(record) ?? 'proxy-full';
 
 /** What the app did with a request that is no delivery; null if it took it. */
 export function untakenBy(record: Detail, now: number): Cause | null {

@@ -9,7 +9,8 @@ import type { Detail } from './causes.ts';
 import type { Tally } from './counts.ts';
 import { toldOf } from './delivery-findings.ts';
 import { DIAGNOSES, type Diagnosis } from './diagnoses.ts';
-import { type RouteLedger, untakenBy } from './ledger.ts';
+import { type RouteLedger, strangerDiagnosis, type Unproven, untakenBy } from './ledger.ts';
+import type { Known } from './senders.ts';
 import {
   count,
   type Finding,
@@ -23,7 +24,7 @@ import {
   sinceWhy,
   whyOf,
 } from './sentences.ts';
-import { DAY, dateText, HOUR, QUARTER } from './times.ts';
+import { dateText, HOUR, QUARTER } from './times.ts';
 
 /** This many are no chance: with a signature, failed before the first acceptance, then a warning; without, a warning. */
 const MANY = 3;
@@ -33,26 +34,15 @@ const isRoom = (id: Diagnosis) => DIAGNOSES[id].subject === 'room' || id === 'up
 
 export function* refusalFindings(input: Input): Findings {
   const { ledger, now } = input;
-  if (ledger.senders.accepted === 0) {
-    yield* early('signed', input);
-    yield* early('unsigned', input);
-    yield* early('turnedAway', input);
-  }
-  yield* suspects(input);
+  // Where an episode is open, it tells what comes in place of deliveries that have stopped.
+  const stopped = ledger.senders.stopped(now).filter(({ route }) => ledger.of(route).outcomes.episode(now) === null);
+  for (const one of stopped) yield suspected(one, input);
   yield* outsideDates(input);
   for (const [path, known] of ledger.routes) {
     yield* reported(path, known, input);
     yield unverified(path, known, input);
   }
-  yield* claims(input);
-  // Other strangers are a note with a number.
-  const least = now - ledger.forgotAt < DAY ? 'At least ' : '';
-  for (const [id, tally] of ledger.strangers) {
-    const amount = tally.ofDay(now);
-    const what = `of the last day ${refused(tally.detail, amount)}`;
-    const message = `${least}${manyOf(tally, what, input)}. None is known to be a delivery.`;
-    if (amount > 0) yield finding(isRoom(id) && now - tally.lastAt < QUARTER ? 'warning' : 'note', id, message);
-  }
+  for (const kind of Object.keys(WHICH) as Unproven[]) yield* unproven(kind, stopped, input);
 }
 
 /** What report mode let pass: why it would be refused, and what the app did. */
@@ -72,16 +62,50 @@ function* reported(path: string, { reported, untaken, fates }: RouteLedger, inpu
   }
 }
 
-/** Requests with a signature that are not known to be deliveries: a new sender's, or a forger's. No scanner sends such. */
-function* claims(input: Input): Findings {
-  const { ledger, facts, now } = input;
-  const all = [...ledger.claims].filter(([, tally]) => tally.ofDay(now) > 0);
+const WHICH: Readonly<Record<Unproven, string>> = {
+  claims: 'with a signature ',
+  unsigned: 'without a signature that was read ',
+  turnedAway: '',
+  others: '',
+};
+
+type Told = Readonly<{ kind: Unproven; id: Diagnosis; tally: Tally; amount: number; isMany: boolean }>;
+
+/** `stopped`: what is told beside them of the same requests. */
+function* unproven(kind: Unproven, stopped: readonly Known[], input: Input): Findings {
+  const { ledger, now } = input;
+  const all = [...ledger.unproven[kind]].toSorted(([, one], [, other]) => other.total - one.total);
   const isMany = all.reduce((sum, [, tally]) => sum + tally.ofDay(now), 0) >= MANY;
+  const mayBe = kind === 'claims' || (kind !== 'others' && (isMany || all.some(([id]) => isRoom(id))));
   for (const [id, tally] of all) {
-    const what = `with a signature of the last day ${refused(tally.detail, tally.ofDay(now))}`;
-    const message = `${manyOf(tally, what, input)}. Nothing proves that a sender of yours sent them: no delivery with their look came from there.`;
-    yield finding(isMany ? 'warning' : 'note', id, message, configured(routeOf(tally.detail, facts), input));
+    const isEarly = mayBe && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
+    const told = stopped.filter(({ suspects }) => strangerDiagnosis(suspects.detail) === id);
+    const others = kind === 'claims' ? 0 : told.reduce((sum, { suspected }) => sum + suspected, 0);
+    const amount = isEarly && kind === 'claims' ? tally.total : tally.ofDay(now) - others;
+    if (amount > 0) yield (isEarly ? early : later)({ kind, id, tally, amount, isMany }, input);
   }
+}
+
+/** Before the first acceptance each may be a delivery. Signed ones are told after a day, too. */
+function early({ kind, id, tally, amount, isMany }: Told, input: Input): Finding {
+  const { ledger, facts } = input;
+  const route = routeOf(tally.detail, facts);
+  const where = tally.detail.path === '' ? '' : ` on ${named(route, facts, tally.detail)}`;
+  const what = manyOf(tally, `${WHICH[kind]}${refused(tally.detail, amount)}${where}`, input, amount);
+  const message = `No delivery was accepted since ${ledger.began.what}; ${what}.`;
+  return finding(kind === 'claims' && isMany ? 'failed' : 'warning', id, message, configured(route, input));
+}
+
+/** A claim may be a new sender's or a forger's, and no scanner's. The others are a note with a number. */
+function later({ kind, id, tally, amount, isMany }: Told, input: Input): Finding {
+  const [isClaim, isRead] = [kind === 'claims', tally.detail.path !== ''];
+  const which = isClaim && isRead ? WHICH.claims : '';
+  const what = manyOf(tally, `${which}of the last day ${refused(tally.detail, amount)}`, input, amount);
+  const why = isRead ? 'no delivery with their look came from there' : 'others send from there, too';
+  const end = isClaim ? `Nothing proves that a sender of yours sent them: ${why}` : 'None is known to be a delivery';
+  const isTold = (isClaim && isMany) || (isRoom(id) && input.now - tally.lastAt < QUARTER);
+  const route = isClaim ? configured(routeOf(tally.detail, input.facts), input) : null;
+  return finding(isTold ? 'warning' : 'note', id, `${what}. ${end}.`, route);
 }
 
 /** `9 requests WHAT, 7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC): WHY`. */
@@ -101,39 +125,17 @@ function routeOf({ route, path, rule }: Detail, facts: Facts): string {
   return rule !== null && isConfigured(path, facts) ? path : route;
 }
 
-const EARLY = { signed: 'with a signature', unsigned: 'without a signature that was read', turnedAway: 'in all' };
-
-/** Signed ones are told after a day, too. */
-function* early(kind: keyof typeof EARLY, input: Input): Findings {
-  const { ledger, facts, now } = input;
-  const all = [...ledger.early[kind].tallies].toSorted(([, one], [, other]) => other.total - one.total);
-  const lately = all.reduce((sum, [, tally]) => sum + tally.ofDay(now), 0);
-  if (kind !== 'signed' && lately < MANY && !all.some(([id]) => isRoom(id))) return;
-  const state = kind === 'signed' && lately >= MANY ? 'failed' : 'warning';
-  for (const [id, tally] of all) {
-    const amount = kind === 'signed' ? tally.total : tally.ofDay(now);
-    const route = routeOf(tally.detail, facts);
-    const where = tally.detail.path === '' ? '' : ` on ${named(route, facts, tally.detail)}`;
-    const others = manyOf(tally, `${EARLY[kind]} ${refused(tally.detail, amount)}${where}`, input, amount);
-    const message = `No delivery was accepted since ${ledger.early.since}; ${others}.`;
-    if (amount > 0) yield finding(state, id, message, configured(route, input));
-  }
-}
-
 /** A route of a request, null if a reload has removed it since: metrics have it as a label. */
 const configured = (route: string, { facts }: Input) => (isConfigured(route, facts) ? route : null);
 
 const isConfigured = (route: string, { routes }: Facts) => routes.some(({ path }) => path === route);
 
 /** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
-function* suspects(input: Input): Findings {
-  for (const { route, lastAccepted, suspected, suspects } of input.ledger.senders.stopped(input.now)) {
-    if (suspects === null) continue;
-    const begin = `No delivery to ${named(route, input.facts, suspects.detail)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
-    const others = manyOf(suspects, 'that may be deliveries were refused', input, suspected);
-    const message = `${begin}, and ${others}. Nothing proves it: their look, address or signature is not that of the deliveries before.`;
-    yield finding('warning', suspects.diagnosis, message, route);
-  }
+function suspected({ route, lastAccepted, suspected, suspects }: Known, input: Input): Finding {
+  const begin = `No delivery to ${named(route, input.facts, suspects.detail)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
+  const others = manyOf(suspects, 'that may be deliveries were refused', input, suspected);
+  const message = `${begin}, and ${others}. Nothing proves it: their look, address or signature is not that of the deliveries before.`;
+  return finding('warning', suspects.diagnosis, message, route);
 }
 
 /** A secret outside its dates that somebody signs with may have leaked. */

@@ -14,11 +14,17 @@ export type LostEnd = (typeof LOST_ENDS)[number];
 /** The events that are remembered as untaken: 1 MB. Older ones count on, though nothing can end them. */
 const MOST_UNTAKEN = 4000;
 
-/** An event that the app has not taken, as its last delivery ended. `loss`: null while it is stored. */
+/** So many tries of an event, each begun before the one that ended before it, came back to us. */
+const LOOPED = 3;
+
+/** An event that the app has not taken, as its last try ended. `loss`: null while it is stored. */
 interface Untaken {
   readonly loss: LostEnd | null;
   readonly diagnosis: Diagnosis;
   readonly at: number;
+  readonly startedAt: number;
+  /** How many tries before it lay within each other, and within this one. */
+  readonly within: number;
   /** The number of its episode, in which it has one outcome. */
   readonly episode: number;
 }
@@ -27,8 +33,8 @@ export class Outcomes {
   /** All since the start. */
   good = 0;
   lastGood = Number.NaN;
-  /** The last 24 good ones, a bit each; 1: the app answered 3xx. */
-  #answers = 0;
+  /** How many good ones were known when the app answered one with 3xx. */
+  redirectAt = Number.NEGATIVE_INFINITY;
   redirectStatus = 0;
   readonly redirected = new Counts(1, 25, HOUR);
   /** When the last good ones came. */
@@ -45,9 +51,8 @@ export class Outcomes {
     const { upstreamStatus: status, startedAt } = record;
     this.#goodStarts[this.good++ % KEPT] = startedAt;
     this.lastGood = now;
-    const isRedirect = status >= 300;
-    if (status > 0) this.#answers = ((this.#answers << 1) | Number(isRedirect)) & 0xff_ff_ff;
-    if (isRedirect) {
+    if (status >= 300) {
+      this.redirectAt = this.good;
       this.redirectStatus = status;
       this.redirected.add(0, now);
     }
@@ -56,24 +61,25 @@ export class Outcomes {
     this.#episode?.took(now);
   }
 
-  /** How many of the last good ones were 3xx. */
-  get redirects(): number {
-    return this.#answers.toString(2).replaceAll('0', '').length;
-  }
-
-  /** An event is lost once, however often it comes. `loss`: null for a delivery that is stored, so not lost yet. */
-  addBad(diagnosis: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
-    const { event } = record;
-    const open = this.episode(now) ?? this.#begin(record.startedAt, now);
+  /**
+   * An event is lost once, however often it comes, and counts for the cause that its last try met. `loss`: null for a
+   * delivery that is stored, so not lost yet.
+   */
+  addBad(met: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
+    const { event, startedAt, upstreamStatus } = record;
+    const open = this.episode(now) ?? this.#begin(startedAt, now);
     const before = this.untaken.get(event);
     if (this.untaken.size > 1) this.untaken.delete(event);
     if (before !== undefined) this.#uncount(before);
-    const isKnown = before?.episode === this.#episodes;
-    if (!isKnown) open.add(1, now);
+    if (before?.episode === this.#episodes) open.causes.takeBack(before.diagnosis);
+    else open.add(1, now);
     open.failed(now);
-    open.causes.add(diagnosis, record, now).times += isKnown ? 0 : 1;
+    const within = before !== undefined && startedAt < before.startedAt ? before.within + 1 : 0;
+    const diagnosis = upstreamStatus > 0 && within >= LOOPED ? 'upstream-loop' : met;
+    open.causes.add(diagnosis, record, now);
     open.open++;
-    if (event !== '') this.untaken.set(copied(event), { loss, diagnosis, at: now, episode: this.#episodes });
+    const known = { loss, diagnosis, at: now, startedAt, within, episode: this.#episodes };
+    if (event !== '') this.untaken.set(copied(event), known);
     dropOldest(this.untaken, MOST_UNTAKEN);
     if (loss === null) return;
     open.lost++;
@@ -81,12 +87,6 @@ export class Outcomes {
     const counts = this.losses.get(diagnosis) ?? new Counts(LOST_ENDS.length, 25, HOUR);
     this.losses.set(diagnosis, counts);
     counts.add(LOST_ENDS.indexOf(loss), now);
-  }
-
-  /** A stored delivery was sent again, and not taken. */
-  addSending(diagnosis: Diagnosis, record: Detail, now: number): void {
-    if (this.untaken.has(record.event)) this.episode(now)?.causes.addAgain(diagnosis, record, now);
-    else this.addBad(diagnosis, null, record, now);
   }
 
   /** The app has taken the event. True if it had been untaken in this episode. */
@@ -109,7 +109,7 @@ export class Outcomes {
     if (open !== null) open.open--;
     if (loss === null) return;
     if (open !== null) open.lost--;
-    this.losses.get(diagnosis)?.takeBack(LOST_ENDS.indexOf(loss), at);
+    this.losses.get(diagnosis)?.add(LOST_ENDS.indexOf(loss), at, -1);
     if (at !== this.lastLoss) return;
     for (const { loss, at } of this.untaken.values()) if (loss !== null) this.lastLoss = at;
   }

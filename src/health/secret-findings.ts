@@ -47,15 +47,16 @@ function ofSecret(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null
   if (problem !== null) {
     const message = `Secret ${id}${state === 'unusable' ? ' cannot be used' : ''} (${source}): ${problem}.`;
     // One whose value is in use concerns its own routes; the start, or the reload that failed, found it.
-    const routes = s.routes.filter(({ secretIds }) => state === 'unusable' || secretIds.includes(id));
+    const routes = state === 'unusable' ? s.routes : routesOf(secret, s);
     const began = s.lastReload?.error == null ? s.startedAt : s.lastReload.at;
     return { ...finding('warning', 'secret-problem', message), began, routes: routes.map(({ path }) => path) };
   }
   if (isPrevious(id)) return state === 'live' ? rotation(secret, s) : null;
   if (state === 'expired') return expired(secret, s, ledger);
   if (state !== 'live') return null;
-  if (notAfter === null || notAfter - s.now > 7 * DAY) return unproven(secret, s, ledger);
   const alone = onlySecretOf(secret, s);
+  const isPlanned = alone === '' && isReplaced(secret, s) && !isInUse(secret, s);
+  if (notAfter === null || notAfter - s.now > 7 * DAY || isPlanned) return unproven(secret, s, ledger);
   const then = alone === '' ? '' : ` From then on senders to ${alone} get 503.`;
   const message = `Secret ${id} expires in ${spanText(notAfter - s.now)}, at ${dateText(notAfter)}.${then}`;
   return finding('warning', 'secret-ends', message);
@@ -64,49 +65,53 @@ function ofSecret(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null
 /** Where somebody still signs with the expired secret, the finding on signatures says so. */
 function expired(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
   const { id } = secret;
-  const proven = s.secrets.filter(({ state, lastMatch }) => state === 'live' && lastMatch > 0);
-  const routes = s.routes.filter(({ secretIds }) => secretIds.includes(id));
-  const verifies = ({ secretIds }: RouteFacts) => proven.some((other) => secretIds.includes(other.id));
-  if (routes.every(verifies) || routes.some(isWithout) || ledger.outside.has(id)) return null;
+  if (isReplaced(secret, s) || routesOf(secret, s).some(isWithout) || ledger.outside.has(id)) return null;
   return finding('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
 
 /** A new value that has verified nothing yet, where a route that accepted requests has no other live secret. */
-function unproven({ id, lastMatch, changedAt }: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
+function unproven(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
+  const { id, lastMatch, changedAt } = secret;
   if (changedAt === null || lastMatch > 0) return null;
-  const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');
-  const only = s.routes.filter(({ path, secretIds }) => {
-    return (
-      secretIds.includes(id) &&
-      Object.values(ledger.of(path).fates).some(Boolean) &&
-      !others.some((other) => secretIds.includes(other.id))
-    );
-  });
+  const hasCome = ({ path }: RouteFacts) => Object.values(ledger.of(path).fates).some(Boolean);
+  const only = routesOf(secret, s).filter((route) => route.liveSecrets === 1 && hasCome(route));
   if (only.length === 0) return null;
   const message = `The value of ${id} that was loaded ${ago(changedAt, s.now)} has verified nothing yet, and no other secret is live on ${pathsOf(only)}.`;
   return finding('warning', 'secret-unproven', message);
 }
 
-/** A previous value expires by design; only senders that still use it need attention. */
-function rotation({ id, lastMatch, notAfter }: SecretFacts, s: Facts): Finding | null {
+/** A previous value ends by design: senders that use it need attention only in its last hours. */
+function rotation(secret: SecretFacts, s: Facts): Finding | null {
+  const { id, lastMatch, notAfter } = secret;
   const current = currentOf(id);
   const left = (notAfter ?? s.now) - s.now;
-  if (lastMatch > 0 && s.now - lastMatch * 1000 < HOUR) {
-    const message = `Rotation: senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it ends in ${spanText(left)}.`;
-    return finding('warning', 'old-secret-used', message);
-  }
-  if (!s.secrets.some((other) => other.id === current && other.lastMatch === 0)) return null;
-  const message = `Rotation: the new value of ${current} has verified nothing yet, and the old one ends in ${spanText(left)}.`;
-  return finding(left < 6 * HOUR ? 'warning' : 'ok', 'secret-unproven', message);
+  const isUsed = isInUse(secret, s);
+  if (!isUsed && !s.secrets.some((other) => other.id === current && other.lastMatch === 0)) return null;
+  const what = isUsed
+    ? `senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it`
+    : `the new value of ${current} has verified nothing yet, and the old one`;
+  const message = `Rotation: ${what} ends in ${spanText(left)}.`;
+  return finding(left < 6 * HOUR ? 'warning' : 'ok', isUsed ? 'old-secret-used' : 'secret-unproven', message);
+}
+
+/** True if it verified something in the last hour. */
+const isInUse = ({ lastMatch }: SecretFacts, { now }: Facts) => now - lastMatch * 1000 < HOUR;
+
+const routesOf = ({ id }: SecretFacts, { routes }: Facts) => routes.filter(({ secretIds }) => secretIds.includes(id));
+
+/** True if on each of its routes another one verified something later. */
+function isReplaced(one: SecretFacts, s: Facts): boolean {
+  const later = s.secrets.filter(({ state, lastMatch }) => state === 'live' && lastMatch > one.lastMatch);
+  return routesOf(one, s).every(({ secretIds }) => later.some(({ id }) => secretIds.includes(id)));
 }
 
 /** The paths of the routes on which no other secret is live; empty if there are none. */
-const onlySecretOf = ({ id }: SecretFacts, { routes }: Facts) =>
-  pathsOf(routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id)));
+const onlySecretOf = (one: SecretFacts, s: Facts) =>
+  pathsOf(routesOf(one, s).filter(({ liveSecrets }) => liveSecrets === 1));
 
 /** Says whether a secret can be removed: once it has expired, or another has matched more recently. */
 export function secretVerdict(secret: SecretFacts, s: Facts & { readonly signedOutside: readonly string[] }): string {
-  const { id, state, lastMatch, deferred } = secret;
+  const { id, state, deferred } = secret;
   // Without the secret, deliveries signed with it cannot be verified, and so are never sent.
   const many = count(deferred ?? 0, 'deferred delivery is', 'deferred deliveries are');
   const signed = `${deferred === null ? 'deferred deliveries may be' : many} signed with it`;
@@ -115,10 +120,9 @@ export function secretVerdict(secret: SecretFacts, s: Facts & { readonly signedO
   if (state === 'expired')
     return s.signedOutside.includes(id) ? 'a client still signs with it: see the refusals below' : 'can be removed';
   if (state !== 'live') return '–'; // its state says all
-  if (lastMatch > 0 && s.now - lastMatch * 1000 < HOUR) return 'in use: keep it';
+  if (isInUse(secret, s)) return 'in use: keep it';
   const alone = onlySecretOf(secret, s);
   if (alone !== '') return `the only live secret of ${alone}: keep it`;
-  const isReplaced = s.secrets.some((other) => other.id !== id && other.lastMatch > lastMatch);
-  if (!isReplaced) return 'too early to tell: no other has matched since';
+  if (!isReplaced(secret, s)) return 'too early to tell: no other has matched since';
   return 'can be removed once its last match is older than your sender retries';
 }

@@ -1,7 +1,9 @@
 // Which refused requests are deliveries: those with the look (User-Agent and Content-Type) and the address of accepted
-// ones, or whose signature proves a secret of ours. Where deliveries have stopped, more is suspect.
+// ones, or whose signature proves a secret of ours. What has no look is one if only deliveries come from its address. Once
+// deliveries have stopped, a signed request with their look is one, too, and what has no look, from a shared address.
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
+import type { Detail } from './causes.ts';
 import { COMPARED, copied, Tally } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { DAY, QUARTER } from './times.ts';
@@ -19,24 +21,25 @@ export class Senders {
   readonly #looks = new Remembered(kindOf);
   readonly #clients = new Remembered();
   /** Where deliveries come: their route, or of what no route matches the path. */
-  readonly #places = new Remembered();
+  readonly places = new Remembered();
   /** Behind a trusted proxy, the address of a connection is not that of its client. */
-  readonly #connections = new Remembered();
-  /** Where handshakes failed as those of health checks do. */
-  readonly #checks = new Remembered();
+  readonly connections = new Remembered();
+  /** Where handshakes failed as those of health checks do; before the first acceptance, whoever sends without a signature. */
+  readonly #others = new Remembered();
   accepted = 0;
 
   /** Called for each verified delivery, duplicates too, whatever the app then does. */
   accept(record: RequestRecord, route: string, now: number): void {
     const { userAgent, contentType, client, connectionAddress } = record;
     this.accepted++;
-    this.#looks.add(userAgent, contentType, route);
+    this.#looks.add(userAgent, contentType, route).accept(now);
     this.#clients.add(client, '', route).accept(now);
-    this.#places.add(placeOf(record), '', route).accept(now);
-    const connection = this.#connections.add(connectionAddress, '', route);
+    this.places.add(placeOf(record), '', route).accept(now);
+    const connection = this.connections.add(connectionAddress, '', route);
     connection.accept(now);
-    const checked = this.#checks.find(connectionAddress)?.lastAccepted ?? Number.NaN;
-    connection.hasChecks = now - checked < QUARTER;
+    const other = this.#others.find(connectionAddress);
+    connection.hasChecks = now - (other?.lastAccepted ?? Number.NaN) < QUARTER;
+    connection.isShared ||= other?.isShared === true;
   }
 
   /**
@@ -44,9 +47,9 @@ export class Senders {
    * delivery, too: then a balancer checks us from the address of the deliveries.
    */
   isCheck(address: string, now: number): boolean {
-    const connection = this.#connections.find(address);
+    const connection = this.connections.find(address);
     // Scanners elsewhere must not make us forget it.
-    if (connection !== undefined || this.accepted === 0) this.#checks.add(address, '', '').lastAccepted = now;
+    if (connection !== undefined || this.accepted === 0) this.#others.add(address, '', '').lastAccepted = now;
     return connection?.hasChecks === true;
   }
 
@@ -54,15 +57,25 @@ export class Senders {
   prove({ userAgent, contentType, client, connectionAddress }: RequestRecord, route: string): void {
     this.#looks.add(userAgent, contentType, route);
     this.#clients.add(client, '', route);
-    this.#connections.add(connectionAddress, '', route);
+    this.connections.add(connectionAddress, '', route);
   }
 
-  /** Called for a refused request that looks like no delivery: it may be one, if those from there or to there have stopped. */
-  suspect(record: RequestRecord, diagnosis: Diagnosis, now: number): void {
-    const { client, connectionAddress } = record;
-    const from = isUnread(record) ? this.#connections.find(connectionAddress) : this.#clients.find(client);
-    from?.suspect(diagnosis, record, now);
-    if (record.method === 'POST') this.#places.find(placeOf(record))?.suspect(diagnosis, record, now);
+  /** Called for what was refused and is no delivery: it may be one, if those like it, from there or to there have stopped. */
+  suspect(record: Looks & Detail, diagnosis: Diagnosis, now: number): void {
+    const { client, connectionAddress, userAgent, contentType } = record;
+    const from = isUnread(record) ? this.connections.find(connectionAddress) : this.#clients.find(client);
+    const like = isSigned(record) ? this.#looks.find(userAgent, contentType) : from;
+    like?.suspects.add(diagnosis, record, now);
+    if (record.method !== 'POST' || isSigned(record)) return;
+    this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
+  }
+
+  /** Called for what has no signature: where others come from, too, an address alone shows no delivery. */
+  share(record: Looks, now: number): void {
+    if (isUnread(record)) return;
+    const { connectionAddress: address } = record;
+    const from = this.accepted === 0 ? this.#others.add(address, '', '') : this.connections.find(address);
+    if (from?.isShared === false && this.routeOf(record, now) === null) from.isShared = true;
   }
 
   /**
@@ -70,37 +83,35 @@ export class Senders {
    * known place all the time, so there many more must come than did beside the deliveries.
    */
   stopped(now: number): readonly Known[] {
-    const places = this.#places.all.filter((known) => known.hasMore);
-    const all = [...places, ...this.#clients.all, ...this.#connections.all].filter((known) => known.hasStopped(now));
+    const places = this.places.all.filter((known) => known.hasMore);
+    const all = [...places, ...this.#clients.all, ...this.connections.all].filter((one) => one.hasStopped(now));
     return [...Map.groupBy(all, ({ route }) => route).values()].flatMap(([first]) => first ?? []);
   }
 
   /**
-   * The route on which a refused request would have been a delivery; null if it is none. Without a signature, also under
-   * another name, it must be a POST. A head that was not read is a delivery's if it was too large or a front wrote it, else
-   * a scanner's.
+   * The route on which what was refused would have been a delivery; null if it is none. Without a signature, also under
+   * another name, it must be a POST.
    */
-  routeOf(record: Looks): string | null {
-    const { userAgent, contentType, client, connectionAddress, method, reason, hint } = record;
-    const isFronts = reason === 'header_too_large' || hint?.fromFront === true;
-    if (isUnread(record)) return isFronts ? this.routeOfConnection(connectionAddress) : null;
-    const isLike = (method === 'POST' || isSigned(record)) && this.#clients.find(client) !== undefined;
-    return isLike ? (this.#looks.find(userAgent, contentType)?.route ?? null) : null;
+  routeOf(record: Looks, now: number): string | null {
+    const { userAgent, contentType, client, method } = record;
+    const from = this.connectionOf(record);
+    if (from !== undefined) return from.isShared && !from.isMissed(now) ? null : from.route;
+    if (method !== 'POST' && !isSigned(record)) return null;
+    const look = this.#looks.find(userAgent, contentType);
+    const isLike = this.#clients.find(client) !== undefined || (isSigned(record) && look?.isMissed(now) === true);
+    return isLike ? (look?.route ?? null) : null;
   }
 
-  /** The route that accepted deliveries which were sent to this path; null if none did. */
-  routeOfPlace(path: string): string | null {
-    return this.#places.find(path)?.route ?? null;
-  }
-
-  /** The route that last accepted a delivery over a connection from this address; null if none did. */
-  routeOfConnection(address: string): string | null {
-    return this.#connections.find(address)?.route ?? null;
+  /** For a connection that was turned away, and a head that was not read as too large or a front's: who sends from there. */
+  connectionOf(record: Looks): Known | undefined {
+    const { connectionAddress, reason, hint } = record;
+    const isFronts = reason === 'none' || reason === 'header_too_large' || hint?.fromFront === true;
+    return isUnread(record) && isFronts ? this.connections.find(connectionAddress) : undefined;
   }
 
   /** What came on a route that a reload has removed would now come where none matches. */
   keepOnly(routes: readonly string[]): void {
-    for (const { all } of [this.#looks, this.#clients, this.#places, this.#connections])
+    for (const { all } of [this.#looks, this.#clients, this.places, this.connections])
       for (const known of all) if (!routes.includes(known.route)) known.route = UNMATCHED;
   }
 
@@ -110,7 +121,7 @@ export class Senders {
   }
 }
 
-const placeOf = ({ route, path }: RequestRecord) => (route === UNMATCHED ? path : route);
+const placeOf = ({ route, path }: Pick<RequestRecord, 'route' | 'path'>) => (route === UNMATCHED ? path : route);
 
 /**
  * Causes that only a signature made with a secret of ours shows. The others can be guessed, such as a signature with an
@@ -144,37 +155,39 @@ export class Known {
   #firstAccepted = Number.NaN;
   lastAccepted = Number.NaN;
   hasChecks = false;
+  /** Of an address: true once others came from there, too. */
+  isShared = false;
   #longestPause = 0;
-  suspects: Tally | null = null;
+  readonly suspects = new Tally();
   /** How many suspects came before the last acceptance. */
   #before = 0;
 
-  constructor(one: string, other: string, kindOf: KindOf | null) {
+  constructor(one: string, other: string, kindOf: KindOf) {
     this.one = copied(one);
     this.other = copied(other);
-    this.kind = kindOf === null ? '' : kindOf(this.one, this.other);
+    this.kind = kindOf(this.one, this.other);
   }
 
   accept(now: number): void {
     this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted || 0);
     if (this.#accepted++ === 0) this.#firstAccepted = now;
     this.lastAccepted = now;
-    this.#before = this.suspects?.total ?? 0;
-  }
-
-  suspect(diagnosis: Diagnosis, record: RequestRecord, now: number): void {
-    this.suspects ??= new Tally();
-    this.suspects.add(diagnosis, record, now);
+    this.#before = this.suspects.total;
   }
 
   get suspected(): number {
-    return (this.suspects?.total ?? 0) - this.#before;
+    return this.suspects.total - this.#before;
   }
 
   /** True if suspects come at least three times as often as before the last acceptance. */
   get hasMore(): boolean {
-    const [before, after] = [this.lastAccepted - this.#firstAccepted, (this.suspects?.lastAt ?? 0) - this.lastAccepted];
+    const [before, after] = [this.lastAccepted - this.#firstAccepted, this.suspects.lastAt - this.lastAccepted];
     return this.suspected * before > 3 * this.#before * after;
+  }
+
+  /** True once deliveries have stopped, and more of what is no proven one comes than before: nobody could tell them apart. */
+  isMissed(now: number): boolean {
+    return this.hasMore && this.hasStopped(now);
   }
 
   /** True once nothing was accepted for much longer than ever before, and suspects came: then they may be deliveries. */
@@ -189,9 +202,9 @@ export class Known {
 /** The last KEPT different pairs of texts, the latest first. Adding a known one allocates nothing. */
 class Remembered {
   readonly all: Known[] = [];
-  readonly #kindOf: KindOf | null;
+  readonly #kindOf: KindOf;
 
-  constructor(kindOf: KindOf | null = null) {
+  constructor(kindOf: KindOf = () => '') {
     this.#kindOf = kindOf;
   }
 
@@ -210,9 +223,8 @@ class Remembered {
     const first = one.slice(0, COMPARED);
     const second = other.slice(0, COMPARED);
     for (const known of this.all) if (known.one === first && known.other === second) return known;
-    if (this.#kindOf === null) return undefined;
     const kind = this.#kindOf(first, second);
-    return this.all.find((known) => known.kind === kind);
+    return kind === '' ? undefined : this.all.find((known) => known.kind === kind);
   }
 }
 

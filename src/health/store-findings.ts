@@ -99,7 +99,8 @@ function* ofStore(deferred: DeferredFacts, now: number): Findings {
     state === 'works'
       ? `${name} works again${away}: ${turnedAway?.why}. What the app did not take then may be lost.`
       : `${fails}${away}. Until it works again, what the app does not take may be lost.${unseen}`;
-  yield finding(isLate ? 'warning' : 'failed', id, message);
+  const found = finding(isLate ? 'warning' : 'failed', id, message);
+  yield state === 'works' ? { ...found, remedy: 'Find what was lost.' } : found;
 }
 
 /** True in the last hour before an end, or in the last quarter of the delivery's time if that is shorter. */

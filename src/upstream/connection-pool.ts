@@ -55,8 +55,9 @@ export class ConnectionPool {
    * event loop, its close may lie unread in the kernel beside the request that woke us: 40 of 40 such requests got 502.
    */
   mayHaveClosed(traffic: Traffic, now: number): boolean {
-    const next = this.#idle[traffic].at(-1);
-    return next !== undefined && now - (next.unusedUntil - this.#options.keepAlive) >= FRESH_MS;
+    const idleUntil = this.#idle[traffic].at(-1)?.unusedUntil ?? Number.POSITIVE_INFINITY;
+    const idleSince = idleUntil - this.#options.keepAlive;
+    return now - idleSince >= FRESH_MS;
   }
 
   /**

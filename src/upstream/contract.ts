@@ -9,6 +9,7 @@ import type { UpstreamFailure } from '../core/reasons.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { ClientConnection, Reply } from '../downstream/reply.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
+import type { UpstreamExchange } from './upstream-exchange.ts';
 
 /** A reply as the upstream's side knows it. A deferred delivery has one that discards everything. */
 export type ResponseSink = Readonly<
@@ -45,13 +46,8 @@ export interface ForwardOptions {
 /** How far a request has come: its answer waits at its head, or it is over. */
 export type Reached = { readonly at: 'head'; readonly answer: WaitingAnswer } | End;
 
-/** An answer that waits at its head, since the delivery may be stored instead. One of the two methods must be called. */
-export interface WaitingAnswer {
-  /** Relays the answer to the client. Resolves at the end. */
-  relay(): Promise<End>;
-  /** Drops the answer: the client has got another one. Returns the end. */
-  drop(): End;
-}
+/** An answer that waits at its head, since the delivery may be stored: then it is dropped, else relayed to the client. */
+type WaitingAnswer = Pick<UpstreamExchange, 'relay' | 'drop'>;
 
 export interface End {
   readonly at: 'end';

@@ -2,8 +2,7 @@
 // never buffered whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
 import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
-import { BodyRate, SLOT_RATE } from '../bodies/body-rate.ts';
-import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
+import { BodyRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Memory } from '../bodies/buffered-body.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import { type ForwardOptions, overloaded, type Requester } from './contract.ts';

@@ -68,15 +68,6 @@ export class UpstreamConnection {
     else if (!this.retiring) this.socket.destroy();
   };
 
-  /** True if bytes wait, and the upstream has taken none for `milliseconds`, as looks at the kernel's queue have shown. */
-  takesNothing(milliseconds: number, now: number): boolean {
-    const { socket, progress } = this;
-    const idle = progress.idleFor(socket, now);
-    if (socket.writableLength === 0 || idle < milliseconds / 2) return false;
-    void progress.look(socket);
-    return idle >= milliseconds && progress.isStill;
-  }
-
   tick(now: number): void {
     this.user?.tick(now);
     if (now >= this.unusedUntil) this.socket.destroy();

@@ -19,7 +19,6 @@ import {
   failedUpstream,
   type Reached,
   type Requester,
-  type WaitingAnswer,
 } from './contract.ts';
 import { StreamedBody } from './streamed-body.ts';
 import type { Upstream } from './upstream.ts';
@@ -32,7 +31,7 @@ const MAX_UNSENT = 16 * 1024;
 const MAX_UNREAD_MS = 30_000;
 
 // Methods rather than closures, and no promise: while a request waits, it keeps one object and its options alive.
-export class UpstreamExchange implements ConnectionUser, WaitingAnswer, WrittenListener {
+export class UpstreamExchange implements ConnectionUser, WrittenListener {
   place = -1;
   /** `deferred`: a verified request that is sent again. It waits for a slot behind all others. */
   readonly kind: 'verified' | 'unverified' | 'deferred';
@@ -326,10 +325,11 @@ export class UpstreamExchange implements ConnectionUser, WaitingAnswer, WrittenL
       return this.giveUp({ side: 'client', reason: 'client_closed' });
     }
     const { idleTimeout, responseTimeout } = this.#options;
+    const { progress, socket } = connection;
     let overdue: boolean;
-    if (this.#begun) overdue = idleTimeout > 0 && connection.progress.idleFor(connection.socket, now) >= idleTimeout;
+    if (this.#begun) overdue = idleTimeout > 0 && progress.idleFor(socket, now) >= idleTimeout;
     else if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
-    else overdue = idleTimeout > 0 && connection.takesNothing(idleTimeout, now);
+    else overdue = idleTimeout > 0 && progress.takesNothing(socket, idleTimeout, now);
     if (overdue) this.giveUp(failedUpstream('timeout'));
   }
 

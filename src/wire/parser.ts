@@ -169,12 +169,12 @@ export class MessageParser {
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
     this.#bytes = NO_BYTES;
     if (end === 'malformed') this.#fail('malformed');
-    else if (this.state === 'body' && (this.framing !== 'chunked' || this.#countFraming(at, at))) {
-      // To llhttp, a message without chunks ends with its head.
-      if (end === 'complete' && this.framing !== 'length' && this.framing !== 'close') {
-        this.state = 'ended';
-        this.remaining = 0;
-      }
+    if (this.framing === 'chunked' && this.state === 'body') this.#countFraming(at, at);
+    // To llhttp every message without chunks ends with its head, but here one with another body goes on.
+    const isWhole = end === 'complete' && (this.framing === 'chunked' || this.framing === 'none');
+    if (isWhole && this.state === 'body') {
+      this.state = 'ended';
+      this.remaining = 0;
     }
     return at;
   }

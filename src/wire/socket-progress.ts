@@ -117,22 +117,25 @@ export class SocketProgress {
     return now - this.movedAt;
   }
 
+  /** True if bytes wait, and the other side has taken none for `milliseconds`, as two looks in a row have shown. */
+  takesNothing(socket: Socket, milliseconds: number, now: number): boolean {
+    const idle = this.idleFor(socket, now);
+    if (socket.writableLength === 0 || idle < milliseconds / 2) return false;
+    void this.#look(socket); // slow where the machine has thousands of sockets
+    return idle >= milliseconds && this.#stillFrom === this.movedAt;
+  }
+
   /**
    * Checks whether the other side has acknowledged bytes of which node is not told yet: the kernel wakes a writer only
    * once a third of its buffer (up to 4 MiB) is free. Without this an upstream that reads slowly would be cut.
    */
-  async look(socket: Socket): Promise<void> {
+  async #look(socket: Socket): Promise<void> {
     const from = this.movedAt;
     const queued = (await lookAtQueues(socket)).get(connectionKey(socket)) ?? 0;
     const seen = this.#flushed - queued;
     if (this.#seen === seen) this.#stillFrom = from;
     else if (this.#seen !== null) this.movedAt = performance.now();
     this.#seen = seen;
-  }
-
-  /** True if two looks in a row found no movement. A look can be slow where the machine has thousands of sockets. */
-  get isStill(): boolean {
-    return this.#stillFrom === this.movedAt;
   }
 }
 

@@ -46,7 +46,6 @@ export class MessageWriter {
   /** Writes the rest. If the kernel takes it at once, the listener hears of it then: a callback would cost 1.3 µs. */
   end(trailers: readonly string[], listener: WrittenListener): void {
     if (this.#coding === 'chunked') this.#parts.push(`0\r\n${trailers.length === 0 ? '\r\n' : trailerLines(trailers)}`);
-    if (this.#parts.length === 0) this.#parts.push('');
     // In TLS a write is never complete when it returns.
     if ('encrypted' in this.#socket) return this.#write(callbackOf(listener));
     this.#write(undefined);

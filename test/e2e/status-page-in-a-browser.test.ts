@@ -162,7 +162,9 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     await deliveries(NEXT, { from: 40, to: 6 });
     await deliveries(NEXT, { from: 2, to: 1 });
     const { advice, rows, text } = await look('rotating');
-    expect(advice[0]).toMatch(/Rotation: senders still sign with the old value of current, .* it ends in 2\d h/);
+    expect(advice[1]).toMatch(
+      /^● OK\. Rotation: senders still sign with the old value of current, .* it ends in 2\d h/,
+    );
     const row = (id: string) => rows.find((cells) => cells[0] === id)?.join(' | ');
     expect(row('current')).toMatch(/live \| .*ago.* \| no end/);
     expect(row('current.previous')).toMatch(/live \| .*ago.* \| .*ends in 2\d h/);

@@ -241,8 +241,8 @@ function checkQuiet({ world, truth, at, headline, fails }: Checked, isFailed: bo
 }
 
 /** Of a route on which nothing comes any more: neither red for ever, nor all clear. */
-function checkOld({ truth, headline, fails }: Checked, isFailed: boolean): void {
-  if (isFailed && truth.accepted > 0) fails('7 what is old: failed');
+function checkOld({ truth, at, headline, fails }: Checked, isFailed: boolean): void {
+  if (isFailed && truth.accepted > 0 && at - truth.lastUnknowable > DAY) fails('7 what is old: failed');
   if (truth.badRun >= 2 && headline.state === 'ok') fails('7 what is old: all clear');
 }
 

@@ -67,6 +67,8 @@ export class Truth {
   readonly faults = new Map<number, OfFault>();
   readonly looks = new Set<string>();
   readonly addresses = new Set<string>();
+  /** Those of them from which others come, too: there what has no look proves nothing. */
+  readonly shared = new Set<string>();
   accepted = 0;
   lastLoss = Number.NEGATIVE_INFINITY;
   waiting = 0;
@@ -77,6 +79,7 @@ export class Truth {
   #taken = 0;
   /** Something was lost that nobody could tell from strangers. */
   hasUnknowable = false;
+  lastUnknowable = Number.NEGATIVE_INFINITY;
   /** Bad ones in a row up to now, and when the second of them came. */
   badRun = 0;
   secondOfRun = 0;
@@ -143,24 +146,29 @@ export class Truth {
   }
 
   /** True for a refused delivery that nothing tells from a stranger's request. */
-  #isUnknowable(
-    { fault, look, address, isVerified, isUnprovable, isProven }: Outcome,
-    at: number,
-    needs: Needs,
-  ): boolean {
+  #isUnknowable(outcome: Outcome, at: number, needs: Needs): boolean {
+    const { fault, look, address, isVerified, isUnprovable, isProven } = outcome;
     if (isProven === true) this.addresses.add(address);
     if (isProven === true && this.accepted > 0) return false;
-    const isKnown = this.addresses.has(address) && (needs === 'unread' || this.looks.has(look));
+    const isHere = this.addresses.has(address);
+    const isShared = isHere && needs === 'unread' && this.shared.has(address);
+    const isKnown = isHere && !isShared && (needs === 'unread' || this.looks.has(look));
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
-    if (needs === 'signed') this.claims.push(at);
+    this.lastUnknowable = at;
+    if (needs === 'unsigned') this.#share(address);
+    if (needs === 'signed' || (isShared && !isUnprovable)) this.claims.push(at);
+    this.#suspect(outcome, at, needs);
+    return true;
+  }
+
+  #suspect({ look, address, isUnprovable }: Outcome, at: number, needs: Needs): void {
     if (this.accepted === 0) {
       this.early.push({ at, look: isUnprovable === true ? 'another' : look, address, needs });
     } else if (needs !== 'signed' && isUnprovable === true) {
       const pauses = needs === 'unread' ? this.addressOf(address) : this.pauses;
       pauses.suspects++;
     }
-    return true;
   }
 
   #addBad(fault: number, at: number): void {
@@ -195,17 +203,26 @@ export class Truth {
   }
 
   /** What is no delivery of its own; a twin of one was accepted all the same. */
-  other({ signed, decision, userAgent, contentType, client }: RequestRecord, at: number): void {
+  other({ signed, decision, userAgent, contentType, client, method, reason }: RequestRecord, at: number): void {
     const look = `${userAgent} ${contentType}`;
+    const isHere = this.addresses.has(client);
+    if (method !== '' && !signed && !this.looks.has(look)) this.#share(client);
+    if (isHere && reason === 'header_too_large') this.claims.push(at);
+    if (this.accepted === 0 && reason === 'header_too_large') this.turnAway(client, at);
     if (decision === 'duplicate') this.#accept(look, client, at);
     if (this.accepted === 0 && signed && decision === 'rejected')
       this.early.push({ at, look, address: client, needs: 'signed' });
     if (signed && decision === 'rejected') this.claims.push(at);
   }
 
+  #share(address: string): void {
+    if (this.accepted === 0 || this.addresses.has(address)) this.shared.add(address);
+  }
+
   /** A stranger's connection. */
   turnAway(address: string, at: number): void {
     if (this.accepted === 0) this.early.push({ at, look: '', address, needs: 'unread' });
+    if (this.addresses.has(address)) this.claims.push(at);
   }
 
   /** Of a route that a reload has removed meanwhile. */
@@ -245,7 +262,7 @@ export class Truth {
     const last = (kind: Needs) => this.early.filter(({ needs }) => needs === kind).slice(-16);
     const all = [
       ...last('signed').filter((one) => one.look === look && one.address === address),
-      ...last('unread').filter((one) => one.look !== 'another' && one.address === address),
+      ...last('unread').filter((one) => one.look !== 'another' && one.address === address && !this.shared.has(address)),
     ];
     this.lastLoss = Math.max(this.lastLoss, ...all.map(({ at }) => at));
   }

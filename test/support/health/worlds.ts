@@ -126,6 +126,9 @@ const STRANGERS = {
   'rejected path': { reason: 'route_rejected', route: 'unmatched', status: 404 },
   'broken heads': { ...unread, reason: 'bad_request', rule: 'parser', status: 400 },
   'half heads': { ...unread, reason: 'header_timeout', status: 408 },
+  /** These two come after a scan from the same address. */
+  'large heads': FAULTS['large head'].changes,
+  handshakes: {},
   'slow bodies': { reason: 'overloaded', status: 503, hint: OVERLOAD_HINTS.bytes },
   /** A sender's look from another address, without a signature. */
   'look-alikes': unsigned,
@@ -552,10 +555,14 @@ function strangersIn(world: World, times: readonly number[], random: () => numbe
     const isAlike = strangers === 'look-alikes' || strangers === 'forgers';
     const look = isAlike ? lookOf(0) : { userAgent: 'curl/8.5.0', contentType: 'text/plain' };
     const sender = { ...look, ...from(address), startedAt: at };
-    if (strangers === 'connections') {
-      if (!front) all.push({ at, kind: 'turned away', address, outcome: null });
-    } else if (!front || !isAlike)
-      all.push({ at, kind: 'request', record: refused({ ...sender, ...STRANGERS[strangers] }), outcome: null });
+    const request = (name: keyof typeof STRANGERS): Happening => {
+      return { at, kind: 'request', record: refused({ ...sender, ...STRANGERS[name] }), outcome: null };
+    };
+    const turnedAway = { at, kind: 'turned away', address, outcome: null } as const;
+    if (strangers === 'large heads') all.push(request('scans'), request(strangers));
+    else if (strangers === 'handshakes') all.push(request('scans'), { ...turnedAway, hint: HANDSHAKE });
+    else if (!front || !(isAlike || strangers === 'connections'))
+      all.push(strangers === 'connections' ? turnedAway : request(strangers));
   }
   return all;
 }

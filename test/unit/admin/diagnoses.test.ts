@@ -46,7 +46,7 @@ const deferred = (changes: Partial<DeferredFacts>) => ({ deferred: { ...DEFERRED
 const away = (minutes: number) => ({ at: NOW - minutes * MINUTE, kind: 'failing', why: 'EACCES' }) as const;
 const OLD = { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY } as const;
 const NEXT = { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY } as const;
-const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY };
+const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY / 5, lastMatch: NOW / 1000 - 9 };
 const [POISON = DEFERRED.deliveries[0]] = [DEFERRED.deliveries[0]];
 const EXPIRED = DEFERRED.deliveries.map((one) => ({ ...one, state: 'expired' as const, keptUntil: NOW + 24_000 }));
 const took = (recent: Health) => settle(recent, accepted());
@@ -67,7 +67,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'secret-problem': { state: 'warning', has: secret({ state: 'unusable', problem: 'it is empty' }) },
   'secret-value': { state: 'note', has: secret({ note: 'it is shorter than 32 bytes' }) },
   'secret-ends': { state: 'warning', has: secret({ notAfter: NOW + DAY }) },
-  'old-secret-used': { state: 'warning', has: { secrets: [CURRENT, { ...PREVIOUS, lastMatch: NOW / 1000 - 9 }] } },
+  'old-secret-used': { state: 'warning', has: { secrets: [CURRENT, PREVIOUS] } },
   'secret-expired': {
     state: 'warning',
     has: { secrets: [CURRENT, OLD], routes: [{ ...NOTIFY, secretIds: ['current', 'old'] }] },
@@ -153,7 +153,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'connections-full': { state: 'warning', before: (health) => health.ledger.turnAway('192.0.2.9') },
   'descriptors-full': { state: 'failed', has: { descriptors: { open: 1023, limit: 1024 } } },
   exposed: { state: 'warning', has: app('http://app', null, true) },
-  'once-store': { state: 'warning', has: { once: { ...ONCE, problem: 'ECONNREFUSED' } } },
+  'once-store': { state: 'failed', has: { once: { ...ONCE, onStoreFailure: 'refuse', problem: 'ECONNREFUSED' } } },
   'store-full': {
     state: 'failed',
     has: deferred({ problem: 'it is full', state: 'full', turnedAway: away(1) }),

@@ -1,7 +1,6 @@
 // The byte budget by itself: what fits, which body is ended when it is full, and that every byte is returned.
 import { describe, expect, test } from 'vitest';
-import { BodyRate } from '../../../src/bodies/body-rate.ts';
-import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/bodies/budget.ts';
+import { BodyRate, ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/bodies/budget.ts';
 
 const MIB = 1024 * 1024;
 

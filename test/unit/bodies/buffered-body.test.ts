@@ -11,10 +11,9 @@ const KIB = 1024;
 function read(options: { maxBody: number; declared?: number; limit?: number }) {
   const budget = new ByteBudget(options.limit ?? 64 * KIB * KIB);
   const results: BodyEnd[] = [];
-  const body = new BufferedBody(
-    { budget, maxBody: options.maxBody, declared: options.declared ?? null, startedAt: 0, deadline: 1e9 },
-    (result) => results.push(result),
-  );
+  const done = (result: BodyEnd) => results.push(result);
+  const { maxBody, declared = null } = options;
+  const body = new BufferedBody({ budget, maxBody, declared, startedAt: 0, deadline: 1e9, done });
   let pieces = 0;
   return {
     body,
@@ -85,9 +84,16 @@ test('a body that can never fit ends no other', () => {
   const first = read({ maxBody: 1024 * KIB, limit: 420 * KIB });
   first.give(new Uint8Array(KIB));
   const { budget } = first;
-  const options = { budget, maxBody: 1024 * KIB, declared: 400 * KIB, startedAt: 0, deadline: 1e9 };
   const ends: BodyEnd[] = [];
-  const second = new BufferedBody(options, (end) => ends.push(end));
+  const done = (end: BodyEnd) => ends.push(end);
+  const second = new BufferedBody({
+    budget,
+    maxBody: 1024 * KIB,
+    declared: 400 * KIB,
+    startedAt: 0,
+    deadline: 1e9,
+    done,
+  });
   second.receive({ piece: Buffer.alloc(64 * KIB), pieces: 1, state: 'body', trailers: [] });
   expect(ends).toEqual([{ failure: 'overloaded' }]);
   expect(first.results).toEqual([]);

@@ -115,11 +115,10 @@ class OneRoute {
 
   #send(event: number, isTaken: boolean): void {
     if (!this.#stored.has(event)) return;
-    const isNew = !isTaken && !this.#untaken.has(event);
     const sending = { route: '/notify', event: nameOf(event), fate: isTaken ? 'taken' : 'failed' } as const;
     this.#ledger.sentAgain(sending, this.#now);
     if (isTaken) this.#end(event);
-    else if (isNew) this.#bad(event, 'waits');
+    else this.#bad(event, 'waits');
   }
 
   #come(event: number, record: RequestRecord): void {

@@ -58,7 +58,7 @@ const DERIVED: Readonly<Record<string, readonly string[]>> = {
   'upstream/forwarded-headers.ts': ['downstream/client-exchange.ts'],
   'upstream/limiter.ts': ['upstream/upstream-exchange.ts'],
   'upstream/streamed-body.ts': ['upstream/upstream-exchange.ts'],
-  'upstream/contract.ts': ['downstream/client-exchange.ts', 'downstream/reply.ts'],
+  'upstream/contract.ts': ['downstream/client-exchange.ts', 'downstream/reply.ts', 'upstream/upstream-exchange.ts'],
   'wire/llhttp.ts': ['wire/parser.ts'],
 };
 
