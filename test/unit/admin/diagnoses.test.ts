@@ -10,11 +10,12 @@ import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
 import { DIAGNOSES, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { createDiagnosisLog } from '../../../src/health/diagnosis-log.ts';
-import type { ApiStatus, Health } from '../../../src/health/health.ts';
+import type { ApiStatus } from '../../../src/health/health.ts';
 import type { State } from '../../../src/health/sentences.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
-import { accepted, CONFIG, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, ONCE, refused, settle } from '../fixtures.ts';
+import { accepted, CONFIG, CURRENT, DEFERRED, hint, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
+import { type Coming, judgedAfter, times } from '../health/fixtures.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -28,7 +29,7 @@ interface Case {
   /** What the snapshot has besides. */
   readonly has?: Partial<Facts>;
   /** What came before the requests. */
-  readonly before?: (recent: Health) => void;
+  readonly before?: readonly Coming[];
 }
 
 const app = (url: string, error: string | null, exposed = false) => ({
@@ -49,7 +50,7 @@ const NEXT = { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY } 
 const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY / 5, lastMatch: NOW / 1000 - 9 };
 const [POISON = DEFERRED.deliveries[0]] = [DEFERRED.deliveries[0]];
 const EXPIRED = DEFERRED.deliveries.map((one) => ({ ...one, state: 'expired' as const, keptUntil: NOW + 24_000 }));
-const took = (recent: Health) => settle(recent, accepted());
+const TOOK = [accepted()];
 
 const WHYS = ['secret_gone', 'route_gone', 'limits'].map((why, at) => ({
   ...{ why, secret: 'old', route: '/b' },
@@ -87,7 +88,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'signature-dropped': {
     state: 'failed',
     request: refused({ reason: 'missing_signature', signed: false, renamedHeader: 'X-Entrupy-Signature' }),
-    before: took,
+    before: TOOK,
   },
   'no-signature': { state: 'warning', request: refused({ reason: 'missing_signature', signed: false }) },
   'expired-secret': {
@@ -117,11 +118,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   },
   'deliveries-lost': {
     state: 'warning',
-    before(health) {
-      settle(health, answered(500));
-      vi.advanceTimersByTime(MINUTE);
-      for (let at = 0; at < 30; at++) settle(health, accepted());
-    },
+    before: [answered(500), 60, ...times(30, accepted())],
   },
   'app-fails': { state: 'failed', request: answered(500) },
   'app-busy': { state: 'failed', request: answered(429) },
@@ -134,9 +131,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'slow-app': {
     state: 'warning',
     request: accepted({ upstreamMs: 8000, departedMs: 5000 }),
-    before: (recent) => {
-      for (let i = 0; i < 2; i++) settle(recent, accepted({ upstreamMs: 8000 }));
-    },
+    before: times(2, accepted({ upstreamMs: 8000 })),
   },
   'app-down': { state: 'failed', has: app('http://app:3000', 'ECONNREFUSED') },
   'upstream-loop': { state: 'failed', request: accepted({ status: 508, upstreamStatus: 508, upstreamError: LOOP }) },
@@ -150,7 +145,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'tunnels-full': { state: 'failed', request: overloaded('tunnels', null) },
   stopped: { state: 'failed', request: overloaded('stopped') },
   'twins-wait': { state: 'failed', request: overloaded('twins') },
-  'connections-full': { state: 'warning', before: (health) => health.ledger.turnAway('192.0.2.9') },
+  'connections-full': { state: 'warning', before: [{ address: '192.0.2.9' }] },
   'descriptors-full': { state: 'failed', has: { descriptors: { open: 1023, limit: 1024 } } },
   exposed: { state: 'warning', has: app('http://app', null, true) },
   'once-store': { state: 'failed', has: { once: { ...ONCE, onStoreFailure: 'refuse', problem: 'ECONNREFUSED' } } },
@@ -184,7 +179,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   },
   poison: {
     state: 'warning',
-    before: took,
+    before: TOOK,
     has: deferred({ deliveries: POISON === undefined ? [] : [{ ...POISON, passed: 3 }] }),
   },
   'deferred-stopped': { state: 'warning', has: deferred({ waiting: 0, stopped: 2 }) },
@@ -195,10 +190,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
   'certificate-early': { state: 'failed', has: { certificates: [certificate(NOW + DAY, NOW + 99 * DAY)] } },
   'handshake-fails': {
     state: 'warning',
-    before: (health) => {
-      for (let at = 0; at < 3; at++)
-        health.ledger.turnAway('192.0.2.9', NOW, hint('handshake-fails', 'clients refused it'));
-    },
+    before: times(3, { address: '192.0.2.9', hint: hint('handshake-fails', 'clients refused it') }),
   },
   'reload-failed': { state: 'failed', has: { lastReload: { ok: false, at: NOW, error: 'line 3', refused: true } } },
   'awaiting-restart': { state: 'warning', has: { config: { ...CONFIG, awaitingRestart: ['listen.port'] } } },
@@ -213,22 +205,15 @@ function certificate(notBefore: number, notAfter: number) {
   return { certificate: 'listen', file: '/tls/tls.crt', notBefore, notAfter } as const;
 }
 
-function made({ request, has = {}, before }: Case): ApiStatus {
+function made({ request, has = {}, before = [] }: Case): ApiStatus {
   vi.setSystemTime(NOW - 14_000);
-  return judged(has, (health) => {
-    before?.(health);
-    for (let at = 2; at >= 0; at--) {
-      if (request !== undefined) settle(health, request);
-      vi.advanceTimersByTime(at > 0 ? 1000 : 12_000);
-    }
-  });
+  const came = request === undefined ? [2] : [request, 1, request, 1, request];
+  return judgedAfter([...before, ...came, 12], has);
 }
 
 test('while the app takes nothing, no event is called poison', () => {
-  const told = (...came: readonly RequestRecord[]) => {
-    const before = (health: Health) => came.forEach((one) => void settle(health, one));
-    return made({ ...CASES.poison, before }).advice.some(({ id }) => id === 'poison');
-  };
+  const told = (...before: readonly RequestRecord[]) =>
+    made({ ...CASES.poison, before }).advice.some(({ id }) => id === 'poison');
   const failed = accepted({ status: 500, upstreamStatus: 500 });
   expect([told(), told(accepted()), told(accepted(), failed)]).toEqual([false, true, false]);
 });

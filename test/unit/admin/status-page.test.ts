@@ -2,20 +2,14 @@ import { createHash } from 'node:crypto';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { pageHeaders, renderStatusPage } from '../../../src/admin/page/page.ts';
 import { statusLines } from '../../../src/commands/check.ts';
-import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { Facts } from '../../../src/facts.ts';
-import { accepted, CONFIG, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, ONCE, refused, settle } from '../fixtures.ts';
+import { accepted, CONFIG, CURRENT, DEFERRED, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
+import { type Coming, judgedAfter, times } from '../health/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
 /** The page with these facts, after these requests. */
-function page(facts: Partial<Facts> = {}, ...requests: readonly RequestRecord[]): string {
-  return renderStatusPage(
-    judged(facts, (health) => {
-      for (const request of requests) settle(health, request);
-    }),
-  );
-}
+const page = (facts: Partial<Facts> = {}, ...came: readonly Coming[]) => renderStatusPage(judgedAfter(came, facts));
 
 const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
 
@@ -43,9 +37,8 @@ test('text from clients, files and names is escaped', () => {
 });
 
 test('refusals are groups with their count; possibly lost deliveries have their own section, if there are any', () => {
-  const seven = new Array<RequestRecord>(7).fill(refused());
   const failed = { status: 502, upstreamFailure: 'connect', upstreamError: 'ENOTFOUND', bodySha256: 'ab12' } as const;
-  const text = page({}, ...seven, accepted(failed));
+  const text = page({}, ...times(7, refused()), accepted(failed));
   expect(text).toContain('data-label="Count">7</td>');
   expect(text).toContain('<h2 id="undelivered">Deliveries that may be lost</h2>');
   expect(text).toContain('connect (ENOTFOUND)');
@@ -55,7 +48,7 @@ test('refusals are groups with their count; possibly lost deliveries have their 
 
 test('the fates of deliveries have figures, and each route shows its settings and when the app last took one', () => {
   const failed = accepted({ status: 500, upstreamStatus: 500 });
-  const text = page({}, ...new Array<RequestRecord>(12).fill(accepted()), failed, failed, failed);
+  const text = page({}, ...times(12, accepted()), ...times(3, failed));
   for (const figure of ['<dt>taken</dt><dd>12</dd>', '<dt>failed</dt><dd>3</dd>', '<dt>refused by the app</dt>'])
     expect(text).toContain(figure);
   expect(text).toMatch(/methods POST; maxBody 1MiB; query forward<\/td>.*"Last taken"><time[^>]*>0 s ago/);

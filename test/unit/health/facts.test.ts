@@ -3,12 +3,13 @@ import { Buffer } from 'node:buffer';
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
-import type { RequestRecord } from '../../../src/core/request-record.ts';
+import type { RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
-import type { Health } from '../../../src/health/health.ts';
+import type { ApiStatus } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
-import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused, settle } from '../fixtures.ts';
+import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
+import { judgedAfter, times } from './fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
@@ -227,9 +228,7 @@ const down = accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connec
 
 test('an app that accepts no connections is told once, on the route whose deliveries fail', () => {
   const upstream = { url: 'http://app', reachable: false, error: 'ECONNREFUSED', certificate: null } as const;
-  const { advice } = judged({ upstream: { ...upstream, exposed: false, exposure: 'off' } }, (health) => {
-    for (let at = 0; at < 3; at++) settle(health, down);
-  });
+  const { advice } = judgedAfter(times(3, down), { upstream: { ...upstream, exposed: false, exposure: 'off' } });
   expect(advice.map(({ id, route, follows }) => [id, route, follows.map((one) => one.id)])).toEqual([
     ['app-down', '/notify', ['app-down', 'deliveries-lost']],
   ]);
@@ -245,21 +244,18 @@ test('a certificate of the app that has ended is told with its dates, and with t
 
 test('what waits for an app that is slow follows from it', () => {
   const full = accepted({ status: 503, reason: 'overloaded', upstreamStatus: 0, hint: OVERLOAD_HINTS.slots });
+  const routes = [NOTIFY, { ...NOTIFY, path: '/other' }];
   for (const route of ['/notify', '/other']) {
-    const { advice } = judged({ routes: [NOTIFY, { ...NOTIFY, path: '/other' }] }, (health) => {
-      for (let at = 0; at < 5; at++) settle(health, accepted({ upstreamMs: 8000 }));
-      for (let at = 0; at < 3; at++) settle(health, { ...full, route, path: `${route}/` });
-    });
+    const waits = times(3, { ...full, route, path: `${route}/` });
+    const { advice } = judgedAfter([...times(5, accepted({ upstreamMs: 8000 })), ...waits], { routes });
     const due = { id: 'slots-full', message: expect.stringContaining(` to ${route} (the last one to ${route}/)`) };
     expect(advice[0]).toMatchObject({ id: 'slow-app', follows: [due, { id: 'deliveries-lost' }] });
   }
 });
 
 test('of refusals before the first acceptance the commonest cause is named, not the last', () => {
-  const { advice } = judged({}, (health) => {
-    for (let at = 0; at < 5; at++) settle(health, refused({ hint: hint('body-changed', 're-serialised') }));
-    settle(health, refused({ reason: 'body_too_large', status: 413 }));
-  });
+  const changed = refused({ hint: hint('body-changed', 're-serialised') });
+  const { advice } = judgedAfter([...times(5, changed), refused({ reason: 'body_too_large', status: 413 })]);
   expect(advice[1]).toMatchObject({ id: 'large-body', message: expect.stringMatching(/^No .* 1 request /) });
   expect(advice[0]).toMatchObject({
     id: 'body-changed',
@@ -270,9 +266,8 @@ test('of refusals before the first acceptance the commonest cause is named, not 
 test('a problem that began after a reload says so, but for a reload that failed', () => {
   const said = (ok: boolean) => {
     const lastReload = { ok, at: NOW - 60_000, error: ok ? null : 'line 3', refused: !ok };
-    return judged({ lastReload, startedAt: NOW - 9 * HOUR }, (health) => {
-      for (let at = 0; at < 3; at++) settle(health, down);
-    }).advice.find(({ id }) => id === 'app-down')?.message;
+    const { advice } = judgedAfter(times(3, down), { lastReload, startedAt: NOW - 9 * HOUR });
+    return advice.find(({ id }) => id === 'app-down')?.message;
   };
   expect(said(true)).toContain(' 60 s after a reload.');
   expect(said(false)).not.toContain('a reload');
@@ -289,22 +284,13 @@ test('why stored deliveries were lost is told with what would have kept them, ea
 });
 
 test('a delivery that is sent again is no second one, and nobody is sent to find what is not lost', () => {
+  const takes = (amount: number, of: string) =>
+    Array.from({ length: amount }, (_, nth) => ({ route: '/notify', fate: 'taken' as const, event: `${of}${nth}` }));
   const said = (later: number, { fate, ...changes }: Partial<Facts> & { fate: 'deferred' | 'failed' }, earlier = 0) => {
-    const [first] = judged({ deferred: { ...DEFERRED, waiting: 5 - later }, ...changes }, (health) => {
-      const take = (amount: number, of: string) => {
-        for (let nth = 0; nth < amount; nth++)
-          health.ledger.sentAgain({ route: '/notify', fate: 'taken', event: `${of}${nth}` });
-      };
-      for (let nth = 0; nth < 5; nth++) {
-        settle(
-          health,
-          accepted({ fate, status: 202, upstreamStatus: 0, upstreamFailure: 'connect', event: `e${nth}` }),
-        );
-        if (nth === 0) take(earlier, 'earlier');
-      }
-      vi.advanceTimersByTime(12_000);
-      take(later, 'e');
-    }).advice;
+    const untaken = { fate, status: 202, upstreamStatus: 0, upstreamFailure: 'connect' } as const;
+    const all = Array.from({ length: 5 }, (_, nth) => accepted({ ...untaken, event: `e${nth}` }));
+    const came = [...all.slice(0, 1), ...takes(earlier, 'earlier'), ...all.slice(1), 12, ...takes(later, 'e')];
+    const [first] = judgedAfter(came, { deferred: { ...DEFERRED, waiting: 5 - later }, ...changes }).advice;
     return [first?.state, first?.id, first?.message, first?.remedy].join(' ');
   };
   expect(said(0, { fate: 'deferred' }, 9)).toMatch(/^failed app-down /); // those had waited before
@@ -321,10 +307,9 @@ test('a delivery that is sent again is no second one, and nobody is sent to find
 });
 
 test('what a store held when it was last counted is not said to be there now', () => {
+  const untaken = accepted({ fate: 'deferred', upstreamStatus: 503 });
   const message = (changes: Partial<DeferredFacts>, failing = 0) =>
-    judged({ deferred: { ...DEFERRED, ...changes } }, (health) => {
-      for (let nth = 0; nth < failing; nth++) settle(health, accepted({ fate: 'deferred', upstreamStatus: 503 }));
-    })
+    judgedAfter(times(failing, untaken), { deferred: { ...DEFERRED, ...changes } })
       .advice.flatMap((one) => [one, ...one.follows])
       .map((one) => one.message)
       .join('\n');
@@ -339,33 +324,23 @@ test('what a store held when it was last counted is not said to be there now', (
     expect(message({ lastSeen, waiting: 0, [state]: 2 })).toMatch(/^When last counted, 12 s ago .* not known\.$/);
 });
 
-const headOf = (came: (health: Health) => void, changes: Parameters<typeof judged>[0] = {}) => {
-  const [first] = judged(changes, came).advice;
-  return [first?.state, first?.id, first?.message ?? ''];
-};
+const headOf = ({ advice: [first] }: ApiStatus) => [first?.state, first?.id, first?.message ?? ''];
 
 test('what was sent where no route takes it is told of the route whose deliveries it is, and the page has both', () => {
   const elsewhere = refused({ reason: 'route_rejected', status: 404, route: 'unmatched', path: '/notfy' });
-  const { advice } = judged({ routes: [NOTIFY, { ...NOTIFY, path: 'unmatched', action: 'reject' }] }, (health) => {
-    settle(health, accepted());
-    for (let at = 0; at < 3; at++) settle(health, elsewhere);
-    vi.advanceTimersByTime(12_000);
-  });
+  const routes = [NOTIFY, { ...NOTIFY, path: 'unmatched', action: 'reject' } as const];
+  const { advice } = judgedAfter([accepted(), ...times(3, elsewhere), 12], { routes });
   expect(advice[0]).toMatchObject({ id: 'other-address', state: 'failed', route: '/notify' });
   expect(advice[0]?.message).toMatch(/^The last 3 deliveries to \/notify, or like those but sent to \/notfy, were/);
   expect(advice[0]?.follows[0]?.message).toMatch(/^3 deliveries of the last day to \/notify may be/);
 });
 
 test('of a route that a reload has removed only its losses are told, with its path, as the counters have it', () => {
-  const after = (...came: readonly RequestRecord[]) =>
-    judged({ routes: [{ ...NOTIFY, path: '/hooks' }] }, (health) => {
-      for (const one of came) settle(health, one);
-      health.ledger.keepOnly(['/hooks']);
-    }).advice.map(({ id, route, message }) => [
-      id,
-      route,
-      /no delivery since the start|a reload has removed/.exec(message)?.[0],
-    ]);
+  const after = (...came: readonly RequestRecord[]) => {
+    const { advice } = judgedAfter([...came, { routes: ['/hooks'] }], { routes: [{ ...NOTIFY, path: '/hooks' }] });
+    const why = (message: string) => /no delivery since the start|a reload has removed/.exec(message)?.[0];
+    return advice.map(({ id, route, message }) => [id, route, why(message)]);
+  };
   expect(after(accepted())).toEqual([['nothing-proven', null, 'a reload has removed']]);
   expect(after()).toEqual([['nothing-proven', null, 'no delivery since the start']]);
   expect(
@@ -377,7 +352,7 @@ test('of a route that a reload has removed only its losses are told, with its pa
 
 test('connections that are full name the address that holds most of them, if one does', () => {
   const said = (most: Facts['connections']['most']) =>
-    headOf((health) => health.ledger.turnAway('192.0.2.9'), { connections: { open: 60, limit: 64, most } })[2];
+    headOf(judgedAfter([{ address: '192.0.2.9' }], { connections: { open: 60, limit: 64, most } }))[2];
   expect(said({ address: '203.0.113.7', connections: 50 })).toContain('; 50 of the 60 that are open now are from 203');
   for (const most of [null, { address: '203.0.113.7', connections: 30 }]) expect(said(most)).not.toContain('open now');
 });
@@ -385,17 +360,10 @@ test('connections that are full name the address that holds most of them, if one
 test('of what is failed, deliveries that are lost come before those that wait, and both before what may be lost', () => {
   const failing = (route: string, stored: boolean) =>
     accepted({ route, status: stored ? 202 : 500, upstreamStatus: 500, decision: stored ? 'deferred' : 'accepted' });
-  const { advice } = judged(
-    {
-      routes: ['/kept', '/notify'].map((path) => ({ ...NOTIFY, path })),
-      lastReload: { ok: false, at: NOW, error: 'line 3', refused: true },
-    },
-    (health) => {
-      for (const route of ['/kept', '/notify'])
-        for (let at = 0; at < 3; at++) settle(health, failing(route, route === '/kept'));
-      vi.advanceTimersByTime(12_000);
-    },
-  );
+  const { advice } = judgedAfter([...times(3, failing('/kept', true)), ...times(3, failing('/notify', false)), 12], {
+    routes: ['/kept', '/notify'].map((path) => ({ ...NOTIFY, path })),
+    lastReload: { ok: false, at: NOW, error: 'line 3', refused: true },
+  });
   expect(advice.map(({ id, state, route }) => [id, state, route])).toEqual([
     ['app-fails', 'failed', '/notify'],
     ['app-fails', 'failed', '/kept'],
@@ -405,37 +373,28 @@ test('of what is failed, deliveries that are lost come before those that wait, a
 
 test('a refusal counts on the route to which it was sent, else on that of its look; one that came back to us on none', () => {
   const routes = ['/a', '/b', 'unmatched'].map((path) => ({ ...NOTIFY, path }));
-  const told = (came: (health: Health) => void, changes: Partial<RequestRecord> = {}) => {
-    const { advice, lost } = judged({ routes }, (health) => {
-      health.ledger.keepOnly(routes.map(({ path }) => path));
-      came(health);
-      const [reason, status] = ['body_too_large', 413] as const;
-      for (let at = 0; at < 3; at++) settle(health, refused({ reason, status, route: '/b', ...changes }));
-      vi.advanceTimersByTime(12_000);
-    });
+  const told = (before: readonly string[], changes: Partial<RequestRecord> = {}) => {
+    const large = refused({ reason: 'body_too_large', status: 413, route: '/b', ...changes });
+    const good = before.map((route) => accepted({ route }));
+    const { advice, lost } = judgedAfter(
+      [{ routes: routes.map(({ path }) => path) }, ...good, ...times(3, large), 12],
+      { routes },
+    );
     return [advice[0]?.id, advice[0]?.route, lost.refused];
   };
-  const on = (route: string) => (health: Health) => settle(health, accepted({ route }));
-  expect(told((health) => ['/b', '/a'].map((route) => on(route)(health)))).toEqual(['large-body', '/b', 3]);
-  for (const other of ['/a', 'unmatched']) expect(told(on(other))).toEqual(['large-body', '/b', 3]);
+  for (const before of [['/b', '/a'], ['/a'], ['unmatched']]) expect(told(before)).toEqual(['large-body', '/b', 3]);
   const astray = { reason: 'bad_request', status: 400, rule: 'path', route: 'unmatched', path: '/x' } as const;
-  expect(told(on('/a'), astray)).toEqual(['gate-rule', '/a', 3]);
+  expect(told(['/a'], astray)).toEqual(['gate-rule', '/a', 3]);
   const gated = { ...astray, path: '/b' } as const;
-  expect(told(on('/a'), gated)).toEqual(['gate-rule', '/b', 3]);
-  expect(told(() => {}, gated)).toEqual(['gate-rule', '/b', 0]);
+  expect(told(['/a'], gated)).toEqual(['gate-rule', '/b', 3]);
+  expect(told([], gated)).toEqual(['gate-rule', '/b', 0]);
   // A reload has removed `/gone`: what is still sent there counts where it comes now, not where its look came last.
   const gone = { reason: 'route_rejected', status: 404, route: 'unmatched', path: '/gone' } as const;
-  expect(told((health) => ['/a', '/gone', '/a'].map((route) => on(route)(health)), gone)).toEqual([
-    ...['other-address', 'unmatched', 3],
-  ]);
-  expect(told((health) => ['/a', '/gone'].map((route) => on(route)(health)), astray)).toEqual([
-    ...['gate-rule', 'unmatched', 3],
-  ]);
-  const { lost } = judged({}, (health) => {
-    settle(health, refused({ reason: 'loop_detected', status: 508 }));
-    settle(health, accepted({ status: 508, upstreamStatus: 508, upstreamError: 'LOOP_DETECTED' }));
-    settle(health, refused({ reason: 'loop_detected', status: 508 }));
-  });
+  expect(told(['/a', '/gone', '/a'], gone)).toEqual(['other-address', 'unmatched', 3]);
+  expect(told(['/a', '/gone'], astray)).toEqual(['gate-rule', 'unmatched', 3]);
+  const again = refused({ reason: 'loop_detected', status: 508 });
+  const round = accepted({ status: 508, upstreamStatus: 508, upstreamError: 'LOOP_DETECTED' });
+  const { lost } = judgedAfter([again, round, again]);
   expect(lost).toMatchObject({ failed: 1, refused: 0 });
 });
 
@@ -460,9 +419,9 @@ test('a handshake that fails as those of health checks do is a loss, but where d
 test('no remedy asks for what the facts show done', () => {
   const without = refused({ reason: 'no_live_secret', status: 503 });
   const remedies = (came: readonly RequestRecord[], liveSecrets: number) =>
-    judged({ routes: [{ ...NOTIFY, liveSecrets }] }, (health) => {
-      for (const one of came) settle(health, one);
-    }).advice.flatMap(({ id, remedy }) => (id === 'no-live-secret' ? remedy : []));
+    judgedAfter(came, { routes: [{ ...NOTIFY, liveSecrets }] }).advice.flatMap(({ id, remedy }) =>
+      id === 'no-live-secret' ? remedy : [],
+    );
   for (const came of [[without], [accepted(), without]]) {
     expect(remedies(came, 1)).toEqual(['What got 503 meanwhile may be lost.']);
     expect(remedies(came, 0)[0]).toMatch(/^Put a value where/);
@@ -472,26 +431,21 @@ test('no remedy asks for what the facts show done', () => {
 test('redirects are told for a day, as a warning only while some of the last answers are', () => {
   const moved = accepted({ status: 308, upstreamStatus: 308 });
   const told = (hours: number, ...came: readonly RequestRecord[]) =>
-    judged({}, (health) => {
-      for (const one of came) settle(health, one);
-      vi.advanceTimersByTime(hours * HOUR);
-    }).advice.map(({ state, message }) => `${state} ${/^The app answered .* redirects/.exec(message)?.[0]}`);
+    judgedAfter([...came, 3600 * hours]).advice.map(
+      ({ state, message }) => `${state} ${/^The app answered .* redirects/.exec(message)?.[0]}`,
+    );
   const what = 'The app answered 3 deliveries of the last day to /notify with redirects';
   expect(told(0, accepted(), moved, moved, moved)[0]).toBe(`warning ${what}`);
   const half = [moved, accepted(), moved, accepted(), moved, accepted()];
   expect(told(0, ...half)[0]).toBe(`warning ${what}`);
-  const others = Array.from({ length: 24 }, () => accepted());
+  const others = new Array<RequestRecord>(24).fill(accepted());
   expect(told(0, ...half, ...others)).toEqual(['ok undefined', `note ${what}`]);
   expect(told(26, ...half, ...others)).toEqual(['ok undefined']);
 });
 
 test('the last one that the app took is any, also one that was sent again', () => {
-  const said = (...before: readonly RequestRecord[]) =>
-    headOf((health) => {
-      for (const one of before) settle(health, one);
-      vi.advanceTimersByTime(60_000);
-      health.ledger.sentAgain({ route: '/notify', fate: 'taken', event: '' });
-    })[2];
+  const again = { route: '/notify', fate: 'taken', event: '' } as const;
+  const said = (...before: readonly RequestRecord[]) => headOf(judgedAfter([...before, 60, again]))[2];
   for (const before of [[accepted()], []])
     expect(said(...before)).toMatch(/^All is well: the app took the last delivery 0 s ago/);
   const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
@@ -501,16 +455,11 @@ test('the last one that the app took is any, also one that was sent again', () =
 });
 
 test('a change since the last refusal is told as that, and one before it is not denied', () => {
-  const said = (at: number, ...came: readonly RequestRecord[]) =>
-    headOf(
-      (health) => {
-        for (const one of came) {
-          settle(health, one);
-          vi.advanceTimersByTime(10_000);
-        }
-      },
-      { lastReload: { ok: true, at: NOW + at, error: null, refused: false }, startedAt: NOW - 9 * HOUR },
-    )[2];
+  const said = (at: number, ...came: readonly RequestRecord[]) => {
+    const lastReload = { ok: true, at: NOW + at, error: null, refused: false };
+    const paced = came.flatMap((one) => [one, 10]);
+    return headOf(judgedAfter(paced, { lastReload, startedAt: NOW - 9 * HOUR }))[2];
+  };
   const mended = said(-15_000, refused(), refused(), accepted());
   expect(mended).toContain(' 20 s ago (11:59 UTC), before a reload (11:59 UTC); as of then: it is signed with');
   expect(said(-5000, refused(), refused())).toContain(' before a reload (11:59 UTC); as of then: it is signed with');
@@ -523,35 +472,25 @@ test('a change since the last refusal is told as that, and one before it is not 
 
 test('of an episode’s end both conditions are said, as far as they do not hold yet', () => {
   const said = (good: number, seconds: number) =>
-    headOf((health) => {
-      for (let at = 0; at < 4; at++) settle(health, down);
-      for (let at = 0; at < good; at++) settle(health, accepted());
-      vi.advanceTimersByTime(seconds * 1000);
-    })[2]?.match(/the app took .*? is over .*?(?=\.)/)?.[0];
+    headOf(judgedAfter([...times(4, down), ...times(good, accepted()), seconds]))[2]?.match(
+      /the app took .*? is over .*?(?=\.)/,
+    )?.[0];
   expect(said(10, 12)).toBe('the app took 10; this is over after 11 in a row and a minute after that one');
   expect(said(13, 12)).toBe('the app took 13; this is over a minute after that one');
   expect(said(10, 61)).toBe('the app took 10; this is over after 11 in a row');
 });
 
 test('once the app answers what is sent again, it is told that, and no more that it accepts no connections', () => {
-  const said = (...answers: readonly number[]) =>
-    headOf(
-      (health) => {
-        for (let nth = 0; nth < 20; nth++) {
-          const event = `e${nth}`;
-          settle(
-            health,
-            accepted({ fate: 'deferred', status: 202, upstreamStatus: 0, upstreamFailure: 'connect', event }),
-          );
-          vi.advanceTimersByTime(1000);
-        }
-        for (const upstreamStatus of answers) {
-          const fate = upstreamStatus === 404 ? 'refused' : 'failed';
-          health.ledger.sentAgain({ route: '/notify', event: 'e0', fate, upstreamStatus });
-        }
-      },
-      { deferred: { ...DEFERRED, waiting: 0, stopped: answers.length, deliveries: [] } },
-    );
+  const untaken = { fate: 'deferred', status: 202, upstreamStatus: 0, upstreamFailure: 'connect' } as const;
+  const before = Array.from({ length: 20 }, (_, nth) => [accepted({ ...untaken, event: `e${nth}` }), 1]).flat();
+  const said = (...answers: readonly number[]) => {
+    const fateOf = (status: number) => (status === 404 ? 'refused' : 'failed');
+    const again = answers.map((upstreamStatus) => {
+      return { route: '/notify', event: 'e0', fate: fateOf(upstreamStatus), upstreamStatus } as const;
+    });
+    const deferred = { ...DEFERRED, waiting: 0, stopped: answers.length, deliveries: [] };
+    return headOf(judgedAfter([...before, ...again], { deferred }));
+  };
   expect(said().slice(0, 2)).toEqual(['failed', 'app-down']);
   expect(said(404)).toEqual([
     ...['failed', 'app-refuses'],
@@ -559,27 +498,15 @@ test('once the app answers what is sent again, it is told that, and no more that
   ]);
   expect(said(500, 500).slice(0, 2)).toEqual(['failed', 'app-fails']);
   // What is over is told no more, but in what was lost.
-  const later = judged({}, (health) => {
-    const [fails, hangs] = [{ status: 503, upstreamStatus: 503 }, noAnswer('timeout')];
-    for (const one of [
-      ...new Array(3).fill(accepted(fails)),
-      ...new Array(5).fill(hangs),
-      ...new Array(4).fill(down),
-    ]) {
-      settle(health, one);
-      vi.advanceTimersByTime(1000);
-    }
-  }).advice.map(({ id, follows }) => [id, ...follows.map((one) => one.message.match(/\(\d[^()]*\)\.$/)?.[0])]);
-  expect(later).toEqual([['app-down', '(3 app-fails, 5 app-hangs, 4 app-down).']]);
+  const fails = accepted({ status: 503, upstreamStatus: 503 });
+  const { advice } = judgedAfter([...times(3, fails, 1), ...times(5, noAnswer('timeout'), 1), ...times(4, down, 1)]);
+  const causes = advice[0]?.follows.map((one) => one.message.match(/\(\d[^()]*\)\.$/)?.[0]);
+  expect([advice.length, advice[0]?.id, causes]).toEqual([1, 'app-down', ['(3 app-fails, 5 app-hangs, 4 app-down).']]);
 });
 
 test('of refusals before the first acceptance each counts once, also those that prove to be deliveries', () => {
-  const bare = { reason: 'missing_signature', signed: false } as const;
-  const { advice, lost } = judged({}, (health) => {
-    for (let nth = 0; nth < 40; nth++) settle(health, refused({ ...bare, userAgent: 'curl/8' }));
-    for (let nth = 0; nth < 5; nth++) settle(health, refused(bare));
-    settle(health, accepted());
-  });
+  const bare = refused({ reason: 'missing_signature', signed: false });
+  const { advice, lost } = judgedAfter([...times(40, { ...bare, userAgent: 'curl/8' }), ...times(5, bare), accepted()]);
   expect(lost.refused).toBe(5);
   expect(advice.find(({ id }) => id === 'no-signature')?.message).toMatch(/^40 requests of the last day were refused/);
 });
@@ -587,11 +514,8 @@ test('of refusals before the first acceptance each counts once, also those that 
 test('what was lost since no secret is live follows from why none is', () => {
   const ended = { ...CURRENT, state: 'expired', notAfter: NOW - HOUR } as const;
   const without = refused({ reason: 'no_live_secret', status: 503 });
-  const { advice } = judged({ routes: [{ ...NOTIFY, liveSecrets: 0 }], secrets: [ended] }, (health) => {
-    settle(health, accepted());
-    for (let at = 0; at < 3; at++) settle(health, without);
-    vi.advanceTimersByTime(12_000);
-  });
+  const facts = { routes: [{ ...NOTIFY, liveSecrets: 0 }], secrets: [ended] };
+  const { advice } = judgedAfter([accepted(), ...times(3, without), 12], facts);
   expect(advice.map(({ id, state, follows }) => [state, id, follows.map((one) => one.id)])).toEqual([
     ['failed', 'secrets-outside-dates', ['no-live-secret', 'deliveries-lost']],
   ]);
@@ -601,11 +525,8 @@ const stranger = { userAgent: 'axios/1', client: '192.0.2.44', connectionAddress
 
 test('a signature under another name is told as dropped: of strangers as a claim, and in the log line of each', () => {
   const unsigned = { reason: 'missing_signature', signed: false, event: '' } as const;
-  const renamed = headOf((health) => {
-    settle(health, accepted());
-    for (let nth = 0; nth < 3; nth++)
-      settle(health, refused({ ...stranger, ...unsigned, renamedHeader: 'X-Entrupy-Signature' }));
-  });
+  const named = refused({ ...stranger, ...unsigned, renamedHeader: 'X-Entrupy-Signature' });
+  const renamed = headOf(judgedAfter([accepted(), ...times(3, named)]));
   expect(renamed.slice(0, 2)).toEqual(['warning', 'signature-dropped']);
   expect(renamed[2]).toMatch(
     /^3 requests .* came in X-Entrupy-Signature, so something in front .* Nothing proves that a/,
@@ -618,10 +539,8 @@ test('what a front writes before a request is a loss where deliveries come from,
   const told = (hint: Hint | null, connectionAddress: string) => {
     const unread = { route: 'unmatched', path: '', method: '', userAgent: '', contentType: '', signed: false } as const;
     const cut = { ...unread, event: '', reason: 'bad_request', rule: 'parser', status: 400 } as const;
-    const { advice, lost } = judged({}, (health) => {
-      settle(health, accepted());
-      settle(health, refused({ ...cut, hint, client: connectionAddress, connectionAddress }));
-    });
+    const bad = refused({ ...cut, hint, client: connectionAddress, connectionAddress });
+    const { advice, lost } = judgedAfter([accepted(), bad]);
     return [advice[0]?.id, lost.refused];
   };
   for (const preamble of ['PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n', '\r\n\r\n\0\r\nQUIT\n!']) {
@@ -635,45 +554,34 @@ test('what a front writes before a request is a loss where deliveries come from,
 });
 
 test('deliveries that wait for the app are told before they fail, unless a later one was taken', () => {
-  const told = (amount: number, longestMs: number) => {
-    const { advice } = judged({ unanswered: { amount, longestMs } }, (health) => {
-      settle(health, accepted());
-      vi.advanceTimersByTime(60_000);
-    });
-    return [advice[0]?.state, advice[0]?.id];
-  };
+  const told = (amount: number, longestMs: number) =>
+    headOf(judgedAfter([accepted(), 60], { unanswered: { amount, longestMs } })).slice(0, 2);
   expect(told(30, 59_000)).toEqual(['warning', 'slow-app']);
   expect(told(1, 59_000)).toEqual(['ok', 'nothing-proven']);
   expect(told(30, 61_000)).toEqual(['ok', 'all-is-well']);
 });
 
 test('an app that answers what its senders left is slow', () => {
-  const left = accepted({ status: 499, reason: 'client_closed', upstreamMs: 3000, departedMs: 2000 });
-  const [first] = judged({}, (health) => {
-    for (let nth = 0; nth < 5; nth++) settle(health, { ...left, fate: 'taken' });
-  }).advice;
-  expect([first?.state, first?.id]).toEqual(['warning', 'slow-app']);
+  const left = accepted({ status: 499, reason: 'client_closed', upstreamMs: 3000, departedMs: 2000, fate: 'taken' });
+  expect(headOf(judgedAfter(times(5, left))).slice(0, 2)).toEqual(['warning', 'slow-app']);
 });
 
 test('where all were known to a store of delivered events without a name, another app may have them', () => {
+  const twin = accepted({ decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
   const said = (isUnnamed: boolean, ...before: readonly RequestRecord[]) =>
-    judged({ once: { ...ONCE, isUnnamed } }, (health) => {
-      const twin = accepted({ decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
-      for (const one of [...before, twin, twin, twin]) settle(health, one);
-    }).advice[0];
+    judgedAfter([...before, ...times(3, twin)], { once: { ...ONCE, isUnnamed } }).advice[0];
   expect(said(true)).toMatchObject({ state: 'warning', id: 'once-store', remedy: expect.stringMatching(/once\.name/) });
   expect([said(true, accepted())?.state, said(false)?.state]).toEqual(['ok', 'ok']);
 });
 
 test('a cause with a small share of all is told beside a commoner one, whatever came last', () => {
-  const told = (...came: readonly [RequestRecord, number][]) =>
-    judged({}, (health) => {
-      for (const [one, amount] of came) for (let nth = 0; nth < amount; nth++) settle(health, one);
-      vi.advanceTimersByTime(12_000);
-    }).advice.flatMap(({ id, route }) => (route === null || id === 'deliveries-lost' ? [] : id));
   const fails = accepted({ status: 500, upstreamStatus: 500 });
-  expect(told([accepted(), 100], [refused(), 6], [fails, 40])).toEqual(['app-fails', 'another-secret']);
-  expect(told([accepted(), 100], [refused(), 1], [fails, 40])).toEqual(['app-fails']);
+  const told = (amount: number) => {
+    const { advice } = judgedAfter([...times(100, accepted()), ...times(amount, refused()), ...times(40, fails), 12]);
+    return advice.flatMap(({ id, route }) => (route === null || id === 'deliveries-lost' ? [] : id));
+  };
+  expect(told(6)).toEqual(['app-fails', 'another-secret']);
+  expect(told(1)).toEqual(['app-fails']);
 });
 
 test('a certificate is told by its own length before it ends, and fails in its last hour', () => {
@@ -693,9 +601,8 @@ test('a certificate is told by its own length before it ends, and fails in its l
 test('a path that a reload has made a route is no typo any more', () => {
   const said = (...paths: readonly string[]) => {
     const routes = paths.map((path) => ({ ...NOTIFY, path }));
-    const { advice } = judged({ routes }, ({ ledger }) => {
-      ledger.record(accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' }), NOW);
-    });
+    const unseen = accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' });
+    const { advice } = judgedAfter([unseen], { routes });
     return advice.flatMap(({ id, state, message }) => (id === 'signed-unverified' ? `${state} ${message}` : []));
   };
   expect(said('/notfy')).toEqual([expect.stringMatching(/^failed .* verified is \/notfy: is your route's path/)]);
@@ -710,9 +617,9 @@ const unread = refused({
 test('of what report mode lets pass it is said what the app did with it, and nothing of it was refused', () => {
   const passed = (changes: Partial<RequestRecord>) => refused({ decision: 'reported', status: 200, ...changes });
   const told = (...came: readonly RequestRecord[]) =>
-    judged({ routes: [{ ...NOTIFY, mode: 'report' }] }, (health) => {
-      for (const one of came) settle(health, one);
-    }).advice.flatMap(({ id, state, message }) => (id === 'report-mode' ? [] : [[state, id, message]]));
+    judgedAfter(came, { routes: [{ ...NOTIFY, mode: 'report' }] }).advice.flatMap(({ id, state, message }) =>
+      id === 'report-mode' ? [] : [[state, id, message]],
+    );
   const failing = passed({ status: 500, upstreamStatus: 500 });
   expect(told(failing, failing)).toEqual([
     ['warning', 'another-secret', expect.stringMatching(/^2 requests .* would be refused/)],
@@ -731,34 +638,20 @@ test('of what report mode lets pass it is said what the app did with it, and not
 
 test('nothing follows from a secret’s problem that began before it, or on a route that has another one', () => {
   const told = (id: string, since: number) =>
-    judged(
-      {
-        secrets: [CURRENT, { ...CURRENT, id, problem: 'it is empty; the last good value is still in use' }],
-        lastReload: { ok: false, at: NOW - since, error: `secret ${id}: it is empty`, refused: false },
-      },
-      (health) => {
-        settle(health, accepted());
-        for (let nth = 0; nth < 3; nth++) settle(health, refused());
-        vi.advanceTimersByTime(12_000);
-      },
-    ).advice.map((one) => one.id);
+    judgedAfter([accepted(), ...times(3, refused()), 12], {
+      secrets: [CURRENT, { ...CURRENT, id, problem: 'it is empty; the last good value is still in use' }],
+      lastReload: { ok: false, at: NOW - since, error: `secret ${id}: it is empty`, refused: false },
+    }).advice.map((one) => one.id);
   expect(told('current', 20_000)[0]).toBe('secret-problem');
   for (const ids of [told('current', 5000), told('other', 20_000)]) expect(ids[0]).toBe('another-secret');
 });
 
 test('deliveries have stopped only where their pauses of a day are known: a first quiet night warns of nothing', () => {
+  const unsigned = refused({ reason: 'missing_signature', signed: false, event: '', userAgent: 'curl/8' });
   const said = (hours: number) =>
-    judged({}, (health) => {
-      for (let nth = 0; nth <= hours * 4; nth++) {
-        settle(health, accepted());
-        vi.advanceTimersByTime(HOUR / 4);
-      }
-      const unsigned = { reason: 'missing_signature', signed: false, event: '', userAgent: 'curl/8' } as const;
-      for (let nth = 0; nth < 5; nth++) {
-        settle(health, refused(unsigned));
-        vi.advanceTimersByTime(HOUR / 2);
-      }
-    }).advice.map(({ state, id }) => `${state} ${id}`);
+    judgedAfter([...times(hours * 4 + 1, accepted(), 900), ...times(5, unsigned, 1800)]).advice.map(
+      ({ state, id }) => `${state} ${id}`,
+    );
   expect(said(3)).toEqual(['ok all-is-well', 'note no-signature']);
   expect(said(25)).toEqual(['warning signature-dropped']); // and not beside it as known to be no delivery
 });
@@ -771,14 +664,9 @@ test('an app whose name does not resolve is not to be started', () => {
 });
 
 test('a route is red no longer than one that still fails as often would take so many in a row by chance', () => {
+  const fails = accepted({ status: 500, upstreamStatus: 500 });
   const said = (bad: number, good: number, seconds = 61) =>
-    headOf((health) => {
-      for (let nth = 0; nth < bad; nth++) settle(health, accepted({ status: 500, upstreamStatus: 500 }));
-      vi.advanceTimersByTime(12_000);
-      health.judge(factsOf());
-      for (let nth = 0; nth < good; nth++) settle(health, accepted());
-      vi.advanceTimersByTime((seconds - 12) * 1000);
-    })[0];
+    headOf(judgedAfter([...times(bad, fails), 12, 'look', ...times(good, accepted()), seconds - 12]))[0];
   expect([said(1, 1, 13), said(1, 2, 13)]).toEqual(['failed', 'warning']);
   for (const [bad, good] of [
     [2, 9],
@@ -789,11 +677,7 @@ test('a route is red no longer than one that still fails as often would take so 
 
 test('what report mode lets pass since a reload is red no more', () => {
   const said = (mode: 'enforce' | 'report', one: RequestRecord) =>
-    judged({ routes: [{ ...NOTIFY, mode }] }, (health) => {
-      settle(health, accepted());
-      for (let nth = 0; nth < 3; nth++) settle(health, one);
-      vi.advanceTimersByTime(12_000);
-    }).advice[0]?.state;
+    judgedAfter([accepted(), ...times(3, one), 12], { routes: [{ ...NOTIFY, mode }] }).advice[0]?.state;
   const refusals = [refused(), refused({ reason: 'body_too_large', status: 413 })];
   expect(refusals.map((one) => [said('enforce', one), said('report', one)])).toEqual([
     ['failed', 'warning'],
@@ -805,14 +689,14 @@ test('on a route that only reports, requests without a signature are a warning w
   const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
   const unsigned = refused({ decision: 'reported', status: 200, upstreamStatus: 200, ...bare });
   const said = (...before: readonly RequestRecord[]) =>
-    judged({ routes: [{ ...NOTIFY, mode: 'report' }] }, (health) => {
-      for (const one of [...before, unsigned, unsigned, unsigned]) settle(health, one);
-    }).advice.find(({ id }) => id === 'no-signature' || id === 'signature-dropped')?.state;
+    judgedAfter([...before, ...times(3, unsigned)], { routes: [{ ...NOTIFY, mode: 'report' }] }).advice.find(
+      ({ id }) => id === 'no-signature' || id === 'signature-dropped',
+    )?.state;
   expect([said(), said(accepted({ userAgent: 'Entrupy/0', client: '192.0.2.44' }))]).toEqual(['warning', 'note']);
 });
 
 test('a process younger than a day speaks of no day', () => {
-  const said = (startedAt: number) => headOf((health) => settle(health, accepted()), { startedAt })[2];
+  const said = (startedAt: number) => headOf(judgedAfter([accepted()], { startedAt }))[2];
   expect(said(NOW - 5000)).toMatch(/, and since the start, 5 s ago, none is known to be lost\.$/);
   expect(said(NOW - 25 * HOUR)).toMatch(/, and of the last day none is known to be lost\.$/);
 });
@@ -834,21 +718,11 @@ test('a secret that ends as planned is a warning only while somebody uses it, or
 });
 
 test('what has only the look of deliveries, or only their address that others share, is one once those have stopped', () => {
-  const told = (lost: (nth: number) => Partial<RequestRecord>, scan: Partial<RequestRecord>, minutes: number) =>
-    headOf((health) => {
-      for (let nth = 0; nth < 300; nth++) {
-        settle(health, accepted());
-        settle(
-          health,
-          refused({ reason: 'missing_signature', method: 'GET', signed: false, userAgent: 'zgrab', ...scan }),
-        );
-        vi.advanceTimersByTime(5 * 60_000);
-      }
-      for (let nth = 0; nth < minutes / 5; nth++) {
-        settle(health, refused(lost(nth)));
-        vi.advanceTimersByTime(5 * 60_000);
-      }
-    }).slice(0, 2);
+  const told = (lost: (nth: number) => Partial<RequestRecord>, scan: Partial<RequestRecord>, minutes: number) => {
+    const scans = refused({ reason: 'missing_signature', method: 'GET', signed: false, userAgent: 'zgrab', ...scan });
+    const stopped = Array.from({ length: minutes / 5 }, (_, nth) => [refused(lost(nth)), 300]).flat();
+    return headOf(judgedAfter([...times(300, accepted(), scans, 300), ...stopped])).slice(0, 2);
+  };
   const moved = (nth: number) => ({ client: `198.51.100.${nth}` });
   expect(told(moved, stranger, 15)).toEqual(['warning', 'another-secret']);
   expect(told(moved, stranger, 40)).toEqual(['failed', 'another-secret']);
@@ -859,35 +733,24 @@ test('what has only the look of deliveries, or only their address that others sh
 });
 
 test('an event whose tries lie within each other came back to us, whatever answered', () => {
-  const { advice, lost } = judged({}, (health) => {
-    for (let nth = 0; nth < 6; nth++) {
-      const event = `looped ${nth}`;
-      for (let pass = 8; pass > 0; pass--) {
-        const record = accepted({ status: 503, upstreamStatus: 503, event, startedAt: nth * 1000 + pass });
-        health.deliver({ ...record, fate: 'failed' });
-      }
-    }
-    vi.advanceTimersByTime(12_000);
-  });
+  const passes = (nth: number) =>
+    [8, 7, 6, 5, 4, 3, 2, 1].map((pass) => {
+      const startedAt = nth * 1000 + pass;
+      return accepted({ status: 503, upstreamStatus: 503, event: `looped ${nth}`, startedAt });
+    });
+  const { advice, lost } = judgedAfter([...[0, 1, 2, 3, 4, 5].flatMap(passes), 12]);
   expect([advice[0]?.id, lost.failed]).toEqual(['upstream-loop', 6]);
   expect(advice[0]?.message).toMatch(/^The app answered 503 to the last 6 deliveries/);
 });
 
 test('a stored event that fails again and again keeps its route red, however many others are taken', () => {
-  const states = (again: boolean) =>
-    judged({ deferred: { ...DEFERRED, waiting: 3 } }, (health) => {
-      const look = () => void health.judge(factsOf({ deferred: { ...DEFERRED, waiting: 3 } }));
-      for (const event of ['a', 'b', 'c']) settle(health, accepted({ fate: 'deferred', upstreamStatus: 503, event }));
-      vi.advanceTimersByTime(12_000);
-      look();
-      for (let nth = 0; nth < 12; nth++) {
-        settle(health, accepted());
-        vi.advanceTimersByTime(20_000);
-        if (again) health.ledger.sentAgain({ route: '/notify', event: 'b', fate: 'failed', upstreamStatus: 503 });
-        look();
-      }
-    }).advice[0]?.state;
-  expect([states(true), states(false)]).toEqual(['failed', 'warning']);
+  const stored = ['a', 'b', 'c'].map((event) => accepted({ fate: 'deferred', upstreamStatus: 503, event }));
+  const states = (...again: readonly SentAgain[]) => {
+    const came = [...stored, 12, 'look', ...times(12, accepted(), 20, ...again, 'look')] as const;
+    return judgedAfter(came, { deferred: { ...DEFERRED, waiting: 3 } }).advice[0]?.state;
+  };
+  const again = { route: '/notify', event: 'b', fate: 'failed', upstreamStatus: 503 } as const;
+  expect([states(again), states()]).toEqual(['failed', 'warning']);
 });
 
 test('once a store works again, and where nothing was refused, no remedy asks for more than what is left', () => {
@@ -899,9 +762,6 @@ test('once a store works again, and where nothing was refused, no remedy asks fo
 
 test('of two causes the one that keeps the app from taking any now is told first', () => {
   const upstream = { ...factsOf().upstream, reachable: false, error: 'ECONNREFUSED' };
-  const { advice } = judged({ upstream }, (health) => {
-    for (let nth = 0; nth < 7; nth++) settle(health, nth < 5 ? noAnswer('timeout') : down);
-    vi.advanceTimersByTime(12_000);
-  });
+  const { advice } = judgedAfter([...times(5, noAnswer('timeout')), ...times(2, down), 12], { upstream });
   expect(advice.slice(0, 2).map(({ id }) => id)).toEqual(['app-down', 'app-hangs']);
 });

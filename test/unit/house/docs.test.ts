@@ -10,7 +10,8 @@ import { RequestLog } from '../../../src/log/request-log.ts';
 import { METRIC_NAMES, METRICS, type MetricRow, PREFIX } from '../../../src/metrics/metric-table.ts';
 import { ROOT, read } from '../../support/machine/tools.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
-import { accepted, DEFERRED, hint, judged, ONCE, refused, settle } from '../fixtures.ts';
+import { accepted, DEFERRED, hint, ONCE, refused } from '../fixtures.ts';
+import { judgedAfter } from '../health/fixtures.ts';
 
 const pages = [
   ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'],
@@ -106,10 +107,8 @@ test('docs/admin.md has an entry for every field of /api/status, and each entry 
     once: ONCE,
     deferred: DEFERRED,
   } as const;
-  const shown = judged(facts, (health) => {
-    settle(health, accepted({ status: 502, upstreamFailure: 'connect' }));
-    settle(health, accepted({ decision: 'probe' }));
-  });
+  const came = [accepted({ status: 502, upstreamFailure: 'connect' }), accepted({ decision: 'probe' })];
+  const shown = judgedAfter(came, facts);
   const status: Record<string, unknown> = shown;
   const [, section = ''] = read('docs/admin.md').split('\n## /api/status\n');
   const [list = '', requestFields = '', traffic = ''] = section.split(/\n### (?:Requests|Traffic)\n/);
