@@ -181,16 +181,6 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     }
   });
 
-  test('a rollback restores the objects of 0.1.0, including the number of pods', async () => {
-    await install(OLD, ...APP);
-    api().scale('shop', 3);
-    await upgrade(...APP, ...set('minReadySeconds=5', 'revisionHistoryLimit=2'));
-    expect(api().deployment('shop')?.spec).toMatchObject({ minReadySeconds: 5, revisionHistoryLimit: 2 });
-    await must('rollback', 'shop', '1', ...(helm === 'helm' ? ['--force-conflicts'] : []));
-    expect(replicas()).toBe(1);
-    expect(api().deployment('shop')?.spec).not.toHaveProperty('minReadySeconds');
-  });
-
   test('mode inject: the policy loses its parameters before the binding does', async () => {
     await install(OLD, ...set('mode=inject'));
     api().writes.length = 0;

@@ -79,15 +79,6 @@ test('an owner gives its lock up for no lock of somebody else on the file', asyn
   other.close();
 });
 
-test('to a visitor a store that does not exist is empty, and stays away', async ({ directory, open }) => {
-  const { store, failures } = await open({ as: 'visitor' });
-  expect(await listed(store)).toEqual([]);
-  expect(await store.find(eventOf().id)).toBeNull();
-  expect(await drop(store, eventOf().id)).toBe('absent');
-  expect(readdirSync(directory)).toEqual([]);
-  expect(failures).toEqual([]);
-});
-
 test('a visitor leaves a damaged file where it is, and says so', async ({ folder, file, open }) => {
   mkdirSync(folder, { mode: 0o700 });
   writeFileSync(file, 'x'.repeat(5000), { mode: 0o600 });

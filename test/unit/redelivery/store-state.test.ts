@@ -4,7 +4,6 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { StoreState } from '../../../src/redelivery/store-state.ts';
 import type { DeferredStore, Summary } from '../../../src/redelivery/stores/store.ts';
 import { needsOf } from '../../support/redelivery/proxy.ts';
-import { noteOf } from '../../support/redelivery/stores.ts';
 
 const FAILS = 'the store of deferred deliveries fails';
 const WORKS = 'the store of deferred deliveries works';
@@ -184,32 +183,4 @@ test('what is to be changed while the store is at it goes in one call, and each 
   expect([await first, ...(await Promise.all(rest))]).toEqual([true, true, false, true]);
   expect(await Promise.all(['c', 'd'].map(changed))).toEqual([null, null]);
   expect(calls).toEqual([['first'], ['a', 'gone', 'b'], ['c', 'd']]);
-});
-
-test('an event is lost only once its line is told', async () => {
-  const { storeState, results } = standingOf();
-  const lines: object[] = [];
-  const lost: string[] = [];
-  const change: DeferredStore['change'] = async ([each]) => {
-    if (each?.to === 'keep') lost.push(each.lease ?? '');
-    return ['done'];
-  };
-  const store: Partial<DeferredStore> = { change };
-  let takes = false;
-  const tellLoss = async (fields: object) => takes && lines.push(fields) > 0;
-  const needs = { ...needsOf({ info() {}, warn() {}, error() {} }, ({ result }) => results.push(result)), tellLoss };
-  const state = new StoreState(needs, async () => store as DeferredStore);
-  const leased = { id: `${'ab'.repeat(8)}-1`, lease: 'lease', bytes: 1, state: 'expired', asked: false } as const;
-  const note = noteOf({ at: 0, attempts: 4, failure: '500' });
-  expect(await state.lose({ ...leased, record: null, note }, note, 'keep')).toBe(false);
-  expect([lost, results]).toEqual([[], []]);
-  takes = true;
-  expect(await state.lose({ ...leased, record: null, note }, note, 'keep')).toBe(true);
-  expect(lines).toEqual([
-    {
-      ...{ id: leased.id, body_sha256: 'ab'.repeat(8), route: '/notify', came: '1970-01-01T00:00:00.000Z' },
-      ...{ attempts: 4, last_answer: '500', why: 'keep' },
-    },
-  ]);
-  expect([lost, results, storeState.failures]).toEqual([['lease'], ['lost'], 0]);
 });
