@@ -3,21 +3,16 @@
 // works as the image does, under podman in an image that holds the libraries of docs/systemd.md and nothing else.
 import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { sign } from '../support/deliveries/signer.ts';
-import { post } from '../support/load/load.ts';
 import { RESTRICTIONS } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { startProxy } from '../support/proxy/proxy.ts';
-import { redeliver, results, startApp } from '../support/redelivery/proxy.ts';
+import { defer, redeliver, results, test } from '../support/redelivery/proxy.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'ldd', 'systemd-analyze');
 const IMAGE = 'localhost/entrupy-signature-proxy:executable';
-const SECRET = 'a secret of the executable, 32 bytes and more';
-const BODY = '{"hello":"entrupy"}';
 const COMMANDS = ['serve', 'check-config', 'check', 'sign', 'verify', 'explain', 'probe', 'healthcheck', 'demo'];
 /** glibc's own; every system that has glibc has them. */
 const GLIBC = /^(?:ld-linux-\S+|linux-vdso|lib(?:c|m|dl|pthread|rt))\.so/;
@@ -129,27 +124,15 @@ describe.skipIf(!ready)('the executable', () => {
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('Every step went as expected.') });
   });
 
-  test('stores what the app does not take, and delivers it: the thread of the store starts there too', async () => {
-    const app = await startApp();
+  test('stores what the app does not take, and delivers it: the thread of the store starts there too', async ({
+    app,
+    redeliverer,
+  }) => {
     app.answer = () => 503;
-    const proxy = await startProxy({
-      executable: program,
-      config: {
-        upstream: { url: app.url },
-        routes: [{ path: '/notify', redeliver: '1h' }],
-        redelivery: { store: join(directory, 'store') },
-      },
-      secrets: { current: SECRET },
-    });
-    try {
-      const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };
-      await eventually(async () => (await post({ url: `${proxy.url}/notify`, body: BODY, headers })).status, 202);
-      app.answer = () => 200;
-      await eventually(async () => (await redeliver(proxy)) && (await results(proxy, 'delivered')), 1);
-    } finally {
-      await proxy.stop();
-      await app.close();
-    }
-    expect(app.bodies().at(-1)).toBe(BODY);
+    const proxy = await redeliverer({ executable: program });
+    await defer(proxy, 'stored');
+    app.answer = () => 200;
+    await eventually(async () => (await redeliver(proxy)) && (await results(proxy, 'delivered')), 1);
+    expect(app.bodies().at(-1)).toBe('stored');
   });
 });

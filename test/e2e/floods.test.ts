@@ -3,18 +3,17 @@
 // Honest clients and probes are answered throughout. Their waiting time is printed, not asserted.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect } from 'vitest';
 import { honestUntil, probeUntil, type Tally } from '../load/honest.ts';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { get, post } from '../support/http/requests.ts';
 import { clientHello, type Flood, type FloodReport, repeated, startFlood } from '../support/load/flood.ts';
-import { testDirectory } from '../support/machine/files.ts';
 import { type MemoryPeak, watchMemory } from '../support/machine/memory.ts';
 import { IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
 import { builtProgram } from '../support/proxy/program.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { loopbackIdentity, type Pair } from '../support/tls/certificates.ts';
-import { startStreamingUpstream } from '../support/upstream/streams.ts';
+import { test } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { loopbackIdentity } from '../support/tls/certificates.ts';
 
 const MIB = 2 ** 20;
 /** Half of 128 MiB: the result of `--max-old-space-size-percentage` in the chart's container. */
@@ -131,19 +130,28 @@ const ROWS: Readonly<Record<string, Row>> = {
   }),
 };
 
-test.for(Object.entries(ROWS))('honest clients are served while %s', async ([, row]) => {
-  const { to, tls, limit, shares = {}, fits, buffered = 0 } = row;
-  const certificate = tls && { tls: loopbackIdentity(await testDirectory()).pair };
-  const proxy = await startFloodedProxy({ ...certificate, ...(limit !== undefined && { connections: limit }) });
-  const flood: Flood = { port: to === 'admin' ? proxy.adminPort : proxy.port, ...row.flood };
-  const outcome = await flooded(proxy, flood, tls && { tls });
-  expect.soft(outcome.attackers.opened, 'connections of the flood').toBeGreaterThanOrEqual(flood.connections);
-  if (shares === null) expect(outcome.state).toBe('alive');
-  else expectUnhurt(outcome, shares);
-  const { anonymous, socketBuffers } = outcome.memory;
-  if (fits) expect.soft(anonymous / MIB, 'MiB of anonymous memory').toBeLessThanOrEqual(MOST_ANONYMOUS_MIB);
-  expect(socketBuffers).toBeGreaterThanOrEqual(buffered);
-});
+test.for(Object.entries(ROWS))(
+  'honest clients are served while %s',
+  async ([, row], { directory, streams, proxyTo }) => {
+    const { to, tls, limit, shares = {}, fits, buffered = 0 } = row;
+    const proxy = await proxyTo(
+      streams,
+      {
+        listen: tls && { tls: loopbackIdentity(directory).pair },
+        limits: { bufferedBytes: BUDGET, ...(limit !== undefined && { connections: limit }) },
+      },
+      { program: builtProgram(), flags: [...IMAGE_FLAGS, `--max-old-space-size=${HEAP_MIB}`], env: IMAGE_ENV },
+    );
+    const flood: Flood = { port: to === 'admin' ? proxy.adminPort : proxy.port, ...row.flood };
+    const outcome = await flooded(proxy, flood, tls && { tls });
+    expect.soft(outcome.attackers.opened, 'connections of the flood').toBeGreaterThanOrEqual(flood.connections);
+    if (shares === null) expect(outcome.state).toBe('alive');
+    else expectUnhurt(outcome, shares);
+    const { anonymous, socketBuffers } = outcome.memory;
+    if (fits) expect.soft(anonymous / MIB, 'MiB of anonymous memory').toBeLessThanOrEqual(MOST_ANONYMOUS_MIB);
+    expect(socketBuffers).toBeGreaterThanOrEqual(buffered);
+  },
+);
 
 interface Outcome {
   readonly state: 'alive' | 'hangs' | 'ended';
@@ -153,29 +161,6 @@ interface Outcome {
   readonly fresh: Tally;
   readonly probes: Tally;
   readonly attackers: FloodReport;
-}
-
-/** Ends with the test. `/notify` is verified, `/open/*` is forwarded to an upstream as in streams.ts. */
-async function startFloodedProxy(
-  options: { readonly tls?: Pair; readonly connections?: number } = {},
-): Promise<RunningProxy> {
-  const { tls, connections } = options;
-  const upstream = await startStreamingUpstream();
-  onTestFinished(() => upstream.close());
-  const proxy = await startProxy({
-    program: builtProgram(),
-    flags: [...IMAGE_FLAGS, `--max-old-space-size=${HEAP_MIB}`],
-    env: IMAGE_ENV,
-    config: {
-      listen: { ...(tls !== undefined && { tls }) },
-      upstream: { url: upstream.url },
-      routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
-      limits: { bufferedBytes: BUDGET, ...(connections !== undefined && { connections }) },
-    },
-    secrets: { current: SECRET },
-  });
-  onTestFinished(async () => void (await proxy.stop()));
-  return proxy;
 }
 
 /** Floods it for some seconds and prints the results. `tls`: how the honest clients connect. */

@@ -59,6 +59,15 @@ async function killed(store: DeferredStore, file: string): Promise<void> {
   for (const each of files) renameSync(`${each}.kept`, each);
 }
 
+/** Events that were stored before a stop. */
+async function storedBefore(open: () => Promise<{ readonly store: DeferredStore }>, amount: number) {
+  const { store } = await open();
+  const events = Array.from({ length: amount }, () => eventOf());
+  for (const event of events) await store.add(event, 60_000);
+  await store.close();
+  return events;
+}
+
 /** Bytes at a place of a file, whose length stays. */
 function overwrite(path: string, at: number, bytes: Uint8Array): void {
   const file = openSync(path, 'r+');
@@ -150,9 +159,7 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
     ['a trigger of somebody else', (file) => execute(file, `CREATE TRIGGER other AFTER INSERT ${DELETES}`)],
   ];
   test.for(BYTES)('%s, that a start finds', async ([, damage], { folder, file, open }) => {
-    const first = await open();
-    for (let times = 0; times < 30; times++) await first.store.add(eventOf(), 60_000);
-    await first.store.close();
+    await storedBefore(open, 30);
     damage(file);
     const { store, losses, failures } = await open();
     const event = eventOf();
@@ -213,10 +220,7 @@ describe.concurrent('sets no intact file aside:', () => {
     ['an index of text', 'queue.sqlite-shm', written('x'.repeat(40_000)), null],
   ];
   test.for(BESIDE)('%s', async ([, name, damage, problem], { folder, open }) => {
-    const first = await open();
-    const events = [eventOf(), eventOf(), eventOf()];
-    for (const event of events) await first.store.add(event, 60_000);
-    await first.store.close();
+    const events = await storedBefore(open, 3);
     const path = join(folder, name);
     if (name.endsWith('-shm')) written(Buffer.alloc(100))(path.replace('-shm', '-wal'));
     damage(path);
@@ -233,10 +237,7 @@ describe.concurrent('sets no intact file aside:', () => {
   });
 
   test('a damaged lock that another process holds stays as it is', async ({ folder, open }) => {
-    const event = eventOf();
-    const first = await open();
-    await first.store.add(event, 60_000);
-    await first.store.close();
+    const events = await storedBefore(open, 1);
     const path = join(folder, 'lock');
     const holds = `const lock = new (require('node:sqlite').DatabaseSync)(process.argv[1]);
       lock.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
@@ -250,7 +251,7 @@ describe.concurrent('sets no intact file aside:', () => {
     other.kill('SIGKILL');
     await once(other, 'exit');
     await expect(store.summary()).rejects.toThrow(LOCK);
-    expect(await idsIn(store)).toEqual([event.id]);
+    expect(await idsIn(store)).toEqual(events.map(({ id }) => id));
     expect(failures).toEqual([expect.stringContaining('another process'), expect.stringMatching(LOCK), null]);
     expect([asideIn(folder), losses]).toEqual([[], []]);
   });
@@ -350,17 +351,14 @@ describe.concurrent('a start', () => {
   }
 
   test('tells that its log was removed after a kill, and keeps what came before', async ({ file, folder, open }) => {
-    const first = await open();
-    const kept = eventOf();
-    await first.store.add(kept, 60_000);
-    await first.store.close();
+    const before = await storedBefore(open, 1);
     const { store } = await open();
     await store.add(eventOf(), 60_000);
     await killed(store, file);
     rmSync(`${file}-wal`);
     const again = await open();
     expect(again.losses).toEqual([expect.stringContaining('-wal was removed')]);
-    expect(await idsIn(again.store)).toEqual([kept.id]);
+    expect(await idsIn(again.store)).toEqual(before.map(({ id }) => id));
     expect(asideIn(folder)).toEqual([]);
   });
 
@@ -563,10 +561,7 @@ describe.concurrent('while it runs', () => {
 test.runIf(haveTools('sqlite3'))(
   'what was set aside is put back beside what came since, as the docs say',
   async ({ folder, file, open }) => {
-    const first = await open();
-    const events = Array.from({ length: 20 }, () => eventOf());
-    for (const event of events) await first.store.add(event, 60_000);
-    await first.store.close();
+    const events = await storedBefore(open, 20);
     const database = new DatabaseSync(file);
     const root = database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'event_due'").get()?.rootpage;
     database.close();

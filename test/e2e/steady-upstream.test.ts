@@ -3,13 +3,12 @@
 // a third of its buffer is free, more than a second apart here: it must look at the kernel's queue to see the progress.
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
 import { sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
-import { testDirectory } from '../support/machine/files.ts';
 import { listening } from '../support/machine/listening.ts';
-import { startProxy } from '../support/proxy/proxy.ts';
+import { test } from '../support/proxy/proxied.ts';
 
 const BODY = Buffer.alloc(16 * 1024 * 1024, 'slow and steady ');
 
@@ -18,7 +17,7 @@ test.for([
   ['TCP', 60],
 ] as const)(
   'over %s it gets the whole of a delivery that takes longer than idleTimeout, unlike one that stops reading',
-  async ([over, pause], { onTestFinished }) => {
+  async ([over, pause], { directory, start, onTestFinished }) => {
     let received = 0;
     let reads = true;
     const upstream = createServer({ pauseOnConnect: true }, (socket) => {
@@ -32,15 +31,14 @@ test.for([
       });
       socket.resume();
     });
-    const path = join(await testDirectory(), 'app.sock');
+    const path = join(directory, 'app.sock');
     const { port, close } = await listening(upstream, over === 'TCP' ? 0 : path);
     onTestFinished(close);
     const url = over === 'TCP' ? `http://127.0.0.1:${port}` : `unix://${path}`;
-    const proxy = await startProxy({
-      config: { upstream: { url, idleTimeout: '1s' }, routes: [{ path: '/notify', maxBody: '16MiB' }] },
-      secrets: { current: SECRET },
+    const proxy = await start({
+      upstream: { url, idleTimeout: '1s' },
+      routes: [{ path: '/notify', maxBody: '16MiB' }],
     });
-    onTestFinished(async () => void (await proxy.stop()));
     const deliver = async () => {
       received = 0;
       const client = await sendTo(proxy, delivery(BODY.toString('latin1'), SECRET));

@@ -7,10 +7,10 @@ import { Listener } from '../../../src/downstream/listener.ts';
 import { Claims } from '../../../src/once/claims.ts';
 import { Pipeline } from '../../../src/pipeline.ts';
 import type { Deferrable } from '../../../src/redelivery/record.ts';
-import { Upstream } from '../../../src/upstream/upstream.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { policyOf, secret, verify } from '../core/fixtures.ts';
 import { LIMITS } from '../downstream/fixtures.ts';
+import { upstreamAt } from '../upstream/fixtures.ts';
 
 const VALUE = 'end-of-grace-secret-0123456789abcdef';
 const POLICY = policyOf([verify('/notify', { redeliver: 60_000, once: 60_000 })], [secret('a', VALUE)], {
@@ -21,8 +21,7 @@ test.for([
   ['a store that is too slow still finds the body whole after the client’s answer', 'not stored', 503],
   ['once it is stored, the memory of its body is given back at once', 'stored', 202],
 ] as const)('%s', async ([, result, status], { onTestFinished }) => {
-  const times = { connectTimeout: 1000, keepAlive: 1000 };
-  const upstream = new Upstream({ url: 'http://127.0.0.1:1', connections: 1, queue: 1, tls: null, ...times });
+  const upstream = upstreamAt('http://127.0.0.1:1');
   const budget = new ByteBudget(1_048_576);
   const claiming = Promise.withResolvers<void>();
   const elsewhere = {
@@ -50,7 +49,6 @@ test.for([
   onTestFinished(() => {
     client.destroy();
     listener.cutAll();
-    upstream.close();
   });
   const body = randomBytes(100_000); // in a buffer of its own, which is freed at once where nobody reads it any more
   const lines = ['Host: h', `Entrupy-Signature: ${sign(VALUE, body)}`, `Content-Length: ${body.length}`];

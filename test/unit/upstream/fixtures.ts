@@ -7,6 +7,7 @@ import type { Head } from '../../../src/core/request-head.ts';
 import type { ForwardOptions, Reached, Requester, ResponseSink } from '../../../src/upstream/contract.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
+import type { TlsContents } from '../../../src/wire/tls-file-contents.ts';
 import { type LenientUpstream, startLenientUpstream } from '../../support/upstream/lenient-upstream.ts';
 import { forward, head } from '../core/fixtures.ts';
 
@@ -18,8 +19,8 @@ export async function startApp(path?: string): Promise<{ app: LenientUpstream; u
 }
 
 /** It ends with the test. */
-export function upstreamAt(url: string): Upstream {
-  const upstream = new Upstream({ url, connections: 1, queue: 2, connectTimeout: 60_000, keepAlive: 1000, tls: null });
+export function upstreamAt(url: string, tls: TlsContents | null = null): Upstream {
+  const upstream = new Upstream({ url, connections: 1, queue: 2, connectTimeout: 60_000, keepAlive: 1000, tls });
   onTestFinished(() => upstream.close());
   return upstream;
 }

@@ -2,34 +2,26 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Upstream } from '../../../src/upstream/upstream.ts';
 import type { TlsContents } from '../../../src/wire/tls-file-contents.ts';
 import { type Listening, listening } from '../../support/machine/listening.ts';
 import { makeIdentity } from '../../support/tls/x509.ts';
-import { send } from './fixtures.ts';
+import { send, upstreamAt } from './fixtures.ts';
 
 let server: Server;
 let at: Listening;
-let upstream: Upstream;
 let accepted: Socket[];
 beforeEach(async () => {
   accepted = [];
   server = createServer((socket) => accepted.push(socket.on('error', () => {})));
   at = await listening(server);
 });
-afterEach(() => {
-  upstream.close();
-  return at.close();
-});
+afterEach(() => at.close());
 
 /** An upstream that speaks TLS, which the server does not. */
-function overTls(tls: TlsContents | null = null): Upstream {
-  const times = { connectTimeout: 60_000, keepAlive: 1000 };
-  return new Upstream({ url: `https://127.0.0.1:${at.port}`, connections: 1, queue: 2, ...times, tls });
-}
+const overTls = (tls: TlsContents | null = null) => upstreamAt(`https://127.0.0.1:${at.port}`, tls);
 
 test('a connect without an answer gets another beside it, and both end in time', async () => {
-  upstream = overTls();
+  const upstream = overTls();
   expect(await upstream.failure(2000)).toMatch(/TIMEOUT|TIMEDOUT/);
   await expect.poll(() => accepted.length).toBe(2);
 });
@@ -44,13 +36,13 @@ test.each([
   server.on('connection', () => {
     if (accepted.length === 2) secure.emit('connection', accepted[answered]);
   });
-  upstream = overTls({ ca: Buffer.from(issuer.certificate) });
+  const upstream = overTls({ ca: Buffer.from(issuer.certificate) });
   expect(await upstream.failure(10_000)).toBe(null);
   expect(accepted.length).toBe(2);
 });
 
 test('a TLS handshake that the upstream ends is a connect that failed: no byte of the request was sent', async () => {
-  upstream = overTls();
+  const upstream = overTls();
   server.on('connection', (socket: Socket) => socket.end());
   const { failure } = await send(upstream, {}).end;
   expect(failure).toMatchObject({ cause: 'connect', code: 'ECONNRESET' });
@@ -63,7 +55,7 @@ test('the dates of a certificate are known where they are why the upstream accep
   const secure = createTls({ key, cert: [certificate, issuer.certificate].join('\n') });
   secure.on('tlsClientError', () => {});
   server.on('connection', (socket: Socket) => secure.emit('connection', socket));
-  upstream = overTls({ ca: Buffer.from(issuer.certificate) });
+  const upstream = overTls({ ca: Buffer.from(issuer.certificate) });
   expect(await upstream.failure(10_000)).toBe('CERT_HAS_EXPIRED');
   expect(upstream.certificate).toEqual({ notBefore: from.getTime(), notAfter: to.getTime() });
 });
