@@ -5,7 +5,7 @@ import { run } from '../../src/commands/explain.ts';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { exchange } from '../support/http/raw-client.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
-import { fakeIo } from '../support/proxy/fake-io.ts';
+import { ran } from '../support/proxy/fake-io.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { fuzz } from './time-box.ts';
@@ -45,10 +45,9 @@ const request = fc.record({
 
 /** The last line that begins with `=> `, as a status, or `forwarded`, or `reported` with its reason. */
 async function explained(method: string, target: string, lines: Lines): Promise<string> {
-  const io = fakeIo();
   const headers = lines.flatMap(([name, value]) => ['--header', `${name}: ${value}`]);
-  await run([method, target, '--config', on.proxy.configFile, ...headers], io);
-  const said = io.printed.stdout.split('\n').findLast((text) => text.startsWith('=> ')) ?? io.printed.stderr;
+  const { stdout, stderr } = await ran(run, [method, target, '--config', on.proxy.configFile, ...headers]);
+  const said = stdout.split('\n').findLast((text) => text.startsWith('=> ')) ?? stderr;
   const [, reported] = /^=> forwarded, reported as (\w+)/.exec(said) ?? [];
   if (reported !== undefined) return `reported ${reported}`;
   return /^=> (?:verified|forwarded)/.test(said) ? 'forwarded' : (/^=> (\d+ \w+)/.exec(said)?.[1] ?? said);

@@ -31,23 +31,20 @@ export interface RealServer {
   stop(): Promise<void>;
 }
 
-/** Collects hits, and says when an expected one has arrived. */
-export interface HitLog {
-  add(hit: Hit): void;
-  /** Sends a request that always reaches a handler; once it has, every earlier hit has been received. */
-  settle(port: number): Promise<Hit[]>;
-}
+export type HitLog = ReturnType<typeof createHitLog>;
 
-export function createHitLog(): HitLog {
+/** Collects hits, and says when an expected one has arrived. */
+export function createHitLog() {
   let hits: Hit[] = [];
   let marks = 0;
   let wake: () => void = () => {};
   return {
-    add: (hit) => {
+    add: (hit: Hit) => {
       hits.push(hit);
       wake();
     },
-    settle: async (port) => {
+    /** Sends a request that always reaches a handler; once it has, every earlier hit has been received. */
+    settle: async (port: number) => {
       const mark = `settled ${marks++}`;
       await exchange(port, `GET /notify HTTP/1.1\r\nHost: a\r\nX-Case: ${mark}\r\nConnection: close\r\n\r\n`);
       const isMark = (hit: Hit) => hit.case === mark;

@@ -29,14 +29,9 @@ interface Policy {
   }[];
 }
 
-export interface Admission {
-  /** The pod after the mutating policy, and the errors of the validating policy; no errors if it is admitted. */
-  admit(pod: Manifest): { readonly pod: Manifest; readonly refusals: readonly string[] };
-  /** Only the validating policy, for a pod that the mutating one did not reach. */
-  judge(pod: Manifest): readonly string[];
-}
+export type Admission = Awaited<ReturnType<typeof admissionOf>>;
 
-export async function admissionOf(manifests: readonly Manifest[]): Promise<Admission> {
+export async function admissionOf(manifests: readonly Manifest[]) {
   const library = pathToFileURL(`${TOOLS}/node_modules/@marcbachmann/cel-js/lib/index.js`).href;
   const { Environment } = (await import(/* @vite-ignore */ library)) as {
     Environment: new (options: object) => Evaluator;
@@ -87,8 +82,10 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
       .map(({ message, messageExpression }) => sentence(message, messageExpression, context));
   };
   return {
+    /** Only the validating policy, for a pod that the mutating one did not reach. */
     judge,
-    admit(pod) {
+    /** The pod after the mutating policy, and the errors of the validating policy; no errors if it is admitted. */
+    admit(pod: Manifest) {
       const mutated = mutate(pod);
       return { pod: mutated, refusals: judge(mutated) };
     },

@@ -1,6 +1,6 @@
 // A client on a raw socket for tests: it sends exactly the given bytes, and reads responses with the strict parser.
 // Every wait has a deadline and says what it waited for: it must never hang a test run.
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { patience } from '../runner/patience.ts';
 import { parseResponse, type RawResponse } from './response-parser.ts';
@@ -10,22 +10,7 @@ export interface ReadOptions {
   readonly head?: boolean;
 }
 
-export interface RawClient {
-  /** Sends these bytes (a string is latin1: one byte a character); resolves when the kernel has accepted them. */
-  send(bytes: string | Buffer): Promise<void>;
-  /** The next final response, with the informational ones before it. Throws when the peer closes first. */
-  response(options?: ReadOptions): Promise<RawResponse>;
-  /** The next final response, or null if the peer closed (or reset) without another byte. */
-  responseOrClose(options?: ReadOptions): Promise<RawResponse | null>;
-  /** Resolves when at least `count` bytes have arrived that no response has consumed. */
-  bytes(count: number): Promise<Buffer>;
-  /** Everything not yet read, once the peer has closed or reset the connection. */
-  rest(): Promise<Buffer>;
-  /** Half-close: no more bytes from here; responses can still arrive. */
-  end(): void;
-  destroy(): void;
-  readonly socket: Socket;
-}
+export type RawClient = Awaited<ReturnType<typeof openClient>>;
 
 export interface ConnectOptions {
   readonly port: number;
@@ -34,7 +19,7 @@ export interface ConnectOptions {
   readonly ca?: string;
 }
 
-export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOptions): Promise<RawClient> {
+export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOptions) {
   const tcp = connect({ port, host, noDelay: true });
   const socket = ca === undefined ? tcp : connectTls({ socket: tcp, ca, host });
   let opened = false;
@@ -112,8 +97,9 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
 
   return {
     socket,
-    send: (bytes) =>
-      new Promise((resolve, reject) => {
+    /** Sends these bytes (a string is latin1: one byte a character); resolves when the kernel has accepted them. */
+    send: (bytes: string | Buffer) =>
+      new Promise<void>((resolve, reject) => {
         const timer = setTimeout(() => reject(new Error('the peer takes no bytes')), patience());
         // A failed write is not an error here: the peer may have responded and closed, and only the response matters.
         socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => {
@@ -121,16 +107,21 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
           resolve();
         });
       }),
+    /** The next final response, or null if the peer closed (or reset) without another byte. */
     responseOrClose,
-    response: async (options) => {
+    /** The next final response, with the informational ones before it. Throws when the peer closes first. */
+    response: async (options?: ReadOptions) => {
       const response = await responseOrClose(options);
       if (response === null) throw new Error(`the connection ${closed} without a response`);
       return response;
     },
-    bytes: (count) => until(`${count} bytes`, () => (pending.length >= count ? pending : undefined)),
+    /** Resolves when at least `count` bytes have arrived that no response has consumed. */
+    bytes: (count: number) => until(`${count} bytes`, () => (pending.length >= count ? pending : undefined)),
+    /** Everything not yet read, once the peer has closed or reset the connection. */
     rest: () => until('the end of the connection', () => (closed === null ? undefined : pending)),
-    end: () => socket.end(),
-    destroy: () => socket.destroy(),
+    /** Half-close: no more bytes from here; responses can still arrive. */
+    end: () => void socket.end(),
+    destroy: () => void socket.destroy(),
   };
 }
 

@@ -24,14 +24,8 @@ export interface ParseOptions {
   readonly ended?: boolean;
 }
 
-export interface Parsed {
-  readonly response: RawResponse;
-  /** The number of bytes consumed. */
-  readonly length: number;
-}
-
-/** Reads one final response from the start of `bytes`; null if it needs more. Throws on anything malformed. */
-export function parseResponse(bytes: Buffer, options: ParseOptions = {}): Parsed | null {
+/** One final response from the start of `bytes`, with its length; null if it needs more. Throws on anything malformed. */
+export function parseResponse(bytes: Buffer, options: ParseOptions = {}) {
   const informational: RawResponse[] = [];
   let at = 0;
   for (;;) {
@@ -60,15 +54,9 @@ export function values(lines: readonly string[], name: string): string[] {
     .map((line) => line.slice(prefix.length).replace(/^[ \t]+|[ \t]+$/g, ''));
 }
 
-interface Head {
-  readonly version: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly lines: readonly string[];
-  readonly end: number;
-}
+type Head = NonNullable<ReturnType<typeof parseHead>>;
 
-function parseHead(bytes: Buffer, from: number): Head | null {
+function parseHead(bytes: Buffer, from: number) {
   const end = bytes.indexOf('\r\n\r\n', from, 'latin1');
   if (end === -1) return null;
   const [first = '', ...lines] = bytes.toString('latin1', from, end).split('\r\n');

@@ -22,12 +22,9 @@ export interface Recipe {
   readonly hasStarted?: (port: number) => Promise<boolean>;
 }
 
-export interface Started {
-  readonly port: number;
-  stop(): Promise<void>;
-}
+export type Started = Awaited<ReturnType<typeof startOnFreePort>>;
 
-export async function startOnFreePort(recipe: Recipe): Promise<Started> {
+export async function startOnFreePort(recipe: Recipe) {
   const { program, args, configuration, env, hasStarted = accepts } = recipe;
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-server-'));
   // When root starts nginx or Apache, its workers run as another user.

@@ -1,29 +1,17 @@
 // An Io without a process: it records a command's output and supplies its input.
 import { Readable } from 'node:stream';
 import { plainText } from '../../../src/base/printable.ts';
-import type { Io, Run } from '../../../src/commands/command.ts';
-
-export interface FakeIo extends Io {
-  /** Bytes on stdout are one character each. */
-  readonly printed: { stdout: string; stderr: string };
-}
+import type { Run } from '../../../src/commands/command.ts';
 
 interface Input {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string | Buffer;
 }
 
-/** Runs a command to its end. */
-export async function ran(run: Run, argv: readonly string[], input: Input = {}) {
-  const io = fakeIo(input);
-  const code = await run(argv, io);
-  return { code, ...io.printed };
-}
-
-export function fakeIo({ env = {}, stdin = '' }: Input = {}): FakeIo {
+/** Runs a command to its end. Bytes on stdout are one character each. */
+export async function ran(run: Run, argv: readonly string[], { env = {}, stdin = '' }: Input = {}) {
   const printed = { stdout: '', stderr: '' };
-  return {
-    printed,
+  const code = await run(argv, {
     env,
     paint: plainText,
     stdin: () => Readable.from([Buffer.from(stdin)]),
@@ -33,5 +21,6 @@ export function fakeIo({ env = {}, stdin = '' }: Input = {}): FakeIo {
     stderr: (text) => {
       printed.stderr += text;
     },
-  };
+  });
+  return { code, ...printed };
 }

@@ -11,14 +11,7 @@ import { freePort } from '../machine/free-port.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 import { untilReady, value } from './proxied.ts';
 
-export interface Unwatched {
-  readonly url: string;
-  readonly adminUrl: string;
-  readonly signal: (name: NodeJS.Signals) => void;
-  readonly exited: Promise<readonly [code: number | null, signal: NodeJS.Signals | null]>;
-  /** `log_lines_dropped_total`. */
-  readonly dropped: () => Promise<number>;
-}
+export type Unwatched = Awaited<ReturnType<typeof startWith>>;
 
 /** Its command line, with its files in `directory` and ports that are free now. */
 export async function commandLine(directory: string, upstream: string) {
@@ -41,13 +34,18 @@ export async function commandLine(directory: string, upstream: string) {
 type Line = Awaited<ReturnType<typeof commandLine>>;
 
 /** Starts it with this as stdout and stderr, until the test ends. Resolves when it is ready. */
-export async function startWith({ words, url, adminUrl }: Line, output: number | Socket): Promise<Unwatched> {
+export async function startWith({ words, url, adminUrl }: Line, output: number | Socket) {
   const [node, ...rest] = words;
   const child = spawnTied(node, rest, { env: PROGRAM_ENV, stdio: ['ignore', output, output] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   await untilReady(adminUrl);
-  return { url, adminUrl, signal: (name) => void child.kill(name), exited, dropped: () => droppedAt(adminUrl) };
+  return {
+    ...{ url, adminUrl, exited },
+    signal: (name: NodeJS.Signals) => void child.kill(name),
+    /** `log_lines_dropped_total`. */
+    dropped: () => droppedAt(adminUrl),
+  };
 }
 
 export async function droppedAt(adminUrl: string): Promise<number> {

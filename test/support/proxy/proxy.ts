@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { ApiStatus } from '../../../src/health/health.ts';
-import { followOutput, type LogLine } from '../machine/child-output.ts';
+import { followOutput } from '../machine/child-output.ts';
 import { end, spawnTied } from '../machine/children.ts';
 import { patience } from '../runner/patience.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
@@ -40,39 +40,10 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-export interface RunningProxy {
-  readonly port: number;
-  readonly adminPort: number;
-  readonly url: string;
-  readonly adminUrl: string;
-  readonly pid: number;
-  /** Its temporary directory: `config.yaml`, and `secrets/`. */
-  readonly directory: string;
-  readonly configFile: string;
-  /** Each line on stdout that is JSON, from the start. */
-  logs(): LogLine[];
-  /** All of stdout and stderr, as text. */
-  output(): string;
-  /** The first line, past or future, that satisfies; rejects if it does not come in time. */
-  waitForLog(satisfies: (line: LogLine) => boolean, what?: string): Promise<LogLine>;
-  /** The value of each series of `/metrics`, by its text: `entrupy_proxy_connections` or `name{label="x"}`. */
-  metrics(): Promise<Map<string, number>>;
-  /** What `/api/status` says. */
-  status(): Promise<ApiStatus>;
-  /** Bytes of memory that it holds now, and the peak. Linux only. */
-  memory(): Promise<{ readonly rss: number; readonly peak: number }>;
-  signal(name: NodeJS.Signals): void;
-  /** Resolves when it has exited by itself or by a signal. */
-  readonly exited: Promise<Exit>;
-  /**
-   * SIGTERM, then SIGKILL if it does not end in time; removes its files. Rejects if it printed anything but its own log lines. May be
-   * called twice.
-   */
-  stop(): Promise<Exit>;
-}
+export type RunningProxy = Awaited<ReturnType<typeof startProxy>>;
 
 /** Starts it and waits until it listens. Rejects with its output if it exits first. */
-export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
+export async function startProxy(options: ProxyOptions) {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-test-'));
   const configFile = await writeFiles(directory, options);
   const [command, ...before] =
@@ -113,11 +84,16 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     url: `http://127.0.0.1:${port}`,
     adminUrl,
     pid: child.pid ?? 0,
+    /** Its temporary directory: `config.yaml`, and `secrets/`. */
     directory,
     configFile,
+    /** Each line on stdout that is JSON, from the start. */
     logs: output.lines,
+    /** All of stdout and stderr, as text. */
     output: output.text,
+    /** The first line, past or future, that satisfies; rejects if it does not come in time. */
     waitForLog: output.waitFor,
+    /** The value of each series of `/metrics`, by its text: `entrupy_proxy_connections` or `name{label="x"}`. */
     metrics: async () => {
       const answer = await fetch(`${adminUrl}/metrics`);
       const text = await answer.text();
@@ -126,10 +102,17 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
         throw new Error(`the metrics answered ${answer.status}: ${text}`);
       return readMetrics(text);
     },
+    /** What `/api/status` says. */
     status: async () => (await (await fetch(`${adminUrl}/api/status`)).json()) as ApiStatus,
+    /** Bytes of memory that it holds now, and the peak. Linux only. */
     memory: () => readMemory(child.pid ?? 0),
-    signal: (name) => void child.kill(name),
+    signal: (name: NodeJS.Signals) => void child.kill(name),
+    /** Resolves when it has exited by itself or by a signal. */
     exited,
+    /**
+     * SIGTERM, then SIGKILL if it does not end in time; removes its files. Rejects if it printed anything but its own log lines.
+     * May be called twice.
+     */
     stop,
   };
 }

@@ -8,26 +8,24 @@ export interface Pair {
   readonly keyFile: string;
 }
 
-export interface Authority {
-  readonly caFile: string;
-  /** `names`: subject alternative names, as `DNS:a.example` or `IP:127.0.0.1`. */
-  issue(
-    name: string,
-    options: { readonly names: readonly string[]; readonly expired?: true; readonly days?: number },
-  ): Pair;
+interface Wanted {
+  /** Subject alternative names, as `DNS:a.example` or `IP:127.0.0.1`. */
+  readonly names: readonly string[];
+  readonly expired?: true;
+  readonly days?: number;
 }
 
 const EXPIRED = { from: new Date('2020-01-01'), to: new Date('2020-02-01') };
 
 /** A new certificate authority in `<directory>/<name>`. */
-export function createAuthority(directory: string, name: string): Authority {
+export function createAuthority(directory: string, name: string) {
   const at = (file: string) => join(directory, name, file);
   mkdirSync(at('.'), { recursive: true });
   const issuer = makeIdentity({ name });
   writeFileSync(at('ca.pem'), issuer.certificate);
   return {
     caFile: at('ca.pem'),
-    issue(leaf, { names, expired, days = 30 }) {
+    issue(leaf: string, { names, expired, days = 30 }: Wanted): Pair {
       const dates = expired ? EXPIRED : { to: inDays(days) };
       const { certificate, key } = makeIdentity({ name: leaf, issuer, names, ...dates });
       const pair = { certFile: at(`${leaf}.pem`), keyFile: at(`${leaf}.key`) };

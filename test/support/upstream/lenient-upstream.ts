@@ -8,20 +8,7 @@ import { type Listening, listening } from '../machine/listening.ts';
 
 export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-export interface SeenRequest {
-  /** The whole request as it came. */
-  readonly raw: Buffer;
-  readonly requestLine: string;
-  readonly method: string;
-  readonly target: string;
-  /** Each header line as received, in order, as latin1 text. */
-  readonly lines: readonly string[];
-  /** The body without its framing. */
-  readonly body: Buffer;
-  readonly trailers: readonly string[];
-  /** The number of the connection that it came on, from 0. */
-  readonly connection: number;
-}
+export type SeenRequest = NonNullable<ReturnType<typeof takeRequest>>;
 
 /** The reply: the response's bytes, `cut` to close without a response, or a function that writes by itself. */
 export type Answer = string | Buffer | 'cut' | ((socket: Socket) => void);
@@ -104,8 +91,11 @@ function respond(socket: Socket, answer: Answer): void {
   else socket.write(typeof answer === 'string' ? Buffer.from(answer, 'latin1') : answer);
 }
 
-/** The first complete request in `bytes`, as the laxest of servers would read it; null if it needs more. */
-export function takeRequest(bytes: Buffer, connection = 0): SeenRequest | null {
+/**
+ * The first complete request in `bytes`, as the laxest of servers would read it; null if it needs more. `lines` are the
+ * header lines as received, in order, as latin1 text; `body` is without its framing; connections count from 0.
+ */
+export function takeRequest(bytes: Buffer, connection = 0) {
   const text = bytes.toString('latin1');
   const skipped = /^[\r\n]*/.exec(text)?.[0].length ?? 0;
   const blank = /\r?\n\r?\n/.exec(text.slice(skipped));
