@@ -149,19 +149,19 @@ type KeysOf<T> = T extends T ? keyof T : never;
 export type Subject = keyof typeof REMEDIES;
 export type Diagnosis = KeysOf<(typeof REMEDIES)[Subject]>;
 
-type Cause = Diagnosis | Subject;
+const ofSubject = (subject: Subject) => Object.keys(REMEDIES[subject]) as readonly Diagnosis[];
 /** Causes that mean the app does not take deliveries. */
-const APP: readonly Cause[] = ['upstream', 'answers', 'slots-full'];
+const APP: readonly Diagnosis[] = [...ofSubject('answers'), ...ofSubject('upstream'), 'slots-full'];
 /** What holds places and bodies for long. */
-const SLOW: readonly Cause[] = ['slow-app', 'app-hangs'];
+const SLOW: readonly Diagnosis[] = ['app-hangs', 'slow-app'];
 
-const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
-  'not-ready': ['no-live-secret', 'secrets-outside-dates', 'upstream'],
-  'no-live-secret': ['secret-problem', 'secrets-outside-dates'],
+const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Diagnosis[]>>> = {
+  'not-ready': ['no-live-secret', 'secrets-outside-dates', ...ofSubject('upstream')],
+  'no-live-secret': ['secrets-outside-dates', 'secret-problem'],
   'another-secret': ['secret-problem'],
   'reload-failed': ['secret-problem'],
   'handshake-fails': ['certificate-ends', 'certificate-early'],
-  'slow-app': ['app-hangs', 'app-down', 'upstream-loop'],
+  'slow-app': ['app-hangs', 'upstream-loop', 'app-down'],
   'sender-leaves': ['slow-app'],
   'slots-full': SLOW,
   'bodies-full': SLOW,
@@ -173,19 +173,20 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Cause[]>>> = {
   poison: APP,
 };
 
+/** Diagnoses that can cause this one. If any is found too, this one is shown as its consequence. */
+export const causesOf = (id: Diagnosis): readonly Diagnosis[] => FOLLOWS[id] ?? [];
+
 export interface Diagnosed {
   readonly subject: Subject;
   readonly remedy: string;
   /** Its section of the docs, such as `alerts.md#app-down`. */
   readonly page: string;
-  /** Diagnoses or subjects that can cause this diagnosis. If any is found too, this one is shown as its consequence. */
-  readonly follows: readonly string[];
 }
 
 export const DIAGNOSES = Object.fromEntries(
   Object.entries(REMEDIES).flatMap(([subject, remedies]) =>
     (Object.entries(remedies) as [Diagnosis, string][]).map(([id, remedy]) => {
-      return [id, { subject, remedy, page: `alerts.md#${id}`, follows: FOLLOWS[id] ?? [] }];
+      return [id, { subject, remedy, page: `alerts.md#${id}` }];
     }),
   ),
 ) as Readonly<Record<Diagnosis, Diagnosed>>;
@@ -203,11 +204,4 @@ export function remedyFor({ id, route }: Found, { upstream, routes, once }: Fact
   ];
   const all = isUnresolved ? RESOLVE : DIAGNOSES[id].remedy;
   return needless.reduce((text, sentence) => text.replace(sentence, ''), all);
-}
-
-/** The diagnoses from which this one may follow. */
-export function causesOf(id: Diagnosis): readonly Diagnosis[] {
-  const { follows } = DIAGNOSES[id];
-  const all = Object.keys(DIAGNOSES) as readonly Diagnosis[];
-  return all.filter((other) => other !== id && [other, DIAGNOSES[other].subject].some((one) => follows.includes(one)));
 }

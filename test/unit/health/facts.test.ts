@@ -61,20 +61,6 @@ test.each<[string, Partial<Facts>, RegExp]>([
   expect(headline(changes)).toMatch(expected);
 });
 
-test('what was chosen, and stands, is a note below the headline, never amber', () => {
-  const changes = {
-    config: { file: null, sha256: '', since: NOW, warnings: ['unmatched: forward'], awaitingRestart: [] },
-    secrets: [{ ...CURRENT, note: 'it is shorter than 32 bytes' }],
-  };
-  expect(judged(changes).advice.map(({ id, state }) => `${state} ${id}`)).toEqual([
-    'ok nothing-proven',
-    'note secret-value',
-    'note chosen',
-  ]);
-  // Whoever replaces a short value here alone has 401 for everything.
-  expect(judged(changes).advice[1]?.remedy).toMatch(/^Nothing.*set the new one at Entrupy, too/);
-});
-
 test('an expired report mode and a replaced value that is due to expire need no action', () => {
   const calm = judged({
     routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],

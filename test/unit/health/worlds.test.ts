@@ -4,10 +4,11 @@
 // Each rule was broken once, and worlds failed: this file's history has the list, with how many did and by which property.
 // Of events that come again, each rule was broken once; the walk that told, of 1,000: a loss is taken back 5, an equal one's
 // loss is counted anew 5, what is taken ends an episode 16, tries of one count in a row 20, a duplicate ends a loss 29, what
-// the store has no more is over 46, what is sent again in vain after a restart is bad 363.
+// the store has no more is over 46, what is sent again in vain is bad 363, or is a try of its event, too: most.
 //
-// No world notices that suspects come from the address of a client, or more often than beside deliveries, nor that a state
-// of one or two bad ones is left after eight good ones: facts.test.ts has that.
+// No world notices that suspects come from the address of a client, or more often than beside deliveries, that a signed one
+// with their look, or what was not read from a shared address, is a delivery once those have stopped, that tries within each
+// other are a loop, nor that a state of one or two bad ones is left after eight good ones: facts.test.ts has that.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
