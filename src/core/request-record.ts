@@ -1,5 +1,6 @@
 // The facts about a request, recorded at its end, and of a delivery once its fate is known; read by metrics, log and
 // status page.
+import { hash } from 'node:crypto';
 import type { Fate } from './fate-by-status.ts';
 import type { RuleName } from './gate-rules.ts';
 import type { Hint } from './hint.ts';
@@ -26,7 +27,7 @@ export interface RequestRecord {
   readonly fate: Fate | 'pending' | 'none';
   /** True if the request had a signature header, whatever its form. */
   readonly signed: boolean;
-  /** Its one signature, if that has the right form, and its path, else empty: equal for an equal event. Never shown. */
+  /** Equal for equal signature, method and target; empty without one signature of the right form. */
   readonly event: string;
   /** The id of the secret that matched; null if none did. */
   readonly secret: string | null;
@@ -77,8 +78,9 @@ export interface DeliveryRecord extends RequestRecord {
   readonly fate: Fate;
 }
 
-/** The `event` of a request that is well signed: fresh, and when it is sent again. */
-export const eventOf = ({ signature, path }: Pick<Head, 'signature' | 'path'>) => `${signature} ${path}`;
+/** The `event` of a request that is well signed, fresh or sent again: a hash, since a target may have any length. */
+export const eventOf = ({ signature, method, target }: Pick<Head, 'signature' | 'method' | 'target'>) =>
+  hash('sha256', `${signature} ${method} ${target}`, 'base64');
 
 /** A sending of a deferred delivery. */
 export interface SentAgain

@@ -3,6 +3,8 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { basename, join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { exchange } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
 import { NOBODY } from '../support/machine/free-port.ts';
 import { listening } from '../support/machine/listening.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
@@ -166,5 +168,13 @@ describe.concurrent('check --wait', () => {
     expect(messages).toContain('Live secrets: 1 on /notify, 1 on unmatched.');
     expect(messages).toContain('Nothing is known to be wrong, but this is not proven');
     expect(questions).toBeGreaterThan(1);
+  });
+
+  test('fails if its time is over before it is known whether a route fails', async ({ start, answering }) => {
+    const { port: app } = await answering((_, response) => response.writeHead(500).end());
+    const proxy = await start({ upstream: { url: `http://127.0.0.1:${app}` } });
+    expect((await exchange(proxy.port, delivery('event', value('a')))).status).toBe(500);
+    const env = { ADMIN_PORT: String(proxy.adminPort) };
+    expect((await callCommand(['check', '--wait', '10ms'], { env })).code).toBe(1);
   });
 });

@@ -113,7 +113,12 @@ const ROWS: Readonly<Record<string, Row>> = {
 
 const rows = Object.entries(ROWS).map(([title, row], at) => ({ title, ...row, route: `/row-${at}` }));
 /** What the app does on the other routes. */
-const OTHERS: Readonly<Record<string, (socket: Socket) => void>> = { '/watched': says(OK), '/open': says(answer(500)) };
+const OTHERS: Readonly<Record<string, (socket: Socket) => void>> = {
+  '/watched': says(OK),
+  '/open': says(answer(500)),
+  '/down': says(OK),
+  '/down?other': says(OK),
+};
 const on = shared(startLenientUpstream, {
   upstream: { retryConnectFor: '500ms' },
   routes: [
@@ -211,6 +216,14 @@ test('of an app that is down the log has the code and the body’s tag, and so h
   expect(await answered(delivery('event', value('b'), { target: '/down' }))).toBe(401);
   expect(await on.proxy.waitForLog(({ status }) => status === 401)).not.toHaveProperty('body_sha256');
   await on.upstream.listen();
+  const lost = async () => (await on.proxy.status()).undelivered.filter(({ path }) => path === '/down').length;
+  for (const [target, left] of [
+    ['/down?other', 1],
+    ['/down', 0],
+  ] as const) {
+    expect(await answered(signed(target, 'nobody there'))).toBe(200);
+    await eventually(lost, left);
+  }
 });
 
 test('at log.requests: all a delivery has one line, also after its sender left', async () => {
