@@ -145,8 +145,8 @@ export class Pipeline {
     const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
     const signed = { ...tried, body, given: head.signature, lines: exchange.lines };
     // A body whose memory was given back is not there to be diagnosed.
-    const found = body.length === exchange.bodyBytes ? this.#diagnose.mismatch(signed) : null;
-    exchange.hint = found ?? (admission.kind === 'refuse' ? outsideHint(admission.secret, tried) : null);
+    const search = () => (body.length === exchange.bodyBytes ? this.#diagnose.mismatch(signed) : null);
+    exchange.hint = outsideHint(admission.secret, tried) ?? search();
     if (admission.kind === 'refuse') pending.body?.discard();
   }
 

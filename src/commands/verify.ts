@@ -8,8 +8,8 @@ import { type Hint, largeBodyHint } from '../core/hint.ts';
 import type { Secret } from '../core/keyring.ts';
 import { isReportable, REASONS, type Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
-import { SIGNATURE_HEADER } from '../core/signature.ts';
-import { diagnose } from '../hints/refused-signature.ts';
+import { renamedSignature, SIGNATURE_HEADER } from '../core/signature.ts';
+import { createDiagnosis, diagnose } from '../hints/refused-signature.ts';
 import { buildPolicy } from '../runtime/ruleset.ts';
 import { readSecrets, usable } from '../secrets/rotation.ts';
 import { MessageParser } from '../wire/parser.ts';
@@ -93,12 +93,15 @@ function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secret
     if (verdict.permit.secret === null) throw new UsageError(`its route ${verdict.route.path} forwards, unverified`);
     return { valid: true, reason: null, secret: verdict.permit.secret, diagnosis: null, hint: null };
   }
-  const { reason, secret, hint } = verdict.kind === 'refuse' ? verdict : { ...verdict, ...verdict.permit };
+  const { reason, secret, hint } = verdict.kind === 'refuse' ? verdict : { ...verdict.permit, ...verdict };
   if (reason === 'none') throw new Error('a report without a reason');
-  const tried = { body: body ?? NO_BYTES, given: head.signature, lines, secrets, listed: null, at };
-  const isSigned = head.signatures === 1 && (isReportable(reason) || reason === 'expired_secret');
-  const found = isSigned && reason !== 'method_not_allowed' ? diagnose({ ...tried, maxBytes: DIAGNOSED_BYTES }) : null;
-  return invalid(reason, secret, found ?? hint);
+  const listed = policy.routes.routeFor(head.path, at)?.secrets ?? null;
+  const tried = { given: head.signature, lines, secrets, listed, at, maxBytes: DIAGNOSED_BYTES };
+  const isSigned = head.signatures === 1 && reason !== 'method_not_allowed' && isReportable(reason);
+  // A body that is not there was not read, which says nothing about it.
+  const found = body === null ? createDiagnosis().form(head, reason) : diagnose({ ...tried, body });
+  const renamed = reason === 'missing_signature' ? renamedHint(lines) : null;
+  return invalid(reason, secret, (isSigned ? found : renamed) ?? hint);
 }
 
 /** The verdict on a body that passes the limit, where the proxy cuts it, or that is not there. */
@@ -109,6 +112,12 @@ function unjudged({ route: { maxBody }, declared }: ToRead, read: number) {
       ? "the file ends within the request's body, or it is malformed"
       : 'the file holds no body, which this verdict needs: the proxy had refused it before',
   );
+}
+
+function renamedHint(lines: readonly string[]): Hint | null {
+  const name = renamedSignature(lines);
+  const text = `its signature came in ${name}, so something in front of the proxy renames the header`;
+  return name === null ? null : { diagnosis: 'signature-dropped', text };
 }
 
 function invalid(reason: Reason, secret: string | null, hint: Hint | null) {

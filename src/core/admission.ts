@@ -64,6 +64,8 @@ export interface Permitted {
   readonly route: Route;
   readonly permit: Permit;
   readonly hint: Hint | null;
+  /** As in `Refused`. */
+  readonly secret: string | null;
 }
 
 /** A request whose verdict needs its body, which may be empty. */
@@ -95,7 +97,7 @@ export function admitBody(
   body: Buffer,
 ): Refused | Permitted {
   const verdict = verdictOf({ route, keyring: policy.keyring, live, digest, body });
-  if ('permit' in verdict) return { kind: 'permit', route, permit: verdict.permit, hint: null };
+  if ('permit' in verdict) return { kind: 'permit', route, permit: verdict.permit, hint: null, secret: null };
   return refusedOrReported(route, at, { reason: verdict.refused, body, secret: verdict.secret });
 }
 
@@ -103,7 +105,7 @@ function forwarded(head: Head, route: Route): Admission {
   if (!allows(route, head.method)) return refused(route, 'method_not_allowed');
   const permit = (asksForWebSocket(head) ? permitUpgrade(route) : null) ?? permitForward(route);
   if (permit === null) throw new Error('no permit on a forward route');
-  return { kind: 'permit', route, permit, hint: null };
+  return { kind: 'permit', route, permit, hint: null, secret: null };
 }
 
 function verified({ head, policy, at }: Applicant, route: Route): Admission {
@@ -135,7 +137,7 @@ type Grounds = Pick<Refused, 'reason'> & Details & { readonly body: Buffer | nul
 function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused | Permitted {
   const { reason, body, hint = null, secret = null } = grounds;
   const permit = permitReported(route, at, { reason, body });
-  return permit === null ? refused(route, reason, { hint, secret }) : { kind: 'report', route, permit, hint };
+  return permit === null ? refused(route, reason, { hint, secret }) : { kind: 'report', route, permit, hint, secret };
 }
 
 const hintOf = (diagnosis: Hint['diagnosis'], text: string | null) => (text === null ? null : { diagnosis, text });

@@ -11,7 +11,7 @@ import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signatureForm } from '../core/signa
 import { bodyVariants, decompressed, keyVariants } from './variants.ts';
 
 /** The maximum number of diagnoses per second: without it, each bad signature of a flood would cost a hundred HMACs. */
-const DIAGNOSES_PER_SECOND = 3;
+const DIAGNOSES_PER_SECOND = 10;
 /** Bytes. The proxy tries no variants of a larger body. */
 const MAX_BYTES = 16 * 1024;
 const KEPT = 16;
@@ -33,12 +33,15 @@ export function createDiagnosis() {
       if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
       return hintOf(readLoosely(head.signature).problems, null);
     },
-    /** Beyond the rate limit, what was found of a request that looks alike. */
+    /** Beyond the rate limit, what was found of a request that looks alike, on a route with the same secrets. */
     mismatch(signed: Omit<DiagnosisInput, 'maxBytes'>): Hint | null {
-      const look = ['user-agent', 'content-type'].map((name) => firstValue(signed.lines ?? [], name)).join(' ');
+      const headers = ['user-agent', 'content-type'].map((name) => firstValue(signed.lines ?? [], name));
+      const look = [...headers, signed.listed].join(' ');
       if (!mayRun()) {
         const likely = found.get(look);
-        return likely === undefined ? null : { diagnosis: likely.diagnosis, text: likely.text, isGuess: true };
+        return likely === undefined
+          ? null
+          : { diagnosis: likely.diagnosis, text: `not examined; one like it: ${likely.text}`, isGuess: true };
       }
       const hint = diagnose({ ...signed, maxBytes: MAX_BYTES });
       if (hint === null || hint.diagnosis === 'another-secret') found.delete(look);
@@ -60,7 +63,7 @@ interface DiagnosisInput {
   readonly at: number;
   /** The head's lines, flat: name, value, …; omitted if only the signature is known. */
   readonly lines?: readonly string[];
-  /** Bytes. No variants of a longer body are tried. All hashing together stays below 64 times this number. */
+  /** Bytes. No variants of a longer body are tried. All hashing together stays below 80 times this number. */
   readonly maxBytes: number;
 }
 
@@ -103,7 +106,7 @@ function hintOf(problems: readonly string[], cause: Cause): Hint | null {
 
 /** The fixed cost of one HMAC, in bytes of the budget. */
 const HMAC_COST = 4096;
-const BUDGET = 64;
+const BUDGET = 80;
 
 type Signed = Omit<DiagnosisInput, 'given'>;
 

@@ -26,6 +26,13 @@ export function* keyVariants(key: KeyObject): Generator<readonly [Hint, KeyObjec
     [form('the secret here has white space or quotes around it, the one of the sender has not'), Buffer.from(bare)],
     [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`"${text}"`)],
     [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`'${text}'`)],
+    ...[`${text}\r\n`, `${text} `, ` ${text}`, `\t${text}`, `\n${text}`].map(
+      (spaced) =>
+        [
+          form('the secret of the sender has white space around it, the one here has not'),
+          Buffer.from(spaced),
+        ] as const,
+    ),
     [form("the base64 text of the secret was used (as in a Kubernetes Secret's data)"), encoded],
     [sender('signed with an empty secret'), Buffer.alloc(0)],
     [form('the secret was base64-decoded by the sender, or is base64 text here alone'), base64],

@@ -4,7 +4,8 @@
 import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { deliver } from '../support/deliveries/deliver.ts';
+import { BODY, deliver } from '../support/deliveries/deliver.ts';
+import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { kubeletWrites } from '../support/machine/kubelet.ts';
@@ -32,6 +33,26 @@ async function secretStates(proxy: RunningProxy): Promise<Readonly<Record<string
   const { secrets } = await proxy.status();
   return Object.fromEntries(secrets.map(({ id, state }) => [id, state]));
 }
+
+test.concurrent('what the verdict knows is told however many others like it are refused', async ({ start }) => {
+  const secrets = [
+    { id: 'current', env: 'CURRENT' },
+    { id: 'old', env: 'OLD', notAfter: '2020-01-01T00:00:00Z' },
+  ];
+  const mode = { mode: 'report', reportUntil: '2999-01-01T00:00:00Z' };
+  const routes = [{ path: '/notify' }, { path: '/trial', ...mode }];
+  const env = { CURRENT: value('a'), OLD: value('old') };
+  const proxy = await start({ secrets, routes }, { env });
+  const quoted = { 'Entrupy-Signature': sign(`"${value('a')}"`, BODY) };
+  const sent = Array.from({ length: 24 }, (_, nth) => {
+    const [path, isOld] = [nth % 2 ? '/notify' : '/trial', nth > 15];
+    return isOld ? deliver(proxy, 'old', path) : post({ url: proxy.url + path, body: BODY, headers: quoted });
+  });
+  await Promise.all(sent);
+  const told = () => proxy.logs().filter(({ reason }) => reason === 'expired_secret');
+  await eventually(() => told().length, 8);
+  expect(new Set(told().map(({ diagnosis }) => diagnosis))).toEqual(new Set(['expired-secret']));
+});
 
 test.concurrent('notBefore, notAfter and reportUntil take effect on their own', async ({ start, directory }) => {
   const at = (hours: number) => new Date(Date.now() + hours * HOUR_MS).toISOString();

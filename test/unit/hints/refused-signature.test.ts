@@ -103,7 +103,8 @@ describe('a signature of the wrong form is described, with a note if it is other
 describe('the secret', () => {
   const CLOCK = "this machine's clock says 2026-11-24T00:00:00Z";
   const bare = 'the secret here has white space or quotes around it, the one of the sender has not';
-  test.each<[ours: string, theirs: string | Buffer, expected: string]>([
+  type Mistake = [ours: string, theirs: string | Buffer, expected: string];
+  test.each<Mistake>([
     [SECRET, `${SECRET}\n`, 'the secret was used with a trailing newline'],
     [
       SECRET,
@@ -115,6 +116,9 @@ describe('the secret', () => {
     [`${SECRET}  `, SECRET, bare],
     [`"${SECRET}"`, SECRET, bare],
     [SECRET, `"${SECRET}"`, 'the secret of the sender has quotes around it, the one here has not'],
+    ...[`${SECRET}\r\n`, `${SECRET} `, ` ${SECRET}`, `\t${SECRET}`, `\n${SECRET}`].map((spaced): Mistake => {
+      return [SECRET, spaced, 'the secret of the sender has white space around it, the one here has not'];
+    }),
     [
       '6b65792d6f662d736978746565',
       Buffer.from('key-of-sixtee'),
@@ -175,17 +179,20 @@ describe('the body', () => {
   });
 });
 
-test('of a flood three a second are diagnosed, by their form or by their body; others get a guess if they look alike', () => {
+test('of a flood ten a second are diagnosed, by their form or by their body; others get a guess if they look alike', () => {
   vi.useFakeTimers({ now: AT });
   const { form, mismatch } = createDiagnosis();
   const head = new Head({ method: 'POST', target: '/', version: '1.1' }, [SIGNATURE_HEADER, 'SHA256:x']);
   const [body, given] = [Buffer.from(COMPACT), sign(OTHER, COMPACT)];
   const ofForm = () => form(head, 'malformed_signature') !== null;
-  const found = (agent: string) =>
-    mismatch({ body, given, secrets: KEYS, listed: ['current'], at: AT, lines: ['User-Agent', agent] });
+  const found = (agent: string, listed = ['current']) =>
+    mismatch({ body, given, secrets: KEYS, listed, at: AT, lines: ['User-Agent', agent] });
   const ofBody = () => found('a')?.isGuess === false;
-  expect([ofForm(), ofBody(), ofForm(), ofBody(), ofForm()]).toEqual([true, true, true, false, false]);
-  expect(found('a')).toMatchObject({ diagnosis: 'other-route-secret', isGuess: true });
+  const five = () => [ofForm(), ofBody(), ofForm(), ofBody(), ofForm()];
+  expect([...five(), ...five(), ofBody(), ofForm()]).toEqual([...Array(10).fill(true), false, false]);
+  const text = 'not examined; one like it: signed with secret "partner" of another route';
+  expect(found('a')).toEqual({ diagnosis: 'other-route-secret', text, isGuess: true });
+  expect(found('a', []), 'on a route with other secrets').toBeNull();
   expect(found('b')).toBeNull();
   // Nothing proves it, so it makes no sender of whoever looks alike.
   expect(isProven({ reason: 'signature_mismatch', hint: found('a') })).toBe(false);
