@@ -1,7 +1,8 @@
 // One sending of a deferred delivery: a request without a client. It goes upstream the same way as any other, with a
 // permit that the rules have just minted, but no metric of requests or of the upstream counts it.
 import { ignore } from '../base/errors.ts';
-import { type DeliveryClaim, fateOf } from '../core/fate-by-status.ts';
+import { type DeliveryClaim, fateOf, POISON_ATTEMPTS } from '../core/fate-by-status.ts';
+import { eventOf } from '../core/request-record.ts';
 import type { Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Went } from './pace.ts';
@@ -21,19 +22,31 @@ interface Sent {
 
 const NOT_SENT: Sent = { went: 'not sent', failure: '', answer: null };
 
-/** Sends the request once, if `once` lets it; never rejects. `shutdown`: aborted when the process stops. */
-export async function attempt(request: Sendable, needs: Needs, shutdown: AbortSignal): Promise<Sent> {
+/**
+ * Sends the request once, if `once` lets it, and tells the judge how that went; never rejects. `passed`: as in its note.
+ * `shutdown`: aborted when the process stops.
+ */
+export async function attempt(
+  { request, passed }: { readonly request: Sendable; readonly passed: number },
+  needs: Needs,
+  shutdown: AbortSignal,
+): Promise<Sent> {
+  const sent = await claimAndSend(request, needs, shutdown);
+  const { went, answer } = sent;
+  const isUntaken = went === 'failed' || went === 'no connection';
+  // One cut off because the process stops does not count: it could have been the delivery's last.
+  if (went === 'not sent' || (isUntaken && shutdown.aborted)) return NOT_SENT;
+  const told = { ...answer, route: request.route.path, event: eventOf(request.head) };
+  if (went === 'taken' || passed < POISON_ATTEMPTS) needs.onSending({ ...told, fate: isUntaken ? 'failed' : went });
+  return sent;
+}
+
+async function claimAndSend(request: Sendable, needs: Needs, stop: AbortSignal): Promise<Sent> {
   const { route, head, body } = request;
-  let claim: DeliveryClaim | null = null;
-  if (route.once !== null) {
-    const claimed = await needs.claims().claim({ head, body, window: route.once, until: 0, stop: shutdown });
-    if (claimed.kind === 'duplicate') return { ...NOT_SENT, went: claimed.kind };
-    if (claimed.kind !== 'deliver') return NOT_SENT;
-    claim = claimed;
-  }
-  const sent = await sendOnce(request, claim, needs);
-  // An attempt cut off because the process stops does not count: it could have been the delivery's last.
-  return shutdown.aborted && sent.went !== 'taken' && sent.went !== 'refused' ? NOT_SENT : sent;
+  if (route.once === null) return sendOnce(request, null, needs);
+  const claimed = await needs.claims().claim({ head, body, window: route.once, until: 0, stop });
+  if (claimed.kind === 'duplicate') return { ...NOT_SENT, went: claimed.kind };
+  return claimed.kind === 'deliver' ? sendOnce(request, claimed, needs) : NOT_SENT;
 }
 
 /** The sink for the response to a deferred delivery, which has no client: it discards everything. */

@@ -6,8 +6,7 @@
 //   unverified            sent once the rules accept it again, or expired if its window is over; else kept, then lost
 //   stopped, expired      kept, then lost
 import type { Policy } from '../core/admission.ts';
-import { type DeferredState, POISON_ATTEMPTS, type RedeliveryResult } from '../core/fate-by-status.ts';
-import { eventOf } from '../core/request-record.ts';
+import type { DeferredState, RedeliveryResult } from '../core/fate-by-status.ts';
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
@@ -78,21 +77,14 @@ export class Turn {
     const { needs, storeState, pace } = this.#parts;
     const { state } = this.#leased;
     const isOver = this.#isOver(before);
-    const { went, failure, answer } = await attempt(request, needs, storeState.shutdown.signal);
+    const { passed } = before;
+    const { went, failure } = await attempt({ request, passed }, needs, storeState.shutdown.signal);
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
     this.#parts.onSent();
-    const isUntaken = went === 'failed' || went === 'no connection';
     const { path: route } = request.route;
-    if (went !== 'not sent' && (went === 'taken' || before.passed < POISON_ATTEMPTS))
-      needs.onSending({
-        ...answer,
-        route,
-        event: eventOf(request.head),
-        fate: isUntaken ? 'failed' : went,
-      });
     const isPassed = went === 'failed' && storeState.lastTaken.hasPassed(route, before);
-    const tries = { attempts: before.attempts + 1, passed: before.passed + Number(isPassed), tried: Date.now() };
+    const tries = { attempts: before.attempts + 1, passed: passed + Number(isPassed), tried: Date.now() };
     const note = { ...before, ...tries, failure };
     if (went === 'taken') storeState.lastTaken.took(route, before.at);
     if (went === 'taken' || went === 'duplicate') return this.#tell('taken', note, 'delivered');
