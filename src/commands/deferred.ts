@@ -9,7 +9,7 @@ import { loadConfig } from '../config/load.ts';
 import { lossStatus } from '../facts.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
 import { dateText, spanText } from '../health/times.ts';
-import { isWhy, mostBytes, splitRecord } from '../redelivery/record.ts';
+import { ALL_WHYS, mostBytes, splitRecord } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';
 import { type Changed, type DeferredStore, type Entry, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
@@ -222,7 +222,7 @@ async function watch({ store, admin, io }: Deferred, id: string, chosen: Readonl
     if (end) {
       const last = tried.at(-1);
       const failure = (last === undefined ? null : await store.find(last))?.note?.failure ?? '';
-      const remedy = isWhy(failure) ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
+      const remedy = ALL_WHYS.has(failure) ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
       return { waiting, end: failure === '' ? end : `${end}; the last failure: ${failure}${remedy}` };
     }
     // Reading a long list burdens the proxy's disk or Redis, so it may take at most a tenth of the time.

@@ -13,7 +13,7 @@ import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { isWhy, mostSendable } from './record.ts';
+import { ALL_WHYS, mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf, type Setting } from './stores/store.ts';
@@ -107,7 +107,8 @@ export class Queue {
       this.#isAbsent = !this.sends && isDirectory(this.place) && !(await isStored());
       if (!this.#isAbsent) await this.#open().catch(this.storeState.failed);
     } else if (!this.storeState.isEmpty) {
-      const refused = (store: DeferredStore) => pagesOf(store, ({ note }) => isWhy(note?.failure ?? 'unreadable'));
+      const refused = (store: DeferredStore) =>
+        pagesOf(store, ({ note }) => ALL_WHYS.has(note?.failure ?? 'unreadable'));
       await this.#wake({ pause: 0 }, refused).catch(this.storeState.failed);
       this.storeState.changed();
     }

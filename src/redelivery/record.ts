@@ -118,8 +118,8 @@ const mostPreamble = (maxHeader: number) => 2 * maxHeader + MAX_FRAME;
  */
 export type Why = (typeof OWN_WHYS)[number] | Reason;
 const OWN_WHYS = ['unreadable', 'limits', 'name', 'secret_gone', 'route_gone', 'altered'] as const;
-/** True for a word of the rules: any other failure is one of the app's. */
-export const isWhy = (failure: string) => [...OWN_WHYS, ...REASON_NAMES].some((why) => why === failure);
+/** Any other failure in a note is one of the app's. */
+export const ALL_WHYS: ReadonlySet<string> = new Set<Why>([...OWN_WHYS, ...REASON_NAMES]);
 
 /** A stored delivery, as judged by the rules in force. */
 interface Opened {
@@ -144,7 +144,7 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
   if ('request' in checked) {
     const { firstNote, route, request } = checked;
     const { attempts, passed, tried, failure: last } = beside ?? firstNote;
-    const failure = isWhy(last) ? firstNote.failure : last; // that holds no longer
+    const failure = ALL_WHYS.has(last) ? firstNote.failure : last; // that holds no longer
     return { note: { ...firstNote, route, attempts, passed, tried, failure }, request };
   }
   const { firstNote = null, route = null, why: failure } = checked;

@@ -10,7 +10,6 @@ import { idsOf, known, opened, prefixOf, recordKey, writeKnown } from '../suppor
 import {
   bytesOf,
   drop,
-  end,
   eventOf,
   idOf,
   idsIn,
@@ -37,17 +36,12 @@ const METHODS = {
   add: (store: DeferredStore, id: string) => store.add(eventOf(id), 0),
   lease: (store: DeferredStore) => leasedFrom(store),
   hold: (store: DeferredStore, id: string) => leasedFrom(store, { limit: 0, held: [`${id} none`] }),
-  set: (store: DeferredStore, id: string) => set(store, `${id} none`, { ...NOW, note: noteOf() }),
-  remove: (store: DeferredStore, id: string) => set(store, `${id} none`, 'taken'),
-  end: (store: DeferredStore, id: string) => end(store, id, 0),
+  change: (store: DeferredStore, id: string) => set(store, `${id} none`, { ...NOW, note: noteOf() }),
   summary: (store: DeferredStore) => store.summary(),
   list: (store: DeferredStore) => listed(store),
-  wake: (store: DeferredStore, id: string) => wake(store, [id]),
-  lose: (store: DeferredStore, id: string) => set(store, `${id} none`, 'keep'),
   leaseKept: (store: DeferredStore, id: string) => store.leaseKept(id),
   find: (store: DeferredStore, id: string) => store.find(id),
   losses: (store: DeferredStore) => store.losses(),
-  drop: (store: DeferredStore, id: string) => drop(store, id),
 } as const;
 
 const RIGHTS =

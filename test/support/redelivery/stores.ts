@@ -394,24 +394,13 @@ export function storeContract(
       await store.add(eventOf(), 0);
       const first = await oneLeased(store);
       expect(await set(store, first.lease, NOW)).toBe(true);
+      expect(await set(store, first.lease, 'taken')).toBe(true);
       const second = await oneLeased(store);
       expect(await set(store, first.lease, 'taken')).toBe(true);
       expect(await set(store, second.lease, 'keep')).toBe(true);
       expect(await set(store, second.lease, 'keep')).toBe(true);
       expect(await set(store, `${second.id} none`, 'taken')).toBe(false);
       expect((await store.losses()).length).toBe(1);
-    });
-
-    test('a lease ends once', async () => {
-      await store.add(eventOf(), 0);
-      const leased = await oneLeased(store);
-      expect(await set(store, leased.lease, { ...NOW, pause: 60_000 })).toBe(true);
-      await set(store, leased.lease, NOW);
-      await set(store, leased.lease, 'taken');
-      await leasedFrom(store, { limit: 0, held: [leased.lease] });
-      const [entry] = await listed(store);
-      expect(entry?.wait).toBeGreaterThan(LEASE_MS);
-      expect(entry?.wait).toBeLessThanOrEqual(60_000);
     });
 
     test('set keeps the note unless there is a new one', async () => {
