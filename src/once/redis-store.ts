@@ -6,10 +6,10 @@ import {
   type Command,
   type ConnectionOptions,
   noSense,
+  oneOf,
   PROBE_EVERY_MS,
   RedisConnection,
   type Script,
-  script,
   TIMEOUT_MS,
 } from '../redis/connection.ts';
 import type { ClaimAnswer, OnceStore, OnStoreChange } from './store.ts';
@@ -19,14 +19,14 @@ const DELIVERED = 'delivered';
 /** Milliseconds after which a claim expires if it is not renewed: then its proxy has died. */
 const LEASE_MS = 3 * PROBE_EVERY_MS;
 
-const CLAIM: Script<ClaimAnswer> = script(
-  `local v = redis.call('GET', KEYS[1])
+const CLAIM: Script<ClaimAnswer> = {
+  text: `local v = redis.call('GET', KEYS[1])
 if v == '${DELIVERED}' then return 'delivered' end
 if v then return 'busy' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS})
 return 'first'`,
-  ['first', 'delivered', 'busy'],
-);
+  read: oneOf(['first', 'delivered', 'busy']),
+};
 const COMMIT = done(`redis.call('SET', KEYS[1], '${DELIVERED}', 'PX', ARGV[1])`);
 const RELEASE = done(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`);
 /** Renews a lease, or restores a lost one: the server may have restarted or hung while the delivery continued. */
@@ -48,7 +48,7 @@ return type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)'
 
 /** A script that answers only that it is done. */
 function done(text: string): Script<1> {
-  return script(`${text} return 1`, [1]);
+  return { text: `${text} return 1`, read: oneOf([1]) };
 }
 
 interface Options extends Pick<ConnectionOptions, 'store' | 'passwordFile' | 'readPassword'> {

@@ -116,14 +116,10 @@ export class Storing {
     const add = () => store.add(event, pauseAfter(0, 0));
     const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
     let added = await add();
-    for (let isFreed = true; isFreed && typeof added === 'number' && !incoming.isLate; ) {
-      isFreed = await this.#makeRoom(id, added);
-      added = await add();
-    }
-    const isFull = added === 'full' || typeof added === 'number';
-    if (isFull) storeState.notStored('full', bytes);
+    while (typeof added === 'number' && !incoming.isLate && (await this.#makeRoom(id, added))) added = await add();
     if (added === 'crowded') storeState.log.tell('warn', CROWDED, { route: route.path, id });
-    if (isFull || added === 'crowded') return 'not stored';
+    else if (added !== 'stored' && added !== 'replaced') storeState.notStored('full', bytes);
+    if (added !== 'stored' && added !== 'replaced') return 'not stored';
     if (added === 'replaced') storeState.log.result('replaced', id, event.note);
     storeState.stored();
     return 'stored';

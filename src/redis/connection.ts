@@ -28,7 +28,7 @@ export interface ConnectionOptions {
    */
   readonly test: Command<unknown>;
   /** Called each time that the server becomes available. */
-  readonly onUsable: () => void;
+  readonly onUsable?: () => void;
   /** Called with a problem (never a password), or null: after a slow call once all were quick for `QUICK_FOR_MS`. */
   readonly onChange: (problem: string | null) => void;
 }
@@ -62,11 +62,6 @@ export const noSense = (): never => {
 export function oneOf<Answer extends string | number>(answers: readonly Answer[]): Script<Answer>['read'] {
   const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
   return (given) => answers.find((answer) => answer === textOf(given)) ?? noSense();
-}
-
-/** Makes a `Script` from its text and all answers that it can give. */
-export function script<Answer extends string | number>(text: string, answers: readonly Answer[]): Script<Answer> {
-  return { text, read: oneOf(answers) };
 }
 
 export class RedisConnection {
@@ -151,7 +146,7 @@ export class RedisConnection {
     this.#eval(this.#options.test).then(
       () => {
         this.#answers = true;
-        this.#options.onUsable();
+        this.#options.onUsable?.();
         this.#works();
         this.#heard.resolve();
       },

@@ -9,7 +9,6 @@ import { noteText, parsedJson, readNote, readWords } from '../note.ts';
 import { KEYS, SCRIPT } from './redis-script.ts';
 import * as store from './store.ts';
 
-const DONE = oneOf(['done']);
 const CHANGED = oneOf(['done', 'leased', 'absent']);
 
 type Args = readonly (string | number | Buffer)[];
@@ -39,7 +38,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   function tellLost({ share, at }: typeof last): void {
     const why = `the server no longer has what it had at ${new Date(at).toISOString()}`;
     onLoss(why, share);
-    void run(DONE, 'remember', why, share).catch(ignore); // else no page says it after a restart
+    void run(textOf, 'remember', why, share).catch(ignore); // else no page says it after a restart
   }
 
   function tested(given: unknown): void {
@@ -61,7 +60,6 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     // A delivery waits no longer; a command does, which a throttled container takes seconds to connect.
     firstWait: as === 'visitor' ? store.CALL_LIMIT_MS / 2 : store.TIME_LIMIT_MS,
     test,
-    onUsable: ignore,
     onChange: onProblem,
   });
   const run = <Answer>(read: (given: unknown) => Answer, call: string, ...args: Args) =>
