@@ -259,7 +259,7 @@ describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
     const lines: string[] = [];
     const log = createLog('info', (line) => lines.push(line));
     const told = createDiagnosisLog(log);
-    for (const minute of [0, 1, 59]) told(all, NOW + minute * MINUTE);
+    for (let at = 0; at < 60 * MINUTE; at += MINUTE / 6) told(all, NOW + at);
     const own = () => lines.filter((line) => JSON.parse(line).diagnosis === id);
     const isWrong = one.state === 'failed' || one.state === 'warning';
     expect(own().map((line) => JSON.parse(line))).toMatchObject(
@@ -278,6 +278,9 @@ test('of notes, signed requests that nobody verifies are in the log, and no othe
   const note = { state: 'note', message: 'm', route: null, remedy: 'r', page: 'p', follows: [] } as const;
   for (const id of ['signed-unverified', 'secret-value'] as const) told([{ id, ...note }], NOW);
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ level: 'info', diagnosis: 'signed-unverified' }]);
+  const again = () => told([{ id: 'signed-unverified', ...note }], NOW + 2 * MINUTE);
+  for (let look = 0; look < 2; look++) again();
+  expect(lines, 'it had ended, and begins anew').toHaveLength(2);
 });
 
 test('what follows from a diagnosis never leads back to itself', () => {
