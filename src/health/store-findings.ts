@@ -15,17 +15,12 @@ export function* storeFindings(input: Input): Findings {
   if (once?.isUnnamed) yield swallowed(input.ledger);
   if (deferred === null) return;
   yield* ofLosses(deferred, now);
-  yield* lastSeen(ofEnding(deferred, now), deferred, now);
   yield* ofStore(deferred, now);
-  yield* lastSeen(ofKept(deferred, now), deferred, now);
-  yield* lastSeen(ofWaiting(deferred, input), deferred, now);
-}
-
-/** Findings on what is stored, as what they are where it is not known what is stored now. */
-function* lastSeen(found: Iterable<Finding>, { lastSeen: at }: DeferredFacts, now: number): Findings {
-  const told = (message: string) =>
-    at === null ? message : `When last counted, ${ago(at, now)}: ${message} What is there now is not known.`;
-  for (const one of found) yield { ...one, message: told(one.message) };
+  const { lastSeen: at } = deferred;
+  const [begin, end] =
+    at === null ? ['', ''] : [`When last counted, ${ago(at, now)}: `, ' What is there now is not known.'];
+  for (const one of [...ofEnding(deferred, now), ...ofKept(deferred, now), ...ofWaiting(deferred, input)])
+    yield { ...one, message: `${begin}${one.message}${end}` };
 }
 
 function* ofOnce({ store, problem, evicts, onStoreFailure }: NonNullable<Facts['once']>): Findings {
