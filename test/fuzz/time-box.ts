@@ -1,9 +1,9 @@
-// How long the fuzzers run, and from which seed. `FUZZ_SECONDS` is the time of each file, a half unless set. `FUZZ_SEED` is 1
+// How long the fuzzers run, and from which seed. `FUZZ_SECONDS` is the time of each file, a fifth unless set. `FUZZ_SEED` is 1
 // unless set, so that a failure points to the change and not to chance; `random` takes a new seed each time, as
 // `npm run fuzz` does. A failure prints its seed and path, which fc.assert accepts as `{ seed, path }`.
 import fc, { type Arbitrary, type IRawProperty, type Parameters, type RunDetails } from 'fast-check';
 
-const SECONDS = Number(process.env.FUZZ_SECONDS ?? 0.5);
+const SECONDS = Number(process.env.FUZZ_SECONDS ?? 0.2);
 const { FUZZ_SEED = '1' } = process.env;
 export const SEED = FUZZ_SEED === 'random' ? Date.now() % 2 ** 31 : Number(FUZZ_SEED);
 

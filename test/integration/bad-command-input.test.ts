@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
-import { runCommand } from '../support/proxy/command.ts';
+import { VERSION } from '../../src/base/default-places.ts';
+import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { test } from '../support/proxy/proxied.ts';
 
 test('a command that does not exist, or is no command', async () => {
@@ -10,6 +11,6 @@ test('a command that does not exist, or is no command', async () => {
 });
 
 test('help of a command is its --help, and version is --version', async () => {
-  expect(await runCommand(['help', 'check'])).toEqual(await runCommand(['check', '--help']));
-  expect(await runCommand(['version'])).toEqual(await runCommand(['--version']));
+  expect(await runCommand(['help', 'check'])).toEqual(await callCommand(['check', '--help']));
+  expect(await runCommand(['version'])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: '' });
 });

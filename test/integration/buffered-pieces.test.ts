@@ -15,8 +15,7 @@ const BODY = Buffer.from(Uint32Array.from({ length: 16 * 1024 * 1024 }, (_, at) 
 const on = shared(
   async () => {
     const server = createServer((incoming, response) => {
-      const length = incoming.headers['content-length'];
-      if (length !== undefined) response.setHeader('content-length', length);
+      response.setHeader('content-length', BODY.length);
       incoming.pipe(response);
     });
     const { port, close } = await listening(server);
@@ -25,10 +24,8 @@ const on = shared(
   { unmatched: 'forward' },
 );
 
-test.each([
-  ['with a length', { 'Content-Length': BODY.length }],
-  ['in chunks', { 'Transfer-Encoding': 'chunked' }],
-])('%s, both ways', async (_name, headers) => {
+test('in chunks one way, and with a length the other', async () => {
+  const headers = { 'Transfer-Encoding': 'chunked' };
   const sending = request({ port: on.proxy.port, method: 'POST', headers, agent: false });
   sending.end(BODY);
   const [response] = (await once(sending, 'response')) as [IncomingMessage];

@@ -1,17 +1,17 @@
 // TLS with clients and with the upstream. The certificates are made when the tests run.
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, createServer, type RequestOptions, request } from 'node:https';
-import { connect, createServer as createNetServer, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { exchange } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
+import { clientHello } from '../support/load/flood.ts';
 import { ownDirectory, replaceFile } from '../support/machine/files.ts';
 import { listening } from '../support/machine/listening.ts';
 import { runCommand } from '../support/proxy/command.ts';
@@ -77,18 +77,6 @@ function ask(
 
 /** A fatal alert: node's own client sends none if it distrusts a certificate. */
 const UNKNOWN_CA = Buffer.from([21, 3, 3, 0, 2, 2, 48]);
-
-/** The first bytes of a TLS 1.2 client, whose alerts are not encrypted yet once the server has answered. */
-async function clientHello(): Promise<Buffer> {
-  const server = createNetServer();
-  const { port } = await listening(server);
-  const client = connectTls({ port, host: '127.0.0.1', maxVersion: 'TLSv1.2' }).on('error', () => {});
-  const [socket] = (await once(server, 'connection')) as [Socket];
-  const [bytes] = (await once(socket, 'data')) as [Buffer];
-  client.destroy();
-  server.close();
-  return bytes;
-}
 
 describe.concurrent('the listener', () => {
   /** Copies that the test can replace. */
@@ -175,7 +163,8 @@ describe.concurrent('the listener', () => {
       expect((await ask(proxy.port, contents(pairs.stranger))).got).toMatch(refused);
       // A handshake that fails counts where deliveries come from.
       const distrusts = connect(proxy.port, '127.0.0.1').on('error', () => {});
-      distrusts.write(await clientHello());
+      // Of TLS 1.2, whose alerts are not encrypted yet once the server has answered.
+      distrusts.write(await clientHello({ maxVersion: 'TLSv1.2' }));
       distrusts.once('data', () => distrusts.write(UNKNOWN_CA));
       await eventually(
         async () => (await proxy.status()).advice.map(({ id, message }) => [id, /^(.*?), the last/.exec(message)?.[1]]),

@@ -3,7 +3,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Duplex } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
 export interface Flood {
@@ -75,9 +75,9 @@ export function repeated(text: string, bytes: number): Buffer {
 }
 
 /** The first bytes that a TLS client on this machine sends. */
-export function clientHello(): Promise<Buffer> {
+export function clientHello(options: ConnectionOptions = {}): Promise<Buffer> {
   return new Promise((resolve) => {
     const wire = new Duplex({ read() {}, write: (bytes: Buffer) => resolve(bytes) });
-    connectTls({ socket: wire, rejectUnauthorized: false }).on('error', () => {});
+    connectTls({ ...options, socket: wire, rejectUnauthorized: false }).on('error', () => {});
   });
 }

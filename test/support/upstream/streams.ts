@@ -23,8 +23,7 @@ export function bytesOf(bytes: number): Readable {
 
 /**
  * `POST …` swallows the body and responds with its length. `GET …/<bytes>` responds with that many bytes, with a
- * length, or chunked if the target ends in `?chunked`. `…/deaf` never reads, `…/early` responds 413 before the body
- * arrives.
+ * length. `…/deaf` never reads, `…/early` responds 413 before the body arrives.
  */
 export async function startStreamingUpstream() {
   let given = 0;
@@ -39,7 +38,7 @@ export async function startStreamingUpstream() {
     incoming.once('end', () => response.end(String(length)));
   };
   const server = createServer((incoming, response) => {
-    const { pathname, search } = new URL(incoming.url ?? '/', 'http://h');
+    const { pathname } = new URL(incoming.url ?? '/', 'http://h');
     if (pathname.endsWith('/deaf')) return;
     if (pathname.endsWith('/early')) {
       response.writeHead(413, { 'content-length': 5 }).end('early');
@@ -47,7 +46,7 @@ export async function startStreamingUpstream() {
     }
     if (incoming.method === 'POST') return swallow(incoming, response);
     const bytes = Number(pathname.split('/').at(-1));
-    if (search !== '?chunked') response.setHeader('content-length', bytes);
+    response.setHeader('content-length', bytes);
     const body = bytesOf(bytes).on('data', (piece: Buffer) => {
       given += piece.length;
     });
@@ -67,13 +66,9 @@ export async function startStreamingUpstream() {
   };
 }
 
-/** Sends `bytes` in chunks or with a length; returns the response's body. */
-export async function upload(
-  port: number,
-  { path, bytes, chunked }: { path: string; bytes: number; chunked: boolean },
-): Promise<string> {
+/** Sends `bytes` in chunks; returns the response's body. */
+export async function upload(port: number, { path, bytes }: { path: string; bytes: number }): Promise<string> {
   const outgoing = request({ port, path, method: 'POST', agent: false });
-  if (!chunked) outgoing.setHeader('content-length', bytes);
   const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
   const [[response]] = await Promise.all([answered, pipeline(bytesOf(bytes), outgoing)]);
   return text(response);
