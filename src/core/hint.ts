@@ -32,7 +32,7 @@ export function preambleHint(first: Buffer): Hint | null {
 
 /** Hints for a 503, or for a 408 that made room, by cause. */
 export const OVERLOAD_HINTS = {
-  bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes is used up' },
+  bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes has no room for the body' },
   slots: { diagnosis: 'slots-full', text: 'no place in upstream.connections became free' },
   connections: { diagnosis: 'connections-full', text: 'limits.connections was reached' },
   tunnels: { diagnosis: 'tunnels-full', text: 'there are too many WebSockets for limits.connections' },

@@ -88,7 +88,7 @@ const REMEDIES = {
   room: {
     'proxy-full': `Is the app slow, or do bodies trickle in? ${FIND}`,
     'bodies-full': 'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
-    'slots-full': `Is the app slow? Look at its log. If not, raise upstream.connections. ${FIND}`,
+    'slots-full': `Is the app slow, or do long responses hold the slots? Look at its log. If not, raise upstream.connections. ${FIND}`,
     'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
     stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
     'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
@@ -102,7 +102,7 @@ const REMEDIES = {
   redelivery: {
     'store-full': 'Make the app take some, drop some (deferred drop ID), or raise redelivery.maxBytes and restart.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
-    'store-fails': `Fix it by the problem that it names: its room, or its owner (uid 65532); ${NO_RESTART}.`,
+    'store-fails': `Fix it by the problem that it names: its room, its owner (uid 65532), or another process that uses it; ${NO_RESTART}.`,
     'redis-fails': `${BRING}Another redelivery.store needs one.`,
     'deferred-lost':
       'Find the events again: entrupy-signature-proxy deferred lists, at its end, those that are known, and so do the lines "lost" of the log. Then end the cause that is named.',

@@ -2,12 +2,13 @@
 import { Buffer } from 'node:buffer';
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
-import { type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
+import { BROKEN_OFF, type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
 import type { RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
 import type { ApiStatus } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
+import { reasonText } from '../../../src/health/sentences.ts';
 import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
 import { judgedAfter, times } from './fixtures.ts';
 
@@ -237,6 +238,11 @@ test('what waits for an app that is slow follows from it', () => {
     const due = { id: 'slots-full', message: expect.stringContaining(` to ${route} (the last one to ${route}/)`) };
     expect(advice[0]).toMatchObject({ id: 'slow-app', follows: [due, { id: 'deliveries-lost' }] });
   }
+});
+
+test('a client that left within its request broke no rule', () => {
+  const left = { reason: 'bad_request', rule: null, header: null } as const;
+  expect(reasonText(left, BROKEN_OFF.text)).toBe('the client closed within the request');
 });
 
 test('of refusals before the first acceptance the commonest cause is named, not the last', () => {
