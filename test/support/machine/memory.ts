@@ -4,15 +4,14 @@ import { readFileSync } from 'node:fs';
 const EVERY_MS = 50;
 const PAGE = 4096;
 
-export interface MemoryPeak {
-  /** Bytes of anonymous memory: the process's own, without the program's files. */
-  readonly anonymous: number;
-  /** Bytes that the kernel held in the TCP buffers of this network namespace, including those of the clients. */
-  readonly socketBuffers: number;
-}
+export type MemoryPeak = ReturnType<ReturnType<typeof watchMemory>['stop']>;
 
-/** Samples every 50 ms until it is stopped; returns the peak. A process that has ended adds nothing. */
-export function watchMemory(pid: number): { stop(): MemoryPeak } {
+/**
+ * Samples every 50 ms until it is stopped; returns the peak. A process that has ended adds nothing. Bytes: `anonymous` is the
+ * process's own memory, without the program's files; `socketBuffers` are the kernel's for TCP in this network namespace,
+ * including those of the clients.
+ */
+export function watchMemory(pid: number) {
   const peak = { anonymous: 0, socketBuffers: 0 };
   const look = () => {
     peak.anonymous = Math.max(peak.anonymous, anonymousMemory(pid));

@@ -11,7 +11,7 @@ import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
 import { patience } from '../runner/patience.ts';
 import { waitFor } from '../runner/wait-for.ts';
-import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
+import { type Handler, startUpstream } from '../upstream/upstream.ts';
 import { idsIn, openedAt } from './stores.ts';
 
 /** What the state of a store needs; its log takes every line. */
@@ -30,12 +30,7 @@ export const needsOf = (log: Needs['log'], onResult: Needs['onResult'] = () => {
 /** What the app does with a request: a status, no answer at all, or an end of the connection. */
 export type Answer = number | 'hang' | 'reset' | Handler;
 
-export interface App extends Upstream {
-  /** What it does from now on. Every request is recorded, whatever it does with it. */
-  answer: (body: string) => Answer;
-  /** The bodies that it has got, as text. */
-  bodies(): string[];
-}
+export type App = Awaited<ReturnType<typeof startApp>>;
 
 export interface RedelivererOptions extends Partial<Omit<ProxyOptions, 'config'>> {
   readonly route?: object;
@@ -63,7 +58,7 @@ export const test = base
     return proxy;
   });
 
-export async function startApp(): Promise<App> {
+export async function startApp() {
   const upstream = await startUpstream({
     handle: (request, response) => {
       const given = app.answer(request.body.toString('latin1'));
@@ -72,8 +67,13 @@ export async function startApp(): Promise<App> {
       else if (given !== 'hang') response.writeHead(given).end(given === 204 ? '' : `the app says ${given}`);
     },
   });
-  const bodies = () => upstream.requests.map(({ body }) => body.toString('latin1'));
-  const app: App = { ...upstream, answer: () => 200, bodies };
+  const app = {
+    ...upstream,
+    /** What it does from now on. Every request is recorded, whatever it does with it. */
+    answer: (_body: string): Answer => 200,
+    /** The bodies that it has got, as text. */
+    bodies: () => upstream.requests.map(({ body }) => body.toString('latin1')),
+  };
   return app;
 }
 

@@ -25,19 +25,10 @@ const COMMON_NAME = '2.5.4.3';
 const ECDSA_WITH_SHA256 = new AlgorithmIdentifier({ algorithm: '1.2.840.10045.4.3.2' });
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** A certificate with its key. */
-export interface Identity {
-  readonly name: string;
-  readonly certificate: string;
-  readonly privateKey: KeyObject;
-  /** The private key, PKCS #8 in PEM. */
-  readonly key: string;
-}
-
-export interface Wanted {
+interface Wanted {
   readonly name: string;
   /** Who signs it; itself unless given. */
-  readonly issuer?: Identity;
+  readonly issuer?: { readonly name: string; readonly privateKey: KeyObject };
   /** Subject alternative names, as `DNS:a.example` or `IP:127.0.0.1`. */
   readonly names?: readonly string[];
   readonly from?: Date;
@@ -47,8 +38,8 @@ export interface Wanted {
 
 export const inDays = (days: number) => new Date(Date.now() + days * DAY_MS);
 
-/** A new key on P-256, and its certificate. */
-export function makeIdentity({ name, issuer, names = [], from = new Date(), to = inDays(30) }: Wanted): Identity {
+/** A new key on P-256, as `key` PKCS #8 in PEM, and its certificate. */
+export function makeIdentity({ name, issuer, names = [], from = new Date(), to = inDays(30) }: Wanted) {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const signer = issuer ?? { name, privateKey };
   const tbsCertificate = new TBSCertificate({

@@ -5,6 +5,7 @@ import type { Policy } from '../../../src/core/admission.ts';
 import { MAX_ADDED_LINES, MAX_LINES } from '../../../src/core/header-lines.ts';
 import type { Secret } from '../../../src/core/keyring.ts';
 import type { Route } from '../../../src/core/routes.ts';
+import type { Note } from '../../../src/redelivery/note.ts';
 import {
   type Deferrable,
   eventId,
@@ -62,14 +63,15 @@ interface Changes {
   readonly policy?: Policy;
   readonly name?: string;
   readonly maxHeader?: number;
+  readonly note?: Note | null;
 }
 
 type Stored = Pick<Parameters<typeof openRecord>[0], 'id' | 'record'>;
 
-function open(stored: Stored, { policy = POLICY, name = '', maxHeader = 16_384 }: Changes = {}) {
+function open(stored: Stored, { policy = POLICY, name = '', maxHeader = 16_384, note = null }: Changes = {}) {
   const storeSettings = () => ({ name }) as ReturnType<Rules['storeSettings']>;
   return openRecord(
-    { ...stored, note: null },
+    { ...stored, note },
     { policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }), storeSettings },
   );
 }
@@ -224,8 +226,6 @@ describe('a record that was changed is not sent', () => {
   });
 });
 
-const SETTINGS = () => ({ name: '' }) as ReturnType<Rules['storeSettings']>;
-
 describe('the rules of now', () => {
   const stored = made();
 
@@ -239,8 +239,7 @@ describe('the rules of now', () => {
     ['the route reports and the signature is right', [report('/notify')], 'verified'],
   ])('%s', (_what, routes, expected) => {
     expect(told(stored, { policy: policyOf(routes) })).toBe(expected);
-    const rules = { policy: () => policyOf(routes), storeSettings: SETTINGS };
-    expect(openRecord({ ...stored, note: null }, rules).note.route).toBe('/notify');
+    expect(open(stored, { policy: policyOf(routes) }).note.route).toBe('/notify');
   });
 
   test('report mode excuses nothing that is stored', () => {
@@ -252,9 +251,8 @@ describe('the rules of now', () => {
 });
 
 test('what is not sent came now at the latest, whatever the note beside it says', () => {
-  const { id, record, note } = made();
-  const rules = { policy: () => policyOf([]), storeSettings: SETTINGS };
-  const cameAt = (at: number) => openRecord({ id, record, note: { ...note, at } }, rules).note.at;
+  const { note, ...stored } = made();
+  const cameAt = (at: number) => open(stored, { policy: policyOf([]), note: { ...note, at } }).note.at;
   expect([cameAt(NOW - HOUR), cameAt(NOW + HOUR)]).toEqual([NOW - HOUR, NOW]);
 });
 

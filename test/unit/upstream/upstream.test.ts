@@ -1,7 +1,6 @@
 // No permit, no upstream: enforced at run time too, for values cast past the compiler. And which sockets carry what.
 
 import { once } from 'node:events';
-import { stat } from 'node:fs/promises';
 import { createServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -131,27 +130,6 @@ const waiter = (changes: Partial<SlotUser>): SlotUser => ({
   ...{ place: -1, kind: 'verified', startedAt: performance.now(), patience: 0 },
   ...{ acquired() {}, stalledFor: () => 0, evict() {}, giveUp() {} },
   ...changes,
-});
-
-/** In which the event loop reads nothing. */
-const LONG_TURN_MS = 50;
-
-// The end of a socket that the upstream closes in it lies in the kernel, unread.
-test('a request of a long turn is not sent on a socket that the upstream has closed in it', async () => {
-  const { app, upstream } = await startApp();
-  const used: Socket[] = [];
-  app.script((socket) => {
-    used.push(socket);
-    socket.write(OK);
-  });
-  for (let round = 0; round < 10; round++) {
-    expect((await send(upstream, {}).end).failure).toBe(null);
-    await expect.poll(() => upstream.limiter.scarce).toBe(false); // its slot and its socket are free again
-    await stat('/'); // from here on nothing is read before the end of the turn, as in the turn of a client's request
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LONG_TURN_MS);
-    used.at(-1)?.destroy();
-  }
-  expect(new Set(used).size).toBe(10);
 });
 
 test('the socket of a tunnel ends with a failed write, also while its client reads nothing', async () => {
