@@ -2,7 +2,7 @@
 // Every wait has a deadline and says what it waited for: it must never hang a test run.
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { patience } from '../runner/patience.ts';
+import { within } from '../machine/within.ts';
 import { parseResponse, type RawResponse } from './response-parser.ts';
 
 export interface ReadOptions {
@@ -54,25 +54,21 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
 
   /** Retries at each change until `attempt` returns something, or the deadline passes. */
   function until<T>(what: string, attempt: () => T | undefined): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const deadline = patience();
-      const timer = setTimeout(() => {
-        const seen = JSON.stringify(pending.toString('latin1', 0, 400));
-        reject(new Error(`waited ${deadline} ms for ${what}; the connection is ${closed ?? 'open'}, unread: ${seen}`));
-      }, deadline);
+    const start = (done: (result: T) => void, fail: (error: Error) => void) => {
       wake = () => {
         try {
           const result = attempt();
           if (result === undefined) return;
-          resolve(result);
+          done(result);
         } catch (error) {
-          reject(error);
+          fail(error as Error);
         }
-        clearTimeout(timer);
         wake = () => {}; // an attempt that is over must not take what comes next
       };
       wake();
-    });
+    };
+    const unread = () => JSON.stringify(pending.toString('latin1', 0, 400));
+    return within(what, start, () => `; the connection is ${closed ?? 'open'}, unread: ${unread()}`);
   }
 
   const responseOrClose = (options: ReadOptions = {}) =>
@@ -99,13 +95,9 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
     socket,
     /** Sends these bytes (a string is latin1: one byte a character); resolves when the kernel has accepted them. */
     send: (bytes: string | Buffer) =>
-      new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error('the peer takes no bytes')), patience());
+      within('the peer to take bytes', (done) => {
         // A failed write is not an error here: the peer may have responded and closed, and only the response matters.
-        socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => {
-          clearTimeout(timer);
-          resolve();
-        });
+        socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => done());
       }),
     /** The next final response, or null if the peer closed (or reset) without another byte. */
     responseOrClose,

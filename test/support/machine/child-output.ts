@@ -1,7 +1,7 @@
 // Follows the output of a child process, and waits for a given log line: tests wait for events, they never sleep.
 import type { ChildProcessByStdio } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { patience } from '../runner/patience.ts';
+import { within } from './within.ts';
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
@@ -29,25 +29,20 @@ export function followOutput(child: ChildProcessByStdio<null, Readable, Readable
   };
   /** The first line, past or future, that satisfies. */
   const waitFor = (satisfies: (line: LogLine) => boolean, what = 'a log line') =>
-    new Promise<LogLine>((resolve, reject) => {
-      const deadline = patience();
-      const watch = () => {
-        const line = lines().find(satisfies);
-        if (line === undefined) return;
-        done();
-        resolve(line);
-      };
-      const timer = setTimeout(() => {
-        done();
-        reject(new Error(`waited ${deadline} ms for ${what}; the proxy printed:\n${text()}`));
-      }, deadline);
-      const done = () => {
-        clearTimeout(timer);
-        watchers.delete(watch);
-      };
-      watchers.add(watch);
-      watch();
-    });
+    within<LogLine>(
+      what,
+      (done) => {
+        const watch = () => {
+          const line = lines().find(satisfies);
+          if (line === undefined) return;
+          watchers.delete(watch);
+          done(line);
+        };
+        watchers.add(watch);
+        watch();
+      },
+      () => `; the proxy printed:\n${text()}`,
+    );
   return { text, lines, foreign, waitFor };
 }
 

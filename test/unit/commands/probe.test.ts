@@ -12,6 +12,7 @@ import { ran } from '../../support/proxy/fake-io.ts';
 
 const SECRET = 'a-secret-of-thirty-two-bytes-ok!';
 const BODY = '{"probe":"entrupy-signature-proxy"}';
+const directory = ownDirectory(beforeEach, afterEach);
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0)) await close();
@@ -68,28 +69,23 @@ test('it sends one POST of JSON, signed if a secret is given, and does not print
   expect(seen.map(({ headers }) => headers['entrupy-signature'])).toEqual([sign(SECRET, BODY), undefined]);
 });
 
-describe('--body', () => {
-  const directory = ownDirectory(beforeEach, afterEach);
-
-  test('sends the bytes of a file, signed; one that is missing is a usage error', async () => {
-    const bodies: string[] = [];
-    const url = await serve(async (request, response) => {
-      const body = Buffer.concat(await request.toArray());
-      bodies.push(body.toString('latin1'));
-      response.writeHead(request.headers['entrupy-signature'] === sign(SECRET, body) ? 200 : 401).end();
-    });
-    const file = join(directory, 'event.json');
-    const event = Buffer.from('{"odd":"\xff\n"}\r\n', 'latin1');
-    await writeFile(file, event);
-    expect(await probe('--url', url, '--secret-env', 'HOOK', '--body', file)).toMatchObject({ code: 0, stderr: '' });
-    expect(bodies).toEqual([event.toString('latin1')]);
-    const missing = await probe('--url', url, '--body', join(directory, 'none'));
-    expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/cannot read the body from .*none: /) });
+test('--body sends the bytes of a file, signed; one that is missing is a usage error', async () => {
+  const bodies: string[] = [];
+  const url = await serve(async (request, response) => {
+    const body = Buffer.concat(await request.toArray());
+    bodies.push(body.toString('latin1'));
+    response.writeHead(request.headers['entrupy-signature'] === sign(SECRET, body) ? 200 : 401).end();
   });
+  const file = join(directory, 'event.json');
+  const event = Buffer.from('{"odd":"\xff\n"}\r\n', 'latin1');
+  await writeFile(file, event);
+  expect(await probe('--url', url, '--secret-env', 'HOOK', '--body', file)).toMatchObject({ code: 0, stderr: '' });
+  expect(bodies).toEqual([event.toString('latin1')]);
+  const missing = await probe('--url', url, '--body', join(directory, 'none'));
+  expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/cannot read the body from .*none: /) });
 });
 
 describe('a directory of secrets', () => {
-  const directory = ownDirectory(beforeEach, afterEach);
   const OTHER = 'another secret that nothing takes any more';
   const put = (files: Readonly<Record<string, string>>) =>
     Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(directory, name), text)));

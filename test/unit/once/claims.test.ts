@@ -157,21 +157,19 @@ describe('a burst of one event', () => {
   });
 });
 
-describe('a store that fails', () => {
-  test('still lets requests for an event without a claim go one at a time, and learns of its delivery', async () => {
-    const committed: string[] = [];
-    const { admit } = deliveries({
-      claim: away,
-      release: away,
-      commit: async (key) => void committed.push(key),
-    });
-    const claim = claimOf(await admit());
-    const twin = admit();
-    claim.failed();
-    claimOf(await twin).delivered();
-    await turnOfTheLoop();
-    expect(committed).toEqual([eventKey('/n', Buffer.from('e'))]);
+test('a store that fails still lets requests for an event without a claim go one at a time, and learns of its delivery', async () => {
+  const committed: string[] = [];
+  const { admit } = deliveries({
+    claim: away,
+    release: away,
+    commit: async (key) => void committed.push(key),
   });
+  const claim = claimOf(await admit());
+  const twin = admit();
+  claim.failed();
+  claimOf(await twin).delivered();
+  await turnOfTheLoop();
+  expect(committed).toEqual([eventKey('/n', Buffer.from('e'))]);
 });
 
 describe('closing', () => {

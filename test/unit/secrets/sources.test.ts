@@ -100,12 +100,10 @@ test('whoever may write a file besides its owner is warned about, whoever reads 
   for (const mode of [0o660, 0o646]) expect(await warned(mode)).toContain('chmod go-w');
 });
 
-describe('a variable', () => {
-  test('gives its value, unstripped', async () => {
-    const secret = await only(variable('env', 'HOOK'), { HOOK: `${value('a')}\n` });
-    expect(holds(secret, `${value('a')}\n`)).toBe(true);
-    expect(secret).toMatchObject({ id: 'env', source: 'env HOOK', problem: null });
-  });
+test('a variable gives its value, unstripped', async () => {
+  const secret = await only(variable('env', 'HOOK'), { HOOK: `${value('a')}\n` });
+  expect(holds(secret, `${value('a')}\n`)).toBe(true);
+  expect(secret).toMatchObject({ id: 'env', source: 'env HOOK', problem: null });
 });
 
 describe('a directory', () => {
