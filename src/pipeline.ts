@@ -127,7 +127,7 @@ export class Pipeline {
     }
     if (end.body.length <= SMALL_BODY) return this.#admitBody(pending, toRead, end.body);
     lastTurn = lastTurn.then(nextTurn).then(() => {
-      if (exchange.departed) pending.body?.discard();
+      if (exchange.reply.phase === 'gone') pending.body?.discard();
       else this.#admitBody(pending, toRead, end.body);
     });
   }
@@ -183,7 +183,7 @@ export class Pipeline {
 
   #claimed(pending: Pending, permitted: Permitted, claimed: Claimed): void {
     const { exchange, deferrable } = pending;
-    const isUnwanted = exchange.departed && deferrable === null;
+    const isUnwanted = exchange.reply.phase === 'gone' && deferrable === null;
     switch (claimed.kind) {
       case 'deliver':
         if (!isUnwanted) return this.#forward(pending, permitted, claimed);

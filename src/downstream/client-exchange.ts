@@ -67,8 +67,6 @@ export class Exchange implements RequestRecord {
   bodySha256: string | null = null;
   /** The client's address for the log: the connection's, or one that a trusted proxy names. */
   client: string;
-  /** True once the client has departed before its answer was sent. */
-  departed = false;
   /** The request's bytes as they came; null unless it began while requests are captured. */
   copy: RequestCopy | null = null;
   #onDeparture: DepartureListener | null = null;
@@ -143,7 +141,6 @@ export class Exchange implements RequestRecord {
   /** Called once, by the connection alone, when the client has departed before its answer was sent. */
   clientDeparted(): void {
     this.reply.abandon();
-    this.departed = true;
     this.departedMs = performance.now() - this.startedAt;
     // The reason stays if the request was refused, or if the upstream failed and an answer has begun.
     const isRefused = this.decision === 'rejected' && this.reason !== 'none';

@@ -86,7 +86,9 @@ export class Reply implements WrittenListener {
 
   /** Completes the upstream's answer. */
   end(trailers: readonly string[] = NO_TRAILERS): void {
-    if (this.phase === 'begun') this.#end(trailers, this);
+    if (this.phase !== 'begun') return;
+    this.phase = 'ended';
+    this.#connection.writer.end(trailers, this);
   }
 
   /** Sends one of our own answers, unless an answer has begun. */
@@ -105,8 +107,9 @@ export class Reply implements WrittenListener {
     const head = this.#begunHead(status, PHRASES[status], framed);
     // Head and body are one string, so that they are one write.
     this.#connection.writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
+    this.phase = 'ended';
     // On the next tick: the caller may still note why it refused, and the parser may still be reading.
-    this.#end(NO_TRAILERS, { written: () => process.nextTick(() => this.written()) });
+    this.#connection.writer.end(NO_TRAILERS, { written: () => process.nextTick(() => this.written()) });
   }
 
   /** Begins the answer, and returns its head. HTTP/1.1 persists by default, so it needs no `Connection: keep-alive`. */
@@ -115,11 +118,6 @@ export class Reply implements WrittenListener {
     this.status = status;
     const keeps = this.#request.version === '1.1' ? '' : '\r\nConnection: keep-alive';
     return `${statusLine(status, reason)}${lines}${this.#last ? '\r\nConnection: close' : keeps}\r\n\r\n`;
-  }
-
-  #end(trailers: readonly string[], listener: WrittenListener): void {
-    this.phase = 'ended';
-    this.#connection.writer.end(trailers, listener);
   }
 
   /** Called once the kernel has the answer: by the writer, and for one of ours a tick later by `answer`. */

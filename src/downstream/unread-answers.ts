@@ -61,13 +61,11 @@ export class UnreadAnswers {
     const written = unread.map(({ stream }) => stream.bytesWritten);
     const queues = await lookAtQueues(stream);
     const now = performance.now();
-    for (const [nth, { key, progress }] of unread.entries()) {
+    for (const [nth, { key, progress }] of unread.entries())
       progress.seen(written[nth] ?? 0, queues.get(key) ?? 0, now);
-    }
     const still = unread.filter((connection) => mayLieUnread(connection, now));
-    for (const connection of still) {
-      if (connection.state === 'closing' && now - connection.progress.readAt >= STALL_MS) connection.reset();
-    }
+    const isStalled = ({ state, progress }: Connection) => state === 'closing' && now - progress.readAt >= STALL_MS;
+    for (const connection of still.filter(isStalled)) connection.reset();
     this.#endLongest(still, now);
     this.#lookedAt = now;
     this.#rest = Math.min(PAUSE * (now - started), CALM_PAUSE_MS);
@@ -78,8 +76,7 @@ export class UnreadAnswers {
   #endLongest(unread: readonly Connection[], now: number): void {
     const excess = unread.length - this.#most;
     if (excess <= 0) return;
-    let bytes = 0;
-    for (const { progress } of unread) bytes += progress.inKernel;
+    const bytes = unread.reduce((sum, { progress }) => sum + progress.inKernel, 0);
     const short = (PATIENCE_MS * this.#most) / unread.length;
     const patience = bytes > this.#most * this.#mostOfOne ? short : Math.max(short, ROUND_TRIP_MS);
     const late = unread.filter(({ progress }) => now - progress.readAt >= patience);
