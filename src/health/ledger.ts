@@ -64,7 +64,7 @@ export class Ledger {
     others: new Map(),
   };
   /** The last of each kind from before the first acceptance. */
-  #early: Early[] = [];
+  readonly #early: Early[] = [];
   /** Since when, and since what, none was accepted that came before the first acceptance. */
   began = { at: 0, what: 'the start' };
   /** Deliveries since the start that may be lost. */
@@ -103,7 +103,7 @@ export class Ledger {
     this.#configured = new Set(routes);
     if (this.senders.areOnlyOutside(routes)) {
       this.senders = new Senders();
-      this.#early = [];
+      this.#early.length = 0;
       this.began = { at: now, what: 'a reload removed its route' };
     } else this.senders.keepOnly(routes);
     for (const [route, known] of this.all) {
@@ -214,8 +214,8 @@ export class Ledger {
     if (!isEarly) return senders.suspect(record, outcomeDiagnosis(record), now);
     const { userAgent, contentType, client, connectionAddress, signed, method } = record;
     const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
-    const before = this.#early.filter((one) => one.kind === kind);
-    if (before.length === EARLY) this.#early = this.#early.filter((one) => one !== before[0]);
+    const isAlike = (one: Early) => one.kind === kind;
+    if (this.#early.filter(isAlike).length === EARLY) this.#early.splice(this.#early.findIndex(isAlike), 1);
     this.#early.push({ ...detailOf(record), ...texts, connectionAddress, signed, method, at: now, kind, tally });
   }
 
