@@ -43,8 +43,10 @@ export class Keyring {
 
   /** A text for the operator: which listed secrets are not live at `now`, and why; null if there are none. */
   whyNoneLive(ids: readonly string[] | null, now: number): string | null {
-    const outside = this.listed(ids).filter((secret) => stateOf(secret, now) !== 'live');
-    const texts = outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`);
+    const texts = this.listed(ids).flatMap((secret) => {
+      const state = stateOf(secret, now);
+      return state === 'live' ? [] : `secret ${secret.id} ${whyOutside(state, secret)}`;
+    });
     return texts.length === 0 ? null : `${texts.join('; ')}; ${clockText(now)}`;
   }
 
@@ -84,16 +86,10 @@ export function whyOutside(
   return state === 'expired' ? `expired at ${date(notAfter)}` : `not valid before ${date(notBefore)}`;
 }
 
-/** Why a secret is not live at `now`; null if it is. */
-function outsideText(secret: Validity, now: number): string | null {
-  const state = stateOf(secret, now);
-  return state === 'live' ? null : whyOutside(state, secret);
-}
-
-/** Like `outsideText`, but with this machine's time added, since its clock may be wrong. */
+/** Why a secret is not live at `now`, with this machine's time, since its clock may be wrong; null if it is live. */
 export function outsideByClock(secret: Validity, now: number): string | null {
-  const text = outsideText(secret, now);
-  return text === null ? null : `${text}; ${clockText(now)}`;
+  const state = stateOf(secret, now);
+  return state === 'live' ? null : `${whyOutside(state, secret)}; ${clockText(now)}`;
 }
 
 export const clockText = (now: number, date = isoDate) => `this machine's clock says ${date(now - (now % 1000))}`;

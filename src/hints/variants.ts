@@ -13,6 +13,9 @@ const hint =
 const [newline, form, sender] = [hint('trailing-newline'), hint('secret-form'), hint('sender-signs')];
 const [changed, compressed] = [hint('body-changed'), hint('body-compressed')];
 
+const around = (what: string, secret: string) =>
+  [form(`the secret of the sender has ${what} around it, the one here has not`), Buffer.from(secret)] as const;
+
 /** Variants of a secret that careless copying produces, most common first. The buffers are overwritten at the end. */
 export function* keyVariants(key: KeyObject): Generator<readonly [Hint, KeyObject]> {
   const value = key.export();
@@ -24,15 +27,8 @@ export function* keyVariants(key: KeyObject): Generator<readonly [Hint, KeyObjec
   const variants: readonly (readonly [Hint, Buffer])[] = [
     [newline('the secret was used with a trailing newline'), Buffer.from(`${text}\n`)],
     [form('the secret here has white space or quotes around it, the one of the sender has not'), Buffer.from(bare)],
-    [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`"${text}"`)],
-    [form('the secret of the sender has quotes around it, the one here has not'), Buffer.from(`'${text}'`)],
-    ...[`${text}\r\n`, `${text} `, ` ${text}`, `\t${text}`, `\n${text}`].map(
-      (spaced) =>
-        [
-          form('the secret of the sender has white space around it, the one here has not'),
-          Buffer.from(spaced),
-        ] as const,
-    ),
+    ...[`"${text}"`, `'${text}'`].map((quoted) => around('quotes', quoted)),
+    ...[`${text}\r\n`, `${text} `, ` ${text}`, `\t${text}`, `\n${text}`].map((spaced) => around('white space', spaced)),
     [form("the base64 text of the secret was used (as in a Kubernetes Secret's data)"), encoded],
     [sender('signed with an empty secret'), Buffer.alloc(0)],
     [form('the secret was base64-decoded by the sender, or is base64 text here alone'), base64],

@@ -8,16 +8,14 @@ import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
 /** The longest wait of a probe for the upstream, in milliseconds: a kubelet gives a probe a second. */
 const PROBE_TIMEOUT_MS = 900;
-/** Milliseconds for which the last answer of the upstream is believed. */
-const UPSTREAM_VALID_MS = 60_000;
 
 export class Readiness {
   readonly #live: Pick<LiveRuleset, 'ruleset' | 'services'>;
   /** True once the proxy listens. */
   started = false;
   #wasReady = false;
-  /** The last answer of the upstream, and when it was asked. */
-  #upstream: { readonly error: string | null; readonly at: number } = { error: null, at: 0 };
+  /** Why the upstream accepted no connection when it was last asked; null if it did. */
+  #error: string | null = null;
 
   constructor(live: Pick<LiveRuleset, 'ruleset' | 'services'>) {
     this.#live = live;
@@ -40,8 +38,7 @@ export class Readiness {
    */
   async now(asks: 'if it counts' | 'always' = 'if it counts'): Promise<Probed> {
     const { services } = this.#live;
-    if (this.#counts || asks === 'always')
-      this.#upstream = { error: await services.upstream.failure(PROBE_TIMEOUT_MS), at: performance.now() };
+    if (this.#counts || asks === 'always') this.#error = await services.upstream.failure(PROBE_TIMEOUT_MS);
     const probed = this.unprobed();
     if (probed.ready) this.#wasReady = true;
     return probed;
@@ -51,17 +48,16 @@ export class Readiness {
     return this.#live.ruleset.loaded.config.admin.readyNeedsUpstream;
   }
 
-  /** The readiness without asking the upstream: its last answer counts for a minute. */
+  /** The readiness without asking the upstream: its last answer counts, which proxy.ts renews each 15 s at least. */
   unprobed(): Probed {
     const { ruleset, services } = this.#live;
     const now = Date.now();
-    const error = performance.now() - this.#upstream.at < UPSTREAM_VALID_MS ? this.#upstream.error : null;
     const without = this.#wasReady ? [] : routesWithoutSecret(ruleset.loaded.config, ruleset.policy, now);
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
     if (services.listener.draining) causes.push('draining');
-    if (this.#counts && error !== null) causes.push(`the upstream accepts no connections (${error})`);
-    return { ready: causes.length === 0, causes, error };
+    if (this.#counts && this.#error !== null) causes.push(`the upstream accepts no connections (${this.#error})`);
+    return { ready: causes.length === 0, causes, error: this.#error };
   }
 }
 

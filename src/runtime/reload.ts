@@ -117,17 +117,16 @@ export class LiveRuleset {
   async retirePrevious() {
     await this.reload();
     const now = Date.now();
-    const { unread } = this.ruleset;
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
     const materials = retirePrevious(this.ruleset.materials, now);
     const policy = buildPolicy(this.ruleset.loaded.config, usable(materials));
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
-    const report = {
-      read: materials
-        .filter((value) => value.key !== null && !isPreviousValue(value) && !unread.has(value.source))
-        .map(idOf),
-      unread: [...unread].map(([source, problem]) => `${source}: ${problem}`),
-    };
+    const values = usable(materials).filter((secret) => !isPreviousValue(secret));
+    const unread = [
+      ...this.#seen.broken.map((problem) => `the configuration: ${problem}`),
+      ...values.flatMap(({ source, problem }) => (problem === null ? [] : `${source}: ${problem}`)),
+    ];
+    const report = { read: values.filter(({ problem }) => problem === null).map(idOf), unread: [...new Set(unread)] };
     this.services.log.warn('replaced values were retired', { secrets: ended.map(idOf), ...report });
     return { retired: ended.length, ...report };
   }

@@ -22,11 +22,6 @@ export interface Ruleset extends BuiltTls {
   readonly warnings: readonly string[];
   /** Why a part of the inputs is not in use, and its old version still is. */
   readonly failures: readonly string[];
-  /**
-   * The sources that could not be read whole, each with its problem. They may hold newer values than those in use,
-   * which then become previous ones once the sources can be read.
-   */
-  readonly unread: ReadonlyMap<string, string>;
 }
 
 /**
@@ -48,10 +43,6 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
     policy: buildPolicy(loaded.config, usable(materials)),
     warnings: [...fixed, ...tls.warnings],
     failures: [...broken, ...failuresOf(materials), ...tls.failures],
-    unread: new Map([
-      ...broken.map((problem) => ['the configuration', problem] as const),
-      ...usable(materials).flatMap(({ source, problem }) => (problem === null ? [] : [[source, problem] as const])),
-    ]),
   });
 }
 
