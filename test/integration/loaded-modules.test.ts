@@ -1,7 +1,6 @@
 // What the program loads of Node, and of the client for Redis.
 // node:http costs 6 ms and 0.5 MB, and only a WebSocket needs it. On the source prom-client loads it, too; the build
 // leaves that part out.
-import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -9,6 +8,7 @@ import { expect } from 'vitest';
 import { deliver } from '../support/once/events.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { test } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { echoed, openWebSocket, startEcho } from '../support/websocket/client.ts';
 
 /** Node's flags that write the names of all loaded modules to this file at the process's exit. */
@@ -33,36 +33,30 @@ const [CLAIMS, ANY_OF_IT, CLIENT] = BUILT
 test('node:http comes with a first WebSocket, Redis’ with its store', async ({ start, directory, onTestFinished }) => {
   const upstream = await startEcho(createServer(), { url: 'http://127.0.0.1' });
   onTestFinished(upstream.close);
-  const proxies = await Promise.all(
-    [
-      { name: 'without', route: {}, store: 'redis://127.0.0.1:1' },
-      { name: 'memory', route: { once: '1h' }, store: 'memory' },
-      { name: 'redis', route: { once: '1h' }, store: 'redis://127.0.0.1:1' },
-    ].map(({ name, route, store }) => {
-      const routes = [
-        { path: '/live', action: 'forward', upgrade: ['websocket'] },
-        { path: '/events/*', ...route },
-      ];
-      const [env, flags] = [{ NODE_V8_COVERAGE: join(directory, name) }, listing(join(directory, `${name}.modules`))];
-      return start({ upstream: { url: upstream.url }, routes, once: { store } }, { env, flags });
-    }),
-  );
-  for (const proxy of proxies) {
+  /** Whether node:http was loaded, and the scripts. */
+  const loadedBy = async (name: string, route: object, use: (proxy: RunningProxy) => Promise<unknown>) => {
+    const routes = [
+      { path: '/live', action: 'forward', upgrade: ['websocket'] },
+      { path: '/events/*', ...route },
+    ];
+    const config = { upstream: { url: upstream.url }, routes, once: { store: 'redis://127.0.0.1:1' } };
+    const [scripts, modules] = [join(directory, name), join(directory, `${name}.modules`)];
+    const proxy = await start(config, { env: { NODE_V8_COVERAGE: scripts }, flags: listing(modules) });
     expect((await deliver(proxy, 'e')).status).toBe(426);
     for (const url of [`${proxy.url}/live`, `${proxy.adminUrl}/`, `${proxy.adminUrl}/metrics`])
       await (await fetch(url)).text();
-  }
-  const webSocket = await openWebSocket(`${proxies[1]?.url.replace('http', 'ws')}/live`);
-  expect((await echoed(webSocket, 'a')).toString()).toBe('a');
-  webSocket.terminate();
-  for (const proxy of proxies) expect((await proxy.stop()).code).toBe(0);
-  const names = ['without', 'memory', 'redis'];
-  const modules = names.map((name) => readFileSync(join(directory, `${name}.modules`), 'utf8'));
-  if (BUILT) expect(modules.map((list) => /^NativeModule http$/m.test(list))).toEqual([false, true, false]);
-  const [without = '', memory = '', redis = ''] = await Promise.all(
-    names.map((name) => scriptsIn(join(directory, name))),
-  );
-  for (const scripts of [without, memory]) expect(scripts).toContain(CLAIMS);
-  for (const scripts of [without, memory]) expect(scripts).not.toMatch(ANY_OF_IT);
-  expect(redis).toMatch(CLIENT);
+    await use(proxy);
+    expect((await proxy.stop()).code).toBe(0);
+    return [/^NativeModule http$/m.test(await readFile(modules, 'utf8')), await scriptsIn(scripts)] as const;
+  };
+  const [http, scripts] = await loadedBy('without', {}, async () => {});
+  expect(scripts).toContain(CLAIMS);
+  expect(scripts).not.toMatch(ANY_OF_IT);
+  const [httpWithOne, scriptsWithOnce] = await loadedBy('with', { once: '1h' }, async ({ url }) => {
+    const webSocket = await openWebSocket(`${url.replace('http', 'ws')}/live`);
+    expect((await echoed(webSocket, 'a')).toString()).toBe('a');
+    webSocket.terminate();
+  });
+  expect(scriptsWithOnce).toMatch(CLIENT);
+  if (BUILT) expect([http, httpWithOne]).toEqual([false, true]);
 });

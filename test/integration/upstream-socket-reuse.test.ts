@@ -5,10 +5,10 @@ import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect } from 'vitest';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
-import { exchange, openClient, sendTo } from '../support/http/raw-client.ts';
+import { exchange, openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery, get, post } from '../support/http/requests.ts';
 import { listening } from '../support/machine/listening.ts';
-import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
@@ -197,6 +197,35 @@ describe('both kinds of sockets', () => {
     expect((await exchange(before.port, ask())).status).toBe(200);
     await untilAtRest(before);
     expect((await exchange(before.port, signed())).status).toBe(200);
+  });
+});
+
+describe('a slow upstream', () => {
+  /** Unverified requests get three quarters of four. Of other numbers: test/unit/upstream/limiter.test.ts. */
+  const SHARE = 3;
+  const askMany = (bytes: string, count: number) =>
+    Promise.all(Array.from({ length: count }, () => sendTo(on.proxy, bytes)));
+  const statuses = (asked: readonly RawClient[]) =>
+    Promise.all(asked.map(async (client) => (await client.response()).status));
+
+  test.each([
+    ['without a body', ask()],
+    ['with a body', unsigned('/open')],
+    ['that are reported', unsigned('/report')],
+  ])('leaves verified requests slots that unverified ones %s cannot take', async (_what, bytes) => {
+    const held: Socket[] = [];
+    on.upstream.answer(({ target }) => (target === '/notify' ? OK : (socket) => void held.push(socket)));
+    const slow = await askMany(bytes, SHARE);
+    await expect.poll(() => held.length).toBe(SHARE);
+    const waiting = await askMany(bytes, 3);
+    for (let round = 0; round < 5; round++) expect(await status(signed())).toBe(200);
+    expect(await statuses(waiting)).toEqual([503, 503, 503]); // none is dropped because the upstream is slow
+    expect(on.upstream.seen.filter(({ target }) => target !== '/notify')).toHaveLength(SHARE);
+    for (const socket of held) socket.write(OK);
+    expect(await statuses(slow)).toEqual(slow.map(() => 200));
+    await untilAtRest(on.proxy);
+    on.upstream.answer(() => OK);
+    await expectSlotsFree(on.proxy, { slots: SHARE, target: '/open' });
   });
 });
 
