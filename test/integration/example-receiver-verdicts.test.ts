@@ -1,10 +1,12 @@
 // Our verdicts equal those of Entrupy's example receiver.
 // The verdict on each delivery of the table. Ours is always checked against the recorded expectation. The example
-// receiver's is checked on the same bytes, where it can run.
+// receiver's is checked on the same bytes, where it can run: its code is read from the page's text, never kept here.
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hasExampleReceiver, startExampleReceiver } from '../support/deliveries/example-receiver.ts';
 import { exchange } from '../support/http/raw-client.ts';
-import type { Started } from '../support/machine/on-free-port.ts';
+import { type Started, startOnFreePort } from '../support/machine/on-free-port.ts';
+import { haveTools } from '../support/machine/tools.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startUpstream } from '../support/upstream/upstream.ts';
 import { delivery, SECRET, VERDICT_CASES } from '../testdata/verdict-cases.ts';
@@ -26,10 +28,36 @@ describe('our verdict', () => {
   });
 });
 
-describe.skipIf(!hasExampleReceiver())("the example receiver's verdict", () => {
+const PAGE = fileURLToPath(new URL('../../../shared/entrupy-example-server.txt', import.meta.url));
+
+/**
+ * The page's text lost its indentation. The code is simple enough to restore it: a line that ends in a colon opens a
+ * block; a line that returns, raises or exits closes one; definitions and decorators start at the margin.
+ */
+function indent(code: string): string {
+  let depth = 0;
+  const lines = code.split('\n').map((line) => {
+    if (/^(def |@|if __name__)/.test(line)) depth = 0;
+    if (/^except\b/.test(line)) depth -= 1;
+    const indented = '    '.repeat(depth) + line;
+    if (/^(return|raise)\b|^sys\.exit\(/.test(line)) depth = Math.max(0, depth - 1);
+    if (/^(def|if|try|except)\b.*:$/.test(line)) depth += 1;
+    return indented;
+  });
+  return lines.join('\n');
+}
+
+describe.skipIf(!existsSync(PAGE) || !haveTools('flask'))("the example receiver's verdict", () => {
   let receiver: Started;
   beforeAll(async () => {
-    receiver = await startExampleReceiver(SECRET);
+    const [, code] = readFileSync(PAGE, 'utf8').split('\nExample Code\n');
+    if (code === undefined) throw new Error('the page has no example code');
+    receiver = await startOnFreePort({
+      program: '/usr/bin/python3',
+      args: (script, port) => [script, '127.0.0.1', String(port)],
+      configuration: () => indent(code),
+      env: { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET, PYTHONUTF8: '1' },
+    });
   });
   afterAll(() => receiver?.stop());
 

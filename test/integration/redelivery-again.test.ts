@@ -295,19 +295,17 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(line).toMatchObject({ level: 'error', problem: expect.stringContaining('removed or replaced') });
   });
 
-  test('for no route makes no folder, and has no line in check', async ({ redeliverer, directory }) => {
-    const store = join(directory, 'none');
-    const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }], redelivery: { store } } });
+  test('makes a folder and has a line in check with the reload that first needs it', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const [before, then] = [join(directory, 'before'), join(directory, 'then')];
+    const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }], redelivery: { store: before } } });
     // The store is configured, so the gauges are there.
     expect(await deferred(proxy)).toEqual({ waiting: 0, stopped: 0, expired: 0, unverified: 0 });
     expect((await redeliver(proxy)).status).toBe(409);
     expect(await checked(proxy)).toEqual([]);
-    await expect(readdir(store)).rejects.toThrow('ENOENT');
-  });
-
-  test('opens its store with the reload that first needs it', async ({ app, redeliverer, directory }) => {
-    const [before, then] = [join(directory, 'before'), join(directory, 'then')];
-    const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }], redelivery: { store: before } } });
     await change(proxy, () => ({ routes: [{ path: '/notify', redeliver: '1h' }], redelivery: { store: then } }));
     await untilOpen(then);
     app.answer = () => 500;
