@@ -13,7 +13,7 @@ export type Readings = Readonly<Record<Exclude<MetricName, RouteMetric>, () => R
 /** The most series of the metric `diagnosis`. */
 const MOST_DIAGNOSES = 100;
 
-export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset'>): Readings {
+export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'lastSuccess'>): Readings {
   const { metrics, lastMatch, health, listener, budget, exposure, claims, redelivery, output } = live.services;
   const config = () => live.ruleset.loaded.config;
   /** One sample for each secret for which `read` does not return null. */
@@ -64,8 +64,8 @@ export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset'>): Rea
     deferred_store_failures_total: () => (redelivery.isShown ? redelivery.storeState.failures : null),
     log_lines_dropped_total: () => output.dropped,
     reloads_total: () => Object.values(metrics.reloads),
-    last_reload_successful: () => Number(metrics.lastReload.isOk),
-    last_reload_success_timestamp_seconds: () => metrics.lastReload.success,
+    last_reload_successful: () => Number(live.lastReload?.ok ?? true),
+    last_reload_success_timestamp_seconds: () => live.lastSuccess / 1000,
     config_info: () => [sample({ sha256: live.ruleset.loaded.sha256 }, 1)],
     build_info: () => [sample({ version: VERSION, node_version: process.version }, 1)],
   };

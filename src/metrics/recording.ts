@@ -32,8 +32,6 @@ export class Metrics {
     limit: sample({ cause: 'limit' }, 0),
     handshakes: sample({ cause: 'handshakes' }, 0),
   };
-  /** `success`: when the last one that succeeded, or the start, was; in epoch seconds. */
-  lastReload = { isOk: true, success: Date.now() / 1000 };
 
   constructor(plan: SeriesPlan) {
     this.plan = plan;
@@ -86,12 +84,6 @@ export class Metrics {
       const usable = plan.secrets.filter(({ id, key }) => key !== null && isListed(id, route.secrets));
       this.#routes.get(route.path)?.adapt(route, route.action === 'verify' ? usable.map(({ id }) => id) : []);
     }
-  }
-
-  reloaded(result: 'success' | 'failure'): void {
-    this.reloads[result].value++;
-    const isOk = result === 'success';
-    this.lastReload = { isOk, success: isOk ? Date.now() / 1000 : this.lastReload.success };
   }
 
   /** All metrics, for one scrape. */

@@ -33,6 +33,8 @@ export class LiveRuleset {
   #logged: ReadonlySet<string> = new Set();
   /** The last reload. Written only by this class. */
   lastReload: Reload | null = null;
+  /** When the last reload that worked, or the start, was. */
+  lastSuccess = Date.now();
 
   /** Throws ConfigError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {
@@ -103,7 +105,8 @@ export class LiveRuleset {
     const ofSecrets = failuresOf(this.ruleset.materials);
     const refused = failures.some((failure) => !ofSecrets.includes(failure));
     this.lastReload = { ok: !failed, at: Date.now(), error: failed ? problems.join('\n') : null, refused };
-    metrics.reloaded(failed ? 'failure' : 'success');
+    metrics.reloads[failed ? 'failure' : 'success'].value++;
+    if (!failed) this.lastSuccess = Date.now();
     const secrets = policy.keyring.secrets.map(({ id }) => id);
     if (failed) log.error('reload failed: the previous state stays in use', { problems });
     else log.info('reloaded', { config_sha256: loaded.sha256, secrets });

@@ -52,26 +52,21 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     claims ??= createClaims(config.once, log);
     return claims;
   };
+  const needs = { policy, upstream, budget, claims: openedClaims };
   const tellLoss = (fields: Fields) =>
     new Promise<boolean>((resolve) => {
       createLog('error', (line) => output.writeSurely(line, resolve)).error('lost', fields);
     });
   const redelivery = new Queue({
     storeSettings: () => ({ ...configNow().redelivery, readPassword: (file) => readPasswordFile('redelivery', file) }),
-    policy,
-    upstream,
-    budget,
-    claims: openedClaims,
+    ...needs,
     log,
     tellLoss,
     onResult: (ended) => metrics.redelivered(ended),
     onSending: (sending) => health.sentAgain(sending),
   });
   const pipeline = new Pipeline({
-    policy,
-    upstream,
-    budget,
-    claims: openedClaims,
+    ...needs,
     storing: redelivery.storing,
     onFate: (delivery) => {
       metrics.deliver(delivery);

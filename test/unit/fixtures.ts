@@ -105,7 +105,12 @@ export function secret(id: string, changes: Partial<PlannedSecret> = {}): Planne
 
 export function metricsOf(changes: Partial<SeriesPlan> = {}, others: Partial<Readings> = {}) {
   const metrics = new Metrics(plan(changes));
-  const live = { services: { ...PARTS, metrics }, ruleset: RULESET } as unknown as Parameters<typeof readingsOf>[0];
+  const live = {
+    services: { ...PARTS, metrics },
+    ruleset: RULESET,
+    lastReload: null,
+    lastSuccess: NOW,
+  } as unknown as Parameters<typeof readingsOf>[0];
   return Object.assign(metrics, createScrapes(metrics, { ...readingsOf(live), ...others }));
 }
 
