@@ -1,20 +1,16 @@
 // Front proxies that pool their connections to the proxy, so that requests of strangers and of signers follow one another
 // on one connection. Each on a free loopback port.
 import { fileURLToPath } from 'node:url';
-import { type Started, startOnFreePort } from '../support/machine/on-free-port.ts';
+import { startOnFreePort } from '../support/machine/on-free-port.ts';
 import { runs } from './kinds.ts';
 
-export interface FrontKind {
-  readonly name: string;
-  /** How it speaks to the proxy. */
-  readonly over: 'TCP' | 'TLS';
-  /** The front's Debian package, if it can't run here; null if it can. */
-  readonly missing: () => string | null;
-  /** In front of this port. */
-  readonly start: (behind: number) => Promise<Started>;
-}
+export type FrontKind = ReturnType<typeof kind>;
 
-interface Place extends Pick<FrontKind, 'over'> {
+/** How it speaks to the proxy. */
+type Over = 'TCP' | 'TLS';
+
+interface Place {
+  readonly over: Over;
   readonly port: number;
   readonly behind: number;
   readonly directory: string;
@@ -95,11 +91,13 @@ const NODE: Recipe = {
   configuration: ({ port, behind }) => JSON.stringify({ port, behind }),
 };
 
-const kind = (name: string, recipe: Recipe, lacking: string, over: FrontKind['over'] = 'TCP'): FrontKind => ({
+const kind = (name: string, recipe: Recipe, lacking: string, over: Over = 'TCP') => ({
   name: over === 'TLS' ? `${name}, TLS` : name,
   over,
+  /** The front's Debian package, if it can't run here; null if it can. */
   missing: () => (runs(recipe.program, '-v') ? null : lacking),
-  start: (behind) =>
+  /** In front of this port. */
+  start: (behind: number) =>
     startOnFreePort({ ...recipe, configuration: (place) => recipe.configuration({ ...place, behind, over }) }),
 });
 

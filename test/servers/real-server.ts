@@ -24,12 +24,7 @@ export interface Hit {
   readonly body: string;
 }
 
-export interface RealServer {
-  readonly port: number;
-  /** Resolves with all hits since the last call, once every earlier request is accounted for. */
-  hits(): Promise<Hit[]>;
-  stop(): Promise<void>;
-}
+export type RealServer = Awaited<ReturnType<typeof startServer>>;
 
 export type HitLog = ReturnType<typeof createHitLog>;
 
@@ -60,7 +55,7 @@ export function createHitLog() {
 }
 
 /** Starts a program of this folder, which prints its port and its hits. */
-export async function startServer(command: readonly [string, ...string[]]): Promise<RealServer> {
+export async function startServer(command: readonly [string, ...string[]]) {
   const [program, ...args] = command;
   const child = spawnTied(program, args, {
     cwd: fileURLToPath(new URL('.', import.meta.url)),
@@ -83,6 +78,7 @@ export async function startServer(command: readonly [string, ...string[]]): Prom
         else log.add(line);
       });
     });
+    /** `hits`: all since the last call, once every earlier request is accounted for. */
     return { port, hits: () => log.settle(port), stop };
   } catch (error) {
     await stop();

@@ -16,14 +16,13 @@ export interface Series {
   readonly values?: readonly (readonly [number, string])[];
 }
 
-export interface RuleState {
+interface Rule {
   readonly name: string;
   readonly health: 'ok' | 'err' | 'unknown';
   readonly lastError?: string;
-  readonly query: string;
 }
 
-export interface FiredAlert {
+interface Alert {
   readonly state: 'pending' | 'firing';
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
@@ -77,9 +76,9 @@ function api(url: string) {
       return ((await get('query_range', range)) as { result: Series[] }).result;
     },
     rules: async () => {
-      const { groups } = (await get('rules')) as { groups: { rules: RuleState[] }[] };
+      const { groups } = (await get('rules')) as { groups: { rules: Rule[] }[] };
       return groups.flatMap(({ rules }) => rules);
     },
-    alerts: async () => ((await get('alerts')) as { alerts: FiredAlert[] }).alerts,
+    alerts: async () => ((await get('alerts')) as { alerts: Alert[] }).alerts,
   };
 }
