@@ -1,29 +1,8 @@
 // How src/wire's parser reads bytes, message by message, as a connection would feed it. Every byte is one character.
-import { type Framing, MessageParser } from '../../../src/wire/parser.ts';
+import { MessageParser } from '../../../src/wire/parser.ts';
 
-export interface ParsedMessage {
-  readonly method: string;
-  readonly target: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly version: string;
-  /** Flat: name, value, … */
-  readonly lines: readonly string[];
-  readonly framing: Framing;
-  readonly body: string;
-  readonly trailers: readonly string[];
-  readonly keepAlive: boolean;
-  /** How many bytes of the input were consumed when it was complete. */
-  readonly end: number;
-}
-
-export interface Parsed {
-  readonly messages: readonly ParsedMessage[];
-  /** The current message, once its head is complete, without its trailers, which may be half a line. */
-  readonly partial: ParsedMessage | null;
-  /** What the parser waits for or why it stopped. `over`: the last message said that none follows. */
-  readonly state: 'head' | 'body' | 'over' | NonNullable<MessageParser['failure']>;
-}
+export type ParsedMessage = ReturnType<typeof seenBy>;
+export type Parsed = ReturnType<typeof parse>;
 
 export interface ParseOptions {
   readonly head?: number;
@@ -63,7 +42,7 @@ export function parse(
   type: 'request' | 'response',
   pieces: readonly Buffer[],
   { head = 1024 * 1024, answers = ['GET'], closes = false }: ParseOptions = {},
-): Parsed {
+) {
   const feed = new Feed(new MessageParser(type, head), answers);
   for (const piece of pieces) feed.push(piece);
   if (closes) feed.close();
@@ -100,20 +79,25 @@ class Feed {
   close(): void {
     const { state } = this.#parser;
     if (this.#over || state === 'ended' || !this.#parser.finish()) return;
-    this.#messages.push(this.#seen(this.#before));
+    this.#messages.push(seenBy(this.#parser, this.#body, this.#before));
     this.#over = true;
   }
 
-  end(): Parsed {
+  /**
+   * `partial`: the current message, once its head is complete, without its trailers, which may be half a line. `state`: what the
+   * parser waits for or why it stopped; `over`: the last message said that none follows.
+   */
+  end() {
     const parser = this.#parser;
-    const partial = !this.#over && parser.hasHead ? { ...this.#seen(this.#before), trailers: [] } : null;
+    const current = seenBy(parser, this.#body, this.#before);
+    const partial: ParsedMessage | null = !this.#over && parser.hasHead ? { ...current, trailers: [] } : null;
     const state = this.#over ? 'over' : (parser.failure ?? (parser.state === 'body' ? 'body' : 'head'));
     parser.free();
     return { messages: this.#messages, partial, state };
   }
 
   #takeMessage(end: number): void {
-    this.#messages.push(this.#seen(end));
+    this.#messages.push(seenBy(this.#parser, this.#body, end));
     this.#body = '';
     this.#over = !this.#parser.keepAlive;
     if (!this.#over) this.#parser.next();
@@ -124,10 +108,10 @@ class Feed {
     const finals = this.#messages.filter(({ status }) => status < 100 || status >= 200).length;
     this.#parser.requestMethod = this.#answers[Math.min(finals, this.#answers.length - 1)] ?? 'GET';
   }
+}
 
-  #seen(end: number): ParsedMessage {
-    const { method, target, status, reason, version, lines, framing, trailers, keepAlive } = this.#parser;
-    const body = this.#body;
-    return { method, target, status, reason, version, lines, framing, body, trailers: [...trailers], keepAlive, end };
-  }
+/** `lines`: name, value, name, …; `end`: how many bytes of the input were consumed. */
+function seenBy(parser: MessageParser, body: string, end: number) {
+  const { method, target, status, reason, version, lines, framing, trailers, keepAlive } = parser;
+  return { method, target, status, reason, version, lines, framing, body, trailers: [...trailers], keepAlive, end };
 }
