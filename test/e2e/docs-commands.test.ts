@@ -8,7 +8,7 @@ import { startApiServer } from '../support/chart/api-server.ts';
 import { allContainers, type Manifest, only, parseManifests, podSpec, proxyOf } from '../support/chart/helm.ts';
 import { typeProblems } from '../support/chart/kubernetes-types.ts';
 import { restrictedProblems } from '../support/chart/pod-security.ts';
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { atTheEnd } from '../support/machine/children.ts';
 import { buildImage, buildOptions, IMAGE } from '../support/machine/containers.ts';
@@ -17,7 +17,6 @@ import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.t
 import { eventually, untilReady } from '../support/proxy/proxied.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'helm', 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
-const SECRET = 'a secret of the docs suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
 const PAGES = ['README.md', 'docs/docker.md', 'docs/kubernetes.md', 'docs/rotation.md', 'docs/upgrading.md'];
 

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { get, request } from '../support/http/requests.ts';
 import { type Flood, startFlood } from '../support/load/flood.ts';
 import { post } from '../support/load/load.ts';
@@ -22,7 +22,6 @@ import { haveTools, mustRun, run } from '../support/machine/tools.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'nsenter', 'ss');
-const SECRET = 'a secret of the image suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
 const MIB = 1024 * 1024;
 const SIGNED = { 'Entrupy-Signature': sign(SECRET, BODY) };

@@ -6,7 +6,7 @@ import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { spawnTied } from '../support/machine/children.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -18,7 +18,6 @@ const nodeOf = (version: string) => `${TOOLS}/nodes/${version}/bin/node`;
 const TAKEN = { [process.versions.node]: process.execPath, '24.17.0': nodeOf('24.17.0') };
 const ready = haveTools('npm', ...TOO_OLD.map(nodeOf), nodeOf('24.17.0'));
 const COMMANDS = ['serve', 'check-config', 'sign', 'verify', 'explain', 'check', 'probe', 'healthcheck', 'demo'];
-const SECRET = 'a secret of the package suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
 const QUIET = ['--no-audit', '--no-fund', '--no-update-notifier', '--prefer-offline'];
 

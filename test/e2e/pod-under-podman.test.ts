@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { type Container, type Manifest, only, podSpec, set, template } from '../support/chart/helm.ts';
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { atTheEnd } from '../support/machine/children.ts';
 import { buildImage, IMAGE } from '../support/machine/containers.ts';
@@ -19,7 +19,6 @@ import { waitFor } from '../support/runner/wait-for.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'helm');
 const NAME = 'entrupy-e2e-sidecar';
-const SECRET = '0123456789abcdef0123456789abcdef';
 const BODY = '{"hello":"entrupy"}';
 const SIGNED = { 'Entrupy-Signature': sign(SECRET, BODY) };
 /**

@@ -5,7 +5,7 @@
 import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { type Started, startOnFreePort } from '../support/machine/on-free-port.ts';
@@ -172,7 +172,6 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
 });
 
 describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
-  const SECRET = 'a secret of the systemd suite, 32 bytes and more';
   const BODY = '{"hello":"entrupy"}';
   const directory = ownDirectory();
   let upstream: Upstream;

@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sign } from '../deliveries/signer.ts';
+import { SECRET, sign } from '../deliveries/signer.ts';
 import { openClient } from '../http/raw-client.ts';
 import { freePort } from '../machine/free-port.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
@@ -23,7 +23,6 @@ export interface Kills {
   readonly end?: (proxy: RunningProxy) => Promise<void>;
 }
 
-const SECRET = 'value-of-kills-0123456789-0123456789';
 const EACH_ROUND = 40;
 const ROUND_MS = 900;
 

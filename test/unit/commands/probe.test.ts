@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/probe.ts';
 import { ask } from '../../../src/commands/running-proxy.ts';
-import { sign } from '../../support/deliveries/signer.ts';
+import { SECRET, sign } from '../../support/deliveries/signer.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { listening } from '../../support/machine/listening.ts';
 import { ran } from '../../support/proxy/fake-io.ts';
 
-const SECRET = 'a-secret-of-thirty-two-bytes-ok!';
 const BODY = '{"probe":"entrupy-signature-proxy"}';
 const directory = ownDirectory(beforeEach, afterEach);
 const closers: (() => Promise<void>)[] = [];
