@@ -30,6 +30,7 @@ export const LIMITS: readonly WireCase[] = [
   closing(headTooLarge('an oversized head', get('/open', [`X-A: ${'a'.repeat(3000)}`]), 'small')),
   closing(timedOut('a head that never ends', 'GET /open HTTP/1.1\r\nHost: a\r\n', 'small')),
   closing(timedOut('a request line that never ends', 'GET /op', 'small')),
+  { ...closing(timedOut('a HEAD that never ends', 'HEAD /open HTTP/1.1\r\n', 'small')), head: true },
   closing(timedOut('a signed body that never ends', signed('abc').slice(0, -1), 'small')),
   closing(timedOut('signed chunks that never end', chunked('abc', '3\r\nabc\r\n'), 'small')),
 ];
