@@ -61,6 +61,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=3s --start-period=5s --retries=3 \
   CMD ["/nodejs/bin/node", "/app/dist/main.js", "healthcheck"]
 # Compilers' memory is given back at once: in the background it piles up, and 9 MiB stay after the first load.
-# The heap grows by half between two collections, as V8 does it in 128 MiB; in a larger container it would grow to 50 MiB.
-# NODE_OPTIONS takes neither flag.
-ENTRYPOINT ["/nodejs/bin/node", "--no-maglev-destroy-on-background", "--heap-growing-percent=50", "/app/dist/main.js"]
+# NODE_OPTIONS does not take this flag.
+ENTRYPOINT ["/nodejs/bin/node", "--no-maglev-destroy-on-background", "/app/dist/main.js"]
