@@ -126,7 +126,6 @@ tbody th { font-size: inherit; font-weight: 600; color: inherit; }
 td p { font-size: .88rem; max-width: 46ch; }
 td code { display: inline-block; max-width: 36ch; }
 tbody th code { display: inline-block; max-width: 24ch; overflow-wrap: break-word; }
-details summary { cursor: pointer; padding: .4rem 0; }
 td[data-label="Client"] code { min-width: 15ch; }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; margin: 0; }
 .facts dt { color: var(--soft); }

@@ -16,8 +16,6 @@ interface Table<Row> {
   readonly none?: string;
   /** The column that names the row. */
   readonly name?: string;
-  /** The number of rows that are always shown; the others are shown on demand. */
-  readonly folded?: number;
   readonly columns: Readonly<Record<string, (row: Row, s: ApiStatus) => Html | string | number>>;
 }
 
@@ -31,19 +29,16 @@ ${section(REFUSALS, s.refusals, s)}`;
 }
 
 function section<Row>(table: Table<Row>, rows: readonly Row[], s: ApiStatus): Html | null {
-  const { id, title, caption, none, name, folded = rows.length } = table;
+  const { id, title, caption, none, name } = table;
   if (rows.length === 0 && none === undefined) return null;
   const columns = Object.entries(table.columns);
   const cell = (head: string, value: Html | string | number) =>
     head === name ? html`<th scope="row"><code>${value}</code></th>` : html`<td data-label="${head}">${value}</td>`;
   const lines = rows.map((row) => html`<tr>${columns.map(([head, of]) => cell(head, of(row, s)))}</tr>`);
-  const tableOf = (text: string, shown: readonly Html[]) => html`<table><caption>${text}</caption>
+  const whole = html`<table><caption>${caption}</caption>
 <thead><tr>${columns.map(([head]) => html`<th scope="col">${head}</th>`)}</tr></thead>
-<tbody>${shown}</tbody></table>`;
-  const more = lines.slice(folded);
-  const rest =
-    more.length === 0 ? null : html`<details><summary>${more.length} more</summary>${tableOf(title, more)}</details>`;
-  const content = rows.length === 0 ? html`<p>${none}</p>` : html`${tableOf(caption, lines.slice(0, folded))}${rest}`;
+<tbody>${lines}</tbody></table>`;
+  const content = rows.length === 0 ? html`<p>${none}</p>` : whole;
   return html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
 }
 
@@ -110,7 +105,6 @@ const lostTable = ({ lost: { failed, abandoned } }: ApiStatus): Table<Undelivere
   id: 'undelivered',
   title: 'Deliveries that may be lost',
   caption: `${failed + abandoned} of the last day: ${failed} failed, ${abandoned} abandoned by their sender. The newest come first, 20 at most. Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).`,
-  folded: 5,
   columns: {
     When: ({ at }, { now }) => when(at, now),
     Request: ({ path, route }) => html`<code>${path}</code><p class="soft">route ${route}</p>`,
@@ -152,7 +146,6 @@ const LOST: Table<LostDelivery> = {
   title: 'Deferred deliveries that are lost',
   caption:
     'They ended without a decision, and the store remembers them for a week. The newest come first, 20 at most: entrupy-signature-proxy deferred names all (docs/redelivery.md).',
-  folded: 5,
   columns: {
     When: ({ at }, { now }) => when(at, now),
     Event: ({ id, route, events }) =>
