@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
-import { sendTo } from '../support/http/raw-client.ts';
+import { exchange } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
 import { listening } from '../support/machine/listening.ts';
 import { test } from '../support/proxy/proxied.ts';
@@ -41,9 +41,7 @@ test.for([
     });
     const deliver = async () => {
       received = 0;
-      const client = await sendTo(proxy, delivery(BODY.toString('latin1'), SECRET));
-      const { status } = await client.response();
-      client.destroy();
+      const { status } = await exchange(proxy.port, delivery(BODY.toString('latin1'), SECRET));
       return { status, whole: received >= BODY.length };
     };
     expect(await deliver()).toEqual({ status: 200, whole: true });

@@ -2,14 +2,6 @@
 import { type Agent, type ClientRequest, request } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 
-export interface Sent {
-  /** 0 if no response came. */
-  readonly status: number;
-  readonly trouble: string;
-  /** The body of the response. */
-  readonly text: string;
-}
-
 export interface Post {
   /** Over TLS any certificate is accepted. */
   readonly url: string;
@@ -21,9 +13,9 @@ export interface Post {
   readonly holdUntil?: Promise<unknown>;
 }
 
-/** Never rejects. */
-export function post({ url, body, headers = {}, agent = false, signal, holdUntil }: Post): Promise<Sent> {
-  return new Promise((resolve) => {
+/** Never rejects: the status is 0 if no response came. `text`: the body of the response. */
+export function post({ url, body, headers = {}, agent = false, signal, holdUntil }: Post) {
+  return new Promise<{ readonly status: number; readonly trouble: string; readonly text: string }>((resolve) => {
     const bytes = Buffer.from(body);
     let text = '';
     const done = (status: number, trouble = '') => resolve({ status, trouble, text });

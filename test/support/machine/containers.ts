@@ -51,14 +51,6 @@ interface ContainerOptions {
 
 export type RunningContainer = Awaited<ReturnType<typeof handle>>;
 
-/** Bytes as the cgroup counts them, page cache included. `anonymous` cannot be reclaimed. */
-export interface Memory {
-  readonly now: number;
-  readonly peak: number;
-  readonly anonymous: number;
-  readonly oomKills: number;
-}
-
 /** It is removed when the test is over. */
 export async function startContainer(given: ContainerOptions) {
   const { image = IMAGE, options = [], env = {}, args = [], ports = [] } = given;
@@ -111,8 +103,8 @@ function handle(name: string) {
   };
 }
 
-/** Both versions of cgroups. */
-async function readMemory(pid: string): Promise<Memory> {
+/** Bytes as the cgroup counts them, page cache included; `anonymous` cannot be reclaimed. Both versions of cgroups. */
+async function readMemory(pid: string) {
   const lines = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n');
   const first = lines.find((line) => line.split(':')[1] === 'memory');
   const path = (first ?? lines.find((line) => line.startsWith('0::')) ?? '').split(':').slice(2).join(':');

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SECRET, sign } from '../deliveries/signer.ts';
-import { openClient } from '../http/raw-client.ts';
+import { exchange } from '../http/raw-client.ts';
 import { freePort } from '../machine/free-port.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { seeded } from '../runner/seeded.ts';
@@ -97,19 +97,11 @@ function deliveryOf(id: string, random: () => number) {
 }
 
 /** 0 if no answer came. */
-async function statusOf(proxy: RunningProxy, bytes: Buffer): Promise<number> {
-  try {
-    const client = await openClient(proxy);
-    try {
-      await client.send(bytes);
-      return (await client.response()).status;
-    } finally {
-      client.destroy();
-    }
-  } catch {
-    return 0;
-  }
-}
+const statusOf = ({ port }: RunningProxy, bytes: Buffer) =>
+  exchange(port, bytes).then(
+    ({ status }) => status,
+    () => 0,
+  );
 
 const ask = (proxy: RunningProxy) => fetch(`${proxy.adminUrl}/-/redeliver`, { method: 'POST' }).catch(() => null);
 

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { isDirectory } from '../../../src/base/default-places.ts';
 import type { Needs } from '../../../src/redelivery/process-parts.ts';
 import { type DeferredStore, fileIn } from '../../../src/redelivery/stores/store.ts';
-import { sendTo } from '../http/raw-client.ts';
+import { exchange } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';
 import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
@@ -94,9 +94,7 @@ export function deliveryBytes(body: string | Buffer, delivered: Delivered = {}):
 
 /** Sends a signed delivery on a new connection; returns the status and the body of the answer. */
 export async function deliver(proxy: RunningProxy, body: string | Buffer, delivered: Delivered = {}) {
-  const client = await sendTo(proxy, deliveryBytes(body, delivered));
-  const { status, body: text } = await client.response();
-  client.destroy();
+  const { status, body: text } = await exchange(proxy.port, deliveryBytes(body, delivered));
   return { status, text: text.toString('latin1') };
 }
 
