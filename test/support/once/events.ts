@@ -64,10 +64,7 @@ export interface Delivery {
   readonly body?: string;
 }
 
-export interface Given {
-  readonly status: number;
-  readonly text: string;
-}
+export type Given = Awaited<ReturnType<typeof deliver>>;
 
 type Proxy = { readonly url: string };
 
@@ -83,11 +80,11 @@ export function send(proxy: Proxy, event: string, given: Delivery = {}) {
   const headers: Record<string, string> = secret === null ? {} : { 'Entrupy-Signature': sign(value(secret), body) };
   const sent = post({ url: proxy.url + path, body, headers, signal: leaving.signal });
   return {
-    given: sent.then(({ status, text, trouble }): Given => ({ status, text: status === 0 ? trouble : text })),
+    given: sent.then(({ status, text, trouble }) => ({ status, text: status === 0 ? trouble : text })),
     leave: () => leaving.abort(),
   };
 }
 
-export function deliver(proxy: Proxy, event: string, given: Delivery = {}): Promise<Given> {
+export function deliver(proxy: Proxy, event: string, given: Delivery = {}) {
   return send(proxy, event, given).given;
 }
