@@ -53,15 +53,15 @@ function mostOpenFiles(): number {
  * open file. At that limit accept() fails, and nobody gets in any more, not even a probe, while idle clients stay.
  */
 export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): LoadedConfig {
-  const { config, file, warnings } = loaded;
+  const { config } = loaded;
   const { connections } = config.limits;
   // If only a few files may be open, the proxy serves all the same: half of them are for clients.
   const fits = Math.max(1, files - Math.min(config.upstream.connections + OTHER_FILES, Math.floor(files / 2)));
   if (connections <= fits) return loaded;
   const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
-  const warning = { file: file ?? 'environment', line: null, column: null, key: 'limits.connections', message };
   const limits = Object.freeze({ ...config.limits, connections: fits });
-  return { ...loaded, config: Object.freeze({ ...config, limits }), warnings: [...warnings, warning] };
+  const warnings = [...loaded.warnings, loaded.locate(atValue(['limits', 'connections'], message))];
+  return { ...loaded, config: Object.freeze({ ...config, limits }), warnings };
 }
 
 /**
