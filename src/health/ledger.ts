@@ -55,9 +55,10 @@ export class Ledger {
   /**
    * What was refused or turned away, and is not known to be a delivery, by diagnosis, so that no flood hides another one.
    * `claims`: with a signature, and what was not read from an address of deliveries where others send, too. `unsigned`:
-   * without one on routes that verify, and other heads that were not read.
+   * without one on routes that verify, and other heads that were not read. What is more than a note is kept by its route:
+   * an alert must not begin anew with each request elsewhere.
    */
-  readonly unproven: Readonly<Record<Unproven, Map<Diagnosis, Tally>>> = {
+  readonly unproven: Readonly<Record<Unproven, Map<string, Map<Diagnosis, Tally>>>> = {
     claims: new Map(),
     unsigned: new Map(),
     turnedAway: new Map(),
@@ -110,6 +111,10 @@ export class Ledger {
       known.isGone = !this.#configured.has(route);
       if (known.isGone && known.outcomes.lost(now) === 0) this.all.delete(route);
     }
+    for (const kind of Object.values(this.unproven))
+      for (const [route, tallies] of kind)
+        if (!this.#configured.has(route) && [...tallies.values()].every((one) => one.ofDay(now) === 0))
+          kind.delete(route);
   }
 
   /** Called once for each request, at its end. Returns its diagnosis. A delivery counts in `deliver`. */
@@ -229,7 +234,11 @@ export class Ledger {
 
   #count(kind: Unproven, record: Detail, now: number): Tally {
     const diagnosis = kind === 'claims' ? outcomeDiagnosis(record) : strangerDiagnosis(record);
-    const tally = tallyOf(this.unproven[kind], diagnosis);
+    const isOfRoute = kind === 'claims' || (kind === 'unsigned' && this.senders.accepted === 0);
+    const route = isOfRoute ? this.#routeOf(record) : '';
+    const tallies = this.unproven[kind].get(route) ?? new Map<Diagnosis, Tally>();
+    this.unproven[kind].set(route, tallies);
+    const tally = tallyOf(tallies, diagnosis);
     tally.add(diagnosis, record, now);
     return tally;
   }
@@ -242,11 +251,16 @@ export class Ledger {
 
   /** Counts on the route of its path, which it may have since a reload; else on the one that last accepted such a delivery. */
   #refuseDelivery(detail: Detail, ofLook: string, at: number): void {
-    const { route, path, rule, reason } = detail;
-    const isOwn = rule !== null && this.#configured?.has(path) === true;
-    const elsewhere = isOwn ? path : (this.senders.places.find(path)?.route ?? ofLook);
-    const own = route === '' || wentAstray(detail) ? elsewhere : route;
+    const { path, rule, reason } = detail;
+    const route = this.#routeOf(detail);
+    const isAstray = route === '' || wentAstray({ route, path, rule, reason });
+    const own = isAstray ? (this.senders.places.find(path)?.route ?? ofLook) : route;
     this.#bad(own, detail, reason === 'none' ? 'turnedAway' : 'refused', at);
+  }
+
+  /** The route of a request, or of its path: what breaks a rule has no route yet. */
+  #routeOf({ route, path, rule }: Detail): string {
+    return rule !== null && this.#configured?.has(path) === true ? path : route;
   }
 
   /** Where what was on its way to a route while a reload removed it would come now. */
@@ -278,7 +292,7 @@ export class Ledger {
 }
 
 /** True for a refused request that was sent to no route that takes requests, as far as is known. */
-export const wentAstray = ({ route, path, reason, rule }: Detail) =>
+export const wentAstray = ({ route, path, reason, rule }: Pick<Detail, 'route' | 'path' | 'reason' | 'rule'>) =>
   reason === 'route_rejected' || (route === UNMATCHED && (rule !== null || path === ''));
 
 /** The diagnosis of a delivery. One without a signature had one where it was sent. */

@@ -4,6 +4,7 @@ import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { reports } from '../core/routes.ts';
 import type { CertificateFacts, Facts } from '../facts.ts';
 import { datesOf } from './delivery-findings.ts';
+import { causesOf } from './diagnoses.ts';
 import { secretFindings, withoutLiveSecret } from './secret-findings.ts';
 import { type Finding, type Findings, finding, type Input } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
@@ -19,7 +20,9 @@ export function* stateFindings(input: Input): Findings {
   if (upstream.exposed) yield finding('warning', 'exposed', EXPOSED);
   if (lastReload !== null && lastReload.error !== null) {
     const message = `The last reload failed ${ago(lastReload.at, now)}, so the previous configuration (of ${dateText(s.config.since)}) and secrets are still in use: ${lastReload.error}`;
-    yield finding(lastReload.refused ? 'failed' : 'warning', 'reload-failed', message);
+    // Secrets alone refuse no configuration.
+    const causes = lastReload.refused ? [] : causesOf('reload-failed');
+    yield { ...finding(lastReload.refused ? 'failed' : 'warning', 'reload-failed', message), causes };
   }
   const causes = s.causes.length > 0 ? `: ${s.causes.join('; ')}` : '';
   if (!s.ready && !draining) yield finding('failed', 'not-ready', `Not ready${causes}.`);

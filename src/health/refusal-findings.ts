@@ -5,7 +5,6 @@ import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
-import type { Detail } from './causes.ts';
 import type { Tally } from './counts.ts';
 import { toldOf } from './delivery-findings.ts';
 import { DIAGNOSES, type Diagnosis } from './diagnoses.ts';
@@ -69,27 +68,29 @@ const WHICH: Readonly<Record<Unproven, string>> = {
   others: '',
 };
 
-type Told = Readonly<{ kind: Unproven; id: Diagnosis; tally: Tally; amount: number; isMany: boolean }>;
+type Told = Readonly<{ kind: Unproven; id: Diagnosis; route: string; tally: Tally; amount: number; isMany: boolean }>;
 
 /** `stopped`: what is told beside them of the same requests. */
 function* unproven(kind: Unproven, stopped: readonly Known[], input: Input): Findings {
   const { ledger, now } = input;
-  const all = [...ledger.unproven[kind]].toSorted(([, one], [, other]) => other.total - one.total);
-  const isMany = all.reduce((sum, [, tally]) => sum + tally.ofDay(now), 0) >= MANY;
-  const mayBe = kind === 'claims' || (kind !== 'others' && (isMany || all.some(([id]) => isRoom(id))));
-  for (const [id, tally] of all) {
+  const known = [...ledger.unproven[kind]].flatMap(([route, tallies]) =>
+    [...tallies].map(([id, tally]) => ({ route, id, tally })),
+  );
+  const all = known.toSorted((one, other) => other.tally.total - one.tally.total);
+  const isMany = all.reduce((sum, { tally }) => sum + tally.ofDay(now), 0) >= MANY;
+  const mayBe = kind === 'claims' || (kind !== 'others' && (isMany || all.some(({ id }) => isRoom(id))));
+  for (const { route, id, tally } of all) {
     const isEarly = mayBe && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
     const told = stopped.filter(({ suspects }) => strangerDiagnosis(suspects.detail) === id);
     const others = kind === 'claims' ? 0 : told.reduce((sum, { suspected }) => sum + suspected, 0);
     const amount = isEarly && kind === 'claims' ? tally.total : tally.ofDay(now) - others;
-    if (amount > 0) yield (isEarly ? early : later)({ kind, id, tally, amount, isMany }, input);
+    if (amount > 0) yield (isEarly ? early : later)({ kind, id, route, tally, amount, isMany }, input);
   }
 }
 
 /** Before the first acceptance each may be a delivery. Signed ones are told after a day, too. */
-function early({ kind, id, tally, amount, isMany }: Told, input: Input): Finding {
+function early({ kind, id, route, tally, amount, isMany }: Told, input: Input): Finding {
   const { ledger, facts } = input;
-  const route = routeOf(tally.detail, facts);
   const where = tally.detail.path === '' ? '' : ` on ${named(route, facts, tally.detail)}`;
   const what = manyOf(tally, `${WHICH[kind]}${refused(tally.detail, amount)}${where}`, input, amount);
   const message = `No delivery was accepted since ${ledger.began.what}; ${what}.`;
@@ -97,15 +98,14 @@ function early({ kind, id, tally, amount, isMany }: Told, input: Input): Finding
 }
 
 /** A claim may be a new sender's or a forger's, and no scanner's. The others are a note with a number. */
-function later({ kind, id, tally, amount, isMany }: Told, input: Input): Finding {
+function later({ kind, id, route, tally, amount, isMany }: Told, input: Input): Finding {
   const [isClaim, isRead] = [kind === 'claims', tally.detail.path !== ''];
   const which = isClaim && isRead ? WHICH.claims : '';
   const what = manyOf(tally, `${which}of the last day ${refused(tally.detail, amount)}`, input, amount);
   const why = isRead ? 'no delivery with their look came from there' : 'others send from there, too';
   const end = isClaim ? `Nothing proves that a sender of yours sent them: ${why}` : 'None is known to be a delivery';
   const isTold = (isClaim && isMany) || (isRoom(id) && input.now - tally.lastAt < QUARTER);
-  const route = isClaim ? configured(routeOf(tally.detail, input.facts), input) : null;
-  return finding(isTold ? 'warning' : 'note', id, `${what}. ${end}.`, route);
+  return finding(isTold ? 'warning' : 'note', id, `${what}. ${end}.`, configured(route, input));
 }
 
 /** `9 requests WHAT, 7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC): WHY`. */
@@ -118,11 +118,6 @@ function manyOf(tally: Tally, what: string, input: Input, amount = tally.ofDay(i
 function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why: string): string {
   const from = ofHost === total ? `all from ${host}, ` : `${ofHost} of ${total} from ${host}, `;
   return `${total > 1 && ofHost * 2 > total ? from : ''}the last one ${sinceWhy(input, lastAt, why)}`;
-}
-
-/** The route of a request, or of its path: what breaks a rule has no route yet. */
-function routeOf({ route, path, rule }: Detail, facts: Facts): string {
-  return rule !== null && isConfigured(path, facts) ? path : route;
 }
 
 /** A route of a request, null if a reload has removed it since: metrics have it as a label. */

@@ -513,6 +513,21 @@ test('what was lost since no secret is live follows from why none is', () => {
   ]);
 });
 
+test('what may be deliveries is told of each route by itself, so that no stranger’s request moves it', () => {
+  const routes = ['/notify', 'unmatched'].map((path) => ({ ...NOTIFY, path }));
+  const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
+  const said = (here: RequestRecord, elsewhere: RequestRecord, ...before: readonly RequestRecord[]) => {
+    const { advice } = judgedAfter([...before, ...times(14, here), ...times(5, elsewhere)], { routes });
+    return advice.flatMap(({ state, route, message }) =>
+      state === 'note' ? [] : [route, /\d+ (?=req)/.exec(message)?.[0]],
+    );
+  };
+  const expected = ['/notify', '14 ', 'unmatched', '5 '];
+  expect(said(refused(bare), refused({ ...bare, route: 'unmatched', path: '/.env' }))).toEqual(expected);
+  const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
+  expect(said(unknown, { ...unknown, route: 'unmatched' }, accepted())).toEqual(expected);
+});
+
 const stranger = { userAgent: 'axios/1', client: '192.0.2.44', connectionAddress: '192.0.2.44' } as const;
 
 test('a signature under another name is told as dropped: of strangers as a claim, and in the log line of each', () => {
@@ -629,11 +644,15 @@ test('of what report mode lets pass it is said what the app did with it, and not
 });
 
 test('nothing follows from a secret’s problem that began before it, or on a route that has another one', () => {
-  const told = (id: string, since: number) =>
+  const told = (id: string, since: number, isRefused = false) =>
     judgedAfter([accepted(), ...times(3, refused()), 12], {
       secrets: [CURRENT, { ...CURRENT, id, problem: 'it is empty; the last good value is still in use' }],
-      lastReload: { ok: false, at: NOW - since, error: `secret ${id}: it is empty`, refused: false },
+      lastReload: { ok: false, at: NOW - since, error: `secret ${id}: it is empty`, refused: isRefused },
     }).advice.map((one) => one.id);
+  // What is wrong in the configuration beside it is no consequence of it.
+  expect([told('current', 20_000), told('current', 20_000, true)].map((ids) => ids.includes('reload-failed'))).toEqual([
+    ...[false, true],
+  ]);
   expect(told('current', 20_000)[0]).toBe('secret-problem');
   for (const ids of [told('current', 5000), told('other', 20_000)]) expect(ids[0]).toBe('another-secret');
 });
