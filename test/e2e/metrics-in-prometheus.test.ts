@@ -11,13 +11,13 @@ import { DIFFERING } from '../../dashboard/queries.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { NOBODY } from '../support/machine/free-port.ts';
+import { read } from '../support/machine/tools.ts';
 import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/metrics/prometheus.ts';
 import { dashboardQueries } from '../support/metrics/seen.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
-const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const RULES = read('helm/files/rules.yaml');
 const MINUTE_MS = 60_000;
 const FIRST = 'the first secret, 32 bytes or more';

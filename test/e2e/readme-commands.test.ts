@@ -2,23 +2,19 @@
 // a container engine or a cluster run in test/e2e.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { atTheEnd } from '../support/machine/children.ts';
-import { haveTools } from '../support/machine/tools.ts';
+import { haveTools, ROOT, read } from '../support/machine/tools.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const blocksOf = (page: string) =>
-  [...readFileSync(`${ROOT}/${page}`, 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim());
-const README = readFileSync(`${ROOT}/README.md`, 'utf8');
+  [...read(page).matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim());
 
 /** The block that starts with `start`. */
 function block(start: string, page = 'README.md'): string {
@@ -180,7 +176,7 @@ describe('in front of your own app', () => {
 });
 
 test('check-config and explain accept the README’s configuration, and explain verifies //notify', async () => {
-  const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(README) ?? [];
+  const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(read('README.md')) ?? [];
   await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-readme-'));
   const file = join(directory.path, 'config.yaml');
   await writeFile(file, yaml);

@@ -25,7 +25,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect } from 'vitest';
 import type { DeferredStore } from '../../src/redelivery/stores/store.ts';
 import { spawnTied } from '../support/machine/children.ts';
-import { haveTools, mustRun } from '../support/machine/tools.ts';
+import { haveTools, mustRun, read } from '../support/machine/tools.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { altered } from '../support/redelivery/proxy.ts';
 import { storedAgain, test } from '../support/redelivery/sqlite-store.ts';
@@ -572,7 +572,7 @@ test.runIf(haveTools('sqlite3'))(
     const since = [eventOf(), events[3] ?? eventOf()];
     for (const event of since) await storedAgain(store, event);
     expect(losses).toHaveLength(1);
-    const page = readFileSync(new URL('../../docs/redelivery.md', import.meta.url), 'utf8');
+    const page = read('docs/redelivery.md');
     const [, recipe = ''] = /```sh\n(cd [^`]*\.recover[^`]*)```/.exec(page) ?? [];
     const [aside = ''] = readdirSync(folder).filter((name) => name.startsWith('aside-'));
     const safe = join(folder, '..', 'safe');

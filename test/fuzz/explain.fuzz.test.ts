@@ -5,7 +5,7 @@ import { run } from '../../src/commands/explain.ts';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { exchange } from '../support/http/raw-client.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
-import { ran } from '../support/proxy/fake-io.ts';
+import { ran } from '../support/proxy/command.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { fuzz } from './time-box.ts';

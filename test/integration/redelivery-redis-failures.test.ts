@@ -5,8 +5,7 @@ import { type Change, type DeferredStore, LEAST_BYTES } from '../../src/redelive
 import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { HAS_SERVERS, type RedisServer, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { test } from '../support/redelivery/redis-owners.ts';
-import { idsOf, known, opened, prefixOf, recordKey, writeKnown } from '../support/redelivery/redis-store.ts';
+import { idsOf, known, opened, prefixOf, recordKey, test, writeKnown } from '../support/redelivery/redis-store.ts';
 import {
   bytesOf,
   drop,

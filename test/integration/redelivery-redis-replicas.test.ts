@@ -4,8 +4,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { LEASE_MS, LEAST_BYTES, MAX_OF_ONE_BODY } from '../../src/redelivery/stores/store.ts';
 import { HAS_SERVERS, type RedisServer, SERVERS, startRedis } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { test } from '../support/redelivery/redis-owners.ts';
-import { idsOf, placeOn, prefixOf, recordKey } from '../support/redelivery/redis-store.ts';
+import { idsOf, placeOn, prefixOf, recordKey, test } from '../support/redelivery/redis-store.ts';
 import {
   drop,
   eventOf,

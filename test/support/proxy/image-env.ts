@@ -1,9 +1,9 @@
 // The settings that the image gives the process, read from the Dockerfile, so memory is measured as it ships. The
 // heap's share of the container's memory is left out: outside of a container it would be a share of the machine's. Who
 // asks whether memory stays flat adds `heapOf`: with a machine's heap V8 collects late, and grows by as much as it likes.
-import { readFileSync } from 'node:fs';
+import { read } from '../machine/tools.ts';
 
-const DOCKERFILE = readFileSync(new URL('../../../Dockerfile', import.meta.url), 'utf8').replaceAll(/\\\n/g, ' ');
+const DOCKERFILE = read('Dockerfile').replaceAll(/\\\n/g, ' ');
 const MEASURED = /^(?:NODE_OPTIONS$|MALLOC_)/;
 const SHARE_OF_CONTAINER = /--max-old-space-size-percentage=(\d+)/;
 

@@ -1,9 +1,7 @@
 // The program that tests run: the source, or the file that `PROGRAM` names (`npm test`: the build).
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+import { ROOT } from '../machine/tools.ts';
 
 export const PROGRAM = resolve(ROOT, process.env.PROGRAM ?? 'src/main.ts');
 

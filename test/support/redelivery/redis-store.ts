@@ -1,7 +1,8 @@
-// Stores of deferred deliveries on a real Redis or Valkey. The caller closes them.
+// Stores of deferred deliveries on a real Redis or Valkey. The caller closes them, but those of `test`.
 import { randomUUID } from 'node:crypto';
 import { type DeferredStore, ID_LENGTH, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
-import type { RedisServer } from '../once/redis.ts';
+import { test as base } from '../once/once.ts';
+import { REDIS_OR_VALKEY, type RedisServer } from '../once/redis.ts';
 import { waitFor } from '../runner/wait-for.ts';
 import { idOf, openedAt, type StorePlace } from './stores.ts';
 
@@ -53,3 +54,19 @@ export function placeOn(server: RedisServer): StorePlace {
 /** Ids that are each an event of their own. */
 export const idsOf = (count: number, text = '') =>
   Array.from({ length: count }, (_, at) => idOf(`${text} ${at}`, `${text} ${at}`));
+
+export const test = base
+  .extend('server', ({ redis }) => redis(REDIS_OR_VALKEY))
+  /** Opens one more, on `server` unless `store` says otherwise, whether or not the server is available. */
+  .extend('attempt', ({ server, onTestFinished }) => async (options?: Partial<StoreOptions>) => {
+    const one = await opened(server.url, options);
+    onTestFinished(() => one.store.close());
+    return one;
+  })
+  /** The same, ready once it is returned, and without the failures until then. */
+  .extend('open', ({ attempt }) => async (options?: Partial<StoreOptions>) => {
+    const one = await attempt(options);
+    await ready(one.store);
+    one.failures.length = 0; // on a busy machine it may open before it is connected
+    return one;
+  });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { run } from '../../../src/commands/explain.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
-import { ran } from '../../support/proxy/fake-io.ts';
+import { ran } from '../../support/proxy/command.ts';
 
 const folder = ownDirectory();
 beforeAll(async () => {

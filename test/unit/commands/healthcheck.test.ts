@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/healthcheck.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { listening } from '../../support/machine/listening.ts';
-import { ran } from '../../support/proxy/fake-io.ts';
+import { ran } from '../../support/proxy/command.ts';
 
 const dir = ownDirectory();
 let answer = { status: 200, body: '{"status":"ok"}' };

@@ -8,7 +8,7 @@ import { ask } from '../../../src/commands/running-proxy.ts';
 import { SECRET, sign } from '../../support/deliveries/signer.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 import { listening } from '../../support/machine/listening.ts';
-import { ran } from '../../support/proxy/fake-io.ts';
+import { ran } from '../../support/proxy/command.ts';
 
 const BODY = '{"probe":"entrupy-signature-proxy"}';
 const directory = ownDirectory(beforeEach, afterEach);

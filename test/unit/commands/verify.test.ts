@@ -6,7 +6,7 @@ import { run } from '../../../src/commands/verify.ts';
 import { REASONS } from '../../../src/core/reasons.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
-import { ran } from '../../support/proxy/fake-io.ts';
+import { ran } from '../../support/proxy/command.ts';
 
 const BODY = '{"event":"session.completed"}';
 const secret = (name: string) => `the-secret-called-${name}-0123456789`;

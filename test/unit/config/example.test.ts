@@ -1,14 +1,13 @@
 // The shipped files agree with the schema: the example, the JSON Schema, the page of docs.
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import { CONFIG_KEYS } from '../../../scripts/generators/config-schema.ts';
 import { pathProblem } from '../../../src/core/path-patterns.ts';
+import { read } from '../../support/machine/tools.ts';
 import { parseText } from '../../support/proxy/config-text.ts';
 
-const root = new URL('../../../', import.meta.url);
-const example = readFileSync(new URL('config.example.yaml', root), 'utf8');
+const example = read('config.example.yaml');
 /** As its second paragraph says: the `#` of indented lines removed. */
 const uncommented = example
   .replace(/^( +)#/gm, '$1')
@@ -48,7 +47,7 @@ test('every key has its allowed values', () => {
 });
 
 test('config.schema.json accepts the example in an editor, and refuses what parsing refuses', () => {
-  const schema = z.fromJSONSchema(JSON.parse(readFileSync(new URL('config.schema.json', root), 'utf8')));
+  const schema = z.fromJSONSchema(JSON.parse(read('config.schema.json')));
   const takes = (text: string) => schema.safeParse(parseYaml(text)).success;
   expect([example, uncommented, '{}', 'listen:\n'].map(takes)).toEqual([true, true, true, true]);
   const badPaths = [...'/:id /[id] /a/+ /$id /.+ /a* a /a//b /a/../b /./a /a/.. /.../*'.split(' '), '/my hook'];
