@@ -113,7 +113,7 @@ function routeStatus(route: Route, { keyring }: Policy, at: number) {
   };
 }
 
-function secretStatus({ id, source, key, problem, warnings, adoptedAt, ...dates }: SecretMaterial, at: number) {
+function secretStatus({ id, source, key, problem, warnings, adoptedAt, sameAs, ...dates }: SecretMaterial, at: number) {
   const { notBefore, notAfter } = dates;
   return {
     id,
@@ -122,6 +122,7 @@ function secretStatus({ id, source, key, problem, warnings, adoptedAt, ...dates 
     /** Why the secret cannot be read or used; never null if `state` is `unusable`. */
     problem,
     note: warnings.join('; ') || null,
+    sameAs,
     notBefore,
     /** That of a `.previous` value is the end of its overlap. */
     notAfter,
@@ -147,11 +148,12 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
   /** Null before the store was tested and counted for the first time. */
   const known = <T>(value: T) => (at > 0 ? value : null);
   const total = (state: DeferredState) => known(storeState.total(state).deliveries);
-  /** When the window of the first delivery in a state ends, and when that came; null if there is none. */
-  const firstEnd = (of: DeferredState) => {
-    const ends = groups.flatMap(({ state, route, oldest: came }) => {
+  const ofState = (of: DeferredState) => groups.filter(({ state }) => state === of);
+  /** When the window of the first of them ends, and when that came; null if there is none. */
+  const firstEnd = (of: typeof groups) => {
+    const ends = of.flatMap(({ route, oldest: came }) => {
       const window = windowOf(policy, route);
-      return state === of && window !== null && came > 0 ? [{ at: came + window, came }] : [];
+      return window !== null && came > 0 ? [{ at: came + window, came }] : [];
     });
     return ends.toSorted((a, b) => a.at - b.at)[0] ?? null;
   };
@@ -161,16 +163,20 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     problem: problem?.why ?? null,
     turnedAway,
     lastSeen: storeState.lastSeen,
-    firstEnd: firstEnd('waiting'),
-    firstUnverified: firstEnd('unverified'),
+    firstEnd: firstEnd(ofState('waiting')),
+    firstUnverified: firstEnd(ofState('unverified')),
     sends,
     waiting: total('waiting'),
     stopped: total('stopped'),
     expired: total('expired'),
     unverified: total('unverified'),
-    whys: groups
-      .filter(({ state }) => state === 'unverified')
-      .map(({ failure: why, secret, route, deliveries }) => ({ why, secret, route, deliveries })),
+    /** Those that wait, by route. */
+    waits: [...Map.groupBy(ofState('waiting'), ({ route }) => route)].map(([route, all]) => {
+      return { route, deliveries: all.reduce((sum, one) => sum + one.deliveries, 0), end: firstEnd(all)?.at ?? null };
+    }),
+    whys: ofState('unverified').map(({ failure: why, secret, route, deliveries }) => {
+      return { why, secret, route, deliveries };
+    }),
     /** Of all that is stored; null while that is not known. */
     routes: storeState.isCurrent ? [...new Set(groups.map(({ route }) => route))] : null,
     bytes: known(storeState.total('all').bytes),

@@ -47,7 +47,7 @@ const isUp = ({ met, status }: Result) => met || (status !== null && status < 50
 async function sent({ url, tls, body, secrets, expected }: Request) {
   for (const [index, secret] of secrets.entries()) {
     const signature = secret === null ? {} : { [SIGNATURE_HEADER]: signatureOf(secret.key, body) };
-    const agent = body === PROBE_BODY ? { 'User-Agent': PROBE_AGENT } : {};
+    const agent = body === PROBE_BODY || secret === null ? { 'User-Agent': PROBE_AGENT } : {};
     const headers = { 'Content-Type': 'application/json', ...agent, ...signature };
     const { status, text } = await ask({ url, headers, body, timeout: TIMEOUT, ...tls });
     const met = status !== null && expected.meets(status);

@@ -85,7 +85,7 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
   const parts = [
     `${toldOf(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
-    stored(episode, input),
+    stored(path, episode, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(epoch(input, firstAt), facts, known),
     takenSince(episode, now),
@@ -129,15 +129,17 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 }
 
 /** Says until when stored deliveries are not lost. */
-function stored({ open, lost }: Episode, { facts: { deferred, now } }: Input): string {
+function stored(path: string, { open, lost }: Episode, { facts: { deferred, now } }: Input): string {
   if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
   if (open === 0) return ' Nothing is lost: each of them was taken later, or ended by a person.';
   if (!deferred?.waiting) return '';
   if (deferred.lastSeen !== null)
     return ` ${deferred.waiting} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
-  const until = deferred.firstEnd === null ? '' : `, the first until ${clock(deferred.firstEnd.at, now)}`;
+  const { deliveries = 0, end = null } = deferred.waits.find(({ route }) => route === path) ?? {};
+  if (deliveries === 0) return '';
+  const until = end === null ? '' : `, the first until ${clock(end, now)}`;
   const how = deferred.sends ? `to be sent again${until}` : 'unsent';
-  return ` Nothing is lost yet: ${deferred.waiting} ${deferred.waiting === 1 ? 'waits' : 'wait'} ${how}.`;
+  return ` Nothing is lost yet: ${deliveries} ${deliveries === 1 ? 'waits' : 'wait'} ${how}.`;
 }
 
 /** Of a route that a reload has removed, too. */

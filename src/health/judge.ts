@@ -56,7 +56,7 @@ function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   const causeOf = (one: Finding): Finding => {
     if (one.state === 'note') return one;
     const known = one.causes ?? causesOf(one.id);
-    const where = DIAGNOSES[one.id].subject === 'room' ? null : one.route;
+    const where = DIAGNOSES[one.id].subject === 'room' ? undefined : placesOf(one);
     const possible = wrong.filter((other) => {
       // Where deliveries fail, that the app accepts no connections is told once.
       if (other.id === one.id) return one.route === null && other.route !== null;
@@ -72,8 +72,11 @@ function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   });
 }
 
-const concerns = ({ route, routes }: Finding, other: string | null) =>
-  other === null || (route === null ? routes === undefined || routes.includes(other) : route === other);
+/** Undefined: all. */
+const placesOf = ({ route, routes }: Finding) => (route === null ? routes : [route]);
+
+const concerns = (one: Finding, places: readonly string[] | undefined) =>
+  places === undefined || (placesOf(one)?.some((place) => places.includes(place)) ?? true);
 
 function told(one: Finding, facts: Facts, follows: readonly Finding[] = []): Advice {
   const { page } = DIAGNOSES[one.id];

@@ -11,7 +11,7 @@ import { SLOW_MS } from '../facts.ts';
 import { type Cause, type Detail, detailOf, NONE } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { type LostEnd, Outcomes } from './route-outcomes.ts';
+import { LOST_ENDS, type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
 import { MINUTE } from './times.ts';
 
@@ -34,11 +34,6 @@ export class RouteLedger {
   readonly untaken = new Map<Diagnosis, Tally>();
   /** True once a reload has removed the route: then only its losses are told. */
   isGone = false;
-
-  forward(record: RequestRecord, now: number): void {
-    this.unverified.add('signed-unverified', record, now);
-    if (record.method === 'POST' && record.event !== '') this.unverifiedDeliveries++;
-  }
 }
 
 export type Unproven = 'claims' | 'unsigned' | 'turnedAway' | 'others';
@@ -119,7 +114,7 @@ export class Ledger {
 
   /** Called once for each request, at its end. Returns its diagnosis. A delivery counts in `deliver`. */
   record(record: RequestRecord, now: number): Diagnosis | null {
-    const { decision, fate, route, hint } = record;
+    const { decision, fate, hint } = record;
     if (hint?.secret !== undefined) tallyOf(this.outside, hint.secret).add(hint.diagnosis, record, now);
     if (decision === 'probe') this.failedProbe = untakenBy(record, now);
     if (fate !== 'none' || decision === 'probe') return diagnosisOf(record);
@@ -130,7 +125,7 @@ export class Ledger {
       if (record.userAgent === PROBE_AGENT) this.#count('others', record, now);
       else if (decision === 'rejected') this.#refuse(record, now);
       else this.#report(record, now);
-    } else if (decision === 'forwarded' && record.signed) this.of(route).forward(record, now);
+    } else if (decision === 'forwarded' && record.signed) this.#forward(record, now);
     // What had a signature where it was sent: a delivery, and whatever has it under another name.
     const isBare = record.reason === 'missing_signature';
     const isDropped = isBare && (record.renamedHeader !== null || this.senders.routeOf(record, now) !== null);
@@ -276,6 +271,18 @@ export class Ledger {
       one.tally.takeBack(one.at);
       this.#refuseDelivery(one, route, one.at);
     }
+  }
+
+  /** Where no route is, what has the look and the address of a delivery is one, though nobody verified it. */
+  #forward(record: RequestRecord, now: number): void {
+    const known = this.of(record.route);
+    known.unverified.add('signed-unverified', record, now);
+    if (record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
+    if (record.route !== UNMATCHED || this.senders.routeOf(record, now) === null) return;
+    const untaken = untakenBy(record, now);
+    const loss = LOST_ENDS.find((end) => end === untaken?.detail.fate);
+    if (untaken === null || loss === undefined) known.outcomes.addGood(record, now);
+    else this.#bad(UNMATCHED, untaken.detail, loss, now);
   }
 
   /** What report mode let pass: why it would be refused, and if it may be a delivery, whether the app took it. */

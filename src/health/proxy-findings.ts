@@ -4,7 +4,6 @@ import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { reports } from '../core/routes.ts';
 import type { CertificateFacts, Facts } from '../facts.ts';
 import { datesOf } from './delivery-findings.ts';
-import { causesOf } from './diagnoses.ts';
 import { secretFindings, withoutLiveSecret } from './secret-findings.ts';
 import { type Finding, type Findings, finding, type Input } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
@@ -20,9 +19,8 @@ export function* stateFindings(input: Input): Findings {
   if (upstream.exposed) yield finding('warning', 'exposed', EXPOSED);
   if (lastReload !== null && lastReload.error !== null) {
     const message = `The last reload failed ${ago(lastReload.at, now)}, so the previous configuration (of ${dateText(s.config.since)}) and secrets are still in use: ${lastReload.error}`;
-    // Secrets alone refuse no configuration.
-    const causes = lastReload.refused ? [] : causesOf('reload-failed');
-    yield { ...finding(lastReload.refused ? 'failed' : 'warning', 'reload-failed', message), causes };
+    const found = finding(lastReload.refused ? 'failed' : 'warning', 'reload-failed', message);
+    yield lastReload.refused ? { ...found, causes: [] } : found; // secrets alone refuse no configuration
   }
   const causes = s.causes.length > 0 ? `: ${s.causes.join('; ')}` : '';
   if (!s.ready && !draining) yield finding('failed', 'not-ready', `Not ready${causes}.`);

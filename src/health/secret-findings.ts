@@ -4,7 +4,7 @@ import { reports } from '../core/routes.ts';
 import type { Facts, RouteFacts, SecretFacts } from '../facts.ts';
 import type { Ledger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, pathsOf } from './sentences.ts';
-import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
+import { ago, DAY, dateText, HOUR, isNear, spanText } from './times.ts';
 
 /** Routes that lack the same secrets share an item. */
 export function* withoutLiveSecret({ facts }: Input): Findings {
@@ -34,11 +34,17 @@ function whyNotLive(secret: SecretFacts): string | null {
   return `secret ${id} ${state === 'not_yet' ? 'is ' : ''}${whyOutside(state, secret, dateText)}`;
 }
 
+const NOT_BEGUN = 'Put the new value there, if this is a rotation: it has not begun. Or remove this copy.';
+
 export function* secretFindings({ facts, ledger }: Input): Findings {
   for (const secret of facts.secrets) {
-    const { id, source, note } = secret;
+    const { id, source, note, sameAs } = secret;
     yield ofSecret(secret, facts, ledger);
-    if (note !== null) yield finding('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
+    const found = finding('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
+    // On routes of its own, an equal one may be meant.
+    const isUseless = routesOf(secret, facts).some(({ secretIds }) => sameAs !== null && secretIds.includes(sameAs));
+    if (isUseless) yield { ...found, state: 'warning', remedy: NOT_BEGUN };
+    else if (note !== null) yield found;
   }
 }
 
@@ -59,7 +65,7 @@ function ofSecret(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null
   if (notAfter === null || notAfter - s.now > 7 * DAY || isPlanned) return unproven(secret, s, ledger);
   const then = alone === '' ? '' : ` From then on senders to ${alone} get 503.`;
   const message = `Secret ${id} expires in ${spanText(notAfter - s.now)}, at ${dateText(notAfter)}.${then}`;
-  return finding('warning', 'secret-ends', message);
+  return finding(isLossNear(secret, s) ? 'failed' : 'warning', 'secret-ends', message);
 }
 
 /** Where somebody still signs with the expired secret, the finding on signatures says so. */
@@ -91,7 +97,17 @@ function rotation(secret: SecretFacts, s: Facts): Finding | null {
     ? `senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it`
     : `the new value of ${current} has verified nothing yet, and the old one`;
   const message = `Rotation: ${what} ends in ${spanText(left)}.`;
-  return finding(left < 6 * HOUR ? 'warning' : 'ok', isUsed ? 'old-secret-used' : 'secret-unproven', message);
+  const state = isLossNear(secret, s) ? 'failed' : left < 6 * HOUR ? 'warning' : 'ok';
+  return finding(state, isUsed ? 'old-secret-used' : 'secret-unproven', message);
+}
+
+/** True if its end is near, and an enforcing route refuses from then on what somebody signs with it, or everything. */
+function isLossNear(secret: SecretFacts, s: Facts): boolean {
+  const { id, notAfter, notBefore } = secret;
+  const began = s.secrets.find((other) => other.id === currentOf(id))?.changedAt ?? notBefore ?? 0;
+  if (notAfter === null || !isNear({ at: notAfter, came: began }, s.now)) return false;
+  const enforcing = routesOf(secret, s).filter((route) => !reports(route, s.now));
+  return enforcing.some(({ liveSecrets }) => liveSecrets === 1 || isInUse(secret, s));
 }
 
 /** True if it verified something in the last hour. */

@@ -4,7 +4,7 @@ import { POISON_ATTEMPTS } from '../core/fate-by-status.ts';
 import type { DeferredFacts, Facts } from '../facts.ts';
 import type { Ledger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, named, whatChanged } from './sentences.ts';
-import { ago, clock, DAY, HOUR, QUARTER, spanText } from './times.ts';
+import { ago, clock, DAY, isNear, QUARTER, spanText } from './times.ts';
 
 const MOST_POISON = 3;
 const FEW = 3;
@@ -98,9 +98,6 @@ function* ofStore(deferred: DeferredFacts, now: number): Findings {
   yield state === 'works' ? { ...found, remedy: 'Find what was lost.' } : found;
 }
 
-/** True in the last hour before an end, or in the last quarter of the delivery's time if that is shorter. */
-const isNear = ({ at, came }: { at: number; came: number }, now: number) => at - now <= Math.min(HOUR, (at - came) / 4);
-
 const endOf = (at: number, now: number) =>
   at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
 
@@ -142,7 +139,8 @@ function lossOf(kept: 'expired' | 'stopped', { deliveries }: DeferredFacts, now:
   return `the first is lost in ${spanText(Math.max(0, end - now))}, at ${clock(end, now)}`;
 }
 
-function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFacts, input: Input): Iterable<Finding> {
+function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
+  const { deliveries, waiting, waits, oldest, sends, firstEnd } = deferred;
   const { facts } = input;
   const { now } = facts;
   // Events that the app fails to take again and again, while it takes others now.
@@ -164,5 +162,5 @@ function* ofWaiting({ deliveries, waiting, oldest, sends, firstEnd }: DeferredFa
   const came = oldest ?? now;
   const end = firstEnd === null ? '' : ` The time of the first ends at ${clock(firstEnd.at, now)}.`;
   const message = `${wait} to be sent again, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${whatChanged(came, facts)}`;
-  yield finding('warning', 'deferred-waits', message);
+  yield { ...finding('warning', 'deferred-waits', message), routes: waits.map(({ route }) => route) };
 }

@@ -22,6 +22,10 @@ export function ago(at: number, now: number): string {
   return `${spanText(Math.max(0, now - at))} ago (${clock(at, now)})`;
 }
 
+/** True in the last hour before an end, or in the last quarter of the time since `came`, if that is shorter. */
+export const isNear = ({ at, came }: { at: number; came: number }, now: number) =>
+  at - now <= Math.min(HOUR, (at - came) / 4);
+
 const UNITS = { days: DAY, h: HOUR, min: MINUTE };
 
 /** A span of milliseconds in the largest unit of which it has at least two (`30 h`, not `1 days`). */

@@ -77,7 +77,7 @@ function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMa
     const equal = kept.find((other) => sameValue(other, secret));
     const warnings = equal ? [`it has the same value as ${equal.id}, under which its matches are counted`] : [];
     if (problem) kept.push({ ...secret, key: null, problem, warnings: [] });
-    else kept.push({ ...secret, warnings: [...secret.warnings, ...warnings] });
+    else kept.push({ ...secret, sameAs: equal?.id ?? null, warnings: [...secret.warnings, ...warnings] });
   }
   return kept;
 }

@@ -22,6 +22,8 @@ export interface SecretMaterial
   readonly source: string;
   /** When a reload adopted this value, in epoch milliseconds; null for a value that was read at start. */
   readonly adoptedAt: number | null;
+  /** The id of an earlier one with this value. */
+  readonly sameAs: string | null;
 }
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
@@ -42,7 +44,7 @@ export async function readSources(sources: readonly SecretSource[], env: Env): P
 
 async function readSource(source: SecretSource, env: Env): Promise<readonly SecretMaterial[]> {
   const { notBefore, notAfter, overlap } = source;
-  const facts = { source: sourceName(source, env), notBefore, notAfter, overlap, adoptedAt: null };
+  const facts = { source: sourceName(source, env), notBefore, notAfter, overlap, adoptedAt: null, sameAs: null };
   if (source.kind === 'directory') return (await readKeyDirectory(source)).map((entry) => ({ ...entry, ...facts }));
   const reading =
     source.kind === 'env' ? readVariable(source.env.valueIn(env), source) : await readKeyFile(source.file, source);

@@ -70,9 +70,11 @@ test('it sends one POST of JSON, signed if a secret is given, and does not print
 
 test('--body sends the bytes of a file, signed; one that is missing is a usage error', async () => {
   const bodies: string[] = [];
+  const agents: unknown[] = [];
   const url = await serve(async (request, response) => {
     const body = Buffer.concat(await request.toArray());
     bodies.push(body.toString('latin1'));
+    agents.push(request.headers['user-agent']);
     response.writeHead(request.headers['entrupy-signature'] === sign(SECRET, body) ? 200 : 401).end();
   });
   const file = join(directory, 'event.json');
@@ -80,6 +82,9 @@ test('--body sends the bytes of a file, signed; one that is missing is a usage e
   await writeFile(file, event);
   expect(await probe('--url', url, '--secret-env', 'HOOK', '--body', file)).toMatchObject({ code: 0, stderr: '' });
   expect(bodies).toEqual([event.toString('latin1')]);
+  // One without a signature is nobody's delivery, and says so.
+  expect(await probe('--url', url, '--unsigned', '--body', file, '--expect', '401')).toMatchObject({ code: 0 });
+  expect(agents).toEqual([undefined, 'entrupy-signature-proxy']);
   const missing = await probe('--url', url, '--body', join(directory, 'none'));
   expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/cannot read the body from .*none: /) });
 });

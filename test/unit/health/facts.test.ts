@@ -354,6 +354,12 @@ test('of what is failed, deliveries that are lost come before those that wait, a
     accepted({ route, status: stored ? 202 : 500, upstreamStatus: 500, decision: stored ? 'deferred' : 'accepted' });
   const { advice } = judgedAfter([...times(3, failing('/kept', true)), ...times(3, failing('/notify', false)), 12], {
     routes: ['/kept', '/notify'].map((path) => ({ ...NOTIFY, path })),
+    deferred: {
+      ...DEFERRED,
+      waiting: 9,
+      routes: ['/kept'],
+      waits: [{ route: '/kept', deliveries: 3, end: NOW + HOUR }],
+    },
     lastReload: { ok: false, at: NOW, error: 'line 3', refused: true },
   });
   expect(advice.map(({ id, state, route }) => [id, state, route])).toEqual([
@@ -361,6 +367,13 @@ test('of what is failed, deliveries that are lost come before those that wait, a
     ['app-fails', 'failed', '/kept'],
     ['reload-failed', 'failed', null],
   ]);
+  // What waits is told of the route on which it does, with its own number.
+  expect(advice.map(({ follows }) => follows.map(({ id }) => id))).toEqual([
+    ['deliveries-lost'],
+    ['deferred-waits'],
+    [],
+  ]);
+  expect(advice[1]?.message).toContain(' Nothing is lost yet: 3 wait to be sent again, the first until 13:00 UTC.');
 });
 
 test('a refusal counts on the route to which it was sent, else on that of its look; one that came back to us on none', () => {
@@ -616,6 +629,21 @@ test('a path that a reload has made a route is no typo any more', () => {
   expect(said('/new')).toEqual([expect.stringMatching(/^note .*; it is a route since a reload\.$/)]);
 });
 
+test('what nobody verified has the outcome of a delivery where it has the look and the address of one', () => {
+  const routes = [NOTIFY, { ...NOTIFY, path: 'unmatched', action: 'forward' } as const];
+  const told = (amount: number, changes: Partial<RequestRecord> = {}) => {
+    const sent = { route: 'unmatched', path: '/notfy', decision: 'forwarded', fate: 'none' } as const;
+    const untaken = accepted({ ...sent, status: 404, upstreamStatus: 404, ...changes });
+    const came = [accepted(), ...times(amount, untaken), ...times(20, accepted(sent)), ...times(amount, untaken), 12];
+    const { advice, lost } = judgedAfter(came, { routes });
+    return [advice[0]?.state, advice[0]?.id, advice[0]?.route, lost.refused];
+  };
+  expect(told(15)).toEqual(['failed', 'app-refuses', 'unmatched', 30]);
+  expect(told(1)).toEqual(['warning', 'app-refuses', 'unmatched', 2]);
+  expect(told(15, stranger)).toEqual(['warning', 'signed-unverified', 'unmatched', 0]);
+  expect(told(15, { route: '/notify', decision: 'reported' })[3]).toBe(0);
+});
+
 const unread = refused({
   ...{ reason: 'header_too_large', status: 431, rule: 'head-size', route: 'unmatched', path: '', method: '' },
   ...{ signed: false, event: '', userAgent: '', contentType: '' },
@@ -726,6 +754,34 @@ test('a secret that ends as planned is a warning only while somebody uses it, or
   expect([told(30, 5), told(600, 700), told(0, 0)]).toEqual([true, true, true]);
   const alone = { ...NOTIFY, path: '/other' };
   expect(told(600, 5, { routes: [alone] })).toBe(true);
+});
+
+test('an end of the only secret, or of one that somebody signs with, is red in its last hour, or its last quarter', () => {
+  const said = (minutes: number, of: Partial<SecretFacts> = {}, changes: Partial<Facts> = {}) => {
+    const ending = { ...CURRENT, notAfter: NOW + minutes * 60_000, ...of };
+    const { advice } = judged({ secrets: [ending, { ...CURRENT, id: 'next', changedAt: NOW - HOUR }], ...changes });
+    return advice.find(({ id }) => id === 'secret-ends' || id === 'old-secret-used')?.state;
+  };
+  expect([said(61), said(59)]).toEqual(['warning', 'failed']);
+  expect(said(59, {}, { routes: [{ ...NOTIFY, mode: 'report' }] })).toBe('warning');
+  const routes = [{ ...NOTIFY, secretIds: ['next', 'next.previous'], liveSecrets: 2 }];
+  const used = (minutes: number, ago: number) =>
+    said(minutes, { id: 'next.previous', lastMatch: NOW / 1000 - ago * 60 }, { routes });
+  expect([used(21, 50), used(19, 50), used(19, 61)]).toEqual(['warning', 'failed', undefined]);
+});
+
+test('a secret with the value of another one of its routes is no new one', () => {
+  const said = (...secretIds: string[]) => {
+    const copy = { ...CURRENT, id: 'next', sameAs: 'current', note: 'it has the same value as current' };
+    const routes = [
+      { ...NOTIFY, secretIds },
+      { ...NOTIFY, path: '/other' },
+    ];
+    const { advice } = judged({ secrets: [CURRENT, copy], routes });
+    return advice.flatMap(({ id, state, remedy }) => (id === 'secret-value' ? `${state} ${remedy}` : []));
+  };
+  expect(said('current', 'next')).toEqual([expect.stringMatching(/^warning Put the new value there/)]);
+  expect(said('next')).toEqual([expect.stringMatching(/^note Nothing, while/)]);
 });
 
 test('what has only the look of deliveries, or only their address that others share, is one once those have stopped', () => {

@@ -61,7 +61,15 @@ test('the first end is by the window of the route, else by the longest of all', 
     group({ route: '/short', oldest: 8500 }),
     group({ route: '/short', state: 'stopped', oldest: 1 }),
   ];
-  expect((await statusOf(groups, [], { policy })).firstEnd).toEqual({ at: 9100, came: 100 });
+  const { firstEnd, waits } = await statusOf([...groups, group({ route: '/long', oldest: 50 })], [], { policy });
+  expect(firstEnd).toEqual({ at: 9050, came: 50 });
+  expect(waits.map(({ route, end }) => [route, end])).toEqual([
+    ...[
+      ['/long', 9050],
+      ['/gone', 9200],
+      ['/short', 9500],
+    ],
+  ]);
   expect((await statusOf(groups.slice(1), [], { policy })).firstEnd).toEqual({ at: 9200, came: 200 });
   expect((await statusOf(groups, [])).firstEnd).toBeNull();
 });

@@ -35,7 +35,7 @@ function reading(source: SecretSource, content: Content): readonly SecretMateria
     const bad = name.startsWith('bad: ') ? name.slice(5) : null;
     const key = bad === null ? keyOf(name) : null;
     const kind = typeof content === 'string' ? 'source' : 'secret';
-    const times = { overlap, notBefore, notAfter, adoptedAt: null };
+    const times = { overlap, notBefore, notAfter, adoptedAt: null, sameAs: null };
     return { kind, id, source: sourceName(source), key, problem: bad, warnings: [], ...times };
   });
 }

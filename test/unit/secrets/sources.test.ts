@@ -118,6 +118,7 @@ describe('a directory', () => {
     expect(holds(secrets[1], value('new'))).toBe(true);
     expect(secrets[2]).toMatchObject({
       source: `directory ${dir}`,
+      sameAs: 'another',
       warnings: ['it has the same value as another, under which its matches are counted'],
     });
   });
