@@ -132,11 +132,10 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 function stored(path: string, { open, lost }: Episode, { facts: { deferred, now } }: Input): string {
   if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
   if (open === 0) return ' Nothing is lost: each of them was taken later, or ended by a person.';
-  if (!deferred?.waiting) return '';
+  const { deliveries = 0, end = null } = deferred?.waits.find(({ route }) => route === path) ?? {};
+  if (deferred === null || deliveries === 0) return '';
   if (deferred.lastSeen !== null)
-    return ` ${deferred.waiting} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
-  const { deliveries = 0, end = null } = deferred.waits.find(({ route }) => route === path) ?? {};
-  if (deliveries === 0) return '';
+    return ` ${deliveries} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
   const until = end === null ? '' : `, the first until ${clock(end, now)}`;
   const how = deferred.sends ? `to be sent again${until}` : 'unsent';
   return ` Nothing is lost yet: ${deliveries} ${deliveries === 1 ? 'waits' : 'wait'} ${how}.`;

@@ -72,9 +72,8 @@ function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   });
 }
 
-/** Undefined: all. */
+/** The routes that it concerns; undefined: all. */
 const placesOf = ({ route, routes }: Finding) => (route === null ? routes : [route]);
-
 const concerns = (one: Finding, places: readonly string[] | undefined) =>
   places === undefined || (placesOf(one)?.some((place) => places.includes(place)) ?? true);
 

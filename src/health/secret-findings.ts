@@ -34,16 +34,18 @@ function whyNotLive(secret: SecretFacts): string | null {
   return `secret ${id} ${state === 'not_yet' ? 'is ' : ''}${whyOutside(state, secret, dateText)}`;
 }
 
-const NOT_BEGUN = 'Put the new value there, if this is a rotation: it has not begun. Or remove this copy.';
-
 export function* secretFindings({ facts, ledger }: Input): Findings {
   for (const secret of facts.secrets) {
     const { id, source, note, sameAs } = secret;
     yield ofSecret(secret, facts, ledger);
     const found = finding('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
-    // On routes of its own, an equal one may be meant.
     const isUseless = routesOf(secret, facts).some(({ secretIds }) => sameAs !== null && secretIds.includes(sameAs));
-    if (isUseless) yield { ...found, state: 'warning', remedy: NOT_BEGUN };
+    if (isUseless)
+      yield {
+        ...found,
+        state: 'warning',
+        remedy: 'Put the new value there: its rotation has not begun. Or remove this copy.',
+      };
     else if (note !== null) yield found;
   }
 }

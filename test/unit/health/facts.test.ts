@@ -88,6 +88,13 @@ test('each secret has a verdict on whether it can be removed', () => {
   expect(verdict(previous)).toBe('ends by itself');
   expect(verdict({ ...old, state: 'expired' })).toBe('can be removed');
   for (const state of ['unusable', 'not_yet'] as const) expect(verdict({ ...old, state })).toBe('–');
+  // One that deferred deliveries need is kept, whatever else speaks for its removal.
+  expect(verdict({ ...old, deferred: 12 })).toBe('keep it: 12 deferred deliveries are signed with it');
+  const gone = { ...old, deferred: 1, state: 'expired', notAfter: NOW - 1 } as const;
+  expect(verdict(gone)).toBe('keep it: 1 deferred delivery is signed with it');
+  expect(verdict({ ...previous, deferred: 12 })).toBe(
+    'ends by itself; 12 deferred deliveries are signed with it, and not sent after that',
+  );
 });
 
 test('without redelivery nothing is said of it', () => {
@@ -111,6 +118,7 @@ test('a store that works is said to, one that has not answered is not; what turn
   expect(said({ sends: false }, 14).slice(0, 2)).toEqual(['ok', 'nothing-proven']);
   expect(said({ state: 'unknown' })).toEqual(['ok', 'nothing-proven', undefined]);
   expect(said({ state: 'failing', problem: 'EACCES' })).toEqual(['warning', 'store-fails', undefined]);
+  expect(said({ state: 'failing', sends: false })).toEqual(['ok', 'nothing-proven', undefined]); // no delivery needs it
   expect(said({ state: 'failing', problem: 'EACCES' }, 14)).toEqual(['failed', 'store-fails', undefined]);
 });
 
@@ -167,46 +175,26 @@ test('of a store that was never counted nothing is said to be 0, and no secret t
   expect(secretVerdict(secret, status)).toBe('keep it: deferred deliveries may be signed with it');
 });
 
-const LOSS = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
-
-test('what was lost is told for a day, with its number, or that this is not known', () => {
-  const lost = (ago: number, changes: Partial<LostDelivery> = {}, lostLately = 7) => {
-    const losses = [{ ...LOSS, ...changes, at: NOW - ago }];
+test('what was lost is told for a day, with its number or that this is not known, and with what would have kept it', () => {
+  const LOSS = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
+  const lost = (lostLately: number, ...all: readonly Partial<LostDelivery>[]) => {
+    const losses = all.map((changes) => ({ ...LOSS, ...changes }));
     return judged({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately } }).advice;
   };
-  expect(lost(24 * HOUR - 1)).toMatchObject([{ id: 'deferred-lost', state: 'warning' }]);
-  expect(lost(0)[0]?.message).toMatch(
-    /^7 deferred deliveries of the last day left the store untaken, .*: nobody decided within redelivery\.keep \(a longer/,
+  expect(lost(7, { at: NOW - 24 * HOUR + 1 })).toMatchObject([{ id: 'deferred-lost', state: 'warning' }]);
+  expect(lost(7, { at: NOW - 24 * HOUR }).map(({ id }) => id)).toEqual(['nothing-proven']);
+  expect(lost(7, {}, { why: 'room' }, {})[0]?.message).toMatch(
+    /^7 deferred deliveries of the last day left the store untaken, .*: nobody decided within redelivery\.keep \(a longer.*; newer ones .*raise redelivery\.maxBytes[^;]*$/,
   );
-  expect(lost(0, { id: '', why: 'q was removed', events: null })[0]?.message).toMatch(
+  expect(lost(1, { why: 'record' })[0]?.message).toMatch(
+    /untaken, the last one [^:]*:\d\d UTC\): the store lost what it held \(look at its disk, or at the Redis\)\.$/,
+  );
+  const removed = { id: '', why: 'q was removed', events: null };
+  expect(lost(7, removed)[0]?.message).toMatch(
     /^6 deferred deliveries, and others whose number is not known, of the last day left .*: q was removed\.$/,
   );
   const unknown = 'An unknown number of deferred deliveries of the last day left the store untaken, ';
-  expect(lost(0, { id: '', why: 'q was removed', events: null }, 1)[0]?.message).toContain(unknown);
-  expect(lost(24 * HOUR).map(({ id }) => id)).toEqual(['nothing-proven']);
-});
-
-test('a secret that deferred deliveries need is kept, whatever else speaks for its removal', () => {
-  const next = { ...CURRENT, id: 'next', lastMatch: NOW / 1000 - 60 };
-  const old: SecretFacts = { ...CURRENT, id: 'old', lastMatch: NOW / 1000 - 10_800, deferred: 12 };
-  const both = { ...NOTIFY, secretIds: ['old', 'next'], liveSecrets: 2 };
-  const verdict = (secret: SecretFacts, deferred: DeferredFacts | null = DEFERRED) =>
-    secretVerdict(secret, judged({ routes: [both], secrets: [old, next], deferred }));
-  expect(verdict(old)).toBe('keep it: 12 deferred deliveries are signed with it');
-  expect(verdict({ ...old, deferred: 1, state: 'expired', notAfter: NOW - 1 })).toBe(
-    'keep it: 1 deferred delivery is signed with it',
-  );
-  expect(verdict({ ...old, deferred: 0 })).toMatch(/can be removed once/);
-  expect(verdict({ ...old, id: 'next.previous', notAfter: NOW + 5 * HOUR })).toBe(
-    'ends by itself; 12 deferred deliveries are signed with it, and not sent after that',
-  );
-});
-
-test('a store that fails and that no route uses is a note: no delivery depends on it', () => {
-  const failing: DeferredFacts = { ...DEFERRED, waiting: 0, deliveries: [], state: 'failing', problem: 'EROFS' };
-  const states = (sends: boolean) =>
-    judged({ deferred: { ...failing, sends } }).advice.flatMap(({ id, state }) => (id === 'store-fails' ? state : []));
-  expect([states(true), states(false)]).toEqual([['warning'], ['note']]);
+  expect(lost(1, removed)[0]?.message).toContain(unknown);
 });
 
 const noAnswer = (upstreamFailure: 'connect' | 'timeout') =>
@@ -263,16 +251,6 @@ test('a problem that began after a reload says so, but for a reload that failed'
   };
   expect(said(true)).toContain(' 60 s after a reload.');
   expect(said(false)).not.toContain('a reload');
-});
-
-test('why stored deliveries were lost is told with what would have kept them, each reason once', () => {
-  const lost = (...whys: readonly string[]) => {
-    const losses = whys.map((why) => ({ ...LOSS, why }));
-    return judged({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately: whys.length } }).advice[0]?.message;
-  };
-  expect(lost('keep', 'room', 'keep')).toMatch(/: nobody .*longer one.*; newer ones .*raise redelivery\.maxBytes/);
-  expect(lost('record')).toMatch(/: the store lost what it held \(look at its disk, or at the Redis\)\.$/);
-  expect(lost('record')).not.toContain('longer');
 });
 
 test('a delivery that is sent again is no second one, and nobody is sent to find what is not lost', () => {
