@@ -519,6 +519,15 @@ test('what may be deliveries is told of each route by itself, so that no strange
   expect(said(unknown, { ...unknown, route: 'unmatched' }, accepted())).toEqual(expected);
 });
 
+test('what came on routes that reloads have removed is kept for a day', () => {
+  const ledger = new Ledger();
+  for (let nth = 0; nth < 9; nth++) {
+    ledger.keepOnly([`/${nth}`], nth * 26 * HOUR);
+    ledger.record(refused({ route: `/${nth}` }), nth * 26 * HOUR);
+  }
+  expect([...ledger.unproven.claims.keys()]).toEqual(['/8']);
+});
+
 const stranger = { userAgent: 'axios/1', client: '192.0.2.44', connectionAddress: '192.0.2.44' } as const;
 
 test('a signature under another name is told as dropped: of strangers as a claim, and in the log line of each', () => {
