@@ -4,7 +4,7 @@ import { reports } from '../core/routes.ts';
 import type { Facts, RouteFacts, SecretFacts } from '../facts.ts';
 import type { Ledger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, pathsOf } from './sentences.ts';
-import { ago, DAY, dateText, HOUR, isNear, spanText } from './times.ts';
+import { ago, DAY, dateText, HOUR, nearly, spanText } from './times.ts';
 
 /** Routes that lack the same secrets share an item. */
 export function* withoutLiveSecret({ facts }: Input): Findings {
@@ -103,13 +103,13 @@ function rotation(secret: SecretFacts, s: Facts): Finding | null {
   return finding(state, isUsed ? 'old-secret-used' : 'secret-unproven', message);
 }
 
-/** True if its end is near, and an enforcing route refuses from then on what somebody signs with it, or everything. */
+/** True if its end is near, and an enforcing route refuses from then on everything, or what somebody signs with it now. */
 function isLossNear(secret: SecretFacts, s: Facts): boolean {
-  const { id, notAfter, notBefore } = secret;
-  const began = s.secrets.find((other) => other.id === currentOf(id))?.changedAt ?? notBefore ?? 0;
-  if (notAfter === null || !isNear({ at: notAfter, came: began }, s.now)) return false;
+  const { id, notAfter: at, notBefore, lastMatch } = secret;
+  const came = s.secrets.find((other) => other.id === currentOf(id))?.changedAt ?? notBefore ?? 0;
+  if (at === null || at - s.now > nearly({ at, came })) return false;
   const enforcing = routesOf(secret, s).filter((route) => !reports(route, s.now));
-  return enforcing.some(({ liveSecrets }) => liveSecrets === 1 || isInUse(secret, s));
+  return enforcing.some(({ liveSecrets }) => liveSecrets === 1 || s.now - lastMatch * 1000 < nearly({ at, came }));
 }
 
 /** True if it verified something in the last hour. */

@@ -4,7 +4,7 @@ import { POISON_ATTEMPTS } from '../core/fate-by-status.ts';
 import type { DeferredFacts, Facts } from '../facts.ts';
 import type { Ledger } from './ledger.ts';
 import { count, type Finding, type Findings, finding, type Input, named, whatChanged } from './sentences.ts';
-import { ago, clock, DAY, isNear, QUARTER, spanText } from './times.ts';
+import { ago, clock, DAY, nearly, QUARTER, spanText } from './times.ts';
 
 const MOST_POISON = 3;
 const FEW = 3;
@@ -97,6 +97,8 @@ function* ofStore(deferred: DeferredFacts, now: number): Findings {
   const found = finding(isLate ? 'warning' : 'failed', id, message);
   yield state === 'works' ? { ...found, remedy: 'Find what was lost.' } : found;
 }
+
+const isNear = (end: { at: number; came: number }, now: number) => end.at - now <= nearly(end);
 
 const endOf = (at: number, now: number) =>
   at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;

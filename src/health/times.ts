@@ -22,9 +22,8 @@ export function ago(at: number, now: number): string {
   return `${spanText(Math.max(0, now - at))} ago (${clock(at, now)})`;
 }
 
-/** True in the last hour before an end, or in the last quarter of the time since `came`, if that is shorter. */
-export const isNear = ({ at, came }: { at: number; came: number }, now: number) =>
-  at - now <= Math.min(HOUR, (at - came) / 4);
+/** How long before its end something has nearly ended: an hour, or a quarter of its time if that is shorter. */
+export const nearly = ({ at, came }: { at: number; came: number }) => Math.min(HOUR, (at - came) / 4);
 
 const UNITS = { days: DAY, h: HOUR, min: MINUTE };
 

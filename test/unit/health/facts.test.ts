@@ -754,7 +754,7 @@ test('an end of the only secret, or of one that somebody signs with, is red in i
   const routes = [{ ...NOTIFY, secretIds: ['next', 'next.previous'], liveSecrets: 2 }];
   const used = (minutes: number, ago: number) =>
     said(minutes, { id: 'next.previous', lastMatch: NOW / 1000 - ago * 60 }, { routes });
-  expect([used(21, 50), used(19, 50), used(19, 61)]).toEqual(['warning', 'failed', undefined]);
+  expect([used(21, 18), used(19, 18), used(19, 21), used(19, 61)]).toEqual(['warning', 'failed', 'warning', undefined]);
 });
 
 test('a secret with the value of another one of its routes is no new one', () => {
