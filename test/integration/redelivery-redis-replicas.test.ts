@@ -89,13 +89,18 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     },
   );
 
-  test('hear that it was emptied right after their first delivery', async ({ server, open }) => {
-    const { store, losses } = await open();
-    await store.add(eventOf(), 0);
-    await store.summary(); // by now it has looked
-    await server.ask('FLUSHALL');
-    await eventually(() => losses.length, 1);
-  });
+  test.for(['FLUSHALL', 'a restart'])(
+    'hear that it was emptied by %s right after their first delivery, and remember it there',
+    async (how, { server, open }) => {
+      const { store, losses } = await open();
+      await store.add(eventOf(), 0);
+      await store.summary(); // by now it has looked
+      if (how === 'FLUSHALL') await server.ask(how);
+      else await server.kill().then(server.start);
+      await eventually(() => losses.length, 1);
+      await eventually(async () => (await store.losses().catch(() => [])).map(({ events }) => events), [1]);
+    },
+  );
 
   test('a lease is of 30 s by the clock of the server, and renewed from when it is asked', async ({ server, open }) => {
     const { store } = await open();

@@ -2,6 +2,7 @@
 // runs one script on the server (redis-script.ts), whose clock is the only one.
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/fate-by-status.ts';
 import { noSense, oneOf, RedisConnection } from '../../redis/connection.ts';
@@ -38,7 +39,9 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   function tellLost({ share, at }: typeof last): void {
     const why = `the server no longer has what it had at ${new Date(at).toISOString()}`;
     onLoss(why, share);
-    void run(textOf, 'remember', why, share).catch(ignore); // else no page says it after a restart
+    const remember = () => run(textOf, 'remember', why, share).catch(ignore); // else no page says it after a restart
+    // A new connection, whose test tells of the loss, is usable in the next turn.
+    void (connection.usable ? remember() : nextTurn().then(remember));
   }
 
   function tested(given: unknown): void {
