@@ -124,7 +124,8 @@ const READ_ANYWAY_MS = 10_000;
 export async function stampOf({ loaded, secrets, tlsFiles }: Inputs): Promise<string> {
   const now = Date.now();
   const directories = loaded.config.secrets.flatMap((source) => (source.kind === 'directory' ? source.directory : []));
-  const entries = directories.flatMap((directory) => secrets.map(({ id }) => join(directory, id)));
+  const idsIn = (directory: string) => secrets.filter(({ source }) => source === `directory ${directory}`);
+  const entries = directories.flatMap((directory) => idsIn(directory).map(({ id }) => join(directory, id)));
   const stamps = [...namedFiles(loaded, tlsFiles), ...directories, ...entries].map(async (path) => {
     const stats = await stat(path, { bigint: true }).catch(codeOf);
     if (typeof stats === 'string') return stats;

@@ -75,7 +75,9 @@ export class LiveRuleset {
   async #readAndApply(when: 'always' | 'if changed'): Promise<readonly string[]> {
     const { configFile, env } = this.#effects;
     const stamp = await stampOf(this.#seen);
-    if (when === 'if changed' && stamp === this.#stamp) return [];
+    // What could not be read is tried again, whatever a look tells of it.
+    const isWhole = this.ruleset.failures.length === 0;
+    if (when === 'if changed' && isWhole && stamp === this.#stamp) return [];
     this.#stamp = stamp;
     let inputs = await readInputs(configFile, env, this.#seen);
     if (!sameInputs(inputs, this.#seen)) inputs = await settledInputs(configFile, env, this.#seen);

@@ -2,10 +2,12 @@
 // read. And how many connections the limit of open files has room for.
 import { mkdirSync, renameSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
 import { readInputs, settledInputs, stampOf } from '../../../src/runtime/inputs.ts';
 import { fitMachine, fitOpenFiles } from '../../../src/runtime/machine-limits.ts';
+import { LiveRuleset } from '../../../src/runtime/reload.ts';
 import { ownDirectory, replaceFile } from '../../support/machine/files.ts';
 import { makeIdentity } from '../../support/tls/x509.ts';
 
@@ -80,6 +82,19 @@ test('a look at files tells of each change, whatever times it leaves', async () 
     expect(await stampOf(inputs), change.name).not.toBe(last);
     last = await stampOf(inputs);
   }
+});
+
+test('what could not be read is tried again each second, even if no look tells of a change', async () => {
+  const at = join(folder, 'failing.yaml');
+  writeFileSync(at, 'secrets: [{ id: one, env: ONE }]\n');
+  const env: Record<string, string> = {};
+  const live = new LiveRuleset(await readInputs(at, env, null), { configFile: at, env, stdout: new PassThrough() });
+  onTestFinished(() => live.stop());
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000); // `poll` would advance a fake timer
+  onTestFinished(() => clock.mockRestore());
+  expect(await live.reload()).toHaveLength(1);
+  env.ONE = 'a value that came later and is long enough';
+  await expect.poll(() => live.ruleset.failures).toEqual([]);
 });
 
 describe('of the files that a process may open, connections get', () => {
