@@ -2,7 +2,7 @@
 // the proxy, whose memory it may share, but the limits.
 import { Buffer } from 'node:buffer';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
@@ -26,8 +26,9 @@ export const run = command('capture', async ({ values }, io) => {
   const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
   const url = await adminUrl(`/-/capture?${query}`, config, io);
   // Not recursive: Node's never ends where nothing can be created in a directory that exists.
-  await mkdir(out, { mode: 0o700 }).catch((error: unknown) => {
-    if (codeOf(error) !== 'EEXIST') throw new UsageError(`cannot create ${out} in its parent: ${fileProblem(error)}`);
+  await mkdir(out, { mode: 0o700 }).catch(async (error: unknown) => {
+    if (!(await stat(out).catch(() => null))?.isDirectory())
+      throw new UsageError(`cannot create ${out} in its parent: ${fileProblem(error)}`);
   });
   const stop = new AbortController();
   const onSignal = () => stop.abort();

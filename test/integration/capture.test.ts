@@ -121,6 +121,8 @@ test('verify repeats the verdict on chunks that were cut at maxBody', async ({ d
 test('no request, a second one, a bad directory, requests that were missed', async ({ directory, answering }) => {
   const inFile = await capture(join(on.proxy.configFile, 'refused'));
   expect(inFile).toMatchObject({ code: 2, stderr: expect.stringContaining('a part of its path is not a directory') });
+  const onFile = await capture(on.proxy.configFile, '--for', '50ms');
+  expect(onFile).toMatchObject({ code: 2, stderr: expect.stringContaining('it exists, and is not a directory') });
   // In /proc nothing can be created: Node's own recursive mkdir would never return.
   expect(await capture('/proc/refused')).toMatchObject({ code: 2, stderr: expect.stringContaining('create') });
   expect(await capture(directory, '--for', '50ms')).toMatchObject({
