@@ -163,6 +163,7 @@ function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
   if (!sends) return yield finding('warning', 'deferred-unsent', unsent);
   const came = oldest ?? now;
   const end = firstEnd === null ? '' : ` The time of the first ends at ${clock(firstEnd.at, now)}.`;
-  const message = `${wait} to be sent again, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${whatChanged(came, facts)}`;
+  const where = waits.length > 1 ? ` on ${waits.length} routes` : '';
+  const message = `${wait} to be sent again${where}, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${whatChanged(came, facts)}`;
   yield { ...finding('warning', 'deferred-waits', message), routes: waits.map(({ route }) => route) };
 }

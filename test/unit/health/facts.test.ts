@@ -330,13 +330,14 @@ test('connections that are full name the address that holds most of them, if one
 test('of what is failed, deliveries that are lost come before those that wait, and both before what may be lost', () => {
   const failing = (route: string, stored: boolean) =>
     accepted({ route, status: stored ? 202 : 500, upstreamStatus: 500, decision: stored ? 'deferred' : 'accepted' });
+  const waits = [3, 6].map((deliveries, nth) => ({ route: ['/kept', '/b'][nth] ?? '', deliveries, end: NOW + HOUR }));
   const { advice } = judgedAfter([...times(3, failing('/kept', true)), ...times(3, failing('/notify', false)), 12], {
     routes: ['/kept', '/notify'].map((path) => ({ ...NOTIFY, path })),
     deferred: {
       ...DEFERRED,
       waiting: 9,
       routes: ['/kept'],
-      waits: [{ route: '/kept', deliveries: 3, end: NOW + HOUR }],
+      waits,
     },
     lastReload: { ok: false, at: NOW, error: 'line 3', refused: true },
   });
@@ -352,6 +353,7 @@ test('of what is failed, deliveries that are lost come before those that wait, a
     [],
   ]);
   expect(advice[1]?.message).toContain(' Nothing is lost yet: 3 wait to be sent again, the first until 13:00 UTC.');
+  expect(advice[1]?.follows[0]?.message).toMatch(/^9 deferred deliveries wait to be sent again on 2 routes, the/);
 });
 
 test('a refusal counts on the route to which it was sent, else on that of its look; one that came back to us on none', () => {
