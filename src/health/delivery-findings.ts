@@ -7,25 +7,11 @@ import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
-import { causesOf, remedyFor } from './diagnoses.ts';
+import { causesOf, type Finding, type Findings, finding, remedyFor, type State } from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
 import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
-import {
-  count,
-  epoch,
-  type Finding,
-  type Findings,
-  finding,
-  type Input,
-  named,
-  refused,
-  type State,
-  since,
-  sinceWhy,
-  whatChanged,
-  whyOf,
-} from './sentences.ts';
+import { count, epoch, type Input, named, refused, since, sinceWhy, whatChanged, whyOf } from './sentences.ts';
 import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */

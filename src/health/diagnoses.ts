@@ -1,4 +1,4 @@
-// The one list of diagnoses, by subject: what to do about each. Every report of a problem names one of them: status page,
+// The one list of diagnoses, by subject: what to do about each; and the form of a finding, which names one. Every report of a problem names one of them: status page,
 // /api/status, `check`, log, the metric `diagnosis` and so the alerts, and docs/alerts.md, which is generated. These texts
 // are written nowhere else. A remedy must never weaken verification.
 import type { Facts } from '../facts.ts';
@@ -176,25 +176,51 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Diagnosis[]>>> = {
 /** Diagnoses that can cause this one. If any is found too, this one is shown as its consequence. */
 export const causesOf = (id: Diagnosis): readonly Diagnosis[] => FOLLOWS[id] ?? [];
 
-export interface Diagnosed {
-  readonly subject: Subject;
-  readonly remedy: string;
-  /** Its section of the docs, such as `alerts.md#app-down`. */
-  readonly page: string;
-}
-
+/** `page`: its section of the docs. */
 export const DIAGNOSES = Object.fromEntries(
   Object.entries(REMEDIES).flatMap(([subject, remedies]) =>
     (Object.entries(remedies) as [Diagnosis, string][]).map(([id, remedy]) => {
       return [id, { subject, remedy, page: `alerts.md#${id}` }];
     }),
   ),
-) as Readonly<Record<Diagnosis, Diagnosed>>;
+) as Readonly<Record<Diagnosis, { subject: Subject; remedy: string; page: string }>>;
 
-type Found = Readonly<{ id: Diagnosis; route: string | null }>;
+/**
+ * `failed`: deliveries are not taken, refused or turned away now, or will be lost soon. `warning`: look at it. `ok`:
+ * nothing to do. `note`: a deliberate choice, or strangers; never the headline.
+ */
+export type State = 'failed' | 'warning' | 'ok' | 'note';
+
+export interface Finding {
+  readonly id: Diagnosis;
+  readonly state: State;
+  /** The facts, in one or two sentences. */
+  readonly message: string;
+  /** The route's path; null for a finding on no route of its own. */
+  readonly route: string | null;
+  /** Replaces the remedy of its diagnosis. */
+  readonly remedy?: string;
+  /** The diagnoses from which it follows, in place of those of its own diagnosis. */
+  readonly causes?: readonly Diagnosis[];
+  /** When it began, if known, in epoch milliseconds: nothing earlier follows from it. */
+  readonly began?: number;
+  /** The routes that it concerns, if it has none of its own: nothing on another one follows from it. */
+  readonly routes?: readonly string[];
+}
+
+/** The findings of one file. A null among them means nothing to report. */
+export type Findings = Iterable<Finding | null>;
+
+export function finding(state: State, id: Diagnosis, message: string, route: string | null = null): Finding {
+  return { id, state, message, route };
+}
 
 /** The remedy without what the facts show done; and, where nothing is lost, without finding that. */
-export function remedyFor({ id, route }: Found, { upstream, routes, once }: Facts, isLossless = false): string {
+export function remedyFor(
+  { id, route }: Pick<Finding, 'id' | 'route'>,
+  { upstream, routes, once }: Facts,
+  isLossless = false,
+): string {
   const isLive = routes.some(({ path, liveSecrets }) => path === route && liveSecrets > 0);
   const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
   const needless = [

@@ -4,16 +4,17 @@
 
 import type { Facts } from '../facts.ts';
 import { deliveryFindings, episodes, toldOf, waitingText } from './delivery-findings.ts';
-import { causesOf, DIAGNOSES, type Diagnosed, remedyFor, type Subject } from './diagnoses.ts';
+import { causesOf, DIAGNOSES, type Finding, finding, remedyFor, type State, type Subject } from './diagnoses.ts';
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
-import { count, type Finding, finding, type Input, type State, since } from './sentences.ts';
+import { count, type Input, since } from './sentences.ts';
 import { storeFindings } from './store-findings.ts';
 import { DAY, dateText, spanText } from './times.ts';
 
-export interface Advice
-  extends Pick<Finding, 'id' | 'state' | 'message' | 'route'>,
-    Pick<Diagnosed, 'remedy' | 'page'> {
+export interface Advice extends Pick<Finding, 'id' | 'state' | 'message' | 'route'> {
+  readonly remedy: string;
+  /** Its section of the docs, such as `alerts.md#app-down`. */
+  readonly page: string;
   /** Findings that are consequences of this one, and so have no item of their own. */
   readonly follows: readonly Finding[];
 }

@@ -4,8 +4,9 @@ import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { reports } from '../core/routes.ts';
 import type { CertificateFacts, Facts } from '../facts.ts';
 import { datesOf } from './delivery-findings.ts';
+import { type Finding, type Findings, finding } from './diagnoses.ts';
 import { secretFindings, withoutLiveSecret } from './secret-findings.ts';
-import { type Finding, type Findings, finding, type Input } from './sentences.ts';
+import type { Input } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, spanText } from './times.ts';
 
 /** Problems that stop deliveries, or soon will. */

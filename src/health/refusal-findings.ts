@@ -7,22 +7,10 @@ import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Tally } from './counts.ts';
 import { toldOf } from './delivery-findings.ts';
-import { DIAGNOSES, type Diagnosis } from './diagnoses.ts';
+import { DIAGNOSES, type Diagnosis, type Finding, type Findings, finding } from './diagnoses.ts';
 import { type RouteLedger, strangerDiagnosis, type Unproven, untakenBy } from './ledger.ts';
 import type { Known } from './senders.ts';
-import {
-  count,
-  type Finding,
-  type Findings,
-  finding,
-  type Input,
-  named,
-  pathsOf,
-  refused,
-  since,
-  sinceWhy,
-  whyOf,
-} from './sentences.ts';
+import { count, type Input, named, pathsOf, refused, since, sinceWhy, whyOf } from './sentences.ts';
 import { dateText, HOUR, QUARTER } from './times.ts';
 
 /** This many are no chance: with a signature, failed before the first acceptance, then a warning; without, a warning. */

@@ -2,8 +2,9 @@
 import { clockText, currentOf, isPrevious, whyOutside } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
 import type { Facts, RouteFacts, SecretFacts } from '../facts.ts';
+import { type Finding, type Findings, finding } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
-import { count, type Finding, type Findings, finding, type Input, pathsOf } from './sentences.ts';
+import { count, type Input, pathsOf } from './sentences.ts';
 import { ago, DAY, dateText, HOUR, nearly, spanText } from './times.ts';
 
 /** Routes that lack the same secrets share an item. */

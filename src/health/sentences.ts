@@ -1,4 +1,4 @@
-// Shared by the judge's files: its input, their findings, and phrases that several sentences use.
+// Shared by the judge's files: its input, and phrases that several sentences use.
 import { shortened } from '../base/printable.ts';
 import { REASONS } from '../core/reasons.ts';
 import { shownPath } from '../core/request-record.ts';
@@ -15,36 +15,6 @@ export interface Input {
   readonly facts: Facts;
   /** Milliseconds of the monotonic clock, as in the ledger. */
   readonly now: number;
-}
-
-/**
- * `failed`: deliveries are not taken, refused or turned away now, or will be lost soon. `warning`: look at it. `ok`:
- * nothing to do. `note`: a deliberate choice, or strangers; never the headline.
- */
-export type State = 'failed' | 'warning' | 'ok' | 'note';
-
-export interface Finding {
-  readonly id: Diagnosis;
-  readonly state: State;
-  /** The facts, in one or two sentences. */
-  readonly message: string;
-  /** The route's path; null for a finding on no route of its own. */
-  readonly route: string | null;
-  /** Replaces the remedy of its diagnosis. */
-  readonly remedy?: string;
-  /** The diagnoses from which it follows, in place of those of its own diagnosis. */
-  readonly causes?: readonly Diagnosis[];
-  /** When it began, if known, in epoch milliseconds: nothing earlier follows from it. */
-  readonly began?: number;
-  /** The routes that it concerns, if it has none of its own: nothing on another one follows from it. */
-  readonly routes?: readonly string[];
-}
-
-/** The findings of one file. A null among them means nothing to report. */
-export type Findings = Iterable<Finding | null>;
-
-export function finding(state: State, id: Diagnosis, message: string, route: string | null = null): Finding {
-  return { id, state, message, route };
 }
 
 /** A time of the ledger in epoch milliseconds. */

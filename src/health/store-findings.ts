@@ -2,8 +2,9 @@
 import { isDirectory } from '../base/default-places.ts';
 import { POISON_ATTEMPTS } from '../core/fate-by-status.ts';
 import type { DeferredFacts, Facts } from '../facts.ts';
+import { type Finding, type Findings, finding } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
-import { count, type Finding, type Findings, finding, type Input, named, whatChanged } from './sentences.ts';
+import { count, type Input, named, whatChanged } from './sentences.ts';
 import { ago, clock, DAY, nearly, QUARTER, spanText } from './times.ts';
 
 const MOST_POISON = 3;

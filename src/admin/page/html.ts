@@ -1,7 +1,7 @@
 // HTML as a tagged template: inserted values are escaped, unless they are HTML made by this template. Only a constant
 // of the source may ever be marked as safe (`new Html([STYLE], [])`). And two pieces that it makes: a time, a pill.
 import { printable } from '../../base/printable.ts';
-import type { State } from '../../health/sentences.ts';
+import type { State } from '../../health/diagnoses.ts';
 import { clock, spanText } from '../../health/times.ts';
 
 export class Html {

@@ -2,9 +2,9 @@
 // escapes text that comes from a client or a file.
 import { hash } from 'node:crypto';
 import { FATE_MEANINGS, FATES } from '../../core/fate-by-status.ts';
+import type { State } from '../../health/diagnoses.ts';
 import type { ApiStatus } from '../../health/health.ts';
 import type { ShownRequest } from '../../health/recent-requests.ts';
-import type { State } from '../../health/sentences.ts';
 import { Html, html, pill, when } from './html.ts';
 import { tables } from './tables.ts';
 
