@@ -78,6 +78,8 @@ export function sameInputs(a: Partial<Inputs>, b: Partial<Inputs>): boolean {
 const SETTLE_MS = 250;
 /** The maximum number of readings. */
 const MAX_TRIES = 8;
+/** The maximum number of times that all is read since the config has changed meanwhile: others must not wait for long. */
+const MAX_ROUNDS = 3;
 const RESTLESS = 'it keeps changing while it is being read';
 
 /**
@@ -85,9 +87,22 @@ const RESTLESS = 'it keeps changing while it is being read';
  * which names the others. What keeps changing counts as unreadable: it alone stays as it was `before`.
  */
 export async function settledInputs(named: string | null, env: Env, before: Inputs): Promise<Inputs> {
+  for (let tries = 1; ; tries++) {
+    const config = await settledConfig(named, env, before);
+    const inputs = await settledOthers(config, env, before);
+    // If all files were swapped meanwhile, the old config must not come into use with the new secrets.
+    const isLast = tries === MAX_ROUNDS || config.file === null;
+    if (isLast || sameInputs(config, await readConfig(named, env, before))) return inputs;
+  }
+}
+
+async function settledConfig(named: string | null, env: Env, before: Inputs): Promise<ConfigInput> {
   const [earlier, later] = await twoReadings(() => readConfig(named, env, before));
-  const kept = { ...before, file: null, broken: [`${fileOf(before.loaded)}: ${RESTLESS}`] };
-  const config = sameInputs(earlier, later) ? later : kept;
+  if (sameInputs(earlier, later)) return later;
+  return { ...before, file: null, broken: [`${fileOf(before.loaded)}: ${RESTLESS}`] };
+}
+
+async function settledOthers(config: ConfigInput, env: Env, before: Inputs): Promise<Inputs> {
   const [last, next] = await twoReadings(() => readOthers(config, env, before));
   const bySource = ({ secrets }: Inputs) => [...Map.groupBy(secrets, ({ source }) => source).values()];
   const secrets = settledOnly(bySource(last), bySource(next), ([first]) =>

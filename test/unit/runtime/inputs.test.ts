@@ -84,6 +84,26 @@ test('a look at files tells of each change, whatever times it leaves', async () 
   }
 });
 
+test('a swap of all while the secrets are read is taken as a whole', async () => {
+  const own = join(folder, 'swapped');
+  const at = (name: string) => join(own, name);
+  for (const name of ['old', 'new']) {
+    mkdirSync(at(`${name}/secrets`), { recursive: true });
+    writeFileSync(at(`${name}/secrets/${name}`), 'a value that is long enough');
+    writeFileSync(
+      at(`${name}/c.yaml`),
+      `secrets: [{ directory: ${at('now/secrets')} }]\nroutes: [{ path: /${name} }]\n`,
+    );
+  }
+  symlinkSync('old', at('now'));
+  symlinkSync('new', at('next'));
+  const before = await readInputs(at('now/c.yaml'), {}, null);
+  const settled = settledInputs(at('now/c.yaml'), {}, before);
+  setTimeout(() => renameSync(at('next'), at('now')), 380); // between two looks at the secrets
+  const { loaded, secrets } = await settled;
+  expect(loaded.config.routes.map(({ path }) => path)).toEqual(secrets.map(({ id }) => `/${id}`));
+});
+
 test('what could not be read is tried again each second, even if no look tells of a change', async () => {
   const at = join(folder, 'failing.yaml');
   writeFileSync(at, 'secrets: [{ id: one, env: ONE }]\n');
