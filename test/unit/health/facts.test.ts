@@ -760,15 +760,11 @@ test('an end of the only secret, or of one that somebody signs with, is red in i
 });
 
 test('a secret with the value of another one of its routes is no new one', () => {
-  const said = (...secretIds: string[]) => {
-    const copy = { ...CURRENT, id: 'next', sameAs: 'current', note: 'it has the same value as current' };
-    const routes = [
-      { ...NOTIFY, secretIds },
-      { ...NOTIFY, path: '/other' },
-    ];
-    const { advice } = judged({ secrets: [CURRENT, copy], routes });
-    return advice.flatMap(({ id, state, remedy }) => (id === 'secret-value' ? `${state} ${remedy}` : []));
-  };
+  const copy = { ...CURRENT, id: 'next', sameAs: 'current', note: 'it has the same value as current' };
+  const said = (...secretIds: string[]) =>
+    judged({ secrets: [CURRENT, copy], routes: [{ ...NOTIFY, secretIds }] }).advice.flatMap((one) =>
+      one.id === 'secret-value' ? `${one.state} ${one.remedy}` : [],
+    );
   expect(said('current', 'next')).toEqual([expect.stringMatching(/^warning Put the new value there/)]);
   expect(said('next')).toEqual([expect.stringMatching(/^note Nothing, while/)]);
 });
