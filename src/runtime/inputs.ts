@@ -105,9 +105,13 @@ async function settledConfig(named: string | null, env: Env, before: Inputs): Pr
 async function settledOthers(config: ConfigInput, env: Env, before: Inputs): Promise<Inputs> {
   const [last, next] = await twoReadings(() => readOthers(config, env, before));
   const bySource = ({ secrets }: Inputs) => [...Map.groupBy(secrets, ({ source }) => source).values()];
-  const secrets = settledOnly(bySource(last), bySource(next), ([first]) =>
-    first === undefined ? [] : [{ ...first, kind: 'source' as const, id: first.source, ...withoutKey(RESTLESS) }],
-  );
+  const secrets = settledOnly(bySource(last), bySource(next), (group) => {
+    const unread = group.map((secret) => ({ ...secret, ...withoutKey(RESTLESS) }));
+    const [first] = unread;
+    // Of a directory it is not known which files it has. Secrets of one file each keep their own times.
+    const isDirectory = first?.source.startsWith('directory ') === true;
+    return isDirectory ? [{ ...first, kind: 'source' as const, id: first.source }] : unread;
+  });
   const tlsFiles = settledOnly(last.tlsFiles, next.tlsFiles, (file) => {
     return { ...file, bytes: NO_BYTES, problem: `${file.name}: ${RESTLESS}` };
   });
