@@ -1,5 +1,4 @@
 // Imports only go down, as docs/architecture.md shows, and none loads what no start needs.
-import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -102,19 +101,6 @@ describe('floors', () => {
       const text = read(`src/${file}`);
       expect(text, file).not.toMatch(/(?<!typeof )import\('(?!\.)/);
     }
-  });
-
-  // `import … from 'node:http'` reads every export of that module. One of them is `WebSocket`, which loads the undici
-  // inside node: 35 ms of start and 15 MiB. No file may import a value from it (src/downstream/reply.ts), and nothing
-  // else may load it either.
-  test('neither the whole program nor a scrape loads the undici inside node', () => {
-    const parts = ['commands/serve.ts', 'runtime/proxy.ts', 'metrics/exposition.ts'].map((part) =>
-      join(ROOT, 'src', part),
-    );
-    const program = `for (const part of ${JSON.stringify(parts)}) await import(part);
-      console.log(process.moduleLoadList.filter((name) => /deps\\/undici/.test(name)).join());`;
-    const printed = execFileSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' });
-    expect(printed.trim()).toBe('');
   });
 
   test.each(['healthcheck', 'retire-previous'])(
