@@ -7,7 +7,7 @@ import { createClient, RESP_TYPES } from '@redis/client';
 import { deadline, QUICK_FOR_MS } from '../base/deadline.ts';
 
 // Not the one of base/errors.ts: esbuild orders the imports of two shared parts differently in the build's two bundles,
-// and each bundle would have 690 KB of its own (test `no large part of dist is there twice`).
+// and each bundle would have 690 KB of its own (test/unit/house/build.test.ts).
 const ignore = () => {};
 
 export interface ConnectionOptions {

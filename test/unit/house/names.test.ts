@@ -1,5 +1,5 @@
-// Names lead somewhere: a test file is named by its subject in kebab case, and each file or test that a comment or a page
-// names exists.
+// Names lead somewhere: a test file is named by its subject in kebab case, and each file that a comment or a page names
+// exists.
 import { globSync } from 'node:fs';
 import { sep } from 'node:path';
 import { expect, test } from 'vitest';
@@ -20,7 +20,6 @@ const COMMENT = /(?:^\s*\*|(?:^|\s)(?:\/\/|\/\*+|#))(?:\s|$)(.*)$/;
 const PATH = /(?<![\w/.@*-])(?:src|test|docs|scripts|bench)\/[\w./-]*\w(?![\w*-])/g;
 /** A source file, with or without its folders. What the build writes ends in `.js`. */
 const SOURCE = /(?<![\w/.@*-])[\w./-]+\.(?:ts|tsx|mjs|sh|py)\b/g;
-const TITLE = /\btests? `([^`]+)`/g;
 
 /** The comments of a file. Those on adjacent lines are one line. */
 function commentsOf(text: string): string {
@@ -32,12 +31,6 @@ const isPath = (path: string) => path.includes('node_modules') || ALL.includes(p
 const isFile = (name: string) => ALL.some((path) => path === name || path.endsWith(`/${name}`));
 const missingPaths = (text: string) => (text.match(PATH) ?? []).filter((path) => !isPath(path));
 const missingFiles = (text: string) => (text.match(SOURCE) ?? []).filter((name) => !isFile(name));
-function missingTitles(text: string): string[] {
-  const titles = [...text.matchAll(TITLE)].map(([, title = '']) => title);
-  const isTitle = (title: string) =>
-    TESTS.some((file) => ["'", '"'].some((quote) => read(file).includes(`(${quote}${title}${quote},`)));
-  return titles.filter((title) => !isTitle(title));
-}
 
 test('a test file is named in kebab case, in five words at most', () => {
   expect(TESTS.length).toBeGreaterThan(150);
@@ -45,11 +38,10 @@ test('a test file is named in kebab case, in five words at most', () => {
   expect(TESTS.filter((file) => !KEBAB.test(file))).toEqual([]);
 });
 
-test('comments name only files and tests that exist', () => {
+test('comments name only files that exist', () => {
   const missing = SOURCES.flatMap((file) => {
     const comments = commentsOf(read(file));
-    const names = [...missingPaths(comments), ...missingFiles(comments), ...missingTitles(comments)];
-    return names.map((name) => `${file}: ${name}`);
+    return [...missingPaths(comments), ...missingFiles(comments)].map((name) => `${file}: ${name}`);
   });
   expect(missing).toEqual([]);
 });
