@@ -1,8 +1,8 @@
-// The causes of the last bad outcomes, and the facts of the last request of each that a sentence says. All is written in
-// place: a request allocates nothing but where a diagnosis comes for the first time.
+// The causes that the bad outcomes of a route met. Each has a row of good ones of its own: those that passed the point where
+// it strikes since its last bad one. So one ends while another goes on.
 import type { RequestRecord } from '../core/request-record.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { QUARTER } from './times.ts';
+import { DAY, MINUTE } from './times.ts';
 
 /** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
 export type Detail = Pick<RequestRecord, keyof typeof EMPTY>;
@@ -35,65 +35,73 @@ export function detailOf(record: Detail, into: Detail = { ...NONE }): Detail {
   return into;
 }
 
+/** Good ones in a row that may come while a third is bad. */
+const LEAST_GOOD = 8;
+
+export class Cause {
+  readonly diagnosis: Diagnosis;
+  /** When its first one came, how many good ones known before it came since, and when the last of those was known. */
+  readonly first: Readonly<Record<'began' | 'beside' | 'goodBefore', number>>;
+  /** Its number on its route. */
+  readonly nth: number;
+  /** True for requests that were refused before the verdict, or turned away: what was accepted passed it. */
+  isRefusal = false;
+  /** Of the last one. */
+  readonly detail = { ...NONE };
+  lastAt = Number.NaN;
+  /** How many events met it last; those that the app has not taken since, and those of them that may be lost. */
+  times = 0;
+  open = 0;
+  lost = 0;
+  /** Outcomes of the route since its first one, and good ones in a row: before the last bad one, and after it. */
+  all: number;
+  between = 0;
+  since = 0;
+  /** The state that was given last. */
+  isFailed = false;
+
+  constructor(diagnosis: Diagnosis, first: Cause['first'], nth: number) {
+    this.diagnosis = diagnosis;
+    this.first = first;
+    this.nth = nth;
+    this.all = first.beside;
+  }
+
+  /** True once, a minute after the last one, more good ones came in a row than one of a hundred that still fail takes. */
+  hasCalmed(now: number): boolean {
+    if (now - this.lastAt > DAY) return true;
+    const share = this.times / (this.times + this.between + 2);
+    return this.since > LEAST_GOOD && now - this.lastAt >= MINUTE && (1 - share) ** this.since <= 1 / 100;
+  }
+
+  /** How many good ones in a row end it, by its share; 0 once they came, or the app took each bad one later. */
+  get due(): number {
+    const enough = Math.ceil(LEAST_GOOD + (12 * (this.between + 1)) / Math.max(1, this.times));
+    return this.open === 0 || this.since >= enough ? 0 : enough;
+  }
+
+  /** It ends a minute after its last bad one, once it has enough good ones, and with a few after a day. */
+  isOver(now: number): boolean {
+    return now - this.lastAt >= (this.due === 0 ? MINUTE : DAY) && (this.due === 0 || this.since > LEAST_GOOD);
+  }
+}
+
 const hasConnected = ({ upstreamStatus: status, upstreamFailure: failure }: Detail) =>
   status > 0 || (failure !== null && failure !== 'connect');
 
-const KEPT = 16;
 /** This many deliveries that met another cause show that the one before is over. */
 const FEW = 3;
-/** A cause is told beside a commoner one from this share of the last ones on, or of all, if it is not long over. */
-const LEAST = 1 / 5;
-const LEAST_OF_ALL = 1 / 20;
 
-export interface Cause {
-  readonly diagnosis: Diagnosis;
-  readonly detail: Detail;
-  /** How many events met it last. */
-  times: number;
-  /** When the first one came, and when the last one failed. */
-  readonly firstAt: number;
-  lastAt: number;
+/** Those that no other has replaced, the commonest of the last bad ones first; of equally common ones the later. */
+export function commonOf(causes: readonly Cause[], bad: readonly Cause[]): readonly Cause[] {
+  const all = causes.filter((one) => one.times > 0 && !hasChanged(one, causes));
+  const amountOf = (one: Cause) => bad.filter((other) => other === one).length;
+  return all.toSorted((one, other) => amountOf(other) - amountOf(one) || other.lastAt - one.lastAt);
 }
 
-export class Causes {
-  readonly #last: Cause[] = [];
-  readonly #all = new Map<Diagnosis, Cause>();
-
-  add(diagnosis: Diagnosis, record: Detail, now: number): void {
-    let cause = this.#all.get(diagnosis);
-    if (cause === undefined) {
-      cause = { diagnosis, detail: { ...NONE }, times: 0, firstAt: record.startedAt, lastAt: now };
-      this.#all.set(diagnosis, cause);
-    }
-    cause.times++;
-    cause.lastAt = now;
-    detailOf(record, cause.detail);
-    if (this.#last.push(cause) > KEPT) this.#last.shift();
-  }
-
-  /** An event that met it comes again. */
-  takeBack(diagnosis: Diagnosis): void {
-    const cause = this.#all.get(diagnosis);
-    if (cause !== undefined) cause.times--;
-  }
-
-  /** Those that are worth telling, the commonest of the last ones first; of equally common ones the later. */
-  common(): readonly Cause[] {
-    const all = [...this.#all.values()].filter((one) => one.times > 0 && !this.#isOver(one));
-    const last = this.#last.filter((one) => all.includes(one));
-    const amountOf = (one: Cause) => last.filter((other) => other === one).length;
-    const sum = all.reduce((total, { times }) => total + times, 0);
-    const now = Math.max(...all.map(({ lastAt }) => lastAt));
-    const isTold = (one: Cause) =>
-      amountOf(one) >= LEAST * last.length || (one.times >= LEAST_OF_ALL * sum && now - one.lastAt < QUARTER);
-    const sorted = all.toSorted((one, other) => amountOf(other) - amountOf(one) || other.lastAt - one.lastAt);
-    return sorted.filter((one, nth) => nth === 0 || isTold(one));
-  }
-
-  /** Over once others began after its last: a few, or, of an app that accepted no connections, one that it accepted. */
-  #isOver({ detail, lastAt }: Cause): boolean {
-    const isEnd = ({ times, detail: later }: Cause) =>
-      times >= FEW || (detail.upstreamFailure === 'connect' && hasConnected(later));
-    return [...this.#all.values()].some((one) => one.firstAt > lastAt && isEnd(one));
-  }
+/** Others that strike where it does began after its last: a few, or one that an app accepted after it was down. */
+function hasChanged({ detail, lastAt, isRefusal }: Cause, causes: readonly Cause[]): boolean {
+  const isEnd = ({ times, detail: later }: Cause) =>
+    times >= FEW || (detail.upstreamFailure === 'connect' && hasConnected(later));
+  return causes.some((one) => one.isRefusal === isRefusal && one.first.began > lastAt && isEnd(one));
 }

@@ -31,13 +31,12 @@ export function episodes(input: Input): readonly Finding[] {
   return ordered.flatMap(([path, { outcomes }]) => {
     const episode = outcomes.episode(now);
     if (episode === null) return [];
-    const state = episode.state(now);
     // Since a reload report mode lets pass what was refused for its signature.
     const isLetting = facts.routes.some((route) => route.path === path && reports(route, facts.now));
     const isLet = ({ detail: { reason } }: Cause) => isLetting && reason !== 'none' && REASONS[reason].status === 401;
-    const ofRoute = { path, outcomes, episode };
-    const told = episode.causes.common().toSorted((one, other) => lasts(other) - lasts(one));
-    return told.map((cause) => caused({ ...ofRoute, state: isLet(cause) ? 'warning' : state }, cause, input));
+    const told = episode.told(now).toSorted((one, other) => lasts(other) - lasts(one));
+    const stateOf = (one: Cause) => (one.isFailed && !isLet(one) ? 'failed' : 'warning');
+    return told.map((cause) => caused({ path, outcomes, episode, state: stateOf(cause) }, cause, input));
   });
 }
 
@@ -57,29 +56,26 @@ type Failing = Readonly<{ path: string; state: State; outcomes: Outcomes; episod
 /** Of one cause: its own number, and what holds for all of the route. */
 function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input: Input): Finding {
   const { facts, now } = input;
-  const { all, first } = episode;
-  const { diagnosis, detail, times, firstAt, lastAt } = cause;
+  const { diagnosis, detail, times, all, first, lastAt, isRefusal } = cause;
   const silence = now - episode.lastAt;
   const last = times === 1 ? 'the last delivery' : `the last ${times} deliveries`;
   const amount = times < all ? `${times} of ${first.beside === KEPT ? 'over ' : ''}${all} deliveries` : last;
   const from = times < all ? ` since ${clock(epoch(input, first.began), facts.now)}` : '';
-  const to = whereTo(path, facts, detail);
-  const which = `${amount} to ${to}${from}`;
-  const isRefusal = detail.fate === 'none';
+  const which = `${amount} to ${whereTo(path, facts, detail)}${from}`;
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
   const known = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
   const parts = [
     `${toldOf(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
-    stored(path, episode, input),
+    stored(path, cause, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
-    whatChanged(epoch(input, firstAt), facts, known),
-    takenSince(episode, now),
+    whatChanged(epoch(input, first.began), facts, known),
+    passedSince(cause, now),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
-  const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, firstAt) };
-  return { ...found, remedy: remedyFor(found, facts, episode.lost === 0) };
+  const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began) };
+  return { ...found, remedy: remedyFor(found, facts, cause.lost === 0) };
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */
@@ -89,10 +85,12 @@ function whereTo(path: string, facts: Facts, detail: Detail): string {
   return detail.path === path ? path : `${path}, or like those but sent to ${shownPath(detail.path)},`;
 }
 
-function takenSince({ since: good, enough, hasEnough, lastBad }: Episode, now: number): string {
+function passedSince({ since: good, due, isRefusal, lastAt }: Cause, now: number): string {
   if (good === 0) return '';
-  const ends = [hasEnough ? '' : `after ${enough} in a row`, now - lastBad >= MINUTE ? '' : 'a minute after that one'];
-  return ` Since the last that failed the app took ${good}; this is over ${ends.filter(Boolean).join(' and ')}.`;
+  const ends = [due === 0 ? '' : `after ${due} in a row`, now - lastAt >= MINUTE ? '' : 'a minute after that one'];
+  const what = isRefusal ? `was refused ${good} came through` : `failed the app took ${good}`;
+  const least = due > KEPT ? ', or after a day' : '';
+  return ` Since the last that ${what}; this is over ${ends.filter(Boolean).join(' and ')}${least}.`;
 }
 
 /** What became of some requests of one cause, as the begin of a sentence. */
@@ -115,7 +113,7 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
 }
 
 /** Says until when stored deliveries are not lost. */
-function stored(path: string, { open, lost }: Episode, { facts: { deferred, now } }: Input): string {
+function stored(path: string, { open, lost }: Cause, { facts: { deferred, now } }: Input): string {
   if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
   if (open === 0) return ' Nothing is lost: each of them was taken later, or ended by a person.';
   const { deliveries = 0, end = null } = deferred?.waits.find(({ route }) => route === path) ?? {};
@@ -134,7 +132,7 @@ function losses(path: string, { outcomes, isGone }: RouteLedger, input: Input): 
   const all = [...outcomes.losses].map(([id, one]) => ({ id, amount: outcomes.lost(input.now, LOST_ENDS, [one]) }));
   const recent = all.filter(({ amount }) => amount > 0);
   const ids = recent.map(({ id, amount }) => (amount === total ? id : `${amount} ${id}`));
-  const to = isGone ? `${path}, a route that is gone,` : path === UNMATCHED ? 'paths that no route takes' : path;
+  const to = isGone ? `${path}, a route that is gone,` : path === UNMATCHED ? 'paths that no route took' : path;
   const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost, the last one ${since(input, outcomes.lastLoss)} (${ids.join(', ')}).`;
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   const causes = recent.flatMap(({ id }) => [id, ...causesOf(id)]);

@@ -8,7 +8,7 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { SLOW_MS } from '../facts.ts';
-import { type Cause, type Detail, detailOf, NONE } from './causes.ts';
+import { type Detail, detailOf, NONE } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { LOST_ENDS, type LostEnd, Outcomes } from './route-outcomes.ts';
@@ -70,7 +70,7 @@ export class Ledger {
   /** Requests with a well-formed signature that were refused since it last took one that had just come. */
   refusedSince = 0;
   /** The last probe, if the app did not take it and has taken nothing since. */
-  failedProbe: Cause | null = null;
+  failedProbe: ReturnType<typeof untakenBy> = null;
 
   get routes(): readonly (readonly [path: string, known: RouteLedger])[] {
     return [...this.all].filter(([, { isGone }]) => !isGone);
@@ -102,6 +102,11 @@ export class Ledger {
       this.#early.length = 0;
       this.began = { at: now, what: 'a reload removed its route' };
     } else this.senders.keepOnly(routes);
+    const takes = (path: string) =>
+      routes.some((one) => one === path || (one.endsWith('/*') && path.startsWith(one.slice(0, -1))));
+    // What failed at a path that a route takes now is judged there; its losses stay.
+    const left = this.all.get(UNMATCHED)?.outcomes.episode(now)?.causes;
+    for (const [id, { detail }] of left ?? []) if (takes(detail.path)) left?.delete(id);
     for (const [route, known] of this.all) {
       known.isGone = !this.#configured.has(route);
       if (known.isGone && known.outcomes.lost(now) === 0) this.all.delete(route);
@@ -139,6 +144,7 @@ export class Ledger {
     if (this.senders.accepted === 1) this.#judgeEarly();
     const known = this.of(route);
     known.fates[fate]++;
+    if (fate !== 'duplicate') known.outcomes.episode(now)?.accepted();
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
       known.slow.add(0, now);
       if (departedMs < 0 || fate === 'taken') known.slowMs = Math.max(upstreamMs, departedMs);
@@ -157,7 +163,7 @@ export class Ledger {
   #tookElsewhere(now: number): void {
     const left = this.all.get(UNMATCHED);
     const episode = left?.outcomes.episode(now) ?? null;
-    if (episode !== null && FATES.every((fate) => left?.fates[fate] === 0)) episode.took(now);
+    if (episode !== null && FATES.every((fate) => left?.fates[fate] === 0)) episode.accepted();
   }
 
   /** Called when a stored delivery was sent again. */
@@ -310,12 +316,12 @@ function outcomeDiagnosis(record: Detail): Diagnosis {
 export const strangerDiagnosis = (record: Detail) => diagnosisOf(record) ?? 'proxy-full';
 
 /** What the app did with a request that is no delivery; null if it took it. */
-export function untakenBy(record: Detail, now: number): Cause | null {
+export function untakenBy(record: Detail, now: number) {
   const { upstreamFailure, upstreamStatus: status } = record;
   const fate = fateOf({ how: 'neither', failed: upstreamFailure && 'upstream', status });
   if (!isUntaken(fate)) return null;
   const detail = { ...detailOf(record), fate };
-  return { diagnosis: strangerDiagnosis(detail), detail, times: 1, firstAt: now, lastAt: now };
+  return { diagnosis: strangerDiagnosis(detail), detail, times: 1, lastAt: now };
 }
 
 /** True for what every public port gets: GETs, other paths and methods, and clients that left, all without a signature. */

@@ -1,7 +1,7 @@
 // The outcomes of the deliveries of one route: its episode of bad ones, and its losses of a day, whatever came since. Times
 // are milliseconds of the monotonic clock: no step of the machine's clock moves one.
 import { dropOldest } from '../base/indexed-set.ts';
-import type { Detail } from './causes.ts';
+import { Cause, type Detail } from './causes.ts';
 import { Counts, copied } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { Episode, KEPT } from './episode.ts';
@@ -25,8 +25,8 @@ interface Untaken {
   readonly startedAt: number;
   /** How many tries before it lay within each other, and within this one. */
   readonly within: number;
-  /** The number of its episode, in which it has one outcome. */
-  readonly episode: number;
+  /** The number of its cause, in whose time it has one outcome. */
+  readonly cause: number;
 }
 
 export class Outcomes {
@@ -40,7 +40,7 @@ export class Outcomes {
   /** When the last good ones came. */
   readonly #goodStarts = new Float64Array(KEPT);
   #episode: Episode | null = null;
-  #episodes = 0;
+  #causes = 0;
   /** By event, the oldest first. */
   readonly untaken = new Map<string, Untaken>();
   /** By diagnosis, in the order of their first; kinds as in LOST_ENDS. */
@@ -57,7 +57,7 @@ export class Outcomes {
       this.redirected.add(0, now);
     }
     const isKnown = this.end(record);
-    if (!isKnown) this.#episode?.add(0, now);
+    if (!isKnown) this.#episode?.add(null, now);
     this.#episode?.took(now);
   }
 
@@ -67,58 +67,60 @@ export class Outcomes {
    */
   addBad(met: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
     const { event, startedAt, upstreamStatus } = record;
-    const open = this.episode(now) ?? this.#begin(startedAt, now);
+    const episode = this.episode(now) ?? new Episode();
+    this.#episode = episode;
     const before = this.untaken.get(event);
     if (this.untaken.size > 1) this.untaken.delete(event);
-    if (before !== undefined) this.#uncount(before);
-    if (before?.episode === this.#episodes) open.causes.takeBack(before.diagnosis);
-    else open.add(1, now);
-    open.failed(now);
+    const known = before === undefined ? null : this.#uncount(before);
+    if (known !== null) known.times--;
     const within = before !== undefined && startedAt < before.startedAt ? before.within + 1 : 0;
     const diagnosis = upstreamStatus > 0 && within >= LOOPED ? 'upstream-loop' : met;
-    open.causes.add(diagnosis, record, now);
-    open.open++;
-    const known = { loss, diagnosis, at: now, startedAt, within, episode: this.#episodes };
-    if (event !== '') this.untaken.set(copied(event), known);
+    const cause = episode.causes.get(diagnosis) ?? this.#begin(diagnosis, startedAt);
+    episode.causes.set(diagnosis, cause);
+    if (known === null) episode.add(cause, now);
+    // It may have come before the first one that met this cause, and is one of those now.
+    else cause.all = Math.max(cause.all, cause.times + 1);
+    episode.failed(cause, record, now);
+    if (event !== '')
+      this.untaken.set(copied(event), { loss, diagnosis, at: now, startedAt, within, cause: cause.nth });
     dropOldest(this.untaken, MOST_UNTAKEN);
     if (loss === null) return;
-    open.lost++;
+    cause.lost++;
     this.lastLoss = now;
     const counts = this.losses.get(diagnosis) ?? new Counts(LOST_ENDS.length, 25, HOUR);
     this.losses.set(diagnosis, counts);
     counts.add(LOST_ENDS.indexOf(loss), now);
   }
 
-  /** The app has taken the event. True if it had been untaken in this episode. */
+  /** The app has taken the event. True if it had been untaken in the time of its cause. */
   end(record: Pick<Detail, 'event'>): boolean {
     // Where nothing is untaken, the signature is not even read.
     const known = this.untaken.size === 0 ? undefined : this.untaken.get(record.event);
-    if (known !== undefined && this.untaken.delete(record.event)) this.#uncount(known);
-    return known?.episode === this.#episodes;
+    return known !== undefined && this.untaken.delete(record.event) && this.#uncount(known) !== null;
   }
 
   /** The store has nothing of this route any more: another process has sent it, or a person has dropped it. */
   endStored(): void {
     for (const [event, known] of this.untaken)
       if (known.loss === null && this.untaken.delete(event)) this.#uncount(known);
-    if (this.#episode !== null) this.#episode.open = this.#episode.lost;
+    for (const cause of this.#episode?.causes.values() ?? []) cause.open = cause.lost;
   }
 
-  #uncount({ loss, diagnosis, at, episode }: Untaken): void {
-    const open = episode === this.#episodes ? this.#episode : null;
-    if (open !== null) open.open--;
-    if (loss === null) return;
-    if (open !== null) open.lost--;
+  /** Returns its cause, if that is not over. */
+  #uncount({ loss, diagnosis, at, cause: nth }: Untaken): Cause | null {
+    const known = this.#episode?.causes.get(diagnosis);
+    const cause = known?.nth === nth ? known : null;
+    if (cause !== null) cause.open--;
+    if (loss === null) return cause;
+    if (cause !== null) cause.lost--;
     this.losses.get(diagnosis)?.add(LOST_ENDS.indexOf(loss), at, -1);
-    if (at !== this.lastLoss) return;
-    for (const { loss, at } of this.untaken.values()) if (loss !== null) this.lastLoss = at;
+    if (at === this.lastLoss) for (const { loss, at } of this.untaken.values()) if (loss !== null) this.lastLoss = at;
+    return cause;
   }
 
-  #begin(began: number, now: number): Episode {
-    this.#episodes++;
+  #begin(diagnosis: Diagnosis, began: number): Cause {
     const beside = this.#goodStarts.subarray(0, this.good).filter((at) => at > began).length;
-    this.#episode = new Episode({ began, beside, goodBefore: this.lastGood }, now);
-    return this.#episode;
+    return new Cause(diagnosis, { began, beside, goodBefore: this.lastGood }, ++this.#causes);
   }
 
   /** The open episode; null if there is none. */

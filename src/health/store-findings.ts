@@ -149,7 +149,7 @@ function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
   // Events that the app fails to take again and again, while it takes others now.
   const isPoison = ({ state, passed, route }: (typeof deliveries)[number]) => {
     const outcomes = route === null ? null : input.ledger.of(route).outcomes;
-    const isTaking = outcomes !== null && outcomes.good > 0 && outcomes.episode(input.now)?.since !== 0;
+    const isTaking = outcomes !== null && outcomes.good > 0 && !outcomes.episode(input.now)?.run;
     return state === 'waiting' && passed >= POISON_ATTEMPTS && isTaking;
   };
   const poison = deliveries.filter(isPoison).slice(0, MOST_POISON);

@@ -7,8 +7,8 @@ import type { Facts } from '../../../src/facts.ts';
 import { causesOf, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { isWrong } from '../../../src/health/judge.ts';
 import { factsOf, NOTIFY, NOW } from '../../unit/fixtures.ts';
-import { DAY, FEW_GOOD, MINUTE, type Needs, type OfFault, Truth } from './truth.ts';
-import { FAULTS, type FaultName, type Happening, happeningsIn, type World } from './worlds.ts';
+import { DAY, FEW_GOOD, MINUTE, type Needs, type OfFault, type Row, Truth } from './truth.ts';
+import { FAULTS, type FaultKind, type FaultName, type Happening, happeningsIn, type World } from './worlds.ts';
 
 const SECOND = 1000;
 const HOUR = 60 * MINUTE;
@@ -105,6 +105,11 @@ class Run {
     const [, some, over, all, last] = /\b(?:(\d+) of (over )?(\d+)|the last (\d+)) deliveries/i.exec(message) ?? [];
     const bad = Number(some ?? last ?? 0);
     if (bad > (this.#met.get(id) ?? 0)) fails('9 each cause tells its own number');
+    const [, took, passed] = /app took (\d+); this|refused (\d+) came through; this/.exec(message) ?? [];
+    const rows = rowsOf(this.#world, this.truth, id);
+    const said = Number(took ?? passed);
+    if (said >= 0 && rows.length === 1 && !this.#world.reload && !this.truth.hasUnknowable && said !== rows[0]?.since)
+      fails(`9 each cause tells its own row: ${said} of ${rows[0]?.since}`);
     const { faults, restart } = this.#world;
     if (all === undefined || faults.length !== 1 || restart || this.truth.hasUnknowable) return;
     const known = this.truth.since(bad);
@@ -236,8 +241,8 @@ function checkQuiet({ world, truth, at, headline, fails }: Checked, isFailed: bo
   const isNew = truth.pauses.haveStopped(at) && world.crowd < 10;
   const isClaimed = truth.claimsOf(at, DAY + 2 * HOUR) > 0;
   const mayWarn = usesRoom || world.front || world.report || isNew || isClaimed;
-  // What was stored and taken is no loss, but its episode ends only after some good ones.
-  if (isQuiet && truth.lastBad < 0 && headline.state === 'warning' && !mayWarn) fails('2 no false alarm: warning');
+  const isOver = [...truth.rows.values()].every(({ since }) => since > 8);
+  if (isQuiet && isOver && headline.state === 'warning' && !mayWarn) fails('2 no false alarm: warning');
 }
 
 /** Of a route on which nothing comes any more: neither red for ever, nor all clear. */
@@ -280,19 +285,34 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
 }
 
 /** What must not be failed, or no more. */
-function checkCalm({ world, truth, at, fails }: Checked, known: OfFault): void {
-  const { outcomes, lastBad } = truth;
+function checkCalm({ world, truth, at, said, fails }: Checked, known: OfFault): void {
+  const { outcomes } = truth;
   const isFirst = !isEarlier(truth, known);
   if (isFirst && at < (outcomes[known.first]?.at ?? 0) + 10 * SECOND) fails('4 steady: failed at the first bad one');
-  const all = outcomes.length - known.first;
-  if (isFirst && all >= 100 && shareOf(truth, known) <= 1 / 50) fails('6 it ends: rare');
   const isRare = world.faults.length === 1 && world.faults.every(({ share, clump }) => share <= 1 / 10 && clump === 5);
   if (isFirst && isRare && !truth.hadTwo && known.first > 0) fails('6 it ends: it never began');
   if (truth.badRun < 2 && truth.longShare(at) <= 1 / 50) fails('6 it ends: rare by now');
-  // What hangs is known late, between good ones, so its share may be less than the fault's.
-  const least = Math.min(shareOf(truth, known), ...world.faults.map((one) => one.share));
-  const isLong = at - (outcomes[lastBad]?.at ?? 0) >= 6 * MINUTE;
-  if (isLong && outcomes.length - 1 - lastBad >= 30 / least) fails('6 it ends: after good ones');
+  for (const { id } of said.filter(({ state }) => state === 'failed')) {
+    const rows = rowsOf(world, truth, id);
+    const isEnd = (row: Row) => hasEnded(row, world, at);
+    if (rows.length > 0 && rows.every(isEnd)) fails(`6 it ends: ${id}, after good ones`);
+    const isAlone = [...truth.rows.values()].every((row) => rows.includes(row) || isEnd(row));
+    if (rows.length > 0 && isAlone && rows.every(isFew)) fails(`6 it ends: ${id}, rare`);
+  }
+}
+
+/** The faults that are told as this. */
+function rowsOf({ faults }: World, { rows }: Truth, id: string): readonly Row[] {
+  const kindOf = (nth: number): FaultKind | undefined => FAULTS[faults[nth]?.kind as FaultName];
+  return [...rows].flatMap(([nth, row]) => (kindOf(nth)?.causes.includes(id) ? [row] : []));
+}
+
+const isFew = ({ bad, good }: Row) => bad + good >= 100 && bad / (bad + good) <= 1 / 50;
+
+/** What hangs is known late, between good ones, so its share may be less than the fault's. */
+function hasEnded({ bad, good, since, lastAt }: Row, { faults }: World, at: number): boolean {
+  const least = Math.min(bad / (bad + good - since), ...faults.map(({ share }) => share));
+  return at - lastAt >= 6 * MINUTE && since >= 30 / least;
 }
 
 /** The app accepted no connections, and since then it has failed otherwise. */
@@ -318,8 +338,9 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
     met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
   const [most = null, last = null, ...before] =
     headline.state === 'failed' && truth.accepted > 0 ? truth.lastFaults() : [];
-  // The commonest, the last one, and of the others what the commonest may follow from.
-  const right = most === null ? causesIn([...world.faults.keys()]) : causesIn([most, last]);
+  // The commonest, the last one, what may be red for a minute yet, and of the others what the commonest may follow from.
+  const recent = [...truth.rows].flatMap(([nth, { lastAt }]) => (at - lastAt < MINUTE ? [nth] : []));
+  const right = most === null ? causesIn([...world.faults.keys()]) : causesIn([most, last, ...recent]);
   const causes = [
     ...right,
     ...causesIn(before).filter((one) => right.some((id) => causesOf(id as Diagnosis).includes(one as Diagnosis))),

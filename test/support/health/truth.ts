@@ -21,6 +21,15 @@ interface Known {
   readonly fault: number | null;
 }
 
+/** Of one fault: how many met it, and how many passed the point where it strikes, in all and since the last that met it. */
+export interface Row {
+  readonly isOfApp: boolean;
+  readonly bad: number;
+  good: number;
+  since: number;
+  readonly lastAt: number;
+}
+
 /** The outcomes since a fault's first. */
 export interface OfFault {
   readonly first: number;
@@ -65,6 +74,7 @@ export class Truth {
   lastBad = -1;
   goodInRow = 0;
   readonly faults = new Map<number, OfFault>();
+  readonly rows = new Map<number, Row>();
   readonly looks = new Set<string>();
   readonly addresses = new Set<string>();
   /** Those of them from which others come, too: there what has no look proves nothing. */
@@ -134,6 +144,7 @@ export class Truth {
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
     this.outcomes.push({ startedAt, at, isBad: fault !== null, fault, isAgain: isStored && fault === null });
+    this.#pass(outcome, at);
     if (fault === null) {
       this.goodInRow++;
       this.badRun = 0;
@@ -143,6 +154,17 @@ export class Truth {
     this.#addBad(fault, at);
     if (isStored) this.#stored++;
     else this.lastLoss = at;
+  }
+
+  #pass({ fault, isVerified }: Outcome, at: number): void {
+    for (const [nth, row] of this.rows) {
+      if (nth === fault || !(row.isOfApp ? fault === null : isVerified)) continue;
+      row.good++;
+      row.since++;
+    }
+    if (fault === null) return;
+    const { bad = 0, good = 0 } = this.rows.get(fault) ?? {};
+    this.rows.set(fault, { isOfApp: isVerified, bad: bad + 1, good, since: 0, lastAt: at });
   }
 
   /** True for a refused delivery that nothing tells from a stranger's request. */

@@ -14,7 +14,7 @@ const DAY = 24 * HOUR;
 type Changes = Partial<RequestRecord>;
 
 /** One way in which deliveries are lost. */
-interface FaultKind {
+export interface FaultKind {
   /** `app`: the app does not take what was verified. `front`: refused before. `door`: its connection is turned away. */
   readonly side: 'app' | 'front' | 'door';
   readonly changes: Changes;
@@ -216,6 +216,15 @@ interface Rare {
   readonly kinds?: readonly FaultName[];
   readonly world?: Partial<World>;
 }
+const AT_A_TIME = {
+  anHour: 3600,
+  deliveries: 900,
+  strangers: 'none',
+  report: false,
+  restart: false,
+  reload: false,
+} as const;
+
 const RARE: Readonly<Record<string, Rare>> = {
   'a short outage within few failures that go on': {
     parts: [
@@ -229,6 +238,20 @@ const RARE: Readonly<Record<string, Rare>> = {
       [0.1, 0.3, 1],
     ],
     world: { anHour: 12 },
+  },
+  'an outage that ends while other failures go on': {
+    parts: [
+      [0.02, 0.1, 1],
+      [0.02, 0.98, 0.34],
+    ],
+    world: AT_A_TIME,
+  },
+  'an outage that ends while few failures go on': {
+    parts: [
+      [0.02, 0.1, 1],
+      [0.02, 0.98, 0.02],
+    ],
+    world: AT_A_TIME,
   },
   'an outage until the end, whose deliveries are sent again': {
     parts: [[0.4, 0.6, 1]],

@@ -84,8 +84,9 @@ class OneRoute {
   #stored = new Set<number>();
   #now = 1e6;
   #lastBad = Number.NEGATIVE_INFINITY;
-  /** Bad ones in a row, and when the second of them came. */
+  /** Bad ones in a row, the last of them, and when the second came. */
   #run = 0;
+  #last = 0;
   #second = 0;
 
   constructor() {
@@ -105,7 +106,7 @@ class OneRoute {
     else if (how === null) this.#empty();
     else if (typeof how === 'string') this.#send(event, how === 'taken');
     else this.#come(event, accepted({ ...how, event: nameOf(event), startedAt: this.#now }));
-    if (this.#untaken.size === 0) this.#run = 0;
+    if (!this.#untaken.has(this.#last)) this.#run = 0;
     this.#now += pause * 1000;
   }
 
@@ -141,6 +142,7 @@ class OneRoute {
     this.#untaken.set(event, fate);
     if (fate === 'waits') this.#stored.add(event);
     this.#lastBad = this.#now;
+    this.#last = event;
     if (++this.#run === 2) this.#second = this.#now;
   }
 
