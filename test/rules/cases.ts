@@ -11,6 +11,7 @@ const result = (name: string, pod = 'a') => `redelivered_total{pod="${pod}",rout
 
 const FAILED = 'Failed{route="/notify",severity="critical"}';
 const LOST = 'DeliveriesLost{route="/notify",severity="warning"}';
+const TRIAL = ['ReportModeTooLong{route="/trial",severity="info"}'];
 const NONE_TAKEN = 'DeliveriesLost{route="/notify",severity="critical"}';
 
 const BY_PAGES: readonly RuleCase[] = [
@@ -198,27 +199,31 @@ const BY_COUNTERS: readonly RuleCase[] = [
 ];
 
 const BY_WEEKS: readonly RuleCase[] = [
-  fires('ReportModeTooLong', 'after a week, across pods', {
-    series: {
-      'route_report_mode{route="/trial"}': '1x1000 _x1200',
-      'route_report_mode{pod="b",route="/trial"}': '_x995 1x1200',
+  fires(
+    'ReportModeTooLong',
+    'after a week, across pods, and not for what enforced in between or reports since yesterday',
+    {
+      series: {
+        'route_report_mode{route="/trial"}': '1x1000 _x1200',
+        'route_report_mode{pod="b",route="/trial"}': '_x995 1x1200',
+        'route_report_mode{route="/between"}': '1x1000 0x288 1x1000',
+        'route_report_mode{route="/new"}': '_x1800 1x500',
+      },
+      alerts: { '6d': [], '170h': TRIAL, '190h': TRIAL },
     },
-    alerts: { '6d': [], '170h': ['ReportModeTooLong{route="/trial",severity="info"}'] },
-  }),
-  silent('ReportModeTooLong', 'when the route enforced in between, or reports since yesterday', {
-    series: {
-      'route_report_mode{route="/trial"}': '1x1000 0x288 1x1000',
-      'route_report_mode{route="/new"}': '_x1800 1x500',
-    },
-    alerts: { '175h': [], '190h': [] },
-  }),
-  fires('NoDeliveries', "when the deliveries of last week's hour stay away", {
+  ),
+  fires('NoDeliveries', "when those of last week's hour stay away; at four an hour once six hours that had some do", {
     series: {
       'requests_total{route="/notify",decision="accepted"}': '0+5x2040 10200x200',
+      'requests_total{route="/quiet",decision="accepted"}': '0+0.3333x2040 680x200',
       'requests_total{route="unmatched",decision="accepted"}': '0x2240',
       'build_info{version="1"}': '1x2240',
     },
-    alerts: { '170h': [], '172h': ['NoDeliveries{route="/notify",severity="warning"}'] },
+    alerts: {
+      '170h': [],
+      '172h': ['NoDeliveries{route="/notify",severity="warning"}'],
+      '178h': ['NoDeliveries{route="/notify",severity="warning"}', 'NoDeliveries{route="/quiet",severity="warning"}'],
+    },
     moment: '172h',
     summary: 'No delivery comes to /notify of shop hooks.',
     description: 'At this time of the week there were 60: in an hour, or on a quiet route in six.',
@@ -239,13 +244,6 @@ const BY_WEEKS: readonly RuleCase[] = [
       'build_info{version="1"}': '1x490',
     },
     alerts: { '25h': [], '28h': [], '35h': [] },
-  }),
-  fires('NoDeliveries', 'at four an hour, once six hours that always had some stay empty', {
-    series: {
-      'requests_total{route="/notify",decision="accepted"}': '0+0.3333x2040 680x200',
-      'build_info{version="1"}': '1x2240',
-    },
-    alerts: { '172h': [], '178h': ['NoDeliveries{route="/notify",severity="warning"}'] },
   }),
   silent('NoDeliveries', 'at four an hour over a night that never had any', {
     series: {
