@@ -93,7 +93,7 @@ export async function admissionOf(manifests: readonly Manifest[]) {
 }
 
 /** As Kubernetes does it, with the one operator that the chart uses. */
-export function selects(selector: Selector, labels: Readonly<Record<string, string>>): boolean {
+function selects(selector: Selector, labels: Readonly<Record<string, string>>): boolean {
   const { matchLabels = {}, matchExpressions = [] } = selector;
   const other = matchExpressions.find(({ operator }) => operator !== 'Exists');
   if (other !== undefined) throw new Error(`the chart uses ${other.operator}`);
