@@ -53,8 +53,8 @@ export const filePath = (allowed = "a file's path") => matching(allowed, /^[^\x0
 
 export function list<S extends z.ZodMiniType>(item: S, allowed: string, min: 0 | 1 = 0) {
   const least = z.minLength(min);
-  // Without this, zod compares the key `length` of a mapping in place of the list, and throws: see the test
-  // `a mapping in place of a list is reported, even with a key named length`.
+  // Without this, zod compares the key `length` of a mapping in place of the list, and throws: see
+  // test/testdata/config/bad/secrets-mapping.yaml.
   least._zod.def.when = ({ value }) => Array.isArray(value);
   return allows(allowed, z.array(item).check(least));
 }

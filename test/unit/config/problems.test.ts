@@ -76,10 +76,6 @@ test('too many routes are refused quickly', () => {
   expect(problemsIn(`routes:\n${routes}`)).toEqual(['c.yaml:2:3: routes: more than 1000 entries']);
 });
 
-test('a mapping in place of a list is reported, even with a key named length', () => {
-  expect(problemsIn('secrets: { length: { file: /run/secrets/a } }').join()).toMatch(/secrets/);
-});
-
 const lines = (count: number, line: (index: number) => string) =>
   Array.from({ length: count }, (_, i) => line(i)).join('\n');
 
