@@ -3,7 +3,6 @@ import { get, request } from '../../support/http/requests.ts';
 import {
   closing,
   delivered,
-  forged,
   refused,
   served,
   signatureLine,
@@ -16,6 +15,9 @@ import {
 const chunked = (body: string, lines: readonly string[] = []) =>
   signedAbc(['Transfer-Encoding: chunked', ...lines], body);
 
+const unsignedChunks = (path: string, body: string) =>
+  request([`POST ${path} HTTP/1.1`, 'Host: a', 'Transfer-Encoding: chunked'], body);
+
 const LINES: readonly WireCase[] = [
   refused('bare LF after the request line', signed('abc').replace('HTTP/1.1\r\n', 'HTTP/1.1\n')),
   refused('bare LF after a header', signed('abc').replace('Host: a\r\n', 'Host: a\n')),
@@ -24,7 +26,6 @@ const LINES: readonly WireCase[] = [
   refused('bare CR as a line ending', signed('abc').replace('Host: a\r\n', 'Host: a\r')),
   refused('CR CR LF for a line end', signed('abc').replace('Host: a\r\n', 'Host: a\r\r\n')),
   refused('a folded line', get('/open', ['X-A: b', ' c'])),
-  refused('a folded signature', signed('abc').replace('SHA256:', '\r\n SHA256:')),
   refused('white space before the first header', `GET /open HTTP/1.1\r\n Host: a\r\n\r\n`),
   refused('a header without a colon', get('/open', ['X-A'])),
   refused('a header without a name', get('/open', [': b'])),
@@ -67,12 +68,6 @@ const CHUNKS: readonly WireCase[] = [
   ),
   refused('more chunks of one byte than any client sends', chunked('1\r\nx\r\n'.repeat(100_000))),
   delivered('zeros before a chunk size', chunked('003\r\nabc\r\n000\r\n\r\n')),
-  delivered('many chunks', chunked('1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n')),
-  served(
-    'an extension on an open route',
-    request(['POST /open HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'], '3;x=y\r\nabc\r\n0\r\n\r\n'),
-    'POST /open abc',
-  ),
 ];
 
 const OPEN_BODIES: readonly WireCase[] = [
@@ -81,12 +76,7 @@ const OPEN_BODIES: readonly WireCase[] = [
     ['an overlong chunk', '3\r\nabcd\r\n0\r\n\r\n'],
     ['a length in the trailers', '3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n'],
     ['a bad trailer', '3\r\nabc\r\n0\r\nx\r\n\r\n'],
-  ].map(([name, body]) =>
-    refused(
-      `on an open route: ${name}`,
-      request(['POST /open HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'], body),
-    ),
-  ),
+  ].map(([name, body = '']) => refused(`on an open route: ${name}`, unsignedChunks('/open', body))),
   served(
     'on an open route a length stays where it is, and the socket is not reused',
     request(['PUT /open HTTP/1.1', 'Content-Length: 6', 'Host: a', 'X-A: 1'], 'a\0b\r\nc'),
@@ -108,30 +98,19 @@ const OPEN_BODIES: readonly WireCase[] = [
   ),
 ];
 
-const noSignature = (trailers: string) =>
-  request(['POST /notify HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'], `3\r\nabc\r\n0\r\n${trailers}\r\n\r\n`);
-
 const TRAILERS: readonly WireCase[] = [
-  unauthorized('a signature in the trailers alone', noSignature(signatureLine('abc'))),
   unauthorized(
-    'a signature in announced trailers',
-    noSignature(signatureLine('abc')).replace('Host: a', 'Host: a\r\nTrailer: Entrupy-Signature'),
+    'a signature in the trailers alone',
+    unsignedChunks('/notify', `3\r\nabc\r\n0\r\n${signatureLine('abc')}\r\n\r\n`),
   ),
   delivered(
     'trailers of a verified body are dropped',
     chunked('3\r\nabc\r\n0\r\nX-Trailer: 1\r\nHost: b\r\n\r\n', ['Trailer: X-Trailer']),
     { lines: ['Host: a', signatureLine('abc'), 'Content-Length: 3'] },
   ),
-  delivered(
-    'a wrong signature in the trailers is not read',
-    chunked('3\r\nabc\r\n0\r\nEntrupy-Signature: SHA256:x\r\n\r\n'),
-  ),
   served(
-    'a re-routing trailer is dropped',
-    request(
-      ['POST /open HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'],
-      '3\r\nabc\r\n0\r\nX-Original-URL: /notify\r\n\r\n',
-    ),
+    'an extension and a re-routing trailer are dropped',
+    unsignedChunks('/open', '3;x=y\r\nabc\r\n0\r\nX-Original-URL: /notify\r\n\r\n'),
     'POST /open abc',
     { lines: ['Host: a', 'Transfer-Encoding: chunked', 'Connection: close'] },
   ),
@@ -158,9 +137,8 @@ const VERSIONS: readonly WireCase[] = [
   closing(
     unauthorized('HTTP/1.0 without one', request(['POST /notify HTTP/1.0', 'Host: a', 'Content-Length: 3'], 'abc')),
   ),
-  // llhttp parses these names as HTTP/1.0 without an error.
-  refused('RTSP/1.0 with a signature', signed('abc').replace('HTTP/1.1', 'RTSP/1.0')),
-  refused('RTSP/1.0 without one', forged('abc').replace('HTTP/1.1', 'RTSP/1.0')),
+  // llhttp parses this name as HTTP/1.0 without an error.
+  refused('RTSP/1.0', signed('abc').replace('HTTP/1.1', 'RTSP/1.0')),
   refused('HTTP/1.0 without Host', 'GET /open HTTP/1.0\r\n\r\n'),
 ];
 
