@@ -153,8 +153,13 @@ describe.skipIf(!ready)('the chart', () => {
   test("the proxy's probes keep their endpoints, and their numbers can be changed", () => {
     expect(proxyOf(podSpec(only(common, 'Deployment')))).toMatchObject({
       startupProbe: { httpGet: { path: '/startz', port: 'admin' }, periodSeconds: 2, failureThreshold: 90 },
-      readinessProbe: { httpGet: { path: '/readyz' }, periodSeconds: 2, timeoutSeconds: 3, successThreshold: 2 },
-      livenessProbe: { httpGet: { path: '/livez' }, periodSeconds: 10, initialDelaySeconds: 5 },
+      readinessProbe: {
+        httpGet: { path: '/readyz', port: 'admin' },
+        periodSeconds: 2,
+        timeoutSeconds: 3,
+        successThreshold: 2,
+      },
+      livenessProbe: { httpGet: { path: '/livez', port: 'admin' }, periodSeconds: 10, initialDelaySeconds: 5 },
     });
   });
 

@@ -107,14 +107,11 @@ describe.skipIf(!ready)('the chart', () => {
     }
   });
 
-  test('the drain recipe is there: start-up ignores the upstream, preStop drains, the app sleeps', () => {
+  test('the drain recipe is there: preStop drains, the app sleeps', () => {
     const spec = podSpec(only(of('sidecar-app'), 'Deployment'));
     const proxy = proxyOf(spec);
     expect(spec.initContainers?.[0]).toBe(proxy);
     expect(proxy.restartPolicy).toBe('Always');
-    expect(proxy.startupProbe).toMatchObject({ httpGet: { path: '/startz', port: 'admin' } });
-    expect(proxy.readinessProbe).toMatchObject({ httpGet: { path: '/readyz', port: 'admin' } });
-    expect(proxy.livenessProbe).toMatchObject({ httpGet: { path: '/livez', port: 'admin' } });
     expect(proxy.lifecycle).toEqual({ preStop: { httpGet: { path: '/-/drain', port: 'admin' } } });
     expect(spec.containers[0]?.lifecycle).toEqual({ preStop: { sleep: { seconds: 5 } } });
     expect(spec.terminationGracePeriodSeconds).toBe(45);
@@ -168,26 +165,18 @@ describe.skipIf(!ready)('the chart', () => {
   );
 
   test('names that YAML 1.1 reads as something else stay names', async () => {
-    const modes = ['sidecar', 'gateway', 'library', 'inject', 'monitoring'];
-    for (const [name, mode] of ['y', 'on', 'no', 'null', '1e3', '0x1f'].flatMap((name) =>
-      modes.map((mode) => [name, mode] as const),
+    const objects = [
+      'networkPolicy.enabled=true,pdb.enabled=true,serviceAccount.create=true',
+      'networkPolicy.metricsFrom[0].podSelector.matchLabels.a=b',
+      'metrics.podMonitor.enabled=true,ingress.enabled=true',
+    ];
+    const names = ['ingress.host=h.example.com,ingress.className=on', 'upstream.url=http://a,secret.existingSecret=on'];
+    const whole = [...objects, ...names];
+    const modes = Object.entries({ sidecar: whole, gateway: whole, library: names, inject: [], monitoring: [] });
+    for (const [name, mode, values] of ['y', 'on', 'no', 'null', '1e3', '0x1f'].flatMap((name) =>
+      modes.map(([mode, values]) => [name, mode, [`mode=${mode}`, ...values]] as const),
     )) {
       if (/^\d/.test(name) && ['sidecar', 'gateway'].includes(mode)) continue; // No name for a Service.
-      const objects = [
-        'networkPolicy.enabled=true,pdb.enabled=true,serviceAccount.create=true',
-        'networkPolicy.metricsFrom[0].podSelector.matchLabels.a=b',
-        'metrics.podMonitor.enabled=true,ingress.enabled=true',
-      ];
-      const names = [
-        'ingress.host=h.example.com,ingress.className=on',
-        'upstream.url=http://a,secret.existingSecret=on',
-      ];
-      const isWhole = ['sidecar', 'gateway'].includes(mode);
-      const values = [
-        `mode=${mode}`,
-        ...(isWhole ? objects : []),
-        ...(['inject', 'monitoring'].includes(mode) ? [] : names),
-      ];
       const options = ['--namespace', name, '--kube-version', '1.36.0', ...set(...values)];
       const text = await mustRun('helm', ['template', name, CHART, ...options]);
       const wrong = text.match(/^[ -]*[\w./]*(?:[nN]ame|namespace|instance): (?:y|on|no|null|1e3|0x1f)$/gm);

@@ -10,7 +10,6 @@ import {
   CHART,
   HELMS,
   type Manifest,
-  only,
   parseManifests,
   podSpec,
   set,
@@ -30,7 +29,7 @@ const SAME = [
   ...['gateway', 'gateway-existing-config', 'inject', 'library', 'old-kubernetes', 'sidecar-app', 'sidecar-classic'],
   ...['sidecar-demo', 'sidecar-everything'],
 ];
-const OTHERS = ['gateway-everything', 'gateway-once', 'inject-everything', 'monitoring'];
+const OTHERS = ['gateway-everything', 'inject-everything', 'monitoring'];
 const fileOf = (name: string) =>
   `${OTHERS.includes(name) ? `${ROOT}test/testdata/helm/values-of-0.1.0` : `${CHART}/ci`}/${name}-values.yaml`;
 const GATEWAY = set(...VALUES_OF_A_GATEWAY);
@@ -95,7 +94,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
       ...[`upgrade gateway ${AUTO} replicaCount=1 = 6`, 'upgrade gateway = 6'],
     ],
     'a first install sets two gateways, and leaves the number of sidecars to Kubernetes': [
-      ...['install now gateway = 2', 'uninstall', 'install now app = 1, unnamed'],
+      ...['install now gateway = 2, named', 'uninstall', 'install now app replicaCount=null = 1, unnamed'],
     ],
     'the number of a scaled app is kept by upgrades and rollbacks, and is in no manifest': [
       ...['install now app', 'scale 5', 'upgrade app minReadySeconds=5', 'scale 7', 'rollback 1 = 7'],
@@ -194,15 +193,6 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     expect(order.at(-1)).toBe('DELETE ConfigMap');
   });
 
-  test('rendered without a cluster, the chart sets no number of sidecars, and two gateways', async () => {
-    const spec = async (options: readonly string[]) => only(await template(options, { helm }), 'Deployment').spec;
-    expect(await spec(APP)).not.toHaveProperty('replicas');
-    expect(await spec(GATEWAY)).toHaveProperty('replicas', 2);
-    expect(await spec([...GATEWAY, ...set('autoscaling.enabled=true')])).not.toHaveProperty('replicas');
-    expect(await spec([...APP, ...set('replicaCount=3')])).toHaveProperty('replicas', 3);
-    expect((await tryTemplate([...APP, ...set('replicaCount=null')], { helm })).code).toBe(0);
-  });
-
   test('the notes sign with a key that the Secret has after a rotation', async () => {
     const notes = await install(CHART, ...APP);
     expect(notes).toMatch(/^Pods: +an upgrade or a rollback keeps the current number/m);
@@ -226,7 +216,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
   });
 
   test('values of every mode survive --reuse-values', async () => {
-    const names = ['sidecar-everything', 'gateway-everything', 'library', 'inject-everything', 'gateway-once'];
+    const names = ['sidecar-everything', 'gateway-everything', 'library', 'inject-everything'];
     for (const [name, from] of names.flatMap((name) => [OLD, LAST].map((from) => [name, from] as const))) {
       const old = await mustRun(helm, ['show', 'values', from]);
       // With --reuse-values this chart renders as if its defaults were those of the old one.
