@@ -4,7 +4,7 @@ import { killAtRandom } from '../support/redelivery/kills.ts';
 
 test('twenty kills lose nothing and change nothing', async () => {
   const seed = Date.now() % 1_000_000;
-  const fates = await killAtRandom({ rounds: 20, seed });
+  const fates = await killAtRandom({ rounds: Number(process.env.ROUNDS ?? 20), seed });
   console.log('seed', seed, fates);
   expect(fates.lost).toEqual([]);
   expect(fates.changed).toBe(0);

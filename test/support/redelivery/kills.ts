@@ -1,7 +1,5 @@
 // Kills the proxy, the app or both at random moments while deliveries come in, are stored, claimed, sent and removed; then
-// lets everything end, and says what became of each delivery. Also a script:
-//
-//   node test/support/redelivery/kills.ts ROUNDS [SEED]
+// lets everything end, and says what became of each delivery.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -147,9 +145,4 @@ function fatesOf(
     /** Arrivals whose target, lines or body differ from what was sent. */
     changed: arrivals.filter(({ id, digest }) => digests.get(id) !== digest).length,
   };
-}
-
-if (import.meta.main) {
-  const [rounds = '200', seed = `${Date.now() % 1e6}`] = process.argv.slice(2);
-  console.log('seed', seed, await killAtRandom({ rounds: Number(rounds), seed: Number(seed) }));
 }
