@@ -133,7 +133,7 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     const command = (...words: string[]) => runCommand(['deferred', ...words, '--config', proxy.configFile], { env });
     const ended = await command('drop', id);
     expect(ended).toMatchObject({ code: 1, stdout: '' });
-    expect(ended.stderr).toMatch(/^entrupy-signature-proxy deferred: the store .* did not answer within 5000 ms\n$/);
+    expect(ended.stderr).toMatch(/^entrupy-signature-proxy deferred: the store .* did not answer within 10000 ms\n$/);
     expect(await command('list')).toMatchObject({ code: 0, stdout: expect.stringContaining(id) }); // it writes nothing
     disk.fault();
     expect(await recordsIn(directory)).toEqual([id]);

@@ -62,9 +62,8 @@ class StoreThread {
     const refusal = this.#isClosed ? 'it is closed' : this.#refusal;
     if (refusal !== null) throw this.#error(refusal);
     const { promise, resolve } = this.#send(method, args, moved);
-    const limit = store.CALL_LIMIT_MS / (this.#options.as === 'visitor' ? 2 : 1); // a visitor's user is waiting
-    const cancel = deadline(limit, () => {
-      const failure = `it did not answer within ${limit} ms`;
+    const cancel = deadline(store.CALL_LIMIT_MS, () => {
+      const failure = `it did not answer within ${store.CALL_LIMIT_MS} ms`;
       this.#refusal = failure;
       this.#options.onProblem(this.#error(failure).message);
       resolve({ failure });

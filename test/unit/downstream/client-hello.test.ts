@@ -59,7 +59,7 @@ test('What one costs that comes byte by byte in tiny records is linear in its by
   const records = Buffer.from([1, 0, 255, 255, ...Array(2_700).fill(0)].flatMap(record));
   const cost = (size: number) => leastCpu(() => found(bytewise(records.subarray(0, size))));
   cost(4_000);
-  expect(cost(16_000) / cost(2_000)).toBeLessThan(16); // the square would be 64
+  expect(cost(16_000) / cost(2_000)).toBeLessThan(32); // linear is 8, the square would be 64
 });
 
 test('TLS begins only when it is whole, and gets its bytes as they came.', async () => {
