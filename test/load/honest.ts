@@ -15,7 +15,7 @@ export interface Tally {
 interface HonestOptions {
   readonly port: number;
   readonly clients: number;
-  /** Milliseconds between two deliveries of one client. */
+  /** Milliseconds between two deliveries of one client, or two probes. */
   readonly pause: number;
   readonly body: string;
   readonly signature: string;
@@ -26,6 +26,8 @@ interface HonestOptions {
   /** Milliseconds after which a response counts as missing. */
   readonly timeout: number;
 }
+
+type ProbeOptions = Pick<HonestOptions, 'pause' | 'timeout'> & { readonly adminPort: number };
 
 /** Asks again and again until it is over; `ask` returns what is wrong with the answer, or an empty text. */
 async function again(over: Promise<unknown>, pause: () => number, ask: (nth: number) => Promise<string>) {
@@ -70,15 +72,8 @@ export async function honestUntil(over: Promise<unknown>, options: HonestOptions
   return { times: tallies.flatMap(({ times }) => times), failures };
 }
 
-interface ProbeOptions {
-  readonly adminPort: number;
-  /** Milliseconds between two probes. */
-  readonly pause: number;
-  /** Milliseconds after which a response counts as missing. */
-  readonly timeout: number;
-}
-
-export function probeUntil(over: Promise<unknown>, { adminPort, pause, timeout }: ProbeOptions): Promise<Tally> {
+export function probeUntil(over: Promise<unknown>, options: ProbeOptions): Promise<Tally> {
+  const { adminPort, pause, timeout } = options;
   const probe = (path: string) => {
     const once = { headers: { Connection: 'close' }, signal: AbortSignal.timeout(timeout) };
     return fetch(`http://127.0.0.1:${adminPort}${path}`, once).then(

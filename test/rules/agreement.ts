@@ -19,13 +19,11 @@ export const EVERY_S = 30;
 const FOR = 120 / EVERY_S;
 const HOUR_S = 3600;
 
-export interface Disagreeable {
-  readonly name: string;
-  readonly scrapes: Scrapes;
-}
-
 /** One promtool test for each world. */
-export function agreementFile(rules: string, worlds: readonly Disagreeable[]): string {
+export function agreementFile(
+  rules: string,
+  worlds: readonly { readonly name: string; readonly scrapes: Scrapes }[],
+): string {
   const tests = worlds.map(({ name, scrapes }) => ({
     name,
     interval: `${EVERY_S}s`,

@@ -8,10 +8,6 @@ import { type Manifest, only } from './helm.ts';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-interface Evaluator {
-  evaluate(expression: string, context: object): unknown;
-}
-
 interface Selector {
   readonly matchLabels?: Readonly<Record<string, string>>;
   readonly matchExpressions?: readonly { readonly key: string; readonly operator: string }[];
@@ -34,7 +30,7 @@ export type Admission = Awaited<ReturnType<typeof admissionOf>>;
 export async function admissionOf(manifests: readonly Manifest[]) {
   const library = pathToFileURL(`${TOOLS}/node_modules/@marcbachmann/cel-js/lib/index.js`).href;
   const { Environment } = (await import(/* @vite-ignore */ library)) as {
-    Environment: new (options: object) => Evaluator;
+    Environment: new (options: object) => { evaluate(expression: string, context: object): unknown };
   };
   const cel = new Environment({ unlistedVariablesAreDyn: true, homogeneousAggregateLiterals: false });
   const [mutating, validating] = ['MutatingAdmissionPolicy', 'ValidatingAdmissionPolicy'].map((kind) => {

@@ -118,13 +118,9 @@ export interface PodSpec {
   readonly terminationGracePeriodSeconds?: number;
 }
 
-interface PodTemplate {
-  readonly metadata?: Partial<Manifest['metadata']>;
-  readonly spec: PodSpec;
-}
-
 /** The pod template of a Deployment. */
-export const podTemplate = ({ spec }: Manifest): PodTemplate => spec?.template as PodTemplate;
+export const podTemplate = ({ spec }: Manifest) =>
+  spec?.template as { readonly metadata?: Partial<Manifest['metadata']>; readonly spec: PodSpec };
 
 /** The spec of a Deployment's pods, or of a Pod. */
 export const podSpec = (manifest: Manifest): PodSpec =>

@@ -4,12 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { ROOT, run, TOOLS } from '../machine/tools.ts';
 import type { Manifest } from './helm.ts';
 
-interface NamedManifest {
-  /** The source, for messages. */
-  readonly from: string;
-  readonly manifest: Manifest;
-}
-
 /** The module that has this group's types. */
 function moduleOf(apiVersion: string): string {
   if (apiVersion.startsWith('monitoring.coreos.com/')) return `@kubernetes-models/prometheus-operator/${apiVersion}`;
@@ -22,9 +16,11 @@ const withoutNull = (_key: string, value: unknown) => value ?? undefined;
 
 /**
  * All problems, one line each; empty if every manifest is valid. TypeScript checks only object literals for excess
- * properties, so the manifests are written as literals.
+ * properties, so the manifests are written as literals. `from`: the source, for messages.
  */
-export async function typeProblems(manifests: readonly NamedManifest[]): Promise<string[]> {
+export async function typeProblems(
+  manifests: readonly { readonly from: string; readonly manifest: Manifest }[],
+): Promise<string[]> {
   // Below the tools, where the types resolve.
   const directory = await mkdtemp(`${TOOLS}/type-check-`);
   const lines = manifests.map(({ from, manifest: { apiVersion, kind }, manifest }, index) =>
