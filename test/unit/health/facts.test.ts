@@ -597,6 +597,22 @@ test('each cause that is not over is told, the commonest first, whatever came la
   expect(told(1)).toEqual(['app-fails', 'another-secret']);
 });
 
+test('of two causes each is failed by its own share, or both by the one that they have together', () => {
+  const fails = accepted({ status: 500, upstreamStatus: 500 });
+  const said = (...came: Parameters<typeof judgedAfter>[0]) =>
+    judgedAfter(came).advice.flatMap(({ id, state }) => (id === 'deliveries-lost' ? [] : `${state} ${id}`));
+  const some = (...bad: readonly RequestRecord[]) =>
+    Array(6)
+      .fill([...bad, ...times(6, accepted()), 2])
+      .flat();
+  expect(said(accepted(), ...some(fails, refused()), 2)).toEqual(['failed app-fails', 'failed another-secret']);
+  expect(said(accepted(), ...some(fails))).toEqual(['warning app-fails']);
+  const rest = Array(4)
+    .fill([refused(), ...times(40, accepted()), 1])
+    .flat();
+  expect(said(accepted(), ...times(45, fails), 12, ...rest)).toEqual(['failed app-fails', 'warning another-secret']);
+});
+
 test('a certificate is told by its own length before it ends, and fails in its last hour', () => {
   const told = (hours: number, left: number) => {
     const dates = { notBefore: NOW + (left - hours) * HOUR, notAfter: NOW + left * HOUR };
