@@ -82,13 +82,13 @@ export class Episode {
     const all = [...this.causes.values()];
     const told = commonOf(all, this.#lastBad);
     const live = told.filter((one) => !one.hasCalmed(now));
-    const alone = live.filter((one) => this.#isReached([one], now));
+    const mayFail = ({ times, since }: Cause) => times > 1 || since < 2;
+    const alone = live.filter((one) => mayFail(one) && this.#isReached([one], now));
     // Else several may strike a fifth together.
     const reached = alone.length === 0 && this.#isReached(live, now) ? live : alone;
     for (const one of all) {
-      const stays = one.isFailed && this.#share([one], 'quarter', now) >= LEFT;
-      const mayFail = live.includes(one) && (one.times > 1 || one.since < 2);
-      one.isFailed = mayFail && (reached.includes(one) || stays);
+      const stays = one.isFailed && mayFail(one) && this.#share([one], 'quarter', now) >= LEFT;
+      one.isFailed = live.includes(one) && (reached.includes(one) || stays);
     }
     return told;
   }
@@ -121,8 +121,7 @@ export class Episode {
 
   #lastShare(some: readonly Cause[], amount: number): number {
     const met = this.#met(some);
-    const known = this.#kept.filter((one) => one === null || met.includes(one));
-    const last = known.slice(-Math.min(amount, sinceFirst(some)));
+    const last = this.#kept.filter((one) => !one || met.includes(one)).slice(-Math.min(amount, sinceFirst(some)));
     return last.filter((one) => one !== null && some.includes(one)).length / Math.max(1, last.length);
   }
 

@@ -13,7 +13,7 @@ import { Counts, copied, Tally, tallyOf } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { LOST_ENDS, type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
-import { MINUTE } from './times.ts';
+import { HOUR, MINUTE } from './times.ts';
 
 /** The number kept of each kind from before the first acceptance, which are judged again after it. */
 const EARLY = 16;
@@ -161,9 +161,9 @@ export class Ledger {
 
   /** Nothing else ends what a reload has left without its route, where no delivery was ever verified on `unmatched`. */
   #tookElsewhere(now: number): void {
-    const left = this.all.get(UNMATCHED);
-    const episode = left?.outcomes.episode(now) ?? null;
-    if (episode !== null && FATES.every((fate) => left?.fates[fate] === 0)) episode.accepted();
+    const { fates, outcomes } = this.of(UNMATCHED);
+    for (const one of outcomes.episode(now)?.causes.values() ?? [])
+      if (FATES.every((fate) => fates[fate] === 0) && (one.isRefusal || now - one.lastAt >= HOUR)) one.since++;
   }
 
   /** Called when a stored delivery was sent again. */
@@ -285,6 +285,7 @@ export class Ledger {
     known.unverified.add('signed-unverified', record, now);
     if (record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
     if (record.route !== UNMATCHED || this.senders.routeOf(record, now) === null) return;
+    known.outcomes.episode(now)?.accepted();
     const untaken = untakenBy(record, now);
     const loss = LOST_ENDS.find((end) => end === untaken?.detail.fate);
     if (untaken === null || loss === undefined) known.outcomes.addGood(record, now);

@@ -19,7 +19,7 @@ export function clock(at: number, now: number): string {
 
 /** `9 min ago (11:51 UTC)`. */
 export function ago(at: number, now: number): string {
-  return `${spanText(Math.max(0, now - at))} ago (${clock(at, now)})`;
+  return `${spanText(now - at)} ago (${clock(at, now)})`;
 }
 
 /** How long before its end something has nearly ended: an hour, or a quarter of its time if that is shorter. */
@@ -27,8 +27,8 @@ export const nearly = ({ at, came }: { at: number; came: number }) => Math.min(H
 
 const UNITS = { days: DAY, h: HOUR, min: MINUTE };
 
-/** A span of milliseconds in the largest unit of which it has at least two (`30 h`, not `1 days`). */
+/** A span of milliseconds in the largest unit of which it has at least two (`30 h`, not `1 days`), never below 0. */
 export function spanText(ms: number): string {
   const [unit, size] = Object.entries(UNITS).find(([, size]) => ms >= 2 * size) ?? ['s', 1000];
-  return `${unit === 's' ? Math.round(ms / size) : Math.floor(ms / size)} ${unit}`;
+  return `${unit === 's' ? Math.round(Math.max(0, ms) / size) : Math.floor(ms / size)} ${unit}`;
 }

@@ -653,6 +653,33 @@ test('what nobody verified has the outcome of a delivery where it has the look a
   expect(told(15, { route: '/notify', decision: 'reported' })[3]).toBe(0);
 });
 
+test('what is left where no route is ends once its sender uses the new route, or is forwarded again', () => {
+  const paths = ['/hooks', 'unmatched'];
+  const routes = paths.map((path) => ({ ...NOTIFY, path }));
+  const told = (left: Partial<RequestRecord>, after: RequestRecord, pause: number) => {
+    const came = [accepted(), accepted(MOVED), { routes: paths }, ...times(5, accepted({ ...FORWARDED, ...left }), 5)];
+    const { advice } = judgedAfter([...came, 12, 'look', ...times(60, after, pause)], { routes });
+    return advice.find(({ id, route }) => route === 'unmatched' && !/lost|unverified/.test(id))?.state;
+  };
+  const MOVED = { route: '/hooks', path: '/hooks' };
+  const FORWARDED = { route: 'unmatched', path: '/notify', decision: 'forwarded', fate: 'none' } as const;
+  const gone = { status: 404, upstreamStatus: 404 };
+  const full = { ...refused({ reason: 'overloaded', status: 503 }), ...FORWARDED, decision: 'rejected' } as const;
+  // One that still sends there, a few an hour, is no other's good one.
+  expect([told(gone, accepted(MOVED), 50), told(gone, accepted(MOVED), 120)]).toEqual(['failed', undefined]);
+  expect(told(full, accepted(FORWARDED), 30)).toBeUndefined();
+});
+
+test('several causes that strike a fifth together are failed though each came once, and stay so', () => {
+  const once = [{ upstreamStatus: 500 }, { upstreamStatus: 404 }, { upstreamStatus: 429 }].map(accepted);
+  const came = once.flatMap((one) => [one, 20, accepted(), 20, accepted(), 20]);
+  expect(judgedAfter(came).advice[0]?.state).toBe('failed');
+});
+
+test('no span is negative where the clock has stepped back', () => {
+  expect(judged({ startedAt: NOW + HOUR }).advice[0]?.message).toContain('since the start, 0 s ago');
+});
+
 const unread = refused({
   ...{ reason: 'header_too_large', status: 431, rule: 'head-size', route: 'unmatched', path: '', method: '' },
   ...{ signed: false, event: '', userAgent: '', contentType: '' },
