@@ -134,4 +134,4 @@ export class Episode {
 
 /** All that came since the first of them. What was on its way then may be more than is known. */
 const sinceFirst = (some: readonly Cause[]) =>
-  Math.max(...some.map(({ all, first }) => (first.beside > 0 ? Number.POSITIVE_INFINITY : all)));
+  Math.max(...some.map(({ all, first }) => (first.beside === KEPT ? Number.POSITIVE_INFINITY : all)));

@@ -676,6 +676,14 @@ test('several causes that strike a fifth together are failed though each came on
   expect(judgedAfter(came).advice[0]?.state).toBe('failed');
 });
 
+test('a cause beside an older one is judged since its own first, also where a good one was on its way then', () => {
+  const drops = times(20, refused({ reason: 'missing_signature', signed: false }), 1, ...times(39, accepted(), 1));
+  const fails = accepted({ status: 500, upstreamStatus: 500 });
+  const first = { ...fails, startedAt: performance.now() + 800_000 - 1500 };
+  const came = [...drops, first, 1, ...times(9, accepted(), 1, accepted(), 1, fails, 1)];
+  expect(headOf(judgedAfter(came)).slice(0, 2)).toEqual(['failed', 'app-fails']);
+});
+
 test('no span is negative where the clock has stepped back', () => {
   expect(judged({ startedAt: NOW + HOUR }).advice[0]?.message).toContain('since the start, 0 s ago');
 });
