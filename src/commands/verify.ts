@@ -4,7 +4,7 @@ import { NO_BYTES } from '../base/bytes.ts';
 import type { Paint } from '../base/printable.ts';
 import { type LoadedConfig, loadConfig, parseConfig } from '../config/load.ts';
 import { admit, admitBody, type Policy, type ToRead } from '../core/admission.ts';
-import { type Hint, largeBodyHint } from '../core/hint.ts';
+import { type Hint, largeBodyHint, renamedText } from '../core/hint.ts';
 import type { Secret } from '../core/keyring.ts';
 import { isReportable, REASONS, type Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
@@ -100,7 +100,8 @@ function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secret
   const isSigned = head.signatures === 1 && reason !== 'method_not_allowed' && isReportable(reason);
   // A body that is not there was not read, which says nothing about it.
   const found = body === null ? createDiagnosis().form(head, reason) : diagnose({ ...tried, body });
-  const renamed = reason === 'missing_signature' ? renamedHint(lines) : null;
+  const name = reason === 'missing_signature' ? renamedSignature(lines) : null;
+  const renamed = name === null ? null : ({ diagnosis: 'signature-dropped', text: renamedText(name) } as const);
   return invalid(reason, secret, (isSigned ? found : renamed) ?? hint);
 }
 
@@ -112,12 +113,6 @@ function unjudged({ route: { maxBody }, declared }: ToRead, read: number) {
       ? "the file ends within the request's body, or it is malformed"
       : 'the file holds no body, which this verdict needs: the proxy had refused it before',
   );
-}
-
-function renamedHint(lines: readonly string[]): Hint | null {
-  const name = renamedSignature(lines);
-  const text = `its signature came in ${name}, so something in front of the proxy renames the header`;
-  return name === null ? null : { diagnosis: 'signature-dropped', text };
 }
 
 function invalid(reason: Reason, secret: string | null, hint: Hint | null) {

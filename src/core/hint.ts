@@ -30,6 +30,10 @@ export function preambleHint(first: Buffer): Hint | null {
   return known === undefined ? null : { diagnosis: 'gate-rule', text: known.text, fromFront: known.fromFront };
 }
 
+/** Why a request came without its signature: `name` is the header that has it. */
+export const renamedText = (name: string) =>
+  `its signature came in ${name}, so something in front of the proxy renames the header`;
+
 /** Hints for a 503, or for a 408 that made room, by cause. */
 export const OVERLOAD_HINTS = {
   bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes has no room for the body' },

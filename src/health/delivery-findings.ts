@@ -161,10 +161,6 @@ function redirects(path: string, { outcomes }: RouteLedger, { now }: Input): Fin
   const amount = redirected.sum(0, now);
   if (amount === 0) return null;
   const message = `The app answered ${count(amount, 'delivery', 'deliveries')} of the last day to ${path} with redirects (${redirectStatus}): they count as taken, but a sender that follows none of them reaches nothing.`;
-  return finding(
-    good - redirectAt < RECENT && amount >= REDIRECTS ? 'warning' : 'note',
-    'app-redirects',
-    message,
-    path,
-  );
+  const state = good - redirectAt < RECENT && amount >= REDIRECTS ? 'warning' : 'note';
+  return finding(state, 'app-redirects', message, path);
 }

@@ -1,6 +1,6 @@
-// The one list of diagnoses, by subject: what to do about each; and the form of a finding, which names one. Every report of a problem names one of them: status page,
-// /api/status, `check`, log, the metric `diagnosis` and so the alerts, and docs/alerts.md, which is generated. These texts
-// are written nowhere else. A remedy must never weaken verification.
+// The one list of diagnoses, by subject: what to do about each; and the form of a finding, which names one. So does every
+// report of a problem: status page, /api/status, `check`, log, the metric `diagnosis` and so the alerts, and docs/alerts.md,
+// which is generated. These texts are written nowhere else. A remedy must never weaken verification.
 import type { Facts } from '../facts.ts';
 
 const FIND = 'Then find what was lost.';

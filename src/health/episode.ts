@@ -93,8 +93,8 @@ export class Episode {
     return told;
   }
 
-  /** It ends with its last cause. */
-  isOver(now: number): boolean {
+  /** Ends the causes that are over. True if none is left: then it is over, too. */
+  endCauses(now: number): boolean {
     for (const [diagnosis, one] of this.causes) if (one.isOver(now)) this.causes.delete(diagnosis);
     return this.causes.size === 0;
   }

@@ -61,7 +61,7 @@ function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
     const possible = wrong.filter((other) => {
       // Where deliveries fail, that the app accepts no connections is told once.
       if (other.id === one.id) return one.route === null && other.route !== null;
-      // What is no more than a warning by its own share of a route makes nothing worse.
+      // A cause on a route that is only a warning by its own share makes nothing worse.
       if (one.state === 'failed' && other.state === 'warning' && other.route !== null && other.began) return false;
       const isLater = (other.began ?? 0) > (one.began ?? Number.POSITIVE_INFINITY);
       return known.includes(other.id) && !isLater && concerns(other, where);

@@ -48,7 +48,7 @@ export class Ledger {
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Map<string, Tally>();
   /**
-   * What was refused or turned away, and is not known to be a delivery, by diagnosis, so that no flood hides another one.
+   * Requests and connections that are not known to be deliveries, by diagnosis, so that no flood hides another one.
    * `claims`: with a signature, and what was not read from an address of deliveries where others send, too. `unsigned`:
    * without one on routes that verify, and other heads that were not read. What is more than a note is kept by its route:
    * an alert must not begin anew with each request elsewhere.
@@ -131,7 +131,7 @@ export class Ledger {
       else if (decision === 'rejected') this.#refuse(record, now);
       else this.#report(record, now);
     } else if (decision === 'forwarded' && record.signed) this.#forward(record, now);
-    // What had a signature where it was sent: a delivery, and whatever has it under another name.
+    // A signature was lost on the way from a delivery, and from whatever has it under another name.
     const isBare = record.reason === 'missing_signature';
     const isDropped = isBare && (record.renamedHeader !== null || this.senders.routeOf(record, now) !== null);
     return isDropped ? 'signature-dropped' : diagnosisOf(record);
@@ -162,8 +162,9 @@ export class Ledger {
   /** Nothing else ends what a reload has left without its route, where no delivery was ever verified on `unmatched`. */
   #tookElsewhere(now: number): void {
     const { fates, outcomes } = this.of(UNMATCHED);
-    for (const one of outcomes.episode(now)?.causes.values() ?? [])
-      if (FATES.every((fate) => fates[fate] === 0) && (one.isRefusal || now - one.lastAt >= HOUR)) one.since++;
+    const causes = outcomes.episode(now)?.causes;
+    if (causes === undefined || FATES.some((fate) => fates[fate] > 0)) return;
+    for (const one of causes.values()) if (one.isRefusal || now - one.lastAt >= HOUR) one.since++;
   }
 
   /** Called when a stored delivery was sent again. */
@@ -209,7 +210,7 @@ export class Ledger {
     this.#weigh(record, now);
   }
 
-  /** What was refused or turned away is a delivery, or not known to be one. */
+  /** Counts a refused request, or a connection turned away, as a delivery or as not known to be one. */
   #weigh(record: Looks & Detail, now: number): void {
     const { senders } = this;
     const isEarly = senders.accepted === 0;

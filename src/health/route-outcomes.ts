@@ -125,7 +125,7 @@ export class Outcomes {
 
   /** The open episode; null if there is none. */
   episode(now: number): Episode | null {
-    if (this.#episode?.isOver(now) === true) this.#episode = null;
+    if (this.#episode?.endCauses(now) === true) this.#episode = null;
     return this.#episode;
   }
 

@@ -1,5 +1,6 @@
 // Shared by the judge's files: its input, and phrases that several sentences use.
 import { shortened } from '../base/printable.ts';
+import { renamedText } from '../core/hint.ts';
 import { REASONS } from '../core/reasons.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
@@ -48,7 +49,7 @@ export function whyOf(detail: Detail, diagnosis: Diagnosis, { connections: { ope
   if (diagnosis !== 'signature-dropped') return reasonText(detail, detail.hint && shortened(detail.hint.text, 512));
   return detail.renamedHeader === null
     ? 'it came without the signature header, so something in front of the proxy drops it'
-    : `its signature came in ${shortened(detail.renamedHeader, 128)}, so something in front of the proxy renames the header`;
+    : renamedText(shortened(detail.renamedHeader, 128));
 }
 
 /** Reasons whose hint says all: a bad request that broke no rule is one whose client left. */

@@ -10,7 +10,7 @@ import { codeOf } from '../base/errors.ts';
 import { type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
 import type { Env } from '../config/variables.ts';
 import { withoutKey } from '../secrets/key-from-value.ts';
-import { fixedFiles, readSources, type SecretMaterial } from '../secrets/sources.ts';
+import { fixedFiles, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { fitMachine } from './machine-limits.ts';
 import { readTlsFiles, type TlsFile } from './tls-files.ts';
 
@@ -109,8 +109,8 @@ async function settledOthers(config: ConfigInput, env: Env, before: Inputs): Pro
     const unread = group.map((secret) => ({ ...secret, ...withoutKey(RESTLESS) }));
     const [first] = unread;
     // Of a directory it is not known which files it has. Secrets of one file each keep their own times.
-    const isDirectory = first?.source.startsWith('directory ') === true;
-    return isDirectory ? [{ ...first, kind: 'source' as const, id: first.source }] : unread;
+    const isDirectory = directoriesOf(config.loaded).some((each) => sourceName(each) === first?.source);
+    return first && isDirectory ? [{ ...first, kind: 'source' as const, id: first.source }] : unread;
   });
   const tlsFiles = settledOnly(last.tlsFiles, next.tlsFiles, (file) => {
     return { ...file, bytes: NO_BYTES, problem: `${file.name}: ${RESTLESS}` };
@@ -118,7 +118,7 @@ async function settledOthers(config: ConfigInput, env: Env, before: Inputs): Pro
   return { ...next, secrets: secrets.flat(), tlsFiles };
 }
 
-/** What was read last, but in place of each thing that differed before the one that `unread` makes. */
+/** The last reading, with what `unread` makes in place of each thing that differed before. */
 function settledOnly<T>(last: readonly T[], next: readonly T[], unread: (read: T) => T): readonly T[] {
   return next.map((read, nth) => (isDeepStrictEqual(read, last[nth]) ? read : unread(read)));
 }
@@ -142,10 +142,11 @@ const READ_ANYWAY_MS = 10_000;
 /** A text that stays the same while no file can have changed, by what the system tells of each: a look before reading. */
 export async function stampOf({ loaded, secrets, tlsFiles }: Inputs): Promise<string> {
   const now = Date.now();
-  const directories = loaded.config.secrets.flatMap((source) => (source.kind === 'directory' ? source.directory : []));
-  const idsIn = (directory: string) => secrets.filter(({ source }) => source === `directory ${directory}`);
-  const entries = directories.flatMap((directory) => idsIn(directory).map(({ id }) => join(directory, id)));
-  const stamps = [...namedFiles(loaded, tlsFiles), ...directories, ...entries].map(async (path) => {
+  const inDirectories = directoriesOf(loaded).flatMap((each) => {
+    const entries = secrets.filter(({ source }) => source === sourceName(each));
+    return [each.directory, ...entries.map(({ id }) => join(each.directory, id))];
+  });
+  const stamps = [...namedFiles(loaded, tlsFiles), ...inDirectories].map(async (path) => {
     const stats = await stat(path, { bigint: true }).catch(codeOf);
     if (typeof stats === 'string') return stats;
     const { dev, ino, size, mtimeMs, mtimeNs, ctimeMs, ctimeNs } = stats;
@@ -154,6 +155,8 @@ export async function stampOf({ loaded, secrets, tlsFiles }: Inputs): Promise<st
   });
   return [Math.floor(now / READ_ANYWAY_MS), ...(await Promise.all(stamps))].join(' ');
 }
+
+const directoriesOf = ({ config }: LoadedConfig) => config.secrets.filter((source) => source.kind === 'directory');
 
 /** The files that the configuration names, and its own file. */
 function namedFiles(loaded: LoadedConfig, tlsFiles: readonly TlsFile[]): readonly string[] {

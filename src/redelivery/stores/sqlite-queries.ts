@@ -154,9 +154,8 @@ export function queriesOn(database: DatabaseSync, around: Around) {
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
       const excess = known?.excess ?? Infinity;
       if (excess > 0) {
-        const [sum] = sql<{
-          kept: number;
-        }>`SELECT (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
+        const [sum] = sql<{ kept: number }>`SELECT
+          (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
           - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
         return sum !== undefined && excess <= sum.kept ? excess : 'full';
       }
