@@ -4,7 +4,7 @@
 // again. A client that leaves ends its request upstream and frees everything that it held.
 import { afterEach, describe, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
-import { type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { endClients, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery, get } from '../support/http/requests.ts';
 import { parseResponse } from '../support/http/response-parser.ts';
 import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
@@ -29,6 +29,7 @@ const HASTE = { responseTimeout: '500ms', idleTimeout: '500ms' };
 const hasty = shared(startLenientUpstream, configOf({ ...HASTE, keepAlive: '30ms' }));
 let on = patient;
 afterEach(async () => {
+  endClients();
   await untilAtRest(on.proxy);
   on.upstream.script((socket) => socket.write(OK));
   await expectSlotsFree(on.proxy, { slots: SLOTS, target: '/open' });

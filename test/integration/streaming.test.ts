@@ -2,7 +2,7 @@
 // upstream that does not read slows the other side down, and is cut if it stops.
 import { afterEach, describe, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
-import { sendTo } from '../support/http/raw-client.ts';
+import { endClients, sendTo } from '../support/http/raw-client.ts';
 import { request } from '../support/http/requests.ts';
 import type { LogLine } from '../support/machine/child-output.ts';
 import { expectSlotsFree, untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
@@ -35,6 +35,7 @@ const on = shared(
   { flags: [heapOf(128), ...IMAGE_FLAGS], env: IMAGE_ENV, secrets: { current: SECRET } },
 );
 afterEach(async () => {
+  endClients();
   await untilAtRest(on.proxy);
   await expectSlotsFree(on.proxy, { slots: SLOTS, target: '/patient/0' });
 });
@@ -95,7 +96,6 @@ describe('a client that stops reading', () => {
     client.socket.pause();
     await untilMetrics(on.proxy, ['connections'], ([now]) => now === 1);
     await untilMetrics(on.proxy, ['connections', 'requests_in_flight'], ([open, busy]) => open === 0 && busy === 0);
-    client.destroy();
   });
 
   test('for less than idleTimeout gets everything', async () => {
@@ -104,7 +104,6 @@ describe('a client that stops reading', () => {
     await new Promise((resolve) => setTimeout(resolve, IDLE * 2)); // longer than the other route allows
     client.socket.resume();
     expect((await client.response()).body.length).toBe(16 * MIB);
-    client.destroy();
   });
 });
 
@@ -122,7 +121,6 @@ describe('an upstream that', () => {
     expect([response.status, response.body.toString()]).toEqual([504, '{"error":"gateway_timeout"}']);
     expect(response.lines).toContain('Connection: close');
     expect(sent).toBeLessThan(64 * MIB);
-    client.destroy();
   });
 
   test('responds early: the client gets the response while it still writes', async () => {
@@ -168,7 +166,6 @@ describe('a client that stops sending', () => {
       await client.send(letter);
     }
     expect((await client.response()).body.toString()).toBe('6');
-    client.destroy();
   });
 });
 
@@ -179,6 +176,5 @@ describe('bodies in odd pieces', () => {
     expect(interim.toString()).toBe('HTTP/1.1 100 Continue\r\n\r\n');
     await client.send('abc');
     expect((await client.response()).body.toString()).toBe('3');
-    client.destroy();
   });
 });

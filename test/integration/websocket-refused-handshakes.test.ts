@@ -2,7 +2,7 @@
 // cut, never in a hang or a leaked socket; the other side gets the bytes sent before and then the end, and nothing is sent later.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
+import { endClients, openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually, test as ownTest } from '../support/proxy/proxied.ts';
@@ -33,7 +33,7 @@ beforeEach(async () => {
   client = await openClient(on.proxy);
 });
 afterEach(async () => {
-  client.destroy();
+  endClients();
   await on.upstream.stop();
   await on.upstream.listen();
   on.upstream.seen.length = 0;
@@ -145,7 +145,6 @@ describe('a handshake that the upstream does not answer', () => {
     lenient.script(agrees);
     const third = await sendTo(proxy, handshake('/live'));
     expect((await third.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
-    for (const one of [holder, second, third]) one.destroy();
   });
 });
 
@@ -177,7 +176,6 @@ describe('a client that leaves', () => {
     await other.send(handshake('/live?other'));
     await other.bytes(AGREED.length);
     expect(on.upstream.list()).toEqual(['GET /live?other']);
-    other.destroy();
   });
 
   test.for(ways)('%s mid-tunnel: the upstream sees it, and it is not counted as a failure', async ([, leave]) => {

@@ -1,6 +1,6 @@
 // A client on a raw socket for tests: it sends exactly the given bytes, and reads responses with the strict parser.
 // Every wait has a deadline and says what it waited for: it must never hang a test run.
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { within } from '../machine/within.ts';
 import { parseResponse, type RawResponse } from './response-parser.ts';
@@ -19,9 +19,18 @@ export interface ConnectOptions {
   readonly ca?: string;
 }
 
+/** Those of clients that are connected now. */
+const sockets = new Set<Socket>();
+
+/** Ends all clients, also those that a test which failed has left: they must not take the next test along. */
+export function endClients(): void {
+  for (const socket of sockets) socket.destroy();
+}
+
 export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOptions) {
   const tcp = connect({ port, host, noDelay: true });
   const socket = ca === undefined ? tcp : connectTls({ socket: tcp, ca, host });
+  sockets.add(socket);
   let opened = false;
   /** The unread bytes, which lie in `room`. It doubles: a large response comes in hundreds of pieces. */
   let pending: Buffer = Buffer.alloc(0);
@@ -50,7 +59,10 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
   });
   socket.on('end', () => close('closed'));
   socket.on('error', (error: NodeJS.ErrnoException) => close(`failed with ${error.code ?? error.message}`));
-  socket.on('close', () => close('closed'));
+  socket.on('close', () => {
+    sockets.delete(socket);
+    close('closed');
+  });
 
   /** Retries at each change until `attempt` returns something, or the deadline passes. */
   function until<T>(what: string, attempt: () => T | undefined): Promise<T> {
