@@ -24,7 +24,6 @@ import { type Applicant, admit, admitBody, type Permitted, type Refused, type To
 import { ANSWERS } from './core/answers.ts';
 import { type DeliveryClaim, type DeliveryEnd, type Fate, fateOf, isUntaken } from './core/fate-by-status.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/hint.ts';
-import type { Permit } from './core/permit.ts';
 import { hasBody } from './core/request-head.ts';
 import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';
@@ -52,8 +51,8 @@ interface Pending extends Applicant {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;
-  /** That of a delivery, once it has one; null for every other request. */
-  permit: Permit | null;
+  /** The verified bytes of a delivery's body; no bytes for every other request. */
+  verified: Buffer;
   /** The delivery to store if the app does not take it; null for a request that is never stored. */
   deferrable: Deferrable | null;
 }
@@ -84,7 +83,8 @@ export class Pipeline {
     const { head } = exchange;
     const policy = this.#parts.policy();
     exchange.client = clientAddressOf(exchange.client, exchange.lines, policy.trusts);
-    const pending: Pending = { exchange, head, policy, at: Date.now(), body: null, permit: null, deferrable: null };
+    const at = Date.now();
+    const pending: Pending = { exchange, head, policy, at, body: null, verified: NO_BYTES, deferrable: null };
     const admission = admit(pending);
     if (admission.kind === 'read') return this.#read(pending, admission);
     const { reason } = admission.kind === 'refuse' ? admission : admission.permit;
@@ -153,15 +153,15 @@ export class Pipeline {
   #deliver(pending: Pending, permitted: Permitted): void {
     const { route, permit } = permitted;
     if (permit.decision !== 'accepted') return this.#forward(pending, permitted); // a probe
-    pending.permit = permit;
+    pending.verified = permit.body ?? NO_BYTES;
     pending.exchange.fate = 'pending';
     const { head, at, policy } = pending;
     const { once, redeliver } = route;
     // An unverified request must never be stored. GET and HEAD only read.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       this.#unsettled++;
-      const body = permit.body ?? NO_BYTES;
-      pending.deferrable = { head, lines: linesOf(pending, route), body, route, permit, at, policy };
+      const lines = linesOf(pending, route);
+      pending.deferrable = { head, lines, body: pending.verified, route, permit, at, policy };
     }
     if (once === null) this.#forward(pending, permitted);
     else this.#deliverOnce(pending, permitted, once);
@@ -169,13 +169,12 @@ export class Pipeline {
 
   /** Claims the delivery's event first. Only for verified requests: else anyone could mark an event as delivered. */
   #deliverOnce(pending: Pending, permitted: Permitted, window: number): void {
-    const { exchange, head, policy } = pending;
+    const { exchange, head, policy, verified: body } = pending;
     const { permit } = permitted;
     exchange.decide(permit.decision, permit.reason, permit.secret);
     // As long as its twin may take.
     const { responseTimeout, idleTimeout } = policy.settings;
     const until = performance.now() + retryConnectFor(pending) + responseTimeout + idleTimeout;
-    const body = permit.body ?? NO_BYTES;
     const claimed = this.#parts.claims().claim({ head, body, window, until, stop: this.#waits.signal });
     if (claimed instanceof Promise) void claimed.then((late) => this.#claimed(pending, permitted, late));
     else this.#claimed(pending, permitted, claimed);
@@ -189,7 +188,7 @@ export class Pipeline {
         if (!isUnwanted) return this.#forward(pending, permitted, claimed);
         claimed.failed();
         return this.#settle(pending, UNSENT);
-      case 'unknown':
+      case 'stopped':
         if (!isUnwanted) return this.#reached(pending, { ...UNSENT, failure: overloaded('stopped') });
         return this.#settle(pending, UNSENT);
       case 'refuse': {
@@ -263,13 +262,12 @@ export class Pipeline {
   }
 
   /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */
-  #settle({ exchange, deferrable, permit, body }: Pending, end: End, how: DeliveryEnd['how'] = 'neither'): void {
+  #settle({ exchange, deferrable, verified, body }: Pending, end: End, how: DeliveryEnd['how'] = 'neither'): void {
     if (exchange.fate === 'pending') {
       const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
       exchange.fate = fate;
       // The sender may never send it again: by its hash a person finds the event. Nobody needs to find a refused one.
-      const bytes = permit?.body ?? NO_BYTES;
-      if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', bytes, 'hex'));
+      if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', verified, 'hex'));
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
       // `taken` hashes the body before it returns; only then, below, is the body's memory given back.
       if (fate === 'taken' && deferrable !== null) void this.#parts.storing.taken(deferrable);

@@ -10,16 +10,16 @@ import type { ClaimAnswer, OnceStore, OnStoreChange } from './store.ts';
 
 /**
  * `refuse`: the store failed and onStoreFailure is refuse, a twin takes too long, or too many twins wait already.
- * `unknown`: the wait was ended before it was known whether the event is delivered.
+ * `stopped`: the process stops, which ended the wait before it was known whether the event is delivered.
  */
 export type Claimed =
   | (DeliveryClaim & { readonly kind: 'deliver' })
   | { readonly kind: 'refuse'; readonly full: 'store' | 'twins' }
-  | { readonly kind: 'duplicate' | 'unknown' };
+  | { readonly kind: 'duplicate' | 'stopped' };
 
-const DUPLICATE: Claimed = { kind: 'duplicate' };
+const DUPLICATE = { kind: 'duplicate' } as const;
 const REFUSE: Claimed = { kind: 'refuse', full: 'twins' };
-const UNKNOWN: Claimed = { kind: 'unknown' };
+const STOPPED: Claimed = { kind: 'stopped' };
 
 interface ClaimsOptions {
   /** Opens the store, which may report problems at any time. */
@@ -68,7 +68,7 @@ class UnderWay implements DeliveryClaim {
   }
 
   failed(): void {
-    this.#claims.record(this, UNKNOWN);
+    this.#claims.record(this, null);
   }
 
   /** Marks the event as being delivered. The upstream may take long, so from now on only a few twins may wait. */
@@ -161,7 +161,7 @@ export class Claims {
         if (answer === 'delivered') return this.#end(own, DUPLICATE);
         own.begin();
         await sleep(CHECK_EVERY_MS, undefined, { signal: stop }).catch(ignore);
-        if (stop.aborted) return this.#end(own, UNKNOWN);
+        if (stop.aborted) return this.#end(own, STOPPED);
         if (performance.now() >= until) return this.#end(own, REFUSE);
       }
     } catch (error) {
@@ -172,14 +172,14 @@ export class Claims {
     return own.begin();
   }
 
-  /** Records how a delivery has ended: as DUPLICATE, or not delivered. Only the first call for each counts. */
-  record(own: UnderWay, end: Claimed): void {
+  /** Records how a delivery has ended: `null` if the event was not delivered. Only the first call for each counts. */
+  record(own: UnderWay, end: typeof DUPLICATE | null): void {
     if (own.isOver) return;
     own.isOver = true;
-    const tell = (store: OnceStore) => (end === DUPLICATE ? store.commit(own.key, own.window) : store.release(own.key));
-    const told = this.#opened === null ? this.#store().then(tell) : tell(this.#opened);
-    if (told === undefined) this.#end(own, end);
-    else void told.catch((error: unknown) => this.#failed(error)).then(() => this.#end(own, end));
+    const save = (store: OnceStore) => (end === DUPLICATE ? store.commit(own.key, own.window) : store.release(own.key));
+    const saved = this.#opened === null ? this.#store().then(save) : save(this.#opened);
+    if (saved === undefined) this.#end(own, end);
+    else void saved.catch((error: unknown) => this.#failed(error)).then(() => this.#end(own, end));
   }
 
   #failed(error: unknown): void {
@@ -195,17 +195,17 @@ export class Claims {
   }
 
   /** Forgets an event and wakes its twins: it was delivered, or one of them may deliver next. Returns `claimed`. */
-  #end({ key, twins }: UnderWay, claimed: Claimed): Claimed {
+  #end<C extends Claimed | null>({ key, twins }: UnderWay, claimed: C): C {
     this.#underWay.delete(key);
-    if (twins !== null) for (const wake of [...twins]) wake(claimed === DUPLICATE ? claimed : null);
+    if (twins !== null) for (const wake of [...twins]) wake(claimed === DUPLICATE ? DUPLICATE : null);
     if (this.#underWay.size === 0) this.#onSettled?.();
     return claimed;
   }
 }
 
-/** Waits for a `Wake` call, and resolves with its value; with `refuse` on timeout, with `unknown` once `stop` aborts. */
+/** Waits for a `Wake` call, and resolves with its value; with `refuse` on timeout, with `stopped` once `stop` aborts. */
 function woken(sleepers: Set<Wake>, { until, stop }: ClaimRequest): Promise<Claimed | null> {
-  if (stop.aborted) return Promise.resolve(UNKNOWN);
+  if (stop.aborted) return Promise.resolve(STOPPED);
   return new Promise((resolve) => {
     const wake: Wake = (claimed) => {
       clearTimeout(timer);
@@ -213,7 +213,7 @@ function woken(sleepers: Set<Wake>, { until, stop }: ClaimRequest): Promise<Clai
       sleepers.delete(wake);
       resolve(claimed);
     };
-    const end = () => wake(UNKNOWN);
+    const end = () => wake(STOPPED);
     const timer = setTimeout(() => wake(REFUSE), Math.max(0, until - performance.now()));
     stop.addEventListener('abort', end);
     sleepers.add(wake);

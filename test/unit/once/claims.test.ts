@@ -104,8 +104,8 @@ describe('a twin', () => {
     const stopping = new AbortController();
     const waiting = admit({ stop: stopping.signal });
     stopping.abort();
-    expect(await waiting).toEqual({ kind: 'unknown' });
-    expect(await admit({ stop: stopping.signal })).toEqual({ kind: 'unknown' });
+    expect(await waiting).toEqual({ kind: 'stopped' });
+    expect(await admit({ stop: stopping.signal })).toEqual({ kind: 'stopped' });
     const others = Array.from({ length: 16 }, () => admit());
     claim.delivered();
     for (const other of others) expect(await other).toEqual({ kind: 'duplicate' });
@@ -120,7 +120,7 @@ describe('a twin', () => {
     const waiting = admit({ stop: stopping.signal });
     await turnOfTheLoop();
     stopping.abort();
-    expect(await waiting).toEqual({ kind: 'unknown' });
+    expect(await waiting).toEqual({ kind: 'stopped' });
   });
 });
 
@@ -138,7 +138,7 @@ describe('a burst of one event', () => {
     const first = await early[0];
     const late = Array.from({ length: 10 }, () => admit());
     expect((await Promise.all(late)).map(kindOf)).toEqual(Array(10).fill('refuse'));
-    claimOf(first ?? { kind: 'unknown' }).delivered();
+    claimOf(first ?? { kind: 'stopped' }).delivered();
     const kinds = (await Promise.all(early)).map(kindOf);
     const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
     expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
