@@ -18,12 +18,21 @@ import { AnswerProgress, connectionKey } from '../wire/socket-progress.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { networkOf } from './client-address.ts';
 import { Exchange } from './client-exchange.ts';
-import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
+import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
 import { RequestCopy } from './request-copies.ts';
 
 /** `rest`: the kernel has the answer, but a short remainder of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
+
+/** Bytes. A refused body of which at most this much remains is read and dropped; a longer one ends the connection. */
+const DROPPED_BODY = 64 * 1024;
+/** Milliseconds in which the rest of a refused body must come. */
+const REST_MS = 2000;
+/** Limits on what a client sends after the last answer: bytes, milliseconds in all, milliseconds of silence. */
+const DROPPED_BYTES = 32 * 1024 * 1024;
+const DROPPING_MS = 2000;
+export const SILENCE_MS = 1000;
 
 type ListenerPart = Pick<Listener, 'limits' | 'handler' | 'budget' | 'copies' | 'closesAll' | 'onClosing' | 'onClosed'>;
 
@@ -153,7 +162,7 @@ export class Connection {
     this.#copy = copies && new RequestCopy(copies);
   }
 
-  /** Begins the request once its head is whole; false until then. `bytes`: the last read. */
+  /** Begins the request once its head is whole. True if it has begun, now or before. `bytes`: the last read. */
   #beginOnceWhole(parser: MessageParser, bytes: Buffer): boolean {
     if (this.state !== 'head') return true;
     if (parser.hasHead) {
@@ -216,7 +225,7 @@ export class Connection {
   }
 
   /** How much of the request's body has not come. `short`: the rest is read and dropped, so the connection may stay. */
-  unread(): 'nothing' | 'short' | 'long' {
+  remainingBody(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
     return parser.state === 'body' && parser.remaining <= DROPPED_BODY ? 'short' : 'long';
@@ -323,7 +332,7 @@ export class Connection {
     else this.destroy();
   }
 
-  /** Goes on to the next request, or closes if bytes of that were dropped. The parser is reset only here. */
+  /** Goes on to the next request, or closes if some of its bytes were dropped. The parser is reset only here. */
   #next(now = performance.now()): void {
     if (this.#following.state === 'dropped') return this.close();
     this.#parser?.next();

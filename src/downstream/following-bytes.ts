@@ -11,6 +11,8 @@ import type { Listener } from './listener.ts';
 
 /** Bytes that Node may still read from a paused socket: until its own buffer of 64 KiB is full, and one more read. */
 const READ_AHEAD = 128 * 1024;
+/** Milliseconds in which a client must read its answer once it has sent more than `maxHeader` of its next request. */
+const ANSWER_MS = 1000;
 
 type ConnectionPart = Pick<Connection, 'stream' | 'mayHaveAnswer' | 'deadline'>;
 type ListenerPart = Pick<Listener, 'limits' | 'budget'>;
@@ -92,16 +94,3 @@ export class FollowingBytes implements UnfinishedBody {
     this.#connection.stream.resume();
   }
 }
-
-// --- limits on bytes that are read only to be dropped: the rest of a refused body, and what follows the last answer
-
-/** Bytes. A refused body up to this size is read and dropped; a longer one ends the connection. */
-export const DROPPED_BODY = 64 * 1024;
-/** Milliseconds in which the rest of a refused body must come. */
-export const REST_MS = 2000;
-/** Limits on what a client sends after the last answer: bytes, milliseconds in all, milliseconds of silence. */
-export const DROPPED_BYTES = 32 * 1024 * 1024;
-export const DROPPING_MS = 2000;
-export const SILENCE_MS = 1000;
-/** Milliseconds in which a client must read its answer once it has sent more than `maxHeader` of its next request. */
-const ANSWER_MS = 1000;

@@ -12,7 +12,7 @@ import type { Connection } from './connection.ts';
 export type ClientConnection = Readonly<
   Pick<Connection, 'stream' | 'writer' | 'encrypted' | 'address' | 'key' | 'since'>
 > &
-  Pick<Connection, 'mustClose' | 'unread' | 'replied' | 'handOver' | 'reset' | 'destroy'>;
+  Pick<Connection, 'mustClose' | 'remainingBody' | 'replied' | 'handOver' | 'reset' | 'destroy'>;
 
 export class Reply implements WrittenListener {
   /** 0 until the answer has begun. */
@@ -62,7 +62,7 @@ export class Reply implements WrittenListener {
     const streams = framing === 'chunked' || framing === 'close';
     const chunked = streams && modern;
     // Nothing can follow a body that only the close ends, nor a request that was not read whole.
-    const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
+    const closes = (streams && !modern) || this.#connection.remainingBody() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
     // The length stays text and loses only leading zeros: as a number, 18446744073709551615 would become another. A
     // 204 has no length (RFC 9110 8.6).
@@ -100,7 +100,7 @@ export class Reply implements WrittenListener {
   answer(answer: { status: OwnStatus; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
     if (this.phase !== 'waiting') return;
     // A client that waits for 100 may next send the body, or another request: nobody can tell which.
-    const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
+    const unclear = this.#awaitsContinue || this.#connection.remainingBody() === 'long';
     this.#last = unclear || wish === 'close' || this.#connection.mustClose();
     const { status, body, lines } = answer;
     const framed = headLines(lines, `Content-Length: ${body.length}`);

@@ -4,7 +4,7 @@ import { containerMemory } from '../base/bytes.ts';
 import { greatestSendBuffer, lookAtQueues } from '../wire/socket-progress.ts';
 import { STALL_MS } from './client-exchange.ts';
 import type { Connection } from './connection.ts';
-import { SILENCE_MS } from './following-bytes.ts';
+import { SILENCE_MS } from './connection.ts';
 import type { Listener } from './listener.ts';
 
 /** Milliseconds without progress after which an answer counts as unread when connections must make room. */
