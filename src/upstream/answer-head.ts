@@ -34,7 +34,7 @@ export type Followed = 'nothing' | 'bytes' | 'close';
 
 /** An answer that waits at its head. */
 export class AnswerAtHead {
-  /** The exchange knows it no more once it is closed. */
+  /** Once the connection is closed, the exchange no longer knows it. */
   readonly connection: UpstreamConnection;
   /** The body, as far as it came in the head's own read. */
   readonly pieces: Buffer[] = [];

@@ -41,8 +41,8 @@ export class ConnectionPool {
   /** Idle connections, the longest idle first. */
   readonly #idle: Readonly<Record<Traffic, UpstreamConnection[]>> = { verified: [], unverified: [] };
   readonly #retiring = new Set<Socket>();
-  /** Open connections by their `ends`. */
-  readonly #byEnds = new Map<string, UpstreamConnection>();
+  /** Open connections by their `peerKey`. */
+  readonly #byPeerKey = new Map<string, UpstreamConnection>();
 
   constructor(options: UpstreamOptions) {
     this.address = addressOf(options.url);
@@ -85,7 +85,7 @@ export class ConnectionPool {
       return true;
     };
     const onread = use === 'requests' ? { buffer: READ_BUFFER, callback } : undefined;
-    const onOpen = (error: Error | null) => (error === null ? this.#opened(connection) : undefined);
+    const onOpen = (error: Error | null) => (error === null ? this.#opened(connection) : undefined); // 'close' follows
     const socket = this.openSocket(onOpen, this.#options.connectTimeout, onread);
     socket.once('close', () => this.#closed(connection)); // before the connection's user is told: it may open another
     const connection = new UpstreamConnection(socket, { traffic, tls: this.#tls });
@@ -137,8 +137,8 @@ export class ConnectionPool {
   }
 
   #opened(connection: UpstreamConnection): void {
-    connection.ends = peerKey(connection.socket);
-    this.#byEnds.set(connection.ends, connection);
+    connection.peerKey = peerKey(connection.socket);
+    this.#byPeerKey.set(connection.peerKey, connection);
     connection.user?.onOpen();
   }
 
@@ -183,7 +183,7 @@ export class ConnectionPool {
    * here, and a request would come round until no slot is free. One end alone would match innocent clients, too.
    */
   leadsBack(key: string): boolean {
-    const connection = this.#byEnds.get(key);
+    const connection = this.#byPeerKey.get(key);
     if (connection !== undefined) connection.leadsBack = true;
     return connection !== undefined;
   }
@@ -202,7 +202,7 @@ export class ConnectionPool {
 
   #closed(connection: UpstreamConnection): void {
     this.#all.delete(connection);
-    if (this.#byEnds.get(connection.ends) === connection) this.#byEnds.delete(connection.ends);
+    if (this.#byPeerKey.get(connection.peerKey) === connection) this.#byPeerKey.delete(connection.peerKey);
     this.#retiring.delete(connection.socket);
     const idle = this.#idle[connection.traffic];
     const at = idle.indexOf(connection);

@@ -17,9 +17,9 @@ export type ResponseSink = Readonly<
 >;
 
 /** What the upstream's side writes down for the request's record. */
-type Written = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'interims';
+type Recorded = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'interims';
 
-export interface Requester extends Pick<Exchange, 'head' | 'receiver' | 'onDeparture' | Written> {
+export interface Requester extends Pick<Exchange, 'head' | 'receiver' | 'onDeparture' | Recorded> {
   /** A deferred delivery, which comes from the store, is sent behind all others, since no client waits for it. */
   readonly from: 'client' | 'store';
   readonly reply: ResponseSink;
@@ -57,7 +57,7 @@ export interface End {
   readonly memory: Memory;
 }
 
-/** `client`: on the client's side of the exchange, so also that the proxy is full or stops. `answer`: which is ours. */
+/** `client`: on the client's side of the exchange, so also that the proxy is full or stops. `answer`: the one of ours. */
 export type ForwardFailure =
   | { readonly side: 'client'; readonly reason: BodyFailure; readonly hint?: Hint }
   | {

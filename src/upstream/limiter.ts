@@ -37,8 +37,8 @@ export class UpstreamLimiter {
     this.queueLimit = queue;
   }
 
-  /** The number of requests that wait here and have a client, so without the deferred ones. */
-  get waiting(): number {
+  /** The number of requests that wait for a slot and have a client, so without the deferred ones. */
+  get clientsWaiting(): number {
     return this.#queues.verified.size + this.#queues.unverified.size;
   }
 
@@ -73,7 +73,7 @@ export class UpstreamLimiter {
     this.#queues[request.kind].delete(request);
     if (!this.#holders.delete(request)) return;
     if (request.kind === 'unverified') this.#unverifiedHolders--;
-    if (this.waiting + this.#queues.deferred.size > 0) this.#serveQueues();
+    if (this.clientsWaiting + this.#queues.deferred.size > 0) this.#serveQueues();
   }
 
   /** Ends every request that waits or holds a slot. */
@@ -83,7 +83,7 @@ export class UpstreamLimiter {
   }
 
   /** Called when the upstream accepts connections again. */
-  setUp(): void {
+  resume(): void {
     this.down = false;
     this.#serveQueues();
   }
@@ -118,7 +118,7 @@ export class UpstreamLimiter {
    */
   readonly #sweep = (): void => {
     this.#endOverdue();
-    if (this.waiting + this.#queues.deferred.size === 0 && this.#sweeping !== null) {
+    if (this.clientsWaiting + this.#queues.deferred.size === 0 && this.#sweeping !== null) {
       clearInterval(this.#sweeping);
       this.#sweeping = null;
     }

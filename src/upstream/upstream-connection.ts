@@ -35,7 +35,7 @@ export class UpstreamConnection {
   /** When the connection is closed if not used again, in milliseconds on the monotonic clock; Infinity while in use. */
   unusedUntil = Number.POSITIVE_INFINITY;
   /** The key of the connection as the upstream sees it; empty until it is open. */
-  ends = '';
+  peerKey = '';
   /** True if its other end has proved to be this proxy. */
   leadsBack = false;
   /** True once its last request has ended: bytes that still come are dropped. */

@@ -46,7 +46,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
   #acquiredAt = 0;
   #body: StreamedBody | null = null;
   #sentAt = 0;
-  #begun = false;
+  #answerBegun = false;
   #atHead: AnswerAtHead | null = null;
   /** Called while the answer waits at its head, or at the end. In between `relay` or `drop` replaces it. */
   #onReached: (reached: Reached) => void = ignore;
@@ -167,10 +167,10 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     this.#flush(connection);
   }
 
-  /** Returns what comes next. `end`: the head broke the protocol, which has ended the exchange. */
-  #onHead(connection: UpstreamConnection): 'body' | 'another head' | 'tunnel' | 'end' {
+  /** Returns what comes next. `more`: of the head or the body. `end`: nothing, as the head broke the protocol. */
+  #onHead(connection: UpstreamConnection): 'more' | 'another head' | 'tunnel' | 'end' {
     const { parser } = connection;
-    if (this.#begun || this.#atHead !== null || !parser.hasHead) return 'body';
+    if (this.#answerBegun || this.#atHead !== null || !parser.hasHead) return 'more';
     const { status, reason, lines } = parser;
     const requester = this.#requester;
     const kind = kindOfHead(parser, requester.interims, this.#permit.tunnel ? this.#options.lines : null);
@@ -194,11 +194,11 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
       this.#atHead = new AnswerAtHead(connection);
       this.#onReached({ at: 'head', answer: this });
     } else if (parser.state !== 'failed') this.#begin(connection);
-    return 'body';
+    return 'more';
   }
 
   #begin({ parser }: UpstreamConnection): void {
-    this.#begun = true;
+    this.#answerBegun = true;
     // Bytes after a WebSocket handshake may be meant for the tunnel, so none may be read as a request.
     this.#requester.reply.begin(parser, this.#permit.tunnel ? 'close' : 'persist');
   }
@@ -262,10 +262,10 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     if (this.#state === 'done' || this.#atHead !== null) return;
     const { reply } = this.#requester;
     // The app has answered, so nothing will be stored; going on to read an endless answer would keep the slot.
-    if (this.#begun && reply.phase === 'gone' && this.#options.claim === null) return this.#abort();
+    if (this.#answerBegun && reply.phase === 'gone' && this.#options.claim === null) return this.#abort();
     // Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the kernel has taken those
     // of this read: a hundred heads for each client that reads nothing would exceed the container's memory.
-    const takesAll = this.#begun ? reply.flush() : reply.unsent === 0;
+    const takesAll = this.#answerBegun ? reply.flush() : reply.unsent === 0;
     if (!takesAll) this.#pauseUpstream(connection);
   }
 
@@ -319,7 +319,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     // While the upstream is paused, only the client's deadline applies.
     if (connection === null || this.#atHead !== null || this.#pausedAt !== null) return;
     const { reply, clientConnection, upstreamMs } = this.#requester;
-    const isUnread = this.#begun && (reply.phase === 'gone' || clientConnection === null);
+    const isUnread = this.#answerBegun && (reply.phase === 'gone' || clientConnection === null);
     if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) {
       endClaim(this.#options.claim, this.#requester.upstreamStatus); // as if the answer were complete
       return this.giveUp({ side: 'client', reason: 'client_closed' });
@@ -327,7 +327,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     const { idleTimeout, responseTimeout } = this.#options;
     const { progress, socket } = connection;
     let overdue: boolean;
-    if (this.#begun) overdue = idleTimeout > 0 && progress.idleFor(socket, now) >= idleTimeout;
+    if (this.#answerBegun) overdue = idleTimeout > 0 && progress.idleFor(socket, now) >= idleTimeout;
     else if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
     else overdue = idleTimeout > 0 && progress.takesNothing(socket, idleTimeout, now);
     if (overdue) this.giveUp(failedUpstream('timeout'));
@@ -338,7 +338,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
   onEnd(): void {
     const connection = this.#connection;
     if (connection === null || this.#state === 'connecting') return; // TLS failed; onClose follows
-    if ((this.#begun || this.#atHead !== null) && connection.parser.finish()) this.#complete(connection, 'close');
+    if ((this.#answerBegun || this.#atHead !== null) && connection.parser.finish()) this.#complete(connection, 'close');
     else this.giveUp(failedUpstream('reset'));
   }
 
@@ -352,7 +352,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
   /** Ends the request and releases its slot: another one needs the slot, or the request's patience is over. */
   evict(): void {
     // If the response is complete, or its end still decides about the claim, only the slow client is cut off.
-    if (this.#state === 'done' || (this.#options.claim !== null && this.#begun)) this.#requester.reply.cut();
+    if (this.#state === 'done' || (this.#options.claim !== null && this.#answerBegun)) this.#requester.reply.cut();
     else this.giveUp(this.#upstream.whyEvicted);
   }
 
@@ -369,8 +369,8 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
   clientDeparted(): void {
     if (this.#state === 'done') return;
     const { claim, deferrable } = this.#options;
-    const counts = claim !== null && (this.#state === 'sending' || this.#state === 'reading');
-    if ((!deferrable || this.#begun) && !counts) return this.#abort();
+    const decidesClaim = claim !== null && (this.#state === 'sending' || this.#state === 'reading');
+    if ((!deferrable || this.#answerBegun) && !decidesClaim) return this.#abort();
     this.#onClientReads();
   }
 

@@ -59,10 +59,10 @@ export class Upstream {
 
   #trySoon(): void {
     setTimeout(async () => {
-      // If no request waits, no try is needed: the next request finds out by itself.
+      // If no client waits, no try is needed: the next request finds out by itself.
       const up =
-        this.limiter.waiting === 0 || (await acceptsConnection(this.pool.address, this.options.connectTimeout));
-      if (up) this.limiter.setUp();
+        this.limiter.clientsWaiting === 0 || (await acceptsConnection(this.pool.address, this.options.connectTimeout));
+      if (up) this.limiter.resume();
       else this.#trySoon();
     }, TRY_EVERY_MS);
   }
@@ -116,11 +116,12 @@ export class Upstream {
 
   async #connectTwice(milliseconds: number): Promise<string | null> {
     const first = this.tryConnect(milliseconds);
-    const works = first.then((failure) => failure === null || sleep(SECOND_CONNECT_MS, false));
-    if (await Promise.race([works, sleep(SECOND_CONNECT_MS, false)])) return null;
+    const pause = sleep(SECOND_CONNECT_MS, 'no answer yet');
+    if ((await Promise.race([first, pause])) === null) return null;
+    await pause;
     const second = this.tryConnect(milliseconds - SECOND_CONNECT_MS);
-    const working = [first, second].map(async (failure) => ((await failure) === null ? null : Promise.reject()));
-    return Promise.any(working).catch(() => first);
+    const ifItWorks = (code: string | null) => (code === null ? null : Promise.reject());
+    return Promise.any([first.then(ifItWorks), second.then(ifItWorks)]).catch(() => first);
   }
 
   /** Connects once. Returns the error's code; null if the connect succeeds. */

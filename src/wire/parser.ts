@@ -207,7 +207,7 @@ export class MessageParser {
     else this.status = status;
     const coding = this.#examine(this.lines);
     this.framing = this.#framingOf(coding);
-    if (coding === 'coded' && this.framing === 'close') this.coded = true;
+    if (coding === 'named' && this.framing === 'close') this.coded = true;
     const line = this.#startLine;
     // llhttp 9.3 takes CR CR for the end of a status line (nodejs/llhttp#865).
     const isCut = !isRequest && line.indexOf('\r') !== line.length - 2;
@@ -256,16 +256,16 @@ export class MessageParser {
     return true;
   }
 
-  /** Trims the values, and notes what they say about connection and body. `coded`: there is a transfer coding. */
-  #examine(lines: string[]): 'coded' | 'plain' {
-    let coding: 'coded' | 'plain' = 'plain';
+  /** Trims the values, and notes what they say about connection and body. `named`: they name a transfer coding. */
+  #examine(lines: string[]): 'named' | 'none' {
+    let coding: 'named' | 'none' = 'none';
     for (let index = 0; index < lines.length; index += 2) {
       let value = lines[index + 1] ?? '';
       if (value.charCodeAt(value.length - 1) <= SP) lines[index + 1] = value = withoutTrailingSpace(value);
       switch (lowerCaseName(lines[index] ?? '')) {
         case 'transfer-encoding':
           this.#noteCoding(value, coding);
-          coding = 'coded';
+          coding = 'named';
           break;
         case 'content-length':
           if (this.state === 'head') this.length = value;
@@ -278,19 +278,19 @@ export class MessageParser {
     return coding;
   }
 
-  #noteCoding(value: string, before: 'coded' | 'plain'): void {
-    if (this.state === 'head' && (before === 'coded' || value.toLowerCase() !== 'chunked')) this.coded = true;
+  #noteCoding(value: string, before: 'named' | 'none'): void {
+    if (this.state === 'head' && (before === 'named' || value.toLowerCase() !== 'chunked')) this.coded = true;
     // llhttp 9.3 ignores an empty coding beside a length or chunks (nodejs/llhttp#874).
     if (value === '') this.#fail('malformed');
   }
 
-  #framingOf(coding: 'coded' | 'plain'): Framing {
+  #framingOf(coding: 'named' | 'none'): Framing {
     const { status } = this;
     // A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3).
     if (this.requestMethod === 'HEAD' || (status >= 100 && status < 200) || status === 204 || status === 304)
       return 'none';
     if (this.#llhttp.endsWithConnection) return 'close';
-    if (coding === 'coded') return 'chunked';
+    if (coding === 'named') return 'chunked';
     const length = Number(this.length);
     // For a length above 2^53 - 1 `remaining` stays Infinity: nobody can send so much, so a close always cuts the body.
     if (Number.isSafeInteger(length)) this.remaining = length;

@@ -11,8 +11,8 @@ const DEFAULT_WMEM = 4 * 1024 * 1024;
 /** Bytes. Linux returns at most a page of a table in one read, however much is asked for. */
 const PIECE = 4096;
 
-type End = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort';
-type Ends = { readonly [end in End]?: Socket[end] | undefined };
+type AtEnd = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort';
+type Ends = { readonly [end in AtEnd]?: Socket[end] | undefined };
 
 /** Bytes that the other side has not acknowledged, by `connectionKey`; sockets without any are left out. */
 export type SendQueues = ReadonlyMap<string, number>;

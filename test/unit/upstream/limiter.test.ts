@@ -92,7 +92,7 @@ describe('a deferred request', () => {
     const [first, second] = [new Fake(slots, 'deferred'), new Fake(slots, 'deferred')];
     slots.down = true;
     claim(slots, first);
-    expect(slots.waiting).toBe(0);
+    expect(slots.clientsWaiting).toBe(0);
     slots.down = false;
     expect(slots.tryAcquire(second)).toBe(false);
     expect(slots.tryAcquire(at(0))).toBe(true);
@@ -103,7 +103,7 @@ describe('the queue', () => {
   test('is served in order as slots come back', () => {
     const { slots, waiters, at } = make(5);
     expect(waiters.map((one) => claim(slots, one))).toEqual([true, true, true, true, true]);
-    expect(slots.waiting).toBe(3);
+    expect(slots.clientsWaiting).toBe(3);
     slots.release(at(0));
     slots.release(at(1));
     expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 0]);
@@ -113,7 +113,7 @@ describe('the queue', () => {
     const { slots, at } = make(2, { slots: 1, queue: 5 });
     slots.down = true;
     claim(slots, at(0));
-    slots.setUp();
+    slots.resume();
     expect(at(0).events).toEqual(['granted']);
     expect(slots.tryAcquire(at(1))).toBe(false);
   });
@@ -125,7 +125,7 @@ describe('the queue', () => {
     await pass(600);
     expect(at(2).events).toEqual([]);
     expect(at(3).events).toEqual(['evicted']);
-    expect(slots.waiting).toBe(0);
+    expect(slots.clientsWaiting).toBe(0);
     slots.release(at(0));
     slots.release(at(0)); // the second call has no effect
     expect(slots.tryAcquire(at(2))).toBe(true);
