@@ -63,7 +63,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   readonly #budget: ByteBudget;
   /** Null once the body has ended: its request may wait for long, and must not keep this alive. */
   #options: BufferedBodyOptions | null;
-  /** Null until a part has come that is not all. */
+  /** Null until a part has come that is not the whole body. */
   #bodyRate: BodyRate | null = null;
   #buffer: Buffer = NO_BYTES;
   /** True if `#buffer` is our own allocation; a view into a read of the connection is left to the garbage collector. */

@@ -44,7 +44,8 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     .on('SIGHUP', () => void proxy?.reload());
   const { startProxy } = await import('../runtime/proxy.ts');
   proxy = await startProxy({ configFile, env: io.env, stdout: process.stdout });
-  await proxy.stop({ delay: await stopped });
+  const delay = await stopped;
+  await proxy.stop({ delay });
   // Forces the exit, since a pipe that nobody reads would keep the process alive.
   setTimeout(() => void exit(), END_MS.exit).unref();
   return 0;

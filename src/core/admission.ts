@@ -83,7 +83,7 @@ export function admit(applicant: Applicant): Admission {
   const atGate = refusedByGate(head);
   if (atGate !== null) return byRule(atGate, UNMATCHED);
   const route = policy.routes.routeFor(head.path, at);
-  if (route === null) return byRule({ rule: 'path', header: null, hint: null }, UNMATCHED);
+  if (route === null) return byRule({ rule: 'path', header: null, hint: null }, UNMATCHED); // it cannot be folded
   const forHeaders = refusedForHeaders(head, route);
   if (forHeaders !== null) return byRule(forHeaders, UNMATCHED);
   if (route.action === 'reject') return refused(route, 'route_rejected');

@@ -26,8 +26,8 @@ const PREAMBLES = [
 /** What to do about what cannot be parsed, by its first bytes; null for what nobody knows. */
 export function preambleHint(first: Buffer): Hint | null {
   const text = first.toString('latin1', 0, 32);
-  const known = PREAMBLES.find(({ start }) => start.test(text));
-  return known === undefined ? null : { diagnosis: 'gate-rule', text: known.text, fromFront: known.fromFront };
+  const preamble = PREAMBLES.find(({ start }) => start.test(text));
+  return preamble ? { diagnosis: 'gate-rule', text: preamble.text, fromFront: preamble.fromFront } : null;
 }
 
 /** Why a request came without its signature: `name` is the header that has it. */

@@ -109,8 +109,8 @@ function fieldsOf(record: RequestRecord, diagnosis: string | null): Fields {
     upstreamMs: upstreamMs < 0 ? null : milliseconds(upstreamMs),
     traceId,
   };
-  const known = Object.entries(fields).filter(([, value]) => value !== null);
-  return Object.fromEntries(known.map(([name, value]) => [name.replaceAll(/[A-Z]/g, '_$&').toLowerCase(), value]));
+  const present = Object.entries(fields).filter(([, value]) => value !== null);
+  return Object.fromEntries(present.map(([name, value]) => [name.replaceAll(/[A-Z]/g, '_$&').toLowerCase(), value]));
 }
 
 /** Rounded to the microsecond. */

@@ -18,9 +18,8 @@ export type RunningProxy = Awaited<ReturnType<typeof startProxy>>;
 
 /** Milliseconds from the start until prom-client is loaded, which takes 7 ms that would delay the first request. */
 const METRICS_AFTER_MS = 1000;
-/** Milliseconds between two judgements of an episode, so that none depends on who asks, and between two looks of the log. */
-const LOOK_EACH_MS = 1000;
-const LOG_EACH_MS = 15_000;
+/** Milliseconds between two looks, so that no episode depends on who asks; and between two that are logged. */
+const [LOOK_EACH_MS, LOG_EACH_MS] = [1000, 15_000];
 /** Milliseconds for which an answer of the app shows that it is there: a scrape must see what the page would. */
 const HEARD_MS = 5000;
 

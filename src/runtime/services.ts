@@ -17,7 +17,7 @@ import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/memory-store.ts';
 import { Pipeline } from '../pipeline.ts';
 import { Queue } from '../redelivery/queue.ts';
-import { lastMatch, matched } from '../secrets/last-matches.ts';
+import { lastMatch, recordMatch } from '../secrets/last-matches.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
@@ -76,7 +76,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   });
   const onEnd: Handler['onEnd'] = (record) => {
     metrics.record(record);
-    if (record.decision !== 'probe') matched(record.secret, policy().keyring.secrets);
+    if (record.decision !== 'probe') recordMatch(record.secret, policy().keyring.secrets);
     requests.record(record, health.record(record));
     captures.offer(record);
   };

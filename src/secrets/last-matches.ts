@@ -7,7 +7,7 @@ import type { Secret } from '../core/keyring.ts';
 const matches = new WeakMap<KeyObject, number>();
 
 /** Records that the secret with this id has matched now. */
-export function matched(id: string | null, secrets: readonly Pick<Secret, 'id' | 'key'>[]): void {
+export function recordMatch(id: string | null, secrets: readonly Pick<Secret, 'id' | 'key'>[]): void {
   const secret = secrets.find((each) => each.id === id);
   if (secret !== undefined) matches.set(secret.key, Date.now() / 1000);
 }

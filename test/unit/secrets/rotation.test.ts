@@ -5,7 +5,7 @@ import type { SecretSource } from '../../../src/config/config.ts';
 import { Keyring } from '../../../src/core/keyring.ts';
 import { verdictOf } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
-import { lastMatch, matched } from '../../../src/secrets/last-matches.ts';
+import { lastMatch, recordMatch } from '../../../src/secrets/last-matches.ts';
 import { failuresOf, retirePrevious, rotate, usable } from '../../../src/secrets/rotation.ts';
 import { type SecretMaterial, sourceName } from '../../../src/secrets/sources.ts';
 
@@ -265,9 +265,9 @@ describe('a value that a reload took and that is replaced within a minute', () =
 test('a secret’s last match moves on with its value, and stays where the value stays', () => {
   const secrets = history(current, { current: 'a' });
   const isMatched = () => secrets.usable().map(({ id, key }) => [id, lastMatch(key) > 0]);
-  for (const id of ['nobody', null]) matched(id, secrets.usable());
+  for (const id of ['nobody', null]) recordMatch(id, secrets.usable());
   expect(isMatched()).toEqual([['current', false]]);
-  matched('current', secrets.usable());
+  recordMatch('current', secrets.usable());
   expect(lastMatch(secrets.one('current')?.key ?? null)).toBeCloseTo(Date.now() / 1000, -2);
   for (const [name, [first, ...others]] of Object.entries({ a: [true], b: [false, true], c: [false, true] })) {
     secrets.read(LATER, [current, { current: name }]);
