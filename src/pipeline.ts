@@ -24,6 +24,7 @@ import { type Applicant, admit, admitBody, type Permitted, type Refused, type To
 import { ANSWERS } from './core/answers.ts';
 import { type DeliveryClaim, type DeliveryEnd, type Fate, fateOf, isUntaken } from './core/fate-by-status.ts';
 import { largeBodyHint, OVERLOAD_HINTS } from './core/hint.ts';
+import type { Secret } from './core/keyring.ts';
 import { hasBody } from './core/request-head.ts';
 import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';
@@ -42,6 +43,8 @@ import { TunnelPlaces } from './upstream/websocket-tunnel.ts';
 interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | 'claims'> {
   /** Used only for deliveries on routes with `redeliver`. */
   readonly storing: Pick<Storing, 'defer' | 'taken'>;
+  /** Called with the value that verified a delivery: a reload may give its id another. */
+  readonly onVerified: (secret: Secret | null) => void;
   /** Called once a delivery's fate is known, before or after its request's end: runtime/services.ts records it. */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
@@ -153,15 +156,16 @@ export class Pipeline {
   #deliver(pending: Pending, permitted: Permitted): void {
     const { route, permit } = permitted;
     if (permit.decision !== 'accepted') return this.#forward(pending, permitted); // a probe
+    this.#parts.onVerified(permit.secret);
     pending.verified = permit.body ?? NO_BYTES;
     pending.exchange.fate = 'pending';
-    const { head, at, policy } = pending;
+    const { head, at } = pending;
     const { once, redeliver } = route;
     // An unverified request must never be stored. GET and HEAD only read.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       this.#unsettled++;
       const lines = linesOf(pending, route);
-      pending.deferrable = { head, lines, body: pending.verified, route, permit, at, policy };
+      pending.deferrable = { head, lines, body: pending.verified, route, permit, at };
     }
     if (once === null) this.#forward(pending, permitted);
     else this.#deliverOnce(pending, permitted, once);
@@ -171,7 +175,7 @@ export class Pipeline {
   #deliverOnce(pending: Pending, permitted: Permitted, window: number): void {
     const { exchange, head, policy, verified: body } = pending;
     const { permit } = permitted;
-    exchange.decide(permit.decision, permit.reason, permit.secret);
+    exchange.decide(permit.decision, permit.reason, permit.secret?.id);
     // As long as its twin may take.
     const { responseTimeout, idleTimeout } = policy.settings;
     const until = performance.now() + retryConnectFor(pending) + responseTimeout + idleTimeout;
@@ -216,7 +220,7 @@ export class Pipeline {
       exchange.hint = OVERLOAD_HINTS.tunnels;
       return exchange.refuse('overloaded');
     }
-    exchange.decide(permit.decision, permit.reason, permit.secret);
+    exchange.decide(permit.decision, permit.reason, permit.secret?.id);
     exchange.stallTimeout = route.idleTimeout ?? settings.idleTimeout;
     const forwarding = new UpstreamExchange(permit, exchange, this.#parts.upstream, {
       lines: deferrable?.lines ?? linesOf(pending, route),

@@ -91,7 +91,7 @@ function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secret
   const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body ?? NO_BYTES) : admission;
   if (verdict.kind === 'permit') {
     if (verdict.permit.secret === null) throw new UsageError(`its route ${verdict.route.path} forwards, unverified`);
-    return { valid: true, reason: null, secret: verdict.permit.secret, diagnosis: null, hint: null };
+    return { valid: true, reason: null, secret: verdict.permit.secret.id, diagnosis: null, hint: null };
   }
   const { reason, secret, hint } = verdict.kind === 'refuse' ? verdict : { ...verdict.permit, ...verdict };
   if (reason === 'none') throw new Error('a report without a reason');

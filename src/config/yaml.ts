@@ -49,8 +49,9 @@ function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode |
   try {
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.
     const options = { schema: 'core', stringKeys: true, uniqueKeys: false, prettyErrors: false, lineCounter } as const;
-    const { contents, errors } = parseDocument(text, options);
-    return { contents, problems: yamlProblems(errors, text) };
+    const { contents, errors, warnings } = parseDocument(text, options);
+    const directives = warnings.filter(({ code }) => code === 'BAD_DIRECTIVE');
+    return { contents, problems: yamlProblems([...directives, ...errors], text) };
   } catch {
     return { contents: null, problems: [atOffset(0, 'the file is not readable YAML')] };
   }
@@ -98,6 +99,8 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
 
 /** Our sentence for each of the library's error codes: it must suit every error that has the code. */
 const SENTENCES: Readonly<Record<string, string>> = {
+  BAD_DIRECTIVE: 'a %directive that is not supported: remove the line',
+  BAD_DQ_ESCAPE: "an unknown escape in double quotes: single quotes keep a '\\' as it is",
   BAD_INDENT: 'this line is indented otherwise than those that it belongs to; or a "[" or "{" above is not closed',
   BAD_SCALAR_START: 'a value that begins with this character needs quotes',
   BLOCK_AS_IMPLICIT_KEY:
@@ -108,6 +111,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   MULTILINE_IMPLICIT_KEY: 'a ":" is missing after this key; or the next line is indented too far',
   MULTIPLE_DOCS: 'a second document begins here; only one is allowed',
   NON_STRING_KEY: 'a key must be plain text',
+  RESOURCE_EXHAUSTION: 'nested too deeply',
   TAB_AS_INDENT: 'a tab is used for indentation; YAML allows only spaces',
   UNEXPECTED_TOKEN: 'this does not match the lines above: is the indentation wrong, or a ":" missing?',
 };

@@ -57,11 +57,11 @@ export class Keyring {
   }
 }
 
-/** The id of the first secret that signs the body as `digest`, or null. Tries all: timing must not tell which it is. */
-export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
-  let match: string | null = null;
+/** The first secret that signs the body as `digest`, or null. Tries all: timing must not tell which it is. */
+export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): Secret | null {
+  let match: Secret | null = null;
   for (const secret of secrets) {
-    if (signs(secret.key, body, digest) && match === null) match = secret.id;
+    if (signs(secret.key, body, digest) && match === null) match = secret;
   }
   return match;
 }

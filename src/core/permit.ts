@@ -9,8 +9,8 @@ class Permit {
   readonly #minted = true; // its presence is the proof: no code outside the class can add it
   readonly decision: Exclude<Decision, 'rejected' | 'duplicate' | 'deferred'>;
   readonly reason: Reason | 'none';
-  /** The id of the secret that matched; null if none did, or none was needed. */
-  readonly secret: string | null;
+  /** The secret that matched; null if none did, or none was needed. */
+  readonly secret: Secret | null;
   /** Exactly the bytes that the verdict is on; null if the body is streamed unchecked. */
   readonly body: Buffer | null;
   /** True if the permit opens a tunnel, in which nothing more is verified. */
@@ -67,7 +67,7 @@ export function verdictOf(given: GivenSignature & { readonly keyring: Keyring; r
   }
   const outside = keyring.listed(route.secrets).filter((secret) => !live.includes(secret));
   const secret = firstMatch(outside, body, digest);
-  return { refused: secret === null ? 'signature_mismatch' : 'expired_secret', secret };
+  return { refused: secret === null ? 'signature_mismatch' : 'expired_secret', secret: secret?.id ?? null };
 }
 
 /** A permit if the route is in report mode at `at` (epoch milliseconds), and `reason` is reportable; else null. */

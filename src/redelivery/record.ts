@@ -38,13 +38,12 @@ export interface Sendable {
 export interface Deferrable extends Sendable {
   /** When the request came, in epoch milliseconds. */
   readonly at: number;
-  readonly policy: Policy;
 }
 
 /** The event to store for a delivery. `failure`: why the app did not take it. `name`: `redelivery.name`. */
 export function eventOf(delivery: Deferrable, failure: string, name: string): Event {
-  const { at, route, head, body, policy, permit } = delivery;
-  const { id: secret, key } = signerOf(policy, permit);
+  const { at, route, head, body, permit } = delivery;
+  const { id: secret, key } = signerOf(permit);
   const path = printable(shownPath(head.path));
   const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
   const note: Note = { ...NO_NOTE, ...origin, failure };
@@ -61,10 +60,9 @@ export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, bod
 }
 
 /** The secret that verified a request. */
-function signerOf({ keyring }: Policy, { secret }: Permit): Secret {
-  const signer = keyring.secrets.find(({ id }) => id === secret);
-  if (signer === undefined) throw new Error('no secret has verified it');
-  return signer;
+function signerOf({ secret }: Permit): Secret {
+  if (secret === null) throw new Error('no secret has verified it');
+  return secret;
 }
 
 /** A short tag that identifies a secret's value and reveals nothing about it (RFC 5869). */
@@ -184,7 +182,7 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
   }
   if (name !== rules.storeSettings().name) return notSent('name');
   const { route, permit } = admission;
-  const expected = macOf(derived(signerOf(policy, permit).key, 'record', name), covered, body);
+  const expected = macOf(derived(signerOf(permit).key, 'record', name), covered, body);
   if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return notSent('altered');
   return { firstNote, route: path, request: { head, lines, body, route, permit } };
 }

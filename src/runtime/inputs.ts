@@ -70,46 +70,50 @@ function isBlank(bytes: Buffer | null): boolean {
 }
 
 /** True if both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */
-export function sameInputs(a: Partial<Inputs>, b: Partial<Inputs>): boolean {
-  const contents = ({ file, broken, secrets, tlsFiles }: Partial<Inputs>) => ({ file, broken, secrets, tlsFiles });
+export function sameInputs(a: Inputs, b: Inputs): boolean {
+  const contents = ({ file, broken, secrets, tlsFiles }: Inputs) => ({ file, broken, secrets, tlsFiles });
   return isDeepStrictEqual(contents(a), contents(b));
 }
 
 const SETTLE_MS = 250;
 /** The maximum number of readings. */
 const MAX_TRIES = 8;
-/** The maximum number of times that all is read since the config has changed meanwhile: others must not wait for long. */
-const MAX_ROUNDS = 3;
 const RESTLESS = 'it keeps changing while it is being read';
 
 /**
- * Reads inputs that have changed until two readings are the same, so a half-written file never counts: first the config,
- * which names the others. What keeps changing counts as unreadable: it alone stays as it was `before`.
+ * Reads the inputs; if they have changed, until two readings are the same, so neither a half-written file counts nor a part
+ * of a swap of all. What keeps changing counts as unreadable: it alone stays as it was `before`.
  */
 export async function settledInputs(named: string | null, env: Env, before: Inputs): Promise<Inputs> {
-  for (let tries = 1; ; tries++) {
-    const config = await settledConfig(named, env, before);
-    const inputs = await settledOthers(config, env, before);
-    // If all files were swapped meanwhile, the old config must not come into use with the new secrets.
-    const isLast = tries === MAX_ROUNDS || config.file === null;
-    if (isLast || sameInputs(config, await readConfig(named, env, before))) return inputs;
+  const read = () => readInputs(named, env, before);
+  const first = await read();
+  if (sameInputs(first, before)) return first;
+  const [last, next] = await twoReadings(first, read);
+  if (isDeepStrictEqual([last.file, last.broken], [next.file, next.broken])) return settledOthers(last, next);
+  const kept = { ...before, file: null, broken: [`${fileOf(before.loaded)}: ${RESTLESS}`] };
+  const readKept = () => readOthers(kept, env, before);
+  return settledOthers(...(await twoReadings(await readKept(), readKept)));
+}
+
+/** The last two readings: equal ones, unless what is read keeps changing. */
+async function twoReadings(first: Inputs, read: () => Promise<Inputs>): Promise<readonly [Inputs, Inputs]> {
+  let last = first;
+  for (let tries = 2; ; tries++) {
+    await sleep(SETTLE_MS);
+    const next = await read();
+    if (tries === MAX_TRIES || sameInputs(last, next)) return [last, next];
+    last = next;
   }
 }
 
-async function settledConfig(named: string | null, env: Env, before: Inputs): Promise<ConfigInput> {
-  const [earlier, later] = await twoReadings(() => readConfig(named, env, before));
-  if (sameInputs(earlier, later)) return later;
-  return { ...before, file: null, broken: [`${fileOf(before.loaded)}: ${RESTLESS}`] };
-}
-
-async function settledOthers(config: ConfigInput, env: Env, before: Inputs): Promise<Inputs> {
-  const [last, next] = await twoReadings(() => readOthers(config, env, before));
+/** Of two readings with one config the last, without what differs. */
+function settledOthers(last: Inputs, next: Inputs): Inputs {
   const bySource = ({ secrets }: Inputs) => [...Map.groupBy(secrets, ({ source }) => source).values()];
   const secrets = settledOnly(bySource(last), bySource(next), (group) => {
     const unread = group.map((secret) => ({ ...secret, ...withoutKey(RESTLESS) }));
     const [first] = unread;
     // Of a directory it is not known which files it has. Secrets of one file each keep their own times.
-    const isDirectory = directoriesOf(config.loaded).some((each) => sourceName(each) === first?.source);
+    const isDirectory = directoriesOf(next.loaded).some((each) => sourceName(each) === first?.source);
     return first && isDirectory ? [{ ...first, kind: 'source' as const, id: first.source }] : unread;
   });
   const tlsFiles = settledOnly(last.tlsFiles, next.tlsFiles, (file) => {
@@ -121,17 +125,6 @@ async function settledOthers(config: ConfigInput, env: Env, before: Inputs): Pro
 /** The last reading, with what `unread` makes in place of each thing that differed before. */
 function settledOnly<T>(last: readonly T[], next: readonly T[], unread: (read: T) => T): readonly T[] {
   return next.map((read, nth) => (isDeepStrictEqual(read, last[nth]) ? read : unread(read)));
-}
-
-/** The last two readings: equal ones, unless what is read keeps changing. */
-async function twoReadings<T extends Partial<Inputs>>(read: () => Promise<T>): Promise<readonly [T, T]> {
-  let last = await read();
-  for (let tries = 2; ; tries++) {
-    await sleep(SETTLE_MS);
-    const next = await read();
-    if (tries === MAX_TRIES || sameInputs(last, next)) return [last, next];
-    last = next;
-  }
 }
 
 /** Milliseconds. A younger file may change again without another time. */

@@ -4,7 +4,7 @@ import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import type { Reload } from '../facts.ts';
 import { failuresOf, isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
-import { type Inputs, readInputs, sameInputs, settledInputs, stampOf } from './inputs.ts';
+import { type Inputs, sameInputs, settledInputs, stampOf } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
@@ -67,7 +67,11 @@ export class LiveRuleset {
     clearTimeout(this.#nextCheck);
     const when = this.#forced ? 'always' : 'if changed';
     this.#forced = false;
-    const failures = await this.#readAndApply(when);
+    const failures = await this.#readAndApply(when).catch((error: unknown) => {
+      this.#forced = true; // a part may be applied
+      const why = `the reload broke off: ${error}`;
+      return this.lastReload?.error === why ? [why] : this.#endReload([why]);
+    });
     if (!this.#isStopped) this.watch();
     return failures;
   });
@@ -79,8 +83,7 @@ export class LiveRuleset {
     const isWhole = this.ruleset.failures.length === 0;
     if (when === 'if changed' && isWhole && stamp === this.#stamp) return [];
     this.#stamp = stamp;
-    let inputs = await readInputs(configFile, env, this.#seen);
-    if (!sameInputs(inputs, this.#seen)) inputs = await settledInputs(configFile, env, this.#seen);
+    const inputs = await settledInputs(configFile, env, this.#seen);
     // What keeps changing is found again each second, and told once.
     if (when === 'if changed' && sameInputs(inputs, this.#seen)) return [];
     // Once this has stopped, the services are closed, and nothing may open them again.

@@ -68,6 +68,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const pipeline = new Pipeline({
     ...needs,
     storing: redelivery.storing,
+    onVerified: recordMatch,
     onFate: (delivery) => {
       metrics.deliver(delivery);
       health.deliver(delivery);
@@ -76,7 +77,6 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   });
   const onEnd: Handler['onEnd'] = (record) => {
     metrics.record(record);
-    if (record.decision !== 'probe') recordMatch(record.secret, policy().keyring.secrets);
     requests.record(record, health.record(record));
     captures.offer(record);
   };

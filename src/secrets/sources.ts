@@ -28,7 +28,7 @@ export interface SecretMaterial
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
-/** The maximum number of names in a directory of secrets, hidden ones too. With more, the path is probably wrong. */
+/** The maximum number of secrets in a directory, and of hidden names beside them. With more, the path is probably wrong. */
 const MAX_DIRECTORY_FILES = 256;
 
 const ID = /^[A-Za-z0-9._-]+$/;
@@ -93,17 +93,18 @@ async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>
 async function readKeyDirectory(source: DirectorySource): Promise<Entries> {
   const { directory } = source;
   const names: string[] = [];
+  let hidden = 0;
   try {
     // Not `readdir`: a directory of a million files would be listed whole, each second.
     for await (const { name } of await opendir(directory)) {
-      if (names.push(name) <= MAX_DIRECTORY_FILES) continue;
+      if ((name.startsWith('.') ? ++hidden : names.push(name)) <= MAX_DIRECTORY_FILES) continue;
       return unusable(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
     }
   } catch (error) {
     return unusable(source, await systemProblem(directory, error));
   }
   const entries: Entries[number][] = [];
-  for (const name of names.filter((each) => !each.startsWith('.')).sort()) {
+  for (const name of names.sort()) {
     const file = join(directory, name);
     const stats = await stat(file).catch(() => null);
     // readKeyFile reports a dangling link (null). Anything else that is not a regular file is not meant as a secret.

@@ -76,6 +76,8 @@ test.concurrent('a reload changes routes, limits and series, and no request in f
   expect(await deliver(proxy, 'b')).toBe(404);
   rest.resolve();
   expect((await begun).status).toBe(200);
+  // The old value has verified it, which proves nothing of the new one.
+  expect((await proxy.status()).secrets).toMatchObject([{ id: 'current', lastMatch: 0 }]);
   expect(upstream.requests.length).toBe(before + 1);
 
   await change(proxy, (config) => ({

@@ -32,7 +32,7 @@ function judged(by: string, options: { route?: Route; secrets?: readonly Secret[
 }
 
 function outcome(verdict: Verdict): string {
-  return 'refused' in verdict ? verdict.refused : `${verdict.permit.decision} by ${verdict.permit.secret}`;
+  return 'refused' in verdict ? verdict.refused : `${verdict.permit.decision} by ${verdict.permit.secret?.id}`;
 }
 
 test('a body signed with a live secret is accepted, with exactly the bytes that were verified', () => {

@@ -35,7 +35,7 @@ test.for([
   const asked = Promise.withResolvers<Deferrable>();
   const slow = Promise.withResolvers<typeof result>();
   const pipeline = new Pipeline({
-    ...{ policy: () => POLICY, upstream, budget, claims: () => claims, onFate: () => {} },
+    ...{ policy: () => POLICY, upstream, budget, claims: () => claims, onFate: () => {}, onVerified: () => {} },
     storing: {
       defer: (delivery) => {
         asked.resolve(delivery);

@@ -53,9 +53,8 @@ function made({ target = '/notify?a=1', version = '1.1', lines = [], body = BODY
   const framing = ['Content-Length', `${body.length}`];
   const all = ['Host', 'h', ...lines, 'Entrupy-Signature', sign(value, body), ...framing];
   const head = headOf({ target, version, lines: all });
-  const policy = policyOf([verify('/notify')], [by]);
-  const permit = { secret: by.id } as Deferrable['permit'];
-  const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify(head.path), policy, permit };
+  const permit = { secret: by } as Deferrable['permit'];
+  const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify(head.path), permit };
   return eventOf(delivery, '500', name);
 }
 
@@ -110,7 +109,7 @@ describe('what was stored', () => {
     expect(opened.lines[5]).toBe('caf\xe9');
     expect(opened.body).toBe(opened.permit.body);
     expect(opened.body.equals(BODY)).toBe(true);
-    expect(opened.permit).toMatchObject({ decision: 'accepted', secret: 'current' });
+    expect(opened.permit).toMatchObject({ decision: 'accepted', secret: { id: 'current' } });
     expect(open(stored).note).toEqual({
       ...{ at: NOW - HOUR, secret: 'current', key: keyTag(CURRENT.key), failure: '500', attempts: 0, tried: 0 },
       passed: 0,

@@ -96,24 +96,56 @@ test('a look at files tells of each change, whatever times it leaves', async () 
   }
 });
 
+/** An environment in which the variable is read by `read`. */
+const envWith = (name: string, read: () => string) => Object.defineProperty({}, name, { get: read });
+
 test('a swap of all while the secrets are read is taken as a whole', async () => {
   const own = join(folder, 'swapped');
   const at = (name: string) => join(own, name);
   for (const name of ['old', 'new']) {
     mkdirSync(at(`${name}/secrets`), { recursive: true });
     writeFileSync(at(`${name}/secrets/${name}`), 'a value that is long enough');
-    writeFileSync(
-      at(`${name}/c.yaml`),
-      `secrets: [{ directory: ${at('now/secrets')} }]\nroutes: [{ path: /${name} }]\n`,
-    );
+    const secrets = `secrets: [{ id: env, env: READ }, { directory: ${at('now/secrets')} }]`;
+    writeFileSync(at(`${name}/c.yaml`), `${secrets}\nroutes: [{ path: /${name} }]\n`);
   }
   symlinkSync('old', at('now'));
   symlinkSync('new', at('next'));
-  const before = await readInputs(at('now/c.yaml'), {}, null);
-  const settled = settledInputs(at('now/c.yaml'), {}, before);
-  setTimeout(() => renameSync(at('next'), at('now')), 380); // between two looks at the secrets
-  const { loaded, secrets } = await settled;
-  expect(loaded.config.routes.map(({ path }) => path)).toEqual(secrets.map(({ id }) => `/${id}`));
+  let swap = () => {};
+  const env = envWith('READ', () => {
+    swap();
+    return 'a value that is long enough';
+  });
+  const before = await readInputs(at('now/c.yaml'), env, null);
+  // The variable is read after the configuration, and before the directory.
+  swap = () => {
+    renameSync(at('next'), at('now'));
+    swap = () => {};
+  };
+  const { loaded, secrets } = await settledInputs(at('now/c.yaml'), env, before);
+  expect(loaded.config.routes.map(({ path }) => path)).toEqual(['/new']);
+  expect(secrets.map(({ id }) => id)).toEqual(['env', 'new']);
+});
+
+test('a reload that breaks in an unexpected way has failed, is told once, and is tried until it works', async () => {
+  const at = join(folder, 'broken.yaml');
+  writeFileSync(at, 'secrets: [{ id: one, env: ONE }]\n');
+  let breaks = 0;
+  const env = envWith('ONE', () => {
+    if (breaks-- > 0) throw new Error('out of order');
+    return 'a value that is long enough';
+  });
+  const stdout = new PassThrough();
+  const told: string[] = [];
+  stdout.on('data', (line) => told.push(String(line)));
+  const live = new LiveRuleset(await readInputs(at, env, null), { configFile: at, env, stdout });
+  onTestFinished(() => live.stop());
+  breaks = 2;
+  expect(await live.reload()).toEqual(['the reload broke off: Error: out of order']);
+  expect(live.lastReload).toMatchObject({ ok: false, refused: true });
+  await expect.poll(() => live.lastReload?.ok).toBe(true);
+  const messages = told.map((line) => JSON.parse(line).msg);
+  const failed = 'reload failed: the previous state stays in use';
+  expect(messages.filter((msg) => msg !== 'configuration warning')).toEqual([failed, 'reloaded']);
 });
 
 test('what could not be read is tried again each second, even if no look tells of a change', async () => {

@@ -148,6 +148,13 @@ describe('a directory', () => {
     expect(await readSources([source], {})).toEqual([entry]);
   });
 
+  test('holds 256 secrets, whatever hidden names Kubernetes puts beside them', async () => {
+    mkdirSync(join(dir, '..2026_12_01'));
+    symlinkSync('..2026_12_01', join(dir, '..data'));
+    for (let i = 0; i < 256; i += 1) write(`k${i}`, value(`${i}`));
+    expect((await readSecrets([directory(dir)], {})).filter(({ key }) => key !== null)).toHaveLength(256);
+  });
+
   test('keeps its good secrets despite bad ones', async () => {
     write('bad name~', value('x'));
     write('empty', '');
