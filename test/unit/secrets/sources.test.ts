@@ -132,15 +132,10 @@ describe('a directory', () => {
     ['full of hidden ones', 'hidden', 'it holds more than 256 files: is this the right directory?'],
   ])('that is %s is one entry with a problem', async (_, name, problem) => {
     write('file', 'x');
-    mkdirSync(join(dir, 'empty'));
-    mkdirSync(join(dir, 'nested/inner'), { recursive: true });
-    for (const [folder, start] of [
-      ['crowded', ''],
-      ['hidden', '.'],
-    ] as const) {
-      mkdirSync(join(dir, folder));
-      if (name === folder) for (let i = 0; i < 257; i += 1) write(`${folder}/${start}${i}`, '');
-    }
+    for (const folder of ['empty', 'nested/inner', 'crowded', 'hidden'])
+      mkdirSync(join(dir, folder), { recursive: true });
+    const start = { crowded: '', hidden: '.' }[name];
+    for (let i = 0; start !== undefined && i < 257; i += 1) write(`${name}/${start}${i}`, '');
     const id = `directory ${join(dir, name)}`;
     const source = directory(join(dir, name));
     const entry = expect.objectContaining({ kind: 'source', id, source: id, key: null, problem });
@@ -148,11 +143,10 @@ describe('a directory', () => {
     expect(await readSources([source], {})).toEqual([entry]);
   });
 
-  test('holds 256 secrets, whatever hidden names Kubernetes puts beside them', async () => {
-    mkdirSync(join(dir, '..2026_12_01'));
-    symlinkSync('..2026_12_01', join(dir, '..data'));
+  test('holds 256 secrets beside the hidden names of Kubernetes', async () => {
+    for (const name of ['..2026_12_01', '..data']) mkdirSync(join(dir, name));
     for (let i = 0; i < 256; i += 1) write(`k${i}`, value(`${i}`));
-    expect((await readSecrets([directory(dir)], {})).filter(({ key }) => key !== null)).toHaveLength(256);
+    expect(await readSecrets([directory(dir)], {})).toHaveLength(256);
   });
 
   test('keeps its good secrets despite bad ones', async () => {
