@@ -46,7 +46,7 @@ export class Captures {
     if (this.#current !== null) return json(409, { error: 'busy', message: 'another capture is running' });
     const timer = setTimeout(() => this.#end(), query.ms).unref();
     this.#current = { ...query, exchange, timer, captured: 0, missed: 0 };
-    this.#parts.listener.copies = { mostBytes: this.#parts.mostBytes(), taken: 0 };
+    this.#parts.listener.copies = { mostBytes: this.#parts.mostBytes(), used: 0 };
     const lines = ['Content-Type', 'application/octet-stream', 'Cache-Control', 'no-store'];
     exchange.reply.begin({ status: 200, reason: 'OK', lines, framing: 'chunked', length: '' }, 'close');
     exchange.reply.flush();

@@ -42,7 +42,7 @@ export function createAdminServer(sources: AdminSources): Listener {
         reply(exchange, json(500, { error: 'internal' }));
       });
     },
-    onEnd() {},
+    onRequestEnd() {},
   });
 }
 
@@ -77,7 +77,8 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
 function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close' = 'persist'): void {
   const lines = { 'Content-Type': 'application/json', ...SECURITY_HEADERS, ...answer.headers };
   const body = Buffer.from(answer.body, 'utf8').toString('latin1');
-  exchange.reply.answer({ status: answer.status, body, lines: Object.entries(lines).flat() }, wish);
+  const closes = wish === 'close';
+  exchange.reply.sendOwn({ status: answer.status, body, closes, lines: Object.entries(lines).flat() });
 }
 
 /**

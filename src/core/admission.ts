@@ -11,7 +11,7 @@ import type { Buffer } from 'node:buffer';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './gate-rules.ts';
 import { type Hint, largeBodyHint } from './hint.ts';
 import type { Keyring } from './keyring.ts';
-import { type GivenSignature, type Permit, permitForward, permitReported, permitUpgrade, verdictOf } from './permit.ts';
+import { type Permit, permitForward, permitReported, permitUpgrade, type ToVerify, verdictOf } from './permit.ts';
 import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
 import type { RequestRecord } from './request-record.ts';
@@ -69,7 +69,7 @@ export interface Permitted {
 }
 
 /** A request whose verdict needs its body, which may be empty. */
-export interface ToRead extends GivenSignature {
+export interface ToRead extends ToVerify {
   readonly kind: 'read';
   /** The declared length in bytes; null for a chunked body. */
   readonly declared: number | null;

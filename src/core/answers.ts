@@ -37,6 +37,7 @@ const OTHERS = {
 /** The answer to a request that is not forwarded, or whose client gets no response from the upstream. */
 export interface OwnAnswer {
   readonly status: OwnStatus;
+  /** One character per byte. */
   readonly body: string;
   /** True if it closes the connection: the next request's start is unknown, or a retry should reach another pod. */
   readonly closes: boolean;

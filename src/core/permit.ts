@@ -33,8 +33,8 @@ class Permit {
 export type { Permit };
 export const isPermit = Permit.is;
 
-/** A signature of the right form, and the secrets to verify it with. */
-export interface GivenSignature {
+/** What a verdict needs beside the body: a signature of the right form, and the secrets to verify it with. */
+export interface ToVerify {
   readonly route: Route;
   /** The live secrets of the route at the time of the request's head. */
   readonly live: readonly Secret[];
@@ -56,7 +56,7 @@ export const PROBE_AGENT = 'entrupy-signature-proxy';
  * The verdict on a body that was read whole. If no live secret matches, those that have expired or are not yet valid
  * are tried, only to tell the operator: the answer is a 401 all the same.
  */
-export function verdictOf(given: GivenSignature & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
+export function verdictOf(given: ToVerify & { readonly keyring: Keyring; readonly body: Buffer }): Verdict {
   const { route, keyring, live, body } = given;
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
   const digest = Buffer.from(given.digest, 'latin1');

@@ -17,7 +17,7 @@ export interface Handler {
   /** Called at a request's whole head: `begin` in pipeline.ts. The body goes to the `receiver` it sets, or is dropped. */
   onRequest(exchange: Exchange): void;
   /** Called once a request has ended, in whatever way: runtime/services.ts records it, and logs it if its fate is known. */
-  onEnd(exchange: Exchange): void;
+  onRequestEnd(exchange: Exchange): void;
   /** Called when a connection is ended before any answer: there are too many, or its TLS handshake failed. */
   onTurnedAway?(cause: 'limit' | 'handshakes' | Hint, address: string): void;
 }

@@ -289,8 +289,8 @@ export class Connection {
 
   /** Ends the connection at once, by a reset if an unread answer would otherwise stay in the kernel for minutes. */
   destroy(): void {
-    const { maySwell, inKernel } = this.progress;
-    if (maySwell && (inKernel > 0 || this.stream.writableLength > 0)) this.reset();
+    const { mayBeUnread, inKernel } = this.progress;
+    if (mayBeUnread && (inKernel > 0 || this.stream.writableLength > 0)) this.reset();
     else this.stream.destroy();
   }
 
@@ -327,7 +327,7 @@ export class Connection {
       // FollowingBytes set the deadline: the client sends but reads nothing. We drop its bytes; this answer is last.
       this.deadline = Number.POSITIVE_INFINITY;
       this.#following.drop();
-    } else if (this.state === 'closing' && this.progress.maySwell)
+    } else if (this.state === 'closing' && this.progress.mayBeUnread)
       this.deadline = performance.now() + SILENCE_MS; // unread-answers.ts finds out whether the client still reads
     else this.destroy();
   }
@@ -350,7 +350,7 @@ export class Connection {
     if (how === 'departed') exchange.clientDeparted();
     this.exchange = null;
     exchange.durationMs = now - exchange.startedAt;
-    this.#listener.handler.onEnd(exchange);
+    this.#listener.handler.onRequestEnd(exchange);
     this.#copy?.release();
     this.#copy = null;
   }
@@ -373,7 +373,7 @@ export class Connection {
     this.#endExchange('departed');
     if (this.state !== 'request') return;
     // Earlier answers may lie unread in the kernel; no one will read them now.
-    if (this.progress.maySwell) this.reset();
+    if (this.progress.mayBeUnread) this.reset();
     else this.destroy();
   }
 

@@ -1,7 +1,7 @@
 // The answer to one request, and the only writer of its status, framing, persistence, 1xx and trailers. An incomplete
 // answer is cut, never ended as if it were complete.
 import type { Buffer } from 'node:buffer';
-import { type OwnAnswer, type OwnStatus, PHRASES } from '../core/answers.ts';
+import { type OwnAnswer, PHRASES } from '../core/answers.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
 import { CHUNKED, headLines } from '../core/sent-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
@@ -91,18 +91,12 @@ export class Reply implements WrittenListener {
     this.#connection.writer.end(trailers, this);
   }
 
-  /** Sends one of our own answers, unless an answer has begun. */
-  sendOwn(answer: OwnAnswer): void {
-    this.answer(answer, answer.closes ? 'close' : 'persist');
-  }
-
-  /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */
-  answer(answer: { status: OwnStatus; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
+  /** Sends one of our own answers whole, with `Content-Length`, unless an answer has begun. */
+  sendOwn({ status, body, closes, lines }: OwnAnswer): void {
     if (this.phase !== 'waiting') return;
     // A client that waits for 100 may next send the body, or another request: nobody can tell which.
     const unclear = this.#awaitsContinue || this.#connection.remainingBody() === 'long';
-    this.#last = unclear || wish === 'close' || this.#connection.mustClose();
-    const { status, body, lines } = answer;
+    this.#last = unclear || closes || this.#connection.mustClose();
     const framed = headLines(lines, `Content-Length: ${body.length}`);
     const head = this.#begunHead(status, PHRASES[status], framed);
     // Head and body are one string, so that they are one write.
@@ -120,7 +114,7 @@ export class Reply implements WrittenListener {
     return `${statusLine(status, reason)}${lines}${this.#last ? '\r\nConnection: close' : keeps}\r\n\r\n`;
   }
 
-  /** Called once the kernel has the answer: by the writer, and for one of ours a tick later by `answer`. */
+  /** Called once the kernel has the answer: by the writer, and for one of ours a tick later by `sendOwn`. */
   written(): void {
     this.#connection.replied(this.#last ? 'close' : 'persist');
   }

@@ -13,7 +13,7 @@ export const MOST_CAPTURED = { requests: 10_000, ms: 24 * 60 * 60 * 1000 };
 export interface CopyRoom {
   /** The most bytes of one request: chunk framing, of which a client may send any amount, could exceed every limit. */
   readonly mostBytes: number;
-  taken: number;
+  used: number;
 }
 
 /** One request as it came. */
@@ -35,17 +35,17 @@ export class RequestCopy {
 
   /** Copies `bytes`, which may change afterwards. */
   add(bytes: Buffer): void {
-    const { mostBytes, taken } = this.#room;
-    const fits = this.#joined.length + bytes.length <= mostBytes && taken + bytes.length <= mostBytes + MOST_OF_OTHERS;
+    const { mostBytes, used } = this.#room;
+    const fits = this.#joined.length + bytes.length <= mostBytes && used + bytes.length <= mostBytes + MOST_OF_OTHERS;
     this.isWhole &&= fits;
     if (!this.isWhole) return this.release();
-    this.#room.taken += bytes.length;
+    this.#room.used += bytes.length;
     this.#joined.add(bytes);
   }
 
   /** Frees the bytes. Call it at the request's end. */
   release(): void {
-    this.#room.taken -= this.#joined.length;
+    this.#room.used -= this.#joined.length;
     this.#joined = new JoinedBytes(0);
   }
 }

@@ -3,8 +3,7 @@
 import { containerMemory } from '../base/bytes.ts';
 import { greatestSendBuffer, lookAtQueues } from '../wire/socket-progress.ts';
 import { STALL_MS } from './client-exchange.ts';
-import type { Connection } from './connection.ts';
-import { SILENCE_MS } from './connection.ts';
+import { type Connection, SILENCE_MS } from './connection.ts';
 import type { Listener } from './listener.ts';
 
 /** Milliseconds without progress after which an answer counts as unread when connections must make room. */
@@ -88,6 +87,6 @@ export class UnreadAnswers {
 /** True if the kernel may hold much of the connection's answers. If not, its client is recorded as reading now. */
 function mayLieUnread({ state, progress }: Connection, now: number): boolean {
   if (state === 'tunnel' || state === 'closed') return false;
-  if (!progress.maySwell) progress.readAt = now;
-  return progress.maySwell;
+  if (!progress.mayBeUnread) progress.readAt = now;
+  return progress.mayBeUnread;
 }

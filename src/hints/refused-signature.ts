@@ -21,7 +21,7 @@ export function createDiagnosis() {
   let second = 0;
   let used = 0;
   /** The last cause that was found, by the look of its sender: a flood is not examined one by one. */
-  const found = new Map<string, Hint>();
+  const causes = new Map<string, Hint>();
   const mayRun = (): boolean => {
     const current = Math.floor(Date.now() / 1000);
     if (current !== second) [second, used] = [current, 0];
@@ -38,15 +38,15 @@ export function createDiagnosis() {
       const headers = ['user-agent', 'content-type'].map((name) => firstValue(signed.lines ?? [], name));
       const look = [...headers, signed.listed].join(' ');
       if (!mayRun()) {
-        const likely = found.get(look);
+        const likely = causes.get(look);
         return likely === undefined
           ? null
           : { diagnosis: likely.diagnosis, text: `not examined; one like it: ${likely.text}`, isGuess: true };
       }
       const hint = diagnose({ ...signed, maxBytes: MAX_BYTES });
-      if (hint === null || hint.diagnosis === 'another-secret') found.delete(look);
-      else found.set(look, hint);
-      dropOldest(found, KEPT);
+      if (hint === null || hint.diagnosis === 'another-secret') causes.delete(look);
+      else causes.set(look, hint);
+      dropOldest(causes, KEPT);
       return hint;
     },
   };
@@ -87,7 +87,7 @@ const EMPTY: Hint = { diagnosis: 'another-secret', text: 'the body came empty, s
 /** What is wrong with the secret that signed a request with the reason `expired_secret`: known without a search. */
 export function outsideHint(id: string | null, { secrets, ...route }: Pick<Signed, 'secrets' | 'listed' | 'at'>) {
   const signer = secrets.find((secret) => secret.id === id);
-  return signer === undefined ? null : (whose(signer, route)[0] ?? null);
+  return signer === undefined ? null : (wrongUseOf(signer, route)[0] ?? null);
 }
 
 /** The cause of a mismatch. Empty: a secret of the route signed exactly this body in the wrong form. Null: unknown. */
@@ -126,18 +126,18 @@ type Attempt = readonly [cause: Cause, key: KeyObject, body: Buffer];
 
 /** The likely attempts first, with the route's own secrets, so that the budget runs out on unlikely ones. */
 function* attempts({ body, secrets, maxBytes, ...route }: Signed): Generator<Attempt> {
-  const owners = secrets.map(({ key, ...secret }) => ({ key, whose: whose(secret, route) }));
-  const { own = [], foreign = [] } = Object.groupBy(owners, ({ whose }) => (whose.length === 0 ? 'own' : 'foreign'));
+  const signers = secrets.map(({ key, ...secret }) => ({ key, wrong: wrongUseOf(secret, route) }));
+  const { own = [], foreign = [] } = Object.groupBy(signers, ({ wrong }) => (wrong.length === 0 ? 'own' : 'foreign'));
   const ordered = [...own, ...foreign];
-  for (const { key, whose } of ordered) yield [whose, key, body];
+  for (const { key, wrong } of ordered) yield [wrong, key, body];
   if (body.length > maxBytes) return;
-  for (const { key, whose } of ordered) {
-    for (const [hint, variant] of keyVariants(key)) yield [[hint, ...whose], variant, body];
+  for (const { key, wrong } of ordered) {
+    for (const [hint, variant] of keyVariants(key)) yield [[hint, ...wrong], variant, body];
   }
   const variants = bodyVariants(body, maxBytes);
-  for (const owners of [own, foreign]) {
+  for (const signers of [own, foreign]) {
     for (const [hint, variant] of variants) {
-      for (const { key, whose } of owners) yield [[hint, ...whose], key, variant];
+      for (const { key, wrong } of signers) yield [[hint, ...wrong], key, variant];
     }
   }
 }
@@ -147,8 +147,8 @@ const OUTSIDE = {
   not_yet: ['early-secret', 'is not valid yet'],
 } as const;
 
-/** The problem with the use of a secret, in words; empty for a live one that the route lists. */
-function whose(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed' | 'at'>): readonly Hint[] {
+/** What is wrong with the use of a secret, in words; empty for a live one that the route lists. */
+function wrongUseOf(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed' | 'at'>): readonly Hint[] {
   const { id } = secret;
   const state = stateOf(secret, at);
   if (state === 'live') {

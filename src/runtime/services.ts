@@ -48,11 +48,11 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
   let claims: Claims | null = null;
-  const openedClaims = () => {
+  const openClaims = () => {
     claims ??= createClaims(config.once, log);
     return claims;
   };
-  const needs = { policy, upstream, budget, claims: openedClaims };
+  const needs = { policy, upstream, budget, claims: openClaims };
   const tellLoss = (fields: Fields) =>
     new Promise<boolean>((resolve) => {
       createLog('error', (line) => output.writeSurely(line, resolve)).error('lost', fields);
@@ -75,7 +75,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       requests.record(delivery);
     },
   });
-  const onEnd: Handler['onEnd'] = (record) => {
+  const onRequestEnd: Handler['onRequestEnd'] = (record) => {
     metrics.record(record);
     requests.record(record, health.record(record));
     captures.offer(record);
@@ -88,7 +88,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     }
     health.ledger.turnAway(address, performance.now(), typeof cause === 'string' ? undefined : cause);
   };
-  const listener = new Listener(listenerLimits(first), { onRequest, onEnd, onTurnedAway }, budget);
+  const listener = new Listener(listenerLimits(first), { onRequest, onRequestEnd, onTurnedAway }, budget);
   // Chunk framing may be as long as the body.
   const mostBytes = () =>
     configNow().limits.maxHeader + 2 * Math.max(...routesOf(configNow()).map(({ maxBody }) => maxBody));
@@ -104,7 +104,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
 
   function adopt(next: Ruleset, before: Ruleset): void {
     const { config } = next.loaded;
-    if (deliversOnce(config)) openedClaims();
+    if (deliversOnce(config)) openClaims();
     metrics.replan(seriesPlan(next));
     health.ledger.keepOnly(routesOf(config).map(({ path }) => path));
     budget.limit = budgetOf(config);

@@ -163,7 +163,7 @@ export class AnswerProgress {
   }
 
   /** True if the kernel may hold much that the client has not read. */
-  get maySwell(): boolean {
+  get mayBeUnread(): boolean {
     return this.unseen > MAX_UNSEEN;
   }
 

@@ -63,7 +63,7 @@ test('What one costs that comes byte by byte in tiny records is linear in its by
 });
 
 test('TLS begins only when it is whole, and gets its bytes as they came.', async () => {
-  const listener = new Listener(limitsOver('TLS'), { onRequest() {}, onEnd() {} });
+  const listener = new Listener(limitsOver('TLS'), { onRequest() {}, onRequestEnd() {} });
   onTestFinished(() => listener.cutAll());
   const client = connectTcp(await listener.listen('127.0.0.1', 0), '127.0.0.1').setNoDelay(true);
   const states = new Set<string>();
@@ -78,7 +78,7 @@ test('TLS begins only when it is whole, and gets its bytes as they came.', async
 });
 
 test('A handshake that never ends is ended after headersTimeout.', async () => {
-  const listener = new Listener({ ...limitsOver('TLS'), headersTimeout: 1000 }, { onRequest() {}, onEnd() {} });
+  const listener = new Listener({ ...limitsOver('TLS'), headersTimeout: 1000 }, { onRequest() {}, onRequestEnd() {} });
   onTestFinished(() => listener.cutAll());
   const client = connectTcp(await listener.listen('127.0.0.1', 0), '127.0.0.1').on('error', () => {});
   client.write(real);

@@ -73,8 +73,8 @@ const states = () => new Set(listener.list().map(({ state }) => state));
 /** A listener with idle clients, each of which has had one request. */
 async function start(over: Over): Promise<void> {
   listener = new Listener(limitsOver(over), {
-    onRequest: ({ reply }) => reply.answer({ status: 200, body: 'served', lines: [] }, 'persist'),
-    onEnd() {},
+    onRequest: ({ reply }) => reply.sendOwn({ status: 200, body: 'served', lines: [], closes: false }),
+    onRequestEnd() {},
   });
   const port = await listener.listen('127.0.0.1', 0);
   clients = await Promise.all(Array.from({ length: CLIENTS }, () => open(over, port)));

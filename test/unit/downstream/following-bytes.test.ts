@@ -35,8 +35,8 @@ async function start(over: Over, limit: number, more = NEXT): Promise<Socket> {
     limitsOver(over),
     {
       onRequest: ({ reply, path }) =>
-        reply.answer({ status: 200, body: path === '/large' ? LARGE : path, lines: [] }, 'persist'),
-      onEnd() {},
+        reply.sendOwn({ status: 200, body: path === '/large' ? LARGE : path, lines: [], closes: false }),
+      onRequestEnd() {},
     },
     budget,
   );

@@ -6,7 +6,7 @@ import { RequestCopy } from '../../../src/downstream/request-copies.ts';
 const MIB = 1024 * 1024;
 
 test('all copies together have what one request may have, and 1 MiB; each that does not fit is dropped whole', () => {
-  const room = { mostBytes: 2 * MIB, taken: 0 };
+  const room = { mostBytes: 2 * MIB, used: 0 };
   const piece = Buffer.alloc(MIB / 4, 'x');
   const many = Array.from({ length: 100 }, () => new RequestCopy(room));
   for (let nth = 0; nth < 9; nth++) for (const copy of many) copy.add(piece);

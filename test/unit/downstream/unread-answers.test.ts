@@ -26,15 +26,15 @@ const HUGE = LARGE.repeat(16);
 let listener: Listener;
 let port: number;
 const clients: Socket[] = [];
+const OK = { status: 200, lines: [], closes: false } as const;
 beforeEach(async () => {
   listener = new Listener(
     { ...LIMITS, unreadAnswers: MOST },
     {
       onRequest: ({ reply, path }) => {
-        if (path !== '/never')
-          reply.answer({ status: 200, body: path === '/huge' ? HUGE : LARGE, lines: [] }, 'persist');
+        if (path !== '/never') reply.sendOwn({ ...OK, body: path === '/huge' ? HUGE : LARGE });
       },
-      onEnd() {},
+      onRequestEnd() {},
     },
   );
   port = await listener.listen('127.0.0.1', 0);
@@ -95,7 +95,7 @@ onLinux('The queue of a connection is found by its ends, over IPv4 and IPv6.', a
   for (const host of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
     const own = new Listener(
       { ...listener.limits, unreadAnswers: 100 },
-      { onRequest: ({ reply }) => reply.answer({ status: 200, body: LARGE, lines: [] }, 'persist'), onEnd() {} },
+      { onRequest: ({ reply }) => reply.sendOwn({ ...OK, body: LARGE }), onRequestEnd() {} },
     );
     const ownPort = await own.listen(host === '::ffff:127.0.0.1' ? '::' : host, 0).catch(() => null);
     if (ownPort === null) continue; // a machine without IPv6
@@ -159,7 +159,7 @@ onLinux('So does one whose client asks again and departs.', async () => {
 
 test('Less than an eighth of what may lie unread in all is not worth a look, nor are as many as may.', async () => {
   const least = (greatestSendBuffer() * MOST) / 8 / (MOST + 1);
-  const progress = { maySwell: true, unseen: least - 1, readAt: 0, inKernel: 0, seen: vi.fn() };
+  const progress = { mayBeUnread: true, unseen: least - 1, readAt: 0, inKernel: 0, seen: vi.fn() };
   const one = { state: 'idle', since: 0, key: '', progress, stream: new Socket(), reset() {} } as unknown as Connection;
   const open = Array.from({ length: MOST + 1 }, () => one);
   const watch = (list: readonly Connection[]) => new UnreadAnswers(MOST, { list: () => list }).watch(0);

@@ -44,7 +44,7 @@ test.for([
       taken: async () => {},
     },
   });
-  const listener = new Listener(LIMITS, { onRequest: (each) => pipeline.begin(each), onEnd: () => {} }, budget);
+  const listener = new Listener(LIMITS, { onRequest: (each) => pipeline.begin(each), onRequestEnd: () => {} }, budget);
   const client = connect(await listener.listen('127.0.0.1', 0), '127.0.0.1');
   onTestFinished(() => {
     client.destroy();
