@@ -2,7 +2,7 @@
 // it strikes since its last bad one. So one ends while another goes on.
 import type { RequestRecord } from '../core/request-record.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { DAY, MINUTE } from './times.ts';
+import { DAY, MINUTE, SECOND } from './times.ts';
 
 /** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
 export type Detail = Pick<RequestRecord, keyof typeof EMPTY>;
@@ -37,15 +37,15 @@ export function detailOf(record: Detail, into: Detail = { ...NONE }): Detail {
 
 /** Good ones in a row that may come while a third is bad. */
 const LEAST_GOOD = 8;
+/** Milliseconds from its first one on before a cause is failed: an app that restarts needs a moment. */
+export const SETTLE_MS = 10 * SECOND;
 
 export class Cause {
   readonly diagnosis: Diagnosis;
-  /** When its first one came, how many good ones known before it came since, and when the last of those was known. */
-  readonly first: Readonly<Record<'began' | 'beside' | 'goodBefore', number>>;
-  /** Its number on its route. */
-  readonly nth: number;
+  /** Its number on its route; when its first one came and was known, and the last good one before; how many came since. */
+  readonly first: Readonly<Record<'nth' | 'began' | 'known' | 'goodBefore' | 'beside', number>>;
   /** True for requests that were refused before the verdict, or turned away: what was accepted passed it. */
-  isRefusal = false;
+  readonly isRefusal: boolean;
   /** Of the last one. */
   readonly detail = { ...NONE };
   lastAt = Number.NaN;
@@ -60,11 +60,16 @@ export class Cause {
   /** The state that was given last. */
   isFailed = false;
 
-  constructor(diagnosis: Diagnosis, first: Cause['first'], nth: number) {
+  constructor(diagnosis: Diagnosis, isRefusal: boolean, first: Cause['first']) {
     this.diagnosis = diagnosis;
+    this.isRefusal = isRefusal;
     this.first = first;
-    this.nth = nth;
     this.all = first.beside;
+  }
+
+  /** True while its first one is too fresh to judge. */
+  isFresh(now: number): boolean {
+    return now - this.first.known < SETTLE_MS;
   }
 
   /** True once, a minute after the last one, more good ones came in a row than one of a hundred that still fail takes. */

@@ -126,13 +126,14 @@ function stored(path: string, { open, lost }: Cause, { facts: { deferred, now } 
 }
 
 /** Of a route that a reload has removed, too. */
-function losses(path: string, { outcomes, isGone }: RouteLedger, input: Input): Finding | null {
+function losses(path: string, { outcomes }: RouteLedger, input: Input): Finding | null {
   const total = outcomes.lost(input.now);
   if (total === 0) return null;
   const all = [...outcomes.losses].map(([id, one]) => ({ id, amount: outcomes.lost(input.now, LOST_ENDS, [one]) }));
   const recent = all.filter(({ amount }) => amount > 0);
   const ids = recent.map(({ id, amount }) => (amount === total ? id : `${amount} ${id}`));
-  const to = isGone ? `${path}, a route that is gone,` : path === UNMATCHED ? 'paths that no route took' : path;
+  const gone = input.ledger.isGone(path) ? ', a route that is gone,' : '';
+  const to = path === UNMATCHED ? 'paths that no route took' : `${path}${gone}`;
   const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost, the last one ${since(input, outcomes.lastLoss)} (${ids.join(', ')}).`;
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   const causes = recent.flatMap(({ id }) => [id, ...causesOf(id)]);

@@ -1,15 +1,13 @@
 // THE ONE RULE FOR SHARES: whether a route fails. An episode begins with the first bad outcome after the last one's end, and
 // what came before it has no part in it. It has causes; each has its own share and its own end. Four an hour and a hundred a
 // second are judged alike, and nothing flips: a state is left later than it is reached. The memory is constant.
-import { type Cause, commonOf, type Detail, detailOf } from './causes.ts';
+import { type Cause, commonOf, type Detail, detailOf, SETTLE_MS } from './causes.ts';
 import { Counts } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { MINUTE, QUARTER, SECOND } from './times.ts';
 
 /** The outcomes that are kept one by one. */
 export const KEPT = 60;
-/** Milliseconds from the first bad outcome on before anything is failed: an app that restarts needs a moment. */
-const SETTLE_MS = 10_000;
 /** `failed` is reached, too, at this share of bad outcomes of the last minute, or of the last MANY if it has fewer. */
 const REACHED = 1 / 5;
 const MANY = 20;
@@ -20,10 +18,7 @@ const LEAST_BAD = 3;
 const windows = () => ({ minute: new Counts(1, 12, 5 * SECOND), quarter: new Counts(1, 15, MINUTE) });
 
 export class Episode {
-  #firstBad = Number.NaN;
   lastAt = Number.NaN;
-  /** Outcomes: an event that comes again has no other. */
-  #ends = 0;
   /** Failed in a row up to now, also of one event, and when the second of them was known. */
   run = 0;
   #secondOfRun = Number.NaN;
@@ -37,13 +32,13 @@ export class Episode {
 
   /** An event has its outcome: null for a good one, or its cause. Whatever comes of it later, it has no other. */
   add(cause: Cause | null, now: number): void {
-    this.#ends++;
     if (this.#kept.push(cause) > KEPT) this.#kept.shift();
     const known = this.#windows.get(cause ?? this) ?? windows();
     this.#windows.set(cause ?? this, known);
     known.minute.add(0, now);
     known.quarter.add(0, now);
-    for (const one of this.causes.values()) one.all++;
+    // What is refused never comes to where the app fails.
+    for (const one of this.causes.values()) if (one.isRefusal || cause?.isRefusal !== true) one.all++;
   }
 
   /** The app took one. */
@@ -53,28 +48,17 @@ export class Episode {
     for (const one of this.causes.values()) if (!one.isRefusal) one.since++;
   }
 
-  /** One was accepted, whatever the app did with it. */
-  accepted(): void {
-    for (const one of this.causes.values()) if (one.isRefusal) one.since++;
-  }
-
   /** One failed, perhaps not for the first time. */
   failed(cause: Cause, record: Detail, now: number): void {
-    this.#firstBad ||= now;
     cause.times++;
     cause.open++;
     cause.between += cause.since;
     cause.since = 0;
-    cause.isRefusal = detailOf(record, cause.detail).fate === 'none';
+    detailOf(record, cause.detail);
     if (this.#lastBad.push(cause) > MANY) this.#lastBad.shift();
     this.run++;
     if (this.run === 2) this.#secondOfRun = now;
     cause.lastAt = this.lastAt = now;
-  }
-
-  /** True while the first bad outcome is too fresh to judge. */
-  isFresh(now: number): boolean {
-    return now - this.#firstBad < SETTLE_MS;
   }
 
   /** Those that are told. Each judgement asks once: `failed` is left later than it is reached. */
@@ -101,9 +85,9 @@ export class Episode {
 
   #isReached(some: readonly Cause[], now: number): boolean {
     if (this.run >= 2 && now - this.#secondOfRun >= SETTLE_MS && some.some(({ since }) => since === 0)) return true;
-    if (this.isFresh(now) || some.length === 0) return false;
+    if (some.length === 0 || some.some((one) => one.isFresh(now))) return false;
     // The only ones so far.
-    if (this.run >= this.#ends && some.every(({ first }) => Number.isNaN(first.goodBefore))) return true;
+    if (this.run >= this.#kept.length && some.every(({ first }) => Number.isNaN(first.goodBefore))) return true;
     // At the last outcome: while nothing comes, no route becomes worse. Much later only the last few count.
     const open = some.reduce((sum, one) => sum + one.open, 0);
     if (open < LEAST_BAD || this.#share(some, 'minute', this.lastAt) < REACHED) return false;
@@ -125,7 +109,7 @@ export class Episode {
     return last.filter((one) => one !== null && some.includes(one)).length / Math.max(1, last.length);
   }
 
-  /** Without those that others have replaced; and what is refused never comes to where the app fails. */
+  /** Without those that others have replaced; of an app's, without those that never came there. */
   #met(some: readonly Cause[]): readonly Cause[] {
     const isFront = some.some(({ isRefusal }) => isRefusal);
     return commonOf([...this.causes.values()], this.#lastBad).filter(({ isRefusal }) => isFront || !isRefusal);

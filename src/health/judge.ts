@@ -37,8 +37,13 @@ export function judge(input: Input) {
     advice,
     /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
     right: rightBeside(advice, input.facts),
-    /** True while a first bad outcome is too fresh to say whether its route fails. */
-    isFresh: input.ledger.routes.some(([, { outcomes }]) => outcomes.episode(input.now)?.isFresh(input.now)),
+    /** True while a cause is too fresh to say whether its route fails. */
+    isFresh: input.ledger.routes.some(([, { outcomes }]) => {
+      return outcomes
+        .episode(input.now)
+        ?.causes.values()
+        .some((one) => one.isFresh(input.now));
+    }),
   };
 }
 
@@ -51,8 +56,10 @@ const worst = (all: readonly Finding[]) => all.reduce((one, other) => (byState(o
 /** One item per cause and route, with what follows from it (all share one room) and the worst state. Notes stay apart. */
 function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
-  const messageOf = (same: readonly Finding[]) => same.map(({ message }) => message).join(' ');
-  const items = [...alike.values()].map((same) => ({ ...worst(same), message: messageOf(same) }));
+  const items = [...alike.values()].map((same) => ({
+    ...worst(same),
+    message: same.map((one) => one.message).join(' '),
+  }));
   const wrong = items.filter(isWrong);
   const causeOf = (one: Finding): Finding => {
     if (one.state === 'note') return one;

@@ -6,7 +6,7 @@ import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import { PROBE_AGENT } from '../core/permit.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-record.ts';
-import { UNMATCHED } from '../core/routes.ts';
+import { type Route, type RouteTable, UNMATCHED } from '../core/routes.ts';
 import { SLOW_MS } from '../facts.ts';
 import { type Detail, detailOf, NONE } from './causes.ts';
 import { Counts, copied, Tally, tallyOf } from './counts.ts';
@@ -32,8 +32,6 @@ export class RouteLedger {
   /** Requests that report mode let pass, by why they would be refused; and those that the app then did not take. */
   readonly reported = new Map<Diagnosis, Tally>();
   readonly untaken = new Map<Diagnosis, Tally>();
-  /** True once a reload has removed the route: then only its losses are told. */
-  isGone = false;
 }
 
 export type Unproven = 'claims' | 'unsigned' | 'turnedAway' | 'others';
@@ -44,7 +42,8 @@ export class Ledger {
   /** Those that a reload has removed, too. */
   readonly all = new Map<string, RouteLedger>();
   /** As of the start, or the last reload; null before they are told. */
-  #configured: ReadonlySet<string> | null = null;
+  #table: RouteTable | null = null;
+  #configured: ReadonlyMap<string, Route> | null = null;
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Map<string, Tally>();
   /**
@@ -73,7 +72,12 @@ export class Ledger {
   failedProbe: ReturnType<typeof untakenBy> = null;
 
   get routes(): readonly (readonly [path: string, known: RouteLedger])[] {
-    return [...this.all].filter(([, { isGone }]) => !isGone);
+    return [...this.all].filter(([path]) => !this.isGone(path));
+  }
+
+  /** True once a reload has removed the route: then only its losses are told. */
+  isGone(route: string): boolean {
+    return this.#configured?.has(route) === false;
   }
 
   /** True while a route has an episode: nothing else is judged by what it was judged before. */
@@ -82,12 +86,8 @@ export class Ledger {
   }
 
   of(route: string): RouteLedger {
-    let known = this.all.get(route);
-    if (known === undefined) {
-      known = new RouteLedger();
-      known.isGone = this.#configured?.has(route) === false;
-      this.all.set(route, known);
-    }
+    const known = this.all.get(route) ?? new RouteLedger();
+    this.all.set(route, known);
     return known;
   }
 
@@ -95,26 +95,22 @@ export class Ledger {
    * Called at the start and after a reload. Forgets the routes that it has removed, but for their losses of the last day.
    * Where all deliveries came on such routes, nothing is known of the others yet, as after a start.
    */
-  keepOnly(routes: readonly string[], now = performance.now()): void {
-    this.#configured = new Set(routes);
-    if (this.senders.areOnlyOutside(routes)) {
+  keepOnly(table: RouteTable, now = performance.now()): void {
+    this.#table = table;
+    this.#configured = new Map(table.all.map((route) => [route.path, route]));
+    if (this.senders.areOnlyOutside(this.#configured)) {
       this.senders = new Senders();
       this.#early.length = 0;
       this.began = { at: now, what: 'a reload removed its route' };
-    } else this.senders.keepOnly(routes);
-    const takes = (path: string) =>
-      routes.some((one) => one === path || (one.endsWith('/*') && path.startsWith(one.slice(0, -1))));
+    } else this.senders.keepOnly(this.#configured);
     // What failed at a path that a route takes now is judged there; its losses stay.
     const left = this.all.get(UNMATCHED)?.outcomes.episode(now)?.causes;
-    for (const [id, { detail }] of left ?? []) if (takes(detail.path)) left?.delete(id);
-    for (const [route, known] of this.all) {
-      known.isGone = !this.#configured.has(route);
-      if (known.isGone && known.outcomes.lost(now) === 0) this.all.delete(route);
-    }
+    for (const [id, { detail }] of left ?? []) if (this.routeFor(detail.path) !== UNMATCHED) left?.delete(id);
+    for (const [route, { outcomes }] of this.all)
+      if (this.isGone(route) && outcomes.lost(now) === 0) this.all.delete(route);
     for (const kind of Object.values(this.unproven))
       for (const [route, tallies] of kind)
-        if (!this.#configured.has(route) && [...tallies.values()].every((one) => one.ofDay(now) === 0))
-          kind.delete(route);
+        if (this.isGone(route) && [...tallies.values()].every((one) => one.ofDay(now) === 0)) kind.delete(route);
   }
 
   /** Called once for each request, at its end. Returns its diagnosis. A delivery counts in `deliver`. */
@@ -122,29 +118,37 @@ export class Ledger {
     const { decision, fate, hint } = record;
     if (hint?.secret !== undefined) tallyOf(this.outside, hint.secret).add(hint.diagnosis, record, now);
     if (decision === 'probe') this.failedProbe = untakenBy(record, now);
-    if (fate !== 'none' || decision === 'probe') return diagnosisOf(record);
-    if (!isSigned(record)) this.senders.share(record, now);
+    else if (fate === 'none') return this.#recordUnverified(record, now);
+    return diagnosisOf(record);
+  }
+
+  #recordUnverified(record: RequestRecord, now: number): Diagnosis | null {
+    const { decision } = record;
+    if (isProven(record) && record.userAgent !== PROBE_AGENT) this.senders.prove(record);
+    const ofLook = this.senders.routeOf(record, now);
+    if (ofLook === null && !isSigned(record)) this.senders.share(record);
     if (decision === 'rejected' || decision === 'reported') {
       if (isNoise(record)) return diagnosisOf(record);
-      // Whoever sends what looks like our probe gains only that it is told as a stranger's.
-      if (record.userAgent === PROBE_AGENT) this.#count('others', record, now);
-      else if (decision === 'rejected') this.#refuse(record, now);
-      else this.#report(record, now);
-    } else if (decision === 'forwarded' && record.signed) this.#forward(record, now);
+      // Whoever sends what looks like our probe gains only that it is told as a stranger's. What came back to us is counted
+      // where it came in: the app gave it no answer.
+      if (record.userAgent === PROBE_AGENT || record.reason === 'loop_detected') this.#count('others', record, now);
+      else if (decision === 'rejected') this.#weigh(record, ofLook, now);
+      else this.#report(record, ofLook, now);
+    } else if (decision === 'forwarded' && record.signed) this.#forward(record, ofLook, now);
     // A signature was lost on the way from a delivery, and from whatever has it under another name.
-    const isBare = record.reason === 'missing_signature';
-    const isDropped = isBare && (record.renamedHeader !== null || this.senders.routeOf(record, now) !== null);
+    const isDropped = record.reason === 'missing_signature' && (ofLook !== null || record.renamedHeader !== null);
     return isDropped ? 'signature-dropped' : diagnosisOf(record);
   }
 
   /** Called once for each delivery, when its fate is known. */
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;
-    this.senders.accept(record, this.#routeNow(route), now);
+    // What was on its way to a route while a reload removed it would come where none is now.
+    this.senders.accept(record, this.isGone(route) ? UNMATCHED : route, now);
     if (this.senders.accepted === 1) this.#judgeEarly();
     const known = this.of(route);
     known.fates[fate]++;
-    if (fate !== 'duplicate') known.outcomes.episode(now)?.accepted();
+    this.#pass(record, now);
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
       known.slow.add(0, now);
       if (departedMs < 0 || fate === 'taken') known.slowMs = Math.max(upstreamMs, departedMs);
@@ -154,17 +158,29 @@ export class Ledger {
       this.refusedSince = 0;
       this.failedProbe = null;
       known.outcomes.addGood(record, now);
-      if (route !== UNMATCHED) this.#tookElsewhere(now);
     } else if (fate === 'duplicate') known.outcomes.end(record);
     else this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
 
-  /** Nothing else ends what a reload has left without its route, where no delivery was ever verified on `unmatched`. */
-  #tookElsewhere(now: number): void {
-    const { fates, outcomes } = this.of(UNMATCHED);
-    const causes = outcomes.episode(now)?.causes;
-    if (causes === undefined || FATES.some((fate) => fates[fate] > 0)) return;
-    for (const one of causes.values()) if (one.isRefusal || now - one.lastAt >= HOUR) one.since++;
+  /**
+   * What was accepted passed where its route refuses, and the door that turned its address away. Where `unmatched`
+   * verifies none, nothing else ends what a reload has left there: one that was taken does. A duplicate may be an old event
+   * again, so it shows nothing of those that were refused within an hour.
+   */
+  #pass({ route, fate, connectionAddress }: Pick<RequestRecord, 'route' | 'fate' | 'connectionAddress'>, now: number) {
+    for (const [path, { outcomes, fates }] of this.all) {
+      const episode = outcomes.episode(now);
+      if (episode === null) continue;
+      const action = this.#configured?.get(path)?.action ?? 'verify';
+      const verifies = action === 'verify' && FATES.some((one) => fates[one] > 0);
+      const isLeft = path === UNMATCHED && !verifies && fate === 'taken';
+      for (const one of episode.causes.values()) {
+        const { isRefusal, lastAt, detail } = one;
+        const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
+        const isSure = isRefusal && fate !== 'duplicate';
+        if ((isHere ? isRefusal : isLeft) && (isSure || now - lastAt >= HOUR)) one.since++;
+      }
+    }
   }
 
   /** Called when a stored delivery was sent again. */
@@ -188,13 +204,13 @@ export class Ledger {
 
   /** Called when a connection is ended before any answer. `address`: that of the connection. */
   turnAway(address: string, now = performance.now(), hint: Hint = OVERLOAD_HINTS.connections): void {
-    const noLook = { userAgent: '', contentType: '', signed: false, method: '' } as const;
-    const connection = { ...NONE, ...noLook, client: address, connectionAddress: address, startedAt: now, hint };
+    const noLook = { userAgent: '', contentType: '', signed: false, method: '', connectionAddress: address } as const;
+    const connection = { ...NONE, ...noLook, client: address, startedAt: now, hint };
     const { accepted } = this.senders;
     const isCheck = hint.fromChecks === true && (this.senders.isCheck(address, now) || accepted === 0);
     if (isCheck && accepted > 0) this.refusedSince++; // or it is a delivery beside others
     if (isCheck) this.#count('others', connection, now);
-    else this.#weigh(connection, now);
+    else this.#weigh(connection, this.senders.routeOf(connection, now), now);
   }
 
   #bad(route: string, record: Detail, loss: LostEnd | null, now: number): void {
@@ -202,20 +218,15 @@ export class Ledger {
     this.of(route).outcomes.addBad(outcomeDiagnosis(record), loss, record, now);
   }
 
-  #refuse(record: RequestRecord, now: number): void {
-    // A request that came back to us is counted where it came in: the app gave it no answer.
-    if (record.reason === 'loop_detected') return void this.#count('others', record, now);
-    if (this.#mayBeDelivery(record)) this.refusedSince++;
-    if (isProven(record)) this.senders.prove(record, this.#routeNow(record.route));
-    this.#weigh(record, now);
-  }
-
   /** Counts a refused request, or a connection turned away, as a delivery or as not known to be one. */
-  #weigh(record: Looks & Detail, now: number): void {
+  #weigh(record: Looks & Detail, ofLook: string | null, now: number): void {
     const { senders } = this;
     const isEarly = senders.accepted === 0;
-    const route = isEarly ? null : senders.routeOf(record, now);
-    if (route !== null) return this.#refuseDelivery(record, route, now);
+    const { event, renamedHeader, connectionAddress: address } = record;
+    // What no all-clear stands beside: also what could not be read from where deliveries come.
+    if (event !== '' || renamedHeader !== null || (isUnread(record) && senders.connections.find(address) !== undefined))
+      this.refusedSince++;
+    if (ofLook !== null && !isEarly) return this.#refuseDelivery(record, ofLook, now);
     const kind = this.#kindOf(record);
     const tally = this.#count(kind, record, now);
     if (!isEarly) return senders.suspect(record, outcomeDiagnosis(record), now);
@@ -245,29 +256,22 @@ export class Ledger {
     return tally;
   }
 
-  /** What no all-clear stands beside: also what could not be read from where deliveries come. */
-  #mayBeDelivery(record: RequestRecord): boolean {
-    if (isUnread(record)) return this.senders.connections.find(record.connectionAddress) !== undefined;
-    return record.event !== '' || record.renamedHeader !== null;
-  }
-
   /** Counts on the route of its path, which it may have since a reload; else on the one that last accepted such a delivery. */
   #refuseDelivery(detail: Detail, ofLook: string, at: number): void {
-    const { path, rule, reason } = detail;
     const route = this.#routeOf(detail);
-    const isAstray = route === '' || wentAstray({ route, path, rule, reason });
-    const own = isAstray ? (this.senders.places.find(path)?.route ?? ofLook) : route;
-    this.#bad(own, detail, reason === 'none' ? 'turnedAway' : 'refused', at);
+    const isAstray = route === '' || wentAstray({ ...detail, route });
+    const own = isAstray ? (this.senders.places.find(detail.path)?.route ?? ofLook) : route;
+    this.#bad(own, detail, detail.reason === 'none' ? 'turnedAway' : 'refused', at);
   }
 
   /** The route of a request, or of its path: what breaks a rule has no route yet. */
   #routeOf({ route, path, rule }: Detail): string {
-    return rule !== null && this.#configured?.has(path) === true ? path : route;
+    return rule !== null && route === UNMATCHED ? this.routeFor(path) : route;
   }
 
-  /** Where what was on its way to a route while a reload removed it would come now. */
-  #routeNow(route: string): string {
-    return this.#configured?.has(route) === false ? UNMATCHED : route;
+  /** The route that takes a path now, as far as is known. */
+  routeFor(path: string): string {
+    return (path === '' ? null : this.#table?.routeFor(path, Date.now())?.path) ?? UNMATCHED;
   }
 
   /** The first delivery was accepted: now its look and address show what of the early ones were deliveries, too. */
@@ -281,12 +285,12 @@ export class Ledger {
   }
 
   /** Where no route is, what has the look and the address of a delivery is one, though nobody verified it. */
-  #forward(record: RequestRecord, now: number): void {
+  #forward(record: RequestRecord, ofLook: string | null, now: number): void {
     const known = this.of(record.route);
     known.unverified.add('signed-unverified', record, now);
     if (record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
-    if (record.route !== UNMATCHED || this.senders.routeOf(record, now) === null) return;
-    known.outcomes.episode(now)?.accepted();
+    if (record.route !== UNMATCHED || ofLook === null) return;
+    this.#pass(record, now);
     const untaken = untakenBy(record, now);
     const loss = LOST_ENDS.find((end) => end === untaken?.detail.fate);
     if (untaken === null || loss === undefined) known.outcomes.addGood(record, now);
@@ -294,9 +298,9 @@ export class Ledger {
   }
 
   /** What report mode let pass: why it would be refused, and if it may be a delivery, whether the app took it. */
-  #report(record: RequestRecord, now: number): void {
+  #report(record: RequestRecord, ofLook: string | null, now: number): void {
     const known = this.of(record.route);
-    const isDelivery = isSigned(record) || this.senders.routeOf(record, now) !== null;
+    const isDelivery = isSigned(record) || ofLook !== null;
     const detail = detailOf(record);
     const refusal = { ...detail, upstreamFailure: null, upstreamStatus: 0 };
     const why = isDelivery ? outcomeDiagnosis(refusal) : strangerDiagnosis(refusal);
@@ -330,7 +334,6 @@ export function untakenBy(record: Detail, now: number) {
 function isNoise(record: RequestRecord): boolean {
   const { reason, method, decision } = record;
   if (isSigned(record)) return reason === 'client_closed' && decision !== 'rejected';
-  if ((method === 'GET' || method === 'HEAD') && (reason === 'missing_signature' || reason === 'bad_request'))
-    return true;
+  if (reason === 'missing_signature' || reason === 'bad_request') return method === 'GET' || method === 'HEAD';
   return reason === 'route_rejected' || reason === 'method_not_allowed' || reason === 'client_closed';
 }

@@ -4,7 +4,6 @@ import { shortened } from '../base/printable.ts';
 import { clockText, whyOutside } from '../core/keyring.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { Facts } from '../facts.ts';
 import type { Tally } from './counts.ts';
 import { toldOf } from './delivery-findings.ts';
 import { DIAGNOSES, type Diagnosis, type Finding, type Findings, finding } from './diagnoses.ts';
@@ -109,9 +108,7 @@ function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why: strin
 }
 
 /** A route of a request, null if a reload has removed it since: metrics have it as a label. */
-const configured = (route: string, { facts }: Input) => (isConfigured(route, facts) ? route : null);
-
-const isConfigured = (route: string, { routes }: Facts) => routes.some(({ path }) => path === route);
+const configured = (route: string, { ledger }: Input) => (route === '' || ledger.isGone(route) ? null : route);
 
 /** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
 function suspected({ route, lastAccepted, suspected, suspects }: Known, input: Input): Finding {
@@ -145,7 +142,7 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
   if (amount === 0) return null;
   const untaken = untakenBy(tally.detail, now);
   const { path: last } = tally.detail;
-  const isOver = path === UNMATCHED && isConfigured(last, facts);
+  const isOver = path === UNMATCHED && ledger.routeFor(last) !== UNMATCHED;
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
   const question = isOver
     ? 'it is a route since a reload.'

@@ -67,22 +67,24 @@ export class Outcomes {
    */
   addBad(met: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
     const { event, startedAt, upstreamStatus } = record;
+    const before = this.untaken.get(event);
+    // Once the app has taken others, what is stored and fails again speaks for itself alone.
+    if (loss === null && before?.loss === null && before.at < this.lastGood) return;
     const episode = this.episode(now) ?? new Episode();
     this.#episode = episode;
-    const before = this.untaken.get(event);
     if (this.untaken.size > 1) this.untaken.delete(event);
     const known = before === undefined ? null : this.#uncount(before);
     if (known !== null) known.times--;
     const within = before !== undefined && startedAt < before.startedAt ? before.within + 1 : 0;
     const diagnosis = upstreamStatus > 0 && within >= LOOPED ? 'upstream-loop' : met;
-    const cause = episode.causes.get(diagnosis) ?? this.#begin(diagnosis, startedAt);
+    const cause = episode.causes.get(diagnosis) ?? this.#begin(diagnosis, record, now);
     episode.causes.set(diagnosis, cause);
     if (known === null) episode.add(cause, now);
     // It may have come before the first one that met this cause, and is one of those now.
     else cause.all = Math.max(cause.all, cause.times + 1);
     episode.failed(cause, record, now);
     if (event !== '')
-      this.untaken.set(copied(event), { loss, diagnosis, at: now, startedAt, within, cause: cause.nth });
+      this.untaken.set(copied(event), { loss, diagnosis, at: now, startedAt, within, cause: cause.first.nth });
     dropOldest(this.untaken, MOST_UNTAKEN);
     if (loss === null) return;
     cause.lost++;
@@ -109,7 +111,7 @@ export class Outcomes {
   /** Returns its cause, if that is not over. */
   #uncount({ loss, diagnosis, at, cause: nth }: Untaken): Cause | null {
     const known = this.#episode?.causes.get(diagnosis);
-    const cause = known?.nth === nth ? known : null;
+    const cause = known?.first.nth === nth ? known : null;
     if (cause !== null) cause.open--;
     if (loss === null) return cause;
     if (cause !== null) cause.lost--;
@@ -118,9 +120,10 @@ export class Outcomes {
     return cause;
   }
 
-  #begin(diagnosis: Diagnosis, began: number): Cause {
+  #begin(diagnosis: Diagnosis, { startedAt: began, fate }: Detail, known: number): Cause {
     const beside = this.#goodStarts.subarray(0, this.good).filter((at) => at > began).length;
-    return new Cause(diagnosis, { began, beside, goodBefore: this.lastGood }, ++this.#causes);
+    const first = { nth: ++this.#causes, began, known, goodBefore: this.lastGood, beside };
+    return new Cause(diagnosis, fate === 'none', first);
   }
 
   /** The open episode; null if there is none. */

@@ -54,7 +54,7 @@ export class Senders {
   }
 
   /** Called for a refused request that only a holder of a secret of ours can have sent: its look is a sender's, too. */
-  prove({ userAgent, contentType, client, connectionAddress }: RequestRecord, route: string): void {
+  prove({ userAgent, contentType, client, connectionAddress, route }: RequestRecord): void {
     this.#looks.add(userAgent, contentType, route);
     this.#clients.add(client, '', route);
     this.connections.add(connectionAddress, '', route);
@@ -70,12 +70,12 @@ export class Senders {
     this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
   }
 
-  /** Called for what has no signature: where others come from, too, an address alone shows no delivery. */
-  share(record: Looks, now: number): void {
+  /** Called for what has no signature and is no delivery: where such comes from, too, an address alone shows none. */
+  share(record: Looks): void {
     if (isUnread(record)) return;
     const { connectionAddress: address } = record;
     const from = this.accepted === 0 ? this.#others.add(address, '', '') : this.connections.find(address);
-    if (from?.isShared === false && this.routeOf(record, now) === null) from.isShared = true;
+    if (from !== undefined) from.isShared = true;
   }
 
   /**
@@ -96,10 +96,10 @@ export class Senders {
     const { userAgent, contentType, client, method } = record;
     const from = this.connectionOf(record);
     if (from !== undefined) return from.isShared && !from.isMissed(now) ? null : from.route;
-    if (method !== 'POST' && !isSigned(record)) return null;
+    const isKnown = this.#clients.find(client) !== undefined;
+    if (!(isKnown && method === 'POST') && !isSigned(record)) return null; // mostly so: then no look is read
     const look = this.#looks.find(userAgent, contentType);
-    const isLike = this.#clients.find(client) !== undefined || (isSigned(record) && look?.isMissed(now) === true);
-    return isLike ? (look?.route ?? null) : null;
+    return isKnown || look?.isMissed(now) === true ? (look?.route ?? null) : null;
   }
 
   /** For a connection that was turned away, and a head that was not read as too large or a front's: who sends from there. */
@@ -110,14 +110,14 @@ export class Senders {
   }
 
   /** What came on a route that a reload has removed would now come where none matches. */
-  keepOnly(routes: readonly string[]): void {
+  keepOnly(routes: ReadonlyMap<string, unknown>): void {
     for (const { all } of [this.#looks, this.#clients, this.places, this.connections])
-      for (const known of all) if (!routes.includes(known.route)) known.route = UNMATCHED;
+      for (const known of all) if (!routes.has(known.route)) known.route = UNMATCHED;
   }
 
   /** True if all deliveries came on routes other than these. */
-  areOnlyOutside(routes: readonly string[]): boolean {
-    return this.accepted > 0 && this.#looks.all.every(({ route }) => !routes.includes(route));
+  areOnlyOutside(routes: ReadonlyMap<string, unknown>): boolean {
+    return this.accepted > 0 && this.#looks.all.every(({ route }) => !routes.has(route));
   }
 }
 

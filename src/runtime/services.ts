@@ -106,7 +106,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     const { config } = next.loaded;
     if (deliversOnce(config)) openClaims();
     metrics.replan(seriesPlan(next));
-    health.ledger.keepOnly(routesOf(config).map(({ path }) => path));
+    health.ledger.keepOnly(next.policy.routes);
     budget.limit = budgetOf(config);
     output.format = config.log.format;
     log.level = config.log.level;

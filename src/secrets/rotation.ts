@@ -24,13 +24,12 @@ export function rotate(before: Materials | null, readings: readonly SecretMateri
   const current = before ?? [];
   const fresh = readings.flatMap((secret) => keepGood(secret, current));
   return withoutConflicts(fresh).flatMap((secret) => {
-    // An equal value stays the same key object: last-matches.ts knows it by that.
-    const old = current.find((other) => other.id === secret.id && sameValue(other, secret));
-    const adopted = {
-      ...secret,
-      key: old?.key ?? secret.key,
-      adoptedAt: old === undefined ? before && now : old.adoptedAt,
-    };
+    const equal = current.filter((other) => sameValue(other, secret));
+    const old = equal.find(({ id }) => id === secret.id);
+    // An equal value stays the same key object, by which last-matches.ts knows it, also once its first name is gone.
+    const known = equal.find(({ id }) => id === secret.id || !fresh.some((other) => other.id === id));
+    const adoptedAt = old === undefined ? before && now : old.adoptedAt;
+    const adopted = { ...secret, key: known?.key ?? secret.key, adoptedAt };
     return [adopted, ...previousFor(adopted, current, now)];
   });
 }

@@ -3,10 +3,12 @@
 
 import type { Hint } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
+import type { RouteTable } from '../../../src/core/routes.ts';
 import type { Facts } from '../../../src/facts.ts';
 import { causesOf, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { isWrong } from '../../../src/health/judge.ts';
 import { factsOf, NOTIFY, NOW } from '../../unit/fixtures.ts';
+import { reloaded } from '../../unit/health/fixtures.ts';
 import { DAY, FEW_GOOD, MINUTE, type Needs, type OfFault, type Row, Truth } from './truth.ts';
 import { FAULTS, type FaultKind, type FaultName, type Happening, happeningsIn, type World } from './worlds.ts';
 
@@ -19,7 +21,7 @@ export interface Subject {
   deliver(record: DeliveryRecord, now: number): void;
   sentAgain(sending: SentAgain, now: number): void;
   turnAway(address: string, now: number, hint?: Hint): void;
-  keepOnly(routes: readonly string[], now: number): void;
+  keepOnly(routes: RouteTable, now: number): void;
   /** All that is said, the headline first. */
   look(facts: Facts, now: number): readonly Said[];
 }
@@ -127,7 +129,7 @@ class Run {
     const { at, kind } = happening;
     if (kind === 'reload') {
       this.#routes = happening.routes;
-      this.#subject.keepOnly(happening.routes, at);
+      this.#subject.keepOnly(reloaded(happening.routes.slice(0, -1)), at);
       this.truth = this.truth.withoutRoute();
     } else if (kind === 'restart') {
       this.#subject = this.#process();

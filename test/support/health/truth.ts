@@ -144,7 +144,7 @@ export class Truth {
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
     this.outcomes.push({ startedAt, at, isBad: fault !== null, fault, isAgain: isStored && fault === null });
-    this.#pass(outcome, at);
+    this.#meet(outcome, at);
     if (fault === null) {
       this.goodInRow++;
       this.badRun = 0;
@@ -156,12 +156,16 @@ export class Truth {
     else this.lastLoss = at;
   }
 
-  #pass({ fault, isVerified }: Outcome, at: number): void {
+  #pass(passes: (row: Row, nth: number) => boolean): void {
     for (const [nth, row] of this.rows) {
-      if (nth === fault || !(row.isOfApp ? fault === null : isVerified)) continue;
+      if (!passes(row, nth)) continue;
       row.good++;
       row.since++;
     }
+  }
+
+  #meet({ fault, isVerified }: Outcome, at: number): void {
+    this.#pass((row, nth) => nth !== fault && (row.isOfApp ? fault === null : isVerified));
     if (fault === null) return;
     const { bad = 0, good = 0 } = this.rows.get(fault) ?? {};
     this.rows.set(fault, { isOfApp: isVerified, bad: bad + 1, good, since: 0, lastAt: at });
@@ -232,6 +236,8 @@ export class Truth {
     if (isHere && reason === 'header_too_large') this.claims.push(at);
     if (this.accepted === 0 && reason === 'header_too_large') this.turnAway(client, at);
     if (decision === 'duplicate') this.#accept(look, client, at);
+    // One may be an old event again.
+    if (decision === 'duplicate') this.#pass((row) => !row.isOfApp && at - row.lastAt >= 60 * MINUTE);
     if (this.accepted === 0 && signed && decision === 'rejected')
       this.early.push({ at, look, address: client, needs: 'signed' });
     if (signed && decision === 'rejected') this.claims.push(at);

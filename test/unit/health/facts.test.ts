@@ -3,14 +3,14 @@ import { Buffer } from 'node:buffer';
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { BROKEN_OFF, type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
-import type { RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
 import type { ApiStatus } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { reasonText } from '../../../src/health/sentences.ts';
 import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
-import { judgedAfter, times } from './fixtures.ts';
+import { judgedAfter, reloaded, times } from './fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
@@ -307,7 +307,7 @@ test('what was sent where no route takes it is told of the route whose deliverie
 
 test('of a route that a reload has removed only its losses are told, with its path, as the counters have it', () => {
   const after = (...came: readonly RequestRecord[]) => {
-    const { advice } = judgedAfter([...came, { routes: ['/hooks', 'unmatched'] }], {
+    const { advice } = judgedAfter([...came, reloaded(['/hooks'])], {
       routes: [{ ...NOTIFY, path: '/hooks' }],
     });
     const why = (message: string) => /no delivery since the start|a reload has removed/.exec(message)?.[0];
@@ -365,10 +365,7 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   const told = (before: readonly string[], changes: Partial<RequestRecord> = {}) => {
     const large = refused({ reason: 'body_too_large', status: 413, route: '/b', ...changes });
     const good = before.map((route) => accepted({ route }));
-    const { advice, lost } = judgedAfter(
-      [{ routes: routes.map(({ path }) => path) }, ...good, ...times(3, large), 12],
-      { routes },
-    );
+    const { advice, lost } = judgedAfter([reloaded(['/a', '/b']), ...good, ...times(3, large), 12], { routes });
     return [advice[0]?.id, advice[0]?.route, lost.refused];
   };
   for (const before of [['/b', '/a'], ['/a'], ['unmatched']]) expect(told(before)).toEqual(['large-body', '/b', 3]);
@@ -528,7 +525,7 @@ test('what may be deliveries is told of each route by itself, so that no strange
 test('what came on routes that reloads have removed is kept for a day', () => {
   const ledger = new Ledger();
   for (let nth = 0; nth < 9; nth++) {
-    ledger.keepOnly([`/${nth}`], nth * 26 * HOUR);
+    ledger.keepOnly(reloaded([`/${nth}`]), nth * 26 * HOUR);
     ledger.record(refused({ route: `/${nth}` }), nth * 26 * HOUR);
   }
   expect([...ledger.unproven.claims.keys()]).toEqual(['/8']);
@@ -631,7 +628,7 @@ test('a path that a reload has made a route is no typo any more', () => {
   const said = (...paths: readonly string[]) => {
     const routes = paths.map((path) => ({ ...NOTIFY, path }));
     const unseen = accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' });
-    const { advice } = judgedAfter([unseen], { routes });
+    const { advice } = judgedAfter([unseen, reloaded(paths)], { routes });
     return advice.flatMap(({ id, state, message }) => (id === 'signed-unverified' ? `${state} ${message}` : []));
   };
   expect(said('/notfy')).toEqual([expect.stringMatching(/^failed .* verified is \/notfy: is your route's path/)]);
@@ -657,7 +654,12 @@ test('what is left where no route is ends once its sender uses the new route, or
   const paths = ['/hooks', 'unmatched'];
   const routes = paths.map((path) => ({ ...NOTIFY, path }));
   const told = (left: Partial<RequestRecord>, after: RequestRecord, pause: number) => {
-    const came = [accepted(), accepted(MOVED), { routes: paths }, ...times(5, accepted({ ...FORWARDED, ...left }), 5)];
+    const came = [
+      accepted(),
+      accepted(MOVED),
+      reloaded(['/hooks']),
+      ...times(5, accepted({ ...FORWARDED, ...left }), 5),
+    ];
     const { advice } = judgedAfter([...came, 12, 'look', ...times(60, after, pause)], { routes });
     return advice.find(({ id, route }) => route === 'unmatched' && !/lost|unverified/.test(id))?.state;
   };
@@ -848,16 +850,6 @@ test('an event whose tries lie within each other came back to us, whatever answe
   const { advice, lost } = judgedAfter([...[0, 1, 2, 3, 4, 5].flatMap(passes), 12]);
   expect([advice[0]?.id, lost.failed]).toEqual(['upstream-loop', 6]);
   expect(advice[0]?.message).toMatch(/^The app answered 503 to the last 6 deliveries/);
-});
-
-test('a stored event that fails again and again keeps its route red, however many others are taken', () => {
-  const stored = ['a', 'b', 'c'].map((event) => accepted({ fate: 'deferred', upstreamStatus: 503, event }));
-  const states = (...again: readonly SentAgain[]) => {
-    const came = [...stored, 12, 'look', ...times(12, accepted(), 20, ...again, 'look')] as const;
-    return judgedAfter(came, { deferred: { ...DEFERRED, waiting: 3 } }).advice[0]?.state;
-  };
-  const again = { route: '/notify', event: 'b', fate: 'failed', upstreamStatus: 503 } as const;
-  expect([states(again), states()]).toEqual(['failed', 'warning']);
 });
 
 test('once a store works again, and where nothing was refused, no remedy asks for more than what is left', () => {

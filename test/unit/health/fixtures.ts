@@ -2,7 +2,8 @@
 import { vi } from 'vitest';
 import type { Hint } from '../../../src/core/hint.ts';
 import type { RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
-import { factsOf, judged, settle } from '../fixtures.ts';
+import { type Route, RouteTable } from '../../../src/core/routes.ts';
+import { factsOf, judged, route, settle } from '../fixtures.ts';
 
 /**
  * A request, a stored delivery that was sent again, a connection that was turned away, a reload, somebody who looks at the
@@ -12,9 +13,16 @@ export type Coming =
   | RequestRecord
   | SentAgain
   | { readonly address: string; readonly hint?: Hint }
-  | { readonly routes: readonly string[] }
+  | RouteTable
   | 'look'
   | number;
+
+/** What a reload gives: these routes, which verify. */
+export const reloaded = (paths: readonly string[], unmatched: Route['action'] = 'verify') =>
+  new RouteTable(
+    paths.map((path) => route(path)),
+    route('unmatched', { action: unmatched }),
+  );
 
 /** So many of these, each another event. */
 export const times = (amount: number, ...came: readonly Coming[]): readonly Coming[] =>
@@ -27,7 +35,7 @@ export const judgedAfter = (came: readonly Coming[], facts: Parameters<typeof ju
       if (typeof one === 'number') vi.advanceTimersByTime(1000 * one);
       else if (one === 'look') health.judge(factsOf(facts));
       else if ('method' in one) settle(health, one);
-      else if ('routes' in one) health.ledger.keepOnly(one.routes);
+      else if (one instanceof RouteTable) health.ledger.keepOnly(one);
       else if ('address' in one) health.ledger.turnAway(one.address, performance.now(), one.hint);
       else health.sentAgain(one);
     }

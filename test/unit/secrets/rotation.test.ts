@@ -274,6 +274,10 @@ test('a secret’s last match moves on with its value, and stays where the value
     const previous = others.map((is) => ['current.previous', is]);
     expect(isMatched(), name).toEqual([['current', first], ...previous]);
   }
+  secrets.read(LATER, [directory, { first: 'd', second: 'd' }]);
+  recordMatch(secrets.usable()[0] ?? null);
+  secrets.read(LATER, [directory, { second: 'd' }]);
+  expect(isMatched()).toEqual([['second', true]]);
 });
 
 test('a source removed from the configuration takes its secrets and their replaced values with it', () => {
