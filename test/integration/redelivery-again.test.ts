@@ -221,7 +221,7 @@ describe.concurrent('a proxy that redelivers', () => {
   test('tells what waits, and why nothing is sent', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     expect((await proxy.status()).deferred).toMatchObject({ waiting: 0, sends: true, deliveries: [] });
-    expect(await checked(proxy)).toEqual([`ok: The store of deferred deliveries (${directory}) works.`]);
+    await eventually(() => checked(proxy), [`ok: The store of deferred deliveries (${directory}) works.`]);
     expect(await pageOf(proxy)).not.toContain('id="deferred"');
     app.answer = () => 503;
     const before = Date.now();
@@ -367,7 +367,8 @@ describe.concurrent('a proxy that redelivers', () => {
         route: '/notify',
         last_answer: '404',
       });
-      expect([line.why, line.attempts, new Date(String(line.came)).toISOString()]).toEqual(['record', 1, line.came]);
+      expect([line.why, new Date(String(line.came)).toISOString()]).toEqual(['record', line.came]);
+      expect(line.attempts).toBeGreaterThanOrEqual(1); // a busy machine may send it before the app's next answer is set
     },
   );
 });
