@@ -21,45 +21,21 @@ function headline(changes: Partial<Facts>): string {
   return `${first?.state}: ${first?.message} ${first?.remedy}`;
 }
 
-test.each<[string, Partial<Facts>, RegExp]>([
-  [
-    'its only secret has not begun',
-    {
-      routes: [{ ...NOTIFY, liveSecrets: 0 }],
-      secrets: [{ ...CURRENT, state: 'not_yet', notBefore: Date.parse('2026-12-01T00:00:00Z') }],
-    },
+test('why no secret is live is told, with the clock, and until when senders may use a replaced value', () => {
+  const secret = { ...CURRENT, state: 'not_yet', notBefore: Date.parse('2026-12-01T00:00:00Z') } as const;
+  expect(headline({ routes: [{ ...NOTIFY, liveSecrets: 0 }], secrets: [secret] })).toMatch(
     /^failed: .*: secret current is not valid before 2026-12-01 00:00 UTC; this machine's clock says 2026-11-24 12:00 UTC\./,
-  ],
-  [
-    'one of two has expired, and the other one verifies',
-    {
-      routes: [{ ...NOTIFY, secretIds: ['current', 'old'] }],
-      secrets: [
-        { ...CURRENT, lastMatch: 9 },
-        { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 },
-      ],
-    },
-    /^ok: Nothing is known to be wrong/,
-  ],
-  [
-    'a route names no secret',
-    { routes: [{ ...NOTIFY, secretIds: [], liveSecrets: 0 }] },
-    /^failed: No secret is live on \/notify, .*: it lists none\./,
-  ],
-  [
-    'a reporting route has no live secret',
-    { routes: [{ ...NOTIFY, mode: 'report', liveSecrets: 0 }] },
-    /^warning: No secret is live on \/notify, so nothing there is verified/,
-  ],
-  [
-    'senders still use a replaced value',
-    {
-      secrets: [CURRENT, { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * HOUR, lastMatch: NOW / 1000 - 9 }],
-    },
+  );
+  expect(headline({ routes: [{ ...NOTIFY, secretIds: [], liveSecrets: 0 }] })).toMatch(
+    /^failed: No secret is live on \/notify, so senders get 503: it lists none\./,
+  );
+  expect(headline({ routes: [{ ...NOTIFY, mode: 'report', liveSecrets: 0 }] })).toContain(
+    ' so nothing there is verified',
+  );
+  const previous = { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * HOUR, lastMatch: NOW / 1000 - 9 };
+  expect(headline({ secrets: [CURRENT, previous] })).toMatch(
     /^warning: Rotation: senders still sign with the old value of current, the last one 9 s ago \(11:59 UTC\); it ends in 5 h\. Switch them/,
-  ],
-])('%s', (_, changes, expected) => {
-  expect(headline(changes)).toMatch(expected);
+  );
 });
 
 test('an expired report mode and a replaced value that is due to expire need no action', () => {
@@ -863,4 +839,13 @@ test('of two causes the one that keeps the app from taking any now is told first
   const upstream = { ...factsOf().upstream, reachable: false, error: 'ECONNREFUSED' };
   const { advice } = judgedAfter([...times(5, noAnswer('timeout')), ...times(2, down), 12], { upstream });
   expect(advice.slice(0, 2).map(({ id }) => id)).toEqual(['app-down', 'app-hangs']);
+});
+
+test('what is failed by itself makes a cause no worse that strikes a few of its route', () => {
+  const turnedAway = { at: NOW, kind: 'full', why: 'maxBytes' } as const;
+  const full = { ...DEFERRED, waiting: 0, state: 'full', problem: 'maxBytes', turnedAway } as const;
+  const fails = accepted({ status: 500, upstreamStatus: 500 });
+  const { advice } = judgedAfter([...times(30, accepted()), fails, 12], { deferred: full });
+  const shown = advice.map(({ id, state }) => `${id} ${state}`);
+  expect(shown).toEqual(['store-full failed', 'app-fails warning']);
 });
