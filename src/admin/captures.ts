@@ -39,7 +39,7 @@ export class Captures {
     this.#parts = parts;
   }
 
-  /** Begins a capture, whose requests are the answer; returns an answer if it cannot. */
+  /** Begins a capture, and answers with the requests as they come; if it cannot, returns the answer that says why. */
   begin(exchange: Exchange): AdminReply | null {
     const query = readQuery(new URLSearchParams(exchange.head.target.slice(exchange.path.length)));
     if (query === null) return json(400, { error: 'bad_request', message: QUERY });

@@ -2,11 +2,57 @@
 // It must never fold less than a server does: a spelling that is missed here bypasses verification.
 import { Buffer } from 'node:buffer';
 
-const PERCENT = 0x25;
+/** A path, folded. */
+export type Folded = NonNullable<ReturnType<typeof foldPath>>;
 
-/** By ASCII code, the value of a hexadecimal digit; -1 for every other byte. */
-const DIGITS = new Int8Array(256).fill(-1);
-for (const digit of '0123456789abcdefABCDEF') DIGITS[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
+/** The marks of a path as sent. */
+const MARKS: readonly (readonly [form: RegExp, mark: string])[] = [
+  [/\/\//, 'an empty segment'],
+  [/\/\.{1,2}(?:\/|$)/, 'a dot segment'],
+  [/%(?:4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae]|3[0-9]|2[de])/i, 'an encoded unreserved character'],
+  [/%(?:2f|5c|25|3f|23)/i, 'an encoded / \\ % ? or #'],
+  [/;|%3b/i, 'a path parameter'],
+];
+
+// `..` with spaces or control characters around its dots, and no name after it: `..;x`, `..%20`, `...`.
+const CLIMB = /(?:^|[/\\])[\x00-\x20\x7f]*\.[\x00-\x20\x7f]*\.(?![A-Za-z0-9_-])/;
+
+// `(S(x))`, `(A(x)F(y))`: a session or a login in the path. ASP.NET drops the segment before it routes.
+const SESSION = /(^|[/\\])[\x00-\x20\x7f]*\((?:[a-z]\([^/\\)]*\))+\)(?=[\x00-\x20.\x7f]*(?:[/\\;?#]|$))/g;
+
+/** Folds a path (without its query), as received: bytes in a latin1 string. Null: no route may take it. */
+export function foldPath(path: string) {
+  const readings: (readonly View[])[] = [];
+  for (const decoded of decodingsOf(Buffer.from(path, 'latin1'))) {
+    const views = viewsOf(decoded);
+    if (views === null) return null;
+    readings.push(views);
+  }
+  const views = readings.flat();
+  const [strict = [], ...lenient] = readings;
+  const climbs = views.some(({ decoded }) => CLIMB.test(decoded));
+  const marks = new Set(MARKS.filter(([form]) => form.test(path)).map(([, mark]) => mark));
+  // A server that trims reads `..%20` as `..`: without this mark the segments after it would not be checked.
+  if (climbs) marks.add('a dot segment');
+  if (lenient.length > 0) marks.add('an invisible character, or an overlong form of an ASCII one');
+  const hasSession = views.some(({ decoded }) => decoded.includes('(') && decoded.search(SESSION) >= 0);
+  if (hasSession) marks.add('a session in brackets');
+  // A compatibility form, such as a full-width slash. A lenient reading that has one bears a mark above.
+  const isDisguised = strict.some(({ specials }) => specials !== strict[0]?.specials);
+  if (isDisguised) marks.add('a character that folds to one that splits or cuts');
+  return {
+    /** The path as sent. */
+    path,
+    /** How servers read it, the strict ones first: its segments as text and, if they differ, as bytes. Some compare these. */
+    readings: readings.map((views) => views.map(({ segments }) => segments)),
+    /** The minimum number of segments if a server drops session segments and cuts the whole path at `;`, `?` or `#`. */
+    kept: Math.min(...views.map(keptOf)),
+    /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
+    climbs,
+    /** The causes of the path's ambiguity; empty for a plain one. */
+    marks: [...marks],
+  };
+}
 
 /** How a server reads overlong forms (more bytes than an ASCII character needs: `%c0%ae` is a dot), and what is invisible. */
 const STRICT = { readsOverlong: false, dropsInvisible: false };
@@ -16,6 +62,20 @@ const LENIENCIES: readonly (typeof STRICT)[] = [
   { readsOverlong: false, dropsInvisible: true },
   { readsOverlong: true, dropsInvisible: true },
 ];
+
+/** All ways in which servers decode the path, each once. */
+function decodingsOf(path: Buffer): Iterable<Buffer> {
+  const strict = decodeFully(path);
+  // An overlong form or an invisible character can only begin with a byte of at least C0.
+  if (!strict.some((byte) => byte >= 0xc0)) return [strict];
+  return new Map(LENIENCIES.map((how) => decodeFully(path, how)).map((way) => [way.toString('latin1'), way])).values();
+}
+
+const PERCENT = 0x25;
+
+/** By ASCII code, the value of a hexadecimal digit; -1 for every other byte. */
+const DIGITS = new Int8Array(256).fill(-1);
+for (const digit of '0123456789abcdefABCDEF') DIGITS[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
 
 /**
  * Decodes percent escapes until none is left. One pass is enough, since each of them, even a nested one (`%25252e`,
@@ -68,12 +128,21 @@ function dropInvisible(out: Buffer, end: number): number {
   return is200b || is2060 || (first === 0xef && middle === 0xbb && last === 0xbf) ? end - 3 : end;
 }
 
-/**
- * Folds letters: compatibility forms, case, and letters that are equal only in upper case (`ı` and `i`, `ß` and `ss`).
- * In whatever order a server applies NFKC and case mapping, the fold is the same; a test tries each code point.
- */
-function foldLetters(text: string): string {
-  return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');
+/** A decoded path. */
+interface View {
+  readonly decoded: string;
+  /** Split at both slashes, cut at `;`, `?` and `#`, without spaces, controls and trailing dots, as servers do. */
+  readonly segments: readonly string[];
+  /** The number of characters that split, cut, or make an escape or a dot segment. */
+  readonly specials: number;
+}
+
+/** A decoded path as text and, if it is not ASCII alone, as bytes. Null: `foldText` says why. */
+function viewsOf(decoded: Buffer): readonly View[] | null {
+  const bytes = decoded.toString('latin1').replace(/[A-Z]+/g, (upper) => upper.toLowerCase());
+  if (!/[\x80-\xff]/.test(bytes)) return [viewOf(bytes)];
+  const text = foldText(decoded.toString('utf8'));
+  return text === null ? null : [viewOf(text), viewOf(bytes)];
 }
 
 /**
@@ -87,21 +156,20 @@ function foldText(text: string): string | null {
   return percents(folded) > percents(text) || /%[0-9a-f]{2}/.test(folded) ? null : folded;
 }
 
+/**
+ * Folds letters: compatibility forms, case, and letters that are equal only in upper case (`ı` and `i`, `ß` and `ss`).
+ * In whatever order a server applies NFKC and case mapping, the fold is the same; a test tries each code point.
+ */
+function foldLetters(text: string): string {
+  return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');
+}
+
 const [DOT, SPACE, DEL] = [0x2e, 0x20, 0x7f];
 const [SPLITS, CUTS] = [1, 2];
 /** By ASCII code: what splits a path, what cuts a segment, and what else a server does not take for a letter. */
 const KINDS = new Uint8Array(128);
 for (const [kind, characters] of ['', '/\\', ';?#', '%.'].entries())
   for (const character of characters) KINDS[character.charCodeAt(0)] = kind;
-
-/** A decoded path. */
-interface View {
-  readonly decoded: string;
-  /** Split at both slashes, cut at `;`, `?` and `#`, without spaces, controls and trailing dots, as servers do. */
-  readonly segments: readonly string[];
-  /** The number of characters that split, cut, or make an escape or a dot segment. */
-  readonly specials: number;
-}
 
 /** One pass by character codes: with regular expressions 16 KiB of short segments, in eight views, took 20 ms. */
 function viewOf(decoded: string): View {
@@ -129,80 +197,12 @@ function trimmed(text: string, start: number, end: number): string {
   return text.slice(from, to);
 }
 
-/** A path, folded. */
-export type Folded = NonNullable<ReturnType<typeof foldPath>>;
-
-/** The marks of a path as sent. */
-const MARKS: readonly (readonly [form: RegExp, mark: string])[] = [
-  [/\/\//, 'an empty segment'],
-  [/\/\.{1,2}(?:\/|$)/, 'a dot segment'],
-  [/%(?:4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae]|3[0-9]|2[de])/i, 'an encoded unreserved character'],
-  [/%(?:2f|5c|25|3f|23)/i, 'an encoded / \\ % ? or #'],
-  [/;|%3b/i, 'a path parameter'],
-];
-
-// `..` with spaces or control characters around its dots, and no name after it: `..;x`, `..%20`, `...`.
-const CLIMB = /(?:^|[/\\])[\x00-\x20\x7f]*\.[\x00-\x20\x7f]*\.(?![A-Za-z0-9_-])/;
-
-// `(S(x))`, `(A(x)F(y))`: a session or a login in the path. ASP.NET drops the segment before it routes.
-const SESSION = /(^|[/\\])[\x00-\x20\x7f]*\((?:[a-z]\([^/\\)]*\))+\)(?=[\x00-\x20.\x7f]*(?:[/\\;?#]|$))/g;
-
-/** A decoded path as text and, if it is not ASCII alone, as bytes. Null: `foldText` says why. */
-function viewsOf(decoded: Buffer): readonly View[] | null {
-  const bytes = decoded.toString('latin1').replace(/[A-Z]+/g, (upper) => upper.toLowerCase());
-  if (!/[\x80-\xff]/.test(bytes)) return [viewOf(bytes)];
-  const text = foldText(decoded.toString('utf8'));
-  return text === null ? null : [viewOf(text), viewOf(bytes)];
-}
-
 /** The number of segments that are left if a server drops sessions and cuts the whole path. */
 function keptOf({ decoded, segments }: View): number {
   if (!/[;?#(]/.test(decoded)) return segments.length;
   const sent = decoded.replace(SESSION, '$1');
   const cut = sent.search(/[;?#]/);
   return viewOf(cut < 0 ? sent : sent.slice(0, cut)).segments.length;
-}
-
-/** All ways in which servers decode the path, each once. */
-function decodingsOf(path: Buffer): Iterable<Buffer> {
-  const strict = decodeFully(path);
-  // An overlong form or an invisible character can only begin with a byte of at least C0.
-  if (!strict.some((byte) => byte >= 0xc0)) return [strict];
-  return new Map(LENIENCIES.map((how) => decodeFully(path, how)).map((way) => [way.toString('latin1'), way])).values();
-}
-
-/** Folds a path (without its query), as received: bytes in a latin1 string. Null: no route may take it. */
-export function foldPath(path: string) {
-  const readings: (readonly View[])[] = [];
-  for (const decoded of decodingsOf(Buffer.from(path, 'latin1'))) {
-    const views = viewsOf(decoded);
-    if (views === null) return null;
-    readings.push(views);
-  }
-  const views = readings.flat();
-  const [strict = [], ...lenient] = readings;
-  const climbs = views.some(({ decoded }) => CLIMB.test(decoded));
-  const marks = new Set(MARKS.filter(([form]) => form.test(path)).map(([, mark]) => mark));
-  // A server that trims reads `..%20` as `..`: without this mark the segments after it would not be checked.
-  if (climbs) marks.add('a dot segment');
-  if (lenient.length > 0) marks.add('an invisible character, or an overlong form of an ASCII one');
-  const hasSession = views.some(({ decoded }) => decoded.includes('(') && decoded.search(SESSION) >= 0);
-  if (hasSession) marks.add('a session in brackets');
-  // A compatibility form, such as a full-width slash. A lenient reading that has one bears a mark above.
-  const isDisguised = strict.some(({ specials }) => specials !== strict[0]?.specials);
-  if (isDisguised) marks.add('a character that folds to one that splits or cuts');
-  return {
-    /** The path as sent. */
-    path,
-    /** How servers read it, the strict ones first: its segments as text and, if they differ, as bytes. Some compare these. */
-    readings: readings.map((views) => views.map(({ segments }) => segments)),
-    /** The minimum number of segments if a server drops session segments and cuts the whole path at `;`, `?` or `#`. */
-    kept: Math.min(...views.map(keptOf)),
-    /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
-    climbs,
-    /** The causes of the path's ambiguity; empty for a plain one. */
-    marks: [...marks],
-  };
 }
 
 // --- non-starters: characters that normalisation sorts (accents and other marks, Unicode's combining class not 0). ICU takes

@@ -27,7 +27,7 @@ export class LiveRuleset {
   #forced = false;
   #nextCheck: NodeJS.Timeout | undefined;
   #isStopped = false;
-  /** That of the files when they were last read, so that unchanged ones are not read each second. */
+  /** The stamp of the files at their last reading, so that unchanged ones are not read each second. */
   #stamp = '';
   /** The warnings that apply now, as JSON: each is logged only once while it applies. */
   #logged: ReadonlySet<string> = new Set();

@@ -6,91 +6,6 @@ import { createReadStream, readFileSync } from 'node:fs';
 import { type Socket, SocketAddress } from 'node:net';
 import { onePerTurn } from '../base/deadline.ts';
 
-/** Bytes: Linux's default for the largest send buffer, used on systems that do not tell theirs. */
-const DEFAULT_WMEM = 4 * 1024 * 1024;
-/** Bytes. Linux returns at most a page of a table in one read, however much is asked for. */
-const PIECE = 4096;
-
-type AtEnd = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort';
-type Ends = { readonly [end in AtEnd]?: Socket[end] | undefined };
-
-/** Bytes that the other side has not acknowledged, by `connectionKey`; sockets without any are left out. */
-export type SendQueues = ReadonlyMap<string, number>;
-
-/** The maximum number of bytes that the kernel buffers for one sending socket: the last number of net.ipv4.tcp_wmem. */
-export function greatestSendBuffer(): number {
-  try {
-    return Number(readFileSync('/proc/sys/net/ipv4/tcp_wmem', 'latin1').trim().split(/\s+/)[2]) || DEFAULT_WMEM;
-  } catch {
-    return DEFAULT_WMEM;
-  }
-}
-
-/** Both ends of a connection. Both, since one address and port of a client may be connected to two of our addresses. */
-export function connectionKey({ localAddress, localPort = 0, remoteAddress, remotePort = 0 }: Ends): string {
-  return `${plainAddress(localAddress)} ${localPort} ${plainAddress(remoteAddress)} ${remotePort}`;
-}
-
-/** The `connectionKey` that the other side of the connection has. */
-export function peerKey({ localAddress, localPort, remoteAddress, remotePort }: Ends): string {
-  const theirs = { localAddress: remoteAddress, localPort: remotePort };
-  return connectionKey({ ...theirs, remoteAddress: localAddress, remotePort: localPort });
-}
-
-/** An address without its zone; IPv4 as such, where a dual-stack socket names it `::ffff:…`. */
-const plainAddress = (address = ''): string => address.replace(/^::ffff:|%.*$/g, '');
-
-const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => queuesIn('tcp6')) };
-
-/**
- * Reads the queues of all sockets in the kernel's table that has this socket; empty where there is no such table. The
- * table of IPv6 also has the IPv4 clients of a dual-stack listener. The kernel walks all sockets of the machine, which
- * takes 8 ms even if there are none, so call this seldom. All callers within one turn of the event loop share a look.
- */
-export function lookAtQueues({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>): Promise<SendQueues> {
-  return LOOKS[remoteAddress.includes(':') ? 'tcp6' : 'tcp']();
-}
-
-// `0: LOCAL:PORT REMOTE:PORT STATE SEND:RECEIVE …`, in hexadecimal; most rows have nothing to send.
-const ROW = / ([0-9A-F]+):([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):/g;
-
-/** Reads a table a few whole rows at a time: with 20,000 sockets it has 3 MB. */
-async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
-  const queues = new Map<string, number>();
-  const pieces = createReadStream(`/proc/net/${table}`, { encoding: 'latin1', highWaterMark: PIECE });
-  let rest = '';
-  try {
-    for await (const piece of pieces) {
-      const text = `${rest}${piece}`;
-      const end = text.lastIndexOf('\n') + 1;
-      rest = text.slice(end);
-      for (const [, own = '', ownPort = '', other = '', otherPort = '', queued = ''] of text
-        .slice(0, end)
-        .matchAll(ROW)) {
-        const local = { localAddress: addressFromHex(own), localPort: fromHex(ownPort) };
-        const remote = { remoteAddress: addressFromHex(other), remotePort: fromHex(otherPort) };
-        queues.set(connectionKey({ ...local, ...remote }), fromHex(queued));
-      }
-    }
-  } catch {
-    // The system has no such table.
-  }
-  return queues;
-}
-
-const fromHex = (digits: string) => Number.parseInt(digits, 16);
-
-/** The kernel prints words of four bytes, each in the machine's byte order, here assumed to be little-endian. */
-function addressFromHex(hex: string): string {
-  const bytes = Buffer.from(hex, 'hex').swap32();
-  const isMapped = bytes.length === 16 && bytes.readBigUInt64BE() === 0n && bytes.readUInt32BE(8) === 0xffff;
-  if (bytes.length === 4 || isMapped) return bytes.subarray(-4).join('.');
-  const groups = bytes.toString('hex').match(/.{4}/g) ?? [];
-  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
-}
-
-// --- progress
-
 export class SocketProgress {
   /** When bytes last moved, in milliseconds on the monotonic clock. The owner sets it whenever the wait begins anew. */
   movedAt = 0;
@@ -187,4 +102,89 @@ export class AnswerProgress {
     if (stream.writableLength === 0) this.#sending.movedAt = now;
     return this.#sending.idleFor(stream, now);
   }
+}
+
+// --- the kernel's queues
+
+/** Bytes: Linux's default for the largest send buffer, used on systems that do not tell theirs. */
+const DEFAULT_WMEM = 4 * 1024 * 1024;
+/** Bytes. Linux returns at most a page of a table in one read, however much is asked for. */
+const PIECE = 4096;
+
+type AtEnd = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort';
+type Ends = { readonly [end in AtEnd]?: Socket[end] | undefined };
+
+/** Bytes that the other side has not acknowledged, by `connectionKey`; sockets without any are left out. */
+export type SendQueues = ReadonlyMap<string, number>;
+
+/** The maximum number of bytes that the kernel buffers for one sending socket: the last number of net.ipv4.tcp_wmem. */
+export function greatestSendBuffer(): number {
+  try {
+    return Number(readFileSync('/proc/sys/net/ipv4/tcp_wmem', 'latin1').trim().split(/\s+/)[2]) || DEFAULT_WMEM;
+  } catch {
+    return DEFAULT_WMEM;
+  }
+}
+
+/** Both ends of a connection. Both, since one address and port of a client may be connected to two of our addresses. */
+export function connectionKey({ localAddress, localPort = 0, remoteAddress, remotePort = 0 }: Ends): string {
+  return `${plainAddress(localAddress)} ${localPort} ${plainAddress(remoteAddress)} ${remotePort}`;
+}
+
+/** The `connectionKey` that the other side of the connection has. */
+export function peerKey({ localAddress, localPort, remoteAddress, remotePort }: Ends): string {
+  const theirs = { localAddress: remoteAddress, localPort: remotePort };
+  return connectionKey({ ...theirs, remoteAddress: localAddress, remotePort: localPort });
+}
+
+/** An address without its zone; IPv4 as such, where a dual-stack socket names it `::ffff:…`. */
+const plainAddress = (address = ''): string => address.replace(/^::ffff:|%.*$/g, '');
+
+const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => queuesIn('tcp6')) };
+
+/**
+ * Reads the queues of all sockets in the kernel's table that has this socket; empty where there is no such table. The
+ * table of IPv6 also has the IPv4 clients of a dual-stack listener. The kernel walks all sockets of the machine, which
+ * takes 8 ms even if there are none, so call this seldom. All callers within one turn of the event loop share a look.
+ */
+export function lookAtQueues({ remoteAddress = '' }: Pick<Ends, 'remoteAddress'>): Promise<SendQueues> {
+  return LOOKS[remoteAddress.includes(':') ? 'tcp6' : 'tcp']();
+}
+
+// `0: LOCAL:PORT REMOTE:PORT STATE SEND:RECEIVE …`, in hexadecimal; most rows have nothing to send.
+const ROW = / ([0-9A-F]+):([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):/g;
+
+/** Reads a table a few whole rows at a time: with 20,000 sockets it has 3 MB. */
+async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
+  const queues = new Map<string, number>();
+  const pieces = createReadStream(`/proc/net/${table}`, { encoding: 'latin1', highWaterMark: PIECE });
+  let rest = '';
+  try {
+    for await (const piece of pieces) {
+      const text = `${rest}${piece}`;
+      const end = text.lastIndexOf('\n') + 1;
+      rest = text.slice(end);
+      for (const [, own = '', ownPort = '', other = '', otherPort = '', queued = ''] of text
+        .slice(0, end)
+        .matchAll(ROW)) {
+        const local = { localAddress: addressFromHex(own), localPort: fromHex(ownPort) };
+        const remote = { remoteAddress: addressFromHex(other), remotePort: fromHex(otherPort) };
+        queues.set(connectionKey({ ...local, ...remote }), fromHex(queued));
+      }
+    }
+  } catch {
+    // The system has no such table.
+  }
+  return queues;
+}
+
+const fromHex = (digits: string) => Number.parseInt(digits, 16);
+
+/** The kernel prints words of four bytes, each in the machine's byte order, here assumed to be little-endian. */
+function addressFromHex(hex: string): string {
+  const bytes = Buffer.from(hex, 'hex').swap32();
+  const isMapped = bytes.length === 16 && bytes.readBigUInt64BE() === 0n && bytes.readUInt32BE(8) === 0xffff;
+  if (bytes.length === 4 || isMapped) return bytes.subarray(-4).join('.');
+  const groups = bytes.toString('hex').match(/.{4}/g) ?? [];
+  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
 }
