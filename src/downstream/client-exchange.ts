@@ -18,8 +18,10 @@ export interface Handler {
   onRequest(exchange: Exchange): void;
   /** Called once a request has ended, in whatever way: runtime/services.ts records it, and logs it if its fate is known. */
   onRequestEnd(exchange: Exchange): void;
-  /** Called when a connection is ended before any answer: there are too many, or its TLS handshake failed. */
-  onTurnedAway?(cause: 'limit' | 'handshakes' | Hint, address: string): void;
+  /** Called when a connection is ended before any answer, since there are too many, or too many TLS handshakes. */
+  onTurnedAway?(cause: 'limit' | 'handshakes', address: string): void;
+  /** Called when a TLS handshake has failed. */
+  onFailedHandshake?(why: Hint, address: string): void;
 }
 
 /** Milliseconds for which an answer may make no progress if its request is not forwarded or its connection closes. */

@@ -31,9 +31,9 @@ const FAULTS = [
 
 /** Why a handshake failed; null for what only scanners send. */
 function failureOf(error: Error, { authorizationError }: TLSSocket): Hint | null {
-  const known = FAULTS.find(({ code }) => code.test(codeOf(error)));
-  if (known === undefined && !authorizationError) return null;
-  const { fault, fromChecks } = known ?? { fault: 'the certificate of the client was refused', fromChecks: false };
+  const row = FAULTS.find(({ code }) => code.test(codeOf(error)));
+  if (row === undefined && !authorizationError) return null;
+  const { fault, fromChecks } = row ?? { fault: 'the certificate of the client was refused', fromChecks: false };
   return { diagnosis: 'handshake-fails', text: `${fault} (${authorizationError || codeOf(error)})`, fromChecks };
 }
 
@@ -65,7 +65,7 @@ export class TlsHandshakes {
     this.#server.on('tlsClientError', (error, stream: TLSSocket & { readonly _parent?: Socket }) => {
       const connection = this.#begun.get(stream._parent ?? stream);
       const why = failureOf(error, stream);
-      if (connection !== undefined && why !== null) handler.onTurnedAway?.(why, connection.address);
+      if (connection !== undefined && why !== null) handler.onFailedHandshake?.(why, connection.address);
       stream.destroy();
     });
   }

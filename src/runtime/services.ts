@@ -75,20 +75,21 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       requests.record(delivery);
     },
   });
-  const onRequestEnd: Handler['onRequestEnd'] = (record) => {
-    metrics.record(record);
-    requests.record(record, health.record(record));
-    captures.offer(record);
-  };
-  const onRequest: Handler['onRequest'] = (exchange) => pipeline.begin(exchange);
-  const onTurnedAway: Handler['onTurnedAway'] = (cause, address) => {
-    if (typeof cause === 'string') {
+  const handler: Handler = {
+    onRequest: (exchange) => pipeline.begin(exchange),
+    onRequestEnd(record) {
+      metrics.record(record);
+      requests.record(record, health.record(record));
+      captures.offer(record);
+    },
+    onTurnedAway(cause, address) {
       metrics.refusedConnections[cause].value++;
       requests.turnAway(cause, address);
-    }
-    health.ledger.turnAway(address, performance.now(), typeof cause === 'string' ? undefined : cause);
+      health.ledger.turnAway(address, performance.now());
+    },
+    onFailedHandshake: (why, address) => health.ledger.turnAway(address, performance.now(), why),
   };
-  const listener = new Listener(listenerLimits(first), { onRequest, onRequestEnd, onTurnedAway }, budget);
+  const listener = new Listener(listenerLimits(first), handler, budget);
   // Chunk framing may be as long as the body.
   const mostBytes = () =>
     configNow().limits.maxHeader + 2 * Math.max(...routesOf(configNow()).map(({ maxBody }) => maxBody));

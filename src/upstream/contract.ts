@@ -43,11 +43,8 @@ export interface ForwardOptions {
   readonly budget: ByteBudget;
 }
 
-/** How far a request has come: its answer waits at its head, or it is over. */
-export type Reached = { readonly at: 'head'; readonly answer: WaitingAnswer } | End;
-
-/** An answer that waits at its head, since the delivery may be stored: then it is dropped, else relayed to the client. */
-type WaitingAnswer = Pick<UpstreamExchange, 'relay' | 'drop'>;
+/** How far a request has come: its answer waits at its head, to be dropped if the delivery is stored, or it is over. */
+export type Reached = { readonly at: 'head'; readonly answer: Pick<UpstreamExchange, 'relay' | 'drop'> } | End;
 
 export interface End {
   readonly at: 'end';
