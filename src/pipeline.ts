@@ -70,8 +70,8 @@ export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #diagnose = createDiagnosis();
   readonly #tunnels = new TunnelPlaces();
-  /** Deliveries with a `deferrable` whose fate is not known yet, including those whose clients have departed. */
-  #unsettled = 0;
+  /** Deliveries whose fate is not known yet, including those whose clients have departed. */
+  pending = 0;
   #onSettled: (() => void)[] = [];
   /** Aborted at the end of `shutdown.grace`: no delivery waits for a twin after that, see `endWaits`. */
   readonly #waits = new AbortController();
@@ -159,11 +159,11 @@ export class Pipeline {
     this.#parts.onVerified(permit.secret);
     pending.verified = permit.body ?? NO_BYTES;
     pending.exchange.fate = 'pending';
+    this.pending++;
     const { head, at } = pending;
     const { once, redeliver } = route;
     // An unverified request must never be stored. GET and HEAD only read.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
-      this.#unsettled++;
       const lines = linesOf(pending, route);
       pending.deferrable = { head, lines, body: pending.verified, route, permit, at };
     }
@@ -275,18 +275,18 @@ export class Pipeline {
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
       // `taken` hashes the body before it returns; only then, below, is the body's memory given back.
       if (fate === 'taken' && deferrable !== null) void this.#parts.storing.taken(deferrable);
+      if (--this.pending === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
     }
     if (end.memory === 'free') body?.discard();
     else body?.forget();
-    if (deferrable !== null && --this.#unsettled === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 
   // --- the end of the process
 
-  /** Resolves when the fate of each delivery that may be stored is known. */
+  /** Resolves when the fate of each delivery is known. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#unsettled === 0) resolve();
+      if (this.pending === 0) resolve();
       else this.#onSettled.push(resolve);
     });
   }

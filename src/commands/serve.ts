@@ -32,6 +32,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
+    if (count > 0) proxy?.tellStopped();
     if (count++ > 0) return exitNow(signal === 'SIGINT' ? 130 : 143);
     // SIGINT skips shutdown.delay. So does a stop during the start, since no load balancer sends requests yet.
     stop(proxy === null || signal === 'SIGINT' ? 'skip' : 'keep');
@@ -46,6 +47,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   proxy = await startProxy({ configFile, env: io.env, stdout: process.stdout });
   const delay = await stopped;
   await proxy.stop({ delay });
+  proxy = null;
   // Forces the exit, since a pipe that nobody reads would keep the process alive.
   setTimeout(() => void exit(), END_MS.exit).unref();
   return 0;

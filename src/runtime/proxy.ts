@@ -27,7 +27,7 @@ const HEARD_MS = 5000;
 export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims, health, descriptors } =
+  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims, health, descriptors, pipeline } =
     live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const scrapes = createScrapes(metrics, readingsOf(live));
@@ -80,13 +80,19 @@ export async function startProxy(effects: Effects) {
   // A failure here is not lost: each scrape of the metrics reports it.
   setTimeout(() => void scrapes.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 
+  let lostBefore = 0;
   return {
     port,
     adminPort,
+    /** Nobody scrapes what is lost in a stop: this line alone tells it. Standard output takes it now, or never. */
+    tellStopped(cut = listener.inFlight) {
+      const lost = health.ledger.lost - lostBefore + pipeline.pending;
+      log[lost > 0 ? 'error' : 'info']('stopped', { cut, lost });
+    },
     /** Reads config, secrets and TLS files now, as SIGHUP does. Returns the problems. */
     reload: () => live.reload(),
     async stop(options: { readonly delay: 'keep' | 'skip' }) {
-      const lostBefore = health.ledger.lost;
+      lostBefore = health.ledger.lost;
       const { cut, late, until } = await shutdown.stop(options);
       live.stop();
       clearInterval(looks);
@@ -97,9 +103,7 @@ export async function startProxy(effects: Effects) {
       const blocked = await blockedThreads(END_MS.look + Math.max(0, until - performance.now()));
       if (blocked.length > 0)
         log.error('a thread hangs, so the process has to be killed', { thread: blocked.join(', ') });
-      // Nobody scrapes what is lost now: this line alone tells it.
-      const lost = health.ledger.lost - lostBefore;
-      log[lost > 0 ? 'error' : 'info']('stopped', { cut, lost });
+      this.tellStopped(cut);
     },
   };
 }
