@@ -1,10 +1,10 @@
-// The dashboard's second row: which requests are refused, why and where. A new reason in core/reasons.ts does not
+// Which requests are refused, why and where. A new reason in core/reasons.ts does not
 // compile until it has a colour here.
 
-import type { Fate } from '../src/core/fate-by-status.ts';
 import type { Reason } from '../src/core/reasons.ts';
-import { BAD, graph, LOOK, type Panel } from './panels.ts';
-import { JUDGED, OF_RELEASE, REFUSED, RELEASE, share, total, totalBy } from './queries.ts';
+import { deliveryPanels } from './deliveries.ts';
+import { graph, type Panel } from './panels.ts';
+import { JUDGED, OF_RELEASE, REFUSED, RELEASE, share, totalBy } from './queries.ts';
 
 /**
  * Warm colours if a sender's secret or a rotation may be the cause, blue and grey for noise, purple for lack of
@@ -28,24 +28,6 @@ const REASON_COLOR: Readonly<Record<Reason, string>> = {
   body_timeout: 'light-purple',
   loop_detected: 'dark-green',
   client_closed: '#808080',
-};
-const DECISION_COLOR = {
-  accepted: 'green',
-  forwarded: 'blue',
-  duplicate: 'purple',
-  deferred: 'yellow',
-  probe: 'light-green',
-  reported: LOOK,
-  rejected: BAD,
-};
-
-const FATE_COLOR: Readonly<Record<Fate, string>> = {
-  taken: 'green',
-  duplicate: 'purple',
-  deferred: 'yellow',
-  refused: LOOK,
-  failed: BAD,
-  abandoned: 'dark-red',
 };
 
 /** Where a route reports; the row on rotations shows it. */
@@ -98,30 +80,6 @@ export function refusalsRow(): Panel[] {
       max: 1,
       noValue: 'no requests',
     }),
-    graph({
-      title: 'Requests, by decision',
-      description:
-        'All requests. Those that were signed and forwarded without a look at it may be deliveries: then the path of your route is wrong.',
-      runbook: 'signed-unverified',
-      width: 12,
-      queries: [
-        { expr: totalBy('decision', 'requests_total'), legend: '{{decision}}' },
-        { expr: total('unverified_signatures_total'), legend: 'of these signed, and forwarded' },
-      ],
-      unit: 'reqps',
-      style: 'stacked',
-      colors: DECISION_COLOR,
-    }),
-    graph({
-      title: 'Deliveries, by fate',
-      description: 'What became of verified requests, counted when it is known. Failed and abandoned ones may be lost.',
-      runbook: 'entrupyproxydeliverieslost',
-      queries: [{ expr: totalBy('fate', 'deliveries_total'), legend: '{{fate}}' }],
-      unit: 'reqps',
-      width: 12,
-      style: 'stacked',
-      colors: FATE_COLOR,
-      noValue: 'no deliveries',
-    }),
+    ...deliveryPanels(),
   ];
 }
