@@ -68,6 +68,8 @@ export class StoreState {
   readonly lastTaken = new LastTaken();
   readonly log: ResultLog;
   #isClosed = false;
+  /** True if the log took the last line of a loss. */
+  #lastLine = Promise.resolve(true);
   /** Those of the next call. */
   readonly #changesToMake: Change[] = [];
 
@@ -215,7 +217,9 @@ export class StoreState {
     const came = note === null ? NOT_KNOWN : new Date(note.at).toISOString();
     const { attempts = NOT_KNOWN, failure = NOT_KNOWN } = note ?? {};
     const of = { id, body_sha256: bodyTag(id), route: note?.route ?? NOT_KNOWN };
-    if (!(await this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why }))) {
+    const tell = () => this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why });
+    this.#lastLine = this.#lastLine.then(tell); // one after the other, as fast as the log takes them
+    if (!(await this.#lastLine)) {
       await this.giveBack(leased, BUSY_PAUSE_MS);
       return false;
     }

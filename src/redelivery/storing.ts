@@ -125,15 +125,12 @@ export class Storing {
     return 'stored';
   }
 
-  /** Ends the oldest events that do not wait to be sent, each after its line, for so many bytes. False if it ended none. */
+  /** Ends the oldest events that do not wait to be sent, each after its line, for so many bytes. False if none ended. */
   async #makeRoom(id: string, bytes: number): Promise<boolean> {
-    let freed = 0;
-    while (freed < bytes) {
-      const leased = await this.#storeState.call((store) => store.leaseKept(id));
-      if (leased === null || !(await this.#storeState.lose(leased, leased.note, 'room'))) break;
-      freed += Math.max(LEAST_BYTES, leased.bytes);
-    }
-    return freed > 0;
+    const storeState = this.#storeState;
+    const kept = (await storeState.call((store) => store.leaseKept(id, bytes))) ?? [];
+    const lost = await Promise.all(kept.map((leased) => storeState.lose(leased, leased.note, 'room')));
+    return lost.includes(true);
   }
 
   /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */

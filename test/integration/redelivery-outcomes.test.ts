@@ -231,23 +231,31 @@ describe.concurrent('a deferred delivery', () => {
     expect(lines).toHaveLength(1);
   });
 
-  test('the oldest kept one gives way, with its line', async ({ app, results, lines, settings, start, delivery }) => {
+  test('the oldest kept ones give way, each after its line and in one change', async ({ app, results, lines, settings, start, delivery }) => {
     settings.maxBytes = 3 * LEAST_BYTES;
-    const queue = await start(() => ({}));
+    const ended: number[] = [];
+    const queue = await start((store) => ({
+      change(changes) {
+        ended.push(changes.filter(({ to }) => to === 'room').length);
+        expect(lines.length).toBeGreaterThanOrEqual(ended.reduce((sum, count) => sum + count));
+        return store.change(changes);
+      },
+    }));
     app.answer = (body) => (body.startsWith('old') ? 404 : 500);
     for (const [at, name] of ['old 2', 'old 1', 'old 3'].entries()) {
       await stored(queue, delivery(name, { age: name === 'old 1' ? 1_000_000 : 1000 * (3 - at) }));
       await eventually(() => results.length, at + 1);
     }
-    for (const nth of [1, 2, 3]) await stored(queue, delivery(`fresh ${nth}`));
+    for (const bytes of [LEAST_BYTES, 1]) await stored(queue, delivery(`fresh ${'x'.repeat(bytes)}`));
+    expect(ended.filter((count) => count > 0)).toEqual([2, 1]);
     expect(results.filter((each) => each === 'lost')).toHaveLength(3);
     expect(lines.map(({ id }) => id)).toEqual(
       ['old 1', 'old 2', 'old 3'].map((name) => eventId(delivery(name).head, Buffer.from(name))),
     );
     // What waits gives way to nobody.
-    expect(await queue.storing.defer(delivery('fresh 4'), '500').inTime).toBe('not stored');
+    expect(await queue.storing.defer(delivery('fresh 2'), '500').inTime).toBe('not stored');
     expect(queue.storeState.problem).not.toBeNull(); // full, or slow on a busy machine
-    expect(await totals(queue)).toEqual(['3 waiting']);
+    expect(await totals(queue)).toEqual(['2 waiting']);
   });
 
   test('what nothing verifies expires once something does', async ({ app, results, rules, start, delivery }) => {

@@ -38,7 +38,7 @@ const METHODS = {
   change: (store: DeferredStore, id: string) => set(store, `${id} none`, { ...NOW, note: noteOf() }),
   summary: (store: DeferredStore) => store.summary(),
   list: (store: DeferredStore) => listed(store),
-  leaseKept: (store: DeferredStore, id: string) => store.leaseKept(id),
+  leaseKept: (store: DeferredStore, id: string) => store.leaseKept(id, 1),
   find: (store: DeferredStore, id: string) => store.find(id),
   losses: (store: DeferredStore) => store.losses(),
 } as const;

@@ -274,13 +274,17 @@ function calls.change(changes)
   for _, change in ipairs(cjson.decode(changes)) do all[#all + 1] = changed(change) end
   return all
 end
-function calls.leaseKept(id, token)
+function calls.leaseKept(id, bytes, token)
+  local found, left = {}, tonumber(bytes)
   for _, text in ipairs(textsOf('kept ', '', ${PAGE})) do
     local each = idOf(text)
-    local event = each ~= id and load(each)
-    if event and isFree(each, event) then return {lend(each, event, token, false)} end
+    local event = left > 0 and each ~= id and load(each)
+    if event and isFree(each, event) then
+      left = left - counted(event)
+      found[#found + 1] = lend(each, event, token .. #found, false)
+    end
   end
-  return {}
+  return found
 end
 function calls.page(place)
   local texts = textsOf('came ', place, ${PAGE})
@@ -343,7 +347,7 @@ function calls.test(id, note)
   calls.lease('0', 0, 0, 'test', taken[2])
   local isListed = calls.page('')[2][1][1] == id and calls.summary()[1][1] and dueAt(id, load(id)) > now
   local isSet = change({pause = 0, state = 'expired', note = note}, taken[2]) and calls.find(id, 2)[2] == 'ab'
-  local isLost = change('room', calls.leaseKept('', 'test')[1][2]) and #calls.losses(9) == 1
+  local isLost = change('room', calls.leaseKept('', 1, 'test')[1][2]) and #calls.losses(9) == 1
   local isDropped = add() and change('dropped')
   local isEnded = add() and change('taken', nil, -1) and not load(id)
   if not (isStored and taken[3] == 'ab' and isListed and isSet and isLost and isDropped and isEnded) then

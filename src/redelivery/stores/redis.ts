@@ -82,7 +82,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
     change: (changes) =>
       run((given) => listOf(given, changes.length).map(CHANGED), 'change', JSON.stringify(changes.map(sent))),
-    leaseKept: (id) => run((given) => listOf(given).map(leasedOf)[0] ?? null, 'leaseKept', id, token()),
+    leaseKept: (id, bytes) => run((given) => listOf(given).map(leasedOf), 'leaseKept', id, bytes, token()),
     page: (place) => run(pageOf, 'page', place),
     find: (id) => run(foundOf, 'find', id, mostBytes()),
     async summary() {

@@ -65,7 +65,7 @@ function doneAll(calls: readonly Call[], noRoom: string | null): Omit<Report, 'l
   const isAdding = calls.some(({ method }) => ADDS.has(method));
   // Reading alone needs no lock. A lease needs no sync: without it its event is due sooner.
   const changing = calls.filter(({ method }) => !READS.has(method));
-  const isLasting = changing.some(({ method }) => method !== 'lease');
+  const isLasting = changing.some(({ method }) => method !== 'lease' && method !== 'leaseKept');
   const kind = isLasting ? 'lasting' : changing.length > 0 ? 'lease' : 'read';
   try {
     const results = file.transaction(kind, (queries) =>

@@ -566,13 +566,13 @@ export function storeContract(
       ]);
       expect(await add(first, 4)).toBe(3 * LEAST_BYTES); // it takes the place of an equal one
       expect(await add(first, 5)).toBe('full');
-      expect(await store.leaseKept(first)).toMatchObject({ id: second, record: null });
-      const oldest = await store.leaseKept(fresh);
-      expect([oldest?.id, (await store.leaseKept(fresh))?.id]).toEqual([first, third]);
+      expect(await store.leaseKept(first, LEAST_BYTES)).toMatchObject([{ id: second, record: null }]);
+      const [oldest, next, ...others] = await store.leaseKept(fresh, LEAST_BYTES + 1);
+      expect([oldest?.id, next?.id, others]).toEqual([first, third, []]);
       expect(await set(store, oldest?.lease ?? '', 'room')).toBe(true);
       expect(await add(fresh, 1)).toBe('stored');
-      await store.leaseKept(fresh);
-      expect(await store.leaseKept(fresh)).toBeNull(); // all are leased
+      expect(await store.leaseKept(fresh, 9 * LEAST_BYTES)).toHaveLength(1);
+      expect(await store.leaseKept(fresh, 1)).toEqual([]); // all are leased
     });
 
     test('a test event goes all the way, also where there is no room, and nobody sees it', async () => {
