@@ -131,7 +131,7 @@ export class Queue {
     clearInterval(this.#refreshing);
     this.storeState.close();
     if (!this.isOpen) return;
-    await Promise.all([...this.#atWork.keys()].map((leased) => this.storeState.giveBack(leased, 0)));
+    await Promise.all([...this.#atWork.keys()].map((leased) => this.storeState.endLease(leased, { pause: 0 })));
     await this.storeState.call((store) => store.close()); // one that hangs is reported when the process ends
   }
 
@@ -218,7 +218,7 @@ export class Queue {
     const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace, onSent };
     const next = await new Promise<'turn' | 'give back'>((resolve) => this.#ahead.set(leased, resolve));
     if (next === 'turn') await new Turn(leased, parts).take().catch(this.storeState.failed);
-    else await this.storeState.giveBack(leased, 0);
+    else await this.storeState.endLease(leased, { pause: 0 });
     this.#atWork.delete(leased);
     this.#sent.delete(leased);
     budget.release(memoryOf(leased));

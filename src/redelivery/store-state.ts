@@ -6,8 +6,8 @@ import { ignore } from '../base/errors.ts';
 import type { DeferredState } from '../core/fate-by-status.ts';
 import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { LastTaken } from './last-taken.ts';
 import type { Note } from './note.ts';
+import { LastTaken } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { keyTag } from './record.ts';
 import { ResultLog } from './result-log.ts';
@@ -176,37 +176,27 @@ export class StoreState {
   }
 
   /**
-   * Reports the end of a lease, again and again until the store answers; meanwhile the lease is kept, so that nobody
-   * sends the delivery again. False if an equal delivery has replaced this one, or another process has leased it.
+   * Ends a lease, in one call with all that end meanwhile, again and again until the store answers: so long it is kept,
+   * so that nobody sends the delivery again. False if an equal delivery has replaced this one, or another process has
+   * leased it. Null if the process stops before it is known.
    */
-  async insist({ id, lease }: Leased, to: Change['to']): Promise<boolean | null> {
+  async endLease({ id, lease }: Pick<Leased, 'id' | 'lease'>, to: Change['to']): Promise<boolean | null> {
     const { signal } = this.shutdown;
     for (;;) {
-      const isChanged = await this.change({ id, lease, to });
-      if (isChanged !== null || signal.aborted) {
+      const at = this.#changesToMake.push({ id, lease, to }) - 1;
+      const made = await this.#makeChanges();
+      if (made !== null || signal.aborted) {
         this.changed();
-        return isChanged;
+        return made && made[at] === 'done';
       }
       await sleep(RETRY_MS, undefined, { signal }).catch(ignore);
     }
-  }
-
-  /** Changes an event, in one call with all that are to be changed meanwhile. False if it may not be; null if that failed. */
-  async change(change: Change): Promise<boolean | null> {
-    const at = this.#changesToMake.push(change) - 1;
-    const made = await this.#makeChanges();
-    return made && made[at] === 'done';
   }
 
   readonly #makeChanges = onePerTurn(() => {
     const changes = this.#changesToMake.splice(0);
     return this.call((store) => store.change(changes));
   });
-
-  /** Ends a lease, and leaves its event as it was, to be due after `pause` milliseconds. */
-  async giveBack({ id, lease }: Leased, pause: number): Promise<void> {
-    await this.change({ id, lease, to: { pause } });
-  }
 
   /**
    * Removes a leased event that ends without a decision, after its line. `note`: null if nothing is known of it. False
@@ -220,10 +210,10 @@ export class StoreState {
     const tell = () => this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why });
     this.#lastLine = this.#lastLine.then(tell); // one after the other, as fast as the log takes them
     if (!(await this.#lastLine)) {
-      await this.giveBack(leased, BUSY_PAUSE_MS);
+      await this.endLease(leased, { pause: BUSY_PAUSE_MS });
       return false;
     }
-    const isLost = await this.insist(leased, why);
+    const isLost = await this.endLease(leased, why);
     if (isLost === false) this.log.tell('info', NOT_LOST, { id });
     if (isLost !== true) return false;
     this.#isOld = true;

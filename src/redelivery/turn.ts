@@ -73,7 +73,7 @@ export class Turn {
     return this.#become(keptNote, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
   }
 
-  async #send(request: Sendable, before: Note): Promise<void> {
+  async #send(request: Sendable, before: Note): Promise<unknown> {
     const { needs, storeState, pace } = this.#parts;
     const { state } = this.#leased;
     const isOver = this.#isOver(before);
@@ -88,7 +88,7 @@ export class Turn {
     const note = { ...before, ...tries, failure };
     if (went === 'taken') storeState.lastTaken.took(route, before.at);
     if (went === 'taken' || went === 'duplicate') return this.#tell('taken', note, 'delivered');
-    if (went === 'not sent') return storeState.giveBack(this.#leased, BUSY_PAUSE_MS);
+    if (went === 'not sent') return storeState.endLease(this.#leased, { pause: BUSY_PAUSE_MS });
     if (went === 'refused')
       return this.#become(note, { state: state === 'expired' ? state : 'stopped' }, 'client_error');
     if (state === 'stopped' || state === 'expired') return this.#become(note, { state });
@@ -124,7 +124,7 @@ export class Turn {
   /** Tells the store what the delivery becomes, or that it has ended, and then counts the results. */
   async #tell(to: Change['to'], note: Note, ...results: Counted[]): Promise<void> {
     const { storeState } = this.#parts;
-    if ((await storeState.insist(this.#leased, to)) !== true) return;
+    if ((await storeState.endLease(this.#leased, to)) !== true) return;
     for (const result of results) storeState.log.result(result, this.#leased.id, note);
   }
 }

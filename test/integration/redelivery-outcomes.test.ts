@@ -231,7 +231,14 @@ describe.concurrent('a deferred delivery', () => {
     expect(lines).toHaveLength(1);
   });
 
-  test('the oldest kept ones give way, each after its line and in one change', async ({ app, results, lines, settings, start, delivery }) => {
+  test('the oldest kept ones give way, each after its line and in one change', async ({
+    app,
+    results,
+    lines,
+    settings,
+    start,
+    delivery,
+  }) => {
     settings.maxBytes = 3 * LEAST_BYTES;
     const ended: number[] = [];
     const queue = await start((store) => ({
@@ -381,7 +388,7 @@ describe.concurrent('a deferred delivery', () => {
   }) => {
     app.answer = () => 503;
     await stored(queue, delivery('another'));
-    const others = queue.storeState.change({ id: 'absent', to: 'dropped' });
+    const others = queue.storeState.endLease({ id: 'absent', lease: 'absent' }, 'dropped');
     const taken = queue.storing.taken(delivery('event'));
     await stored(queue, delivery('event'));
     await Promise.all([others, taken]);

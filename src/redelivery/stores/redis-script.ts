@@ -291,9 +291,9 @@ function calls.page(place)
   return {string.sub(texts[${PAGE}] or '', ${'came '.length + 1}), listed(texts)}
 end
 function calls.find(id, most)
-  local event = listed({id})
-  local bytes = event[1] and size(id) or 0
-  return {event, bytes <= tonumber(most) and (bytes > 0 and call('GET', records .. id) or '')}
+  local entry = listed({id})[1]
+  local bytes = entry and size(id) or 0
+  return {entry and {entry, '', bytes <= tonumber(most) and (bytes > 0 and call('GET', records .. id) or '')}}
 end
 function calls.losses(most)
   local all = call('LRANGE', lost, -most, -1)
@@ -346,7 +346,7 @@ function calls.test(id, note)
   local taken = calls.lease(1, 2, 2, 'test')[1][1]
   calls.lease('0', 0, 0, 'test', taken[2])
   local isListed = calls.page('')[2][1][1] == id and calls.summary()[1][1] and dueAt(id, load(id)) > now
-  local isSet = change({pause = 0, state = 'expired', note = note}, taken[2]) and calls.find(id, 2)[2] == 'ab'
+  local isSet = change({pause = 0, state = 'expired', note = note}, taken[2]) and calls.find(id, 2)[1][3] == 'ab'
   local isLost = change('room', calls.leaseKept('', 1, 'test')[1][2]) and #calls.losses(9) == 1
   local isDropped = add() and change('dropped')
   local isEnded = add() and change('taken', nil, -1) and not load(id)

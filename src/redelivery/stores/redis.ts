@@ -82,9 +82,9 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
     change: (changes) =>
       run((given) => listOf(given, changes.length).map(CHANGED), 'change', JSON.stringify(changes.map(sent))),
-    leaseKept: (id, bytes) => run((given) => listOf(given).map(leasedOf), 'leaseKept', id, bytes, token()),
+    leaseKept: (id, bytes) => run(leasedIn, 'leaseKept', id, bytes, token()),
     page: (place) => run(pageOf, 'page', place),
-    find: (id) => run(foundOf, 'find', id, mostBytes()),
+    find: async (id) => (await run(leasedIn, 'find', id, mostBytes()))[0] ?? null,
     async summary() {
       const summary = await run(summaryOf, 'summary');
       return { ...summary, evicts: policy.startsWith('allkeys') ? policy : null };
@@ -109,19 +109,14 @@ function sent({ to, ...change }: store.Change): object {
 
 function allLeasedOf(given: unknown) {
   const [all, wait] = listOf(given, 2);
-  const leased = listOf(all).map(leasedOf);
-  return { leased, wait: numberOf(wait) < 0 ? Number.POSITIVE_INFINITY : numberOf(wait) };
+  return { leased: leasedIn(all), wait: numberOf(wait) < 0 ? Number.POSITIVE_INFINITY : numberOf(wait) };
 }
 
-function leasedOf(given: unknown): store.Leased {
+const leasedIn = (given: unknown) => listOf(given).map(leasedOf);
+
+function leasedOf(given: unknown): store.Leased & store.Found {
   const [entry, lease, record] = listOf(given, 3);
   return { ...entryOf(entry), lease: textOf(lease), record: recordOf(record) };
-}
-
-function foundOf(given: unknown): store.Found | null {
-  const [entries, record] = listOf(given, 2);
-  const [entry] = listOf(entries).map(entryOf);
-  return entry === undefined ? null : { ...entry, record: recordOf(record) };
 }
 
 function pageOf(given: unknown): readonly [next: string, entries: readonly store.Entry[]] {

@@ -192,19 +192,12 @@ export function queriesOn(database: DatabaseSync, around: Around) {
     /** Remembers that a file's events are lost. */
     loseFile: (why: string, events: number | null): void => remember(why, events, null),
 
-    leaseKept(id: string, bytes: number): readonly store.Leased[] {
-      const oldest = sql<Row>`SELECT place, id, bytes, state, asked, note FROM event WHERE state <> 'waiting'
-        AND id <> ${id} AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came
-        LIMIT ${Math.min(PAGE, Math.ceil(bytes / store.LEAST_BYTES))}`;
-      const leased: store.Leased[] = [];
-      let left = bytes;
-      for (const each of oldest) {
-        if (left <= 0) break;
-        left -= Math.max(each.bytes, store.LEAST_BYTES);
-        leased.push(leasedOf(each, null));
-      }
-      return leased;
-    },
+    leaseKept: (id: string, bytes: number): readonly store.Leased[] =>
+      sql<Row>`SELECT place, id, bytes, state, asked, note FROM
+        (SELECT *, sum(counted) OVER (ORDER BY came, place) - counted AS before FROM
+          (SELECT * FROM event WHERE state <> 'waiting' AND id <> ${id} AND (lease IS NULL OR due <= ${Date.now()})
+          ORDER BY came, place LIMIT ${PAGE}))
+        WHERE before < ${bytes}`.map((oldest) => leasedOf(oldest, null)),
 
     page(at: string): readonly [next: string, entries: readonly store.Entry[]] {
       const [came = -1, place = 0] = at === '' ? [] : at.split(' ').map(Number);

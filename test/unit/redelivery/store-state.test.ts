@@ -174,13 +174,15 @@ test('what is to be changed while the store is at it goes in one call, and each 
   };
   const needs = needsOf({ info() {}, warn() {}, error() {} });
   const state = new StoreState(needs, async () => ({ change }) as Partial<DeferredStore> as DeferredStore);
-  const changed = (id: string) => state.change({ id, to: 'taken' });
+  const changed = (id: string) => state.endLease({ id, lease: id }, 'taken');
   const first = changed('first');
   await begun.promise;
   const rest = ['a', 'gone', 'b'].map(changed);
   await setImmediate();
   gate.resolve();
   expect([await first, ...(await Promise.all(rest))]).toEqual([true, true, false, true]);
+  state.shutdown.abort(); // else these would be tried again
   expect(await Promise.all(['c', 'd'].map(changed))).toEqual([null, null]);
+  state.close();
   expect(calls).toEqual([['first'], ['a', 'gone', 'b'], ['c', 'd']]);
 });
