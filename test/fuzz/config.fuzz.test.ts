@@ -13,7 +13,7 @@ import { NAMES } from '../../src/config/variables.ts';
 import { pathProblem } from '../../src/core/path-patterns.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
 import { parseText } from '../support/proxy/config-text.ts';
-import { assertSome } from './time-box.ts';
+import { assertSome, character } from './time-box.ts';
 
 const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');
 const lines = example.split('\n').map((line) => line.replace(/^( *)#(?=\S| {2})/, '$1'));
@@ -68,7 +68,7 @@ const unit = fc.constantFrom(...' \n\t-:[]{}#&*!|>\'"%@`?,.', 'listen', 'secrets
 const text = fc.oneof(
   { weight: 4, arbitrary: edited },
   fc.array(fc.tuple(word, tree), { maxLength: 8 }).map((pairs) => stringify(Object.fromEntries(pairs))),
-  fc.string({ unit: 'binary', maxLength: 200 }),
+  fc.string({ unit: character, maxLength: 200 }),
   fc.string({ unit, maxLength: 60 }),
 );
 

@@ -11,7 +11,7 @@ import { diagnose } from '../../src/hints/refused-signature.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { VERDICT_CASES } from '../testdata/verdict-cases.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';
-import { assertSome } from './time-box.ts';
+import { assertSome, character } from './time-box.ts';
 
 const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
 const digest = fc.uint8Array({ minLength: 30, maxLength: 34 }).map((array) => Buffer.from(array).toString('base64'));
@@ -64,7 +64,7 @@ test('a header is read exactly by its grammar', () => {
   );
 });
 
-const values = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLength: 24 }), {
+const values = fc.uniqueArray(fc.string({ unit: character, minLength: 1, maxLength: 24 }), {
   minLength: 2,
   maxLength: 6,
 });
@@ -111,7 +111,7 @@ test('no hint holds a secret, digest or input text, and nothing throws', () => {
     .uint8Array({ minLength: 32, maxLength: 32 })
     .map((each) => `SHA256:${Buffer.from(each).toString('base64')}`);
   const broken = fc.constantFrom('{', '{"a"', '{"a":}', '{]', '[[1,,]', '"\\u12"', '{"__proto__":1}', '[01]');
-  const body = fc.oneof(fc.json(), fc.string({ unit: 'binary' }), broken);
+  const body = fc.oneof(fc.json(), fc.string({ unit: character }), broken);
   assertSome(
     fc.property(fc.oneof(fc.string(), prefixed, signed), body, (given, text) => {
       const found = diagnose({ body: Buffer.from(text), given, secrets, ...route })?.text ?? '';

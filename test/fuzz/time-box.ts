@@ -7,6 +7,9 @@ const SECONDS = Number(process.env.FUZZ_SECONDS ?? 0.2);
 const { FUZZ_SEED = '1' } = process.env;
 export const SEED = FUZZ_SEED === 'random' ? Date.now() % 2 ** 31 : Number(FUZZ_SEED);
 
+/** Any character, for strings: to make fast-check's `binary` takes more than a second. */
+export const character = fc.nat(0x10f7ff).map((nth) => String.fromCodePoint(nth < 0xd800 ? nth : nth + 0x800));
+
 /** An equal share of the file's time for each of its `properties`. */
 function timeBox(properties: number) {
   return {
