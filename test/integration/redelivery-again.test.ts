@@ -242,7 +242,7 @@ describe.concurrent('a proxy that redelivers', () => {
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
     expect(await checked(proxy)).toEqual([
       expect.stringMatching(
-        /^warning: The app answered 400 to the last delivery .*\nSo deferred-stopped: .* when you ask; the first is lost in 7 days/,
+        /^(?:warning|failed): The app answered 400 to the last delivery .*\nSo deferred-stopped: .* when you ask; the first is lost in 7 days/,
       ),
     ]);
     app.answer = () => 500;

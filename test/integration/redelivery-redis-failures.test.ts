@@ -54,7 +54,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
       const { store, failures } = await open({ store: full.url });
       const [kept, fresh] = [eventOf(), eventOf()];
       await store.add(kept, 0);
-      await store.add(eventOf(), 60_000);
+      await store.add(eventOf(), 600_000);
       const before = await totalsOf(full);
       await full.ask('CONFIG', 'SET', 'maxmemory', '1');
       await expect(store.add(fresh, 0)).rejects.toThrow(/^OOM /);
