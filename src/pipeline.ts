@@ -96,8 +96,8 @@ export class Pipeline {
     else this.#forward(pending, admission);
   }
 
-  #refuse({ exchange }: Pending, { label, rule, header, reason, allow }: Refused): void {
-    exchange.route = label;
+  #refuse({ exchange }: Pending, { routePath, rule, header, reason, allow }: Refused): void {
+    exchange.route = routePath;
     exchange.rule = rule;
     exchange.header = header;
     exchange.refuse(reason, allow);

@@ -84,7 +84,7 @@ function readHead(request: string, headers: ReturnType<typeof readHeader>[], mos
   if (head !== null) return head;
   const reason = failure === 'too_large' ? 'header_too_large' : 'bad_request';
   const rule = PARSER_RULES[reason] ?? null;
-  return { kind: 'refuse', label: UNMATCHED, reason, rule, header: null, hint: null, allow: null, secret: null };
+  return { kind: 'refuse', routePath: UNMATCHED, reason, rule, header: null, hint: null, allow: null, secret: null };
 }
 
 /** The policy of the configuration. No secret is read: each that the configuration names counts as live. */

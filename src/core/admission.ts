@@ -51,8 +51,8 @@ export interface Applicant {
 /** `secret`: the id of the expired or not yet valid secret that signed the request; null for other reasons. */
 export interface Refused extends Pick<RequestRecord, 'rule' | 'header' | 'hint' | 'secret'> {
   readonly kind: 'refuse';
-  /** The metric label: the route's path, or `unmatched` if a rule other than `query` refuses the request. */
-  readonly label: string;
+  /** The path of the route for the record: `unmatched` if a rule other than `query` refuses the request. */
+  readonly routePath: string;
   readonly reason: Reason;
   /** The methods that the route allows if the answer is 405; else null. */
   readonly allow: readonly string[] | null;
@@ -144,11 +144,11 @@ const hintOf = (diagnosis: Hint['diagnosis'], text: string | null) => (text === 
 
 function refused({ path, methods }: Route, reason: Reason, details: Details = {}): Refused {
   const allow = reason === 'method_not_allowed' ? methods : null;
-  return { ...NO_DETAILS, ...details, allow, label: path, reason };
+  return { ...NO_DETAILS, ...details, allow, routePath: path, reason };
 }
 
-function byRule(refusal: GateRefusal, label: string): Refused {
-  return { ...NO_DETAILS, ...refusal, hint: hintOf('gate-rule', refusal.hint), label, reason: 'bad_request' };
+function byRule(refusal: GateRefusal, routePath: string): Refused {
+  return { ...NO_DETAILS, ...refusal, hint: hintOf('gate-rule', refusal.hint), routePath, reason: 'bad_request' };
 }
 
 const NO_DETAILS = { kind: 'refuse', rule: null, header: null, hint: null, allow: null, secret: null } as const;

@@ -109,7 +109,7 @@ export class Exchange implements RequestRecord {
   }
 
   get event(): string {
-    return this.secret !== null || signatureForm(this.head).reason === null ? eventOf(this.head) : '';
+    return signatureForm(this.head).reason === null ? eventOf(this.head) : '';
   }
 
   /** The status of the answer; 499 if the client departed before it. */

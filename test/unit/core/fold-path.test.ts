@@ -193,6 +193,6 @@ describe('a path is not folded', () => {
     }
     const policy = { ...policyOf([forward('/*')], []), routes: table([forward('/*')]) };
     const admission = admit({ head: head({ target: '/%EF%BC%85' }), policy, at: NOW });
-    expect(admission).toMatchObject({ kind: 'refuse', reason: 'bad_request', rule: 'path', label: 'unmatched' });
+    expect(admission).toMatchObject({ kind: 'refuse', reason: 'bad_request', rule: 'path', routePath: 'unmatched' });
   });
 });
