@@ -124,7 +124,7 @@ function secretStatus({ id, source, key, problem, warnings, adoptedAt, sameAs, .
     note: warnings.join('; ') || null,
     sameAs,
     notBefore,
-    /** That of a `.previous` value is the end of its overlap. */
+    /** Of a `.previous` value, the end of its overlap. */
     notAfter,
     changedAt: adoptedAt,
   };
@@ -170,7 +170,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     stopped: total('stopped'),
     expired: total('expired'),
     unverified: total('unverified'),
-    /** Those that wait, by route. */
+    /** The waiting ones by route. */
     waits: [...Map.groupBy(ofState('waiting'), ({ route }) => route)].map(([route, all]) => {
       return { route, deliveries: all.reduce((sum, one) => sum + one.deliveries, 0), end: firstEnd(all)?.at ?? null };
     }),

@@ -16,14 +16,14 @@ export interface Hint {
   readonly isGuess?: boolean;
 }
 
-/** What a connection can begin with in place of a request (haproxy.org, proxy-protocol.txt 2; RFC 8446 5.1; RFC 9113 3.4). */
+/** The beginnings of connections that bring no request (haproxy.org, proxy-protocol.txt 2; RFC 8446 5.1; RFC 9113 3.4). */
 const PREAMBLES = [
   { start: /^PROXY |^\r\n\r\n\0\r\nQUIT\n/, text: 'turn off the PROXY protocol in what is in front', fromFront: true },
   { start: /^\x16\x03/, text: 'connect without TLS, or give listen.tls', fromFront: false },
   { start: /^PRI \* HTTP\/2\.0\r\n/, text: 'speak HTTP/1.1 to the proxy', fromFront: false },
 ];
 
-/** What to do about what cannot be parsed, by its first bytes; null for what nobody knows. */
+/** The hint for bytes that cannot be parsed, by the first of them; null for unknown ones. */
 export function preambleHint(first: Buffer): Hint | null {
   const text = first.toString('latin1', 0, 32);
   const preamble = PREAMBLES.find(({ start }) => start.test(text));

@@ -33,7 +33,7 @@ class Permit {
 export type { Permit };
 export const isPermit = Permit.is;
 
-/** What a verdict needs beside the body: a signature of the right form, and the secrets to verify it with. */
+/** All that a verdict needs beside the body: a signature of the right form, and the secrets to verify it with. */
 export interface ToVerify {
   readonly route: Route;
   /** The live secrets of the route at the time of the request's head. */

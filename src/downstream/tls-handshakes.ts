@@ -21,20 +21,20 @@ function tlsOptions(tls: TlsContents): TlsOptions {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ALPN };
 }
 
-/** What a client did, by OpenSSL's code. `fromChecks`: health checks and scanners do so, too. */
-const FAULTS = [
-  { code: /_ALERT_.*(?:CERTIFICATE|UNKNOWN_CA)/, fault: 'clients refused the certificate here', fromChecks: false },
-  { code: /DID_NOT_RETURN_A_CERTIFICATE/, fault: 'the client sent no certificate', fromChecks: true },
-  { code: /UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER/, fault: 'no TLS version or cipher in common', fromChecks: true },
-  { code: /HTTP_REQUEST|WRONG_VERSION_NUMBER/, fault: 'the client spoke no TLS', fromChecks: true },
+/** The client's part in a failure, by OpenSSL's code. `fromChecks`: health checks and scanners do so, too. */
+const FAILURES = [
+  { code: /_ALERT_.*(?:CERTIFICATE|UNKNOWN_CA)/, failure: 'clients refused the certificate here', fromChecks: false },
+  { code: /DID_NOT_RETURN_A_CERTIFICATE/, failure: 'the client sent no certificate', fromChecks: true },
+  { code: /UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER/, failure: 'no TLS version or cipher in common', fromChecks: true },
+  { code: /HTTP_REQUEST|WRONG_VERSION_NUMBER/, failure: 'the client spoke no TLS', fromChecks: true },
 ];
 
 /** Why a handshake failed; null for what only scanners send. */
 function failureOf(error: Error, { authorizationError }: TLSSocket): Hint | null {
-  const row = FAULTS.find(({ code }) => code.test(codeOf(error)));
+  const row = FAILURES.find(({ code }) => code.test(codeOf(error)));
   if (row === undefined && !authorizationError) return null;
-  const { fault, fromChecks } = row ?? { fault: 'the certificate of the client was refused', fromChecks: false };
-  return { diagnosis: 'handshake-fails', text: `${fault} (${authorizationError || codeOf(error)})`, fromChecks };
+  const { failure, fromChecks } = row ?? { failure: 'the certificate of the client was refused', fromChecks: false };
+  return { diagnosis: 'handshake-fails', text: `${failure} (${authorizationError || codeOf(error)})`, fromChecks };
 }
 
 export class TlsHandshakes {

@@ -81,10 +81,10 @@ export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): Hint
   return hintOf(problems, causeOf(signed, digest) ?? (arrived && [arrived]));
 }
 
-/** It proves nothing: anybody can send no body. */
+/** The hint for an empty body, which proves nothing: anybody can send one. */
 const EMPTY: Hint = { diagnosis: 'another-secret', text: 'the body came empty, so something in front may drop it' };
 
-/** What is wrong with the secret that signed a request with the reason `expired_secret`: known without a search. */
+/** The hint for a request with the reason `expired_secret`, whose signer is known without a search. */
 export function outsideHint(id: string | null, { secrets, ...route }: Pick<Signed, 'secrets' | 'listed' | 'at'>) {
   const signer = secrets.find((secret) => secret.id === id);
   return signer === undefined ? null : (wrongUseOf(signer, route)[0] ?? null);
@@ -147,7 +147,7 @@ const OUTSIDE = {
   not_yet: ['early-secret', 'is not valid yet'],
 } as const;
 
-/** What is wrong with the use of a secret, in words; empty for a live one that the route lists. */
+/** The problem with the use of a secret, in words; empty for a live one that the route lists. */
 function wrongUseOf(secret: Omit<Secret, 'key'>, { listed, at }: Pick<Signed, 'listed' | 'at'>): readonly Hint[] {
   const { id } = secret;
   const state = stateOf(secret, at);

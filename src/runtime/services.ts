@@ -24,7 +24,7 @@ import { Upstream } from '../upstream/upstream.ts';
 import { budgetOf, Descriptors } from './machine-limits.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
-/** What the proxy has from the process that runs it. */
+/** The parts of its process that the proxy uses. */
 export interface Effects {
   /** From `--config`; null: $ENTRUPY_PROXY_CONFIG, else the default path if there is a file. */
   readonly configFile: string | null;

@@ -29,7 +29,7 @@ export function mayBringLateBytes(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304;
 }
 
-/** What has come behind an answer so far. */
+/** Whether bytes, or the upstream's end, have come behind an answer so far. */
 export type Followed = 'nothing' | 'bytes' | 'close';
 
 /** An answer that waits at its head. */

@@ -1,5 +1,5 @@
-// What src/upstream and its callers share: the source of a request (a client's exchange, or a deferred delivery, which has
-// no client), what becomes of it, and the failures.
+// Shared by src/upstream and its callers: the source of a request (a client's exchange, or a deferred delivery, which has
+// no client), how far it comes, and the failures.
 import { codeOf } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyFailure, Memory } from '../bodies/buffered-body.ts';
@@ -16,7 +16,7 @@ export type ResponseSink = Readonly<
   Pick<Reply, 'phase' | 'unsent' | 'continue' | 'inform' | 'begin' | 'data' | 'flush' | 'end' | 'cut' | 'onSent'>
 >;
 
-/** What the upstream's side writes down for the request's record. */
+/** The fields of the request's record that the upstream's side writes. */
 type Recorded = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'interims';
 
 export interface Requester extends Pick<Exchange, 'head' | 'receiver' | 'onDeparture' | Recorded> {
@@ -50,7 +50,7 @@ export interface End {
   readonly at: 'end';
   /** Why the request was not forwarded, or its answer is not whole; null also if its client departed. */
   readonly failure: ForwardFailure | null;
-  /** That of the request's body. `in use`: a socket may still be writing it, or a store reading it. */
+  /** Memory of the request's body. `in use`: a socket may still be writing it, or a store reading it. */
   readonly memory: Memory;
 }
 

@@ -240,7 +240,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     this.#onReached({ at: 'end', failure: null, memory });
   }
 
-  /** What follows on the socket of a complete response. `retire`: the upstream closes it; `close`: we do. */
+  /** The next use of the socket of a complete response. `retire`: the upstream closes it; `close`: we do. */
   #next({ parser, socket }: UpstreamConnection, followed: Followed): 'reuse' | 'retire' | 'close' | 'destroy' {
     if (followed !== 'nothing') return 'destroy'; // bytes that no request asked for, or the upstream's end
     const isSent = this.#state === 'reading' || (socket.writableLength === 0 && this.#body?.whole !== false);
