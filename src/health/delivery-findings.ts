@@ -7,7 +7,7 @@ import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
-import { causesOf, type Finding, type Findings, finding, remedyFor, type State } from './diagnoses.ts';
+import { causesOf, FIND, type Finding, type Findings, finding, PORT, remedyFor, type State } from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
 import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
@@ -75,7 +75,8 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
   const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began) };
-  return { ...found, remedy: remedyFor(found, facts, cause.lost === 0) };
+  const isTaking = cause.between + cause.since > 0;
+  return { ...found, remedy: remedyFor(found, facts, [cause.lost === 0 ? FIND : '', isTaking ? PORT : '']) };
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */
@@ -161,7 +162,10 @@ function redirects(path: string, { outcomes }: RouteLedger, { now }: Input): Fin
   const { good, redirectAt, redirectStatus, redirected } = outcomes;
   const amount = redirected.sum(0, now);
   if (amount === 0) return null;
-  const message = `The app answered ${count(amount, 'delivery', 'deliveries')} of the last day to ${path} with redirects (${redirectStatus}): they count as taken, but a sender that follows none of them reaches nothing.`;
+  const isRedirect = /^30[12378]$/.test(`${redirectStatus}`);
+  const but = isRedirect ? 'a sender that follows none of them reaches nothing' : 'nothing says that it took them';
+  const message = `The app answered ${count(amount, 'delivery', 'deliveries')} of the last day to ${path} with ${isRedirect ? 'redirects' : '3xx'} (${redirectStatus}): they count as taken, but ${but}.`;
   const state = good - redirectAt < RECENT && amount >= REDIRECTS ? 'warning' : 'note';
-  return finding(state, 'app-redirects', message, path);
+  const found = finding(state, 'app-redirects', message, path);
+  return isRedirect ? found : { ...found, remedy: 'Look at its log, and let it answer 2xx to what it takes.' };
 }

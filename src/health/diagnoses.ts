@@ -3,9 +3,10 @@
 // which is generated. These texts are written nowhere else. A remedy must never weaken verification.
 import type { Facts } from '../facts.ts';
 
-const FIND = 'Then find what was lost.';
+export const FIND = ' Then find what was lost.';
+export const PORT = ' Is upstream.url the right port, and http:// or https:// right?';
 const START = 'Start it, or correct upstream.url. ';
-const RESOLVE = `Its name does not resolve: correct it in upstream.url, or look at DNS. ${FIND}`;
+const RESOLVE = `Its name does not resolve: correct it in upstream.url, or look at DNS.${FIND}`;
 const LOST = 'What got 503 meanwhile may be lost.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
@@ -59,12 +60,12 @@ const REMEDIES = {
       'Compare the path of the route with the address at Entrupy. Until they agree, forged deliveries reach the app there, too.',
   },
   answers: {
-    'app-fails': `Look at the log of the app: verification is not the cause. ${FIND}`,
-    'app-hangs': `Look at the log of the app, and let it answer first and work then. ${FIND}`,
-    'app-breaks-off': `Did the app crash? Look at its log. If it speaks TLS, write https:// in upstream.url. ${FIND}`,
-    'upstream-loop': `Write the address of the app in upstream.url: what is there leads back to this proxy. ${FIND}`,
-    'app-not-http': `Is upstream.url the right port, and http:// or https:// right? curl --http1.1 -v shows the answer. ${FIND}`,
-    'app-busy': `Raise the limit in the app, or in what sits in front of it. ${FIND}`,
+    'app-fails': `Look at the log of the app: verification is not the cause.${FIND}`,
+    'app-hangs': `Look at the log of the app, and let it answer first and work then.${FIND}`,
+    'app-breaks-off': `Did the app crash? Look at its log.${PORT}${FIND}`,
+    'upstream-loop': `Write the address of the app in upstream.url: what is there leads back to this proxy.${FIND}`,
+    'app-not-http': `curl --http1.1 -v shows the answer.${PORT}${FIND}`,
+    'app-busy': `Raise the limit in the app, or in what sits in front of it.${FIND}`,
     'slow-app': 'Let the app answer first and work then.',
   },
   deliveries: {
@@ -78,7 +79,7 @@ const REMEDIES = {
       'Let the app answer first and work then. Senders must not half-close before the answer. The app may have processed what it got: check there.',
   },
   upstream: {
-    'app-down': `${START}If it restarts often, a longer upstream.retryConnectFor covers that. ${FIND}`,
+    'app-down': `${START}If it restarts often, a longer upstream.retryConnectFor covers that.${FIND}`,
     'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
     'app-certificate-dates': "Renew it, and check this machine's clock.",
     'app-certificate-unknown': 'Name its authority’s certificate, or itself if self-signed, in upstream.tls.caFile.',
@@ -86,12 +87,12 @@ const REMEDIES = {
       'Does it speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a certificate of ours: upstream.tls.certFile.',
   },
   room: {
-    'proxy-full': `Is the app slow, or do bodies trickle in? ${FIND}`,
-    'bodies-full': 'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
-    'slots-full': `Is the app slow, or do long responses hold the slots? Look at its log. If not, raise upstream.connections. ${FIND}`,
+    'proxy-full': `Is the app slow, or do bodies trickle in?${FIND}`,
+    'bodies-full': 'Raise limits.bufferedBytes and the memory. Do bodies trickle in? Then lower limits.bodyTimeout.',
+    'slots-full': `Is the app slow, or do long responses hold the slots? Look at its log. If not, raise upstream.connections.${FIND}`,
     'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
-    stopped: `Give it more time to stop: shutdown.grace. ${FIND}`,
-    'twins-wait': `Is the app slow? Look at its log. ${FIND}`,
+    stopped: `Give it more time to stop: shutdown.grace.${FIND}`,
+    'twins-wait': `Is the app slow? Look at its log.${FIND}`,
     'connections-full': 'Raise limits.connections, or limit connections by address in front of the proxy.',
     'descriptors-full': 'Raise the limit of open files (ulimit -n), or lower limits.connections, upstream.connections.',
   },
@@ -215,18 +216,17 @@ export function finding(state: State, id: Diagnosis, message: string, route: str
   return { id, state, message, route };
 }
 
-/** The remedy without what the facts show done; and, where nothing is lost, without finding that. */
+/** The remedy without what the facts show done, and without the sentences that need not be said. */
 export function remedyFor(
   { id, route }: Pick<Finding, 'id' | 'route'>,
   { upstream, routes, once }: Facts,
-  isLossless = false,
+  unsaid: readonly string[] = [],
 ): string {
   const isLive = routes.some(({ path, liveSecrets }) => path === route && liveSecrets > 0);
   const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
   const needless = [
-    ...[upstream.reachable ? START : '', isLive ? PUT : ''],
+    ...[upstream.reachable ? START : '', isLive ? PUT : '', ...unsaid],
     ...[once?.problem === null ? BRING : '', once?.onStoreFailure === 'forward' ? ` ${LOST}` : ''],
-    isLossless ? ` ${FIND}` : '',
   ];
   const all = isUnresolved ? RESOLVE : DIAGNOSES[id].remedy;
   return needless.reduce((text, sentence) => text.replace(sentence, ''), all);

@@ -4,7 +4,7 @@
 
 import type { Facts } from '../facts.ts';
 import { deliveryFindings, episodes, toldOf, waitingText } from './delivery-findings.ts';
-import { causesOf, DIAGNOSES, type Finding, finding, remedyFor, type State, type Subject } from './diagnoses.ts';
+import { causesOf, DIAGNOSES, FIND, type Finding, finding, remedyFor, type State, type Subject } from './diagnoses.ts';
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { count, type Input, since } from './sentences.ts';
@@ -103,7 +103,7 @@ function allIsWell(input: Input): Finding {
     if (probe === null) return finding('ok', 'nothing-proven', `Nothing ${message}`);
     const { diagnosis, detail, lastAt } = probe;
     const failed = `${toldOf('the last probe', probe)}, ${since(input, lastAt)} (${diagnosis}). Nothing else`;
-    const remedy = remedyFor({ id: diagnosis, route: detail.route }, facts, true);
+    const remedy = remedyFor({ id: diagnosis, route: detail.route }, facts, [FIND]);
     return { ...finding('ok', 'nothing-proven', `${failed} ${message}`), remedy };
   };
   if (Number.isNaN(lastTaken)) return unproven(`the app has taken no delivery since the start, ${spanText(age)} ago`);

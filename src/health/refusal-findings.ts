@@ -80,7 +80,7 @@ function early({ kind, id, route, tally, amount, isMany }: Told, input: Input): 
   const { ledger, facts } = input;
   const where = tally.detail.path === '' ? '' : ` on ${named(route, facts, tally.detail)}`;
   const what = manyOf(tally, `${WHICH[kind]}${refused(tally.detail, amount)}${where}`, input, amount);
-  const message = `No delivery was accepted since ${ledger.began.what}; ${what}.`;
+  const message = `No ${ledger.lastTaken > 0 ? 'fresh ' : ''}delivery was accepted since ${ledger.began.what}; ${what}.`;
   return finding(kind === 'claims' && isMany ? 'failed' : 'warning', id, message, configured(route, input));
 }
 

@@ -52,7 +52,7 @@ function figures({ routes, startedAt, now }: ApiStatus): Html {
     return html`<div class="${isLost && amount > 0 ? 'failed' : 'plain'}" title="${FATE_MEANINGS[fate]}"><dt>${fate === 'refused' ? 'refused by the app' : fate}</dt><dd>${amount}</dd></div>`;
   });
   return html`<dl class="figures" aria-label="Deliveries since the start">${boxes}</dl>
-<p class="soft note">Deliveries with a right signature to the routes below, since the start ${when(startedAt, now)}.</p>`;
+<p class="soft note">Deliveries with a right signature that came to the routes below since the start ${when(startedAt, now)}.</p>`;
 }
 
 /** The sentences on what is right, by subject, and facts that are shown nowhere else. */

@@ -85,7 +85,7 @@ const SECRETS: Table<SecretFacts> = {
   columns: {
     Id: ({ id }) => id,
     State: ({ state }) => pill(SECRET_STATES[state], state.replace('_', ' ')),
-    'Last match': ({ lastMatch }, { now }) => (lastMatch > 0 ? when(lastMatch * 1000, now) : 'not since the start'),
+    'Last match': ({ lastMatch }, { now }) => (lastMatch > 0 ? when(lastMatch * 1000, now) : 'no fresh delivery yet'),
     Valid: validity,
     Verdict: (secret, s) => secretVerdict(secret, s),
     'Read from': ({ source }) => source,

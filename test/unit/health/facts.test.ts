@@ -388,6 +388,10 @@ test('no remedy asks for what the facts show done', () => {
     expect(remedies(came, 1)).toEqual(['What got 503 meanwhile may be lost.']);
     expect(remedies(came, 0)[0]).toMatch(/^Put a value where/);
   }
+  const brokenOff = accepted({ upstreamStatus: 0, upstreamFailure: 'reset', fate: 'failed' });
+  const remedy = (...came: readonly RequestRecord[]) => judgedAfter(came).advice[0]?.remedy;
+  expect(remedy(accepted(), brokenOff, brokenOff)).toContain('Is upstream.url the right port');
+  expect(remedy(brokenOff, accepted(), brokenOff)).toBe('Did the app crash? Look at its log. Then find what was lost.');
 });
 
 test('redirects are told for a day, as a warning only while some of the last answers are', () => {
@@ -398,6 +402,10 @@ test('redirects are told for a day, as a warning only while some of the last ans
     );
   const what = 'The app answered 3 deliveries of the last day to /notify with redirects';
   expect(told(0, accepted(), moved, moved, moved)[0]).toBe(`warning ${what}`);
+  const [unchanged] = judgedAfter(Array(3).fill(accepted({ status: 304, upstreamStatus: 304 }))).advice;
+  expect(`${unchanged?.message} ${unchanged?.remedy}`).toMatch(
+    / with 3xx \(304\).* Look at its log, and let it answer 2xx/,
+  );
   const half = [moved, accepted(), moved, accepted(), moved, accepted()];
   expect(told(0, ...half)[0]).toBe(`warning ${what}`);
   const others = new Array<RequestRecord>(24).fill(accepted());
@@ -410,6 +418,7 @@ test('the last one that the app took is any, also one that was sent again', () =
   const said = (...before: readonly RequestRecord[]) => headOf(judgedAfter([...before, 60, again]))[2];
   for (const before of [[accepted()], []])
     expect(said(...before)).toMatch(/^All is well: the app took the last delivery 0 s ago/);
+  expect(judgedAfter([again, refused()]).advice[0]?.message).toMatch(/^No fresh delivery was accepted since the start/);
   const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
   expect(said(accepted(), unknown)).toMatch(
     / took the last delivery 0 s ago \(.*\); since a fresh one 1 request was refused that may be deliveries: a sender/,
