@@ -60,6 +60,7 @@ export class StoreState {
   #failing: string | null = null;
   /** When the store was last too slow, in milliseconds on the monotonic clock. */
   #slowAt = Number.NEGATIVE_INFINITY;
+  #lastRoute = UNMATCHED;
   /** The bytes of the last delivery for which there was no room; null if there is room. */
   #lacking: number | null = null;
   #nextRefresh: NodeJS.Timeout | undefined;
@@ -238,8 +239,9 @@ export class StoreState {
     this.#tellProblem();
   }
 
-  /** Must be called when a delivery was stored. */
-  stored(): void {
+  /** Must be called when a delivery of this route was stored. */
+  stored(route: string): void {
+    this.#lastRoute = route;
     this.#lacking = null;
     this.#tellProblem();
     this.changed();
@@ -254,10 +256,9 @@ export class StoreState {
   readonly onLoss = (problem: string, events: number | null): void => {
     this.failures++;
     this.#needs.log.error(LOST, { problem, events: events ?? NOT_KNOWN });
-    // Which ones are gone is not known, so these are the groups of the last summary, as far as they go.
+    // Which ones are gone is not known, so these are the groups of the last summary, and what was stored since.
     let left = events ?? 0;
-    const rest = { route: UNMATCHED, deliveries: left };
-    for (const { route, deliveries } of [...this.summary.groups, rest])
+    for (const { route, deliveries } of [...this.summary.groups, { route: this.#lastRoute, deliveries: left }])
       for (let nth = 0; nth < deliveries && left > 0; nth++, left--) this.#needs.onResult({ result: 'lost', route });
     this.#isOld = true; // without `changed`, which calls the store: a store that loses at each call would do so for ever
   };

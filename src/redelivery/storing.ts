@@ -121,7 +121,7 @@ export class Storing {
     else if (added !== 'stored' && added !== 'replaced') storeState.notStored('full', bytes);
     if (added !== 'stored' && added !== 'replaced') return 'not stored';
     if (added === 'replaced') storeState.log.result('replaced', id, event.note);
-    storeState.stored();
+    storeState.stored(route.path);
     return 'stored';
   }
 

@@ -70,9 +70,9 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     },
   );
 
-  test('whose last writes are lost has the rest, and goes on', async () => {
+  test('whose last writes are lost has the rest, goes on, and whoever stored them tells it', async () => {
     const { server, log } = await startServer(REDIS_OR_VALKEY, ['--appendonly', 'yes', '--appendfsync', 'always']);
-    const [{ store, losses }, { store: other }] = [await openOn(server.url), await openOn(server.url)];
+    const [{ store, losses }, { store: other, losses: told }] = [await openOn(server.url), await openOn(server.url)];
     const [early = '', lost = '', fresh = ''] = idsOf(3, 'lost');
     await store.add(eventOf(early), 0);
     const { size } = await stat(log);
@@ -85,7 +85,8 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     expect(await store.add(eventOf(fresh), 0)).toBe('stored');
     expect(ofLost !== undefined && (await set(other, ofLost.lease, 'taken'))).toBe(false);
     for (const each of [store, other]) expect(await idsIn(each)).toEqual([early, fresh].sort());
-    expect(losses).toEqual([]);
+    expect([losses, told]).toEqual([[], [expect.stringContaining('no longer has what it had at')]]);
+    expect((await store.summary()).losses).toMatchObject([{ id: '', events: 1 }]);
   });
 
   test('that stands still: everything rejects, and goes on when it does', async () => {

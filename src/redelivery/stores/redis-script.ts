@@ -31,7 +31,7 @@ const ENDED_FOR_MS = 60_000;
 
 /**
  * The script's arguments are the name of a call below, the caller's own name (empty for a visitor), and that call's
- * arguments. It returns the answer, and `life` and the caller's share after the call.
+ * arguments. It returns the answer, and `life`, the time, the caller's share and when it was heard before.
  */
 export const SCRIPT = `local due, entries, records, index, totals, dropped, lost, ended, proxies
 local function useKeys(from)
@@ -165,20 +165,21 @@ local function check()
   if not isWhole or (call('ZCARD', index) > 0) ~= (events > 0) then restore() end
 end
 local function storedBy(proxy) return call('ZLEXCOUNT', index, '[by ' .. proxy .. ' ', '(by ' .. proxy .. '!') end
--- How many events the caller has stored. Those of proxies that are gone are in the share of the first proxy; where the
--- server has lost \`proxies\`, none counts as gone before each could call.
+-- How many events the caller has stored, and when the server last heard of it: earlier than the caller knows where it has
+-- gone back to a copy of itself. Those of proxies that are gone are in the share of the first proxy; where the server has
+-- lost \`proxies\`, none counts as gone before each could call.
 local function share()
-  if me == '' then return 0 end
-  local gone, others, isFirst = now - ${store.LEASE_MS}, 0, true
+  if me == '' then return 0, 0 end
+  local gone, others, isFirst, heard = now - ${store.LEASE_MS}, 0, true, tonumber(try('ZSCORE', proxies, me)) or 0
   try('ZADD', proxies, 'NX', -now, '')
   try('ZADD', proxies, now, me)
-  call('ZREMRANGEBYSCORE', proxies, 1, gone)
+  call('ZREMRANGEBYSCORE', proxies, 1, now - ${store.LATELY_MS})
   for _, other in ipairs(call('ZRANGEBYSCORE', proxies, gone, '+inf')) do
     if other ~= me then others = others + storedBy(other) end
     isFirst = isFirst and me <= other
   end
   local isKnown = isFirst and -(call('ZSCORE', proxies, '') or -now) < gone
-  return isKnown and number('there') - others or storedBy(me)
+  return isKnown and number('there') - others or storedBy(me), heard
 end
 
 local function listed(texts)
@@ -368,7 +369,7 @@ local isDone, answer = pcall(function()
   if name ~= 'add' then call('HDEL', totals, '') end
   check()
   local answer = calls[name](unpack(ARGV, 3))
-  return {answer, call('HGET', totals, 'life') or '', share()}
+  return {answer, call('HGET', totals, 'life') or '', now, share()}
 end)
 if isDone then return answer end
 local text = type(answer) == 'table' and answer.err or tostring(answer)

@@ -22,24 +22,29 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   let failure = '';
   /** The name by which the script knows this process; a visitor has none, since it would tell a loss to nobody. */
   const me = as === 'visitor' ? '' : randomUUID().slice(0, 8);
-  /** What the last answer said: the `life` (redis-script.ts) of what is stored, and this process's share of it. */
-  let last = { life: '', share: 0, at: 0 };
+  /** What the last answer said: the `life` (redis-script.ts) of what is stored, the server's time, this process's share. */
+  let last = { life: '', now: 0, share: 0, at: 0 };
+  let addedAt = 0; // when this process last stored an event, by the server's clock
 
   /** Reads the answer of a script, and tells this process's share of what is gone. Answers come in the order of the calls. */
   function heard<Answer>(read: (given: unknown) => Answer, given: unknown): Answer {
-    const [answer, life, share] = listOf(given, 3);
+    const [answer, life, now, share, heardBefore] = listOf(given, 5);
     const before = last;
-    last = { life: textOf(life), share: numberOf(share), at: Date.now() };
+    last = { life: textOf(life), now: numberOf(now), share: numberOf(share), at: Date.now() };
     // A life without a dot: what was left was put together.
-    const isLost = last.life !== before.life && (last.life === '' || last.life.includes('.'));
-    if (isLost && before.share > 0) tellLost(before);
+    const isEmpty = last.life !== before.life && (last.life === '' || last.life.includes('.'));
+    const known = numberOf(heardBefore);
+    const isBack = known > 0 && known < Math.min(before.now, addedAt);
+    // Where the server went back, some that were taken since may be there again in place of others.
+    const gone = isEmpty ? before.share : Math.max(0, before.share - last.share) || null;
+    if (before.share > 0 && (isEmpty || isBack)) tellLost(gone, before.at);
     return read(answer);
   }
 
-  function tellLost({ share, at }: typeof last): void {
+  function tellLost(events: number | null, at: number): void {
     const why = `the server no longer has what it had at ${new Date(at).toISOString()}`;
-    onLoss(why, share);
-    const remember = () => run(textOf, 'remember', why, share).catch(ignore); // else no page says it after a restart
+    onLoss(why, events);
+    const remember = () => run(textOf, 'remember', why, events ?? '').catch(ignore); // else no page says it after a restart
     // A new connection, whose test tells of the loss, is usable in the next turn.
     void (connection.usable ? remember() : nextTurn().then(remember));
   }
@@ -55,10 +60,9 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   }
 
   const test = commandOf(tested, 'test', store.TEST_ID, noteText(store.TEST_NOTE));
-  const prefix = `entrupy-deferred:{${name}}:`;
   const connection = new RedisConnection({
     ...options,
-    prefix,
+    prefix: `entrupy-deferred:{${name}}:`,
     timeLimit: store.CALL_LIMIT_MS,
     // A delivery waits no longer; a command does, which a throttled container takes seconds to connect.
     firstWait: as === 'visitor' ? store.CALL_LIMIT_MS / 2 : store.TIME_LIMIT_MS,
@@ -74,6 +78,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     async add({ id, record, note }, pause) {
       const added = await run(addedOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       if (typeof added === 'number') return added;
+      addedAt = last.now;
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
       if (known !== undefined) return known;
       onProblem(added);

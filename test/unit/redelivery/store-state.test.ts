@@ -81,7 +81,7 @@ test('a slow store is told until it has been quick for a minute, also where nobo
   const { storeState, told, world } = standingOf();
   await storeState.refresh();
   storeState.notStored('slow', 4096);
-  storeState.stored();
+  storeState.stored('/kept');
   await lookFor(storeState, 50_000);
   expect(storeState.problem?.kind).toBe('slow');
   world.takes = 1500;
@@ -144,7 +144,7 @@ test('what a store that fails held, or before the last loss, is not said to be t
   expect(await changes(() => {}, 10)).toEqual([false, true]);
   expect(await changes(() => {}, 1)).toEqual([false, false]); // no look came back
   world.summary = { ...EMPTY, groups: [groupOf(2)] };
-  await changes(() => storeState.stored(), 1);
+  await changes(() => storeState.stored('/kept'), 1);
   expect([storeState.lastSeen, storeState.total('waiting').deliveries]).toEqual([null, 2]);
 });
 
@@ -152,6 +152,7 @@ test('what a store lost is told, and counted as far as the last summary knows', 
   const { storeState, told, results, world } = standingOf();
   world.summary = { ...EMPTY, groups: [groupOf(2)] };
   await storeState.refresh();
+  storeState.stored('/kept');
   storeState.onChange = () => expect.unreachable('a call that a loss causes may cause the next loss');
   storeState.onLoss('its log was removed', null);
   expect(results).toEqual([]);
@@ -159,7 +160,7 @@ test('what a store lost is told, and counted as far as the last summary knows', 
   storeState.onLoss('a server evicted three', 3); // one of them came after the last summary
   expect(told).toEqual(Array(3).fill('the store of deferred deliveries has lost what waited in it')); // none is folded
   const both = ['lost /notify', 'lost /notify'];
-  expect([storeState.failures, results]).toEqual([3, [...both, ...both, 'lost unmatched']]);
+  expect([storeState.failures, results]).toEqual([3, [...both, ...both, 'lost /kept']]);
 });
 
 test('what is to be changed while the store is at it goes in one call, and each hears what became of its own', async () => {
