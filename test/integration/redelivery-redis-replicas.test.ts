@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { LEASE_MS, LEAST_BYTES, MAX_OF_ONE_BODY } from '../../src/redelivery/stores/store.ts';
 import { HAS_SERVERS, type RedisServer, SERVERS, startRedis } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { idsOf, placeOn, prefixOf, recordKey, test } from '../support/redelivery/redis-store.ts';
+import { endLease, idsOf, placeOn, prefixOf, recordKey, test } from '../support/redelivery/redis-store.ts';
 import {
   drop,
   eventOf,
@@ -114,7 +114,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     };
     expect(await left()).toBeGreaterThan(LEASE_MS / 2);
     expect(await left()).toBeLessThanOrEqual(LEASE_MS);
-    await server.ask('ZADD', `${prefixOf()}due`, '1', due);
+    await endLease(server, due);
     await leasedFrom(store, { limit: 0, held: [taken.lease] });
     expect(await left()).toBeGreaterThan(LEASE_MS / 2);
   });

@@ -1,7 +1,7 @@
 // The Lua script of the queue of deferred deliveries, which the server runs for each call. The keys:
 //
 //   due         sorted set: `PROXY ID` (who stored it) by the time at which it is due, in the server's milliseconds
-//   entries     hash: what is known of each event, as JSON: its size, state, note, lease, time of storing and places in `index`
+//   entries     hash: what is known of each event, as JSON: size, state, note, lease, when stored and due, places in `index`
 //   record:ID   string: the event's record
 //   index       sorted set in the order of its texts, of each event `by PROXY ID` (who stored it), `came TIME ID`, `id ID`,
 //               `kept TIME ID` unless it waits, and GROUP TIME ID; GROUP is state, line feed, JSON of failure, secret, key
@@ -52,7 +52,7 @@ end
 -- Events: read and written, and found in their index. Whatever somebody wrote over one, it is read as one that can be
 -- written: so no event fails alone in a call with others, and what fails is the store (memory, rights, a key's
 -- type, a sum that is none).
-local FIELDS = {bytes = 0, stored = 0, state = 'waiting', note = '', lease = '', asked = '', life = '', group = '', came = '', by = ''}
+local FIELDS = {bytes = 0, stored = 0, due = 0, state = 'waiting', note = '', lease = '', asked = '', life = '', group = '', came = '', by = ''}
 local function known(given)
   local event = {}
   for field, none in pairs(FIELDS) do
@@ -69,11 +69,10 @@ local function load(id)
   return known(isRead and type(event) == 'table' and event or {})
 end
 local function idOf(text) return string.sub(text, -${store.ID_LENGTH}) end
-local function dueAt(id, event) return tonumber(call('ZSCORE', due, event.by .. ' ' .. id) or 0) end
-local function moveTo(id, event, ms) call('ZADD', due, ms, event.by .. ' ' .. id) end
 local function put(id, event, ms)
+  event.due = ms
   call('HSET', entries, id, cjson.encode(event))
-  moveTo(id, event, ms)
+  call('ZADD', due, ms, event.by .. ' ' .. id)
 end
 -- 0 also where somebody else has that key.
 local function size(id)
@@ -81,7 +80,7 @@ local function size(id)
   if type(bytes) == 'number' then return bytes end
   return string.find(bytes.err, 'WRONGTYPE') and 0 or error(bytes, 0)
 end
-local function isFree(id, event) return event.lease == '' or dueAt(id, event) <= now end
+local function isFree(event) return event.lease == '' or event.due <= now end
 local function number(field) return tonumber(call('HGET', totals, field) or 0) end
 local function grow(field, by)
   if call('HINCRBY', totals, field, by) < 1 then call('HDEL', totals, field) end
@@ -121,7 +120,7 @@ end
 
 -- Puts together what is left, and counts again. A record has a note of its own.
 local function restore()
-  local life, by, dueAts = call('HGET', totals, 'life'), {}, {}
+  local life, by = call('HGET', totals, 'life'), {}
   for _, text in ipairs(call('ZRANGE', index, 0, -1)) do
     local id, state, words = idOf(text), string.match(text, '^(%l+)\\n(.*)\\n')
     by[id] = by[id] or string.match(text, '^by (%S*) ')
@@ -131,11 +130,9 @@ local function restore()
       call('HSETNX', entries, id, cjson.encode({state = state, note = cjson.encode(note)}))
     end
   end
-  local all = call('ZRANGE', due, 0, -1, 'WITHSCORES')
-  for at = 1, #all, 2 do
-    local id = idOf(all[at])
-    by[id], dueAts[id] = string.match(all[at], '^%S*'), all[at + 1]
-    call('HSETNX', entries, id, '{}')
+  for _, text in ipairs(call('ZRANGE', due, 0, -1)) do
+    by[idOf(text)] = string.match(text, '^%S*')
+    call('HSETNX', entries, idOf(text), '{}')
   end
   call('UNLINK', totals, index, due)
   for _, id in ipairs(call('HKEYS', entries)) do
@@ -143,7 +140,7 @@ local function restore()
     event.bytes = event.bytes > 0 and event.bytes or size(id)
     event.by, event.group = event.by ~= '' and event.by or by[id] or '', ''
     call('HSETNX', totals, 'life', event.life ~= '' and event.life or life or now)
-    save(id, event, dueAts[id] or now)
+    save(id, event, event.due)
   end
 end
 local function takeOut(id, event)
@@ -182,19 +179,19 @@ local function share()
   return isKnown and number('there') - others or storedBy(me), heard
 end
 
+local function entryOf(id, event) return {id, event.bytes, event.state, event.note, event.due - now, event.asked} end
 local function listed(texts)
   local all = {}
   for _, text in ipairs(texts) do
-    local id = idOf(text)
-    local event = load(id)
-    if event then all[#all + 1] = {id, event.bytes, event.state, event.note, dueAt(id, event) - now, event.asked} end
+    local event = load(idOf(text))
+    if event then all[#all + 1] = entryOf(idOf(text), event) end
   end
   return all
 end
 local function lend(id, event, token, record)
   event.lease = id .. ' ' .. token
   put(id, event, now + ${store.LEASE_MS})
-  return {listed({id})[1], event.lease, record}
+  return {entryOf(id, event), event.lease, record}
 end
 local function remember(id, note, why, events)
   call('RPUSH', lost, cjson.encode({now, id, note, why, tonumber(events) or cjson.null}))
@@ -231,13 +228,13 @@ function calls.lease(limit, room, most, token, ...)
     local id = string.sub(lease, 1, ${store.ID_LENGTH})
     held[id] = lease
     local event = limit == '0' and load(id)
-    if event and event.lease == lease then moveTo(id, event, now + ${store.LEASE_MS}) end
+    if event and event.lease == lease then put(id, event, now + ${store.LEASE_MS}) end
   end
   for _, text in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ${PAGE})) do
     if #found >= tonumber(limit) then break end
     local id = idOf(text)
     local event = load(id)
-    if event and held[id] == event.lease then moveTo(id, event, now + ${store.LEASE_MS}) end -- the caller stood still
+    if event and held[id] == event.lease then put(id, event, now + ${store.LEASE_MS}) end -- the caller stood still
     if event and not held[id] then
       local bytes = size(id)
       local isRead = bytes <= tonumber(most)
@@ -253,7 +250,7 @@ end
 local function changed(change)
   local id, lease, to = change.id, change.lease, change.to
   local event = load(id)
-  local isAllowed = event and isFree(id, event)
+  local isAllowed = event and isFree(event)
   if lease then isAllowed = event and event.lease ~= '' and event.lease == lease end
   if change.age then isAllowed = event and event.stored < now - change.age end
   if not isAllowed then return lease and call('ZSCORE', ended, lease) and 'done' or event and 'leased' or 'absent' end
@@ -280,7 +277,7 @@ function calls.leaseKept(id, bytes, token)
   for _, text in ipairs(textsOf('kept ', '', ${PAGE})) do
     local each = idOf(text)
     local event = left > 0 and each ~= id and load(each)
-    if event and isFree(each, event) then
+    if event and isFree(event) then
       left = left - counted(event)
       found[#found + 1] = lend(each, event, token .. #found, false)
     end
@@ -292,9 +289,9 @@ function calls.page(place)
   return {string.sub(texts[${PAGE}] or '', ${'came '.length + 1}), listed(texts)}
 end
 function calls.find(id, most)
-  local entry = listed({id})[1]
-  local bytes = entry and size(id) or 0
-  return {entry and {entry, '', bytes <= tonumber(most) and (bytes > 0 and call('GET', records .. id) or '')}}
+  local event = load(id)
+  local bytes = event and size(id) or 0
+  return {event and {entryOf(id, event), '', bytes <= tonumber(most) and (bytes > 0 and call('GET', records .. id) or '')}}
 end
 function calls.losses(most)
   local all = call('LRANGE', lost, -most, -1)
@@ -309,9 +306,9 @@ function calls.summary()
   for at = 1, #swept[2], 2 do
     local id = swept[2][at]
     local event = load(id)
-    local isLate = event.state == 'waiting' and dueAt(id, event) > now + ${store.LONGEST_WAIT_MS}
-    if isLate then moveTo(id, event, now) end
-    if call('EXISTS', records .. id) == 0 and isFree(id, event) then moveTo(id, event, 0) end
+    local isLate = event.state == 'waiting' and event.due > now + ${store.LONGEST_WAIT_MS}
+    if isLate then put(id, event, now) end
+    if call('EXISTS', records .. id) == 0 and isFree(event) then put(id, event, 0) end
   end
   local groups = {}
   for _, group in ipairs(call('HKEYS', totals)) do
@@ -346,9 +343,10 @@ function calls.test(id, note)
   local isStored = add()
   local taken = calls.lease(1, 2, 2, 'test')[1][1]
   calls.lease('0', 0, 0, 'test', taken[2])
-  local isListed = calls.page('')[2][1][1] == id and calls.summary()[1][1] and dueAt(id, load(id)) > now
+  local isListed = calls.page('')[2][1][1] == id and calls.summary()[1][1] and load(id).due > now
   local isSet = change({pause = 0, state = 'expired', note = note}, taken[2]) and calls.find(id, 2)[1][3] == 'ab'
-  local isLost = change('room', calls.leaseKept('', 1, 'test')[1][2]) and #calls.losses(9) == 1
+  local kept = calls.leaseKept('', 1, 'test')[1][2]
+  local isLost = change('room', kept) and change('room', kept) and #calls.losses(9) == 1
   local isDropped = add() and change('dropped')
   local isEnded = add() and change('taken', nil, -1) and not load(id)
   if not (isStored and taken[3] == 'ab' and isListed and isSet and isLost and isDropped and isEnded) then

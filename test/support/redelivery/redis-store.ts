@@ -31,16 +31,20 @@ export async function writeKnown(server: RedisServer, id: string, changes: objec
   await server.ask('HSET', `${prefixOf(name)}entries`, id, text);
 }
 
+/** Lets a lease end, as if who has it stood still; `text`: the event's in `due`. */
+export async function endLease(server: RedisServer, text: string, name = NAME): Promise<void> {
+  await writeKnown(server, text.slice(-ID_LENGTH), { due: 1 }, name);
+  await server.ask('ZADD', `${prefixOf(name)}due`, '1', text);
+}
+
 /** A place of its own on a server that is there already. */
 export function placeOn(server: RedisServer): StorePlace {
   const name = randomUUID();
   return {
     open: async (options = {}) => ready((await opened(server.url, { name, ...options })).store),
     async endLeases() {
-      for (const text of (await server.ask('ZRANGE', `${prefixOf(name)}due`, '0', '-1')) as string[]) {
-        const { lease } = await known(server, text.slice(-ID_LENGTH), name);
-        if (lease !== '') await server.ask('ZADD', `${prefixOf(name)}due`, '1', text);
-      }
+      for (const text of (await server.ask('ZRANGE', `${prefixOf(name)}due`, '0', '-1')) as string[])
+        if ((await known(server, text.slice(-ID_LENGTH), name)).lease !== '') await endLease(server, text, name);
     },
     async writeNote(id, text) {
       await writeKnown(server, id, { note: text }, name);
