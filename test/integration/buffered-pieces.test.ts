@@ -10,7 +10,7 @@ import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { shared } from '../support/proxy/shared.ts';
 
 /** More than the kernel takes on all four sockets together. */
-const BODY = Buffer.from(Uint32Array.from({ length: 16 * 1024 * 1024 }, (_, at) => at).buffer);
+const BODY = Buffer.from(new Uint32Array(16 * 1024 * 1024).map((_, at) => at).buffer);
 
 const on = shared(
   async () => {

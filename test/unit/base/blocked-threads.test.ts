@@ -1,6 +1,7 @@
 // A process that a hanging thread would keep alive for ever ends all the same, also as PID 1 of a container.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
 import { END_MS } from '../../../src/base/blocked-threads.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
@@ -42,7 +43,9 @@ test('what a stop waits for after `grace` is less than the two seconds that are 
   expect(close + look + exit + look).toBeLessThan(2000);
 });
 
-function ended(blocked: keyof typeof BLOCKED, before: readonly string[] = []) {
+type Ended = { readonly code?: number; readonly signal?: string; readonly stdout: string };
+
+async function ended(blocked: keyof typeof BLOCKED, before: readonly string[] = []) {
   const program = `
     import { blockedThreads, killSelf, threads } from ${JSON.stringify(MODULE)};
     const pipe = ${JSON.stringify(pipe)};
@@ -50,31 +53,28 @@ function ended(blocked: keyof typeof BLOCKED, before: readonly string[] = []) {
     const found = await blockedThreads();
     process.stdout.write(JSON.stringify(found));
     setTimeout(() => found.length > 0 ? killSelf() : process.exit(0), 50);`;
-  const words = [...before, process.execPath, '--input-type=module', '--eval', program];
-  const { status, signal, stdout } = spawnSync(words[0] ?? '', words.slice(1), {
-    timeout: patience(),
-    encoding: 'utf8',
-  });
-  return { status, signal, found: stdout };
+  const [command = '', ...words] = [...before, process.execPath, '--input-type=module', '--eval', program];
+  const run: Promise<Ended> = promisify(execFile)(command, words, { timeout: patience() });
+  const { code = 0, signal = null, stdout } = await run.catch((error: Ended) => error);
+  return { code, signal, found: stdout };
 }
 
-test.each([
+test.concurrent.each([
   ['a thread of its own', 'its work'],
   ['a thread of the pool', 'files'],
-] as const)('%s that hangs is named, and does not outlast the process', (blocked, name) => {
-  expect(ended(blocked)).toEqual({ status: null, signal: 'SIGKILL', found: JSON.stringify([name]) });
+] as const)('%s that hangs is named, and does not outlast the process', async (blocked, name) => {
+  expect(await ended(blocked)).toEqual({ code: null, signal: 'SIGKILL', found: JSON.stringify([name]) });
 });
 
-test.each([
+test.concurrent.each([
   'nothing',
   'nothing, though the process stands still',
   ...(process.platform === 'linux' ? (['nothing, though a thread works longer than a look'] as const) : []),
-] as const)('%s is named where all answer', (what) => {
-  expect(ended(what)).toEqual({ status: 0, signal: null, found: '[]' });
+] as const)('%s is named where all answer', async (what) => {
+  expect(await ended(what)).toEqual({ code: 0, signal: null, found: '[]' });
 });
 
-test.runIf(mayUnshare)('PID 1, whose own SIGKILL the kernel ignores, exits with 137', () => {
-  for (const blocked of ['a thread of its own', 'a thread of the pool'] as const) {
-    expect(ended(blocked, NAMESPACE)).toMatchObject({ status: 137, signal: null });
-  }
+test.runIf(mayUnshare).concurrent('PID 1, whose own SIGKILL the kernel ignores, exits with 137', async () => {
+  const both = (['a thread of its own', 'a thread of the pool'] as const).map((blocked) => ended(blocked, NAMESPACE));
+  for (const one of await Promise.all(both)) expect(one).toMatchObject({ code: 137, signal: null });
 });
