@@ -41,7 +41,6 @@ describe('a proxy that met every reason', () => {
   test('header_timeout is met by half a head', async () => {
     const client = await sendTo(on.proxy, wire({}).slice(0, 100));
     expect((await client.response()).status).toBe(408);
-    client.destroy();
   });
 
   test('client_closed is met by a client that leaves', async () => {

@@ -1,6 +1,7 @@
 // One proxy, and the upstream behind it, for all tests of a file or of a `describe`: a start takes longer than most tests.
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { SECRET } from '../deliveries/signer.ts';
+import { endClients } from '../http/raw-client.ts';
 import { type ProxyOptions, type RunningProxy, startProxy } from './proxy.ts';
 
 type Config = Readonly<Record<string, unknown>> & { readonly upstream?: object };
@@ -18,6 +19,8 @@ export function shared<U extends { readonly url: string; close(): Promise<void> 
     const all = { ...config, upstream: { url: upstream.url, ...config.upstream } };
     running.proxy = await startProxy({ config: all, secrets: { current: SECRET }, ...options });
   });
+  // Of concurrent tests nobody knows whose they are.
+  afterEach(({ task }) => (task.concurrent ? undefined : endClients()));
   afterAll(async () => {
     await running.proxy?.stop();
     await running.upstream?.close();
