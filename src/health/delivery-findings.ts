@@ -167,5 +167,5 @@ function redirects(path: string, { outcomes }: RouteLedger, { now }: Input): Fin
   const message = `The app answered ${count(amount, 'delivery', 'deliveries')} of the last day to ${path} with ${isRedirect ? 'redirects' : '3xx'} (${redirectStatus}): they count as taken, but ${but}.`;
   const state = good - redirectAt < RECENT && amount >= REDIRECTS ? 'warning' : 'note';
   const found = finding(state, 'app-redirects', message, path);
-  return isRedirect ? found : { ...found, remedy: 'Look at its log, and let it answer 2xx to what it takes.' };
+  return isRedirect ? found : { ...found, remedy: 'Look at the log of the app, and let it answer 2xx.' };
 }

@@ -404,7 +404,7 @@ test('redirects are told for a day, as a warning only while some of the last ans
   expect(told(0, accepted(), moved, moved, moved)[0]).toBe(`warning ${what}`);
   const [unchanged] = judgedAfter(Array(3).fill(accepted({ status: 304, upstreamStatus: 304 }))).advice;
   expect(`${unchanged?.message} ${unchanged?.remedy}`).toMatch(
-    / with 3xx \(304\).* Look at its log, and let it answer 2xx/,
+    / with 3xx \(304\).* Look at the log of the app, and let it answer 2xx/,
   );
   const half = [moved, accepted(), moved, accepted(), moved, accepted()];
   expect(told(0, ...half)[0]).toBe(`warning ${what}`);
