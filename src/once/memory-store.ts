@@ -24,9 +24,11 @@ export function createMemoryStore(maxEntries: number): OnceStore {
     claim: (key) => ((ends.get(key) ?? 0) > performance.now() ? 'delivered' : 'first'),
     commit(key, window) {
       const now = performance.now();
-      remove(key); // re-inserted last, since age counts from the delivery
+      const before = ends.size;
       ends.set(key, Math.ceil(now + window)); // V8 keeps a fraction in 16 bytes of its own
-      forget(now);
+      if (ends.size > before) return forget(now);
+      remove(key); // a known one is inserted again, as the last, since age counts from the delivery
+      this.commit(key, window);
     },
     release() {},
     evicts: () => null,
