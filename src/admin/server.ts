@@ -1,7 +1,7 @@
 // The admin port: metrics, probes, status and a few actions, never on the traffic port. It uses no body, has no login
 // and shows no secret. Its probes must answer even if everything else fails.
 import { Buffer } from 'node:buffer';
-import { ANSWERS } from '../core/answers.ts';
+import { ANSWERS, ownAnswer } from '../core/answers.ts';
 import { refusedByGate } from '../core/gate-rules.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import { declaredLength } from '../core/request-head.ts';
@@ -77,8 +77,8 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
 function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close' = 'persist'): void {
   const lines = { 'Content-Type': 'application/json', ...SECURITY_HEADERS, ...answer.headers };
   const body = Buffer.from(answer.body, 'utf8').toString('latin1');
-  const closes = wish === 'close';
-  exchange.reply.sendOwn({ status: answer.status, body, closes, lines: Object.entries(lines).flat() });
+  const own = ownAnswer(answer.status, body, Object.entries(lines).flat());
+  exchange.reply.sendOwn({ ...own, closes: wish === 'close' });
 }
 
 /**

@@ -1,9 +1,10 @@
 // The proxy's own answers to requests, and the status phrases for responses on the proxy's and the admin port. The
-// statuses of refusals are in reasons.ts; downstream/reply.ts frames and sends the answers.
+// statuses of refusals are in reasons.ts; downstream/reply.ts sends the answers.
 import { REASONS } from './reasons.ts';
+import { headLines } from './sent-head.ts';
 
 /** The phrases of our own statuses (RFC 9110 15). Loading Node's table costs 35 ms and 15 MiB (nodejs/node#57649). */
-export const PHRASES = {
+const PHRASES = {
   200: 'OK',
   202: 'Accepted',
   400: 'Bad Request',
@@ -37,22 +38,28 @@ const OTHERS = {
 /** The answer to a request that is not forwarded, or whose client gets no response from the upstream. */
 export interface OwnAnswer {
   readonly status: OwnStatus;
+  /** The status line and all lines but `Connection`, which downstream/reply.ts adds: made once, not for each refusal. */
+  readonly head: string;
   /** One character per byte. */
   readonly body: string;
   /** True if it closes the connection: the next request's start is unknown, or a retry should reach another pod. */
   readonly closes: boolean;
-  /** The header lines, flat; downstream/reply.ts adds the framing. */
-  readonly lines: readonly string[];
 }
 
 const CLOSING: ReadonlySet<number> = new Set([400, 408, 431, 502, 503, 504, 508]);
+const JSON_TYPE = ['Content-Type', 'application/json'];
+
+/** `lines`: flat; the length of the body is added. */
+export function ownAnswer(status: OwnStatus, body: string, lines: readonly string[]): OwnAnswer {
+  const head = `HTTP/1.1 ${status} ${PHRASES[status]}${headLines(lines, `Content-Length: ${body.length}`)}`;
+  return { status, head, body, closes: CLOSING.has(status) };
+}
 
 function answerOf(name: string, status: OwnStatus): OwnAnswer {
   // A 401 never reveals which check failed (Entrupy's example receiver does the same).
   const error = status === 401 ? 'unauthorized' : name;
   const body = status < 300 ? `{"status":"${name}"}` : `{"error":"${error}"}`;
-  const lines = ['Content-Type', 'application/json', ...(status === 503 ? ['Retry-After', '1'] : [])];
-  return { status, body, closes: CLOSING.has(status), lines };
+  return ownAnswer(status, body, status === 503 ? [...JSON_TYPE, 'Retry-After', '1'] : JSON_TYPE);
 }
 
 const { client_closed: _, ...refusals } = REASONS;
@@ -62,7 +69,5 @@ export const ANSWERS = Object.fromEntries(
 ) as Readonly<Record<keyof typeof refusals | keyof typeof OTHERS, OwnAnswer>>;
 
 /** The 405, with the methods that the route allows (RFC 9110 15.5.6). */
-export function notAllowed(methods: readonly string[]): OwnAnswer {
-  const answer = ANSWERS.method_not_allowed;
-  return { ...answer, lines: [...answer.lines, 'Allow', methods.join(', ')] };
-}
+export const notAllowed = (methods: readonly string[]): OwnAnswer =>
+  ownAnswer(405, ANSWERS.method_not_allowed.body, [...JSON_TYPE, 'Allow', methods.join(', ')]);

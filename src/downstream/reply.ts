@@ -1,7 +1,7 @@
 // The answer to one request, and the only writer of its status, framing, persistence, 1xx and trailers. An incomplete
 // answer is cut, never ended as if it were complete.
 import type { Buffer } from 'node:buffer';
-import { type OwnAnswer, PHRASES } from '../core/answers.ts';
+import type { OwnAnswer } from '../core/answers.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
 import { CHUNKED, headLines } from '../core/sent-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
@@ -68,7 +68,8 @@ export class Reply implements WrittenListener {
     // 204 has no length (RFC 9110 8.6).
     const counts = !streams && length !== '' && status !== 204;
     const whole = counts ? `Content-Length: ${length.replace(/^0+(?=\d)/, '')}` : null;
-    const head = this.#begunHead(status, reason, headLines(lines, chunked ? CHUNKED : whole));
+    const sent = `${statusLine(status, reason)}${headLines(lines, chunked ? CHUNKED : whole)}`;
+    const head = this.#begunHead(status, sent);
     this.#connection.writer.head(head, chunked ? 'chunked' : 'plain');
   }
 
@@ -91,27 +92,26 @@ export class Reply implements WrittenListener {
     this.#connection.writer.end(trailers, this);
   }
 
-  /** Sends one of our own answers whole, with `Content-Length`, unless an answer has begun. */
-  sendOwn({ status, body, closes, lines }: OwnAnswer): void {
+  /** Sends one of our own answers, unless an answer has begun. */
+  sendOwn(answer: OwnAnswer): void {
     if (this.phase !== 'waiting') return;
     // A client that waits for 100 may next send the body, or another request: nobody can tell which.
     const unclear = this.#awaitsContinue || this.#connection.remainingBody() === 'long';
-    this.#last = unclear || closes || this.#connection.mustClose();
-    const framed = headLines(lines, `Content-Length: ${body.length}`);
-    const head = this.#begunHead(status, PHRASES[status], framed);
+    this.#last = unclear || answer.closes || this.#connection.mustClose();
+    const head = this.#begunHead(answer.status, answer.head);
     // Head and body are one string, so that they are one write.
-    this.#connection.writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
+    this.#connection.writer.head(this.#request.method === 'HEAD' ? head : head + answer.body, 'plain');
     this.phase = 'ended';
     // On the next tick: the caller may still note why it refused, and the parser may still be reading.
     this.#connection.writer.end(NO_TRAILERS, { written: () => process.nextTick(() => this.written()) });
   }
 
   /** Begins the answer, and returns its head. HTTP/1.1 persists by default, so it needs no `Connection: keep-alive`. */
-  #begunHead(status: number, reason: string, lines: string): string {
+  #begunHead(status: number, head: string): string {
     this.phase = 'begun';
     this.status = status;
     const keeps = this.#request.version === '1.1' ? '' : '\r\nConnection: keep-alive';
-    return `${statusLine(status, reason)}${lines}${this.#last ? '\r\nConnection: close' : keeps}\r\n\r\n`;
+    return `${head}${this.#last ? '\r\nConnection: close' : keeps}\r\n\r\n`;
   }
 
   /** Called once the kernel has the answer: by the writer, and for one of ours a tick later by `sendOwn`. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownAnswer } from '../../../src/core/answers.ts';
 import { isIdle, leastLikely } from '../../../src/downstream/drain-idle.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { connectOver, limitsOver, type Over } from './fixtures.ts';
@@ -73,7 +74,7 @@ const states = () => new Set(listener.list().map(({ state }) => state));
 /** A listener with idle clients, each of which has had one request. */
 async function start(over: Over): Promise<void> {
   listener = new Listener(limitsOver(over), {
-    onRequest: ({ reply }) => reply.sendOwn({ status: 200, body: 'served', lines: [], closes: false }),
+    onRequest: ({ reply }) => reply.sendOwn(ownAnswer(200, 'served', [])),
     onRequestEnd() {},
   });
   const port = await listener.listen('127.0.0.1', 0);

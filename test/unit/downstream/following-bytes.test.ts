@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
+import { ownAnswer } from '../../../src/core/answers.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { connectOver, LIMITS, limitsOver, type Over } from './fixtures.ts';
 
@@ -34,8 +35,7 @@ async function start(over: Over, limit: number, more = NEXT): Promise<Socket> {
   listener = new Listener(
     limitsOver(over),
     {
-      onRequest: ({ reply, path }) =>
-        reply.sendOwn({ status: 200, body: path === '/large' ? LARGE : path, lines: [], closes: false }),
+      onRequest: ({ reply, path }) => reply.sendOwn(ownAnswer(200, path === '/large' ? LARGE : path, [])),
       onRequestEnd() {},
     },
     budget,

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { connect, Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { ownAnswer } from '../../../src/core/answers.ts';
 import type { Connection } from '../../../src/downstream/connection.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { UnreadAnswers } from '../../../src/downstream/unread-answers.ts';
@@ -26,13 +27,12 @@ const HUGE = LARGE.repeat(16);
 let listener: Listener;
 let port: number;
 const clients: Socket[] = [];
-const OK = { status: 200, lines: [], closes: false } as const;
 beforeEach(async () => {
   listener = new Listener(
     { ...LIMITS, unreadAnswers: MOST },
     {
       onRequest: ({ reply, path }) => {
-        if (path !== '/never') reply.sendOwn({ ...OK, body: path === '/huge' ? HUGE : LARGE });
+        if (path !== '/never') reply.sendOwn(ownAnswer(200, path === '/huge' ? HUGE : LARGE, []));
       },
       onRequestEnd() {},
     },
@@ -95,7 +95,7 @@ onLinux('The queue of a connection is found by its ends, over IPv4 and IPv6.', a
   for (const host of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
     const own = new Listener(
       { ...listener.limits, unreadAnswers: 100 },
-      { onRequest: ({ reply }) => reply.sendOwn({ ...OK, body: LARGE }), onRequestEnd() {} },
+      { onRequest: ({ reply }) => reply.sendOwn(ownAnswer(200, LARGE, [])), onRequestEnd() {} },
     );
     const ownPort = await own.listen(host === '::ffff:127.0.0.1' ? '::' : host, 0).catch(() => null);
     if (ownPort === null) continue; // a machine without IPv6
