@@ -146,10 +146,10 @@ export class Pipeline {
     // The diagnosis comes after the answer: its duration depends on the secrets, and no client may observe it.
     const { policy, at, head } = pending;
     const tried = { secrets: policy.keyring.secrets, listed: toRead.route.secrets, at };
-    const signed = { ...tried, body, given: head.signature, lines: exchange.lines };
+    exchange.hint = outsideHint(admission.secret, tried);
     // A body whose memory was given back is not there to be diagnosed.
-    const search = () => (body.length === exchange.bodyBytes ? this.#diagnose.mismatch(signed) : null);
-    exchange.hint = outsideHint(admission.secret, tried) ?? search();
+    if (exchange.hint === null && body.length === exchange.bodyBytes)
+      exchange.hint = this.#diagnose.mismatch({ ...tried, body, given: head.signature, lines: exchange.lines });
     if (admission.kind === 'refuse') pending.body?.discard();
   }
 

@@ -72,6 +72,7 @@ export class Exchange implements RequestRecord {
   /** The request's bytes as they came; null unless it began while requests are captured. */
   copy: RequestCopy | null = null;
   #onDeparture: DepartureListener | null = null;
+  #event: string | null = null;
 
   constructor(head: Head, lines: readonly string[], connection: ClientConnection) {
     this.head = head;
@@ -109,7 +110,8 @@ export class Exchange implements RequestRecord {
   }
 
   get event(): string {
-    return signatureForm(this.head).reason === null ? eventOf(this.head) : '';
+    this.#event ??= signatureForm(this.head).reason === null ? eventOf(this.head) : '';
+    return this.#event;
   }
 
   /** The status of the answer; 499 if the client departed before it. */

@@ -258,10 +258,11 @@ export class Ledger {
 
   /** Counts on the route of its path, which it may have since a reload; else on the one that last accepted such a delivery. */
   #refuseDelivery(detail: Detail, ofLook: string, at: number): void {
+    const { path, reason, rule } = detail;
     const route = this.#routeOf(detail);
-    const isAstray = route === '' || wentAstray({ ...detail, route });
-    const own = isAstray ? (this.senders.places.find(detail.path)?.route ?? ofLook) : route;
-    this.#bad(own, detail, detail.reason === 'none' ? 'turnedAway' : 'refused', at);
+    const isAstray = route === '' || wentAstray({ route, path, reason, rule });
+    const own = isAstray ? (this.senders.places.find(path)?.route ?? ofLook) : route;
+    this.#bad(own, detail, reason === 'none' ? 'turnedAway' : 'refused', at);
   }
 
   /** The route of a request, or of its path: what breaks a rule has no route yet. */

@@ -1,22 +1,22 @@
 // Recent requests, as the status page shows them: grouped refusals, and deliveries that may be lost. The judge does not
 // read them. Memory is constant under a flood: each reason has its own few entries, so a flood of one never displaces
 // another that explains a broken rotation.
-import { dropOldest } from '../base/indexed-set.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { shownRequest } from '../log/request-log.ts';
+import { type Detail, detailOf, NONE } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
 
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
+/** What the requests of a group have in common, beside the cause. */
+const OF_GROUP = ['client', 'route', 'decision', 'header'] as const;
 
 export type ShownRequest = Readonly<ReturnType<typeof shownOf>>;
 
-/** The last of the refused, reported or failed requests with the same decision, cause, route, client and header. */
-export interface RefusalGroup extends ShownRequest {
-  readonly count: number;
-}
+/** The last of the refused, reported or failed requests of a group, and how many there were. */
+export type RefusalGroup = ShownRequest & { readonly count: number };
 
 /** A delivery that may be lost: it failed or was abandoned. */
 export interface Undelivered extends ShownRequest {
@@ -24,9 +24,17 @@ export interface Undelivered extends ShownRequest {
   readonly cause: string;
 }
 
+/** The last one is written in place, for a flood; what is shown of it is made when the page asks. */
+interface Group {
+  readonly last: Detail;
+  diagnosis: Diagnosis | null;
+  at: number;
+  count: number;
+}
+
 export class RecentRequests {
-  /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each map, the oldest is first. */
-  readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
+  /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each list, the oldest is first. */
+  readonly #groups: Record<string, Group[]> = {};
   #undelivered: readonly (readonly [event: string, shown: Undelivered])[] = [];
   #lastProbe: ShownRequest | null = null;
 
@@ -35,7 +43,7 @@ export class RecentRequests {
     const isRefused = decision === 'rejected' || decision === 'reported';
     const isKept = isRefused || (fate === 'none' && record.upstreamFailure !== null);
     if (decision === 'probe') this.#lastProbe = shownOf(record, diagnosis);
-    else if (isKept) this.#keep(shownOf(record, diagnosis));
+    else if (isKept) this.#keep(record, diagnosis);
   }
 
   /** Called when a delivery's fate is known, perhaps long after its client left. */
@@ -49,7 +57,7 @@ export class RecentRequests {
     const cause = upstreamFailure ?? (record.upstreamStatus > 0 ? `${record.upstreamStatus}` : own);
     if (isLost)
       this.#undelivered = [[record.event, { ...shown, cause }], ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
-    if (upstreamFailure !== null) this.#keep(shown);
+    if (upstreamFailure !== null) this.#keep(record, shown.diagnosis);
   }
 
   /** The event is lost no more, as far as a delivery before this one was. */
@@ -58,23 +66,23 @@ export class RecentRequests {
     this.#undelivered = this.#undelivered.filter(([event]) => event !== record.event);
   }
 
-  #keep(refusal: ShownRequest): void {
-    const reason = refusal.upstreamFailure ?? refusal.rule ?? refusal.reason;
-    this.#groups[reason] ??= new Map();
+  #keep(record: RequestRecord, diagnosis: Diagnosis | null): void {
+    const reason = record.upstreamFailure ?? record.rule ?? record.reason;
+    this.#groups[reason] ??= [];
     const groups = this.#groups[reason];
-    const group = [refusal.decision, refusal.route, refusal.client, refusal.header].join(' ');
-    const before = groups.get(group);
-    // An only entry stays: of a map that is emptied and filled again V8 makes two tables (OrderedHashTable::Shrink), 150
-    // bytes in old space, which only a full collection frees. So in Outcomes#addBad.
-    if (groups.size > 1) groups.delete(group);
-    // Hints are rate-limited: the last request of a flood may have none, so an earlier hint is kept.
-    const { hint, diagnosis, secret } = refusal.hint === null && before?.hint != null ? before : refusal;
-    groups.set(group, { ...refusal, hint, diagnosis, secret, count: (before?.count ?? 0) + 1 });
-    dropOldest(groups, GROUPS_PER_REASON);
+    const found = groups.findIndex(({ last }) => OF_GROUP.every((name) => last[name] === record[name]));
+    const [group = { last: { ...NONE }, diagnosis, at: 0, count: 0 }] = found < 0 ? [] : groups.splice(found, 1);
+    if (groups.push(group) > GROUPS_PER_REASON) groups.shift();
+    // An earlier hint stays, with its diagnosis.
+    if (record.hint !== null || group.last.hint === null) group.diagnosis = diagnosis;
+    detailOf(record, group.last);
+    group.at = Date.now();
+    group.count++;
   }
 
   view() {
-    const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
+    const groups = Object.values(this.#groups).flat();
+    const refusals = groups.map(({ last, diagnosis, at, count }) => ({ ...shownOf(last, diagnosis, at), count }));
     return {
       /** Newest first, and so is `undelivered`. */
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
@@ -85,7 +93,7 @@ export class RecentRequests {
   }
 }
 
-function shownOf(record: RequestRecord, diagnosis: Diagnosis | null) {
+function shownOf(record: Parameters<typeof shownRequest>[0], diagnosis: Diagnosis | null, at = Date.now()) {
   // `secret`: the id of the secret outside its dates that signed the request.
-  return { at: Date.now(), ...shownRequest(record, diagnosis), secret: record.hint?.secret ?? null };
+  return { at, ...shownRequest(record, diagnosis), secret: record.hint?.secret ?? null };
 }

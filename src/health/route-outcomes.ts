@@ -72,6 +72,8 @@ export class Outcomes {
     if (loss === null && before?.loss === null && before.at < this.lastGood) return;
     const episode = this.episode(now) ?? new Episode();
     this.#episode = episode;
+    // An only entry stays: of a map that is emptied and filled again V8 makes two tables (OrderedHashTable::Shrink), 150
+    // bytes in old space, which only a full collection frees.
     if (this.untaken.size > 1) this.untaken.delete(event);
     const known = before === undefined ? null : this.#uncount(before);
     if (known !== null) known.times--;

@@ -35,8 +35,8 @@ export function createDiagnosis() {
     },
     /** Beyond the rate limit, what was found of a request that looks alike, on a route with the same secrets. */
     mismatch(signed: Omit<DiagnosisInput, 'maxBytes'>): Hint | null {
-      const headers = ['user-agent', 'content-type'].map((name) => firstValue(signed.lines ?? [], name));
-      const look = [...headers, signed.listed].join(' ');
+      const { lines = [], listed } = signed;
+      const look = `${firstValue(lines, 'user-agent')} ${firstValue(lines, 'content-type')} ${listed}`;
       if (!mayRun()) {
         const likely = causes.get(look);
         return likely === undefined

@@ -71,8 +71,12 @@ function levelOf({ decision, fate, status, upstreamStatus, upstreamFailure }: Re
   return decision === 'reported' ? 'warn' : 'info';
 }
 
+type Request = 'route' | 'method' | 'path' | 'client' | 'rule' | 'header' | 'bodySha256';
+type Outcome = 'status' | 'decision' | 'reason' | 'hint' | 'fate' | `upstream${'Status' | 'Failure' | 'Error'}`;
+export type Shown = Pick<RequestRecord, Request | Outcome>;
+
 /** A request as log, page and API show it: texts that a client chose are cut; query, header values and body are left out. */
-export function shownRequest<D extends string | null>(record: RequestRecord, diagnosis: D) {
+export function shownRequest<D extends string | null>(record: Shown, diagnosis: D) {
   const cut = (text: string | null | undefined, limit: number) => (text ? shortened(text, limit) : null);
   return {
     route: record.route,
