@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-// The entry point: it maps the command line to a command and the result to an exit code. A command is loaded only when
-// it runs.
+// The entry point: maps the command line to a command, loaded only when it runs, and the result to an exit code.
 import { killSelf, threads } from './base/blocked-threads.ts';
 import { didYouMean } from './base/nearest-word.ts';
 import { COMMANDS } from './commands/all.ts';

@@ -1,5 +1,4 @@
-// The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
-// receive traffic.
+// The answers of the admin port, by path. livez: the event loop runs. startz: it has started. readyz: it may get traffic.
 import { onePerTurn } from '../base/deadline.ts';
 import type { OwnStatus } from '../core/answers.ts';
 import { valuesOf } from '../core/header-lines.ts';

@@ -1,5 +1,4 @@
-// Allowed words in messages: the sentence that lists them, and the one that was probably meant. It loads nothing, since each
-// command has it.
+// Allowed words in messages: the sentence that lists them, and the one that was probably meant. Each command loads it.
 
 /** `a, b and c`, for sentences. */
 export function listOf(words: readonly string[], conjunction: 'and' | 'or'): string {

@@ -1,5 +1,4 @@
-// The pages of the docs that commands print: read here from their files; a build puts their text in place of this
-// (scripts/bundle.ts).
+// The pages of the docs that commands print, read from their files; a build puts their text here (scripts/bundle.ts).
 import { readFileSync } from 'node:fs';
 
 const read = (page: string) => readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8');

@@ -1,5 +1,4 @@
-// `verify`: the verdict on one captured delivery, and the likely cause of a mismatch. It must never print a secret, nor
-// the right signature.
+// `verify`: the verdict on a captured delivery, and a mismatch's likely cause. Never prints a secret or the right signature.
 import { NO_BYTES } from '../base/bytes.ts';
 import type { Paint } from '../base/printable.ts';
 import { type LoadedConfig, loadConfig, parseConfig } from '../config/load.ts';

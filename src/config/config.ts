@@ -1,6 +1,5 @@
 // The configuration that the program runs on: durations in milliseconds, sizes in bytes, dates as epoch milliseconds,
-// null for keys left out that have no default. Deeply frozen. Its types come from the schema, so that no key is
-// described twice.
+// null for keys left out that have no default. Deeply frozen. Its types come from the schema, which alone tells the keys.
 import type * as z from 'zod/mini';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 import type { KeyPath } from './problems.ts';

@@ -85,10 +85,7 @@ export class RoutePaths {
     return found;
   }
 
-  /**
-   * Adds the routes whose words match consecutive segments, at the start or after a script: `/index.php/notify` is read
-   * as `/notify`.
-   */
+  /** Adds the routes whose words match segments in a row, at the start or after a script (`/index.php/notify`). */
   #readFromStart(segments: readonly string[], words: FoundWords, found: Map<PathPattern, ReadingKind>): void {
     let places = [this.#routes];
     for (const route of this.#routes.ends) found.set(route, 'prefix');

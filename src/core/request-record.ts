@@ -1,5 +1,4 @@
-// The facts about a request, recorded at its end, and of a delivery once its fate is known; read by metrics, log and
-// status page.
+// The facts about a request, recorded at its end, and of a delivery once its fate is known, for metrics, log and page.
 import { hash } from 'node:crypto';
 import type { Fate } from './fate-by-status.ts';
 import type { RuleName } from './gate-rules.ts';

@@ -1,6 +1,5 @@
 // The signature header and its HMAC, as Entrupy's example receiver checks them
-// (https://developer.entrupy.com/docs/api/webhooks/example). The client's base64 is never decoded, only compared as
-// text.
+// (https://developer.entrupy.com/docs/api/webhooks/example). The client's base64 is compared as text, never decoded.
 import { Buffer } from 'node:buffer';
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 

@@ -1,6 +1,5 @@
 // The log: one line of JSON per event, or text for people. It must never throw, whatever it is given, and never print
-// bytes: a Buffer in a field may be a body or a secret. Text from a client is cut, has no query, and cannot control a
-// terminal.
+// bytes: a Buffer in a field may be a body or a secret. Text from a client is cut, without query and control characters.
 import { type Paint, printable, shortened } from '../base/printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

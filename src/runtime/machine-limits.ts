@@ -1,5 +1,4 @@
-// The limits of this machine: the part of a configuration that its open files and the byte budget allow, and how many of
-// those files are open.
+// The limits of this machine: what its open files and the byte budget allow of a configuration, and how many are open.
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { containerMemory } from '../base/bytes.ts';

@@ -1,6 +1,5 @@
 // The TLS part of a ruleset: files are read once, and checked before use. A certificate that does not match its key, or
-// has expired, never replaces one that works. Messages name the setting and the file, and quote OpenSSL, but never any
-// part of a private key.
+// has expired, never replaces one that works. Messages name setting and file, and quote OpenSSL, but no part of a key.
 import { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { NO_BYTES } from '../base/bytes.ts';

@@ -37,8 +37,7 @@ function received(): number {
 port.on('message', (first: Call | null) => {
   messages.push(first);
   while (received() > 0) {
-    // The callers of the last transaction come again one by one: a sync for the first of them would mean one more sync
-    // for the rest.
+    // The callers of the last transaction come again one by one: a sync for the first would mean one more for the rest.
     const until = performance.now() + (awaited > 1 ? Math.min(took, MOST_GATHER_MS) : 0);
     while (received() < awaited && messages.at(-1) !== null && performance.now() < until)
       Atomics.wait(never, 0, 0, LOOK_MS);
