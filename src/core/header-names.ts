@@ -1,5 +1,4 @@
-// Names of headers: which are hop-by-hop, by which servers may read another target than the one that was verified, and
-// those that occur in most messages.
+// Names of headers: hop-by-hop ones, those by which servers may read another target than the verified one, and common ones.
 
 /** RFC 9110 7.6.1. */
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([

@@ -1,6 +1,5 @@
 // Recent requests, as the status page shows them: grouped refusals, and deliveries that may be lost. The judge does not
-// read them. Memory is constant under a flood: each reason has its own few entries, so a flood of one never displaces
-// another that explains a broken rotation.
+// read them. Memory is constant under a flood: each reason has its own few entries, so none displaces another.
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { shownRequest } from '../log/request-log.ts';

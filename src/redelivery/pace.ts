@@ -54,8 +54,7 @@ export class SendingPace {
 }
 
 /**
- * What the app took last, by route, as far as this process knows: it tells whether a failure speaks against the app or
- * against the delivery.
+ * What the app took last, by route, as far as is known: it tells whether a failure speaks against app or delivery.
  */
 export class LastTaken {
   /** Times are epoch milliseconds. */

@@ -1,5 +1,4 @@
-// A ruleset: one policy with everything that it was made of. It is built whole from inputs or not at all, and a reload
-// replaces one reference to it.
+// A ruleset: one policy with all that it was made of, built whole from inputs or not at all; a reload replaces it as one.
 import type { Config } from '../config/config.ts';
 import { ConfigError, type LoadedConfig } from '../config/load.ts';
 import { RETRY_CONNECT_MS } from '../config/schema.ts';

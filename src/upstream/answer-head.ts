@@ -22,8 +22,7 @@ export function kindOfHead(
 }
 
 /**
- * True for an answer without a body. Some servers write one all the same, late: the next request on the socket would get
- * its bytes as the answer.
+ * True for an answer without a body. Some servers write one all the same, late: the socket's next request would get it.
  */
 export function mayBringLateBytes(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304;

@@ -1,5 +1,4 @@
-// Opens sockets to the upstream: TCP, a Unix socket or TLS. Checks whether an address accepts connections, and which dates
-// of its certificates are wrong.
+// Opens sockets to the upstream: TCP, Unix or TLS. Checks if it accepts connections, and its certificates' dates.
 import { once } from 'node:events';
 import { connect, isIP, type NetConnectOpts, type Socket, type SocketConstructorOpts } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';

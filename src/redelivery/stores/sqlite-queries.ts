@@ -271,8 +271,7 @@ type Sized = { readonly place: number; readonly size: number | null };
 
 /**
  * Prepares each template once, binds its values, and parses notes and `asked` in what it returns. Node's own `createTagStore` keeps
- * its statements when the database is closed, on Node 24: the file then stays open, and cannot be opened anew once its
- * log was deleted.
+ * its statements when the database is closed, on Node 24: the file then stays open, and never opens without its log.
  */
 function statementsOf(database: DatabaseSync) {
   const prepared = new Map<TemplateStringsArray, StatementSync>();
