@@ -104,8 +104,18 @@ const BY_COUNTERS: readonly RuleCase[] = [
       [fate('taken', 'b')]: '0x10 1x50',
       'deliveries_total{namespace="later",route="/notify",fate="failed"}': '0x10 9x50',
       'redelivered_total{namespace="later",route="/notify",result="delivered"}': '0x20 1x40',
+      // Before the first scrape.
+      'deliveries_total{namespace="young",pod="y",route="/notify",fate="failed"}': '_x10 4x50',
+      'deliveries_total{namespace="young",pod="y",route="/notify",fate="taken"}': '_x10 20x50',
+      'process_start_time_seconds{namespace="young",pod="y"}': '_x10 580x50',
     },
-    alerts: { '30m': ['DeliveriesLost{namespace="later",route="/notify",severity="warning"}', LOST] },
+    alerts: {
+      '30m': [
+        'DeliveriesLost{namespace="later",route="/notify",severity="warning"}',
+        'DeliveriesLost{namespace="young",route="/notify",severity="warning"}',
+        LOST,
+      ],
+    },
   }),
   fires('DeliveriesLost', 'for what a process lost before its first scrape, and after it began anew from 0', {
     series: {
