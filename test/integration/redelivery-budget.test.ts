@@ -94,7 +94,7 @@ test('one over the limits is told, and holds up nothing', async ({ app, budget, 
   await stored(queue, delivery('event'));
   await eventually(() => app.bodies(), ['event']);
   await eventually(() => [...results].sort(), ['delivered', 'unverified']);
-  await queue.storeState.upToDate();
+  await queue.storeState.refresh();
   expect(queue.storeState.total('unverified').deliveries).toBe(1);
 });
 

@@ -60,7 +60,7 @@ describe.concurrent('a deferred delivery', () => {
     await stored(queue, delivery('event'));
     await eventually(() => results, ['client_error']);
     expect([app.requests.length, failures]).toEqual([1, 3]);
-    await queue.storeState.upToDate();
+    await queue.storeState.refresh();
     expect(queue.storeState.summary.soonest).toMatchObject([
       { state: 'stopped', note: { attempts: 1, failure: '404' } },
     ]);
@@ -71,7 +71,7 @@ describe.concurrent('a deferred delivery', () => {
     const held = holding(app);
     await stored(queue, delivery('event'));
     await eventually(() => held.length, 1);
-    await queue.storeState.upToDate();
+    await queue.storeState.refresh();
     const [{ id } = { id: '' }] = queue.storeState.summary.soonest;
     expect(await store.change([{ id, to: 'dropped' }])).toEqual(['leased']);
     held[0]?.writeHead(200).end();
@@ -145,7 +145,7 @@ describe.concurrent('a deferred delivery', () => {
   });
 
   const totals = async (queue: Queue) => {
-    await queue.storeState.upToDate();
+    await queue.storeState.refresh();
     return DEFERRED_STATES.flatMap((state) => {
       const { deliveries } = queue.storeState.total(state);
       return deliveries === 0 ? [] : `${deliveries} ${state}`;
@@ -286,7 +286,7 @@ describe.concurrent('a deferred delivery', () => {
   test('only attempts between which others were taken count against it', async ({ app, results, start, delivery }) => {
     const queue = await start((store) => changing(store, (to) => dueIn(to, 0)));
     const passed = async () => {
-      await queue.storeState.upToDate();
+      await queue.storeState.refresh();
       const note = queue.storeState.summary.soonest[0]?.note;
       return [Math.min(note?.attempts ?? 0, 3), note?.passed ?? 0];
     };
@@ -373,10 +373,10 @@ describe.concurrent('a deferred delivery', () => {
     await eventually(() => results, ['client_error']);
     await queue.storing.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
     await queue.storing.taken(delivery('another'));
-    await queue.storeState.upToDate();
+    await queue.storeState.refresh();
     await queue.storing.taken({ ...event, at: Date.now() });
     await eventually(() => results, ['client_error', 'replaced']);
-    await queue.storeState.upToDate();
+    await queue.storeState.refresh();
     expect(queue.storeState.isEmpty).toBe(true);
     expect(app.requests).toHaveLength(1);
   });
@@ -392,7 +392,7 @@ describe.concurrent('a deferred delivery', () => {
     const taken = queue.storing.taken(delivery('event'));
     await stored(queue, delivery('event'));
     await Promise.all([others, taken]);
-    await queue.storeState.upToDate();
+    await queue.storeState.refresh();
     expect(queue.storeState.total('all').deliveries).toBe(2);
   });
 

@@ -23,7 +23,7 @@ export const stored = (queue: Queue, delivery: Deferrable) =>
   eventually(() => queue.storing.defer(delivery, '500').atLast, 'stored');
 
 export async function waiting(queue: Queue): Promise<number> {
-  await queue.storeState.upToDate();
+  await queue.storeState.refresh();
   return queue.storeState.total('waiting').deliveries;
 }
 
