@@ -49,8 +49,8 @@ function timesOf(target: string, routes: RouteTable, limit: number): number {
 const ALL_READINGS = '%c3%a9%ef%bc%a1%c2%ad%c0%ae/';
 /** Bytes, and those before the others. */
 const READ_AT = [
-  [SIZE, ''],
   [SIZE, ALL_READINGS],
+  [4 * SIZE, ''],
 ] as const;
 
 /** `unit`, over and over. */
@@ -103,7 +103,7 @@ const SHAPES: Readonly<Record<string, (size: number) => string>> = {
 
 test.each(Object.entries(TABLES))('with %s no admission costs more than eight times as much', (name, routes) => {
   const costly: string[] = [];
-  for (const [size, before] of name === 'one route' ? [...READ_AT, [4 * SIZE, ''] as const] : READ_AT) {
+  for (const [size, before] of READ_AT.slice(0, name === 'one route' ? 2 : 1)) {
     const limit = limitOf(size, routes);
     for (const [name, shape] of Object.entries(SHAPES)) {
       const path = `/${before}${shape(size - before.length - 1)}`;
