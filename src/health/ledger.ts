@@ -21,6 +21,7 @@ const EARLY = 16;
 /** Facts about one route since the start. */
 export class RouteLedger {
   readonly outcomes = new Outcomes();
+  hasVerified = false;
   readonly fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
   /** Of deliveries that took long, or whose sender left first, by minute. */
   readonly slow = new Counts(1, 15, MINUTE);
@@ -148,6 +149,7 @@ export class Ledger {
     if (this.senders.accepted === 1) this.#judgeEarly();
     const known = this.of(route);
     known.fates[fate]++;
+    known.hasVerified = true;
     this.#pass(record, now);
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
       known.slow.add(0, now);
@@ -168,12 +170,11 @@ export class Ledger {
    * again, so it shows nothing of those that were refused within an hour.
    */
   #pass({ route, fate, connectionAddress }: Pick<RequestRecord, 'route' | 'fate' | 'connectionAddress'>, now: number) {
-    for (const [path, { outcomes, fates }] of this.all) {
+    for (const [path, { outcomes, hasVerified }] of this.all) {
       const episode = outcomes.episode(now);
       if (episode === null) continue;
       const action = this.#configured?.get(path)?.action ?? 'verify';
-      const verifies = action === 'verify' && FATES.some((one) => fates[one] > 0);
-      const isLeft = path === UNMATCHED && !verifies && fate === 'taken';
+      const isLeft = path === UNMATCHED && !(action === 'verify' && hasVerified) && fate === 'taken';
       for (const one of episode.causes.values()) {
         const { isRefusal, lastAt, detail } = one;
         const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
@@ -285,17 +286,19 @@ export class Ledger {
     }
   }
 
-  /** Where no route is, what has the look and the address of a delivery is one, though nobody verified it. */
+  /** What has the look and the address of a delivery is one, though nobody verified it. */
   #forward(record: RequestRecord, ofLook: string | null, now: number): void {
     const known = this.of(record.route);
     known.unverified.add('signed-unverified', record, now);
-    if (record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
-    if (record.route !== UNMATCHED || ofLook === null) return;
+    // A forward route is somebody's choice, unless a reload made it one.
+    const mayBe = record.route === UNMATCHED || known.hasVerified;
+    if (mayBe && record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
+    if (ofLook === null) return;
     this.#pass(record, now);
     const untaken = untakenBy(record, now);
     const loss = LOST_ENDS.find((end) => end === untaken?.detail.fate);
     if (untaken === null || loss === undefined) known.outcomes.addGood(record, now);
-    else this.#bad(UNMATCHED, untaken.detail, loss, now);
+    else this.#bad(record.route, untaken.detail, loss, now);
   }
 
   /** What report mode let pass: why it would be refused, and if it may be a delivery, whether the app took it. */

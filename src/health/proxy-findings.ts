@@ -55,10 +55,8 @@ const FEW_DESCRIPTORS = 4;
 /** Out of descriptors, libuv accepts a connection and closes it at once, unseen by the proxy. */
 function descriptors({ descriptors: files }: Facts): Finding | null {
   if (files === null || files.open < files.limit * MANY_DESCRIPTORS) return null;
-  const isOut = files.open >= files.limit - FEW_DESCRIPTORS;
-  const effect = isOut ? 'new connections are closed at once' : 'at the limit new connections are closed at once';
-  const message = `The process has ${files.open} of at most ${files.limit} file descriptors open: ${effect}.`;
-  return finding(isOut ? 'failed' : 'warning', 'descriptors-full', message);
+  const message = `The process has ${files.open} of at most ${files.limit} file descriptors open: at that limit new connections are closed at once.`;
+  return finding(files.open >= files.limit - FEW_DESCRIPTORS ? 'failed' : 'warning', 'descriptors-full', message);
 }
 
 function unreachable(facts: Facts): Finding {

@@ -32,12 +32,12 @@ export function* refusalFindings(input: Input): Findings {
 }
 
 /** What report mode let pass: why it would be refused, and what the app did. */
-function* reported(path: string, { reported, untaken, fates }: RouteLedger, input: Input): Findings {
+function* reported(path: string, { reported, untaken, hasVerified }: RouteLedger, input: Input): Findings {
   const { facts, now } = input;
   for (const [id, tally] of reported) {
     const what = `of the last day to ${named(path, facts, tally.detail)} would be refused (report mode forwarded them)`;
     // Where nothing was ever verified, they may be deliveries that lost their header.
-    const isNote = id === 'no-signature' && (tally.total < MANY || Object.values(fates).some(Boolean));
+    const isNote = id === 'no-signature' && (tally.total < MANY || hasVerified);
     if (tally.ofDay(now) > 0) yield finding(isNote ? 'note' : 'warning', id, `${manyOf(tally, what, input)}.`, path);
   }
   for (const [id, tally] of untaken) {
@@ -144,11 +144,9 @@ function unverified(path: string, known: RouteLedger, input: Input): Finding | n
   const { path: last } = tally.detail;
   const isOver = path === UNMATCHED && ledger.routeFor(last) !== UNMATCHED;
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
-  const question = isOver
-    ? 'it is a route since a reload.'
-    : `verified is ${verified || 'none'}: is your route's path right?`;
+  const is = known.hasVerified ? 'before a reload they were verified' : `verified is ${verified || 'none'}`;
+  const question = isOver ? 'it is a route since a reload.' : `${is}: is your route's path right?`;
   const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(last)} ${since(input, tally.lastAt)}; ${question}${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
-  const isNote = path !== UNMATCHED || unverifiedDeliveries === 0 || isOver;
-  const state = isNote ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed';
+  const state = unverifiedDeliveries === 0 || isOver ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed';
   return finding(state, 'signed-unverified', message, path);
 }

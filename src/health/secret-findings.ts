@@ -35,18 +35,16 @@ function whyNotLive(secret: SecretFacts): string | null {
   return `secret ${id} ${state === 'not_yet' ? 'is ' : ''}${whyOutside(state, secret, dateText)}`;
 }
 
+const NOT_BEGUN = 'Put the new value there: its rotation has not begun. Or remove this copy.';
+
 export function* secretFindings({ facts, ledger }: Input): Findings {
+  for (const route of facts.routes) yield unproven(route, facts, ledger);
   for (const secret of facts.secrets) {
     const { id, source, note, sameAs } = secret;
     yield ofSecret(secret, facts, ledger);
     const found = finding('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
     const isUseless = routesOf(secret, facts).some(({ secretIds }) => sameAs !== null && secretIds.includes(sameAs));
-    if (isUseless)
-      yield {
-        ...found,
-        state: 'warning',
-        remedy: 'Put the new value there: its rotation has not begun. Or remove this copy.',
-      };
+    if (isUseless) yield { ...found, state: 'warning', remedy: NOT_BEGUN };
     else if (note !== null) yield found;
   }
 }
@@ -62,10 +60,9 @@ function ofSecret(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null
   }
   if (isPrevious(id)) return state === 'live' ? rotation(secret, s) : null;
   if (state === 'expired') return expired(secret, s, ledger);
-  if (state !== 'live') return null;
+  if (state !== 'live' || notAfter === null || notAfter - s.now > 7 * DAY) return null;
   const alone = onlySecretOf(secret, s);
-  const isPlanned = alone === '' && isReplaced(secret, s) && !isInUse(secret, s);
-  if (notAfter === null || notAfter - s.now > 7 * DAY || isPlanned) return unproven(secret, s, ledger);
+  if (alone === '' && isReplaced(secret, s) && !isInUse(secret, s)) return null; // its end is planned
   const then = alone === '' ? '' : ` From then on senders to ${alone} get 503.`;
   const message = `Secret ${id} expires in ${spanText(notAfter - s.now)}, at ${dateText(notAfter)}.${then}`;
   return finding(isLossNear(secret, s) ? 'failed' : 'warning', 'secret-ends', message);
@@ -78,15 +75,14 @@ function expired(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null 
   return finding('warning', 'secret-expired', `Secret ${id} ${whyOutside('expired', secret, dateText)}.`);
 }
 
-/** A new value that has verified nothing yet, where a route that accepted requests has no other live secret. */
-function unproven(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
-  const { id, lastMatch, changedAt } = secret;
-  if (changedAt === null || lastMatch > 0) return null;
-  const hasCome = ({ path }: RouteFacts) => Object.values(ledger.of(path).fates).some(Boolean);
-  const only = routesOf(secret, s).filter((route) => route.liveSecrets === 1 && hasCome(route));
-  if (only.length === 0) return null;
-  const message = `The value of ${id} that was loaded ${ago(changedAt, s.now)} has verified nothing yet, and no other secret is live on ${pathsOf(only)}.`;
-  return finding('warning', 'secret-unproven', message);
+/** A route that accepted requests, with other secrets than those that are live now. */
+function unproven({ path, secretIds }: RouteFacts, { secrets, now }: Facts, ledger: Ledger): Finding | null {
+  const live = secrets.filter(({ id, state }) => state === 'live' && secretIds.includes(id));
+  const isWrong = live.length > 0 && live.every(({ lastMatch }) => lastMatch === 0);
+  if (!isWrong || !ledger.of(path).hasVerified) return null;
+  const names = live.map(({ id, changedAt: at }) => (at === null ? id : `${id}, loaded ${ago(at, now)}`));
+  const message = `Nothing was signed yet with a secret that is live on ${path} (${names.join('; ')}): what was accepted there had another one.`;
+  return finding('warning', 'secret-unproven', message, path);
 }
 
 /** A previous value ends by design: senders that use it need attention only in its last hours. */

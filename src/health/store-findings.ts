@@ -5,7 +5,7 @@ import type { DeferredFacts, Facts } from '../facts.ts';
 import { type Finding, type Findings, finding } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
 import { count, type Input, named, whatChanged } from './sentences.ts';
-import { ago, clock, DAY, nearly, QUARTER, spanText } from './times.ts';
+import { ago, clock, DAY, nearly, QUARTER, SECOND, spanText } from './times.ts';
 
 const MOST_POISON = 3;
 const FEW = 3;
@@ -16,7 +16,7 @@ export function* storeFindings(input: Input): Findings {
   if (once?.isUnnamed) yield swallowed(input.ledger);
   if (deferred === null) return;
   yield* ofLosses(deferred, now);
-  yield* ofStore(deferred, now);
+  yield* ofStore(deferred, input);
   const { lastSeen: at } = deferred;
   const [begin, end] =
     at === null ? ['', ''] : [`When last counted, ${ago(at, now)}: `, ' What is there now is not known.'];
@@ -79,12 +79,14 @@ function* ofEnding({ firstEnd, waiting }: DeferredFacts, now: number): Iterable<
   yield finding('failed', 'deferred-ending', message);
 }
 
-function* ofStore(deferred: DeferredFacts, now: number): Findings {
+function* ofStore(deferred: DeferredFacts, input: Input): Findings {
   const { store, state, problem, turnedAway, evicts, sends } = deferred;
+  const { now } = input.facts;
   const name = `The store of deferred deliveries (${store})`;
   if (evicts !== null) yield evicting(`${name} may drop what waits in it`, evicts);
   const isLate = turnedAway === null || now - turnedAway.at >= QUARTER;
-  const kind = state !== 'works' ? state : isLate || !sends ? 'unknown' : turnedAway.kind;
+  const isOver = isLate || !sends || !isLost(turnedAway.at, input);
+  const kind = state !== 'works' ? state : isOver ? 'unknown' : turnedAway.kind;
   if (kind === 'unknown') return;
   const id = kind !== 'failing' ? (`store-${kind}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
   const fails = `${name} ${state === 'full' ? 'is full' : `${state === 'slow' ? 'is slow' : 'fails'}: ${problem}`}`;
@@ -97,6 +99,15 @@ function* ofStore(deferred: DeferredFacts, now: number): Findings {
       : `${fails}${away}. Until it works again, what the app does not take may be lost.${unseen}`;
   const found = finding(isLate ? 'warning' : 'failed', id, message);
   yield state === 'works' ? { ...found, remedy: 'Find what was lost.' } : found;
+}
+
+/** True if a delivery whose last try ended when the store turned one away for the last time, or before, may still be lost. */
+function isLost(away: number, { ledger, facts, now }: Input): boolean {
+  const last = now - (facts.now - away) + SECOND;
+  const all = facts.routes.flatMap(({ path, redeliver }) =>
+    redeliver === null ? [] : [...ledger.of(path).outcomes.untaken.values()],
+  );
+  return all.some(({ loss, at }) => loss !== null && at <= last && at > now - QUARTER);
 }
 
 const isNear = (end: { at: number; came: number }, now: number) => end.at - now <= nearly(end);

@@ -34,9 +34,6 @@ function largeBodies(config: Config): readonly ProblemAt[] {
   return large.map(({ path }) => atValue(path, message));
 }
 
-/** Open files besides client connections and upstream slots: admin clients, closing upstream sockets, a store, our own. */
-const OTHER_FILES = 256;
-
 /** The maximum number of files that this process may have open; Infinity where /proc does not say. */
 function mostOpenFiles(): number {
   try {
@@ -48,19 +45,21 @@ function mostOpenFiles(): number {
 }
 
 /**
- * Lowers `limits.connections`, with a warning, to what the system's limit of open files allows: each connection is an
- * open file. At that limit accept() fails, and nobody gets in any more, not even a probe, while idle clients stay.
+ * Lowers `limits.connections` and `upstream.connections`, with a warning, to what the system's limit of open files allows:
+ * each connection is an open file. At that limit accept() fails unseen, and nobody gets in any more, not even a probe.
  */
 export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): LoadedConfig {
   const { config } = loaded;
-  const { connections } = config.limits;
-  // If only a few files may be open, the proxy serves all the same: half of them are for clients.
-  const fits = Math.max(1, files - Math.min(config.upstream.connections + OTHER_FILES, Math.floor(files / 2)));
-  if (connections <= fits) return loaded;
-  const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
-  const limits = Object.freeze({ ...config.limits, connections: fits });
+  // The others: admin clients, closing sockets, a store; an idle proxy has 23, with SQLite 33.
+  const left = Math.max(3, files - Math.min(256, Math.max(48, Math.floor(files / 4))));
+  const slots = Math.min(config.upstream.connections, Math.floor(left / 3));
+  const takes = Math.min(config.limits.connections, left - slots);
+  if (takes === config.limits.connections && slots === config.upstream.connections) return loaded;
+  const message = `${config.limits.connections} connections, and ${config.upstream.connections} to the upstream, need more files than the ${files} that this process may have open, so it takes ${takes}, and opens ${slots}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
+  const limits = Object.freeze({ ...config.limits, connections: takes });
+  const upstream = Object.freeze({ ...config.upstream, connections: slots });
   const warnings = [...loaded.warnings, loaded.locate(atValue(['limits', 'connections'], message))];
-  return { ...loaded, config: Object.freeze({ ...config, limits }), warnings };
+  return { ...loaded, config: Object.freeze({ ...config, limits, upstream }), warnings };
 }
 
 /**

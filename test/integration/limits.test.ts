@@ -3,8 +3,8 @@
 // budget are limited. When a limit is reached, silent, slow and idle clients make room for honest ones; so do they where
 // few files may be open, and on the admin port.
 import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { afterEach, describe, expect } from 'vitest';
-import { deliver } from '../support/deliveries/deliver.ts';
 import { endClients, exchange, openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { get, request, signatureLine } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
@@ -193,17 +193,28 @@ test('a streamed body without room, at once or at its end: 503, and it stays her
   expect(app.leftovers()).toEqual([]);
 });
 
-const FILES = 128;
-
-test.skipIf(process.platform !== 'linux')(
-  'a process that may open fewer files than limits.connections needs takes fewer connections, and says so',
-  async ({ start }) => {
-    const proxy = await start({}, { openFiles: FILES });
-    expect(await readFile(`/proc/${proxy.pid}/limits`, 'utf8')).toMatch(new RegExp(`Max open files +${FILES} `));
+test.skipIf(process.platform !== 'linux').for([
+  [64, 11],
+  [128, 54],
+] as const)(
+  'of %d files that a process may open it leaves enough to the app: of its %d clients none ends unseen',
+  async ([files, most], { start, lenient: app }) => {
+    const proxy = await start({ upstream: { url: app.url } }, { openFiles: files });
+    expect(await readFile(`/proc/${proxy.pid}/limits`, 'utf8')).toMatch(new RegExp(`Max open files +${files} `));
     await proxy.waitForLog(({ key, problem }) => key === 'limits.connections' && /ulimit/.test(String(problem)));
-    await many(2 * FILES, () => openClient(proxy));
-    await untilMetrics(proxy, ['connections'], ([open]) => open === FILES / 2);
-    expect(await deliver(proxy, 'a')).toBe(200);
+    const held: Socket[] = [];
+    app.script((socket) => held.push(socket));
+    const statusOf = (nth: number) =>
+      exchange(proxy.port, signed(`${nth}`) + nth).then(
+        ({ status }) => status,
+        () => 'ended',
+      );
+    const ends = many(2 * files, statusOf);
+    await untilMetrics(proxy, ['connections_refused_total{cause="limit"}'], ([ended]) => ended === 2 * files - most);
+    app.answer(() => OK);
+    for (const socket of held) socket.write(OK);
+    const taken = (await ends).filter((end) => end !== 'ended');
+    expect(taken).toEqual(Array(most).fill(200));
     expect((await fetch(`${proxy.adminUrl}/livez`)).status).toBe(200);
   },
 );

@@ -160,7 +160,7 @@ export const CURRENT: SecretFacts = {
   sameAs: null,
   notBefore: null,
   notAfter: null,
-  lastMatch: 0,
+  lastMatch: NOW / 1000 - 60,
   changedAt: null,
   deferred: 0,
 };

@@ -41,7 +41,7 @@ test('why no secret is live is told, with the clock, and until when senders may 
 test('an expired report mode and a replaced value that is due to expire need no action', () => {
   const calm = judged({
     routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],
-    secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000 }],
+    secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000, lastMatch: 0 }],
   });
   expect(new Set(calm.advice.map(({ state }) => state))).toEqual(new Set(['ok']));
 });
@@ -78,24 +78,32 @@ test('without redelivery nothing is said of it', () => {
   expect(renderStatusPage(judged())).not.toContain('Deferred deliveries');
 });
 
-test('a store that works is said to, one that has not answered is not; what turned deliveries away is told for 15 min', () => {
-  const said = (changes: Partial<DeferredFacts>, minutes = 15) => {
+test('a store that works is said to, one that has not answered is not; what it turned away is told for 15 min, while it is lost', () => {
+  const fails = { status: 503, upstreamStatus: 503 } as const;
+  const lost = [accepted({ ...fails, event: 'one' }), accepted({ ...fails, event: 'other' })];
+  const said = (changes: Partial<DeferredFacts>, minutes = 15, later: Parameters<typeof judgedAfter>[0] = []) => {
     const turnedAway = { at: NOW - minutes * 60_000, kind: 'failing', why: 'ENOSPC' } as const;
-    const { advice, right } = judged({ deferred: { ...DEFERRED, waiting: 0, turnedAway, ...changes } });
+    const facts = {
+      routes: [{ ...NOTIFY, redeliver: HOUR }],
+      deferred: { ...DEFERRED, waiting: 0, turnedAway, ...changes },
+    };
+    const { advice, right } = judgedAfter([...lost, minutes * 60 - 9, ...later, 9], facts);
+    const store = advice.find(({ id }) => id === 'store-fails');
     const works = right.find(({ id }) => id === 'redelivery')?.message.replace(/.*\) /, '');
-    return [advice[0]?.state, advice[0]?.id, works ?? /works again; .*: \w+/.exec(`${advice[0]?.message}`)?.[0]];
+    return [store?.state, works ?? /works again; .*: \w+/.exec(`${store?.message}`)?.[0], store?.remedy];
   };
-  expect(said({})).toEqual(['ok', 'nothing-proven', 'works.']);
-  expect(said({}, 14)).toEqual([
-    'failed',
-    'store-fails',
-    expect.stringMatching(/^works again.* 14 min ago .*: ENOSPC$/),
-  ]);
-  expect(said({ sends: false }, 14).slice(0, 2)).toEqual(['ok', 'nothing-proven']);
-  expect(said({ state: 'unknown' })).toEqual(['ok', 'nothing-proven', undefined]);
-  expect(said({ state: 'failing', problem: 'EACCES' })).toEqual(['warning', 'store-fails', undefined]);
-  expect(said({ state: 'failing', sends: false })).toEqual(['ok', 'nothing-proven', undefined]); // no delivery needs it
-  expect(said({ state: 'failing', problem: 'EACCES' }, 14)).toEqual(['failed', 'store-fails', undefined]);
+  expect(said({}).slice(0, 2)).toEqual([undefined, 'works.']);
+  const again = ['failed', expect.stringMatching(/^works again.* 14 min ago .*: ENOSPC$/), 'Find what was lost.'];
+  expect(said({}, 14)).toEqual(again);
+  expect(said({}, 14, [accepted({ event: 'one' })])).toEqual(again);
+  // The app has taken both since; what it fails later, the store did not turn away.
+  const taken = [accepted({ event: 'one' }), accepted({ event: 'other' })];
+  expect(said({}, 14, [...taken, accepted(fails)]).slice(0, 2)).toEqual([undefined, 'works.']);
+  expect(said({ sends: false }, 14)[0]).toBeUndefined();
+  expect(said({ state: 'unknown' }).slice(0, 2)).toEqual([undefined, undefined]);
+  expect(said({ state: 'failing', problem: 'EACCES' })[0]).toBe('warning');
+  expect(said({ state: 'failing', sends: false })[0]).toBe('note'); // no delivery needs it
+  expect(said({ state: 'failing', problem: 'EACCES' }, 14)[0]).toBe('failed');
 });
 
 test('the page lists when each came, its route, attempts, last failure and next try', () => {
@@ -621,7 +629,10 @@ test('a path that a reload has made a route is no typo any more', () => {
 });
 
 test('what nobody verified has the outcome of a delivery where it has the look and the address of one', () => {
-  const routes = [NOTIFY, { ...NOTIFY, path: 'unmatched', action: 'forward' } as const];
+  const routes = ['/notify', '/open', 'unmatched'].map((path) => ({
+    ...{ ...NOTIFY, path },
+    action: path === '/notify' ? ('verify' as const) : ('forward' as const),
+  }));
   const told = (amount: number, changes: Partial<RequestRecord> = {}) => {
     const sent = { route: 'unmatched', path: '/notfy', decision: 'forwarded', fate: 'none' } as const;
     const untaken = accepted({ ...sent, status: 404, upstreamStatus: 404, ...changes });
@@ -631,7 +642,10 @@ test('what nobody verified has the outcome of a delivery where it has the look a
   };
   expect(told(15)).toEqual(['failed', 'app-refuses', 'unmatched', 30]);
   expect(told(1)).toEqual(['warning', 'app-refuses', 'unmatched', 2]);
+  expect(told(15, { route: '/open' })).toEqual(['failed', 'app-refuses', '/open', 30]);
   expect(told(15, stranger)).toEqual(['warning', 'signed-unverified', 'unmatched', 0]);
+  expect(told(15, { ...stranger, route: '/notify' })).toEqual(['warning', 'signed-unverified', '/notify', 0]);
+  expect(told(15, { ...stranger, route: '/open' })).toEqual(['warning', 'signed-unverified', 'unmatched', 0]);
   expect(told(15, { route: '/notify', decision: 'reported' })[3]).toBe(0);
 });
 
@@ -837,11 +851,8 @@ test('an event whose tries lie within each other came back to us, whatever answe
   expect(advice[0]?.message).toMatch(/^The app answered 503 to the last 6 deliveries/);
 });
 
-test('once a store works again, and where nothing was refused, no remedy asks for more than what is left', () => {
-  const remedy = (changes: Partial<Facts>) => judged(changes).advice[0]?.remedy;
-  const turnedAway = { at: NOW - 60_000, kind: 'failing', why: 'ENOSPC' } as const;
-  expect(remedy({ deferred: { ...DEFERRED, waiting: 0, turnedAway } })).toBe('Find what was lost.');
-  expect(remedy({ once: { ...ONCE, problem: 'ECONNREFUSED' } })).not.toContain('lost');
+test('where a store of delivered events that fails refuses nothing, no remedy tells to find what was', () => {
+  expect(judged({ once: { ...ONCE, problem: 'ECONNREFUSED' } }).advice[0]?.remedy).not.toContain('lost');
 });
 
 test('of two causes the one that keeps the app from taking any now is told first', () => {

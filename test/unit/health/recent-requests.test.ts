@@ -81,7 +81,7 @@ test('deliveries that may be lost are kept apart: verified, then our own 502, 50
     accepted({ ...failed, bodySha256: '0123456789abcdef', path: '/notify?PRIVATE' }),
     refused({ reason: 'overloaded', status: 503, secret: 'current' }),
     refused({ reason: 'overloaded', status: 503 }), // before it was verified
-    accepted({ ...failed, decision: 'forwarded', secret: null }),
+    accepted({ ...failed, decision: 'forwarded', secret: null, client: '192.0.2.99' }),
     accepted({ status: 500, upstreamStatus: 500, bodySha256: 'fedcba9876543210' }),
     accepted({ status: 404, upstreamStatus: 404 }),
     accepted(),

@@ -161,14 +161,21 @@ describe('of the files that a process may open, connections get', () => {
   const fits = (yaml: string, files: number) => {
     const loaded = parseConfig({ file: 'config.yaml', bytes: Buffer.from(yaml) }, {});
     const { config, warnings } = fitOpenFiles(loaded, files);
-    return [config.limits.connections, warnings.some(({ key }) => key === 'limits.connections')];
+    return [
+      config.limits.connections,
+      config.upstream.connections,
+      warnings.some(({ key }) => key === 'limits.connections'),
+    ];
   };
 
   test.each([
-    ['all that they may be, where there is no limit', '', Number.POSITIVE_INFINITY, [1024, false]],
-    ['all that they may be, where it is high enough', '', 1408, [1024, false]],
-    ['what upstream sockets and the rest leave', '', 1407, [1023, true]],
-    ['a half, where there are few', '', 64, [32, true]],
+    ['all that they may be, where there is no limit', '', Number.POSITIVE_INFINITY, [1024, 128, false]],
+    ['all that they may be, where it is high enough', '', 1408, [1024, 128, false]],
+    ['what upstream sockets and the rest leave', '', 1407, [1023, 128, true]],
+    ['a half, where there are not many', '', 512, [256, 128, true]],
+    ['two for each one to the upstream, where there are few', '', 64, [11, 5, true]],
+    ['no more than they may be, and the upstream less', 'limits: { connections: 9 }', 64, [9, 5, true]],
+    ['two, and the upstream one, where our own fill them', '', 30, [2, 1, true]],
   ] as const)('%s', (_, yaml, files, expected) => {
     expect(fits(yaml, files)).toEqual(expected);
   });
