@@ -143,7 +143,7 @@ function onceStatus(claims: Claims | null, { store, name, onStoreFailure }: Conf
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
 export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy) {
-  const { problem, turnedAway, summary, at } = storeState;
+  const { problem, turnedAway, crowded, summary, at } = storeState;
   const { groups, soonest, losses, lostLately, aside, evicts } = summary;
   /** Null before the store was tested and counted for the first time. */
   const known = <T>(value: T) => (at > 0 ? value : null);
@@ -162,6 +162,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     state: problem?.kind ?? known('works' as const) ?? ('unknown' as const),
     problem: problem?.why ?? null,
     turnedAway,
+    crowded,
     lastSeen: storeState.lastSeen,
     firstEnd: firstEnd(ofState('waiting')),
     firstUnverified: firstEnd(ofState('unverified')),

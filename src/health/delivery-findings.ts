@@ -6,6 +6,7 @@ import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
+import { MAX_OF_ONE_BODY } from '../redelivery/stores/store.ts';
 import type { Cause, Detail } from './causes.ts';
 import { causesOf, FIND, type Finding, type Findings, finding, PORT, remedyFor, type State } from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
@@ -113,12 +114,18 @@ export function datesOf({ upstream: { certificate }, now }: Input['facts']): str
   return `Its certificate is valid from ${dateText(certificate.notBefore)} to ${dateText(certificate.notAfter)}; ${clock}.`;
 }
 
-/** Says until when stored deliveries are not lost. */
-function stored(path: string, { open, lost }: Cause, { facts: { deferred, now } }: Input): string {
-  if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
-  if (open === 0) return ' Nothing is lost: each of them was taken later, or ended by a person.';
+/** Says until when stored deliveries are not lost. What the app refused is stopped, and told so. */
+function stored(path: string, { open, lost, detail: { fate }, first }: Cause, input: Input): string {
+  const { deferred, now } = input.facts;
   const { deliveries = 0, end = null } = deferred?.waits.find(({ route }) => route === path) ?? {};
-  if (deferred === null || deliveries === 0) return '';
+  const began = epoch(input, first.began);
+  const crowded = deferred?.crowded?.route === path && deferred.crowded.at >= began ? deferred.crowded : null;
+  if (lost > 0 && crowded !== null)
+    return ` One was not stored, the last time ${ago(crowded.at, now)}: ${MAX_OF_ONE_BODY} with its body were already.`;
+  if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
+  if (open === 0) return deliveries > 0 ? '' : ' Nothing is lost: each of them was taken later, or ended by a person.';
+  const isUnsure = fate === 'refused' || (deferred?.turnedAway?.at ?? 0) >= began;
+  if (deferred === null || deliveries === 0 || isUnsure) return '';
   if (deferred.lastSeen !== null)
     return ` ${deliveries} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
   const until = end === null ? '' : `, the first until ${clock(end, now)}`;

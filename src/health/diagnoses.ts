@@ -170,7 +170,7 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Diagnosis[]>>> = {
   'twins-wait': SLOW,
   'store-full': APP,
   'deferred-waits': APP,
-  'deferred-stopped': ['app-refuses'],
+  'deferred-stopped': ['app-refuses', 'app-redirects'],
   poison: APP,
 };
 

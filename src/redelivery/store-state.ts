@@ -66,6 +66,8 @@ export class StoreState {
   #nextRefresh: NodeJS.Timeout | undefined;
   /** When (epoch milliseconds) and why a delivery was last turned away because of the store; null for never. */
   turnedAway: { readonly at: number; readonly kind: StoreProblem; readonly why: string } | null = null;
+  /** The last delivery that was not stored, as `MAX_OF_ONE_BODY` with its body were: no failure of the store. */
+  crowded: { readonly at: number; readonly route: string } | null = null;
   readonly lastTaken = new LastTaken();
   readonly log: ResultLog;
   #isClosed = false;

@@ -117,8 +117,10 @@ export class Storing {
     const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
     let added = await add();
     while (typeof added === 'number' && !incoming.isLate && (await this.#makeRoom(id, added))) added = await add();
-    if (added === 'crowded') storeState.log.tell('warn', CROWDED, { route: route.path, id });
-    else if (added !== 'stored' && added !== 'replaced') storeState.notStored('full', bytes);
+    if (added === 'crowded') {
+      storeState.log.tell('warn', CROWDED, { route: route.path, id });
+      storeState.crowded = { at: Date.now(), route: route.path };
+    } else if (added !== 'stored' && added !== 'replaced') storeState.notStored('full', bytes);
     if (added !== 'stored' && added !== 'replaced') return 'not stored';
     if (added === 'replaced') storeState.log.result('replaced', id, event.note);
     storeState.stored(route.path);

@@ -98,10 +98,16 @@ test('one over the limits is told, and holds up nothing', async ({ app, budget, 
   expect(queue.storeState.total('unverified').deliveries).toBe(1);
 });
 
-test('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
-  const queue = await start(() => ({}));
-  expect(await queue.storing.defer(delivery('x'.repeat(budget.most)), '500').inTime).toBe('not stored');
+test('what the budget can never hold, or has an equal body too often, is not promised', async ({
+  budget,
+  start,
+  delivery,
+}) => {
+  const queue = await start(() => ({ add: async () => 'crowded' }));
+  for (const body of ['x'.repeat(budget.most), 'one too many'])
+    expect(await queue.storing.defer(delivery(body), '500').inTime).toBe('not stored');
   expect(await waiting(queue)).toBe(0);
+  expect(queue.storeState).toMatchObject({ turnedAway: null, crowded: { route: '/notify' } });
 });
 
 test('what can not be read is lost, unsent', async ({ app, opened, results, settings, start, delivery }) => {

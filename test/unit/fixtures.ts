@@ -170,6 +170,7 @@ export const DEFERRED: DeferredFacts = {
   state: 'works',
   problem: null,
   turnedAway: null,
+  crowded: null,
   lastSeen: null,
   firstEnd: null,
   firstUnverified: null,

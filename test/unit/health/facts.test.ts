@@ -244,7 +244,8 @@ test('a delivery that is sent again is no second one, and nobody is sent to find
     const untaken = { fate, status: 202, upstreamStatus: 0, upstreamFailure: 'connect' } as const;
     const all = Array.from({ length: 5 }, (_, nth) => accepted({ ...untaken, event: `e${nth}` }));
     const came = [...all.slice(0, 1), ...takes(earlier, 'earlier'), ...all.slice(1), 12, ...takes(later, 'e')];
-    const [first] = judgedAfter(came, { deferred: { ...DEFERRED, waiting: 5 - later }, ...changes }).advice;
+    const waits = DEFERRED.waits.slice(later / 5);
+    const [first] = judgedAfter(came, { deferred: { ...DEFERRED, waiting: 5 - later, waits }, ...changes }).advice;
     return [first?.state, first?.id, first?.message, first?.remedy].join(' ');
   };
   expect(said(0, { fate: 'deferred' }, 9)).toMatch(/^failed app-down /); // those had waited before
@@ -274,6 +275,16 @@ test('what a store held when it was last counted is not said to be there now', (
   expect(old).toMatch(/ 1 waited when they were last counted, 12 s ago \(11:59 UTC\); what is there now is not known/);
   expect(old).toMatch(/\nWhen last counted, 12 s ago .*: 1 deferred delivery waits .* What is there now is not/);
   expect(old).not.toContain('Nothing is lost yet');
+  // Nor is what was turned away since it began, or what another process stored.
+  const turnedAway = { at: NOW + 1, kind: 'slow', why: '' } as const;
+  expect(message({ turnedAway }, 2)).not.toContain('Nothing is lost');
+  const crowded = { at: NOW + 1, route: '/notify' };
+  expect(
+    judgedAfter([{ ...untaken, fate: 'failed' }], { deferred: { ...DEFERRED, crowded } }).advice[0]?.message,
+  ).toMatch(/ One was not stored, the last time 0 s ago \(12:00 UTC\): 16 with its body were already\./);
+  const taken = judgedAfter([{ ...untaken, event: 'e' }, accepted({ event: 'e' })], { deferred: DEFERRED });
+  expect(taken.advice[0]?.id).toBe('app-fails');
+  expect(taken.advice[0]?.message).not.toContain('Nothing is lost');
   for (const state of ['expired', 'stopped', 'unverified'])
     expect(message({ lastSeen, waiting: 0, [state]: 2 })).toMatch(/^When last counted, 12 s ago .* not known\.$/);
 });
