@@ -20,10 +20,7 @@ export function json(status: OwnStatus, value: unknown): AdminReply {
 /** The data and actions behind the admin port, and the port's own log. */
 export type AdminSources = ReturnType<typeof adminSources>;
 
-/**
- * The handlers by path. Those under `/-/` change something or show bodies, so server.ts checks the client. Null: the
- * handler answers by itself.
- */
+/** The handlers by path; server.ts checks the client of those under `/-/`. Null: the handler answers by itself. */
 export type AdminHandlers = Readonly<Record<string, (exchange: Exchange) => AdminReply | null | Promise<AdminReply>>>;
 
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };

@@ -91,8 +91,7 @@ export function isForeign(method: string, lines: readonly string[]): boolean {
   if (sites.some((site) => site !== 'same-origin' && site !== 'none')) return true;
   const [host] = valuesOf(lines, 'host');
   const sources = [...valuesOf(lines, 'origin'), ...valuesOf(lines, 'referer')];
-  // A page's GET may carry no sign of the page: browsers send Sec-Fetch headers only to trustworthy addresses, and a
-  // Referer can be left out.
+  // A page's GET may carry no sign of it: Sec-Fetch headers go to trustworthy addresses only, a Referer can be left out.
   if (method === 'GET' && sources.length === 0 && sites.length === 0) {
     return /^Mozilla\//.test(valuesOf(lines, 'user-agent').join()) || !isOwnAddress(`http://${host}`, host);
   }

@@ -23,10 +23,7 @@ export function fileProblem(error: unknown): string {
   return PROBLEMS[code] ?? `it cannot be read (${code || 'unknown error'})`;
 }
 
-/**
- * Reads a regular file of at most `most` bytes, in a buffer of its own; follows links. Rejects for anything else, and
- * never waits for the writer of a pipe.
- */
+/** Reads a regular file of at most `most` bytes; follows links. Rejects for anything else: waits for no pipe's writer. */
 export async function readRegularFile(path: string, most: number) {
   // O_NONBLOCK: opening a pipe without a writer would block a thread of the pool forever.
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);

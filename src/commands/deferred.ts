@@ -1,6 +1,5 @@
 // `deferred`: the deliveries that the app did not take, for the operator. It reads the store while the proxy uses it,
-// but claims no delivery; only `deliver` needs the proxy. The store's content is shown unverified, so its text must
-// never control the terminal.
+// and claims nothing; only `deliver` needs the proxy. What it shows is unverified, so it must never control the terminal.
 import { setTimeout as delay } from 'node:timers/promises';
 import { localUrl } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';

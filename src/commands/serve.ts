@@ -26,8 +26,7 @@ export const run = command('serve', async ({ values }, io) => {
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
   let proxy: RunningProxy | null = null;
-  // Signals are handled before the program is loaded: without a handler, PID 1 ignores SIGTERM, and is killed at the
-  // end of the grace period.
+  // Signals are handled before the program is loaded: without a handler, PID 1 ignores SIGTERM, until it is killed.
   const { promise: stopped, resolve: stop } = Promise.withResolvers<'keep' | 'skip'>();
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {

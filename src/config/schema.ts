@@ -1,6 +1,5 @@
 // The keys of the configuration file and their defaults: the one source for parsing, errors, types and
-// config.schema.json. docs/configuration.md says what each means. Rules about several keys are in cross-key-rules.ts. No
-// key takes a secret's value.
+// config.schema.json. Rules about several keys are in cross-key-rules.ts. No key takes a secret's value.
 import { ADMIN_PORT, STATE_DIRECTORY } from '../base/default-places.ts';
 import * as v from './value-kinds.ts';
 

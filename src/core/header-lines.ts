@@ -21,10 +21,7 @@ export function* pairsOf(lines: readonly string[]): Generator<readonly [name: st
   for (let index = 0; index < lines.length; index += 2) yield [lines[index] ?? '', lines[index + 1] ?? ''];
 }
 
-/**
- * The value without trailing SP and HTAB, which llhttp keeps (RFC 9112 5.1). Never `.trim()`: that also removes
- * U+00A0 and other bytes that belong to a value.
- */
+/** The value without trailing SP and HTAB, which llhttp keeps (RFC 9112 5.1). `.trim()` removes others, too. */
 export function withoutTrailingSpace(value: string): string {
   let end = value.length;
   while (end > 0 && (value.charCodeAt(end - 1) === SP || value.charCodeAt(end - 1) === HTAB)) end--;

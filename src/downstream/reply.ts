@@ -64,8 +64,7 @@ export class Reply implements WrittenListener {
     // Nothing can follow a body that only the close ends, nor a request that was not read whole.
     const closes = (streams && !modern) || this.#connection.remainingBody() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
-    // The length stays text and loses only leading zeros: as a number, 18446744073709551615 would become another. A
-    // 204 has no length (RFC 9110 8.6).
+    // The length stays text, without leading zeros: large numbers would change. A 204 has no length (RFC 9110 8.6).
     const counts = !streams && length !== '' && status !== 204;
     const whole = counts ? `Content-Length: ${length.replace(/^0+(?=\d)/, '')}` : null;
     const sent = `${statusLine(status, reason)}${headLines(lines, chunked ? CHUNKED : whole)}`;

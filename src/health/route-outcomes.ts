@@ -61,10 +61,7 @@ export class Outcomes {
     this.#episode?.took(now);
   }
 
-  /**
-   * An event is lost once, however often it comes, and counts for the cause that its last try met. `loss`: null for a
-   * delivery that is stored, so not lost yet.
-   */
+  /** An event is lost once, and counts for the cause that its last try met. `loss`: null for what is stored. */
   addBad(met: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
     const { event, startedAt, upstreamStatus } = record;
     const before = this.untaken.get(event);

@@ -88,10 +88,7 @@ export class Senders {
     return [...Map.groupBy(all, ({ route }) => route).values()].flatMap(([first]) => first ?? []);
   }
 
-  /**
-   * The route on which what was refused would have been a delivery; null if it is none. Without a signature, also under
-   * another name, it must be a POST.
-   */
+  /** The route on which what was refused would have been a delivery; null if it is none. An unsigned one must be a POST. */
   routeOf(record: Looks, now: number): string | null {
     const { userAgent, contentType, client, method } = record;
     const from = this.connectionOf(record);

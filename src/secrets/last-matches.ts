@@ -1,5 +1,4 @@
-// When each secret last verified a delivery in this process. Kept by key, so a value that became `<id>.previous` keeps its
-// last match (rotation.ts).
+// When each secret last verified a delivery here, by key: so a value that became `<id>.previous` keeps its time.
 import type { KeyObject } from 'node:crypto';
 import type { Secret } from '../core/keyring.ts';
 

@@ -60,10 +60,7 @@ export class ConnectionPool {
     return now - idleSince >= FRESH_MS;
   }
 
-  /**
-   * Acquires an idle connection, which then belongs to the caller; null if there is none. `now` here and below:
-   * milliseconds on the monotonic clock.
-   */
+  /** Gives an idle connection to the caller; null if there is none. `now`, here and below: of the monotonic clock, in ms. */
   acquire(traffic: Traffic, now: number): UpstreamConnection | null {
     const idle = this.#idle[traffic];
     for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {

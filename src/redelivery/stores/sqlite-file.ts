@@ -108,8 +108,7 @@ export class StoreFile {
         if (isFull(error)) throw error;
         this.close();
         if (!isDamage(error) || this.#owner === null || tries === 4) throw error;
-        // SQLite calls a page malformed even if the disk only failed to read it, so it must do so again right after the
-        // whole file could be read.
+        // A page that the disk only failed to read is malformed to SQLite, too: it must be so after the file could be read.
         if (tries === 2) this.#readThrough();
         if (tries === 3) this.#setAside(error as Error);
       }
