@@ -50,16 +50,13 @@ async function withoutProxy(url: URL, failure: string, file: string | null, io: 
   const message = `No proxy answers at ${url.href}: ${failure}.`;
   const id = 'configuration';
   const unknown = 'Not known, since no proxy answers.';
-  return [
-    { id: 'ready', state: 'failed', message, remedy: START, page },
-    (await isRefused(file, io))
-      ? REFUSED
-      : { id, state: 'unknown', message: unknown, remedy: 'Start the proxy.', page },
-  ];
+  const ready: Line = { id: 'ready', state: 'failed', message, remedy: RUNS, page };
+  if (await isRefused(file, io)) return [REFUSED, ready];
+  return [ready, { id, state: 'unknown', message: unknown, remedy: 'Start the proxy.', page }];
 }
 
-const START =
-  'Start it, or run check on its host or in its container. --config, $ADMIN_HOST and $ADMIN_PORT tell its admin port.';
+const RUNS =
+  'If it runs, run check on its host or in its container: --config, $ADMIN_HOST and $ADMIN_PORT tell its admin port. Else start it.';
 
 const REFUSED: Line = {
   id: 'configuration',

@@ -6,7 +6,6 @@ import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
-import { MAX_OF_ONE_BODY } from '../redelivery/stores/store.ts';
 import type { Cause, Detail } from './causes.ts';
 import { causesOf, FIND, type Finding, type Findings, finding, PORT, remedyFor, type State } from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
@@ -121,7 +120,7 @@ function stored(path: string, { open, lost, detail: { fate }, first }: Cause, in
   const began = epoch(input, first.began);
   const crowded = deferred?.crowded?.route === path && deferred.crowded.at >= began ? deferred.crowded : null;
   if (lost > 0 && crowded !== null)
-    return ` One was not stored, the last time ${ago(crowded.at, now)}: ${MAX_OF_ONE_BODY} with its body were already.`;
+    return ` One was not stored, the last time ${ago(crowded.at, now)}: too many with its body waited already.`;
   if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
   if (open === 0) return deliveries > 0 ? '' : ' Nothing is lost: each of them was taken later, or ended by a person.';
   const isUnsure = fate === 'refused' || (deferred?.turnedAway?.at ?? 0) >= began;

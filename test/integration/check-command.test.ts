@@ -60,8 +60,11 @@ describe('check', () => {
     expect(messages).toContain('No proxy answers at http://127.0.0.1:1/: the connection was refused.');
     for (const bad of ['unmached: verify\n', 'listen: { tls: { certFile: /none.pem, keyFile: /none.key } }\n']) {
       await writeFile(configFile, bad);
-      expect((await check({ adminPort: 1, configFile })).states).toContain('configuration failed');
+      expect((await check({ adminPort: 1, configFile })).states).toEqual(['configuration failed', 'ready failed']);
     }
+    // A proxy that started before may run on another port: a start would fail, so that is said first.
+    const gone = await check({ adminPort: 1, configFile: join(directory, 'gone.yaml') });
+    expect(gone.states).toEqual(['configuration failed', 'ready failed']);
   });
 
   test('no text of an answer controls the terminal', async ({ answering, directory }) => {

@@ -281,7 +281,7 @@ test('what a store held when it was last counted is not said to be there now', (
   const crowded = { at: NOW + 1, route: '/notify' };
   expect(
     judgedAfter([{ ...untaken, fate: 'failed' }], { deferred: { ...DEFERRED, crowded } }).advice[0]?.message,
-  ).toMatch(/ One was not stored, the last time 0 s ago \(12:00 UTC\): 16 with its body were already\./);
+  ).toMatch(/ One was not stored, the last time 0 s ago \(12:00 UTC\): too many with its body waited already\./);
   const taken = judgedAfter([{ ...untaken, event: 'e' }, accepted({ event: 'e' })], { deferred: DEFERRED });
   expect(taken.advice[0]?.id).toBe('app-fails');
   expect(taken.advice[0]?.message).not.toContain('Nothing is lost');
