@@ -91,9 +91,6 @@ export class Cause {
   }
 }
 
-const hasConnected = ({ upstreamStatus: status, upstreamFailure: failure }: Detail) =>
-  status > 0 || (failure !== null && failure !== 'connect');
-
 /** This many deliveries that met another cause show that the one before is over. */
 const FEW = 3;
 
@@ -106,7 +103,7 @@ export function commonOf(causes: readonly Cause[], bad: readonly Cause[]): reado
 
 /** Others that strike where it does began after its last: a few, or one that an app accepted after it was down. */
 function hasChanged({ detail, lastAt, isRefusal }: Cause, causes: readonly Cause[]): boolean {
-  const isEnd = ({ times, detail: later }: Cause) =>
-    times >= FEW || (detail.upstreamFailure === 'connect' && hasConnected(later));
+  const isEnd = ({ times, detail: { upstreamStatus: status, upstreamFailure: failure } }: Cause) =>
+    times >= FEW || (detail.upstreamFailure === 'connect' && (status > 0 || (failure ?? 'connect') !== 'connect'));
   return causes.some((one) => one.isRefusal === isRefusal && one.first.began > lastAt && isEnd(one));
 }

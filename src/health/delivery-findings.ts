@@ -34,7 +34,12 @@ export function episodes(input: Input): readonly Finding[] {
     // Since a reload report mode lets pass what was refused for its signature.
     const isLetting = facts.routes.some((route) => route.path === path && reports(route, facts.now));
     const isLet = ({ detail: { reason } }: Cause) => isLetting && reason !== 'none' && REASONS[reason].status === 401;
-    const told = episode.told(now).toSorted((one, other) => lasts(other) - lasts(one));
+    // What failed at a path that a route takes since a reload is judged there; its losses stay.
+    const isHere = ({ detail }: Cause) => path !== UNMATCHED || ledger.routeFor(detail.path) === UNMATCHED;
+    const told = episode
+      .told(now)
+      .filter(isHere)
+      .toSorted((one, other) => lasts(other) - lasts(one));
     const stateOf = (one: Cause) => (one.isFailed && !isLet(one) ? 'failed' : 'warning');
     return told.map((cause) => caused({ path, outcomes, episode, state: stateOf(cause) }, cause, input));
   });

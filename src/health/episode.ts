@@ -66,10 +66,13 @@ export class Episode {
     const all = [...this.causes.values()];
     const told = commonOf(all, this.#lastBad);
     const live = told.filter((one) => !one.hasCalmed(now));
+    const settled = live.filter((one) => !one.isFresh(now));
     const mayFail = ({ times, since }: Cause) => times > 1 || since < 2;
-    const alone = live.filter((one) => mayFail(one) && this.#isReached([one], now));
+    const reachedOf = (some: readonly Cause[]) => some.filter((one) => mayFail(one) && this.#isReached([one], now));
+    // A fresh one fails only in a row that no other has made failed.
+    const alone = [settled, live].map(reachedOf).find((some) => some.length > 0) ?? [];
     // Else several may strike a fifth together.
-    const reached = alone.length === 0 && this.#isReached(live, now) ? live : alone;
+    const reached = alone.length === 0 && this.#isReached(settled, now) ? settled : alone;
     for (const one of all) {
       const stays = one.isFailed && mayFail(one) && this.#share([one], 'quarter', now) >= LEFT;
       one.isFailed = live.includes(one) && (reached.includes(one) || stays);

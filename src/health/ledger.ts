@@ -104,9 +104,6 @@ export class Ledger {
       this.#early.length = 0;
       this.began = { at: now, what: 'a reload removed its route' };
     } else this.senders.keepOnly(this.#configured);
-    // What failed at a path that a route takes now is judged there; its losses stay.
-    const left = this.all.get(UNMATCHED)?.outcomes.episode(now)?.causes;
-    for (const [id, { detail }] of left ?? []) if (this.routeFor(detail.path) !== UNMATCHED) left?.delete(id);
     for (const [route, { outcomes }] of this.all)
       if (this.isGone(route) && outcomes.lost(now) === 0) this.all.delete(route);
     for (const kind of Object.values(this.unproven))
@@ -130,8 +127,7 @@ export class Ledger {
     if (ofLook === null && !isSigned(record)) this.senders.share(record);
     if (decision === 'rejected' || decision === 'reported') {
       if (isNoise(record)) return diagnosisOf(record);
-      // Whoever sends what looks like our probe gains only that it is told as a stranger's. What came back to us is counted
-      // where it came in: the app gave it no answer.
+      // What looks like our probe may be anybody's. What came back to us is counted where it came in.
       if (record.userAgent === PROBE_AGENT || record.reason === 'loop_detected') this.#count('others', record, now);
       else if (decision === 'rejected') this.#weigh(record, ofLook, now);
       else this.#report(record, ofLook, now);

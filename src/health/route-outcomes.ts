@@ -37,7 +37,7 @@ export class Outcomes {
   redirectAt = Number.NEGATIVE_INFINITY;
   redirectStatus = 0;
   readonly redirected = new Counts(1, 25, HOUR);
-  /** When the last good ones came. */
+  /** When the last good ones came; one that was sent again leaves what is there. */
   readonly #goodStarts = new Float64Array(KEPT);
   #episode: Episode | null = null;
   #causes = 0;
@@ -49,7 +49,8 @@ export class Outcomes {
 
   addGood(record: Pick<Detail, 'upstreamStatus' | 'startedAt' | 'event'>, now: number): void {
     const { upstreamStatus: status, startedAt } = record;
-    this.#goodStarts[this.good++ % KEPT] = startedAt;
+    if (startedAt > 0) this.#goodStarts[this.good % KEPT] = startedAt;
+    this.good++;
     this.lastGood = now;
     if (status >= 300) {
       this.redirectAt = this.good;
@@ -120,7 +121,7 @@ export class Outcomes {
   }
 
   #begin(diagnosis: Diagnosis, { startedAt: began, fate }: Detail, known: number): Cause {
-    const beside = this.#goodStarts.subarray(0, this.good).filter((at) => at > began).length;
+    const beside = this.#goodStarts.filter((at) => at > began).length;
     const first = { nth: ++this.#causes, began, known, goodBefore: this.lastGood, beside };
     return new Cause(diagnosis, fate === 'none', first);
   }

@@ -159,10 +159,10 @@ export class Known {
   /** How many suspects came before the last acceptance. */
   #before = 0;
 
-  constructor(one: string, other: string, kindOf: KindOf) {
+  constructor(one: string, other: string, of: typeof kindOf) {
     this.one = copied(one);
     this.other = copied(other);
-    this.kind = kindOf(this.one, this.other);
+    this.kind = of(this.one, this.other);
   }
 
   accept(now: number): void {
@@ -199,10 +199,10 @@ export class Known {
 /** The last KEPT different pairs of texts, the latest first. Adding a known one allocates nothing. */
 class Remembered {
   readonly all: Known[] = [];
-  readonly #kindOf: KindOf;
+  readonly #kindOf: typeof kindOf;
 
-  constructor(kindOf: KindOf = () => '') {
-    this.#kindOf = kindOf;
+  constructor(of: typeof kindOf = () => '') {
+    this.#kindOf = of;
   }
 
   add(one: string, other: string, route: string): Known {
@@ -225,8 +225,6 @@ class Remembered {
   }
 }
 
-type KindOf = (one: string, other: string) => string;
-
 /** Another version, or another parameter of the type, makes no other look. */
-const kindOf: KindOf = (userAgent, contentType) =>
+const kindOf = (userAgent: string, contentType: string) =>
   `${userAgent.replaceAll(/[0-9][0-9.]*/g, '')} ${contentType.replace(/;.*/, '')}`;

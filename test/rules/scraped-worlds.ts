@@ -64,7 +64,7 @@ const ZEROS = Object.fromEntries([
 
 /** The scrapes from an hour before the first fault on. */
 export function scrapesOf(world: World): Scrapes {
-  const happenings = happeningsIn({ ...world, reload: false });
+  const happenings = happeningsIn({ ...world, reload: 'none' });
   const firstBad = happenings.find((one) => 'outcome' in one && one.outcome?.fault != null)?.at ?? 0;
   const begin = Math.max(0, firstBad - HOUR_MS);
   const end = Math.min(begin + WINDOW_MS, (happenings.at(-1)?.at ?? 0) + HOUR_MS / 2);

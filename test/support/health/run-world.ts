@@ -3,14 +3,23 @@
 
 import type { Hint } from '../../../src/core/hint.ts';
 import type { DeliveryRecord, RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
-import type { RouteTable } from '../../../src/core/routes.ts';
+import { type RouteTable, UNMATCHED } from '../../../src/core/routes.ts';
 import type { Facts } from '../../../src/facts.ts';
 import { causesOf, type Diagnosis } from '../../../src/health/diagnoses.ts';
 import { isWrong } from '../../../src/health/judge.ts';
+import { tableOf } from '../../unit/core/fixtures.ts';
 import { factsOf, NOTIFY, NOW } from '../../unit/fixtures.ts';
-import { reloaded } from '../../unit/health/fixtures.ts';
 import { DAY, FEW_GOOD, MINUTE, type Needs, type OfFault, type Row, Truth } from './truth.ts';
-import { FAULTS, type FaultKind, type FaultName, type Happening, happeningsIn, type World } from './worlds.ts';
+import {
+  FAULTS,
+  type FaultKind,
+  type FaultName,
+  type Happening,
+  happeningsIn,
+  type Outcome,
+  routing,
+  type World,
+} from './worlds.ts';
 
 const SECOND = 1000;
 const HOUR = 60 * MINUTE;
@@ -31,8 +40,6 @@ export interface Said {
   readonly route?: string | null;
   readonly message?: string;
 }
-
-const UNMATCHED = { ...NOTIFY, path: 'unmatched', action: 'reject' } as const;
 
 export interface Failure {
   readonly property: string;
@@ -66,7 +73,11 @@ class Run {
   #subject: Subject;
   #step = 0;
   #startedAt = 0;
-  #routes: readonly string[] = ['/notify', 'unmatched'];
+  #isAfter = false;
+  /** Of the route that the senders used before. */
+  #left: Truth | null = null;
+  /** By address, and by look, the route on which the last one was accepted. */
+  readonly #used = new Map<string, string>();
   #lastLook = Number.NEGATIVE_INFINITY;
   #wasFailed = false;
   readonly #flips = new Map<number | null, number>();
@@ -77,15 +88,24 @@ class Run {
     this.#world = world;
     this.#process = process;
     this.#subject = process();
+    this.#subject.keepOnly(this.#table(), 0);
     this.#lastBadAt = lastBads(happeningsIn(world));
+  }
+
+  #table(): RouteTable {
+    const { routes, unmatched } = routing(this.#world, this.#isAfter);
+    return tableOf(routes, unmatched);
   }
 
   look(at: number): void {
     if (at - this.#lastLook < SECOND) return;
     this.#lastLook = at;
     const { truth } = this;
-    const said = this.#subject.look(this.#factsAt(at), at);
-    const [headline = { id: '', state: '' }] = said;
+    const all = this.#subject.look(this.#factsAt(at), at);
+    const { route: left } = routing(this.#world, false);
+    const isLeft = ({ route, id }: Said) => this.#left !== null && route === left && id !== 'deliveries-lost';
+    const said = all.filter((one) => !isLeft(one));
+    const [headline = { id: '', state: 'ok' }] = said;
     const isFailed = said.some(({ state }) => state === 'failed');
     // Once all was taken later the next bad one begins anew; and of the first ones nobody knows enough.
     if (truth.isSettled(at)) this.#flips.clear();
@@ -98,9 +118,18 @@ class Run {
     const fails = (property: string) => this.failures.push({ property, at, said: texts });
     if (headline.id === 'all-is-well' && truth.refusedSince > 0) fails('1 no false all-clear: nothing taken since');
     const labels = said.filter(({ id }) => id !== 'deliveries-lost').flatMap(({ route }) => route ?? []);
-    if (labels.some((route) => !this.#routes.includes(route))) fails('8 a label is a route that is configured');
+    const { routes } = routing(this.#world, this.#isAfter);
+    if (labels.some((one) => ![...routes, UNMATCHED].includes(one))) fails('8 a label is a route that is configured');
+    for (const { id } of all.filter((one) => isLeft(one) && one.state === 'failed')) this.#checkLeft(id, at, fails);
     for (const { id, message = '' } of said) this.#checkNumbers(id, message, fails);
-    check({ world: this.#world, truth, at, headline, said, lastBadAt: this.#lastBadAt, fails });
+    check({ world: this.#world, truth, at, headline, said: all, own: said, lastBadAt: this.#lastBadAt, fails });
+  }
+
+  /** What is left on the route that the senders used before. */
+  #checkLeft(id: string, at: number, fails: (property: string) => void): void {
+    const rows = this.#left === null ? [] : rowsOf(this.#world, this.#left, id);
+    const isOver = (row: Row) => (this.#world.reload === 'taken' && row.isOfApp) || hasEnded(row, this.#world, at);
+    if (rows.length > 0 && rows.every(isOver)) fails(`6 it ends: ${id}, which a reload has left`);
   }
 
   #checkNumbers(id: string, message: string, fails: (property: string) => void): void {
@@ -108,19 +137,20 @@ class Run {
     const bad = Number(some ?? last ?? 0);
     if (bad > (this.#met.get(id) ?? 0)) fails('9 each cause tells its own number');
     const [, took, passed] = /app took (\d+); this|refused (\d+) came through; this/.exec(message) ?? [];
-    const rows = rowsOf(this.#world, this.truth, id);
-    const said = Number(took ?? passed);
-    if (said >= 0 && rows.length === 1 && !this.#world.reload && !this.truth.hasUnknowable && said !== rows[0]?.since)
-      fails(`9 each cause tells its own row: ${said} of ${rows[0]?.since}`);
-    const { faults, restart } = this.#world;
-    if (all === undefined || faults.length !== 1 || restart || this.truth.hasUnknowable) return;
-    const known = this.truth.since(bad);
+    const { faults, restart, redeliver, reload } = this.#world;
+    const [fault, other] = [...this.truth.rows.keys()].filter((nth) => causesOfFault(this.#world, nth).includes(id));
+    if (fault === undefined || other !== undefined || this.truth.hasUnknowable) return;
+    const [since, said] = [this.truth.rows.get(fault)?.since, Number(took ?? passed)];
+    if (said >= 0 && reload === 'none' && said !== since) fails(`9 each cause tells its own row: ${said} of ${since}`);
+    const isLate = redeliver || faults.some(({ kind }) => kind === 'hang' || kind === 'sender leaves');
+    if (all === undefined || restart || (faults.length > 1 && isLate)) return;
+    const known = this.truth.since(bad, fault);
     if (over === undefined ? Number(all) !== known : Number(all) > known) fails(`9 of how many: ${known}`);
   }
 
   checkFlips(): void {
     const { faults, restart, reload } = this.#world;
-    if (faults.length !== 1 || restart || reload || (faults[0]?.share ?? 0) < 1 / 3) return;
+    if (faults.length !== 1 || restart || reload !== 'none' || (faults[0]?.share ?? 0) < 1 / 3) return;
     const amount = Math.max(0, ...this.#flips.values());
     if (amount > 2) this.failures.push({ property: '4 steady: flips', at: 0, said: `${amount}` });
   }
@@ -128,11 +158,14 @@ class Run {
   apply(happening: Happening): void {
     const { at, kind } = happening;
     if (kind === 'reload') {
-      this.#routes = happening.routes;
-      this.#subject.keepOnly(reloaded(happening.routes.slice(0, -1)), at);
-      this.truth = this.truth.withoutRoute();
+      this.#isAfter = true;
+      this.#subject.keepOnly(this.#table(), at);
+      if (this.#world.reload !== 'path') this.#left = this.truth;
+      this.truth = this.#left?.ofOther() ?? this.truth.withoutRoute();
     } else if (kind === 'restart') {
       this.#subject = this.#process();
+      this.#subject.keepOnly(this.#table(), at);
+      this.#used.clear();
       this.#met.clear();
       this.truth = Object.assign(new Truth(), { waiting: this.truth.waiting });
       this.#startedAt = at;
@@ -147,31 +180,49 @@ class Run {
     for (const cause of causes) this.#met.set(cause, (this.#met.get(cause) ?? 0) + 1);
     if (kind === 'turned away') {
       this.#subject.turnAway(happening.address, at, happening.hint);
-      if (outcome !== null) this.truth.add(outcome, at, 'unread');
+      if (outcome !== null)
+        this.#add(outcome, at, 'unread', this.#left === null ? undefined : this.#used.get(outcome.address));
       else this.truth.turnAway(happening.address, at);
     } else if (kind === 'sent again') {
       this.#subject.sentAgain(happening.record, at);
-      if (outcome !== null) this.truth.add({ ...outcome, isVerified: false }, at, 'signed');
+      if (happening.record.fate === 'failed') this.truth.failAgain(outcome, at);
+      else this.truth.add({ ...outcome, isVerified: false }, at, 'signed');
     } else {
       const { record } = happening;
-      const { fate, route } = record;
+      const { fate } = record;
       this.truth.see(record);
       if (fate !== 'none' && fate !== 'pending') this.#subject.deliver({ ...record, fate }, at);
       this.#subject.record(record, at);
       if (outcome === null) this.truth.other(record, at);
-      else if (!this.#routes.includes(route)) this.truth.addOld(outcome, at);
-      else this.truth.add(outcome, at, needsOf(record));
+      else this.#add(outcome, at, needsOf(record), this.#routeOf(record, outcome));
     }
+  }
+
+  /** The route on which it counts: its own, else that of its path, else the one that its sender used last. */
+  #routeOf({ fate, route, path }: RequestRecord, { address, look }: Outcome): string | undefined {
+    if (fate !== 'none' || route !== UNMATCHED) return route;
+    if (this.#left === null) return undefined;
+    const place = [true, false].map((isAfter) => routing(this.#world, isAfter)).find((one) => one.path === path);
+    return place?.route ?? this.#used.get(path === '' ? address : look);
+  }
+
+  #add(outcome: Outcome, at: number, needs: Needs, route = routing(this.#world, this.#isAfter).route): void {
+    const { address, look, isVerified } = outcome;
+    const isOwn = route === routing(this.#world, this.#isAfter).route;
+    if (isVerified) for (const one of [address, look]) this.#used.set(one, route);
+    if (isOwn) this.truth.add(outcome, at, needs);
+    else this.truth.addOld(outcome, at);
+    if (!isOwn) this.#left?.add(outcome, at, needs);
+    else if (isVerified) this.#left?.passElsewhere(outcome, at, this.#world.reload !== 'route');
   }
 
   #factsAt(at: number): Facts {
     const mode = this.#world.report ? 'report' : 'enforce';
     const redeliver = this.#world.redeliver ? 72 * HOUR : null;
-    const [path = ''] = this.#routes;
     return factsOf({
       now: NOW + at + this.#step,
       startedAt: NOW + this.#startedAt,
-      routes: [{ ...NOTIFY, path, mode, redeliver }, UNMATCHED],
+      routes: this.#table().all.map(({ path, action }) => ({ ...NOTIFY, path, action, mode, redeliver })),
       deferred: null,
     });
   }
@@ -194,7 +245,8 @@ function pausesAfter({ lastBad, outcomes }: Truth, happening: Happening, index: 
 function lastBads(happenings: readonly Happening[]): ReadonlyMap<number, number> {
   const last = new Map<number, number>();
   for (const happening of happenings)
-    if ('outcome' in happening && happening.outcome?.fault != null) last.set(happening.outcome.fault, happening.at);
+    if (happening.kind !== 'sent again' && 'outcome' in happening && happening.outcome?.fault != null)
+      last.set(happening.outcome.fault, happening.at);
   return last;
 }
 
@@ -203,7 +255,9 @@ interface Checked {
   readonly truth: Truth;
   readonly at: number;
   readonly headline: Said;
+  /** All that is said, and what is said of the route that the senders use. */
   readonly said: readonly Said[];
+  readonly own: readonly Said[];
   readonly lastBadAt: ReadonlyMap<number, number>;
   readonly fails: (property: string) => void;
 }
@@ -287,15 +341,18 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
 }
 
 /** What must not be failed, or no more. */
-function checkCalm({ world, truth, at, said, fails }: Checked, known: OfFault): void {
+function checkCalm({ world, truth, at, own, fails }: Checked, known: OfFault): void {
   const { outcomes } = truth;
   const isFirst = !isEarlier(truth, known);
   if (isFirst && at < (outcomes[known.first]?.at ?? 0) + 10 * SECOND) fails('4 steady: failed at the first bad one');
   const isRare = world.faults.length === 1 && world.faults.every(({ share, clump }) => share <= 1 / 10 && clump === 5);
   if (isFirst && isRare && !truth.hadTwo && known.first > 0) fails('6 it ends: it never began');
   if (truth.badRun < 2 && truth.longShare(at) <= 1 / 50) fails('6 it ends: rare by now');
-  for (const { id } of said.filter(({ state }) => state === 'failed')) {
+  for (const { id } of own.filter(({ state }) => state === 'failed')) {
     const rows = rowsOf(world, truth, id);
+    const isFresh = rows.length > 0 && !truth.hasUnknowable && rows.every(({ firstAt }) => at - firstAt < 10 * SECOND);
+    const isInRow = truth.badRun >= 2 && at >= truth.secondOfRun + 10 * SECOND;
+    if (isFresh && !isInRow) fails(`4 steady: ${id} failed at its first ones`);
     const isEnd = (row: Row) => hasEnded(row, world, at);
     if (rows.length > 0 && rows.every(isEnd)) fails(`6 it ends: ${id}, after good ones`);
     const isAlone = [...truth.rows.values()].every((row) => rows.includes(row) || isEnd(row));
@@ -304,9 +361,12 @@ function checkCalm({ world, truth, at, said, fails }: Checked, known: OfFault): 
 }
 
 /** The faults that are told as this. */
-function rowsOf({ faults }: World, { rows }: Truth, id: string): readonly Row[] {
-  const kindOf = (nth: number): FaultKind | undefined => FAULTS[faults[nth]?.kind as FaultName];
-  return [...rows].flatMap(([nth, row]) => (kindOf(nth)?.causes.includes(id) ? [row] : []));
+const rowsOf = (world: World, { rows }: Truth, id: string): readonly Row[] =>
+  [...rows].flatMap(([nth, row]) => (causesOfFault(world, nth).includes(id) ? [row] : []));
+
+function causesOfFault({ faults }: World, nth: number): readonly string[] {
+  const kind: FaultKind | undefined = FAULTS[faults[nth]?.kind as FaultName];
+  return kind?.causes ?? [];
 }
 
 const isFew = ({ bad, good }: Row) => bad + good >= 100 && bad / (bad + good) <= 1 / 50;
@@ -341,7 +401,9 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
   const [most = null, last = null, ...before] =
     headline.state === 'failed' && truth.accepted > 0 ? truth.lastFaults() : [];
   // The commonest, the last one, what may be red for a minute yet, and of the others what the commonest may follow from.
-  const recent = [...truth.rows].flatMap(([nth, { lastAt }]) => (at - lastAt < MINUTE ? [nth] : []));
+  const recent = [...truth.rows].flatMap(([nth, { lastAt }]) =>
+    at - lastAt < MINUTE || world.faults[nth]?.kind === 'poison' ? [nth] : [],
+  );
   const right = most === null ? causesIn([...world.faults.keys()]) : causesIn([most, last, ...recent]);
   const causes = [
     ...right,

@@ -18,16 +18,20 @@ interface Known {
   /** A stored delivery was sent again, or its sender tried again. */
   readonly isAgain: boolean;
   readonly isBad: boolean;
+  readonly isRefused: boolean;
   readonly fault: number | null;
 }
 
 /** Of one fault: how many met it, and how many passed the point where it strikes, in all and since the last that met it. */
 export interface Row {
   readonly isOfApp: boolean;
+  /** The address of what was not read, the last time; else empty. */
+  readonly door: string;
+  readonly firstAt: number;
   readonly bad: number;
   good: number;
   since: number;
-  readonly lastAt: number;
+  lastAt: number;
 }
 
 /** The outcomes since a fault's first. */
@@ -86,6 +90,7 @@ export class Truth {
   refusedSince = 0;
   /** Bad ones since the first that nothing has ended: stored ones, and those that were taken later. */
   #stored = 0;
+  #lastGood = Number.NEGATIVE_INFINITY;
   #taken = 0;
   /** Something was lost that nobody could tell from strangers. */
   hasUnknowable = false;
@@ -108,6 +113,33 @@ export class Truth {
   withoutRoute(): Truth {
     const { lastLoss, waiting, hasUnknowable, claims } = this;
     return Object.assign(new Truth(), { lastLoss, waiting, hasUnknowable, claims });
+  }
+
+  /** Of another route, which the senders use from now on. */
+  ofOther(): Truth {
+    const { looks, addresses, shared, accepted, pauses, ofAddress, refusedSince, lastUnknowable } = this;
+    const known = { looks, addresses, shared, accepted, pauses, ofAddress, refusedSince, lastUnknowable };
+    return Object.assign(this.withoutRoute(), known);
+  }
+
+  /** One was accepted on another route. `isLeft`: none is verified on this one any more. */
+  passElsewhere({ fault, address }: Outcome, at: number, isLeft: boolean): void {
+    const isSure = ({ isOfApp, lastAt }: Row) => !isOfApp || at - lastAt >= 60 * MINUTE;
+    this.#pass((row) => row.door === address || (isLeft && fault === null && isSure(row)));
+  }
+
+  /** A stored one failed again: once the app has taken others, it speaks for itself alone. */
+  failAgain({ fault, startedAt }: Outcome, at: number): void {
+    const row = this.rows.get(fault ?? -1);
+    if (row === undefined || startedAt <= this.#lastGood) return;
+    row.lastAt = at;
+    this.#run(at);
+  }
+
+  #run(at: number): void {
+    this.badRun++;
+    if (this.badRun === 2) this.secondOfRun = at;
+    if (this.badRun === 2) this.hadTwo = true;
   }
 
   /** How many signed ones of the last day are not known to be deliveries. */
@@ -143,9 +175,11 @@ export class Truth {
     if (isVerified) this.#accept(look, address, at);
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
-    this.outcomes.push({ startedAt, at, isBad: fault !== null, fault, isAgain: isStored && fault === null });
-    this.#meet(outcome, at);
+    const isBad = fault !== null;
+    this.outcomes.push({ startedAt, at, isBad, fault, isAgain: isStored && !isBad, isRefused: isBad && !isVerified });
+    this.#meet(outcome, at, needs);
     if (fault === null) {
+      this.#lastGood = at;
       this.goodInRow++;
       this.badRun = 0;
       return;
@@ -164,11 +198,12 @@ export class Truth {
     }
   }
 
-  #meet({ fault, isVerified }: Outcome, at: number): void {
+  #meet({ fault, isVerified, address }: Outcome, at: number, needs: Needs): void {
     this.#pass((row, nth) => nth !== fault && (row.isOfApp ? fault === null : isVerified));
     if (fault === null) return;
-    const { bad = 0, good = 0 } = this.rows.get(fault) ?? {};
-    this.rows.set(fault, { isOfApp: isVerified, bad: bad + 1, good, since: 0, lastAt: at });
+    const { bad = 0, good = 0, firstAt = at } = this.rows.get(fault) ?? {};
+    const door = needs === 'unread' ? address : '';
+    this.rows.set(fault, { isOfApp: isVerified, door, firstAt, bad: bad + 1, good, since: 0, lastAt: at });
   }
 
   /** True for a refused delivery that nothing tells from a stranger's request. */
@@ -205,9 +240,7 @@ export class Truth {
     if (isCalm || this.bad === 0) this.began = this.outcomes.length - 1;
     const hasEarlier = (this.bad > 0 && !isCalm) || this.hasUnknowable;
     this.goodInRow = 0;
-    this.badRun++;
-    if (this.badRun === 2) this.secondOfRun = at;
-    if (this.badRun === 2) this.hadTwo = true;
+    this.#run(at);
     this.lastBad = this.outcomes.length - 1;
     const never = Number.POSITIVE_INFINITY;
     const known = this.faults.get(fault) ?? {
@@ -238,6 +271,8 @@ export class Truth {
     if (decision === 'duplicate') this.#accept(look, client, at);
     // One may be an old event again.
     if (decision === 'duplicate') this.#pass((row) => !row.isOfApp && at - row.lastAt >= 60 * MINUTE);
+    const last = this.rows.get(this.outcomes[this.lastBad]?.fault ?? -1);
+    if (last !== undefined && last.since > this.goodInRow) this.badRun = 0;
     if (this.accepted === 0 && signed && decision === 'rejected')
       this.early.push({ at, look, address: client, needs: 'signed' });
     if (signed && decision === 'rejected') this.claims.push(at);
@@ -269,7 +304,7 @@ export class Truth {
 
   /** Nothing has come for a day: what is known is old. */
   isOld(at: number): boolean {
-    return at - (this.outcomes.at(-1)?.at ?? at) > DAY;
+    return at - Math.max(this.outcomes.at(-1)?.at ?? at, ...[...this.rows.values()].map(({ lastAt }) => lastAt)) > DAY;
   }
 
   /** The last 16 bad ones with few good ones between them, by fault, if most met one by far. */
@@ -295,12 +330,13 @@ export class Truth {
     this.lastLoss = Math.max(this.lastLoss, ...all.map(({ at }) => at));
   }
 
-  /** Of how many that are known the last `bad` bad ones are: those that came since the first of them. */
-  since(bad: number): number {
-    const first = this.outcomes.filter(({ isBad }) => isBad).at(-bad);
-    const from = first === undefined ? 0 : this.outcomes.indexOf(first);
+  /** Of how many that came where it strikes the last `bad` bad ones of a fault are: those since the first of them. */
+  since(bad: number, fault: number): number {
+    const all = this.outcomes.filter((one) => !one.isRefused || this.rows.get(fault)?.isOfApp === false);
+    const first = all.filter((one) => one.fault === fault).at(-bad);
+    const from = first === undefined ? 0 : all.indexOf(first);
     const isSince = (one: Known, nth: number) => nth >= from || (!one.isBad && one.startedAt > (first?.startedAt ?? 0));
-    return this.outcomes.filter((one, nth) => !one.isAgain && isSince(one, nth)).length;
+    return all.filter((one, nth) => !one.isAgain && isSince(one, nth)).length;
   }
 
   /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { type Hint, OVERLOAD_HINTS } from '../../../src/core/hint.ts';
 import type { RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
+import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
 import { accepted, hint, refused } from '../../unit/fixtures.ts';
 import { seeded, shuffled } from '../runner/seeded.ts';
 
@@ -53,6 +54,8 @@ export const FAULTS = {
   429: app(['app-busy'], { status: 429, upstreamStatus: 429 }),
   down: app(['app-down'], { ...noAnswer('connect'), upstreamError: 'ECONNREFUSED' }),
   breaks: app(['app-breaks-off'], noAnswer('reset')),
+  /** Fails whenever it is sent again, too. */
+  poison: app(['app-fails'], { status: 500, upstreamStatus: 500 }),
   'no HTTP': app(['app-not-http'], noAnswer('protocol')),
   slots: app(['slots-full'], { status: 503, reason: 'overloaded', upstreamStatus: 0, hint: OVERLOAD_HINTS.slots }),
   'sender leaves': app(['sender-leaves'], { status: 499, reason: 'client_closed', upstreamStatus: 0 }, 5 * SECOND),
@@ -169,9 +172,33 @@ export interface World {
   readonly probes: boolean;
   readonly report: boolean;
   readonly restart: boolean;
-  /** The route has another path from the middle on. */
-  readonly reload: boolean;
+  /** How the route changes in the middle. */
+  readonly reload: keyof typeof RELOADS;
+  /** Once the faults are over, all that comes was delivered before. */
+  readonly onlyTwins?: boolean;
   readonly clockStep: number;
+}
+
+/** The routes before it and after it, and the paths to which deliveries go. */
+const RELOADS = {
+  none: { before: '/notify', after: '/notify', from: '/notify', to: '/notify' },
+  path: { before: '/notify', after: '/hooks', from: '/notify', to: '/hooks' },
+  /** Their senders use another route that is there. */
+  route: { before: '/notify /hooks', after: '/notify /hooks', from: '/notify', to: '/hooks' },
+  /** Those on `unmatched`, which verified them, are rejected. */
+  rejected: { before: '/hooks', after: '/hooks', from: '/notfy', to: '/hooks' },
+  /** A route takes what came on `unmatched`. */
+  taken: { before: '', after: '/hooks', from: '/HOOKS', to: '/HOOKS' },
+} as const;
+
+/** The routes, and where deliveries come. `unmatched` rejects, but where they come, or came, there. */
+export function routing({ reload }: World, isAfter: boolean) {
+  const { before, after, from, to } = RELOADS[reload];
+  const [all, path] = isAfter ? [after, to] : [before, from];
+  const routes = all.split(' ').filter(Boolean);
+  const route = routes.find((one) => one === path.toLowerCase()) ?? UNMATCHED;
+  const unmatched: Route['action'] = route === UNMATCHED || reload === 'taken' ? 'verify' : 'reject';
+  return { routes, path, route, unmatched };
 }
 
 const PACES = [4, 12, 60, 600, 3600, 36_000, 360_000];
@@ -204,7 +231,7 @@ const anyWorld: fc.Arbitrary<World> = fc.record({
   probes: rarely(2),
   report: rarely(12),
   restart: rarely(6),
-  reload: rarely(6),
+  reload: fc.oneof({ weight: 6, arbitrary: fc.constant('none' as const) }, fc.constantFrom(...names(RELOADS))),
   clockStep: fc.constantFrom(0, 0, 0, HOUR, -HOUR, -DAY),
 });
 
@@ -213,139 +240,51 @@ type Part = readonly [begin: number, length: number, share: number, clump?: numb
 /** What few worlds have, although a rule is for it: the faults, by their parts, and the rest of the world. */
 interface Rare {
   readonly parts: readonly Part[];
-  readonly kinds?: readonly FaultName[];
-  readonly world?: Partial<World>;
+  readonly kinds: readonly FaultName[];
+  readonly world: Partial<World>;
 }
-const AT_A_TIME = {
-  anHour: 3600,
-  deliveries: 900,
-  strangers: 'none',
-  report: false,
-  restart: false,
-  reload: false,
-} as const;
+const rare = (world: Partial<World>, kinds: readonly FaultName[], ...parts: readonly Part[]) => ({
+  parts,
+  kinds,
+  world,
+});
+const ALONE = { strangers: 'none', report: false, restart: false, reload: 'none' } as const;
+const FRESH = { ...ALONE, redeliver: false } as const;
+const STORED = { ...ALONE, redeliver: true } as const;
+const SLOW = { anHour: 4, restart: false, reload: 'none' } as const;
+const FAST = { anHour: 360_000, strangers: 'none' } as const;
+const AT_A_TIME = { ...ALONE, anHour: 3600, deliveries: 900 } as const;
+const HANGS_ON = { ...FRESH, anHour: 3600, deliveries: 160, reload: 'path' } as const;
+const POISONED = { ...STORED, duplicates: false, anHour: 4, deliveries: 100, rhythm: 'even' } as const;
+const AT_NIGHT = { ...ALONE, strangers: 'unsigned POSTs', crowd: 0.1, atNight: true, front: false } as const;
 
 const RARE: Readonly<Record<string, Rare>> = {
-  'a short outage within few failures that go on': {
-    parts: [
-      [0.3, 0.03, 1],
-      [0.1, 0.9, 0.02],
-    ],
-  },
-  'many failures that go on below an outage': {
-    parts: [
-      [0, 0.6, 0.34],
-      [0.1, 0.3, 1],
-    ],
-    world: { anHour: 12 },
-  },
-  'an outage that ends while other failures go on': {
-    parts: [
-      [0.02, 0.1, 1],
-      [0.02, 0.98, 0.34],
-    ],
-    world: AT_A_TIME,
-  },
-  'an outage that ends while few failures go on': {
-    parts: [
-      [0.02, 0.1, 1],
-      [0.02, 0.98, 0.02],
-    ],
-    world: AT_A_TIME,
-  },
-  'an outage until the end, whose deliveries are sent again': {
-    parts: [[0.4, 0.6, 1]],
-    kinds: ['breaks'],
-    world: { redeliver: true, strangers: 'none', report: false, restart: false, reload: false },
-  },
-  'a short outage at the end, whose senders try again': {
-    parts: [[0.95, 0.05, 1]],
-    kinds: ['breaks'],
-    world: { redeliver: true, duplicates: true, strangers: 'none', report: false, restart: false, reload: false },
-  },
-  'an outage on a route that a reload then removes': {
-    parts: [[0.25, 0.1, 1]],
-    world: { reload: true, strangers: 'none' },
-  },
-  'an outage until the end, some days after a weekend': {
-    parts: [[0.9, 0.1, 1]],
-    world: { anHour: 4, deliveries: 400, rhythm: 'weekends', restart: false, reload: false },
-  },
-  'answers that hang over a reload': {
-    parts: [[0.5, 0.1, 1]],
-    kinds: ['hang'],
-    world: { anHour: 3600, deliveries: 160, reload: true, redeliver: false, strangers: 'none', restart: false },
-  },
-  'answers that hang over a reload, after which all goes astray': {
-    parts: [
-      [0.5, 0.05, 1],
-      [0.55, 0.45, 1],
-    ],
-    kinds: ['hang', 'moved'],
-    world: { anHour: 3600, deliveries: 160, reload: true, redeliver: false, strangers: 'none', restart: false },
-  },
-  'an outage, few good ones, and then nothing': {
-    parts: [[0.7, 0.2, 1]],
-    world: { anHour: 4, deliveries: 60, rhythm: 'even', redeliver: false, restart: false, reload: false },
-  },
-  'deliveries that stop': {
-    parts: [[0.4, 0.6, 1]],
-    world: { anHour: 4, deliveries: 300, strangers: 'none', rhythm: 'even', restart: false, report: false },
-  },
-  'a second fault, long after the first': {
-    parts: [
-      [0.02, 0.05, 1],
-      [0.6, 0.3, 0.34],
-    ],
-    world: { anHour: 3600, deliveries: 600 },
-  },
-  'few failures at a high pace, all in a row': {
-    parts: [[0.1, 0.9, 0.02, 250]],
-    world: { anHour: 36_000, deliveries: 1500 },
-  },
-  'many failures at a high pace, all in a row': {
-    parts: [[0.1, 0.9, 0.34, 250]],
-    world: { anHour: 36_000, deliveries: 1500 },
-  },
-  'an outage of seconds at a high pace, few failures, and then nothing': {
-    parts: [
-      [0.25, 0.3, 1],
-      [0.6, 0.6, 0.02],
-    ],
-    world: { anHour: 360_000, strangers: 'none' },
-  },
-  'few deliveries whose answers hang, before all is quiet': {
-    parts: [
-      [0.1, 0.03, 0.1],
-      [0.4, 0.1, 0.02],
-    ],
-    kinds: ['hang'],
-    world: { anHour: 360_000, redeliver: true, strangers: 'none' },
-  },
-  'strangers in the second night, and none before': {
-    parts: [],
-    world: {
-      anHour: 4,
-      deliveries: 160,
-      rhythm: 'nights',
-      strangers: 'unsigned POSTs',
-      crowd: 0.1,
-      atNight: true,
-      front: false,
-      report: false,
-      restart: false,
-      reload: false,
-    },
-  },
-  'an app that is down, and then answers with errors': {
-    parts: [
-      [0.2, 0.3, 1],
-      [0.5, 0.5, 1],
-    ],
-    kinds: ['down'],
-    world: { strangers: 'none', report: false, restart: false, reload: false },
-  },
-  'a moment at a high pace': { parts: [[0.4, 0.01, 1]], world: { anHour: 36_000, deliveries: 400 } },
+  'a short outage within few failures that go on': rare({}, [], [0.3, 0.03, 1], [0.1, 0.9, 0.02]),
+  'many failures that go on below an outage': rare({ anHour: 12 }, [], [0, 0.6, 0.34], [0.1, 0.3, 1]),
+  'an outage that ends while other failures go on': rare(AT_A_TIME, [], [0.02, 0.1, 1], [0.02, 0.98, 0.34]),
+  'an outage that ends while few failures go on': rare(AT_A_TIME, [], [0.02, 0.1, 1], [0.02, 0.98, 0.02]),
+  'an outage until the end, sent again': rare(STORED, ['breaks'], [0.4, 0.6, 1]),
+  'a short outage at the end, tried again': rare({ ...STORED, duplicates: true }, ['breaks'], [0.95, 0.05, 1]),
+  'an outage on a route that a reload then removes': rare({ reload: 'path', strangers: 'none' }, [], [0.25, 0.1, 1]),
+  'an outage after weekends': rare({ ...SLOW, deliveries: 400, rhythm: 'weekends' }, [], [0.9, 0.1, 1]),
+  'answers that hang over a reload': rare(HANGS_ON, ['hang'], [0.5, 0.1, 1]),
+  'and then all goes astray': rare(HANGS_ON, ['hang', 'moved'], [0.5, 0.05, 1], [0.55, 0.45, 1]),
+  'few good ones after an outage': rare({ ...SLOW, deliveries: 60, rhythm: 'even' }, [], [0.7, 0.2, 1]),
+  'deliveries that stop': rare({ ...ALONE, anHour: 4, deliveries: 300, rhythm: 'even' }, [], [0.4, 0.6, 1]),
+  'long after a fault': rare({ anHour: 3600, deliveries: 600 }, [], [0.02, 0.05, 1], [0.6, 0.3, 0.34]),
+  'few failures at a high pace, all in a row': rare({ anHour: 36_000, deliveries: 1500 }, [], [0.1, 0.9, 0.02, 250]),
+  'many failures at a high pace, all in a row': rare({ anHour: 36_000, deliveries: 1500 }, [], [0.1, 0.9, 0.34, 250]),
+  'seconds of an outage, then few failures': rare(FAST, [], [0.25, 0.3, 1], [0.6, 0.6, 0.02]),
+  'few hang, then all is quiet': rare({ ...FAST, redeliver: true }, ['hang'], [0.1, 0.03, 0.1], [0.4, 0.1, 0.02]),
+  'strangers in the second night': rare({ ...AT_NIGHT, anHour: 4, deliveries: 160, rhythm: 'nights' }, []),
+  'an app that is down, and then answers with errors': rare(ALONE, ['down'], [0.2, 0.3, 1], [0.5, 0.5, 1]),
+  'an app that restarts beside few failures': rare(AT_A_TIME, [404, 'down'], [0.02, 0.98, 0.1], [0.5, 0.01, 1]),
+  'poison at a slow pace': rare(POISONED, ['poison'], [0.2, 0.02, 1]),
+  'only twins after it': rare({ ...ALONE, onlyTwins: true, anHour: 60, deliveries: 160 }, ['rotated'], [0.2, 0.1, 1]),
+  'a full door before another route': rare({ ...FRESH, reload: 'route' }, ['door'], [0.45, 0.1, 1]),
+  'some who send where none is taken any more': rare({ ...FRESH, reload: 'rejected' }, ['moved'], [0.55, 0.1, 1]),
+  'an outage on a path that a route then takes': rare({ ...FRESH, reload: 'taken' }, [], [0.4, 0.15, 1]),
+  'a moment at a high pace': rare({ anHour: 36_000, deliveries: 400 }, [], [0.4, 0.01, 1]),
 };
 
 const rareWorld = fc
@@ -356,13 +295,7 @@ const rareWorld = fc
   })
   .map(({ world, rare, kinds }): World => {
     const faults = rare.parts.map(([begin, length, share, clump = 5], nth) => {
-      return {
-        kind: rare.kinds?.[nth] ?? kinds[nth]?.kind ?? 500,
-        begin,
-        length,
-        share,
-        clump,
-      } as const;
+      return { kind: rare.kinds[nth] ?? kinds[nth]?.kind ?? 500, begin, length, share, clump };
     });
     return { ...world, ...rare.world, faults };
   });
@@ -376,9 +309,9 @@ export const worlds: fc.Arbitrary<World> = fc.oneof(
 export type Happening = { readonly at: number } & (
   | { readonly kind: 'request'; readonly record: RequestRecord; readonly outcome: Outcome | null }
   | { readonly kind: 'turned away'; readonly address: string; readonly outcome: Outcome | null; readonly hint?: Hint }
-  | { readonly kind: 'sent again'; readonly record: SentAgain; readonly outcome: Outcome | null }
+  | { readonly kind: 'sent again'; readonly record: SentAgain; readonly outcome: Outcome }
   | { readonly kind: 'restart' }
-  | { readonly kind: 'reload'; readonly routes: readonly string[] }
+  | { readonly kind: 'reload' }
   | { readonly kind: 'clock step'; readonly by: number }
 );
 
@@ -399,8 +332,6 @@ export interface Outcome {
 }
 
 const START = 10 * MINUTE;
-/** The path of the route after the reload. */
-const MOVED = '/hooks';
 
 /** All that happens in a world, in order. The same world is always told alike. */
 export function happeningsIn(world: World): readonly Happening[] {
@@ -416,8 +347,8 @@ export function happeningsIn(world: World): readonly Happening[] {
     const hasMoved = world.moves && nth > times.length / 2;
     const address = world.front ? '192.0.2.1' : `198.51.100.${who + (hasMoved ? 100 : 1)}`;
     const { userAgent, contentType } = looks[who] ?? lookOf(0);
-    const path = at > reloadAt ? MOVED : '/notify';
-    const sender = { userAgent, contentType, ...from(address), route: path, path, startedAt: at };
+    const { route, path } = routing(world, at > reloadAt);
+    const sender = { userAgent, contentType, ...from(address), route, path, startedAt: at };
     const look = `${userAgent} ${contentType}`;
     all.push(
       ...delivery(world, { at, sender, look, address, fault: bad[nth] ?? null, end: endOf(world, times, nth) }, random),
@@ -431,14 +362,13 @@ export function happeningsIn(world: World): readonly Happening[] {
   return all.sort((one, other) => one.at - other.at);
 }
 
-/** When a reload gives the route another path. */
 function reloadIn({ reload, redeliver }: World, end: number): number {
-  return reload && !redeliver ? START + (end - START) * 0.55 : Number.POSITIVE_INFINITY;
+  return reload !== 'none' && !redeliver ? START + (end - START) * 0.55 : Number.POSITIVE_INFINITY;
 }
 
 function* changesIn(world: World, end: number): Iterable<Happening> {
   const at = (share: number) => START + (end - START) * share;
-  if (reloadIn(world, end) < end) yield { at: reloadIn(world, end), kind: 'reload', routes: [MOVED, 'unmatched'] };
+  if (reloadIn(world, end) < end) yield { at: reloadIn(world, end), kind: 'reload' };
   if (world.restart) yield { at: at(0.3), kind: 'restart' };
   if (world.clockStep !== 0) yield { at: at(0.5), kind: 'clock step', by: world.clockStep };
 }
@@ -500,21 +430,18 @@ function delivery(world: World, { at, sender, look, address, fault, end }: Comin
   if (fault === null) {
     const record = accepted({ ...sender, upstreamMs: 20 });
     const good: Happening = { at, kind: 'request', record, outcome: { ...known, fault, isVerified: true } };
-    if (!world.duplicates || random() > 0.2) return [good];
-    const twin = accepted({ ...sender, decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
-    return [good, { at: at + 1, kind: 'request', record: twin, outcome: null }];
+    if (world.onlyTwins === true && at === end) return [twinOf(sender, at)];
+    return world.duplicates && random() < 0.2 ? [good, twinOf(sender, at + 1)] : [good];
   }
-  return [
-    ...badDelivery(world, { at, sender, look, address, fault, end }, random),
-    ...twins(world, sender, at, random),
-  ];
+  const bad = badDelivery(world, { at, sender, look, address, fault, end }, random);
+  // An old event again, while new ones are lost: it proves nothing about the app.
+  return world.duplicates && random() < 0.5 ? [...bad, twinOf(sender, at + 2)] : bad;
 }
 
-/** An old event again, while new ones are lost: it proves nothing about the app. */
-function twins({ duplicates }: World, sender: Changes, at: number, random: () => number): Happening[] {
-  const twin = accepted({ ...sender, decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
-  return duplicates && random() < 0.5 ? [{ at: at + 2, kind: 'request', record: twin, outcome: null }] : [];
-}
+const twinOf = (sender: Changes, at: number): Happening => {
+  const record = accepted({ ...sender, decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
+  return { at, kind: 'request', record, outcome: null };
+};
 
 function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
   const { at, sender, look, address, fault, end } = coming;
@@ -529,16 +456,9 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
     const hasChanged = world.faults[fault]?.kind === 'another version';
     const version = hasChanged ? { userAgent: `${sender.userAgent}.1` } : {};
     const record = refused({ ...sender, ...version, ...changes });
-    if (!world.report || record.status !== 401)
-      return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false, isUnprovable, isProven } }];
-    return [
-      {
-        at,
-        kind: 'request',
-        record: { ...record, decision: 'reported', status: 200, upstreamStatus: 200 },
-        outcome: null,
-      },
-    ];
+    const reported = { ...record, decision: 'reported', status: 200, upstreamStatus: 200 } as const;
+    if (world.report && record.status === 401) return [{ at, kind: 'request', record: reported, outcome: null }];
+    return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false, isUnprovable, isProven } }];
   }
   const record = accepted({ ...sender, ...changes });
   const isStored =
@@ -548,8 +468,15 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   const first: Happening = { at: at + late, kind: 'request', record: told, outcome };
   if (!isStored) return [first];
   const when = Math.max(at, end) + late + SECOND + random() * 10 * SECOND;
-  const again: SentAgain = { route: '/notify', event: told.event, fate: 'taken', upstreamStatus: 200 };
+  const again: SentAgain = { route: told.route, event: told.event, fate: 'taken', upstreamStatus: 200 };
   const taken = { ...outcome, fault: null };
+  if (world.faults[fault]?.kind === 'poison') {
+    const vain = { ...again, fate: 'failed', upstreamStatus: 500 } as const;
+    // After a restart nothing would tell it from others.
+    const tries =
+      world.restart || world.anHour > 60 ? [] : Array.from({ length: 12 }, (_, nth) => (nth + 1) * 10 * MINUTE);
+    return [first, ...tries.map((pause) => ({ at: at + pause, kind: 'sent again', record: vain, outcome }) as const)];
+  }
   if (!world.duplicates || random() < 0.5)
     return [first, { at: when, kind: 'sent again', record: again, outcome: taken }];
   // Its sender tries again: the fresh one is taken, and ends the stored one.

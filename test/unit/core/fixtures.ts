@@ -50,6 +50,13 @@ export function table(routes: readonly Route[], unmatched: Route['action'] = 'fo
   );
 }
 
+/** A table of routes that verify, and so do unmatched targets unless given. */
+export const tableOf = (paths: readonly string[], unmatched: Route['action'] = 'verify') =>
+  table(
+    paths.map((path) => verify(path)),
+    unmatched,
+  );
+
 /** A policy with these routes and secrets; unmatched targets are refused. */
 export const policyOf = (
   routes: readonly Route[],

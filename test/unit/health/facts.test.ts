@@ -9,8 +9,9 @@ import type { ApiStatus } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { reasonText } from '../../../src/health/sentences.ts';
+import { tableOf } from '../core/fixtures.ts';
 import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
-import { judgedAfter, reloaded, times } from './fixtures.ts';
+import { judgedAfter, times } from './fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
@@ -302,7 +303,7 @@ test('what was sent where no route takes it is told of the route whose deliverie
 
 test('of a route that a reload has removed only its losses are told, with its path, as the counters have it', () => {
   const after = (...came: readonly RequestRecord[]) => {
-    const { advice } = judgedAfter([...came, reloaded(['/hooks'])], {
+    const { advice } = judgedAfter([...came, tableOf(['/hooks'])], {
       routes: [{ ...NOTIFY, path: '/hooks' }],
     });
     const why = (message: string) => /no delivery since the start|a reload has removed/.exec(message)?.[0];
@@ -360,7 +361,7 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   const told = (before: readonly string[], changes: Partial<RequestRecord> = {}) => {
     const large = refused({ reason: 'body_too_large', status: 413, route: '/b', ...changes });
     const good = before.map((route) => accepted({ route }));
-    const { advice, lost } = judgedAfter([reloaded(['/a', '/b']), ...good, ...times(3, large), 12], { routes });
+    const { advice, lost } = judgedAfter([tableOf(['/a', '/b']), ...good, ...times(3, large), 12], { routes });
     return [advice[0]?.id, advice[0]?.route, lost.refused];
   };
   for (const before of [['/b', '/a'], ['/a'], ['unmatched']]) expect(told(before)).toEqual(['large-body', '/b', 3]);
@@ -377,6 +378,17 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   const round = accepted({ status: 508, upstreamStatus: 508, upstreamError: 'LOOP_DETECTED' });
   const { lost } = judgedAfter([again, round, again]);
   expect(lost).toMatchObject({ failed: 1, refused: 0 });
+});
+
+test('a door is passed by what comes from the address that it turned away, on any route, and by no other sender', () => {
+  const routes = ['/a', '/b'].map((path) => ({ ...NOTIFY, path }));
+  const told = (address: string) => {
+    const others = accepted({ route: '/b', client: address, connectionAddress: address });
+    const away = [accepted({ route: '/a' }), ...times(3, { address: '192.0.2.7' }), 12];
+    const { advice } = judgedAfter([...away, 'look', ...times(30, others, 5)], { routes });
+    return advice.find(({ id }) => id === 'connections-full')?.state;
+  };
+  expect([told('192.0.2.7'), told('192.0.2.8')]).toEqual([undefined, 'failed']);
 });
 
 test('a handshake that fails as those of health checks do is a loss, but where deliveries came between such', () => {
@@ -529,7 +541,7 @@ test('what may be deliveries is told of each route by itself, so that no strange
 test('what came on routes that reloads have removed is kept for a day', () => {
   const ledger = new Ledger();
   for (let nth = 0; nth < 9; nth++) {
-    ledger.keepOnly(reloaded([`/${nth}`]), nth * 26 * HOUR);
+    ledger.keepOnly(tableOf([`/${nth}`]), nth * 26 * HOUR);
     ledger.record(refused({ route: `/${nth}` }), nth * 26 * HOUR);
   }
   expect([...ledger.unproven.claims.keys()]).toEqual(['/8']);
@@ -608,6 +620,8 @@ test('of two causes each is failed by its own share, or both by the one that the
       .flat();
   expect(said(accepted(), ...some(fails, refused()), 2)).toEqual(['failed app-fails', 'failed another-secret']);
   expect(said(accepted(), ...some(fails))).toEqual(['warning app-fails']);
+  const restarts = [...some(fails), ...times(3, down)];
+  expect([said(accepted(), ...restarts), judgedAfter(restarts).isFresh]).toEqual([['warning app-down'], true]);
   const rest = Array(4)
     .fill([refused(), ...times(40, accepted()), 1])
     .flat();
@@ -632,7 +646,7 @@ test('a path that a reload has made a route is no typo any more', () => {
   const said = (...paths: readonly string[]) => {
     const routes = paths.map((path) => ({ ...NOTIFY, path }));
     const unseen = accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' });
-    const { advice } = judgedAfter([unseen, reloaded(paths)], { routes });
+    const { advice } = judgedAfter([unseen, tableOf(paths)], { routes });
     return advice.flatMap(({ id, state, message }) => (id === 'signed-unverified' ? `${state} ${message}` : []));
   };
   expect(said('/notfy')).toEqual([expect.stringMatching(/^failed .* verified is \/notfy: is your route's path/)]);
@@ -667,7 +681,7 @@ test('what is left where no route is ends once its sender uses the new route, or
     const came = [
       accepted(),
       accepted(MOVED),
-      reloaded(['/hooks']),
+      tableOf(['/hooks']),
       ...times(5, accepted({ ...FORWARDED, ...left }), 5),
     ];
     const { advice } = judgedAfter([...came, 12, 'look', ...times(60, after, pause)], { routes });

@@ -2,8 +2,8 @@
 import { vi } from 'vitest';
 import type { Hint } from '../../../src/core/hint.ts';
 import type { RequestRecord, SentAgain } from '../../../src/core/request-record.ts';
-import { type Route, RouteTable } from '../../../src/core/routes.ts';
-import { factsOf, judged, route, settle } from '../fixtures.ts';
+import { RouteTable } from '../../../src/core/routes.ts';
+import { factsOf, judged, settle } from '../fixtures.ts';
 
 /**
  * A request, a stored delivery that was sent again, a connection that was turned away, a reload, somebody who looks at the
@@ -16,13 +16,6 @@ export type Coming =
   | RouteTable
   | 'look'
   | number;
-
-/** What a reload gives: these routes, which verify. */
-export const reloaded = (paths: readonly string[], unmatched: Route['action'] = 'verify') =>
-  new RouteTable(
-    paths.map((path) => route(path)),
-    route('unmatched', { action: unmatched }),
-  );
 
 /** So many of these, each another event. */
 export const times = (amount: number, ...came: readonly Coming[]): readonly Coming[] =>

@@ -81,6 +81,9 @@ class OneRoute {
   #ledger = new Ledger();
   /** What became of each event, as far as the process knows; and what is in the store. */
   readonly #untaken = new Map<number, 'lost' | 'waits'>();
+  /** When each that waits came, or last failed while the app took none; and when that took one. */
+  readonly #failed = new Map<number, number>();
+  #lastGood = 0;
   #stored = new Set<number>();
   #now = 1e6;
   #lastBad = Number.NEGATIVE_INFINITY;
@@ -97,6 +100,7 @@ class OneRoute {
     this.#ledger = new Ledger();
     this.#ledger.deliver({ ...accepted(), fate: 'taken' }, this.#now);
     this.#untaken.clear();
+    this.#lastGood = this.#now;
     this.#run = 0;
   }
 
@@ -133,12 +137,17 @@ class OneRoute {
   }
 
   #end(event: number): void {
+    this.#lastGood = this.#now;
     this.#untaken.delete(event);
     this.#stored.delete(event);
     this.#run = 0;
   }
 
   #bad(event: number, fate: 'lost' | 'waits'): void {
+    const isOld =
+      fate === 'waits' && this.#untaken.get(event) === fate && (this.#failed.get(event) ?? 0) < this.#lastGood;
+    if (isOld) return; // once the app took others, it speaks for itself alone
+    this.#failed.set(event, this.#now);
     this.#untaken.set(event, fate);
     if (fate === 'waits') this.#stored.add(event);
     this.#lastBad = this.#now;
