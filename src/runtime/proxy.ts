@@ -76,7 +76,8 @@ export async function startProxy(effects: Effects) {
     const advice = health.advice();
     if (isLogged) logDiagnoses(advice, Date.now());
   };
-  const looks = setInterval(look, LOOK_EACH_MS).unref();
+  const fails = (error: unknown) => log.error('the judgement failed', { error });
+  const looks = setInterval(() => void look().catch(fails), LOOK_EACH_MS).unref();
   // A failure here is not lost: each scrape of the metrics reports it.
   setTimeout(() => void scrapes.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 

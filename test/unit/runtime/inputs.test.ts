@@ -1,13 +1,16 @@
 // Inputs that keep changing while they are read count as unreadable, and hold up no other; those that did not change are not
-// read. And how many connections the limit of open files has room for.
+// read. What breaks off unexpectedly ends no process. And how many connections the limit of open files has room for.
 import { existsSync, mkdirSync, renameSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
 import { stateOf } from '../../../src/core/keyring.ts';
+import { Health } from '../../../src/health/health.ts';
+import { Ledger } from '../../../src/health/ledger.ts';
 import { readInputs, settledInputs, stampOf } from '../../../src/runtime/inputs.ts';
 import { fitMachine, fitOpenFiles } from '../../../src/runtime/machine-limits.ts';
+import { startProxy } from '../../../src/runtime/proxy.ts';
 import { LiveRuleset } from '../../../src/runtime/reload.ts';
 import { rotate } from '../../../src/secrets/rotation.ts';
 import { ownDirectory, replaceFile } from '../../support/machine/files.ts';
@@ -155,6 +158,21 @@ test('what could not be read is tried again each second, even if no look tells o
   expect(await live.reload()).toHaveLength(1);
   env.ONE = 'a value that came later and is long enough';
   await expect.poll(() => live.ruleset.failures).toEqual([]);
+});
+
+test('a judgement that breaks off is told, and ends no process', async () => {
+  vi.spyOn(Ledger.prototype, 'hasEpisode').mockReturnValue(true); // so that each second has one
+  const advice = vi.spyOn(Health.prototype, 'advice').mockImplementationOnce(() => {
+    throw new Error('out of order');
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  const configFile = join(folder, 'judged.yaml');
+  writeFileSync(configFile, 'listen: { host: 127.0.0.1, port: 0 }\nadmin: { host: 127.0.0.1, port: 0 }\n');
+  const stdout = new PassThrough();
+  const proxy = await startProxy({ configFile, env: {}, stdout });
+  await expect.poll(() => advice.mock.calls.length).toBe(2);
+  await proxy.stop({ delay: 'skip' });
+  expect((await stdout.end().toArray()).join('')).toContain('the judgement failed');
 });
 
 describe('of the files that a process may open, connections get', () => {
