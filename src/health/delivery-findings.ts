@@ -7,7 +7,17 @@ import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
-import { causesOf, FIND, type Finding, type Findings, finding, PORT, remedyFor, type State } from './diagnoses.ts';
+import {
+  causesOf,
+  FIND,
+  type Finding,
+  type Findings,
+  finding,
+  LOST,
+  PORT,
+  remedyFor,
+  type State,
+} from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
 import { type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
@@ -81,7 +91,10 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
   ];
   const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began) };
   const isTaking = cause.between + cause.since > 0;
-  return { ...found, remedy: remedyFor(found, facts, [cause.lost === 0 ? FIND : '', isTaking ? PORT : '']) };
+  return {
+    ...found,
+    remedy: remedyFor(found, facts, [...(cause.lost === 0 ? [FIND, LOST] : []), isTaking ? PORT : '']),
+  };
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */

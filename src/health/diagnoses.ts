@@ -7,11 +7,13 @@ export const FIND = ' Then find what was lost.';
 export const PORT = ' Is upstream.url the right port, and http:// or https:// right?';
 const START = 'Start it, or correct upstream.url. ';
 const RESOLVE = `Its name does not resolve: correct it in upstream.url, or look at DNS.${FIND}`;
-const LOST = 'What got 503 meanwhile may be lost.';
+export const LOST = ' What got 503 meanwhile may be lost.';
+const TRICKLE = ' Do bodies trickle in? Then lower limits.bodyTimeout.';
 const YOURS = 'If you know their clients, ';
 const NO_RESTART = 'no restart is needed';
-const PUT = `Put a value where the secret is read from; ${NO_RESTART} for a file. `;
-const BRING = `Bring the Redis back, or correct the passwordFile, by the problem that it names; ${NO_RESTART}. `;
+const PUT = `Put a value where the secret is read from; ${NO_RESTART} for a file.`;
+const BRING = `Bring the Redis back, or correct the passwordFile, by the problem that it names; ${NO_RESTART}.`;
+const ONCE = `${BRING} Another once.store needs one.`;
 
 /** By subject, each diagnosis with its remedy. */
 const REMEDIES = {
@@ -21,7 +23,7 @@ const REMEDIES = {
   },
   secrets: {
     'no-live-secret': `${PUT}${LOST}`,
-    'secrets-outside-dates': `Add a successor, or correct their dates; or set the clock of this machine, if it is wrong. ${LOST}`,
+    'secrets-outside-dates': `Add a successor, or correct their dates; or set the clock of this machine, if it is wrong.${LOST}`,
     'secret-problem': `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
     'secret-value':
       'Nothing, while deliveries match it, unless it can be guessed: then rotate, and set the new one at Entrupy, too.',
@@ -88,7 +90,7 @@ const REMEDIES = {
   },
   room: {
     'proxy-full': `Is the app slow, or do bodies trickle in?${FIND}`,
-    'bodies-full': 'Raise limits.bufferedBytes and the memory. Do bodies trickle in? Then lower limits.bodyTimeout.',
+    'bodies-full': `Raise limits.bufferedBytes and the memory.${TRICKLE}`,
     'slots-full': `Is the app slow, or do long responses hold the slots? Look at its log. If not, raise upstream.connections.${FIND}`,
     'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
     stopped: `Give it more time to stop: shutdown.grace.${FIND}`,
@@ -98,13 +100,13 @@ const REMEDIES = {
   },
   exposed: { exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.' },
   once: {
-    'once-store': `${BRING}Another once.store needs one. ${LOST}`,
+    'once-store': `${ONCE}${LOST}`,
   },
   redelivery: {
     'store-full': 'Make the app take some, drop some (deferred drop ID), or raise redelivery.maxBytes and restart.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
     'store-fails': `Fix it by the problem that it names: its room, its owner (uid 65532), or another process that uses it; ${NO_RESTART}.`,
-    'redis-fails': `${BRING}Another redelivery.store needs one.`,
+    'redis-fails': `${BRING} Another redelivery.store needs one.`,
     'deferred-lost':
       'Find the events again: entrupy-signature-proxy deferred lists, at its end, those that are known, and so do the lines "lost" of the log. Then end the cause that is named.',
     'store-damaged':
@@ -219,15 +221,17 @@ export function finding(state: State, id: Diagnosis, message: string, route: str
 /** The remedy without what the facts show done, and without the sentences that need not be said. */
 export function remedyFor(
   { id, route }: Pick<Finding, 'id' | 'route'>,
-  { upstream, routes, once }: Facts,
+  { upstream, routes, once, config }: Facts,
   unsaid: readonly string[] = [],
 ): string {
   const isLive = routes.some(({ path, liveSecrets }) => path === route && liveSecrets > 0);
   const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
   const needless = [
     ...[upstream.reachable ? START : '', isLive ? PUT : '', ...unsaid],
-    ...[once?.problem === null ? BRING : '', once?.onStoreFailure === 'forward' ? ` ${LOST}` : ''],
+    ...[once?.problem === null ? ONCE : '', once?.onStoreFailure === 'forward' ? LOST : ''],
+    config.warnings.some((text) => text.includes('limits.bufferedBytes')) ? TRICKLE : '', // the limit holds no such body
   ];
   const all = isUnresolved ? RESOLVE : DIAGNOSES[id].remedy;
-  return needless.reduce((text, sentence) => text.replace(sentence, ''), all);
+  const left = needless.reduce((text, sentence) => text.replace(sentence, ''), all).trim();
+  return left || DIAGNOSES['all-is-well'].remedy;
 }

@@ -876,8 +876,20 @@ test('an event whose tries lie within each other came back to us, whatever answe
   expect(advice[0]?.message).toMatch(/^The app answered 503 to the last 6 deliveries/);
 });
 
-test('where a store of delivered events that fails refuses nothing, no remedy tells to find what was', () => {
+test('no remedy asks for what was not refused, is done, or was never the cause', () => {
   expect(judged({ once: { ...ONCE, problem: 'ECONNREFUSED' } }).advice[0]?.remedy).not.toContain('lost');
+  const once = { ...ONCE, onStoreFailure: 'refuse' } as const;
+  const unclaimed = accepted({ status: 503, upstreamStatus: 0, reason: 'overloaded', hint: OVERLOAD_HINTS.store });
+  const said = (...came: RequestRecord[]) => judgedAfter([accepted(), ...came], { once }).advice[0];
+  expect(said(unclaimed)).toMatchObject({ id: 'once-store', remedy: 'What got 503 meanwhile may be lost.' });
+  const after = said({ ...unclaimed, event: 'e' }, accepted({ event: 'e' }));
+  expect(after).toMatchObject({ id: 'once-store', remedy: 'Nothing to do.' });
+  const deferred = { ...DEFERRED, store: 'valkey:6379', state: 'failing', problem: 'ECONNREFUSED' } as const;
+  expect(judged({ once, deferred }).advice[0]).toMatchObject({ remedy: expect.stringMatching(/^Bring the Redis back/) });
+  const full = { ...unclaimed, hint: OVERLOAD_HINTS.bytes };
+  const config = { ...factsOf().config, warnings: ['limits.maxBody: limits.bufferedBytes holds no such body'] };
+  expect(judgedAfter([full], {}).advice[0]?.remedy).toContain('trickle');
+  expect(judgedAfter([full], { config }).advice[0]?.remedy).toBe('Raise limits.bufferedBytes and the memory.');
 });
 
 test('of two causes the one that keeps the app from taking any now is told first', () => {
