@@ -7,7 +7,7 @@ const QUERY_ROUTING =
   'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
 
 export function* warningsOf(values: Values, config: Config, env: Env) {
-  const { listen, secrets, routes, unmatched, once } = values;
+  const { listen, admin, secrets, routes, unmatched, once } = values;
   if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
     const message =
       'there are no secrets, so every request on a verify route is answered with 503: set WEBHOOK_ENDPOINT_SECRET_KEY, or add secrets here';
@@ -19,6 +19,11 @@ export function* warningsOf(values: Values, config: Config, env: Env) {
   }
   for (const [index, route] of routes.entries()) yield* routeWarnings(['routes', index], route);
   const redelivers = routes.some(({ redeliver }) => redeliver !== null);
+  if (redelivers && admin.readyNeedsUpstream) {
+    const message =
+      'found beside a route with redeliver: while the app is down the proxy is not ready, so load balancers send it nothing to store';
+    yield atKey(['admin', 'readyNeedsUpstream'], message);
+  }
   for (const [index, { overlap }] of secrets.entries()) {
     if (!redelivers || overlap === null) continue;
     const message =
