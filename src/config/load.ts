@@ -51,10 +51,7 @@ export interface LoadedConfig extends Pick<ConfigFile, 'file'> {
   readonly locate: (problem: ProblemAt) => Problem;
 }
 
-/**
- * Loads `file`; if it is null, the file that $ENTRUPY_PROXY_CONFIG names, else the one in /etc if there is one, else
- * the environment alone. Throws ConfigError with every problem.
- */
+/** Loads `file`; if null, $ENTRUPY_PROXY_CONFIG's, the one in /etc, or none. Throws ConfigError with every problem. */
 export async function loadConfig(options: { file: string | null; env: Env }): Promise<LoadedConfig> {
   return parseConfig(await readConfigFile(options), options.env);
 }

@@ -20,10 +20,7 @@ interface Walk {
   entries: number;
 }
 
-/**
- * Reads one YAML 1.2 document. Never throws. `data` is null if the text is not valid YAML. No object in it has a
- * prototype, so `__proto__` is a key like any other.
- */
+/** Reads one YAML 1.2 document; never throws. `data`: null for invalid text; without prototypes, so `__proto__` is a key. */
 export function readYaml(text: string) {
   const lines = new LineCounter();
   const { contents, problems } = parse(text, lines);

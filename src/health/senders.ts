@@ -120,10 +120,7 @@ export class Senders {
 
 const placeOf = ({ route, path }: Pick<RequestRecord, 'route' | 'path'>) => (route === UNMATCHED ? path : route);
 
-/**
- * Causes that only a signature made with a secret of ours shows. The others can be guessed, such as a signature with an
- * empty secret, or their secret may have leaked.
- */
+/** Causes that only a secret of ours shows. The others can be guessed (an empty secret), or their secret may have leaked. */
 const PROOFS: readonly Diagnosis[] = [
   'body-changed',
   'body-compressed',

@@ -128,10 +128,7 @@ function unzipped(body: Buffer, limit: number): Buffer {
   }
 }
 
-/**
- * The hint for a body that something in front decompressed without removing its Content-Encoding. The signed bytes are
- * lost, so no variant can match. `lines`: the head's, flat.
- */
+/** For a body decompressed in front, its Content-Encoding left: no variant can match. `lines`: the head's, flat. */
 export function decompressed(body: Buffer, lines: readonly string[]): Hint | null {
   const isEncoded = valuesOf(lines, 'content-encoding').length > 0;
   const isJson = /^\s*[[{]/.test(body.toString('latin1', 0, 16));

@@ -62,10 +62,7 @@ function keepGood(fresh: SecretMaterial, current: Materials): Materials {
   return good.map(({ kind, id, key }) => ({ ...fresh, kind, id, key, problem }));
 }
 
-/**
- * Compares the secrets of all sources. A secret with a reserved id, or with the id of an earlier one, loses its key. A
- * secret with the value of an earlier one gets a warning.
- */
+/** Takes the key of secrets with a reserved id or that of an earlier one, and warns of the value of an earlier one. */
 function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
   const kept: SecretMaterial[] = [];
   for (const secret of secrets) {

@@ -107,10 +107,7 @@ export class ConnectionPool {
     return wrongDates(connectTo(this.address, this.#tls, { rejectUnauthorized: false }), milliseconds);
   }
 
-  /**
-   * Opens a socket within `milliseconds`, TLS included. `done` is called once: with null when connected, or with the
-   * error. `onread` replaces 'data' events.
-   */
+  /** Opens a socket within `milliseconds`, TLS included. `done` is called once. `onread` replaces 'data' events. */
   openSocket(done: (error: Error | null) => void, milliseconds: number, onread?: OnReadOpts): Socket {
     const tls = this.#tls;
     const socket = connectTo(this.address, tls, { session: this.#session, onread });

@@ -53,10 +53,7 @@ export class MessageWriter {
     else this.#socket.write('', callbackOf(listener));
   }
 
-  /**
-   * Writes the rest, then `body`, which is whole and not chunked: each part once the kernel has the one before, so that
-   * a reader that is slow but steady is seen to make progress.
-   */
+  /** Writes the rest, then the whole `body`, each part once the kernel has the one before: so slow readers show progress. */
   endWith(body: Buffer, listener: WrittenListener): void {
     if (body.length > MAX_AHEAD) return this.#endInPieces(body, listener);
     this.data(body);
