@@ -885,7 +885,9 @@ test('no remedy asks for what was not refused, is done, or was never the cause',
   const after = said({ ...unclaimed, event: 'e' }, accepted({ event: 'e' }));
   expect(after).toMatchObject({ id: 'once-store', remedy: 'Nothing to do.' });
   const deferred = { ...DEFERRED, store: 'valkey:6379', state: 'failing', problem: 'ECONNREFUSED' } as const;
-  expect(judged({ once, deferred }).advice[0]).toMatchObject({ remedy: expect.stringMatching(/^Bring the Redis back/) });
+  expect(judged({ once, deferred }).advice[0]).toMatchObject({
+    remedy: expect.stringMatching(/^Bring the Redis back/),
+  });
   const full = { ...unclaimed, hint: OVERLOAD_HINTS.bytes };
   const config = { ...factsOf().config, warnings: ['limits.maxBody: limits.bufferedBytes holds no such body'] };
   expect(judgedAfter([full], {}).advice[0]?.remedy).toContain('trickle');
