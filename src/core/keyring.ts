@@ -59,7 +59,9 @@ export class Keyring {
 
 /** The first secret that signs the body as `digest`, or null. Tries all: timing must not tell which it is. */
 export function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): Secret | null {
-  return secrets.filter(({ key }) => signs(key, body, digest))[0] ?? null;
+  let match: Secret | null = null;
+  for (const secret of secrets) if (signs(secret.key, body, digest)) match ??= secret;
+  return match;
 }
 
 // --- when a secret is valid, and the one text that says why it is not

@@ -9,8 +9,6 @@ import type { Diagnosis } from './diagnoses.ts';
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
-/** What the requests of a group have in common, beside the cause. */
-const OF_GROUP = ['client', 'route', 'decision', 'header'] as const;
 
 export type ShownRequest = Readonly<ReturnType<typeof shownOf>>;
 
@@ -69,7 +67,7 @@ export class RecentRequests {
     const reason = record.upstreamFailure ?? record.rule ?? record.reason;
     this.#groups[reason] ??= [];
     const groups = this.#groups[reason];
-    const found = groups.findIndex(({ last }) => OF_GROUP.every((name) => last[name] === record[name]));
+    const found = groups.findIndex(({ last }) => isSame(last, record));
     const [group = { last: { ...NONE }, diagnosis, at: 0, count: 0 }] = found < 0 ? [] : groups.splice(found, 1);
     if (groups.push(group) > GROUPS_PER_REASON) groups.shift();
     // An earlier hint stays, with its diagnosis.
@@ -91,6 +89,10 @@ export class RecentRequests {
     };
   }
 }
+
+/** True for requests of one group, if their cause is the same, too. */
+const isSame = ({ client, route, header, decision }: Detail, other: Detail) =>
+  other.client === client && other.route === route && other.header === header && other.decision === decision;
 
 function shownOf(record: Parameters<typeof shownRequest>[0], diagnosis: Diagnosis | null, at = Date.now()) {
   // `secret`: the id of the secret outside its dates that signed the request.

@@ -53,9 +53,7 @@ export class SendingPace {
   }
 }
 
-/**
- * What the app took last, by route, as far as is known: it tells whether a failure speaks against app or delivery.
- */
+/** What the app took last, by route, as far as is known: it tells whether a failure speaks against app or delivery. */
 export class LastTaken {
   /** Times are epoch milliseconds. */
   readonly #taken = new Map<string, { came: number; at: number }>();

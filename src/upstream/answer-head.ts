@@ -21,9 +21,7 @@ export function kindOfHead(
   return interims === MAX_INTERIMS ? 'invalid' : 'interim';
 }
 
-/**
- * True for an answer without a body. Some servers write one all the same, late: the socket's next request would get it.
- */
+/** True for an answer without a body. Some servers write one all the same, late: the socket's next request would get it. */
 export function mayBringLateBytes(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304;
 }
