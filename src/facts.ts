@@ -13,7 +13,7 @@ import type { Queue } from './redelivery/queue.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
 import { windowOf } from './redelivery/turn.ts';
 import type { LiveRuleset } from './runtime/reload.ts';
-import { lastMatch } from './secrets/last-matches.ts';
+import { lastMatch } from './secrets/key-from-value.ts';
 import type { SecretMaterial } from './secrets/sources.ts';
 
 export type Facts = ReturnType<typeof factsNow>;

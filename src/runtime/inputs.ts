@@ -96,14 +96,11 @@ export async function settledInputs(named: string | null, env: Env, before: Inpu
 }
 
 /** The last two readings: equal ones, unless what is read keeps changing. */
-async function twoReadings(first: Inputs, read: () => Promise<Inputs>): Promise<readonly [Inputs, Inputs]> {
-  let last = first;
-  for (let tries = 2; ; tries++) {
-    await sleep(SETTLE_MS);
-    const next = await read();
-    if (tries === MAX_TRIES || sameInputs(last, next)) return [last, next];
-    last = next;
-  }
+async function twoReadings(last: Inputs, read: () => Promise<Inputs>, tries = 2): Promise<[Inputs, Inputs]> {
+  await sleep(SETTLE_MS);
+  const next = await read();
+  if (tries === MAX_TRIES || sameInputs(last, next)) return [last, next];
+  return twoReadings(next, read, tries + 1);
 }
 
 /** Of two readings with one config the last, without what differs. */

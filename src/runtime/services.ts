@@ -17,7 +17,7 @@ import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/memory-store.ts';
 import { Pipeline } from '../pipeline.ts';
 import { Queue } from '../redelivery/queue.ts';
-import { lastMatch, recordMatch } from '../secrets/last-matches.ts';
+import { lastMatch, recordMatch } from '../secrets/key-from-value.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';

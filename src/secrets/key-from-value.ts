@@ -1,4 +1,4 @@
-// A secret's bytes: the rules for an acceptable value, and the key that is made from it.
+// A secret's bytes: the rules for an acceptable value, the key that is made from it, and when that last matched.
 // No message holds a value, a part of one, its length or a hash of it.
 import { isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
@@ -60,3 +60,15 @@ function warningsAbout(value: Buffer): readonly string[] {
   ];
   return traits.flatMap(([holds, warning]) => (holds ? warning : []));
 }
+
+// --- when each last verified a delivery here: by key, so a value that became `<id>.previous` keeps its time
+
+/** Epoch seconds. */
+const matches = new WeakMap<KeyObject, number>();
+
+/** Records that the secret has matched now. */
+export const recordMatch = (secret: { readonly key: KeyObject } | null) =>
+  secret && matches.set(secret.key, Date.now() / 1000);
+
+/** In epoch seconds; 0 if it has not matched. */
+export const lastMatch = (key: KeyObject | null): number => (key && matches.get(key)) ?? 0;

@@ -26,7 +26,7 @@ export function rotate(before: Materials | null, readings: readonly SecretMateri
   return withoutConflicts(fresh).flatMap((secret) => {
     const equal = current.filter((other) => sameValue(other, secret));
     const old = equal.find(({ id }) => id === secret.id);
-    // An equal value stays the same key object, by which last-matches.ts knows it, also once its first name is gone.
+    // An equal value stays the same key object, by which its last match is known, also once its first name is gone.
     const known = equal.find(({ id }) => id === secret.id || !fresh.some((other) => other.id === id));
     const adoptedAt = old === undefined ? before && now : old.adoptedAt;
     const adopted = { ...secret, key: known?.key ?? secret.key, adoptedAt };

@@ -5,7 +5,7 @@ import type { SecretSource } from '../../../src/config/config.ts';
 import { Keyring } from '../../../src/core/keyring.ts';
 import { verdictOf } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
-import { lastMatch, recordMatch } from '../../../src/secrets/last-matches.ts';
+import { lastMatch, recordMatch } from '../../../src/secrets/key-from-value.ts';
 import { failuresOf, retirePrevious, rotate, usable } from '../../../src/secrets/rotation.ts';
 import { type SecretMaterial, sourceName } from '../../../src/secrets/sources.ts';
 
