@@ -13,7 +13,7 @@ import type { Queue } from './redelivery/queue.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
 import { windowOf } from './redelivery/turn.ts';
 import type { LiveRuleset } from './runtime/reload.ts';
-import { lastMatch } from './secrets/key-from-value.ts';
+import { hasMatched, lastMatch } from './secrets/key-from-value.ts';
 import type { SecretMaterial } from './secrets/sources.ts';
 
 export type Facts = ReturnType<typeof factsNow>;
@@ -96,6 +96,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
 function routeStatus(route: Route, { keyring }: Policy, at: number) {
   const { path, action, mode, reportUntil, methods, query, once, redeliver } = route;
   const verifies = action === 'verify';
+  const live = verifies ? keyring.live(route.secrets, at) : [];
   return {
     path,
     action,
@@ -104,7 +105,9 @@ function routeStatus(route: Route, { keyring }: Policy, at: number) {
     methods,
     /** Ids of secrets that can match here, `current.previous` included. */
     secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
-    liveSecrets: verifies ? keyring.live(route.secrets, at).length : 0,
+    liveSecrets: live.length,
+    /** Those of them that have verified a delivery here since the start. */
+    provenSecrets: live.filter(({ key }) => hasMatched(key, path)).length,
     /** Bytes; null if the route has no limit (forward, reject). */
     maxBody: verifies ? route.maxBody : null,
     query,

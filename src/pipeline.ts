@@ -44,7 +44,7 @@ interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | '
   /** Used only for deliveries on routes with `redeliver`. */
   readonly storing: Pick<Storing, 'defer' | 'taken'>;
   /** Called with the value that verified a delivery: a reload may give its id another. */
-  readonly onVerified: (secret: Secret | null) => void;
+  readonly onVerified: (secret: Secret | null, route: string) => void;
   /** Called once a delivery's fate is known, before or after its request's end: runtime/services.ts records it. */
   readonly onFate: (delivery: DeliveryRecord) => void;
 }
@@ -156,7 +156,7 @@ export class Pipeline {
   #deliver(pending: Pending, permitted: Permitted): void {
     const { route, permit } = permitted;
     if (permit.decision !== 'accepted') return this.#forward(pending, permitted); // a probe
-    this.#parts.onVerified(permit.secret);
+    this.#parts.onVerified(permit.secret, route.path);
     pending.verified = permit.body ?? NO_BYTES;
     pending.exchange.fate = 'pending';
     this.pending++;

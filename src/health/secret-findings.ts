@@ -76,12 +76,12 @@ function expired(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null 
 }
 
 /** A route that accepted requests, with other secrets than those that are live now. */
-function unproven({ path, secretIds }: RouteFacts, { secrets, now }: Facts, ledger: Ledger): Finding | null {
+function unproven(route: RouteFacts, { secrets, now }: Facts, ledger: Ledger): Finding | null {
+  const { path, secretIds, liveSecrets, provenSecrets } = route;
+  if (liveSecrets === 0 || provenSecrets > 0 || !ledger.of(path).hasVerified) return null;
   const live = secrets.filter(({ id, state }) => state === 'live' && secretIds.includes(id));
-  const isWrong = live.length > 0 && live.every(({ lastMatch }) => lastMatch === 0);
-  if (!isWrong || !ledger.of(path).hasVerified) return null;
   const names = live.map(({ id, changedAt: at }) => (at === null ? id : `${id}, loaded ${ago(at, now)}`));
-  const message = `Nothing was signed yet with a secret that is live on ${path} (${names.join('; ')}): what was accepted there had another one.`;
+  const message = `No secret that is live on ${path} (${names.join('; ')}) has verified anything there yet: what was accepted had another one.`;
   return finding('warning', 'secret-unproven', message, path);
 }
 
@@ -106,7 +106,9 @@ function isLossNear(secret: SecretFacts, s: Facts): boolean {
   const came = s.secrets.find((other) => other.id === currentOf(id))?.changedAt ?? notBefore ?? 0;
   if (at === null || at - s.now > nearly({ at, came })) return false;
   const enforcing = routesOf(secret, s).filter((route) => !reports(route, s.now));
-  return enforcing.some(({ liveSecrets }) => liveSecrets === 1 || s.now - lastMatch * 1000 < nearly({ at, came }));
+  // The last that came was signed with it, though its successor was there; or somebody signs with it now.
+  const isUsed = (lastMatch * 1000 > came && !isReplaced(secret, s)) || s.now - lastMatch * 1000 < nearly({ at, came });
+  return enforcing.some(({ liveSecrets }) => liveSecrets === 1 || isUsed);
 }
 
 /** True if it verified something in the last hour. */

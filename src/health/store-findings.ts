@@ -13,7 +13,7 @@ const FEW = 3;
 export function* storeFindings(input: Input): Findings {
   const { deferred, once, now } = input.facts;
   if (once !== null) yield* ofOnce(once);
-  if (once?.isUnnamed) yield swallowed(input.ledger);
+  if (once !== null && once.store !== 'memory') yield swallowed(once, input.ledger);
   if (deferred === null) return;
   yield* ofLosses(deferred, now);
   yield* ofStore(deferred, input);
@@ -34,12 +34,13 @@ function* ofOnce({ store, problem, evicts, onStoreFailure }: NonNullable<Facts['
   yield finding(refuses ? 'failed' : 'warning', 'once-store', message);
 }
 
-/** All that came was known to a store that another app may share: then that app has the events, and ours has none. */
-function swallowed({ lastTaken, routes }: Ledger): Finding | null {
+/** All that came was known to a shared store. Other replicas have a name in common, too, so then it is no more than a note. */
+function swallowed({ isUnnamed }: NonNullable<Facts['once']>, { lastTaken, routes }: Ledger): Finding | null {
   const known = routes.reduce((sum, [, { fates }]) => sum + fates.duplicate, 0);
   if (!Number.isNaN(lastTaken) || known < FEW) return null;
-  const message = `${known} deliveries were answered as duplicates, and the app has taken none since the start: another app may share the store of delivered events, which has no name.`;
-  return { ...finding('warning', 'once-store', message), remedy: 'Give each app an once.name of its own.' };
+  const message = `${known} deliveries were answered as duplicates, and the app has taken none since the start: another app may share the store of delivered events${isUnnamed ? ', which has no name' : ' and its name, or another replica took them'}.`;
+  const found = finding(isUnnamed ? 'warning' : 'note', 'once-store', message);
+  return { ...found, remedy: 'Give each app an once.name of its own.' };
 }
 
 const evicting = (what: string, policy: string): Finding =>

@@ -63,12 +63,17 @@ function warningsAbout(value: Buffer): readonly string[] {
 
 // --- when each last verified a delivery here: by key, so a value that became `<id>.previous` keeps its time
 
-/** Epoch seconds. */
-const matches = new WeakMap<KeyObject, number>();
+/** Epoch seconds, by the path of the route. */
+const matches = new WeakMap<KeyObject, Map<string, number>>();
 
-/** Records that the secret has matched now. */
-export const recordMatch = (secret: { readonly key: KeyObject } | null) =>
-  secret && matches.set(secret.key, Date.now() / 1000);
+/** Records that the secret has matched now, on this route. */
+export function recordMatch(secret: { readonly key: KeyObject } | null, route: string): void {
+  if (secret === null) return;
+  const known = matches.get(secret.key) ?? new Map<string, number>();
+  matches.set(secret.key, known.set(route, Date.now() / 1000));
+}
 
 /** In epoch seconds; 0 if it has not matched. */
-export const lastMatch = (key: KeyObject | null): number => (key && matches.get(key)) ?? 0;
+export const lastMatch = (key: KeyObject | null): number => Math.max(0, ...((key && matches.get(key)?.values()) ?? []));
+
+export const hasMatched = (key: KeyObject, route: string): boolean => matches.get(key)?.has(route) === true;

@@ -262,3 +262,19 @@ test.concurrent('a candidate that many requests try at once is named as such for
   expect(new Set(lines().map(({ diagnosis }) => diagnosis))).toEqual(new Set(['early-secret']));
   expect((await proxy.status()).advice[0]).toMatchObject({ id: 'early-secret' });
 });
+
+test.concurrent('secrets that a reload swaps between two routes have proven nothing there', async ({ start }) => {
+  const secrets = ['a', 'b'].map((id) => ({ id, env: id.toUpperCase() }));
+  const listed = (one: string, other: string) => ({
+    routes: [
+      { path: '/notify', secrets: [one] },
+      { path: '/other', secrets: [other] },
+    ],
+  });
+  const proxy = await start({ secrets, ...listed('a', 'b') }, { secrets: {}, env: { A: value('a'), B: value('b') } });
+  expect([await deliver(proxy, 'a'), await deliver(proxy, 'b', '/other')]).toEqual([200, 200]);
+  const told = async () => (await proxy.status()).advice.map(({ id, route }) => `${id} ${route}`);
+  expect(await told()).toEqual(['all-is-well null']);
+  await change(proxy, () => listed('b', 'a'));
+  expect(await told()).toEqual(['secret-unproven /notify', 'secret-unproven /other']);
+});

@@ -145,6 +145,7 @@ export const NOTIFY: RouteFacts = {
   methods: ['POST'],
   secretIds: ['current'],
   liveSecrets: 1,
+  provenSecrets: 1,
   maxBody: 1 << 20,
   query: 'forward',
   once: null,

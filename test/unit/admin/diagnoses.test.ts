@@ -75,7 +75,7 @@ const CASES: Readonly<Record<Diagnosis, Case>> = {
     state: 'warning',
     has: { secrets: [CURRENT, OLD], routes: [{ ...NOTIFY, secretIds: ['current', 'old'] }] },
   },
-  'secret-unproven': { state: 'warning', request: accepted(), has: secret({ lastMatch: 0 }) },
+  'secret-unproven': { state: 'warning', request: accepted(), has: { routes: [{ ...NOTIFY, provenSecrets: 0 }] } },
   'another-secret': { state: 'failed', request: refused() },
   'body-changed': { state: 'failed', request: hinted('body-changed', 're-serialised') },
   'body-compressed': { state: 'failed', request: hinted('body-compressed', 'decompressed') },

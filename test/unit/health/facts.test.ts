@@ -598,6 +598,11 @@ test('where all were known to a store of delivered events without a name, anothe
     judgedAfter([...before, ...times(3, twin)], { once: { ...ONCE, isUnnamed } }).advice[0];
   expect(said(true)).toMatchObject({ state: 'warning', id: 'once-store', remedy: expect.stringMatching(/once\.name/) });
   expect([said(true, accepted())?.state, said(false)?.state]).toEqual(['ok', 'ok']);
+  const [, note] = judgedAfter(times(3, twin), { once: ONCE }).advice;
+  expect(note).toMatchObject({
+    state: 'note',
+    message: expect.stringMatching(/another app may share .* or another replica took them\.$/),
+  });
 });
 
 test('each cause that is not over is told, the commonest first, whatever came last', () => {
@@ -827,17 +832,25 @@ test('a secret that ends as planned is a warning only while somebody uses it, or
 });
 
 test('an end of the only secret, or of one that somebody signs with, is red in its last hour, or its last quarter', () => {
-  const said = (minutes: number, of: Partial<SecretFacts> = {}, changes: Partial<Facts> = {}) => {
+  const said = (
+    minutes: number,
+    of: Partial<SecretFacts> = {},
+    changes: Partial<Facts> = {},
+    lastMatch = NOW / 1000,
+  ) => {
     const ending = { ...CURRENT, notAfter: NOW + minutes * 60_000, ...of };
-    const { advice } = judged({ secrets: [ending, { ...CURRENT, id: 'next', changedAt: NOW - HOUR }], ...changes });
+    const next = { ...CURRENT, id: 'next', changedAt: NOW - HOUR, lastMatch };
+    const { advice } = judged({ secrets: [ending, next], ...changes });
     return advice.find(({ id }) => id === 'secret-ends' || id === 'old-secret-used')?.state;
   };
   expect([said(61), said(59)]).toEqual(['warning', 'failed']);
   expect(said(59, {}, { routes: [{ ...NOTIFY, mode: 'report' }] })).toBe('warning');
   const routes = [{ ...NOTIFY, secretIds: ['next', 'next.previous'], liveSecrets: 2 }];
-  const used = (minutes: number, ago: number) =>
-    said(minutes, { id: 'next.previous', lastMatch: NOW / 1000 - ago * 60 }, { routes });
+  const used = (minutes: number, ago: number, next?: number) =>
+    said(minutes, { id: 'next.previous', lastMatch: NOW / 1000 - ago * 60 }, { routes }, next);
   expect([used(21, 18), used(19, 18), used(19, 21), used(19, 61)]).toEqual(['warning', 'failed', 'warning', undefined]);
+  // Nothing came since: its successor has proven nothing.
+  expect([used(21, 21, 0), used(19, 21, 0)]).toEqual(['warning', 'failed']);
 });
 
 test('a secret with the value of another one of its routes is no new one', () => {

@@ -265,9 +265,9 @@ describe('a value that a reload took and that is replaced within a minute', () =
 test('a secret’s last match moves on with its value, and stays where the value stays', () => {
   const secrets = history(current, { current: 'a' });
   const isMatched = () => secrets.usable().map(({ id, key }) => [id, lastMatch(key) > 0]);
-  recordMatch(null);
+  recordMatch(null, '/a');
   expect(isMatched()).toEqual([['current', false]]);
-  recordMatch(secrets.usable()[0] ?? null);
+  recordMatch(secrets.usable()[0] ?? null, '/a');
   expect(lastMatch(secrets.one('current')?.key ?? null)).toBeCloseTo(Date.now() / 1000, -2);
   for (const [name, [first, ...others]] of Object.entries({ a: [true], b: [false, true], c: [false, true] })) {
     secrets.read(LATER, [current, { current: name }]);
@@ -275,7 +275,7 @@ test('a secret’s last match moves on with its value, and stays where the value
     expect(isMatched(), name).toEqual([['current', first], ...previous]);
   }
   secrets.read(LATER, [directory, { first: 'd', second: 'd' }]);
-  recordMatch(secrets.usable()[0] ?? null);
+  recordMatch(secrets.usable()[0] ?? null, '/a');
   secrets.read(LATER, [directory, { second: 'd' }]);
   expect(isMatched()).toEqual([['second', true]]);
 });
