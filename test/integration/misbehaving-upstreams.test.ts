@@ -103,7 +103,6 @@ describe('odd but complete responses arrive complete, and none of their bytes re
     on.upstream.script((socket) => socket.write(NEXT));
     await client.send(GET);
     expect((await client.response()).body.toString()).toBe('next');
-    client.destroy();
   }
 
   test.each([...HONEST, ...ODD])('also $name', async ({ play, method = 'GET', bodiless, reason = 'OK' }) => {
