@@ -83,7 +83,7 @@ export class Ledger {
 
   /** True while a route has an episode: nothing else is judged by what it was judged before. */
   hasEpisode(now = performance.now()): boolean {
-    return [...this.all.values()].some(({ outcomes }) => outcomes.episode(now) !== null);
+    return this.all.values().some(({ outcomes }) => outcomes.episode(now) !== null);
   }
 
   of(route: string): RouteLedger {
@@ -146,7 +146,7 @@ export class Ledger {
     const known = this.of(route);
     known.fates[fate]++;
     known.hasVerified = true;
-    this.#pass(record, now);
+    if (this.hasEpisode(now)) this.#pass(record, now);
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
       known.slow.add(0, now);
       if (departedMs < 0 || fate === 'taken') known.slowMs = Math.max(upstreamMs, departedMs);
