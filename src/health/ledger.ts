@@ -102,7 +102,7 @@ export class Ledger {
     if (this.senders.areOnlyOutside(this.#configured)) {
       this.senders = new Senders();
       this.#early.length = 0;
-      this.began = { at: now, what: 'a reload removed its route' };
+      this.began = { at: now, what: 'a reload changed its route' };
     } else this.senders.keepOnly(this.#configured);
     for (const [route, { outcomes }] of this.all)
       if (this.isGone(route) && outcomes.lost(now) === 0) this.all.delete(route);
@@ -234,12 +234,15 @@ export class Ledger {
     this.#early.push({ ...detailOf(record), ...texts, connectionAddress, signed, method, at: now, kind, tally });
   }
 
-  /** A POST to another path says nothing; on a route that verifies it may be a delivery that lost its header. */
+  /** A POST to another path says nothing; where deliveries are to come it may be one that lost its header. */
   #kindOf(record: Looks & Detail): Unproven {
     const isWeak = this.senders.accepted > 0 && this.senders.connectionOf(record) !== undefined;
     if (isSigned(record) || isWeak) return 'claims';
     if (record.reason === 'none') return 'turnedAway';
-    return record.reason === 'missing_signature' || isUnread(record) ? 'unsigned' : 'others';
+    const isElsewhere =
+      record.route === UNMATCHED &&
+      this.#table?.all.some(({ action, path }) => action === 'verify' && path !== UNMATCHED);
+    return (record.reason === 'missing_signature' && !isElsewhere) || isUnread(record) ? 'unsigned' : 'others';
   }
 
   #count(kind: Unproven, record: Detail, now: number): Tally {

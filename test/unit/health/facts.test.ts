@@ -809,6 +809,22 @@ test('on a route that only reports, requests without a signature are a warning w
   expect([said(), said(accepted({ userAgent: 'Entrupy/0', client: '192.0.2.44' }))]).toEqual(['warning', 'note']);
 });
 
+test('before the first delivery, POSTs without a signature are a warning where deliveries are to come', () => {
+  const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
+  const elsewhere = refused({ ...bare, route: 'unmatched', path: '/cgi-bin/luci' });
+  const said = (paths: readonly string[], ...came: readonly RequestRecord[]) =>
+    judgedAfter([tableOf(paths), ...came])
+      .advice.filter(({ id }) => id === 'no-signature')
+      .map(({ state, route }) => `${state} ${route}`);
+  expect(said(['/notify'], ...Array(9).fill(elsewhere), refused(bare), refused(bare))).toEqual([
+    'note /notify',
+    'note null',
+  ]);
+  expect(said(['/notify'], elsewhere, ...Array(3).fill(refused(bare)))).toEqual(['warning /notify', 'note null']);
+  // Where no route verifies, they are to come on any path.
+  expect(said([], ...Array(3).fill(elsewhere))).toEqual(['warning unmatched']);
+});
+
 test('a process younger than a day speaks of no day', () => {
   const said = (startedAt: number) => headOf(judgedAfter([accepted()], { startedAt }))[2];
   expect(said(NOW - 5000)).toMatch(/, and since the start, 5 s ago, none is known to be lost\.$/);
