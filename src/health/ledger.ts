@@ -236,7 +236,11 @@ export class Ledger {
 
   /** A POST to another path says nothing; where deliveries are to come it may be one that lost its header. */
   #kindOf(record: Looks & Detail): Unproven {
-    const isWeak = this.senders.accepted > 0 && this.senders.connectionOf(record) !== undefined;
+    const { senders } = this;
+    // Another protocol, as strangers speak it, too, from where only deliveries have come so far.
+    const isOther =
+      record.hint?.fromFront === false && senders.connections.find(record.connectionAddress)?.isShared === false;
+    const isWeak = senders.accepted > 0 && (isOther || senders.connectionOf(record) !== undefined);
     if (isSigned(record) || isWeak) return 'claims';
     if (record.reason === 'none') return 'turnedAway';
     const isElsewhere =

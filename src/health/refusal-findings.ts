@@ -89,7 +89,7 @@ function later({ kind, id, route, tally, amount, isMany }: Told, input: Input): 
   const [isClaim, isRead] = [kind === 'claims', tally.detail.path !== ''];
   const which = isClaim && isRead ? WHICH.claims : '';
   const what = manyOf(tally, `${which}of the last day ${refused(tally.detail, amount)}`, input, amount);
-  const why = isRead ? 'no delivery with their look came from there' : 'others send from there, too';
+  const why = isRead ? 'no delivery with their look came from there' : 'a head that was not read shows no sender';
   const end = isClaim ? `Nothing proves that a sender of yours sent them: ${why}` : 'None is known to be a delivery';
   const isTold = (isClaim && isMany) || (isRoom(id) && input.now - tally.lastAt < QUARTER);
   return finding(isTold ? 'warning' : 'note', id, `${what}. ${end}.`, configured(route, input));

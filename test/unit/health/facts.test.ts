@@ -562,13 +562,21 @@ test('a signature under another name is told as dropped: of strangers as a claim
 });
 
 test('what a front writes before a request is a loss where deliveries come from, and no garbage lets all be well there', () => {
-  const told = (hint: Hint | null, connectionAddress: string) => {
+  const told = (hint: Hint | null, connectionAddress: string, amount = 1, ...others: RequestRecord[]) => {
     const unread = { route: 'unmatched', path: '', method: '', userAgent: '', contentType: '', signed: false } as const;
     const cut = { ...unread, event: '', reason: 'bad_request', rule: 'parser', status: 400 } as const;
     const bad = refused({ ...cut, hint, client: connectionAddress, connectionAddress });
-    const { advice, lost } = judgedAfter([accepted(), bad]);
+    const { advice, lost } = judgedAfter([accepted(), ...others, ...times(amount, bad)]);
     return [advice[0]?.id, lost.refused];
   };
+  // Another protocol may be a stranger's, too; some from where nothing but deliveries came are a warning.
+  for (const other of ['\x16\x03\x01', 'PRI * HTTP/2.0\r\n\r\nSM']) {
+    const scan = refused({ reason: 'missing_signature', signed: false, event: '', client: '198.51.100.3' });
+    const hint = preambleHint(Buffer.from(other, 'latin1'));
+    expect(told(hint, '192.0.2.7', 3)).toEqual(['gate-rule', 0]);
+    expect(told(hint, '192.0.2.7', 3, scan)).toEqual(['nothing-proven', 0]);
+    expect(told(hint, '203.0.113.9', 3)).toEqual(['all-is-well', 0]);
+  }
   for (const preamble of ['PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n', '\r\n\r\n\0\r\nQUIT\n!']) {
     expect(told(preambleHint(Buffer.from(preamble, 'latin1')), '192.0.2.7')).toEqual(['gate-rule', 1]);
     expect(told(preambleHint(Buffer.from(preamble, 'latin1')), '203.0.113.9')).toEqual(['all-is-well', 0]);
