@@ -31,10 +31,7 @@ export class ByteBudget {
     return Math.max(Math.min(this.limit, SMALL_BODY), this.limit - this.limit / 8);
   }
 
-  /**
-   * Reserves `bytes` for one buffer of `body`; ends the slowest bodies to make room. False if that made none, or ended
-   * `body` itself. If `body` is null, no body is ended.
-   */
+  /** Reserves `bytes` for a buffer of `body`; may end the slowest bodies, for null none. False: no room, or `body` ended. */
   reserve(bytes: number, body: UnfinishedBody | null): boolean {
     while (!this.#fits(bytes)) {
       const slowest = body === null ? null : this.#slowestFor(bytes);

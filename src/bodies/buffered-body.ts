@@ -50,10 +50,7 @@ const MAX_TINY_CHUNKS = 8 * 1024;
 /** Bytes of a read, such as the head, that may stay in memory with the body: to copy the body would cost more. */
 const MAX_EXTRA = 4 * 1024;
 
-/**
- * A body to verify, read whole into one growing buffer. An array of chunks would be open to attack: a million one-byte
- * chunks would take 247 MB of heap instead of 6 MB.
- */
+/** A body to verify, read whole into one growing buffer: a million one-byte chunks would take 247 MB of heap, not 6 MB. */
 export class BufferedBody implements BodyReceiver, UnfinishedBody {
   place = -1;
   readonly deadline: number;

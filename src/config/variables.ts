@@ -39,10 +39,7 @@ export const meantBy = (variable: string) =>
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/**
- * The name of the variable that holds a secret. A secret may have been pasted in its place, so the name is shown only
- * while a variable has it, or if it is one of `NAMES`.
- */
+/** The name of a secret's variable: shown only if one has it, or `NAMES` does, since a secret may be pasted in its place. */
 export class VariableName {
   readonly #name: string;
 

@@ -27,10 +27,7 @@ export function isRerouting(lowerCaseName: string): boolean {
   return REROUTING.has(dashed) || CGI_PATHS.has(dashed);
 }
 
-/**
- * All messages share one string for each of these, so none is sliced out of a head or lower-cased again: with a load
- * balancer's eleven lines that saves 1.4 µs of a request.
- */
+/** All messages share one string for each: none is sliced or lower-cased again, which saves 1.4 µs of eleven lines. */
 const AS_SENT = [
   ...['Host', 'User-Agent', 'Accept', 'Accept-Encoding', 'Content-Type', 'Content-Length', 'Entrupy-Signature'],
   ...['Connection', 'Keep-Alive', 'Transfer-Encoding', 'Via', 'Forwarded', 'X-Forwarded-For', 'X-Forwarded-Proto'],

@@ -46,10 +46,7 @@ export function readSignature(value: string): SignatureForm {
   return DIGEST.test(digest) ? { reason: null, digest } : refusedFor('malformed_signature');
 }
 
-/**
- * True if `key` signs `body` as `digest`. Both digests are 44 ASCII characters (`readSignature` checks the client's),
- * so the comparison takes the same time whatever they contain.
- */
+/** True if `key` signs `body` as `digest`, in constant time: both are 44 ASCII characters (see `readSignature`). */
 export function signs(key: KeyObject, body: Uint8Array, digest: Buffer): boolean {
   const expected = Buffer.from(signBody(key, body), 'latin1');
   return expected.length === digest.length && timingSafeEqual(expected, digest);

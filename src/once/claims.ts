@@ -43,10 +43,7 @@ interface ClaimRequest {
 /** Wakes a waiting twin: with the outcome once it is known, or with null if the twin must try again itself. */
 type Wake = (claimed: Claimed | null) => void;
 
-/**
- * An event that this process is delivering, or claiming in the store. It is its own claim: with closures, promises and an
- * empty set each event would cost 3 KB more.
- */
+/** An event that this process delivers, or claims in the store: its own claim, as closures and promises cost 3 KB more. */
 class UnderWay implements DeliveryClaim {
   readonly kind = 'deliver';
   readonly key: string;
@@ -113,10 +110,7 @@ export class Claims {
     this.#store().catch(ignore); // each claim tries again, and reports the problem
   }
 
-  /**
-   * Says what to do with a request, after waiting for its twins; at once where nothing is to be waited for, since
-   * promises would cost a tenth of a request. Never rejects.
-   */
+  /** Says what to do with a request; never rejects. At once where no twin is: promises would cost a tenth of a request. */
   claim(request: ClaimRequest): Claimed | Promise<Claimed> {
     const key = eventKey(request.head.path, request.body);
     return this.#underWay.has(key) ? this.#claimAfterTwins(key, request) : this.#claimAlone(key, request);

@@ -22,10 +22,7 @@ interface Sent {
 
 const NOT_SENT: Sent = { went: 'not sent', failure: '', answer: null };
 
-/**
- * Sends the request once, if `once` lets it, and tells the judge how that went; never rejects. `passed`: as in its note.
- * `shutdown`: aborted when the process stops.
- */
+/** Sends the request, if `once` lets it, and tells the judge how that went; never rejects. `passed`: as in its note. */
 export async function attempt(
   { request, passed }: { readonly request: Sendable; readonly passed: number },
   needs: Needs,
