@@ -44,7 +44,7 @@ export interface Reload {
 }
 
 /** The proxy as it runs: the facts are gathered from its parts, and from the rules in force. */
-type Live = Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'awaitingRestart'>;
+type Live = Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'reloads' | 'awaitingRestart'>;
 
 export function factsNow(startedAt: number, from: Live, { ready, causes, error }: Probed) {
   const { listener, upstream, exposure, output, claims, redelivery, descriptors } = from.services;
@@ -87,6 +87,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
     certificates,
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: from.lastReload,
+    reloads: from.reloads,
     once: onceStatus(claims(), loaded.config.once),
     deferred: redelivery.isOpen ? deferredStatus(redelivery, policy) : null,
     docs: DOCS,

@@ -65,11 +65,11 @@ export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'ru
   return isWhole ? hint : `${meaning} (${hint})`;
 }
 
-/** The changes in this proxy (start, last reload, secrets) in a span of epoch milliseconds, the last one first. */
-function changesIn({ startedAt, lastReload, secrets }: Facts, from: number, to: number) {
+/** The changes in this proxy (start, reloads, secrets) in a span of epoch milliseconds, the last one first. */
+function changesIn({ startedAt, reloads, secrets }: Facts, from: number, to: number) {
   const all = [
     { at: startedAt, what: 'the start' },
-    { at: lastReload?.ok === true ? lastReload.at : null, what: 'a reload' },
+    ...reloads.map((at) => ({ at, what: 'a reload' })),
     ...secrets.flatMap(({ id, changedAt, notBefore, notAfter }) => [
       { at: changedAt, what: `secret ${id} changed` },
       { at: notBefore, what: `secret ${id} began` },

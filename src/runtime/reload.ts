@@ -10,6 +10,8 @@ import { createServices, type Effects, type Services } from './services.ts';
 
 /** Milliseconds between two looks at all files. */
 const READ_EACH_MS = 1000;
+/** The reloads whose times are kept. */
+const KEPT = 16;
 
 const idOf = ({ id }: { readonly id: string }) => id;
 
@@ -33,6 +35,8 @@ export class LiveRuleset {
   #logged: ReadonlySet<string> = new Set();
   /** The last reload. Written only by this class. */
   lastReload: Reload | null = null;
+  /** When the last few that worked and had something new were, the latest first: some problem may have begun with each. */
+  reloads: readonly number[] = [];
   /** When the last reload that worked, or the start, was. */
   lastSuccess = Date.now();
 
@@ -92,11 +96,13 @@ export class LiveRuleset {
 
   /** Puts inputs into use. An unusable part keeps its old version, and the reload counts as failed. */
   #apply(inputs: Inputs): readonly string[] {
+    const isNew = !sameInputs(inputs, this.#seen);
     this.#seen = inputs;
     this.#adopt(buildRuleset(inputs, this.ruleset));
     const keys = this.awaitingRestart;
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
     const failures = this.#endReload(this.ruleset.failures);
+    if (isNew && failures.length === 0) this.reloads = [this.lastSuccess, ...this.reloads.slice(0, KEPT - 1)];
     this.onReload();
     return failures;
   }

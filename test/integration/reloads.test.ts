@@ -196,14 +196,16 @@ describe.concurrent('an incomplete file never becomes policy', () => {
 
     await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), ''));
     expect(await deliver(proxy, 'b')).toBe(200);
-    const { secrets, lastReload } = await proxy.status();
+    const { secrets, lastReload, reloads } = await proxy.status();
     expect(secrets).toMatchObject([
       { id: 'current', state: 'live', problem: 'it is empty; the last good value is still in use' },
     ]);
-    expect(lastReload?.ok).toBe(false);
+    expect([lastReload?.ok, reloads.length]).toEqual([false, 1]);
     await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), value('c')));
     expect([await deliver(proxy, 'c'), await deliver(proxy, 'b')]).toEqual([200, 401]);
     expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(1);
+    await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' }); // with nothing new
+    expect((await proxy.status()).reloads).toHaveLength(2);
 
     await nextReload(proxy, () => rm(join(proxy.directory, 'secrets'), { recursive: true }));
     expect(await deliver(proxy, 'c')).toBe(200);

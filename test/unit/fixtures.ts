@@ -247,6 +247,7 @@ export function factsOf(changes: Given = {}): Facts {
     certificates: [],
     log: { dropped: 0, lastDropped: null },
     lastReload: null,
+    reloads: [],
     once: null,
     deferred: null,
     docs: null,

@@ -228,14 +228,13 @@ test('of refusals before the first acceptance the commonest cause is named, not 
   });
 });
 
-test('a problem that began after a reload says so, but for a reload that failed', () => {
-  const said = (ok: boolean) => {
-    const lastReload = { ok, at: NOW - 60_000, error: ok ? null : 'line 3', refused: !ok };
-    const { advice } = judgedAfter(times(3, down), { lastReload, startedAt: NOW - 9 * HOUR });
+test('a problem that began after a reload says so, whatever was reloaded since', () => {
+  const said = (...reloads: number[]) => {
+    const { advice } = judgedAfter([...times(3, down), 30], { reloads, startedAt: NOW - 9 * HOUR });
     return advice.find(({ id }) => id === 'app-down')?.message;
   };
-  expect(said(true)).toContain(' 60 s after a reload.');
-  expect(said(false)).not.toContain('a reload');
+  expect(said(NOW - 10_000, NOW - 60_000)).toContain(' 30 s after a reload.');
+  expect(said()).not.toContain('a reload');
 });
 
 test('a delivery that is sent again is no second one, and nobody is sent to find what is not lost', () => {
@@ -458,9 +457,8 @@ test('the last one that the app took is any, also one that was sent again', () =
 
 test('a change since the last refusal is told as that, and one before it is not denied', () => {
   const said = (at: number, ...came: readonly RequestRecord[]) => {
-    const lastReload = { ok: true, at: NOW + at, error: null, refused: false };
     const paced = came.flatMap((one) => [one, 10]);
-    return headOf(judgedAfter(paced, { lastReload, startedAt: NOW - 9 * HOUR }))[2];
+    return headOf(judgedAfter(paced, { reloads: [NOW + at], startedAt: NOW - 9 * HOUR }))[2];
   };
   const mended = said(-15_000, refused(), refused(), accepted());
   expect(mended).toContain(' 20 s ago (11:59 UTC), before a reload (11:59 UTC); as of then: it is signed with');
