@@ -59,6 +59,7 @@ export function* deliveryFindings(input: Input): Findings {
   const { ledger, facts } = input;
   const waiting = waitingText(input);
   if (facts.unanswered.amount >= SLOW_ANSWERS && waiting !== '') yield finding('warning', 'slow-app', `${waiting}.`);
+  yield untakenProbe(input);
   for (const [path, known] of ledger.all) yield losses(path, known, input);
   for (const [path, known] of ledger.routes) {
     yield slowApp(path, known, input);
@@ -90,11 +91,8 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
   const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began) };
-  const isTaking = cause.between + cause.since > 0;
-  return {
-    ...found,
-    remedy: remedyFor(found, facts, [...(cause.lost === 0 ? [FIND, LOST] : []), isTaking ? PORT : '']),
-  };
+  const unsaid = [...(cause.lost === 0 ? [FIND, LOST] : []), cause.between + cause.since > 0 ? PORT : ''];
+  return { ...found, remedy: remedyFor(found, facts, unsaid) };
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */
@@ -163,6 +161,15 @@ function losses(path: string, { outcomes }: RouteLedger, input: Input): Finding 
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   const causes = recent.flatMap(({ id }) => [id, ...causesOf(id)]);
   return { ...finding('warning', 'deliveries-lost', message, path), causes };
+}
+
+/** The last probe, if the app did not take it and has taken nothing since. */
+function untakenProbe(input: Input): Finding | null {
+  const { failedProbe: probe } = input.ledger;
+  if (probe === null) return null;
+  const message = `${toldOf('the last probe', probe)}, ${since(input, probe.lastAt)}.`;
+  const found = finding('note', probe.diagnosis, message, probe.detail.route);
+  return { ...found, remedy: remedyFor(found, input.facts, [FIND]) };
 }
 
 /** Empty if a delivery that came later than those which wait was taken. */

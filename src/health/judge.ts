@@ -3,8 +3,8 @@
 // diagnoses.ts. It must never say that all is well while deliveries are lost.
 
 import type { Facts } from '../facts.ts';
-import { deliveryFindings, episodes, toldOf, waitingText } from './delivery-findings.ts';
-import { causesOf, DIAGNOSES, FIND, type Finding, finding, remedyFor, type State, type Subject } from './diagnoses.ts';
+import { deliveryFindings, episodes, waitingText } from './delivery-findings.ts';
+import { causesOf, DIAGNOSES, type Finding, finding, remedyFor, type State, type Subject } from './diagnoses.ts';
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { count, type Input, since } from './sentences.ts';
@@ -98,14 +98,9 @@ function allIsWell(input: Input): Finding {
   const { ledger, facts } = input;
   const { lastTaken, refusedSince, failedProbe: probe } = ledger;
   const age = facts.now - facts.startedAt;
-  const unproven = (why: string) => {
-    const message = `is known to be wrong, but this is not proven: ${why}.`;
-    if (probe === null) return finding('ok', 'nothing-proven', `Nothing ${message}`);
-    const { diagnosis, detail, lastAt } = probe;
-    const failed = `${toldOf('the last probe', probe)}, ${since(input, lastAt)} (${diagnosis}). Nothing else`;
-    const remedy = remedyFor({ id: diagnosis, route: detail.route }, facts, [FIND]);
-    return { ...finding('ok', 'nothing-proven', `${failed} ${message}`), remedy };
-  };
+  const nothing = probe === null ? 'Nothing' : 'The app did not take the last probe. Nothing else';
+  const unproven = (why: string) =>
+    finding('ok', 'nothing-proven', `${nothing} is known to be wrong, but this is not proven: ${why}.`);
   if (Number.isNaN(lastTaken)) return unproven(`the app has taken no delivery since the start, ${spanText(age)} ago`);
   const taken = `the app took the last delivery ${since(input, lastTaken)}`;
   if (ledger.routes.every(([, { outcomes }]) => outcomes.good === 0))

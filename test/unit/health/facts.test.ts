@@ -598,6 +598,15 @@ test('an app that answers what its senders left is slow', () => {
   expect(headOf(judgedAfter(times(5, left))).slice(0, 2)).toEqual(['warning', 'slow-app']);
 });
 
+test('a probe that the app did not take stays told beside what is wrong, until it takes one', () => {
+  const probe = (upstreamStatus: number) => accepted({ decision: 'probe', fate: 'none', upstreamStatus });
+  const unsigned = refused({ reason: 'missing_signature', signed: false, event: '', ...stranger });
+  const said = (...came: readonly RequestRecord[]) =>
+    judgedAfter([...came, ...times(3, unsigned)]).advice.map(({ state, id }) => `${state} ${id}`);
+  expect(said(probe(500))).toEqual(['warning no-signature', 'note app-fails']);
+  expect(said(probe(500), probe(200))).toEqual(['warning no-signature']);
+});
+
 test('where all were known to a store of delivered events without a name, another app may have them', () => {
   const twin = accepted({ decision: 'duplicate', fate: 'duplicate', upstreamStatus: 0 });
   const said = (isUnnamed: boolean, ...before: readonly RequestRecord[]) =>
