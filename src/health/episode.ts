@@ -90,7 +90,8 @@ export class Episode {
     if (this.run >= 2 && now - this.#secondOfRun >= SETTLE_MS && some.some(({ since }) => since === 0)) return true;
     if (some.length === 0 || some.some((one) => one.isFresh(now))) return false;
     // The only ones so far.
-    if (this.run >= this.#kept.length && some.every(({ first }) => Number.isNaN(first.goodBefore))) return true;
+    const isOnly = ({ first, since }: Cause) => since === 0 && Number.isNaN(first.goodBefore);
+    if (this.run >= this.#kept.length && some.every(isOnly)) return true;
     // At the last outcome: while nothing comes, no route becomes worse. Much later only the last few count.
     const open = some.reduce((sum, one) => sum + one.open, 0);
     if (open < LEAST_BAD || this.#share(some, 'minute', this.lastAt) < REACHED) return false;

@@ -103,9 +103,10 @@ class Run {
     const { truth } = this;
     const all = this.#subject.look(this.#factsAt(at), at);
     const { route: left } = routing(this.#world, false);
-    const isLeft = ({ route, id }: Said) => this.#left !== null && route === left && id !== 'deliveries-lost';
+    const hasLeft = this.#left !== null && truth.accepted > 0;
+    const isLeft = ({ route, id }: Said) => hasLeft && route === left && id !== 'deliveries-lost';
     const said = all.filter((one) => !isLeft(one));
-    const [headline = { id: '', state: 'ok' }] = said;
+    const headline = said.find(({ state }) => state !== 'note') ?? { id: '', state: 'ok' };
     const isFailed = said.some(({ state }) => state === 'failed');
     // Once all was taken later the next bad one begins anew; and of the first ones nobody knows enough.
     if (truth.isSettled(at)) this.#flips.clear();
@@ -113,6 +114,7 @@ class Run {
       const fault = truth.outcomes[truth.lastBad]?.fault ?? null;
       this.#flips.set(fault, (this.#flips.get(fault) ?? 0) + 1);
     }
+    const wasFailed = this.#wasFailed;
     this.#wasFailed = isFailed && truth.accepted > 0;
     const texts = said.map(({ id, state }) => `${state} ${id}`).join(', ');
     const fails = (property: string) => this.failures.push({ property, at, said: texts });
@@ -122,7 +124,17 @@ class Run {
     if (labels.some((one) => ![...routes, UNMATCHED].includes(one))) fails('8 a label is a route that is configured');
     for (const { id } of all.filter((one) => isLeft(one) && one.state === 'failed')) this.#checkLeft(id, at, fails);
     for (const { id, message = '' } of said) this.#checkNumbers(id, message, fails);
-    check({ world: this.#world, truth, at, headline, said: all, own: said, lastBadAt: this.#lastBadAt, fails });
+    check({
+      world: this.#world,
+      truth,
+      at,
+      headline,
+      said: all,
+      own: said,
+      wasFailed,
+      lastBadAt: this.#lastBadAt,
+      fails,
+    });
   }
 
   /** What is left on the route that the senders used before. */
@@ -210,10 +222,11 @@ class Run {
     const { address, look, isVerified } = outcome;
     const isOwn = route === routing(this.#world, this.#isAfter).route;
     if (isVerified) for (const one of [address, look]) this.#used.set(one, route);
-    if (isOwn) this.truth.add(outcome, at, needs);
-    else this.truth.addOld(outcome, at);
-    if (!isOwn) this.#left?.add(outcome, at, needs);
-    else if (isVerified) this.#left?.passElsewhere(outcome, at, this.#world.reload !== 'route');
+    if (!isOwn && this.#left === null) return this.truth.addOld(outcome, at);
+    const of = isOwn ? this.truth : this.#left;
+    of?.add(outcome, at, needs);
+    this.truth.lastLoss = Math.max(this.truth.lastLoss, of?.lastLoss ?? 0);
+    if (isOwn && isVerified) this.#left?.passElsewhere(outcome, at, this.#world.reload === 'rejected');
   }
 
   #factsAt(at: number): Facts {
@@ -258,6 +271,7 @@ interface Checked {
   /** All that is said, and what is said of the route that the senders use. */
   readonly said: readonly Said[];
   readonly own: readonly Said[];
+  readonly wasFailed: boolean;
   readonly lastBadAt: ReadonlyMap<number, number>;
   readonly fails: (property: string) => void;
 }
@@ -341,7 +355,7 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
 }
 
 /** What must not be failed, or no more. */
-function checkCalm({ world, truth, at, own, fails }: Checked, known: OfFault): void {
+function checkCalm({ world, truth, at, own, wasFailed, fails }: Checked, known: OfFault): void {
   const { outcomes } = truth;
   const isFirst = !isEarlier(truth, known);
   if (isFirst && at < (outcomes[known.first]?.at ?? 0) + 10 * SECOND) fails('4 steady: failed at the first bad one');
@@ -352,7 +366,7 @@ function checkCalm({ world, truth, at, own, fails }: Checked, known: OfFault): v
     const rows = rowsOf(world, truth, id);
     const isFresh = rows.length > 0 && !truth.hasUnknowable && rows.every(({ firstAt }) => at - firstAt < 10 * SECOND);
     const isInRow = truth.badRun >= 2 && at >= truth.secondOfRun + 10 * SECOND;
-    if (isFresh && !isInRow) fails(`4 steady: ${id} failed at its first ones`);
+    if (isFresh && !isInRow && !wasFailed) fails(`4 steady: ${id} failed at its first ones`);
     const isEnd = (row: Row) => hasEnded(row, world, at);
     if (rows.length > 0 && rows.every(isEnd)) fails(`6 it ends: ${id}, after good ones`);
     const isAlone = [...truth.rows.values()].every((row) => rows.includes(row) || isEnd(row));
