@@ -24,14 +24,17 @@ import {
   test,
   untilOpen,
 } from '../support/redelivery/proxy.ts';
+import { waitFor } from '../support/runner/wait-for.ts';
 
 const command = (proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, ...words: readonly string[]) =>
   callCommand(['deferred', ...words, '--config', proxy.configFile], { env: { ADMIN_PORT: String(proxy.adminPort) } });
 
-const json = async (proxy: RunningProxy, ...words: readonly string[]) => {
-  const { code, stdout } = await command(proxy, ...words, '--json');
-  return { code, ...(JSON.parse(stdout) as Record<string, unknown>) };
-};
+/** Again if a busy machine's store did not answer: then it prints no JSON. */
+const json = (proxy: RunningProxy, ...words: readonly string[]) =>
+  waitFor(async () => {
+    const { code, stdout } = await command(proxy, ...words, '--json');
+    return { code, ...(JSON.parse(stdout) as Record<string, unknown>) };
+  });
 
 const NO_ID = `${'0'.repeat(16)}-${'0'.repeat(32)}`;
 
