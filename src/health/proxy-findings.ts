@@ -34,8 +34,10 @@ export function* standingFindings(input: Input): Findings {
   const { log, config, now } = s;
   const keys = config.awaitingRestart.join(', ');
   yield* secretFindings(input);
-  for (const { path } of s.routes.filter((route) => reports(route, now)))
-    yield finding('warning', 'report-mode', `${path} only reports: ${REPORTS}`, path);
+  for (const { path, reportUntil } of s.routes.filter((route) => reports(route, now))) {
+    const end = reportUntil === null ? '' : ` until ${dateText(reportUntil)}`;
+    yield finding('warning', 'report-mode', `${path} only reports${end}: ${REPORTS}`, path);
+  }
   if (keys !== '') yield finding('warning', 'awaiting-restart', `Changed, but not in use before a restart: ${keys}.`);
   if (log.lastDropped !== null && now - log.lastDropped <= HOUR) {
     const message = `The log has gaps: standard output did not take ${log.dropped} lines since the start, the last one ${ago(log.lastDropped, now)}.`;

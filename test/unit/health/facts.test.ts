@@ -40,6 +40,9 @@ test('why no secret is live is told, with the clock, and until when senders may 
 });
 
 test('an expired report mode and a replaced value that is due to expire need no action', () => {
+  expect(headline({ routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW + HOUR }] })).toMatch(
+    /^warning: \/notify only reports until 2026-11-24 13:00 UTC: it forwards/,
+  );
   const calm = judged({
     routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],
     secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000, lastMatch: 0 }],
