@@ -85,7 +85,7 @@ async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap
 
 /** A delivery as its note describes it, unverified. */
 function shownOf({ id, state, bytes, wait, asked, note }: Entry, sends: boolean) {
-  const { at, method, path, secret, attempts, tried, failure } = note ?? NOTHING;
+  const { at = null, method = null, path = null, secret = null, attempts = null, tried, failure = null } = note ?? {};
   const due = Math.round(Date.now() + Math.max(0, wait));
   return {
     id,
@@ -103,8 +103,6 @@ function shownOf({ id, state, bytes, wait, asked, note }: Entry, sends: boolean)
   };
 }
 
-const NOTHING = { at: null, method: null, path: null, secret: null, attempts: null, tried: 0, failure: null };
-
 /** Shows each page as it comes: a store may hold a hundred thousand, and all of them together exceed a small heap. */
 async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
   let isFirst = true;
@@ -120,13 +118,11 @@ async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
       ? [timeText(at), `${events ?? 'a number not known'}`, '-', '-', '-', '-', why]
       : [timeText(at), id, timeText(came), route ?? '-', `${attempts ?? '-'}`, lastFailure || '-', why],
   );
-  const lines = table([['lost', 'id', 'came', 'route', 'attempts', 'last answer', 'why'], ...rows])
-    .map(printable)
-    .join('\n');
+  const lines = table([['lost', 'id', 'came', 'route', 'attempts', 'last answer', 'why'], ...rows]).map(printable);
   const nothing = isFirst ? NOTHING_DEFERRED : '';
   return {
     json: `${isFirst ? OPENING : ''}],"lost":${jsonOf(lost)}}`,
-    text: lost.length === 0 ? nothing : `${nothing}\n${lines}\n`,
+    text: lost.length === 0 ? nothing : `${nothing}\n${lines.join('\n')}\n`,
   };
 }
 
@@ -180,9 +176,8 @@ async function dropExpired({ store }: Deferred): ReturnType<Action> {
   const count = (end: Changed) => ends.filter((each) => each === end).length;
   const json = { dropped: count('done'), sending: count('leased') };
   const text = `dropped ${json.dropped}: never sent again\n`;
-  return json.sending === 0
-    ? { json, text }
-    : { json, text: `${text}${json.sending} are being sent, or next to be\n`, code: 1 };
+  if (json.sending === 0) return { json, text };
+  return { json, text: `${text}${json.sending} are being sent, or next to be\n`, code: 1 };
 }
 
 /** Has the running proxy, which alone sends, try deferred deliveries now, at its own pace. */

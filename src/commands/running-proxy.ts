@@ -69,13 +69,8 @@ interface Answer {
 /** Like `askWhole`, but `text` is only the start of the body, in one line: a space replaces all but printable ASCII. */
 export async function ask(question: Question): Promise<Answer> {
   const { status, text } = await askWhole(question, SHOWN_BYTES);
-  return {
-    status,
-    text: text
-      .slice(0, SHOWN_BYTES)
-      .replaceAll(/[^\x20-\x7e]+/g, ' ')
-      .trim(),
-  };
+  const shown = text.slice(0, SHOWN_BYTES).replaceAll(/[^\x20-\x7e]+/g, ' ');
+  return { status, text: shown.trim() };
 }
 
 /** Sends the request. `text` is the body, cut off soon after `mostBytes`. Never rejects. */
@@ -91,10 +86,8 @@ export async function askWhole(question: Question, mostBytes = MOST_BYTES): Prom
     }
     return { status: response.statusCode ?? 0, text };
   } catch (error) {
-    return {
-      status: null,
-      text: signal.aborted ? `no answer within ${question.timeout / 1000} s` : whyNoAnswer(error),
-    };
+    const text = signal.aborted ? `no answer within ${question.timeout / 1000} s` : whyNoAnswer(error);
+    return { status: null, text };
   }
 }
 
