@@ -10,6 +10,7 @@ import { stateOf } from './core/keyring.ts';
 import type { Route } from './core/routes.ts';
 import type { Claims } from './once/claims.ts';
 import type { Queue } from './redelivery/queue.ts';
+import { isVerifiable } from './redelivery/record.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
 import { windowOf } from './redelivery/turn.ts';
 import type { LiveRuleset } from './runtime/reload.ts';
@@ -179,8 +180,9 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     waits: [...Map.groupBy(ofState('waiting'), ({ route }) => route)].map(([route, all]) => {
       return { route, deliveries: all.reduce((sum, one) => sum + one.deliveries, 0), end: firstEnd(all)?.at ?? null };
     }),
-    whys: ofState('unverified').map(({ failure: why, secret, route, deliveries }) => {
-      return { why, secret, route, deliveries };
+    whys: ofState('unverified').map((group) => {
+      const { failure, secret, route, deliveries, oldest: at } = group;
+      return { why: isVerifiable({ ...group, at }, policy) ? 'elsewhere' : failure, secret, route, deliveries };
     }),
     /** Of all that is stored; null while that is not known. */
     routes: storeState.isCurrent ? [...new Set(groups.map(({ route }) => route))] : null,

@@ -130,6 +130,7 @@ function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
   if (unverified) {
     const textOf = ({ why, secret, route }: (typeof whys)[number]) => {
       if (why === 'secret_gone') return `whose secret ${secret} is gone or has another value`;
+      if (why === 'elsewhere') return `whose secret ${secret} another proxy lacks: this one has it, and sends them`;
       return why === 'route_gone' ? `whose route ${route} takes them no longer` : (WHYS[why] ?? `refused now (${why})`);
     };
     const causes = Map.groupBy(whys, textOf);
@@ -137,7 +138,7 @@ function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
     const others = texts.length > MOST_WHYS ? ', and others' : '';
     const isEnding = firstUnverified !== null && isNear(firstUnverified, now);
     const ends = isEnding ? ` The time of the first ${endOf(firstUnverified.at, now)}.` : '';
-    const message = `${many(unverified)} cannot be verified, so not sent: ${texts.slice(0, MOST_WHYS).join(', ')}${others}.${ends}`;
+    const message = `${many(unverified)} could not be verified, so not sent: ${texts.slice(0, MOST_WHYS).join(', ')}${others}.${ends}`;
     yield finding(isEnding ? 'failed' : 'warning', 'deferred-unverified', message);
   }
   const late = `The app did not take ${many(expired ?? 0)} in time: sent no more by itself. Deliver or drop: ${lossOf('expired', deferred, now)}.`;

@@ -13,7 +13,7 @@ import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { ALL_WHYS, mostSendable } from './record.ts';
+import { ALL_WHYS, isVerifiable, mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf, type Setting } from './stores/store.ts';
@@ -42,6 +42,7 @@ export class Queue {
   #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
   readonly storing: Storing;
+  #woken: object = [];
   /** True if the store is not open, since nothing needs it, and nothing is stored. */
   #isAbsent = false;
   /** The settings with which the store was opened; null before. */
@@ -56,7 +57,9 @@ export class Queue {
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
     this.storeState.letGo = this.#letGo;
     this.storing = new Storing(this.#needs, this.storeState);
-    this.#openOnce = madeOnce(() => this.#openStore(open));
+    const { onLoss, onProblem } = this.storeState;
+    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss, onProblem } as const;
+    this.#openOnce = madeOnce(() => open({ ...storeSettings(), ...rules }));
   }
 
   /** A directory, or a URL. */
@@ -139,7 +142,7 @@ export class Queue {
     if (this.isOpen) return this.#openOnce();
     this.inUse ??= this.#needs.storeSettings(); // a change of them waits for a restart
     const refresh = () => {
-      void this.storeState.refresh();
+      void this.storeState.refresh().then(this.#leaseDue);
       const held = this.#held;
       if (held.length > 0) void this.storeState.call((store) => store.lease({ limit: 0, room: 0, held }));
     };
@@ -148,12 +151,6 @@ export class Queue {
     this.storeState.changed();
     refresh();
     return opened;
-  }
-
-  #openStore(open: typeof openStore): Promise<DeferredStore> {
-    const { onLoss, onProblem } = this.storeState;
-    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss, onProblem } as const;
-    return open({ ...this.#needs.storeSettings(), ...rules });
   }
 
   /** Makes events due unless they are leased. Returns how many of them are stored. */
@@ -195,6 +192,7 @@ export class Queue {
     const room = Math.floor(Math.min(isAlone ? largest : quarter - used, budget.most - budget.used));
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.count(room); // before anything is read
+    await this.#wakeOthers(limit);
     const request = { limit: isAlone ? 1 : limit, room, held: this.#held };
     const found = await this.storeState.call((store) => store.lease(request));
     budget.release(room);
@@ -204,6 +202,16 @@ export class Queue {
     this.#beginNext();
     if (leased.length > 0 || wait > 0) return wait;
     return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
+  }
+
+  /** Makes due, to be leased at once, what another process could not verify, and this one can; once for each summary. */
+  async #wakeOthers(limit: number): Promise<void> {
+    const { soonest } = this.storeState.summary;
+    if (soonest === this.#woken) return;
+    this.#woken = soonest;
+    const policy = this.#needs.policy();
+    const others = soonest.filter(({ note }) => note !== null && isVerifiable(note, policy)).slice(0, limit);
+    if (others.length > 0) await this.#wake({ pause: 0 }, () => [others]).catch(this.storeState.failed);
   }
 
   /** Takes an event's turn. Never rejects. An event whose turn fails is due again once its lease has run out. */

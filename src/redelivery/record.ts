@@ -250,5 +250,14 @@ const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: W
 function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Note): Why {
   const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
   const why = WHYS[reason] ?? (reason as Reason);
-  return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
+  return why === 'secret_gone' && hasKey(listed, key) ? 'altered' : why;
+}
+
+const hasKey = (secrets: readonly Secret[], tag: string) => secrets.some(({ key }) => keyTag(key) === tag);
+
+/** True if these rules have the secret for want of which another process, or an earlier one, could not verify an event. */
+export function isVerifiable(event: Pick<Note, 'failure' | 'key' | 'route' | 'at'>, policy: Policy): boolean {
+  const route = policy.routes.all.find(({ path }) => path === event.route);
+  if (event.failure !== 'secret_gone' || route === undefined) return false;
+  return hasKey(policyAt(policy, event.at, Date.now()).keyring.listed(route.secrets), event.key);
 }

@@ -106,12 +106,12 @@ export class StoreState {
     return this.#sum(({ state }) => of === 'all' || state === of);
   }
 
-  /** How many stored deliveries the secret with this key has verified, except those now in state `unverified`. */
+  /** How many stored deliveries the secret with this key has verified, except those altered since. */
   signedBy(key: KeyObject | null): number {
     // Asked every second: to derive a tag where nothing is stored took a quarter of a look at the process's health.
     if (this.summary.groups.length === 0) return 0;
     const tag = key === null ? null : keyTag(key);
-    return this.#sum((group) => group.key === tag && group.state !== 'unverified').deliveries;
+    return this.#sum((group) => group.key === tag && group.failure !== 'altered').deliveries;
   }
 
   /** When the summary was made, if it is older than a refresh, or no longer true; else null. */

@@ -28,10 +28,7 @@ interface Parts {
 }
 
 /** What a delivery becomes. Without a pause it is due when the time for which it is kept is over. */
-interface Next {
-  readonly state: DeferredState;
-  readonly pause?: number;
-}
+type Next = { readonly state: DeferredState; readonly pause?: number };
 /** Results that are counted once the store knows them; a loss, which has its line first, once it is removed. */
 type Counted = Exclude<RedeliveryResult, 'lost'>;
 

@@ -2,6 +2,7 @@
 // stored was delivered, dropped, lost or replaced, or is there. /api/status, the page and `check` tell it, and which secret
 // each needs, also when its value has become the previous one.
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
@@ -158,6 +159,28 @@ describe.concurrent('what nothing verifies now', () => {
     expect(app.bodies().at(-1)).toBe('route');
   });
 
+  test('is sent by a process that has the secret which another lacked', async ({ app, redeliverer, directory }) => {
+    const told = async (proxy: RunningProxy) => JSON.stringify((await proxy.status()).advice);
+    const had = await redeliverer();
+    app.answer = () => 500;
+    await Promise.all(['one', 'two', 'three', 'four'].map((body) => defer(had, body)));
+    await had.stop();
+    const lacks = await redeliverer({ secrets: { current: value('b') } });
+    await eventually(async () => (await told(lacks)).includes(' 4 whose secret current is gone'), true);
+    await lacks.stop();
+    altered(directory, 'UPDATE event SET due = due + 3600000'); // as if another replica leased it again and again
+    const held: ServerResponse[] = [];
+    app.answer = () => (_request, response) => void held.push(response);
+    const has = await redeliverer();
+    const isSent = ' 4 whose secret current another proxy lacks: this one has it, and sends them';
+    await eventually(async () => held.length === 1 && (await told(has)).includes(isSent), true);
+    expect(await signedWith(has)).toEqual({ current: 4 });
+    app.answer = () => 200;
+    for (const response of held) response.end();
+    await nothingDeferred(has);
+    expect(new Set(app.bodies())).toEqual(new Set(['one', 'two', 'three', 'four']));
+  });
+
   test('is not sent, whether tampered with, copied, or too large by now', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     app.answer = () => 500;
@@ -281,7 +304,7 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(await retire(proxy)).toEqual({ status: 'ok', retired: 1, read: ['current'] });
     expect(await retire(proxy)).toEqual({ status: 'ok', retired: 0, read: ['current'] });
     await eventually(async () => (await deferred(proxy)).unverified, 1);
-    expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery cannot be verified, so not sent/);
+    expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery could not be verified, so not sent/);
     await rm(fileIn(directory));
     await defer(proxy, 'fresh', { secret: 'b' });
     const message = '3 deferred deliveries of the last day left the store untaken, .* was removed or replaced';

@@ -10,6 +10,7 @@ import {
   type Deferrable,
   eventId,
   eventOf,
+  isVerifiable,
   keyTag,
   openRecord,
   type Rules,
@@ -257,7 +258,8 @@ test('what is not sent came now at the latest, whatever the note beside it says'
 
 describe('the secrets that may verify it', () => {
   const came = NOW - HOUR;
-  const under = (...secrets: readonly Secret[]) => told(made(), { policy: policyOf([verify('/notify')], secrets) });
+  const policyUnder = (...secrets: readonly Secret[]) => policyOf([verify('/notify')], secrets);
+  const under = (...secrets: readonly Secret[]) => told(made(), { policy: policyUnder(...secrets) });
 
   test.each([
     ['one that has expired since', secret('current', VALUE, { notAfter: came + 1 }), 'verified'],
@@ -269,6 +271,11 @@ describe('the secrets that may verify it', () => {
     ['another value', secret('current', OTHER), 'secret_gone'],
   ])('%s', (_what, one, expected) => {
     expect(under(one)).toBe(expected);
+    // So no process looks again and again at what it cannot verify, either.
+    const refused = { ...made().note, failure: 'secret_gone' };
+    expect(isVerifiable(refused, policyUnder(one))).toBe(expected === 'verified');
+    expect(isVerifiable(refused, policyOf([verify('/notify', { secrets: ['other'] })], [one]))).toBe(false);
+    expect(isVerifiable({ ...refused, failure: '503' }, policyUnder(one))).toBe(false);
   });
 
   test('one of several', () => {
