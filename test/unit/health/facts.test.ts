@@ -534,7 +534,11 @@ test('what may be deliveries is told of each route by itself, so that no strange
     );
   };
   const expected = ['/notify', '14 ', 'unmatched', '5 '];
-  expect(said(refused(bare), refused({ ...bare, route: 'unmatched', path: '/.env' }))).toEqual(expected);
+  // Without a signature they say nothing where deliveries are to come on another path, however many they are.
+  const scan = refused({ ...bare, route: 'unmatched', path: '/.env' });
+  expect(said(refused(bare), scan)).toEqual(expected.slice(0, 2));
+  const [first] = judgedAfter(times(3, scan), { routes: routes.slice(1) }).advice;
+  expect([first?.state, first?.route]).toEqual(['warning', 'unmatched']);
   const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
   expect(said(unknown, { ...unknown, route: 'unmatched' }, accepted())).toEqual(expected);
 });
@@ -594,6 +598,20 @@ test('deliveries that wait for the app are told before they fail, unless a later
   expect(told(30, 59_000)).toEqual(['warning', 'slow-app']);
   expect(told(1, 59_000)).toEqual(['ok', 'nothing-proven']);
   expect(told(30, 61_000)).toEqual(['ok', 'all-is-well']);
+});
+
+test('who leaves at once says nothing of the app, and that it answers none at all is said', () => {
+  const left = (departedMs: number) =>
+    accepted({ status: 499, reason: 'client_closed', upstreamStatus: 0, departedMs });
+  const said = (...came: readonly RequestRecord[]) => {
+    const { id, message = '', remedy } = judgedAfter([accepted(), ...came, 12]).advice[0] ?? {};
+    return [id, /may have stood still|answered none since/.exec(message)?.[0], remedy?.slice(0, 11)];
+  };
+  expect(said(...Array(6).fill(left(2)))).toEqual(['sender-leaves', 'may have stood still', 'Give the pr']);
+  expect(said(...Array(6).fill(left(3000)), left(2))).toEqual(['sender-leaves', 'answered none since', 'Let the app']);
+  expect(said(left(3000), accepted(), left(3000), left(3000))[1]).toBe(undefined);
+  // Taken after they had left, they do not make it slow.
+  expect(said(...Array(6).fill(accepted({ departedMs: 2, upstreamMs: 3 })))[0]).toBe('all-is-well');
 });
 
 test('an app that answers what its senders left is slow', () => {
@@ -805,6 +823,10 @@ test('a route is red no longer than one that still fails as often would take so 
     [12, 9],
   ] as const)
     expect([said(bad, good - 1), said(bad, good, 59), said(bad, good)]).toEqual(['failed', 'failed', 'warning']);
+  // At four an hour nine would take hours: fewer do after a quarter of an hour.
+  const seldom = (good: number) =>
+    headOf(judgedAfter([...times(4, fails, 900, 'look'), ...times(good, accepted(), 900, 'look')]))[0];
+  expect([seldom(4), seldom(5)]).toEqual(['failed', 'warning']);
 });
 
 test('what report mode lets pass since a reload is red no more', () => {
@@ -825,22 +847,6 @@ test('on a route that only reports, requests without a signature are a warning w
       ({ id }) => id === 'no-signature' || id === 'signature-dropped',
     )?.state;
   expect([said(), said(accepted({ userAgent: 'Entrupy/0', client: '192.0.2.44' }))]).toEqual(['warning', 'note']);
-});
-
-test('before the first delivery, POSTs without a signature are a warning where deliveries are to come', () => {
-  const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
-  const elsewhere = refused({ ...bare, route: 'unmatched', path: '/cgi-bin/luci' });
-  const said = (paths: readonly string[], ...came: readonly RequestRecord[]) =>
-    judgedAfter([tableOf(paths), ...came])
-      .advice.filter(({ id }) => id === 'no-signature')
-      .map(({ state, route }) => `${state} ${route}`);
-  expect(said(['/notify'], ...Array(9).fill(elsewhere), refused(bare), refused(bare))).toEqual([
-    'note /notify',
-    'note null',
-  ]);
-  expect(said(['/notify'], elsewhere, ...Array(3).fill(refused(bare)))).toEqual(['warning /notify', 'note null']);
-  // Where no route verifies, they are to come on any path.
-  expect(said([], ...Array(3).fill(elsewhere))).toEqual(['warning unmatched']);
 });
 
 test('a process younger than a day speaks of no day', () => {
