@@ -19,8 +19,8 @@ import {
   type State,
 } from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
-import { type RouteLedger, wentAstray } from './ledger.ts';
-import { LOST_ENDS, type Outcomes } from './route-outcomes.ts';
+import { AT_ONCE, type RouteLedger, wentAstray } from './ledger.ts';
+import { LOST_ENDS } from './route-outcomes.ts';
 import { count, epoch, type Input, named, refused, since, sinceWhy, whatChanged, whyOf } from './sentences.ts';
 import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
@@ -38,8 +38,8 @@ export function episodes(input: Input): readonly Finding[] {
   const lasts = ({ diagnosis }: Cause) => Number(diagnosis === lasting);
   const hasLost = ({ outcomes }: RouteLedger) => Number(outcomes.lost(now) > 0);
   const ordered = ledger.routes.toSorted(([, one], [, other]) => hasLost(other) - hasLost(one));
-  return ordered.flatMap(([path, { outcomes }]) => {
-    const episode = outcomes.episode(now);
+  return ordered.flatMap(([path, known]) => {
+    const episode = known.outcomes.episode(now);
     if (episode === null) return [];
     // Since a reload report mode lets pass what was refused for its signature.
     const isLetting = facts.routes.some((route) => route.path === path && reports(route, facts.now));
@@ -51,7 +51,7 @@ export function episodes(input: Input): readonly Finding[] {
       .filter(isHere)
       .toSorted((one, other) => lasts(other) - lasts(one));
     const stateOf = (one: Cause) => (one.isFailed && !isLet(one) ? 'failed' : 'warning');
-    return told.map((cause) => caused({ path, outcomes, episode, state: stateOf(cause) }, cause, input));
+    return told.map((cause) => caused({ path, known, episode, state: stateOf(cause) }, cause, input));
   });
 }
 
@@ -67,10 +67,12 @@ export function* deliveryFindings(input: Input): Findings {
   }
 }
 
-type Failing = Readonly<{ path: string; state: State; outcomes: Outcomes; episode: Episode }>;
+type Failing = Readonly<{ path: string; state: State; known: RouteLedger; episode: Episode }>;
+
+const RUN = 'Give the proxy more CPU, or look at its machine. If it never stood still: senders wait for no answer.';
 
 /** Of one cause: its own number, and what holds for all of the route. */
-function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input: Input): Finding {
+function caused({ path, state, known: { outcomes, slow }, episode }: Failing, cause: Cause, input: Input): Finding {
   const { facts, now } = input;
   const { diagnosis, detail, times, all, first, lastAt, isRefusal } = cause;
   const silence = now - episode.lastAt;
@@ -79,20 +81,24 @@ function caused({ path, state, outcomes, episode }: Failing, cause: Cause, input
   const from = times < all ? ` since ${clock(epoch(input, first.began), facts.now)}` : '';
   const which = `${amount} to ${whereTo(path, facts, detail)}${from}`;
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
-  const known = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
+  const good = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
+  // Who leaves at once tells nothing of the app.
+  const isStill = diagnosis === 'sender-leaves' && detail.departedMs < AT_ONCE && slow.sum(0, now) === 0;
   const parts = [
     `${toldOf(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
     stored(path, cause, input),
+    isStill ? ' The app was not asked, or for a moment: the proxy, or its machine, may have stood still.' : '',
+    diagnosis === 'sender-leaves' && times === all && !isStill ? ' The app has answered none since the first.' : '',
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
-    whatChanged(epoch(input, first.began), facts, known),
+    whatChanged(epoch(input, first.began), facts, good),
     passedSince(cause, now),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
   const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began) };
   const unsaid = [...(cause.lost === 0 ? [FIND, LOST] : []), cause.between + cause.since > 0 ? PORT : ''];
-  return { ...found, remedy: remedyFor(found, facts, unsaid) };
+  return { ...found, remedy: isStill ? RUN : remedyFor(found, facts, unsaid) };
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */

@@ -15,6 +15,9 @@ import { LOST_ENDS, type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
 import { HOUR, MINUTE } from './times.ts';
 
+/** Milliseconds. Whose sender leaves sooner tells nothing of the app: it had left, perhaps while we stood still. */
+export const AT_ONCE = 250;
+
 /** The number kept of each kind from before the first acceptance, which are judged again after it. */
 const EARLY = 16;
 
@@ -147,7 +150,7 @@ export class Ledger {
     known.fates[fate]++;
     known.hasVerified = true;
     if (this.hasEpisode(now)) this.#pass(record, now);
-    if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= 0) {
+    if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= AT_ONCE) {
       known.slow.add(0, now);
       if (departedMs < 0 || fate === 'taken') known.slowMs = Math.max(upstreamMs, departedMs);
     }
@@ -243,10 +246,7 @@ export class Ledger {
     const isWeak = senders.accepted > 0 && (isOther || senders.connectionOf(record) !== undefined);
     if (isSigned(record) || isWeak) return 'claims';
     if (record.reason === 'none') return 'turnedAway';
-    const isElsewhere =
-      record.route === UNMATCHED &&
-      this.#table?.all.some(({ action, path }) => action === 'verify' && path !== UNMATCHED);
-    return (record.reason === 'missing_signature' && !isElsewhere) || isUnread(record) ? 'unsigned' : 'others';
+    return record.reason === 'missing_signature' || isUnread(record) ? 'unsigned' : 'others';
   }
 
   #count(kind: Unproven, record: Detail, now: number): Tally {
