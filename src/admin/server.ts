@@ -82,9 +82,8 @@ function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close'
 }
 
 /**
- * True for a browser's request that another site caused, recognized by headers that tools do not send. The port has no
- * login, so a foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address
- * (DNS rebinding), must change nothing.
+ * True for a browser's request that another site caused, by headers that tools do not send. The port has no login, so a
+ * page that makes a browser send `POST /-/reload` (CSRF), or whose name resolves here (DNS rebinding), changes nothing.
  */
 export function isForeign(method: string, lines: readonly string[]): boolean {
   const sites = valuesOf(lines, 'sec-fetch-site');

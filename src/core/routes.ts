@@ -82,9 +82,8 @@ export class RouteTable {
   }
 
   /**
-   * `candidates`: each route that the target could reach, and the kind of reading by which it does. `treatment`: the
-   * route whose rules apply, a configured one, or one that combines the demands of several verify routes. Null: the path
-   * cannot be folded, so no route takes it.
+   * `candidates`: each route that the target could reach, and by which reading. `treatment`: the rules that apply, those
+   * of a route, or what several verify routes demand. Null: the path cannot be folded, so no route takes it.
    */
   examine(path: string, now: number) {
     const target = foldPath(path);

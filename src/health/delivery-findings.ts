@@ -69,6 +69,7 @@ export function* deliveryFindings(input: Input): Findings {
 
 type Failing = Readonly<{ path: string; state: State; known: RouteLedger; episode: Episode }>;
 
+const STILL = ' The app was not asked, or for a moment: the proxy, or its machine, may have stood still.';
 const RUN = 'Give the proxy more CPU, or look at its machine. If it never stood still: senders wait for no answer.';
 
 /** Of one cause: its own number, and what holds for all of the route. */
@@ -82,14 +83,12 @@ function caused({ path, state, known: { outcomes, slow }, episode }: Failing, ca
   const which = `${amount} to ${whereTo(path, facts, detail)}${from}`;
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
   const good = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
-  // Who leaves at once tells nothing of the app.
-  const isStill = diagnosis === 'sender-leaves' && detail.departedMs < AT_ONCE && slow.sum(0, now) === 0;
+  const left = leftText(cause, slow.sum(0, now));
   const parts = [
     `${toldOf(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
     stored(path, cause, input),
-    isStill ? ' The app was not asked, or for a moment: the proxy, or its machine, may have stood still.' : '',
-    diagnosis === 'sender-leaves' && times === all && !isStill ? ' The app has answered none since the first.' : '',
+    left,
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(epoch(input, first.began), facts, good),
     passedSince(cause, now),
@@ -98,7 +97,14 @@ function caused({ path, state, known: { outcomes, slow }, episode }: Failing, ca
   ];
   const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began) };
   const unsaid = [...(cause.lost === 0 ? [FIND, LOST] : []), cause.between + cause.since > 0 ? PORT : ''];
-  return { ...found, remedy: isStill ? RUN : remedyFor(found, facts, unsaid) };
+  return { ...found, remedy: left === STILL ? RUN : remedyFor(found, facts, unsaid) };
+}
+
+/** Who leaves at once tells nothing of the app. `slow`: how many left later, of late. */
+function leftText({ diagnosis, detail, times, all }: Cause, slow: number): string {
+  if (diagnosis !== 'sender-leaves') return '';
+  if (detail.departedMs < AT_ONCE && slow === 0) return STILL;
+  return times === all ? ' The app has answered none since the first.' : '';
 }
 
 /** Where they were sent, if that was no route that takes them, is said beside the route whose sender they have. */

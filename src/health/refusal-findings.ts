@@ -66,13 +66,12 @@ function* unproven(kind: Unproven, stopped: readonly Known[], input: Input): Fin
   const all = known.toSorted((one, other) => other.tally.total - one.tally.total);
   // What every port gets, where deliveries are to come on other paths.
   const verified = facts.routes.some(({ action, path }) => action === 'verify' && path !== UNMATCHED);
-  const isNoise = ({ route, id }: (typeof all)[number]) => verified && route === UNMATCHED && id === 'no-signature';
-  const may = all.filter((one) => !isNoise(one));
-  const isMany = may.reduce((sum, { tally }) => sum + tally.ofDay(now), 0) >= MANY;
+  const isNoise = (route: string, id: Diagnosis) => verified && route === UNMATCHED && id === 'no-signature';
+  const isMany =
+    all.reduce((sum, { route, id, tally }) => sum + (isNoise(route, id) ? 0 : tally.ofDay(now)), 0) >= MANY;
   const mayBe = kind === 'claims' || (kind !== 'others' && (isMany || all.some(({ id }) => isRoom(id))));
-  for (const one of all) {
-    const { route, id, tally } = one;
-    const isEarly = mayBe && may.includes(one) && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
+  for (const { route, id, tally } of all) {
+    const isEarly = mayBe && !isNoise(route, id) && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
     const told = stopped.filter(({ suspects }) => strangerDiagnosis(suspects.detail) === id);
     const others = kind === 'claims' ? 0 : told.reduce((sum, { suspected }) => sum + suspected, 0);
     const amount = isEarly && kind === 'claims' ? tally.total : tally.ofDay(now) - others;

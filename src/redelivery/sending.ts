@@ -91,7 +91,6 @@ async function sendOnce({ head, lines, permit }: Sendable, claim: DeliveryClaim 
   // If we stopped reading a response that took too long (UpstreamExchange#tick), its status decides.
   if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
   const status = requester.upstreamStatus;
-  // Nobody is here to follow a redirect, and an app that answers so to what it took must not get it again and again.
-  const ended = status < 300 ? 'taken' : 'refused';
+  const ended = status < 300 ? 'taken' : 'refused'; // nobody follows a redirect, or knows whether the app took it
   return { went: status === 0 || mayBeTakenLater(status) ? 'failed' : ended, failure: `${status}`, answer: requester };
 }

@@ -162,10 +162,7 @@ export interface DeferredStore {
   /** Changes events, unless somebody has leased them or a `Change` says otherwise. Returns what became of each. */
   change(changes: readonly Change[]): Promise<readonly Changed[]>;
 
-  /**
-   * Leases, unread, of the events that do not wait to be sent those that came first, but for the one with `id`: as many
-   * as have so many `bytes`, or a page of them.
-   */
+  /** Leases, unread, the oldest that do not wait to be sent, but for `id`: as many as have so many `bytes`, or a page. */
   leaseKept(id: string, bytes: number): Promise<readonly Leased[]>;
 
   /** A page of what is stored, the oldest first, and the place of the next one: empty for the first, and after the last. */
