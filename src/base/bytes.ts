@@ -3,10 +3,7 @@ import { Buffer } from 'node:buffer';
 
 export const NO_BYTES = Buffer.alloc(0);
 
-/**
- * Joins pieces in a buffer of its own, which keeps neither a 64 KiB read nor Node's shared pool alive. The buffer
- * doubles, so the time is linear in the bytes, however many pieces there are.
- */
+/** Joins pieces in a buffer that keeps neither a read nor Node's shared pool alive, and doubles: the time is linear. */
 export class JoinedBytes {
   readonly #mostAhead: number;
   #buffer: Buffer = NO_BYTES;

@@ -27,10 +27,7 @@ export type Paint = (colour: Colour, text: string) => string;
 
 export const plainText: Paint = (_, text) => text;
 
-/**
- * Returns a function that colours only for a terminal, so that no escape sequence reaches a file or a pipe, and not if
- * NO_COLOR is set (https://no-color.org) or the terminal is dumb.
- */
+/** Returns a function that colours for a terminal alone, and not if it is dumb or NO_COLOR is set (https://no-color.org). */
 export function painter(
   stream: { readonly isTTY?: boolean },
   env: Readonly<Record<string, string | undefined>>,

@@ -66,10 +66,7 @@ export function shownPath(path: string): string {
   return pathOf(path.slice(0, 256));
 }
 
-/**
- * The first 16 digits of a body's hexadecimal SHA-256, or of a deferred delivery's id, which begins with them: enough
- * to find an event again, too short to be mistaken for a signature.
- */
+/** The first 16 digits of a body's SHA-256, with which a deferred one's id begins: enough to find it, and no signature. */
 export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
 
 /** A delivery whose fate is known. Its request may or may not have ended. */

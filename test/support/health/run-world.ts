@@ -420,7 +420,9 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
     met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
   const isOn = (nth: number | null) => !mayBeOver(truth.rows.get(nth ?? -1), at);
   const [most = null, last = null, ...before] =
-    headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0 ? truth.lastFaults().filter(isOn) : [];
+    headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0
+      ? truth.lastFaults().filter(isOn)
+      : [];
   // The commonest, the last one, what may be red for a minute yet, and of the others what the commonest may follow from.
   const recent = [...truth.rows].flatMap(([nth, { lastAt }]) =>
     at - lastAt < MINUTE || world.faults[nth]?.kind === 'poison' ? [nth] : [],
