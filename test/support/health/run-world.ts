@@ -205,9 +205,14 @@ class Run {
       this.truth.see(record);
       if (fate !== 'none' && fate !== 'pending') this.#subject.deliver({ ...record, fate }, at);
       this.#subject.record(record, at);
+      this.#use(record);
       if (outcome === null) this.truth.other(record, at);
       else this.#add(outcome, at, needsOf(record), this.#routeOf(record, outcome));
     }
+  }
+
+  #use({ fate, client, userAgent, contentType, route }: RequestRecord): void {
+    if (fate === 'duplicate') for (const one of [client, `${userAgent} ${contentType}`]) this.#used.set(one, route);
   }
 
   /** The route on which it counts: its own, else that of its path, else the one that its sender used last. */
