@@ -69,8 +69,8 @@ export function possibleFates({ action, once, redeliver }: Pick<Route, 'action' 
 // --- deferred deliveries
 
 /**
- * States of a deferred delivery: it waits to be sent again; the app refused or redirected it; its window ended before the
- * app took it; the current rules do not accept it. Sent unasked: those that wait, and `unverified` ones once the rules accept them.
+ * States of a deferred delivery: it waits to be sent again; the app refused it; its window ended before the app took it;
+ * the current rules do not accept it. Sent unasked: those that wait, and `unverified` ones once the rules accept them.
  */
 export const DEFERRED_STATES = ['waiting', 'stopped', 'expired', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];

@@ -25,7 +25,6 @@ export function diagnosisOf(record: Pick<RequestRecord, Telling>): Hint['diagnos
   if (upstreamFailure !== null) return diagnosisOfFailure(upstreamFailure, upstreamError);
   if (fate !== 'none' && status >= 500) return 'app-fails';
   if (fate !== 'none' && status >= 400) return mayBeTakenLater(status) ? 'app-busy' : 'app-refuses';
-  if (fate !== 'none' && status >= 300) return 'app-redirects'; // to what was sent again
   if (fate === 'abandoned') return 'sender-leaves';
   return reason === 'none' ? null : REASONS[reason].diagnosis;
 }

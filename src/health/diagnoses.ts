@@ -172,7 +172,7 @@ const FOLLOWS: Readonly<Partial<Record<Diagnosis, readonly Diagnosis[]>>> = {
   'twins-wait': SLOW,
   'store-full': APP,
   'deferred-waits': APP,
-  'deferred-stopped': ['app-refuses', 'app-redirects'],
+  'deferred-stopped': ['app-refuses'],
   poison: APP,
 };
 

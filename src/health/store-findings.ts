@@ -144,7 +144,7 @@ function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
   const late = `The app did not take ${many(expired ?? 0)} in time: sent no more by itself. Deliver or drop: ${lossOf('expired', deferred, now)}.`;
   if (expired) yield finding('failed', 'deferred-expired', late);
   const they = stopped === 1 ? 'it is' : 'they are';
-  const refused = `The app answered 4xx or 3xx to ${many(stopped ?? 0)}, so ${they} sent again only when you ask; ${lossOf('stopped', deferred, now)}.`;
+  const refused = `The app refused ${many(stopped ?? 0)} (4xx), so ${they} sent again only when you ask; ${lossOf('stopped', deferred, now)}.`;
   if (stopped) yield finding('warning', 'deferred-stopped', refused);
 }
 

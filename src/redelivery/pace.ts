@@ -16,7 +16,7 @@ export function pauseAfter(attempts: number, random: number): number {
 }
 
 /**
- * How a sending went. `refused`: a final 4xx or 3xx: the app works. `duplicate`: `once` knows that the event
+ * How a sending went. `refused`: a final 4xx: the app works. `duplicate`: `once` knows that the event
  * was delivered before. `not sent`: no slot, a twin is being delivered or its store failed (`once`), or the stop.
  */
 export type Went = 'taken' | 'refused' | 'failed' | 'no connection' | 'duplicate' | 'not sent';

@@ -1,7 +1,7 @@
 // One sending of a deferred delivery: a request without a client. It goes upstream the same way as any other, with a
 // permit that the rules have just minted, but no metric of requests or of the upstream counts it.
 import { ignore } from '../base/errors.ts';
-import { type DeliveryClaim, mayBeTakenLater, POISON_ATTEMPTS } from '../core/fate-by-status.ts';
+import { type DeliveryClaim, fateOf, POISON_ATTEMPTS } from '../core/fate-by-status.ts';
 import { eventOf } from '../core/request-record.ts';
 import type { Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
@@ -91,6 +91,6 @@ async function sendOnce({ head, lines, permit }: Sendable, claim: DeliveryClaim 
   // If we stopped reading a response that took too long (UpstreamExchange#tick), its status decides.
   if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
   const status = requester.upstreamStatus;
-  const ended = status < 300 ? 'taken' : 'refused'; // nobody follows a redirect, or knows whether the app took it
-  return { went: status === 0 || mayBeTakenLater(status) ? 'failed' : ended, failure: `${status}`, answer: requester };
+  const fate = fateOf({ how: 'neither', failed: null, status });
+  return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', failure: `${status}`, answer: requester };
 }

@@ -73,20 +73,23 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
   test('whose last writes are lost has the rest, goes on, and whoever stored them tells it', async () => {
     const { server, log } = await startServer(REDIS_OR_VALKEY, ['--appendonly', 'yes', '--appendfsync', 'always']);
     const [{ store, losses }, { store: other, losses: told }] = [await openOn(server.url), await openOn(server.url)];
-    const [early = '', lost = '', fresh = ''] = idsOf(3, 'lost');
+    const [early = '', lost = '', fresh = '', late = ''] = idsOf(4, 'lost');
     await store.add(eventOf(early), 0);
     const { size } = await stat(log);
     await other.add(eventOf(lost), 0);
+    const young = await openOn(server.url); // of which the copy knows nothing
+    await young.store.add(eventOf(late), 0);
     const [, ofLost] = await leasedFrom(other);
     await server.kill();
     await truncate(log, size);
     await server.start();
-    for (const each of [store, other]) await ready(each);
+    for (const each of [store, other, young.store]) await ready(each);
     expect(await store.add(eventOf(fresh), 0)).toBe('stored');
     expect(ofLost !== undefined && (await set(other, ofLost.lease, 'taken'))).toBe(false);
     for (const each of [store, other]) expect(await idsIn(each)).toEqual([early, fresh].sort());
-    expect([losses, told]).toEqual([[], [expect.stringContaining('no longer has what it had at')]]);
-    expect((await store.summary()).losses).toMatchObject([{ id: '', events: 1 }]);
+    const gone = expect.stringContaining('no longer has what it had at');
+    expect([losses, told, young.losses]).toEqual([[], [gone], [gone]]);
+    expect((await store.summary()).losses).toMatchObject([{ id: '', events: 1 }, { events: 1 }]);
   });
 
   test('that stands still: everything rejects, and goes on when it does', async () => {

@@ -261,12 +261,11 @@ describe.concurrent('a proxy that redelivers', () => {
     expect((await checked(proxy)).join('\n')).toMatch(
       /The app answered 503 to the last delivery to \/notify, .* Nothing is lost yet: 1 waits .*\nSo deferred-waits: 1 deferred delivery waits to be sent again, the oldest since \d\d:\d\d UTC, for \d+ s\. The time of the first ends at /,
     );
-    // Nobody follows a redirect, and whether the app took it nobody knows.
-    app.answer = () => 302;
+    app.answer = () => 400;
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
     expect(await checked(proxy)).toEqual([
       expect.stringMatching(
-        /^(?:warning|failed): The app answered 302 to the last delivery .*\nSo deferred-stopped: .* when you ask; the first is lost in 7 days/,
+        /^(?:warning|failed): The app answered 400 to the last delivery .*\nSo deferred-stopped: .* when you ask; the first is lost in 7 days/,
       ),
     ]);
     app.answer = () => 500;

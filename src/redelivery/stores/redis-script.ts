@@ -120,7 +120,7 @@ end
 
 -- Puts together what is left, and counts again. A record has a note of its own.
 local function restore()
-  local life, by = call('HGET', totals, 'life'), {}
+  local life, by, dueAts = call('HGET', totals, 'life'), {}, {}
   for _, text in ipairs(call('ZRANGE', index, 0, -1)) do
     local id, state, words = idOf(text), string.match(text, '^(%l+)\\n(.*)\\n')
     by[id] = by[id] or string.match(text, '^by (%S*) ')
@@ -130,9 +130,11 @@ local function restore()
       call('HSETNX', entries, id, cjson.encode({state = state, note = cjson.encode(note)}))
     end
   end
-  for _, text in ipairs(call('ZRANGE', due, 0, -1)) do
-    by[idOf(text)] = string.match(text, '^%S*')
-    call('HSETNX', entries, idOf(text), '{}')
+  local all = call('ZRANGE', due, 0, -1, 'WITHSCORES')
+  for at = 1, #all, 2 do
+    local id = idOf(all[at])
+    by[id], dueAts[id] = string.match(all[at], '^%S*'), tonumber(all[at + 1])
+    call('HSETNX', entries, id, '{}')
   end
   call('UNLINK', totals, index, due)
   for _, id in ipairs(call('HKEYS', entries)) do
@@ -140,7 +142,7 @@ local function restore()
     event.bytes = event.bytes > 0 and event.bytes or size(id)
     event.by, event.group = event.by ~= '' and event.by or by[id] or '', ''
     call('HSETNX', totals, 'life', event.life ~= '' and event.life or life or now)
-    save(id, event, event.due)
+    save(id, event, dueAts[id] or now)
   end
 end
 local function takeOut(id, event)
@@ -162,12 +164,13 @@ local function check()
   if not isWhole or (call('ZCARD', index) > 0) ~= (events > 0) then restore() end
 end
 local function storedBy(proxy) return call('ZLEXCOUNT', index, '[by ' .. proxy .. ' ', '(by ' .. proxy .. '!') end
--- How many events the caller has stored, and when the server last heard of it: earlier than the caller knows where it has
--- gone back to a copy of itself. Those of proxies that are gone are in the share of the first proxy; where the server has
--- lost \`proxies\`, none counts as gone before each could call.
+-- How many events the caller has stored, and when the server last heard of it, at least since when it knows proxies: earlier
+-- than the caller knows where it has gone back to a copy of itself. Those of proxies that are gone are in the share of the
+-- first proxy; where the server has lost \`proxies\`, none counts as gone before each could call.
 local function share()
   if me == '' then return 0, 0 end
-  local gone, others, isFirst, heard = now - ${store.LEASE_MS}, 0, true, tonumber(try('ZSCORE', proxies, me)) or 0
+  local gone, others, isFirst, heard = now - ${store.LEASE_MS}, 0, true, tonumber(try('ZSCORE', proxies, me))
+  heard = heard or -(tonumber(try('ZSCORE', proxies, '')) or 0)
   try('ZADD', proxies, 'NX', -now, '')
   try('ZADD', proxies, now, me)
   call('ZREMRANGEBYSCORE', proxies, 1, now - ${store.LATELY_MS})

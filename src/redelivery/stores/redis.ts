@@ -38,6 +38,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     // Where the server went back, some that were taken since may be there again in place of others.
     const gone = isEmpty ? before.share : Math.max(0, before.share - last.share) || null;
     if (before.share > 0 && (isEmpty || isBack)) tellLost(gone, before.at);
+    if (answer instanceof Buffer && /^(?:stored|replaced)$/.test(answer.toString())) addedAt = last.now;
     return read(answer);
   }
 
@@ -78,7 +79,6 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     async add({ id, record, note }, pause) {
       const added = await run(addedOf, 'add', id, maxBytes, pause, noteText(note), ...record);
       if (typeof added === 'number') return added;
-      addedAt = last.now;
       const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
       if (known !== undefined) return known;
       onProblem(added);
