@@ -7,7 +7,7 @@ import { DAY, MINUTE, QUARTER, SECOND } from './times.ts';
 
 /** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
 export type Detail = Shown & Pick<RequestRecord, 'startedAt' | 'event' | 'departedMs' | 'renamedHeader'>;
-type Writable = { -readonly [Name in keyof Detail]: Detail[Name] };
+export type Writable = { -readonly [Name in keyof Detail]: Detail[Name] };
 
 /** Writes the facts of a record, by name, since a loop takes 25 times as long. Hints are rate-limited: an earlier one stays. */
 export function detailOf(record: Partial<RequestRecord>, into: Writable = { ...NONE }): Detail {

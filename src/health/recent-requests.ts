@@ -3,7 +3,8 @@
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { shownRequest } from '../log/request-log.ts';
-import { type Detail, detailOf, NONE } from './causes.ts';
+import { type Detail, detailOf, NONE, type Writable } from './causes.ts';
+import { copied } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 
 const GROUPS_PER_REASON = 10;
@@ -23,7 +24,7 @@ export interface Undelivered extends ShownRequest {
 
 /** The last one is written in place, for a flood; what is shown of it is made when the page asks. */
 interface Group {
-  readonly last: Detail;
+  readonly last: Writable;
   diagnosis: Diagnosis | null;
   at: number;
   count: number;
@@ -50,8 +51,7 @@ export class RecentRequests {
     const isLost = fate === 'failed' || fate === 'abandoned';
     if (!isLost && upstreamFailure === null) return;
     const shown = shownOf(record, diagnosisOf(record));
-    const own = fate === 'abandoned' ? fate : 'overloaded';
-    const cause = upstreamFailure ?? (record.upstreamStatus > 0 ? `${record.upstreamStatus}` : own);
+    const cause = upstreamFailure ?? `${record.upstreamStatus || (fate === 'abandoned' ? fate : 'overloaded')}`;
     if (isLost)
       this.#undelivered = [[record.event, { ...shown, cause }], ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
     if (upstreamFailure !== null) this.#keep(record, shown.diagnosis);
@@ -73,6 +73,8 @@ export class RecentRequests {
     // An earlier hint stays, with its diagnosis.
     if (record.hint !== null || group.last.hint === null) group.diagnosis = diagnosis;
     detailOf(record, group.last);
+    group.last.path = copied(record.path);
+    group.last.header = record.header && copied(record.header);
     group.at = Date.now();
     group.count++;
   }

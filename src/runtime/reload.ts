@@ -97,8 +97,8 @@ export class LiveRuleset {
   /** Puts inputs into use. An unusable part keeps its old version, and the reload counts as failed. */
   #apply(inputs: Inputs): readonly string[] {
     const isNew = !sameInputs(inputs, this.#seen);
-    this.#seen = inputs;
     this.#adopt(buildRuleset(inputs, this.ruleset));
+    this.#seen = inputs;
     const keys = this.awaitingRestart;
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
     const failures = this.#endReload(this.ruleset.failures);
