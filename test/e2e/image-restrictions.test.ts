@@ -149,15 +149,6 @@ describe.skipIf(!ready)('the image', () => {
     expect(demo.stdout).toContain('Every step went as expected.');
   });
 
-  test('the health check follows readiness', async () => {
-    const { proxy } = await startPair();
-    expect((await run('podman', ['healthcheck', 'run', proxy.name])).code).toBe(0);
-    const without = await startContainer({});
-    await eventually(async () => (await without.logs()).includes('listening'), true);
-    expect((await run('podman', ['healthcheck', 'run', without.name])).code).toBe(1);
-    expect((await without.exec(['entrupy-signature-proxy', 'healthcheck'])).stdout).toContain('not ready: 503');
-  });
-
   test('a secret that its user may not read is reported, not hidden', async () => {
     const secrets = join(directory, 'unreadable');
     await mkdir(secrets);

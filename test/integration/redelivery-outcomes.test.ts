@@ -66,19 +66,6 @@ describe.concurrent('a deferred delivery', () => {
     ]);
   });
 
-  test('none is dropped while it is sent', async ({ app, opened, results, queue, delivery }) => {
-    const store = await opened.promise;
-    const held = holding(app);
-    await stored(queue, delivery('event'));
-    await eventually(() => held.length, 1);
-    await queue.storeState.refresh();
-    const [{ id } = { id: '' }] = queue.storeState.summary.soonest;
-    expect(await store.change([{ id, to: 'dropped' }])).toEqual(['leased']);
-    held[0]?.writeHead(200).end();
-    await eventually(() => results, ['delivered']);
-    expect(await store.change([{ id, to: 'dropped' }])).toEqual(['absent']);
-  });
-
   test('eight are sent at once; one fails, and the leased go back', async ({ app, opened, queue, delivery }) => {
     const held = holding(app);
     for (let nth = 0; nth < 20; nth++) await stored(queue, delivery(`event ${nth}`));

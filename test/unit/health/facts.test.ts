@@ -524,25 +524,6 @@ test('what was lost since no secret is live follows from why none is', () => {
   ]);
 });
 
-test('what may be deliveries is told of each route by itself, so that no stranger’s request moves it', () => {
-  const routes = ['/notify', 'unmatched'].map((path) => ({ ...NOTIFY, path }));
-  const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
-  const said = (here: RequestRecord, elsewhere: RequestRecord, ...before: readonly RequestRecord[]) => {
-    const { advice } = judgedAfter([...before, ...times(14, here), ...times(5, elsewhere)], { routes });
-    return advice.flatMap(({ state, route, message }) =>
-      state === 'note' ? [] : [route, /\d+ (?=req)/.exec(message)?.[0]],
-    );
-  };
-  const expected = ['/notify', '14 ', 'unmatched', '5 '];
-  // Without a signature they say nothing where deliveries are to come on another path, however many they are.
-  const scan = refused({ ...bare, route: 'unmatched', path: '/.env' });
-  expect(said(refused(bare), scan)).toEqual(expected.slice(0, 2));
-  const [first] = judgedAfter(times(3, scan), { routes: routes.slice(1) }).advice;
-  expect([first?.state, first?.route]).toEqual(['warning', 'unmatched']);
-  const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
-  expect(said(unknown, { ...unknown, route: 'unmatched' }, accepted())).toEqual(expected);
-});
-
 test('what came on routes that reloads have removed is kept for a day', () => {
   const ledger = new Ledger();
   for (let nth = 0; nth < 9; nth++) {
