@@ -7,17 +7,7 @@ import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
-import {
-  causesOf,
-  FIND,
-  type Finding,
-  type Findings,
-  finding,
-  LOST,
-  PORT,
-  remedyFor,
-  type State,
-} from './diagnoses.ts';
+import { causesOf, FIND, type Finding, type Findings, finding, LOST, PORT, remedyFor } from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
 import { AT_ONCE, type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS } from './route-outcomes.ts';
@@ -67,7 +57,7 @@ export function* deliveryFindings(input: Input): Findings {
   }
 }
 
-type Failing = Readonly<{ path: string; state: State; known: RouteLedger; episode: Episode }>;
+type Failing = Readonly<{ path: string; state: Finding['state']; known: RouteLedger; episode: Episode }>;
 
 const STILL = ' The app was not asked, or for a moment: the proxy, or its machine, may have stood still.';
 const RUN = 'Give the proxy more CPU, or look at its machine. If it never stood still: senders wait for no answer.';

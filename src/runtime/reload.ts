@@ -129,7 +129,8 @@ export class LiveRuleset {
    * read whole, one line each; a new value that is found in one later begins another overlap.
    */
   async retirePrevious() {
-    await this.reload();
+    const failures = await this.reload();
+    const brokeOff = this.#forced ? failures : []; // nothing that it read is surely in use
     const now = Date.now();
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
     const materials = retirePrevious(this.ruleset.materials, now);
@@ -137,10 +138,12 @@ export class LiveRuleset {
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
     const values = usable(materials).filter((secret) => !isPreviousValue(secret));
     const unread = [
+      ...brokeOff,
       ...this.#seen.broken.map((problem) => `the configuration: ${problem}`),
       ...values.flatMap(({ source, problem }) => (problem === null ? [] : `${source}: ${problem}`)),
     ];
-    const report = { read: values.filter(({ problem }) => problem === null).map(idOf), unread: [...new Set(unread)] };
+    const read = brokeOff.length > 0 ? [] : values.filter(({ problem }) => problem === null).map(idOf);
+    const report = { read, unread: [...new Set(unread)] };
     this.services.log.warn('replaced values were retired', { secrets: ended.map(idOf), ...report });
     return { retired: ended.length, ...report };
   }

@@ -147,6 +147,10 @@ test('a reload that breaks off unexpectedly has failed, is told once, and tried 
   breaks = 2;
   expect(await live.reload()).toEqual(['the reload broke off: Error: out of order']);
   expect(live.lastReload).toMatchObject({ ok: false, refused: true });
+  breaks = 2;
+  const unread = ['the reload broke off: Error: out of order'];
+  expect(await live.retirePrevious()).toEqual({ retired: 0, read: [], unread });
+  told.splice(1);
   await expect.poll(() => told).toEqual(['reload failed: the previous state stays in use', 'reloaded']);
 });
 
