@@ -75,7 +75,7 @@ export function possibleFates({ action, once, redeliver }: Pick<Route, 'action' 
 export const DEFERRED_STATES = ['waiting', 'stopped', 'expired', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-/** How often the app must have failed an event, while it took others that came no earlier, until that speaks of no other. */
+/** After so many failures, while the app took others that came no earlier, a failure speaks of this event alone. */
 export const POISON_ATTEMPTS = 3;
 
 /** How deferred deliveries end. `replaced`: the app took an equal fresh delivery, or the store has that in its place. */

@@ -34,9 +34,9 @@ export class Queue {
   readonly #openOnce: () => Promise<DeferredStore>;
   /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
   readonly #atWork = new Map<Leased, Promise<void>>();
-  /** Those of them that wait to be sent, each with a function that says what becomes of it. */
+  /** Leased events that wait to be sent, each with a function that says what becomes of it. */
   readonly #ahead = new Map<Leased, (next: 'turn' | 'give back') => void>();
-  /** Those of them that were sent, and whose result the store is being told: meanwhile others are sent. */
+  /** Leased events that were sent, and whose result the store is being told: meanwhile others are sent. */
   readonly #sent = new Set<Leased>();
   #nextLease: NodeJS.Timeout | undefined;
   #refreshing: NodeJS.Timeout | undefined;
@@ -103,7 +103,7 @@ export class Queue {
 
   // --- opening and closing
 
-  /** Called when secrets or routes have changed: opens the store if needed, and looks again at what the rules refused. */
+  /** Called at the start and after each reload: opens the store if needed, and looks again at what the rules refused. */
   async adopt(): Promise<void> {
     const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // false if unreachable
     if (!this.isOpen) {

@@ -41,7 +41,7 @@ export interface Deferrable extends Sendable {
 }
 
 /** The event to store for a delivery. `failure`: why the app did not take it. `name`: `redelivery.name`. */
-export function eventOf(delivery: Deferrable, failure: string, name: string): Event {
+export function eventToStore(delivery: Deferrable, failure: string, name: string): Event {
   const { at, route, head, body, permit } = delivery;
   const { id: secret, key } = signerOf(permit);
   const path = printable(shownPath(head.path));

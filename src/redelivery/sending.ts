@@ -40,10 +40,10 @@ export async function attempt(
 
 async function claimAndSend(request: Sendable, needs: Needs, stop: AbortSignal): Promise<Sent> {
   const { route, head, body } = request;
-  if (route.once === null) return sendOnce(request, null, needs);
+  if (route.once === null) return sendNow(request, null, needs);
   const claimed = await needs.claims().claim({ head, body, window: route.once, until: 0, stop });
   if (claimed.kind === 'duplicate') return { ...NOT_SENT, went: claimed.kind };
-  return claimed.kind === 'deliver' ? sendOnce(request, claimed, needs) : NOT_SENT;
+  return claimed.kind === 'deliver' ? sendNow(request, claimed, needs) : NOT_SENT;
 }
 
 /** The sink for the response to a deferred delivery, which has no client: it discards everything. */
@@ -64,7 +64,7 @@ const TO_NOBODY: ResponseSink = {
  * Sends the request, and resolves when the exchange is over; never rejects. `claim` is null without `once`. A route that
  * stores has no times of its own (config/route-rules.ts), so those of `upstream` hold.
  */
-async function sendOnce({ head, lines, permit }: Sendable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
+async function sendNow({ head, lines, permit }: Sendable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {
     from: 'store',

@@ -14,7 +14,7 @@ import { ResultLog } from './result-log.ts';
 import type { Change, DeferredStore, Group, Leased, Summary, WhyLost } from './stores/store.ts';
 import { LEASE_MS, MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
 
-/** Milliseconds between two refreshes: other processes fill the store, too, and each refresh renews the leases in use. */
+/** Milliseconds between two refreshes: other processes fill the store, too, and the queue renews its leases as often. */
 export const REFRESH_EVERY_MS = LEASE_MS / 3;
 
 /** Milliseconds. The longest wait for the latest summary. */

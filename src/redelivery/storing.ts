@@ -3,7 +3,7 @@
 import { deadline } from '../base/deadline.ts';
 import { pauseAfter } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { type Deferrable, eventId, eventOf, mostSendable, openRecord } from './record.ts';
+import { type Deferrable, eventId, eventToStore, mostSendable, openRecord } from './record.ts';
 import type { StoreState } from './store-state.ts';
 import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
@@ -103,7 +103,7 @@ export class Storing {
     const storeState = this.#storeState;
     const { delivery, failure } = incoming;
     const { route } = delivery;
-    const event = eventOf(delivery, failure, this.#needs.storeSettings().name);
+    const event = eventToStore(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
     // Opened as it is before a sending: where it can never be sent, an answer of 202 would be worse than an error.
     const isSendable = record[0].length + record[1].length <= mostSendable(this.#needs);

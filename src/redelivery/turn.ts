@@ -23,7 +23,7 @@ interface Parts {
   readonly needs: Needs;
   readonly storeState: StoreState;
   readonly pace: SendingPace;
-  /** Called when the delivery was sent, before the store is told the result. */
+  /** Called once the attempt is over, whatever came of it, before the store is told. */
   readonly onSent: () => void;
 }
 

@@ -65,7 +65,7 @@ export class MessageParser {
   requestMethod = '';
 
   #headBytes = 0;
-  /** The status or request line with its line end. Of a request line that comes in parts, only the end is kept. */
+  /** The status or request line with its line end. Of a request line that comes in parts, only both ends are kept. */
   #startLine = '';
   #chunkFraming = 0;
   /** True if a header line or trailer says that the connection ends. */

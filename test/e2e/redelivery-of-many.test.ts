@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
-import { eventOf } from '../../src/redelivery/record.ts';
+import { eventToStore } from '../../src/redelivery/record.ts';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { startPacedLoad } from '../support/load/paced-load.ts';
@@ -97,7 +97,11 @@ queued('a hundred thousand wait: list and deliver take 150 MiB at most', async (
   const record = database.prepare('INSERT INTO record(place, content) VALUES (last_insert_rowid(), ?)');
   database.exec('BEGIN');
   for (let at = 0; at < HUNDRED_THOUSAND; at++) {
-    const { id, record: parts, note } = eventOf(delivery(`{"id":${at},"filling":"${'x'.repeat(600)}"}`), 'connect', '');
+    const {
+      id,
+      record: parts,
+      note,
+    } = eventToStore(delivery(`{"id":${at},"filling":"${'x'.repeat(600)}"}`), 'connect', '');
     const bytes = Buffer.concat(parts);
     event.run(id, Date.now(), bytes.length, JSON.stringify(note));
     record.run(bytes);

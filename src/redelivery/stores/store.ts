@@ -24,8 +24,8 @@ export interface Event {
 
 /**
  * `stored`: as durable as the store's own settings make it. `replaced`: stored in place of an equal event, whatever its
- * state; a lease of the old event is lost. `full` (`maxBytes`), `crowded` (`MAX_OF_ONE_BODY`), or so many bytes that only
- * events have which do not wait: nothing has changed.
+ * state; a lease of the old event is lost. `full` (`maxBytes`), `crowded` (`MAX_OF_ONE_BODY`), or a number of bytes that
+ * kept events must give up first: nothing has changed.
  */
 export type Added = 'stored' | 'replaced' | 'full' | 'crowded' | number;
 
@@ -162,7 +162,7 @@ export interface DeferredStore {
   /** Changes events, unless somebody has leased them or a `Change` says otherwise. Returns what became of each. */
   change(changes: readonly Change[]): Promise<readonly Changed[]>;
 
-  /** Leases, unread, the oldest that do not wait to be sent, but for `id`: as many as have so many `bytes`, or a page. */
+  /** Leases the oldest kept events without their records, never `id`, until they add up to `bytes`; a page at most. */
   leaseKept(id: string, bytes: number): Promise<readonly Leased[]>;
 
   /** A page of what is stored, the oldest first, and the place of the next one: empty for the first, and after the last. */

@@ -9,7 +9,7 @@ import type { Note } from '../../../src/redelivery/note.ts';
 import {
   type Deferrable,
   eventId,
-  eventOf,
+  eventToStore,
   isVerifiable,
   keyTag,
   openRecord,
@@ -56,7 +56,7 @@ function made({ target = '/notify?a=1', version = '1.1', lines = [], body = BODY
   const head = headOf({ target, version, lines: all });
   const permit = { secret: by } as Deferrable['permit'];
   const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify(head.path), permit };
-  return eventOf(delivery, '500', name);
+  return eventToStore(delivery, '500', name);
 }
 
 interface Changes {
