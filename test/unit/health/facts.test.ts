@@ -524,6 +524,16 @@ test('what was lost since no secret is live follows from why none is', () => {
   ]);
 });
 
+test('unsigned POSTs elsewhere are a warning only where deliveries are to come on no other path, however many', () => {
+  const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
+  const scans = times(5, refused({ ...bare, route: 'unmatched', path: '/.env' }));
+  const said = (...paths: readonly string[]) => {
+    const { advice } = judgedAfter(scans, { routes: paths.map((path) => ({ ...NOTIFY, path })) });
+    return advice.flatMap(({ state, id, route }) => (id === 'no-signature' ? `${state} ${route}` : []));
+  };
+  expect([said('unmatched'), said('/notify', 'unmatched')]).toEqual([['warning unmatched'], ['note unmatched']]);
+});
+
 test('what came on routes that reloads have removed is kept for a day', () => {
   const ledger = new Ledger();
   for (let nth = 0; nth < 9; nth++) {
