@@ -138,10 +138,10 @@ async function liveWith(env: Readonly<Record<string, string>>) {
 }
 
 test('a reload that breaks off unexpectedly has failed, is told once, and tried again until it works', async () => {
-  let breaks = 0;
+  let [breaks, added] = [0, ''];
   const env = envWith('ONE', () => {
     if (breaks-- > 0) throw new Error('out of order');
-    return 'a value that is long enough: more than 31';
+    return `a value that is long enough: more than 31${added}`;
   });
   const { live, told } = await liveWith(env);
   breaks = 2;
@@ -152,6 +152,13 @@ test('a reload that breaks off unexpectedly has failed, is told once, and tried 
   expect(await live.retirePrevious()).toEqual({ retired: 0, read: [], unread });
   told.splice(1);
   await expect.poll(() => told).toEqual(['reload failed: the previous state stays in use', 'reloaded']);
+  expect(live.reloads).toEqual([]); // with nothing new
+  added = ', and new';
+  vi.spyOn(live.services, 'adopt').mockImplementationOnce(() => {
+    throw new Error('out of order');
+  });
+  expect(await live.reload()).toHaveLength(1);
+  await expect.poll(() => live.reloads).toHaveLength(1);
 });
 
 test('what could not be read is tried again each second, even if no look tells of a change', async () => {
