@@ -91,8 +91,8 @@ export class Cause {
   }
 }
 
-/** This many deliveries that met another cause show that the one before is over. */
-const FEW = 3;
+/** This many deliveries that met another cause show that the one before is over; so many stored ones, that it is not. */
+export const FEW = 3;
 
 /** Those that no other has replaced, the commonest of the last bad ones first; of equally common ones the later. */
 export function commonOf(causes: readonly Cause[], bad: readonly Cause[]): readonly Cause[] {

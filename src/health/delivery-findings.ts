@@ -66,7 +66,8 @@ const RUN = 'Give the proxy more CPU, or look at its machine. If it never stood 
 function caused({ path, state, known: { outcomes, slow }, episode }: Failing, cause: Cause, input: Input): Finding {
   const { facts, now } = input;
   const { diagnosis, detail, times, all, first, lastAt, isRefusal } = cause;
-  const silence = now - episode.lastAt;
+  const latest = Math.max(lastAt, detail.startedAt); // or of a stored one that failed again, and does not count
+  const silence = now - Math.max(latest, episode.lastAt);
   const last = times === 1 ? 'the last delivery' : `the last ${times} deliveries`;
   const amount = times < all ? `${times} of ${first.beside === KEPT ? 'over ' : ''}${all} deliveries` : last;
   const from = times < all ? ` since ${clock(epoch(input, first.began), facts.now)}` : '';
@@ -75,13 +76,13 @@ function caused({ path, state, known: { outcomes, slow }, episode }: Failing, ca
   const good = isRefusal && diagnosis !== 'other-address' ? epoch(input, first.goodBefore) : Number.NaN;
   const left = leftText(cause, slow.sum(0, now));
   const parts = [
-    `${toldOf(which, cause)}, ${when}${sinceWhy(input, lastAt, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
+    `${toldOf(which, cause)}, ${when}${sinceWhy(input, latest, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
     outcomes.good === 0 ? ' The app has taken none since the start.' : '',
     stored(path, cause, input),
     left,
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(epoch(input, first.began), facts, good),
-    passedSince(cause, now),
+    latest > lastAt ? '' : passedSince(cause, now),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];

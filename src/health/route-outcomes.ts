@@ -1,7 +1,7 @@
 // The outcomes of the deliveries of one route: its episode of bad ones, and its losses of a day, whatever came since. Times
 // are milliseconds of the monotonic clock: no step of the machine's clock moves one.
 import { dropOldest } from '../base/indexed-set.ts';
-import { Cause, type Detail } from './causes.ts';
+import { Cause, type Detail, detailOf, FEW } from './causes.ts';
 import { Counts, copied } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { Episode, KEPT } from './episode.ts';
@@ -43,6 +43,8 @@ export class Outcomes {
   #causes = 0;
   /** By event, the oldest first. */
   readonly untaken = new Map<string, Untaken>();
+  /** Of those the stored ones that failed again since the last good one. */
+  readonly #again = new Set<string>();
   /** By diagnosis, in the order of their first; kinds as in LOST_ENDS. */
   readonly losses = new Map<Diagnosis, Counts>();
   lastLoss = Number.NaN;
@@ -52,6 +54,7 @@ export class Outcomes {
     if (startedAt > 0) this.#goodStarts[this.good % KEPT] = startedAt;
     this.good++;
     this.lastGood = now;
+    if (this.#again.size > 0) this.#again.clear(); // of an empty one V8 makes a new table, too
     if (status >= 300) {
       this.redirectAt = this.good;
       this.redirectStatus = status;
@@ -66,8 +69,10 @@ export class Outcomes {
   addBad(met: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
     const { event, startedAt, upstreamStatus } = record;
     const before = this.untaken.get(event);
-    // Once the app has taken others, what is stored and fails again speaks for itself alone.
-    if (loss === null && before?.loss === null && before.at < this.lastGood) return;
+    // Once the app has taken others, a few stored ones that fail again speak for themselves alone.
+    const isAgain = loss === null && before?.loss === null && before.at < this.lastGood;
+    if (isAgain && this.#again.add(copied(event)).size < FEW)
+      return void detailOf(record, this.episode(now)?.causes.get(met)?.detail);
     const episode = this.episode(now) ?? new Episode();
     this.#episode = episode;
     // An only entry stays: of a map that is emptied and filled again V8 makes two tables (OrderedHashTable::Shrink), 150

@@ -197,7 +197,7 @@ class Run {
       else this.truth.turnAway(happening.address, at);
     } else if (kind === 'sent again') {
       this.#subject.sentAgain(happening.record, at);
-      if (happening.record.fate === 'failed') this.truth.failAgain(outcome, at);
+      if (happening.record.fate === 'failed') this.truth.failAgain(outcome, happening.record.event, at);
       else this.truth.add({ ...outcome, isVerified: false }, at, 'signed');
     } else {
       const { record } = happening;

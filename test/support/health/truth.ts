@@ -91,6 +91,7 @@ export class Truth {
   /** Bad ones since the first that nothing has ended: stored ones, and those that were taken later. */
   #stored = 0;
   #lastGood = Number.NEGATIVE_INFINITY;
+  readonly #again = new Set<string>();
   #taken = 0;
   /** Something was lost that nobody could tell from strangers. */
   hasUnknowable = false;
@@ -128,11 +129,13 @@ export class Truth {
     this.#pass((row) => row.door === address || (isLeft && fault === null && isSure(row)));
   }
 
-  /** A stored one failed again: once the app has taken others, it speaks for itself alone. */
-  failAgain({ fault, startedAt }: Outcome, at: number): void {
+  /** A stored one failed again: once the app has taken others, one or two such events speak for themselves alone. */
+  failAgain({ fault, startedAt }: Outcome, event: string, at: number): void {
     const row = this.rows.get(fault ?? -1);
-    if (row === undefined || startedAt <= this.#lastGood) return;
+    if (row === undefined) return;
+    if (startedAt <= this.#lastGood && this.#again.add(event).size < 3) return;
     row.lastAt = at;
+    row.since = this.goodInRow = 0;
     this.#run(at);
   }
 
@@ -180,6 +183,7 @@ export class Truth {
     this.#meet(outcome, at, needs);
     if (fault === null) {
       this.#lastGood = at;
+      this.#again.clear();
       this.goodInRow++;
       this.badRun = 0;
       return;

@@ -920,6 +920,19 @@ test('an event whose tries lie within each other came back to us, whatever answe
   expect(advice[0]?.message).toMatch(/^The app answered 503 to the last 6 deliveries/);
 });
 
+test('two stored events that fail again leave a route that takes others alone, and three make it failed', () => {
+  const stored = ['a', 'b', 'c'].map((event) => accepted({ fate: 'deferred', upstreamStatus: 500, event }));
+  const told = (...events: readonly string[]) => {
+    const failing = (event: string) => ({ route: '/notify', event, fate: 'failed', upstreamStatus: 500 }) as const;
+    const again = times(2, ...events.flatMap((event) => [failing(event), 6]));
+    const came = [...stored, accepted(), failing('c'), ...times(10, accepted(), 60), ...again];
+    const [first] = judgedAfter(came, { deferred: { ...DEFERRED, waiting: 3 } }).advice;
+    return [first?.state, first?.id, /the last time \d+ s ago|The app took/.exec(first?.message ?? '')?.[0]];
+  };
+  expect(told('a', 'b')).toEqual(['warning', 'app-fails', 'the last time 6 s ago']);
+  expect(told('a', 'b', 'c')).toEqual(['failed', 'app-fails', 'the last time 6 s ago']);
+});
+
 test('no remedy asks for what was not refused, is done, or was never the cause', () => {
   expect(judged({ once: { ...ONCE, problem: 'ECONNREFUSED' } }).advice[0]?.remedy).not.toContain('lost');
   const once = { ...ONCE, onStoreFailure: 'refuse' } as const;
