@@ -90,8 +90,9 @@ function rotation(secret: SecretFacts, s: Facts): Finding | null {
   const { id, lastMatch, notAfter } = secret;
   const current = currentOf(id);
   const left = (notAfter ?? s.now) - s.now;
-  const isUsed = isInUse(secret, s);
-  if (!isUsed && !s.secrets.some((other) => other.id === current && other.lastMatch === 0)) return null;
+  const next = s.secrets.find((other) => other.id === current)?.lastMatch ?? Number.POSITIVE_INFINITY;
+  const isUsed = isInUse(secret, s) || (next > 0 && next <= lastMatch);
+  if (!isUsed && next > 0) return null;
   const what = isUsed
     ? `senders still sign with the old value of ${current}, the last one ${ago(lastMatch * 1000, s.now)}; it`
     : `the new value of ${current} has verified nothing yet, and the old one`;
