@@ -38,12 +38,9 @@ export function judge(input: Input) {
     /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
     right: rightBeside(advice, input.facts),
     /** True while a cause is too fresh to say whether its route fails. */
-    isFresh: input.ledger.routes.some(([, { outcomes }]) => {
-      return outcomes
-        .episode(input.now)
-        ?.causes.values()
-        .some((one) => one.isFresh(input.now));
-    }),
+    isFresh: input.ledger.routes
+      .flatMap(([, { outcomes }]) => [...(outcomes.episode(input.now)?.causes.values() ?? [])])
+      .some((one) => one.isFresh(input.now)),
   };
 }
 

@@ -8,6 +8,8 @@ import { count, type Input, named, whatChanged } from './sentences.ts';
 import { ago, clock, DAY, nearly, QUARTER, SECOND, spanText } from './times.ts';
 
 const MOST_POISON = 3;
+/** The fate of a delivery that was turned away is known once the store has answered, which takes it ten seconds at most. */
+const LATEST = 11 * SECOND;
 const FEW = 3;
 
 export function* storeFindings(input: Input): Findings {
@@ -104,7 +106,7 @@ function* ofStore(deferred: DeferredFacts, input: Input): Findings {
 
 /** True if a delivery whose last try ended when the store turned one away for the last time, or before, may still be lost. */
 function isLost(away: number, { ledger, facts, now }: Input): boolean {
-  const last = now - (facts.now - away) + SECOND;
+  const last = now - (facts.now - away) + LATEST;
   const all = facts.routes.flatMap(({ path, redeliver }) =>
     redeliver === null ? [] : [...ledger.of(path).outcomes.untaken.values()],
   );

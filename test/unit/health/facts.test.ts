@@ -91,7 +91,7 @@ test('a store that works is said to, one that has not answered is not; what it t
       routes: [{ ...NOTIFY, redeliver: HOUR }],
       deferred: { ...DEFERRED, waiting: 0, turnedAway, ...changes },
     };
-    const { advice, right } = judgedAfter([...lost, minutes * 60 - 9, ...later, 9], facts);
+    const { advice, right } = judgedAfter([10, ...lost, minutes * 60 - 19, ...later, 9], facts);
     const store = advice.find(({ id }) => id === 'store-fails');
     const works = right.find(({ id }) => id === 'redelivery')?.message.replace(/.*\) /, '');
     return [store?.state, works ?? /works again; .*: \w+/.exec(`${store?.message}`)?.[0], store?.remedy];
@@ -882,6 +882,15 @@ test('an end of the only secret, or of one that somebody signs with, is red in i
   expect([used(21, 18), used(19, 18), used(19, 21), used(19, 61)]).toEqual(['warning', 'failed', 'warning', undefined]);
   // Nothing came since: its successor has proven nothing.
   expect([used(21, 21, 0), used(19, 21, 0)]).toEqual(['warning', 'failed']);
+  const [next, old] = [5, 3].map((hours) => ({ ...CURRENT, lastMatch: NOW / 1000 - hours * 3600 }));
+  const secrets = [
+    { ...CURRENT, ...next, id: 'next', changedAt: NOW - 9 * HOUR },
+    { ...CURRENT, ...old, id: 'next.previous', notAfter: NOW + 0.4 * HOUR },
+  ];
+  expect(judged({ secrets, routes }).advice[0]).toMatchObject({
+    state: 'failed',
+    message: expect.stringMatching(/^Rotation: senders still sign with the old value of next, the last one 3 h ago/),
+  });
 });
 
 test('a secret with the value of another one of its routes is no new one', () => {
