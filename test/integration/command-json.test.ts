@@ -1,7 +1,7 @@
 // --json of check-config, explain and verify: one object, whose keys docs/commands.md lists.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect } from 'vitest';
+import { expect } from 'vitest';
 import { read } from '../support/machine/tools.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { test, value } from '../support/proxy/proxied.ts';
@@ -28,43 +28,39 @@ const config = async (directory: string, text: string) => {
   return file;
 };
 
-describe('check-config --json', () => {
-  test('a valid configuration gives its routes and secrets', async ({ directory }) => {
-    const file = await config(directory, 'secrets: [{ id: a, env: KEY }]\nroutes: [{ path: /a, mode: report }]\n');
-    const { code, stderr, object } = await json(['check-config', '--config', file], { KEY: value('a') });
-    expect([code, stderr]).toEqual([0, '']);
-    expect(object).toMatchObject({
-      ok: true,
-      file,
-      sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
-      errors: [],
-      warnings: [{ file, line: 2, column: 28, key: 'routes[0].mode', message: expect.any(String) }],
-      routes: [{ path: '/a', action: 'verify', mode: 'report', maxBody: 1048576 }, { path: 'unmatched' }],
-      secrets: [{ id: 'a', source: 'env KEY', state: 'live', problem: null, notBefore: null, notAfter: null }],
-      limits: { maxBody: 1048576, headersTimeout: 10_000 },
-    });
-    expect(JSON.stringify(object)).not.toContain(value('a'));
+test('check-config --json of a valid configuration gives its routes and secrets', async ({ directory }) => {
+  const file = await config(directory, 'secrets: [{ id: a, env: KEY }]\nroutes: [{ path: /a, mode: report }]\n');
+  const { code, stderr, object } = await json(['check-config', '--config', file], { KEY: value('a') });
+  expect([code, stderr]).toEqual([0, '']);
+  expect(object).toMatchObject({
+    ok: true,
+    file,
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    errors: [],
+    warnings: [{ file, line: 2, column: 28, key: 'routes[0].mode', message: expect.any(String) }],
+    routes: [{ path: '/a', action: 'verify', mode: 'report', maxBody: 1048576 }, { path: 'unmatched' }],
+    secrets: [{ id: 'a', source: 'env KEY', state: 'live', problem: null, notBefore: null, notAfter: null }],
+    limits: { maxBody: 1048576, headersTimeout: 10_000 },
   });
+  expect(JSON.stringify(object)).not.toContain(value('a'));
 });
 
-describe('explain --json', () => {
-  test('says what becomes of a request, and by which rule', async ({ directory }) => {
-    const file = await config(directory, 'secrets: [{ id: a, file: a }]\nroutes: [{ path: /notify }]\n');
-    const explained = async (...args: string[]) => (await json(['explain', ...args, '--config', file])).object;
-    expect(await explained('POST', '/notify')).toMatchObject({
-      route: '/notify',
-      outcome: 'verified',
-      status: null,
-      marks: [],
-    });
-    const refused = { outcome: 'refused', status: 400, reason: 'bad_request', rule: 'no-fragment', route: null };
-    expect(await explained('GET', '/x#y')).toMatchObject(refused);
-    const candidates = [
-      { path: 'unmatched', how: 'plain' },
-      { path: '/notify', how: 'in order' },
-    ];
-    expect(await explained('POST', '/x/..;/notify')).toMatchObject({ route: '/notify', candidates });
+test('explain --json says what becomes of a request, and by which rule', async ({ directory }) => {
+  const file = await config(directory, 'secrets: [{ id: a, file: a }]\nroutes: [{ path: /notify }]\n');
+  const explained = async (...args: string[]) => (await json(['explain', ...args, '--config', file])).object;
+  expect(await explained('POST', '/notify')).toMatchObject({
+    route: '/notify',
+    outcome: 'verified',
+    status: null,
+    marks: [],
   });
+  const refused = { outcome: 'refused', status: 400, reason: 'bad_request', rule: 'no-fragment', route: null };
+  expect(await explained('GET', '/x#y')).toMatchObject(refused);
+  const candidates = [
+    { path: 'unmatched', how: 'plain' },
+    { path: '/notify', how: 'in order' },
+  ];
+  expect(await explained('POST', '/x/..;/notify')).toMatchObject({ route: '/notify', candidates });
 });
 
 test('verify --json says which secret signed, or why none did', async () => {

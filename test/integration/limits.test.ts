@@ -155,20 +155,18 @@ test.each([
 
 const PIECE = 'x'.repeat(400 * KIB);
 
-describe('verified bodies', () => {
-  test('a budget full of slow bodies: the slowest gets 503, honest ones are served', async () => {
-    const { proxy } = streaming;
-    await limit({ bufferedBytes: '8MiB', bodyTimeout: '10m' }, proxy);
-    // All but the last byte: so each holds as many bytes as it declares, whatever the reads in which they come. 18 do not fit.
-    const slow = await many(20, () => sendTo(proxy, signed(PIECE) + PIECE.slice(1)));
-    // Less is free than an honest one needs, and stays so: who ends another makes room for 400 KiB, and held as many before.
-    await untilMetrics(proxy, ['buffered_bytes'], ([held = 0]) => held > 6 * MIB);
-    expect((await Promise.any(slow.map((client) => client.response()))).status).toBe(503);
-    const big = 'honest'.padEnd(MIB, '.');
-    // A busy machine may hold up an honest one for so long that it is the slowest: then its sender tries again.
-    await many(4, () => waitFor(async () => expect((await exchange(proxy.port, signed(big) + big)).status).toBe(200)));
-    for (let count = 0; count < 10; count++) await waitFor(() => expectServed(proxy));
-  });
+test('a budget full of slow verified bodies: the slowest gets 503, honest ones are served', async () => {
+  const { proxy } = streaming;
+  await limit({ bufferedBytes: '8MiB', bodyTimeout: '10m' }, proxy);
+  // All but the last byte: so each holds as many bytes as it declares, whatever the reads in which they come. 18 do not fit.
+  const slow = await many(20, () => sendTo(proxy, signed(PIECE) + PIECE.slice(1)));
+  // Less is free than an honest one needs, and stays so: who ends another makes room for 400 KiB, and held as many before.
+  await untilMetrics(proxy, ['buffered_bytes'], ([held = 0]) => held > 6 * MIB);
+  expect((await Promise.any(slow.map((client) => client.response()))).status).toBe(503);
+  const big = 'honest'.padEnd(MIB, '.');
+  // A busy machine may hold up an honest one for so long that it is the slowest: then its sender tries again.
+  await many(4, () => waitFor(async () => expect((await exchange(proxy.port, signed(big) + big)).status).toBe(200)));
+  for (let count = 0; count < 10; count++) await waitFor(() => expectServed(proxy));
 });
 
 // While it waits for a slot: with its bytes gone, the upstream would get an empty body that looks whole.

@@ -1,7 +1,7 @@
 // What `check` and `healthcheck` say where something else than the proxy answers on the admin port: one plain line, and
 // exit code 1. Nothing is read without an end.
 import { createServer, type Socket } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { listening } from '../support/machine/listening.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
 
@@ -43,8 +43,9 @@ const ANSWERS: readonly (readonly [name: string, answer: Answer, said: RegExp])[
   ['is cut', (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{'), /: the connection was cut\./],
 ];
 
-describe.concurrent('an answer that', () => {
-  test.for(ANSWERS)('an answer that %s is told in a sentence', async ([, answer, said], { onTestFinished }) => {
+test.concurrent.for(ANSWERS)(
+  'an answer that %s is told in a sentence',
+  async ([, answer, said], { onTestFinished }) => {
     const server = createServer((socket) => {
       socket.on('error', () => {});
       socket.once('data', () => answer(socket));
@@ -58,8 +59,8 @@ describe.concurrent('an answer that', () => {
     const failed = checks.filter(({ state }) => state === 'failed').map(({ message }) => message);
     expect([isOk, failed]).toEqual([false, [expect.stringMatching(said)]]);
     expect(failed[0]).not.toMatch(/\n|\bat .*:\d+:\d+/);
-  });
-});
+  },
+);
 
 test('the process ends with a plain line, too, where the answer changes protocols', async () => {
   const { port, close } = await listening(createServer((socket) => void socket.end(UPGRADE)));

@@ -58,16 +58,14 @@ const GROWTH = 16 * MIB;
 
 // First: what other tests leave in the process would count, too.
 // One writer frames the bytes, whichever way they go: with a length, or in chunks.
-describe('128 MiB pass through memory that stays flat', () => {
-  test.for([
-    ['up, in chunks', (port: number) => upload(port, { path: '/patient/x', bytes: SIZE })],
-    ['down, with a length', (port: number) => download(port, `/patient/${SIZE}`)],
-  ] as const)('%s, in 16 MiB more at most', async ([, carry]) => {
-    await upload(on.proxy.port, { path: '/patient/x', bytes: MIB });
-    const before = await on.proxy.memory();
-    expect(Number(await carry(on.proxy.port))).toBe(SIZE);
-    expect((await on.proxy.memory()).peak - before.rss).toBeLessThan(GROWTH);
-  });
+test.for([
+  ['up, in chunks', (port: number) => upload(port, { path: '/patient/x', bytes: SIZE })],
+  ['down, with a length', (port: number) => download(port, `/patient/${SIZE}`)],
+] as const)('128 MiB pass %s, in 16 MiB more at most', async ([, carry]) => {
+  await upload(on.proxy.port, { path: '/patient/x', bytes: MIB });
+  const before = await on.proxy.memory();
+  expect(Number(await carry(on.proxy.port))).toBe(SIZE);
+  expect((await on.proxy.memory()).peak - before.rss).toBeLessThan(GROWTH);
 });
 
 describe('a client that stops reading', () => {
@@ -169,12 +167,10 @@ describe('a client that stops sending', () => {
   });
 });
 
-describe('bodies in odd pieces', () => {
-  test('Expect: 100-continue is answered once the upstream is connected, and the body follows', async () => {
-    const client = await begin(head('/patient/x', 'Content-Length: 3', 'Expect: 100-continue'));
-    const interim = await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
-    expect(interim.toString()).toBe('HTTP/1.1 100 Continue\r\n\r\n');
-    await client.send('abc');
-    expect((await client.response()).body.toString()).toBe('3');
-  });
+test('Expect: 100-continue is answered once the upstream is connected, and the body follows', async () => {
+  const client = await begin(head('/patient/x', 'Content-Length: 3', 'Expect: 100-continue'));
+  const interim = await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
+  expect(interim.toString()).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+  await client.send('abc');
+  expect((await client.response()).body.toString()).toBe('3');
 });

@@ -76,21 +76,19 @@ const takeOver = (socket: Socket, got: Buffer[]) =>
   void socket.removeAllListeners('data').on('data', (piece: Buffer) => got.push(piece));
 const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
 
-describe('a handshake that the upstream refuses', () => {
-  test('its status, headers and body come, and the connection ends', async () => {
-    const lines = ['WWW-Authenticate: Basic realm="\xe9"', 'Set-Cookie: a', 'Set-Cookie: b', 'Content-Length: 9'];
-    onHandshake((socket) => {
-      polite(socket);
-      socket.write(`HTTP/1.1 401 Nope\r\n${lines.join('\r\n')}\r\n\r\nforbidden`, 'latin1');
-    });
-    await client.send(handshake('/live'));
-    const response = await client.response();
-    expect([response.status, response.reason, response.body.toString()]).toEqual([401, 'Nope', 'forbidden']);
-    expect(response.lines).toEqual([...lines, 'Connection: close']);
-    expect((await client.rest()).length).toBe(0);
-    expect(await ended()).toMatchObject({ status: 401, decision: 'forwarded', reason: 'none' });
-    await noneLeft();
+test('of a handshake that the upstream refuses its status, headers and body come, and the connection ends', async () => {
+  const lines = ['WWW-Authenticate: Basic realm="\xe9"', 'Set-Cookie: a', 'Set-Cookie: b', 'Content-Length: 9'];
+  onHandshake((socket) => {
+    polite(socket);
+    socket.write(`HTTP/1.1 401 Nope\r\n${lines.join('\r\n')}\r\n\r\nforbidden`, 'latin1');
   });
+  await client.send(handshake('/live'));
+  const response = await client.response();
+  expect([response.status, response.reason, response.body.toString()]).toEqual([401, 'Nope', 'forbidden']);
+  expect(response.lines).toEqual([...lines, 'Connection: close']);
+  expect((await client.rest()).length).toBe(0);
+  expect(await ended()).toMatchObject({ status: 401, decision: 'forwarded', reason: 'none' });
+  await noneLeft();
 });
 
 describe('a handshake that the upstream does not answer', () => {

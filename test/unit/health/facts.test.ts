@@ -632,16 +632,6 @@ test('where all were known to a store of delivered events without a name, anothe
   });
 });
 
-test('each cause that is not over is told, the commonest first, whatever came last', () => {
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
-  const told = (amount: number) => {
-    const { advice } = judgedAfter([...times(100, accepted()), ...times(amount, refused()), ...times(40, fails), 12]);
-    return advice.flatMap(({ id, route }) => (route === null || id === 'deliveries-lost' ? [] : id));
-  };
-  expect(told(6)).toEqual(['app-fails', 'another-secret']);
-  expect(told(1)).toEqual(['app-fails', 'another-secret']);
-});
-
 test('of two causes each is failed by its own share, or both by the one that they have together', () => {
   const fails = accepted({ status: 500, upstreamStatus: 500 });
   const said = (...came: Parameters<typeof judgedAfter>[0]) =>
