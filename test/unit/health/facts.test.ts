@@ -221,9 +221,9 @@ test('a client that left within its request broke no rule', () => {
   expect(reasonText(left, BROKEN_OFF.text)).toBe('the client closed within the request');
 });
 
-test('of refusals before the first acceptance the commonest cause is named, not the last', () => {
+test('of refusals before the first acceptance the commonest cause is told first, whichever came first', () => {
   const changed = refused({ hint: hint('body-changed', 're-serialised') });
-  const { advice } = judgedAfter([...times(5, changed), refused({ reason: 'body_too_large', status: 413 })]);
+  const { advice } = judgedAfter([refused({ reason: 'body_too_large', status: 413 }), ...times(5, changed)]);
   expect(advice[1]).toMatchObject({ id: 'large-body', message: expect.stringMatching(/^No .* 1 request /) });
   expect(advice[0]).toMatchObject({
     id: 'body-changed',
@@ -408,7 +408,8 @@ test('a handshake that fails as those of health checks do is a loss, but where d
   expect(told('checked', 'accepted', 'checked', 'checked')).toBe(0);
   expect(told('accepted', 'checked', 'accepted', 'checked')).toBe(1);
   // Many others that are no deliveries' hide it not.
-  expect(told('checked', 'accepted', ...Array.from({ length: 20 }, () => 'elsewhere' as const), 'checked')).toBe(0);
+  const others = Array.from({ length: 20 }, () => 'elsewhere' as const);
+  expect(told('accepted', 'checked', ...others, 'accepted', 'checked')).toBe(1);
 });
 
 test('no remedy asks for what the facts show done', () => {
@@ -642,6 +643,9 @@ test('of two causes each is failed by its own share, or both by the one that the
       .flat();
   expect(said(accepted(), ...some(fails, refused()), 2)).toEqual(['failed app-fails', 'failed another-secret']);
   expect(said(accepted(), ...some(fails))).toEqual(['warning app-fails']);
+  const busy = accepted({ status: 429, upstreamStatus: 429 });
+  const both = times(4, fails, 1, fails, 1, busy, 1);
+  expect(said(accepted(), ...both, 12)).toEqual(['failed app-fails', 'failed app-busy']); // the commonest first
   const restarts = [...some(fails), ...times(3, down)];
   expect([said(accepted(), ...restarts), judgedAfter(restarts).isFresh]).toEqual([['warning app-down'], true]);
   const rest = Array(4)
