@@ -184,6 +184,7 @@ export class Queue {
     if (limit <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
+    await this.#wakeOthers(limit).catch(this.storeState.failed);
     const quarter = budget.limit / 4;
     const largest = mostSendable(this.#needs);
     // A single delivery may exceed the quarter while no other is in progress: otherwise it would never be sent.
@@ -192,7 +193,6 @@ export class Queue {
     const room = Math.floor(Math.min(isAlone ? largest : quarter - used, budget.most - budget.used));
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.count(room); // before anything is read
-    await this.#wakeOthers(limit);
     const request = { limit: isAlone ? 1 : limit, room, held: this.#held };
     const found = await this.storeState.call((store) => store.lease(request));
     budget.release(room);
@@ -211,7 +211,7 @@ export class Queue {
     this.#woken = soonest;
     const policy = this.#needs.policy();
     const others = soonest.filter(({ note }) => note !== null && isVerifiable(note, policy)).slice(0, limit);
-    if (others.length > 0) await this.#wake({ pause: 0 }, () => [others]).catch(this.storeState.failed);
+    if (others.length > 0) await this.#wake({ pause: 0 }, () => [others]);
   }
 
   /** Takes an event's turn. Never rejects. An event whose turn fails is due again once its lease has run out. */

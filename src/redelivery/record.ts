@@ -146,9 +146,11 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
     return { note: { ...firstNote, route, attempts, passed, tried, failure }, request };
   }
   const { firstNote = null, route = null, why: failure } = checked;
-  const note = beside ?? firstNote ?? { ...NO_NOTE, at: now };
+  const last = beside ?? firstNote ?? { ...NO_NOTE, at: now };
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
-  return { note: { ...note, at: Math.min(note.at, now), route: route ?? note.route, failure }, request: null };
+  const note = { ...last, at: Math.min(last.at, now), route: route ?? last.route, failure };
+  // Its route has the secret; another that its target may be read as has not: it would be woken again and again.
+  return { note: isVerifiable(note, rules.policy()) ? { ...note, failure: 'route_gone' } : note, request: null };
 }
 
 /** `route`: the one that takes such a request now, else the one that took it. What is not known is missing. */

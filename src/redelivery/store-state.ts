@@ -212,13 +212,10 @@ export class StoreState {
     const of = { id, body_sha256: bodyTag(id), route: note?.route ?? NOT_KNOWN };
     const tell = () => this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why });
     this.#lastLine = this.#lastLine.then(tell); // one after the other, as fast as the log takes them
-    if (!(await this.#lastLine)) {
-      await this.endLease(leased, { pause: BUSY_PAUSE_MS });
-      return false;
-    }
-    const isLost = await this.endLease(leased, why);
-    if (isLost === false) this.log.tell('info', NOT_LOST, { id });
-    if (isLost !== true) return false;
+    const isTold = await this.#lastLine;
+    const isLost = await this.endLease(leased, isTold ? why : { pause: BUSY_PAUSE_MS });
+    if (isTold && isLost === false) this.log.tell('info', NOT_LOST, { id });
+    if (!isTold || isLost !== true) return false;
     this.#isOld = true;
     this.#needs.onResult({ result: 'lost', route: note?.route ?? UNMATCHED });
     return true;

@@ -242,6 +242,14 @@ describe('the rules of now', () => {
     expect(open(stored, { policy: policyOf(routes) }).note.route).toBe('/notify');
   });
 
+  test('a target that is read as two routes needs what both list, and no process wakes it for less', () => {
+    const twoFold = made({ target: '/hooks/x//notify' });
+    const under = (...secrets: readonly string[]) => policyOf([verify('/hooks/*'), verify('/notify', { secrets })]);
+    expect(told(twoFold, { policy: under('current') })).toBe('verified');
+    const { note } = open(twoFold, { policy: under('other') });
+    expect([note.failure, isVerifiable(note, under('other'))]).toEqual(['route_gone', false]);
+  });
+
   test('report mode excuses nothing that is stored', () => {
     const wrong = made({ value: OTHER });
     expect(told(wrong)).toBe('altered');
