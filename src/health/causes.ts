@@ -3,7 +3,7 @@
 import type { RequestRecord } from '../core/request-record.ts';
 import type { Shown } from '../log/request-log.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { DAY, MINUTE, QUARTER, SECOND } from './times.ts';
+import { DAY, MINUTE, SECOND } from './times.ts';
 
 /** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
 export type Detail = Shown & Pick<RequestRecord, 'startedAt' | 'event' | 'departedMs' | 'renamedHeader'>;
@@ -72,11 +72,11 @@ export class Cause {
     return now - this.first.known < SETTLE_MS;
   }
 
-  /** True once so many good ones came in a row as one of a hundred that still fail takes: few only after some time. */
+  /** True once, a minute after the last one, more good ones came in a row than one of a hundred that still fail takes. */
   hasCalmed(now: number): boolean {
-    const [age, share] = [now - this.lastAt, this.times / (this.times + this.between + 2)];
-    const isQuiet = age >= (this.since > LEAST_GOOD ? MINUTE : QUARTER);
-    return age > DAY || (isQuiet && (1 - share) ** this.since <= 1 / 100);
+    if (now - this.lastAt > DAY) return true;
+    const share = this.times / (this.times + this.between + 2);
+    return this.since > LEAST_GOOD && now - this.lastAt >= MINUTE && (1 - share) ** this.since <= 1 / 100;
   }
 
   /** How many good ones in a row end it, by its share; 0 once they came, or the app took each bad one later. */

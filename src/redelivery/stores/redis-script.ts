@@ -142,7 +142,7 @@ local function restore()
     event.bytes = event.bytes > 0 and event.bytes or size(id)
     event.by, event.group = event.by ~= '' and event.by or by[id] or '', ''
     call('HSETNX', totals, 'life', event.life ~= '' and event.life or life or now)
-    save(id, event, dueAts[id] or now)
+    save(id, event, dueAts[id] or event.due > 0 and event.due or now)
   end
 end
 local function takeOut(id, event)

@@ -342,19 +342,13 @@ const isEarlier = (truth: Truth, known: OfFault) => known.hasEarlier || truth.ha
 /** The share of bad ones since the fault's first. */
 const shareOf = (truth: Truth, known: OfFault) => (truth.bad - known.badBefore) / (truth.outcomes.length - known.first);
 
-/** A quarter of an hour after the last, as many good ones as one of a hundred that still fail takes in a row. */
-function mayBeOver(row: Row | undefined, at: number): boolean {
-  if (row === undefined || at - row.lastAt < 15 * MINUTE) return false;
-  return (1 - row.bad / (row.bad + row.good - row.since + 2)) ** row.since <= 1 / 100;
-}
-
 function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfFault, fault: number): void {
   const { outcomes, bad, lastBad } = truth;
   if (truth.badRun >= 2 && at >= truth.secondOfRun + 15 * SECOND) fails('1 no false all-clear: two in a row');
   const isOnly = bad === outcomes.length && !truth.hasUnknowable;
   if (isOnly && at >= (outcomes[0]?.at ?? 0) + 15 * SECOND) fails('1 no false all-clear: the only ones so far');
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
-  if (!isOn || mayBeOver(truth.rows.get(fault), at)) return;
+  if (!isOn) return;
   const hasEarlier = isEarlier(truth, known);
   // Where a third is bad, eight good ones may come in a row; after more, the fault may be over.
   const isMuch = hasEarlier ? truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3 : truth.goodInRow <= 8;
@@ -423,11 +417,8 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
   if (headline.id === 'app-down' && hasComeBack(world, truth)) fails('3 the right cause: the app answers since');
   const causesIn = (met: readonly (number | null)[]) =>
     met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
-  const isOn = (nth: number | null) => !mayBeOver(truth.rows.get(nth ?? -1), at);
   const [most = null, last = null, ...before] =
-    headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0
-      ? truth.lastFaults().filter(isOn)
-      : [];
+    headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0 ? truth.lastFaults() : [];
   // The commonest, the last one, what may be red for a minute yet, and of the others what the commonest may follow from.
   const recent = [...truth.rows].flatMap(([nth, { lastAt }]) =>
     at - lastAt < MINUTE || world.faults[nth]?.kind === 'poison' ? [nth] : [],

@@ -808,10 +808,6 @@ test('a route is red no longer than one that still fails as often would take so 
     [12, 9],
   ] as const)
     expect([said(bad, good - 1), said(bad, good, 59), said(bad, good)]).toEqual(['failed', 'failed', 'warning']);
-  // At four an hour nine would take hours: fewer do after a quarter of an hour.
-  const seldom = (good: number) =>
-    headOf(judgedAfter([...times(4, fails, 900, 'look'), ...times(good, accepted(), 900, 'look')]))[0];
-  expect([seldom(4), seldom(5)]).toEqual(['failed', 'warning']);
 });
 
 test('what report mode lets pass since a reload is red no more', () => {
