@@ -6,7 +6,6 @@ import { ignore } from '../base/errors.ts';
 import type { DeferredState } from '../core/fate-by-status.ts';
 import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { Note } from './note.ts';
 import { LastTaken } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { keyTag } from './record.ts';
@@ -201,16 +200,13 @@ export class StoreState {
     return this.call((store) => store.change(changes));
   });
 
-  /**
-   * Removes a leased event that ends without a decision, after its line. `note`: null if nothing is known of it. False
-   * if the line could not be written, so that it is given back, or if the lease was lost.
-   */
-  async lose(leased: Leased, note: Note | null, why: WhyLost): Promise<boolean> {
-    const { id } = leased;
+  /** Ends a leased event, undecided, after its line. False without one (it is given back), or if the lease was lost. */
+  async lose(leased: Leased, why: WhyLost, isWanted = () => true): Promise<boolean> {
+    const { id, note } = leased;
     const came = note === null ? NOT_KNOWN : new Date(note.at).toISOString();
     const { attempts = NOT_KNOWN, failure = NOT_KNOWN } = note ?? {};
     const of = { id, body_sha256: bodyTag(id), route: note?.route ?? NOT_KNOWN };
-    const tell = () => this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why });
+    const tell = () => isWanted() && this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why });
     this.#lastLine = this.#lastLine.then(tell); // one after the other, as fast as the log takes them
     const isTold = await this.#lastLine;
     const isLost = await this.endLease(leased, isTold ? why : { pause: BUSY_PAUSE_MS });

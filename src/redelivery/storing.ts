@@ -9,6 +9,8 @@ import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
 /** The maximum number of calls in progress that tell the store of a taken delivery: a slow store would pile them up. */
 const MOST_TOLD = 1000;
+/** Bytes of the kept events that are leased at once to give way: few leases grow old behind a slow log. */
+const MOST_LEASED = 32 * LEAST_BYTES;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';
 const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
@@ -116,7 +118,7 @@ export class Storing {
     const add = () => store.add(event, pauseAfter(0, 0));
     const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
     let added = await add();
-    while (typeof added === 'number' && !incoming.isLate && (await this.#makeRoom(id, added))) added = await add();
+    while (typeof added === 'number' && (await this.#makeRoom(incoming, id, added))) added = await add();
     if (added === 'crowded') {
       storeState.log.tell('warn', CROWDED, { route: route.path, id });
       storeState.crowded = { at: Date.now(), route: route.path };
@@ -127,12 +129,15 @@ export class Storing {
     return 'stored';
   }
 
-  /** Ends the oldest events that do not wait to be sent, each after its line, for so many bytes. False if none ended. */
-  async #makeRoom(id: string, bytes: number): Promise<boolean> {
+  /** Ends the oldest that do not wait to be sent, each after its line, for so many bytes, until it is late. False if none. */
+  async #makeRoom(incoming: Incoming, id: string, bytes: number): Promise<boolean> {
+    if (incoming.isLate) return false;
     const storeState = this.#storeState;
-    const kept = (await storeState.call((store) => store.leaseKept(id, bytes))) ?? [];
-    const lost = await Promise.all(kept.map((leased) => storeState.lose(leased, leased.note, 'room')));
-    return lost.includes(true);
+    const kept = (await storeState.call((store) => store.leaseKept(id, Math.min(bytes, MOST_LEASED)))) ?? [];
+    const lost = await Promise.all(kept.map((leased) => storeState.lose(leased, 'room', () => !incoming.isLate)));
+    const freed = kept.reduce((sum, { bytes: size }, at) => sum + (lost[at] ? Math.max(LEAST_BYTES, size) : 0), 0);
+    if (freed > 0 && freed < bytes) await this.#makeRoom(incoming, id, bytes - freed);
+    return freed > 0;
   }
 
   /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */

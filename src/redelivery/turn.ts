@@ -56,14 +56,14 @@ export class Turn {
   async take(): Promise<unknown> {
     const { asked, state, record } = this.#leased;
     const { needs, storeState } = this.#parts;
-    if (record?.length === 0) return storeState.lose(this.#leased, this.#leased.note, 'record');
+    if (record?.length === 0) return storeState.lose(this.#leased, 'record');
     const { note, request } = openRecord(this.#leased, needs);
     const isKept = state === 'stopped' || state === 'expired';
     if (request !== null && (asked || !isKept)) {
       const isExpired = state === 'unverified' && this.#isOver(note) && !asked;
       return isExpired ? this.#become(note, { state: 'expired' }, 'expired') : this.#send(request, note);
     }
-    if (!asked && this.#began >= this.#keptUntil(note)) return storeState.lose(this.#leased, note, 'keep');
+    if (!asked && this.#began >= this.#keptUntil(note)) return storeState.lose({ ...this.#leased, note }, 'keep');
     const keptNote = asked ? { ...note, tried: this.#began } : note; // so it is kept anew
     if (isKept) return this.#become(keptNote, { state }); // not accepted, or due too early (clocks differ, given back)
     const results = state === 'unverified' ? [] : (['unverified'] as const);

@@ -8,7 +8,7 @@ import { type Change, LEAST_BYTES } from '../../src/redelivery/stores/store.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import type { App } from '../support/redelivery/proxy.ts';
 import { changing, policyOf, stored, test, waiting } from '../support/redelivery/queue.ts';
-import { noteOf } from '../support/redelivery/stores.ts';
+import { idOf, noteOf } from '../support/redelivery/stores.ts';
 import { policyOf as policyWith, verify } from '../unit/core/fixtures.ts';
 
 const stateOf = (to: Change['to']) => (typeof to === 'string' ? 'removed' : to.state);
@@ -250,6 +250,35 @@ describe.concurrent('a deferred delivery', () => {
     expect(await queue.storing.defer(delivery('fresh 2'), '500').inTime).toBe('not stored');
     expect(queue.storeState.problem).not.toBeNull(); // full, or slow on a busy machine
     await eventually(() => totals(queue), ['2 waiting']);
+  });
+
+  test('few give way at a time, and no more once the client has its error', async ({
+    lines,
+    settings,
+    opened,
+    start,
+    delivery,
+  }) => {
+    settings.maxBytes = 40 * LEAST_BYTES;
+    const leased: number[] = [];
+    const queue = await start((store) => ({
+      async leaseKept(id, bytes) {
+        const kept = await store.leaseKept(id, bytes);
+        leased.push(kept.length);
+        return kept;
+      },
+    }));
+    const store = await opened.promise;
+    for (let nth = 0; nth < 40; nth++) {
+      const id = idOf();
+      await store.add({ id, record: [Buffer.from('odd'), Buffer.of()], note: noteOf({ at: Date.now() }) }, 60_000);
+      await store.change([{ id, to: { state: 'expired', pause: 3_000_000 } }]);
+    }
+    const { inTime, atLast } = queue.storing.defer(delivery('x'.repeat(39 * LEAST_BYTES)), '500');
+    settings.takesLine = () => inTime.then(() => true); // the log is that slow
+    expect(await atLast).toBe('not stored');
+    expect([leased.filter((count) => count > 32), lines.slice(1)]).toEqual([[], []]);
+    await eventually(() => totals(queue), [`${40 - lines.length} expired`]);
   });
 
   test('what nothing verifies expires once something does', async ({ app, results, rules, start, delivery }) => {

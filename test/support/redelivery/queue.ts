@@ -36,7 +36,7 @@ export const changing = (store: DeferredStore, between: (to: Change['to']) => Ch
 interface Settings {
   keep: number;
   maxBytes: number;
-  takesLine: () => boolean;
+  takesLine: () => boolean | Promise<boolean>;
 }
 
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} };
@@ -74,7 +74,7 @@ export const test = base
         {
           policy: () => rules.policy,
           ...{ upstream, budget, storeSettings: () => ({ ...place, ...settings }) },
-          tellLoss: async (fields) => settings.takesLine() && lines.push(fields) > 0,
+          tellLoss: async (fields) => (await settings.takesLine()) && lines.push(fields) > 0,
           claims: () => {
             throw new Error('no route has once');
           },

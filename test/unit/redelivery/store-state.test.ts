@@ -137,7 +137,7 @@ test('what a store that fails held, or before the last loss, is not said to be t
   };
   await storeState.refresh();
   const leased = { id: 'ab-1', lease: '', bytes: 1, state: 'waiting', asked: false, record: null, note: null } as const;
-  expect(await changes(() => storeState.lose(leased, null, 'record'), 1)).toEqual([true, true]);
+  expect(await changes(() => storeState.lose(leased, 'record'), 1)).toEqual([true, true]);
   expect(await changes(() => storeState.failed(new Error('EIO')), 1)).toEqual([true, true]);
   expect(await changes(() => storeState.onLoss('its file was removed', 1), 1)).toEqual([true, false]);
   await storeState.refresh();
