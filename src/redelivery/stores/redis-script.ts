@@ -166,10 +166,11 @@ end
 local function storedBy(proxy) return call('ZLEXCOUNT', index, '[by ' .. proxy .. ' ', '(by ' .. proxy .. '!') end
 -- How many events the caller has stored, and when the server last heard of it, at least since when it knows proxies: earlier
 -- than the caller knows where it has gone back to a copy of itself. Those of proxies that are gone are in the share of the
--- first proxy; where the server has lost \`proxies\`, none counts as gone before each could call.
+-- first proxy; where the server has lost \`proxies\`, or was away, none counts as gone before each could call.
 local function share()
   if me == '' then return 0, 0 end
-  local gone, others, isFirst, heard = now - ${store.LEASE_MS}, 0, true, tonumber(try('ZSCORE', proxies, me))
+  local others, isFirst, heard = 0, true, tonumber(try('ZSCORE', proxies, me))
+  local gone = math.min(now, call('ZRANGE', proxies, -1, -1, 'WITHSCORES')[2] or now) - ${store.LEASE_MS}
   heard = heard or -(tonumber(try('ZSCORE', proxies, '')) or 0)
   try('ZADD', proxies, 'NX', -now, '')
   try('ZADD', proxies, now, me)
