@@ -31,8 +31,10 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
-    if (count > 0) proxy?.tellStopped();
-    if (count++ > 0) return exitNow(signal === 'SIGINT' ? 130 : 143);
+    if (count++ > 0) {
+      proxy?.tellStopped();
+      return exitNow(signal === 'SIGINT' ? 130 : 143);
+    }
     // SIGINT skips shutdown.delay. So does a stop during the start, since no load balancer sends requests yet.
     stop(proxy === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };

@@ -36,12 +36,9 @@ export function episodes(input: Input): readonly Finding[] {
     const isLet = ({ detail: { reason } }: Cause) => isLetting && reason !== 'none' && REASONS[reason].status === 401;
     // What failed at a path that a route takes since a reload is judged there; its losses stay.
     const isHere = ({ detail }: Cause) => path !== UNMATCHED || ledger.routeFor(detail.path) === UNMATCHED;
-    const told = episode
-      .told(now)
-      .filter(isHere)
-      .toSorted((one, other) => lasts(other) - lasts(one));
+    const told = episode.told(now).toSorted((one, other) => lasts(other) - lasts(one));
     const stateOf = (one: Cause) => (one.isFailed && !isLet(one) ? 'failed' : 'warning');
-    return told.map((cause) => caused({ path, known, episode, state: stateOf(cause) }, cause, input));
+    return told.filter(isHere).map((cause) => caused({ path, known, episode, state: stateOf(cause) }, cause, input));
   });
 }
 

@@ -37,7 +37,7 @@ export class Episode {
     this.#windows.set(cause ?? this, known);
     known.minute.add(0, now);
     known.quarter.add(0, now);
-    // What is refused never comes to where the app fails.
+    // The app fails none of what is refused before it.
     for (const one of this.causes.values()) if (one.isRefusal || cause?.isRefusal !== true) one.all++;
   }
 

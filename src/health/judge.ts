@@ -53,10 +53,8 @@ const worst = (all: readonly Finding[]) => all.reduce((one, other) => (byState(o
 /** One item per cause and route, with what follows from it (all share one room) and the worst state. Notes stay apart. */
 function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
-  const items = [...alike.values()].map((same) => ({
-    ...worst(same),
-    message: same.map((one) => one.message).join(' '),
-  }));
+  const messageOf = (same: readonly Finding[]) => same.map(({ message }) => message).join(' ');
+  const items = [...alike.values()].map((same) => ({ ...worst(same), message: messageOf(same) }));
   const wrong = items.filter(isWrong);
   const causeOf = (one: Finding): Finding => {
     if (one.state === 'note') return one;

@@ -24,7 +24,6 @@ const EARLY = 16;
 /** Facts about one route since the start. */
 export class RouteLedger {
   readonly outcomes = new Outcomes();
-  hasVerified = false;
   readonly fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
   /** Of deliveries that took long, or whose sender left first, by minute. */
   readonly slow = new Counts(1, 15, MINUTE);
@@ -36,6 +35,11 @@ export class RouteLedger {
   /** Requests that report mode let pass, by why they would be refused; and those that the app then did not take. */
   readonly reported = new Map<Diagnosis, Tally>();
   readonly untaken = new Map<Diagnosis, Tally>();
+
+  /** True once a delivery was verified here. */
+  get hasVerified(): boolean {
+    return FATES.some((fate) => this.fates[fate] > 0);
+  }
 }
 
 export type Unproven = 'claims' | 'unsigned' | 'turnedAway' | 'others';
@@ -45,6 +49,8 @@ export class Ledger {
   senders = new Senders();
   /** Those that a reload has removed, too. */
   readonly all = new Map<string, RouteLedger>();
+  /** The routes that may have an episode: of a thousand, each delivery must not ask all. */
+  readonly #failing = new Map<string, Outcomes>();
   /** As of the start, or the last reload; null before they are told. */
   #table: RouteTable | null = null;
   #configured: ReadonlyMap<string, Route> | null = null;
@@ -86,7 +92,8 @@ export class Ledger {
 
   /** True while a route has an episode: nothing else is judged by what it was judged before. */
   hasEpisode(now = performance.now()): boolean {
-    return this.all.values().some(({ outcomes }) => outcomes.episode(now) !== null);
+    for (const [route, outcomes] of this.#failing) if (outcomes.episode(now) === null) this.#failing.delete(route);
+    return this.#failing.size > 0;
   }
 
   of(route: string): RouteLedger {
@@ -108,7 +115,7 @@ export class Ledger {
       this.began = { at: now, what: 'a reload changed its route' };
     } else this.senders.keepOnly(this.#configured);
     for (const [route, { outcomes }] of this.all)
-      if (this.isGone(route) && outcomes.lost(now) === 0) this.all.delete(route);
+      if (this.isGone(route) && outcomes.lost(now) === 0 && this.all.delete(route)) this.#failing.delete(route);
     for (const kind of Object.values(this.unproven))
       for (const [route, tallies] of kind)
         if (this.isGone(route) && [...tallies.values()].every((one) => one.ofDay(now) === 0)) kind.delete(route);
@@ -143,12 +150,11 @@ export class Ledger {
   /** Called once for each delivery, when its fate is known. */
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;
-    // What was on its way to a route while a reload removed it would come where none is now.
+    // A delivery under way while a reload removed its route would come where none is now.
     this.senders.accept(record, this.isGone(route) ? UNMATCHED : route, now);
     if (this.senders.accepted === 1) this.#judgeEarly();
     const known = this.of(route);
     known.fates[fate]++;
-    known.hasVerified = true;
     if (this.hasEpisode(now)) this.#pass(record, now);
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= AT_ONCE) {
       known.slow.add(0, now);
@@ -164,17 +170,15 @@ export class Ledger {
   }
 
   /**
-   * What was accepted passed where its route refuses, and the door that turned its address away. Where `unmatched`
+   * An accepted one passed where its route refuses, and the door that turned its address away. Where `unmatched`
    * verifies none, nothing else ends what a reload has left there: one that was taken does. A duplicate may be an old event
    * again, so it shows nothing of those that were refused within an hour.
    */
   #pass({ route, fate, connectionAddress }: Pick<RequestRecord, 'route' | 'fate' | 'connectionAddress'>, now: number) {
-    for (const [path, { outcomes, hasVerified }] of this.all) {
-      const episode = outcomes.episode(now);
-      if (episode === null) continue;
+    for (const [path, outcomes] of this.#failing) {
       const action = this.#configured?.get(path)?.action ?? 'verify';
-      const isLeft = path === UNMATCHED && !(action === 'verify' && hasVerified) && fate === 'taken';
-      for (const one of episode.causes.values()) {
+      const isLeft = path === UNMATCHED && !(action === 'verify' && this.of(path).hasVerified) && fate === 'taken';
+      for (const one of outcomes.episode(now)?.causes.values() ?? []) {
         const { isRefusal, lastAt, detail } = one;
         const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
         const isSure = isRefusal && fate !== 'duplicate';
@@ -188,8 +192,7 @@ export class Ledger {
     const record = { ...NONE, ...sending };
     const { outcomes } = this.of(sending.route);
     if (record.fate === 'duplicate') return void outcomes.end(record);
-    if (record.fate !== 'taken')
-      return outcomes.addBad(strangerDiagnosis(record), null, { ...record, startedAt: now }, now);
+    if (record.fate !== 'taken') return this.#bad(sending.route, { ...record, startedAt: now }, null, now);
     this.lastTaken = now;
     this.failedProbe = null;
     outcomes.addGood(record, now);
@@ -215,22 +218,23 @@ export class Ledger {
 
   #bad(route: string, record: Detail, loss: LostEnd | null, now: number): void {
     if (loss !== null) this.lost++;
-    this.of(route).outcomes.addBad(outcomeDiagnosis(record), loss, record, now);
+    const { outcomes } = this.of(route);
+    this.#failing.set(route, outcomes);
+    outcomes.addBad(outcomeDiagnosis(record), loss, record, now);
   }
 
   /** Counts a refused request, or a connection turned away, as a delivery or as not known to be one. */
   #weigh(record: Looks & Detail, ofLook: string | null, now: number): void {
     const { senders } = this;
     const isEarly = senders.accepted === 0;
-    const { event, renamedHeader, connectionAddress: address } = record;
+    const { userAgent, contentType, client, connectionAddress, signed, method, event, renamedHeader } = record;
     // What no all-clear stands beside: also what could not be read from where deliveries come.
-    if (event !== '' || renamedHeader !== null || (isUnread(record) && senders.connections.find(address) !== undefined))
-      this.refusedSince++;
+    const isFromThere = isUnread(record) && senders.connections.find(connectionAddress) !== undefined;
+    if (event !== '' || renamedHeader !== null || isFromThere) this.refusedSince++;
     if (ofLook !== null && !isEarly) return this.#refuseDelivery(record, ofLook, now);
     const kind = this.#kindOf(record);
     const tally = this.#count(kind, record, now);
     if (!isEarly) return senders.suspect(record, outcomeDiagnosis(record), now);
-    const { userAgent, contentType, client, connectionAddress, signed, method } = record;
     const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
     const isAlike = (one: Early) => one.kind === kind;
     if (this.#early.filter(isAlike).length === EARLY) this.#early.splice(this.#early.findIndex(isAlike), 1);

@@ -78,7 +78,7 @@ function expired(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null 
 /** A route that accepted requests, with other secrets than those that are live now. */
 function unproven(route: RouteFacts, { secrets, now }: Facts, ledger: Ledger): Finding | null {
   const { path, secretIds, liveSecrets, provenSecrets } = route;
-  if (liveSecrets === 0 || provenSecrets > 0 || !ledger.of(path).hasVerified) return null;
+  if (liveSecrets === 0 || provenSecrets > 0 || !ledger.all.get(path)?.hasVerified) return null;
   const live = secrets.filter(({ id, state }) => state === 'live' && secretIds.includes(id));
   const names = live.map(({ id, changedAt: at }) => (at === null ? id : `${id}, loaded ${ago(at, now)}`));
   const message = `No secret that is live on ${path} (${names.join('; ')}) has verified anything there yet: what was accepted had another one.`;

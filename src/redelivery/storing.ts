@@ -132,9 +132,8 @@ export class Storing {
   /** Ends the oldest that do not wait to be sent, each after its line, for so many bytes, until it is late. False if none. */
   async #makeRoom(incoming: Incoming, id: string, bytes: number): Promise<boolean> {
     if (incoming.isLate) return false;
-    const storeState = this.#storeState;
-    const kept = (await storeState.call((store) => store.leaseKept(id, Math.min(bytes, MOST_LEASED)))) ?? [];
-    const lost = await Promise.all(kept.map((leased) => storeState.lose(leased, 'room', () => !incoming.isLate)));
+    const kept = (await this.#storeState.call((store) => store.leaseKept(id, Math.min(bytes, MOST_LEASED)))) ?? [];
+    const lost = await Promise.all(kept.map((leased) => this.#storeState.lose(leased, 'room', () => !incoming.isLate)));
     const freed = kept.reduce((sum, { bytes: size }, at) => sum + (lost[at] ? Math.max(LEAST_BYTES, size) : 0), 0);
     if (freed > 0 && freed < bytes) await this.#makeRoom(incoming, id, bytes - freed);
     return freed > 0;

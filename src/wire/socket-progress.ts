@@ -46,8 +46,8 @@ export class SocketProgress {
    */
   async #look(socket: Socket): Promise<void> {
     const from = this.movedAt;
-    const queued = (await lookAtQueues(socket)).get(connectionKey(socket)) ?? 0;
-    const seen = this.#flushed - queued;
+    const unsent = (await lookAtQueues(socket)).get(connectionKey(socket)) ?? 0;
+    const seen = this.#flushed - unsent;
     if (this.#seen === seen) this.#stillFrom = from;
     else if (this.#seen !== null) this.movedAt = performance.now();
     this.#seen = seen;
@@ -164,12 +164,12 @@ async function queuesIn(table: 'tcp' | 'tcp6'): Promise<SendQueues> {
       const text = `${rest}${piece}`;
       const end = text.lastIndexOf('\n') + 1;
       rest = text.slice(end);
-      for (const [, own = '', ownPort = '', other = '', otherPort = '', queued = ''] of text
+      for (const [, own = '', ownPort = '', other = '', otherPort = '', bytes = ''] of text
         .slice(0, end)
         .matchAll(ROW)) {
         const local = { localAddress: addressFromHex(own), localPort: fromHex(ownPort) };
         const remote = { remoteAddress: addressFromHex(other), remotePort: fromHex(otherPort) };
-        queues.set(connectionKey({ ...local, ...remote }), fromHex(queued));
+        queues.set(connectionKey({ ...local, ...remote }), fromHex(bytes));
       }
     }
   } catch {
