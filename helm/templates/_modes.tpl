@@ -130,3 +130,10 @@ brings back), the modes that use them, and for each other mode what to do instea
 {{- end -}}
 {{- $problems | toJson -}}
 {{- end -}}
+
+{{/* "true" if the chart creates the rules (or the dashboard): when enabled, and by default in mode monitoring. */}}
+{{- define "entrupy-signature-proxy.makes" -}}
+{{- $enabled := (get .root.Values.metrics .name).enabled -}}
+{{- if kindIs "invalid" $enabled }}{{ $enabled = eq .root.Values.mode "monitoring" }}{{ end -}}
+{{- if $enabled }}true{{ end -}}
+{{- end -}}

@@ -14,13 +14,6 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 {{- end -}}
 
-{{/* "true" if the chart creates the rules (or the dashboard): when enabled, and by default in mode monitoring. */}}
-{{- define "entrupy-signature-proxy.makes" -}}
-{{- $enabled := (get .root.Values.metrics .name).enabled -}}
-{{- if kindIs "invalid" $enabled }}{{ $enabled = eq .root.Values.mode "monitoring" }}{{ end -}}
-{{- if $enabled }}true{{ end -}}
-{{- end -}}
-
 {{/* Labels by which Prometheus knows this release's pods, as the operator sets them; empty without a monitor. */}}
 {{- define "entrupy-signature-proxy.job" -}}
 {{- $own := include "entrupy-signature-proxy.ownName" . -}}
