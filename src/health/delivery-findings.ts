@@ -7,7 +7,7 @@ import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
 import type { Cause, Detail } from './causes.ts';
-import { causesOf, FIND, type Finding, type Findings, finding, LOST, PORT, remedyFor } from './diagnoses.ts';
+import { causesOf, FIND, type Finding, type Findings, finding, LOST, PORT } from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
 import { AT_ONCE, type RouteLedger, wentAstray } from './ledger.ts';
 import { LOST_ENDS } from './route-outcomes.ts';
@@ -83,9 +83,9 @@ function caused({ path, state, known: { outcomes, slow }, episode }: Failing, ca
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
-  const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began) };
   const unsaid = [...(cause.lost === 0 ? [FIND, LOST] : []), cause.between + cause.since > 0 ? PORT : ''];
-  return { ...found, remedy: left === STILL ? RUN : remedyFor(found, facts, unsaid) };
+  const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began), unsaid };
+  return left === STILL ? { ...found, remedy: RUN } : found;
 }
 
 /** Who leaves at once tells nothing of the app. `slow`: how many left later, of late. */
@@ -168,8 +168,7 @@ function untakenProbe(input: Input): Finding | null {
   const { failedProbe: probe } = input.ledger;
   if (probe === null) return null;
   const message = `${toldOf('the last probe', probe)}, ${since(input, probe.lastAt)}.`;
-  const found = finding('note', probe.diagnosis, message, probe.detail.route);
-  return { ...found, remedy: remedyFor(found, input.facts, [FIND]) };
+  return { ...finding('note', probe.diagnosis, message, probe.detail.route), unsaid: [FIND] };
 }
 
 /** Empty if a delivery that came later than those which wait was taken. */

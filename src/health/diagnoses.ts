@@ -1,7 +1,6 @@
 // The one list of diagnoses, by subject: what to do about each; and the form of a finding, which names one. So does every
 // report of a problem: status page, /api/status, `check`, log, the metric `diagnosis` and so the alerts, and docs/alerts.md,
 // which is generated. These texts are written nowhere else. A remedy must never weaken verification.
-import type { Facts } from '../facts.ts';
 
 export const FIND = ' Then find what was lost.';
 export const PORT = ' Is upstream.url the right port, and http:// or https:// right?';
@@ -14,6 +13,8 @@ const NO_RESTART = 'no restart is needed';
 const PUT = `Put a value where the secret is read from; ${NO_RESTART} for a file.`;
 const BRING = `Bring the Redis back, or correct the passwordFile, by the problem that it names; ${NO_RESTART}.`;
 const ONCE = `${BRING} Another once.store needs one.`;
+/** Left out, or said instead, where the facts show it. */
+export const SENTENCES = { START, RESOLVE, LOST, TRICKLE, PUT, ONCE };
 
 /** By subject, each diagnosis with its remedy. */
 const REMEDIES = {
@@ -203,6 +204,8 @@ export interface Finding {
   readonly route: string | null;
   /** Replaces the remedy of its diagnosis. */
   readonly remedy?: string;
+  /** Sentences of its remedy that need not be said. */
+  readonly unsaid?: readonly string[];
   /** The diagnoses from which it follows, in place of those of its own diagnosis. */
   readonly causes?: readonly Diagnosis[];
   /** When it began, if known, in epoch milliseconds: nothing earlier follows from it. */
@@ -216,22 +219,4 @@ export type Findings = Iterable<Finding | null>;
 
 export function finding(state: State, id: Diagnosis, message: string, route: string | null = null): Finding {
   return { id, state, message, route };
-}
-
-/** The remedy without what the facts show done, and without the sentences that need not be said. */
-export function remedyFor(
-  { id, route }: Pick<Finding, 'id' | 'route'>,
-  { upstream, routes, once, config }: Facts,
-  unsaid: readonly string[] = [],
-): string {
-  const isLive = routes.some(({ path, liveSecrets }) => path === route && liveSecrets > 0);
-  const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
-  const needless = [
-    ...[upstream.reachable ? START : '', isLive ? PUT : '', ...unsaid],
-    ...[once?.problem === null ? ONCE : '', once?.onStoreFailure === 'forward' ? LOST : ''],
-    config.warnings.some((text) => text.includes('limits.bufferedBytes')) ? TRICKLE : '', // the limit holds no such body
-  ];
-  const all = isUnresolved ? RESOLVE : DIAGNOSES[id].remedy;
-  const left = needless.reduce((text, sentence) => text.replace(sentence, ''), all).trim();
-  return left || DIAGNOSES['all-is-well'].remedy;
 }

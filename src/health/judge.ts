@@ -4,7 +4,7 @@
 
 import type { Facts } from '../facts.ts';
 import { deliveryFindings, episodes, waitingText } from './delivery-findings.ts';
-import { causesOf, DIAGNOSES, type Finding, finding, remedyFor, type State, type Subject } from './diagnoses.ts';
+import { causesOf, DIAGNOSES, type Finding, finding, SENTENCES, type State, type Subject } from './diagnoses.ts';
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { count, type Input, since } from './sentences.ts';
@@ -86,6 +86,21 @@ function told(one: Finding, facts: Facts, follows: readonly Finding[] = []): Adv
   const { page } = DIAGNOSES[one.id];
   const shown = ({ id, state, message, route }: Finding) => ({ id, state, message, route });
   return { ...shown(one), remedy: one.remedy ?? remedyFor(one, facts), page, follows: follows.map(shown) };
+}
+
+/** The remedy without what the facts show done, and without the sentences that need not be said. */
+function remedyFor({ id, route, unsaid = [] }: Finding, { upstream, routes, once, config }: Facts): string {
+  const isLive = routes.some(({ path, liveSecrets }) => path === route && liveSecrets > 0);
+  const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
+  const needless = [
+    ...[upstream.reachable ? SENTENCES.START : '', isLive ? SENTENCES.PUT : '', ...unsaid],
+    ...[once?.problem === null ? SENTENCES.ONCE : '', once?.onStoreFailure === 'forward' ? SENTENCES.LOST : ''],
+    // The limit holds no such body.
+    config.warnings.some((text) => text.includes('limits.bufferedBytes')) ? SENTENCES.TRICKLE : '',
+  ];
+  const all = isUnresolved ? SENTENCES.RESOLVE : DIAGNOSES[id].remedy;
+  const rest = needless.reduce((text, sentence) => text.replace(sentence, ''), all).trim();
+  return rest || DIAGNOSES['all-is-well'].remedy;
 }
 
 /** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */

@@ -127,6 +127,8 @@ describe('floors', () => {
       done.add(file);
     };
     for (const file of FILES) visit(file, []);
+    // Nearly every file names a diagnosis: an import there would tie them all in one circle.
+    expect(importsOf('health/diagnoses.ts')).toEqual([]);
   });
 });
 
