@@ -43,7 +43,8 @@ const ELSEWHERE = [E2E.anytime, E2E.containers, E2E.patient].flatMap(({ files })
 );
 
 /** They take long though they are small, mostly by waiting: begun last, they would leave a core idle at the end. */
-const LONG = /\/(?:blocked-threads|drain-idle|costs|loops|misbehaving-upstreams|raw-requests|streaming|worlds)\./;
+const LONG =
+  /\/(?:blocked-threads|deferred-command|drain-idle|limits|loops|misbehaving-upstreams|raw-requests|start-drain-stop|streaming|upstream-socket-reuse)\./;
 
 /** Without the times of an earlier run, as in a fresh clone, vitest begins with the largest files. */
 class LongFirst extends BaseSequencer {

@@ -3,6 +3,7 @@
 // `npm run fuzz` does. A failure prints its seed and path, which fc.assert accepts as `{ seed, path }`.
 import fc, { type Arbitrary, type IRawProperty, type Parameters, type RunDetails } from 'fast-check';
 
+export const IS_LONG = process.env.FUZZ_SECONDS !== undefined;
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 0.2);
 const { FUZZ_SEED = '1' } = process.env;
 export const SEED = FUZZ_SEED === 'random' ? Date.now() % 2 ** 31 : Number(FUZZ_SEED);

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { deadline, onePerTurn } from '../../../src/base/deadline.ts';
 import { socketPair } from '../../support/machine/listening.ts';
+import { standStill } from '../../support/machine/stand-still.ts';
 
 test('what came while the process stood still is read before a deadline that passed meanwhile', async () => {
   const [client, accepted] = await socketPair();
@@ -13,7 +14,7 @@ test('what came while the process stood still is read before a deadline that pas
     resolve('read');
   });
   accepted.write('answer');
-  for (const until = performance.now() + 50; performance.now() < until; );
+  standStill(50);
   expect(await promise).toBe('read');
 });
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ownAnswer } from '../../../src/core/answers.ts';
 import { isIdle, leastLikely } from '../../../src/downstream/drain-idle.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
+import { standStill } from '../../support/machine/stand-still.ts';
 import { connectOver, limitsOver, type Over } from './fixtures.ts';
 
 const CLIENTS = 20;
@@ -98,7 +99,7 @@ function askAndStandStill(milliseconds: number): void {
     client.received = '';
     client.socket.write(REQUEST);
   }
-  for (const until = performance.now() + milliseconds; performance.now() < until; );
+  standStill(milliseconds);
 }
 
 /** Until the clients have seen each end that the listener has begun. Those that have not ended stay in `clients`. */

@@ -3,11 +3,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { TickedSet } from '../../../src/wire/ticked-set.ts';
 import { socketPair } from '../../support/machine/listening.ts';
+import { standStill } from '../../support/machine/stand-still.ts';
 
 /** Three ticks. */
 const STANDSTILL_MS = 750;
-
-const standStill = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STANDSTILL_MS);
 
 function onTick(tick: (now: number) => void): void {
   const set = new TickedSet<{ tick(now: number): void }>();
@@ -25,7 +24,7 @@ test('what came while the process stood still is read before a deadline is looke
   await nextTurn();
   order.length = 0;
   far.write('an answer in time');
-  standStill();
+  standStill(STANDSTILL_MS);
   await expect.poll(() => order).toContain('tick');
   expect(order[0]).toBe('data');
 });
@@ -36,9 +35,9 @@ test('a standstill between the timer of a tick and its checks makes nothing late
   let stoodAt = 0;
   setTimeout(() => {
     stoodAt = performance.now();
-    standStill();
+    standStill(STANDSTILL_MS);
   }, 250);
-  standStill(); // both timers are overdue then: they run in one turn, the one of the tick first
+  standStill(STANDSTILL_MS); // both timers are overdue then: they run in one turn, the one of the tick first
   await expect.poll(() => times).not.toEqual([]);
   expect(times[0]).toBeLessThanOrEqual(stoodAt);
 });
