@@ -22,7 +22,6 @@ export type RouteFacts = Facts['routes'][number];
 export type SecretFacts = Facts['secrets'][number];
 export type CertificateFacts = Facts['certificates'][number];
 export type DeferredFacts = NonNullable<Facts['deferred']>;
-export type LostDelivery = DeferredFacts['losses'][number];
 export type DeferredDelivery = DeferredFacts['deliveries'][number];
 
 /** Milliseconds. A longer answer is slow, and so is one that takes a third of `responseTimeout`: see *slow-app*. */

@@ -1,7 +1,8 @@
 // Files that other programs write: config, secrets and TLS files are read here, and what is wrong with a file is said here.
 import { Buffer } from 'node:buffer';
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants, createReadStream } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import { codeOf } from './errors.ts';
 
 const PROBLEMS: Readonly<Record<string, string>> = {
@@ -14,6 +15,12 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EPERM: 'permission denied',
 };
 
+/** The content of a pipe, such as the shell's `<(…)` or /dev/stdin; null for any other file. Waits for its writer. */
+export async function readPipe(path: string, most: number): Promise<Buffer | null> {
+  if ((await stat(path).catch(() => null))?.isFIFO() !== true) return null;
+  return buffer(createReadStream(path, { end: most }));
+}
+
 /** Something is wrong with a file that the system allows. */
 class FileProblem extends Error {}
 
@@ -24,7 +31,7 @@ export function fileProblem(error: unknown): string {
 }
 
 /** Reads a regular file of at most `most` bytes; follows links. Rejects for anything else: waits for no pipe's writer. */
-export async function readRegularFile(path: string, most: number) {
+export async function readRegularFile(path: string, most: number): Promise<Buffer> {
   // O_NONBLOCK: opening a pipe without a writer would block a thread of the pool forever.
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
@@ -34,16 +41,16 @@ export async function readRegularFile(path: string, most: number) {
     if (stats.size > most) throw new FileProblem(`it is larger than ${most >> 10} KiB: is this the right file?`);
     // Some file systems tell no size. One byte more stays empty unless the file grows meanwhile.
     const size = stats.size || most;
-    const buffer = Buffer.alloc(size + 1);
+    const content = Buffer.alloc(size + 1);
     try {
       let length = 0;
-      for (let read = -1; read !== 0 && length < buffer.length; length += read) {
-        read = (await handle.read(buffer, length, buffer.length - length)).bytesRead;
+      for (let read = -1; read !== 0 && length < content.length; length += read) {
+        read = (await handle.read(content, length, content.length - length)).bytesRead;
       }
       if (length > size) throw new FileProblem('it grows while it is being read');
-      return { bytes: buffer.subarray(0, length), mode: stats.mode };
+      return content.subarray(0, length);
     } catch (error) {
-      buffer.fill(0); // it may be a secret
+      content.fill(0); // it may be a secret
       throw error;
     }
   } finally {

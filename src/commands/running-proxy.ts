@@ -78,7 +78,6 @@ export async function askWhole(question: Question, mostBytes = MOST_BYTES): Prom
   const signal = AbortSignal.timeout(question.timeout);
   try {
     const response = await begun(question, signal);
-    if (response.statusCode === 101) return { status: 101, text: '' };
     let text = '';
     for await (const chunk of response.setEncoding('utf8')) {
       text += chunk;
@@ -101,12 +100,7 @@ export async function begun(question: Omit<Question, 'timeout'>, signal: AbortSi
   const rejectUnauthorized = question.certificate !== 'any';
   const request = send(url, { method, headers: { ...headers }, agent: false, signal, rejectUnauthorized });
   const answer = Promise.withResolvers<IncomingMessage>();
-  // Without a listener for `upgrade`, a 101 would cause neither a response nor an error.
-  request.on('response', answer.resolve).on('upgrade', (response: IncomingMessage, socket) => {
-    socket.destroy();
-    answer.resolve(response);
-  });
-  request.on('error', answer.reject).end(body);
+  request.on('response', answer.resolve).on('error', answer.reject).end(body);
   return answer.promise;
 }
 

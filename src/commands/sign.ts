@@ -2,9 +2,8 @@
 // reads --secret-file and --secret-env for `sign`, `verify` and `probe`, by the rules of `serve`, except that a short
 // secret is only a warning: people try things out with these commands.
 import type { KeyObject } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { buffer } from 'node:stream/consumers';
+import { readPipe } from '../base/regular-file.ts';
 import type { SecretSource } from '../config/config.ts';
 import { VariableName } from '../config/variables.ts';
 import type { Secret } from '../core/keyring.ts';
@@ -43,7 +42,10 @@ export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: st
 /** Reads the secret; warnings go to stderr. Throws UsageError if it cannot be used. */
 export async function readSecret(chosen: ChosenSource | null, io: Io): Promise<Secret> {
   const source = chosen ?? DEFAULT_SOURCE;
-  const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
+  // The proxy refuses pipes; here `--secret-file <(pass show hook)` is the best way to pass a secret.
+  const piped = source.kind === 'file' ? await readPipe(source.file, MAX_SECRET_BYTES + 2) : null;
+  const read = piped === null ? (await readSecrets([source], io.env))[0] : keyFromFileContent(piped, source);
+  piped?.fill(0);
   const name = sourceName(source, io.env);
   if (!read?.key) throw usageError(`the secret from ${name} cannot be used: ${read?.problem}`);
   for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
@@ -59,15 +61,6 @@ export async function readSecretOrDirectory(source: ChosenSource, io: Io): Promi
   const secrets = usable(read);
   if (secrets.length === 0) throw usageError(`no secret can be used: ${failuresOf(read).join('; ')}`);
   return secrets;
-}
-
-/** `--secret-file <(pass show hook)` is a pipe. The proxy refuses pipes; here one is the best way to pass a secret. */
-async function readPipe(source: ChosenSource) {
-  if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isFIFO()) return undefined;
-  const content = await buffer(createReadStream(source.file, { end: MAX_SECRET_BYTES + 2 }));
-  const reading = keyFromFileContent(content, source);
-  content.fill(0);
-  return reading;
 }
 
 export const signatureOf = (key: KeyObject, body: Buffer) => `${SIGNATURE_PREFIX}${signBody(key, body)}`;

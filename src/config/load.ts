@@ -2,12 +2,10 @@
 // once. No other file is opened, and no secret is read.
 import { type Buffer, isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
-import { buffer } from 'node:stream/consumers';
+import { realpath } from 'node:fs/promises';
 import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { codeOf } from '../base/errors.ts';
-import { fileProblem, readRegularFile } from '../base/regular-file.ts';
+import { fileProblem, readPipe, readRegularFile } from '../base/regular-file.ts';
 import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
 import { crossErrors } from './cross-key-rules.ts';
 import { applyEnvironment, variableProblem } from './environment.ts';
@@ -61,20 +59,15 @@ export async function readConfigFile({ file, env }: { file: string | null; env: 
   const named = namedConfig(file, env);
   const path = named ?? CONFIG_FILE;
   try {
-    const fromPipe = await readPipe(path);
+    // A pipe with a place in the file system may have no writer.
+    const isNamed = (await realpath(path).catch(() => null)) !== null;
+    const fromPipe = isNamed ? null : await readPipe(path, MAX_FILE_BYTES);
     if (fromPipe !== null) return { file: path, bytes: fromPipe, isPipe: true };
-    return { file: path, bytes: (await readRegularFile(path, MAX_FILE_BYTES)).bytes };
+    return { file: path, bytes: await readRegularFile(path, MAX_FILE_BYTES) };
   } catch (error) {
     if (codeOf(error) === 'ENOENT' && named === null) return { file: null, bytes: null };
     throw fileError(path, `cannot be read: ${fileProblem(error)}`);
   }
-}
-
-/** The content of a pipe of the shell (`<(…)`, /dev/stdin). A named one, which may have no writer, is none: null. */
-async function readPipe(path: string): Promise<Buffer | null> {
-  if ((await stat(path).catch(() => null))?.isFIFO() !== true) return null;
-  if ((await realpath(path).catch(() => null)) !== null) return null;
-  return buffer(createReadStream(path, { end: MAX_FILE_BYTES }));
 }
 
 function fileError(file: string | null, message: string): ConfigError {

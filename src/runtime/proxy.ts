@@ -7,7 +7,7 @@ import type { Exchange } from '../downstream/client-exchange.ts';
 import { type Facts, factsNow, type Probed } from '../facts.ts';
 import { createDiagnosisLog } from '../health/diagnosis-log.ts';
 import { readingsOf } from '../metrics/readings.ts';
-import { createScrapes } from '../metrics/recording.ts';
+import { scrapeOf } from '../metrics/recording.ts';
 import { readInputs } from './inputs.ts';
 import { Readiness } from './readiness.ts';
 import { LiveRuleset } from './reload.ts';
@@ -16,10 +16,10 @@ import { Shutdown } from './shutdown.ts';
 
 export type RunningProxy = Awaited<ReturnType<typeof startProxy>>;
 
-/** Milliseconds from the start until prom-client is loaded, which takes 7 ms that would delay the first request. */
-const METRICS_AFTER_MS = 1000;
-/** Milliseconds between two looks, so that no episode depends on who asks; and between two that are logged. */
-const [LOOK_EACH_MS, LOG_EACH_MS] = [1000, 15_000];
+/** Milliseconds between two looks, so that no episode depends on who asks. */
+const LOOK_EACH_MS = 1000;
+/** Milliseconds between two that are logged. */
+const LOG_EACH_MS = 15_000;
 /** Milliseconds for which an answer of the app shows that it is there: a scrape must see what the page would. */
 const HEARD_MS = 5000;
 
@@ -27,16 +27,15 @@ const HEARD_MS = 5000;
 export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, metrics, listener, upstream, exposure, requests, redelivery, claims, health, descriptors, pipeline } =
+  const { log, listener, upstream, exposure, requests, redelivery, claims, health, descriptors, pipeline } =
     live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
-  const scrapes = createScrapes(metrics, readingsOf(live));
   const shutdown = new Shutdown(live);
   const readiness = new Readiness(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
   live.onReload = () => void readiness.now();
   const facts = () => factsNow(startedAt, live, readiness.unprobed());
-  const sources = adminSources({ live, readiness, shutdown, scrapes, facts });
+  const sources = adminSources({ live, readiness, shutdown, facts });
   const admin = createAdminServer(sources);
 
   const closeStores = () => Promise.all([redelivery.close(), claims()?.close()]);
@@ -78,8 +77,6 @@ export async function startProxy(effects: Effects) {
   };
   const fails = (error: unknown) => log.error('the judgement failed', { error });
   const looks = setInterval(() => void look().catch(fails), LOOK_EACH_MS).unref();
-  // A failure here is not lost: each scrape of the metrics reports it.
-  setTimeout(() => void scrapes.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 
   let lostBefore = 0;
   return {
@@ -113,13 +110,12 @@ interface Running {
   readonly live: LiveRuleset;
   readonly readiness: Readiness;
   readonly shutdown: Shutdown;
-  readonly scrapes: ReturnType<typeof createScrapes>;
   readonly facts: () => Facts;
 }
 
 /** The data and actions behind the admin port. */
-export function adminSources({ live, readiness, shutdown, scrapes, facts }: Running) {
-  const { log, upstream, redelivery, captures, health } = live.services;
+export function adminSources({ live, readiness, shutdown, facts }: Running) {
+  const { log, metrics, upstream, redelivery, captures, health } = live.services;
   const deferredUpToDate = () => redelivery.storeState.upToDate();
   return {
     /** Asks what takes time: whether the upstream accepts connections, and what is stored. */
@@ -141,7 +137,7 @@ export function adminSources({ live, readiness, shutdown, scrapes, facts }: Runn
     capture: (exchange: Exchange) => captures.begin(exchange),
     leadsBack: (key: string) => upstream.pool.leadsBack(key),
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
-    expose: scrapes.expose,
+    expose: scrapeOf(metrics, readingsOf(live)),
     log,
   };
 }

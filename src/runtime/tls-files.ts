@@ -37,7 +37,7 @@ export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]>
 
 async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<TlsFile> {
   try {
-    return { ...file, bytes: (await readRegularFile(file.path, MOST_BYTES)).bytes, problem: null };
+    return { ...file, bytes: await readRegularFile(file.path, MOST_BYTES), problem: null };
   } catch (error) {
     const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${fileProblem(error)}`;
     return { ...file, bytes: NO_BYTES, problem };

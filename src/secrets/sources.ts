@@ -33,9 +33,6 @@ const MAX_DIRECTORY_FILES = 256;
 
 const ID = /^[A-Za-z0-9._-]+$/;
 const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
-/** The mode's bits for writers other than the owner. Other readers are fine: Kubernetes' fsGroup needs them. */
-const WRITERS = 0o022;
-const WRITABLE = 'its file is writable by others than its owner, who could replace the secret; chmod go-w fixes it';
 
 /** Reads every source once, each independently: rotation.ts compares them. Never throws. */
 export async function readSources(sources: readonly SecretSource[], env: Env): Promise<readonly SecretMaterial[]> {
@@ -79,11 +76,10 @@ export async function readPasswordFile(section: 'once' | 'redelivery', path: str
 /** Reads one secret file and follows links. Never throws: errors become the reading's problem. */
 async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>): Promise<KeyReading> {
   try {
-    const { bytes, mode } = await readRegularFile(path, MAX_SECRET_BYTES + '\r\n'.length);
+    const bytes = await readRegularFile(path, MAX_SECRET_BYTES + '\r\n'.length);
     const reading = keyFromFileContent(bytes, rules);
     bytes.fill(0);
-    if (reading.key === null) return reading;
-    return (mode & WRITERS) === 0 ? reading : { ...reading, warnings: [...reading.warnings, WRITABLE] };
+    return reading;
   } catch (error) {
     return withoutKey(await systemProblem(path, error));
   }

@@ -6,7 +6,7 @@ import type { DeliveryRecord, RequestRecord } from '../../src/core/request-recor
 import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../src/facts.ts';
 import { Health } from '../../src/health/health.ts';
 import { type Readings, readingsOf } from '../../src/metrics/readings.ts';
-import { createScrapes, Metrics, type SeriesPlan } from '../../src/metrics/recording.ts';
+import { Metrics, type SeriesPlan, scrapeOf } from '../../src/metrics/recording.ts';
 import { verify } from './core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
@@ -111,7 +111,7 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, others: Partial<Rea
     lastReload: null,
     lastSuccess: NOW,
   } as unknown as Parameters<typeof readingsOf>[0];
-  return Object.assign(metrics, createScrapes(metrics, { ...readingsOf(live), ...others }));
+  return Object.assign(metrics, { expose: scrapeOf(metrics, { ...readingsOf(live), ...others }) });
 }
 
 const PARTS = {

@@ -1,7 +1,7 @@
 // The tables of the status page. State is always a word, never a colour alone.
 import { labelled, OF_ROUTE } from '../../config/schema-problems.ts';
 import { reports } from '../../core/routes.ts';
-import type { DeferredDelivery, LostDelivery, SecretFacts } from '../../facts.ts';
+import type { DeferredDelivery, SecretFacts } from '../../facts.ts';
 import type { ApiStatus } from '../../health/health.ts';
 import type { RefusalGroup, Undelivered } from '../../health/recent-requests.ts';
 import { secretVerdict } from '../../health/secret-findings.ts';
@@ -22,7 +22,6 @@ interface Table<Row> {
 export function tables(s: ApiStatus): Html {
   return html`${section(lostTable(s), s.undelivered, s)}
 ${section(DEFERRED, s.deferred?.deliveries ?? [], s)}
-${section(LOST, s.deferred?.losses ?? [], s)}
 ${section(ROUTES, s.routes, s)}
 ${section(SECRETS, s.secrets, s)}
 ${section(REFUSALS, s.refusals, s)}`;
@@ -119,9 +118,6 @@ const lostTable = ({ lost: { failed, abandoned } }: ApiStatus): Table<Undelivere
   },
 });
 
-const ofRoute = (route: string | null) =>
-  html`<p class="soft">${route === null ? 'no known route' : `route ${route}`}</p>`;
-
 const DEFERRED: Table<DeferredDelivery> = {
   id: 'deferred',
   title: 'Deferred deliveries',
@@ -129,7 +125,7 @@ const DEFERRED: Table<DeferredDelivery> = {
     'The app did not take them; they are stored, and those that wait are sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
   columns: {
     Came: ({ at }, { now }) => (at === null ? '–' : when(at, now)),
-    Event: ({ id, route }) => html`<code>${id}</code>${ofRoute(route)}`,
+    Event: ({ id, route }) => html`<code>${id}</code><p class="soft">route ${route ?? 'not known'}</p>`,
     State: ({ state }) => pill(DEFERRED_STATES[state], state),
     'Sent again': ({ attempts }) => attempts ?? '–',
     'Last failure': ({ lastFailure }) => lastFailure,
@@ -138,22 +134,6 @@ const DEFERRED: Table<DeferredDelivery> = {
       if (nextTry === null) return '–'; // not sent automatically
       return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
     },
-  },
-};
-
-const LOST: Table<LostDelivery> = {
-  id: 'lost',
-  title: 'Deferred deliveries that are lost',
-  caption:
-    'They ended without a decision, and the store remembers them for a week. The newest come first, 20 at most: entrupy-signature-proxy deferred names all (docs/redelivery.md).',
-  columns: {
-    When: ({ at }, { now }) => when(at, now),
-    Event: ({ id, route, events }) =>
-      id === '' ? html`${events ?? 'a number not known'}` : html`<code>${id}</code>${ofRoute(route)}`,
-    Came: ({ came }, { now }) => (came === null ? '–' : when(came, now)),
-    'Sent again': ({ id, attempts }) => (id === '' ? '–' : (attempts ?? '–')),
-    'Last failure': ({ lastFailure }) => lastFailure || '–',
-    Why: ({ why }) => why,
   },
 };
 

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { BROKEN_OFF, type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
-import type { DeferredFacts, Facts, LostDelivery, SecretFacts } from '../../../src/facts.ts';
+import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
 import type { ApiStatus } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
@@ -165,7 +165,7 @@ test('of a store that was never counted nothing is said to be 0, and no secret t
 
 test('what was lost is told for a day, with its number or that this is not known, and with what would have kept it', () => {
   const LOSS = { at: NOW, id: 'x', route: null, came: null, attempts: 0, lastFailure: '', why: 'keep', events: 1 };
-  const lost = (lostLately: number, ...all: readonly Partial<LostDelivery>[]) => {
+  const lost = (lostLately: number, ...all: readonly Partial<DeferredFacts['losses'][number]>[]) => {
     const losses = all.map((changes) => ({ ...LOSS, ...changes }));
     return judged({ deferred: { ...DEFERRED, waiting: 0, losses, lostLately } }).advice;
   };

@@ -49,7 +49,7 @@ test('metrics that could not be loaded, since no file descriptor was free, are l
     const metrics = metricsOf({ routes: [UNMATCHED], secrets: [] });
     const full = [];
     try { for (;;) full.push(openSync('/dev/null')); } catch {}
-    const lost = await metrics.prepare().catch(({ code }) => code);
+    const lost = await metrics.expose('').catch(({ code }) => code);
     for (const descriptor of full) closeSync(descriptor);
     const { body } = await metrics.expose('');
     console.log(lost, body.includes('entrupy_proxy_build_info{'));`;

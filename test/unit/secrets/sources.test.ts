@@ -2,7 +2,7 @@
 // replacement the process cannot see.
 import { execFileSync } from 'node:child_process';
 import { createSecretKey } from 'node:crypto';
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
@@ -88,16 +88,6 @@ describe('a file', () => {
       process.seteuid?.(0);
     }
   });
-});
-
-test('whoever may write a file besides its owner is warned about, whoever reads it is not', async () => {
-  const path = write('key', value('a'));
-  const warned = async (mode: number) => {
-    chmodSync(path, mode);
-    return (await only(file('current', path))).warnings.join();
-  };
-  for (const mode of [0o400, 0o440, 0o644]) expect(await warned(mode)).toBe('');
-  for (const mode of [0o660, 0o646]) expect(await warned(mode)).toContain('chmod go-w');
 });
 
 test('a variable gives its value, unstripped', async () => {
