@@ -60,6 +60,6 @@ EXPOSE 8080 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=3s --start-period=5s --retries=3 \
   CMD ["/nodejs/bin/node", "/app/dist/main.js", "healthcheck"]
-# Compilers' memory is given back at once: in the background it piles up, and 9 MiB stay after the first load.
-# NODE_OPTIONS does not take this flag.
-ENTRYPOINT ["/nodejs/bin/node", "--no-maglev-destroy-on-background", "/app/dist/main.js"]
+# Compilers' memory is given back at once: in the background it piles up, and 9 MiB stay after the first load. The heap is
+# collected when it has doubled: V8 alone waits for 53 MiB of it, of which 20 are garbage. NODE_OPTIONS takes neither flag.
+ENTRYPOINT ["/nodejs/bin/node", "--no-maglev-destroy-on-background", "--heap-growing-percent=100", "/app/dist/main.js"]

@@ -20,7 +20,7 @@ const ARCHITECTURES: Readonly<Partial<Record<string, string>>> = { x64: 'amd64',
 const LEAST_NODE = [26, 2] as const;
 
 /** The flags of the image that NODE_OPTIONS does not take. V8 takes a code cache only from a Node with the same flags. */
-const FLAGS = ['--no-maglev-destroy-on-background'];
+const FLAGS = ['--no-maglev-destroy-on-background', '--heap-growing-percent=100'];
 
 /** The licence of the running Node: it lies beside it, or in the npm package that brings its binary. */
 function nodeLicence(): string {

@@ -97,6 +97,7 @@ describe.skipIf(!ready)('the image', () => {
     expect(image.Config.Entrypoint).toEqual([
       '/nodejs/bin/node',
       '--no-maglev-destroy-on-background',
+      '--heap-growing-percent=100',
       '/app/dist/main.js',
     ]);
     expect(image.Healthcheck.Test).toEqual(['CMD', '/nodejs/bin/node', '/app/dist/main.js', 'healthcheck']);
