@@ -91,11 +91,12 @@ const pages: Plugin = {
   },
 };
 
-export async function bundle(entry: string, { plugins = [], oneFile }: Form): Promise<Bundle> {
+export async function bundle(entryPoints: string[], { plugins = [], oneFile }: Form): Promise<Bundle> {
   return await build({
     ...FORM,
-    entryPoints: [entry],
+    entryPoints,
     outdir: 'dist',
+    entryNames: '[name]',
     chunkNames: '[name]-[hash]',
     splitting: !oneFile,
     format: 'esm',

@@ -32,7 +32,7 @@ function nodeLicence(): string {
 
 /** Writes the executable, its licences, its SBOM and the example files into the folder. */
 async function fill(folder: string, work: string): Promise<void> {
-  const result = await bundle('src/main.ts', { oneFile: true });
+  const result = await bundle(['src/main.ts'], { oneFile: true });
   await listPackages([result]);
   writeFileSync(join(work, 'main.mjs'), result.outputFiles[0]?.contents ?? '');
   const config = {

@@ -25,10 +25,10 @@ async function scriptsIn(directory: string): Promise<string> {
   return (await Promise.all(files.map((file) => readFile(join(directory, file), 'utf8')))).join('');
 }
 
-// The bundle has no files of those names; the client and its caller are a chunk of their own.
+// In the build they are parts of other files.
 const BUILT = PROGRAM.endsWith('.js');
 const [CLAIMS, ANY_OF_IT, CLIENT] = BUILT
-  ? ['dist/proxy-', /dist\/redis-/, /dist\/redis-/]
+  ? ['dist/proxy.js', /dist\/redis[.-]/, /dist\/redis-/]
   : ['src/once/claims.ts', /@redis\/client|src\/once\/redis/, /@redis\/client/];
 
 test('node:http comes with a first WebSocket, Redis’ with its store', async ({ start, directory, onTestFinished }) => {
