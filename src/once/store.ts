@@ -1,4 +1,4 @@
-// The store of delivered events for `once`: its interface.
+// The store of delivered events for `once`: its interface, and the one in this process's memory.
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 
 /** `first`: the caller delivers the event, and reports what happened. `busy`: another process is delivering it. */
@@ -24,3 +24,40 @@ export interface OnceStore {
 
 /** Reports a problem with the store (never a password), and null once it works again. */
 export type OnStoreChange = (failure: string | null) => void;
+
+/** Creates a store in this process's memory: bounded, the oldest event is removed first, all are lost at a restart. */
+export function createMemoryStore(maxEntries: number): OnceStore {
+  /** The end of each event's window on the monotonic clock, in the order of delivery. */
+  const ends = new Map<string, number>();
+  /** Visits each event once. A new iterator would step over all removed events each time: 80 µs with 100,000. */
+  const order = ends.keys();
+  /** The key of the oldest event; undefined until it is taken from `order`. */
+  let oldest: string | undefined;
+  const remove = (key: string) => {
+    if (ends.delete(key) && key === oldest) oldest = undefined;
+  };
+  /** Removes events over the limit, and expired ones up to the first valid one; expired ones behind that may remain. */
+  const forget = (now: number) => {
+    while (ends.size > 0) {
+      oldest ??= order.next().value;
+      if (oldest === undefined || (ends.size <= maxEntries && (ends.get(oldest) ?? 0) > now)) return;
+      remove(oldest);
+    }
+  };
+  return {
+    claim: (key) => ((ends.get(key) ?? 0) > performance.now() ? 'delivered' : 'first'),
+    commit(key, window) {
+      const now = performance.now();
+      remove(key); // so that one that is known becomes the last: age counts from the delivery
+      ends.set(key, Math.ceil(now + window)); // V8 keeps a fraction in 16 bytes of its own
+      forget(now);
+    },
+    release() {},
+    evicts: () => null,
+    entries() {
+      forget(performance.now());
+      return ends.size;
+    },
+    close() {},
+  };
+}

@@ -14,7 +14,7 @@ import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
 import { Metrics, type SeriesPlan } from '../metrics/recording.ts';
 import { Claims } from '../once/claims.ts';
-import { createMemoryStore } from '../once/memory-store.ts';
+import { createMemoryStore } from '../once/store.ts';
 import { Pipeline } from '../pipeline.ts';
 import { Queue } from '../redelivery/queue.ts';
 import { lastMatch, recordMatch } from '../secrets/key-from-value.ts';

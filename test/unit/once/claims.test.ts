@@ -4,8 +4,7 @@ import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/
 import { describe, expect, test } from 'vitest';
 import type { DeliveryClaim } from '../../../src/core/fate-by-status.ts';
 import { type Claimed, Claims, eventKey } from '../../../src/once/claims.ts';
-import { createMemoryStore } from '../../../src/once/memory-store.ts';
-import type { ClaimAnswer, OnceStore, OnStoreChange } from '../../../src/once/store.ts';
+import { type ClaimAnswer, createMemoryStore, type OnceStore, type OnStoreChange } from '../../../src/once/store.ts';
 
 type Options = Partial<OnceStore> & {
   readonly onStoreFailure?: 'forward' | 'refuse';

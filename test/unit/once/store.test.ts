@@ -1,6 +1,6 @@
 // The memory of `once`: bounded, and every event is forgotten on time.
 import { beforeEach, expect, test, vi } from 'vitest';
-import { createMemoryStore } from '../../../src/once/memory-store.ts';
+import { createMemoryStore } from '../../../src/once/store.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 
