@@ -17,7 +17,6 @@ import type { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NO_BYTES } from './base/bytes.ts';
-import { ignore } from './base/errors.ts';
 import { SMALL_BODY } from './bodies/budget.ts';
 import { type BodyEnd, BufferedBody } from './bodies/buffered-body.ts';
 import { type Applicant, admit, admitBody, type Permitted, type Refused, type ToRead } from './core/admission.ts';
@@ -38,7 +37,6 @@ import type { Deferral, Storing } from './redelivery/storing.ts';
 import { type End, type ForwardFailure, overloaded, type Reached } from './upstream/contract.ts';
 import { withForwarded } from './upstream/forwarded-headers.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
-import { TunnelPlaces } from './upstream/websocket-tunnel.ts';
 
 interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | 'claims'> {
   /** Used only for deliveries on routes with `redeliver`. */
@@ -69,7 +67,8 @@ let lastTurn: Promise<void> = Promise.resolve();
 export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #diagnose = createDiagnosis();
-  readonly #tunnels = new TunnelPlaces();
+  /** At most half of `limits.connections`, so requests keep the other half. */
+  #tunnels = 0;
   /** Deliveries whose fate is not known yet, including those whose clients have departed. */
   pending = 0;
   #onSettled: (() => void)[] = [];
@@ -215,11 +214,11 @@ export class Pipeline {
     const { permit, route } = permitted;
     const { settings } = policy;
     exchange.route = route.path;
-    const leave = permit.tunnel ? this.#tunnels.acquire(settings.connections) : ignore;
-    if (leave === null) {
+    if (permit.tunnel && this.#tunnels >= settings.connections / 2) {
       exchange.hint = OVERLOAD_HINTS.tunnels;
       return exchange.refuse('overloaded');
     }
+    if (permit.tunnel) this.#tunnels++;
     exchange.decide(permit.decision, permit.reason, permit.secret?.id);
     exchange.stallTimeout = route.idleTimeout ?? settings.idleTimeout;
     const forwarding = new UpstreamExchange(permit, exchange, this.#parts.upstream, {
@@ -233,7 +232,7 @@ export class Pipeline {
     });
     // A callback, since all that an async function keeps while it waits is 0.7 KB a request.
     forwarding.send((reached) => {
-      leave();
+      if (permit.tunnel) this.#tunnels--; // a tunnel is never deferrable, so this is its end
       this.#reached(pending, reached);
     });
   }

@@ -6,7 +6,6 @@ import type { Server, TLSSocket, TlsOptions } from 'node:tls';
 import { free, JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { codeOf } from '../base/errors.ts';
 import type { Hint } from '../core/hint.ts';
-import { connectionKey } from '../wire/socket-progress.ts';
 import { ALPN, type TlsContents } from '../wire/tls-file-contents.ts';
 import type { Handler } from './client-exchange.ts';
 import type { Connection } from './connection.ts';
@@ -39,8 +38,9 @@ function failureOf(error: Error, { authorizationError }: TLSSocket): Hint | null
 
 export class TlsHandshakes {
   readonly #server: Server;
-  /** Connections whose handshake is under way, by key; the earliest first. */
-  readonly #underWay = new Map<string, Connection>();
+  /** Connections whose handshake is under way; the earliest first. */
+  readonly #underWay = new Set<Connection>();
+  /** By the socket beneath TLS. */
   readonly #begun = new WeakMap<Socket, Connection>();
   /** Connections whose handshake may begin: they have sent a whole ClientHello, or bytes that cannot be one. */
   readonly #waiting: Connection[] = [];
@@ -52,22 +52,25 @@ export class TlsHandshakes {
     // Loaded only when needed: the TLS module costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     this.#server.on('secureConnection', (stream) => {
-      const connection = this.#underWay.get(connectionKey(stream));
-      if (connection === undefined) {
+      const connection = this.#connectionOf(stream);
+      if (connection === undefined || !this.#underWay.delete(connection)) {
         stream.destroy();
         return;
       }
-      this.#underWay.delete(connection.key);
       stream.allowHalfOpen = true;
       connection.open(stream);
     });
-    // A stream that was closed since has no port, but still its socket: test/integration/tls-on-both-sides.test.ts.
-    this.#server.on('tlsClientError', (error, stream: TLSSocket & { readonly _parent?: Socket }) => {
-      const connection = this.#begun.get(stream._parent ?? stream);
+    this.#server.on('tlsClientError', (error, stream) => {
+      const connection = this.#connectionOf(stream);
       const why = failureOf(error, stream);
       if (connection !== undefined && why !== null) handler.onFailedHandshake?.(why, connection.address);
       stream.destroy();
     });
+  }
+
+  /** A stream that was closed since has no port, but still its socket: test/integration/tls-on-both-sides.test.ts. */
+  #connectionOf(stream: TLSSocket & { readonly _parent?: Socket }): Connection | undefined {
+    return this.#begun.get(stream._parent ?? stream);
   }
 
   /** Uses new contents of the TLS files for handshakes from now on. */
@@ -107,14 +110,14 @@ export class TlsHandshakes {
     if (this.#waiting.length > 0) setImmediate(this.#beginNext);
     if (connection?.state !== 'silent') return;
     if (longest !== undefined) {
-      this.#underWay.delete(longest.key);
+      this.#underWay.delete(longest);
       this.#handler.onTurnedAway?.('handshakes', longest.address);
       longest.destroy();
     }
     const socket = connection.stream;
-    this.#underWay.set(connection.key, connection);
+    this.#underWay.add(connection);
     this.#begun.set(socket, connection);
-    socket.once('close', () => this.#underWay.delete(connection.key));
+    socket.once('close', () => this.#underWay.delete(connection));
     connection.beginTls();
     socket.allowHalfOpen = false; // otherwise a client that leaves now would keep its place
     if (!socket.destroyed) this.#server.emit('connection', socket);
@@ -123,7 +126,7 @@ export class TlsHandshakes {
   /** The oldest handshake of the network that has most of those under way; undefined while one more may begin. */
   #longest(): Connection | undefined {
     if (this.#underWay.size < MAX_UNDER_WAY) return undefined;
-    const byNetwork = Map.groupBy(this.#underWay.values(), ({ network }) => network);
+    const byNetwork = Map.groupBy(this.#underWay, ({ network }) => network);
     let most: readonly Connection[] = [];
     for (const same of byNetwork.values()) if (same.length > most.length) most = same;
     return most[0];

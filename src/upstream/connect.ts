@@ -47,15 +47,11 @@ export function addressOf(url: string): Address {
 }
 
 /** True if a connect without TLS succeeds within `milliseconds`. */
-export function acceptsConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
-    socket.once('error', () => resolve(false));
-    socket.once('connect', () => {
-      resolve(true);
-      socket.destroy();
-    });
-  });
+export async function acceptsConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
+  const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
+  const opened = await once(socket, 'connect').catch(() => null);
+  socket.destroy();
+  return opened !== null;
 }
 
 export interface CertificateDates {

@@ -83,14 +83,7 @@ export class Upstream {
     this.#released = [];
     const now = performance.now();
     for (const [request, connection] of released) {
-      const { socket } = connection;
-      if (socket.isPaused() && !socket.destroyed) {
-        // The pause was for a client that is answered now. What came meanwhile must be noticed first, so a turn later.
-        socket.resume();
-        this.release(request, connection);
-        continue;
-      }
-      if (!socket.destroyed) this.pool.release(connection, now);
+      if (!connection.socket.destroyed) this.pool.release(connection, now);
       this.limiter.release(request);
     }
   };

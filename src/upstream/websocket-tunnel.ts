@@ -30,18 +30,6 @@ interface Opening {
   readonly onEnd: () => void;
 }
 
-/** The places for tunnels: half of `limits.connections`, so requests keep the other half. */
-export class TunnelPlaces {
-  #used = 0;
-
-  /** Acquires a place, and returns the function that gives it back; null if none is free. */
-  acquire(connections: number): (() => void) | null {
-    if (this.#used >= connections / 2) return null;
-    this.#used++;
-    return () => void this.#used--;
-  }
-}
-
 /** The library, loaded with the first tunnel, since most proxies never have one; null if it can't be loaded. */
 export const tunnelLibrary = () => import('./websocket-library.ts').catch(() => null);
 
