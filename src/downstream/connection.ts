@@ -56,10 +56,8 @@ export class Connection {
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
   readonly progress = new AnswerProgress(this);
-  /** When the latest request began; NaN before the first. */
-  requestedAt = Number.NaN;
-  /** Milliseconds from the start of the request before it; NaN before the second. */
-  interval = Number.NaN;
+  /** True until the first request begins. */
+  isNewcomer = true;
   readonly #listener: ListenerPart;
   /** The socket beneath TLS, or `stream` itself. */
   readonly #socket: Socket;
@@ -169,7 +167,7 @@ export class Connection {
       const exchange = this.#begin(new Head(parser, parser.lines), parser.lines);
       this.#listener.handler.onRequest(exchange);
     } else if (parser.failure !== null) {
-      const hint = Number.isNaN(this.requestedAt) ? preambleHint(bytes) : null;
+      const hint = this.isNewcomer ? preambleHint(bytes) : null;
       this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request', hint);
     }
     return parser.hasHead;
@@ -180,8 +178,7 @@ export class Connection {
     const exchange = new Exchange(head, lines, this);
     this.exchange = exchange;
     exchange.copy = this.#copy;
-    this.interval = this.since - this.requestedAt;
-    this.requestedAt = this.since;
+    this.isNewcomer = false;
     this.progress.begin(this.since);
     return exchange;
   }

@@ -1,5 +1,5 @@
 // In a drain, idle connections are closed late in `shutdown.delay`, a few at a time: load balancers know of it by then,
-// and the app still serves. A close that crosses a client's next request loses it: none is closed while one is likely.
+// and the app still serves. A close that crosses a client's next request loses it: those on which one is likely wait.
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
 
@@ -7,8 +7,6 @@ import type { Connection } from './connection.ts';
 const FROM = 0.6;
 const TO = 0.9;
 const STEPS = 75;
-/** The fraction of the delay by which a periodic request may come early or late and still be expected. */
-const MARGIN = 0.1;
 /** Milliseconds after which a new connection without a request counts as idle. */
 const SILENT_MS = 1000;
 /** Milliseconds: a turn of the event loop that takes less is quiet. And the maximum number of turns to wait for one. */
@@ -30,7 +28,7 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
     // a busy event loop a step takes longer, and so closes more connections.
     const stepsToGo = Math.max(1, ((TO - part) * delay) / Math.max(step, now - last));
     last = now;
-    const few = leastLikely(idle, Math.floor((3 * idle.length) / stepsToGo), { at: now, margin: delay * MARGIN });
+    const few = leastLikely(idle, Math.floor((3 * idle.length) / stepsToGo));
     if (few.length === 0) continue;
     await quietTurn();
     signal.throwIfAborted();
@@ -59,20 +57,9 @@ export async function quietTurn(): Promise<void> {
 
 /**
  * At most `count` idle connections on which a request is least likely now: neither the newest nor the oldest, since
- * most pools use the one that was used last, and some the one used longest ago. A connection whose next request is due
- * now (within `margin`), judged by the interval of the last two, is chosen only if the others are too few.
+ * most pools use the one that was used last, and some the one used longest ago.
  */
-export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' | 'interval'>>(
-  idle: readonly T[],
-  count: number,
-  { at, margin }: { readonly at: number; readonly margin: number },
-): readonly T[] {
-  const isDue = ({ requestedAt, interval }: T) => Math.abs(requestedAt + interval - at) < margin;
-  const { due = [], others = [] } = Object.groupBy(idle, (connection) => (isDue(connection) ? 'due' : 'others'));
-  return [...older(others, count), ...older(due, Math.max(0, count - others.length))];
-}
-
-function older<T extends Pick<Connection, 'since'>>(list: readonly T[], count: number): readonly T[] {
-  const from = Math.max(0, Math.floor((list.length - count) / 4));
-  return list.toSorted((a, b) => a.since - b.since).slice(from, from + count);
+export function leastLikely<T extends Pick<Connection, 'since'>>(idle: readonly T[], count: number): readonly T[] {
+  const from = Math.max(0, Math.floor((idle.length - count) / 4));
+  return idle.toSorted((a, b) => a.since - b.since).slice(from, from + count);
 }

@@ -186,8 +186,7 @@ export class Listener {
     if (connection === null) return false;
     this.#all.delete(connection);
     // One whose head has begun gets a 408, and counts as a request.
-    if (Number.isNaN(connection.requestedAt) && connection.state !== 'head')
-      this.handler.onTurnedAway?.('limit', connection.address);
+    if (connection.isNewcomer && connection.state !== 'head') this.handler.onTurnedAway?.('limit', connection.address);
     const isAnswered = connection.state === 'head' || connection.awaiting !== null;
     connection.refuseRest(OVERLOAD_HINTS.connections);
     // The answer to a streamed body comes some microtasks later. Others end at once, or a request could begin meanwhile.

@@ -65,7 +65,7 @@ function rankOf({ state, progress, awaiting }: Connection, now: number): number 
  * that has the most of them come first. Connections that have had a request keep their places.
  */
 function byNetwork(ranked: readonly Candidate[]): readonly Candidate[] {
-  const newcomers = ranked.filter(({ connection }) => Number.isNaN(connection.requestedAt));
+  const newcomers = ranked.filter(({ connection }) => connection.isNewcomer);
   for (const same of Map.groupBy(newcomers, ({ rank, connection }) => `${rank} ${connection.network}`).values())
     for (const [older, newcomer] of same.entries()) newcomer.share = same.length - older;
   newcomers.sort((a, b) => a.rank - b.rank || b.share - a.share);

@@ -24,7 +24,7 @@ function order(list: readonly Standing[]): number[] {
       network,
       since,
       openedAt,
-      requestedAt: hadRequest ? 0 : Number.NaN,
+      isNewcomer: !hadRequest,
       place: 0,
       state,
       progress: { unreadFor: () => 0 },
