@@ -1,5 +1,6 @@
 // `npm test` runs `fast`, in a good minute on two cores; the projects `e2e-…` have the tests that need longer or real
 // components. .ci/run runs some of these projects side by side.
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -22,9 +23,9 @@ const builtThreads: Plugin = {
 
 /** The end-to-end tests by what they share and judge; `at`: how many files at a time. */
 export const E2E = {
-  /** What these find does not depend on speed or memory. */
+  /** What these find does not depend on speed or memory, and some wait for half their time. */
   anytime: {
-    at: 2,
+    at: 3,
     files: [
       'chart-*',
       ...['no-mixed-answers', 'npm-package', 'readme-commands', 'redelivery-kills', 'redelivery-poison', 'release'],
@@ -43,13 +44,16 @@ const ELSEWHERE = [E2E.anytime, E2E.containers, E2E.patient].flatMap(({ files })
 );
 
 /** They take long though they are small, mostly by waiting: begun last, they would leave a core idle at the end. */
-const LONG =
-  /\/(?:blocked-threads|deferred-command|drain-idle|limits|loops|misbehaving-upstreams|raw-requests|start-drain-stop|streaming|upstream-socket-reuse)\./;
+const LONG = [
+  ...['blocked-threads', 'deferred-command', 'drain-idle', 'limits', 'loops', 'misbehaving-upstreams', 'raw-requests'],
+  ...['start-drain-stop', 'streaming', 'upstream-socket-reuse'],
+  ...['changes-under-load', 'chart-claims', 'rules-in-promtool', 'shared-front', 'spellings-on-real-servers'],
+];
 
 /** Without the times of an earlier run, as in a fresh clone, vitest begins with the largest files. */
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ moduleId }: TestSpecification) => LONG.test(moduleId);
+    const isLong = ({ moduleId }: TestSpecification) => LONG.includes(basename(moduleId, '.test.ts'));
     const sorted = await super.sort(files);
     return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
   }
