@@ -12,6 +12,7 @@ import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { reload } from '../support/proxy/reloads.ts';
+import { enough } from '../support/runner/patience.ts';
 
 const STORES = ['memory', ...(HAS_SERVERS ? SERVERS : [])] as const;
 
@@ -20,7 +21,7 @@ describe.concurrent.each(STORES)('with %s', (name) => {
 
   test('a reload adds and removes `once`; after a timeout a retry goes on', async ({ events, deliverer, redis }) => {
     const store = shared ? (await redis(name)).url : name;
-    const options = { once: { store }, upstream: { responseTimeout: '2s' } };
+    const options = { once: { store }, upstream: { responseTimeout: enough(2) } };
     const proxy = await deliverer({ ...options, route: { maxBody: '1KiB' } });
     expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DELIVERED]);
     await reload(proxy, (config) => config.replace(/( +)maxBody: 1KiB\n/, '$1maxBody: 1KiB\n$1once: 1h\n'));

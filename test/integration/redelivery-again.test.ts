@@ -73,7 +73,6 @@ test.concurrent.for(['directory', ...(HAS_SERVERS ? ['Redis'] : [])])(
     const proxy = await redeliverer({
       redelivery: { store: place, name: 'ledger', maxBytes: `${4 * ROOM}KiB`, keep: '1s' },
       config: { log: { requests: 'none' } },
-      upstream: { responseTimeout: '1s' },
     });
     const balance = async () => {
       const { stored, ended, rest } = await account(proxy);

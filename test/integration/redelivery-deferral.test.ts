@@ -18,6 +18,7 @@ import {
   results,
   test,
 } from '../support/redelivery/proxy.ts';
+import { enough } from '../support/runner/patience.ts';
 
 const requests = (decision: string, reason = 'none') =>
   `entrupy_proxy_requests_total{route="/notify",decision="${decision}",reason="${reason}"}`;
@@ -79,7 +80,7 @@ describe.concurrent('a delivery that the app does not take', () => {
   });
 
   test('because it hangs, resets or is down is stored', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer({ upstream: { connections: 20, responseTimeout: '5s' } });
+    const proxy = await redeliverer({ upstream: { connections: 20, responseTimeout: enough(5) } });
     app.answer = () => 'hang';
     const clients = await Promise.all(Array.from({ length: 20 }, () => openClient(proxy)));
     for (const [at, client] of clients.entries()) await client.send(deliveryBytes(`event ${at}`));
