@@ -11,8 +11,6 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of its path is not a directory',
   EISDIR: 'it is a directory, not a file',
   ELOOP: 'its links form a loop',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
 };
 
 /** The content of a pipe, such as the shell's `<(…)` or /dev/stdin; null for any other file. Waits for its writer. */
@@ -27,6 +25,8 @@ class FileProblem extends Error {}
 export function fileProblem(error: unknown): string {
   if (error instanceof FileProblem) return error.message;
   const code = codeOf(error);
+  if (code === 'EACCES' || code === 'EPERM')
+    return `permission denied: this process runs as user ${process.geteuid?.() ?? '?'}, group ${process.getegid?.() ?? '?'}`;
   return PROBLEMS[code] ?? `it cannot be read (${code || 'unknown error'})`;
 }
 

@@ -13,7 +13,7 @@ import { openStore } from '../redelivery/stores/open-store.ts';
 import { type Changed, type DeferredStore, type Entry, pagesOf } from '../redelivery/stores/store.ts';
 import { redelivers, routesOf } from '../runtime/ruleset.ts';
 import { readPasswordFile } from '../secrets/sources.ts';
-import { command, type Io, table } from './command.ts';
+import { command, type Io } from './command.ts';
 import { usageError } from './options.ts';
 import { ask, askStatus } from './running-proxy.ts';
 
@@ -113,16 +113,15 @@ async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
     isFirst = false;
   }
   const lost = (await store.losses()).map(lossStatus);
-  const rows = lost.map(({ at, id, route, came, attempts, lastFailure, why, events }) =>
-    id === ''
-      ? [timeText(at), `${events ?? 'a number not known'}`, '-', '-', '-', '-', why]
-      : [timeText(at), id, timeText(came), route ?? '-', `${attempts ?? '-'}`, lastFailure || '-', why],
-  );
-  const lines = table([['lost', 'id', 'came', 'route', 'attempts', 'last answer', 'why'], ...rows]).map(printable);
+  const rows = lost.map(({ at, id, route, came, attempts, lastFailure, why, events }) => {
+    const name = id || `${events ?? 'a number not known'}`;
+    return [name, timeText(came), why, lastFailure || '-', `${attempts ?? '-'}`, timeText(at), route ?? '-'];
+  });
+  const lines = [['id', 'came', 'why', 'answer', 'attempts', 'lost', 'route'], ...rows].map(lineOf).join('');
   const nothing = isFirst ? NOTHING_DEFERRED : '';
   return {
     json: `${isFirst ? OPENING : ''}],"lost":${jsonOf(lost)}}`,
-    text: lost.length === 0 ? nothing : `${nothing}\n${lines.join('\n')}\n`,
+    text: lost.length === 0 ? nothing : `${nothing}\n${lines}`,
   };
 }
 

@@ -6,7 +6,6 @@ import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { isDeepStrictEqual } from 'node:util';
 import EVENT from '../../examples/events/authentication-v1.json' with { type: 'json' };
 import type { Decision, Reason } from '../core/reasons.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
@@ -156,21 +155,20 @@ const TIMEOUT = 10_000;
 async function play(step: Step, proxy: RunningProxy, { arrived, io }: { arrived: string[]; io: Io }): Promise<boolean> {
   const { path = '/notify', body = DELIVERY, signature, expected: [decision, reason] = ['accepted', 'none'] } = step;
   const series = `entrupy_proxy_requests_total{route="${path}",decision="${decision}",reason="${reason}"}`;
-  const before = await metric(proxy, series);
   const signed = signature === undefined ? {} : { [SIGNATURE_HEADER]: signature };
   const headers = { 'Content-Type': 'application/json', ...signed };
   const url = new URL(`http://127.0.0.1:${proxy.port}${path}`);
   const { status, text } = await askWhole({ url, headers, body: Buffer.from(body), timeout: TIMEOUT });
-  const after = await metric(proxy, series);
-  const actual = { status, arrived: arrived.splice(0), counted: after - before };
-  const passed = { status: 200, arrived: [`${signature} ${hash('sha256', body, 'hex')}`], counted: 1 };
-  const expected = decision === 'rejected' ? { status: 401, arrived: [], counted: 1 } : passed;
-  const isRight = isDeepStrictEqual(actual, expected);
-  const got = actual.arrived.length > 0 ? `got ${Buffer.byteLength(body)} bytes` : 'got nothing';
+  const counted = await metric(proxy, series);
+  const got = arrived.splice(0).join();
+  const isUnchanged = got === `${signature} ${hash('sha256', body, 'hex')}`;
+  const upstream = isUnchanged ? `got ${Buffer.byteLength(body)} bytes, unchanged` : got && 'got something else';
   io.stdout(`   client   ${status} ${text.trim()}\n`);
-  io.stdout(`   upstream ${got}${isRight && expected === passed ? ', unchanged' : ''}\n`);
-  io.stdout(`   metrics  ${series} ${after}\n`);
-  if (!isRight) io.stderr(`   UNEXPECTED: ${JSON.stringify(actual)} is not ${JSON.stringify(expected)}\n`);
+  io.stdout(`   upstream ${upstream || 'got nothing'}\n`);
+  io.stdout(`   metrics  ${series} ${counted}\n`);
+  const isRight =
+    counted > 0 && (decision === 'rejected' ? status === 401 && got === '' : status === 200 && isUnchanged);
+  if (!isRight) io.stderr('   UNEXPECTED\n');
   return isRight;
 }
 
@@ -190,10 +188,6 @@ The demo keeps running; stop it with Ctrl-C. In another terminal, try:
 
   # not signed: 401
   curl -i ${proxy}/notify -H 'Content-Type: application/json' -d '${body}'
-
-  # sign a body of your own
-  BODY='{"made":"by hand"}'; SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '${SECRETS.DEMO_CURRENT}' -binary | base64)
-  curl -i ${proxy}/notify -H 'Content-Type: application/json' -H "${SIGNATURE_HEADER}: SHA256:$SIGNATURE" -d "$BODY"
 
   # a path that some servers read as /notify: 401, so it does not bypass the proxy
   curl -i --path-as-is -X POST '${proxy}/x/..;/notify'

@@ -39,8 +39,7 @@ async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<Tl
   try {
     return { ...file, bytes: await readRegularFile(file.path, MOST_BYTES), problem: null };
   } catch (error) {
-    const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${fileProblem(error)}`;
-    return { ...file, bytes: NO_BYTES, problem };
+    return { ...file, bytes: NO_BYTES, problem: `${file.name} cannot be read: ${fileProblem(error)}` };
   }
 }
 

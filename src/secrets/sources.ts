@@ -2,7 +2,6 @@
 // source becomes a `problem`, never an exception. No read blocks on a pipe or device. Only a KeyObject keeps a value.
 import { opendir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf } from '../base/errors.ts';
 import { fileProblem, readRegularFile } from '../base/regular-file.ts';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/variables.ts';
@@ -81,7 +80,7 @@ async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>
     bytes.fill(0);
     return reading;
   } catch (error) {
-    return withoutKey(await systemProblem(path, error));
+    return withoutKey(fileProblem(error));
   }
 }
 
@@ -97,7 +96,7 @@ async function readKeyDirectory(source: DirectorySource): Promise<Entries> {
       return unusable(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
     }
   } catch (error) {
-    return unusable(source, await systemProblem(directory, error));
+    return unusable(source, fileProblem(error));
   }
   const entries: Entries[number][] = [];
   for (const name of names.sort()) {
@@ -114,16 +113,6 @@ async function readKeyDirectory(source: DirectorySource): Promise<Entries> {
 /** The only entry for a directory that cannot be used. */
 function unusable(source: DirectorySource, problem: string): Entries {
   return [{ kind: 'source', id: sourceName(source), ...withoutKey(problem) }];
-}
-
-/** Describes a system error for the operator; if permission is denied, with the owner and the mode. */
-async function systemProblem(path: string, error: unknown): Promise<string> {
-  if (!['EACCES', 'EPERM'].includes(codeOf(error))) return fileProblem(error);
-  const who = `this process runs as user ${process.geteuid?.() ?? '?'}, group ${process.getegid?.() ?? '?'}`;
-  const stats = await stat(path).catch(() => null);
-  if (stats === null) return `permission denied on a directory of its path: ${who}`;
-  const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
-  return `permission denied: it belongs to user ${stats.uid}, group ${stats.gid}, with mode ${mode}, and ${who}`;
 }
 
 /** A warning for each file that is mounted on its own: if it is replaced, the process never sees the new one. */

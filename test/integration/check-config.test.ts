@@ -113,8 +113,8 @@ test('every problem is reported at once, with its line, column and key: of the f
     2,
     [
       expect.stringMatching(/:2:9: listen\.port: found "many"/),
-      `${config}:3:20: listen.tls.certFile: ${folder}/tls.crt cannot be read by user ${process.geteuid?.()}: it does not exist`,
-      expect.stringMatching(/:3:\d+: listen\.tls\.keyFile: \S*tls\.key cannot be read by/),
+      `${config}:3:20: listen.tls.certFile: ${folder}/tls.crt cannot be read: it does not exist`,
+      expect.stringMatching(/:3:\d+: listen\.tls\.keyFile: \S*tls\.key cannot be read: /),
       expect.stringMatching(/:5:20: secrets\[0\]\.file: secret a \(file .*\/missing\): it does not exist/),
       expect.stringMatching(/:6:33: secrets\[1\]\.overlap: /),
       'environment: ADMIN_PORT: found "http", allowed is a whole number from 0 to 65535',

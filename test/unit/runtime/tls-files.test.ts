@@ -53,12 +53,7 @@ const KEY = 'listen.tls.keyFile';
 test.each([
   ['an empty file', 'empty', 'a.key', [`${CERT} empty: OpenSSL says error:0480006C:PEM routines::no start line`]],
   ['an encrypted key', 'a.crt', 'encrypted.key', [/^listen\.tls\.keyFile encrypted\.key: OpenSSL says error:/]],
-  [
-    'a file that is not there',
-    'a.crt',
-    'none',
-    [new RegExp(`^${KEY} none cannot be read by user .*: it does not exist$`)],
-  ],
+  ['a file that is not there', 'a.crt', 'none', [new RegExp(`^${KEY} none cannot be read: it does not exist$`)]],
 ])('%s', async (_, certFile, keyFile, words) => {
   expect(await failures({ certFile, keyFile })).toEqual(
     words.map((word) => (typeof word === 'string' ? word : expect.stringMatching(word))),

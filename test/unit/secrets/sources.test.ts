@@ -74,16 +74,14 @@ describe('a file', () => {
     expect(problem).toBe('it is larger than 64 KiB: is this the right file?');
   });
 
-  test.runIf(process.geteuid?.() === 0)('that is unreadable names the user and the file’s owner', async () => {
+  test.runIf(process.geteuid?.() === 0)('that is unreadable names the user', async () => {
     const path = write('key', value('a'));
     execFileSync('chmod', ['0600', path]);
     execFileSync('chmod', ['0755', dir]);
     process.seteuid?.(65532);
     try {
       const { problem } = await only(file('current', path));
-      expect(problem).toMatch(
-        /^permission denied: it belongs to user 0, group \d+, with mode 0600, and this process runs as user 65532/,
-      );
+      expect(problem).toMatch(/^permission denied: this process runs as user 65532, group \d+$/);
     } finally {
       process.seteuid?.(0);
     }
