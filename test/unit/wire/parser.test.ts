@@ -1,9 +1,9 @@
-// MessageParser: its result, its states and its limits. That its result does not depend on how the bytes were split is
-// tried with any messages in test/fuzz/parser.fuzz.test.ts.
+// MessageParser: its result, its states and its limits. That it reads any messages as Node does, however they were split, is
+// tried in test/fuzz/parser.fuzz.test.ts; what a client gets of each response in test/integration/misbehaving-upstreams.test.ts.
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { MAX_LINES } from '../../../src/core/header-lines.ts';
-import { MessageParser } from '../../../src/wire/parser.ts';
+import { type Framing, MessageParser } from '../../../src/wire/parser.ts';
 import { cut, eachByte, type ParseOptions, parse, readOn } from '../../support/http/parsed.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
@@ -91,6 +91,41 @@ describe('its states', () => {
       'CONNECT',
       'POST',
     ]);
+  });
+});
+
+describe('a response', () => {
+  const responseTo = (method: string, head: string) => {
+    const parser = new MessageParser('response', 1024);
+    onTestFinished(() => parser.free());
+    parser.requestMethod = method;
+    readOn(parser, bytes(`HTTP/1.1 ${head}\r\n\r\n`));
+    return parser;
+  };
+
+  test.each<[method: string, head: string, Framing]>([
+    ...['100', '101', '103', '199', '204', '304'].flatMap((status): [string, string, Framing][] =>
+      ['Content-Length: 3', 'Transfer-Encoding: chunked', 'X: y'].map((line) => ['GET', `${status} a\r\n${line}`, 'none']),
+    ),
+    ['HEAD', '200 a\r\nContent-Length: 3', 'none'],
+    ['head', '200 a\r\nContent-Length: 3', 'length'],
+    ['GET', '205 a\r\nContent-Length: 3', 'length'],
+    // More than anybody can send: a close always cuts it.
+    ...['9007199254740992', '18446744073709551615'].map((length): [string, string, Framing] => {
+      return ['GET', `200 a\r\nContent-Length: ${length}`, 'length'];
+    }),
+  ])('to %s, %j, has a body by %s', (method, head, framing) => {
+    const parser = responseTo(method, head);
+    readOn(parser, bytes('ab'));
+    expect([parser.framing, parser.state, parser.finish()]).toEqual(
+      framing === 'none' ? ['none', 'ended', true] : [framing, 'body', false],
+    );
+  });
+
+  test('up to the close is whole at the end of the connection', () => {
+    const parser = responseTo('GET', '200 a');
+    readOn(parser, bytes('abc'));
+    expect([parser.framing, parser.finish(), parser.state]).toEqual(['close', true, 'ended']);
   });
 });
 
