@@ -1,12 +1,13 @@
 // The commands of mode inject start no pod without the proxy.
 // The blocks of docs/kubernetes.md and of the chart's notes, run as written against a minimal API server in which the
 // policies are not in force at once: first neither is, then only the guard. Kubernetes' own delay is not tested here.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { admissionOf } from '../support/chart/admission.ts';
 import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
 import { injecting, type Manifest, notesOf, podSpec } from '../support/chart/helm.ts';
+import { blockThat } from '../support/docs/blocks.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
 
@@ -48,18 +49,11 @@ describe.skipIf(!ready)('with policies that take a while', () => {
       await api.close();
     }
   };
-  const blockOf = async (start: string) => {
-    const page = await readFile(`${ROOT}docs/kubernetes.md`, 'utf8');
-    const blocks = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
-    const found = blocks.find((text) => text.startsWith(start) && text.includes('until '));
-    if (found === undefined) throw new Error(`docs/kubernetes.md has no block that begins with ${start}`);
-    return found;
-  };
   const NAMESPACE = 'kubectl create namespace shop\n';
   const APP = 'kubectl apply -f examples/inject/shop.yaml\n';
 
   test('the block of the docs ends with a pod that has the proxy; without its wait it would not', async () => {
-    const block = await blockOf('helm install signature-inject');
+    const block = blockThat('docs/kubernetes.md', /^helm install signature-inject[\s\S]*until /);
     const { code, stderr, names } = await runBlock(block);
     expect({ code, names, stderr }).toEqual({ code: 0, names: ['entrupy-signature-proxy'], stderr: expect.anything() });
     expect(stderr).toContain('the sidecar was not injected: create it again');
@@ -67,7 +61,7 @@ describe.skipIf(!ready)('with policies that take a while', () => {
   });
 
   test('so does the block for an existing namespace', async () => {
-    const block = await blockOf('kubectl -n shop create secret');
+    const block = blockThat('docs/kubernetes.md', /^kubectl -n shop create secret[\s\S]*until /);
     const { code, names } = await runBlock(`${NAMESPACE}${block}${APP}`);
     expect({ code, names }).toEqual({ code: 0, names: ['entrupy-signature-proxy'] });
   });

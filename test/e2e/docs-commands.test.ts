@@ -9,6 +9,7 @@ import { allContainers, type Manifest, only, parseManifests, podSpec, proxyOf } 
 import { typeProblems } from '../support/chart/kubernetes-types.ts';
 import { restrictedProblems } from '../support/chart/pod-security.ts';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { blocksOf } from '../support/docs/blocks.ts';
 import { post } from '../support/load/load.ts';
 import { atTheEnd } from '../support/machine/children.ts';
 import { buildImage, buildOptions, IMAGE } from '../support/machine/containers.ts';
@@ -25,9 +26,8 @@ const CLEANING =
   'podman rm --force --time 0 proxy legacy; podman network rm --force hooks; podman volume rm --force deferred';
 
 /** Each command of the page's shell blocks; lines continued by a backslash or a pipe are joined. */
-async function commandsOf(page: string): Promise<string[]> {
-  const text = await readFile(`${ROOT}${page}`, 'utf8');
-  return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) =>
+const commandsOf = (page: string) =>
+  blocksOf(page).flatMap((block) =>
     block
       .replaceAll(/\\\n\s*/g, ' ')
       .replaceAll(/\|\n\s*/g, '| ')
@@ -35,7 +35,6 @@ async function commandsOf(page: string): Promise<string[]> {
       .map((line) => line.replace(/\s+#\s.*$/, '').trim())
       .filter((line) => line !== '' && !line.startsWith('#')),
   );
-}
 
 describe.skipIf(!ready)('the commands of the docs', () => {
   const directory = ownDirectory();
@@ -81,7 +80,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
   afterAll(() => clean?.());
 
   test('the README: image, network, app and proxy, on a machine that has only a clone', async () => {
-    const commands = (await commandsOf('README.md')).filter((line) => line.startsWith('docker '));
+    const commands = commandsOf('README.md').filter((line) => line.startsWith('docker '));
     expect(commands.map((line) => line.split(' ')[1])).toEqual(['build', 'network', 'run', 'run']);
     await run('podman', ['network', 'rm', '--force', 'hooks']);
     for (const command of commands) {
@@ -102,7 +101,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
 
   test('the Docker page, after the README: app, proxy, an added secret, the commands inside the container', async () => {
     await mustRun('podman', ['tag', IMAGE, 'localhost/legacy:1']);
-    const commands = await commandsOf('docs/docker.md');
+    const commands = commandsOf('docs/docker.md');
     const ask = async (command: string) => {
       // As written, except for ports, which may be in use, and the ten seconds before a container is killed; an image
       // without a command is the demo app.
@@ -175,7 +174,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
   };
 
   test('every helm command of the pages, and the injection example, make valid, restricted manifests', async () => {
-    const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
+    const commands = PAGES.flatMap(commandsOf);
     const renders = commands.filter((line) => /^helm (?:install|upgrade|template|dependency)/.test(line));
     expect(renders.length).toBeGreaterThan(5);
     const sources = new Map<string, Manifest[]>();
@@ -195,7 +194,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
   });
 
   test('every kubectl create makes the objects that the chart mounts', async () => {
-    const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
+    const commands = PAGES.flatMap(commandsOf);
     const creates = commands.filter((line) => /(?:^|\| )kubectl (?:-n \S+ )?create (?:secret|configmap)/.test(line));
     expect(creates.length).toBeGreaterThan(0);
     for (const command of creates) expect({ command, ...(await shell(command)) }).toMatchObject({ command, code: 0 });
@@ -216,7 +215,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
         expect(ran.stderr.replace('No resources found\n', '')).toBe('');
         return ran.stdout;
       };
-      const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
+      const commands = PAGES.flatMap(commandsOf);
       const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
       await ask(`echo '${JSON.stringify(namespace)}' | kubectl create --validate=false -f -`);
       for (const command of commands.filter((line) => /^kubectl (?:-n \S+ )?create secret/.test(line))) {

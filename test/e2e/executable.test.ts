@@ -5,9 +5,10 @@ import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promi
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { blockThat } from '../support/docs/blocks.ts';
 import { RESTRICTIONS } from '../support/machine/containers.ts';
 import { ownDirectory } from '../support/machine/files.ts';
-import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
+import { haveTools, mustRun, ROOT, read, run } from '../support/machine/tools.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { defer, redeliver, results, test } from '../support/redelivery/proxy.ts';
 
@@ -79,16 +80,17 @@ describe.skipIf(!ready)('the executable', () => {
   });
 
   test('needs no library but those that docs/systemd.md names', async () => {
-    const page = (await readFile(`${ROOT}docs/systemd.md`, 'utf8')).replaceAll(/\s+/g, ' ');
+    const page = read('docs/systemd.md').replaceAll(/\s+/g, ' ');
     const [, named = ''] = /three libraries that small systems may lack: (.*?) \(/.exec(page) ?? [];
     const needed = libraries.map(({ name }) => name).filter((name) => !GLIBC.test(name));
     expect(needed.sort()).toEqual([...named.matchAll(/`(\S+)`/g)].map(([, name = '']) => name).sort());
   });
 
   test('is installed by the commands of docs/systemd.md, and the unit accepts it', async () => {
-    const page = await readFile(`${ROOT}docs/systemd.md`, 'utf8');
-    expect(page).toContain('npm ci && node_modules/.bin/node scripts/release/executable.ts --out .\n'); // as above
-    const [, install = ''] = /^```sh\n(tar [\s\S]*?)^```$/m.exec(page) ?? [];
+    expect(read('docs/systemd.md')).toContain(
+      'npm ci && node_modules/.bin/node scripts/release/executable.ts --out .\n',
+    ); // as above
+    const install = blockThat('docs/systemd.md', /^tar /);
     const empty = join(directory, 'empty');
     await mkdir(empty);
     await copyFile(archive, join(empty, archive.slice(archive.lastIndexOf('/') + 1)));

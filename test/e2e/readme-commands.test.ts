@@ -7,21 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
+import { blockThat } from '../support/docs/blocks.ts';
 import { atTheEnd } from '../support/machine/children.ts';
 import { haveTools, ROOT, read } from '../support/machine/tools.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
-const blocksOf = (page: string) =>
-  [...read(page).matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim());
-
 /** The block that starts with `start`. */
-function block(start: string, page = 'README.md'): string {
-  const found = blocksOf(page).find((candidate) => candidate.startsWith(start));
-  if (found === undefined) throw new Error(`${page} has no block that begins with ${start}`);
-  return found;
-}
+const block = (start: string, page = 'README.md') => blockThat(page, new RegExp(`^${RegExp.escape(start)}`)).trim();
 
 /** What is installed as `entrupy-signature-proxy`. */
 const COMMAND = `"${process.execPath}" ${PROGRAM}`;

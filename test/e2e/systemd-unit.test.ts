@@ -6,6 +6,7 @@ import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { blocksOf, blockThat } from '../support/docs/blocks.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { type Started, startOnFreePort } from '../support/machine/on-free-port.ts';
@@ -20,18 +21,7 @@ import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 const EXAMPLES = `${ROOT}examples/systemd`;
 const UNIT = `${EXAMPLES}/entrupy-signature-proxy.service`;
 const read = (path: string) => readFile(path, 'utf8');
-/** The page's blocks of one kind, without their indentation. */
-const blocksOf = async (kind: string): Promise<string[]> =>
-  [
-    ...(await read(`${ROOT}docs/systemd.md`)).matchAll(new RegExp(`^( *)\`\`\`${kind}\\n([\\s\\S]*?)^ *\`\`\`$`, 'gm')),
-  ].map(([, indent = '', block = '']) => block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''));
-
-/** The page's one shell block that matches: its commands run here, so it must be no other. */
-const blockThat = async (pattern: RegExp): Promise<string> => {
-  const [block, ...more] = (await blocksOf('sh')).filter((text) => pattern.test(text));
-  if (block === undefined || more.length > 0) throw new Error(`docs/systemd.md has not one block with ${pattern}`);
-  return block;
-};
+const PAGE = 'docs/systemd.md';
 
 /** The values of one setting, in order. */
 const settings = (unit: string, name: string): string[] =>
@@ -55,7 +45,7 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
 
   test('passes it with each setting that docs/systemd.md adds', async () => {
     const unit = await read(UNIT);
-    const added = await blocksOf('ini');
+    const added = blocksOf(PAGE, 'ini');
     expect(added.map((text) => text.split('=')[0])).toEqual(['[Service]\nLoadCredential']);
     for (const text of added) {
       expect({ text, ...(await verified(`${unit}\n${text}`)) }).toMatchObject({ code: 0, stdout: '', stderr: '' });
@@ -63,7 +53,7 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
   });
 
   test('check-config accepts a secret that systemd hands over', async () => {
-    const [secrets = ''] = await blocksOf('yaml');
+    const [secrets = ''] = blocksOf(PAGE, 'yaml');
     const file = join(directory, 'credential.yaml');
     await writeFile(file, secrets);
     const { code, stdout } = await runCommand(['check-config', '--config', file, '--no-secrets']);
@@ -122,12 +112,12 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
   const directory = ownDirectory();
 
   test('install what the unit runs, with a secret that only its group may read', async () => {
-    expect(await blockThat(/^tar /)).toMatch(/\ninstall .* \/usr\/local\/bin\/entrupy-signature-proxy\n$/);
-    expect(await blockThat(/^systemctl/)).toMatch(/^systemctl daemon-reload\n(?:systemctl .*\n)+$/);
-    const [install, setUp] = [await blockThat(/^npm ci$/m), await blockThat(/^groupadd /)];
+    expect(blockThat(PAGE, /^tar /)).toMatch(/\ninstall .* \/usr\/local\/bin\/entrupy-signature-proxy\n$/);
+    expect(blockThat(PAGE, /^systemctl/)).toMatch(/^systemctl daemon-reload\n(?:systemctl .*\n)+$/);
+    const [install, setUp] = [blockThat(PAGE, /^npm ci$/m), blockThat(PAGE, /^groupadd /)];
     const [rotate, check] = [
-      await blockThat(/^\(umask .*next/),
-      await blockThat(/^entrupy-signature-proxy check-config/),
+      blockThat(PAGE, /^\(umask .*next/),
+      blockThat(PAGE, /^entrupy-signature-proxy check-config/),
     ];
     const group = (await mustRun('id', ['-gn'])).trim();
     // As written, except for what depends on the machine: the root directory, the group and the packages.
@@ -198,7 +188,7 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
     proxy = await startProxy({ config });
     const site = (await read(`${EXAMPLES}/nginx.conf`)).replace(':8080;', `:${port};`);
     const [, server = ''] = /^(server \{[\s\S]*^\})$/m.exec(site) ?? [];
-    const [lines = ''] = await blocksOf('nginx');
+    const [lines = ''] = blocksOf(PAGE, 'nginx');
     const tlsSite = server
       .replace(/ *listen 80;.*\n/, lines)
       .replace('listen 443 ssl', `listen 127.0.0.1:${tls} ssl`)
@@ -238,7 +228,7 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
   test.skipIf(!haveTools('curl', 'openssl'))(
     'the last commands: over TLS, 401 without a signature and 200 with one',
     async () => {
-      const commands = await blockThat(/^BODY=/);
+      const commands = blockThat(PAGE, /^BODY=/);
       const { port } = new URL(tlsUrl);
       const here = commands
         .replaceAll('https://hooks.your-shop.example', tlsUrl)
@@ -251,7 +241,9 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
   );
 
   test('check finds nothing wrong, and the probe reaches the app', async () => {
-    const commands = (await blockThat(/check --wait/)).trim().split('\n');
+    const commands = blockThat(PAGE, /check --wait/)
+      .trim()
+      .split('\n');
     const said = [/^ok +ready: /m, /^ok: expected 2xx, got 200 /];
     expect(commands).toHaveLength(said.length);
     for (const [at, command] of commands.entries()) {

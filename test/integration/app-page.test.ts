@@ -1,21 +1,13 @@
 // docs/app.md signs as Entrupy does, in each language that it shows.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
-import { haveTools, ROOT } from '../support/machine/tools.ts';
+import { blocksOf } from '../support/docs/blocks.ts';
+import { haveTools } from '../support/machine/tools.ts';
 
 const SECRET = 'a secret of the page, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
-const page = readFileSync(`${ROOT}docs/app.md`, 'utf8');
-
-/** The page's first block in this language. */
-function blockOf(language: string): string {
-  const block = new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\`$`, 'm').exec(page)?.[1];
-  if (block === undefined) throw new Error(`no block in ${language}`);
-  return block;
-}
-
+const blockOf = (language: string) => blocksOf('docs/app.md', language)[0] ?? expect.fail(`no block in ${language}`);
 const env = { ...process.env, WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
 
 test.for([

@@ -1,11 +1,12 @@
 // Secrets begin and end at their second, without a reload.
 // Validity, overlap and report mode end on their own. A secret that has ended never verifies again and has its own
 // reason.
-import { readFile, unlink, writeFile } from 'node:fs/promises';
+import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { BODY, deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
+import { blockThat } from '../support/docs/blocks.ts';
 import { post } from '../support/load/load.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { kubeletWrites } from '../support/machine/kubelet.ts';
@@ -222,12 +223,6 @@ describe.concurrent('missing secrets', () => {
   });
 });
 
-const PAGE = new URL('../../docs/rotation.md', import.meta.url);
-const commands = async () => {
-  const [, section = ''] = (await readFile(PAGE, 'utf8')).split('## After a leak');
-  const [, block = ''] = /```sh\n([\s\S]*?)```/.exec(section) ?? [];
-  return block;
-};
 const LIVE = 'entrupy_proxy_secret_live{secret="current"}';
 
 test('the new file is live and the leaked one refused, and the query names no pod any more', async ({ start }) => {
@@ -242,7 +237,7 @@ test('the new file is live and the leaked one refused, and the query names no po
   expect((await proxy.metrics()).get(LIVE)).toBe(1);
   await writeFile(leaked, value('a'));
   // As written, except for openssl, which this machine may lack.
-  const text = (await commands()).replace(
+  const text = blockThat('docs/rotation.md', /rm .*current/).replace(
     'openssl rand -hex 32',
     'head -c 24 /dev/urandom | od -An -tx1 | tr -d " \\n"',
   );

@@ -105,7 +105,11 @@ describe('a response', () => {
 
   test.each<[method: string, head: string, Framing]>([
     ...['100', '101', '103', '199', '204', '304'].flatMap((status): [string, string, Framing][] =>
-      ['Content-Length: 3', 'Transfer-Encoding: chunked', 'X: y'].map((line) => ['GET', `${status} a\r\n${line}`, 'none']),
+      ['Content-Length: 3', 'Transfer-Encoding: chunked', 'X: y'].map((line) => [
+        'GET',
+        `${status} a\r\n${line}`,
+        'none',
+      ]),
     ),
     ['HEAD', '200 a\r\nContent-Length: 3', 'none'],
     ['head', '200 a\r\nContent-Length: 3', 'length'],
