@@ -66,6 +66,27 @@ export const VARIANTS = {
 } as const;
 export type Variant = keyof typeof VARIANTS;
 
+/** Reasons and their statuses, a second time and on purpose: dashboards depend on them. */
+export const STATUSES: Readonly<Record<string, number>> = {
+  bad_request: 400,
+  header_too_large: 431,
+  header_timeout: 408,
+  route_rejected: 404,
+  method_not_allowed: 405,
+  no_live_secret: 503,
+  missing_signature: 401,
+  multiple_signatures: 401,
+  malformed_signature: 401,
+  unsupported_algorithm: 401,
+  body_too_large: 413,
+  overloaded: 503,
+  body_timeout: 408,
+  signature_mismatch: 401,
+  expired_secret: 401,
+  loop_detected: 508,
+  client_closed: 499,
+};
+
 /** The whole body of each refusal, by status. */
 export const REFUSALS: Readonly<Record<number, readonly string[]>> = {
   400: ['{"error":"bad_request"}'],

@@ -5,12 +5,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SERVER_KINDS, type ServerKind } from '../servers/kinds.ts';
 import type { Hit, RealServer } from '../servers/real-server.ts';
 import { DETOURS, isForbidden, LEGITIMATE, type Shot, TABLES, type Table, type Unmatched } from '../servers/routes.ts';
-import { startBefore } from '../servers/start-before.ts';
 import { type Bullet, bytesOf, fire, statusOf } from '../servers/volley.ts';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { exchange } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
-import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { SPELLINGS } from '../testdata/spellings.ts';
 
 const BODY = '{"event":"forged"}';
@@ -42,6 +41,13 @@ function bulletsOf(shots: readonly Shot[], signed: boolean): Bullet[] {
     body: method === 'POST' ? BODY : '',
   }));
 }
+
+/** The proxy in front of this server. */
+const startBefore = (port: number, config: object) =>
+  startProxy({
+    config: { upstream: { url: `http://127.0.0.1:${port}` }, log: { requests: 'none' }, ...config },
+    secrets: { current: SECRET },
+  });
 
 const isSigned = (hit: Hit) => hit.signature === sign(SECRET, Buffer.from(hit.body, 'latin1'));
 const delivery = (target: string): Bullet => ({ method: 'POST', target, lines: [line], body: BODY });

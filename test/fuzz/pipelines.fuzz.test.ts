@@ -4,12 +4,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SECRET } from '../support/deliveries/signer.ts';
+import { beforeAll, expect, test } from 'vitest';
 import { ownDirectory } from '../support/machine/files.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { shared } from '../support/proxy/shared.ts';
 import { loopbackIdentity } from '../support/tls/certificates.ts';
-import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { CONFIG, MAX_HEADER, type Message, type Sent, written } from './pipeline-messages.ts';
 import { type Pipeline, piecesOf, pipeline } from './pipelines.ts';
 import { type Conversation, converse, Hold, type Play } from './pipelining-client.ts';
@@ -21,33 +20,24 @@ const PROBES = 3;
 const PROBE = { kind: 'no route', size: 0, filling: 'letters', chunk: 0, held: false } as const;
 
 const identity = loopbackIdentity(ownDirectory());
-interface Running {
-  readonly proxy: RunningProxy;
-  readonly upstream: LenientUpstream;
-  /** The proxy's metrics after the last pipelines. */
-  counted: Map<string, number>;
-}
-
+const [cert = '', key = ''] = [identity.pair.certFile, identity.pair.keyFile].map((file) => readFileSync(file, 'utf8'));
 /** TLS on both sides, or on neither. */
-const on = {} as Record<Pipeline['over'], Running>;
+const on = {
+  TCP: shared(startLenientUpstream, CONFIG),
+  TLS: shared(() => startLenientUpstream({ identity: { cert, key } }), {
+    ...CONFIG,
+    listen: { tls: identity.pair },
+    upstream: { tls: { caFile: identity.caFile } },
+  }),
+};
+/** The metrics of each proxy after the last pipelines. */
+const counted = new Map<string, Map<string, number>>();
 /** What an answer waits for, by the id of its message. */
 const holds = new Map<string, Hold>();
 beforeAll(async () => {
-  for (const over of ['TCP', 'TLS'] as const) {
-    const isSecure = over === 'TLS';
-    const [cert, key] = [identity.pair.certFile, identity.pair.keyFile].map((file) => readFileSync(file, 'utf8'));
-    const upstream = await startLenientUpstream(isSecure ? { identity: { cert: cert ?? '', key: key ?? '' } } : {});
+  for (const [over, { proxy, upstream }] of Object.entries(on)) {
     upstream.answer(echo);
-    const to = { url: upstream.url, ...(isSecure && { tls: { caFile: identity.caFile } }) };
-    const config = { ...CONFIG, listen: isSecure ? { tls: identity.pair } : {}, upstream: to };
-    const proxy = await startProxy({ config, secrets: { current: SECRET } });
-    on[over] = { proxy, upstream, counted: await proxy.metrics() };
-  }
-});
-afterAll(async () => {
-  for (const { proxy, upstream } of Object.values(on)) {
-    await proxy.stop();
-    await upstream.close();
+    counted.set(over, await proxy.metrics());
   }
 });
 
@@ -80,10 +70,10 @@ async function check(pipelines: readonly Pipeline[]): Promise<void> {
   const plays = pipelines.map(playOf);
   const ended = await Promise.allSettled(plays.map(converse));
   const counts = new Map<string, Map<number, number>>();
-  for (const [over, each] of Object.entries(on)) {
-    const before = each.counted;
-    each.counted = await settled(each.proxy);
-    counts.set(over, countedByStatus(before, each.counted));
+  for (const [over, { proxy }] of Object.entries(on)) {
+    const now = await settled(proxy);
+    counts.set(over, countedByStatus(counted.get(over) ?? new Map(), now));
+    counted.set(over, now);
   }
   const seen = Object.values(on).flatMap(({ upstream }) => upstream.seen.splice(0));
   holds.clear();

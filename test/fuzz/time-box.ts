@@ -27,8 +27,8 @@ interface Share {
 }
 
 /**
- * Checks inputs until its share of the file's time is over, and on a busy machine until they were `enough`. fast-check forgets
- * the run that the end of its time interrupts: it is awaited here, since a run that hangs would pass otherwise.
+ * Checks inputs until its share of the file's time is over, and on a busy machine until there were some, and `enough`.
+ * fast-check forgets the run that the end of its time interrupts: it is awaited here, since a run that hangs would pass otherwise.
  */
 export async function fuzz<T>(
   inputs: Arbitrary<T>,
@@ -36,7 +36,9 @@ export async function fuzz<T>(
   { properties = 1, enough = () => true }: Share = {},
 ): Promise<void> {
   let last = Promise.resolve();
+  let tried = 0;
   const property = fc.asyncProperty(inputs, (input) => {
+    tried++;
     last = check(input);
     return last;
   });
@@ -48,7 +50,7 @@ export async function fuzz<T>(
       throw new Error(`The last run failed, with seed ${seed} after ${ran.numRuns} others`, { cause });
     });
     seed++;
-  } while (!enough());
+  } while (tried === 0 || !enough());
 }
 
 /** As `fc.assert`, but on a busy machine it goes on until there was an input, and `fc.pre` has not left it out. */

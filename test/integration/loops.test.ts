@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { expect } from 'vitest';
-import { openClient } from '../support/http/raw-client.ts';
+import { type ConnectOptions, exchange } from '../support/http/raw-client.ts';
 import { delivery, get, request } from '../support/http/requests.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -17,11 +17,8 @@ const authority = createAuthority(ownDirectory(), 'authority');
 const pair = authority.issue('proxy', { names: [`DNS:${OWN_NAME}`, 'IP:127.0.0.1'] });
 const ROUTES = [{ path: '/notify' }, { path: '/open', action: 'forward', upgrade: ['websocket'] }];
 
-async function ask(port: number, bytes: string, ca?: string): Promise<string> {
-  const client = await openClient({ port, ...(ca !== undefined && { ca }) });
-  await client.send(bytes);
-  const { status, body } = await client.response();
-  client.destroy();
+async function ask(to: ConnectOptions, bytes: string): Promise<string> {
+  const { status, body } = await exchange(to, bytes);
   return `${status} ${body}`;
 }
 
@@ -35,9 +32,9 @@ test.concurrent.for(['http', 'https'] as const)(
       upstream: { url: `${scheme}://${OWN_NAME}:${port}`, ...(isSecure && { tls: { caFile: authority.caFile } }) },
       routes: ROUTES,
     });
-    const ca = isSecure ? readFileSync(authority.caFile, 'utf8') : undefined;
+    const to = { port, ...(isSecure && { ca: readFileSync(authority.caFile, 'utf8') }) };
     const requests = [delivery('{}', value('a')), delivery('{}', value('a')), get('/open'), handshake('/open')];
-    for (const bytes of requests) expect(await ask(port, bytes, ca)).toBe('508 {"error":"loop_detected"}');
+    for (const bytes of requests) expect(await ask(to, bytes)).toBe('508 {"error":"loop_detected"}');
     const metrics = await proxy.metrics();
     const ofRoute = (route: string, decision: string, reason: string) =>
       metrics.get(`entrupy_proxy_requests_total{route="${route}",decision="${decision}",reason="${reason}"}`);
@@ -57,6 +54,6 @@ test('no client reaches the admin port through an upstream that is that port', a
   const upstream = { url: `http://${OWN_NAME}:${port}` };
   const proxy = await start({ admin: { host: '::', port }, upstream, unmatched: 'forward', routes: [] });
   const drain = request(['POST /-/drain HTTP/1.1', 'Host: a', 'Content-Length: 0']);
-  for (const bytes of [drain, get('/api/status')]) expect(await ask(proxy.port, bytes)).toMatch(/^508 /);
+  for (const bytes of [drain, get('/api/status')]) expect(await ask(proxy, bytes)).toMatch(/^508 /);
   expect((await proxy.status()).draining).toBe(false);
 });

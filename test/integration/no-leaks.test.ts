@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { REASON_NAMES } from '../../src/core/reasons.ts';
 import { sign } from '../support/deliveries/signer.ts';
-import { sendTo } from '../support/http/raw-client.ts';
+import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { shared } from '../support/proxy/shared.ts';
@@ -31,9 +31,7 @@ describe('a proxy that met every reason', () => {
   );
 
   test.each(REQUESTS)('%s gets its status', async (name, sent, status) => {
-    const client = await sendTo(on.proxy, wire(sent));
-    const response = await client.response();
-    client.destroy();
+    const response = await exchange(on.proxy, wire(sent));
     answers.set(name, `${response.reason}\n${response.lines.join('\n')}\n${response.body.toString('latin1')}`);
     expect(response.status).toBe(status);
   });

@@ -3,7 +3,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { sendTo } from '../support/http/raw-client.ts';
+import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { delivery, post } from '../support/http/requests.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
@@ -16,9 +16,7 @@ const PROBE = '{"probe":"entrupy-signature-proxy"}';
 const BOTH = { path: '/notify', once: '1h', redeliver: '1h' };
 
 async function send(proxy: RunningProxy, bytes: string) {
-  const client = await sendTo(proxy, bytes);
-  const { status, body } = await client.response();
-  client.destroy();
+  const { status, body } = await exchange(proxy, bytes);
   return { status, text: body.toString() };
 }
 

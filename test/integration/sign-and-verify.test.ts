@@ -1,5 +1,5 @@
-// `sign` and `verify` with files and pipes, checked against an HMAC that is not Node's. That they sign as everybody does is in
-// test/conformance/rfc-4231-vectors.test.ts.
+// `sign` with files and pipes, checked against an HMAC that is not Node's. That everybody's libraries sign so, too:
+// test/integration/app-page.test.ts.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

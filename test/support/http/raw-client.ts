@@ -136,9 +136,9 @@ export async function sendTo(to: ConnectOptions, bytes: string | Buffer): Promis
   return client;
 }
 
-/** Sends the bytes on a new connection, reads one response and drops the connection. */
-export async function exchange(port: number, bytes: string | Buffer, options: ReadOptions = {}): Promise<RawResponse> {
-  const client = await sendTo({ port }, bytes);
+/** Sends the bytes on a new connection, to this port at least, reads one response and drops the connection. */
+export async function exchange(to: number | ConnectOptions, bytes: string | Buffer, options: ReadOptions = {}) {
+  const client = await sendTo(typeof to === 'number' ? { port: to } : to, bytes);
   try {
     return await client.response(options);
   } finally {

@@ -23,13 +23,6 @@ describe('a refusal', () => {
     expect(ask([...SIGNED, 'Content-Length', '999'])).toMatchObject({ reason: 'body_too_large', hint: { text } });
   });
 
-  test('for want of a live secret says why none is', () => {
-    expect(ask(SIGNED, [EXPIRED])).toMatchObject({
-      reason: 'no_live_secret',
-      hint: { diagnosis: 'secrets-outside-dates', text: expect.stringContaining('secret old expired at') },
-    });
-  });
-
   test('on a route that no secret may sign for is the client’s fault, whatever it signs', () => {
     expect(ask(SIGNED, [LIVE], [])).toMatchObject({ reason: 'signature_mismatch' });
     expect(ask([], [LIVE], [])).toMatchObject({ reason: 'missing_signature' });
