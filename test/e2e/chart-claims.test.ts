@@ -1,4 +1,3 @@
-// A claim for what is deferred comes and goes with upgrades and rollbacks.
 // Installed, upgraded and rolled back by Helm, against an API server that has the rules of Kubernetes for a Deployment's
 // strategy, for the owners of fields, and for claims.
 import { describe, expect, test } from 'vitest';

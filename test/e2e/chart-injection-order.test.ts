@@ -1,4 +1,3 @@
-// The commands of mode inject start no pod without the proxy.
 // The blocks of docs/kubernetes.md and of the chart's notes, run as written against a minimal API server in which the
 // policies are not in force at once: first neither is, then only the guard. Kubernetes' own delay is not tested here.
 import { writeFile } from 'node:fs/promises';

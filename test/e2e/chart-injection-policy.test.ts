@@ -1,4 +1,3 @@
-// The injection policy gives a pod the proxy.
 // Mode inject: how the rendered admission policies change pods. No API server is available here, so a CEL library
 // evaluates the same expressions; the form of the policy was tried on Kubernetes 1.36.
 import { beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,3 @@
-// No mode ignores a value in silence.
 // The chart's one table says which mode uses which value. Here each value of it is set in each mode: it changes what is
 // rendered, or Helm refuses it and says what to do instead.
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,3 @@
-// The chart restarts pods for exactly what a process cannot reload.
 // A running process reloads most of its configuration. For the rest the chart changes an annotation, so the pods
 // restart. Too few restarts would leave a change without effect; too many would make every change a rollout.
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,3 @@
-// An upgrade from 0.1.0 or 0.2.0 keeps what runs.
 // The packaged chart is installed by Helm, upgraded to this one and rolled back, against a minimal API server
 // with just the parts that Helm needs. How a cluster acts on the objects is not tested here.
 import { writeFile } from 'node:fs/promises';

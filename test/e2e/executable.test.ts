@@ -1,4 +1,3 @@
-// The executable runs without Node.
 // The archive of scripts/release/executable.ts for this machine's platform: what is in it, what it needs, and that it
 // works as the image does, under podman in an image that holds the libraries of docs/systemd.md and nothing else.
 import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';

@@ -1,4 +1,3 @@
-// The image runs with every restriction.
 // The image from the Dockerfile, run by podman as the docs say: read-only, uid 65532, no capability, 128 MiB.
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';

@@ -1,4 +1,3 @@
-// What the proxy exposes is what dashboard, rules and runbook ask for.
 // Two proxies under traffic, scraped by a real Prometheus. It evaluates each query of the dashboard and each rule. Which
 // alerts fire when is tested over weeks in test/rules.
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,3 @@
-// No client gets another's answer, whatever the upstream does.
 // Fifty clients in front of an upstream that misbehaves in a hundred seeded ways. Each request gets its own response, a
 // refusal, or a cut. `SEED` selects another run, `REQUESTS` a longer one.
 import { expect, test } from 'vitest';

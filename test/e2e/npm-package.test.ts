@@ -1,7 +1,5 @@
-// The npm package works from its tarball.
 // `npm pack` of a clone without a build, installed from the tarball alone, run on the Node versions that it supports
 // and on those that it refuses. Nothing is downloaded here: scripts/ci-setup.sh has fetched the Nodes.
-
 import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';

@@ -1,5 +1,5 @@
-// The pod that the chart renders, played by podman with the real image: the proxy beside its app. podman supports neither native sidecars nor httpGet probes (it has no kubelet), so those are checked in the
-// manifests.
+// The pod that the chart renders, played by podman with the real image. podman supports neither native sidecars nor httpGet
+// probes (it has no kubelet), so those are checked in the manifests.
 import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,8 +1,6 @@
-// A release is put together, signed and verified.
 // The scripts that .github/workflows/release.yaml runs, against a registry on loopback: the image tags, the chart with
 // its addresses, and the signatures on both, made with a key. The parts that need GitHub (keyless signatures,
 // provenance, publishing) are not tested here.
-
 import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';

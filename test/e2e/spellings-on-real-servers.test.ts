@@ -1,4 +1,3 @@
-// No spelling reaches the protected handler unsigned.
 // Real servers behind the proxy, each with handlers that no unsigned request may reach, and every known spelling of
 // their paths. Each server is first tried without the proxy: a spelling that no server accepts proves nothing.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,3 @@
-// A person sees on the status page what to do.
 // The page of a running proxy in a real browser tells stories of hours: time is given, and nothing of this machine shows.
 // With SCREENSHOTS set its pictures are renewed in docs/images; dashboard/README.md says how to make them small.
 import { mkdir, writeFile } from 'node:fs/promises';

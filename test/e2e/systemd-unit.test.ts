@@ -1,7 +1,5 @@
-// The systemd unit is sound, and its nginx passes deliveries on.
 // examples/systemd, as far as it can be tested on a machine that systemd has not booted: the unit with systemd-analyze,
 // its flags against the Dockerfile's, and its configuration behind a real nginx.
-
 import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,3 @@
-// Pieces that wait for a slow side arrive byte for byte.
 // The memory of a streamed piece is freed as soon as it is sent. Freed earlier, while the kernel still has to take it,
 // the other side would get other bytes. Each word of the body is its own position, so no other piece can pass for it.
 import { once } from 'node:events';

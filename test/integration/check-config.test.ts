@@ -1,6 +1,4 @@
-// `check-config` tells every problem at once.
 // `check-config` as an operator runs it: a process with two output streams and an exit code.
-
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

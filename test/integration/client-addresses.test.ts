@@ -1,6 +1,5 @@
-// Who the client is goes to the log alone, unless the upstream is to be told: trustedProxies, forwardedHeaders and checkExposure.
-// And what a proxy tells of requests that it forwards without a verdict: those that had a signature, as where a route's
-// path has a typo beside `unmatched: forward`, and the trace that a request belongs to.
+// Who the client is goes to the log alone, unless the upstream is to be told. And what a proxy tells of requests that it forwards
+// without a verdict: those that had a signature, and the trace that a request belongs to.
 import { createServer } from 'node:http';
 import { beforeEach, describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';

@@ -1,6 +1,5 @@
-// A refusal by the gate names the rule and the header; one before the body has been read reaches the client.
 // The operator learns which rule and header refused a signed delivery and what would let it through. The client learns
-// nothing, and no header value is shown anywhere. The proxy closes a connection only after the client has had time to read.
+// nothing but its status, which it has time to read though it is still writing.
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';

@@ -1,6 +1,5 @@
-// Our verdicts equal those of Entrupy's example receiver.
-// The verdict on each delivery of the table. Ours is always checked against the recorded expectation. The example
-// receiver's is checked on the same bytes, where it can run: its code is read from the page's text, never kept here.
+// Our verdict on each delivery of the table is always checked against the recorded expectation. That of Entrupy's example
+// receiver is checked on the same bytes, where it can run: its code is read from the page's text, never kept here.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,8 +1,6 @@
-// The forwarded bytes are the bytes that came, and a broken body never becomes a whole request.
-// The request at the upstream and the response at the client, byte by byte on raw sockets; test/conformance has more. Only the framing lines may
-// be rewritten: `host` first, then `connection`, `content-length` last. Of a client that disconnects mid-body the upstream sees no
-// request. A server that merges trailers into headers would take a target, a signature or a length from one after the
-// verdict, so such a trailer must not arrive.
+// The request at the upstream and the response at the client, byte by byte on raw sockets; test/conformance has more. A server
+// that merges trailers into headers would take a target, a signature or a length from one after the verdict, so such a
+// trailer must not arrive.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { exchange, sendTo } from '../support/http/raw-client.ts';

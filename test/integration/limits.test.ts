@@ -1,7 +1,4 @@
-// Limits hold, and honest clients do not pay for others.
-// The number of connections and how long one may live, the time for heads and bodies, and the byte
-// budget are limited. When a limit is reached, silent, slow and idle clients make room for honest ones; so do they where
-// few files may be open, and on the admin port.
+// Limits hold, and honest clients do not pay for others: when one is reached, silent, slow and idle clients make room.
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect } from 'vitest';

@@ -1,4 +1,3 @@
-// What the program loads of Node, and of the client for Redis.
 // node:http costs 6 ms and 0.5 MB, and only a WebSocket needs it. On the source prom-client loads it, too; the build
 // leaves that part out. `import … from 'node:http'` reads every export of that module. One of them is `WebSocket`, which
 // loads the undici inside node: 35 ms of start and 15 MiB. No file may import a value from it (src/downstream/reply.ts).

@@ -1,7 +1,5 @@
-// Whatever the upstream does, the client gets an answer or a cut.
-// Each row is an upstream that misbehaves in one way. The client gets a response, or one that visibly breaks off, never
-// a truncated one that looks complete. The upstream is asked once: a request that it may have processed is not sent
-// again. A client that leaves ends its request upstream and frees everything that it held.
+// Each row is an upstream that misbehaves in one way. The client gets a response, or one that visibly breaks off, never a
+// truncated one that looks complete. The upstream is asked once: it may have processed the request.
 import { afterEach, describe, expect, test } from 'vitest';
 import { SECRET } from '../support/deliveries/signer.ts';
 import { endClients, type RawClient, sendTo } from '../support/http/raw-client.ts';

@@ -1,4 +1,3 @@
-// No secret, signature or body ever leaks.
 // Puts a marker in every secret, signature, body, query and header, takes the proxy through each reason, and searches
 // all of its output: the log, metrics, admin pages, responses, and the errors of its commands.
 import { writeFile } from 'node:fs/promises';

@@ -1,7 +1,5 @@
-// An event is delivered once across restarts, reloads and proxies.
-// What `once` remembers, and for whom: memory serves one process, Redis or Valkey serves every proxy. A stop or a
-// reload neither loses a delivery nor blocks an event for all proxies. Apps that share a Redis under names of their own
-// know nothing of each other's events; an upgrade keeps what is known.
+// What `once` remembers across restarts, reloads and proxies, and for whom: memory serves one process, Redis or Valkey serves
+// every proxy, and apps that share one under names of their own know nothing of each other's events.
 import { describe, expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { freePort } from '../support/machine/free-port.ts';

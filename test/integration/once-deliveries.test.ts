@@ -1,4 +1,3 @@
-// An event that was delivered is not delivered again.
 // Deliver once behaves the same with each store, a real Redis and Valkey, too.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,10 +1,6 @@
-// No delivery hangs on the store of delivered events.
-// The store of `once` lacks its password or its certificate, is not connected yet, gets stuck, goes away and comes back, or
-// its connection carries nothing any more. What ends without a word is found by time alone: such a connection after 10 s,
-// the lease of a dead proxy after 15 s.
-// The log names the problem, never the password, and onStoreFailure decides immediately. Events that were claimed before
-// the failure are not repeated when the store is back. An answer that makes no sense is a failure of the store, too: it
-// is never taken for a twin to wait for.
+// No delivery hangs on the store of delivered events: onStoreFailure decides immediately, and an answer that makes no sense is a
+// failure of the store, too, never a twin to wait for. What ends without a word is found by time alone: a connection that
+// carries nothing any more after 10 s, the lease of a dead proxy after 15 s.
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';

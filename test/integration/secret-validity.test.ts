@@ -1,6 +1,4 @@
-// Secrets begin and end at their second, without a reload.
-// Validity, overlap and report mode end on their own. A secret that has ended never verifies again and has its own
-// reason.
+// Secrets, overlaps and report mode begin and end at their second, without a reload.
 import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
