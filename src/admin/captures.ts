@@ -108,6 +108,6 @@ function readQuery(query: URLSearchParams) {
   const count = number('count', 10, MOST_CAPTURED.requests);
   const ms = number('ms', 600_000, MOST_CAPTURED.ms);
   const name = query.get('reason');
-  const reason = REASONS.find((one) => one === name) ?? null;
+  const reason = REASONS.find((reason) => reason === name) ?? null;
   return count === null || ms === null || reason !== name ? null : { count, ms, reason };
 }

@@ -17,12 +17,12 @@ import { command, type Io, table } from './command.ts';
 
 export const run = command('check-config', async ({ values }, io) => {
   const reading = values['no-secrets'] ? 'no secrets' : 'secrets too';
-  const found = await inspect(values.config ?? null, reading, io);
-  const { config, ...report } = found;
+  const inspected = await inspect(values.config ?? null, reading, io);
+  const { config, ...report } = inspected;
   const ok = report.errors.length === 0;
   const routes = config === null ? [] : routesOf(config);
   if (values.json) io.stdout(`${JSON.stringify({ ok, ...report, routes, limits: config?.limits ?? null })}\n`);
-  else print(found, reading, io);
+  else print(inspected, reading, io);
   return ok ? 0 : 2;
 });
 
@@ -102,7 +102,7 @@ async function readFiles(config: Salvaged, io: Io) {
 
 /** The key that names the secret's source. */
 function secretPlace({ secrets }: Salvaged, { id, source }: SecretMaterial, { env }: Io): KeyPath {
-  const named = secrets.find((one) => sourceName(one, env) === source && (one.kind === 'directory' || one.id === id));
+  const named = secrets.find((own) => sourceName(own, env) === source && (own.kind === 'directory' || own.id === id));
   return named === undefined ? ['secrets'] : ['secrets', named.index ?? 0, named.kind];
 }
 

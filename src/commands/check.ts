@@ -46,13 +46,9 @@ async function look(named: string | null, io: Io): Promise<readonly Line[]> {
 // --- where no proxy answers
 
 async function withoutProxy(url: URL, failure: string, file: string | null, io: Io): Promise<readonly Line[]> {
-  const { page } = DIAGNOSES['not-ready'];
   const message = `No proxy answers at ${url.href}: ${failure}.`;
-  const id = 'configuration';
-  const unknown = 'Not known, since no proxy answers.';
-  const ready: Line = { id: 'ready', state: 'failed', message, remedy: RUNS, page };
-  if (await isRefused(file, io)) return [REFUSED, ready];
-  return [ready, { id, state: 'unknown', message: unknown, remedy: 'Start the proxy.', page }];
+  const ready: Line = { id: 'ready', state: 'failed', message, remedy: RUNS, page: DIAGNOSES['not-ready'].page };
+  return (await isRefused(file, io)) ? [REFUSED, ready] : [ready];
 }
 
 const RUNS =

@@ -54,8 +54,8 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
   const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onProblem: ignore });
   const isJson = values.json === true;
   const sends = redelivers(config);
-  const asked = { store, admin: localUrl(at.host, at.port), io, isJson, sends };
-  const done = await action(asked, id).catch((error: Error) => {
+  const deferred = { store, admin: localUrl(at.host, at.port), io, isJson, sends };
+  const done = await action(deferred, id).catch((error: Error) => {
     return `the store ${redelivery.store}: ${error.message}${sends ? '' : '; no route has redeliver'}`;
   });
   await store.close().catch(ignore); // the action is over, so a failure to close no longer matters
@@ -109,7 +109,7 @@ async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
   for await (const page of pagesOf(store)) {
     const shown = page.map((entry) => shownOf(entry, sends));
     if (isJson) io.stdout(`${isFirst ? OPENING : ','}${shown.map(jsonOf).join()}`);
-    else io.stdout(`${isFirst ? lineOf(HEADINGS) : ''}${shown.map((one) => lineOf(cellsOf(one))).join('')}`);
+    else io.stdout(`${isFirst ? lineOf(HEADINGS) : ''}${shown.map((delivery) => lineOf(cellsOf(delivery))).join('')}`);
     isFirst = false;
   }
   const lost = (await store.losses()).map(lossStatus);
@@ -154,11 +154,11 @@ function nextText({ nextTry, keptUntil, lastFailure }: ReturnType<typeof shownOf
 }
 
 async function show({ store, sends }: Deferred, id: string): ReturnType<Action> {
-  const found = await store.find(id);
-  if (found === null) return noSuchId(id);
-  const record = found.record && splitRecord(found.record);
+  const entry = await store.find(id);
+  if (entry === null) return noSuchId(id);
+  const record = entry.record && splitRecord(entry.record);
   if (record === null) return `${id} cannot be read: it is larger than maxBody and maxHeader allow, or not whole`;
-  return { json: { ...shownOf(found, sends), body: record[1].toString('base64') }, text: record[1] };
+  return { json: { ...shownOf(entry, sends), body: record[1].toString('base64') }, text: record[1] };
 }
 
 async function drop({ store }: Deferred, id: string): ReturnType<Action> {

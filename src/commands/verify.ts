@@ -98,10 +98,10 @@ function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secret
   const tried = { given: head.signature, lines, secrets, listed, at, maxBytes: DIAGNOSED_BYTES };
   const isSigned = head.signatures === 1 && reason !== 'method_not_allowed' && isReportable(reason);
   // A body that is not there was not read, which says nothing about it.
-  const found = body === null ? createDiagnosis().form(head, reason) : diagnose({ ...tried, body });
+  const ofSignature = body === null ? createDiagnosis().form(head, reason) : diagnose({ ...tried, body });
   const name = reason === 'missing_signature' ? renamedSignature(lines) : null;
   const renamed = name === null ? null : ({ diagnosis: 'signature-dropped', text: renamedText(name) } as const);
-  return invalid(reason, secret, (isSigned ? found : renamed) ?? hint);
+  return invalid(reason, secret, (isSigned ? ofSignature : renamed) ?? hint);
 }
 
 /** The verdict on a body that passes the limit, where the proxy cuts it, or that is not there. */

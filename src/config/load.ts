@@ -6,7 +6,7 @@ import { realpath } from 'node:fs/promises';
 import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { codeOf } from '../base/errors.ts';
 import { fileProblem, readPipe, readRegularFile } from '../base/regular-file.ts';
-import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
+import { resolveConfig, type Salvaged, salvage } from './config.ts';
 import { crossErrors } from './cross-key-rules.ts';
 import { applyEnvironment, variableProblem } from './environment.ts';
 import { warningsOf } from './odd-settings.ts';
@@ -40,14 +40,7 @@ export interface ConfigFile {
   readonly isPipe?: true;
 }
 
-export interface LoadedConfig extends Pick<ConfigFile, 'file'> {
-  readonly config: Config;
-  /** Lower-case hex SHA-256 of the file's bytes, or of no bytes if there is no file. */
-  readonly sha256: string;
-  readonly warnings: readonly Problem[];
-  /** Gives a problem that was found later, such as in a file that the configuration names, its place in the text. */
-  readonly locate: (problem: ProblemAt) => Problem;
-}
+export type LoadedConfig = Readonly<ReturnType<typeof parseConfig>>;
 
 /** Loads `file`; if null, $ENTRUPY_PROXY_CONFIG's, the one in /etc, or none. Throws ConfigError with every problem. */
 export async function loadConfig(options: { file: string | null; env: Env }): Promise<LoadedConfig> {
@@ -82,9 +75,10 @@ function decode({ file, bytes }: ConfigFile): string {
 }
 
 /** Parses and checks a file's bytes with the environment. Throws only ConfigError, with every problem. */
-export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig {
+export function parseConfig({ file, bytes }: ConfigFile, env: Env) {
   const source = readYaml(decode({ file, bytes }));
   const { data, errors, warnings, origins } = applyEnvironment(source.data ?? {}, env);
+  /** Gives a problem its place in the text, also one found later, such as in a file that the configuration names. */
   const locate = (placed: ProblemAt): Problem => {
     const { path, at, message } = placed;
     const [section, key] = path;
@@ -106,7 +100,9 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
   }
   const config = resolveConfig(written.values);
   for (const warning of warningsOf(written.values, config, env)) warnings.push(locate(warning));
-  return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings), locate };
+  /** Lower-case hex, of no bytes if there is no file. */
+  const sha256 = hash('sha256', bytes ?? '', 'hex');
+  return { config, file, sha256, warnings: inOrder(warnings), locate };
 }
 
 /** The path as text. It ends before an unknown key under `secrets`, which may be a pasted value. */

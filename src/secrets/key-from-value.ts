@@ -69,8 +69,8 @@ const matches = new WeakMap<KeyObject, Map<string, number>>();
 /** Records that the secret has matched now, on this route. */
 export function recordMatch(secret: { readonly key: KeyObject } | null, route: string): void {
   if (secret === null) return;
-  const known = matches.get(secret.key) ?? new Map<string, number>();
-  matches.set(secret.key, known.set(route, Date.now() / 1000));
+  const ofKey = matches.get(secret.key) ?? new Map<string, number>();
+  matches.set(secret.key, ofKey.set(route, Date.now() / 1000));
 }
 
 /** In epoch seconds; 0 if it has not matched. */

@@ -27,9 +27,9 @@ export function rotate(before: Materials | null, readings: readonly SecretMateri
     const equal = current.filter((other) => sameValue(other, secret));
     const old = equal.find(({ id }) => id === secret.id);
     // An equal value stays the same key object, by which its last match is known, also once its first name is gone.
-    const known = equal.find(({ id }) => id === secret.id || !fresh.some((other) => other.id === id));
+    const same = equal.find(({ id }) => id === secret.id || !fresh.some((other) => other.id === id));
     const adoptedAt = old === undefined ? before && now : old.adoptedAt;
-    const adopted = { ...secret, key: known?.key ?? secret.key, adoptedAt };
+    const adopted = { ...secret, key: same?.key ?? secret.key, adoptedAt };
     return [adopted, ...previousFor(adopted, current, now)];
   });
 }

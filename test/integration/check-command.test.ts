@@ -52,17 +52,17 @@ describe('check', () => {
     expect(stdout).toMatch(/\n0 failed, 0 unknown, \d warnings?\.\n$/);
   });
 
-  test('without a proxy: failed, and whether its file is in use is unknown', async ({ directory }) => {
+  test('without a proxy: failed, and a file that a start would refuse is told first', async ({ directory }) => {
     const configFile = join(directory, 'config.yaml');
     await writeFile(configFile, 'unmatched: verify\n');
     const { states, messages } = await check({ adminPort: 1, configFile }, ['--wait', '10ms']);
-    expect(states).toEqual(['ready failed', 'configuration unknown']);
+    expect(states).toEqual(['ready failed']);
     expect(messages).toContain('No proxy answers at http://127.0.0.1:1/: the connection was refused.');
     for (const bad of ['unmached: verify\n', 'listen: { tls: { certFile: /none.pem, keyFile: /none.key } }\n']) {
       await writeFile(configFile, bad);
       expect((await check({ adminPort: 1, configFile })).states).toEqual(['configuration failed', 'ready failed']);
     }
-    // A proxy that started before may run on another port: a start would fail, so that is said first.
+    // A proxy that started before may run on another port.
     const gone = await check({ adminPort: 1, configFile: join(directory, 'gone.yaml') });
     expect(gone.states).toEqual(['configuration failed', 'ready failed']);
   });
