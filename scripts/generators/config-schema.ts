@@ -33,8 +33,9 @@ checks keys: in its first line, such as
 
 ## Changes
 
-The proxy looks at the file each second, and reads it at once on SIGHUP or \`POST /-/reload\`. If it cannot be used, the
-old one stays in force ([reload-failed](alerts.md#reload-failed)). A change of these keys needs a restart:
+The proxy looks at the file each second, and reads it at once on SIGHUP or \`POST /-/reload\`. If it is
+wrong, names a new secret or certificate that cannot be read, or leaves a route without a live secret, the old one stays
+in force as a whole until it can be used ([reload-failed](alerts.md#reload-failed)). A change of these keys needs a restart:
 ${wrapped(RESTART_ONLY.map(([key]) => `\`${key}\`${key === 'listen.tls' ? ' (on or off)' : ''}`).join(', '))}.
 
 ## Keys

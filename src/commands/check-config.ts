@@ -1,6 +1,5 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-import { didYouMean } from '../base/nearest-word.ts';
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { atValue, formatProblem, inOrder, type KeyPath, type ProblemAt } from '../config/problems.ts';
@@ -9,7 +8,15 @@ import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { type Route, reports } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
-import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
+import {
+  buildPolicy,
+  deliversOnce,
+  noLiveSecret,
+  redelivers,
+  routesOf,
+  routesWithoutSecret,
+  unknownId,
+} from '../runtime/ruleset.ts';
 import { buildTls, readTlsFiles, tlsProblem } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';
@@ -44,7 +51,7 @@ async function inspect(file: string | null, reading: Reading, io: Io) {
     const dead = routesWithoutSecret(config, buildPolicy(config, usable(secrets)), Date.now()).map(({ path }) => {
       const index = config.routes.findIndex((route) => route.path === path);
       const place = index < 0 ? ['unmatched'] : ['routes', index, config.routes[index]?.secrets ? 'secrets' : 'path'];
-      return atValue(place, `route ${path}: no live secret, so its requests are answered with 503`);
+      return atValue(place, noLiveSecret(path));
     });
     const errors = inOrder([...problems, ...dead].map(locate));
     const notes = (await notesOn(config, secrets, io)).map(locate);
@@ -128,8 +135,7 @@ async function notesOn(config: Config, secrets: readonly SecretMaterial[], io: I
   for (const [index, { path, secrets: named }] of config.routes.entries()) {
     for (const [nth, id] of (named ?? []).entries()) {
       if (ids.includes(id)) continue;
-      const message = `route ${path}: no secret has the id ${id} now${didYouMean(id, ids)}`;
-      notes.push(atValue(['routes', index, 'secrets', nth], message));
+      notes.push(atValue(['routes', index, 'secrets', nth], unknownId(path, id, ids)));
     }
   }
   const stores = storesOf(config);

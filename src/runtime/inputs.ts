@@ -90,9 +90,13 @@ export async function settledInputs(named: string | null, env: Env, before: Inpu
   if (sameInputs(first, before)) return first;
   const [last, next] = await twoReadings(first, read);
   if (isDeepStrictEqual([last.file, last.broken], [next.file, next.broken])) return settledOthers(last, next);
-  const kept = { ...before, file: null, broken: [`${fileOf(before.loaded)}: ${RESTLESS}`] };
-  const readKept = () => readOthers(kept, env, before);
-  return settledOthers(...(await twoReadings(await readKept(), readKept)));
+  return inputsWithout(`${fileOf(before.loaded)}: ${RESTLESS}`, env, before);
+}
+
+/** Reads what the config in force names, for a changed one that is not used, and why. The next look reads that again. */
+export async function inputsWithout(why: string, env: Env, before: Inputs): Promise<Inputs> {
+  const read = () => readOthers({ ...before, file: null, broken: [why] }, env, before);
+  return settledOthers(...(await twoReadings(await read(), read)));
 }
 
 /** The last two readings: equal ones, unless what is read keeps changing. */

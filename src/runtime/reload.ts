@@ -4,8 +4,8 @@ import { onePerTurn } from '../base/deadline.ts';
 import type { Config } from '../config/config.ts';
 import type { Reload } from '../facts.ts';
 import { failuresOf, isPreviousValue, retirePrevious, usable } from '../secrets/rotation.ts';
-import { type Inputs, sameInputs, settledInputs, stampOf } from './inputs.ts';
-import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
+import { type Inputs, inputsWithout, sameInputs, settledInputs, stampOf } from './inputs.ts';
+import { buildPolicy, buildRuleset, newProblems, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
 /** Milliseconds between two looks at all files. */
@@ -87,7 +87,10 @@ export class LiveRuleset {
     const isWhole = this.ruleset.failures.length === 0;
     if (when === 'if changed' && isWhole && stamp === this.#stamp) return [];
     this.#stamp = stamp;
-    const inputs = await settledInputs(configFile, env, this.#seen);
+    const read = await settledInputs(configFile, env, this.#seen);
+    const problems = read.loaded === this.#seen.loaded ? [] : newProblems(read, this.ruleset);
+    // A changed configuration is used whole or not at all: else a mistyped directory would end the secrets in use.
+    const inputs = problems.length === 0 ? read : await inputsWithout(problems.join('\n'), env, this.#seen);
     // What keeps changing is found again each second, and told once.
     if (when === 'if changed' && sameInputs(inputs, this.#seen)) return [];
     // Once this has stopped, the services are closed, and nothing may open them again.

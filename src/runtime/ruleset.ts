@@ -1,4 +1,5 @@
 // A ruleset: one policy with all that it was made of, built whole from inputs or not at all; a reload replaces it as one.
+import { didYouMean } from '../base/nearest-word.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError, type LoadedConfig } from '../config/load.ts';
 import { RETRY_CONNECT_MS } from '../config/schema.ts';
@@ -72,6 +73,26 @@ export function deliversOnce({ routes }: Config): boolean {
 export function redelivers({ routes }: Config): boolean {
   return routes.some(({ redeliver }) => redeliver !== null);
 }
+
+/** Why a changed configuration is not put into use: what it cannot read, or serve, that is no problem of the one in force. */
+export function newProblems(inputs: Inputs, running: Ruleset): readonly string[] {
+  const before = problemsOf(running);
+  return problemsOf(buildRuleset(inputs, running)).filter((problem) => !before.includes(problem));
+}
+
+function problemsOf({ failures, loaded, materials, policy }: Ruleset): readonly string[] {
+  const ids = materials.map(({ id }) => id);
+  const dead = routesWithoutSecret(loaded.config, policy, Date.now()).flatMap((route) => [
+    noLiveSecret(route.path),
+    ...(route.secrets ?? []).flatMap((id) => (ids.includes(id) ? [] : unknownId(route.path, id, ids))),
+  ]);
+  return [...failures, ...dead];
+}
+
+export const noLiveSecret = (path: string) => `route ${path}: no live secret, so its requests are answered with 503`;
+
+export const unknownId = (path: string, id: string, ids: readonly string[]) =>
+  `route ${path}: no secret has the id ${id} now${didYouMean(id, ids)}`;
 
 /** Enforcing routes without a live secret: they answer 503, and a starting proxy is not ready while there is one. */
 export function routesWithoutSecret(config: Config, policy: Policy, at: number): readonly Route[] {

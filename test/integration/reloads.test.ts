@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { parse } from 'yaml';
 import { BODY, deliver } from '../support/deliveries/deliver.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
@@ -120,6 +121,37 @@ test.concurrent('a secret file that is written all the time holds up no other ch
   await replaceFile(at('noisy'), value('c'));
   await eventually(() => deliver(proxy, 'c'), 200);
   await eventually(() => reloads(proxy).at(-1), 'reloaded');
+});
+
+test.concurrent('a configuration whose secrets are not there stays out whole, until they are', async ({
+  start,
+  directory,
+}) => {
+  const secrets = join(directory, 'kept');
+  await mkdir(secrets);
+  await writeFile(join(secrets, 'current'), value('a'));
+  const proxy = await start({ secrets: [{ directory: secrets }], routes: [{ path: '/notify' }] });
+  const { sha256 } = (await proxy.status()).config;
+  const late = { id: 'late', file: join(directory, 'late') };
+  const cases = {
+    'it does not exist': { secrets: [{ directory: join(directory, 'mistyped') }] },
+    'secret late': { secrets: [{ directory: secrets }, late] },
+    'id curent now; did you mean current?': { routes: [{ path: '/notify', secrets: ['curent'] }] },
+    'route /notify: no live secret': { secrets: [], routes: [{ path: '/notify' }], unmatched: 'reject' },
+    'route /new: no live secret': { routes: [{ path: '/notify' }, { path: '/new', secrets: ['late'] }] },
+  };
+  const good = parse(await readFile(proxy.configFile, 'utf8'));
+  for (const [why, changed] of Object.entries(cases)) {
+    const routes = [{ path: '/notify' }, { path: '/open', action: 'forward' }];
+    await edit(proxy, () => ({ ...good, routes, ...changed }));
+    await eventually(async () => (await proxy.status()).lastReload?.error?.includes(why), true);
+    expect([await deliver(proxy, 'a'), await deliver(proxy, 'b', '/open')], why).toEqual([200, 401]);
+    expect((await proxy.status()).config.sha256, why).toBe(sha256);
+  }
+  expect(new Set(reloads(proxy))).toEqual(new Set(['reload failed: the previous state stays in use']));
+  await writeFile(join(secrets, 'late'), value('c'));
+  await eventually(() => deliver(proxy, 'c', '/new'), 200);
+  expect(reloads(proxy).at(-1)).toBe('reloaded');
 });
 
 describe.concurrent('an incomplete file never becomes policy', () => {

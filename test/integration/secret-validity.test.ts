@@ -196,23 +196,19 @@ describe.concurrent('missing secrets', () => {
   });
 
   test('after it was ready: 503, a metric, and ready while its app is up', async ({ start, directory, upstream }) => {
-    const file = join(directory, 'key');
-    const proxy = await start({
-      secrets: [{ id: 'current', file }],
+    const { set, env, flags } = await givenClock(directory);
+    const notAfter = new Date(Date.now() + HOUR_MS).toISOString();
+    const config = {
+      secrets: [{ id: 'current', env: 'KEY', notAfter }],
       admin: { readyNeedsUpstream: true },
       upstream: { url: upstream.url, keepAlive: '0s' },
-    });
-    await writeFile(file, value('a'));
-    await reload(proxy);
-    // Only a config without the secret drops its last good value.
-    await reload(
-      proxy,
-      (config) => config.replace(file, join(directory, 'none')).replace('id: current', 'id: other'),
-      500,
-    );
-    await eventually(() => deliver(proxy, 'a'), 503);
+    };
+    const proxy = await start(config, { env: { ...env, KEY: value('a') }, flags });
+    expect([(await readyz(proxy)).status, await deliver(proxy, 'a')]).toEqual([200, 200]);
+    await set(2 * HOUR_MS);
+    expect(await deliver(proxy, 'a')).toBe(503);
     expect(await readyz(proxy)).toEqual({ status: 200, text: '{"status":"ok"}' });
-    expect((await proxy.metrics()).get('entrupy_proxy_secret_live{secret="other"}')).toBe(0);
+    expect((await proxy.metrics()).get('entrupy_proxy_secret_live{secret="current"}')).toBe(0);
     await upstream.close();
     const down = expect.stringContaining('the upstream accepts no connections');
     expect(await readyz(proxy)).toMatchObject({ status: 503, text: down });
