@@ -25,14 +25,8 @@ export const OPTIONS = {
 
 export type CommandName = keyof typeof OPTIONS;
 
-/** The names of the positional arguments, for messages. Each command checks for those that it requires. */
-const POSITIONALS: Partial<Record<CommandName, readonly string[]>> = {
-  sign: ['BODY'],
-  verify: ['BODY'],
-  explain: ['METHOD', 'TARGET'],
-  deferred: ['ACTION', 'ID'],
-  probe: ['TARGET'],
-};
+/** The most positional arguments, none by default. Each command checks for those that it requires. */
+const POSITIONALS: Partial<Record<CommandName, number>> = { sign: 1, verify: 1, explain: 2, deferred: 2, probe: 1 };
 
 /** The command cannot do what the user asked: one line on stderr, exit code 2. */
 export class UsageError extends Error {
@@ -47,15 +41,13 @@ export function usageError(text: string): UsageError {
 export type Given<N extends CommandName> = ReturnType<typeof parse<N>>;
 
 export function parse<N extends CommandName>(name: N, argv: readonly string[]) {
-  const names = POSITIONALS[name] ?? [];
+  const most = POSITIONALS[name] ?? 0;
   const given = parsed(OPTIONS[name], argv);
   for (const [option, value] of Object.entries(given.values)) {
     if (value === '') throw usageError(`option --${option} has an empty value`);
   }
   // The argument itself stays out of the message: people paste secrets and signatures here.
-  if (given.positionals.length > names.length) {
-    throw usageError(`too many arguments: expected ${names.join(' and ') || 'none'}`);
-  }
+  if (given.positionals.length > most) throw usageError(`too many arguments: at most ${most} beside the options`);
   return given;
 }
 
