@@ -16,7 +16,7 @@ import { PROCESS_METRICS } from './process-metrics.ts';
 
 const DECISION_MEANING: Readonly<Record<Decision, string>> = {
   accepted: 'A live secret verified the signature, even if the upstream then failed, which is counted apart.',
-  rejected: 'The proxy refused it; the upstream has not seen it.',
+  rejected: 'The proxy refused it. The upstream has not seen it, unless a stop cut it off (diagnosis `stopped`).',
   reported: '`mode: report` forwarded a request that would have been refused.',
   forwarded: 'A forward route forwarded it without a verdict.',
   duplicate: 'The event was already delivered, so the proxy answered and did not forward it again (`once`).',
