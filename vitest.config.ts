@@ -1,4 +1,4 @@
-// `npm test` runs `fast`, in a good minute on two cores; the projects `e2e-…` have the tests that need longer or real
+// `npm test` runs `fast`, in a minute on two cores; the projects `e2e-…` have the tests that need longer or real
 // components. .ci/run runs some of these projects side by side.
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
