@@ -125,7 +125,8 @@ const DEFERRED: Table<DeferredDelivery> = {
     'The app did not take them; they are stored, and those that wait are sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
   columns: {
     Came: ({ at }, { now }) => (at === null ? '–' : when(at, now)),
-    Event: ({ id, route }) => html`<code>${id}</code><p class="soft">route ${route ?? 'not known'}</p>`,
+    Event: ({ id, route }) =>
+      html`<code>${id}</code><p class="soft">${route === null ? 'no known route' : `route ${route}`}</p>`,
     State: ({ state }) => pill(DEFERRED_STATES[state], state),
     'Sent again': ({ attempts }) => attempts ?? '–',
     'Last failure': ({ lastFailure }) => lastFailure,
