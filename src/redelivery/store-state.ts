@@ -25,7 +25,7 @@ const RETRY_MS = 1000;
 /** Milliseconds until the next try of what could not be sent, or whose loss the log did not take. */
 export const BUSY_PAUSE_MS = 5000;
 
-const NOT_LOST = 'a deferred delivery told as lost is not: an equal fresh one had just ended it';
+const NOT_LOST = 'a deferred delivery told as lost is not: it was just replaced, or asked for';
 const LOST = 'the store of deferred deliveries has lost what waited in it';
 const NOT_KNOWN = 'not known';
 
@@ -210,7 +210,10 @@ export class StoreState {
     this.#lastLine = this.#lastLine.then(tell); // one after the other, as fast as the log takes them
     const isTold = await this.#lastLine;
     const isLost = await this.endLease(leased, isTold ? why : { pause: BUSY_PAUSE_MS });
-    if (isTold && isLost === false) this.log.tell('info', NOT_LOST, { id });
+    if (isTold && isLost === false) {
+      this.log.tell('info', NOT_LOST, { id });
+      await this.endLease(leased, { pause: 0 }); // if a person has asked for it
+    }
     if (!isTold || isLost !== true) return false;
     this.#isOld = true;
     this.#needs.onResult({ result: 'lost', route: note?.route ?? UNMATCHED });

@@ -193,7 +193,7 @@ local function listed(texts)
   return all
 end
 local function lend(id, event, token, record)
-  event.lease = id .. ' ' .. token
+  event.lease, event.asked = id .. ' ' .. token, event.asked ~= '' and 'leased' or ''
   put(id, event, now + ${store.LEASE_MS})
   return {entryOf(id, event), event.lease, record}
 end
@@ -255,18 +255,25 @@ local function changed(change)
   local id, lease, to = change.id, change.lease, change.to
   local event = load(id)
   local isAllowed = event and isFree(event)
-  if lease then isAllowed = event and event.lease ~= '' and event.lease == lease end
+  local isLoss = type(to) == 'string' and to ~= 'dropped' and to ~= 'taken'
+  local isAsked = event and event.asked == 'now'
+  if lease then isAllowed = event and event.lease ~= '' and event.lease == lease and not (isLoss and isAsked) end
   if change.age then isAllowed = event and event.stored < now - change.age end
+  isAsked = isAsked or type(to) == 'table' and to.asked
+  if not isAllowed and event and isAsked then
+    event.asked = 'now'
+    put(id, event, event.due)
+  end
   if not isAllowed then return lease and call('ZSCORE', ended, lease) and 'done' or event and 'leased' or 'absent' end
   if lease then call('ZADD', ended, now, lease) end
   if to == 'dropped' then call('RPUSH', dropped, id .. ' ' .. event.note) end
   if type(to) == 'table' then
-    event.lease, event.asked = '', to.asked or event.asked
+    event.lease, event.asked = '', isAsked and 'now' or to.asked == false and '' or event.asked
     event.state, event.note = to.state or event.state, to.note or event.note
-    save(id, event, now + to.pause)
+    save(id, event, isAsked and now or now + to.pause)
     return 'done'
   end
-  if to ~= 'dropped' and to ~= 'taken' then remember(id, event.note, to, 1) end
+  if isLoss then remember(id, event.note, to, 1) end
   leave(id, event)
   return 'done'
 end

@@ -106,8 +106,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
 /** A change as the script reads it. */
 function sent({ to, ...change }: store.Change): object {
   if (typeof to === 'string') return { ...change, to };
-  const asked = to.asked === undefined ? undefined : to.asked ? 'person' : '';
-  return { ...change, to: { ...to, pause: Math.ceil(to.pause), asked, note: to.note && noteText(to.note) } };
+  return { ...change, to: { ...to, pause: Math.ceil(to.pause), note: to.note && noteText(to.note) } };
 }
 
 // --- answers

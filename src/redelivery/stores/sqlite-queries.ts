@@ -14,7 +14,10 @@ const PAGE = 500;
 const said = (name: string) => `iif(json_valid(note), note, '{}') ->> '${name}'`;
 const WORDS = ['failure', 'secret', 'key', 'route'].map(said).join(', ');
 
-/** The CHECKs bind other programs that write to the file, too. A summary reads its sums from the index `event_sums`. */
+/**
+ * The CHECKs bind other programs that write to the file, too. A summary reads its sums from the index `event_sums`.
+ * `asked`: 1 from when a person asks for a sending, 2 once the event is leased for that, 0 again once that has ended.
+ */
 export const SCHEMA: readonly string[] = [
   `CREATE TABLE event(
   place INTEGER PRIMARY KEY,
@@ -22,7 +25,7 @@ export const SCHEMA: readonly string[] = [
   due INTEGER NOT NULL CHECK (due BETWEEN 0 AND 9000000000000000),
   stored INTEGER NOT NULL CHECK (stored BETWEEN 0 AND 9000000000000000),
   state TEXT NOT NULL CHECK (state IN ('waiting', 'stopped', 'expired', 'unverified')),
-  asked INTEGER NOT NULL DEFAULT 0 CHECK (asked IN (0, 1)),
+  asked INTEGER NOT NULL DEFAULT 0 CHECK (asked IN (0, 1, 2)),
   bytes INTEGER NOT NULL CHECK (bytes BETWEEN 0 AND 2147483647),
   lease TEXT CHECK (octet_length(lease) <= 100),
   note TEXT NOT NULL CHECK (octet_length(note) <= 4096),
@@ -85,11 +88,16 @@ export function queriesOn(database: DatabaseSync, around: Around) {
   function changed(change: store.Change): store.Changed {
     const { id, lease = null, age = null, to } = change;
     const now = Date.now();
-    const [event] = sql<{ place: number }>`SELECT place FROM event WHERE id = ${id} AND (lease = ${lease}
+    const isLoss = Number(typeof to === 'string' && to !== 'taken' && to !== 'dropped');
+    const [event] = sql<{ place: number }>`SELECT place FROM event WHERE id = ${id} AND (
+      lease = ${lease} AND NOT (asked = 1 AND ${isLoss})
       OR stored < ${age === null ? null : now - age} OR ${lease ?? age} IS NULL AND (lease IS NULL OR due <= ${now}))`;
     if (event === undefined) {
       if (lease !== null && ended.has(lease)) return 'done';
-      return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
+      const isAsk = Number(typeof to !== 'string' && to.asked === true);
+      return sql`UPDATE event SET asked = iif(${isAsk}, 1, asked) WHERE id = ${id} RETURNING 1`.length > 0
+        ? 'leased'
+        : 'absent';
     }
     if (lease !== null) dropOldest(ended.add(lease), MOST_ENDED);
     if (typeof to === 'string') remove(event.place, to);
@@ -99,8 +107,9 @@ export function queriesOn(database: DatabaseSync, around: Around) {
 
   function update(place: number, setting: store.Setting): void {
     const { pause, state = null, asked = null, note = null } = setting;
-    sql`UPDATE event SET due = ${later(pause)}, state = coalesce(${state}, state), lease = NULL,
-      asked = coalesce(${asked === null ? null : Number(asked)}, asked), note = coalesce(${note && noteText(note)}, note)
+    sql`UPDATE event SET due = iif(asked = 1, ${Date.now()}, ${later(pause)}), lease = NULL,
+      asked = iif(asked = 1, 1, coalesce(${asked === null ? null : Number(asked)}, asked)),
+      state = coalesce(${state}, state), note = coalesce(${note && noteText(note)}, note)
       WHERE place = ${place}`;
   }
 
@@ -258,7 +267,8 @@ export function queriesOn(database: DatabaseSync, around: Around) {
   /** Leases an event that is free. */
   function leasedOf({ place, ...event }: Row, record: store.Leased['record']): store.Leased {
     const lease = `${event.id} ${owner}${randomUUID()}`;
-    sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)} WHERE place = ${place}`;
+    sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)}, asked = min(2 * asked, 2)
+      WHERE place = ${place}`;
     return { ...event, lease, record };
   }
 
@@ -281,7 +291,7 @@ function statementsOf(database: DatabaseSync) {
     return statement.all(...values).map((row) => {
       if (!('note' in row)) return row;
       const noted = { ...row, note: readNote(String(row.note)) };
-      return 'asked' in row ? { ...noted, asked: row.asked === 1 } : noted;
+      return 'asked' in row ? { ...noted, asked: row.asked !== 0 } : noted;
     }) as Row[];
   };
 }

@@ -131,7 +131,7 @@ export interface Setting {
   readonly pause: number;
   readonly state?: DeferredState;
   readonly note?: Note;
-  /** True if what a person asked for is still to be done. */
+  /** True if a person asks for it: once a lease that it has is over, it is due at once. False if that was done. */
   readonly asked?: boolean;
 }
 

@@ -500,6 +500,35 @@ export function storeContract(
       expect((await leasedFrom(store)).map((each) => each.asked)).toEqual(Array(4).fill(false));
     });
 
+    test('asked for while somebody has leased it, an event is due once the lease ends, and no loss ends it', async () => {
+      const event = eventOf();
+      await store.add(event, 0);
+      const note = noteOf({ attempts: 1 });
+      const done = { pause: 60_000, state: 'stopped', note, asked: false } as const;
+      const ends = [
+        [done, true],
+        [{ pause: 60_000 }, true],
+        ['keep', false],
+        ['room', false],
+      ] as const;
+      for (const [to, hasEffect] of ends) {
+        const { lease } = await oneLeased(store);
+        expect(await wake(store, [event.id], { asked: true })).toBe(1);
+        expect(await leasedFrom(store)).toEqual([]);
+        for (let times = 0; times < 2; times++) expect(await set(store, lease, to)).toBe(hasEffect);
+        if (!hasEffect) await place.endLeases();
+        const leased = await oneLeased(store);
+        expect(leased).toMatchObject({ id: event.id, state: 'stopped', asked: true, note });
+        // The sending that was asked for ends what was asked.
+        expect(await set(store, leased.lease, { pause: 0, asked: false })).toBe(true);
+        expect(await listed(store)).toMatchObject([{ asked: false }]);
+      }
+      const { lease } = await oneLeased(store);
+      await wake(store, [event.id], { asked: true });
+      expect(await set(store, lease, 'taken')).toBe(true);
+      expect([await listed(store), await store.losses()]).toEqual([[], []]);
+    });
+
     test('a list begins with what came first', async () => {
       await reopened({ maxBytes: 2000 * LEAST_BYTES });
       const ats = Array.from({ length: 700 }, (_, at) => Math.floor((at * 7919) % 1000) + 1);
