@@ -9,10 +9,10 @@ import type { DeferredState } from './core/fate-by-status.ts';
 import { stateOf } from './core/keyring.ts';
 import type { Route } from './core/routes.ts';
 import type { Claims } from './once/claims.ts';
+import { windowOf } from './redelivery/next-state.ts';
 import type { Queue } from './redelivery/queue.ts';
 import { isVerifiable } from './redelivery/record.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
-import { windowOf } from './redelivery/turn.ts';
 import type { LiveRuleset } from './runtime/reload.ts';
 import { hasMatched, lastMatch } from './secrets/key-from-value.ts';
 import type { SecretMaterial } from './secrets/sources.ts';
@@ -71,7 +71,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
       lastMatch: lastMatch(secret.key),
-      deferred: redelivery.isOpen && !redelivery.isCounted ? null : storeState.signedBy(secret.key),
+      deferred: redelivery.isUsed && !redelivery.isCounted ? null : storeState.signedBy(secret.key),
     })),
     config: {
       /** Absolute: `check` may run in another directory. */
@@ -89,7 +89,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
     lastReload: from.lastReload,
     reloads: from.reloads,
     once: onceStatus(claims(), loaded.config.once),
-    deferred: redelivery.isOpen ? deferredStatus(redelivery, policy) : null,
+    deferred: redelivery.isUsed ? deferredStatus(redelivery, policy) : null,
     docs: DOCS,
   };
 }
@@ -146,11 +146,11 @@ function onceStatus(claims: Claims | null, { store, name, onStoreFailure }: Conf
 }
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */
-export function deferredStatus({ place, sends, storeState }: Queue, policy: Policy) {
-  const { problem, turnedAway, crowded, summary, at } = storeState;
+export function deferredStatus({ location, sends, storeState }: Queue, policy: Policy) {
+  const { problem, lastNotStored: turnedAway, crowded, summary, summedAt } = storeState;
   const { groups, soonest, losses, lostLately, aside, evicts } = summary;
   /** Null before the store was tested and counted for the first time. */
-  const known = <T>(value: T) => (at > 0 ? value : null);
+  const known = <T>(value: T) => (summedAt > 0 ? value : null);
   const total = (state: DeferredState) => known(storeState.total(state).deliveries);
   const ofState = (of: DeferredState) => groups.filter(({ state }) => state === of);
   /** When the window of the first of them ends, and when that came; null if there is none. */
@@ -162,7 +162,7 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
     return ends.toSorted((a, b) => a.at - b.at)[0] ?? null;
   };
   return {
-    store: isDirectory(place) ? place : new URL(place).host,
+    store: isDirectory(location) ? location : new URL(location).host,
     state: problem?.kind ?? known('works' as const) ?? ('unknown' as const),
     problem: problem?.why ?? null,
     turnedAway,
@@ -180,8 +180,8 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
       return { route, deliveries: all.reduce((sum, one) => sum + one.deliveries, 0), end: firstEnd(all)?.at ?? null };
     }),
     whys: ofState('unverified').map((group) => {
-      const { failure, secret, route, deliveries, oldest: at } = group;
-      return { why: isVerifiable({ ...group, at }, policy) ? 'elsewhere' : failure, secret, route, deliveries };
+      const { failure, secret, route, deliveries, oldest: came } = group;
+      return { why: isVerifiable({ ...group, came }, policy) ? 'elsewhere' : failure, secret, route, deliveries };
     }),
     /** Of all that is stored; null while that is not known. */
     routes: storeState.isCurrent ? [...new Set(groups.map(({ route }) => route))] : null,
@@ -196,8 +196,8 @@ export function deferredStatus({ place, sends, storeState }: Queue, policy: Poli
 }
 
 function deliveryStatus({ id, state, wait, asked, note }: Entry, storeState: Queue['storeState'], sends: boolean) {
-  const { at = null, route = null, attempts = null, passed = 0, failure = 'unreadable' } = note ?? {};
-  const due = Math.round(storeState.at + wait);
+  const { came: at = null, route = null, attempts = null, passed = 0, failure = 'unreadable' } = note ?? {};
+  const due = Math.round(storeState.summedAt + wait);
   /** Null if it is neither sent again automatically nor asked for. */
   const nextTry = (state === 'waiting' || asked) && sends ? due : null;
   /** When it is removed unless a person decides before; null if it waits, was asked for, or that is not known. */
@@ -207,6 +207,6 @@ function deliveryStatus({ id, state, wait, asked, note }: Entry, storeState: Que
 
 /** `why`: `keep`, `room`, `record` (the store lost it), or, with an empty `id`, what happened to the store. */
 export function lossStatus({ at, id, note, why, events }: Loss) {
-  const { at: came = null, route = null, attempts = null, failure: lastFailure = '' } = note ?? {};
+  const { came = null, route = null, attempts = null, failure: lastFailure = '' } = note ?? {};
   return { at, id, route, came, attempts, lastFailure, why, events };
 }

@@ -164,7 +164,7 @@ export class Pipeline {
     // An unverified request must never be stored. GET and HEAD only read.
     if (redeliver !== null && head.method !== 'GET' && head.method !== 'HEAD') {
       const lines = linesOf(pending, route);
-      pending.deferrable = { head, lines, body: pending.verified, route, permit, at };
+      pending.deferrable = { head, lines, body: pending.verified, route, permit, came: at };
     }
     if (once === null) this.#forward(pending, permitted);
     else this.#deliverOnce(pending, permitted, once);
@@ -260,12 +260,11 @@ export class Pipeline {
     const end = reached.at === 'head' ? await reached.answer.relay() : reached;
     if (end.failure !== null) answerFailure(pending.exchange, end.failure);
     if (atLast === null) return this.#settle(pending, end);
-    const how = (await atLast) === 'stored' ? 'stored' : 'neither';
-    this.#settle(pending, { ...end, memory: 'in use' }, how); // a store that gave no answer may still read the body
+    this.#settle(pending, { ...end, memory: 'in use' }, await atLast); // a store that gave no answer may still read the body
   }
 
   /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */
-  #settle({ exchange, deferrable, verified, body }: Pending, end: End, how: DeliveryEnd['how'] = 'neither'): void {
+  #settle({ exchange, deferrable, verified, body }: Pending, end: End, how: DeliveryEnd['how'] = 'not stored'): void {
     if (exchange.fate === 'pending') {
       const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
       exchange.fate = fate;

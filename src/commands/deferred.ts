@@ -85,7 +85,15 @@ async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap
 
 /** A delivery as its note describes it, unverified. */
 function shownOf({ id, state, bytes, wait, asked, note }: Entry, sends: boolean) {
-  const { at = null, method = null, path = null, secret = null, attempts = null, tried, failure = null } = note ?? {};
+  const {
+    came: at = null,
+    method = null,
+    path = null,
+    secret = null,
+    attempts = null,
+    tried,
+    failure = null,
+  } = note ?? {};
   const due = Math.round(Date.now() + Math.max(0, wait));
   return {
     id,

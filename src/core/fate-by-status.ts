@@ -38,7 +38,7 @@ export function endClaim(claim: DeliveryClaim | null, status: number): void {
 /** How a delivery ended. */
 export interface DeliveryEnd {
   /** `duplicate`: its event was already delivered. `stored`: it will be sent again. */
-  readonly how: 'duplicate' | 'stored' | 'neither';
+  readonly how: 'duplicate' | 'stored' | 'not stored';
   /** The side whose failure ended the forwarding; null if neither's did. */
   readonly failed: 'client' | 'upstream' | null;
   /** The status of the app's answer; 0 if none has begun. */

@@ -335,7 +335,7 @@ export const strangerDiagnosis = (record: Detail) => diagnosisOf(record) ?? 'pro
 /** What the app did with a request that is no delivery; null if it took it. */
 export function untakenBy(record: Detail, now: number) {
   const { upstreamFailure, upstreamStatus: status } = record;
-  const fate = fateOf({ how: 'neither', failed: upstreamFailure && 'upstream', status });
+  const fate = fateOf({ how: 'not stored', failed: upstreamFailure && 'upstream', status });
   if (!isUntaken(fate)) return null;
   const detail = { ...detailOf(record), fate };
   return { diagnosis: strangerDiagnosis(detail), detail, times: 1, lastAt: now };

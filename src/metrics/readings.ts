@@ -61,7 +61,7 @@ export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset' | 'las
     deferred_deliveries: deferred(({ deliveries }) => deliveries),
     deferred_bytes: deferred(({ bytes }) => bytes),
     deferred_oldest_timestamp_seconds: deferred(({ oldest }) => oldest / 1000),
-    deferred_store_failures_total: () => (redelivery.isShown ? redelivery.storeState.failures : null),
+    deferred_store_failures_total: () => (redelivery.isShown ? redelivery.storeState.failureCount : null),
     log_lines_dropped_total: () => output.dropped,
     reloads_total: () => Object.values(metrics.reloads),
     last_reload_successful: () => Number(live.lastReload?.ok ?? true),

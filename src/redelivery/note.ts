@@ -5,7 +5,7 @@ import { escaped } from '../base/printable.ts';
 
 export interface Note {
   /** When the delivery came, in epoch milliseconds by the clock of the proxy that stored it. */
-  readonly at: number;
+  readonly came: number;
   /** The path of its route, as configured, also of one that is gone; null if it is not known. */
   readonly route: string | null;
   readonly method: string;
@@ -45,11 +45,11 @@ export function noteText(note: Note): string {
 /** The note in a text; null if it is not a valid one. */
 export function readNote(text: string): Note | null {
   if (text.length > MAX_NOTE) return null;
-  const { at, route, method, path, secret, key, attempts, passed, tried, failure } = parsedJson(text);
-  if (!isTime(at) || !isCount(attempts) || !isCount(passed) || !isTime(tried) || !isWord(failure)) return null;
+  const { came, route, method, path, secret, key, attempts, passed, tried, failure } = parsedJson(text);
+  if (!isTime(came) || !isCount(attempts) || !isCount(passed) || !isTime(tried) || !isWord(failure)) return null;
   if (!isText(method) || !isText(path) || !isText(secret) || !isText(key)) return null;
   if (route !== null && !isText(route)) return null;
-  return { at, route, method, path, secret, key, attempts, passed, tried, failure };
+  return { came, route, method, path, secret, key, attempts, passed, tried, failure };
 }
 
 /** Reads the four texts by which a store groups events, from a JSON array. Those that are missing become empty. */

@@ -56,17 +56,17 @@ export class SendingPace {
 /** What the app took last, by route, as far as is known: it tells whether a failure speaks against app or delivery. */
 export class LastTaken {
   /** Times are epoch milliseconds. */
-  readonly #taken = new Map<string, { came: number; at: number }>();
+  readonly #taken = new Map<string, { came: number; takenAt: number }>();
 
   /** Must be called when the app took a delivery that had come at `came`. */
   took(route: string, came: number): void {
     const before = this.#taken.get(route)?.came ?? 0;
-    this.#taken.set(route, { came: Math.max(came, before), at: Date.now() });
+    this.#taken.set(route, { came: Math.max(came, before), takenAt: Date.now() });
   }
 
   /** True if, since a delivery was last tried, the app has taken another one that had come no earlier. */
-  hasPassed(route: string, { at, tried }: Pick<Note, 'at' | 'tried'>): boolean {
+  hasPassed(route: string, { came, tried }: Pick<Note, 'came' | 'tried'>): boolean {
     const taken = this.#taken.get(route);
-    return taken !== undefined && taken.came >= at && taken.at > tried;
+    return taken !== undefined && taken.came >= came && taken.takenAt > tried;
   }
 }

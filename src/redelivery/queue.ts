@@ -1,6 +1,6 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is
 // over. The store holds the schedule. This file leases as much of what is due as the pace and a quarter of the budget
-// allow; storing.ts stores deliveries, turn.ts handles a leased one, store-state.ts knows the store's state.
+// allow; storing.ts stores deliveries, next-state.ts handles a leased one, store-state.ts knows the store's state.
 //
 //   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app: removed
 //                                              |                          |-> refused: stopped
@@ -11,6 +11,7 @@
 import { stat } from 'node:fs/promises';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
+import { LeasedEvent, windowOf } from './next-state.ts';
 import { SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { ALL_WHYS, isVerifiable, mostSendable } from './record.ts';
@@ -18,11 +19,10 @@ import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf, type Setting } from './stores/store.ts';
 import { Storing } from './storing.ts';
-import { Turn, windowOf } from './turn.ts';
 
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
-/** So many times as many events as are sent at once are leased: the store leases many, and is told of many, in one sync. */
+/** Events that are leased for each that is sent at once: the store leases many, and is told of many, in one sync. */
 const AHEAD = 8;
 
 type Pages = ReturnType<typeof pagesOf> | Iterable<readonly { readonly id: string }[]>;
@@ -30,22 +30,22 @@ type Pages = ReturnType<typeof pagesOf> | Iterable<readonly { readonly id: strin
 export class Queue {
   readonly #needs: Needs;
   readonly #pace: SendingPace;
-  /** Opens the store at its first call: a route needs one, a Redis is configured, or stored deliveries are found. */
-  readonly #openOnce: () => Promise<DeferredStore>;
-  /** The leased events that are in progress, each with a promise that resolves at the end of its turn. */
+  readonly #opened: () => Promise<DeferredStore>;
+  /** The leased events, each with a promise that resolves once the store knows what became of it. */
   readonly #atWork = new Map<Leased, Promise<void>>();
-  /** Leased events that wait to be sent, each with a function that says what becomes of it. */
-  readonly #ahead = new Map<Leased, (next: 'turn' | 'give back') => void>();
-  /** Leased events that were sent, and whose result the store is being told: meanwhile others are sent. */
+  /** Those that wait to be handled, each with a function that says what becomes of it. */
+  readonly #ahead = new Map<Leased, (next: 'handle' | 'give back') => void>();
+  /** Those that were sent, and whose result the store is being told: meanwhile others are sent. */
   readonly #sent = new Set<Leased>();
   #nextLease: NodeJS.Timeout | undefined;
   #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
   readonly storing: Storing;
+  /** The latest summary's entries among which `#wakeOthers` has looked. */
   #woken: object = [];
-  /** True if the store is not open, since nothing needs it, and nothing is stored. */
+  /** True if no store is in use, since nothing needs it, and nothing is stored. */
   #isAbsent = false;
-  /** The settings with which the store was opened; null before. */
+  /** The settings of the store in use, which a reload does not change; null while none is. */
   inUse: ReturnType<Needs['storeSettings']> | null = null;
 
   /** Only tests pass `open`. */
@@ -53,24 +53,25 @@ export class Queue {
     const storeSettings = () => this.inUse ?? needs.storeSettings();
     this.#needs = { ...needs, storeSettings };
     this.#pace = new SendingPace(needs.upstream.options.connections);
-    this.storeState = new StoreState(this.#needs, () => this.#open());
+    this.storeState = new StoreState(this.#needs, () => this.#store());
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
     this.storeState.letGo = this.#letGo;
     this.storing = new Storing(this.#needs, this.storeState);
     const { onLoss, onProblem } = this.storeState;
     const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss, onProblem } as const;
-    this.#openOnce = madeOnce(() => open({ ...storeSettings(), ...rules }));
+    this.#opened = madeOnce(() => open({ ...storeSettings(), ...rules }));
   }
 
-  /** A directory, or a URL. */
-  get place(): string {
+  /** The store's directory, or its URL. */
+  get location(): string {
     return this.#needs.storeSettings().store;
   }
 
   // --- for the admin port and the metrics
 
   /**
-   * Makes all deferred deliveries due now, or only the one with `id`, even if the app has refused it. Returns how many.
+   * Makes all deferred deliveries due now, or only the one with `id`, even if the app has refused it; what is being sent,
+   * once that is over. Returns how many.
    * The pace still applies: one at a time after a failure. Null if no route has `redeliver`, so that nothing is sent.
    */
   async deliverNow(id: string | null): Promise<number | null> {
@@ -81,9 +82,9 @@ export class Queue {
     return count;
   }
 
-  /** True from the first attempt to open on, even if it failed. */
-  get isOpen(): boolean {
-    return this.#refreshing !== undefined;
+  /** True if a store is in use, even if it could not be opened yet. */
+  get isUsed(): boolean {
+    return this.inUse !== null;
   }
 
   /** True if a route has `redeliver` now. */
@@ -93,37 +94,37 @@ export class Queue {
 
   /** True if the numbers of what is stored are known. */
   get isCounted(): boolean {
-    return this.isOpen ? this.storeState.at > 0 : this.#isAbsent;
+    return this.isUsed ? this.storeState.summedAt > 0 : this.#isAbsent;
   }
 
   /** False if redelivery is not configured, and nothing is stored. */
   get isShown(): boolean {
-    return this.isOpen || this.place !== STATE_DIRECTORY;
+    return this.isUsed || this.location !== STATE_DIRECTORY;
   }
 
   // --- opening and closing
 
   /** Called at the start and after each reload: opens the store if needed, and looks again at what the rules refused. */
   async adopt(): Promise<void> {
-    const isStored = async () => (await stat(fileIn(this.place)).catch(() => null)) !== null; // false if unreachable
-    if (!this.isOpen) {
-      this.#isAbsent = !this.sends && isDirectory(this.place) && !(await isStored());
-      if (!this.#isAbsent) await this.#open().catch(this.storeState.failed);
+    const isStored = async () => (await stat(fileIn(this.location)).catch(() => null)) !== null; // false if unreachable
+    if (!this.isUsed) {
+      this.#isAbsent = !this.sends && isDirectory(this.location) && !(await isStored());
+      if (!this.#isAbsent) await this.#store().catch(this.storeState.onFailure);
     } else if (!this.storeState.isEmpty) {
       const refused = (store: DeferredStore) =>
         pagesOf(store, ({ note }) => ALL_WHYS.has(note?.failure ?? 'unreadable'));
-      await this.#wake({ pause: 0 }, refused).catch(this.storeState.failed);
+      await this.#wake({ pause: 0 }, refused).catch(this.storeState.onFailure);
       this.storeState.changed();
     }
   }
 
-  /** Leases nothing more. Turns in progress go on, and fresh deliveries are still stored. */
+  /** Leases nothing more. What is being sent goes on, and fresh deliveries are still stored. */
   stopSending(): void {
     this.storeState.shutdown.abort();
     this.#beginNext();
   }
 
-  /** Resolves when every turn in progress has ended. */
+  /** Resolves when the store knows what became of each leased event. */
   async settled(): Promise<void> {
     await Promise.all(this.#atWork.values());
   }
@@ -133,29 +134,30 @@ export class Queue {
     this.stopSending();
     clearInterval(this.#refreshing);
     this.storeState.close();
-    if (!this.isOpen) return;
+    if (!this.isUsed) return;
     await Promise.all([...this.#atWork.keys()].map((leased) => this.storeState.endLease(leased, { pause: 0 })));
     await this.storeState.call((store) => store.close()); // one that hangs is reported when the process ends
   }
 
-  #open(): Promise<DeferredStore> {
-    if (this.isOpen) return this.#openOnce();
-    this.inUse ??= this.#needs.storeSettings(); // a change of them waits for a restart
+  /** The store, which the first call opens: a route needs it, a Redis is configured, or stored deliveries are found. */
+  #store(): Promise<DeferredStore> {
+    if (this.isUsed) return this.#opened();
+    this.inUse = this.#needs.storeSettings();
     const refresh = () => {
       void this.storeState.refresh().then(this.#leaseDue);
-      const held = this.#held;
-      if (held.length > 0) void this.storeState.call((store) => store.lease({ limit: 0, room: 0, held }));
+      const leases = this.#leases;
+      if (leases.length > 0) void this.storeState.call((store) => store.lease({ limit: 0, room: 0, leases }));
     };
     this.#refreshing = setInterval(refresh, REFRESH_EVERY_MS).unref();
-    const opened = this.#openOnce();
+    const opened = this.#opened();
     this.storeState.changed();
     refresh();
     return opened;
   }
 
-  /** Makes events due unless they are leased. Returns how many of them are stored. */
+  /** Makes events due that nobody has leased. Returns how many of all are stored. */
   async #wake(to: Setting, pagesIn: (store: DeferredStore) => Pages): Promise<number> {
-    const store = await this.#open();
+    const store = await this.#store();
     let count = 0;
     for await (const page of pagesIn(store)) {
       const changed = await store.change(page.map(({ id }) => ({ id, to })));
@@ -184,7 +186,7 @@ export class Queue {
     if (limit <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
-    await this.#wakeOthers(limit).catch(this.storeState.failed);
+    await this.#wakeOthers(limit).catch(this.storeState.onFailure);
     const quarter = budget.limit / 4;
     const largest = mostSendable(this.#needs);
     // A single delivery may exceed the quarter while no other is in progress: otherwise it would never be sent.
@@ -193,11 +195,11 @@ export class Queue {
     const room = Math.floor(Math.min(isAlone ? largest : quarter - used, budget.most - budget.used));
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.count(room); // before anything is read
-    const request = { limit: isAlone ? 1 : limit, room, held: this.#held };
-    const found = await this.storeState.call((store) => store.lease(request));
+    const request = { limit: isAlone ? 1 : limit, room, leases: this.#leases };
+    const due = await this.storeState.call((store) => store.lease(request));
     budget.release(room);
-    if (found === null) return PAUSE_MS;
-    const { leased, wait } = found;
+    if (due === null) return PAUSE_MS;
+    const { leased, wait } = due;
     for (const each of leased) this.#atWork.set(each, this.#work(each));
     this.#beginNext();
     if (leased.length > 0 || wait > 0) return wait;
@@ -214,7 +216,7 @@ export class Queue {
     if (others.length > 0) await this.#wake({ pause: 0 }, () => [others]);
   }
 
-  /** Takes an event's turn. Never rejects. An event whose turn fails is due again once its lease has run out. */
+  /** Waits until the pace allows it, and handles an event. Never rejects. If that fails, its lease runs out. */
   async #work(leased: Leased): Promise<void> {
     const { budget } = this.#needs;
     budget.count(memoryOf(leased));
@@ -224,8 +226,8 @@ export class Queue {
       void this.#leaseDue();
     };
     const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace, onSent };
-    const next = await new Promise<'turn' | 'give back'>((resolve) => this.#ahead.set(leased, resolve));
-    if (next === 'turn') await new Turn(leased, parts).take().catch(this.storeState.failed);
+    const next = await new Promise<'handle' | 'give back'>((resolve) => this.#ahead.set(leased, resolve));
+    if (next === 'handle') await new LeasedEvent(leased, parts).handle().catch(this.storeState.onFailure);
     else await this.storeState.endLease(leased, { pause: 0 });
     this.#atWork.delete(leased);
     this.#sent.delete(leased);
@@ -234,14 +236,14 @@ export class Queue {
     void this.#leaseDue();
   }
 
-  /** Begins as many turns as the pace allows. Once the app fails, or the process stops, all that waits is given back. */
+  /** Begins as many as the pace allows. Once the app fails, or the process stops, all that waits is given back. */
   #beginNext(): void {
     const isOver = this.storeState.shutdown.signal.aborted || this.#pace.notBefore > performance.now();
     for (const [leased, resolve] of this.#ahead) {
       const begun = this.#atWork.size - this.#ahead.size - this.#sent.size;
       if (!isOver && begun >= this.#pace.atOnce) return;
       this.#ahead.delete(leased);
-      resolve(isOver ? 'give back' : 'turn');
+      resolve(isOver ? 'give back' : 'handle');
     }
   }
 
@@ -251,7 +253,7 @@ export class Queue {
       if (leased.id === id && this.#ahead.delete(leased)) resolve('give back');
   };
 
-  get #held(): readonly string[] {
+  get #leases(): readonly string[] {
     return [...this.#atWork.keys()].map(({ lease }) => lease);
   }
 }

@@ -19,7 +19,7 @@ import { outgoingHead } from '../core/sent-head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { MAX_NOTE, NO_NOTE, type Note, noteText, readNote } from './note.ts';
 import type { Needs } from './process-parts.ts';
-import type { Event, Leased } from './stores/store.ts';
+import type { Leased, StoredEvent } from './stores/store.ts';
 
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
@@ -36,16 +36,16 @@ export interface Sendable {
 
 /** A verified request that may have to be stored. */
 export interface Deferrable extends Sendable {
-  /** When the request came, in epoch milliseconds. */
-  readonly at: number;
+  /** When it came, in epoch milliseconds. */
+  readonly came: number;
 }
 
 /** The event to store for a delivery. `failure`: why the app did not take it. `name`: `redelivery.name`. */
-export function eventToStore(delivery: Deferrable, failure: string, name: string): Event {
-  const { at, route, head, body, permit } = delivery;
+export function eventToStore(delivery: Deferrable, failure: string, name: string): StoredEvent {
+  const { came, route, head, body, permit } = delivery;
   const { id: secret, key } = signerOf(permit);
   const path = printable(shownPath(head.path));
-  const origin = { at, route: route.path, method: head.method, path, secret, key: keyTag(key) };
+  const origin = { came, route: route.path, method: head.method, path, secret, key: keyTag(key) };
   const note: Note = { ...NO_NOTE, ...origin, failure };
   const covered = Buffer.from(`${noteText(note)}\n${requestText(delivery)}`, 'latin1');
   const mac = macOf(derived(key, 'record', name), covered, body);
@@ -82,10 +82,10 @@ const derivedKeys = new WeakMap<KeyObject, Map<string, Buffer>>();
 /** Derives a key for one use, which reveals nothing about the secret (RFC 5869). `name` is part of its label. */
 function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
   const label = `entrupy-signature-proxy deferred ${use} 1 ${name}`;
-  const known = derivedKeys.get(key) ?? new Map<string, Buffer>();
-  const made = known.get(label) ?? Buffer.from(hkdfSync('sha256', key, '', label, 32));
-  derivedKeys.set(key, known.set(label, made));
-  return made;
+  const ofSecret = derivedKeys.get(key) ?? new Map<string, Buffer>();
+  const derivedKey = ofSecret.get(label) ?? Buffer.from(hkdfSync('sha256', key, '', label, 32));
+  derivedKeys.set(key, ofSecret.set(label, derivedKey));
+  return derivedKey;
 }
 
 /** The MAC covers the lengths too, so that no byte can move from one part to the other. */
@@ -119,8 +119,8 @@ const OWN_WHYS = ['unreadable', 'limits', 'name', 'secret_gone', 'route_gone', '
 /** Any other failure in a note is one of the app's. */
 export const ALL_WHYS: ReadonlySet<string> = new Set<Why>([...OWN_WHYS, ...REASON_NAMES]);
 
-/** A stored delivery, as judged by the rules in force. */
-interface Opened {
+/** A stored delivery, as the rules in force see it. */
+interface Admitted {
   /** Its history, with the route that takes it now. */
   readonly note: Note;
   /** The request, with a permit that was just minted. Null if it is not sent: then the note's `failure` is a `Why`. */
@@ -129,14 +129,14 @@ interface Opened {
 
 export type Rules = Pick<Needs, 'policy' | 'storeSettings'>;
 
-/** A record as it was leased, or as it is about to be stored. */
-type Stored = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | Event['record'] };
+/** An event as it was leased, or as it is about to be stored. */
+type AnyEvent = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | StoredEvent['record'] };
 
 /**
  * Reads a record back as a request, and checks it by parser, all of admission, and MAC. If the note beside it is
  * missing, its own first note is used. A null record was too large to be read. Never throws.
  */
-export function openRecord({ id, record, note: beside }: Stored, rules: Rules): Opened {
+export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules): Admitted {
   const now = Date.now();
   const checked = checkRecord(id, record, { rules, now });
   if ('request' in checked) {
@@ -146,9 +146,9 @@ export function openRecord({ id, record, note: beside }: Stored, rules: Rules): 
     return { note: { ...firstNote, route, attempts, passed, tried, failure }, request };
   }
   const { firstNote = null, route = null, why: failure } = checked;
-  const last = beside ?? firstNote ?? { ...NO_NOTE, at: now };
+  const last = beside ?? firstNote ?? { ...NO_NOTE, came: now };
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
-  const note = { ...last, at: Math.min(last.at, now), route: route ?? last.route, failure };
+  const note = { ...last, came: Math.min(last.came, now), route: route ?? last.route, failure };
   // Its route has the secret; another that its target may be read as has not: it would be woken again and again.
   return { note: isVerifiable(note, rules.policy()) ? { ...note, failure: 'route_gone' } : note, request: null };
 }
@@ -158,19 +158,19 @@ type Checked =
   | { readonly firstNote: Note; readonly route: string; readonly request: Sendable }
   | { readonly firstNote?: Note; readonly route?: string; readonly why: Why };
 
-function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rules: Rules; now: number }): Checked {
+function checkRecord(id: string, stored: AnyEvent['record'], { rules, now }: { rules: Rules; now: number }): Checked {
   if (stored === null) return { why: 'limits' };
   const record = stored instanceof Uint8Array ? splitRecord(stored) : stored;
   const framed = record && framedOf(record);
   if (framed === null) return { why: 'unreadable' };
-  const { name, mac, covered, request, body, firstNote } = framed;
+  const { name, mac, covered, requestBytes, body, firstNote } = framed;
   const inForce = rules.policy();
   const { maxHeader } = inForce.settings;
-  if (request.length > mostPreamble(maxHeader)) return { firstNote, why: 'limits' };
-  const parsed = parsedOf(request, body, maxHeader);
+  if (requestBytes.length > mostPreamble(maxHeader)) return { firstNote, why: 'limits' };
+  const parsed = parsedOf(requestBytes, body, maxHeader);
   if (parsed === null) return { firstNote, why: 'unreadable' };
   const { head, lines } = parsed;
-  const policy = policyAt(inForce, firstNote.at, now);
+  const policy = policyAt(inForce, firstNote.came, now);
   const routeNow = policy.routes.routeFor(head.path, now);
   const path = routeNow?.action === 'verify' ? routeNow.path : (firstNote.route ?? UNMATCHED);
   const notSent = (why: Why): Checked => ({ firstNote, route: path, why });
@@ -190,7 +190,7 @@ function checkRecord(id: string, stored: Stored['record'], { rules, now }: { rul
 }
 
 /** Splits a stored record into preamble and body; null if it holds no whole preamble. */
-export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Event['record'] | null {
+export function splitRecord({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): StoredEvent['record'] | null {
   const bytes = Buffer.from(buffer, byteOffset, length);
   const end = bytes.indexOf('\r\n\r\n') + 4;
   return end < 4 ? null : [bytes.subarray(0, end), bytes.subarray(end)];
@@ -201,20 +201,20 @@ const MAX_FRAME = MAX_NOTE + 512;
 /** What stands before the request. The MAC covers the note, which is last, and what follows. */
 const FRAME = new RegExp(`^${FORMAT} ([\\w.-]*)\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
-function framedOf([preamble, body]: Event['record']) {
+function framedOf([preamble, body]: StoredEvent['record']) {
   const [frame, name, mac, noted] = FRAME.exec(preamble.toString('latin1', 0, MAX_FRAME)) ?? [];
   if (frame === undefined || name === undefined || mac === undefined || noted === undefined) return null;
   const firstNote = readNote(noted);
   const covered = preamble.subarray(frame.length - noted.length - 1);
-  return firstNote && { name, mac, firstNote, covered, request: preamble.subarray(frame.length), body };
+  return firstNote && { name, mac, firstNote, covered, requestBytes: preamble.subarray(frame.length), body };
 }
 
 /** The parsed head, if the bytes are exactly one head and `body` is exactly its body; else null. */
-function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
+function parsedOf(requestBytes: Buffer, body: Buffer, maxHeader: number) {
   // Lines that the proxy added do not count against the sender's limit, so every accepted request can be stored.
   const parser = new MessageParser('request', mostPreamble(maxHeader), MAX_LINES + MAX_ADDED_LINES);
   try {
-    const bytes = Buffer.from(request); // the parser may write to its bytes
+    const bytes = Buffer.from(requestBytes); // the parser may write to its bytes
     let at = 0;
     while (at < bytes.length && parser.state === 'head') at = parser.read(bytes, at);
     if (!parser.hasHead || at !== bytes.length || parser.state === 'failed') return null;
@@ -228,12 +228,12 @@ function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
 }
 
 /**
- * The policy with only the secrets that were live at `at`, when the delivery came. A previous value must also be live
+ * The policy with only the secrets that were live when the delivery came. A previous value must also be live
  * now: the end of its overlap, or `retire-previous`, ends it for stored deliveries as well.
  */
-function policyAt(policy: Policy, at: number, now: number): Policy {
+function policyAt(policy: Policy, came: number, now: number): Policy {
   const may = policy.keyring.secrets.filter(
-    (secret) => stateOf(secret, at) === 'live' && (!isPrevious(secret.id) || stateOf(secret, now) === 'live'),
+    (secret) => stateOf(secret, came) === 'live' && (!isPrevious(secret.id) || stateOf(secret, now) === 'live'),
   );
   return { ...policy, keyring: new Keyring(may.map((secret) => ({ ...secret, notBefore: null, notAfter: null }))) };
 }
@@ -258,8 +258,8 @@ function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secr
 const hasKey = (secrets: readonly Secret[], tag: string) => secrets.some(({ key }) => keyTag(key) === tag);
 
 /** True if these rules have the secret for want of which another process, or an earlier one, could not verify an event. */
-export function isVerifiable(event: Pick<Note, 'failure' | 'key' | 'route' | 'at'>, policy: Policy): boolean {
+export function isVerifiable(event: Pick<Note, 'failure' | 'key' | 'route' | 'came'>, policy: Policy): boolean {
   const route = policy.routes.all.find(({ path }) => path === event.route);
   if (event.failure !== 'secret_gone' || route === undefined) return false;
-  return hasKey(policyAt(policy, event.at, Date.now()).keyring.listed(route.secrets), event.key);
+  return hasKey(policyAt(policy, event.came, Date.now()).keyring.listed(route.secrets), event.key);
 }

@@ -14,51 +14,40 @@ const SLOT_WAIT_MS = 10_000;
 
 interface Sent {
   readonly went: Went;
-  /** The response's status, or a word such as `reset`. */
-  readonly failure: string;
+  /** The response's status, or a word such as `reset`: what a note keeps as `failure`. */
+  readonly outcome: string;
   /** What the app answered; null if nothing was sent. */
   readonly answer: Pick<Requester, 'upstreamStatus' | 'upstreamFailure' | 'upstreamError'> | null;
 }
 
-const NOT_SENT: Sent = { went: 'not sent', failure: '', answer: null };
+const NOT_SENT: Sent = { went: 'not sent', outcome: '', answer: null };
+
+interface Parts {
+  readonly needs: Needs;
+  /** Aborted when the process stops. */
+  readonly shutdown: AbortSignal;
+}
 
 /** Sends the request, if `once` lets it, and tells the judge how that went; never rejects. `passed`: as in its note. */
-export async function attempt(
-  { request, passed }: { readonly request: Sendable; readonly passed: number },
-  needs: Needs,
-  shutdown: AbortSignal,
-): Promise<Sent> {
-  const sent = await claimAndSend(request, needs, shutdown);
+export async function send(request: Sendable, passed: number, parts: Parts): Promise<Sent> {
+  const sent = await claimAndSend(request, parts);
   const { went, answer } = sent;
   const isUntaken = went === 'failed' || went === 'no connection';
   // One cut off because the process stops does not count: it could have been the delivery's last.
-  if (went === 'not sent' || (isUntaken && shutdown.aborted)) return NOT_SENT;
+  if (went === 'not sent' || (isUntaken && parts.shutdown.aborted)) return NOT_SENT;
   const told = { ...answer, route: request.route.path, event: eventOf(request.head) };
-  if (went === 'taken' || passed < POISON_ATTEMPTS) needs.onSending({ ...told, fate: isUntaken ? 'failed' : went });
+  const fate = isUntaken ? 'failed' : went;
+  if (went === 'taken' || passed < POISON_ATTEMPTS) parts.needs.onSending({ ...told, fate });
   return sent;
 }
 
-async function claimAndSend(request: Sendable, needs: Needs, stop: AbortSignal): Promise<Sent> {
+async function claimAndSend(request: Sendable, { needs, shutdown: stop }: Parts): Promise<Sent> {
   const { route, head, body } = request;
   if (route.once === null) return sendNow(request, null, needs);
   const claimed = await needs.claims().claim({ head, body, window: route.once, until: 0, stop });
   if (claimed.kind === 'duplicate') return { ...NOT_SENT, went: claimed.kind };
   return claimed.kind === 'deliver' ? sendNow(request, claimed, needs) : NOT_SENT;
 }
-
-/** The sink for the response to a deferred delivery, which has no client: it discards everything. */
-const TO_NOBODY: ResponseSink = {
-  phase: 'begun', // `gone` would end the exchange
-  unsent: 0,
-  flush: () => true,
-  onSent: (listener) => listener(),
-  continue: ignore,
-  inform: ignore,
-  begin: ignore,
-  data: ignore,
-  cut: ignore,
-  end: ignore,
-};
 
 /**
  * Sends the request, and resolves when the exchange is over; never rejects. `claim` is null without `once`. A route that
@@ -82,15 +71,29 @@ async function sendNow({ head, lines, permit }: Sendable, claim: DeliveryClaim |
   const times = { patience: SLOT_WAIT_MS, responseTimeout, idleTimeout };
   const options = { lines, ...times, claim, deferrable: false, budget: needs.budget };
   const exchange = new UpstreamExchange(permit, requester, needs.upstream, options);
-  const sent = await new Promise<Reached>((resolve) => exchange.send(resolve));
-  const failure = sent.at === 'end' ? sent.failure : null;
+  const reached = await new Promise<Reached>((resolve) => exchange.send(resolve));
+  const failure = reached.at === 'end' ? reached.failure : null;
   if (failure?.side === 'upstream') {
     const went = failure.cause === 'connect' ? 'no connection' : 'failed';
-    return { went, failure: failure.cause, answer: requester };
+    return { went, outcome: failure.cause, answer: requester };
   }
   // If we stopped reading a response that took too long (UpstreamExchange#tick), its status decides.
   if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
   const status = requester.upstreamStatus;
-  const fate = fateOf({ how: 'neither', failed: null, status });
-  return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', failure: `${status}`, answer: requester };
+  const fate = fateOf({ how: 'not stored', failed: null, status });
+  return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', outcome: `${status}`, answer: requester };
 }
+
+/** The sink for the response to a deferred delivery, which has no client: it discards everything. */
+const TO_NOBODY: ResponseSink = {
+  phase: 'begun', // `gone` would end the exchange
+  unsent: 0,
+  flush: () => true,
+  onSent: (listener) => listener(),
+  continue: ignore,
+  inform: ignore,
+  begin: ignore,
+  data: ignore,
+  cut: ignore,
+  end: ignore,
+};

@@ -36,8 +36,8 @@ const WHY = { full: 'it was full', slow: `it did not answer within ${TIME_LIMIT_
 
 export class StoreState {
   readonly #needs: StateNeeds;
-  /** Returns the store, of SQLite or Redis, and opens it if it is not open yet: `#open` in queue.ts. */
-  readonly openedStore: () => Promise<DeferredStore>;
+  /** The store, of SQLite or Redis, which the first call opens. */
+  readonly store: () => Promise<DeferredStore>;
   /** Aborted when the process stops: then nothing is leased or tried again. */
   readonly shutdown = new AbortController();
   /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
@@ -47,16 +47,16 @@ export class StoreState {
   /** The store's latest summary. */
   summary: Summary = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
   /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */
-  at = 0;
+  summedAt = 0;
   /** How often this process has changed what is stored; `#seen`: how many of these changes the summary includes. */
   #changes = 0;
   #seen = 0;
   /** True if the last refresh failed, or something was lost since: then it is not known what the store holds. */
   #isOld = false;
   /** How often the store failed, was full, was too slow, or lost events. */
-  failures = 0;
+  failureCount = 0;
   /** Why the store fails: from the first failure until a test event went all the way. Null if it works. */
-  #failing: string | null = null;
+  #problem: string | null = null;
   /** When the store was last too slow, in milliseconds on the monotonic clock. */
   #slowAt = Number.NEGATIVE_INFINITY;
   #lastRoute = UNMATCHED;
@@ -64,7 +64,7 @@ export class StoreState {
   #lacking: number | null = null;
   #nextRefresh: NodeJS.Timeout | undefined;
   /** When (epoch milliseconds) and why a delivery was last turned away because of the store; null for never. */
-  turnedAway: { readonly at: number; readonly kind: StoreProblem; readonly why: string } | null = null;
+  lastNotStored: { readonly at: number; readonly kind: StoreProblem; readonly why: string } | null = null;
   /** The last delivery that was not stored, as `MAX_OF_ONE_BODY` with its body were: no failure of the store. */
   crowded: { readonly at: number; readonly route: string } | null = null;
   readonly lastTaken = new LastTaken();
@@ -72,13 +72,13 @@ export class StoreState {
   #isClosed = false;
   /** True if the log took the last line of a loss. */
   #lastLine = Promise.resolve(true);
-  /** Those of the next call. */
+  /** The changes of the next call. */
   readonly #changesToMake: Change[] = [];
 
-  constructor(needs: StateNeeds, openedStore: () => Promise<DeferredStore>) {
+  constructor(needs: StateNeeds, store: () => Promise<DeferredStore>) {
     this.#needs = needs;
     this.log = new ResultLog(needs);
-    this.openedStore = openedStore;
+    this.store = store;
   }
 
   // --- what waits
@@ -115,8 +115,9 @@ export class StoreState {
 
   /** When the summary was made, if it is older than a refresh, or no longer true; else null. */
   get lastSeen(): number | null {
-    const isCurrent = !this.#isOld && this.#failing === null && Date.now() - this.at < REFRESH_EVERY_MS + PATIENCE_MS;
-    return isCurrent || this.at === 0 ? null : this.at;
+    const age = Date.now() - this.summedAt;
+    const isTrue = !this.#isOld && this.#problem === null && age < REFRESH_EVERY_MS + PATIENCE_MS;
+    return isTrue || this.summedAt === 0 ? null : this.summedAt;
   }
 
   /** Must be called when this process has changed what is stored, or the store may hold what no summary has yet. */
@@ -128,21 +129,21 @@ export class StoreState {
 
   /** Resolves once the summary includes the last change, a person's as well, after a second at most. */
   async upToDate(): Promise<void> {
-    const mayBeOld = this.at > 0 && this.problem === null; // a command beside the proxy may have dropped some
+    const mayBeOld = this.summedAt > 0 && this.problem === null; // a command beside the proxy may have dropped some
     if (this.#seen === this.#changes && !mayBeOld) return;
     await Promise.race([this.refresh(), sleep(PATIENCE_MS, undefined, { ref: false })]);
   }
 
   readonly refresh = onePerTurn(async () => {
-    if (this.at === 0 || this.problem !== null) await this.#test();
+    if (this.summedAt === 0 || this.problem !== null) await this.#test();
     const changes = this.#changes;
-    const summary = await this.openedStore()
+    const summary = await this.store()
       .then((store) => store.summary())
       .catch((error: unknown) => {
-        if (this.#failing === null) this.failed(error);
+        if (this.#problem === null) this.onFailure(error);
         return null;
       });
-    if (summary !== null) [this.summary, this.at] = [summary, Date.now()];
+    if (summary !== null) [this.summary, this.summedAt] = [summary, Date.now()];
     this.#isOld = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.log.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
@@ -162,7 +163,7 @@ export class StoreState {
 
   /** The present problem of the store; null if none is known. */
   get problem(): { readonly why: string; readonly kind: StoreProblem } | null {
-    if (this.#failing !== null) return { why: this.#failing, kind: 'failing' };
+    if (this.#problem !== null) return { why: this.#problem, kind: 'failing' };
     if (performance.now() - this.#slowAt < QUICK_FOR_MS) return { why: WHY.slow, kind: 'slow' };
     return this.#lacking === null ? null : { why: WHY.full, kind: 'full' };
   }
@@ -170,9 +171,9 @@ export class StoreState {
   /** Calls the store, and returns its answer; null if the call failed, which is logged. */
   async call<T>(method: (store: DeferredStore) => Promise<T>): Promise<T | null> {
     try {
-      return await method(await this.openedStore());
+      return await method(await this.store());
     } catch (error) {
-      this.failed(error);
+      this.onFailure(error);
       return null;
     }
   }
@@ -203,7 +204,7 @@ export class StoreState {
   /** Ends a leased event, undecided, after its line. False without one (it is given back), or if the lease was lost. */
   async lose(leased: Leased, why: WhyLost, isWanted = () => true): Promise<boolean> {
     const { id, note } = leased;
-    const came = note === null ? NOT_KNOWN : new Date(note.at).toISOString();
+    const came = note === null ? NOT_KNOWN : new Date(note.came).toISOString();
     const { attempts = NOT_KNOWN, failure = NOT_KNOWN } = note ?? {};
     const of = { id, body_sha256: bodyTag(id), route: note?.route ?? NOT_KNOWN };
     const tell = () => isWanted() && this.#needs.tellLoss({ ...of, came, attempts, last_answer: failure, why });
@@ -220,20 +221,21 @@ export class StoreState {
     return true;
   }
 
-  readonly failed = (error: unknown): void => {
+  /** Must be called with each error of the store. */
+  readonly onFailure = (error: unknown): void => {
     if (this.#isClosed) return;
-    this.failures++;
-    this.#fail(textOf(error));
+    this.failureCount++;
+    this.#setProblem(textOf(error));
   };
 
   /** Must be called when a delivery of `bytes` was not stored because of the store. */
   notStored(kind: StoreProblem, bytes: number, error?: unknown): void {
     const why = kind === 'failing' ? textOf(error) : WHY[kind];
-    this.failures++;
-    this.turnedAway = { at: Date.now(), kind, why };
+    this.failureCount++;
+    this.lastNotStored = { at: Date.now(), kind, why };
     if (kind === 'full') this.#lacking = bytes;
     if (kind === 'slow') this.#slowAt = performance.now();
-    if (kind === 'failing') this.#fail(why);
+    if (kind === 'failing') this.#setProblem(why);
     this.#tellProblem();
   }
 
@@ -247,12 +249,12 @@ export class StoreState {
 
   /** Called by the store: with its problem, or with null when it answers, which ends no problem: only `#test` does. */
   readonly onProblem = (problem: string | null): void => {
-    if (problem !== null && !this.#isClosed) this.#fail(textOf(problem));
+    if (problem !== null && !this.#isClosed) this.#setProblem(textOf(problem));
   };
 
   /** Called by the store when so many events are gone or were set aside; null for a number that is not known. */
   readonly onLoss = (problem: string, events: number | null): void => {
-    this.failures++;
+    this.failureCount++;
     this.#needs.log.error(LOST, { problem, events: events ?? NOT_KNOWN });
     // Which ones are gone is not known, so these are the groups of the last summary, and what was stored since.
     let left = events ?? 0;
@@ -261,8 +263,8 @@ export class StoreState {
     this.#isOld = true; // without `changed`, which calls the store: a store that loses at each call would do so for ever
   };
 
-  #fail(problem: string): void {
-    this.#failing = problem;
+  #setProblem(problem: string): void {
+    this.#problem = problem;
     this.#tellProblem();
     this.#refreshSoon();
   }
@@ -277,15 +279,15 @@ export class StoreState {
   }
 
   async #test(): Promise<void> {
-    const store = await this.openedStore().catch(ignore); // a test of one that could not be opened says why
+    const store = await this.store().catch(ignore); // a test of one that could not be opened says why
     const began = performance.now();
-    const problem = await (store?.test() ?? this.openedStore()).then(() => null, textOf);
+    const problem = await (store?.test() ?? this.store()).then(() => null, textOf);
     if (performance.now() - began > TIME_LIMIT_MS) this.#slowAt = performance.now();
     if (problem !== null) {
-      if (this.#failing === null) this.failures++;
-      return this.#fail(problem);
+      if (this.#problem === null) this.failureCount++;
+      return this.#setProblem(problem);
     }
-    this.#failing = null;
+    this.#problem = null;
   }
 
   #tellProblem(): void {

@@ -3,12 +3,12 @@
 import { deadline } from '../base/deadline.ts';
 import { pauseAfter } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { type Deferrable, eventId, eventToStore, mostSendable, openRecord } from './record.ts';
+import { admitRecord, type Deferrable, eventId, eventToStore, mostSendable } from './record.ts';
 import type { StoreState } from './store-state.ts';
-import { LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
+import { countedBytes, LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
 /** The maximum number of calls in progress that tell the store of a taken delivery: a slow store would pile them up. */
-const MOST_TOLD = 1000;
+const MOST_CALLS = 1000;
 /** Bytes of the kept events that are leased at once to give way: few leases grow old behind a slow log. */
 const MOST_LEASED = 32 * LEAST_BYTES;
 
@@ -43,7 +43,7 @@ export class Storing {
   #bytesAtStore = 0;
   /** The deliveries that wait to be given to the store. */
   readonly #waiting = new Set<Incoming>();
-  #telling = 0;
+  #callsOfTaken = 0;
 
   constructor(needs: Needs, storeState: StoreState) {
     this.#needs = needs;
@@ -55,7 +55,7 @@ export class Storing {
    * that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Deferral {
-    const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
+    const bytes = countedBytes(delivery.body.buffer.byteLength);
     const [inTime, atLast] = [Promise.withResolvers<StoreResult>(), Promise.withResolvers<StoreResult>()];
     const incoming: Incoming = { delivery, failure, bytes, inTime, atLast, isLate: false };
     this.#waiting.add(incoming);
@@ -63,18 +63,6 @@ export class Storing {
     void inTime.promise.then(cancel);
     this.#beginNext();
     return { inTime: inTime.promise, atLast: atLast.promise };
-  }
-
-  #endWait(incoming: Incoming): void {
-    const { bytes, inTime, atLast } = incoming;
-    const { signal } = this.#storeState.shutdown;
-    incoming.isLate = !this.#waiting.delete(incoming);
-    this.#storeState.notStored('slow', bytes);
-    inTime.resolve('not stored');
-    const giveUp = () => atLast.resolve('not stored');
-    if (!incoming.isLate || signal.aborted) return giveUp();
-    signal.addEventListener('abort', giveUp);
-    void atLast.promise.then(() => signal.removeEventListener('abort', giveUp));
   }
 
   /** Begins the next ones: a quarter of the budget, or one larger body, so no hanging store fills the memory. */
@@ -107,53 +95,68 @@ export class Storing {
     const { route } = delivery;
     const event = eventToStore(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
-    // Opened as it is before a sending: where it can never be sent, an answer of 202 would be worse than an error.
-    const isSendable = record[0].length + record[1].length <= mostSendable(this.#needs);
-    const opened = openRecord({ ...event, record: isSendable ? record : null }, this.#needs);
-    if (opened.request === null) {
-      storeState.log.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.note.failure });
+    const bytes = record[0].length + record[1].length;
+    // Admitted as it is before a sending: where it can never be sent, an answer of 202 would be worse than an error.
+    const isSendable = bytes <= mostSendable(this.#needs);
+    const admitted = admitRecord({ ...event, record: isSendable ? record : null }, this.#needs);
+    if (admitted.request === null) {
+      storeState.log.tell('error', 'a delivery cannot be stored', { route: route.path, why: admitted.note.failure });
       return 'not stored';
     }
-    const store = await storeState.openedStore();
+    const store = await storeState.store();
     const add = () => store.add(event, pauseAfter(0, 0));
-    const bytes = Math.max(LEAST_BYTES, record[0].length + record[1].length);
     let added = await add();
-    while (typeof added === 'number' && (await this.#makeRoom(incoming, id, added))) added = await add();
+    while (typeof added === 'object' && (await this.#makeRoom(incoming, id, added.lacking))) added = await add();
+    if (added === 'stored' || added === 'replaced') {
+      if (added === 'replaced') storeState.log.result('replaced', id, event.note);
+      storeState.stored(route.path);
+      return 'stored';
+    }
     if (added === 'crowded') {
       storeState.log.tell('warn', CROWDED, { route: route.path, id });
       storeState.crowded = { at: Date.now(), route: route.path };
-    } else if (added !== 'stored' && added !== 'replaced') storeState.notStored('full', bytes);
-    if (added !== 'stored' && added !== 'replaced') return 'not stored';
-    if (added === 'replaced') storeState.log.result('replaced', id, event.note);
-    storeState.stored(route.path);
-    return 'stored';
+    } else storeState.notStored('full', countedBytes(bytes));
+    return 'not stored';
   }
 
-  /** Ends the oldest that do not wait to be sent, each after its line, for so many bytes, until it is late. False if none. */
+  /** Ends the oldest kept events, each after its line, for this many bytes, until it is late. False if none ended. */
   async #makeRoom(incoming: Incoming, id: string, bytes: number): Promise<boolean> {
     if (incoming.isLate) return false;
     const kept = (await this.#storeState.call((store) => store.leaseKept(id, Math.min(bytes, MOST_LEASED)))) ?? [];
     const lost = await Promise.all(kept.map((leased) => this.#storeState.lose(leased, 'room', () => !incoming.isLate)));
-    const freed = kept.reduce((sum, { bytes: size }, at) => sum + (lost[at] ? Math.max(LEAST_BYTES, size) : 0), 0);
+    const freed = kept.reduce((sum, leased, nth) => sum + (lost[nth] ? countedBytes(leased.bytes) : 0), 0);
     if (freed > 0 && freed < bytes) await this.#makeRoom(incoming, id, bytes - freed);
     return freed > 0;
   }
 
+  /** Called when the time limit is over: the client has its error, and a store that has the delivery may still store it. */
+  #endWait(incoming: Incoming): void {
+    const { bytes, inTime, atLast } = incoming;
+    const { signal } = this.#storeState.shutdown;
+    incoming.isLate = !this.#waiting.delete(incoming);
+    this.#storeState.notStored('slow', bytes);
+    inTime.resolve('not stored');
+    const giveUp = () => atLast.resolve('not stored');
+    if (!incoming.isLate || signal.aborted) return giveUp();
+    signal.addEventListener('abort', giveUp);
+    void atLast.promise.then(() => signal.removeEventListener('abort', giveUp));
+  }
+
   /** Removes a delivery that equals this one from the store, since the app has taken this one. Never rejects. */
-  async taken({ head, body, at, route }: Deferrable): Promise<void> {
+  async taken({ head, body, came, route }: Deferrable): Promise<void> {
     const storeState = this.#storeState;
-    storeState.lastTaken.took(route.path, at);
+    storeState.lastTaken.took(route.path, came);
     // If the store is not told, it keeps an equal delivery, which is then sent again.
-    if (storeState.isEmpty || this.#telling >= MOST_TOLD) return;
+    if (storeState.isEmpty || this.#callsOfTaken >= MOST_CALLS) return;
     const id = eventId(head, body);
     storeState.letGo(id);
-    this.#telling++;
+    this.#callsOfTaken++;
     // At once, not with the next changes: an equal one that is stored after this one was taken must stay.
-    const change = { id, age: Math.max(0, Date.now() - at), to: 'taken' } as const;
-    const made = await storeState.call((store) => store.change([change]));
-    this.#telling--;
+    const change = { id, age: Math.max(0, Date.now() - came), to: 'taken' } as const;
+    const changed = await storeState.call((store) => store.change([change]));
+    this.#callsOfTaken--;
     storeState.letGo(id); // it may have been leased meanwhile
-    if (made?.[0] !== 'done') return;
+    if (changed?.[0] !== 'done') return;
     storeState.changed();
     storeState.log.result('replaced', id, { route: route.path });
   }

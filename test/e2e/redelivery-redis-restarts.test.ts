@@ -2,7 +2,7 @@
 import { stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Event } from '../../src/redelivery/stores/store.ts';
+import type { StoredEvent } from '../../src/redelivery/stores/store.ts';
 import { testDirectory } from '../support/machine/files.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisProgram, startRedis, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { idsOf, opened, ready } from '../support/redelivery/redis-store.ts';
@@ -39,7 +39,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     async (program) => {
       const { server } = await startServer(program, ['--appendonly', 'yes', '--appendfsync', 'always']);
       const { store, failures } = await openOn(server.url);
-      const answered = new Map<string, Event['record']>();
+      const answered = new Map<string, StoredEvent['record']>();
       const tried = new Set<string>();
       for (let kill = 1; kill <= 5; kill++) {
         const storing = idsOf(200, `kill ${kill}`).map(async (id, at) => {

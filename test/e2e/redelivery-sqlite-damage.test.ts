@@ -179,7 +179,7 @@ describe.concurrent('is set aside, told, and replaced by a new one:', () => {
     const { store, losses } = await open({ maxBytes: 2 * MANY_BYTES });
     for (let times = 0; times < 300; times++) await store.add(eventOf(idOf(), someRecord(3000)), 0);
     damage(directory, file);
-    for (let times = 0; times < 10; times++) await store.lease({ limit: 100, room: 1e6, held: [] }).catch(() => {});
+    for (let times = 0; times < 10; times++) await store.lease({ limit: 100, room: 1e6, leases: [] }).catch(() => {});
     await storedAgain(store);
     await eventually(() => store.summary().then(() => asideIn(folder).length), 1);
     expect(losses).toHaveLength(1);

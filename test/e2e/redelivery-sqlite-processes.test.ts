@@ -45,7 +45,7 @@ test('an owner whose lock another process has replaced gives the store up', asyn
   chmodSync(join(folder, 'other'), 0o600);
   renameSync(join(folder, 'other'), join(folder, 'lock'));
   await expect(store.add(eventOf(), 0)).rejects.toThrow('another process uses it');
-  await expect(store.lease({ limit: 1, room: 1e6, held: [] })).rejects.toThrow('another process uses it');
+  await expect(store.lease({ limit: 1, room: 1e6, leases: [] })).rejects.toThrow('another process uses it');
   other.close();
   await storedAgain(store);
   expect(await idsIn(store)).toHaveLength(2);

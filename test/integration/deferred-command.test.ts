@@ -215,10 +215,10 @@ describe('deferred', () => {
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 4, expired: 0, unverified: 0 });
     const [broken = '', forged = '', late = '', ours = ''] = await recordsIn(directory);
     altered(directory, "UPDATE event SET note = 'nothing' WHERE id = ?", broken);
-    const note = { at: 1, route: null, method: 'POST', path: '/\x1b]0;x\x07\x9b', secret: '\x1b[2J', key: '' };
+    const note = { came: 1, route: null, method: 'POST', path: '/\x1b]0;x\x07\x9b', secret: '\x1b[2J', key: '' };
     const text = JSON.stringify({ ...note, attempts: 0, passed: 0, tried: 0, failure: 'connect' });
     altered(directory, 'UPDATE event SET note = ? WHERE id = ?', text, forged);
-    const noDate = text.replace('"at":1', `"at":${Number.MAX_SAFE_INTEGER}`);
+    const noDate = text.replace('"came":1', `"came":${Number.MAX_SAFE_INTEGER}`);
     altered(directory, 'UPDATE event SET note = ? WHERE id = ?', noDate, late);
     const { code, stdout } = await command(proxy);
     expect(code).toBe(0);

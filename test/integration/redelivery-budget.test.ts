@@ -21,10 +21,10 @@ test('a store that hangs holds a second and a quarter of the budget', async ({ a
   for (const [nth, { atLast }] of deferred.entries()) void atLast.then(() => ended.push(nth));
   expect(await Promise.all(deferred.map(({ inTime }) => inTime))).toEqual(Array(4).fill('not stored'));
   await eventually(() => ended, [2, 3]); // the bodies of the others are kept
-  expect([calls, queue.storeState.failures]).toEqual([2, 4]);
+  expect([calls, queue.storeState.failureCount]).toEqual([2, 4]);
   expect(queue.storeState.problem?.why).toMatch(/did not answer within 1000 ms/);
   expect(await queue.storing.defer(delivery('small'), '500').atLast).toBe('not stored');
-  expect([calls, queue.storeState.failures, ended]).toEqual([2, 5, [2, 3]]);
+  expect([calls, queue.storeState.failureCount, ended]).toEqual([2, 5, [2, 3]]);
   hung.resolve();
   expect(await Promise.all(deferred.slice(0, 2).map(({ atLast }) => atLast))).toEqual(['stored', 'stored']);
   await eventually(() => app.bodies().sort(), large.slice(0, 2));
@@ -107,7 +107,7 @@ test('what the budget can never hold, or has an equal body too often, is not pro
   for (const body of ['x'.repeat(budget.most), 'one too many'])
     expect(await queue.storing.defer(delivery(body), '500').inTime).toBe('not stored');
   expect(await waiting(queue)).toBe(0);
-  expect(queue.storeState).toMatchObject({ turnedAway: null, crowded: { route: '/notify' } });
+  expect(queue.storeState).toMatchObject({ lastNotStored: null, crowded: { route: '/notify' } });
 });
 
 test('what can not be read is lost, unsent', async ({ app, opened, results, settings, start, delivery }) => {
@@ -117,7 +117,7 @@ test('what can not be read is lost, unsent', async ({ app, opened, results, sett
   // Not within the second that the store has for the event.
   for (const age of [7_200_000, 0]) {
     const odd = [Buffer.from('nothing'), Buffer.from('x')] as const;
-    await store.add({ id: idOf(), record: odd, note: noteOf({ at: Date.now() - age }) }, 0);
+    await store.add({ id: idOf(), record: odd, note: noteOf({ came: Date.now() - age }) }, 0);
   }
   await stored(queue, delivery('event'));
   await eventually(() => [...results].sort(), ['delivered', 'lost', 'unverified']);
@@ -163,5 +163,5 @@ test('nothing is leased once it stops, or asked once it is closed', async ({ app
   await queue.close();
   await queue.adopt();
   await queue.settled();
-  expect([asks, app.bodies(), queue.storeState.failures]).toEqual([before, [], 0]);
+  expect([asks, app.bodies(), queue.storeState.failureCount]).toEqual([before, [], 0]);
 });

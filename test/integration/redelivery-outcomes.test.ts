@@ -43,7 +43,7 @@ describe.concurrent('a deferred delivery', () => {
       await eventually(() => results, ['delivered']);
       await eventually(() => waiting(queue), 0);
       expect(app.requests).toHaveLength(1);
-      expect(queue.storeState.failures).toBeGreaterThanOrEqual(times); // and those that a busy machine makes
+      expect(queue.storeState.failureCount).toBeGreaterThanOrEqual(times); // and those that a busy machine makes
       await eventually(() => budget.used, 0);
     },
   );
@@ -73,7 +73,7 @@ describe.concurrent('a deferred delivery', () => {
     held[0]?.end();
     await eventually(() => held.length, 9);
     const store = await opened.promise;
-    const lease = (limit: number) => store.lease({ limit, room: 100_000, held: [] });
+    const lease = (limit: number) => store.lease({ limit, room: 100_000, leases: [] });
     await eventually(async () => (await lease(0)).wait > 0, true); // the queue has leased all
     expect(held).toHaveLength(9);
     held[1]?.writeHead(500).end();
@@ -287,7 +287,7 @@ describe.concurrent('a deferred delivery', () => {
     const store = await opened.promise;
     for (let nth = 0; nth < 40; nth++) {
       const id = idOf();
-      await store.add({ id, record: [Buffer.from('odd'), Buffer.of()], note: noteOf({ at: Date.now() }) }, 60_000);
+      await store.add({ id, record: [Buffer.from('odd'), Buffer.of()], note: noteOf({ came: Date.now() }) }, 60_000);
       await store.change([{ id, to: { state: 'expired', pause: 3_000_000 } }]);
     }
     const { inTime, atLast } = queue.storing.defer(delivery('x'.repeat(39 * LEAST_BYTES)), '500');
@@ -381,7 +381,7 @@ describe.concurrent('a deferred delivery', () => {
     const held: number[] = [];
     const queue = await start((store) => ({
       lease: (asked) => {
-        held.push(asked.held.length);
+        held.push(asked.leases.length);
         return store.lease(asked);
       },
     }));
@@ -389,7 +389,7 @@ describe.concurrent('a deferred delivery', () => {
     const { routes } = policyWith([verify('/notify', { redeliver: 60_000, once: 60_000 })], []);
     rules.policy = { ...rules.policy, routes };
     await stored(queue, delivery('event'));
-    await eventually(() => queue.storeState.failures, 1);
+    await eventually(() => queue.storeState.failureCount, 1);
     await queue.settled();
     await eventually(() => budget.used, 0); // the next lease may be under way
     const before = held.length;
@@ -403,10 +403,10 @@ describe.concurrent('a deferred delivery', () => {
     const event = delivery('event');
     await stored(queue, event);
     await eventually(() => results, ['client_error']);
-    await queue.storing.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
+    await queue.storing.taken({ ...event, came: event.came - 60_000 }); // it was stored after this one had come
     await queue.storing.taken(delivery('another'));
     await queue.storeState.refresh();
-    await queue.storing.taken({ ...event, at: Date.now() });
+    await queue.storing.taken({ ...event, came: Date.now() });
     await eventually(() => results, ['client_error', 'replaced']);
     await queue.storeState.refresh();
     expect(queue.storeState.isEmpty).toBe(true);
@@ -448,7 +448,8 @@ describe.concurrent('a deferred delivery', () => {
   test('a note that somebody forged changes no bytes, no end', async ({ app, results, start, delivery }) => {
     const ahead = Date.now() + 10 * 365 * 86_400_000;
     const queue = await start((store) => ({
-      add: (event, pause) => store.add({ ...event, note: noteOf({ at: ahead, attempts: 9e15, tried: ahead }) }, pause),
+      add: (event, pause) =>
+        store.add({ ...event, note: noteOf({ came: ahead, attempts: 9e15, tried: ahead }) }, pause),
     }));
     app.answer = () => 500;
     await stored(queue, delivery('over', { age: 7_200_000 }));

@@ -34,7 +34,7 @@ const totalsOf = async (server: RedisServer) => ((await server.ask('HGETALL', TO
 const METHODS = {
   add: (store: DeferredStore, id: string) => store.add(eventOf(id), 0),
   lease: (store: DeferredStore) => leasedFrom(store),
-  hold: (store: DeferredStore, id: string) => leasedFrom(store, { limit: 0, held: [`${id} none`] }),
+  hold: (store: DeferredStore, id: string) => leasedFrom(store, { limit: 0, leases: [`${id} none`] }),
   change: (store: DeferredStore, id: string) => set(store, `${id} none`, { ...NOW, note: noteOf() }),
   summary: (store: DeferredStore) => store.summary(),
   list: (store: DeferredStore) => listed(store),
@@ -68,7 +68,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
       expect(await setOne(store, { note })).toBe(true);
       const taken = await oneLeased(store);
       expect(taken.note).toEqual(note);
-      await leasedFrom(store, { limit: 0, held: [taken.lease] });
+      await leasedFrom(store, { limit: 0, leases: [taken.lease] });
       expect(await set(store, taken.lease, 'taken')).toBe(true);
       const [rest = ''] = await idsIn(store);
       expect(await wake(store, [rest])).toBe(1);
@@ -166,7 +166,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
   test.for(['due', 'index', 'totals'])('that lost the key %j counts what is there', async (name, { server, open }) => {
     const { store } = await open({ maxBytes: 3 * LEAST_BYTES });
     const ids = idsOf(3, name);
-    for (const id of ids) await store.add(eventOf(id, someRecord(), noteOf({ at: 7 })), 0);
+    for (const id of ids) await store.add(eventOf(id, someRecord(), noteOf({ came: 7 })), 0);
     const before = await store.summary();
     expect(await server.ask('DEL', `${prefixOf()}${name}`)).toBe(1);
     const { groups } = await store.summary();
@@ -188,7 +188,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(await leasedFrom(store), 'none is due earlier').toEqual([]);
     const { groups } = await store.summary();
     expect(groups).toEqual(before.groups);
-    expect((await store.find(gone.id))?.note).toMatchObject({ route: '/notify', at: gone.note.at, failure: '503' });
+    expect((await store.find(gone.id))?.note).toMatchObject({ route: '/notify', came: gone.note.came, failure: '503' });
     expect(await wake(store, [whole.id])).toBe(1);
     const records = new Map((await leasedFrom(store)).map(({ id, record }) => [id, record]));
     expect(records).toEqual(
@@ -249,7 +249,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     const taken = eventOf(idOf('taken'));
     await store.add(taken, 0);
     const leased = await leasedFrom(store);
-    await leasedFrom(store, { limit: 0, held: leased.map(({ lease }) => lease) });
+    await leasedFrom(store, { limit: 0, leases: leased.map(({ lease }) => lease) });
     for (const each of leased) await set(store, each.lease, { ...NOW, state: 'stopped', note: noteOf() });
     expect(await wake(store, [taken.id])).toBe(1);
     expect(await setOne(store, 'taken')).toBe(true);

@@ -115,7 +115,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     expect(await left()).toBeGreaterThan(LEASE_MS / 2);
     expect(await left()).toBeLessThanOrEqual(LEASE_MS);
     await endLease(server, due);
-    await leasedFrom(store, { limit: 0, held: [taken.lease] });
+    await leasedFrom(store, { limit: 0, leases: [taken.lease] });
     expect(await left()).toBeGreaterThan(LEASE_MS / 2);
   });
 });

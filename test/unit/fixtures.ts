@@ -59,7 +59,7 @@ function fateIn({ secret, decision, reason, upstreamFailure, upstreamStatus: sta
   if (secret === null || decision === 'probe' || reason === 'expired_secret') return 'none';
   if (decision === 'duplicate' || decision === 'deferred') return decision;
   const own = reason === 'overloaded' ? 'client' : null;
-  return fateOf({ how: 'neither', failed: upstreamFailure === null ? own : 'upstream', status });
+  return fateOf({ how: 'not stored', failed: upstreamFailure === null ? own : 'upstream', status });
 }
 
 interface Told {

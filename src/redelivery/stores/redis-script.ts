@@ -1,7 +1,7 @@
 // The Lua script of the queue of deferred deliveries, which the server runs for each call. The keys:
 //
 //   due         sorted set: `PROXY ID` (who stored it) by the time at which it is due, in the server's milliseconds
-//   entries     hash: what is known of each event, as JSON: size, state, note, lease, when stored and due, places in `index`
+//   entries     hash: what is known of each event, as JSON: size, state, note, lease, when stored and due, its texts in `index`
 //   record:ID   string: the event's record
 //   index       sorted set in the order of its texts, of each event `by PROXY ID` (who stored it), `came TIME ID`, `id ID`,
 //               `kept TIME ID` unless it waits, and GROUP TIME ID; GROUP is state, line feed, JSON of failure, secret, key
@@ -53,7 +53,7 @@ end
 -- written: so no event fails alone in a call with others, and what fails is the store (memory, rights, a key's
 -- type, a sum that is none).
 local FIELDS = {bytes = 0, stored = 0, due = 0, state = 'waiting', note = '', lease = '', asked = '', life = '', group = '', came = '', by = ''}
-local function known(given)
+local function sound(given)
   local event = {}
   for field, none in pairs(FIELDS) do
     local value = given[field]
@@ -66,7 +66,7 @@ local function load(id)
   local text = call('HGET', entries, id)
   if not text then return nil end
   local isRead, event = pcall(cjson.decode, text)
-  return known(isRead and type(event) == 'table' and event or {})
+  return sound(isRead and type(event) == 'table' and event or {})
 end
 local function idOf(text) return string.sub(text, -${store.ID_LENGTH}) end
 local function put(id, event, ms)
@@ -99,7 +99,7 @@ end
 local function save(id, event, ms)
   local isNote, words, at = pcall(function()
     local note = cjson.decode(event.note)
-    return cjson.encode({note.failure, note.secret, note.key, note.route}), note.at + 0
+    return cjson.encode({note.failure, note.secret, note.key, note.route}), note.came + 0
   end)
   local group = event.state .. '\\n' .. (isNote and words or '{}') .. '\\n'
   local isOneMore = number(group) == 0 and call('HLEN', totals) >= ${store.MOST_GROUPS}
@@ -113,9 +113,9 @@ local function save(id, event, ms)
   put(id, event, ms)
 end
 local function timeOf(text) return tonumber(string.sub(text, -${store.ID_LENGTH + 16}, -${store.ID_LENGTH + 1})) end
--- The first texts of the index that begin with a prefix, from a place after it.
-local function textsOf(prefix, place, most)
-  return call('ZRANGEBYLEX', index, '(' .. prefix .. place, '(' .. prefix .. '\\255', 'LIMIT', 0, most)
+-- The first texts of the index that begin with a prefix, after the one that goes on with the cursor.
+local function textsOf(prefix, cursor, most)
+  return call('ZRANGEBYLEX', index, '(' .. prefix .. cursor, '(' .. prefix .. '\\255', 'LIMIT', 0, most)
 end
 
 -- Puts together what is left, and counts again. A record has a note of its own.
@@ -126,7 +126,7 @@ local function restore()
     by[id] = by[id] or string.match(text, '^by (%S*) ')
     if state then
       local note, said = {method = '', path = '', attempts = 0, passed = 0, tried = 0}, cjson.decode(words)
-      note.at, note.failure, note.secret, note.key, note.route = timeOf(text), unpack(said)
+      note.came, note.failure, note.secret, note.key, note.route = timeOf(text), unpack(said)
       call('HSETNX', entries, id, cjson.encode({state = state, note = cjson.encode(note)}))
     end
   end
@@ -209,7 +209,7 @@ end
 -- Its first write is the one that a full server refuses. Returns bytes where only those of kept events are too many.
 function calls.add(id, most, pause, note, head, body)
   local old = load(id)
-  local event = known({bytes = #head + #body, note = note, stored = now, by = me})
+  local event = sound({bytes = #head + #body, note = note, stored = now, by = me})
   local excess = number('bytes') - (old and counted(old) or 0) + counted(event) - most
   if excess > 0 then
     local kept = number('kept') - (old and old.state ~= 'waiting' and counted(old) or 0)
@@ -227,31 +227,31 @@ function calls.add(id, most, pause, note, head, body)
   return old and 'replaced' or 'stored'
 end
 function calls.lease(limit, room, most, token, ...)
-  local held, found = {}, {}
+  local own, leased = {}, {}
   for _, lease in ipairs({...}) do
     local id = string.sub(lease, 1, ${store.ID_LENGTH})
-    held[id] = lease
+    own[id] = lease
     local event = limit == '0' and load(id)
     if event and event.lease == lease then put(id, event, now + ${store.LEASE_MS}) end
   end
   for _, text in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ${PAGE})) do
-    if #found >= tonumber(limit) then break end
+    if #leased >= tonumber(limit) then break end
     local id = idOf(text)
     local event = load(id)
-    if event and held[id] == event.lease then put(id, event, now + ${store.LEASE_MS}) end -- the caller stood still
-    if event and not held[id] then
+    if event and own[id] == event.lease then put(id, event, now + ${store.LEASE_MS}) end -- the caller stood still
+    if event and not own[id] then
       local bytes = size(id)
       local isRead = bytes <= tonumber(most)
       if isRead and bytes > tonumber(room) then break end
       room = room - (isRead and bytes or 0)
       local record = isRead and (bytes > 0 and call('GET', records .. id) or '')
-      found[#found + 1] = lend(id, event, token .. #found, record)
+      leased[#leased + 1] = lend(id, event, token .. #leased, record)
     end
   end
   local next = call('ZRANGE', due, 0, 0, 'WITHSCORES')
-  return {found, next[2] and math.max(0, math.ceil(next[2] - now)) or -1}
+  return {leased, next[2] and math.max(0, math.ceil(next[2] - now)) or -1}
 end
-local function changed(change)
+local function make(change)
   local id, lease, to = change.id, change.lease, change.to
   local event = load(id)
   local isAllowed = event and isFree(event)
@@ -280,23 +280,23 @@ end
 function calls.change(changes)
   local all = {}
   call('ZREMRANGEBYSCORE', ended, 0, now - ${ENDED_FOR_MS})
-  for _, change in ipairs(cjson.decode(changes)) do all[#all + 1] = changed(change) end
+  for _, change in ipairs(cjson.decode(changes)) do all[#all + 1] = make(change) end
   return all
 end
 function calls.leaseKept(id, bytes, token)
-  local found, left = {}, tonumber(bytes)
+  local leased, remaining = {}, tonumber(bytes)
   for _, text in ipairs(textsOf('kept ', '', ${PAGE})) do
     local each = idOf(text)
-    local event = left > 0 and each ~= id and load(each)
+    local event = remaining > 0 and each ~= id and load(each)
     if event and isFree(event) then
-      left = left - counted(event)
-      found[#found + 1] = lend(each, event, token .. #found, false)
+      remaining = remaining - counted(event)
+      leased[#leased + 1] = lend(each, event, token .. #leased, false)
     end
   end
-  return found
+  return leased
 end
-function calls.page(place)
-  local texts = textsOf('came ', place, ${PAGE})
+function calls.page(cursor)
+  local texts = textsOf('came ', cursor, ${PAGE})
   return {string.sub(texts[${PAGE}] or '', ${'came '.length + 1}), listed(texts)}
 end
 function calls.find(id, most)

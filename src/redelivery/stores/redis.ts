@@ -33,8 +33,8 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     last = { life: textOf(life), now: numberOf(now), share: numberOf(share), at: Date.now() };
     // A life without a dot: what was left was put together.
     const isEmpty = last.life !== before.life && (last.life === '' || last.life.includes('.'));
-    const known = numberOf(heardBefore);
-    const isBack = known > 0 && known < Math.min(before.now, addedAt);
+    const heardAt = numberOf(heardBefore);
+    const isBack = heardAt > 0 && heardAt < Math.min(before.now, addedAt);
     // Where the server went back, some that were taken since may be there again in place of others.
     const gone = isEmpty ? before.share : Math.max(0, before.share - last.share) || null;
     if (before.share > 0 && (isEmpty || isBack)) tellLost(gone, before.at);
@@ -78,17 +78,17 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   return {
     async add({ id, record, note }, pause) {
       const added = await run(addedOf, 'add', id, maxBytes, pause, noteText(note), ...record);
-      if (typeof added === 'number') return added;
-      const known = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
-      if (known !== undefined) return known;
+      if (typeof added === 'number') return { lacking: added };
+      const result = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
+      if (result !== undefined) return result;
       onProblem(added);
       throw new Error(added);
     },
-    lease: ({ limit, room, held }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...held),
+    lease: ({ limit, room, leases }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...leases),
     change: (changes) =>
       run((given) => listOf(given, changes.length).map(CHANGED), 'change', JSON.stringify(changes.map(sent))),
     leaseKept: (id, bytes) => run(leasedIn, 'leaseKept', id, bytes, token()),
-    page: (place) => run(pageOf, 'page', place),
+    page: (cursor) => run(pageOf, 'page', cursor),
     find: async (id) => (await run(leasedIn, 'find', id, mostBytes()))[0] ?? null,
     async summary() {
       const summary = await run(summaryOf, 'summary');
@@ -164,8 +164,8 @@ function groupOf(given: unknown): store.Group {
 
 function entryOf(given: unknown): store.Entry {
   const [id, bytes, state, note, wait, asked] = listOf(given, 6);
-  const known = { state: stateOf(textOf(state)), note: readNote(textOf(note)), asked: textOf(asked) !== '' };
-  return { ...known, id: textOf(id), bytes: numberOf(bytes), wait: numberOf(wait) };
+  const words = { state: stateOf(textOf(state)), note: readNote(textOf(note)), asked: textOf(asked) !== '' };
+  return { ...words, id: textOf(id), bytes: numberOf(bytes), wait: numberOf(wait) };
 }
 
 const stateOf = (state: unknown) => DEFERRED_STATES.find((each) => each === state) ?? 'waiting';

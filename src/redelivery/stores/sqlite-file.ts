@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
-import { type Around, inheritance, type Queries, queriesOn, SCHEMA } from './sqlite-queries.ts';
+import { inheritance, type Queries, queriesOn, SCHEMA, type Shared } from './sqlite-queries.ts';
 import { type Aside, MOST_LOSSES } from './store.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */
@@ -83,7 +83,7 @@ export class StoreFile {
   #unwritten: FileLoss[] = [];
   /** When a loss was last told, in milliseconds on the monotonic clock. */
   #toldAt = Number.NEGATIVE_INFINITY;
-  readonly around: Around;
+  readonly shared: Shared;
 
   constructor({ path, owner }: FileOptions) {
     this.#path = path;
@@ -92,7 +92,7 @@ export class StoreFile {
     const files = [join(this.#directory, 'lock'), path, `${path}-wal`, `${path}-shm`];
     this.#watched = owner === null ? [] : [this.#directory, ...files];
     const aside = () => this.#aside();
-    this.around = { owner: owner ?? '', readRecords: [], ended: new Set(), aside };
+    this.shared = { owner: owner ?? '', readRecords: [], ended: new Set(), aside };
   }
 
   /**
@@ -169,19 +169,19 @@ export class StoreFile {
   /** The damaged files that lie in the directory. A name tells when it was set aside, and how many events it had. */
   #aside(): readonly Aside[] {
     return fs.readdirSync(this.#directory).flatMap((name) => {
-      const [found, day, hour, minute, rest, events] = ASIDE.exec(name) ?? [];
-      if (found === undefined) return [];
+      const [whole, day, hour, minute, seconds, events] = ASIDE.exec(name) ?? [];
+      if (whole === undefined) return [];
       const bytes = sizeOf(join(this.#directory, name));
-      const at = Date.parse(`${day}T${hour}:${minute}:${rest}Z`);
+      const at = Date.parse(`${day}T${hour}:${minute}:${seconds}Z`);
       return { name, bytes, at, events: events === undefined ? null : Number(events) };
     });
   }
 
   /** Throws if the disk fails to read the files; returns the endings of those that are there. */
   #readThrough(): readonly string[] {
-    const left = ['-wal', ''].filter((ending) => checkFile(`${this.#path}${ending}`) === 'present');
-    for (const ending of left) readThrough(`${this.#path}${ending}`);
-    return left;
+    const endings = ['-wal', ''].filter((ending) => checkFile(`${this.#path}${ending}`) === 'present');
+    for (const ending of endings) readThrough(`${this.#path}${ending}`);
+    return endings;
   }
 
   #setAside(damage: Error): void {
@@ -191,10 +191,11 @@ export class StoreFile {
     }
     const time = new Date().toISOString().replaceAll(':', '');
     const aside = `aside-${basename(this.#path)}-${time}${this.#count === null ? '' : `-${this.#count}`}`;
-    const left = this.#readThrough();
-    for (const ending of left) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
+    const endings = this.#readThrough();
+    for (const ending of endings) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
-    const where = left.length > 0 ? `what is left of it is ${aside}${left.at(-1)} there` : 'nothing is left of it';
+    const where =
+      endings.length > 0 ? `what is left of it is ${aside}${endings.at(-1)} there` : 'nothing is left of it';
     this.#lose(`${this.#path}: ${damage.message}; ${where}`);
   }
 
@@ -207,12 +208,12 @@ export class StoreFile {
 
   #open(): Opened {
     using parts = new DisposableStack();
-    if (this.#owner !== null) this.#takeOver(parts);
+    if (this.#owner !== null) this.#lockAndCheck(parts);
     // A visitor (a command beside the proxy) creates no file: to it, a missing file is an empty store.
-    const place = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
+    const databasePath = this.#owner !== null || sizeOf(this.#path) > 0 ? this.#path : ':memory:';
     const header = this.#owner === null ? () => '' : headerOf(this.#path, parts);
     if (OTHER_FORMAT.test(header())) throw new DamageError('its header is of no format that SQLite writes');
-    const database = parts.use(new DatabaseSync(place, { timeout: BUSY_MS }));
+    const database = parts.use(new DatabaseSync(databasePath, { timeout: BUSY_MS }));
     if (sizeOf(this.#path) === 0) database.exec(NEW_FILE);
     database.exec(SETTINGS);
     const schema = database.prepare('SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL').all();
@@ -220,10 +221,10 @@ export class StoreFile {
     else if (schema.length !== SCHEMA.length || !schema.every(({ sql }) => SCHEMA.includes(String(sql)))) {
       throw new DamageError('it holds no events of this version');
     }
-    const queries = queriesOn(database, this.around);
+    const queries = queriesOn(database, this.shared);
     if (this.#owner !== null) {
-      const [found] = database.prepare("PRAGMA integrity_check('event')").all();
-      if (found?.integrity_check !== 'ok') throw new DamageError(String(found?.integrity_check));
+      const check = database.prepare("PRAGMA integrity_check('event')").get()?.integrity_check;
+      if (check !== 'ok') throw new DamageError(String(check));
       database.exec(inheritance(this.#owner));
       for (const loss of this.#unwritten) queries.loseFile(...loss);
       this.#unwritten = [];
@@ -235,7 +236,7 @@ export class StoreFile {
   }
 
   /** Creates what an owner needs, locks the directory, and reports what was lost since the last owner. */
-  #takeOver(parts: DisposableStack): void {
+  #lockAndCheck(parts: DisposableStack): void {
     makeDirectory(this.#directory);
     const [lock, , log, index] = this.#watched.slice(1).map(checkFile);
     this.#isNew ||= lock === 'absent';

@@ -11,8 +11,8 @@ import * as store from './store.ts';
 const PAGE = 500;
 
 /** SQL that reads a field of the note. The note may be any text, even one that is not JSON. */
-const said = (name: string) => `iif(json_valid(note), note, '{}') ->> '${name}'`;
-const WORDS = ['failure', 'secret', 'key', 'route'].map(said).join(', ');
+const ofNote = (name: string) => `iif(json_valid(note), note, '{}') ->> '${name}'`;
+const WORDS = ['failure', 'secret', 'key', 'route'].map(ofNote).join(', ');
 
 /**
  * The CHECKs bind other programs that write to the file, too. A summary reads its sums from the index `event_sums`.
@@ -30,7 +30,7 @@ export const SCHEMA: readonly string[] = [
   lease TEXT CHECK (octet_length(lease) <= 100),
   note TEXT NOT NULL CHECK (octet_length(note) <= 4096),
   counted INTEGER AS (max(bytes, ${store.LEAST_BYTES})),
-  came INTEGER AS (max(0, min(CAST(coalesce(${said('at')}, 0) AS INTEGER), 8640000000000000))),
+  came INTEGER AS (max(0, min(CAST(coalesce(${ofNote('came')}, 0) AS INTEGER), 8640000000000000))),
   words TEXT AS (json_array(${WORDS}))
 ) STRICT`,
   'CREATE INDEX event_due ON event(due, state)',
@@ -59,8 +59,8 @@ INSERT OR REPLACE INTO total(rowid, bytes, events) SELECT 1, coalesce(sum(counte
 
 export type Queries = ReturnType<typeof queriesOn>;
 
-/** Facts about a file beside its content. */
-export interface Around {
+/** What the queries share with the file beneath them. */
+export interface Shared {
   /** The text that follows the event's id in each lease. */
   readonly owner: string;
   /** Receives the buffers of the records that were read, which are then moved to another thread. */
@@ -74,18 +74,18 @@ export interface Around {
 const MOST_ENDED = 1000;
 
 /** The queries of a store on an open file. */
-export function queriesOn(database: DatabaseSync, around: Around) {
-  const { owner, readRecords, ended } = around;
+export function queriesOn(database: DatabaseSync, shared: Shared) {
+  const { owner, readRecords, ended } = shared;
   const sql = statementsOf(database);
 
   /** The record of the event at a place; empty if there is none. */
   function recordAt(place: number): Uint8Array<ArrayBuffer> {
-    const [found] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content FROM record WHERE place = ${place}`;
-    if (found !== undefined) readRecords.push(found.content.buffer);
-    return found?.content ?? new Uint8Array();
+    const [record] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content FROM record WHERE place = ${place}`;
+    if (record !== undefined) readRecords.push(record.content.buffer);
+    return record?.content ?? new Uint8Array();
   }
 
-  function changed(change: store.Change): store.Changed {
+  function make(change: store.Change): store.Changed {
     const { id, lease = null, age = null, to } = change;
     const now = Date.now();
     const isLoss = Number(typeof to === 'string' && to !== 'taken' && to !== 'dropped');
@@ -154,49 +154,49 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       most: number,
     ) {
       const of = bodyTag(id);
-      const counted = Math.max(record.length, store.LEAST_BYTES);
+      const counted = store.countedBytes(record.length);
       // Alike are the ids that begin with `${of}-`; `.` follows `-` in ASCII, so it bounds the range. If the row of
       // `total` is missing, `excess` is null, which counts as full.
-      const [known] = sql<{ old: number | null; excess: number | null; alike: number }>`SELECT old,
+      const [stored] = sql<{ old: number | null; excess: number | null; alike: number }>`SELECT old,
         (SELECT bytes FROM total) - coalesce(old, 0) + ${counted - most} AS excess,
         (SELECT count(*) FROM event WHERE id > ${`${of}-`} AND id < ${`${of}.`}) AS alike
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
-      const excess = known?.excess ?? Infinity;
+      const excess = stored?.excess ?? Infinity;
       if (excess > 0) {
         const [sum] = sql<{ kept: number }>`SELECT
           (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
           - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
-        return sum !== undefined && excess <= sum.kept ? excess : 'full';
+        return sum !== undefined && excess <= sum.kept ? { lacking: excess } : 'full';
       }
-      if (known?.old === null && known.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
+      if (stored?.old === null && stored.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
       sql`DELETE FROM event WHERE id = ${id}`; // triggers remove its record, and keep `total`
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
       sql`INSERT INTO record(place, content) VALUES (last_insert_rowid(), ${record})`; // no trigger changes that
-      return known?.old === null ? 'stored' : 'replaced';
+      return stored?.old === null ? 'stored' : 'replaced';
     },
 
     /** `largest`: the maximum number of bytes in a record that is read. */
-    lease({ limit, room, held }: store.LeaseRequest, largest: number) {
-      const own = new Set(held.map(store.leasedId));
+    lease({ limit, room, leases }: store.LeaseRequest, largest: number) {
+      const own = new Set(leases.map(store.leasedId));
       const due = sql<Row & Sized>`SELECT place, id, bytes, state, asked, note, octet_length(content) AS size
         FROM event LEFT JOIN record USING (place) WHERE due <= ${Date.now()}
-        ORDER BY due LIMIT ${limit && limit + held.length}`;
+        ORDER BY due LIMIT ${limit && limit + leases.length}`;
       // Those of the caller are due only if it stood still: to renew them at each call took a tenth of a sending.
-      if (limit === 0 || due.some(({ id }) => own.has(id))) held.forEach(renew);
+      if (limit === 0 || due.some(({ id }) => own.has(id))) leases.forEach(renew);
       const leased: store.Leased[] = [];
-      let left = room;
+      let remaining = room;
       for (const { size, ...event } of due.filter(({ id }) => !own.has(id)).slice(0, limit)) {
         const isRead = (size ?? 0) <= largest;
-        left -= isRead ? (size ?? 0) : 0;
-        if (left < 0) break;
+        remaining -= isRead ? (size ?? 0) : 0;
+        if (remaining < 0) break;
         leased.push(leasedOf(event, isRead ? recordAt(event.place) : null));
       }
       const [next] = sql<{ due: number }>`SELECT due FROM event ORDER BY due LIMIT 1`;
       return { leased, wait: next === undefined ? Infinity : Math.max(0, next.due - Date.now()) };
     },
 
-    change: (changes: readonly store.Change[]): readonly store.Changed[] => changes.map(changed),
+    change: (changes: readonly store.Change[]): readonly store.Changed[] => changes.map(make),
 
     /** Remembers that a file's events are lost. */
     loseFile: (why: string, events: number | null): void => remember(why, events, null),
@@ -208,8 +208,8 @@ export function queriesOn(database: DatabaseSync, around: Around) {
           ORDER BY came, place LIMIT ${PAGE}))
         WHERE before < ${bytes}`.map((oldest) => leasedOf(oldest, null)),
 
-    page(at: string): readonly [next: string, entries: readonly store.Entry[]] {
-      const [came = -1, place = 0] = at === '' ? [] : at.split(' ').map(Number);
+    page(cursor: string): readonly [next: string, entries: readonly store.Entry[]] {
+      const [came = -1, place = 0] = cursor === '' ? [] : cursor.split(' ').map(Number);
       const page = sql<
         store.Entry & { came: number; place: number }
       >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, asked, note
@@ -240,7 +240,7 @@ export function queriesOn(database: DatabaseSync, around: Around) {
         dropped,
         losses: lossesOf(store.SHOWN_LOSSES),
         lostLately,
-        aside: around.aside(),
+        aside: shared.aside(),
         evicts: null,
       };
     },
@@ -252,9 +252,9 @@ export function queriesOn(database: DatabaseSync, around: Around) {
       const id = store.TEST_ID;
       queries.add({ id, note: store.TEST_NOTE, record: new Uint8Array(1) }, 0, Infinity);
       sql`UPDATE event SET due = 0 WHERE id = ${id}`;
-      const [leased] = queries.lease({ limit: 1, room: 1, held: [] }, 1).leased;
+      const [leased] = queries.lease({ limit: 1, room: 1, leases: [] }, 1).leased;
       const lease = leased?.lease ?? '';
-      queries.lease({ limit: 0, room: 0, held: [lease] }, 0);
+      queries.lease({ limit: 0, room: 0, leases: [lease] }, 0);
       const isRead = leased?.id === id && leased.record?.length === 1 && queries.page('')[1][0]?.id === id;
       const isRenewed = (queries.find(id, 1)?.wait ?? 0) > 0;
       const [set] = queries.change([{ id, lease, to: { pause: 0, state: 'stopped', note: store.TEST_NOTE } }]);

@@ -56,7 +56,7 @@ function answer(calls: readonly Call[]): void {
   const report: Report = { ...doneAll(calls, null), losses: file.nextLoss() };
   // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
-  port.postMessage(report, file.around.readRecords.splice(0));
+  port.postMessage(report, file.shared.readRecords.splice(0));
 }
 
 /** `noRoom`: why nothing can be added, if that is known already; else null. */

@@ -11,7 +11,7 @@ import type { ConnectionOptions } from '../../redis/connection.ts';
 import { NO_NOTE, type Note } from '../note.ts';
 import { MAX_PAUSE_MS } from '../pace.ts';
 
-export interface Event {
+export interface StoredEvent {
   /**
    * The body's tag (16 hex digits, the log's `body_sha256`), `-`, the event's hash (32 hex digits). Equal events have
    * equal ids, and events with ids that are equal up to the `-` have the same body.
@@ -24,10 +24,10 @@ export interface Event {
 
 /**
  * `stored`: as durable as the store's own settings make it. `replaced`: stored in place of an equal event, whatever its
- * state; a lease of the old event is lost. `full` (`maxBytes`), `crowded` (`MAX_OF_ONE_BODY`), or a number of bytes that
- * kept events must give up first: nothing has changed.
+ * state; a lease of the old event is lost. Else nothing has changed: `full` (`maxBytes`), `crowded` (`MAX_OF_ONE_BODY`),
+ * or `lacking`: bytes that kept events must give up first.
  */
-export type Added = 'stored' | 'replaced' | 'full' | 'crowded' | number;
+export type Added = 'stored' | 'replaced' | 'full' | 'crowded' | { readonly lacking: number };
 
 /** An event as a list shows it. Nothing here is verified. */
 export interface Entry {
@@ -62,7 +62,7 @@ export interface LeaseRequest {
   /** Bytes of memory for records. A record larger than `mostBytes` is not read, and needs none. */
   readonly room: number;
   /** The caller's leases in use. They are renewed, unless they were lost, and their events are not leased again. */
-  readonly held: readonly string[];
+  readonly leases: readonly string[];
 }
 
 /** Events that share state, failure, secret, key and route; the last four are empty where the note cannot be read. */
@@ -131,7 +131,7 @@ export interface Setting {
   readonly pause: number;
   readonly state?: DeferredState;
   readonly note?: Note;
-  /** True if a person asks for it: once a lease that it has is over, it is due at once. False if that was done. */
+  /** True: a person asks for it; if it is leased, it is due as soon as that lease ends. False: a sending has ended that. */
   readonly asked?: boolean;
 }
 
@@ -139,8 +139,9 @@ export interface Setting {
 export type End = 'taken' | 'dropped' | WhyLost;
 
 /**
- * `done` again, for a while, for a change that has ended this lease: its answer may have been lost. `leased`: it is
- * another's, or came later. Except for `done` nothing has changed.
+ * `done` again, for a while, for a change that has ended this lease: its answer may have been lost. `leased`: another
+ * has it, it came later, or, for a loss, a person asked for it meanwhile. Except for `done` nothing has changed, but that
+ * it is asked for.
  */
 export type Changed = 'done' | 'leased' | 'absent';
 
@@ -151,7 +152,7 @@ export type Changed = 'done' | 'leased' | 'absent';
  */
 export interface DeferredStore {
   /** Stores an event, due after `pause` milliseconds: after a crash at any moment it is there whole, or not at all. */
-  add(event: Event, pause: number): Promise<Added>;
+  add(event: StoredEvent, pause: number): Promise<Added>;
 
   /**
    * Leases events that are due, the first due first, up to the first that does not fit into `room`; each is due again
@@ -165,8 +166,8 @@ export interface DeferredStore {
   /** Leases the oldest kept events without their records, never `id`, until they add up to `bytes`; a page at most. */
   leaseKept(id: string, bytes: number): Promise<readonly Leased[]>;
 
-  /** A page of what is stored, the oldest first, and the place of the next one: empty for the first, and after the last. */
-  page(place: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
+  /** A page of what is stored, the oldest first, and the cursor of the next: empty for the first, and after the last. */
+  page(cursor: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
 
   find(id: string): Promise<Found | null>;
   /** For an owner. Makes events due that would wait over `LONGEST_WAIT_MS`. Reads no record, and lists few events. */
@@ -183,13 +184,13 @@ export interface DeferredStore {
 
 /** All that is stored, or what `isWanted`, page by page. What changes meanwhile may be missed, or be returned twice. */
 export async function* pagesOf({ page }: Pick<DeferredStore, 'page'>, isWanted = (_: Entry) => true) {
-  let place = '';
+  let cursor = '';
   do {
-    const [next, entries] = await page(place);
-    const found = entries.filter(isWanted);
-    if (found.length > 0) yield found;
-    place = next;
-  } while (place !== '');
+    const [next, entries] = await page(cursor);
+    const wanted = entries.filter(isWanted);
+    if (wanted.length > 0) yield wanted;
+    cursor = next;
+  } while (cursor !== '');
 }
 
 /** `store` may be a directory, too. */
@@ -216,6 +217,7 @@ export const LEASE_MS = 30_000;
 export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
 /** The minimum number of bytes that an event counts as: tiny ones must not make a store's list endless. */
 export const LEAST_BYTES = 4096;
+export const countedBytes = (bytes: number) => Math.max(LEAST_BYTES, bytes);
 export const MOST_GROUPS = 1000;
 export const SOONEST = 50;
 export const MOST_DROPPED = 250;
@@ -225,7 +227,7 @@ export const LOSSES_FOR_MS = 7 * 24 * 3_600_000;
 export const LATELY_MS = 24 * 3_600_000;
 /** The id of the test event, which no real event can have. */
 export const TEST_ID = `${'test'.padStart(16, '0')}-${'0'.repeat(32)}`;
-export const TEST_NOTE: Note = { ...NO_NOTE, at: 0, failure: 'test' };
+export const TEST_NOTE: Note = { ...NO_NOTE, came: 0, failure: 'test' };
 /** The maximum number of events with one body: queries are not signed, so one captured delivery can become many. */
 export const MAX_OF_ONE_BODY = 16;
 

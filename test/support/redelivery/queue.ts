@@ -109,5 +109,5 @@ export const test = base
     const early = admit(arrival);
     const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
     if (!('permit' in admission)) throw new Error('refused');
-    return { head, lines, body, route: ROUTE, permit: admission.permit, at: arrival.at - age };
+    return { head, lines, body, route: ROUTE, permit: admission.permit, came: arrival.at - age };
   });

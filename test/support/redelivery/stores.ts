@@ -10,7 +10,6 @@ import {
   type DeferredStore,
   type End,
   type Entry,
-  type Event,
   LEASE_MS,
   LEAST_BYTES,
   type Leased,
@@ -21,6 +20,7 @@ import {
   MOST_LOSSES,
   pagesOf,
   type Setting,
+  type StoredEvent,
   type StoreOptions,
 } from '../../../src/redelivery/stores/store.ts';
 import { patience } from '../runner/patience.ts';
@@ -68,13 +68,13 @@ export function idOf(event: string = `event ${serial++}`, body: string = event):
 }
 
 /** Bytes that no text survives. */
-export const someRecord = (length = 100): Event['record'] => [randomBytes(200), randomBytes(length)];
+export const someRecord = (length = 100): StoredEvent['record'] => [randomBytes(200), randomBytes(length)];
 
 /** What a store gives back of an event. */
-export const bytesOf = ({ record }: Pick<Event, 'record'>) => Buffer.concat(record);
+export const bytesOf = ({ record }: Pick<StoredEvent, 'record'>) => Buffer.concat(record);
 
 export const noteOf = (given: Partial<Note> = {}): Note => ({
-  ...{ at: Date.now(), route: '/notify', method: 'POST', path: '/notify', secret: 'current', key: 'a1b2' },
+  ...{ came: Date.now(), route: '/notify', method: 'POST', path: '/notify', secret: 'current', key: 'a1b2' },
   ...{ attempts: 0, passed: 0, tried: 0, failure: '503' },
   ...given,
 });
@@ -83,7 +83,7 @@ export const eventOf = (id = idOf(), record = someRecord(), note = noteOf()) => 
 
 /** All that is due, unless `given` says otherwise. */
 export const leasedFrom = async (store: DeferredStore, given: Partial<LeaseRequest> = {}) =>
-  (await store.lease({ limit: 100, room: MANY_BYTES, held: [], ...given })).leased.map(withBuffer);
+  (await store.lease({ limit: 100, room: MANY_BYTES, leases: [], ...given })).leased.map(withBuffer);
 
 /** Stores have their own kinds of arrays. */
 const withBuffer = ({ record, ...leased }: Leased) => ({ ...leased, record: record && Buffer.from(record) });
@@ -166,7 +166,7 @@ export function storeContract(
     }
 
     /** Fifty at a time: each must be answered in time, on a busy machine, too. */
-    async function addAll(events: readonly Event[], pause = 600_000): Promise<void> {
+    async function addAll(events: readonly StoredEvent[], pause = 600_000): Promise<void> {
       for (let at = 0; at < events.length; at += 50)
         await Promise.all(events.slice(at, at + 50).map((event) => store.add(event, pause)));
     }
@@ -251,7 +251,7 @@ export function storeContract(
       expect(await idsIn(store)).toEqual([stays.id]);
       expect(await setOne(store, 'taken')).toBe(true);
       expect(await store.summary()).toEqual(NOTHING);
-      expect(await store.lease({ limit: 9, room: MANY_BYTES, held: [] })).toEqual({ leased: [], wait: Infinity });
+      expect(await store.lease({ limit: 9, room: MANY_BYTES, leases: [] })).toEqual({ leased: [], wait: Infinity });
     });
 
     test('maxBytes bounds it, with 4 KiB an event at least, and what leaves makes room', async () => {
@@ -296,7 +296,7 @@ export function storeContract(
       const event = eventOf(idOf(), someRecord(), long);
       await store.add(event, 0);
       expect((await listed(store))[0]?.note).toEqual(long);
-      for (const text of ['', '{', '7', '{"at":-1}', 'x'.repeat(MAX_NOTE)]) {
+      for (const text of ['', '{', '7', '{"came":-1}', 'x'.repeat(MAX_NOTE)]) {
         await place.writeNote(event.id, text);
         expect(await listed(store)).toMatchObject([{ id: event.id, note: null }]);
         expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], soonest: [{ note: null }] });
@@ -312,7 +312,7 @@ export function storeContract(
       await setOne(store, {});
       await store.add(late, 0);
       await store.add(later, 60_000);
-      const { leased, wait } = await store.lease({ limit: 9, room: MANY_BYTES, held: [] });
+      const { leased, wait } = await store.lease({ limit: 9, room: MANY_BYTES, leases: [] });
       expect(leased.map(({ id }) => id).sort()).toEqual([early.id, late.id].sort());
       expect(wait).toBeGreaterThan(LEASE_MS / 2);
       expect(wait).toBeLessThanOrEqual(LEASE_MS);
@@ -339,11 +339,11 @@ export function storeContract(
         ids.push(event.id);
         await store.add(event, 0);
       }
-      const first = await store.lease({ limit: 1, room: MANY_BYTES, held: [] });
+      const first = await store.lease({ limit: 1, room: MANY_BYTES, leases: [] });
       expect([idsOf(first.leased), first.wait]).toEqual([ids.slice(0, 1), 0]);
-      const second = await store.lease({ limit: 9, room: 3000, held: [] });
+      const second = await store.lease({ limit: 9, room: 3000, leases: [] });
       expect([idsOf(second.leased), second.wait]).toEqual([ids.slice(1, 2), 0]);
-      expect(await store.lease({ limit: 9, room: 0, held: [] })).toEqual({ leased: [], wait: 0 });
+      expect(await store.lease({ limit: 9, room: 0, leases: [] })).toEqual({ leased: [], wait: 0 });
       expect(idsOf(await leasedFrom(store))).toEqual(ids.slice(2));
     });
 
@@ -353,13 +353,13 @@ export function storeContract(
       const { lease } = await oneLeased(store);
       const held = [lease, `${idOf()} none`];
       await place.endLeases();
-      const { leased, wait } = await store.lease({ limit: 9, room: MANY_BYTES, held });
+      const { leased, wait } = await store.lease({ limit: 9, room: MANY_BYTES, leases: held });
       expect(leased).toEqual([]);
       expect(wait).toBeGreaterThan(LEASE_MS / 2);
       expect(await leasedFrom(store)).toEqual([]);
       await place.endLeases();
       await store.add(other, 0);
-      expect(idsOf(await leasedFrom(store, { held }))).toEqual([other.id]);
+      expect(idsOf(await leasedFrom(store, { leases: held }))).toEqual([other.id]);
       expect(await set(store, lease, 'taken')).toBe(true);
     });
 
@@ -373,7 +373,7 @@ export function storeContract(
       expect(await set(store, lost.lease, { ...NOW, state: 'stopped', note: noteOf({ attempts: 99 }) })).toBe(false);
       expect(await set(store, lost.lease, 'taken')).toBe(false);
       await place.endLeases();
-      expect(await leasedFrom(store, { limit: 0, held: [lost.lease] })).toEqual([]);
+      expect(await leasedFrom(store, { limit: 0, leases: [lost.lease] })).toEqual([]);
       expect(await oneLeased(store)).toMatchObject({ id: held.id, state: 'waiting', note: { attempts: 0 } });
     });
 
@@ -532,9 +532,9 @@ export function storeContract(
     test('a list begins with what came first', async () => {
       await reopened({ maxBytes: 2000 * LEAST_BYTES });
       const ats = Array.from({ length: 700 }, (_, at) => Math.floor((at * 7919) % 1000) + 1);
-      await addAll(ats.map((at) => eventOf(idOf(), someRecord(1), noteOf({ at }))));
+      await addAll(ats.map((came) => eventOf(idOf(), someRecord(1), noteOf({ came }))));
       const found: number[] = [];
-      for await (const page of pagesOf(store)) found.push(...page.map(({ note }) => note?.at ?? 0));
+      for await (const page of pagesOf(store)) found.push(...page.map(({ note }) => note?.came ?? 0));
       expect(found).toEqual(ats.toSorted((one, other) => one - other));
     });
 
@@ -580,7 +580,7 @@ export function storeContract(
       const kept = ['expired', 'stopped', 'unverified', 'expired'] as const;
       const ids: string[] = [];
       for (const [at, state] of kept.entries()) {
-        const event = eventOf(idOf(), someRecord(), noteOf({ at: 100 - at }));
+        const event = eventOf(idOf(), someRecord(), noteOf({ came: 100 - at }));
         ids.unshift(event.id);
         await store.add(event, 0);
         await setOne(store, { pause: 60_000, state });
@@ -589,11 +589,11 @@ export function storeContract(
       const [fresh, [first = '', second, third] = []] = [idOf(), ids];
       for (let at = 0; at < 2; at++) expect(await add(idOf(), 1)).toBe('stored');
       expect([await add(fresh, 1), await add(fresh, 4), await add(fresh, 5)]).toEqual([
-        LEAST_BYTES,
-        4 * LEAST_BYTES,
+        { lacking: LEAST_BYTES },
+        { lacking: 4 * LEAST_BYTES },
         'full',
       ]);
-      expect(await add(first, 4)).toBe(3 * LEAST_BYTES); // it takes the place of an equal one
+      expect(await add(first, 4)).toEqual({ lacking: 3 * LEAST_BYTES }); // it takes the place of an equal one
       expect(await add(first, 5)).toBe('full');
       expect(await store.leaseKept(first, LEAST_BYTES)).toMatchObject([{ id: second, record: null }]);
       const [oldest, next, ...others] = await store.leaseKept(fresh, LEAST_BYTES + 1);
@@ -659,18 +659,18 @@ export function storeContract(
     });
 
     test('is summed up by state and words, with those that are due first', async () => {
-      const note = noteOf({ at: 5000 });
+      const note = noteOf({ came: 5000 });
       const ids = [];
       for (const [at, failure] of [
         [7000, '503'],
         [5000, '503'],
         [6000, 'connect'],
       ] as const) {
-        const event = eventOf(idOf(), someRecord(5000), { ...note, at, failure });
+        const event = eventOf(idOf(), someRecord(5000), { ...note, came: at, failure });
         ids.push(event.id);
         await store.add(event, 10_000 * (ids.length + 1));
       }
-      const small = eventOf(idOf(), someRecord(), { ...note, failure: '404', at: Number.MAX_SAFE_INTEGER });
+      const small = eventOf(idOf(), someRecord(), { ...note, failure: '404', came: Number.MAX_SAFE_INTEGER });
       await store.add(small, 0);
       await setOne(store, { pause: 1, state: 'stopped' });
       const { groups, soonest } = await store.summary();
@@ -690,7 +690,7 @@ export function storeContract(
     test('of many none is left out: of a summary, whatever their words, of a list while others come and go, of those woken', async () => {
       await reopened({ maxBytes: 10_000 * LEAST_BYTES });
       const stay = Array.from({ length: 1100 }, () => idOf());
-      await addAll(stay.map((id, at) => eventOf(id, someRecord(1), noteOf({ secret: `s${at}`, at: at + 1 }))));
+      await addAll(stay.map((id, at) => eventOf(id, someRecord(1), noteOf({ secret: `s${at}`, came: at + 1 }))));
       const { groups, soonest } = await store.summary();
       expect(groups.length).toBeLessThanOrEqual(1000);
       expect(groups.reduce((sum, { deliveries }) => sum + deliveries, 0)).toBe(1100);
@@ -709,7 +709,7 @@ export function storeContract(
       const woken = await listed(store);
       expect(idsOf(woken)).toEqual([...stay].sort());
       expect(woken.filter(({ wait }) => wait > 0)).toEqual([]);
-      expect((await store.lease({ limit: 1, room: MANY_BYTES, held: [] })).wait).toBe(0);
+      expect((await store.lease({ limit: 1, room: MANY_BYTES, leases: [] })).wait).toBe(0);
     });
 
     if (!isShared) return;

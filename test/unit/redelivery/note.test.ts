@@ -9,9 +9,9 @@ test.for(['route', 'method', 'path', 'secret', 'key'])('a long %s is left out, a
   const note = noteOf({ [word]: LONG, attempts: 7, failure: 'altered' });
   const text = noteText(note);
   expect(text.length).toBeLessThanOrEqual(MAX_NOTE);
-  const { at } = note;
+  const { came } = note;
   expect(readNote(text)).toEqual(
-    noteOf({ at, route: null, method: '', path: '', secret: '', key: '', attempts: 7, failure: 'altered' }),
+    noteOf({ came, route: null, method: '', path: '', secret: '', key: '', attempts: 7, failure: 'altered' }),
   );
 });
 
@@ -19,7 +19,7 @@ test('beyond its bounds it is none: what lists a note makes a date of each time'
   const text = noteText(noteOf());
   expect(readNote(text.padEnd(MAX_NOTE))).not.toBeNull();
   expect(readNote(text.padEnd(MAX_NOTE + 1))).toBeNull();
-  for (const time of ['at', 'tried']) {
+  for (const time of ['came', 'tried']) {
     expect(readNote(noteText(noteOf({ [time]: 8.64e15 })))).not.toBeNull();
     expect(readNote(noteText(noteOf({ [time]: 8.64e15 + 1 })))).toBeNull();
   }

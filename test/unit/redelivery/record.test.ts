@@ -7,12 +7,12 @@ import type { Secret } from '../../../src/core/keyring.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import type { Note } from '../../../src/redelivery/note.ts';
 import {
+  admitRecord,
   type Deferrable,
   eventId,
   eventToStore,
   isVerifiable,
   keyTag,
-  openRecord,
   type Rules,
   type Sendable,
 } from '../../../src/redelivery/record.ts';
@@ -55,7 +55,7 @@ function made({ target = '/notify?a=1', version = '1.1', lines = [], body = BODY
   const all = ['Host', 'h', ...lines, 'Entrupy-Signature', sign(value, body), ...framing];
   const head = headOf({ target, version, lines: all });
   const permit = { secret: by } as Deferrable['permit'];
-  const delivery = { head, lines: all, body, at: NOW - HOUR, route: verify(head.path), permit };
+  const delivery = { head, lines: all, body, came: NOW - HOUR, route: verify(head.path), permit };
   return eventToStore(delivery, '500', name);
 }
 
@@ -66,11 +66,11 @@ interface Changes {
   readonly note?: Note | null;
 }
 
-type Stored = Pick<Parameters<typeof openRecord>[0], 'id' | 'record'>;
+type Stored = Pick<Parameters<typeof admitRecord>[0], 'id' | 'record'>;
 
 function open(stored: Stored, { policy = POLICY, name = '', maxHeader = 16_384, note = null }: Changes = {}) {
   const storeSettings = () => ({ name }) as ReturnType<Rules['storeSettings']>;
-  return openRecord(
+  return admitRecord(
     { ...stored, note },
     { policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }), storeSettings },
   );
@@ -112,7 +112,7 @@ describe('what was stored', () => {
     expect(opened.body.equals(BODY)).toBe(true);
     expect(opened.permit).toMatchObject({ decision: 'accepted', secret: { id: 'current' } });
     expect(open(stored).note).toEqual({
-      ...{ at: NOW - HOUR, secret: 'current', key: keyTag(CURRENT.key), failure: '500', attempts: 0, tried: 0 },
+      ...{ came: NOW - HOUR, secret: 'current', key: keyTag(CURRENT.key), failure: '500', attempts: 0, tried: 0 },
       passed: 0,
       ...{ route: '/notify', method: 'POST', path: '/notify' },
     });
@@ -260,7 +260,7 @@ describe('the rules of now', () => {
 
 test('what is not sent came now at the latest, whatever the note beside it says', () => {
   const { note, ...stored } = made();
-  const cameAt = (at: number) => open(stored, { policy: policyOf([]), note: { ...note, at } }).note.at;
+  const cameAt = (came: number) => open(stored, { policy: policyOf([]), note: { ...note, came } }).note.came;
   expect([cameAt(NOW - HOUR), cameAt(NOW + HOUR)]).toEqual([NOW - HOUR, NOW]);
 });
 

@@ -52,13 +52,13 @@ async function lookFor(storeState: StoreState, milliseconds: number): Promise<vo
 
 test('nothing is known before a test event went all the way, and what is stored was counted', async () => {
   const { storeState, world } = standingOf();
-  expect(storeState.at).toBe(0);
+  expect(storeState.summedAt).toBe(0);
   world.problem = 'NOPERM zscan';
   await storeState.refresh();
   expect(storeState.problem).toEqual({ kind: 'failing', why: 'NOPERM zscan' });
   world.problem = '';
   await storeState.refresh();
-  expect([storeState.at > 0, storeState.problem]).toEqual([true, null]);
+  expect([storeState.summedAt > 0, storeState.problem]).toEqual([true, null]);
   await storeState.refresh();
   expect(world.tested).toBe(2); // a store that works is not tested again
 });
@@ -67,11 +67,11 @@ test('a call that fails is a problem until the test event passes, which is tried
   const { storeState, told, world } = standingOf();
   await storeState.refresh();
   world.problem = 'EIO';
-  storeState.failed(new Error('EIO.'));
+  storeState.onFailure(new Error('EIO.'));
   storeState.onProblem(null); // the store itself has none
   await vi.advanceTimersByTimeAsync(3000);
   expect(storeState.problem).toEqual({ kind: 'failing', why: 'EIO' });
-  expect([told, storeState.failures]).toEqual([[FAILS], 1]);
+  expect([told, storeState.failureCount]).toEqual([[FAILS], 1]);
   world.problem = '';
   await vi.advanceTimersByTimeAsync(1000);
   expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
@@ -103,7 +103,7 @@ test('a full store is a problem until the delivery would fit', async () => {
   world.summary = { ...EMPTY, groups: [groupOf(100)] };
   await storeState.refresh();
   expect([told, storeState.problem]).toEqual([[FAILS, WORKS], null]);
-  expect(storeState.turnedAway).toMatchObject({ kind: 'full', why: 'it was full' }); // it is turned away for good
+  expect(storeState.lastNotStored).toMatchObject({ kind: 'full', why: 'it was full' }); // it is turned away for good
 });
 
 test('what was left out of the log does not make "fails" its last word', async () => {
@@ -138,7 +138,7 @@ test('what a store that fails held, or before the last loss, is not said to be t
   await storeState.refresh();
   const leased = { id: 'ab-1', lease: '', bytes: 1, state: 'waiting', asked: false, record: null, note: null } as const;
   expect(await changes(() => storeState.lose(leased, 'record'), 1)).toEqual([true, true]);
-  expect(await changes(() => storeState.failed(new Error('EIO')), 1)).toEqual([true, true]);
+  expect(await changes(() => storeState.onFailure(new Error('EIO')), 1)).toEqual([true, true]);
   expect(await changes(() => storeState.onLoss('its file was removed', 1), 1)).toEqual([true, false]);
   await storeState.refresh();
   expect(await changes(() => {}, 10)).toEqual([false, true]);
@@ -160,7 +160,7 @@ test('what a store lost is told, and counted as far as the last summary knows', 
   storeState.onLoss('a server evicted three', 3); // one of them came after the last summary
   expect(told).toEqual(Array(3).fill('the store of deferred deliveries has lost what waited in it')); // none is folded
   const both = ['lost /notify', 'lost /notify'];
-  expect([storeState.failures, results]).toEqual([3, [...both, ...both, 'lost /kept']]);
+  expect([storeState.failureCount, results]).toEqual([3, [...both, ...both, 'lost /kept']]);
 });
 
 test('what is to be changed while the store is at it goes in one call, and each hears what became of its own', async () => {

@@ -29,7 +29,7 @@ async function statusOf(
   const log = { info: () => {}, warn: () => {}, error: () => {} };
   const storeState = new StoreState(needsOf(log), async () => store);
   await storeState.refresh();
-  return deferredStatus({ place: '/store', sends, storeState } as Queue, policy);
+  return deferredStatus({ location: '/store', sends, storeState } as Queue, policy);
 }
 
 test('what waits has the time of its next try, and what has no readable note is shown', async () => {

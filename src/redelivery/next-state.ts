@@ -1,7 +1,7 @@
-// One turn of a deferred delivery that was leased from the store: it is checked by every rule and sent, and the store
-// is told the result in one change, which has no effect if another process has leased the delivery by then.
+// What becomes of an event that was leased from the store: it is checked by every rule and sent, and the store is told
+// its next state in one change, which has no effect if another process has leased the event by then.
 //
-// Its state decides what else a turn does, unless a person asked for a sending:
+// The state decides what else happens, unless a person asked for a sending:
 //   waiting               sent, after its window for the last time; unverified if the rules do not accept it
 //   unverified            sent once the rules accept it again, or expired if its window is over; else kept, then lost
 //   stopped, expired      kept, then lost
@@ -10,30 +10,28 @@ import type { DeferredState, RedeliveryResult } from '../core/fate-by-status.ts'
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { openRecord, type Sendable } from './record.ts';
-import { attempt } from './sending.ts';
+import { admitRecord, type Sendable } from './record.ts';
+import { send } from './sending.ts';
 import { BUSY_PAUSE_MS, type StoreState } from './store-state.ts';
 import type { Change, Leased } from './stores/store.ts';
 
 const UNVERIFIED_PAUSE_MS = 60_000;
-/** Milliseconds, longer than any window. A delivery without a window is still looked at this often. */
+/** Milliseconds, longer than any window. An event without a window is still looked at this often. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
 
 interface Parts {
   readonly needs: Needs;
   readonly storeState: StoreState;
   readonly pace: SendingPace;
-  /** Called once the attempt is over, whatever came of it, before the store is told. */
+  /** Called once the sending is over, whatever came of it, before the store is told. */
   readonly onSent: () => void;
 }
 
-/** What a delivery becomes. Without a pause it is due when the time for which it is kept is over. */
-type Next = { readonly state: DeferredState; readonly pause?: number };
 /** Results that are counted once the store knows them; a loss, which has its line first, once it is removed. */
 type Counted = Exclude<RedeliveryResult, 'lost'>;
 
 /**
- * The window of a delivery, in milliseconds: `redeliver` of its route, else the longest of all routes. Null if no route
+ * The window of an event, in milliseconds: `redeliver` of its route, else the longest of all routes. Null if no route
  * has `redeliver`, so that nothing is sent, and nothing expires.
  */
 export function windowOf({ routes }: Policy, route: string | null): number | null {
@@ -42,7 +40,7 @@ export function windowOf({ routes }: Policy, route: string | null): number | nul
   return routes.all.find(({ path }) => path === route)?.redeliver ?? Math.max(...windows);
 }
 
-export class Turn {
+export class LeasedEvent {
   readonly #leased: Leased;
   readonly #parts: Parts;
   readonly #began = Date.now();
@@ -52,65 +50,69 @@ export class Turn {
     this.#parts = parts;
   }
 
-  /** Resolves once the store knows what happened to the delivery, or the process stops. */
-  async take(): Promise<unknown> {
+  /** Resolves once the store knows what became of the event, or the process stops. */
+  async handle(): Promise<unknown> {
     const { asked, state, record } = this.#leased;
     const { needs, storeState } = this.#parts;
-    if (record?.length === 0) return storeState.lose(this.#leased, 'record');
-    const { note, request } = openRecord(this.#leased, needs);
+    if (record?.length === 0) return storeState.lose(this.#leased, 'record'); // the store has lost its bytes
+    const { note, request } = admitRecord(this.#leased, needs);
     const isKept = state === 'stopped' || state === 'expired';
     if (request !== null && (asked || !isKept)) {
       const isExpired = state === 'unverified' && this.#isOver(note) && !asked;
-      return isExpired ? this.#become(note, { state: 'expired' }, 'expired') : this.#send(request, note);
+      return isExpired ? this.#become(note, 'expired', null, 'expired') : this.#send(request, note);
     }
     if (!asked && this.#began >= this.#keptUntil(note)) return storeState.lose({ ...this.#leased, note }, 'keep');
     const keptNote = asked ? { ...note, tried: this.#began } : note; // so it is kept anew
-    if (isKept) return this.#become(keptNote, { state }); // not accepted, or due too early (clocks differ, given back)
+    if (isKept) return this.#become(keptNote, state); // not accepted, or due too early (clocks differ, given back)
     const results = state === 'unverified' ? [] : (['unverified'] as const);
-    return this.#become(keptNote, { state: 'unverified', pause: UNVERIFIED_PAUSE_MS }, ...results);
+    return this.#become(keptNote, 'unverified', UNVERIFIED_PAUSE_MS, ...results);
   }
 
   async #send(request: Sendable, before: Note): Promise<unknown> {
     const { needs, storeState, pace } = this.#parts;
     const { state } = this.#leased;
     const isOver = this.#isOver(before);
-    const { passed } = before;
-    const { went, failure } = await attempt({ request, passed }, needs, storeState.shutdown.signal);
+    const { went, outcome: failure } = await send(request, before.passed, {
+      needs,
+      shutdown: storeState.shutdown.signal,
+    });
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
     this.#parts.onSent();
     const { path: route } = request.route;
     const isPassed = went === 'failed' && storeState.lastTaken.hasPassed(route, before);
-    const tries = { attempts: before.attempts + 1, passed: passed + Number(isPassed), tried: Date.now() };
+    const tries = { attempts: before.attempts + 1, passed: before.passed + Number(isPassed), tried: Date.now() };
     const note = { ...before, ...tries, failure };
-    if (went === 'taken') storeState.lastTaken.took(route, before.at);
+    if (went === 'taken') storeState.lastTaken.took(route, before.came);
     if (went === 'taken' || went === 'duplicate') return this.#tell('taken', note, 'delivered');
     if (went === 'not sent') return storeState.endLease(this.#leased, { pause: BUSY_PAUSE_MS });
-    if (went === 'refused')
-      return this.#become(note, { state: state === 'expired' ? state : 'stopped' }, 'client_error');
-    if (state === 'stopped' || state === 'expired') return this.#become(note, { state });
-    // It is due again at the end of its keep: then `take` loses it.
-    if (isOver) return this.#become(note, { state: 'expired' }, 'expired');
+    if (went === 'refused') return this.#become(note, state === 'expired' ? state : 'stopped', null, 'client_error');
+    if (state === 'stopped' || state === 'expired') return this.#become(note, state);
+    // It is due again at the end of its keep: then `handle` loses it.
+    if (isOver) return this.#become(note, 'expired', null, 'expired');
     // Without a connection the pause is that of the pace (SendingPace.adapt), and no attempt counts.
-    if (went === 'no connection') return this.#become({ ...before, failure }, { state: 'waiting', pause: 0 });
-    return this.#become(note, { state: 'waiting', pause: pauseAfter(note.attempts, Math.random()) });
+    if (went === 'no connection') return this.#become({ ...before, failure }, 'waiting', 0);
+    return this.#become(note, 'waiting', pauseAfter(note.attempts, Math.random()));
   }
 
-  #windowEnd({ at, route }: Note): number {
-    return at + (windowOf(this.#parts.needs.policy(), route) ?? Number.POSITIVE_INFINITY);
+  #windowEnd({ came, route }: Note): number {
+    return came + (windowOf(this.#parts.needs.policy(), route) ?? Number.POSITIVE_INFINITY);
   }
 
   #isOver(note: Note): boolean {
     return this.#began >= this.#windowEnd(note);
   }
 
-  /** Until when the delivery is kept after its window, or after the last time that a person asked for it. */
+  /** Until when the event is kept after its window, or after the last time that a person asked for it. */
   #keptUntil(note: Note): number {
     return Math.max(this.#windowEnd(note), Math.min(note.tried, Date.now())) + this.#parts.needs.storeSettings().keep;
   }
 
-  /** What may be sent again waits no longer than until the end of its window. */
-  #become(note: Note, { state, pause }: Next, ...results: Counted[]): Promise<void> {
+  /**
+   * Without a pause the event is due when the time for which it is kept is over. What may be sent again waits no longer
+   * than until the end of its window.
+   */
+  #become(note: Note, state: DeferredState, pause: number | null = null, ...results: Counted[]): Promise<void> {
     const now = Date.now();
     const inWindow = state !== 'stopped' && state !== 'expired' && !this.#isOver(note);
     const longest = inWindow ? Math.min(this.#windowEnd(note) - now, LONGEST_PAUSE_MS) : LONGEST_PAUSE_MS;
@@ -118,7 +120,7 @@ export class Turn {
     return this.#tell({ state, asked: false, pause: wait, note }, note, ...results);
   }
 
-  /** Tells the store what the delivery becomes, or that it has ended, and then counts the results. */
+  /** Tells the store what the event becomes, or that it has ended, and then counts the results. */
   async #tell(to: Change['to'], note: Note, ...results: Counted[]): Promise<void> {
     const { storeState } = this.#parts;
     if ((await storeState.endLease(this.#leased, to)) !== true) return;
