@@ -72,16 +72,14 @@ export class LeasedEvent {
     const { needs, storeState, pace } = this.#parts;
     const { state } = this.#leased;
     const isOver = this.#isOver(before);
-    const { went, outcome: failure } = await send(request, before.passed, {
-      needs,
-      shutdown: storeState.shutdown.signal,
-    });
+    const { passed } = before;
+    const { went, outcome: failure } = await send({ request, passed }, needs, storeState.shutdown.signal);
     // A last try that finds no connection sets no pause: many windows may end at once, and a refused connect is cheap.
     if (!isOver || went !== 'no connection') pace.adapt(went, performance.now());
     this.#parts.onSent();
     const { path: route } = request.route;
     const isPassed = went === 'failed' && storeState.lastTaken.hasPassed(route, before);
-    const tries = { attempts: before.attempts + 1, passed: before.passed + Number(isPassed), tried: Date.now() };
+    const tries = { attempts: before.attempts + 1, passed: passed + Number(isPassed), tried: Date.now() };
     const note = { ...before, ...tries, failure };
     if (went === 'taken') storeState.lastTaken.took(route, before.came);
     if (went === 'taken' || went === 'duplicate') return this.#tell('taken', note, 'delivered');

@@ -17,7 +17,15 @@ import type { Needs } from './process-parts.ts';
 import { ALL_WHYS, isVerifiable, mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
-import { type DeferredStore, fileIn, LEAST_BYTES, type Leased, pagesOf, type Setting } from './stores/store.ts';
+import {
+  type DeferredStore,
+  type Entry,
+  fileIn,
+  LEAST_BYTES,
+  type Leased,
+  pagesOf,
+  type Setting,
+} from './stores/store.ts';
 import { Storing } from './storing.ts';
 
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
@@ -55,8 +63,7 @@ export class Queue {
     this.#pace = new SendingPace(needs.upstream.options.connections);
     this.storeState = new StoreState(this.#needs, () => this.#store());
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
-    this.storeState.letGo = this.#letGo;
-    this.storing = new Storing(this.#needs, this.storeState);
+    this.storing = new Storing(this.#needs, this.storeState, this.#letGo);
     const { onLoss, onProblem } = this.storeState;
     const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss, onProblem } as const;
     this.#opened = madeOnce(() => open({ ...storeSettings(), ...rules }));
@@ -71,12 +78,13 @@ export class Queue {
 
   /**
    * Makes all deferred deliveries due now, or only the one with `id`, even if the app has refused it; what is being sent,
-   * once that is over. Returns how many.
-   * The pace still applies: one at a time after a failure. Null if no route has `redeliver`, so that nothing is sent.
+   * once that is over. Returns how many. The pace still applies: one at a time after a failure. Null if no route has
+   * `redeliver`, so that nothing is sent.
    */
   async deliverNow(id: string | null): Promise<number | null> {
     if (!this.sends) return null;
-    const count = await this.#wake({ pause: 0, asked: true }, (store) => (id === null ? pagesOf(store) : [[{ id }]]));
+    const pages = id === null ? pagesOf(await this.#store()) : [[{ id }]];
+    const count = await this.#wake({ pause: 0, asked: true }, pages);
     this.#pace.endPause();
     this.storeState.changed();
     return count;
@@ -111,9 +119,9 @@ export class Queue {
       this.#isAbsent = !this.sends && isDirectory(this.location) && !(await isStored());
       if (!this.#isAbsent) await this.#store().catch(this.storeState.onFailure);
     } else if (!this.storeState.isEmpty) {
-      const refused = (store: DeferredStore) =>
-        pagesOf(store, ({ note }) => ALL_WHYS.has(note?.failure ?? 'unreadable'));
-      await this.#wake({ pause: 0 }, refused).catch(this.storeState.onFailure);
+      const isRefused = ({ note }: Entry) => ALL_WHYS.has(note?.failure ?? 'unreadable');
+      const wake = (store: DeferredStore) => this.#wake({ pause: 0 }, pagesOf(store, isRefused));
+      await this.#store().then(wake).catch(this.storeState.onFailure);
       this.storeState.changed();
     }
   }
@@ -156,10 +164,10 @@ export class Queue {
   }
 
   /** Makes events due that nobody has leased. Returns how many of all are stored. */
-  async #wake(to: Setting, pagesIn: (store: DeferredStore) => Pages): Promise<number> {
+  async #wake(to: Setting, pages: Pages): Promise<number> {
     const store = await this.#store();
     let count = 0;
-    for await (const page of pagesIn(store)) {
+    for await (const page of pages) {
       const changed = await store.change(page.map(({ id }) => ({ id, to })));
       count += changed.filter((each) => each !== 'absent').length;
     }
@@ -213,7 +221,7 @@ export class Queue {
     this.#woken = soonest;
     const policy = this.#needs.policy();
     const others = soonest.filter(({ note }) => note !== null && isVerifiable(note, policy)).slice(0, limit);
-    if (others.length > 0) await this.#wake({ pause: 0 }, () => [others]);
+    if (others.length > 0) await this.#wake({ pause: 0 }, [others]);
   }
 
   /** Waits until the pace allows it, and handles an event. Never rejects. If that fails, its lease runs out. */

@@ -22,26 +22,23 @@ interface Sent {
 
 const NOT_SENT: Sent = { went: 'not sent', outcome: '', answer: null };
 
-interface Parts {
-  readonly needs: Needs;
-  /** Aborted when the process stops. */
-  readonly shutdown: AbortSignal;
-}
-
 /** Sends the request, if `once` lets it, and tells the judge how that went; never rejects. `passed`: as in its note. */
-export async function send(request: Sendable, passed: number, parts: Parts): Promise<Sent> {
-  const sent = await claimAndSend(request, parts);
+export async function send(
+  { request, passed }: { readonly request: Sendable; readonly passed: number },
+  needs: Needs,
+  shutdown: AbortSignal,
+): Promise<Sent> {
+  const sent = await claimAndSend(request, needs, shutdown);
   const { went, answer } = sent;
   const isUntaken = went === 'failed' || went === 'no connection';
   // One cut off because the process stops does not count: it could have been the delivery's last.
-  if (went === 'not sent' || (isUntaken && parts.shutdown.aborted)) return NOT_SENT;
+  if (went === 'not sent' || (isUntaken && shutdown.aborted)) return NOT_SENT;
   const told = { ...answer, route: request.route.path, event: eventOf(request.head) };
-  const fate = isUntaken ? 'failed' : went;
-  if (went === 'taken' || passed < POISON_ATTEMPTS) parts.needs.onSending({ ...told, fate });
+  if (went === 'taken' || passed < POISON_ATTEMPTS) needs.onSending({ ...told, fate: isUntaken ? 'failed' : went });
   return sent;
 }
 
-async function claimAndSend(request: Sendable, { needs, shutdown: stop }: Parts): Promise<Sent> {
+async function claimAndSend(request: Sendable, needs: Needs, stop: AbortSignal): Promise<Sent> {
   const { route, head, body } = request;
   if (route.once === null) return sendNow(request, null, needs);
   const claimed = await needs.claims().claim({ head, body, window: route.once, until: 0, stop });

@@ -42,8 +42,6 @@ export class StoreState {
   readonly shutdown = new AbortController();
   /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
   onChange: () => void = ignore;
-  /** Called with the id of an event that need not be sent any more. The queue sets it, too. */
-  letGo: (id: string) => void = ignore;
   /** The store's latest summary. */
   summary: Summary = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
   /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */

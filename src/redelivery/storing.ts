@@ -39,15 +39,18 @@ interface Incoming {
 export class Storing {
   readonly #needs: Needs;
   readonly #storeState: StoreState;
+  /** Called with the id of an event that need not be sent any more. */
+  readonly #letGo: (id: string) => void;
   /** Bytes of the deliveries that were given to the store, and for which it has not answered yet. */
   #bytesAtStore = 0;
   /** The deliveries that wait to be given to the store. */
   readonly #waiting = new Set<Incoming>();
   #callsOfTaken = 0;
 
-  constructor(needs: Needs, storeState: StoreState) {
+  constructor(needs: Needs, storeState: StoreState, letGo: (id: string) => void) {
     this.#needs = needs;
     this.#storeState = storeState;
+    this.#letGo = letGo;
   }
 
   /**
@@ -149,13 +152,13 @@ export class Storing {
     // If the store is not told, it keeps an equal delivery, which is then sent again.
     if (storeState.isEmpty || this.#callsOfTaken >= MOST_CALLS) return;
     const id = eventId(head, body);
-    storeState.letGo(id);
+    this.#letGo(id);
     this.#callsOfTaken++;
     // At once, not with the next changes: an equal one that is stored after this one was taken must stay.
     const change = { id, age: Math.max(0, Date.now() - came), to: 'taken' } as const;
     const changed = await storeState.call((store) => store.change([change]));
     this.#callsOfTaken--;
-    storeState.letGo(id); // it may have been leased meanwhile
+    this.#letGo(id); // it may have been leased meanwhile
     if (changed?.[0] !== 'done') return;
     storeState.changed();
     storeState.log.result('replaced', id, { route: route.path });

@@ -256,14 +256,13 @@ local function make(change)
   local event = load(id)
   local isAllowed = event and isFree(event)
   local isLoss = type(to) == 'string' and to ~= 'dropped' and to ~= 'taken'
-  local isAsked = event and event.asked == 'now'
-  if lease then isAllowed = event and event.lease ~= '' and event.lease == lease and not (isLoss and isAsked) end
-  if change.age then isAllowed = event and event.stored < now - change.age end
-  isAsked = isAsked or type(to) == 'table' and to.asked
-  if not isAllowed and event and isAsked then
+  if event and type(to) == 'table' and to.asked then -- leased or not
     event.asked = 'now'
     put(id, event, event.due)
   end
+  local isAsked = event and event.asked == 'now'
+  if lease then isAllowed = event and event.lease ~= '' and event.lease == lease and not (isLoss and isAsked) end
+  if change.age then isAllowed = event and event.stored < now - change.age end
   if not isAllowed then return lease and call('ZSCORE', ended, lease) and 'done' or event and 'leased' or 'absent' end
   if lease then call('ZADD', ended, now, lease) end
   if to == 'dropped' then call('RPUSH', dropped, id .. ' ' .. event.note) end

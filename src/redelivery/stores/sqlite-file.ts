@@ -359,11 +359,7 @@ function lockDirectory(path: string, parts: DisposableStack): void {
     if (sqliteCode(error) === BUSY) throw new Error('another process uses it');
     const problem = `its lock ${path}: ${(error as Error).message}`;
     if (!isDamage(error)) throw new Error(problem);
-    try {
-      fs.truncateSync(path);
-    } catch (failure) {
-      throw new Error(`${problem}: nothing is lost, but it cannot be emptied (${codeOf(failure)})`);
-    }
+    fs.truncateSync(path);
     throw new Error(`${problem}: nothing is lost, and it is emptied`);
   }
 }

@@ -78,74 +78,9 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
   const { owner, readRecords, ended } = shared;
   const sql = statementsOf(database);
 
-  /** The record of the event at a place; empty if there is none. */
-  function recordAt(place: number): Uint8Array<ArrayBuffer> {
-    const [record] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content FROM record WHERE place = ${place}`;
-    if (record !== undefined) readRecords.push(record.content.buffer);
-    return record?.content ?? new Uint8Array();
-  }
-
-  function make(change: store.Change): store.Changed {
-    const { id, lease = null, age = null, to } = change;
-    const now = Date.now();
-    const isLoss = Number(typeof to === 'string' && to !== 'taken' && to !== 'dropped');
-    const [event] = sql<{ place: number }>`SELECT place FROM event WHERE id = ${id} AND (
-      lease = ${lease} AND NOT (asked = 1 AND ${isLoss})
-      OR stored < ${age === null ? null : now - age} OR ${lease ?? age} IS NULL AND (lease IS NULL OR due <= ${now}))`;
-    if (event === undefined) {
-      if (lease !== null && ended.has(lease)) return 'done';
-      const isAsk = Number(typeof to !== 'string' && to.asked === true);
-      return sql`UPDATE event SET asked = iif(${isAsk}, 1, asked) WHERE id = ${id} RETURNING 1`.length > 0
-        ? 'leased'
-        : 'absent';
-    }
-    if (lease !== null) dropOldest(ended.add(lease), MOST_ENDED);
-    if (typeof to === 'string') remove(event.place, to);
-    else update(event.place, to);
-    return 'done';
-  }
-
-  function update(place: number, setting: store.Setting): void {
-    const { pause, state = null, asked = null, note = null } = setting;
-    sql`UPDATE event SET due = iif(asked = 1, ${Date.now()}, ${later(pause)}), lease = NULL,
-      asked = iif(asked = 1, 1, coalesce(${asked === null ? null : Number(asked)}, asked)),
-      state = coalesce(${state}, state), note = coalesce(${note && noteText(note)}, note)
-      WHERE place = ${place}`;
-  }
-
-  /** Triggers remove its record, and keep `total`. */
-  function remove(place: number, why: store.End): void {
-    if (why === 'dropped') sql`INSERT INTO dropped(id, note) SELECT id, note FROM event WHERE place = ${place}`;
-    else if (why !== 'taken') remember(why, 1, place);
-    sql`DELETE FROM event WHERE place = ${place}`;
-  }
-
-  function renew(lease: string): void {
-    sql`UPDATE event SET due = ${later(store.LEASE_MS)} WHERE id = ${store.leasedId(lease)} AND lease = ${lease}`;
-  }
-
-  /** Remembers a loss: of the event at a place, or of a file's. */
-  function remember(why: string, events: number | null, place: number | null): void {
-    sql`INSERT INTO lost(at, id, note, why, events) SELECT ${Date.now()}, ifnull(id, ''), ifnull(note, ''), ${why}, ${events}
-      FROM (SELECT ${place} AS place) LEFT JOIN event USING (place)`;
-    sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${store.MOST_LOSSES}
-      OR at < ${Date.now() - store.LOSSES_FOR_MS}`;
-  }
-
-  function lossesOf(most: number): readonly store.Loss[] {
-    return sql<store.Loss>`SELECT at, id, note, why, events FROM lost
-      WHERE at >= ${Date.now() - store.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
-  }
-
   const queries = {
     /** How many events there are; null if that is not known. */
     count: (): number | null => sql<{ events: number }>`SELECT events FROM total`[0]?.events ?? null,
-
-    find(id: string, largest: number): store.Found | null {
-      const [entry = null] = sql<store.Entry & Sized>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note,
-        place, octet_length(content) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
-      return entry && { ...entry, record: (entry.size ?? 0) <= largest ? recordAt(entry.place) : null };
-    },
 
     /** `most`: the maximum number of bytes of all events together. */
     add(
@@ -208,6 +143,12 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
           ORDER BY came, place LIMIT ${PAGE}))
         WHERE before < ${bytes}`.map((oldest) => leasedOf(oldest, null)),
 
+    find(id: string, largest: number): store.Found | null {
+      const [entry = null] = sql<store.Entry & Sized>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note,
+        place, octet_length(content) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
+      return entry && { ...entry, record: (entry.size ?? 0) <= largest ? recordAt(entry.place) : null };
+    },
+
     page(cursor: string): readonly [next: string, entries: readonly store.Entry[]] {
       const [came = -1, place = 0] = cursor === '' ? [] : cursor.split(' ').map(Number);
       const page = sql<
@@ -255,11 +196,13 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
       const [leased] = queries.lease({ limit: 1, room: 1, leases: [] }, 1).leased;
       const lease = leased?.lease ?? '';
       queries.lease({ limit: 0, room: 0, leases: [lease] }, 0);
-      const isRead = leased?.id === id && leased.record?.length === 1 && queries.page('')[1][0]?.id === id;
-      const isRenewed = (queries.find(id, 1)?.wait ?? 0) > 0;
-      const [set] = queries.change([{ id, lease, to: { pause: 0, state: 'stopped', note: store.TEST_NOTE } }]);
-      const [ended] = queries.change([{ id, to: 'taken' }]);
-      if (!isRead || !isRenewed || set !== 'done' || ended !== 'done')
+      const isRenewed = queries.page('')[1][0]?.id === id && (queries.find(id, 1)?.wait ?? 0) > 0;
+      const set = { pause: 0, state: 'stopped', note: store.TEST_NOTE } as const;
+      const changed = queries.change([
+        { id, lease, to: set },
+        { id, to: 'taken' },
+      ]);
+      if (leased?.record?.length !== 1 || !isRenewed || changed.some((each) => each !== 'done'))
         throw new Error('its test event did not go all the way');
     },
   };
@@ -270,6 +213,62 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
     sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)}, asked = min(2 * asked, 2)
       WHERE place = ${place}`;
     return { ...event, lease, record };
+  }
+
+  /** The record of the event at a place; empty if there is none. */
+  function recordAt(place: number): Uint8Array<ArrayBuffer> {
+    const [record] = sql<{ content: Uint8Array<ArrayBuffer> }>`SELECT content FROM record WHERE place = ${place}`;
+    if (record !== undefined) readRecords.push(record.content.buffer);
+    return record?.content ?? new Uint8Array();
+  }
+
+  function renew(lease: string): void {
+    sql`UPDATE event SET due = ${later(store.LEASE_MS)} WHERE id = ${store.leasedId(lease)} AND lease = ${lease}`;
+  }
+
+  function make(change: store.Change): store.Changed {
+    const { id, lease = null, age = null, to } = change;
+    const now = Date.now();
+    if (typeof to !== 'string' && to.asked) sql`UPDATE event SET asked = 1 WHERE id = ${id}`; // leased or not
+    const [event] = sql<{ place: number }>`SELECT place FROM event WHERE id = ${id} AND (
+      lease = ${lease} AND NOT (asked = 1 AND ${Number(store.isLoss(to))})
+      OR stored < ${age === null ? null : now - age} OR ${lease ?? age} IS NULL AND (lease IS NULL OR due <= ${now}))`;
+    if (event === undefined) {
+      if (lease !== null && ended.has(lease)) return 'done';
+      return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
+    }
+    if (lease !== null) dropOldest(ended.add(lease), MOST_ENDED);
+    if (typeof to === 'string') remove(event.place, to);
+    else update(event.place, to);
+    return 'done';
+  }
+
+  function update(place: number, setting: store.Setting): void {
+    const { pause, state = null, asked = null, note = null } = setting;
+    sql`UPDATE event SET due = iif(asked = 1, ${Date.now()}, ${later(pause)}), lease = NULL,
+      asked = iif(asked = 1, 1, coalesce(${asked === null ? null : Number(asked)}, asked)),
+      state = coalesce(${state}, state), note = coalesce(${note && noteText(note)}, note)
+      WHERE place = ${place}`;
+  }
+
+  /** Triggers remove its record, and keep `total`. */
+  function remove(place: number, why: store.End): void {
+    if (why === 'dropped') sql`INSERT INTO dropped(id, note) SELECT id, note FROM event WHERE place = ${place}`;
+    else if (store.isLoss(why)) remember(why, 1, place);
+    sql`DELETE FROM event WHERE place = ${place}`;
+  }
+
+  /** Remembers a loss: of the event at a place, or of a file's. */
+  function remember(why: string, events: number | null, place: number | null): void {
+    sql`INSERT INTO lost(at, id, note, why, events) SELECT ${Date.now()}, ifnull(id, ''), ifnull(note, ''), ${why}, ${events}
+      FROM (SELECT ${place} AS place) LEFT JOIN event USING (place)`;
+    sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${store.MOST_LOSSES}
+      OR at < ${Date.now() - store.LOSSES_FOR_MS}`;
+  }
+
+  function lossesOf(most: number): readonly store.Loss[] {
+    return sql<store.Loss>`SELECT at, id, note, why, events FROM lost
+      WHERE at >= ${Date.now() - store.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
   }
 
   return queries;

@@ -137,6 +137,7 @@ export interface Setting {
 
 /** Why an event is removed. An owner is told of those that were dropped, and a store remembers those that were lost. */
 export type End = 'taken' | 'dropped' | WhyLost;
+export const isLoss = (to: Change['to']) => typeof to === 'string' && to !== 'taken' && to !== 'dropped';
 
 /**
  * `done` again, for a while, for a change that has ended this lease: its answer may have been lost. `leased`: another
