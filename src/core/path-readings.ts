@@ -58,44 +58,44 @@ export class RoutePaths {
   /** The routes as whose path a server could read the target, and how. */
   readingsIn({ readings, marks, kept, climbs }: Folded): ReadonlyMap<PathPattern, ReadingKind> {
     const views = readings.flat();
-    const found = new Map<PathPattern, ReadingKind>();
+    const kinds = new Map<PathPattern, ReadingKind>();
     for (const segments of views) {
       const words = segments.map((segment) => this.#wordsOf(segment));
-      if (marks.length > 0) this.#readInOrder(words, found);
-      this.#readFromStart(segments, words, found);
+      if (marks.length > 0) this.#readInOrder(words, kinds);
+      this.#readFromStart(segments, words, kinds);
     }
     // A target can be read as `/` if it is cut to nothing (`/;x/y`) or climbs (`/x/..`).
     const isRoot = views.some(({ length }) => length === 0);
     if (isRoot || kept === 0 || climbs)
-      for (const route of this.#toRoot) found.set(route, isRoot ? 'prefix' : 'in order');
-    return found;
+      for (const route of this.#toRoot) kinds.set(route, isRoot ? 'prefix' : 'in order');
+    return kinds;
   }
 
   /** The words that the segment is, or begins with before a character that ends a name (`notify.json`, `notify:x`). */
   #wordsOf(segment: string): readonly string[] {
-    let found = NO_WORDS;
+    let words = NO_WORDS;
     let place: Tree<string> | undefined = this.#words;
     for (let [start, end] = [0, 0]; start < segment.length; start = end) {
       end = endOfPiece(segment, start);
       place = place.next.get(segment.slice(start, end));
       if (place === undefined) break;
       if (place.ends.length === 0 || isOfName(segment.charCodeAt(end))) continue;
-      found = found === NO_WORDS ? place.ends : [...found, ...place.ends];
+      words = words === NO_WORDS ? place.ends : [...words, ...place.ends];
     }
-    return found;
+    return words;
   }
 
   /** Adds the routes whose words match segments in a row, at the start or after a script (`/index.php/notify`). */
-  #readFromStart(segments: readonly string[], words: FoundWords, found: Map<PathPattern, ReadingKind>): void {
+  #readFromStart(segments: readonly string[], words: FoundWords, kinds: Map<PathPattern, ReadingKind>): void {
     let places = [this.#routes];
-    for (const route of this.#routes.ends) found.set(route, 'prefix');
+    for (const route of this.#routes.ends) kinds.set(route, 'prefix');
     for (let at = 0; at < segments.length; at++) {
       const next = segments[at]?.includes('.') ? [this.#routes] : [];
       for (const place of places) {
         for (const word of words[at] ?? NO_WORDS) {
           const reached = place.next.get(word);
           if (reached === undefined) continue;
-          for (const route of reached.ends) found.set(route, 'prefix');
+          for (const route of reached.ends) kinds.set(route, 'prefix');
           next.push(reached);
         }
       }
@@ -104,11 +104,11 @@ export class RoutePaths {
   }
 
   /** Adds the routes whose words match segments in the order of the words, with or without others between. */
-  #readInOrder(words: FoundWords, found: Map<PathPattern, ReadingKind>): void {
+  #readInOrder(words: FoundWords, kinds: Map<PathPattern, ReadingKind>): void {
     /** By word, the places that it leads to from those that are reached. Each place is reached once. */
     const awaited = new Map<string, Tree<PathPattern>[]>();
     const reach = (place: Tree<PathPattern>) => {
-      for (const route of place.ends) if (!found.has(route)) found.set(route, 'in order');
+      for (const route of place.ends) if (!kinds.has(route)) kinds.set(route, 'in order');
       for (const [word, next] of place.next) {
         const others = awaited.get(word);
         if (others === undefined) awaited.set(word, [next]);

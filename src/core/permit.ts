@@ -65,7 +65,8 @@ export function verdictOf(given: ToVerify & { readonly keyring: Keyring; readonl
     const decision = body.equals(PROBE_BODY) ? 'probe' : 'accepted';
     return { permit: new Permit({ decision, reason: 'none', secret: signer, body, tunnel: false }) };
   }
-  const outside = live === keyring.secrets ? [] : keyring.listed(route.secrets).filter((one) => !live.includes(one));
+  const outside =
+    live === keyring.secrets ? [] : keyring.listed(route.secrets).filter((secret) => !live.includes(secret));
   const secret = firstMatch(outside, body, digest);
   return { refused: secret === null ? 'signature_mismatch' : 'expired_secret', secret: secret?.id ?? null };
 }

@@ -4,10 +4,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, ignore } from '../base/errors.ts';
-import { dropOldest } from '../base/indexed-set.ts';
+import { dropOldest, TickedSet } from '../base/indexed-set.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import { OVERLOAD_HINTS } from '../core/hint.ts';
-import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-file-contents.ts';
 import type { Handler } from './client-exchange.ts';
 import { Connection } from './connection.ts';
@@ -88,7 +87,7 @@ export class Listener {
   get mostOfOne(): { readonly address: string; readonly connections: number } | null {
     if (this.crowding < 1 / 2) return null;
     const own = [...Map.groupBy(this.list(), ({ address }) => address)];
-    const [address, { length }] = own.reduce((one, other) => (other[1].length > one[1].length ? other : one));
+    const [address, { length }] = own.reduce((most, other) => (other[1].length > most[1].length ? other : most));
     return { address, connections: length };
   }
 

@@ -70,9 +70,9 @@ export async function wrongDates(socket: Socket, milliseconds: number): Promise<
     isThere !== null && 'getPeerCertificate' in socket ? (socket as TLSSocket).getPeerCertificate(true) : null;
   socket.on('error', () => {}).destroy();
   const checked = new Set<object>();
-  for (let one = seen; one && Object.hasOwn(one, 'valid_to') && !checked.has(one); one = one.issuerCertificate) {
-    checked.add(one);
-    const [notBefore, notAfter] = [Date.parse(one.valid_from), Date.parse(one.valid_to)];
+  for (let next = seen; next && Object.hasOwn(next, 'valid_to') && !checked.has(next); next = next.issuerCertificate) {
+    checked.add(next);
+    const [notBefore, notAfter] = [Date.parse(next.valid_from), Date.parse(next.valid_to)];
     if (notBefore > Date.now() || notAfter < Date.now()) return { notBefore, notAfter };
   }
   return null;

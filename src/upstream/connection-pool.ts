@@ -4,9 +4,8 @@
 import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
 import { deadline } from '../base/deadline.ts';
-import { dropOldest } from '../base/indexed-set.ts';
+import { dropOldest, TickedSet } from '../base/indexed-set.ts';
 import { peerKey } from '../wire/socket-progress.ts';
-import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-file-contents.ts';
 import { type Address, addressOf, type CertificateDates, connectTimeout, connectTo, wrongDates } from './connect.ts';
 import { type Traffic, UpstreamConnection } from './upstream-connection.ts';
