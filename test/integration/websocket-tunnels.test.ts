@@ -74,6 +74,18 @@ describe('with the ws package', () => {
   });
 });
 
+test.concurrent('half of the connections may be tunnels; one more gets 503 until one of them ends', async ({
+  echo,
+  proxyTo,
+}) => {
+  const proxy = await proxyTo(echo, { limits: { connections: 6 } });
+  const open = () => openWebSocket(liveOf(proxy));
+  const [first] = await Promise.all([open(), open(), open()]);
+  await expect(open()).rejects.toThrow('503');
+  first.terminate();
+  await expect.poll(() => open().then(() => 'open', String)).toBe('open');
+});
+
 test.concurrent('a reload allows and forbids them; open ones outlive all limits', async ({ echo, proxyTo }) => {
   const routes = [{ path: '/live', action: 'forward' }];
   const config = {
