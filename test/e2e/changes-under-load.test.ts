@@ -1,7 +1,6 @@
-// Twenty rotations, and as many edits of the configuration, under load refuse no valid delivery and lose none.
-// Secrets change as Kubernetes changes them, the configuration as a new file or in place, and every fourth edit is followed by a
-// broken one. Each delivery is judged afterwards by the times at which it was sent and answered: a certainly valid one must have
-// been accepted, a certainly retired one refused.
+// Secrets change as Kubernetes changes them, the configuration as a new file or in place, and every fourth edit is broken
+// first. Each delivery is judged afterwards by the times at which it was sent and answered: a certainly valid one must have been
+// accepted, a certainly retired one refused.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -22,14 +21,6 @@ const ROTATIONS = 20;
 const STEP_MS = 1100;
 /** The requested rate a second. A slow machine may not reach it: the test looks at the counts. */
 const RATE = 2000;
-
-/** Broken edits in turn: each breaks the config in another way, with the position that must be reported. */
-const BROKEN: readonly (readonly [edit: (good: string) => string, report: RegExp])[] = [
-  [(good) => `${good}nonsense: 1\n`, /config\.yaml:\d+:1: .*nonsense/],
-  [(good) => good.slice(0, good.indexOf('url:') + 8), /config\.yaml:\d+:\d+/],
-  [() => '', /it is empty or missing/],
-  [(good) => good.replace('maxBody: ', 'maxBody: minus '), /config\.yaml:\d+:\d+: limits\.maxBody/],
-];
 
 /** One value of a secret, with the moments (epoch milliseconds) that are known for certain. */
 class Version {
@@ -80,7 +71,7 @@ const startApp = async (recordFile: string) => {
 test.extend('app', ({ directory, onTestFinished }) =>
   starting(startApp)({ onTestFinished })(join(directory, 'record')),
 )(
-  'no valid delivery refused or lost, none accepted after its secret’s end; broken edits are reported with their position',
+  'no valid delivery refused or lost, none accepted after its secret’s end, and broken edits change nothing',
   async ({ app, directory, start }) => {
     // No concurrent test answers there once the proxy has stopped.
     const listen = { port: await freePort() };
@@ -110,16 +101,14 @@ test.extend('app', ({ directory, onTestFinished }) =>
       return next;
     };
     let newest = await add();
-    const isReported: boolean[] = [];
     const edit = async (nth: number) => {
       const good = edited(await readFile(proxy.configFile, 'utf8'), nth);
       const put = (text: string) => (nth % 3 === 0 ? writeFile : replaceFile)(proxy.configFile, text);
-      const broken = nth % 4 === 0 ? BROKEN[(nth / 4) % BROKEN.length] : undefined;
-      if (broken !== undefined) {
-        const failed = ({ msg }: LogLine) => String(msg).startsWith('reload failed');
-        const { problems } = await lineAfter(failed, () => put(broken[0](good)));
-        isReported.push(broken[1].test(String(problems)));
-      }
+      if (nth % 4 === 0)
+        await lineAfter(
+          ({ msg }) => String(msg).startsWith('reload failed'),
+          () => put(`${good}nonsense: 1\n`),
+        );
       await lineAfter(
         ({ msg }) => msg === 'reloaded',
         () => put(good),
@@ -160,7 +149,6 @@ test.extend('app', ({ directory, onTestFinished }) =>
     }
     console.log(`${results.length} requests in ${seconds.toFixed(1)} s`, tally(results), verdicts);
     expect(wrong).toEqual([]);
-    expect(isReported).toEqual(Array(ROTATIONS / 4).fill(true));
     expect(verdicts.valid).toBeGreaterThan(results.length / 2);
     expect(verdicts.retired).toBeGreaterThan(ROTATIONS);
     // Every accepted delivery arrived exactly once, and nothing else did.

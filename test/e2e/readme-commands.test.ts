@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { blockThat } from '../support/docs/blocks.ts';
 import { atTheEnd } from '../support/machine/children.ts';
-import { haveTools, ROOT, read } from '../support/machine/tools.ts';
+import { haveTools, ROOT, read, run } from '../support/machine/tools.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
@@ -56,9 +56,8 @@ function shell(script: string, env: Readonly<Record<string, string>> = {}) {
 }
 
 async function output(script: string, env: Readonly<Record<string, string>> = {}) {
-  const { exited, output: text } = shell(script, env);
-  const code = await exited;
-  return { text: text(), code };
+  const { stdout, stderr, code } = await run('bash', ['-c', script], { env });
+  return { text: stdout + stderr, code };
 }
 
 test('npm run demo -- --once ends by itself', async () => {

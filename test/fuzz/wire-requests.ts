@@ -1,6 +1,7 @@
 // The starting points of the wire fuzzer: requests whose outcome is known as long as they are not mutated.
 import { forged, signatureLine, signed } from '../conformance/wire-case.ts';
 import { get, inChunks, request } from '../support/http/requests.ts';
+import { handshake } from '../support/websocket/client.ts';
 
 interface BaseRequest {
   readonly name: string;
@@ -48,12 +49,6 @@ const EVENT = '{"event":"authentication.completed","id":42}';
 const notify = (lines: readonly string[], body: string) =>
   request(['POST /notify HTTP/1.1', 'Host: a', ...lines], body);
 const open = (lines: readonly string[], body: string) => request(['POST /open/x HTTP/1.1', 'Host: a', ...lines], body);
-const HANDSHAKE = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-];
 const HIDDEN = forged('x');
 const CHUNKED = 'Transfer-Encoding: chunked';
 
@@ -104,7 +99,7 @@ const FORWARDED: readonly BaseRequest[] = [
     send: open([CHUNKED, 'Trailer: X-Sum'], `${inChunks(EVENT, 50).slice(0, -2)}X-Sum: 1\r\n\r\n`),
     status: 200,
   },
-  { name: 'a handshake that is refused', send: get('/ws', HANDSHAKE), status: 200, last: true },
+  { name: 'a handshake that is refused', send: handshake('/ws'), status: 200, last: true },
 ];
 
 export const BASES: Readonly<Record<Configuration, readonly BaseRequest[]>> = {

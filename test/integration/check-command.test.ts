@@ -14,20 +14,12 @@ import { reload, secretFile } from '../support/proxy/reloads.ts';
 import { shared } from '../support/proxy/shared.ts';
 import { startUpstream } from '../support/upstream/upstream.ts';
 
-interface Check {
-  readonly id: string;
-  readonly state: string;
-  readonly message: string;
-  readonly remedy: string | null;
-  readonly page: string | null;
-}
-
 async function check(proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, args: readonly string[] = []) {
   const env = { ADMIN_PORT: String(proxy.adminPort) };
   const words = ['check', '--config', proxy.configFile, '--json', ...args];
   const { code, stdout, stderr } = await callCommand(words, { env });
   expect(stderr).toBe('');
-  const told = JSON.parse(stdout) as { ok: boolean; checks: Check[] };
+  const told = JSON.parse(stdout) as { ok: boolean; checks: Readonly<Record<string, string | null>>[] };
   expect(Object.keys(told)).toEqual(['ok', 'checks']);
   const { ok, checks } = told;
   for (const one of checks) expect(Object.keys(one)).toEqual(['id', 'state', 'message', 'remedy', 'page']);

@@ -78,8 +78,8 @@ async function leftUnderWay(events: EventUpstream, proxy: RunningProxy, event: s
   await inFlight(proxy, 0);
 }
 
-test.concurrent('in memory a slow reader’s event counts; the oldest ones go first', async ({ events, deliverer }) => {
-  const proxy = await deliverer({ once: { maxEntries: 2 }, upstream: { connections: 1 } });
+test.concurrent('an event counts while its sender reads the answer slowly', async ({ events, deliverer }) => {
+  const proxy = await deliverer({ upstream: { connections: 1 } });
   events.script('long', (response) => void response.end(Buffer.alloc(8 * 1024 * 1024)));
   const dawdler = await openClient(proxy);
   dawdler.socket.pause();
@@ -88,11 +88,6 @@ test.concurrent('in memory a slow reader’s event counts; the oldest ones go fi
   expect(await deliver(proxy, 'other')).toEqual(DELIVERED);
   expect(await deliver(proxy, 'long')).toEqual(DUPLICATE);
   dawdler.destroy();
-
-  for (const event of ['1', '2', '3']) expect(await deliver(proxy, event)).toEqual(DELIVERED);
-  for (const event of ['2', '3']) expect(await deliver(proxy, event)).toEqual(DUPLICATE);
-  expect((await proxy.metrics()).get('entrupy_proxy_once_entries')).toBe(2);
-  expect(await deliver(proxy, '1')).toEqual(DELIVERED);
 });
 
 describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('shared in %s', (program) => {
