@@ -129,7 +129,6 @@ export const tooLarge = refusal(413);
 /** The row, after which the connection is closed. */
 export const closing = (row: WireCase): WireCase => ({ ...row, closes: true });
 
-/** A row whose framing is refused. */
 export const refused = (name: string, send: string, on?: Variant) => closing(gated(name, send, on));
 
 /** A row that gets 200 from the upstream, which parsed this one request. */

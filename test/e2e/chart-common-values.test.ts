@@ -271,7 +271,11 @@ describe.skipIf(!ready)('the chart', () => {
     const dashboardOf = (manifests: readonly Manifest[]) => {
       const map = manifests.find(({ metadata }) => metadata.name.endsWith('-dashboard'));
       const [[file = '', text = '{}'] = []] = Object.entries(map?.data ?? {});
-      return { file, text, dashboard: JSON.parse(text) as Dashboard };
+      return {
+        file,
+        text,
+        dashboard: JSON.parse(text) as Record<'uid' | 'title', string> & { links: Record<'title' | 'url', string>[] },
+      };
     };
     const RULES = ['metrics.rules.enabled=true', 'metrics.dashboard.enabled=true'];
 
@@ -320,9 +324,3 @@ describe.skipIf(!ready)('the chart', () => {
     });
   });
 });
-
-interface Dashboard {
-  readonly uid: string;
-  readonly title: string;
-  readonly links: readonly { readonly title: string; readonly url: string }[];
-}

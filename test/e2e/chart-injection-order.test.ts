@@ -11,7 +11,6 @@ import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
 
 const ready = haveTools('helm', `${TOOLS}/bin/kubectl`, `${TOOLS}/node_modules/@marcbachmann/cel-js`);
-/** The line that waits for the policies. */
 const WAIT = /^until .*--dry-run=server.*$/m;
 
 describe.skipIf(!ready)('with policies that take a while', () => {

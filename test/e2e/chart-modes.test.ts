@@ -102,7 +102,6 @@ function merged(one: Values, other: Values): Values {
   return { ...one, ...Object.fromEntries(both) };
 }
 
-/** The sample of a value in its place. */
 function placed(name: string): Values {
   const sample = SAMPLES[name];
   const [section = ''] = name.split('.');

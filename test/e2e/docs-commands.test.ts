@@ -238,9 +238,11 @@ describe.skipIf(!ready)('the commands of the docs', () => {
   });
 
   test('compose.yaml runs the proxy as the docs say, and its files exist', async () => {
-    const compose = parse(await readFile(`${ROOT}compose.yaml`, 'utf8')) as Compose;
-    expect(compose.services.proxy).toMatchObject({ read_only: true, cap_drop: ['ALL'], mem_limit: '128m' });
-    for (const { volumes = [] } of Object.values(compose.services)) {
+    const { services }: { services: Record<string, { volumes?: string[]; command?: string[] }> } = parse(
+      await readFile(`${ROOT}compose.yaml`, 'utf8'),
+    );
+    expect(services.proxy).toMatchObject({ read_only: true, cap_drop: ['ALL'], mem_limit: '128m' });
+    for (const { volumes = [] } of Object.values(services)) {
       for (const volume of volumes.filter((text) => !text.startsWith('./secrets'))) {
         await readFile(`${ROOT}${volume.split(':')[0]}`).catch((error: NodeJS.ErrnoException) =>
           expect(error.code).toBe('EISDIR'),
@@ -252,15 +254,9 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     await writeFile(join(secrets, 'current'), SECRET);
     const places = [`${ROOT}examples/docker:/etc/entrupy-signature-proxy`, `${secrets}:/etc/entrupy/secrets`];
     const mounts = places.flatMap((place) => ['-v', `${place}:ro`]);
-    const command = compose.services.proxy?.command ?? [];
+    const command = services.proxy?.command ?? [];
     const check = ['run', '--rm', '--pull=never', ...mounts, IMAGE, 'check-config', ...command.slice(1)];
     expect(await mustRun('podman', check)).toContain('The configuration is valid.');
     await mustRun('promtool', ['check', 'config', '--syntax-only', `${ROOT}examples/docker/prometheus.yaml`]);
   });
 });
-
-interface Compose {
-  readonly services: Readonly<
-    Record<string, { readonly volumes?: readonly string[]; readonly command?: readonly string[] }>
-  >;
-}

@@ -31,7 +31,6 @@ const BODY = JSON.stringify({ event: 'honest', filler: 'x'.repeat(1000) });
 const WRONG_SIGNATURE = sign(SECRET, 'something else');
 
 const KIB = 1024;
-/** All connections that a proxy takes. */
 const ALL = 1024;
 const MOST_FILES = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
 /** 5,000 connections, and the files that a process has open besides. */

@@ -39,7 +39,6 @@ function startLoad(url: string, body: string, connections: number) {
   return startPacedLoad({ url, rate: 20_000, connections, next });
 }
 
-/** Every attack at once. */
 function attacks(port: number): readonly Flood[] {
   const to = (target: string, ...lines: string[]) => request([`POST ${target} HTTP/1.1`, 'Host: h', ...lines]);
   const signed = `Entrupy-Signature: ${sign(SECRET, 'something else')}`;
@@ -91,7 +90,9 @@ describe.skipIf(!ready)('the image', () => {
   });
 
   test('has no shell, and has a numeric user, the labels, the licences and an SBOM', async () => {
-    const [image] = JSON.parse(await mustRun('podman', ['image', 'inspect', IMAGE])) as readonly [ImageInspect];
+    const [image] = JSON.parse(await mustRun('podman', ['image', 'inspect', IMAGE])) as [
+      Record<'Config' | 'Healthcheck' | 'Labels', Record<string, unknown>>,
+    ];
     expect(image.Config).toMatchObject({ User: '65532:65532', StopSignal: 'SIGTERM' });
     expect(image.Config.Entrypoint).toEqual([
       '/nodejs/bin/node',
@@ -267,9 +268,3 @@ describe.skipIf(!ready)('the image', () => {
     await eventually(async () => (await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).status, 200);
   });
 });
-
-interface ImageInspect {
-  readonly Labels: Readonly<Record<string, string>>;
-  readonly Healthcheck: { readonly Test: readonly string[] };
-  readonly Config: { readonly User: string; readonly StopSignal: string; readonly Entrypoint: readonly string[] };
-}

@@ -97,7 +97,6 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await upstream?.close();
   });
 
-  /** The panel of the dashboard. */
   async function differing(): Promise<number> {
     const [sum] = await prometheus.query(filledIn(DIFFERING));
     return Number(sum?.value?.[1]);

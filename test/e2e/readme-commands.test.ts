@@ -14,7 +14,6 @@ import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
-/** The block that starts with `start`. */
 const block = (start: string, page = 'README.md') => blockThat(page, new RegExp(`^${RegExp.escape(start)}`)).trim();
 
 /** What is installed as `entrupy-signature-proxy`. */

@@ -41,7 +41,6 @@ function bulletsOf(shots: readonly Shot[], signed: boolean): Bullet[] {
   }));
 }
 
-/** The proxy in front of this server. */
 const startBefore = (port: number, config: object) =>
   startProxy({
     config: { upstream: { url: `http://127.0.0.1:${port}` }, log: { requests: 'none' }, ...config },

@@ -21,7 +21,6 @@ const UNIT = `${EXAMPLES}/entrupy-signature-proxy.service`;
 const read = (path: string) => readFile(path, 'utf8');
 const PAGE = 'docs/systemd.md';
 
-/** The values of one setting, in order. */
 const settings = (unit: string, name: string): string[] =>
   [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
 

@@ -54,7 +54,6 @@ const READ_AT = [
   [4 * SIZE, ''],
 ] as const;
 
-/** `unit`, over and over. */
 const repeated = (unit: string) => (size: number) => unit.repeat(Math.max(1, Math.floor(size / unit.length)));
 const half = (unit: string) => (size: number) => repeated(unit)(size / 2);
 

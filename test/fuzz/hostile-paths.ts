@@ -2,7 +2,6 @@
 // server may drop. Nothing here knows the rules; the property filters out paths that the gate refuses.
 import fc from 'fast-check';
 
-/** Each byte as an escape. */
 function escaped(text: string): string {
   return [...text].map((c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`).join('');
 }

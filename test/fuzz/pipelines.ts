@@ -2,7 +2,6 @@
 import fc from 'fast-check';
 import { DROPPED_BODY, FILLINGS, KINDS, MAX_HEADER, type Message, type Sent } from './pipeline-messages.ts';
 
-/** Bytes of the longest body. */
 const MOST_BODY = 120_000;
 
 /**
@@ -85,7 +84,6 @@ export interface Piece {
   readonly answerable: number;
 }
 
-/** The messages' bytes, cut. */
 export function piecesOf(sent: readonly Sent[], cuts: Pipeline['cuts']): Piece[] {
   if (cuts === 'between messages')
     return sent.map(({ bytes }, index) => ({ bytes, pause: 'the answers', answerable: index + 1 }));

@@ -67,7 +67,6 @@ export function mutationOf(more: readonly string[]): fc.Arbitrary<Mutation> {
 
 export const mutation: fc.Arbitrary<Mutation> = mutationOf([]);
 
-/** None or a few edits. */
 export const fewMutations = (one: fc.Arbitrary<Mutation>): fc.Arbitrary<Mutation[]> =>
   fc.oneof(fc.constant<Mutation[]>([]), fc.array(one, { minLength: 1, maxLength: 3 }));
 

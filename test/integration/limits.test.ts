@@ -26,7 +26,6 @@ const GET = 'GET /open/0 HTTP/1.1\r\nHost: h\r\n\r\n';
 const many = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => make(index)));
 
-/** The head of a delivery with this body. */
 const signed = (body: string | Buffer) =>
   request(['POST /notify HTTP/1.1', 'Host: h', signatureLine(body, value('a')), `Content-Length: ${body.length}`]);
 

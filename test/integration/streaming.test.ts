@@ -40,7 +40,6 @@ afterEach(async () => {
   await expectSlotsFree(on.proxy, { slots: SLOTS, target: '/patient/0' });
 });
 
-/** Sends these bytes on a new connection. */
 const begin = (bytes: string) => sendTo(on.proxy, bytes);
 const head = (target: string, ...lines: string[]) => request([`POST ${target} HTTP/1.1`, 'Host: h', ...lines]);
 

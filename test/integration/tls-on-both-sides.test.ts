@@ -196,14 +196,8 @@ describe.concurrent('the listener', () => {
 });
 
 describe.concurrent('to the upstream', () => {
-  interface Seen {
-    readonly serverName: string | false;
-    readonly client: string;
-    readonly host: string;
-  }
-
   async function startTlsUpstream(pair: Pair, options: object = {}) {
-    const seen: Seen[] = [];
+    const seen: Record<'serverName' | 'client' | 'host', string | false>[] = [];
     const server = createServer({ ...contents(pair), ...options }, (incoming, response) => {
       const socket = incoming.socket as TLSSocket & { readonly servername: string | false };
       const peer = socket.getPeerCertificate();

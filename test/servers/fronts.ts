@@ -96,7 +96,6 @@ const kind = (name: string, recipe: Recipe, lacking: string, over: Over = 'TCP')
   over,
   /** The front's Debian package, if it can't run here; null if it can. */
   missing: () => (runs(recipe.program, '-v') ? null : lacking),
-  /** In front of this port. */
   start: (behind: number) =>
     startOnFreePort({ ...recipe, configuration: (place) => recipe.configuration({ ...place, behind, over }) }),
 });

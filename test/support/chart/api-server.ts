@@ -87,7 +87,6 @@ export async function startApiServer({ admit, runsDeployments }: ApiServerOption
   });
   const { port, close } = await listening(server);
   return {
-    /** The text of a KUBECONFIG file. */
     kubeconfig: JSON.stringify({
       apiVersion: 'v1',
       kind: 'Config',
@@ -96,11 +95,8 @@ export async function startApiServer({ admit, runsDeployments }: ApiServerOption
       contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
       users: [{ name: 'test', user: {} }],
     }),
-    /** The current state of a Deployment. */
     deployment: (name: string) => store.find(`/deployments/${name}`) as Manifest | undefined,
-    /** The current state of a PersistentVolumeClaim. */
     claim: (name: string) => store.find(`/persistentvolumeclaims/${name}`) as Manifest | undefined,
-    /** The current state of a Pod. */
     pod: (name: string) => store.find(`/pods/${name}`) as Manifest | undefined,
     /** Scales, as `kubectl scale` would, or an autoscaler: `kube-controller-manager`. */
     scale: (name: string, replicas: number, manager = 'kubectl') =>

@@ -89,7 +89,6 @@ export function updated(live: Written, object: Tree, writer: Writer): Written {
   };
 }
 
-/** The value of metadata.managedFields. */
 export const managedFields = (owners: Owners): readonly Tree[] =>
   owners
     .filter(({ fields }) => fields.size > 0)

@@ -51,7 +51,6 @@ interface Rendering {
   readonly helm?: (typeof HELMS)[number];
 }
 
-/** The manifests of `helm template shop`. */
 export async function template(options: readonly string[], rendering: Rendering = {}): Promise<Manifest[]> {
   const { code, stdout, stderr } = await tryTemplate(options, rendering);
   if (code !== 0) throw new Error(`helm template ${options.join(' ')}: ${stderr}`);
@@ -84,7 +83,6 @@ export function parseManifests(text: string): Manifest[] {
   });
 }
 
-/** The only manifest of this kind. */
 export function only(manifests: readonly Manifest[], kind: string): Manifest {
   const found = manifests.filter((manifest) => manifest.kind === kind);
   const [first] = found;
@@ -118,7 +116,6 @@ export interface PodSpec {
   readonly terminationGracePeriodSeconds?: number;
 }
 
-/** The pod template of a Deployment. */
 export const podTemplate = ({ spec }: Manifest) =>
   spec?.template as { readonly metadata?: Partial<Manifest['metadata']>; readonly spec: PodSpec };
 
@@ -131,7 +128,6 @@ export const allContainers = ({ initContainers = [], containers }: PodSpec): rea
   ...containers,
 ];
 
-/** The proxy's container in a pod. */
 export function proxyOf(spec: PodSpec): Container {
   const proxy = allContainers(spec).find(({ name }) => name === 'entrupy-signature-proxy');
   if (proxy === undefined) throw new Error('there is no proxy in this pod');

@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { ROOT, run, TOOLS } from '../machine/tools.ts';
 import type { Manifest } from './helm.ts';
 
-/** The module that has this group's types. */
 function moduleOf(apiVersion: string): string {
   if (apiVersion.startsWith('monitoring.coreos.com/')) return `@kubernetes-models/prometheus-operator/${apiVersion}`;
   if (apiVersion.startsWith('gateway.networking.k8s.io/')) return `@kubernetes-models/gateway-api/${apiVersion}`;

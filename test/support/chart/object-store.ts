@@ -13,7 +13,6 @@ import {
   type Written,
 } from './field-owners.ts';
 
-/** The status and the body of a response. */
 export type Answer = readonly [number, unknown];
 
 /** An object's address, or a list's. */

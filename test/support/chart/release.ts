@@ -10,7 +10,6 @@ import { CHART, type HELMS } from './helm.ts';
 export function releaseBy(helm: (typeof HELMS)[number]) {
   const directory = ownDirectory();
   const kubeconfig = join(directory, 'kubeconfig');
-  /** Options of Helm and kubectl. */
   const place = ['--kubeconfig', kubeconfig, '--namespace', 'shop'];
   const env = { HELM_CACHE_HOME: directory };
   let api: ApiServer;

@@ -6,7 +6,6 @@ import { within } from '../machine/within.ts';
 import { parseResponse, type RawResponse } from './response-parser.ts';
 
 export interface ReadOptions {
-  /** True if the request was a HEAD. */
   readonly head?: boolean;
 }
 
@@ -129,7 +128,6 @@ export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOption
   };
 }
 
-/** Sends the bytes on a new connection. */
 export async function sendTo(to: ConnectOptions, bytes: string | Buffer): Promise<RawClient> {
   const client = await openClient(to);
   await client.send(bytes);

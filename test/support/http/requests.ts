@@ -12,7 +12,6 @@ export function request(head: readonly string[], body = ''): string {
   return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** A request without a body. */
 export function get(target: string, lines: readonly string[] = []): string {
   return request([`GET ${target} HTTP/1.1`, 'Host: a', ...lines]);
 }
@@ -37,7 +36,6 @@ export function signatureLine(body: string | Buffer, secret: string): string {
   return `Entrupy-Signature: ${sign(secret, Buffer.from(body as string, 'latin1'))}`;
 }
 
-/** A delivery as Entrupy sends it. */
 export function delivery(body: string, secret: string, { target, lines = [] }: Post = {}): string {
   return post(body, { ...(target && { target }), lines: [signatureLine(body, secret), ...lines] });
 }

@@ -8,12 +8,9 @@ export interface RawResponse {
   readonly reason: string;
   /** Each header line as received, in order, as latin1 text. */
   readonly lines: readonly string[];
-  /** The body without its framing. */
   readonly body: Buffer;
-  /** How the body was framed. */
   readonly framing: 'none' | 'length' | 'chunked' | 'close';
   readonly trailers: readonly string[];
-  /** The 1xx responses before this one. */
   readonly informational: readonly RawResponse[];
 }
 

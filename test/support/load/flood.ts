@@ -21,14 +21,12 @@ export interface Flood {
    * the same bytes again after each response. A drip: these bytes each so many milliseconds. Silence unless given.
    */
   readonly next?: 'pour' | 'ask' | { readonly drip: string; readonly every: number };
-  /** Never reads. */
   readonly deaf?: boolean;
 }
 
 export interface FloodReport {
   /** Connections that the kernel or the proxy accepted. */
   readonly opened: number;
-  /** Those that the proxy closed. */
   readonly ended: number;
   readonly bytesSent: number;
   /** How often each status came first on a connection. */

@@ -11,7 +11,6 @@ export interface Delivery {
 
 export interface Result {
   readonly id: string;
-  /** Epoch milliseconds. */
   readonly sent: number;
   readonly done: number;
   /** 0 if no complete response came. */
@@ -73,7 +72,6 @@ export function startPacedLoad({ url, rate, connections, next }: LoadOptions) {
     for (; due >= 1 && open < connections; due--) send(next(begun++));
   }, TICK_MS);
   return {
-    /** How many have been answered so far. */
     count: () => results.length,
     /** Stops sending; resolves when all are answered or lost. */
     async stop() {

@@ -95,11 +95,9 @@ async function attach(browserUrl: string) {
   wire.events.on('Runtime.exceptionThrown', (params) => complaints.push(JSON.stringify(params)));
   for (const domain of ['Page', 'Network', 'Log', 'Runtime']) await wire.command(`${domain}.enable`);
   return {
-    /** Each URL that the page requested. */
     requests,
     /** Complaints of the browser: CSP violations, the console. */
     complaints,
-    /** Resolves when the page has loaded. */
     async open(url: string, { width, height, scheme, scale = 1 }: View) {
       viewWidth = width;
       const features = [{ name: 'prefers-color-scheme', value: scheme }];
@@ -158,7 +156,6 @@ async function openWire(url: string) {
         socket.send(JSON.stringify({ id, method, params }));
       });
     },
-    /** The next event of this name. */
     next: (method: string) => within<Parameters>(method, (done) => events.once(method, done)),
   };
 }

@@ -39,7 +39,6 @@ export const RESTRICTIONS = [
 ];
 
 interface ContainerOptions {
-  /** Another image than IMAGE. */
   readonly image?: string;
   /** Arguments for podman besides the restrictions: volumes, network. */
   readonly options?: readonly string[];
@@ -80,7 +79,6 @@ function handle(name: string) {
     },
     /** The host address of a published port: 127.0.0.1:N. */
     address: async (port: number) => (await mustRun('podman', ['port', name, String(port)])).trim(),
-    /** Runs a command inside it. */
     exec: (args: readonly string[], stdin = '') => run('podman', ['exec', '-i', name, ...args], { stdin }),
     logs: async () => {
       const { stdout, stderr } = await run('podman', ['logs', name]);

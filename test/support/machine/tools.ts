@@ -5,7 +5,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-/** A file of the repository. */
 export const read = (path: string) => readFileSync(`${ROOT}${path}`, 'utf8');
 export const TOOLS = `${ROOT}.cache/tools`;
 

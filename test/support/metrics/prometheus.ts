@@ -10,30 +10,17 @@ export const HAS_PROMETHEUS = haveTools('prometheus');
 
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
-  /** The result of an instant query. */
   readonly value?: readonly [number, string];
-  /** The result of a range query. */
   readonly values?: readonly (readonly [number, string])[];
 }
 
-interface Rule {
-  readonly name: string;
-  readonly health: 'ok' | 'err' | 'unknown';
-  readonly lastError?: string;
-}
-
-interface Alert {
-  readonly state: 'pending' | 'firing';
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-}
+type Alert = { readonly state: string } & Record<'labels' | 'annotations', Readonly<Record<string, string>>>;
 
 export type Prometheus = Awaited<ReturnType<typeof startPrometheus>>;
 
 export async function startPrometheus(options: {
   readonly job: string;
   readonly targets: readonly { readonly port: number; readonly labels: Readonly<Record<string, string>> }[];
-  /** The text of a rules file. */
   readonly rules: string;
 }) {
   const static_configs = options.targets.map(({ port, labels }) => ({ targets: [`127.0.0.1:${port}`], labels }));
@@ -76,7 +63,9 @@ function api(url: string) {
       return ((await get('query_range', range)) as { result: Series[] }).result;
     },
     rules: async () => {
-      const { groups } = (await get('rules')) as { groups: { rules: Rule[] }[] };
+      const { groups } = (await get('rules')) as {
+        groups: { rules: Record<'name' | 'health' | 'lastError', string>[] }[];
+      };
       return groups.flatMap(({ rules }) => rules);
     },
     alerts: async () => ((await get('alerts')) as { alerts: Alert[] }).alerts,

@@ -24,7 +24,6 @@ export function panelsOf(dashboard: Dashboard) {
   return dashboard.panels.filter(({ type }) => type !== 'row');
 }
 
-/** The queries of panels and annotations. */
 export function dashboardQueries(dashboard: Dashboard): readonly string[] {
   const shown = panelsOf(dashboard).flatMap(({ targets }) => targets.map(({ expr }) => expr));
   return [...shown, ...dashboard.annotations.list.map(({ expr }) => expr)];

@@ -70,7 +70,6 @@ type Proxy = { readonly url: string };
 
 export const bodyOf = (event: string) => JSON.stringify({ event });
 
-/** The bytes of such a delivery. */
 export const bytesOf = (event: string) => delivery(bodyOf(event), value('a'), { target: `/events/${event}` });
 
 /** Sends it on a new connection. */

@@ -45,7 +45,6 @@ export async function remembering(proxy: RunningProxy, path = '/events/remembere
   return proxy;
 }
 
-/** How many calls of its store have failed. */
 export const failures = async (proxy: RunningProxy) =>
   (await proxy.metrics()).get('entrupy_proxy_once_store_failures_total') ?? Number.NaN;
 

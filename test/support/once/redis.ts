@@ -72,7 +72,6 @@ export async function startRedis(program: RedisProgram, options: RedisOptions = 
   return {
     port,
     pid: () => child?.pid ?? 0,
-    /** For `once.store`. */
     url,
     /** Sends one command on a new connection. */
     async ask(...command: readonly string[]): Promise<unknown> {

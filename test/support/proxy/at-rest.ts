@@ -17,7 +17,6 @@ export function untilMetrics(
   });
 }
 
-/** This many requests in flight. */
 export function inFlight(proxy: RunningProxy, count: number): Promise<void> {
   return untilMetrics(proxy, ['requests_in_flight'], ([found]) => found === count);
 }

@@ -7,7 +7,6 @@ const DOCKERFILE = read('Dockerfile').replaceAll(/\\\n/g, ' ');
 const MEASURED = /^(?:NODE_OPTIONS$|MALLOC_)/;
 const SHARE_OF_CONTAINER = /--max-old-space-size-percentage=(\d+)/;
 
-/** NODE_OPTIONS and the settings of malloc. */
 export const IMAGE_ENV: Readonly<Record<string, string>> = Object.fromEntries(
   [...DOCKERFILE.matchAll(/^ENV (.*)$/gm)]
     .flatMap(([, line = '']) => [...line.matchAll(/(\w+)=(?:"([^"]*)"|(\S+))/g)])

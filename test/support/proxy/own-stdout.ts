@@ -43,7 +43,6 @@ export async function startWith({ words, url, adminUrl }: Line, output: number |
   return {
     ...{ url, adminUrl, exited },
     signal: (name: NodeJS.Signals) => void child.kill(name),
-    /** `log_lines_dropped_total`. */
     dropped: () => droppedAt(adminUrl),
   };
 }

@@ -102,7 +102,6 @@ export async function startProxy(options: ProxyOptions) {
         throw new Error(`the metrics answered ${answer.status}: ${text}`);
       return readMetrics(text);
     },
-    /** What `/api/status` says. */
     status: async () => (await (await fetch(`${adminUrl}/api/status`)).json()) as ApiStatus,
     /** Bytes of memory that it holds now, and the peak. Linux only. */
     memory: () => readMemory(child.pid ?? 0),

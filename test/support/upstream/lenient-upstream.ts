@@ -71,7 +71,6 @@ export async function startLenientUpstream({ identity, path, allowHalfOpen }: Le
     list: () => seen.map(({ method, target, body }) => `${method} ${target} ${body.toString('latin1')}`.trimEnd()),
     /** Sets the next responses; unless set, 200 `ok`. */
     answer,
-    /** Sets what to do with the next requests. */
     script: (act: (socket: Socket, request: SeenRequest) => unknown) =>
       answer((request) => (socket) => void act(socket, request)),
     /** Bytes that made no complete request, by connection, closed connections included. */
