@@ -10,12 +10,11 @@ import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { DELIVERIES } from './cases/deliveries.ts';
 import { FRAMING } from './cases/framing.ts';
 import { HEADERS } from './cases/headers.ts';
-import { LIMITS } from './cases/limits.ts';
 import { SMUGGLING } from './cases/smuggling.ts';
 import { TARGETS } from './cases/targets.ts';
 import { REFUSALS, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
 
-const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...DELIVERIES, ...LIMITS];
+const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...DELIVERIES];
 
 describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (variant) => {
   const cases = CASES.filter(({ on }) => on === variant);

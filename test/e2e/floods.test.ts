@@ -144,7 +144,7 @@ test.for(Object.entries(ROWS))(
     const flood: Flood = { port: to === 'admin' ? proxy.adminPort : proxy.port, ...row.flood };
     const outcome = await flooded(proxy, flood, tls && { tls });
     expect.soft(outcome.attackers.opened, 'connections of the flood').toBeGreaterThanOrEqual(flood.connections);
-    if (shares === null) expect(outcome.state).toBe('alive');
+    if (shares === null) expect(outcome.isAlive).toBe(true);
     else expectUnhurt(outcome, shares);
     const { anonymous, socketBuffers } = outcome.memory;
     if (fits) expect.soft(anonymous / MIB, 'MiB of anonymous memory').toBeLessThanOrEqual(MOST_ANONYMOUS_MIB);
@@ -153,7 +153,7 @@ test.for(Object.entries(ROWS))(
 );
 
 interface Outcome {
-  readonly state: 'alive' | 'hangs' | 'ended';
+  readonly isAlive: boolean;
   readonly memory: MemoryPeak;
   /** Deliveries on kept connections and on new ones. */
   readonly kept: Tally;
@@ -176,26 +176,18 @@ async function flooded(proxy: RunningProxy, flood: Flood, honest: { readonly tls
   ]);
   const peak = memory.stop();
   const report = await attackers.stop();
-  const outcome = { state: await stateOf(proxy), memory: peak, kept, fresh, probes, attackers: report };
+  const alive = await fetch(`${proxy.adminUrl}/livez`, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(() => null);
+  const outcome = { isAlive: alive?.ok === true, memory: peak, kept, fresh, probes, attackers: report };
   show(outcome);
-  if (outcome.state !== 'alive') console.log(proxy.output().slice(-1000));
+  if (!outcome.isAlive) console.log(proxy.output().slice(-1000));
   return outcome;
 }
 
-/** Called once the flood is over: a process that died a moment ago does not respond. */
-async function stateOf({ adminUrl }: RunningProxy): Promise<Outcome['state']> {
-  const asking = fetch(`${adminUrl}/livez`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  return asking.then(
-    ({ ok }) => (ok ? 'alive' : 'hangs'),
-    (error: Error) => (error.name === 'TimeoutError' ? 'hangs' : 'ended'),
-  );
-}
-
-function show({ state, memory, attackers, ...tallies }: Outcome): void {
+function show({ isAlive, memory, attackers, ...tallies }: Outcome): void {
   const mib = (bytes: number) => `${Math.round(bytes / MIB)} MiB`;
   console.log(
     [
-      `${state}, ${mib(memory.anonymous)} anonymous at most, ${mib(memory.socketBuffers)} in socket buffers`,
+      `${isAlive ? 'alive' : 'hangs or has ended'}, ${mib(memory.anonymous)} anonymous at most, ${mib(memory.socketBuffers)} in socket buffers`,
       `attackers: ${attackers.opened} opened, ${attackers.ended} ended, ${mib(attackers.bytesSent)} sent, first answers ${JSON.stringify(attackers.answers)}`,
       ...Object.entries(tallies).map(([who, tally]) => `${who}: ${described(tally)}`),
     ].join('\n'),
@@ -219,7 +211,7 @@ function described({ times, failures }: Tally): string {
  * `kept` may be less.
  */
 function expectUnhurt(outcome: Outcome, shares: { readonly kept?: number; readonly fresh?: number } = {}): void {
-  expect.soft(outcome.state, 'the proxy').toBe('alive');
+  expect.soft(outcome.isAlive, 'the proxy is alive').toBe(true);
   expect.soft(outcome.probes.times.length, 'probes answered').toBeGreaterThan(0);
   expect.soft(outcome.probes.failures, 'probes that failed').toEqual({});
   for (const who of ['kept', 'fresh'] as const) {

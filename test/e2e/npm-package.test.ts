@@ -15,7 +15,6 @@ const TOO_OLD = ['18.20.8', '20.20.2', '22.23.3', '24.16.0'];
 const nodeOf = (version: string) => `${TOOLS}/nodes/${version}/bin/node`;
 const TAKEN = { [process.versions.node]: process.execPath, '24.17.0': nodeOf('24.17.0') };
 const ready = haveTools('npm', ...TOO_OLD.map(nodeOf), nodeOf('24.17.0'));
-const COMMANDS = ['serve', 'check-config', 'sign', 'verify', 'explain', 'check', 'probe', 'healthcheck', 'demo'];
 const BODY = '{"hello":"entrupy"}';
 const QUIET = ['--no-audit', '--no-fund', '--no-update-notifier', '--prefer-offline'];
 
@@ -124,7 +123,8 @@ describe.skipIf(!ready)('the npm package', () => {
   });
 
   describe.each(TOO_OLD)('on Node %s', (version) => {
-    test.each([...COMMANDS, 'serve --help', ''])('“%s” ends with one line', async (line) => {
+    // Before any command is looked at.
+    test.each(['serve', 'serve --help', ''])('“%s” ends with one line', async (line) => {
       const stderr = `entrupy-signature-proxy needs Node 24.17 or later, and this is ${version}: use a newer one.\n`;
       const words = line.split(' ').filter((word) => word !== '');
       expect(await on(nodeOf(version))(...words)).toMatchObject({ code: 1, stdout: '', stderr });
