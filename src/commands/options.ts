@@ -1,5 +1,5 @@
 // The options of every command, and how arguments are read; docs/commands.md says what they mean.
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { ParseArgsConfig } from 'node:util';
 import { didYouMean } from '../base/nearest-word.ts';
 
 const TEXT = { type: 'string' } as const;
@@ -53,7 +53,7 @@ export function parse<N extends CommandName>(name: N, argv: readonly string[]) {
 
 function parsed<O extends NonNullable<ParseArgsConfig['options']>>(options: O, argv: readonly string[]) {
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true });
+    return process.getBuiltinModule('node:util').parseArgs({ args: [...argv], options, allowPositionals: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     // Node names the option, never its value. Its advice about positional arguments is cut off.

@@ -2,7 +2,6 @@
 // the diagnosis uses them: the verdict only sees the body that arrived and the configured secrets.
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import { gunzipSync } from 'node:zlib';
 import { escaped } from '../base/printable.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import type { Hint } from '../core/hint.ts';
@@ -121,8 +120,8 @@ function jsonVariants(text: string): readonly (readonly [name: string, text: str
 /** The decompressed body; the body itself if it is not gzip, or would be too large. */
 function unzipped(body: Buffer, limit: number): Buffer {
   try {
-    // The bound stops decompression bombs.
-    return gunzipSync(body, { maxOutputLength: 2 * limit });
+    // The bound stops decompression bombs. Not imported: node:zlib loads 16 modules, 0.6 MiB.
+    return process.getBuiltinModule('node:zlib').gunzipSync(body, { maxOutputLength: 2 * limit });
   } catch {
     return body;
   }

@@ -3,7 +3,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import { NO_BYTES } from '../base/bytes.ts';
 import { CONFIG_FILE } from '../base/default-places.ts';
 import { codeOf } from '../base/errors.ts';
@@ -13,6 +12,8 @@ import { withoutKey } from '../secrets/key-from-value.ts';
 import { fixedFiles, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { fitMachine } from './machine-limits.ts';
 import { readTlsFiles, type TlsFile } from './tls-files.ts';
+
+const { isDeepStrictEqual } = process.getBuiltinModule('node:util');
 
 interface ConfigInput {
   /** Null if the file can't be read. */

@@ -1,7 +1,6 @@
 // The TLS part of a ruleset: files are read once, and checked before use. A certificate that does not match its key, or
 // has expired, never replaces one that works. Messages name setting and file, and quote OpenSSL, but no part of a key.
 import { X509Certificate } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { NO_BYTES } from '../base/bytes.ts';
 import { fileProblem, readRegularFile } from '../base/regular-file.ts';
 import type { TlsParts } from '../config/config.ts';
@@ -67,7 +66,7 @@ export function buildTls(
     const mine = files.filter((file) => file.side === side);
     const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map((role) => mine.find((file) => file.role === role));
     const tls = { ca: ca?.bytes, cert: cert?.bytes, key: key?.bytes, servername: servername ?? undefined };
-    if (old !== null && isDeepStrictEqual(old, tls)) return old;
+    if (old !== null && process.getBuiltinModule('node:util').isDeepStrictEqual(old, tls)) return old;
     const problems = problemsOf(mine, tls);
     const expired = problems.length > 0 || cert === undefined ? null : timeProblem(cert, Date.now());
     // At start an expired certificate still serves clients that do not check it; at a reload the old one is better.
