@@ -9,7 +9,7 @@ import { codeOf } from '../base/errors.ts';
 import { type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
 import type { Env } from '../config/variables.ts';
 import { withoutKey } from '../secrets/key-from-value.ts';
-import { fixedFiles, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
+import { fixedFiles, readSource, type SecretMaterial } from '../secrets/sources.ts';
 import { fitMachine } from './machine-limits.ts';
 import { readTlsFiles, type TlsFile } from './tls-files.ts';
 
@@ -25,7 +25,8 @@ interface ConfigInput {
 }
 
 export interface Inputs extends ConfigInput {
-  readonly secrets: readonly SecretMaterial[];
+  /** By source, in the order of the configuration. */
+  readonly secrets: readonly (readonly SecretMaterial[])[];
   readonly tlsFiles: readonly TlsFile[];
   /** A sentence for each file whose replacement the process cannot see. */
   readonly fixed: readonly string[];
@@ -56,7 +57,8 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
 /** Reads what the config names. */
 async function readOthers(part: ConfigInput, env: Env, before: Inputs | null): Promise<Inputs> {
   const { config } = part.loaded;
-  const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
+  const reading = Promise.all(config.secrets.map((source) => readSource(source, env)));
+  const [secrets, tlsFiles] = await Promise.all([reading, readTlsFiles(config)]);
   const fixed = before?.loaded === part.loaded ? before.fixed : await fixedFiles(namedFiles(part.loaded, tlsFiles));
   return { ...part, secrets, tlsFiles, fixed };
 }
@@ -110,23 +112,21 @@ async function twoReadings(last: Inputs, read: () => Promise<Inputs>, tries = 2)
 
 /** Of two readings with one config the last, without what differs. */
 function settledOthers(last: Inputs, next: Inputs): Inputs {
-  const bySource = ({ secrets }: Inputs) => [...Map.groupBy(secrets, ({ source }) => source).values()];
-  const secrets = settledOnly(bySource(last), bySource(next), (group) => {
-    const unread = group.map((secret) => ({ ...secret, ...withoutKey(RESTLESS) }));
-    const [first] = unread;
-    // Of a directory it is not known which files it has. Secrets of one file each keep their own times.
-    const isDirectory = directoriesOf(next.loaded).some((each) => sourceName(each) === first?.source);
-    return first && isDirectory ? [{ ...first, kind: 'source' as const, id: first.source }] : unread;
+  const secrets = settledOnly(last.secrets, next.secrets, (ofSource, nth) => {
+    const unread = ofSource.map((secret) => ({ ...secret, ...withoutKey(RESTLESS) }));
+    if (next.loaded.config.secrets[nth]?.kind !== 'directory') return unread;
+    // Of a directory it is not known which files it has.
+    return unread.slice(0, 1).map((secret) => ({ ...secret, kind: 'source' as const, id: secret.source }));
   });
   const tlsFiles = settledOnly(last.tlsFiles, next.tlsFiles, (file) => {
     return { ...file, bytes: NO_BYTES, problem: `${file.name}: ${RESTLESS}` };
   });
-  return { ...next, secrets: secrets.flat(), tlsFiles };
+  return { ...next, secrets, tlsFiles };
 }
 
 /** The last reading, with what `unread` makes in place of each thing that differed before. */
-function settledOnly<T>(last: readonly T[], next: readonly T[], unread: (read: T) => T): readonly T[] {
-  return next.map((read, nth) => (isDeepStrictEqual(read, last[nth]) ? read : unread(read)));
+function settledOnly<T>(last: readonly T[], next: readonly T[], unread: (read: T, nth: number) => T): readonly T[] {
+  return next.map((read, nth) => (isDeepStrictEqual(read, last[nth]) ? read : unread(read, nth)));
 }
 
 /** Milliseconds. A younger file may change again without another time. */
@@ -137,9 +137,9 @@ const READ_ANYWAY_MS = 10_000;
 /** A text that stays the same while no file can have changed, by what the system tells of each: a look before reading. */
 export async function stampOf({ loaded, secrets, tlsFiles }: Inputs): Promise<string> {
   const now = Date.now();
-  const inDirectories = directoriesOf(loaded).flatMap((each) => {
-    const entries = secrets.filter(({ source }) => source === sourceName(each));
-    return [each.directory, ...entries.map(({ id }) => join(each.directory, id))];
+  const inDirectories = loaded.config.secrets.flatMap((source, nth) => {
+    if (source.kind !== 'directory') return [];
+    return [source.directory, ...(secrets[nth] ?? []).map(({ id }) => join(source.directory, id))];
   });
   const stamps = [...namedFiles(loaded, tlsFiles), ...inDirectories].map(async (path) => {
     const stats = await stat(path, { bigint: true }).catch(codeOf);
@@ -150,8 +150,6 @@ export async function stampOf({ loaded, secrets, tlsFiles }: Inputs): Promise<st
   });
   return [Math.floor(now / READ_ANYWAY_MS), ...(await Promise.all(stamps))].join(' ');
 }
-
-const directoriesOf = ({ config }: LoadedConfig) => config.secrets.filter((source) => source.kind === 'directory');
 
 /** The files that the configuration names, and its own file. */
 function namedFiles(loaded: LoadedConfig, tlsFiles: readonly TlsFile[]): readonly string[] {

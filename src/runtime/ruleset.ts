@@ -31,7 +31,7 @@ export interface Ruleset extends BuiltTls {
 export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
   const { loaded, broken, secrets, tlsFiles, fixed } = inputs;
   const now = Date.now();
-  const materials = rotate(running?.materials ?? null, secrets, now);
+  const materials = rotate(running?.materials ?? null, secrets.flat(), now);
   const tls = buildTls(loaded.config, tlsFiles, running);
   if (running === null && tls.failures.length > 0)
     throw new ConfigError(tls.failures.map(tlsProblem).map(loaded.locate));

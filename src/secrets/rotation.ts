@@ -4,7 +4,7 @@
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/variables.ts';
 import { isPrevious, previousOf, type Secret } from '../core/keyring.ts';
-import { readSources, type SecretMaterial } from './sources.ts';
+import { readSource, type SecretMaterial } from './sources.ts';
 
 /** Milliseconds. A value that is replaced sooner than this may be the first half of a file that was written slowly. */
 const WHOLE_AFTER_MS = 60_000;
@@ -16,7 +16,8 @@ export const isPreviousValue = ({ id, key }: SecretMaterial): boolean => key !==
 
 /** Reads every source once, as at start. Never throws: a secret that cannot be used has a `problem`. */
 export async function readSecrets(sources: readonly SecretSource[], env: Env): Promise<Materials> {
-  return rotate(null, await readSources(sources, env), 0);
+  const readings = await Promise.all(sources.map((source) => readSource(source, env)));
+  return rotate(null, readings.flat(), 0);
 }
 
 /** The secrets after a new reading; `before` is null at start. The overlap of a changed value begins at `now`. */

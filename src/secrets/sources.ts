@@ -33,12 +33,8 @@ const MAX_DIRECTORY_FILES = 256;
 const ID = /^[A-Za-z0-9._-]+$/;
 const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
 
-/** Reads every source once, each independently: rotation.ts compares them. Never throws. */
-export async function readSources(sources: readonly SecretSource[], env: Env): Promise<readonly SecretMaterial[]> {
-  return (await Promise.all(sources.map((source) => readSource(source, env)))).flat();
-}
-
-async function readSource(source: SecretSource, env: Env): Promise<readonly SecretMaterial[]> {
+/** Reads a source once; rotation.ts compares readings. Never throws. */
+export async function readSource(source: SecretSource, env: Env): Promise<readonly SecretMaterial[]> {
   const { notBefore, notAfter, overlap } = source;
   const facts = { source: sourceName(source, env), notBefore, notAfter, overlap, adoptedAt: null, sameAs: null };
   if (source.kind === 'directory') return (await readKeyDirectory(source)).map((entry) => ({ ...entry, ...facts }));

@@ -42,8 +42,9 @@ test.concurrent.each<[what: string, told: string, file: string]>([
   let writes = 0;
   // One that is under way at the end may find the directory gone.
   const noise = setInterval(() => void replaceFile(at(file), `# its text number ${++writes}\n`).catch(() => {}), 20);
-  const { loaded, broken, secrets, tlsFiles } = await settledInputs(at('c.yaml'), {}, before);
+  const { loaded, broken, tlsFiles, ...read } = await settledInputs(at('c.yaml'), {}, before);
   clearInterval(noise);
+  const secrets = read.secrets.flat();
   const problems = [
     ...broken,
     ...secrets.flatMap(({ source, problem }) => (problem === null ? [] : `${source}: ${problem}`)),
@@ -51,7 +52,7 @@ test.concurrent.each<[what: string, told: string, file: string]>([
   ];
   const expected = told === '' ? [] : [`${told}: it keeps changing while it is being read`];
   expect([...new Set(problems)].map((problem) => problem.replaceAll(`${own}/`, ''))).toEqual(expected);
-  const kept = rotate(rotate(null, before.secrets, 0), secrets, Date.now());
+  const kept = rotate(rotate(null, before.secrets.flat(), 0), secrets, Date.now());
   expect(kept.map((secret) => [secret.id, stateOf(secret, Date.now())])).toEqual([
     ['one', 'live'],
     ['two', 'live'],
@@ -123,7 +124,7 @@ test('a swap of all while the secrets are read is taken as a whole', async () =>
   swap = () => void (existsSync(at('next')) && renameSync(at('next'), at('now')));
   const { loaded, secrets } = await settledInputs(at('now/c.yaml'), env, before);
   expect(loaded.config.routes.map(({ path }) => path)).toEqual(['/new']);
-  expect(secrets.map(({ id }) => id)).toEqual(['env', 'new']);
+  expect(secrets.flat().map(({ id }) => id)).toEqual(['env', 'new']);
 });
 
 /** A ruleset with one secret, from the variable ONE, and the messages of its log. */

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
 import { VariableName } from '../../../src/config/variables.ts';
 import { readSecrets } from '../../../src/secrets/rotation.ts';
-import { fixedFiles, readSources, type SecretMaterial } from '../../../src/secrets/sources.ts';
+import { fixedFiles, readSource, type SecretMaterial } from '../../../src/secrets/sources.ts';
 import { ownDirectory } from '../../support/machine/files.ts';
 
 const VALIDITY = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
@@ -128,7 +128,7 @@ describe('a directory', () => {
     const source = directory(join(dir, name));
     const entry = expect.objectContaining({ kind: 'source', id, source: id, key: null, problem });
     expect(await only(source)).toEqual(entry);
-    expect(await readSources([source], {})).toEqual([entry]);
+    expect(await readSource(source, {})).toEqual([entry]);
   });
 
   test('holds 256 secrets beside the hidden names of Kubernetes', async () => {
