@@ -73,13 +73,14 @@ const noSuchId = (id: string) => `nothing is deferred under the ID ${id}`;
 
 /**
  * The delivery with this ID, or every stored one (a page may repeat what another one had), each with a number that an
- * attempt changes: no more is kept, so that a hundred thousand fit into the image's heap.
+ * attempt changes, or null while what a person asked for is not done: no more is kept, so that a hundred thousand fit into
+ * the image's heap.
  */
-async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap<string, number>> {
-  const attempts = new Map<string, number>();
+async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap<string, number | null>> {
+  const attempts = new Map<string, number | null>();
   const pages = id === '' ? pagesOf(store) : [[await store.find(id)].filter((entry) => entry !== null)];
   for await (const page of pages)
-    for (const { id, note } of page) attempts.set(id, note === null ? 0 : note.attempts + note.tried);
+    for (const { id, note, asked } of page) attempts.set(id, asked ? null : (note?.attempts ?? 0) + (note?.tried ?? 0));
   return attempts;
 }
 
@@ -207,12 +208,12 @@ async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
 }
 
 /** Waits until each delivery is gone or was tried, or nothing changes. Returns the remaining ids, and why the wait ended. */
-async function watch({ store, admin, io }: Deferred, id: string, chosen: ReadonlyMap<string, number>) {
+async function watch({ store, admin, io }: Deferred, id: string, chosen: ReadonlyMap<string, number | null>) {
   for (let lastText = '', changed = 0; ; ) {
     const began = Date.now();
     const now = await attemptsOf(store, id);
     const waiting = [...chosen.keys()].filter((id) => now.has(id));
-    const tried = waiting.filter((id) => now.get(id) !== chosen.get(id));
+    const tried = waiting.filter((id) => now.get(id) !== null && now.get(id) !== chosen.get(id));
     const text = `${chosen.size - waiting.length} of ${chosen.size} gone, ${tried.length} tried and not taken\n`;
     if (text !== lastText) {
       io.stderr(text);

@@ -1,5 +1,5 @@
 // The note of a deferred delivery: its history. The first one is part of the record, under its MAC (record.ts). The one
-// beside the record changes with each turn and has no MAC, so it serves display, labels, timing and the judge alone:
+// beside the record changes with each sending and has no MAC, so it serves display, labels, timing and the judge alone:
 // whoever can forge it can write to the store, and so could delay and repeat deliveries anyway.
 import { escaped } from '../base/printable.ts';
 

@@ -255,9 +255,10 @@ export class StoreState {
     this.failureCount++;
     this.#needs.log.error(LOST, { problem, events: events ?? NOT_KNOWN });
     // Which ones are gone is not known, so these are the groups of the last summary, and what was stored since.
-    let left = events ?? 0;
-    for (const { route, deliveries } of [...this.summary.groups, { route: this.#lastRoute, deliveries: left }])
-      for (let nth = 0; nth < deliveries && left > 0; nth++, left--) this.#needs.onResult({ result: 'lost', route });
+    let remaining = events ?? 0;
+    for (const { route, deliveries } of [...this.summary.groups, { route: this.#lastRoute, deliveries: remaining }])
+      for (let nth = 0; nth < deliveries && remaining > 0; nth++, remaining--)
+        this.#needs.onResult({ result: 'lost', route });
     this.#isOld = true; // without `changed`, which calls the store: a store that loses at each call would do so for ever
   };
 

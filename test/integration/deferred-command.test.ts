@@ -180,6 +180,23 @@ describe('deferred', () => {
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
   });
 
+  plainTest('has one delivered that is being sent: only another sending is what was asked for', async () => {
+    const asks = () => proxy.logs().filter(({ msg }) => msg === 'redelivery requested on the admin port').length;
+    const held: ServerResponse[] = [];
+    app.answer = () => 500;
+    await defer(proxy, 'sent');
+    app.answer = () => (_request, response) => void held.push(response);
+    await eventually(() => held.length, 1);
+    const before = asks();
+    const [id = ''] = await recordsIn(directory);
+    const delivered = json(proxy, 'deliver', id);
+    await eventually(asks, before + 1);
+    held[0]?.writeHead(422).end();
+    await eventually(async () => [held.length, (await deferred(proxy)).stopped], [2, 1]);
+    held[1]?.end();
+    expect(await delivered).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
+  });
+
   plainTest('ends with 1 without such an ID, a store or a proxy', async () => {
     for (const action of ['show', 'drop', 'deliver']) {
       for (const id of [NO_ID, 'an-id-of-another-kind', 'lock']) {

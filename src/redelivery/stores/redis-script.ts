@@ -308,8 +308,8 @@ function calls.losses(most)
   while all[1] and tonumber(string.match(all[1], '%d+')) < now - ${store.LOSSES_FOR_MS} do table.remove(all, 1) end
   return all
 end
--- It looks at a part of the events in their turn: one that waits for longer than any may is due now, and one whose record
--- the server has lost is due first, so that its turn finds that out.
+-- It looks at another part of the events each time: one that waits for longer than any may is due now, and one whose
+-- record the server has lost is due first, so that whoever leases it finds that out.
 function calls.summary()
   local swept = call('HSCAN', entries, call('HGET', totals, 'swept') or 0, 'COUNT', ${SWEEP})
   if swept[1] ~= '0' then call('HSET', totals, 'swept', swept[1]) else call('HDEL', totals, 'swept') end
