@@ -1,5 +1,5 @@
 // In a drain, idle connections are closed late in `shutdown.delay`, a few at a time: load balancers know of it by then,
-// and the app still serves. A close that crosses a client's next request loses it: those on which one is likely wait.
+// and the app still serves. A close that crosses a client's next request loses it, so those on which one is likely wait.
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
 
