@@ -186,6 +186,7 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
     /** Of all that is stored; null while that is not known. */
     routes: storeState.isCurrent ? [...new Set(groups.map(({ route }) => route))] : null,
     bytes: known(storeState.total('all').bytes),
+    filling: known(storeState.filling),
     oldest: storeState.total('waiting').oldest || null,
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState, sends)),
     losses: losses.map(lossStatus),

@@ -11,12 +11,16 @@ const MOST_POISON = 3;
 /** The fate of a delivery that was turned away is known once the store has answered, which takes it ten seconds at most. */
 const LATEST = 11 * SECOND;
 const FEW = 3;
+/** Of `redelivery.maxBytes`. */
+const NEARLY_FULL = 0.9;
 
 export function* storeFindings(input: Input): Findings {
   const { deferred, once, now } = input.facts;
   if (once !== null) yield* ofOnce(once);
   if (once !== null && once.store !== 'memory') yield swallowed(once, input.ledger);
   if (deferred === null) return;
+  const { evicts } = deferred;
+  if (evicts !== null) yield evicting(`${nameOf(deferred)} may drop what waits in it`, evicts);
   yield* ofLosses(deferred, now);
   yield* ofStore(deferred, input);
   const { lastSeen: at } = deferred;
@@ -51,6 +55,8 @@ const evicting = (what: string, policy: string): Finding =>
 const many = (amount: number) => count(amount, 'deferred delivery', 'deferred deliveries');
 const manyWait = (amount: number) => count(amount, 'deferred delivery waits', 'deferred deliveries wait');
 
+const nameOf = ({ store }: DeferredFacts) => `The store of deferred deliveries (${store})`;
+
 function* ofLosses({ losses, lostLately, store, aside }: DeferredFacts, now: number): Findings {
   for (const { name, bytes, at, events } of aside) {
     const amount = events === null ? 'a number that is not known' : events === 0 ? 'none' : `up to ${events}`;
@@ -83,16 +89,19 @@ function* ofEnding({ firstEnd, waiting }: DeferredFacts, now: number): Iterable<
 }
 
 function* ofStore(deferred: DeferredFacts, input: Input): Findings {
-  const { store, state, problem, turnedAway, evicts, sends } = deferred;
+  const { store, state, turnedAway, sends } = deferred;
   const { now } = input.facts;
-  const name = `The store of deferred deliveries (${store})`;
-  if (evicts !== null) yield evicting(`${name} may drop what waits in it`, evicts);
+  const name = nameOf(deferred);
   const isLate = turnedAway === null || now - turnedAway.at >= QUARTER;
   const isOver = isLate || !sends || !isLost(turnedAway.at, input);
   const kind = state !== 'works' ? state : isOver ? 'unknown' : turnedAway.kind;
+  if (isNearlyFull(deferred) && (isOver || kind === 'full')) {
+    const message = `${name} is nearly full. What it has no room for may be lost.`;
+    return yield finding(isOver ? 'warning' : 'failed', 'store-full', message);
+  }
   if (kind === 'unknown') return;
   const id = kind !== 'failing' ? (`store-${kind}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
-  const fails = `${name} ${state === 'full' ? 'is full' : `${state === 'slow' ? 'is slow' : 'fails'}: ${problem}`}`;
+  const fails = `${name} ${howItFails(deferred)}`;
   const unseen = deferred.waiting === null ? ' What is in it is not known, and not sent.' : '';
   if (!sends) return yield finding('note', id, `${fails}. No route has redeliver, so no delivery needs it.${unseen}`);
   const away = turnedAway === null ? '' : `; a delivery was last turned away ${ago(turnedAway.at, now)}`;
@@ -103,6 +112,12 @@ function* ofStore(deferred: DeferredFacts, input: Input): Findings {
   const found = finding(isLate ? 'warning' : 'failed', id, message);
   yield state === 'works' ? { ...found, remedy: 'Find what was lost.' } : found;
 }
+
+const howItFails = ({ state, problem }: DeferredFacts) =>
+  state === 'full' ? 'is full' : `${state === 'slow' ? 'is slow' : 'fails'}: ${problem}`;
+
+const isNearlyFull = ({ state, sends, filling }: DeferredFacts) =>
+  state === 'works' && sends && filling !== null && filling >= NEARLY_FULL;
 
 /** True if a delivery whose last try ended when the store turned one away for the last time, or before, may still be lost. */
 function isLost(away: number, { ledger, facts, now }: Input): boolean {

@@ -103,6 +103,12 @@ export class StoreState {
     return this.#sum(({ state }) => of === 'all' || state === of);
   }
 
+  /** The share of `maxBytes` that is used by events which give way to no new one. */
+  get filling(): number {
+    const { bytes } = this.#sum(({ state }) => state === 'waiting' || state === 'unverified');
+    return bytes / this.#needs.storeSettings().maxBytes;
+  }
+
   /** How many stored deliveries the secret with this key has verified, except those altered since. */
   signedBy(key: KeyObject | null): number {
     // Asked every second: to derive a tag where nothing is stored took a quarter of a look at the process's health.

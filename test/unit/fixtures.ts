@@ -202,6 +202,7 @@ export const DEFERRED: DeferredFacts = {
   lostLately: 0,
   aside: [],
   evicts: null,
+  filling: 0.5,
 };
 
 export const ONCE = {

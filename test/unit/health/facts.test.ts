@@ -964,3 +964,22 @@ test('what is failed by itself makes a cause no worse that strikes a few of its 
   const shown = advice.map(({ id, state }) => `${id} ${state}`);
   expect(shown).toEqual(['store-full failed', 'app-fails warning']);
 });
+
+test('a store with little room is told before the first that does not fit, and works not again while it lasts', () => {
+  const turnedAway = { at: NOW, kind: 'full', why: 'maxBytes' } as const;
+  const told = (has: object, status = 200) => {
+    const came = accepted({ status, upstreamStatus: status });
+    const { advice } = judgedAfter([came], {
+      routes: [{ ...NOTIFY, redeliver: HOUR }],
+      deferred: { ...DEFERRED, waiting: 0, ...has },
+    });
+    return advice.flatMap(({ id, state, message }) =>
+      id === 'store-full' ? [state, /nearly|again/.exec(message)?.[0]] : [],
+    );
+  };
+  expect(told({ filling: 0.89 })).toEqual([]);
+  expect(told({ filling: 0.9 })).toEqual(['warning', 'nearly']);
+  expect(told({ filling: 0.9, turnedAway }, 500)).toEqual(['failed', 'nearly']);
+  expect(told({ filling: 0.1, turnedAway }, 500)).toEqual(['failed', 'again']);
+  expect(told({ filling: 1, sends: false })).toEqual([]);
+});
