@@ -167,6 +167,12 @@ describe('a path is not folded', () => {
     ['a letter with an accent, and 30 more', `/%C3%A9${ACUTE.repeat(30)}`, `/%C3%A9${ACUTE.repeat(29)}`],
     ['characters that NFKC makes marks', `/${ACUTE.repeat(16)}${VOICED.repeat(15)}`, `/${VOICED.repeat(30)}`],
     ['characters that are two marks', `/${'%CD%84'.repeat(16)}`, `/${'%CD%84'.repeat(15)}`],
+    ['a letter of three marks, and 14 of two', `/%E1%BE%82${'%CD%84'.repeat(14)}`, `/%E1%BE%82${'%CD%84'.repeat(13)}`],
+    [
+      '31 accents, parted by no mark',
+      `/%E0%A4%83${ACUTE.repeat(31)}`,
+      `/${ACUTE.repeat(16)}%E0%A4%83${ACUTE.repeat(15)}`,
+    ],
     ['marks of plane 1', `/${'%F0%9D%85%A5'.repeat(31)}`, `/${'%F0%9D%85%A5'.repeat(30)}`],
     [
       'accents that meet where invisible characters are dropped',
