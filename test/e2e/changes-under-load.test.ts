@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { sign } from '../support/deliveries/signer.ts';
-import { type Result, startPacedLoad, tally } from '../support/load/paced-load.ts';
+import { type Result, startPacedLoad } from '../support/load/paced-load.ts';
 import type { LogLine } from '../support/machine/child-output.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -147,7 +147,7 @@ test.extend('app', ({ directory, onTestFinished }) =>
       const right = { valid: [200], retired: [401], either: [200, 401] }[verdict];
       if (!right.includes(result.status)) wrong.push(`${verdict}: ${result.status} ${result.trouble}`);
     }
-    console.log(`${results.length} requests in ${seconds.toFixed(1)} s`, tally(results), verdicts);
+    console.log(`${results.length} requests in ${seconds.toFixed(1)} s`, verdicts);
     expect(wrong).toEqual([]);
     expect(verdicts.valid).toBeGreaterThan(results.length / 2);
     expect(verdicts.retired).toBeGreaterThan(ROTATIONS);

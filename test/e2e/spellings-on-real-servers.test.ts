@@ -1,6 +1,6 @@
 // Real servers behind the proxy, each with handlers that no unsigned request may reach, and every known spelling of
 // their paths. Each server is first tried without the proxy: a spelling that no server accepts proves nothing.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { SERVER_KINDS, type ServerKind } from '../servers/kinds.ts';
 import type { Hit, RealServer } from '../servers/real-server.ts';
 import { DETOURS, isForbidden, LEGITIMATE, type Shot, TABLES, type Table, type Unmatched } from '../servers/routes.ts';
@@ -8,7 +8,9 @@ import { type Bullet, bytesOf, fire, statusOf } from '../servers/volley.ts';
 import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { exchange } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { test } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { shared } from '../support/proxy/shared.ts';
 import { SPELLINGS } from '../testdata/spellings.ts';
 
 const BODY = '{"event":"forged"}';
@@ -41,11 +43,8 @@ function bulletsOf(shots: readonly Shot[], signed: boolean): Bullet[] {
   }));
 }
 
-const startBefore = (port: number, config: object) =>
-  startProxy({
-    config: { upstream: { url: `http://127.0.0.1:${port}` }, log: { requests: 'none' }, ...config },
-    secrets: { current: SECRET },
-  });
+const LOG = { requests: 'none' };
+const urlOf = ({ port }: RealServer) => `http://127.0.0.1:${port}`;
 
 const isSigned = (hit: Hit) => hit.signature === sign(SECRET, Buffer.from(hit.body, 'latin1'));
 const delivery = (target: string): Bullet => ({ method: 'POST', target, lines: [line], body: BODY });
@@ -78,50 +77,44 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
   });
 
   describe.each(TABLES.map((table) => ({ table, name: table.name })))('behind $name', ({ table }) => {
-    test.each(MODES)('with unmatched: %s', async (unmatched) => {
-      const proxy = await startBefore(server.port, { routes: table.routes, unmatched });
-      try {
-        await fireAll({ kind, server, proxy, table, unmatched });
-        await checkItWorks(server, proxy, { table, unmatched });
-      } finally {
-        await proxy.stop();
-      }
+    test.for(MODES)('with unmatched: %s', async (unmatched, { start }) => {
+      const proxy = await start({ upstream: { url: urlOf(server) }, routes: table.routes, unmatched, log: LOG });
+      await fireAll({ kind, server, proxy, table, unmatched });
+      await checkItWorks(server, proxy, { table, unmatched });
     });
   });
 
-  test('legitimate targets arrive as sent through an open proxy', async () => {
-    const proxy = await startBefore(server.port, { routes: [{ path: '/notify' }], unmatched: 'forward' });
-    try {
+  describe('behind an open proxy', () => {
+    const on = shared(async () => ({ url: urlOf(server), close: async () => {} }), {
+      routes: [{ path: '/notify' }],
+      unmatched: 'forward',
+      log: LOG,
+    });
+
+    test('legitimate targets arrive as sent', async () => {
       for (const target of LEGITIMATE) {
         const bytes = bytesOf({ method: 'GET', target, lines: [], body: '' });
-        const [direct, through] = [await exchange(server.port, bytes), await exchange(proxy.port, bytes)];
+        const [direct, through] = [await exchange(server.port, bytes), await exchange(on.proxy, bytes)];
         expect(values(through.lines, 'x-target')).toEqual([target]);
         expect([through.status, through.body]).toEqual([direct.status, direct.body]);
       }
-    } finally {
-      await proxy.stop();
-    }
-  });
+    });
 
-  test('no header leads an open target to the protected handler', async () => {
-    const bullets = DETOURS.map(({ target, line }, index) => ({
-      method: 'POST',
-      target,
-      lines: [`X-Case: ${index}`, line],
-      body: BODY,
-    }));
-    await fire(server.port, bullets, DEADLINE);
-    const followed = new Set((await server.hits()).map((hit) => Number(hit.case)));
-    for (const [index, { line, follower }] of DETOURS.entries()) {
-      if (follower === kind.name) expect(followed, line).toContain(index);
-    }
-    const proxy = await startBefore(server.port, { routes: [{ path: '/notify' }], unmatched: 'forward' });
-    try {
-      await fire(proxy.port, bullets, DEADLINE);
+    test('no header leads an open target to the protected handler', async () => {
+      const bullets = DETOURS.map(({ target, line }, index) => ({
+        method: 'POST',
+        target,
+        lines: [`X-Case: ${index}`, line],
+        body: BODY,
+      }));
+      await fire(server.port, bullets, DEADLINE);
+      const followed = new Set((await server.hits()).map((hit) => Number(hit.case)));
+      for (const [index, { line, follower }] of DETOURS.entries()) {
+        if (follower === kind.name) expect(followed, line).toContain(index);
+      }
+      await fire(on.proxy.port, bullets, DEADLINE);
       expect((await server.hits()).map((hit) => DETOURS[Number(hit.case)])).toEqual([]);
-    } finally {
-      await proxy.stop();
-    }
+    });
   });
 });
 

@@ -82,13 +82,3 @@ export function startPacedLoad({ url, rate, connections, next }: LoadOptions) {
     },
   };
 }
-
-/** Counts by result, for a report: `200: 1000, ECONNREFUSED: 3`. */
-export function tally(results: readonly Result[]): Readonly<Record<string, number>> {
-  const counts: Record<string, number> = {};
-  for (const { status, trouble } of results) {
-    const key = trouble === '' ? String(status) : trouble;
-    counts[key] = (counts[key] ?? 0) + 1;
-  }
-  return counts;
-}
