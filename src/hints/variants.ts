@@ -119,6 +119,7 @@ function jsonVariants(text: string): readonly (readonly [name: string, text: str
 
 /** The decompressed body; the body itself if it is not gzip, or would be too large. */
 function unzipped(body: Buffer, limit: number): Buffer {
+  if (body[0] !== 0x1f || body[1] !== 0x8b) return body; // the first bytes of gzip (RFC 1952 2.3.1)
   try {
     // The bound stops decompression bombs. Not imported: node:zlib loads 16 modules, 0.6 MiB.
     return process.getBuiltinModule('node:zlib').gunzipSync(body, { maxOutputLength: 2 * limit });
