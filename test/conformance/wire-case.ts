@@ -126,7 +126,6 @@ export const routeRejected = refusal(404);
 export const methodRefused = refusal(405);
 export const tooLarge = refusal(413);
 
-/** The row, after which the connection is closed. */
 export const closing = (row: WireCase): WireCase => ({ ...row, closes: true });
 
 export const refused = (name: string, send: string, on?: Variant) => closing(gated(name, send, on));

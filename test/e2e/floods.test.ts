@@ -194,7 +194,6 @@ function show({ isAlive, memory, attackers, ...tallies }: Outcome): void {
   );
 }
 
-/** The share of requests with the expected response, 0 to 1. */
 function successRate({ times, failures }: Tally): number {
   const failed = Object.values(failures).reduce((sum, count) => sum + count, 0);
   return times.length / (times.length + failed || 1);

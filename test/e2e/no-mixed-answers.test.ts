@@ -49,7 +49,6 @@ function judge(id: number, response: RawResponse, { reason = 'OK', bodiless, met
   return 'answer';
 }
 
-/** The outcome when something else than a response arrives. */
 function judgeError(id: number, { message }: Error): Outcome | string {
   const isOwn = message.includes(`X-Id: ${id}\\r\\n`) || message.includes('HTTP/1.1 103');
   return message.includes('within a response') && isOwn ? 'cut' : message.slice(0, 200);

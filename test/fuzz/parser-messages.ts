@@ -15,7 +15,6 @@ export interface ParserScript {
   }[];
   /** The offsets at which the bytes are split, each modulo their length. */
   readonly cuts: readonly number[];
-  /** True if the sender closes after the last byte. */
   readonly closes: boolean;
 }
 

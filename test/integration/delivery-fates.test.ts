@@ -145,7 +145,6 @@ beforeAll(async () => {
   await nothingDeferred(on.proxy);
 });
 
-/** Sends a delivery; resolves with the status of its answer. */
 const answered = async (bytes: string, { port } = on.proxy) => {
   const { status } = await exchange(port, bytes);
   return status;

@@ -29,7 +29,6 @@ const many = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[
 const signed = (body: string | Buffer) =>
   request(['POST /notify HTTP/1.1', 'Host: h', signatureLine(body, value('a')), `Content-Length: ${body.length}`]);
 
-/** An honest delivery on a new connection gets its 200. */
 async function expectServed(proxy: RunningProxy): Promise<void> {
   const body = '{"honest":true}';
   expect((await exchange(proxy.port, signed(body) + body)).status).toBe(200);

@@ -46,7 +46,6 @@ function namedPipe(directory: string) {
   return { reader, openReader, writer: openSync(path, constants.O_WRONLY) };
 }
 
-/** Everything that is there now. */
 function readable(fd: number): string {
   const buffer = Buffer.alloc(1024 * 1024);
   let length = 0;

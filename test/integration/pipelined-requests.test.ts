@@ -35,7 +35,6 @@ function holdAnswers(upstream: LenientUpstream = on.upstream): () => Promise<Soc
   };
 }
 
-/** Reads responses until the connection ends. */
 async function answers(client: RawClient): Promise<number[]> {
   const statuses: number[] = [];
   for (;;) {

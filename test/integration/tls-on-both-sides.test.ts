@@ -217,7 +217,6 @@ describe.concurrent('to the upstream', () => {
   const failures = async (proxy: RunningProxy, cause: string) =>
     (await proxy.metrics()).get(`entrupy_proxy_upstream_failures_total{route="unmatched",cause="${cause}"}`);
 
-  /** It presents another certificate from now on. */
   const present = ({ server }: Awaited<ReturnType<typeof startTlsUpstream>>, pair: Pair) => {
     server.setSecureContext(contents(pair));
     server.closeAllConnections();
@@ -281,6 +280,5 @@ describe.concurrent('to the upstream', () => {
   });
 });
 
-/** The status of a delivery that names this host. */
 const sendAs = async ({ port }: RunningProxy, host: string) =>
   (await exchange(port, delivery(BODY, value('a')).replace('Host: a', `Host: ${host}`))).status;

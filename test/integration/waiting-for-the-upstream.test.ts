@@ -27,7 +27,6 @@ import { type LenientUpstream, OK, startLenientUpstream } from '../support/upstr
 const patient = (settings: object = {}) => ({ upstream: { keepAlive: '30s', retryConnectFor: '30s', ...settings } });
 /** A delivery with its own number. */
 const delivery = (id: number) => signed(`{"id":${id}}`, value('a'), { lines: [`X-Id: ${id}`] });
-/** The numbers of the deliveries that arrived, sorted. */
 const idsOf = ({ seen }: LenientUpstream) =>
   seen.map(({ lines }) => Number(values(lines, 'x-id')[0])).toSorted((a, b) => a - b);
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);

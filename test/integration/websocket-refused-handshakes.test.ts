@@ -66,7 +66,6 @@ const onHandshake = (act: (socket: Socket) => void, { script } = on.upstream) =>
       resolve(socket);
     });
   });
-/** Resolves when the upstream has no sockets left. */
 const noneLeft = () => eventually(() => on.upstream.sockets().size, 0);
 /** An upstream that closes once its client has. */
 const polite = (socket: Socket) => void socket.once('end', () => socket.end());

@@ -101,7 +101,6 @@ export async function startApiServer({ admit, runsDeployments }: ApiServerOption
     /** Scales, as `kubectl scale` would, or an autoscaler: `kube-controller-manager`. */
     scale: (name: string, replicas: number, manager = 'kubectl') =>
       store.scale(`/deployments/${name}`, replicas, manager),
-    /** Every write, in order: `PATCH Deployment`. */
     writes: store.writes,
     close,
   };

@@ -42,7 +42,6 @@ function fieldsOf(tree: Tree, prefix = ''): Map<string, unknown> {
 const isSame = (one: Writer, other: Writer) =>
   one.manager === other.manager && one.operation === other.operation && one.subresource === other.subresource;
 
-/** The fields that differ from the current ones. */
 const changedIn = (now: ReadonlyMap<string, unknown>, current: ReadonlyMap<string, unknown>) =>
   [...now].filter(([path, value]) => !isDeepStrictEqual(current.get(path), value)).map(([path]) => path);
 

@@ -57,7 +57,6 @@ export async function template(options: readonly string[], rendering: Rendering 
   return parseManifests(stdout);
 }
 
-/** Each value as a `--set`, for `template`. */
 export const set = (...values: readonly string[]): string[] => values.flatMap((value) => ['--set', value]);
 
 /** Values of a sidecar with an app of the user's own, and of a gateway. */
@@ -68,7 +67,6 @@ export const GATEWAY = ['mode=gateway', 'upstream.url=http://legacy', 'secret.ex
 export const injecting = (...values: readonly string[]) =>
   template([...set('mode=inject', ...values), '--kube-version', '1.36.0']);
 
-/** The notes that `helm install` with these values prints. */
 export async function notesOf(...values: readonly string[]): Promise<string> {
   const options = ['--namespace', 'shop', '--dry-run=client', ...set(...values)];
   const text = await mustRun('helm', ['install', 'shop', CHART, ...options]);

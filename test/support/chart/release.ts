@@ -20,7 +20,6 @@ export function releaseBy(helm: (typeof HELMS)[number]) {
   afterEach(() => api.close());
 
   const ask = (...args: readonly string[]) => run(helm, [...args, ...place], { env });
-  /** Returns standard output. */
   const must = async (...args: readonly string[]) => {
     const { code, stdout, stderr } = await ask(...args);
     expect({ args, code, stderr: code === 0 ? '' : stderr }).toMatchObject({ code: 0, stderr: '' });

@@ -18,7 +18,6 @@ export interface ConnectOptions {
   readonly ca?: string;
 }
 
-/** Those of clients that are connected now. */
 const sockets = new Set<Socket>();
 
 /** Ends all clients, also those that a test which failed has left: they must not take the next test along. */

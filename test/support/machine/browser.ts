@@ -112,13 +112,11 @@ async function attach(browserUrl: string) {
       await wire.command('Page.navigate', { url });
       await loaded;
     },
-    /** The value of a JavaScript expression in the page. */
     async evaluate<T>(expression: string) {
       const { result, exceptionDetails } = await wire.command('Runtime.evaluate', { expression, returnByValue: true });
       if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
       return (result as { value: T }).value;
     },
-    /** Resolves when the page has reloaded by itself. */
     nextLoad: async () => void (await wire.next('Page.loadEventFired')),
     /** A PNG of the whole page, or of its first so many CSS pixels. */
     async screenshot(height?: number) {

@@ -30,7 +30,6 @@ export async function startEventUpstream() {
     url,
     /** The behaviours for the next requests with this event, in turn; otherwise 200 `{"status":"ok"}`. */
     script: (event: string, ...acts: readonly Act[]) => void scripts.set(event, [...acts]),
-    /** How often a request with this event arrived. */
     times,
     /** Resolves when one has arrived. */
     reached: (event: string, wanted = 1) => eventually(() => times(event), wanted),

@@ -22,7 +22,6 @@ export const starting =
     return one;
   };
 
-/** Something that is started for a test, and ends with it. */
 export const started =
   <T extends { close(): unknown }>(start: () => Promise<T>) =>
   ({ onTestFinished }: Finishing) =>
@@ -33,7 +32,6 @@ export const test = base
   /** The same for an upstream on raw sockets that accepts anything, and for one that streams. */
   .extend('lenient', started(startLenientUpstream))
   .extend('streams', started(startStreamingUpstream))
-  /** Starts an upstream that answers like this. */
   .extend(
     'answering',
     starting((handle: Handler) => startUpstream({ handle })),
@@ -67,10 +65,8 @@ export const test = base
 
 type ProxyConfig = Readonly<Record<string, unknown>> & { readonly upstream?: object };
 
-/** Polls until the value is as wanted; fails with the last value. */
 export async function eventually<T>(look: () => T | Promise<T>, wanted: Awaited<T>): Promise<void> {
   await waitFor(async () => expect(await look()).toEqual(wanted));
 }
 
-/** Resolves once the proxy with this admin port is ready. */
 export const untilReady = (adminUrl: string) => eventually(async () => (await fetch(`${adminUrl}/readyz`)).status, 200);

@@ -106,7 +106,6 @@ export async function startProxy(options: ProxyOptions) {
     /** Bytes of memory that it holds now, and the peak. Linux only. */
     memory: () => readMemory(child.pid ?? 0),
     signal: (name: NodeJS.Signals) => void child.kill(name),
-    /** Resolves when it has exited by itself or by a signal. */
     exited,
     /**
      * SIGTERM, then SIGKILL if it does not end in time; removes its files. Rejects if it printed anything but its own log lines.

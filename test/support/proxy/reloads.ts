@@ -10,7 +10,6 @@ import type { RunningProxy } from './proxy.ts';
 export const reloads = (proxy: RunningProxy) =>
   proxy.logs().flatMap(({ msg }) => (msg === 'reloaded' || String(msg).startsWith('reload failed') ? [msg] : []));
 
-/** Makes the change; resolves after the reload that follows. */
 export async function nextReload(proxy: RunningProxy, change: () => Promise<unknown>): Promise<void> {
   const before = reloads(proxy).length;
   await change();
