@@ -5,7 +5,7 @@
 //   admit -> refuse
 //         -> read the body -> admit the body -> refuse
 //         `-> permit (-> once) -> sent -> answered -> relayed --------------------------------------> settled: the fate
-//                                    |      `-> the app may take it later: waits at its head -> stored, 202 -^
+//                                    |      `-> the app may take it later: its head waits -> stored, 202 ----^
 //                                    |                                       `-> not stored: relayed --------^
 //                                    `-> failed -> stored, 202; else our answer, or a cut -------------------^
 //
@@ -70,7 +70,7 @@ export class Pipeline {
   /** At most half of `limits.connections`, so requests keep the other half. */
   #tunnels = 0;
   /** Deliveries whose fate is not known yet, including those whose clients have departed. */
-  pending = 0;
+  unsettled = 0;
   #onSettled: (() => void)[] = [];
   /** Aborted at the end of `shutdown.grace`: no delivery waits for a twin after that, see `endWaits`. */
   readonly #waits = new AbortController();
@@ -158,7 +158,7 @@ export class Pipeline {
     this.#parts.onVerified(permit.secret, route.path);
     pending.verified = permit.body ?? NO_BYTES;
     pending.exchange.fate = 'pending';
-    this.pending++;
+    this.unsettled++;
     const { head, at } = pending;
     const { once, redeliver } = route;
     // An unverified request must never be stored. GET and HEAD only read.
@@ -175,7 +175,7 @@ export class Pipeline {
     const { exchange, head, policy, verified: body } = pending;
     const { permit } = permitted;
     exchange.decide(permit.decision, permit.reason, permit.secret?.id);
-    // As long as its twin may take.
+    // Until then a twin, the same event under way, may take.
     const { responseTimeout, idleTimeout } = policy.settings;
     const until = performance.now() + retryConnectFor(pending) + responseTimeout + idleTimeout;
     const claimed = this.#parts.claims().claim({ head, body, window, until, stop: this.#waits.signal });
@@ -237,7 +237,7 @@ export class Pipeline {
     });
   }
 
-  /** Called at the end of the exchange, mostly with its answer relayed, or while its answer waits at its head. */
+  /** Called at the end of an exchange, mostly with its answer relayed, while an answer waits after its head, or instead. */
   #reached(pending: Pending, reached: Reached): void {
     if (reached.at === 'end' && reached.failure === null) return this.#settle(pending, reached);
     const { exchange, deferrable } = pending;
@@ -273,7 +273,7 @@ export class Pipeline {
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
       // `taken` hashes the body before it returns; only then, below, is the body's memory given back.
       if (fate === 'taken' && deferrable !== null) void this.#parts.storing.taken(deferrable);
-      if (--this.pending === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
+      if (--this.unsettled === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
     }
     if (end.memory === 'free') body?.discard();
     else body?.forget();
@@ -284,7 +284,7 @@ export class Pipeline {
   /** Resolves when the fate of each delivery is known. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.pending === 0) resolve();
+      if (this.unsettled === 0) resolve();
       else this.#onSettled.push(resolve);
     });
   }

@@ -130,6 +130,7 @@ export class Connection {
       // Checked before the request is answered: the answer must say `close` if too many bytes follow.
       if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
       if (!this.#beginOnceWhole(parser, bytes)) continue;
+      // The receiver that was just set gets what came with the head: chunks; a body with a length is in the next round.
       if (this.#giveBody(parser) === 'in use') memory = 'in use';
       // The kernel has the answer already, and now the rest of the body has come, or broken off.
       if (this.state === 'rest' && this.#parser?.state === 'ended') this.#next();
@@ -160,7 +161,7 @@ export class Connection {
     this.#copy = copies && new RequestCopy(copies);
   }
 
-  /** Begins the request once its head is whole. True if it has begun, now or before. `bytes`: the last read. */
+  /** Begins the request once its head is whole. True if it may get its body. `bytes`: the last read. */
   #beginOnceWhole(parser: MessageParser, bytes: Buffer): boolean {
     if (this.state !== 'head') return true;
     if (parser.hasHead) {

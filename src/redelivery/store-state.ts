@@ -103,10 +103,9 @@ export class StoreState {
     return this.#sum(({ state }) => of === 'all' || state === of);
   }
 
-  /** The share of `maxBytes` that is used by events which give way to no new one. */
+  /** The share of `maxBytes` that is used by waiting events: others give way to new ones. */
   get filling(): number {
-    const { bytes } = this.#sum(({ state }) => state === 'waiting' || state === 'unverified');
-    return bytes / this.#needs.storeSettings().maxBytes;
+    return this.total('waiting').bytes / this.#needs.storeSettings().maxBytes;
   }
 
   /** How many stored deliveries the secret with this key has verified, except those altered since. */

@@ -84,7 +84,7 @@ export async function startProxy(effects: Effects) {
     adminPort,
     /** Nobody scrapes what is lost in a stop: this line alone tells it. Standard output takes it now, or never. */
     tellStopped(cut = listener.inFlight) {
-      const lost = health.ledger.lost - lostBefore + pipeline.pending;
+      const lost = health.ledger.lost - lostBefore + pipeline.unsettled;
       log[lost > 0 ? 'error' : 'info']('stopped', { cut, lost });
     },
     /** Reads config, secrets and TLS files now, as SIGHUP does. Returns the problems. */

@@ -273,10 +273,10 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     if (this.#pausedAt !== null || this.#requester.reply.phase === 'gone') return;
     this.#pausedAt = performance.now();
     socket.pause();
-    this.#requester.reply.onSent(() => this.#onClientReads());
+    this.#requester.reply.onSent(() => this.#resumeUpstream());
   }
 
-  #onClientReads(): void {
+  #resumeUpstream(): void {
     if (this.#pausedAt === null || this.#state === 'done') return;
     const now = performance.now();
     this.#sentAt += now - this.#pausedAt; // the pause does not count against the upstream
@@ -371,7 +371,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     const { claim, deferrable } = this.#options;
     const decidesClaim = claim !== null && (this.#state === 'sending' || this.#state === 'reading');
     if ((!deferrable || this.#answerBegun) && !decidesClaim) return this.#abort();
-    this.#onClientReads();
+    this.#resumeUpstream();
   }
 
   #abort(failure: ForwardFailure | null = null): void {
