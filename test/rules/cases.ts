@@ -59,11 +59,11 @@ const BY_PAGES: readonly RuleCase[] = [
       '9464) shows the evidence.',
     section: 'certificate-ends',
   }),
-  silent('Warning', 'for what is over within minutes, what was chosen, and what has an alert of its own', {
+  silent('Warning', 'for what is over within minutes, was chosen, may be strangers’, or has an alert of its own', {
     series: {
       'diagnosis{diagnosis="app-fails",state="warning",route="/notify"}': '_x10 1x4 stale _x20',
       ...Object.fromEntries(
-        ['report-mode', 'store-evicts', 'deferred-lost'].map((diagnosis) => {
+        ['report-mode', 'store-evicts', 'no-signature', 'deferred-lost'].map((diagnosis) => {
           return [`diagnosis{diagnosis="${diagnosis}",state="warning",route="/notify"}`, '1x40'];
         }),
       ),
@@ -98,24 +98,56 @@ const BY_COUNTERS: readonly RuleCase[] = [
     },
     alerts: { '58m': [LOST], '65m': [LOST], '78m': [NONE_TAKEN, LOST], '140m': [] },
   }),
-  silent('DeliveriesLost', 'as critical where one was taken or delivered later, whichever pod it was', {
+  fires('DeliveriesLost', 'as critical at a fifth of the last quarter of an hour, and in each life of a crash loop', {
+    series: {
+      // 25 s of 500 in each 100 s: no page is red for two minutes.
+      [fate('failed')]: '0x10 9+9x30',
+      [fate('taken')]: '0x10 32+32x30',
+      // Killed again and again, it always comes as far before the next scrape.
+      'deliveries_total{namespace="loop",pod="l",route="/notify",fate="failed"}': '2x60',
+      'deliveries_total{namespace="loop",pod="l",route="/notify",fate="taken"}': '0x60',
+      'process_start_time_seconds{namespace="loop",pod="l"}': '1x10 580 640 700x50',
+      'deliveries_total{namespace="few",route="/notify",fate="failed"}': '0x10 9+9x30',
+      'deliveries_total{namespace="few",route="/notify",fate="taken"}': '0x10 40+40x30',
+    },
+    alerts: {
+      '11m': [
+        'DeliveriesLost{namespace="few",route="/notify",severity="warning"}',
+        'DeliveriesLost{namespace="loop",route="/notify",severity="warning"}',
+        'DeliveriesLost{namespace="loop",route="/notify",severity="critical",alertstate="pending"}',
+        LOST,
+        NONE_TAKEN.replace('}', ',alertstate="pending"}'),
+      ],
+      '30m': [
+        'DeliveriesLost{namespace="few",route="/notify",severity="warning"}',
+        'DeliveriesLost{namespace="loop",route="/notify",severity="warning"}',
+        'DeliveriesLost{namespace="loop",route="/notify",severity="critical"}',
+        LOST,
+        NONE_TAKEN,
+      ],
+    },
+  }),
+  silent('DeliveriesLost', 'as critical where most were taken or delivered later, whichever pod it was', {
     series: {
       [fate('failed')]: '0x10 9x50',
-      [fate('taken', 'b')]: '0x10 1x50',
-      'deliveries_total{namespace="later",route="/notify",fate="failed"}': '0x10 9x50',
-      'redelivered_total{namespace="later",route="/notify",result="delivered"}': '0x20 1x40',
+      [fate('taken', 'b')]: '0x10 40x50',
+      'deliveries_total{namespace="later",route="/notify",fate="failed"}': '0x10 1 2 3x50',
+      'redelivered_total{namespace="later",route="/notify",result="delivered"}': '0x9 13x50',
       // Before the first scrape.
       'deliveries_total{namespace="young",pod="y",route="/notify",fate="failed"}': '_x10 4x50',
       'deliveries_total{namespace="young",pod="y",route="/notify",fate="taken"}': '_x10 20x50',
       'process_start_time_seconds{namespace="young",pod="y"}': '_x10 580x50',
     },
-    alerts: {
-      '30m': [
-        'DeliveriesLost{namespace="later",route="/notify",severity="warning"}',
-        'DeliveriesLost{namespace="young",route="/notify",severity="warning"}',
-        LOST,
-      ],
-    },
+    alerts: Object.fromEntries(
+      ['20m', '30m'].map((moment) => [
+        moment,
+        [
+          'DeliveriesLost{namespace="later",route="/notify",severity="warning"}',
+          'DeliveriesLost{namespace="young",route="/notify",severity="warning"}',
+          LOST,
+        ],
+      ]),
+    ),
   }),
   fires('DeliveriesLost', 'for what a process lost before its first scrape, and after it began anew from 0', {
     series: {
@@ -168,7 +200,7 @@ const BY_COUNTERS: readonly RuleCase[] = [
     moment: '11m',
     summary: 'Deliveries to shop hooks /notify may be lost.',
     description:
-      'They were refused or turned away: only the status page has their number. Find the events again: the log lines and ' +
+      'They were refused, turned away or not verified: only the status page has their number. Find the events again: the log lines and ' +
       'the status page have their time, cause and body_sha256.',
   }),
   fires('DeliveriesLost', 'once for a route that a reload has removed: its page and its counter have one label', {
